@@ -1,0 +1,1 @@
+//! The one owner of the log writer: queue, append, sync once, answer all.

@@ -1,0 +1,1 @@
+//! The drain: read the log, store, advance.

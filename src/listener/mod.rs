@@ -1,0 +1,1 @@
+//! TCP: accept, limits, one task per router.

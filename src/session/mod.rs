@@ -1,0 +1,1 @@
+//! One router's BMP session: messages and time to batches. All semantics live here.

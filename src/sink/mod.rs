@@ -1,0 +1,1 @@
+//! The database side: rows, transactions, migrations.

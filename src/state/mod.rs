@@ -1,0 +1,1 @@
+//! Rebuildable local state in sled.

@@ -1,0 +1,1 @@
+//! The write-ahead log: opaque bytes, durable, in order.

@@ -1,0 +1,1 @@
+//! Bounds-checked reading of big-endian bytes; errors carry the place.
