@@ -91,6 +91,26 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The name that the database and the tools use.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SessionUp { .. } => "session_up",
+            Self::SessionDown { .. } => "session_down",
+            Self::PeerUp(_) => "peer_up",
+            Self::PeerDown { .. } => "peer_down",
+            Self::PeerStale { .. } => "peer_stale",
+            Self::EndOfRib { .. } => "end_of_rib",
+            Self::Sweep { .. } => "sweep",
+            Self::Statistics(_) => "statistics",
+            Self::Mirror { .. } => "route_mirroring",
+            Self::Malformed { .. } => "malformed",
+            Self::Gap { .. } => "gap",
+        }
+    }
+}
+
 /// What a Peer Up tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerUp {

@@ -1,0 +1,302 @@
+//! Version 0 of the rows: groups and their NLRI, packed by hand because they are nearly all of the log.
+//!
+//! ```text
+//! rows   = count of groups (varint), then the groups
+//! group  = flags u8
+//!          [ peer varint ]                     unless SAME_PEER: the peer of the group before
+//!          [ afi varint, safi u8 ]             unless SAME_FAMILY
+//!          [ attributes varint ]               for an announcement; WITHDRAW has none
+//!          [ rows varint ]                     unless ONE_ROW
+//!          received − previous received        zigzag varint, µs; before the first group it is the router's session
+//!          router time − previous router time  zigzag varint, µs; before the first group it is the same
+//!          then each row
+//! flags  = WITHDRAW 1 │ cause << 1 (2 bits) │ ADD_PATH 8 │ SAME_PEER 16 │ SAME_FAMILY 32 │ ONE_ROW 64
+//! row    = [ path id u32 big-endian ]          with ADD_PATH
+//!          length u8, ⌈length/8⌉ octets        a prefix of AFI 1 (IPv4) or AFI 2 (IPv6)
+//!        │ 255, bincode of the Nlri            anything else
+//! ```
+//!
+//! The record index of a group is not written: routes are counted on from the group before, past the indexes that the
+//! events take.
+
+use bincode::Options as _;
+
+use super::Error;
+use crate::route::{Action, Batch, Cause, Family, Group, NO_ATTRIBUTES, Nlri, NlriEntry, Prefix, Timestamp};
+
+const WITHDRAW: u8 = 1;
+const CAUSE_SHIFT: u32 = 1;
+const CAUSE_MASK: u8 = 3;
+const ADD_PATH: u8 = 8;
+const SAME_PEER: u8 = 16;
+const SAME_FAMILY: u8 = 32;
+const ONE_ROW: u8 = 64;
+const RESERVED: u8 = 128;
+
+/// First byte of a row that is not a plain prefix.
+const OTHER: u8 = 255;
+
+/// What a group is written relative to.
+struct Before {
+    peer: u16,
+    family: Family,
+    received: i64,
+    router_time: i64,
+}
+
+impl Before {
+    const fn start(session: Timestamp) -> Self {
+        Self { peer: 0, family: Family::IPV4_UNICAST, received: session.0, router_time: session.0 }
+    }
+
+    const fn step(&mut self, group: &Group) {
+        self.peer = group.peer;
+        self.family = group.family;
+        self.received = group.received.0;
+        self.router_time = group.router_time.0;
+    }
+}
+
+pub(super) fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
+    put_varint(out, len_u64(batch.groups.len()));
+    let mut before = Before::start(batch.router.session);
+    let mut rest = batch.nlri.as_slice();
+    for group in &batch.groups {
+        let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
+        let Some((entries, tail)) = rest.split_at_checked(rows) else {
+            return Err(Error::new("a group has more rows than the batch", None));
+        };
+        rest = tail;
+        let announced_with = group.attributes != NO_ATTRIBUTES;
+        if announced_with != (group.action == Action::Announce)
+            || (announced_with && usize::from(group.attributes) >= batch.attributes.len())
+            || usize::from(group.peer) >= batch.peers.len()
+        {
+            return Err(Error::new("a group points outside the dictionaries", None));
+        }
+        put_group(out, group, &before);
+        for entry in entries {
+            if group.add_path {
+                out.extend_from_slice(&entry.path_id.to_be_bytes());
+            }
+            put_nlri(out, group.family, &entry.nlri)?;
+        }
+        before.step(group);
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Error::new("rows without a group", None)) }
+}
+
+fn put_group(out: &mut Vec<u8>, group: &Group, before: &Before) {
+    let same_peer = group.peer == before.peer;
+    let same_family = group.family == before.family;
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    out.push(
+        flag(group.action == Action::Withdraw, WITHDRAW)
+            | (u8::from(group.cause) << CAUSE_SHIFT)
+            | flag(group.add_path, ADD_PATH)
+            | flag(same_peer, SAME_PEER)
+            | flag(same_family, SAME_FAMILY)
+            | flag(group.rows == 1, ONE_ROW),
+    );
+    if !same_peer {
+        put_varint(out, u64::from(group.peer));
+    }
+    if !same_family {
+        put_varint(out, u64::from(group.family.afi));
+        out.push(group.family.safi);
+    }
+    if group.action == Action::Announce {
+        put_varint(out, u64::from(group.attributes));
+    }
+    if group.rows != 1 {
+        put_varint(out, u64::from(group.rows));
+    }
+    put_varint(out, zigzag(group.received.0.wrapping_sub(before.received)));
+    put_varint(out, zigzag(group.router_time.0.wrapping_sub(before.router_time)));
+}
+
+fn put_nlri(out: &mut Vec<u8>, family: Family, nlri: &Nlri) -> Result<(), Error> {
+    match (nlri, family.afi) {
+        (Nlri::Prefix(Prefix::V4(address, length)), 1) => {
+            put_prefix(out, *length, &address.to_be_bytes());
+        }
+        (Nlri::Prefix(Prefix::V6(address, length)), 2) => {
+            put_prefix(out, *length, &address.to_be_bytes());
+        }
+        _ => {
+            out.push(OTHER);
+            nlri_options().serialize_into(out, nlri).map_err(|error| Error::new(error.to_string(), None))?;
+        }
+    }
+    Ok(())
+}
+
+fn put_prefix(out: &mut Vec<u8>, length: u8, address: &[u8]) {
+    out.push(length);
+    let octets = usize::from(length).div_ceil(8);
+    out.extend_from_slice(address.get(..octets).unwrap_or(address));
+}
+
+fn nlri_options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().allow_trailing_bytes().with_limit(1 << 20)
+}
+
+pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize) -> Result<(), Error> {
+    let mut reader = Reader { rest: bytes, end: offset + bytes.len() };
+    let groups = reader.varint()?;
+    let mut before = Before::start(batch.router.session);
+    let mut next_index = 0_u32;
+    let mut events = 0;
+    for _ in 0..groups {
+        let mut group = reader.group(&before)?;
+        if usize::from(group.peer) >= batch.peers.len()
+            || (group.action == Action::Announce && usize::from(group.attributes) >= batch.attributes.len())
+        {
+            return Err(reader.error("group points outside the dictionaries"));
+        }
+        // Events take the places in between: skip those that come before this group.
+        while batch.events.get(events).is_some_and(|event| event.index <= next_index) {
+            events += 1;
+            next_index = next_index.saturating_add(1);
+        }
+        group.index = next_index;
+        next_index = next_index.saturating_add(group.rows);
+        for _ in 0..group.rows {
+            let path_id = if group.add_path { u32::from_be_bytes(reader.array()?) } else { 0 };
+            let nlri = reader.nlri(group.family)?;
+            batch.nlri.push(NlriEntry { path_id, nlri });
+        }
+        before.step(&group);
+        batch.groups.push(group);
+    }
+    if reader.rest.is_empty() { Ok(()) } else { Err(reader.error("bytes after the last row")) }
+}
+
+/// What is left of the rows. `end` is the absolute offset at which they end, for errors.
+struct Reader<'a> {
+    rest: &'a [u8],
+    end: usize,
+}
+
+impl Reader<'_> {
+    fn error(&self, what: &str) -> Error {
+        Error::new(what, Some(self.end - self.rest.len()))
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<&[u8], Error> {
+        match self.rest.split_at_checked(bytes) {
+            Some((head, tail)) => {
+                self.rest = tail;
+                Ok(head)
+            }
+            None => Err(self.error("rows end too early")),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        match self.rest.split_first_chunk() {
+            Some((head, tail)) => {
+                self.rest = tail;
+                Ok(*head)
+            }
+            None => Err(self.error("rows end too early")),
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, Error> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn varint(&mut self) -> Result<u64, Error> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(self.error("number longer than 64 bits"))
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self) -> Result<T, Error> {
+        let value = self.varint()?;
+        T::try_from(value).map_err(|_| self.error("number out of range"))
+    }
+
+    fn group(&mut self, before: &Before) -> Result<Group, Error> {
+        let flags = self.byte()?;
+        if flags & RESERVED != 0 {
+            return Err(self.error("reserved flag set"));
+        }
+        let cause = Cause::try_from((flags >> CAUSE_SHIFT) & CAUSE_MASK).map_err(|what| self.error(what))?;
+        let action = if flags & WITHDRAW == 0 { Action::Announce } else { Action::Withdraw };
+        let peer = if flags & SAME_PEER == 0 { self.number()? } else { before.peer };
+        let family = if flags & SAME_FAMILY == 0 {
+            Family { afi: self.number()?, safi: self.byte()? }
+        } else {
+            before.family
+        };
+        let attributes = if action == Action::Announce { self.number()? } else { NO_ATTRIBUTES };
+        let rows = if flags & ONE_ROW == 0 { self.number()? } else { 1 };
+        let received = before.received.wrapping_add(unzigzag(self.varint()?));
+        let router_time = before.router_time.wrapping_add(unzigzag(self.varint()?));
+        Ok(Group {
+            peer,
+            attributes,
+            family,
+            action,
+            cause,
+            add_path: flags & ADD_PATH != 0,
+            index: 0,
+            rows,
+            received: Timestamp(received),
+            router_time: Timestamp(router_time),
+        })
+    }
+
+    fn nlri(&mut self, family: Family) -> Result<Nlri, Error> {
+        let length = self.byte()?;
+        if length == OTHER {
+            let mut rest = self.rest;
+            let nlri =
+                nlri_options().deserialize_from(&mut rest).map_err(|error| self.error(&error.to_string()))?;
+            self.rest = rest;
+            return Ok(nlri);
+        }
+        let octets = self.take(usize::from(length).div_ceil(8))?;
+        let prefix = match family.afi {
+            1 => Prefix::v4(u32::from_be_bytes(left_aligned(octets)), length),
+            2 => Prefix::v6(u128::from_be_bytes(left_aligned(octets)), length),
+            _ => None,
+        };
+        prefix.map(Nlri::Prefix).ok_or_else(|| self.error("prefix longer than its family allows"))
+    }
+}
+
+/// The octets at the front, zeros behind; octets over N are left out (the length check that follows refuses them).
+fn left_aligned<const N: usize>(octets: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    array.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+    array
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push((value & 0x7f) as u8);
+}
+
+const fn zigzag(value: i64) -> u64 {
+    (value.wrapping_shl(1) ^ (value >> 63)).cast_unsigned()
+}
+
+const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg()
+}
+
+fn len_u64(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

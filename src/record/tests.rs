@@ -1,0 +1,217 @@
+//! Round trips, damage, and golden payloads.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::route::{
+    Action, AsPath, Attributes, Cause, Event, EventKind, EvpnRoute, Family, Group, Mac, NO_ATTRIBUTES, Nlri,
+    NlriEntry, Peer, PeerKey, Prefix, Rd, RibView, Router, Segment, SegmentKind, SessionEnd, Timestamp,
+};
+
+const SESSION: Timestamp = Timestamp(1_790_000_000_000_000);
+
+fn peer(view: RibView) -> Peer {
+    Peer {
+        key: PeerKey { peer_type: 0, distinguisher: 7, address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)) },
+        view,
+        asn: 4_200_000_000,
+        bgp_id: Ipv4Addr::new(192, 0, 2, 1),
+        table_name: String::new(),
+        generation: 1,
+    }
+}
+
+fn attributes() -> Attributes {
+    Attributes {
+        origin: Some(0),
+        as_path: Some(AsPath {
+            asns: vec![65_001, 4_200_000_000],
+            segments: vec![Segment { kind: SegmentKind::Sequence, count: 2 }],
+        }),
+        next_hop: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9))),
+        med: Some(u32::MAX),
+        communities: vec![0xfde8_0001],
+        ..Attributes::default()
+    }
+}
+
+fn batch() -> Batch {
+    let router = Router {
+        name: "edge1".to_owned(),
+        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
+        port: 40_000,
+        session: SESSION,
+    };
+    let group = |index, rows, action, family| Group {
+        peer: u16::from(index > 1),
+        attributes: if action == Action::Announce { 0 } else { NO_ATTRIBUTES },
+        family,
+        action,
+        cause: Cause::ReDump,
+        add_path: index == 1,
+        index,
+        rows,
+        received: Timestamp(SESSION.0 + i64::from(index)),
+        router_time: Timestamp(0),
+    };
+    let event =
+        |index, kind| Event { index, peer: Some(0), received: SESSION, router_time: Timestamp(5), kind };
+    let v4 = |path_id, address, length| NlriEntry {
+        path_id,
+        nlri: Nlri::Prefix(Prefix::v4(address, length).unwrap()),
+    };
+    let evpn = EvpnRoute::MacIp {
+        rd: Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]),
+        esi: crate::route::Esi([0; 10]),
+        tag: 0,
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        ip: None,
+        label: 5000,
+        label2: None,
+    };
+    Batch {
+        router,
+        peers: vec![peer(RibView::AdjInPre), peer(RibView::LocRib)],
+        attributes: vec![attributes()],
+        groups: vec![
+            group(1, 2, Action::Announce, Family::IPV4_UNICAST),
+            group(4, 1, Action::Withdraw, Family::EVPN),
+            group(5, 1, Action::Withdraw, Family::IPV6_UNICAST),
+        ],
+        nlri: vec![
+            v4(1, 0x0a01_0200, 24),
+            v4(2, 0, 0),
+            NlriEntry { path_id: 0, nlri: Nlri::Evpn(Box::new(evpn)) },
+            NlriEntry { path_id: 0, nlri: Nlri::Prefix(Prefix::v6(0x2001_0db8 << 96, 32).unwrap()) },
+        ],
+        events: vec![
+            event(0, EventKind::SessionDown { end: SessionEnd::Terminated(Some(1)) }),
+            event(3, EventKind::EndOfRib { family: Family::IPV4_UNICAST }),
+        ],
+    }
+}
+
+fn encoded(batch: &Batch) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(batch, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_batch_comes_back_as_it_was() {
+    assert_eq!(decode(&encoded(&batch())).unwrap(), batch());
+}
+
+#[test]
+fn records_come_in_the_order_of_their_index() {
+    let batch = batch();
+    let places: Vec<u32> = batch
+        .iter()
+        .map(|record| match record {
+            crate::route::Record::Route(route) => route.index,
+            crate::route::Record::Event(event) => event.index,
+        })
+        .collect();
+    assert_eq!(places, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_payload_of_version_0_is_read_for_ever() {
+    if std::env::var_os("HOLDFAST_WRITE_GOLDEN").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/record-v0.bin"), encoded(&batch())).unwrap();
+    }
+    let golden = include_bytes!("../../tests/golden/record-v0.bin");
+    assert_eq!(decode(golden).unwrap(), batch());
+    assert_eq!(encoded(&batch()), golden, "the format changed: that needs a new version");
+}
+
+#[test]
+fn a_newer_version_is_refused_by_name() {
+    let error = decode(&[9, 1, 2]).unwrap_err();
+    assert_eq!(error.to_string(), "payload version 9; this program reads 0 to 0 at byte 0 of the payload");
+}
+
+#[test]
+fn every_cut_is_an_error_and_no_flip_panics() {
+    let bytes = encoded(&batch());
+    for end in 0..bytes.len() {
+        assert!(decode(&bytes[..end]).is_err(), "cut at {end} was accepted");
+    }
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        drop(decode(&flipped));
+    }
+}
+
+#[test]
+fn a_group_that_points_nowhere_is_refused_and_leaves_no_bytes() {
+    let mut wrong = batch();
+    wrong.groups[0].attributes = 5;
+    let mut out = vec![1, 2, 3];
+    assert!(encode(&wrong, &mut out).is_err());
+    assert_eq!(out, [1, 2, 3]);
+}
+
+#[test]
+fn a_lone_prefix_costs_ten_bytes() {
+    let mut one = batch();
+    one.events.clear();
+    one.groups.clear();
+    one.nlri.clear();
+    let empty = encoded(&one).len();
+    for row in 0..100_u32 {
+        one.groups.push(Group {
+            peer: 0,
+            attributes: 0,
+            family: Family::IPV4_UNICAST,
+            action: Action::Announce,
+            cause: Cause::Update,
+            add_path: false,
+            index: row,
+            rows: 1,
+            received: Timestamp(SESSION.0 + i64::from(row)),
+            router_time: Timestamp(SESSION.0 + i64::from(row)),
+        });
+        one.nlri.push(NlriEntry { path_id: 0, nlri: Nlri::Prefix(Prefix::v4(row << 8, 24).unwrap()) });
+    }
+    let bytes = encoded(&one);
+    assert_eq!(decode(&bytes).unwrap(), one);
+    assert!((bytes.len() - empty) <= 1000, "{} bytes", bytes.len() - empty);
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_are_no_payload_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        drop(decode(&bytes));
+        let mut versioned = vec![VERSION];
+        versioned.extend(bytes);
+        drop(decode(&versioned));
+    }
+
+    #[test]
+    fn any_rows_come_back(rows in proptest::collection::vec((any::<u32>(), 0_u8..=32, any::<u32>(), any::<i64>(), any::<bool>()), 1..50)) {
+        let mut any = batch();
+        any.events.clear();
+        any.groups.clear();
+        any.nlri.clear();
+        for (index, (address, length, path_id, time, withdraw)) in (0_u32..).zip(rows) {
+            any.groups.push(Group {
+                peer: u16::from(time > 0),
+                attributes: if withdraw { NO_ATTRIBUTES } else { 0 },
+                family: Family::IPV4_UNICAST,
+                action: if withdraw { Action::Withdraw } else { Action::Announce },
+                cause: Cause::Update,
+                add_path: true,
+                index,
+                rows: 1,
+                received: Timestamp(time),
+                router_time: Timestamp(time.wrapping_mul(3)),
+            });
+            any.nlri.push(NlriEntry { path_id, nlri: Nlri::Prefix(Prefix::v4(address, length).unwrap()) });
+        }
+        prop_assert_eq!(decode(&encoded(&any)).unwrap(), any);
+    }
+}
