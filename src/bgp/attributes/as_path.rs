@@ -1,0 +1,81 @@
+//! AS_PATH (RFC 4271 section 4.3, RFC 5065, RFC 6793, RFC 7606 section 7.2).
+
+use super::known::AS_PATH;
+use crate::bgp::Update;
+use crate::route::{AsPath, Segment, SegmentKind};
+use crate::wire::Cursor;
+
+/// Decodes segments whose AS numbers have four octets or two.
+///
+/// ```text
+/// +-- 1 --+-- 1 ----------+-- 2 or 4 each -- - -
+/// | kind  | AS numbers, n | n AS numbers
+/// +-------+---------------+--------------- - -
+/// ```
+pub(super) fn decode(value: &[u8], four_octet_as: bool) -> Result<AsPath, String> {
+    let mut path = AsPath::default();
+    path.asns.reserve_exact(value.len() / width(four_octet_as));
+    for segment in (Segments { cursor: Cursor::new(value), four_octet_as }) {
+        let (kind, count, asns) = segment?;
+        if four_octet_as {
+            let (asns, _) = asns.as_chunks::<4>();
+            path.asns.extend(asns.iter().map(|asn| u32::from_be_bytes(*asn)));
+        } else {
+            let (asns, _) = asns.as_chunks::<2>();
+            path.asns.extend(asns.iter().map(|asn| u32::from(u16::from_be_bytes(*asn))));
+        }
+        path.segments.push(Segment { kind, count: u16::from(count) });
+    }
+    Ok(path)
+}
+
+/// True when the AS_PATH parses exactly at this width, or there is none. Some routers send two octets where the A flag
+/// says four (FRR 8.0.1): the width that fits is then the right one.
+#[must_use]
+pub fn as_path_width_fits(update: &Update<'_>, four_octet_as: bool) -> bool {
+    let Some(path) = update.attributes.iter().find(|attribute| attribute.code == AS_PATH) else {
+        return true;
+    };
+    Segments { cursor: Cursor::new(path.value), four_octet_as }.all(|segment| segment.is_ok())
+}
+
+const fn width(four_octet_as: bool) -> usize {
+    if four_octet_as { 4 } else { 2 }
+}
+
+/// The segments one by one; ends at the first that is malformed: of unknown kind, without AS numbers, or past the end.
+struct Segments<'a> {
+    cursor: Cursor<'a>,
+    four_octet_as: bool,
+}
+
+impl<'a> Segments<'a> {
+    fn read(&mut self) -> Result<(SegmentKind, u8, &'a [u8]), String> {
+        let offset = self.cursor.offset();
+        let [kind, count] = self.cursor.array("segment header").map_err(|error| error.to_string())?;
+        let Ok(kind) = SegmentKind::try_from(kind) else {
+            return Err(format!("segment at byte {offset} of the value: kind {kind}"));
+        };
+        if count == 0 {
+            return Err(format!("segment at byte {offset} of the value: no AS number"));
+        }
+        let bytes = usize::from(count) * width(self.four_octet_as);
+        let asns = self.cursor.take(bytes, "segment").map_err(|error| error.to_string())?;
+        Ok((kind, count, asns))
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Result<(SegmentKind, u8, &'a [u8]), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.cursor.is_empty() {
+            return None;
+        }
+        let segment = self.read();
+        if segment.is_err() {
+            self.cursor = Cursor::default();
+        }
+        Some(segment)
+    }
+}

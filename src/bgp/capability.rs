@@ -1,0 +1,69 @@
+//! Capabilities (RFC 5492).
+
+use crate::route::Family;
+use crate::wire::{self, Cursor};
+
+/// One capability of an OPEN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Multiprotocol Extensions (1, RFC 4760).
+    Multiprotocol(Family),
+    /// Four-octet AS numbers (65, RFC 6793).
+    FourOctetAs(u32),
+    /// ADD-PATH (69, RFC 7911).
+    AddPath(Vec<AddPath>),
+    /// Any other, and any whose length is not that of its code.
+    Other {
+        /// Code.
+        code: u8,
+        /// Value.
+        value: Vec<u8>,
+    },
+}
+
+/// One family of an ADD-PATH capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddPath {
+    /// Which.
+    pub family: Family,
+    /// The speaker can send several paths.
+    pub send: bool,
+    /// The speaker can receive several paths.
+    pub receive: bool,
+}
+
+const MULTIPROTOCOL: u8 = 1;
+const FOUR_OCTET_AS: u8 = 65;
+const ADD_PATH: u8 = 69;
+
+impl Capability {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, wire::Error> {
+        let code = cursor.u8("capability code")?;
+        let length = cursor.u8("capability length")?;
+        let value = cursor.take(usize::from(length), "capability value")?;
+        Ok(match (code, value) {
+            (MULTIPROTOCOL, &[a, b, _reserved, safi]) => Self::Multiprotocol(family([a, b], safi)),
+            (FOUR_OCTET_AS, &[a, b, c, d]) => Self::FourOctetAs(u32::from_be_bytes([a, b, c, d])),
+            (ADD_PATH, _) if value.len().is_multiple_of(4) => Self::AddPath(add_path(value)),
+            _ => Self::Other { code, value: value.to_vec() },
+        })
+    }
+}
+
+fn family(afi: [u8; 2], safi: u8) -> Family {
+    Family { afi: u16::from_be_bytes(afi), safi }
+}
+
+/// "1 receive, 2 send, 3 both. Any other value: the tuple is ignored" (RFC 7911 section 4).
+fn add_path(value: &[u8]) -> Vec<AddPath> {
+    let (tuples, _) = value.as_chunks::<4>();
+    tuples
+        .iter()
+        .filter(|[.., mode]| (1..=3).contains(mode))
+        .map(|&[a, b, safi, mode]| AddPath {
+            family: family([a, b], safi),
+            send: mode & 2 != 0,
+            receive: mode & 1 != 0,
+        })
+        .collect()
+}

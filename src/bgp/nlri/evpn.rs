@@ -1,0 +1,131 @@
+//! EVPN routes (RFC 7432 section 7, RFC 9136 section 3).
+//!
+//! Each begins with its type and its length. The length must be exactly what the fields of the type take.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Error;
+use crate::route::{Esi, EvpnRoute, Mac, Nlri, Prefix, Rd};
+use crate::wire::{self, Cursor};
+
+/// Bytes of a label.
+const LABEL_BYTES: usize = 3;
+/// Bits of a MAC address.
+const MAC_BITS: u8 = 48;
+
+pub(super) fn route(cursor: &mut Cursor<'_>, withdraw: bool) -> Result<Nlri, Error> {
+    let start = *cursor;
+    let [route_type, length] = cursor.array("EVPN route type and length")?;
+    let length = usize::from(length);
+    let body = cursor.sub(length, "EVPN route")?;
+    let decoded = match route_type {
+        1 => auto_discovery(body, withdraw),
+        2 => mac_ip(body, withdraw),
+        3 => inclusive_multicast(body),
+        4 => ethernet_segment(body),
+        5 => ip_prefix(body, withdraw),
+        _ => {
+            let mut whole = start;
+            return Ok(Nlri::Raw(whole.take(2 + length, "EVPN route")?.into()));
+        }
+    };
+    match decoded {
+        Ok(route) => Ok(Nlri::Evpn(Box::new(route))),
+        // A field that does not fit is a wrong length of the whole: the type says what length there has to be.
+        Err(Error::Wire(_)) => Err(Error::EvpnLength { route_type, length, offset: start.offset() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// `RD 8, ESI 10, tag 4, label 3`.
+fn auto_discovery(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
+    let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
+    let label = label(&mut body, withdraw)?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::AutoDiscovery { rd, esi, tag, label })
+}
+
+/// `RD 8, ESI 10, tag 4, MAC length 1, MAC 6, IP length 1, IP 0 or 4 or 16, label 3, second label 0 or 3`.
+fn mac_ip(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
+    let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
+    let offset = body.offset();
+    let length = body.u8("MAC length")?;
+    if length != MAC_BITS {
+        return Err(Error::Bits { what: "EVPN MAC address", length, offset });
+    }
+    let mac = Mac(body.array("MAC")?);
+    let ip = optional_address(&mut body)?;
+    let label1 = label(&mut body, withdraw)?;
+    let label2 = if body.remaining() == LABEL_BYTES { Some(label(&mut body, withdraw)?) } else { None };
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::MacIp { rd, esi, tag, mac, ip, label: label1, label2 })
+}
+
+/// `RD 8, tag 4, IP length 1, originator 4 or 16`.
+fn inclusive_multicast(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, tag) = (rd(&mut body)?, tag(&mut body)?);
+    let originator = address(&mut body)?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::InclusiveMulticast { rd, tag, originator })
+}
+
+/// `RD 8, ESI 10, IP length 1, originator 4 or 16`.
+fn ethernet_segment(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, esi) = (rd(&mut body)?, esi(&mut body)?);
+    let originator = address(&mut body)?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::EthernetSegment { rd, esi, originator })
+}
+
+/// `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: "the total length is 34 for IPv4
+/// and 58 for IPv6" (RFC 9136 section 3.1).
+fn ip_prefix(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
+    let is_v4 = body.remaining() == 34;
+    let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
+    let offset = body.offset();
+    let length = body.u8("prefix length")?;
+    let (prefix, gateway): (_, IpAddr) = if is_v4 {
+        (Prefix::v4(body.u32("prefix")?, length), Ipv4Addr::from_bits(body.u32("gateway")?).into())
+    } else {
+        (Prefix::v6(body.u128("prefix")?, length), Ipv6Addr::from_bits(body.u128("gateway")?).into())
+    };
+    let label = label(&mut body, withdraw)?;
+    body.finish("EVPN route")?;
+    let prefix = prefix.ok_or(Error::Bits { what: "EVPN prefix", length, offset })?;
+    Ok(EvpnRoute::IpPrefix { rd, esi, tag, prefix, gateway, label })
+}
+
+fn rd(body: &mut Cursor<'_>) -> Result<Rd, wire::Error> {
+    body.array("RD").map(Rd)
+}
+
+fn esi(body: &mut Cursor<'_>) -> Result<Esi, wire::Error> {
+    body.array("ESI").map(Esi)
+}
+
+fn tag(body: &mut Cursor<'_>) -> Result<u32, wire::Error> {
+    body.u32("Ethernet tag")
+}
+
+/// The 24-bit field as it came. That of a withdrawal says nothing (FRR sends 0, others the announced one), and reads
+/// as 0.
+fn label(body: &mut Cursor<'_>, withdraw: bool) -> Result<u32, wire::Error> {
+    let [a, b, c] = body.array("label")?;
+    Ok(if withdraw { 0 } else { u32::from_be_bytes([0, a, b, c]) })
+}
+
+/// A length of 0, 32 or 128 bits, and as many.
+fn optional_address(body: &mut Cursor<'_>) -> Result<Option<IpAddr>, Error> {
+    let offset = body.offset();
+    Ok(match body.u8("IP length")? {
+        0 => None,
+        32 => Some(Ipv4Addr::from_bits(body.u32("IP address")?).into()),
+        128 => Some(Ipv6Addr::from_bits(body.u128("IP address")?).into()),
+        length => return Err(Error::Bits { what: "EVPN IP address", length, offset }),
+    })
+}
+
+fn address(body: &mut Cursor<'_>) -> Result<IpAddr, Error> {
+    let offset = body.offset();
+    optional_address(body)?.ok_or(Error::Bits { what: "EVPN IP address", length: 0, offset })
+}

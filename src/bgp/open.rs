@@ -1,0 +1,117 @@
+//! OPEN (RFC 4271 section 4.2, RFC 5492, RFC 9072).
+
+use std::net::Ipv4Addr;
+
+use super::capability::{AddPath, Capability};
+use super::{Error, header};
+use crate::route::Family;
+use crate::wire::{self, Cursor};
+
+/// Message type of an OPEN.
+const OPEN: u8 = 1;
+/// Optional parameter: capabilities (RFC 5492).
+const CAPABILITIES: u8 = 2;
+/// In the place of the first parameter type: lengths have two octets (RFC 9072).
+const EXTENDED: u8 = 255;
+
+/// What one side of a BGP session said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// BGP version.
+    pub version: u8,
+    /// AS number: the one of the 4-octet capability where it is there.
+    pub asn: u32,
+    /// Proposed hold time.
+    pub hold_time_s: u16,
+    /// BGP identifier.
+    pub bgp_id: Ipv4Addr,
+    /// All capabilities, in the order sent.
+    pub capabilities: Vec<Capability>,
+}
+
+/// Decodes one BGP message as an OPEN.
+///
+/// # Errors
+/// No OPEN, or one that contradicts itself. Offsets count from the marker.
+pub fn open(pdu: &[u8]) -> Result<Open, Error> {
+    let (kind, mut cursor) = header::decode(pdu)?;
+    if kind != OPEN {
+        return Err(Error::NotOpen { kind });
+    }
+    let version = cursor.u8("BGP version")?;
+    let two_octet_as = cursor.u16("My Autonomous System")?;
+    let hold_time_s = cursor.u16("hold time")?;
+    let bgp_id = Ipv4Addr::from_bits(cursor.u32("BGP identifier")?);
+    let capabilities = parameters(cursor)?;
+    let four_octet_as = capabilities.iter().find_map(|capability| match capability {
+        Capability::FourOctetAs(asn) => Some(*asn),
+        _ => None,
+    });
+    let asn = four_octet_as.unwrap_or_else(|| u32::from(two_octet_as));
+    Ok(Open { version, asn, hold_time_s, bgp_id, capabilities })
+}
+
+/// "If the Non-Ext OP Type is 255, the extended format is in use, and the Non-Ext OP Len MUST be ignored" (RFC 9072
+/// section 2), as long as it is not zero.
+fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
+    let length = cursor.u8("optional parameters length")?;
+    let is_extended = length != 0 && cursor.rest().first() == Some(&EXTENDED);
+    let length = if is_extended {
+        cursor.u8("extended parameters mark")?;
+        cursor.u16("extended optional parameters length")?
+    } else {
+        u16::from(length)
+    };
+    let mut parameters = cursor.sub(usize::from(length), "optional parameters")?;
+    cursor.finish("bytes after the optional parameters")?;
+    let mut capabilities = Vec::new();
+    while !parameters.is_empty() {
+        let kind = parameters.u8("optional parameter type")?;
+        let length = if is_extended {
+            parameters.u16("optional parameter length")?
+        } else {
+            u16::from(parameters.u8("optional parameter length")?)
+        };
+        let mut parameter = parameters.sub(usize::from(length), "optional parameter")?;
+        while kind == CAPABILITIES && !parameter.is_empty() {
+            capabilities.push(Capability::read(&mut parameter)?);
+        }
+    }
+    Ok(capabilities)
+}
+
+impl Open {
+    /// The families it announces; IPv4 unicast when it announces none (RFC 4760 section 8).
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = Vec::new();
+        for capability in &self.capabilities {
+            if let Capability::Multiprotocol(family) = capability
+                && !families.contains(family)
+            {
+                families.push(*family);
+            }
+        }
+        if families.is_empty() {
+            families.push(Family::IPV4_UNICAST);
+        }
+        families
+    }
+
+    /// True when it can do four-octet AS numbers.
+    #[must_use]
+    pub fn four_octet_as(&self) -> bool {
+        self.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAs(_)))
+    }
+
+    /// The families for which it can send or receive several paths.
+    pub fn add_path(&self) -> impl Iterator<Item = AddPath> + '_ {
+        self.capabilities
+            .iter()
+            .flat_map(|capability| match capability {
+                Capability::AddPath(families) => families.as_slice(),
+                _ => &[],
+            })
+            .copied()
+    }
+}

@@ -1,0 +1,9 @@
+//! Route Mirroring (RFC 7854 section 4.7).
+
+use super::{Error, Message, PeerHeader, tlv};
+use crate::wire::Cursor;
+
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
+    let peer = PeerHeader::decode(&mut cursor)?;
+    Ok(Message::RouteMirroring { peer, tlvs: tlv::decode(cursor)? })
+}
