@@ -120,7 +120,8 @@ fn records_come_in_the_order_of_their_index() {
 #[test]
 fn a_payload_of_version_0_is_read_for_ever() {
     if std::env::var_os("HOLDFAST_WRITE_GOLDEN").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/record-v0.bin"), encoded(&batch())).unwrap();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/record-v0.bin"), encoded(&batch()))
+            .unwrap();
     }
     let golden = include_bytes!("../../tests/golden/record-v0.bin");
     assert_eq!(decode(golden).unwrap(), batch());

@@ -41,7 +41,9 @@ pub enum EventKind {
     },
     /// A peer came up (RFC 7854 section 4.10): a new generation begins.
     PeerUp(Box<PeerUp>),
-    /// A peer went down: ends the adjacency views of this peer key, never a Loc-RIB.
+    /// A peer went down: ends every route of this peer key, in all of its views, that is of the generation of the
+    /// batch's peer entry or of an earlier one. A Loc-RIB has a peer key of its own (type 3), so the Peer Down of an
+    /// adjacency never ends it. What comes after belongs to the next generation.
     PeerDown {
         /// Reason code (RFC 7854 section 4.9, RFC 9069), unknown ones kept.
         reason: u8,

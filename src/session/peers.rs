@@ -1,0 +1,255 @@
+//! The peers of one session: what is negotiated, which generation, which views and families.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::builder::PeerSlot;
+use super::summary::{FamilySummary, PeerSummary, ViewSummary};
+use crate::bgp::{self, Direction, FamilySet, Negotiated, Open};
+use crate::bmp::PeerHeader;
+use crate::route::{Family, Peer, PeerKey, RibView, Timestamp};
+
+/// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
+const LOC_RIB: u8 = 3;
+
+/// Identity of the peer in a per-peer header. A Loc-RIB is keyed without its address, which is zero by RFC 9069.
+pub(super) fn key_of(header: &PeerHeader) -> PeerKey {
+    let address =
+        if header.peer_type == LOC_RIB { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { header.address };
+    PeerKey { peer_type: header.peer_type, distinguisher: header.distinguisher, address }
+}
+
+/// The RIB view that a per-peer header speaks of.
+pub(super) const fn view_of(header: &PeerHeader) -> RibView {
+    match (header.peer_type, header.is_adj_rib_out(), header.is_post_policy()) {
+        (LOC_RIB, ..) => RibView::LocRib,
+        (0..=2, false, false) => RibView::AdjInPre,
+        (0..=2, false, true) => RibView::AdjInPost,
+        (0..=2, true, false) => RibView::AdjOutPre,
+        (0..=2, true, true) => RibView::AdjOutPost,
+        _ => RibView::Unknown,
+    }
+}
+
+/// What the two OPENs agree on, for each direction.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    /// For Adj-RIB-In: what the router receives.
+    pub(super) inbound: Negotiated,
+    /// For Adj-RIB-Out: what the router sends.
+    pub(super) outbound: Negotiated,
+    /// For a Loc-RIB, whose Peer Up carries one OPEN twice (RFC 9069 section 4.4).
+    pub(super) local: Negotiated,
+}
+
+/// What holds without a Peer Up: no path identifiers. The width is told by each message's A flag (RFC 7854 section 4.2).
+impl Default for Agreed {
+    fn default() -> Self {
+        let nothing = Negotiated { four_octet_as: true, add_path: FamilySet::default() };
+        Self { inbound: nothing.clone(), outbound: nothing.clone(), local: nothing }
+    }
+}
+
+impl Agreed {
+    pub(super) fn by(sent: &Open, received: &Open) -> Self {
+        let towards = |direction| bgp::negotiate(sent, received, direction);
+        Self {
+            inbound: towards(Direction::In),
+            outbound: towards(Direction::Out),
+            local: towards(Direction::Local),
+        }
+    }
+
+    pub(super) const fn of(&self, view: RibView) -> &Negotiated {
+        match view {
+            RibView::AdjInPre | RibView::AdjInPost | RibView::Unknown => &self.inbound,
+            RibView::AdjOutPre | RibView::AdjOutPost => &self.outbound,
+            RibView::LocRib => &self.local,
+        }
+    }
+}
+
+/// One family of one view, in the current generation.
+pub(super) struct FamilyState {
+    pub(super) family: Family,
+    pub(super) announced: u64,
+    pub(super) withdrawn: u64,
+    /// Routes are part of a first or repeated table until End-of-RIB, or a long silence, says otherwise.
+    pub(super) dumping: bool,
+    pub(super) end_of_rib: Option<Timestamp>,
+    pub(super) swept: bool,
+    pub(super) last_route: Timestamp,
+}
+
+pub(super) struct ViewState {
+    pub(super) view: RibView,
+    pub(super) slot: PeerSlot,
+    families: Vec<FamilyState>,
+}
+
+impl ViewState {
+    /// The state of a family, made when it is first seen.
+    pub(super) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
+        let place = self.families.iter().position(|state| state.family == family).unwrap_or_else(|| {
+            self.families.push(FamilyState {
+                family,
+                announced: 0,
+                withdrawn: 0,
+                dumping: true,
+                end_of_rib: None,
+                swept: false,
+                last_route: Timestamp(0),
+            });
+            self.families.len() - 1
+        });
+        self.families.get_mut(place)
+    }
+
+    pub(super) fn families(&mut self) -> impl Iterator<Item = &mut FamilyState> {
+        self.families.iter_mut()
+    }
+}
+
+pub(super) struct PeerState {
+    pub(super) key: PeerKey,
+    pub(super) asn: u32,
+    pub(super) bgp_id: Ipv4Addr,
+    pub(super) table_name: String,
+    pub(super) generation: u32,
+    pub(super) up: bool,
+    /// Routes from before this generation may still be held as current: what is sent now may be a repetition.
+    pub(super) known_before: bool,
+    pub(super) agreed: Agreed,
+    pub(super) messages: u64,
+    pub(super) errors: u64,
+    pub(super) last_message: Timestamp,
+    /// The odd AS path width of this peer has been told once.
+    pub(super) width_told: bool,
+    views: Vec<ViewState>,
+}
+
+impl PeerState {
+    fn new(key: PeerKey, header: &PeerHeader, known_before: bool) -> Self {
+        Self {
+            key,
+            asn: header.asn,
+            bgp_id: header.bgp_id,
+            table_name: String::new(),
+            generation: 0,
+            up: false,
+            known_before,
+            agreed: Agreed::default(),
+            messages: 0,
+            errors: 0,
+            last_message: Timestamp(0),
+            width_told: false,
+            views: Vec::new(),
+        }
+    }
+
+    /// A new generation begins: nothing of the old one is known any more.
+    pub(super) fn next_generation(&mut self) {
+        self.generation = self.generation.saturating_add(1);
+        self.views.clear();
+        self.width_told = false;
+    }
+
+    /// The dictionary entry for one view.
+    pub(super) fn entry(&self, view: RibView) -> Peer {
+        Peer {
+            key: self.key,
+            view,
+            asn: self.asn,
+            bgp_id: self.bgp_id,
+            table_name: self.table_name.clone(),
+            generation: self.generation,
+        }
+    }
+
+    /// The state of a view and its place, made when it is first seen.
+    pub(super) fn view(&mut self, view: RibView) -> usize {
+        self.views.iter().position(|state| state.view == view).unwrap_or_else(|| {
+            self.views.push(ViewState { view, slot: PeerSlot::default(), families: Vec::new() });
+            self.views.len() - 1
+        })
+    }
+
+    pub(super) fn view_mut(&mut self, place: usize) -> Option<&mut ViewState> {
+        self.views.get_mut(place)
+    }
+
+    pub(super) fn views(&mut self) -> impl Iterator<Item = &mut ViewState> {
+        self.views.iter_mut()
+    }
+}
+
+/// All peers of a session. The last one is remembered: routers speak of one peer for long runs.
+#[derive(Default)]
+pub(super) struct Peers {
+    states: Vec<PeerState>,
+    places: HashMap<PeerKey, usize>,
+    last: usize,
+}
+
+impl Peers {
+    /// Place of a known peer.
+    pub(super) fn find(&mut self, key: &PeerKey) -> Option<usize> {
+        if self.states.get(self.last).is_some_and(|state| state.key == *key) {
+            return Some(self.last);
+        }
+        let place = self.places.get(key).copied()?;
+        self.last = place;
+        Some(place)
+    }
+
+    pub(super) fn add(&mut self, key: PeerKey, header: &PeerHeader, known_before: bool) -> usize {
+        let place = self.states.len();
+        self.states.push(PeerState::new(key, header, known_before));
+        self.places.insert(key, place);
+        place
+    }
+
+    pub(super) fn get(&mut self, place: usize) -> Option<&mut PeerState> {
+        self.states.get_mut(place)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Places of the peers that are up.
+    pub(super) fn live(&self) -> Vec<usize> {
+        (0..).zip(&self.states).filter(|(_, state)| state.up).map(|(place, _)| place).collect()
+    }
+
+    pub(super) fn summaries(&self) -> Vec<PeerSummary> {
+        self.states.iter().map(PeerSummary::from).collect()
+    }
+}
+
+impl From<&PeerState> for PeerSummary {
+    fn from(state: &PeerState) -> Self {
+        let family = |family: &FamilyState| FamilySummary {
+            family: family.family,
+            announced: family.announced,
+            withdrawn: family.withdrawn,
+            end_of_rib: family.end_of_rib,
+        };
+        let view = |view: &ViewState| ViewSummary {
+            view: view.view,
+            families: view.families.iter().map(family).collect(),
+        };
+        Self {
+            key: state.key,
+            asn: state.asn,
+            bgp_id: state.bgp_id,
+            table_name: state.table_name.clone(),
+            up: state.up,
+            generation: state.generation,
+            messages: state.messages,
+            errors: state.errors,
+            last_message: state.last_message,
+            views: state.views.iter().map(view).collect(),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The session's semantics, message by message: what becomes a row, what an event, and what neither.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
+
+#[path = "common/build.rs"]
+mod build;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use build::*;
+use holdfast::route::{
+    Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, Timestamp,
+};
+use holdfast::session::{Introduced, Options, Session};
+
+const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
+const QUIET_US: i64 = 60_000_000;
+
+struct Router {
+    session: Session,
+    now: Timestamp,
+}
+
+impl Router {
+    fn new() -> Self {
+        Self::known(Vec::new())
+    }
+
+    /// A router of which these peers are known from before.
+    fn known(prior: Vec<PeerKey>) -> Self {
+        let options = Options {
+            router_name: None,
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
+            port: 40_000,
+            session: NOW,
+            batch_records_max: 1000,
+            sweep_quiet_us: QUIET_US,
+        };
+        let introduce =
+            Box::new(move |name: &str| Introduced { name: name.to_owned(), prior: prior.clone() });
+        Self { session: Session::new(options, introduce), now: NOW }
+    }
+
+    fn says(&mut self, message: &[u8]) -> &mut Self {
+        self.session.message(message, self.now);
+        self
+    }
+
+    fn after(&mut self, us: i64) -> &mut Self {
+        self.now.0 += us;
+        self.session.tick(self.now);
+        self
+    }
+
+    fn batch(&mut self) -> Batch {
+        let mut batches: Vec<Batch> = self.session.take_batches().collect();
+        assert_eq!(batches.len(), 1, "one batch expected");
+        batches.remove(0)
+    }
+
+    fn nothing(&mut self) {
+        assert_eq!(self.session.take_batches().count(), 0, "no record expected");
+    }
+}
+
+fn up() -> Vec<u8> {
+    let open = |asn| open(asn, &[four_octet_as(asn), multiprotocol(1, 1), multiprotocol(2, 1)]);
+    PEER.peer_up(&open(65_000), &open(65_001), &[])
+}
+
+fn announce(prefix: &[u8]) -> Vec<u8> {
+    update(&[], &plain_attributes(&[65_001, 4_200_000_000]), prefix)
+}
+
+fn key() -> PeerKey {
+    PeerKey { peer_type: 0, distinguisher: 0, address: IpAddr::V4(PEER.address) }
+}
+
+/// `action prefix view generation cause`, row by row.
+fn rows(batch: &Batch) -> Vec<String> {
+    let row = |route: holdfast::route::RouteRecord<'_>| {
+        let peer = batch.peer_of(route.group).unwrap();
+        let what = match &route.entry.nlri {
+            Nlri::Prefix(prefix) => prefix.to_string(),
+            other => format!("{other:?}"),
+        };
+        let action = if route.group.action == Action::Announce { "+" } else { "-" };
+        let path =
+            if route.group.add_path { format!(" path {}", route.entry.path_id) } else { String::new() };
+        format!(
+            "{action}{what}{path} {} {} g{} {}",
+            route.group.family,
+            peer.view,
+            peer.generation,
+            route.group.cause.name()
+        )
+    };
+    batch.routes().map(row).collect()
+}
+
+fn events(batch: &Batch) -> Vec<&'static str> {
+    batch.events.iter().map(|event| event.kind.name()).collect()
+}
+
+#[test]
+fn a_route_carries_peer_view_generation_and_both_times() {
+    let mut router = Router::new();
+    router.says(&initiation("edge1")).says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    let batch = router.batch();
+    assert_eq!(batch.router.name, "edge1");
+    assert_eq!(events(&batch), ["session_up", "peer_up"]);
+    assert_eq!(rows(&batch), ["+10.1.2.0/24 ipv4_unicast adj-in-pre g1 initial-dump"]);
+    let group = &batch.groups[0];
+    assert_eq!((group.index, group.received, group.router_time), (2, NOW, Timestamp(1_790_000_000_000_000)));
+    let path = batch.attributes_of(group).unwrap().as_path.clone().unwrap();
+    assert_eq!(path.asns, [65_001, 4_200_000_000]);
+}
+
+#[test]
+fn vrfs_and_policy_views_stay_apart() {
+    let mut router = Router::new();
+    let vrf = Header { peer_type: 1, distinguisher: 0x0000_fde8_0000_0001, ..PEER };
+    for header in [
+        PEER,
+        Header { flags: POST_POLICY, ..PEER },
+        Header { flags: ADJ_RIB_OUT, ..PEER },
+        Header { flags: ADJ_RIB_OUT | POST_POLICY, ..PEER },
+        vrf,
+        Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER },
+    ] {
+        router.says(&header.route_monitoring(&announce(&v4(10, 0, 0, 8))));
+    }
+    let batch = router.batch();
+    let views: Vec<_> =
+        batch.peers.iter().map(|peer| (peer.key.peer_type, peer.key.distinguisher, peer.view)).collect();
+    assert_eq!(
+        views,
+        [
+            (0, 0, RibView::AdjInPre),
+            (0, 0, RibView::AdjInPost),
+            (0, 0, RibView::AdjOutPre),
+            (0, 0, RibView::AdjOutPost),
+            (1, vrf.distinguisher, RibView::AdjInPre),
+            (3, 0, RibView::LocRib),
+        ]
+    );
+    assert_eq!(batch.nlri.len(), 6);
+}
+
+#[test]
+fn a_withdraw_only_update_is_ipv4_unicast() {
+    let mut router = Router::new();
+    router.says(&up()).says(&PEER.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
+    assert_eq!(rows(&router.batch()), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 update"]);
+}
+
+#[test]
+fn every_nlri_of_one_update_has_its_own_family() {
+    let next_hop = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let attributes =
+        [plain_attributes(&[65_001]), mp_reach(2, 1, &next_hop, &[32, 0x20, 1, 0xd, 0xb8])].concat();
+    let mut router = Router::new();
+    router.says(&PEER.route_monitoring(&update(&v4(10, 9, 0, 16), &attributes, &v4(10, 1, 2, 24))));
+    let batch = router.batch();
+    assert_eq!(
+        rows(&batch),
+        [
+            "-10.9.0.0/16 ipv4_unicast adj-in-pre g0 update",
+            "+10.1.2.0/24 ipv4_unicast adj-in-pre g0 initial-dump",
+            "+2001:db8::/32 ipv6_unicast adj-in-pre g0 initial-dump",
+        ]
+    );
+    let hops: Vec<_> = batch.attributes.iter().map(|set| set.next_hop.unwrap().to_string()).collect();
+    assert_eq!(hops, ["192.0.2.9", "2001:db8::1"]);
+}
+
+#[test]
+fn a_prefix_that_one_update_withdraws_and_announces_is_announced() {
+    let mut router = Router::new();
+    let both = update(&v4(10, 1, 2, 24), &plain_attributes(&[65_001]), &v4(10, 1, 2, 24));
+    router.says(&PEER.route_monitoring(&both));
+    let batch = router.batch();
+    assert_eq!(batch.routes().last().unwrap().group.action, Action::Announce);
+}
+
+#[test]
+fn add_path_needs_the_right_direction_of_both_opens() {
+    // (sent mode, received mode, path ids in Adj-RIB-In, path ids in Adj-RIB-Out); 1 receive, 2 send, 3 both.
+    for (sent, received, inbound, outbound) in [
+        (1, 2, true, false),
+        (2, 1, false, true),
+        (3, 3, true, true),
+        (1, 1, false, false),
+        (2, 2, false, false),
+    ] {
+        let open = |asn, mode| open(asn, &[four_octet_as(asn), multiprotocol(1, 1), add_path(1, 1, mode)]);
+        for (flags, path_ids) in [(0, inbound), (ADJ_RIB_OUT, outbound)] {
+            let header = Header { flags, ..PEER };
+            let nlri = if path_ids { v4_path(7, 10, 1, 2, 24) } else { v4(10, 1, 2, 24) };
+            let mut router = Router::new();
+            // One Peer Up without the O flag serves both directions.
+            router.says(&PEER.peer_up(&open(65_000, sent), &open(65_001, received), &[]));
+            router.says(&header.route_monitoring(&announce(&nlri)));
+            let batch = router.batch();
+            assert_eq!(batch.nlri.len(), 1, "sent {sent} received {received} flags {flags}");
+            let route = batch.routes().next().unwrap();
+            assert_eq!(route.group.add_path, path_ids);
+            assert_eq!(route.entry.path_id, if path_ids { 7 } else { 0 });
+            assert!(rows(&batch)[0].starts_with("+10.1.2.0/24"));
+        }
+    }
+}
+
+#[test]
+fn unknown_types_and_bad_bodies_do_not_end_the_session() {
+    let mut router = Router::new();
+    router.says(&initiation("edge1")).says(&bmp(100, &[1, 2, 3])).says(&bmp(3, &[0; 10]));
+    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    assert_eq!(rows(&router.batch()).len(), 1);
+    let counters = router.session.summary().counters;
+    assert_eq!((counters.unknown_messages, counters.errors, counters.messages), (1, 1, 4));
+}
+
+#[test]
+fn route_mirroring_is_kept_with_its_pdu() {
+    let mut router = Router::new();
+    let pdu = announce(&v4(10, 1, 2, 24));
+    router.says(&PEER.mirror(&[tlv(1, &[0, 1]), tlv(0, &pdu)].concat()));
+    let batch = router.batch();
+    assert_eq!(batch.events[0].kind, EventKind::Mirror { codes: vec![1], pdus: vec![pdu] });
+    assert!(batch.nlri.is_empty());
+}
+
+#[test]
+fn any_peer_down_reason_is_kept_and_the_next_route_is_of_a_new_generation() {
+    let mut router = Router::new();
+    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.says(&PEER.peer_down(6, &[1, 2])).says(&PEER.peer_down(200, &[]));
+    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    let batch = router.batch();
+    assert_eq!(events(&batch), ["peer_up", "peer_down", "peer_down", "peer_up"]);
+    assert_eq!(batch.events[1].kind, EventKind::PeerDown { reason: 6, data: vec![1, 2] });
+    // What Peer Down ends is what its own dictionary entry says: generation 1 and below.
+    assert_eq!(batch.peers[usize::from(batch.events[1].peer.unwrap())].generation, 1);
+    assert_eq!(
+        rows(&batch),
+        [
+            "+10.1.2.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
+            "+10.1.2.0/24 ipv4_unicast adj-in-pre g4 initial-dump",
+        ]
+    );
+}
+
+#[test]
+fn a_lost_session_withdraws_nothing_and_marks_every_live_peer_stale() {
+    let mut router = Router::new();
+    let other = Header { address: Ipv4Addr::new(192, 0, 2, 2), ..PEER };
+    let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
+    router
+        .says(&up())
+        .says(&other.peer_down(1, &[]))
+        .says(&loc.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.batch();
+    router.session.end(&SessionEnd::Lost, router.now);
+    let batch = router.batch();
+    assert_eq!(events(&batch), ["peer_stale", "peer_stale", "session_down"]);
+    let who: Vec<_> = batch.peers.iter().map(|peer| peer.view).collect();
+    assert_eq!(who, [RibView::AdjInPre, RibView::LocRib]);
+    assert!(batch.nlri.is_empty());
+}
+
+#[test]
+fn a_repeated_table_is_marked_as_one_until_end_of_rib() {
+    let mut router = Router::known(vec![key()]);
+    router.says(&initiation("edge1")).says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    let batch = router.batch();
+    assert_eq!(events(&batch), ["session_up", "peer_up", "end_of_rib"]);
+    assert_eq!(
+        rows(&batch),
+        ["+10.1.2.0/24 ipv4_unicast adj-in-pre g1 re-dump", "+10.1.3.0/24 ipv4_unicast adj-in-pre g1 update",]
+    );
+    assert_eq!(batch.groups[1].cause, Cause::Update);
+}
+
+#[test]
+fn the_sweep_waits_for_end_of_rib_and_for_quiet_and_comes_once() {
+    let mut router = Router::known(vec![key()]);
+    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.batch();
+    // No End-of-RIB: time alone sweeps nothing.
+    router.after(10 * QUIET_US).nothing();
+    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    router.batch();
+    router.after(QUIET_US - 1).nothing();
+    // A route behind End-of-RIB starts the quiet time anew.
+    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router.batch();
+    router.after(QUIET_US - 1).nothing();
+    router.after(1);
+    let batch = router.batch();
+    assert_eq!(batch.events[0].kind, EventKind::Sweep { family: Family::IPV4_UNICAST });
+    assert_eq!(batch.peers[0].generation, 1);
+    router.after(10 * QUIET_US).nothing();
+}
+
+#[test]
+fn nothing_is_swept_when_nothing_was_known_before() {
+    let mut router = Router::new();
+    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    router.batch();
+    router.after(10 * QUIET_US).nothing();
+}
+
+#[test]
+fn one_attribute_set_serves_every_message_that_repeats_it() {
+    let mut router = Router::new();
+    for third in 0..50 {
+        let path = [65_001, 65_100 + u32::from(third / 6)];
+        let pdu = update(&[], &plain_attributes(&path), &v4(10, 1, third, 24));
+        router.says(&PEER.route_monitoring(&pdu));
+    }
+    let batch = router.batch();
+    assert_eq!((batch.nlri.len(), batch.attributes.len(), batch.peers.len()), (50, 9, 1));
+    for route in batch.routes() {
+        let Nlri::Prefix(holdfast::route::Prefix::V4(address, _)) = route.entry.nlri else {
+            panic!("no prefix")
+        };
+        let path = batch.attributes_of(route.group).unwrap().as_path.clone().unwrap();
+        assert_eq!(path.asns[1], 65_100 + ((address >> 8) & 0xff) / 6);
+    }
+}
+
+#[test]
+fn the_width_that_fits_is_used_when_the_flag_is_wrong() {
+    let two_octets = |asns: &[u16]| {
+        let mut segment = vec![2, u8::try_from(asns.len()).unwrap()];
+        asns.iter().for_each(|asn| segment.extend(asn.to_be_bytes()));
+        [attribute(0x40, 1, &[0]), attribute(0x40, 2, &segment), attribute(0x40, 3, &[192, 0, 2, 9])].concat()
+    };
+    let mut router = Router::new();
+    // The A flag is clear, the path is 2-octet all the same (FRR 8.0.1).
+    router.says(&PEER.route_monitoring(&update(
+        &[],
+        &two_octets(&[65_001, 65_002, 65_003]),
+        &v4(10, 0, 0, 8),
+    )));
+    // The A flag is set, and the path is 2-octet.
+    let header = Header { flags: TWO_OCTET_AS, ..PEER };
+    router.says(&header.route_monitoring(&update(&[], &two_octets(&[65_001]), &v4(11, 0, 0, 8))));
+    let batch = router.batch();
+    let paths: Vec<_> = batch.attributes.iter().map(|set| set.as_path.clone().unwrap().asns).collect();
+    assert_eq!(paths, [vec![65_001, 65_002, 65_003], vec![65_001]]);
+    assert_eq!(router.session.summary().counters.as_width_mismatches, 1);
+}
+
+#[test]
+fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
+    let attributes =
+        [attribute(0x40, 1, &[7]), attribute(0x40, 2, &[]), attribute(0x40, 3, &[192, 0, 2, 9])].concat();
+    let mut router = Router::new();
+    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &attributes, &v4(10, 1, 2, 24))));
+    let batch = router.batch();
+    assert_eq!(rows(&batch), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 treat-as-withdraw"]);
+    assert_eq!(events(&batch), ["peer_up", "malformed"]);
+    assert_eq!(router.session.summary().counters.treated_as_withdraw, 1);
+}
+
+#[test]
+fn nlri_that_cannot_be_read_keep_the_pdu_and_add_no_row() {
+    let mut router = Router::new();
+    let pdu = announce(&[v4(10, 1, 2, 24), vec![33, 1, 2, 3, 4, 5]].concat());
+    router.says(&PEER.route_monitoring(&pdu)).says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    let batch = router.batch();
+    assert_eq!(rows(&batch), ["+10.1.3.0/24 ipv4_unicast adj-in-pre g0 initial-dump"]);
+    assert!(matches!(&batch.events[0].kind, EventKind::Malformed { pdu: kept, .. } if *kept == pdu));
+}
+
+#[test]
+fn a_second_loc_rib_header_with_zeros_is_the_same_instance() {
+    let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
+    let zeros = Header { asn: 0, bgp_id: 0, ..loc };
+    let mut router = Router::new();
+    router.says(&loc.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.says(&zeros.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
+    let batch = router.batch();
+    assert_eq!(batch.peers.len(), 1);
+    assert_eq!(batch.peers[0].asn, 65_001);
+}
+
+#[test]
+fn termination_is_remembered_and_names_the_end() {
+    let mut router = Router::new();
+    router.says(&initiation("edge1")).says(&termination(1));
+    assert_eq!(router.session.terminated(), Some(&SessionEnd::Terminated(Some(1))));
+}
+
+#[test]
+fn records_before_the_initiation_keep_the_address_as_name() {
+    let mut router = Router::new();
+    router.says(&up()).says(&initiation("edge1")).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    let names: Vec<_> = router.session.take_batches().map(|batch| batch.router.name).collect();
+    assert_eq!(names, ["192.0.2.254", "edge1"]);
+}
+
+#[test]
+fn a_connection_that_says_nothing_leaves_no_record() {
+    let mut router = Router::new();
+    router.session.end(&SessionEnd::Lost, NOW);
+    router.nothing();
+}
+
+#[test]
+fn statistics_are_kept_by_number_also_unknown_ones() {
+    let mut router = Router::new();
+    router.says(&PEER.statistics(&[
+        (0, &[0, 0, 0, 5]),
+        (65_531, &[0, 0, 0, 9]),
+        (9, &[0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7]),
+    ]));
+    let batch = router.batch();
+    let EventKind::Statistics(statistics) = &batch.events[0].kind else { panic!("no statistics") };
+    let seen: Vec<_> = statistics.iter().map(|stat| (stat.kind, stat.family, stat.value)).collect();
+    assert_eq!(seen, [(0, None, Some(5)), (65_531, None, Some(9)), (9, Some(Family::IPV4_UNICAST), Some(7))]);
+}
