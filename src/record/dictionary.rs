@@ -1,7 +1,5 @@
 //! Version 0 of the dictionaries and events: bincode.
 
-use std::io::Cursor;
-
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};
 
@@ -15,39 +13,41 @@ struct DictionaryRef<'a> {
     peers: &'a [Peer],
     attributes: &'a [Attributes],
     events: &'a [Event],
+    rows: &'a serde_bytes::Bytes,
 }
 
-/// The same, owned, as it is read. Field order is the format.
+/// The same as it is read; the rows stay where they are. Field order is the format.
 #[derive(Deserialize)]
-struct Dictionary {
+struct Dictionary<'a> {
     router: Router,
     peers: Vec<Peer>,
     attributes: Vec<Attributes>,
     events: Vec<Event>,
+    #[serde(borrow)]
+    rows: &'a serde_bytes::Bytes,
 }
 
 /// Fixed-width little-endian, as `bincode::serialize` of 1.3 and `wincode` write it, and bounded.
 fn options() -> impl bincode::Options {
     let bytes_max = u64::try_from(PAYLOAD_BYTES_MAX).unwrap_or(u64::MAX);
-    bincode::DefaultOptions::new().with_fixint_encoding().allow_trailing_bytes().with_limit(bytes_max)
+    bincode::DefaultOptions::new().with_fixint_encoding().reject_trailing_bytes().with_limit(bytes_max)
 }
 
-pub(super) fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) fn encode(batch: &Batch, rows: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
     let dictionary = DictionaryRef {
         router: &batch.router,
         peers: &batch.peers,
         attributes: &batch.attributes,
         events: &batch.events,
+        rows: serde_bytes::Bytes::new(rows),
     };
     options().serialize_into(out, &dictionary).map_err(|error| Error::new(error.to_string(), None))
 }
 
-/// Returns the batch without its rows, and where the rows begin.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, usize), Error> {
-    let mut cursor = Cursor::new(bytes);
-    let dictionary: Result<Dictionary, _> = options().deserialize_from(&mut cursor);
-    let at = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
-    let dictionary = dictionary.map_err(|error| Error::new(error.to_string(), Some(at.saturating_add(1))))?;
+/// Returns the batch without its rows, and their bytes. These are the last ones of `bytes`.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
+    let dictionary: Dictionary<'_> =
+        options().deserialize(bytes).map_err(|error| Error::new(error.to_string(), None))?;
     let batch = Batch {
         router: dictionary.router,
         peers: dictionary.peers,
@@ -56,5 +56,5 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, usize), Error> {
         nlri: Vec::new(),
         events: dictionary.events,
     };
-    Ok((batch, at))
+    Ok((batch, dictionary.rows))
 }

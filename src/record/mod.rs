@@ -3,7 +3,7 @@
 //! The first byte is the version. A payload of version 0 is
 //!
 //! ```text
-//! 0 │ bincode: router, peers, attributes, events │ rows: groups and NLRI, packed
+//! 0 │ bincode: router, peers, attributes, events, and the packed rows (groups and NLRI) as one string of bytes
 //! ```
 //!
 //! The dictionaries and the events are rare and structured: bincode (1.3, fixed-width little-endian) writes them. The
@@ -63,7 +63,7 @@ impl Error {
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
     out.push(VERSION);
-    let result = dictionary::encode(batch, out).and_then(|()| rows::encode(batch, out));
+    let result = rows::encode(batch).and_then(|rows| dictionary::encode(batch, &rows, out));
     let result = result.and_then(|()| match out.len() - start {
         bytes if bytes > PAYLOAD_BYTES_MAX => {
             Err(Error::new(format!("batch of {bytes} bytes is too large"), None))
@@ -85,8 +85,8 @@ pub fn decode(payload: &[u8]) -> Result<Batch, Error> {
     match payload.split_first() {
         None => Err(Error::new("empty payload", Some(0))),
         Some((&VERSION, rest)) => {
-            let (mut batch, rows_at) = dictionary::decode(rest)?;
-            rows::decode(&mut batch, rest.get(rows_at..).unwrap_or_default(), 1 + rows_at)?;
+            let (mut batch, rows) = dictionary::decode(rest)?;
+            rows::decode(&mut batch, rows, payload.len() - rows.len())?;
             Ok(batch)
         }
         Some((&version, _)) => {

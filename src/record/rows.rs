@@ -57,8 +57,10 @@ impl Before {
     }
 }
 
-pub(super) fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
-    put_varint(out, len_u64(batch.groups.len()));
+pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, Error> {
+    // A little more than what a batch of one-prefix messages takes.
+    let mut out = Vec::with_capacity(16 + 12 * batch.groups.len() + 6 * batch.nlri.len());
+    put_varint(&mut out, len_u64(batch.groups.len()));
     let mut before = Before::start(batch.router.session);
     let mut rest = batch.nlri.as_slice();
     for group in &batch.groups {
@@ -74,16 +76,16 @@ pub(super) fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
         {
             return Err(Error::new("a group points outside the dictionaries", None));
         }
-        put_group(out, group, &before);
+        put_group(&mut out, group, &before);
         for entry in entries {
             if group.add_path {
                 out.extend_from_slice(&entry.path_id.to_be_bytes());
             }
-            put_nlri(out, group.family, &entry.nlri)?;
+            put_nlri(&mut out, group.family, &entry.nlri)?;
         }
         before.step(group);
     }
-    if rest.is_empty() { Ok(()) } else { Err(Error::new("rows without a group", None)) }
+    if rest.is_empty() { Ok(out) } else { Err(Error::new("rows without a group", None)) }
 }
 
 fn put_group(out: &mut Vec<u8>, group: &Group, before: &Before) {
