@@ -83,23 +83,26 @@ fn merge_paths(old: &AsPath, new: &AsPath) -> Option<AsPath> {
             }
         }
     }
-    new.iter().for_each(|(kind, asns)| push(&mut merged, kind, asns));
+    join(&mut merged, new);
     Some(merged)
 }
 
-/// Puts a segment behind the others; two sequences that meet become one, as they were before an old speaker came
-/// between.
+/// Puts a segment behind the others.
 fn push(path: &mut AsPath, kind: SegmentKind, asns: &[u32]) {
-    let count = u16::try_from(asns.len()).unwrap_or(u16::MAX);
     path.asns.extend_from_slice(asns);
-    match path.segments.last_mut() {
-        Some(last)
-            if kind == SegmentKind::Sequence
-                && last.kind == kind
-                && last.count.saturating_add(count) <= SEGMENT_ASNS_MAX =>
-        {
-            last.count += count;
-        }
-        _ => path.segments.push(Segment { kind, count }),
+    path.segments.push(Segment { kind, count: u16::try_from(asns.len()).unwrap_or(u16::MAX) });
+}
+
+/// Puts `new` behind `path`. Two sequences that meet become one, as they were before a two-octet speaker came between.
+fn join(path: &mut AsPath, new: &AsPath) {
+    let mut segments = new.segments.iter().copied().peekable();
+    if let (Some(last), Some(first)) = (path.segments.last_mut(), segments.peek())
+        && (last.kind, first.kind) == (SegmentKind::Sequence, SegmentKind::Sequence)
+        && last.count.saturating_add(first.count) <= SEGMENT_ASNS_MAX
+    {
+        last.count += first.count;
+        segments.next();
     }
+    path.segments.extend(segments);
+    path.asns.extend_from_slice(&new.asns);
 }

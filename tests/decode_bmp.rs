@@ -1,0 +1,125 @@
+//! BMP messages: what is in them, and what is refused.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "fuzz/build.rs"]
+mod build;
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use holdfast::bmp::{self, Error, Message, Stat, Tlv};
+use holdfast::wire;
+
+#[test]
+fn peer_up_has_addresses_opens_and_tlvs() {
+    let (sent, received) = (build::open(1, &[(2, vec![])], false), build::open(2, &[], true));
+    let tlvs = [build::tlv(3, b"blue"), build::tlv(0, b"free")].concat();
+    let message = build::peer_up(&build::peer_v4(), &sent, &received, &tlvs);
+    let Ok(Message::PeerUp {
+        peer,
+        local_address,
+        local_port,
+        remote_port,
+        sent_open,
+        received_open,
+        tlvs,
+        trailer,
+    }) = bmp::decode(&message)
+    else {
+        panic!("no Peer Up")
+    };
+    assert_eq!((peer.asn, peer.timestamp_us), (4_200_000_000, 1_700_000_000_000_005));
+    assert_eq!((local_address, local_port, remote_port), (IpAddr::from([192, 0, 2, 1]), 179, 40_000));
+    assert_eq!((sent_open, received_open), (sent.as_slice(), received.as_slice()));
+    assert_eq!(tlvs, [Tlv { kind: 3, value: b"blue" }, Tlv { kind: 0, value: b"free" }]);
+    assert!(trailer.is_empty());
+}
+
+#[test]
+fn damage_behind_the_opens_of_a_peer_up_does_not_cost_them() {
+    let open = build::open(1, &[], false);
+    let damaged = [&build::tlv(3, b"blue")[..], &[0, 0, 0, 9, 1]].concat();
+    let message = build::peer_up(&build::peer_v4(), &open, &open, &damaged);
+    let Ok(Message::PeerUp { tlvs, trailer, .. }) = bmp::decode(&message) else { panic!("no Peer Up") };
+    assert_eq!((tlvs.len(), trailer), (1, [0, 0, 0, 9, 1].as_slice()));
+}
+
+#[test]
+fn the_local_address_is_of_the_family_of_the_peer() {
+    let local = |peer: &[u8]| {
+        let open = build::open(1, &[], false);
+        match bmp::decode(&build::peer_up(peer, &open, &open, &[])) {
+            Ok(Message::PeerUp { local_address, .. }) => local_address,
+            other => panic!("{other:?}"),
+        }
+    };
+    let v6 = IpAddr::V6(Ipv6Addr::from_bits(0xc000_0201));
+    assert_eq!(local(&build::peer(0, 0x80, v6)), v6);
+    assert_eq!(local(&build::peer(3, 0x80, IpAddr::from([0; 4]))), IpAddr::from([192, 0, 2, 1]));
+}
+
+#[test]
+fn statistics_of_any_type_and_length_are_kept() {
+    let stats = [(0, vec![0, 0, 0, 5]), (9, vec![0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7]), (65_531, vec![1, 2, 3])];
+    let message = build::statistics(&stats);
+    let Ok(Message::StatisticsReport { stats: decoded, .. }) = bmp::decode(&message) else {
+        panic!("refused")
+    };
+    let expected: Vec<_> = stats.iter().map(|(kind, value)| Stat { kind: *kind, value }).collect();
+    assert_eq!(decoded, expected);
+    let read: Vec<_> = decoded.iter().map(|stat| (stat.family(), stat.number())).collect();
+    assert_eq!(read, [(None, Some(5)), (Some((1, 1)), Some(7)), (None, None)]);
+}
+
+#[test]
+fn a_count_of_statistics_is_not_believed() {
+    let message = build::bmp(1, &[&build::peer_v4(), &u32::MAX.to_be_bytes(), &build::tlv(0, &[0; 4])]);
+    let error = wire::Error { what: "statistic type", offset: 60, needed: 2, available: 0 };
+    assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
+    let message = build::bmp(1, &[&build::peer_v4(), &[0; 4], &[9]]);
+    let error = wire::Error { what: "bytes after the last statistic", offset: 52, needed: 0, available: 1 };
+    assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
+}
+
+#[test]
+fn initiation_and_termination_have_tlvs() {
+    let tlvs = [build::tlv(2, b"r1"), build::tlv(1, b"router")].concat();
+    let expected = vec![Tlv { kind: 2, value: b"r1" }, Tlv { kind: 1, value: b"router" }];
+    assert_eq!(bmp::decode(&build::bmp(4, &[&tlvs])), Ok(Message::Initiation { tlvs: expected.clone() }));
+    assert_eq!(bmp::decode(&build::bmp(5, &[&tlvs])), Ok(Message::Termination { tlvs: expected }));
+}
+
+#[test]
+fn a_bgp_message_past_the_bmp_message_or_shorter_than_its_header_is_refused() {
+    let with_length = |length: u16| {
+        let mut pdu = build::update(&[], &[], &[]);
+        pdu[16..18].copy_from_slice(&length.to_be_bytes());
+        build::bmp(0, &[&build::peer_v4(), &pdu])
+    };
+    let error = wire::Error { what: "BGP message", offset: 48, needed: 4096, available: 23 };
+    assert_eq!(bmp::decode(&with_length(4096)), Err(Error::Wire(error)));
+    for length in [0, 18] {
+        assert_eq!(bmp::decode(&with_length(length)), Err(Error::PduLength { offset: 48, length }));
+    }
+}
+
+#[test]
+fn a_message_cut_anywhere_is_refused_and_never_misread() {
+    let open = build::open(1, &[], false);
+    let pdu = build::update(&[], &[], &[]);
+    for whole in [
+        build::bmp(0, &[&build::peer_v4(), &pdu]),
+        build::statistics(&[(0, vec![0; 4])]),
+        build::peer_up(&build::peer_v4(), &open, &open, &[]),
+        build::bmp(6, &[&build::peer_v4(), &build::tlv(0, &pdu)]),
+    ] {
+        for length in 0..whole.len() {
+            assert!(bmp::decode(&whole[..length]).is_err(), "cut, its header says more");
+            if length >= 6 && length != 48 {
+                let mut shorter = whole[..length].to_vec();
+                shorter[1..5].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+                assert!(bmp::decode(&shorter).is_err(), "type {} cut to {length}", whole[5]);
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! OPEN and what two of them agree on.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "fuzz/build.rs"]
+mod build;
+
+use std::net::Ipv4Addr;
+
+use holdfast::bgp::{self, AddPath, Capability, Direction, Error, Open};
+use holdfast::route::Family;
+
+const V4: Family = Family::IPV4_UNICAST;
+const V6: Family = Family::IPV6_UNICAST;
+
+/// A capability as `(code, value)`.
+type Raw = (u8, Vec<u8>);
+
+fn multiprotocol(family: Family) -> Raw {
+    (1, [&family.afi.to_be_bytes()[..], &[0, family.safi]].concat())
+}
+
+fn four_octet_as(asn: u32) -> Raw {
+    (65, asn.to_be_bytes().to_vec())
+}
+
+fn add_path(families: &[(Family, u8)]) -> Raw {
+    let value = families.iter().flat_map(|(family, mode)| {
+        let [a, b] = family.afi.to_be_bytes();
+        [a, b, family.safi, *mode]
+    });
+    (69, value.collect())
+}
+
+fn open(capabilities: &[Raw]) -> Open {
+    bgp::open(&build::open(64_512, capabilities, false)).unwrap()
+}
+
+#[test]
+fn every_field_is_read() {
+    let raw = [multiprotocol(V6), four_octet_as(4_200_000_000), (2, vec![]), add_path(&[(V4, 3), (V6, 1)])];
+    for extended in [false, true] {
+        let open = bgp::open(&build::open(23_456, &raw, extended)).unwrap();
+        assert_eq!((open.version, open.asn, open.hold_time_s), (4, 4_200_000_000, 180));
+        assert_eq!(open.bgp_id, Ipv4Addr::new(192, 0, 2, 1));
+        let paths = vec![
+            AddPath { family: V4, send: true, receive: true },
+            AddPath { family: V6, send: false, receive: true },
+        ];
+        assert_eq!(
+            open.capabilities,
+            [
+                Capability::Multiprotocol(V6),
+                Capability::FourOctetAs(4_200_000_000),
+                Capability::Other { code: 2, value: vec![] },
+                Capability::AddPath(paths.clone()),
+            ],
+            "extended lengths: {extended}"
+        );
+        assert_eq!((open.families(), open.four_octet_as()), (vec![V6], true));
+        assert_eq!(open.add_path().collect::<Vec<_>>(), paths);
+    }
+}
+
+#[test]
+fn an_open_without_capabilities_means_ipv4_and_two_octets() {
+    for extended in [false, true] {
+        let open = bgp::open(&build::open(64_512, &[], extended)).unwrap();
+        assert_eq!((open.asn, open.families(), open.four_octet_as()), (64_512, vec![V4], false));
+    }
+}
+
+#[test]
+fn capabilities_in_several_parameters_are_all_read() {
+    let parameters = [2, 6, 65, 4, 0, 1, 0x11, 0x70, 1, 1, 9, 2, 6, 1, 4, 0, 25, 0, 70, 2, 0];
+    let body = [&[4, 0xfd, 0xe8, 0, 180, 192, 0, 2, 1, 21][..], &parameters].concat();
+    let open = bgp::open(&build::bgp(1, &body)).unwrap();
+    assert_eq!((open.asn, open.families()), (70_000, vec![Family::EVPN]));
+}
+
+#[test]
+fn a_capability_of_a_wrong_length_is_kept_raw() {
+    let open = open(&[(65, vec![0, 1]), (1, vec![0, 1, 1]), (69, vec![0, 1, 1])]);
+    assert!(!open.four_octet_as());
+    assert_eq!(open.add_path().count(), 0);
+    assert_eq!(open.capabilities[0], Capability::Other { code: 65, value: vec![0, 1] });
+}
+
+#[test]
+fn add_path_tuples_of_unknown_mode_are_ignored() {
+    let open = open(&[add_path(&[(V4, 0), (V6, 2), (Family::EVPN, 4)])]);
+    assert_eq!(open.add_path().collect::<Vec<_>>(), [AddPath { family: V6, send: true, receive: false }]);
+}
+
+#[test]
+fn an_open_that_contradicts_itself_is_refused() {
+    assert_eq!(bgp::open(&build::bgp(2, &[])), Err(Error::NotOpen { kind: 2 }));
+    let fixed = [4, 0xfd, 0xe8, 0, 180, 192, 0, 2, 1];
+    for parameters in [
+        [].as_slice(),
+        &[1],
+        &[0, 9],
+        &[2, 2, 1],
+        &[3, 2, 1, 65],
+        &[4, 2, 2, 65, 4],
+        &[255, 255, 0],
+        &[255, 255, 0, 3, 2, 0],
+    ] {
+        let pdu = build::bgp(1, &[&fixed[..], parameters].concat());
+        assert!(matches!(bgp::open(&pdu), Err(Error::Wire(_))), "{parameters:?}");
+    }
+}
+
+fn add_path_families(sent: &Open, received: &Open, direction: Direction) -> Vec<Family> {
+    bgp::negotiate(sent, received, direction).add_path.iter().collect()
+}
+
+#[test]
+fn add_path_has_a_direction() {
+    const RECEIVE: u8 = 1;
+    const SEND: u8 = 2;
+    const BOTH: u8 = 3;
+    for (router, peer, incoming, outgoing) in [
+        (RECEIVE, SEND, true, false),
+        (SEND, RECEIVE, false, true),
+        (BOTH, BOTH, true, true),
+        (BOTH, SEND, true, false),
+        (BOTH, RECEIVE, false, true),
+        (RECEIVE, RECEIVE, false, false),
+        (SEND, SEND, false, false),
+    ] {
+        let (sent, received) = (open(&[add_path(&[(V4, router)])]), open(&[add_path(&[(V4, peer)])]));
+        let families = |is: bool| if is { vec![V4] } else { vec![] };
+        let case = format!("router {router}, peer {peer}");
+        assert_eq!(add_path_families(&sent, &received, Direction::In), families(incoming), "{case}");
+        assert_eq!(add_path_families(&sent, &received, Direction::Out), families(outgoing), "{case}");
+        assert_eq!(add_path_families(&sent, &received, Direction::Local), [V4], "{case}");
+    }
+}
+
+#[test]
+fn add_path_is_agreed_per_family_and_not_by_one_side() {
+    let sent = open(&[add_path(&[(V4, 3), (V6, 3)])]);
+    let received = open(&[add_path(&[(V6, 3), (Family::EVPN, 3)])]);
+    assert_eq!(add_path_families(&sent, &received, Direction::In), [V6]);
+    assert_eq!(add_path_families(&sent, &received, Direction::Local), [V4, V6, Family::EVPN]);
+    assert_eq!(add_path_families(&sent, &open(&[]), Direction::In), []);
+}
+
+#[test]
+fn four_octets_need_both_sides_but_for_a_loc_rib() {
+    let (new, old) = (open(&[four_octet_as(1)]), open(&[]));
+    let width = |sent, received, direction| bgp::negotiate(sent, received, direction).four_octet_as;
+    assert!(width(&new, &new, Direction::In));
+    assert!(!width(&new, &old, Direction::In) && !width(&old, &new, Direction::Out));
+    assert!(width(&old, &old, Direction::Local));
+}
