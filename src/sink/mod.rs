@@ -1,1 +1,35 @@
 //! The database side: rows, transactions, migrations.
+//!
+//! ```text
+//! Batch ─► Chunk (pure: history as COPY bytes, peers and routes folded) ─► Sealed
+//!                                                                            │ Connection::store
+//!   BEGIN · fence · peers · COPY history, events · COPY attributes, staging · merge · ledger + checkpoint · COMMIT
+//! ```
+//!
+//! One transaction covers a contiguous range of one log and the rows of one lane. The server itself refuses it unless
+//! this lane is held by this process and stands just before the range; after any error the connection is dropped, and
+//! only the checkpoint row says what was stored.
+
+mod binary;
+mod chunk;
+pub mod columns;
+mod copy;
+mod decide;
+mod lanes;
+mod maintain;
+mod migrate;
+mod peers;
+mod postgres;
+mod rib;
+mod statements;
+mod target;
+mod tls;
+
+pub use chunk::{Chunk, Counts, Inconsistent, Sealed};
+pub use decide::{Decision, decide, decide_error};
+pub use lanes::{Lane, lane_of, uuid_text};
+pub use maintain::{Retention, maintain};
+pub use migrate::{MigrateError, Migration, migrate, migrations};
+pub use postgres::{Attached, Connection, lanes_of};
+pub use target::{Target, TargetError};
+pub use tls::{SslMode, TlsError};

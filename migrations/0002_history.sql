@@ -1,0 +1,240 @@
+-- History: what routers said, appended only. TimescaleDB makes the tables hypertables where it can be had; on plain
+-- PostgreSQL they are range partitions that the collector makes ahead (holdfast_make_partitions).
+
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS timescaledb;
+EXCEPTION
+    -- Not installed, not preloaded, or not ours to create: native partitions then.
+    WHEN feature_not_supported OR undefined_file OR insufficient_privilege OR object_not_in_prerequisite_state
+        OR invalid_parameter_value THEN NULL;
+END
+$$;
+
+-- The tables that are cut by time, and how.
+CREATE TABLE time_tables (
+    name           text PRIMARY KEY,
+    is_hypertable  boolean NOT NULL,
+    chunk_interval interval NOT NULL,
+    dropped_before timestamptz
+);
+
+-- Native partitions with their bounds. Empty where the tables are hypertables.
+CREATE TABLE time_partitions (
+    table_name text NOT NULL REFERENCES time_tables (name),
+    name       text NOT NULL PRIMARY KEY,
+    from_time  timestamptz NOT NULL,
+    until_time timestamptz NOT NULL,
+    UNIQUE (table_name, from_time)
+);
+
+-- Makes partitions for now and `ahead` intervals more. Rows that waited in the default partition move into theirs.
+CREATE FUNCTION holdfast_make_partitions(ahead integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    t time_tables%ROWTYPE;
+    step bigint;
+    starts timestamptz;
+    ends timestamptz;
+    part text;
+    made integer := 0;
+BEGIN
+    FOR t IN SELECT * FROM time_tables WHERE NOT is_hypertable ORDER BY name FOR UPDATE LOOP
+        step := extract(epoch FROM t.chunk_interval)::bigint;
+        SELECT max(until_time) INTO starts FROM time_partitions WHERE table_name = t.name;
+        IF starts IS NULL OR starts < now() - t.chunk_interval THEN
+            starts := greatest(coalesce(starts, '-infinity'),
+                to_timestamp(floor(extract(epoch FROM now()) / step) * step) - t.chunk_interval);
+        END IF;
+        WHILE starts <= now() + ahead * t.chunk_interval LOOP
+            ends := starts + t.chunk_interval;
+            part := format('%s_%s', t.name, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS'));
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, t.name);
+            EXECUTE format(
+                'WITH moved AS (DELETE FROM %I WHERE time >= %L AND time < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                t.name || '_default', starts, ends, part);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', t.name, part, starts, ends);
+            INSERT INTO time_partitions VALUES (t.name, part, starts, ends);
+            made := made + 1;
+            starts := ends;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END
+$$;
+
+-- Drops what is older than `keep`, by the server's clock. The cut-off moves by one chunk interval per call at most, so
+-- that a clock that jumps ahead does not cost the history.
+CREATE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    t time_tables%ROWTYPE;
+    cut timestamptz;
+    part time_partitions%ROWTYPE;
+    dropped integer := 0;
+BEGIN
+    SELECT * INTO STRICT t FROM time_tables WHERE name = table_name FOR UPDATE;
+    cut := least(now() - keep, coalesce(t.dropped_before + t.chunk_interval, 'infinity'));
+    IF t.is_hypertable THEN
+        EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass, older_than => %L::timestamptz)', t.name, cut)
+            INTO dropped;
+    ELSE
+        FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut LOOP
+            EXECUTE format('DROP TABLE %I', part.name);
+            DELETE FROM time_partitions p WHERE p.name = part.name;
+            dropped := dropped + 1;
+        END LOOP;
+        EXECUTE format('DELETE FROM %I WHERE time < %L', t.name || '_default', cut);
+    END IF;
+    UPDATE time_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
+    RETURN dropped;
+END
+$$;
+
+-- Turns a freshly made, empty table into one that is cut by its column `time`. holdfast.chunk_interval is set by the
+-- migrator from CHUNK_INTERVAL_DAYS.
+CREATE FUNCTION holdfast_cut_by_time(table_name text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    step interval := coalesce(nullif(current_setting('holdfast.chunk_interval', true), ''), '7 days')::interval;
+    has_timescale boolean := EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb');
+BEGIN
+    IF has_timescale THEN
+        EXECUTE format(
+            'SELECT create_hypertable(%L, ''time'', chunk_time_interval => %L::interval, create_default_indexes => false)',
+            table_name, step);
+    ELSE
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', table_name, table_name || '_shape');
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) PARTITION BY RANGE (time)', table_name, table_name || '_shape');
+        EXECUTE format('DROP TABLE %I', table_name || '_shape');
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', table_name || '_default', table_name);
+    END IF;
+    INSERT INTO time_tables VALUES (table_name, has_timescale, step);
+END
+$$;
+
+-- One row per announcement or withdrawal. The columns up to mac_address are those of pybmpmon; wider types.
+-- No unique index: (collector, log_id, seq, idx) is unique by construction, and an index would only hide that it is not.
+CREATE TABLE route_updates (
+    time                 timestamptz NOT NULL,
+    bmp_peer_ip          inet NOT NULL,
+    bmp_peer_asn         bigint,
+    bgp_peer_ip          inet NOT NULL,
+    bgp_peer_asn         bigint NOT NULL,
+    family               text NOT NULL,
+    prefix               cidr,
+    next_hop             inet,
+    as_path              bigint[],
+    communities          text[],
+    extended_communities text[],
+    med                  bigint,
+    local_pref           bigint,
+    is_withdrawn         boolean NOT NULL,
+    evpn_route_type      integer,
+    evpn_rd              text,
+    evpn_esi             text,
+    mac_address          text,
+    router_time          timestamptz,
+    collector            text NOT NULL,
+    log_id               uuid NOT NULL,
+    seq                  bigint NOT NULL,
+    idx                  integer NOT NULL,
+    session              timestamptz NOT NULL,
+    generation           bigint NOT NULL,
+    router               text NOT NULL,
+    peer_type            smallint NOT NULL,
+    peer_distinguisher   text NOT NULL,
+    bgp_id               inet NOT NULL,
+    rib                  text NOT NULL,
+    table_name           text,
+    afi                  integer NOT NULL,
+    safi                 smallint NOT NULL,
+    path_id              bigint,
+    cause                text NOT NULL,
+    origin               text,
+    as_path_text         text,
+    origin_as            bigint,
+    next_hop_link_local  inet,
+    atomic_aggregate     boolean,
+    aggregator_asn       bigint,
+    aggregator_address   inet,
+    large_communities    text[],
+    originator_id        inet,
+    cluster_list         inet[],
+    aigp                 numeric(20),
+    otc                  bigint,
+    evpn_tag             bigint,
+    evpn_ip              inet,
+    evpn_gateway         inet,
+    labels               bigint[],
+    nlri_raw             bytea,
+    attributes_raw       bytea,
+    discarded            text[]
+);
+SELECT holdfast_cut_by_time('route_updates');
+CREATE INDEX route_updates_time ON route_updates (time DESC);
+CREATE INDEX route_updates_prefix ON route_updates (prefix, time DESC);
+
+-- What happened to peers and sessions. peer_ip is the router, as in pybmpmon.
+CREATE TABLE peer_events (
+    time               timestamptz NOT NULL,
+    peer_ip            inet NOT NULL,
+    event_type         text NOT NULL,
+    reason_code        integer,
+    router_time        timestamptz,
+    collector          text NOT NULL,
+    log_id             uuid NOT NULL,
+    seq                bigint NOT NULL,
+    idx                integer NOT NULL,
+    session            timestamptz NOT NULL,
+    generation         bigint,
+    router             text NOT NULL,
+    bgp_peer_ip        inet,
+    bgp_peer_asn       bigint,
+    bgp_id             inet,
+    peer_type          smallint,
+    peer_distinguisher text,
+    rib                text,
+    table_name         text,
+    afi                integer,
+    safi               smallint,
+    sent_open          bytea,
+    received_open      bytea,
+    data               bytea,
+    detail             jsonb
+);
+SELECT holdfast_cut_by_time('peer_events');
+CREATE INDEX peer_events_time ON peer_events (time DESC);
+CREATE INDEX peer_events_peer ON peer_events (peer_ip, time DESC);
+
+-- One row per Statistics Report; peer_statistics has one per counter.
+CREATE TABLE peer_stats (
+    time               timestamptz NOT NULL,
+    peer_ip            inet NOT NULL,
+    router_time        timestamptz,
+    collector          text NOT NULL,
+    log_id             uuid NOT NULL,
+    seq                bigint NOT NULL,
+    idx                integer NOT NULL,
+    session            timestamptz NOT NULL,
+    generation         bigint,
+    router             text NOT NULL,
+    bgp_peer_ip        inet,
+    bgp_peer_asn       bigint,
+    bgp_id             inet,
+    peer_type          smallint,
+    peer_distinguisher text,
+    rib                text,
+    table_name         text,
+    statistics         jsonb NOT NULL
+);
+SELECT holdfast_cut_by_time('peer_stats');
+CREATE INDEX peer_stats_time ON peer_stats (time DESC);
+
+CREATE VIEW peer_statistics AS
+SELECT s.time, s.collector, s.router, s.peer_ip, s.bgp_peer_ip, s.bgp_peer_asn, s.peer_distinguisher, s.rib,
+       x.type, x.afi, x.safi, x.value, decode(x.raw, 'hex') AS raw
+FROM peer_stats s
+CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x (type integer, afi integer, safi smallint, value numeric, raw text);
+
+SELECT holdfast_make_partitions(4);

@@ -1,0 +1,262 @@
+//! PostgreSQL's binary COPY format, written by hand.
+//!
+//! ```text
+//! "PGCOPY\n\xff\r\n\0" | flags u32 = 0 | extension u32 = 0        header, 19 bytes
+//! columns u16 | ( length i32 | value )*                            one row; length -1 is NULL
+//! 0xffff                                                           trailer
+//! ```
+//!
+//! Everything is big-endian. The functions append one field each to a plain `Vec<u8>`.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use crate::route::{Prefix, Timestamp};
+
+/// The header of a COPY stream.
+pub(super) const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What ends a COPY stream.
+pub(super) const TRAILER: &[u8; 2] = b"\xff\xff";
+
+/// PostgreSQL counts from 2000-01-01.
+const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+/// What timestamptz can hold, in its own count: 4713 BC to 294276 AD.
+const TIMESTAMP_US_MIN: i64 = -211_813_488_000_000_000;
+const TIMESTAMP_US_MAX: i64 = 9_223_371_331_199_999_999;
+
+/// Type numbers of array elements (pg_type.oid).
+const OID_INT8: u32 = 20;
+const OID_TEXT: u32 = 25;
+const OID_INET: u32 = 869;
+
+/// Starts a row.
+pub(super) fn row(out: &mut Vec<u8>, columns: usize) {
+    out.extend_from_slice(&u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes());
+}
+
+/// NULL.
+pub(super) fn null(out: &mut Vec<u8>) {
+    out.extend_from_slice(&(-1i32).to_be_bytes());
+}
+
+/// A field that is NULL when there is no value.
+pub(super) fn optional<T>(out: &mut Vec<u8>, value: Option<T>, field: impl FnOnce(&mut Vec<u8>, T)) {
+    match value {
+        Some(value) => field(out, value),
+        None => null(out),
+    }
+}
+
+/// Writes a length that is known only afterwards.
+fn sized(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    value(out);
+    let length = i32::try_from(out.len() - start - 4).unwrap_or(i32::MAX).to_be_bytes();
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&length);
+    }
+}
+
+fn fixed<const N: usize>(out: &mut Vec<u8>, value: [u8; N]) {
+    out.extend_from_slice(&i32::try_from(N).unwrap_or(i32::MAX).to_be_bytes());
+    out.extend_from_slice(&value);
+}
+
+/// boolean.
+pub(super) fn boolean(out: &mut Vec<u8>, value: bool) {
+    fixed(out, [u8::from(value)]);
+}
+
+/// smallint.
+pub(super) fn int2(out: &mut Vec<u8>, value: i16) {
+    fixed(out, value.to_be_bytes());
+}
+
+/// integer; what does not fit becomes the largest that does.
+pub(super) fn int4(out: &mut Vec<u8>, value: u32) {
+    fixed(out, i32::try_from(value).unwrap_or(i32::MAX).to_be_bytes());
+}
+
+/// bigint.
+pub(super) fn int8(out: &mut Vec<u8>, value: i64) {
+    fixed(out, value.to_be_bytes());
+}
+
+/// timestamptz; a time that PostgreSQL cannot hold becomes the nearest that it can.
+pub(super) fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
+    int8(out, value.0.saturating_sub(POSTGRES_EPOCH_US).clamp(TIMESTAMP_US_MIN, TIMESTAMP_US_MAX));
+}
+
+/// timestamptz `-infinity`.
+pub(super) fn timestamp_before_all(out: &mut Vec<u8>) {
+    int8(out, i64::MIN);
+}
+
+/// timestamptz; NULL when the router gave no time.
+pub(super) fn router_time(out: &mut Vec<u8>, value: Timestamp) {
+    optional(out, (value.0 != 0).then_some(value), timestamp);
+}
+
+/// uuid.
+pub(super) fn uuid(out: &mut Vec<u8>, value: [u8; 16]) {
+    fixed(out, value);
+}
+
+/// bytea.
+pub(super) fn bytea(out: &mut Vec<u8>, value: &[u8]) {
+    sized(out, |out| out.extend_from_slice(value));
+}
+
+/// text. PostgreSQL refuses a zero byte in text, which a router's strings may have: it becomes U+FFFD.
+pub(super) fn text(out: &mut Vec<u8>, value: &str) {
+    if value.contains('\0') {
+        return bytea(out, value.replace('\0', "\u{fffd}").as_bytes());
+    }
+    bytea(out, value.as_bytes());
+}
+
+/// text; NULL when empty.
+pub(super) fn text_or_null(out: &mut Vec<u8>, value: &str) {
+    optional(out, (!value.is_empty()).then_some(value), text);
+}
+
+/// text of something that can be displayed, without an allocation of its own.
+pub(super) fn display(out: &mut Vec<u8>, value: impl Display) {
+    sized(out, |out| {
+        // Writing to a Vec cannot fail.
+        let _infallible = write!(out, "{value}");
+    });
+}
+
+/// jsonb.
+pub(super) fn jsonb(out: &mut Vec<u8>, value: &serde_json::Value) {
+    // jsonb refuses \u0000 as text refuses the zero byte.
+    let json = value.to_string().replace("\\u0000", "\\ufffd");
+    sized(out, |out| {
+        out.push(1);
+        out.extend_from_slice(json.as_bytes());
+    });
+}
+
+/// inet of one address.
+pub(super) fn inet(out: &mut Vec<u8>, address: IpAddr) {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    network(out, address, bits, false);
+}
+
+/// cidr.
+pub(super) fn cidr(out: &mut Vec<u8>, prefix: Prefix) {
+    network(out, prefix.address(), prefix.length(), true);
+}
+
+fn network(out: &mut Vec<u8>, address: IpAddr, bits: u8, is_cidr: bool) {
+    // 2 and 3 are PostgreSQL's own numbers, not those of the system.
+    match address {
+        IpAddr::V4(v4) => {
+            out.extend_from_slice(&[0, 0, 0, 8, 2, bits, u8::from(is_cidr), 4]);
+            out.extend_from_slice(&v4.octets());
+        }
+        IpAddr::V6(v6) => {
+            out.extend_from_slice(&[0, 0, 0, 20, 3, bits, u8::from(is_cidr), 16]);
+            out.extend_from_slice(&v6.octets());
+        }
+    }
+}
+
+/// numeric of an unsigned 64-bit number: digits to base 10,000, the highest first.
+pub(super) fn numeric(out: &mut Vec<u8>, value: u64) {
+    let mut digits = [0u16; 5];
+    let mut rest = value;
+    for digit in digits.iter_mut().rev() {
+        *digit = u16::try_from(rest % 10_000).unwrap_or(0);
+        rest /= 10_000;
+    }
+    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
+    let count = u16::try_from(digits.len() - zeros).unwrap_or(0);
+    sized(out, |out| {
+        for number in [count, count.saturating_sub(1), 0, 0] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        for digit in digits.iter().skip(zeros) {
+            out.extend_from_slice(&digit.to_be_bytes());
+        }
+    });
+}
+
+fn array<T>(out: &mut Vec<u8>, oid: u32, items: &[T], element: impl Fn(&mut Vec<u8>, &T)) {
+    if items.is_empty() {
+        return null(out);
+    }
+    sized(out, |out| {
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        // Dimensions, no NULLs, element type, length, lower bound.
+        for number in [1, 0, oid, count, 1] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        items.iter().for_each(|item| element(out, item));
+    });
+}
+
+/// bigint[]; NULL when empty.
+pub(super) fn int8_array(out: &mut Vec<u8>, items: &[u32]) {
+    array(out, OID_INT8, items, |out, item| int8(out, i64::from(*item)));
+}
+
+/// bigint[]; an empty array when empty.
+pub(super) fn int8_array_or_empty(out: &mut Vec<u8>, items: &[u32]) {
+    if items.is_empty() {
+        sized(out, |out| [0, 0, OID_INT8].iter().for_each(|n| out.extend_from_slice(&n.to_be_bytes())));
+    } else {
+        int8_array(out, items);
+    }
+}
+
+/// text[] of what `form` makes of each item; NULL when empty.
+pub(super) fn text_array<T, S: AsRef<str>>(out: &mut Vec<u8>, items: &[T], form: impl Fn(&T) -> S) {
+    array(out, OID_TEXT, items, |out, item| text(out, form(item).as_ref()));
+}
+
+/// inet[]; NULL when empty.
+pub(super) fn inet_array(out: &mut Vec<u8>, items: &[std::net::Ipv4Addr]) {
+    array(out, OID_INET, items, |out, item| inet(out, IpAddr::V4(*item)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn fields_carry_their_length() {
+        assert_eq!(field(null), [255; 4]);
+        assert_eq!(field(|out| text(out, "abc")), b"\0\0\0\x03abc");
+        assert_eq!(field(|out| display(out, 42)), b"\0\0\0\x0242");
+        assert_eq!(field(|out| boolean(out, true)), [0, 0, 0, 1, 1]);
+        assert_eq!(field(|out| cidr(out, Prefix::v4(0x0a00_0000, 8).unwrap())), [0, 0, 0, 8, 2, 8, 1, 4, 10, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_zero_byte_in_text_is_replaced() {
+        assert_eq!(field(|out| text(out, "a\0b")), "\0\0\0\u{5}a\u{fffd}b".as_bytes());
+    }
+
+    #[test]
+    fn times_out_of_range_are_clamped() {
+        assert_eq!(field(|out| timestamp(out, Timestamp(POSTGRES_EPOCH_US))), [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let lowest = field(|out| timestamp(out, Timestamp(i64::MIN)));
+        assert_eq!(lowest.get(4..).unwrap(), TIMESTAMP_US_MIN.to_be_bytes());
+    }
+
+    #[test]
+    fn numerics_have_base_ten_thousand() {
+        assert_eq!(field(|out| numeric(out, 0)), [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(field(|out| numeric(out, 10_001)), [0, 0, 0, 12, 0, 2, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1]);
+    }
+}

@@ -1,0 +1,403 @@
+//! A chunk: what one lane stores in one transaction. Pure.
+//!
+//! It covers a contiguous range of the log and holds the lane's own rows of it, encoded; `seal` makes it immutable, so
+//! that it can be sent again after a failure.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hasher as _;
+
+use bytes::Bytes;
+use siphasher::sip::SipHasher13 as SipHasher;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::binary as field;
+use super::columns;
+use super::copy;
+use super::lanes::Lane;
+use super::peers::{Peers, Routers};
+use super::rib::{KnownPeer, Position, Rib, RouteEvent};
+use crate::route::{Action, Batch, Event, Group, Peer, Record, RouteRecord, Timestamp};
+
+/// What a chunk holds, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows of history.
+    pub routes: u64,
+    /// Events, statistics and gaps that are records.
+    pub events: u64,
+    /// Ranges of the log that could not be read.
+    pub gaps: u64,
+}
+
+/// A batch names a peer or an attribute set that it does not have. Decoding refuses such a batch, so this is our fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inconsistent {
+    /// Sequence number of the batch.
+    pub seq: u64,
+    /// Index of the record.
+    pub index: u32,
+}
+
+impl std::fmt::Display for Inconsistent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "record {} of batch {} names a peer or attributes that the batch does not have", self.index, self.seq)
+    }
+}
+
+impl std::error::Error for Inconsistent {}
+
+/// The rows of one table.
+struct Table {
+    bytes: Vec<u8>,
+    rows: u64,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { bytes: field::HEADER.to_vec(), rows: 0 }
+    }
+}
+
+impl Table {
+    fn seal(mut self) -> Bytes {
+        if self.rows == 0 {
+            return Bytes::new();
+        }
+        self.bytes.extend_from_slice(field::TRAILER);
+        self.bytes.into()
+    }
+}
+
+/// A chunk that is being filled.
+pub struct Chunk {
+    lane: Lane,
+    first_seq: u64,
+    next_seq: u64,
+    digest: u64,
+    counts: Counts,
+    routes: Table,
+    events: Table,
+    statistics: Table,
+    gaps: Table,
+    attributes: Table,
+    hashes: HashSet<[u8; 16]>,
+    peers: Peers,
+    routers: Routers,
+    rib: Rib,
+}
+
+/// Blocks of one batch, each encoded on first use.
+#[derive(Default)]
+struct Blocks {
+    bytes: Vec<u8>,
+    peers: Vec<Option<PeerBlock>>,
+    attributes: Vec<Option<AttributeBlock>>,
+}
+
+#[derive(Clone)]
+struct PeerBlock {
+    is_ours: bool,
+    place: u32,
+    range: std::ops::Range<usize>,
+    first: Timestamp,
+    last: Timestamp,
+    announced: u64,
+    withdrawn: u64,
+}
+
+#[derive(Clone)]
+struct AttributeBlock {
+    range: std::ops::Range<usize>,
+    hash: [u8; 16],
+}
+
+impl Chunk {
+    /// An empty chunk that begins at `first_seq`; `digest` is that of the log up to there.
+    #[must_use]
+    pub fn new(lane: Lane, first_seq: u64, digest: u64) -> Self {
+        Self {
+            lane,
+            first_seq,
+            next_seq: first_seq,
+            digest,
+            counts: Counts::default(),
+            routes: Table::default(),
+            events: Table::default(),
+            statistics: Table::default(),
+            gaps: Table::default(),
+            attributes: Table::default(),
+            hashes: HashSet::new(),
+            peers: Peers::default(),
+            routers: Routers::default(),
+            rib: Rib::default(),
+        }
+    }
+
+    /// The sequence number that must come next.
+    #[must_use]
+    pub const fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// The rolling digest of the log up to `next_seq - 1`.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// How many rows it holds.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        self.counts.routes + self.counts.events + self.counts.gaps
+    }
+
+    /// True until something of the log is in it, be it another lane's.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.next_seq == self.first_seq
+    }
+
+    /// Takes a batch of the log. `payload` is what the log holds of it, for the digest.
+    ///
+    /// # Errors
+    /// The batch is inconsistent; the chunk must not be stored then.
+    pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), Inconsistent> {
+        self.advance(seq, seq, payload);
+        if self.lane.owns_routers() {
+            self.routers.batch(batch);
+        }
+        let mut blocks = Blocks {
+            bytes: Vec::new(),
+            peers: vec![None; batch.peers.len()],
+            attributes: vec![None; batch.attributes.len()],
+        };
+        for record in batch.iter() {
+            match record {
+                Record::Route(route) => self.route(seq, batch, &route, &mut blocks)?,
+                Record::Event(event) => self.event(seq, batch, event)?,
+            }
+        }
+        for (peer, block) in batch.peers.iter().zip(&blocks.peers) {
+            if let Some(block) = block.as_ref().filter(|block| block.is_ours) {
+                self.peers.count(&batch.router, peer, block.first, block.announced, block.withdrawn);
+                self.peers.count(&batch.router, peer, block.last, 0, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a range of the log that cannot be read.
+    pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
+        self.advance(from, to, &[]);
+        if self.lane.owns_routers() {
+            copy::log_gap_row(&mut self.gaps.bytes, &self.lane, from, to, reason);
+            self.gaps.rows += 1;
+            self.counts.gaps += 1;
+        }
+    }
+
+    fn advance(&mut self, from: u64, to: u64, payload: &[u8]) {
+        let mut hasher = SipHasher::new_with_keys(self.digest, from);
+        hasher.write_u64(to);
+        hasher.write_u32(crc32fast::hash(payload));
+        self.digest = hasher.finish();
+        self.next_seq = to + 1;
+    }
+
+    fn route(
+        &mut self,
+        seq: u64,
+        batch: &Batch,
+        route: &RouteRecord<'_>,
+        blocks: &mut Blocks,
+    ) -> Result<(), Inconsistent> {
+        let group = route.group;
+        let inconsistent = Inconsistent { seq, index: route.index };
+        let (peer, block) = self.peer_block(seq, batch, group, blocks).ok_or(inconsistent)?;
+        if !block.is_ours {
+            return Ok(());
+        }
+        let (place, peer_range) = (block.place, block.range.clone());
+        let attributes = match group.action {
+            Action::Announce => Some(self.attribute_block(batch, group, blocks).ok_or(inconsistent)?),
+            Action::Withdraw => None,
+        };
+        let out = &mut self.routes.bytes;
+        field::row(out, columns::count(columns::ROUTE_UPDATES));
+        out.extend_from_slice(blocks.bytes.get(peer_range).unwrap_or_default());
+        match &attributes {
+            Some(block) => out.extend_from_slice(blocks.bytes.get(block.range.clone()).unwrap_or_default()),
+            None => copy::attribute_block(out, batch.attributes_of(group)),
+        }
+        copy::group_block(out, group, route, group.action == Action::Withdraw);
+        let nlri_start = out.len();
+        copy::nlri_block(out, &route.entry.nlri);
+        self.routes.rows += 1;
+        self.counts.routes += 1;
+        self.rib.push(&RouteEvent {
+            place,
+            family: group.family,
+            path_id: group.add_path.then_some(route.entry.path_id),
+            entry: route.entry,
+            nlri_block: self.routes.bytes.get(nlri_start..).unwrap_or_default(),
+            attributes: attributes.map(|block| block.hash),
+            received: group.received,
+            position: Position {
+                session: batch.router.session,
+                generation: peer.generation,
+                seq,
+                index: route.index,
+            },
+            ends: self.peers.ends(place),
+        });
+        Ok(())
+    }
+
+    /// The peer of a group with its block, made on first use; counts the row.
+    fn peer_block<'b, 'k>(
+        &mut self,
+        seq: u64,
+        batch: &'b Batch,
+        group: &Group,
+        blocks: &'k mut Blocks,
+    ) -> Option<(&'b Peer, &'k PeerBlock)> {
+        let peer = batch.peer_of(group)?;
+        let slot = blocks.peers.get_mut(usize::from(group.peer))?;
+        if slot.is_none() {
+            let is_ours = self.lane.owns(&batch.router.name, &peer.key);
+            let start = blocks.bytes.len();
+            let mut place = 0;
+            if is_ours {
+                place = self.peers.place(&batch.router, peer);
+                copy::peer_block(&mut blocks.bytes, &self.lane, seq, batch, peer);
+            }
+            let range = start..blocks.bytes.len();
+            let (first, last) = (group.received, group.received);
+            *slot = Some(PeerBlock { is_ours, place, range, first, last, announced: 0, withdrawn: 0 });
+        }
+        let block = slot.as_mut()?;
+        block.first = block.first.min(group.received);
+        block.last = block.last.max(group.received);
+        *(if group.action == Action::Announce { &mut block.announced } else { &mut block.withdrawn }) += 1;
+        Some((peer, block))
+    }
+
+    /// The attribute set of a group with its hash, made on first use, and its row if the chunk has none yet.
+    fn attribute_block(&mut self, batch: &Batch, group: &Group, blocks: &mut Blocks) -> Option<AttributeBlock> {
+        let attributes = batch.attributes_of(group)?;
+        let slot = blocks.attributes.get_mut(usize::from(group.attributes))?;
+        if let Some(block) = slot {
+            return Some(block.clone());
+        }
+        let start = blocks.bytes.len();
+        copy::attribute_block(&mut blocks.bytes, Some(attributes));
+        let encoded = blocks.bytes.get(start..).unwrap_or_default();
+        let hash = attribute_hash(&self.lane, encoded);
+        if self.hashes.insert(hash) {
+            field::row(&mut self.attributes.bytes, columns::count(columns::PATH_ATTRIBUTES));
+            field::uuid(&mut self.attributes.bytes, hash);
+            self.attributes.bytes.extend_from_slice(encoded);
+            self.attributes.rows += 1;
+        }
+        let block = AttributeBlock { range: start..blocks.bytes.len(), hash };
+        *slot = Some(block.clone());
+        Some(block)
+    }
+
+    fn event(&mut self, seq: u64, batch: &Batch, event: &Event) -> Result<(), Inconsistent> {
+        match event.peer {
+            None if !self.lane.owns_routers() => return Ok(()),
+            None => {}
+            Some(number) => {
+                let peer = batch.peers.get(usize::from(number)).ok_or(Inconsistent { seq, index: event.index })?;
+                if !self.lane.owns(&batch.router.name, &peer.key) {
+                    return Ok(());
+                }
+                self.peers.event(seq, batch, peer, event);
+            }
+        }
+        let table = match copy::event_table(&event.kind) {
+            copy::EventTable::Events => &mut self.events,
+            copy::EventTable::Statistics => &mut self.statistics,
+            copy::EventTable::Gaps => &mut self.gaps,
+        };
+        copy::event_row(&mut table.bytes, &self.lane, seq, batch, event);
+        table.rows += 1;
+        self.counts.events += 1;
+        Ok(())
+    }
+
+    /// Closes it.
+    #[must_use]
+    pub fn seal(self) -> Sealed {
+        let [peers, peer_changes, peer_families] = self.peers.arguments();
+        Sealed {
+            first_seq: self.first_seq,
+            last_seq: self.next_seq - 1,
+            digest: self.digest,
+            counts: self.counts,
+            routes: self.routes.seal(),
+            events: self.events.seal(),
+            statistics: self.statistics.seal(),
+            gaps: self.gaps.seal(),
+            attributes: self.attributes.seal(),
+            peers,
+            peer_changes,
+            peer_families,
+            routers: self.lane.owns_routers().then(|| self.routers.argument()),
+            rib: self.rib,
+        }
+    }
+}
+
+/// A chunk that is ready to be stored, as often as it takes.
+pub struct Sealed {
+    /// First sequence number.
+    pub first_seq: u64,
+    /// Last sequence number.
+    pub last_seq: u64,
+    /// Rolling digest of the log at `last_seq`.
+    pub digest: u64,
+    /// What is in it.
+    pub counts: Counts,
+    pub(super) routes: Bytes,
+    pub(super) events: Bytes,
+    pub(super) statistics: Bytes,
+    pub(super) gaps: Bytes,
+    pub(super) attributes: Bytes,
+    pub(super) peers: serde_json::Value,
+    pub(super) peer_changes: serde_json::Value,
+    pub(super) peer_families: serde_json::Value,
+    pub(super) routers: Option<serde_json::Value>,
+    rib: Rib,
+}
+
+impl Sealed {
+    /// How many rows the staging table gets.
+    pub(super) fn staged_rows(&self) -> usize {
+        self.rib.len()
+    }
+
+    /// The COPY bytes of the staging table, now that the peers have their ids.
+    pub(super) fn staged(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
+        let mut out = field::HEADER.to_vec();
+        self.rib.encode(peers, &mut out);
+        out.extend_from_slice(field::TRAILER);
+        out.into()
+    }
+
+    /// The COPY bytes of `route_updates`, for measurements.
+    #[must_use]
+    pub fn route_bytes(&self) -> Bytes {
+        self.routes.clone()
+    }
+}
+
+/// Seeded with collector and lane: two lanes never insert the same row, so neither waits for the other.
+fn attribute_hash(lane: &Lane, encoded: &[u8]) -> [u8; 16] {
+    let mut hasher = SipHasher13::new_with_keys(0x686f_6c64_6661_7374, u64::from(lane.number));
+    hasher.write(lane.collector.as_bytes());
+    hasher.write_u8(0xff);
+    hasher.write(encoded);
+    hasher.finish128().as_bytes()
+}

@@ -1,0 +1,347 @@
+//! From a batch to the rows of history, as bytes of binary COPY. Pure.
+//!
+//! A row is four blocks: peer, attributes, group, NLRI (see `columns`). The first two are encoded once per batch and
+//! copied; FRR and BIRD send one prefix per message, so the group is not worth that.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde_json::{Value, json};
+
+use super::binary as field;
+use super::columns;
+use super::lanes::Lane;
+use crate::route::{
+    AsPath, Attributes, Batch, Event, EventKind, EvpnRoute, Family, Group, Nlri, Peer, PeerUp, RawAttribute, Rd, RibView,
+    RouteRecord, SegmentKind, SessionEnd, Statistic, community_text, extended_community_text, large_community_text,
+};
+
+/// The block of a peer in a route row.
+pub(super) fn peer_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, peer: &Peer) {
+    batch_fields(out, lane, seq, batch);
+    peer_fields(out, peer);
+}
+
+fn batch_fields(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch) {
+    field::text(out, &lane.collector);
+    field::uuid(out, lane.log_id);
+    field::int8(out, seq_number(seq));
+    field::timestamp(out, batch.router.session);
+    field::text(out, &batch.router.name);
+    field::inet(out, batch.router.address);
+}
+
+fn peer_fields(out: &mut Vec<u8>, peer: &Peer) {
+    field::inet(out, peer.key.address);
+    field::int8(out, i64::from(peer.asn));
+    field::int8(out, i64::from(peer.generation));
+    field::int2(out, i16::from(peer.key.peer_type));
+    field::display(out, Rd(peer.key.distinguisher.to_be_bytes()));
+    field::inet(out, IpAddr::V4(peer.bgp_id));
+    field::display(out, peer.view);
+    field::text_or_null(out, &peer.table_name);
+}
+
+/// The block of an attribute set; also a row of `path_attributes` behind its hash.
+pub(super) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>) {
+    let Some(a) = attributes else {
+        columns::ATTRIBUTES.iter().for_each(|_| field::null(out));
+        return;
+    };
+    field::optional(out, a.origin, origin);
+    as_path(out, a.as_path.as_ref());
+    field::optional(out, a.next_hop, field::inet);
+    field::optional(out, a.next_hop_link_local, |out, address: Ipv6Addr| field::inet(out, IpAddr::V6(address)));
+    field::optional(out, a.med, number);
+    field::optional(out, a.local_pref, number);
+    field::optional(out, a.atomic_aggregate.then_some(true), field::boolean);
+    field::optional(out, a.aggregator.map(|aggregator| aggregator.asn), number);
+    field::optional(out, a.aggregator.map(|aggregator| IpAddr::V4(aggregator.address)), field::inet);
+    field::text_array(out, &a.communities, |community| community_text(*community));
+    field::text_array(out, &a.extended_communities, |community| extended_community_text(*community));
+    field::text_array(out, &a.large_communities, |community| large_community_text(*community));
+    field::optional(out, a.originator_id.map(IpAddr::V4), field::inet);
+    field::inet_array(out, &a.cluster_list);
+    field::optional(out, a.aigp, field::numeric);
+    field::optional(out, a.only_to_customer, number);
+    let raw = (!a.raw.is_empty()).then_some(a.raw.as_slice());
+    field::optional(out, raw, |out, raw| field::bytea(out, &raw_attributes(raw)));
+    field::text_array(out, &a.discarded, String::clone);
+}
+
+fn number(out: &mut Vec<u8>, value: u32) {
+    field::int8(out, i64::from(value));
+}
+
+fn origin(out: &mut Vec<u8>, value: u8) {
+    match value {
+        0 => field::text(out, "igp"),
+        1 => field::text(out, "egp"),
+        2 => field::text(out, "incomplete"),
+        other => field::display(out, other),
+    }
+}
+
+/// as_path, as_path_text, origin_as. The text stands only where the numbers alone do not say it all.
+fn as_path(out: &mut Vec<u8>, path: Option<&AsPath>) {
+    field::optional(out, path, |out, path| field::int8_array_or_empty(out, &path.asns));
+    let plain = |path: &&AsPath| match path.segments.as_slice() {
+        [] => true,
+        [segment] => segment.kind == SegmentKind::Sequence,
+        _ => false,
+    };
+    field::optional(out, path.filter(|path| !plain(path)), field::display);
+    field::optional(out, path.and_then(AsPath::origin_as), number);
+}
+
+/// Attributes as on the wire (RFC 4271 section 4.3): flags, code, length of one or two octets by the flag 0x10, value.
+fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for attribute in attributes {
+        match u8::try_from(attribute.value.len()) {
+            Ok(length) if attribute.flags & 0x10 == 0 => {
+                out.extend_from_slice(&[attribute.flags, attribute.code, length]);
+            }
+            _ => {
+                let length = u16::try_from(attribute.value.len()).unwrap_or(u16::MAX);
+                out.extend_from_slice(&[attribute.flags | 0x10, attribute.code]);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        out.extend_from_slice(&attribute.value);
+    }
+    out
+}
+
+/// The block of a group and the row's number in it.
+pub(super) fn group_block(out: &mut Vec<u8>, group: &Group, route: &RouteRecord<'_>, is_withdrawn: bool) {
+    field::timestamp(out, group.received);
+    field::router_time(out, group.router_time);
+    family_name(out, group.family);
+    field::int4(out, u32::from(group.family.afi));
+    field::int2(out, i16::from(group.family.safi));
+    field::boolean(out, is_withdrawn);
+    field::text(out, group.cause.name());
+    field::int4(out, route.index);
+    field::optional(out, group.add_path.then_some(route.entry.path_id), number);
+}
+
+fn family_name(out: &mut Vec<u8>, family: Family) {
+    match family {
+        Family::IPV4_UNICAST => field::text(out, "ipv4_unicast"),
+        Family::IPV6_UNICAST => field::text(out, "ipv6_unicast"),
+        other => field::display(out, other),
+    }
+}
+
+/// The block of the route itself.
+pub(super) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
+    match nlri {
+        Nlri::Prefix(prefix) => {
+            field::cidr(out, *prefix);
+            columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
+        }
+        Nlri::Evpn(route) => evpn(out, route),
+        Nlri::Raw(bytes) => {
+            columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
+            field::bytea(out, bytes);
+        }
+    }
+}
+
+fn evpn(out: &mut Vec<u8>, route: &EvpnRoute) {
+    let (mut prefix, mut esi, mut tag, mut mac, mut ip, mut gateway) = (None, None, None, None, None, None);
+    let mut labels = [0; 2];
+    let mut label_count = 0;
+    match route {
+        EvpnRoute::AutoDiscovery { esi: segment, tag: number, label, .. } => {
+            (esi, tag, labels, label_count) = (Some(segment), Some(*number), [*label, 0], 1);
+        }
+        EvpnRoute::MacIp { esi: segment, tag: number, mac: address, ip: host, label, label2, .. } => {
+            (esi, tag, mac, ip) = (Some(segment), Some(*number), Some(address), *host);
+            (labels, label_count) = ([*label, label2.unwrap_or(0)], 1 + usize::from(label2.is_some()));
+        }
+        EvpnRoute::InclusiveMulticast { tag: number, originator, .. } => (tag, ip) = (Some(*number), Some(*originator)),
+        EvpnRoute::EthernetSegment { esi: segment, originator, .. } => (esi, ip) = (Some(segment), Some(*originator)),
+        EvpnRoute::IpPrefix { esi: segment, tag: number, prefix: network, gateway: address, label, .. } => {
+            (prefix, esi, tag) = (Some(*network), Some(segment), Some(*number));
+            gateway = (!address.is_unspecified()).then_some(*address);
+            (labels, label_count) = ([*label, 0], 1);
+        }
+    }
+    field::optional(out, prefix, field::cidr);
+    field::int4(out, u32::from(route.route_type()));
+    field::display(out, route.rd());
+    field::optional(out, esi, field::display);
+    field::optional(out, tag, number);
+    field::optional(out, mac, field::display);
+    field::optional(out, ip, field::inet);
+    field::optional(out, gateway, field::inet);
+    field::int8_array(out, labels.get(..label_count).unwrap_or_default());
+    field::null(out);
+}
+
+/// What events share: batch, peer if it has one, times and number.
+fn event_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
+    batch_fields(out, lane, seq, batch);
+    match event.peer.and_then(|peer| batch.peers.get(usize::from(peer))) {
+        Some(peer) => peer_fields(out, peer),
+        None => (0..8).for_each(|_| field::null(out)),
+    }
+    field::timestamp(out, event.received);
+    field::router_time(out, event.router_time);
+    field::int4(out, event.index);
+}
+
+/// Into which table an event belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EventTable {
+    Events,
+    Statistics,
+    Gaps,
+}
+
+/// Where the event goes.
+pub(super) const fn event_table(kind: &EventKind) -> EventTable {
+    match kind {
+        EventKind::Statistics(_) => EventTable::Statistics,
+        EventKind::Gap { .. } => EventTable::Gaps,
+        _ => EventTable::Events,
+    }
+}
+
+/// A whole row of the table that [`event_table`] names.
+pub(super) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
+    match &event.kind {
+        EventKind::Statistics(statistics) => {
+            field::row(out, columns::count(columns::PEER_STATS));
+            event_block(out, lane, seq, batch, event);
+            field::jsonb(out, &statistics.iter().map(statistic).collect());
+        }
+        EventKind::Gap { reason, from, until } => {
+            field::row(out, columns::count(columns::COLLECTOR_GAPS));
+            field::text(out, &lane.collector);
+            field::uuid(out, lane.log_id);
+            field::int8(out, seq_number(seq));
+            field::int4(out, event.index);
+            field::null(out);
+            field::null(out);
+            field::text(out, &batch.router.name);
+            field::text(out, reason);
+            field::timestamp(out, *from);
+            field::timestamp(out, *until);
+        }
+        kind => {
+            field::row(out, columns::count(columns::PEER_EVENTS));
+            event_block(out, lane, seq, batch, event);
+            event_fields(out, kind);
+        }
+    }
+}
+
+/// A row of `collector_gaps` for a range of the log that could not be read.
+pub(super) fn log_gap_row(out: &mut Vec<u8>, lane: &Lane, from: u64, to: u64, reason: &str) {
+    field::row(out, columns::count(columns::COLLECTOR_GAPS));
+    field::text(out, &lane.collector);
+    field::uuid(out, lane.log_id);
+    field::null(out);
+    field::null(out);
+    field::int8(out, seq_number(from));
+    field::int8(out, seq_number(to));
+    field::null(out);
+    field::text(out, reason);
+    field::null(out);
+    field::null(out);
+}
+
+/// event_type, reason_code, afi, safi, sent_open, received_open, data, detail.
+fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
+    field::text(out, event_name(kind));
+    let reason = match kind {
+        EventKind::PeerDown { reason, .. } => Some(u32::from(*reason)),
+        EventKind::SessionDown { end: SessionEnd::Terminated(reason) } => reason.map(u32::from),
+        _ => None,
+    };
+    field::optional(out, reason, field::int4);
+    let family = match kind {
+        EventKind::EndOfRib { family } | EventKind::Sweep { family } => Some(*family),
+        _ => None,
+    };
+    field::optional(out, family, |out, family: Family| field::int4(out, u32::from(family.afi)));
+    field::optional(out, family, |out, family: Family| field::int2(out, i16::from(family.safi)));
+    let up = if let EventKind::PeerUp(up) = kind { Some(up) } else { None };
+    field::optional(out, up, |out, up| field::bytea(out, &up.sent_open));
+    field::optional(out, up, |out, up| field::bytea(out, &up.received_open));
+    match kind {
+        EventKind::PeerDown { data, .. } | EventKind::Malformed { pdu: data, .. } => field::bytea(out, data),
+        // Each PDU says its own length, so one after the other loses nothing.
+        EventKind::Mirror { pdus, .. } => field::bytea(out, &pdus.concat()),
+        _ => field::null(out),
+    }
+    field::optional(out, event_detail(kind), |out, detail| field::jsonb(out, &detail));
+}
+
+/// The name of an event in the database.
+pub(super) const fn event_name(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::SessionUp { .. } => "session_up",
+        EventKind::SessionDown { .. } => "session_down",
+        EventKind::PeerUp(_) => "peer_up",
+        EventKind::PeerDown { .. } => "peer_down",
+        EventKind::PeerStale { .. } => "peer_stale",
+        EventKind::EndOfRib { .. } => "end_of_rib",
+        EventKind::Sweep { .. } => "sweep",
+        EventKind::Statistics(_) => "statistics",
+        EventKind::Mirror { .. } => "route_mirroring",
+        EventKind::Malformed { .. } => "malformed",
+        EventKind::Gap { .. } => "gap",
+    }
+}
+
+fn event_detail(kind: &EventKind) -> Option<Value> {
+    Some(match kind {
+        EventKind::SessionUp { sys_name, sys_descr, information } => {
+            json!({ "sys_name": sys_name, "sys_descr": sys_descr, "information": information })
+        }
+        EventKind::SessionDown { end } | EventKind::PeerStale { end } => json!({ "end": end.to_string() }),
+        EventKind::PeerUp(up) => peer_up_detail(up),
+        EventKind::Mirror { codes, .. } => json!({ "codes": codes }),
+        EventKind::Malformed { error, .. } => json!({ "error": error }),
+        _ => return None,
+    })
+}
+
+/// What a Peer Up tells, except for the OPEN messages.
+pub(super) fn peer_up_detail(up: &PeerUp) -> Value {
+    let names = |families: &[Family]| families.iter().map(Family::to_string).collect::<Vec<_>>();
+    json!({
+        "local_address": up.local_address,
+        "local_port": up.local_port,
+        "remote_port": up.remote_port,
+        "hold_time_s": up.hold_time_s,
+        "four_octet_as": up.four_octet_as,
+        "add_path": names(&up.add_path),
+        "families": names(&up.families),
+        "information": up.information,
+    })
+}
+
+fn statistic(statistic: &Statistic) -> Value {
+    let raw = statistic.raw.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json!({
+        "type": statistic.kind,
+        "afi": statistic.family.map(|family| family.afi),
+        "safi": statistic.family.map(|family| family.safi),
+        "value": statistic.value,
+        "raw": raw,
+    })
+}
+
+/// A sequence number as bigint.
+pub(super) fn seq_number(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+/// Whether the view has a life of its own, apart from the peer's session.
+pub(super) fn is_loc_rib(view: RibView) -> bool {
+    view == RibView::LocRib
+}

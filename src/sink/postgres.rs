@@ -1,0 +1,300 @@
+//! One lane's connection: attach, and store one chunk per transaction.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use tokio_postgres::{Client, Row, Statement};
+
+use super::chunk::Sealed;
+use super::decide::{Decision, decide_error};
+use super::lanes::{Lane, uuid_text};
+use super::rib::{KnownPeer, ValidFrom};
+use super::statements::{SESSION, Statements};
+use super::target::Target;
+use crate::route::Family;
+
+/// COPY bytes go out in pieces of this size, so that the library's buffer stays small.
+const COPY_PIECE_BYTES: usize = 256 << 10;
+/// A server that does not finish a transaction in this time is treated as gone. The transaction may still commit; the
+/// checkpoint row says so afterwards.
+const STORE_TIMEOUT: Duration = Duration::from_secs(120);
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a lane could not attach or store. After any of them the connection must be dropped.
+#[derive(Debug)]
+pub enum Error {
+    /// The client library or the server says so.
+    Database(tokio_postgres::Error),
+    /// No answer in time.
+    Timeout,
+    /// The server took another number of rows than it was given.
+    Rows {
+        /// Which table.
+        table: &'static str,
+        /// How many it was given.
+        sent: u64,
+        /// How many it says it has.
+        stored: u64,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        match self {
+            Self::Database(error) => decide_error(error),
+            Self::Timeout => Decision::Retry,
+            Self::Rows { .. } => Decision::Halt,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Database(error) => match error.as_db_error() {
+                Some(db) => write!(f, "{} ({})", db.message(), db.code().code()),
+                None => write!(f, "{error}"),
+            },
+            Self::Timeout => f.write_str("the database did not answer in time"),
+            Self::Rows { table, sent, stored } => write!(f, "{table} was given {sent} rows and has {stored}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Where the lane stands, by the checkpoint row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Counted up at every takeover.
+    pub epoch: i64,
+    /// Everything up to here is stored.
+    pub last_seq: u64,
+    /// Rolling digest of the log at `last_seq`.
+    pub digest: u64,
+}
+
+/// A connection that holds its lane.
+pub struct Connection {
+    client: Client,
+    statements: Statements,
+    lane: Lane,
+    owner: String,
+    epoch: i64,
+    /// Which half of the merge is likely to have all the work.
+    inserts_first: bool,
+}
+
+/// How many lanes the log has in this database, if it has been seen before.
+///
+/// # Errors
+/// The query failed.
+pub async fn lanes_of(client: &Client, collector: &str, log_id: [u8; 16]) -> Result<Option<u32>, Error> {
+    let row = client
+        .query_one(
+            "SELECT max(lanes) FROM ingest_checkpoint WHERE collector = $1 AND log_id = $2::text::uuid",
+            &[&collector, &uuid_text(log_id)],
+        )
+        .await?;
+    let lanes: Option<i32> = row.try_get(0)?;
+    Ok(lanes.and_then(|lanes| u32::try_from(lanes).ok()))
+}
+
+impl Connection {
+    /// Connects and takes the lane. `takeover` is true once per process start: it fences out whoever held the lane. A
+    /// mere reconnect fails with BM001 when somebody else has taken over meanwhile.
+    ///
+    /// # Errors
+    /// See [`Error::decision`].
+    pub async fn attach(
+        target: &Target,
+        lane: &Lane,
+        owner: [u8; 16],
+        takeover: bool,
+    ) -> Result<(Self, Attached), Error> {
+        let attach = Self::attach_untimed(target, lane, owner, takeover);
+        tokio::time::timeout(ATTACH_TIMEOUT, attach).await.map_err(|_elapsed| Error::Timeout)?
+    }
+
+    async fn attach_untimed(
+        target: &Target,
+        lane: &Lane,
+        owner: [u8; 16],
+        takeover: bool,
+    ) -> Result<(Self, Attached), Error> {
+        let client = target.connect().await?;
+        client.batch_execute(SESSION).await?;
+        let statements = Statements::prepare(&client).await?;
+        let (log_id, owner) = (lane.log_id_text(), uuid_text(owner));
+        let (number, count) = (int4(lane.number), int4(lane.count));
+        let row = client
+            .query_one(&statements.attach, &[&lane.collector, &log_id, &number, &count, &owner, &takeover])
+            .await;
+        let row = match row {
+            // Whoever has the row does not let go within lock_timeout: end that connection, and try once more.
+            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) => {
+                client
+                    .execute("SELECT holdfast_evict($1, $2::text::uuid, $3)", &[&lane.collector, &log_id, &number])
+                    .await?;
+                client
+                    .query_one(&statements.attach, &[&lane.collector, &log_id, &number, &count, &owner, &takeover])
+                    .await?
+            }
+            other => other?,
+        };
+        let epoch: i64 = row.try_get(0)?;
+        let attached = Attached {
+            epoch,
+            last_seq: u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0),
+            digest: row.try_get::<_, i64>(2)?.cast_unsigned(),
+        };
+        Ok((Self { client, statements, lane: lane.clone(), owner, epoch, inserts_first: true }, attached))
+    }
+
+    /// Stores the chunk in one transaction.
+    ///
+    /// # Errors
+    /// See [`Error::decision`]. Whether it was stored is known only after attaching anew.
+    pub async fn store(&mut self, chunk: &Sealed) -> Result<(), Error> {
+        tokio::time::timeout(STORE_TIMEOUT, self.store_untimed(chunk)).await.map_err(|_elapsed| Error::Timeout)?
+    }
+
+    async fn store_untimed(&mut self, chunk: &Sealed) -> Result<(), Error> {
+        let (client, s) = (&self.client, &self.statements);
+        let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
+        let (first, last) = (int8(chunk.first_seq), int8(chunk.last_seq));
+        let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
+        let [peers, changes, families] = [&chunk.peers, &chunk.peer_changes, &chunk.peer_families].map(json);
+        let peers: Params<'_, 4> = [&self.lane.collector, &peers, &changes, &families];
+        // Sent without waiting in between; in a transaction that failed, the server refuses all that follows.
+        let (_, _, rows, _) = tokio::try_join!(
+            biased;
+            client.batch_execute("BEGIN"),
+            client.query(&s.fence, &fence),
+            client.query(&s.peers, &peers),
+            copy(client, &s.copy_routes, &chunk.routes),
+        )?;
+        let known = known_peers(&rows)?;
+        let staged = chunk.staged(&known);
+        let staged_rows = u64::try_from(chunk.staged_rows()).unwrap_or(u64::MAX);
+        let (_, _, _, _, _, stored) = tokio::try_join!(
+            biased;
+            copy(client, &s.copy_events, &chunk.events),
+            copy(client, &s.copy_statistics, &chunk.statistics),
+            copy(client, &s.copy_gaps, &chunk.gaps),
+            copy(client, &s.copy_attributes, &chunk.attributes),
+            client.execute(&s.attributes, &[]),
+            copy(client, &s.copy_staged, &staged),
+        )?;
+        if stored != staged_rows {
+            return Err(Error::Rows { table: "staged", sent: staged_rows, stored });
+        }
+        self.merge(staged_rows).await?;
+        if let Some(routers) = &chunk.routers {
+            self.client.query(&self.statements.routers, &[&self.lane.collector, &json(routers)]).await?;
+        }
+        self.commit(chunk, first, last).await
+    }
+
+    /// UPDATE of what is known and INSERT of what is new, in either order. When the first half took all rows, the second
+    /// has nothing to do: a first load and a re-dump both pay for one half only.
+    async fn merge(&mut self, staged_rows: u64) -> Result<(), Error> {
+        if staged_rows == 0 {
+            return Ok(());
+        }
+        let s = &self.statements;
+        let halves = if self.inserts_first { [&s.insert, &s.update] } else { [&s.update, &s.insert] };
+        let first = self.client.execute(halves[0], &[]).await?;
+        if first < staged_rows {
+            let second = self.client.execute(halves[1], &[]).await?;
+            if second > first {
+                self.inserts_first = !self.inserts_first;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, chunk: &Sealed, first: i64, last: i64) -> Result<(), Error> {
+        let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
+        let digest = chunk.digest.cast_signed();
+        let counts = chunk.counts;
+        let (routes, events, gaps) = (int8(counts.routes), int8(counts.events), int8(counts.gaps));
+        let advance: Params<'_, 11> = [
+            &self.lane.collector,
+            &log_id,
+            &number,
+            &self.epoch,
+            &self.owner,
+            &first,
+            &last,
+            &digest,
+            &routes,
+            &events,
+            &gaps,
+        ];
+        let (stored, ()) = tokio::try_join!(
+            biased;
+            self.client.execute(&self.statements.advance, &advance),
+            self.client.batch_execute("COMMIT"),
+        )?;
+        if stored == 1 { Ok(()) } else { Err(Error::Rows { table: "ingest_ledger", sent: 1, stored }) }
+    }
+}
+
+type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
+
+async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u64, tokio_postgres::Error> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let mut sink = pin!(client.copy_in(statement).await?);
+    let mut rest = bytes.clone();
+    while !rest.is_empty() {
+        let piece = rest.split_to(rest.len().min(COPY_PIECE_BYTES));
+        sink.send(piece).await?;
+    }
+    sink.finish().await
+}
+
+/// What `holdfast_merge_peers` returns, by place: one row per peer, and one per family with a sweep of its own.
+fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
+    let before_all = ValidFrom { session: i64::MIN, generation: 0 };
+    let mut known: HashMap<u32, KnownPeer> = HashMap::new();
+    for row in rows {
+        let place = u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(u32::MAX);
+        let id: i64 = row.try_get(1)?;
+        let (afi, safi): (Option<i32>, Option<i16>) = (row.try_get(2)?, row.try_get(3)?);
+        let session: Option<i64> = row.try_get(4)?;
+        let valid = ValidFrom { session: session.unwrap_or(i64::MIN), generation: row.try_get(5)? };
+        let peer = known.entry(place).or_insert_with(|| KnownPeer { id, valid: before_all, families: Vec::new() });
+        match afi.and_then(|afi| u16::try_from(afi).ok()).zip(safi.and_then(|safi| u8::try_from(safi).ok())) {
+            Some((afi, safi)) => peer.families.push((Family { afi, safi }, valid)),
+            None => peer.valid = valid,
+        }
+    }
+    Ok(known)
+}
+
+/// As text; jsonb refuses \u0000, which a router's strings may have.
+fn json(value: &serde_json::Value) -> String {
+    value.to_string().replace("\\u0000", "\\ufffd")
+}
+
+fn int4(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn int8(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

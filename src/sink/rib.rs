@@ -1,0 +1,317 @@
+//! What one transaction does to the current table: per route the last word, and how often it changed. Pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::binary as field;
+use super::columns;
+use super::copy::seq_number;
+use crate::route::{Family, Nlri, NlriEntry, Timestamp};
+
+/// A longer key is replaced by its hash: an index entry holds 2,704 bytes at most, and an NLRI that is not decoded can
+/// be longer.
+const KEY_BYTES_MAX: usize = 255;
+
+/// When something was said: what is later in this order counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) session: Timestamp,
+    pub(super) generation: u32,
+    pub(super) seq: u64,
+    pub(super) index: u32,
+}
+
+/// From which (session, generation) on routes count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ValidFrom {
+    /// As PostgreSQL counts: microseconds since 2000, the lowest is `-infinity`.
+    pub(super) session: i64,
+    pub(super) generation: i64,
+}
+
+/// A peer as the database knows it.
+#[derive(Clone, Debug)]
+pub(super) struct KnownPeer {
+    pub(super) id: i64,
+    pub(super) valid: ValidFrom,
+    pub(super) families: Vec<(Family, ValidFrom)>,
+}
+
+impl KnownPeer {
+    fn valid_from(&self, family: Family) -> ValidFrom {
+        let of_family = self.families.iter().find(|(known, _)| *known == family).map(|(_, valid)| *valid);
+        of_family.map_or(self.valid, |valid| valid.max(self.valid))
+    }
+}
+
+/// One route event.
+pub(super) struct RouteEvent<'a> {
+    pub(super) place: u32,
+    pub(super) family: Family,
+    pub(super) path_id: Option<u32>,
+    pub(super) entry: &'a NlriEntry,
+    /// The NLRI columns as encoded for history.
+    pub(super) nlri_block: &'a [u8],
+    pub(super) attributes: Option<[u8; 16]>,
+    pub(super) received: Timestamp,
+    pub(super) position: Position,
+    /// How many Peer Downs of this peer there were before it in the transaction.
+    pub(super) ends: u32,
+}
+
+struct Change {
+    family: Family,
+    path_id: Option<u32>,
+    nlri_block: Range<usize>,
+    first_time: Timestamp,
+    last_time: Timestamp,
+    flip_time: Option<Timestamp>,
+    begins_withdrawn: bool,
+    is_withdrawn: bool,
+    learns: u32,
+    withdraws: u32,
+    position: Position,
+    attributes: Option<[u8; 16]>,
+    ends: u32,
+}
+
+/// The routes of one transaction, each once.
+#[derive(Default)]
+pub(super) struct Rib {
+    changes: HashMap<(u32, Box<[u8]>), Change>,
+    blocks: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Rib {
+    /// Takes one event; events of a peer come in the order of the log.
+    pub(super) fn push(&mut self, event: &RouteEvent<'_>) {
+        self.key.clear();
+        route_key(event.family, event.entry, &mut self.key);
+        let start = self.blocks.len();
+        match self.changes.entry((event.place, self.key.as_slice().into())) {
+            Entry::Vacant(vacant) => {
+                self.blocks.extend_from_slice(event.nlri_block);
+                vacant.insert(Change::first(event, start..self.blocks.len()));
+            }
+            Entry::Occupied(mut occupied) => {
+                let change = occupied.get_mut();
+                if event.position > change.position {
+                    // Labels are not in the key, and a withdrawal's are of no interest.
+                    let differs = self.blocks.get(change.nlri_block.clone()) != Some(event.nlri_block);
+                    if event.attributes.is_some() && differs {
+                        self.blocks.extend_from_slice(event.nlri_block);
+                        change.nlri_block = start..self.blocks.len();
+                    }
+                    change.again(event);
+                }
+            }
+        }
+    }
+
+    /// How many routes there are.
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// The rows of the staging table, in the order of the table's key.
+    pub(super) fn encode(&self, peers: &HashMap<u32, KnownPeer>, out: &mut Vec<u8>) {
+        let mut rows: Vec<(&KnownPeer, &[u8], &Change)> = self
+            .changes
+            .iter()
+            .filter_map(|((place, key), change)| peers.get(place).map(|peer| (peer, &**key, change)))
+            .collect();
+        rows.sort_unstable_by_key(|(peer, key, _)| (peer.id, *key));
+        for (peer, key, change) in rows {
+            field::row(out, columns::count(columns::STAGED));
+            change.encode(peer, key, out);
+            out.extend_from_slice(self.blocks.get(change.nlri_block.clone()).unwrap_or_default());
+        }
+    }
+}
+
+impl Change {
+    fn first(event: &RouteEvent<'_>, nlri_block: Range<usize>) -> Self {
+        let is_withdrawn = event.attributes.is_none();
+        Self {
+            family: event.family,
+            path_id: event.path_id,
+            nlri_block,
+            first_time: event.received,
+            last_time: event.received,
+            flip_time: None,
+            begins_withdrawn: is_withdrawn,
+            is_withdrawn,
+            learns: 0,
+            withdraws: 0,
+            position: event.position,
+            attributes: event.attributes,
+            ends: event.ends,
+        }
+    }
+
+    fn again(&mut self, event: &RouteEvent<'_>) {
+        let is_withdrawn = event.attributes.is_none();
+        // A Peer Down in between has ended the route without a word about it.
+        let was_withdrawn = self.is_withdrawn || self.ends != event.ends;
+        if was_withdrawn != is_withdrawn {
+            self.flip_time = Some(event.received);
+            *(if is_withdrawn { &mut self.withdraws } else { &mut self.learns }) += 1;
+        }
+        self.is_withdrawn = is_withdrawn;
+        self.last_time = event.received;
+        self.position = event.position;
+        // A withdrawn route keeps its last attributes.
+        self.attributes = event.attributes.or(self.attributes);
+        self.ends = event.ends;
+    }
+
+    fn encode(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
+        let valid = peer.valid_from(self.family);
+        field::int8(out, peer.id);
+        field::bytea(out, key);
+        field::int4(out, u32::from(self.family.afi));
+        field::int2(out, i16::from(self.family.safi));
+        field::optional(out, self.path_id, |out, path_id| field::int8(out, i64::from(path_id)));
+        field::timestamp(out, self.first_time);
+        field::timestamp(out, self.last_time);
+        field::optional(out, self.flip_time, field::timestamp);
+        field::boolean(out, self.begins_withdrawn);
+        field::boolean(out, self.is_withdrawn);
+        field::int4(out, self.learns);
+        field::int4(out, self.withdraws);
+        field::timestamp(out, self.position.session);
+        field::int8(out, i64::from(self.position.generation));
+        field::int8(out, seq_number(self.position.seq));
+        field::int4(out, self.position.index);
+        field::optional(out, self.attributes, field::uuid);
+        field::int8(out, valid.session);
+        field::int8(out, valid.generation);
+    }
+}
+
+/// What identifies a route within its peer: family, path identifier, and the key fields of the NLRI.
+pub(super) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
+    out.extend_from_slice(&family.afi.to_be_bytes());
+    out.push(family.safi);
+    // The path identifier stands behind the prefix, so that all paths of a prefix are neighbours.
+    match &entry.nlri {
+        Nlri::Prefix(prefix) => {
+            match prefix.address() {
+                std::net::IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+                std::net::IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+            }
+            out.push(prefix.length());
+        }
+        Nlri::Evpn(route) => route.key(out),
+        Nlri::Raw(bytes) => out.extend_from_slice(bytes),
+    }
+    out.extend_from_slice(&entry.path_id.to_be_bytes());
+    if out.len() > KEY_BYTES_MAX {
+        let mut hasher = SipHasher13::new();
+        std::hash::Hasher::write(&mut hasher, out);
+        out.truncate(3);
+        out.extend_from_slice(&hasher.finish128().as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{EvpnRoute, Mac, Prefix, Rd};
+
+    fn key(entry: &NlriEntry, family: Family) -> Vec<u8> {
+        let mut out = Vec::new();
+        route_key(family, entry, &mut out);
+        out
+    }
+
+    fn mac_route(label: u32) -> NlriEntry {
+        let route = EvpnRoute::MacIp {
+            rd: Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]),
+            esi: crate::route::Esi([0; 10]),
+            tag: 0,
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            ip: None,
+            label,
+            label2: None,
+        };
+        NlriEntry { path_id: 0, nlri: Nlri::Evpn(Box::new(route)) }
+    }
+
+    fn prefix(path_id: u32) -> NlriEntry {
+        NlriEntry { path_id, nlri: Nlri::Prefix(Prefix::v4(0x0a00_0000, 24).unwrap()) }
+    }
+
+    fn event(entry: &NlriEntry, announced: bool, seq: u64, ends: u32) -> RouteEvent<'_> {
+        RouteEvent {
+            place: 0,
+            family: Family::IPV4_UNICAST,
+            path_id: None,
+            entry,
+            nlri_block: &[],
+            attributes: announced.then_some([1; 16]),
+            received: Timestamp(i64::try_from(seq).unwrap()),
+            position: Position { session: Timestamp(1), generation: 1, seq, index: 0 },
+            ends,
+        }
+    }
+
+    fn only(rib: &Rib) -> &Change {
+        assert_eq!(rib.len(), 1);
+        rib.changes.values().next().unwrap()
+    }
+
+    #[test]
+    fn evpn_keys_ignore_labels() {
+        assert_eq!(key(&mac_route(5), Family::EVPN), key(&mac_route(0), Family::EVPN));
+    }
+
+    #[test]
+    fn path_identifier_and_family_are_in_the_key() {
+        assert_ne!(key(&prefix(1), Family::IPV4_UNICAST), key(&prefix(2), Family::IPV4_UNICAST));
+        assert_ne!(key(&prefix(1), Family::IPV4_UNICAST), key(&prefix(1), Family::IPV4_MULTICAST));
+    }
+
+    #[test]
+    fn a_long_key_is_hashed() {
+        let raw = |last| NlriEntry { path_id: 0, nlri: Nlri::Raw([vec![7; 3000], vec![last]].concat().into()) };
+        let family = Family { afi: 16388, safi: 71 };
+        assert_eq!(key(&raw(1), family).len(), 19);
+        assert_ne!(key(&raw(1), family), key(&raw(2), family));
+    }
+
+    #[test]
+    fn the_last_event_wins_and_flips_are_counted() {
+        let entry = prefix(0);
+        let mut rib = Rib::default();
+        for (seq, announced) in [(1, true), (2, true), (3, false), (4, true), (5, false)] {
+            rib.push(&event(&entry, announced, seq, 0));
+        }
+        let change = only(&rib);
+        assert!(change.is_withdrawn && !change.begins_withdrawn);
+        assert_eq!((change.learns, change.withdraws), (1, 2));
+        assert_eq!((change.flip_time, change.attributes), (Some(Timestamp(5)), Some([1; 16])));
+    }
+
+    #[test]
+    fn an_older_event_changes_nothing() {
+        let entry = prefix(0);
+        let mut rib = Rib::default();
+        rib.push(&event(&entry, false, 9, 0));
+        rib.push(&event(&entry, true, 8, 0));
+        assert!(only(&rib).is_withdrawn);
+    }
+
+    #[test]
+    fn a_route_that_a_peer_down_ended_is_learnt_again() {
+        let entry = prefix(0);
+        let mut rib = Rib::default();
+        rib.push(&event(&entry, true, 1, 0));
+        rib.push(&event(&entry, true, 3, 1));
+        assert_eq!((only(&rib).learns, only(&rib).withdraws), (1, 0));
+    }
+}

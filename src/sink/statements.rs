@@ -1,0 +1,143 @@
+//! The statements of a lane.
+
+use tokio_postgres::{Client, Error, Statement};
+
+use super::columns;
+
+/// What every connection of a lane begins with. A zombie must not hold the lane's row for long; the staging table is
+/// emptied by each commit; the merge is always the same nested loop over the staged rows, whatever the statistics say
+/// of tables that were empty a second ago.
+pub(super) const SESSION: &str = "
+    SET idle_in_transaction_session_timeout = '30s'; SET lock_timeout = '10s'; SET jit = off;
+    SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off;
+    SET enable_seqscan = off; SET client_min_messages = warning;
+    CREATE TEMP TABLE staged (
+        peer_id bigint, route_key bytea, afi integer, safi smallint, path_id bigint, first_time timestamptz,
+        last_time timestamptz, flip_time timestamptz, begins_withdrawn boolean, is_withdrawn boolean, learns integer,
+        withdraws integer, session timestamptz, generation bigint, seq bigint, idx integer, attributes uuid,
+        valid_session timestamptz, valid_generation bigint, prefix cidr, evpn_route_type integer, evpn_rd text,
+        evpn_esi text, evpn_tag bigint, mac_address text, evpn_ip inet, evpn_gateway inet, labels bigint[], nlri_raw bytea
+    ) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE staged_attributes (LIKE path_attributes) ON COMMIT DELETE ROWS;
+";
+
+const ATTACH: &str = "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
+const FENCE: &str = "SELECT holdfast_fence($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
+const PEERS: &str = "SELECT place, id, afi, safi, CASE WHEN isfinite(valid_session)
+        THEN (extract(epoch FROM valid_session - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint END, valid_generation
+    FROM holdfast_merge_peers($1, $2::text::jsonb, $3::text::jsonb, $4::text::jsonb)";
+const ROUTERS: &str = "SELECT holdfast_merge_routers($1, $2::text::jsonb)";
+
+const ATTRIBUTES: &str = "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash ON CONFLICT DO NOTHING";
+
+/// Known routes. `was` is what the route was before: ended by a Peer Down or a sweep counts as withdrawn.
+const UPDATE: &str = "
+    UPDATE rib_entries e SET
+        last_seen = greatest(e.last_seen, s.last_time),
+        last_state_change = CASE WHEN s.flip_time IS NOT NULL THEN s.flip_time
+            WHEN s.begins_withdrawn <> (e.is_withdrawn OR ((e.session, e.generation) < (s.valid_session, s.valid_generation)
+                AND (s.session, s.generation) >= (s.valid_session, s.valid_generation))) THEN s.first_time
+            ELSE e.last_state_change END,
+        learn_count = e.learn_count + s.learns + (NOT s.begins_withdrawn AND (e.is_withdrawn
+            OR ((e.session, e.generation) < (s.valid_session, s.valid_generation)
+                AND (s.session, s.generation) >= (s.valid_session, s.valid_generation))))::integer,
+        withdraw_count = e.withdraw_count + s.withdraws + (s.begins_withdrawn AND NOT (e.is_withdrawn
+            OR ((e.session, e.generation) < (s.valid_session, s.valid_generation)
+                AND (s.session, s.generation) >= (s.valid_session, s.valid_generation))))::integer,
+        is_withdrawn = s.is_withdrawn, session = s.session, generation = s.generation, seq = s.seq, idx = s.idx,
+        attributes = coalesce(s.attributes, e.attributes),
+        evpn_esi = CASE WHEN s.attributes IS NULL THEN e.evpn_esi ELSE s.evpn_esi END,
+        evpn_gateway = CASE WHEN s.attributes IS NULL THEN e.evpn_gateway ELSE s.evpn_gateway END,
+        labels = CASE WHEN s.attributes IS NULL THEN e.labels ELSE s.labels END
+    FROM staged s
+    WHERE e.peer_id = s.peer_id AND e.route_key = s.route_key
+        AND (s.session, s.generation, s.seq, s.idx) > (e.session, e.generation, e.seq, e.idx)";
+
+/// New routes. One that is withdrawn before it was ever announced gets its row too: an announcement of an older session
+/// that arrives later must not bring it back.
+const INSERT: &str = "
+    INSERT INTO rib_entries (peer_id, route_key, afi, safi, path_id, first_seen, last_seen, last_state_change,
+        session, generation, seq, idx, learn_count, withdraw_count, is_withdrawn, attributes, prefix, evpn_route_type,
+        evpn_rd, evpn_esi, evpn_tag, mac_address, evpn_ip, evpn_gateway, labels, nlri_raw)
+    SELECT s.peer_id, s.route_key, s.afi, s.safi, s.path_id, s.first_time, s.last_time, coalesce(s.flip_time, s.first_time),
+        s.session, s.generation, s.seq, s.idx, s.learns + (NOT s.begins_withdrawn)::integer, s.withdraws, s.is_withdrawn,
+        s.attributes, s.prefix, s.evpn_route_type, s.evpn_rd, s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip,
+        s.evpn_gateway, s.labels, s.nlri_raw
+    FROM staged s
+    WHERE NOT EXISTS (SELECT FROM rib_entries e WHERE e.peer_id = s.peer_id AND e.route_key = s.route_key)";
+
+/// The ledger and the checkpoint, together or not at all.
+const ADVANCE: &str = "
+    WITH advanced AS (
+        UPDATE ingest_checkpoint SET last_seq = $7, digest = $8, updated_at = now()
+        WHERE collector = $1 AND log_id = $2::text::uuid AND lane = $3 AND epoch = $4 AND owner = $5::text::uuid
+            AND last_seq = $6 - 1
+        RETURNING collector, log_id, lane
+    )
+    INSERT INTO ingest_ledger (collector, log_id, lane, first_seq, last_seq, records, routes, stored, unchanged, rejected,
+        events, gaps)
+    SELECT collector, log_id, lane, $6, $7, $9::bigint + $10::bigint, $9, $9, 0, 0, $10, $11 FROM advanced";
+
+/// All of them, prepared.
+pub(super) struct Statements {
+    pub(super) attach: Statement,
+    pub(super) fence: Statement,
+    pub(super) peers: Statement,
+    pub(super) routers: Statement,
+    pub(super) copy_routes: Statement,
+    pub(super) copy_events: Statement,
+    pub(super) copy_statistics: Statement,
+    pub(super) copy_gaps: Statement,
+    pub(super) copy_attributes: Statement,
+    pub(super) copy_staged: Statement,
+    pub(super) attributes: Statement,
+    pub(super) update: Statement,
+    pub(super) insert: Statement,
+    pub(super) advance: Statement,
+}
+
+impl Statements {
+    /// Prepares them, in two round trips.
+    pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
+        let copy_routes = columns::copy_statement("route_updates", columns::ROUTE_UPDATES);
+        let copy_events = columns::copy_statement("peer_events", columns::PEER_EVENTS);
+        let copy_statistics = columns::copy_statement("peer_stats", columns::PEER_STATS);
+        let copy_gaps = columns::copy_statement("collector_gaps", columns::COLLECTOR_GAPS);
+        let copy_attributes = columns::copy_statement("staged_attributes", columns::PATH_ATTRIBUTES);
+        let copy_staged = columns::copy_statement("staged", columns::STAGED);
+        let (attach, fence, peers, routers, copy_routes, copy_events, copy_statistics, copy_gaps) = tokio::try_join!(
+            client.prepare(ATTACH),
+            client.prepare(FENCE),
+            client.prepare(PEERS),
+            client.prepare(ROUTERS),
+            client.prepare(&copy_routes),
+            client.prepare(&copy_events),
+            client.prepare(&copy_statistics),
+            client.prepare(&copy_gaps),
+        )?;
+        let (copy_attributes, copy_staged, attributes, update, insert, advance) = tokio::try_join!(
+            client.prepare(&copy_attributes),
+            client.prepare(&copy_staged),
+            client.prepare(ATTRIBUTES),
+            client.prepare(UPDATE),
+            client.prepare(INSERT),
+            client.prepare(ADVANCE),
+        )?;
+        Ok(Self {
+            attach,
+            fence,
+            peers,
+            routers,
+            copy_routes,
+            copy_events,
+            copy_statistics,
+            copy_gaps,
+            copy_attributes,
+            copy_staged,
+            attributes,
+            update,
+            insert,
+            advance,
+        })
+    }
+}

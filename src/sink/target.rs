@@ -1,0 +1,104 @@
+//! Where the database is, and how connections to it are made.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use tokio_postgres::Client;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tls::{self, SslMode, TlsError};
+
+/// Shown in pg_stat_activity.
+const APPLICATION_NAME: &str = "holdfast";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that does not acknowledge for so long is gone: half-open connections end here.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+
+/// A database to deliver to.
+#[derive(Clone)]
+pub struct Target {
+    config: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+}
+
+/// Why a connection could not be made.
+#[derive(Debug)]
+pub enum TargetError {
+    /// TLS is not possible as configured.
+    Tls(TlsError),
+    /// The pool cannot be made.
+    Pool(deadpool_postgres::BuildError),
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::Pool(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+/// Without the password.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("hosts", &self.config.get_hosts())
+            .field("ports", &self.config.get_ports())
+            .field("database", &self.config.get_dbname())
+            .field("user", &self.config.get_user())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// A target with the given address, user and database; time limits and TLS are set here.
+    ///
+    /// # Errors
+    /// TLS is not possible as configured.
+    pub fn new(
+        mut config: tokio_postgres::Config,
+        mode: SslMode,
+        root_file: Option<&PathBuf>,
+    ) -> Result<Self, TargetError> {
+        let (tls, wire_mode) = tls::connector(mode, root_file).map_err(TargetError::Tls)?;
+        config
+            .ssl_mode(wire_mode)
+            .application_name(APPLICATION_NAME)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_user_timeout(TCP_USER_TIMEOUT)
+            .keepalives(true)
+            .keepalives_idle(KEEPALIVE_IDLE);
+        Ok(Self { config, tls })
+    }
+
+    /// A connection of its own, with the task that drives it; the task ends with the client.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        tokio::spawn(async move {
+            // What ends a connection reaches its user through the request that was under way.
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, "database_connection_ended");
+            }
+        });
+        Ok(client)
+    }
+
+    /// The pool for everything but the lanes: migrations, maintenance, health, queries. Connects on first use.
+    ///
+    /// # Errors
+    /// The pool cannot be made as configured.
+    pub fn pool(&self, size_max: usize) -> Result<Pool, TargetError> {
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let manager = Manager::from_config(self.config.clone(), self.tls.clone(), config);
+        Pool::builder(manager).max_size(size_max).build().map_err(TargetError::Pool)
+    }
+}

@@ -1,0 +1,209 @@
+//! TLS to the database, by the names that libpq gives the modes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How far the server must prove who it is (libpq `sslmode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS if the server has it; no proof.
+    #[default]
+    Prefer,
+    /// TLS; no proof.
+    Require,
+    /// TLS; the certificate must come from a trusted authority.
+    VerifyCa,
+    /// TLS; the certificate must come from a trusted authority and name the host.
+    VerifyFull,
+}
+
+impl std::str::FromStr for SslMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "disable" => Self::Disable,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            other => return Err(format!("{other:?} is none of disable, prefer, require, verify-ca, verify-full")),
+        })
+    }
+}
+
+/// Why no TLS client could be made.
+#[derive(Debug)]
+pub enum TlsError {
+    /// The file with the authorities cannot be read.
+    RootFile(PathBuf, rustls::pki_types::pem::Error),
+    /// There is no authority to trust.
+    NoRoots,
+    /// The TLS library refuses.
+    Rustls(String),
+}
+
+impl std::fmt::Display for TlsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RootFile(path, error) => write!(f, "certificate authorities in {}: {error}", path.display()),
+            Self::NoRoots => f.write_str("no certificate authority is known: set DB_SSLROOTCERT or install ca-certificates"),
+            Self::Rustls(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// The TLS side of a connection, and what the client library must ask the server for.
+///
+/// # Errors
+/// The authorities cannot be read, or there are none.
+pub(super) fn connector(
+    mode: SslMode,
+    root_file: Option<&PathBuf>,
+) -> Result<(MakeRustlsConnect, tokio_postgres::config::SslMode), TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Rustls(error.to_string()))?;
+    let wire = match mode {
+        SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+        SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+        _ => tokio_postgres::config::SslMode::Require,
+    };
+    let config = match mode {
+        SslMode::VerifyFull => builder.with_root_certificates(roots(root_file)?).with_no_client_auth(),
+        SslMode::VerifyCa => {
+            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(root_file)?), provider)
+                .build()
+                .map_err(|error| TlsError::Rustls(error.to_string()))?;
+            let verifier = Arc::new(Verifier::AnyName(inner));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        }
+        SslMode::Disable | SslMode::Prefer | SslMode::Require => {
+            let verifier = Arc::new(Verifier::AnyCertificate(provider));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        }
+    };
+    Ok((MakeRustlsConnect::new(config), wire))
+}
+
+fn roots(file: Option<&PathBuf>) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    match file {
+        Some(path) => {
+            let broken = |error| TlsError::RootFile(path.clone(), error);
+            for certificate in CertificateDer::pem_file_iter(path).map_err(broken)? {
+                store.add(certificate.map_err(broken)?).map_err(|error| TlsError::Rustls(error.to_string()))?;
+            }
+        }
+        None => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    if store.is_empty() { Err(TlsError::NoRoots) } else { Ok(store) }
+}
+
+/// The two modes that rustls itself does not have.
+#[derive(Debug)]
+enum Verifier {
+    /// A trusted authority, whatever the name (verify-ca).
+    AnyName(Arc<WebPkiServerVerifier>),
+    /// Encryption only (prefer, require): as libpq does, and as weak.
+    AnyCertificate(Arc<CryptoProvider>),
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Self::AnyName(inner) = self else { return Ok(ServerCertVerified::assertion()) };
+        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            // The chain is verified before the name is looked at.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match self {
+            Self::AnyName(inner) => inner.verify_tls12_signature(message, certificate, signature),
+            Self::AnyCertificate(provider) => rustls::crypto::verify_tls12_signature(
+                message,
+                certificate,
+                signature,
+                &provider.signature_verification_algorithms,
+            ),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match self {
+            Self::AnyName(inner) => inner.verify_tls13_signature(message, certificate, signature),
+            Self::AnyCertificate(provider) => rustls::crypto::verify_tls13_signature(
+                message,
+                certificate,
+                signature,
+                &provider.signature_verification_algorithms,
+            ),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        match self {
+            Self::AnyName(inner) => inner.supported_verify_schemes(),
+            Self::AnyCertificate(provider) => provider.signature_verification_algorithms.supported_schemes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_have_the_names_of_libpq() {
+        assert_eq!("verify-full".parse(), Ok(SslMode::VerifyFull));
+        assert!("yes".parse::<SslMode>().is_err());
+    }
+
+    #[test]
+    fn encryption_without_proof_needs_no_authorities() {
+        assert!(connector(SslMode::Require, None).is_ok());
+    }
+
+    #[test]
+    fn a_missing_file_of_authorities_is_named() {
+        let path = PathBuf::from("/nowhere/roots.pem");
+        let error = connector(SslMode::VerifyFull, Some(&path)).err().unwrap();
+        assert!(error.to_string().contains("/nowhere/roots.pem"));
+    }
+}
