@@ -8,19 +8,15 @@ use super::{Config, Typed};
 /// Every setting with its effective value and where it came from; secrets masked.
 #[must_use]
 pub fn effective(typed: &Typed, config: &Config) -> String {
-    let rows: Vec<(&str, Vec<(&str, String, String)>)> = SECTIONS
-        .iter()
-        .map(|section| {
-            (section.title, section.settings.iter().map(|setting| row(setting, typed, config)).collect())
-        })
-        .collect();
-    let all = || rows.iter().flat_map(|(_, rows)| rows);
-    let name_width = all().map(|(name, ..)| name.len()).max().unwrap_or(0);
-    let value_width = all().map(|(_, value, _)| value.len()).filter(|width| *width <= 40).max().unwrap_or(0);
+    let row = |setting| Row::new(setting, typed, config);
+    let rows: Vec<Row> = SECTIONS.iter().flat_map(|section| section.settings).map(row).collect();
+    let name_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let value_width = rows.iter().map(|row| row.value.len()).filter(|width| *width <= 40).max().unwrap_or(0);
     let mut out = String::new();
-    for (title, rows) in &rows {
-        line(&mut out, format_args!("# {title}"));
-        for (name, value, source) in rows {
+    let mut rows = rows.into_iter();
+    for section in SECTIONS {
+        line(&mut out, format_args!("# {}", section.title));
+        for Row { name, value, source } in rows.by_ref().take(section.settings.len()) {
             line(&mut out, format_args!("{name:name_width$} = {value:value_width$}  # {source}"));
         }
         out.push('\n');
@@ -36,20 +32,29 @@ fn mode(config: &Config) -> String {
     }
 }
 
-fn row(setting: &'static Setting, typed: &Typed, config: &Config) -> (&'static str, String, String) {
-    let (value, source) = match typed.get(setting) {
-        Some(value) if setting.is_secret() => (masked(setting, &value.text), value.source.to_string()),
-        Some(value) => (value.text.clone(), value.source.to_string()),
-        None => match setting.name {
-            "STATE_DIR" => (config.state_dir.display().to_string(), "derived".to_owned()),
-            "WAL_DIR" => (config.wal.dir.display().to_string(), "derived".to_owned()),
-            "STATUS_SOCKET" => (config.status_socket.display().to_string(), "derived".to_owned()),
-            "COLLECTOR_ID" => (config.collector.clone(), "derived, the host name".to_owned()),
-            _ if setting.default.is_empty() => (String::new(), format!("default: {}", setting.derived)),
-            _ => (setting.default.to_owned(), "default".to_owned()),
-        },
-    };
-    (setting.name, value, source)
+/// One line of `check-config`.
+struct Row {
+    name: &'static str,
+    value: String,
+    source: String,
+}
+
+impl Row {
+    fn new(setting: &'static Setting, typed: &Typed, config: &Config) -> Self {
+        let (value, source) = match typed.get(setting) {
+            Some(value) if setting.is_secret() => (masked(setting, &value.text), value.source.to_string()),
+            Some(value) => (value.text.clone(), value.source.to_string()),
+            None => match setting.name {
+                "STATE_DIR" => (config.state_dir.display().to_string(), "derived".to_owned()),
+                "WAL_DIR" => (config.wal.dir.display().to_string(), "derived".to_owned()),
+                "STATUS_SOCKET" => (config.status_socket.display().to_string(), "derived".to_owned()),
+                "COLLECTOR_ID" => (config.collector.clone(), "derived, the host name".to_owned()),
+                _ if setting.default.is_empty() => (String::new(), format!("default: {}", setting.derived)),
+                _ => (setting.default.to_owned(), "default".to_owned()),
+            },
+        };
+        Self { name: setting.name, value, source }
+    }
 }
 
 /// A secret as three stars; of a URL everything but its user and password is shown.
