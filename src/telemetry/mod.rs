@@ -1,1 +1,67 @@
-//! Log lines, counters, Sentry, the status socket.
+//! Log lines, Sentry, the status socket.
+//!
+//! A log line is a `tracing` event whose message is the *name* of what happened (`bmp_peer_up`) and whose fields say
+//! the rest. [`init`] installs the one subscriber: JSON for machines or text for people, repeated warnings and errors
+//! folded into a count, errors to Sentry when it is configured. [`status`] answers `holdfast status`.
+
+pub mod clock;
+mod limit;
+mod line;
+mod reports;
+pub mod status;
+
+use std::io::{IsTerminal as _, Write};
+
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::config::{LogFormat, Logging, Sentry};
+
+pub use line::Lines;
+
+/// Keeps telemetry alive; what is still to be sent goes out when it is dropped.
+pub struct Telemetry {
+    lines: Lines,
+    _reports: Option<sentry::ClientInitGuard>,
+}
+
+impl Telemetry {
+    /// Writes the counts of repeated lines whose time is over. Call about once a second.
+    pub fn tick(&self) {
+        self.lines.tick();
+    }
+
+    /// Writes all counts that are still held back.
+    pub fn finish(&self) {
+        self.lines.finish();
+    }
+}
+
+/// Installs the subscriber of this process, writing to `out`.
+///
+/// # Errors
+/// When one is installed already.
+pub fn init(
+    logging: &Logging,
+    sentry: Option<&Sentry>,
+    out: Box<dyn Write + Send>,
+) -> Result<Telemetry, TryInitError> {
+    let json = match logging.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stdout().is_terminal(),
+    };
+    let reports = sentry.map(reports::start);
+    let lines = Lines::new(json, out);
+    tracing_subscriber::registry()
+        .with(lines.clone().with_filter(LevelFilter::from_level(logging.level)))
+        .with(reports.as_ref().map(|_| reports::spans()))
+        .try_init()?;
+    match sentry {
+        Some(sentry) => tracing::info!(environment = sentry.environment, "sentry_initialized"),
+        None => tracing::debug!("sentry_disabled"),
+    }
+    Ok(Telemetry { lines, _reports: reports })
+}

@@ -1,0 +1,169 @@
+//! Texts to values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::route::Prefix;
+
+/// A text that is never shown by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+const UNITS: [(&str, u64); 10] = [
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+    ("b", 1),
+    ("", 1),
+];
+
+/// `10GiB`, `500 MB`, `4096`. `None` when it is no such thing, or over 2^64.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim())?.1;
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A number of bytes with the largest binary unit that leaves it whole.
+#[must_use]
+pub fn bytes_text(bytes: u64) -> String {
+    [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        .iter()
+        .find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift)
+        .map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift))
+}
+
+/// Prefixes or bare addresses, with commas between.
+pub(super) fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
+    items(text).map(|item| prefix(item).ok_or_else(|| format!("`{item}` is no IP prefix"))).collect()
+}
+
+fn prefix(text: &str) -> Option<Prefix> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length.trim().parse::<u8>().ok()?)),
+        None => (text, None),
+    };
+    match address.trim().parse().ok()? {
+        IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), length.unwrap_or(32)),
+        IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), length.unwrap_or(128)),
+    }
+}
+
+/// `address=name` pairs, with commas between. Neither an address nor a name may come twice: two routers under one
+/// name would overwrite each other.
+pub(super) fn names(text: &str) -> Result<BTreeMap<IpAddr, String>, String> {
+    let mut names = BTreeMap::new();
+    for item in items(text) {
+        let (address, name) =
+            item.split_once('=').ok_or_else(|| format!("`{item}` has no `=`; write address=name"))?;
+        let address: IpAddr =
+            address.trim().parse().map_err(|_| format!("`{}` is no IP address", address.trim()))?;
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(format!("{address} has an empty name"));
+        }
+        if names.values().any(|known| known == name) {
+            return Err(format!("two addresses have the name `{name}`"));
+        }
+        if names.insert(address.to_canonical(), name.to_owned()).is_some() {
+            return Err(format!("{address} is named twice"));
+        }
+    }
+    Ok(names)
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        for (text, value) in [
+            ("10GiB", Some(10 << 30)),
+            ("64 mib", Some(64 << 20)),
+            ("1kB", Some(1_000)),
+            ("4096", Some(4_096)),
+            ("12B", Some(12)),
+            ("", None),
+            ("GiB", None),
+            ("-1", None),
+            ("1.5GiB", None),
+            ("10 parsecs", None),
+            ("99999999TiB", None),
+        ] {
+            assert_eq!(bytes(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_so_that_they_can_be_read_again() {
+        for (value, text) in
+            [(0, "0"), (1_500, "1500"), (10 << 30, "10GiB"), (1 << 20, "1MiB"), (3 << 10, "3KiB")]
+        {
+            assert_eq!(bytes_text(value), text);
+            assert_eq!(bytes(text), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_bare_address_is_a_prefix_of_full_length() {
+        let list = prefixes("192.0.2.1, 2001:db8::/32,").unwrap();
+        assert_eq!(
+            list.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["192.0.2.1/32", "2001:db8::/32"]
+        );
+        assert!(prefixes("192.0.2.0/33").is_err());
+        assert!(prefixes("edge1").is_err());
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_address() {
+        assert_eq!(names("192.0.2.1=edge1, 2001:db8::1 = edge2").unwrap().len(), 2);
+        for wrong in [
+            "192.0.2.1",
+            "edge1=192.0.2.1",
+            "192.0.2.1=",
+            "192.0.2.1=a,192.0.2.2=a",
+            "192.0.2.1=a,192.0.2.1=b",
+        ] {
+            assert!(names(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_show() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "***");
+    }
+}

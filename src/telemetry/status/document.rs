@@ -1,0 +1,200 @@
+//! What the daemon says about itself. Names are stable; new ones may come.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Document {
+    /// Version of the daemon.
+    pub version: String,
+    /// Which collector this is.
+    pub collector: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When the answer was made, ISO 8601.
+    pub time: String,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// How it is.
+    pub state: Health,
+    /// Why it is not healthy; empty when it is.
+    pub reasons: Vec<String>,
+    /// The TCP side.
+    pub listener: Listener,
+    /// The routers connected now, and those that have been and have peers that are stale.
+    pub routers: Vec<Router>,
+    /// The log on disk.
+    pub wal: Wal,
+    /// The database side; nothing in store-only mode.
+    pub delivery: Option<Delivery>,
+}
+
+/// How the daemon is. The numbers are the exit codes of `holdfast status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// All is well.
+    Healthy,
+    /// It works, and something needs a look.
+    Degraded,
+    /// It does not collect.
+    Down,
+}
+
+impl Health {
+    /// The exit code that says it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Healthy => 0,
+            Self::Degraded => 1,
+            Self::Down => 2,
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// The TCP side.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Listener {
+    /// Address and port on which routers connect.
+    pub address: String,
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections that may be open.
+    pub connections_max: usize,
+    /// Connections taken since the start.
+    pub accepted: u64,
+    /// Connections refused: not allowed, or too many.
+    pub refused: u64,
+    /// Times that the kernel gave an error in place of a connection.
+    pub accept_errors: u64,
+}
+
+/// One router.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Router {
+    /// Its identity.
+    pub name: String,
+    /// Source address and port of the session.
+    pub address: String,
+    /// When the session began, ISO 8601.
+    pub session: String,
+    /// It is connected now.
+    pub connected: bool,
+    /// sysDescr.
+    pub sys_descr: String,
+    /// Seconds since its last message.
+    pub last_message_age_s: f64,
+    /// Bytes in this session.
+    pub bytes: u64,
+    /// BMP messages in this session.
+    pub messages: u64,
+    /// Route records in this session.
+    pub routes: u64,
+    /// Messages or PDUs in this session that could not be decoded.
+    pub errors: u64,
+    /// A table has been sent in this session. BIRD sends none after a mere reconnect of the collector.
+    pub dump_seen: bool,
+    /// Its peers.
+    pub peers: Vec<Peer>,
+}
+
+/// One peer of a router.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Peer {
+    /// Peer address.
+    pub address: String,
+    /// BMP peer type.
+    pub peer_type: u8,
+    /// Peer distinguisher.
+    pub distinguisher: u64,
+    /// AS number.
+    pub asn: u32,
+    /// BGP identifier.
+    pub bgp_id: String,
+    /// `up`, `down` or `stale`.
+    pub state: String,
+    /// The RIB views seen, each with its families.
+    pub views: BTreeMap<String, Vec<Family>>,
+}
+
+/// One family in one view of a peer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Family {
+    /// Name.
+    pub family: String,
+    /// End-of-RIB has been seen in this session.
+    pub end_of_rib: bool,
+    /// Route records in this session.
+    pub routes: u64,
+}
+
+/// The log on disk.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Wal {
+    /// Identity of the log.
+    pub log_id: String,
+    /// Its folder.
+    pub dir: String,
+    /// Last batch written.
+    pub written: u64,
+    /// Last batch that is safe on disk.
+    pub durable: u64,
+    /// Records made durable since the start.
+    pub records_durable: u64,
+    /// Files.
+    pub segments: u64,
+    /// Bytes taken.
+    pub bytes: u64,
+    /// Bytes that may be taken.
+    pub bytes_max: u64,
+    /// Bytes free on its file system.
+    pub free_bytes: u64,
+    /// Hours until the log is full, at the rate of the last minutes and with no delivery. Nothing when it does not grow.
+    pub hours_left: Option<f64>,
+    /// Why writing waits; nothing when it does not.
+    pub paused: Option<String>,
+}
+
+/// The database side.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Last batch that every lane has delivered.
+    pub delivered: u64,
+    /// Durable batches that wait.
+    pub lag_batches: u64,
+    /// Route and event records that wait.
+    pub lag_routes: u64,
+    /// Age of the oldest record that waits, in seconds.
+    pub lag_s: f64,
+    /// The lanes.
+    pub lanes: Vec<Lane>,
+    /// Last error of any lane, with its time; nothing when there was none.
+    pub last_error: Option<String>,
+}
+
+/// One lane.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Lane {
+    /// Number, from 0.
+    pub lane: u16,
+    /// Last batch delivered.
+    pub seq: u64,
+    /// What it does.
+    pub state: String,
+    /// Its last error.
+    pub last_error: Option<String>,
+}
