@@ -1,0 +1,374 @@
+//! `bmpgen table`: a router with a synthetic full table, which it dumps, changes, and dumps again after a reconnect.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::builder::RangedU64ValueParser;
+
+use crate::Failure;
+use crate::encode::{Encoder, Peer, View};
+use crate::link::{Link, Target};
+use crate::report::Totals;
+use crate::routes::{AttributeSet, IPV4_MAX, Prefix, Random};
+
+/// The time that a stream written to a file begins with, so that the same arguments give the same bytes:
+/// 2026-01-01 00:00:00 UTC.
+const FILE_TIME_US: u64 = 1_767_225_600_000_000;
+/// Largest BGP message (RFC 4271 section 4.1) less header and a generous set of attributes, in /48 prefixes.
+const ROUTES_PER_MESSAGE_MAX: u64 = 400;
+
+/// AS of the router.
+const ROUTER_ASN: u32 = 64_500;
+
+/// Arguments of `table`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// IPv4 prefixes that each peer announces.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = RangedU64ValueParser::<u32>::new().range(..=u64::from(IPV4_MAX)))]
+    prefixes: u32,
+    /// IPv6 prefixes that each peer announces.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    ipv6: u32,
+    /// Peers of the router.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=250))]
+    peers: u16,
+    /// RIB views to send; the Loc-RIB is the first peer's table.
+    #[arg(long, value_delimiter = ',', default_value = "pre")]
+    views: Vec<View>,
+    /// Seed of everything that is random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Routes a second while the table is dumped; as fast as it goes when absent.
+    #[arg(long, value_name = "ROUTES/S")]
+    rate: Option<f64>,
+    /// Changes a second after the dump: new attributes, withdrawals, and withdrawn prefixes announced again.
+    #[arg(long, value_name = "ROUTES/S", default_value_t = 0)]
+    churn: u64,
+    /// Seconds of churn (or of silence, without --churn) after the dump.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    duration: u64,
+    /// Neighbouring prefixes that share one set of attributes.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    attributes_share: u32,
+    /// Prefixes in one message at most; they share their attributes.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u32>::new().range(1..=ROUTES_PER_MESSAGE_MAX))]
+    routes_per_message: u32,
+    /// The router's sysName.
+    #[arg(long, value_name = "NAME", default_value = "bmpgen")]
+    router: String,
+    /// Write what was announced, in order, as JSON lines: the ground truth for `compare`.
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// Write the byte stream to a file instead of sending it.
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Sends the table and its changes, over as many connections as it takes.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    let mut router = Router::new(arguments)?;
+    let started = Instant::now();
+    let mut totals = Totals { routes: Some(0), ..Totals::default() };
+    loop {
+        let mut link = match &arguments.out {
+            Some(path) => Link::file(create(path)?),
+            None => arguments.target.connect(arguments.rate)?,
+        };
+        link.totals.routes = Some(0);
+        let done = router.session(&mut link);
+        totals.add(&link.totals);
+        match done {
+            Ok(()) => break,
+            Err(Failure::Lost(_)) if arguments.target.reconnect => totals.lost += 1,
+            Err(failure) => return Err(failure),
+        }
+    }
+    if let Some(truth) = &mut router.truth {
+        truth.file.flush().map_err(|error| Failure::at("truth", &error))?;
+    }
+    totals.seconds = started.elapsed().as_secs_f64();
+    totals.print(arguments.target.json)?;
+    Ok(true)
+}
+
+fn create(path: &PathBuf) -> Result<File, Failure> {
+    File::create(path).map_err(|error| Failure::at(&path.display().to_string(), &error))
+}
+
+/// One prefix of one peer: how often its attributes changed, and whether it is there.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    version: u32,
+    withdrawn: bool,
+}
+
+/// The router: its table as it is now, and what is left to change.
+struct Router<'a> {
+    arguments: &'a Arguments,
+    encoder: Encoder,
+    /// Per peer, IPv4 prefixes first, then IPv6.
+    tables: Vec<Vec<Cell>>,
+    random: Random,
+    changes_left: u64,
+    /// When the silence after the dump is over; set at its first beginning.
+    quiet_until: Option<Instant>,
+    truth: Option<Truth>,
+    share: Share,
+}
+
+impl<'a> Router<'a> {
+    fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
+        let prefixes = usize::try_from(u64::from(arguments.prefixes) + u64::from(arguments.ipv6))
+            .map_err(|_| Failure::Other("too many prefixes for this machine".into()))?;
+        let truth = arguments.truth.as_ref().map(create).transpose()?;
+        Ok(Self {
+            arguments,
+            encoder: Encoder {
+                router: Ipv4Addr::new(192, 0, 2, 254),
+                asn: ROUTER_ASN,
+                time_us: FILE_TIME_US,
+            },
+            tables: vec![vec![Cell::default(); prefixes]; usize::from(arguments.peers)],
+            random: Random(arguments.seed),
+            changes_left: arguments.churn.saturating_mul(arguments.duration),
+            quiet_until: None,
+            truth: truth.map(|file| Truth {
+                file: BufWriter::with_capacity(1 << 20, file),
+                connection: 0,
+                message: 0,
+            }),
+            share: Share::default(),
+        })
+    }
+
+    /// One BMP session from Initiation to Termination.
+    fn session(&mut self, link: &mut Link) -> Result<(), Failure> {
+        if let Some(truth) = &mut self.truth {
+            truth.connection += 1;
+        }
+        self.encoder.initiation(&self.arguments.router, link.buffer());
+        link.sent(1)?;
+        for (_, peer) in self.sources() {
+            self.encoder.peer_up(&peer, link.buffer());
+            link.sent(1)?;
+        }
+        self.dump(link)?;
+        self.end_of_rib(link)?;
+        if self.changes_left > 0 {
+            link.set_rate(self.arguments.churn as f64);
+            self.churn(link)?;
+        } else {
+            let until = Instant::now() + Duration::from_secs(self.arguments.duration);
+            let until = *self.quiet_until.get_or_insert(until);
+            link.hold(until.saturating_duration_since(Instant::now()))?;
+        }
+        self.encoder.termination(link.buffer());
+        link.sent(1)?;
+        link.finish()
+    }
+
+    /// Every table in every view: peer number and per-peer header.
+    fn sources(&self) -> Vec<(u16, Peer)> {
+        let views = &self.arguments.views;
+        (0..self.arguments.peers)
+            .flat_map(|number| views.iter().map(move |view| (number, *view)))
+            .filter(|(number, view)| *view != View::Loc || *number == 0)
+            .map(|(number, view)| (number, peer(number, view)))
+            .collect()
+    }
+
+    /// The whole table as it is now.
+    fn dump(&mut self, link: &mut Link) -> Result<(), Failure> {
+        for (number, peer) in self.sources() {
+            let mut index = 0;
+            while let Some(cell) = self.cell(number, index) {
+                if cell.withdrawn {
+                    index += 1;
+                    continue;
+                }
+                let prefixes = self.run_of(number, index, cell.version);
+                let set = self.share.set(self.arguments, number, index, cell.version);
+                self.send(link, &peer, &prefixes, Some(&set))?;
+                index += u32::try_from(prefixes.len()).unwrap_or(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn cell(&self, number: u16, index: u32) -> Option<Cell> {
+        self.tables.get(usize::from(number))?.get(usize::try_from(index).ok()?).copied()
+    }
+
+    fn prefix(&self, index: u32) -> Prefix {
+        match index.checked_sub(self.arguments.prefixes) {
+            None => Prefix::v4(index),
+            Some(index) => Prefix::v6(index),
+        }
+    }
+
+    /// The prefixes from `index` on that can stand in one message: same family, group and version.
+    fn run_of(&self, number: u16, index: u32, version: u32) -> Vec<Prefix> {
+        let first = self.prefix(index);
+        let group = index / self.arguments.attributes_share;
+        (index..index.saturating_add(self.arguments.routes_per_message))
+            .take_while(|&next| {
+                next / self.arguments.attributes_share == group
+                    && self.cell(number, next).is_some_and(|cell| !cell.withdrawn && cell.version == version)
+            })
+            .map(|next| self.prefix(next))
+            .take_while(|prefix| prefix.is_ipv6() == first.is_ipv6())
+            .collect()
+    }
+
+    fn end_of_rib(&self, link: &mut Link) -> Result<(), Failure> {
+        for (_, peer) in self.sources() {
+            for (ipv6, prefixes) in [(false, self.arguments.prefixes), (true, self.arguments.ipv6)] {
+                if prefixes > 0 {
+                    self.encoder.end_of_rib(&peer, ipv6, link.buffer());
+                    link.sent(1)?;
+                }
+            }
+        }
+        link.flush()
+    }
+
+    /// Changes random prefixes until none is left to do. One in ten of those present is withdrawn.
+    fn churn(&mut self, link: &mut Link) -> Result<(), Failure> {
+        let prefixes = self.arguments.prefixes.saturating_add(self.arguments.ipv6);
+        let sources = self.sources();
+        while self.changes_left > 0 && prefixes > 0 {
+            let number =
+                u16::try_from(self.random.below(u32::from(self.arguments.peers))).unwrap_or_default();
+            let index = self.random.below(prefixes);
+            let withdraw = self.random.below(10) == 0;
+            let Some(cell) = usize::try_from(index)
+                .ok()
+                .and_then(|index| self.tables.get_mut(usize::from(number))?.get_mut(index))
+            else {
+                break;
+            };
+            cell.withdrawn = withdraw && !cell.withdrawn;
+            cell.version += u32::from(!cell.withdrawn);
+            let version = (!cell.withdrawn).then_some(cell.version);
+            let set = version.map(|version| self.share.set(self.arguments, number, index, version));
+            let prefix = [self.prefix(index)];
+            for (_, peer) in sources.iter().filter(|(of, _)| *of == number) {
+                // A change that a lost connection cut short is made good by the dump that follows.
+                self.changes_left = self.changes_left.saturating_sub(1);
+                self.send(link, peer, &prefix, set.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One message: an announcement with these attributes, or a withdrawal without.
+    fn send(
+        &mut self,
+        link: &mut Link,
+        peer: &Peer,
+        prefixes: &[Prefix],
+        set: Option<&AttributeSet>,
+    ) -> Result<(), Failure> {
+        let routes = prefixes.len() as u64;
+        link.wait(routes)?;
+        self.clock(link);
+        match (set, prefixes) {
+            (Some(set), _) => self.encoder.announce(peer, set, prefixes, link.buffer()),
+            (None, [prefix, ..]) => self.encoder.withdraw(peer, *prefix, link.buffer()),
+            (None, []) => return Ok(()),
+        }
+        if let Some(truth) = &mut self.truth {
+            truth.write(&self.arguments.router, peer, prefixes, set)?;
+        }
+        link.totals.routes = link.totals.routes.map(|total| total + routes);
+        link.sent(1)
+    }
+
+    /// The time for the next message: the clock's once per write, or one microsecond a message into a file.
+    fn clock(&mut self, link: &mut Link) {
+        if self.arguments.out.is_some() {
+            self.encoder.time_us += 1;
+        } else if link.buffer().is_empty() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.encoder.time_us = u64::try_from(now.as_micros()).unwrap_or_default();
+        }
+    }
+}
+
+/// Peer number `number` as a view shows it.
+fn peer(number: u16, view: View) -> Peer {
+    // Every second peer has a 4-octet AS number, above 2^31.
+    let asn =
+        if number.is_multiple_of(2) { 65_001 + u32::from(number) } else { 4_200_000_000 + u32::from(number) };
+    let [high, low] = number.to_be_bytes();
+    match view {
+        View::Pre | View::Post => Peer { address: Ipv4Addr::new(198, 51, 100 + high, low + 1), asn, view },
+        View::Loc => Peer { address: Ipv4Addr::UNSPECIFIED, asn: ROUTER_ASN, view },
+    }
+}
+
+/// The set of attributes used last: neighbouring prefixes ask for the same one.
+#[derive(Default)]
+struct Share {
+    last: Option<((u16, u32, u32), Arc<AttributeSet>)>,
+}
+
+impl Share {
+    /// The set of the prefix at `index` in that version.
+    fn set(&mut self, arguments: &Arguments, number: u16, index: u32, version: u32) -> Arc<AttributeSet> {
+        let group = index / arguments.attributes_share;
+        let key = (number, group, version);
+        match &self.last {
+            Some((last, set)) if *last == key => Arc::clone(set),
+            _ => {
+                let asn = peer(number, View::Pre).asn;
+                let set = Arc::new(AttributeSet::new(arguments.seed, asn, number, group, version));
+                self.last = Some((key, Arc::clone(&set)));
+                set
+            }
+        }
+    }
+}
+
+/// The ground truth: what was announced, written down before it is encoded.
+struct Truth {
+    file: BufWriter<File>,
+    connection: u32,
+    message: u64,
+}
+
+impl Truth {
+    /// One line per prefix, with the names and forms of the columns of `route_updates`.
+    fn write(
+        &mut self,
+        router: &str,
+        peer: &Peer,
+        prefixes: &[Prefix],
+        set: Option<&AttributeSet>,
+    ) -> Result<(), Failure> {
+        let Some(first) = prefixes.first() else { return Ok(()) };
+        let action = if set.is_some() { "announce" } else { "withdraw" };
+        let attributes = set.map_or_else(|| "{}".to_owned(), |set| set.json(first.is_ipv6(), peer.view));
+        for prefix in prefixes {
+            writeln!(
+                self.file,
+                "{{\"router\":\"{router}\",\"connection\":{},\"message\":{},\"peer\":\"{}\",\"view\":\"{}\",\"family\":\"{}\",\
+                 \"path_id\":0,\"nlri\":\"{prefix}\",\"action\":\"{action}\",\"attributes\":{attributes}}}",
+                self.connection,
+                self.message,
+                peer.address,
+                peer.view.name(),
+                prefix.family(),
+            )
+            .map_err(|error| Failure::at("truth", &error))?;
+        }
+        self.message += 1;
+        Ok(())
+    }
+}
