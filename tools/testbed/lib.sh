@@ -132,7 +132,7 @@ unpack_packages() {
 # patch_programs ROOT FILE...: makes unpacked programs start with the unpacked loader and libraries.
 # LD_LIBRARY_PATH is not enough: the host's older loader cannot start them, and initdb and pg_ctl
 # start `postgres` directly. The rpath is the old forced kind (DT_RPATH), because that one also
-# counts for the libraries' own libraries. Paths are absolute, so ROOT cannot be moved afterwards.
+# counts for the libraries' own libraries (FRR keeps its own in a subfolder). Paths are absolute, so ROOT cannot be moved afterwards.
 patch_programs() {
     local root=$1 loader libs name program
     shift
@@ -141,9 +141,12 @@ patch_programs() {
     libs=$(dirname "$(find "$root/usr/lib" -name libc.so.6 -print -quit)")
     local patchelf=("$loader" --library-path "$libs" "$root/usr/bin/patchelf")
     for program in "$@"; do
-        # The loader's file name differs by architecture: ask the program itself (PT_INTERP).
-        name=$(basename "$("${patchelf[@]}" --print-interpreter "$program")") || return 1
-        "${patchelf[@]}" --set-interpreter "$(find "$root" -name "$name" -print -quit)" \
-            --force-rpath --set-rpath "$libs" "$program" || return 1
+        # The loader's file name differs by architecture: ask the program itself (PT_INTERP). A
+        # plug-in has none, but may have a run path of its own that would hide the program's.
+        if name=$("${patchelf[@]}" --print-interpreter "$program" 2>/dev/null); then
+            loader=$(find "$root" -name "$(basename "$name")" -print -quit)
+            "${patchelf[@]}" --set-interpreter "$loader" "$program" || return 1
+        fi
+        "${patchelf[@]}" --force-rpath --set-rpath "$libs:$libs/frr" "$program" || return 1
     done
 }
