@@ -1,6 +1,5 @@
 //! The path attribute section as bytes, and the cutting of one attribute.
 
-use super::mp;
 use crate::wire::{self, Cursor};
 
 /// Flag bit: the length has two octets (RFC 4271 section 4.3).
@@ -23,13 +22,13 @@ impl<'a> Attribute<'a> {
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, wire::Error> {
         let offset = cursor.offset();
-        let [flags, code] = cursor.array("attribute flags and type")?;
+        let [flags, code, length] = cursor.array("attribute flags, type and length")?;
         let length = if flags & EXTENDED_LENGTH == 0 {
-            usize::from(cursor.u8("attribute length")?)
+            u16::from(length)
         } else {
-            usize::from(cursor.u16("attribute extended length")?)
+            u16::from_be_bytes([length, cursor.u8("second octet of the attribute length")?])
         };
-        let value = cursor.take(length, "attribute value")?;
+        let value = cursor.take(usize::from(length), "attribute value")?;
         Ok(Self { flags, code, value, offset })
     }
 
@@ -100,13 +99,4 @@ impl<'a> Iterator for AttributeIter<'a> {
         *self = Self { run: Cursor::default(), later: [Cursor::default(); 2] };
         None
     }
-}
-
-/// The section cut into what [`super::Update`] holds of it.
-#[derive(Default)]
-pub(super) struct Section<'a> {
-    pub(super) attributes: AttributeBytes<'a>,
-    pub(super) reach: Option<mp::MpReach<'a>>,
-    pub(super) unreach: Option<mp::MpUnreach<'a>>,
-    pub(super) malformed: Option<wire::Error>,
 }

@@ -61,7 +61,7 @@ impl fmt::Display for Error {
             Self::Wire(error) => error.fmt(f),
             Self::Marker => f.write_str("BGP marker at byte 0: not all ones"),
             Self::Length { stated, available } => {
-                write!(f, "BGP message length at byte 16: says {stated}, there are {available}, at least 19")
+                write!(f, "BGP message length at byte 16: says {stated}, there are {available}")
             }
             Self::NotUpdate { kind } => write!(f, "BGP message of type {kind}, an UPDATE has 2"),
             Self::NotOpen { kind } => write!(f, "BGP message of type {kind}, an OPEN has 1"),

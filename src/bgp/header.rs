@@ -16,13 +16,15 @@ pub const HEADER_BYTES: usize = 19;
 #[inline]
 pub(super) fn decode(pdu: &[u8]) -> Result<(u8, Cursor<'_>), Error> {
     let mut cursor = Cursor::new(pdu);
-    if cursor.u128("BGP marker")? != u128::MAX {
+    let header = cursor.array::<HEADER_BYTES>("BGP message header")?;
+    let mut header = Cursor::new(&header);
+    if header.u128("BGP marker")? != u128::MAX {
         return Err(Error::Marker);
     }
-    let stated = cursor.u16("BGP message length")?;
-    if usize::from(stated) != pdu.len() || pdu.len() < HEADER_BYTES {
+    let stated = header.u16("BGP message length")?;
+    if usize::from(stated) != pdu.len() {
         return Err(Error::Length { stated, available: pdu.len() });
     }
-    let kind = cursor.u8("BGP message type")?;
+    let kind = header.u8("BGP message type")?;
     Ok((kind, cursor))
 }

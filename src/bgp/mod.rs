@@ -30,6 +30,6 @@ pub use family_set::FamilySet;
 pub use header::HEADER_BYTES;
 pub use mp::{MpReach, MpUnreach};
 pub use negotiate::{Direction, Negotiated, negotiate};
-pub use nlri::{NlriIter, nlri};
+pub use nlri::{NlriIter, nlri, nlri_fits};
 pub use open::{Open, open};
 pub use update::{Update, split};

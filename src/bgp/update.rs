@@ -1,6 +1,6 @@
 //! UPDATE (RFC 4271 section 4.3): cut into its fields.
 
-use super::attribute_bytes::{Attribute, AttributeBytes, Section};
+use super::attribute_bytes::{Attribute, AttributeBytes};
 use super::mp::{MP_REACH, MP_UNREACH, MpReach, MpUnreach};
 use super::{Error, header};
 use crate::route::Family;
@@ -47,47 +47,10 @@ pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     let length = cursor.u16("withdrawn routes length")?;
     let withdrawn = cursor.take(usize::from(length), "withdrawn routes")?;
     let length = cursor.u16("total path attribute length")?;
-    let section = section(cursor.sub(usize::from(length), "path attributes")?)?;
-    Ok(Update {
-        withdrawn,
-        nlri: cursor.rest(),
-        attributes: section.attributes,
-        mp_reach: section.reach,
-        mp_unreach: section.unreach,
-        malformed: section.malformed,
-    })
-}
-
-/// Walks over the attributes once, and takes out the two that carry routes.
-#[inline]
-fn section<'a>(mut cursor: Cursor<'a>) -> Result<Section<'a>, Error> {
-    let mut section = Section::default();
-    let mut run = cursor;
-    while !cursor.is_empty() {
-        let start = cursor.offset();
-        let attribute = match Attribute::read(&mut cursor) {
-            Ok(attribute) => attribute,
-            Err(error) => {
-                section.malformed = Some(error);
-                break;
-            }
-        };
-        let is_repeated = match attribute.code {
-            MP_REACH => section.reach.replace(MpReach::decode(attribute.cursor(cursor.offset()))?).is_some(),
-            MP_UNREACH => {
-                section.unreach.replace(MpUnreach::decode(attribute.cursor(cursor.offset()))?).is_some()
-            }
-            _ => continue,
-        };
-        if is_repeated {
-            return Err(Error::Repeated { code: attribute.code, offset: start });
-        }
-        let before = run.sub(start - run.offset(), "attributes")?;
-        push_run(&mut section.attributes, before);
-        run = cursor;
-    }
-    push_run(&mut section.attributes, run);
-    Ok(section)
+    let attributes = cursor.sub(usize::from(length), "path attributes")?;
+    let mut update = Update { withdrawn, nlri: cursor.rest(), ..Update::default() };
+    update.cut_attributes(attributes)?;
+    Ok(update)
 }
 
 /// Two attributes are taken out at most once each, so there are never more than three runs.
@@ -101,6 +64,45 @@ fn push_run<'a>(attributes: &mut AttributeBytes<'a>, run: Cursor<'a>) {
 }
 
 impl<'a> Update<'a> {
+    /// Walks over the attributes once, and takes out the two that carry routes.
+    #[inline]
+    fn cut_attributes(&mut self, mut cursor: Cursor<'a>) -> Result<(), Error> {
+        let mut run = cursor;
+        while !cursor.is_empty() {
+            let start = cursor.offset();
+            let attribute = match Attribute::read(&mut cursor) {
+                Ok(attribute) => attribute,
+                Err(error) => {
+                    self.malformed = Some(error);
+                    break;
+                }
+            };
+            if !matches!(attribute.code, MP_REACH | MP_UNREACH) {
+                continue;
+            }
+            self.take_routes(&attribute, cursor.offset())?;
+            push_run(&mut self.attributes, run.sub(start - run.offset(), "attributes")?);
+            run = cursor;
+        }
+        push_run(&mut self.attributes, run);
+        Ok(())
+    }
+
+    /// Keeps MP_REACH_NLRI or MP_UNREACH_NLRI, of which there is to be one each (RFC 7606 section 3.g).
+    #[inline]
+    fn take_routes(&mut self, attribute: &Attribute<'a>, end: usize) -> Result<(), Error> {
+        let value = attribute.cursor(end);
+        let is_repeated = if attribute.code == MP_REACH {
+            self.mp_reach.replace(MpReach::decode(value)?).is_some()
+        } else {
+            self.mp_unreach.replace(MpUnreach::decode(value)?).is_some()
+        };
+        if is_repeated {
+            return Err(Error::Repeated { code: attribute.code, offset: attribute.offset });
+        }
+        Ok(())
+    }
+
     /// The family whose End-of-RIB this is (RFC 4724 section 2): an UPDATE without anything for IPv4 unicast, or with
     /// nothing but an MP_UNREACH_NLRI without routes.
     #[inline]

@@ -89,16 +89,15 @@ pub enum Message<'a> {
 #[inline]
 pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
     let mut cursor = Cursor::new(message);
-    let version = cursor.u8("BMP version")?;
+    let header = cursor.array::<HEADER_BYTES>("BMP common header")?;
+    let mut header = Cursor::new(&header);
+    let version = header.u8("BMP version")?;
     if version != VERSION {
         return Err(FrameError::Version(version).into());
     }
-    let length = cursor.u32("BMP message length")?;
-    let kind = cursor.u8("BMP message type")?;
+    let length = header.u32("BMP message length")?;
+    let kind = header.u8("BMP message type")?;
     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-    if bytes < HEADER_BYTES {
-        return Err(FrameError::Length { length }.into());
-    }
     if bytes != message.len() {
         let available = message.len();
         return Err(wire::Error { what: "BMP message", offset: 0, needed: bytes, available }.into());

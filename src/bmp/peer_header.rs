@@ -23,6 +23,8 @@ pub struct PeerHeader {
     pub timestamp_us: i64,
 }
 
+const PEER_HEADER_BYTES: usize = 42;
+
 /// RFC 9069: the header stands for a Loc-RIB instance.
 const LOC_RIB: u8 = 3;
 
@@ -40,6 +42,9 @@ const FLAG_F: u8 = 0x80;
 impl PeerHeader {
     #[inline]
     pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, wire::Error> {
+        // All at once: what is read from bytes of a known number needs no further checks.
+        let bytes = cursor.array::<PEER_HEADER_BYTES>("per-peer header")?;
+        let cursor = &mut Cursor::new(&bytes);
         let peer_type = cursor.u8("peer type")?;
         let flags = cursor.u8("peer flags")?;
         let distinguisher = cursor.u64("peer distinguisher")?;

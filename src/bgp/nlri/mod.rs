@@ -42,8 +42,16 @@ pub fn nlri(family: Family, bytes: &[u8], add_path: bool, withdraw: bool) -> Nlr
     NlriIter { cursor: Cursor::new(bytes), form, add_path, withdraw }
 }
 
+/// True when the whole field decodes. A field is to be believed as a whole or not at all (RFC 7606 section 5.3): read
+/// with ADD-PATH decided wrongly, it begins with prefixes that nobody announced, `0.0.0.0/0` first of all.
+#[inline]
+#[must_use]
+pub fn nlri_fits(family: Family, bytes: &[u8], add_path: bool) -> bool {
+    nlri(family, bytes, add_path, false).all(|entry| entry.is_ok())
+}
+
 impl NlriIter<'_> {
-    #[inline]
+    #[inline(always)]
     fn read(&mut self) -> Result<NlriEntry, Error> {
         let has_path_id = self.add_path && !matches!(self.form, Form::Unknown);
         let path_id = if has_path_id { self.cursor.u32("path identifier")? } else { 0 };
@@ -60,7 +68,7 @@ impl NlriIter<'_> {
 impl Iterator for NlriIter<'_> {
     type Item = Result<NlriEntry, Error>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.cursor.is_empty() {
             return None;

@@ -1,4 +1,7 @@
 //! Prefixes (RFC 4271 section 4.3): a length in bits, then as many bytes as it needs.
+//!
+//! This is the innermost loop of the collector. Where enough bytes follow, a whole address is loaded at once: what is
+//! too much of it are host bits, and is cleared with those.
 
 use super::Error;
 use crate::route::Prefix;
@@ -7,30 +10,58 @@ use crate::wire::Cursor;
 #[inline]
 pub(super) fn v4(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     let offset = cursor.offset();
-    let (length, octets) = octets::<4>(cursor)?;
-    Prefix::v4(u32::from_be_bytes(octets), length).ok_or(too_long("IPv4 prefix", length, offset))
+    let length = cursor.u8("prefix length")?;
+    if length > 32 {
+        return Err(too_long("IPv4 prefix", length, offset));
+    }
+    let whole = cursor.rest().first_chunk::<4>();
+    let octets = cursor.take(usize::from(length.div_ceil(8)), "prefix")?;
+    let bits = whole.map_or_else(|| left_aligned(octets), |whole| u32::from_be_bytes(*whole));
+    Prefix::v4(bits, length).ok_or_else(|| too_long("IPv4 prefix", length, offset))
 }
 
 #[inline]
 pub(super) fn v6(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     let offset = cursor.offset();
-    let (length, octets) = octets::<16>(cursor)?;
-    Prefix::v6(u128::from_be_bytes(octets), length).ok_or(too_long("IPv6 prefix", length, offset))
+    let length = cursor.u8("prefix length")?;
+    if length > 128 {
+        return Err(too_long("IPv6 prefix", length, offset));
+    }
+    let whole = cursor.rest().first_chunk::<16>();
+    let octets = cursor.take(usize::from(length.div_ceil(8)), "prefix")?;
+    let bits = whole.map_or_else(|| left_aligned_v6(octets), |whole| u128::from_be_bytes(*whole));
+    Prefix::v6(bits, length).ok_or_else(|| too_long("IPv6 prefix", length, offset))
 }
 
+/// Up to three octets at the upper end of an IPv4 address.
+#[inline]
+fn left_aligned(octets: &[u8]) -> u32 {
+    u32::from_be_bytes(match *octets {
+        [] => [0; 4],
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c, ..] => [a, b, c, 0],
+    })
+}
+
+/// Up to fifteen octets at the upper end of an IPv6 address. Prefixes of eight octets or fewer, which are most, are put
+/// together in one register.
+#[inline]
+fn left_aligned_v6(octets: &[u8]) -> u128 {
+    let (upper, lower) = octets.split_at_checked(8).unwrap_or((octets, &[]));
+    (u128::from(left_aligned_u64(upper)) << 64) | u128::from(left_aligned_u64(lower))
+}
+
+/// Up to eight octets at the upper end of a number.
+#[inline]
+fn left_aligned_u64(octets: &[u8]) -> u64 {
+    octets
+        .iter()
+        .zip((0..u64::BITS).step_by(8).rev())
+        .fold(0, |bits, (octet, shift)| bits | u64::from(*octet) << shift)
+}
+
+#[cold]
 const fn too_long(what: &'static str, length: u8, offset: usize) -> Error {
     Error::Bits { what, length, offset }
-}
-
-/// The length, and the bytes it stands for, the rest zero. A length that no address has takes no bytes: it is the
-/// caller's to refuse.
-#[inline]
-fn octets<const N: usize>(cursor: &mut Cursor<'_>) -> Result<(u8, [u8; N]), Error> {
-    let length = cursor.u8("prefix length")?;
-    let bytes = usize::from(length).div_ceil(8);
-    let mut octets = [0; N];
-    if let Some(octets) = octets.get_mut(..bytes) {
-        octets.copy_from_slice(cursor.take(bytes, "prefix")?);
-    }
-    Ok((length, octets))
 }
