@@ -1,1 +1,155 @@
 //! The write-ahead log: opaque bytes, durable, in order.
+//!
+//! ```text
+//!  recover ──► Writer ──► segment files ──► Reader ──► Item::Data | Item::Gap
+//!                │  └── Pool: the next segment, zeroed ahead or recycled
+//!                └───── Log: which segments there are, shared with the readers of this process
+//! ```
+//!
+//! What is written is found again or its loss is told: every sequence number below the durable mark comes out of a
+//! [`Reader`] exactly once, as data or inside a gap. The promise, the byte diagrams, the steps of recovery and the
+//! limits are in docs/WAL.md. Nothing here knows what a payload means.
+
+mod catalogue;
+mod disk;
+pub mod format;
+mod group;
+pub mod inspect;
+mod pool;
+mod reader;
+mod recover;
+mod refusal;
+mod scan;
+mod storage;
+mod survey;
+mod switch;
+mod writer;
+
+use std::fmt;
+
+pub use catalogue::Log;
+pub use disk::Disk;
+pub use format::GapReason;
+pub use reader::{Item, ReadError, Reader};
+pub use recover::{Damage, OpenError, Recovered, recover};
+pub use refusal::{Full, Usage, WriteError};
+pub use storage::{Space, Storage, StorageFile};
+pub use writer::Writer;
+
+/// A payload is at most this long; longer ones are refused before anything is written.
+pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
+/// The place of a payload in the log: dense from 1 per log id. 0 stands for "none yet".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeqNo(pub u64);
+
+impl SeqNo {
+    /// Before the first payload.
+    pub const NONE: Self = Self(0);
+    /// Above every payload: a reader with this limit reads all that is durable.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number before this one.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+impl fmt::Display for SeqNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who a log is: given once, when its directory is made. A copied directory has the same one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub [u8; 16]);
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How a log is kept. All limits are here; none is built in.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of a segment file.
+    pub segment_bytes: u64,
+    /// All segment files together take at most this much.
+    pub bytes_max: u64,
+    /// No new file is made when it would leave less than this share of the disk free.
+    pub free_percent_min: u8,
+    /// Delivered segments beyond this many bytes are reused although the cap is not reached.
+    pub keep_bytes: u64,
+    /// This many delivered segments are always kept, for a database that comes back older than it was.
+    pub keep_segments_min: usize,
+    /// Identity of the log when the directory holds none yet.
+    pub new_log_id: LogId,
+    /// A number nobody can foresee: the salts of this run's segments derive from it.
+    pub salt_seed: u64,
+    /// Another place that knows how far this log once was (the delivery checkpoint). Numbers up to it are not
+    /// given a second time.
+    pub witness: Option<(LogId, SeqNo)>,
+    /// Wall clock, µs since the epoch, for the times inside the log. Nothing is decided by it.
+    pub now: i64,
+}
+
+impl Options {
+    /// The smallest segment that makes sense: headers and a few frames.
+    pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
+    /// Offsets inside a segment are 32 bit wide.
+    pub const SEGMENT_BYTES_MAX: u64 = 2 << 30;
+
+    /// The defaults of the product for a log that, if it is new, gets this identity.
+    #[must_use]
+    pub const fn new(new_log_id: LogId, salt_seed: u64, now: i64) -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            bytes_max: 10 << 30,
+            free_percent_min: 10,
+            keep_bytes: u64::MAX,
+            keep_segments_min: 2,
+            new_log_id,
+            salt_seed,
+            witness: None,
+            now,
+        }
+    }
+
+    /// The longest payload that is sure to fit a segment of this size beside its headers, context and closing frames.
+    #[must_use]
+    pub fn payload_bytes_max(&self) -> usize {
+        // A context of up to half as much may stand before it.
+        let room = self.segment_bytes.saturating_sub(format::FRAMES_START + format::CLOSING_BYTES + 256) / 2;
+        usize::try_from(room).map_or(PAYLOAD_BYTES_MAX, |room| room.min(PAYLOAD_BYTES_MAX))
+    }
+
+    fn check(&self) -> Result<(), OpenError> {
+        if !(Self::SEGMENT_BYTES_MIN..=Self::SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
+            return Err(OpenError::Options("segment_bytes must be from 16 KiB to 2 GiB"));
+        }
+        let kept = u64::try_from(self.keep_segments_min).unwrap_or(u64::MAX);
+        // One that is written, one made ready, one undelivered: fewer could never make progress.
+        if self.bytes_max / self.segment_bytes < kept.saturating_add(3) {
+            return Err(OpenError::Options("bytes_max must hold at least 3 segments beside the kept ones"));
+        }
+        if self.free_percent_min > 90 {
+            return Err(OpenError::Options("free_percent_min must be at most 90"));
+        }
+        Ok(())
+    }
+}

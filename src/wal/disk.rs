@@ -1,0 +1,131 @@
+//! The product's storage: a directory, pwrite, fdatasync, flock.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::storage::{Space, Storage, StorageFile};
+
+/// A directory on a real disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    directory: PathBuf,
+    /// Kept open, so that a process without descriptors left can still make its names durable.
+    handle: Arc<File>,
+}
+
+impl Disk {
+    /// For the daemon: makes the directory where needed, readable by its owner only.
+    pub fn create(directory: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
+        if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+        Self::open(directory)
+    }
+
+    /// For tools: the directory must be there.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        fs::read_dir(directory)?;
+        Ok(Self { directory: directory.to_owned(), handle: Arc::new(File::open(directory)?) })
+    }
+
+    /// Where the files are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+impl Storage for Disk {
+    type File = File;
+    type Lock = File;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(self.path(name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        File::open(self.path(name))
+    }
+
+    fn open_write(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.path(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Result<File, String>> {
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).mode(0o640).open(self.path(name))?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Who holds it is a courtesy to the reader of the error; a full disk must not stop the start.
+                if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
+                    return Ok(Ok(file));
+                }
+                Ok(Ok(file))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder)?;
+                Ok(Err(holder.trim().to_owned()))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(&self.directory)?;
+        Ok(Space {
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
+impl StorageFile for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

@@ -1,0 +1,1 @@
+//! Looks into a log without opening it for writing.
