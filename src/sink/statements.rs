@@ -71,14 +71,15 @@ const INSERT: &str = "
 /// The ledger and the checkpoint, together or not at all.
 const ADVANCE: &str = "
     WITH advanced AS (
-        UPDATE ingest_checkpoint SET last_seq = $7, digest = $8, updated_at = now()
+        UPDATE ingest_checkpoint SET last_seq = $7::bigint, digest = $8::bigint, updated_at = now()
         WHERE collector = $1 AND log_id = $2::text::uuid AND lane = $3 AND epoch = $4 AND owner = $5::text::uuid
-            AND last_seq = $6 - 1
+            AND last_seq = $6::bigint - 1
         RETURNING collector, log_id, lane
     )
     INSERT INTO ingest_ledger (collector, log_id, lane, first_seq, last_seq, records, routes, stored, unchanged, rejected,
         events, gaps)
-    SELECT collector, log_id, lane, $6, $7, $9::bigint + $10::bigint, $9, $9, 0, 0, $10, $11 FROM advanced";
+    SELECT collector, log_id, lane, $6::bigint, $7::bigint, $9::bigint + $10::bigint, $9::bigint, $9::bigint, 0, 0,
+        $10::bigint, $11::bigint FROM advanced";
 
 /// All of them, prepared.
 pub(super) struct Statements {

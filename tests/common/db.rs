@@ -1,0 +1,110 @@
+//! A real database for a test, or a loud SKIPPED.
+
+use std::path::Path;
+use std::process::Command;
+
+use holdfast::sink::{SslMode, Target};
+use tokio_postgres::Client;
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    Timescale,
+    Plain,
+}
+
+impl Edition {
+    pub const ALL: [Self; 2] = [Self::Timescale, Self::Plain];
+}
+
+/// A database of its own, migrated, dropped at the end.
+pub struct Database {
+    pub target: Target,
+    pub config: tokio_postgres::Config,
+    pub edition: Edition,
+    name: String,
+    server: String,
+}
+
+/// The URL of a server of this edition. `None` prints why there is none.
+fn server_url(edition: Edition) -> Option<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed/timescale");
+    if edition == Edition::Timescale {
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            return Some(url);
+        }
+    }
+    let mut command = Command::new(&script);
+    command.args(["up", "--name"]);
+    match edition {
+        Edition::Timescale => command.arg("tests"),
+        Edition::Plain => command.args(["tests-plain", "--plain"]),
+    };
+    let failed = match command.output() {
+        Ok(output) if output.status.success() => {
+            return Some(String::from_utf8(output.stdout).unwrap().trim().to_owned());
+        }
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => format!("{}: {error}", script.display()),
+    };
+    println!("SKIPPED: no database ({edition:?}): {failed}");
+    assert!(std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"), "REQUIRE_ALL=1 and no database");
+    None
+}
+
+pub async fn connect(config: &tokio_postgres::Config) -> Client {
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+impl Database {
+    /// An empty database; `None` after a printed SKIPPED.
+    pub async fn empty(edition: Edition, test: &str) -> Option<Self> {
+        let server = server_url(edition)?;
+        let name = format!("holdfast_{test}_{}", std::process::id());
+        let admin = connect(&server.parse().unwrap()).await;
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+        let mut config: tokio_postgres::Config = server.parse().unwrap();
+        config.dbname(&name);
+        let target = Target::new(config.clone(), SslMode::Disable, None).unwrap();
+        Some(Self { target, config, edition, name, server })
+    }
+
+    /// A migrated database; `None` after a printed SKIPPED.
+    pub async fn migrated(edition: Edition, test: &str) -> Option<Self> {
+        let database = Self::empty(edition, test).await?;
+        let mut client = connect(&database.config).await;
+        holdfast::sink::migrate(&mut client, 7).await.unwrap();
+        Some(database)
+    }
+
+    pub async fn client(&self) -> Client {
+        connect(&self.config).await
+    }
+
+    /// The only value of a query.
+    pub async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
+        self.client().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// The first column of all rows, as text, in order.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let rows = self.client().await.query(sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_else(|| "null".to_owned())).collect()
+    }
+
+    /// (missing, doubled) over all logs of the collector.
+    pub async fn missing_and_doubled(&self, collector: &str) -> (i64, i64) {
+        let sql = "SELECT coalesce(sum(missing + ledger_breaks), -1)::bigint, coalesce(sum(doubled), -1)::bigint
+            FROM holdfast_verify($1)";
+        let row = self.client().await.query_one(sql, &[&collector]).await.unwrap();
+        (row.get(0), row.get(1))
+    }
+
+    pub async fn drop(self) {
+        let admin = connect(&self.server.parse().unwrap()).await;
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await.unwrap();
+    }
+}

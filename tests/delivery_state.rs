@@ -1,0 +1,349 @@
+//! What the tables say after routes and events, on each edition of the server.
+
+mod common;
+
+use std::net::IpAddr;
+
+use common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use common::db::{Database, Edition};
+use holdfast::route::{
+    AsPath, Batch, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
+    SessionEnd, Statistic,
+};
+use holdfast::sink::{Chunk, Connection, Lane};
+
+const COLLECTOR: &str = "c1";
+const OWNER: [u8; 16] = [9; 16];
+/// What stands, as one line per route.
+const CURRENT: &str = "SELECT concat_ws(' ', bgp_peer_ip, rib, prefix, array_to_string(as_path, ','),
+    CASE WHEN is_stale THEN 'stale' END) FROM route_state WHERE NOT is_withdrawn ORDER BY bgp_peer_ip, rib, prefix";
+
+fn lane() -> Lane {
+    Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number: 0, count: 1 }
+}
+
+/// Stores batches one by one, each in a transaction of its own or all in one.
+struct Store {
+    database: Database,
+    connection: Connection,
+    next: u64,
+    digest: u64,
+}
+
+impl Store {
+    async fn open(edition: Edition, test: &str) -> Option<Self> {
+        let database = Database::migrated(edition, test).await?;
+        let (connection, attached) = Connection::attach(&database.target, &lane(), OWNER, true).await.unwrap();
+        Some(Self { database, connection, next: attached.last_seq + 1, digest: attached.digest })
+    }
+
+    async fn put(&mut self, batches: &[Batch]) {
+        let mut chunk = Chunk::new(lane(), self.next, self.digest);
+        for batch in batches {
+            chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
+        }
+        let sealed = chunk.seal();
+        self.connection.store(&sealed).await.unwrap();
+        (self.next, self.digest) = (sealed.last_seq + 1, sealed.digest);
+    }
+
+    async fn current(&self) -> Vec<String> {
+        self.database.texts(CURRENT).await
+    }
+
+    async fn close(self) {
+        assert_eq!(self.database.missing_and_doubled(COLLECTOR).await, (0, 0));
+        drop(self.connection);
+        self.database.drop().await;
+    }
+}
+
+/// Runs the test on both editions, and both ways: each batch in its own transaction, and all in one.
+async fn each_way(test: &str, batches: &[Batch], expected: &[&str]) {
+    for edition in Edition::ALL {
+        for together in [false, true] {
+            let Some(mut store) = Store::open(edition, &format!("{test}_{together}")).await else { continue };
+            if together {
+                store.put(batches).await;
+            } else {
+                for batch in batches {
+                    store.put(std::slice::from_ref(batch)).await;
+                }
+            }
+            assert_eq!(store.current().await, expected, "{edition:?}, in one transaction: {together}");
+            store.close().await;
+        }
+    }
+}
+
+fn pre(generation: u32) -> Peer {
+    peer(1, RibView::AdjInPre, generation)
+}
+
+#[tokio::test]
+async fn announced_then_withdrawn_routes_are_gone_and_counted() {
+    let batches = [
+        Builder::new("r1", 0).announce(&pre(1), 0..3, &[65_001]).build(),
+        Builder::new("r1", 0).at(1).withdraw(&pre(1), 1..2).announce(&pre(1), 2..3, &[65_002]).build(),
+    ];
+    let expected = ["198.51.100.1 adj-in-pre 1.0.0.0/24 65001", "198.51.100.1 adj-in-pre 1.0.2.0/24 65002"];
+    each_way("withdraw", &batches, &expected).await;
+}
+
+#[tokio::test]
+async fn duplicates_in_one_batch_leave_the_last_word_and_all_history() {
+    let Some(mut store) = Store::open(Edition::Timescale, "duplicates").await else { return };
+    let batch = Builder::new("r1", 0).announce(&pre(1), [5, 5, 5], &[1]).withdraw(&pre(1), [5]).announce(&pre(1), [5], &[2]);
+    store.put(&[batch.build()]).await;
+    assert_eq!(store.current().await, ["198.51.100.1 adj-in-pre 1.0.5.0/24 2"]);
+    assert_eq!(store.database.value::<i64>("SELECT count(*) FROM route_updates").await, 5);
+    let counts = "SELECT learn_count || ' ' || withdraw_count FROM route_state";
+    assert_eq!(store.database.texts(counts).await, ["2 1"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_largest_numbers_are_stored() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "largest").await else { continue };
+        let mut wide = attributes(&[u32::MAX, 4_200_000_000]);
+        (wide.med, wide.local_pref, wide.aigp) = (Some(u32::MAX), Some(u32::MAX), Some(u64::MAX));
+        let mut big = pre(u32::MAX);
+        (big.asn, big.key.distinguisher) = (u32::MAX, u64::MAX);
+        let entries = [(Some(u32::MAX), prefix(0))];
+        store.put(&[Builder::new("r1", 0).routes(&big, Family::IPV4_UNICAST, Some(&wide), entries).build()]).await;
+        for table in ["route_updates", "route_state"] {
+            let sql = format!(
+                "SELECT concat_ws(' ', bgp_peer_asn, as_path, med, local_pref, aigp, path_id, generation, origin_as) FROM {table}"
+            );
+            assert_eq!(
+                store.database.texts(&sql).await,
+                ["4294967295 {4294967295,4200000000} 4294967295 4294967295 18446744073709551615 4294967295 4294967295 4200000000"]
+            );
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn vrfs_and_policy_views_never_overwrite_each_other() {
+    let mut vrf = pre(1);
+    vrf.key = PeerKey { peer_type: 1, distinguisher: 0x0000_fde8_0000_0001, ..vrf.key };
+    let batches = [Builder::new("r1", 0)
+        .announce(&pre(1), [0], &[1])
+        .announce(&peer(1, RibView::AdjInPost, 1), [0], &[2])
+        .announce(&vrf, [0], &[3])
+        .announce(&peer(1, RibView::LocRib, 1), [0], &[4])
+        .build()];
+    let Some(mut store) = Store::open(Edition::Timescale, "views").await else { return };
+    store.put(&batches).await;
+    let sql = "SELECT concat_ws(' ', peer_distinguisher, rib, as_path) FROM route_state ORDER BY as_path";
+    assert_eq!(
+        store.database.texts(sql).await,
+        ["0:0 adj-in-pre {1}", "0:0 adj-in-post {2}", "65000:1 adj-in-pre {3}", "0:0 loc-rib {4}"]
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn peer_down_ends_the_adjacency_views_of_this_peer_only() {
+    let post = peer(1, RibView::AdjInPost, 1);
+    let other = peer(2, RibView::AdjInPre, 1);
+    let mut local = peer(1, RibView::LocRib, 1);
+    local.key.address = IpAddr::from([0, 0, 0, 0]);
+    let batches = [
+        Builder::new("r1", 0)
+            .event(Some(&pre(1)), peer_up())
+            .announce(&pre(1), [0], &[1])
+            .announce(&post, [0], &[1])
+            .announce(&other, [0], &[2])
+            .announce(&local, [0], &[3])
+            .build(),
+        Builder::new("r1", 0).at(1).event(Some(&pre(1)), peer_down()).build(),
+    ];
+    each_way(
+        "peer_down",
+        &batches,
+        &["0.0.0.0 loc-rib 1.0.0.0/24 3", "198.51.100.2 adj-in-pre 1.0.0.0/24 2"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn routes_after_a_new_peer_up_stand_and_are_learnt_again() {
+    let batches = [
+        Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..2, &[1]).build(),
+        Builder::new("r1", 0).at(1).event(Some(&pre(1)), peer_down()).build(),
+        Builder::new("r1", 0).at(2).event(Some(&pre(2)), peer_up()).announce(&pre(2), 0..1, &[1]).build(),
+    ];
+    each_way("peer_up_again", &batches, &["198.51.100.1 adj-in-pre 1.0.0.0/24 1"]).await;
+    let Some(mut store) = Store::open(Edition::Timescale, "learnt_again").await else { return };
+    for batch in batches {
+        store.put(&[batch]).await;
+    }
+    let sql = "SELECT concat_ws(' ', prefix, learn_count, withdraw_count) FROM route_state ORDER BY prefix";
+    assert_eq!(store.database.texts(sql).await, ["1.0.0.0/24 2 0", "1.0.1.0/24 1 0"]);
+    let peers = "SELECT concat_ws(' ', state, ups, downs, down_reason, generation) FROM bgp_peers";
+    assert_eq!(store.database.texts(peers).await, ["up 2 1 2 2"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_makes_routes_stale_until_they_come_again_or_are_swept() {
+    let stale = EventKind::PeerStale { end: SessionEnd::Lost };
+    let end_of_rib = EventKind::EndOfRib { family: Family::IPV4_UNICAST };
+    let sweep = EventKind::Sweep { family: Family::IPV4_UNICAST };
+    let first = Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..2, &[1]).build();
+    let lost = Builder::new("r1", 0)
+        .at(1)
+        .event(None, EventKind::SessionDown { end: SessionEnd::Lost })
+        .event(Some(&pre(1)), stale)
+        .build();
+    let again = Builder::new("r1", 10).at(2).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..1, &[1]).build();
+    let swept = Builder::new("r1", 10).at(3).event(Some(&pre(1)), end_of_rib).event(Some(&pre(1)), sweep).build();
+    let all = [first, lost, again, swept];
+    let (a, b) = ("198.51.100.1 adj-in-pre 1.0.0.0/24 1", "198.51.100.1 adj-in-pre 1.0.1.0/24 1");
+    let (stale_a, stale_b) = (format!("{a} stale"), format!("{b} stale"));
+    each_way("stale_1", &all[..1], &[a, b]).await;
+    each_way("stale_2", &all[..2], &[&stale_a, &stale_b]).await;
+    each_way("stale_3", &all[..3], &[a, &stale_b]).await;
+    each_way("stale_4", &all, &[a]).await;
+}
+
+#[tokio::test]
+async fn an_old_session_that_ends_late_touches_nothing_that_is_newer() {
+    let batches = [
+        Builder::new("r1", 0).event(Some(&pre(7)), peer_up()).announce(&pre(7), 0..2, &[1]).build(),
+        Builder::new("r1", 10).at(1).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..2, &[2]).build(),
+        Builder::new("r1", 0)
+            .at(2)
+            .withdraw(&pre(7), 0..1)
+            .announce(&pre(7), 1..2, &[3])
+            .event(Some(&pre(7)), peer_down())
+            .event(None, EventKind::SessionDown { end: SessionEnd::Lost })
+            .build(),
+    ];
+    let expected = ["198.51.100.1 adj-in-pre 1.0.0.0/24 2", "198.51.100.1 adj-in-pre 1.0.1.0/24 2"];
+    each_way("late", &batches, &expected).await;
+    let Some(mut store) = Store::open(Edition::Timescale, "late_router").await else { return };
+    store.put(&batches).await;
+    assert_eq!(store.database.texts("SELECT state || ' ' || generation FROM bgp_peers").await, ["up 1"]);
+    assert!(store.database.value::<bool>("SELECT is_active FROM bmp_peers").await);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_before_any_announcement_keeps_older_ones_out() {
+    let batches = [
+        Builder::new("r1", 10).withdraw(&pre(1), [0]).build(),
+        Builder::new("r1", 0).announce(&pre(1), [0], &[1]).build(),
+    ];
+    each_way("withdraw_first", &batches, &[]).await;
+}
+
+#[tokio::test]
+async fn evpn_keys_ignore_labels() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "evpn").await else { continue };
+        let route = |label, last| {
+            let rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]);
+            let mac = Mac([2, 0, 0, 0, 0, last]);
+            let (ip, label2) = (Some(IpAddr::from([10, 0, 0, last])), None);
+            (None, Nlri::Evpn(Box::new(EvpnRoute::MacIp { rd, esi: Esi([0; 10]), tag: 0, mac, ip, label, label2 })))
+        };
+        store
+            .put(&[Builder::new("r1", 0)
+                .routes(&pre(1), Family::EVPN, Some(&attributes(&[1])), [route(100, 1), route(200, 2)])
+                .routes(&pre(1), Family::EVPN, None, [route(0, 1)])
+                .build()])
+            .await;
+        let sql = "SELECT concat_ws(' ', family, evpn_rd, mac_address, host(evpn_ip), labels, is_withdrawn)
+            FROM route_state ORDER BY mac_address";
+        assert_eq!(
+            store.database.texts(sql).await,
+            [
+                "evpn 65000:1 02:00:00:00:00:01 10.0.0.1 {100} t",
+                "evpn 65000:1 02:00:00:00:00:02 10.0.0.2 {200} f"
+            ]
+        );
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn each_record_is_in_one_table_and_text_with_zero_bytes_is_stored() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "records").await else { continue };
+        let statistic = Statistic { kind: 7, family: None, value: Some(u64::MAX), raw: vec![255; 8] };
+        let gap = EventKind::Gap {
+            reason: "crash".to_owned(),
+            from: holdfast::route::Timestamp(0),
+            until: holdfast::route::Timestamp(i64::MAX),
+        };
+        let session_up = EventKind::SessionUp {
+            sys_name: "r\01".to_owned(),
+            sys_descr: "quote \" and \0".to_owned(),
+            information: vec![String::new()],
+        };
+        store
+            .put(&[Builder::new("r\01", 0)
+                .event(None, session_up)
+                .event(Some(&pre(1)), peer_up())
+                .event(Some(&pre(1)), EventKind::Statistics(vec![statistic]))
+                .event(None, gap)
+                .event(Some(&pre(1)), EventKind::Mirror { codes: vec![1], pdus: vec![vec![1, 2], vec![3]] })
+                .event(Some(&pre(1)), EventKind::Malformed { error: "bad".to_owned(), pdu: vec![9] })
+                .announce(&pre(1), [0], &[1])
+                .build()])
+            .await;
+        let sql = "SELECT concat_ws(' ', event_type, idx, data) FROM peer_events ORDER BY idx";
+        assert_eq!(
+            store.database.texts(sql).await,
+            ["session_up 0", "peer_up 1", "route_mirroring 4 \\x010203", "malformed 5 \\x09"]
+        );
+        assert_eq!(
+            store.database.texts("SELECT concat_ws(' ', type, value, raw) FROM peer_statistics").await,
+            ["7 18446744073709551615 \\xffffffffffffffff"]
+        );
+        assert_eq!(store.database.texts("SELECT reason || idx FROM collector_gaps").await, ["crash3"]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn as_paths_keep_their_segments() {
+    let Some(mut store) = Store::open(Edition::Timescale, "segments").await else { return };
+    let mut set = attributes(&[]);
+    set.as_path = Some(AsPath {
+        asns: vec![1, 2, 3],
+        segments: vec![
+            Segment { kind: SegmentKind::Sequence, count: 1 },
+            Segment { kind: SegmentKind::Set, count: 2 },
+        ],
+    });
+    let mut local = attributes(&[]);
+    local.as_path = Some(AsPath::default());
+    store
+        .put(&[Builder::new("r1", 0)
+            .routes(&pre(1), Family::IPV4_UNICAST, Some(&set), [(None, prefix(0))])
+            .routes(&pre(1), Family::IPV4_UNICAST, Some(&local), [(None, prefix(1))])
+            .announce(&pre(1), [2], &[4, 5])
+            .build()])
+        .await;
+    let sql = "SELECT concat_ws('|', as_path, as_path_text, origin_as) FROM route_updates ORDER BY idx";
+    assert_eq!(store.database.texts(sql).await, ["{1,2,3}|1 {2,3}", "{}", "{4,5}|5"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn implausible_times_are_stored() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "times").await else { continue };
+        for now in [-common::batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
+            let batch = Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
+            store.put(&[batch.build()]).await;
+        }
+        assert_eq!(store.database.value::<i64>("SELECT count(*) FROM route_updates").await, 4);
+        store.close().await;
+    }
+}
