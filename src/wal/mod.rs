@@ -13,10 +13,12 @@
 mod catalogue;
 mod disk;
 pub mod format;
+mod group;
 pub mod inspect;
 mod pool;
 mod reader;
 mod recover;
+mod refusal;
 mod scan;
 mod storage;
 mod survey;
@@ -30,8 +32,9 @@ pub use disk::Disk;
 pub use format::GapReason;
 pub use reader::{Item, ReadError, Reader};
 pub use recover::{Damage, OpenError, Recovered, recover};
+pub use refusal::{Full, Usage, WriteError};
 pub use storage::{Space, Storage, StorageFile};
-pub use writer::{Full, Usage, WriteError, Writer};
+pub use writer::Writer;
 
 /// A payload is at most this long; longer ones are refused before anything is written.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;

@@ -7,8 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::catalogue::{Catalogue, Log, NEXT_NAME, Segment, segment_name};
+use super::refusal::Full;
 use super::storage::{Storage, StorageFile, is_passing, to_u64, write_all};
-use super::writer::Full;
 use super::{Options, SeqNo};
 
 /// So much is zeroed at once when it is done ahead.

@@ -1,10 +1,13 @@
 //! Opens a directory for writing after whatever happened to it.
 //!
-//! 1. Take the lock. 2. Read the headers of all segments. 3. Walk the last segment, and only that one: what is older was
-//! synced before the last one got its name. 4. Find the highest group in it. All below is durable. The highest one may
-//! be in the page cache only: it is copied into a new segment, by the writer, which syncs it before the segment gets its
-//! name. 5. Nothing before that is changed: no truncation, no append. So a crash at any moment in here leaves
-//! the directory as it was, or with one segment more, and recovery can begin again.
+//! 1. Take the lock.
+//! 2. Read the headers of all segments.
+//! 3. Walk the last segment, and only that one: what is older was synced before the last one got its name.
+//! 4. Find the highest group in it. All below is durable. The highest one may be in the page cache only: the writer
+//!    copies it into a new segment, and syncs that before it gets its name.
+//!
+//! Nothing that is there is changed: no truncation, no append. So a crash at any moment in here leaves the directory as
+//! it was, or with one segment more, and recovery can begin again.
 
 use std::fmt;
 use std::io;
@@ -12,12 +15,14 @@ use std::sync::Arc;
 
 use super::catalogue::{Catalogue, LOCK_NAME, Log, NEXT_NAME, Segment, list, segment_name};
 use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, GapNote, GapReason, Place, SegmentHeader, kind};
+use super::group::Group;
 use super::pool::Spare;
 use super::reader::ReadError;
+use super::refusal::WriteError;
 use super::scan::Scanner;
 use super::storage::{Storage, StorageFile, to_u64};
 use super::survey::Survey;
-use super::writer::{Group, Start, WriteError, Writer};
+use super::writer::{Start, Writer};
 use super::{LogId, Options, SeqNo};
 
 /// Why a log was not opened.

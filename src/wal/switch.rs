@@ -7,9 +7,11 @@ use super::catalogue::{NEXT_NAME, Segment, segment_name};
 use super::format::{
     CLOSING_BYTES, CommitNote, FRAMES_START, Frame, HEADER_COPY_OFFSET, Place, SealNote, SegmentHeader, kind,
 };
+use super::group::Group;
 use super::pool::Spare;
+use super::refusal::{Full, WriteError};
 use super::storage::{Storage, StorageFile, is_passing, to_u64, write_all};
-use super::writer::{Active, Full, Group, WriteError, Writer};
+use super::writer::{Active, Writer};
 
 impl<S: Storage> Writer<S> {
     /// Closes the open group with a frame of this kind, writes and syncs it.

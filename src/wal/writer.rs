@@ -9,105 +9,15 @@
 //!     │  no room for one: Full, tried again           the disk fails again: Failed, for good
 //! ```
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::catalogue::Log;
-use super::format::{
-    CLOSING_BYTES, CODEC_RECORD, FRAME_HEADER_BYTES, Frame, FrameHeader, Place, SealNote, SegmentHeader,
-    encode_frame, frame_bytes, kind,
-};
-use super::pool::{NoSpare, Pool, Spare};
-use super::scan::usize_from;
+use super::format::{CLOSING_BYTES, CODEC_RECORD, Frame, Place, SealNote, SegmentHeader, frame_bytes, kind};
+use super::group::Group;
+use super::pool::{Pool, Spare};
+use super::refusal::{Usage, WriteError};
 use super::storage::{Storage, to_u64};
 use super::{LogId, Options, SeqNo};
-
-/// Why nothing can be written now. It passes, by itself or by a hand outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// The log has its size, and none of it is delivered.
-    Cap {
-        /// The limit.
-        bytes_max: u64,
-    },
-    /// The disk has too little room left for others.
-    FreeSpace {
-        /// What is left.
-        free_bytes: u64,
-        /// What must stay.
-        free_bytes_min: u64,
-    },
-    /// The file system refuses: no space, quota, read-only, no descriptor.
-    Disk(String),
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cap { bytes_max } => write!(f, "the log has reached its limit of {bytes_max} bytes"),
-            Self::FreeSpace { free_bytes, free_bytes_min } => {
-                write!(f, "the disk has {free_bytes} bytes free, {free_bytes_min} must stay free")
-            }
-            Self::Disk(error) => write!(f, "the disk takes nothing: {error}"),
-        }
-    }
-}
-
-/// Why a payload was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WriteError {
-    /// A state, not a fault: nothing was taken, try again later.
-    Full(Full),
-    /// This payload can never be logged.
-    TooLarge {
-        /// Its length.
-        bytes: usize,
-        /// The limit.
-        bytes_max: usize,
-    },
-    /// The disk is broken, in a new file too. Every later call says the same.
-    Failed(String),
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full(full) => full.fmt(f),
-            Self::TooLarge { bytes, bytes_max } => {
-                write!(f, "a payload of {bytes} bytes is above the limit of {bytes_max}")
-            }
-            Self::Failed(error) => write!(f, "the log cannot be written: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
-
-impl From<NoSpare> for WriteError {
-    fn from(none: NoSpare) -> Self {
-        match none {
-            NoSpare::Full(full) => Self::Full(full),
-            NoSpare::Broken(error) => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// How much of the disk the log has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Segments, the one being written included.
-    pub segments: u64,
-    /// All files together, the one made ready included.
-    pub bytes: u64,
-    /// The limit.
-    pub bytes_max: u64,
-    /// Bytes of segments that hold something not yet delivered.
-    pub undelivered_bytes: u64,
-    /// Lowest number that is still there.
-    pub oldest: SeqNo,
-    /// Free on the disk, 0 when it could not be asked.
-    pub disk_free_bytes: u64,
-}
 
 /// What a recovery hands over.
 pub(super) struct Start<S: Storage> {
@@ -122,71 +32,6 @@ pub(super) struct Start<S: Storage> {
     /// Frames of the undecided group, to be logged again; the first of them, and their records.
     pub(super) group: Group,
     pub(super) previous_end: u64,
-}
-
-/// Frames that are not durable yet, as they are or will be on the disk.
-#[derive(Default)]
-pub(super) struct Group {
-    pub(super) bytes: Vec<u8>,
-    /// First number; meaningful while there are bytes.
-    pub(super) first: SeqNo,
-    pub(super) payloads: u64,
-    pub(super) records: u64,
-    pub(super) payload_bytes: u64,
-}
-
-impl Group {
-    pub(super) fn push(&mut self, frame: &Frame, place: Place, payload: &[u8]) {
-        if frame.kind == kind::DATA {
-            self.payloads += 1;
-            self.records += u64::from(frame.count);
-            self.payload_bytes += to_u64(payload.len());
-        }
-        encode_frame(&mut self.bytes, frame, place, payload);
-    }
-
-    /// Empties it and keeps its memory.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        (self.payloads, self.records, self.payload_bytes) = (0, 0, 0);
-    }
-
-    /// The same payloads and gaps for another place; what ended the old group is left out.
-    pub(super) fn moved(&self, mut place: Place) -> Self {
-        let mut group = Self { first: self.first, ..Self::default() };
-        let mut rest = self.bytes.as_slice();
-        let start = place.offset;
-        while let Some(header) = FrameHeader::fields(rest) {
-            let Some((frame, after)) =
-                usize::try_from(header.frame_bytes()).ok().and_then(|at| rest.split_at_checked(at))
-            else {
-                break;
-            };
-            rest = after;
-            if matches!(header.kind, kind::DATA | kind::GAP) {
-                let end = FRAME_HEADER_BYTES + usize_from(header.payload_bytes);
-                let payload = frame.get(FRAME_HEADER_BYTES..end).unwrap_or(&[]);
-                let frame =
-                    Frame { kind: header.kind, codec: header.codec, seq: header.seq, count: header.count };
-                place.offset = start + to_u64(group.bytes.len());
-                group.push(&frame, place, payload);
-            }
-        }
-        group
-    }
-}
-
-impl SealNote {
-    /// With one more group.
-    pub(super) fn with(self, group: &Group, now: i64) -> Self {
-        Self {
-            payloads: self.payloads + group.payloads,
-            records: self.records + group.records,
-            payload_bytes: self.payload_bytes + group.payload_bytes,
-            time_min: if self.time_min == 0 { now } else { self.time_min.min(now) },
-            time_max: self.time_max.max(now),
-        }
-    }
 }
 
 /// The segment that is being written.
