@@ -1,2 +1,7 @@
-//! Not built yet.
-fn main() {}
+//! The daemon `holdfast`, and the commands around it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdfast::service::cli::main()
+}

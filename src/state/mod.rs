@@ -1,1 +1,204 @@
-//! Rebuildable local state in sled.
+//! Rebuildable local state in sled: sessions that are open, peers last seen up, how far it has looked.
+//!
+//! ```text
+//! batch ─► Known (pure) ─► changes ─► sled          at every batch, before it is logged
+//!            │
+//!            └─► context bytes ─► CONTEXT frames    at every tick
+//! ```
+//!
+//! It is never the authority. Each batch is observed *before* it is appended, so that everything up to a sequence
+//! number that the log has written was observed; that number is kept ([`State::observed`]), and a start observes again
+//! what the log has behind it. Seeing a batch twice changes nothing. A sled that does not open is moved aside, and the
+//! state comes back from the newest CONTEXT frame of the log and the batches behind that.
+
+mod known;
+mod store;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::route::{Batch, PeerKey, SessionEnd, Timestamp};
+
+use known::Known;
+pub use known::{KnownPeer, OpenSession, Standing};
+use store::Store;
+
+/// Why the state could not be kept.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What opening found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Everything was there, or the folder is new.
+    Whole,
+    /// It did not open for this reason, was moved to this place, and a new one was made: the log must tell the rest.
+    MovedAside {
+        /// Why.
+        why: String,
+        /// Where the old one is.
+        to: PathBuf,
+    },
+}
+
+/// The local state of this collector.
+pub struct State {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    known: Known,
+    store: Store,
+    /// Sequence number up to which everything has been observed.
+    observed: u64,
+    /// Everything that was received before this time is durable.
+    logged_until: Timestamp,
+    /// Bytes of `known` for CONTEXT frames; empty when it has changed since.
+    encoded: Vec<u8>,
+}
+
+/// Version of the context bytes.
+const CONTEXT_VERSION: u8 = 0;
+
+impl State {
+    /// Opens the state in a folder, or makes a new one there.
+    ///
+    /// # Errors
+    /// When not even a new one can be made.
+    pub fn open(dir: &Path) -> Result<(Self, Opened), Error> {
+        let (store, opened) = match Store::open(dir) {
+            Ok(store) => (store, Opened::Whole),
+            Err(error) => {
+                let to = store::move_aside(dir)?;
+                (Store::open(dir)?, Opened::MovedAside { why: error.to_string(), to })
+            }
+        };
+        let (known, observed, logged_until) = store.load()?;
+        let inner = Inner { known, store, observed, logged_until, encoded: Vec::new() };
+        Ok((Self { inner: Mutex::new(inner) }, opened))
+    }
+
+    /// Takes over what a CONTEXT frame says, in place of everything that was known.
+    ///
+    /// # Errors
+    /// When the bytes are no context.
+    pub fn restore(&self, context: &[u8]) -> Result<(), Error> {
+        let (version, rest) = context.split_first().ok_or_else(|| Error("an empty context".to_owned()))?;
+        if *version != CONTEXT_VERSION {
+            return Err(Error(format!("a context of version {version}, only {CONTEXT_VERSION} is known")));
+        }
+        let (observed, logged_until, known): (u64, Timestamp, Known) = bincode::deserialize(rest)
+            .map_err(|error| Error(format!("a context that cannot be read: {error}")))?;
+        let mut inner = self.lock();
+        inner.store.replace(&known)?;
+        inner.known = known;
+        inner.encoded.clear();
+        inner.mark(observed, logged_until)
+    }
+
+    /// Learns from a batch that is about to be logged, or was. Seeing one twice changes nothing.
+    ///
+    /// # Errors
+    /// When sled fails; what was learned holds in memory all the same.
+    pub fn observe(&self, batch: &Batch) -> Result<(), Error> {
+        let mut inner = self.lock();
+        let changes = inner.known.observe(batch);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        inner.encoded.clear();
+        let Inner { known, store, .. } = &mut *inner;
+        store.apply(known, &changes)
+    }
+
+    /// The peers of a router that were up or stale when it was last heard.
+    #[must_use]
+    pub fn peers(&self, router: &str) -> Vec<PeerKey> {
+        self.lock().known.peers(router)
+    }
+
+    /// All routers with their peers, for the status command.
+    #[must_use]
+    pub fn routers(&self) -> BTreeMap<String, Vec<KnownPeer>> {
+        self.lock().known.routers()
+    }
+
+    /// The greatest session identity that was ever given. The next must be greater.
+    #[must_use]
+    pub fn last_session(&self) -> Timestamp {
+        self.lock().known.last_session()
+    }
+
+    /// Sequence number up to which everything has been observed: a start reads the log from the one behind it.
+    #[must_use]
+    pub fn observed(&self) -> u64 {
+        self.lock().observed
+    }
+
+    /// What the end of the last run left open, as records for the log: sessions that were open when the collector
+    /// died, with their stale peers, and a gap for every router that could not be heard until now.
+    #[must_use]
+    pub fn startup_records(&self, now: Timestamp) -> Vec<Batch> {
+        let inner = self.lock();
+        inner.known.startup_records(inner.logged_until, now)
+    }
+
+    /// The end of sessions whose own task cannot tell it any more, as records for the log.
+    #[must_use]
+    pub fn session_records(&self, sessions: &[Timestamp], end: &SessionEnd, now: Timestamp) -> Vec<Batch> {
+        let inner = self.lock();
+        sessions.iter().filter_map(|session| inner.known.session_records(*session, end, now)).collect()
+    }
+
+    /// Notes that everything up to `written` has been observed, and that everything received before `logged_until` is
+    /// durable. Returns the bytes for the CONTEXT frames that say the same.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub fn tick(&self, written: u64, logged_until: Timestamp) -> Result<Vec<u8>, Error> {
+        let mut inner = self.lock();
+        inner.mark(written, logged_until)?;
+        if inner.encoded.is_empty() {
+            inner.encoded = bincode::serialize(&inner.known).map_err(|error| Error(error.to_string()))?;
+        }
+        let mut context = vec![CONTEXT_VERSION];
+        context.extend(
+            bincode::serialize(&(inner.observed, inner.logged_until))
+                .map_err(|error| Error(error.to_string()))?,
+        );
+        context.extend_from_slice(&inner.encoded);
+        Ok(context)
+    }
+
+    /// Brings everything to disk.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.lock().store.flush()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn mark(&mut self, observed: u64, logged_until: Timestamp) -> Result<(), Error> {
+        if (self.observed, self.logged_until) == (observed, logged_until) {
+            return Ok(());
+        }
+        (self.observed, self.logged_until) = (observed, logged_until);
+        self.store.mark(observed, logged_until, self.known.last_session())
+    }
+}

@@ -152,14 +152,14 @@ pub static SECTIONS: &[Section] = &[
                 &["DATABASE_POOL_MIN_SIZE"],
                 integer(0, 100, ""),
                 "1",
-                "Connections that the pool keeps open. The pool serves migrations, retention and health; each lane has its own connection beside it.",
+                "Taken for the sake of older configurations. Connections are opened when they are needed, so it changes nothing.",
             ),
             aliased(
                 "DB_POOL_MAX_SIZE",
                 &["DATABASE_POOL_MAX_SIZE"],
                 integer(1, 100, ""),
                 "4",
-                "Connections that the pool opens at most.",
+                "Connections for migrations, retention and health at most; each lane has one of its own beside them.",
             ),
             aliased(
                 "DB_CONNECT_TIMEOUT_S",
@@ -194,7 +194,7 @@ pub static SECTIONS: &[Section] = &[
             ),
             fixed(
                 "WAL_BYTES_MAX",
-                Kind::Bytes { min: 4 * MIB, max: 1024 * TIB },
+                Kind::Bytes { min: 80 * MIB, max: 1024 * TIB },
                 "10GiB",
                 "Most bytes that the log may take. At this cap reading from routers pauses.",
             ),
@@ -206,7 +206,7 @@ pub static SECTIONS: &[Section] = &[
             ),
             fixed(
                 "WAL_SEGMENT_BYTES",
-                Kind::Bytes { min: MIB, max: 4096 * MIB },
+                Kind::Bytes { min: 16 * MIB, max: 2048 * MIB },
                 "64MiB",
                 "Size of one file of the log.",
             ),
