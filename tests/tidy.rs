@@ -44,10 +44,12 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
         &["route"],
         &[
             "bytes",
+            "crc32fast",
             "deadpool_postgres",
             "futures_util",
             "rustls",
             "rustls_native_certs",
+            "serde_json",
             "siphasher",
             "tokio",
             "tokio_postgres",
@@ -56,8 +58,13 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
         ],
     ),
     ("forwarder", &["route", "record", "wal", "committer", "sink"], &["siphasher", "tokio", "tracing"]),
-    ("config", &[], &["dotenvy"]),
-    ("telemetry", &["config"], &["sentry", "serde", "serde_json", "tokio", "tracing", "tracing_subscriber"]),
+    // What a value may be is asked of those who will use it: a DSN of sentry, a URL of tokio_postgres.
+    ("config", &["route"], &["dotenvy", "sentry", "tokio_postgres", "tracing"]),
+    (
+        "telemetry",
+        &["config", "route"],
+        &["sentry", "serde", "serde_json", "tokio", "tracing", "tracing_subscriber"],
+    ),
     ("service", ALL, ALL),
 ];
 

@@ -1,8 +1,9 @@
 //! `bmpgen compare`: are the rows of a database exactly the ground truth, in order?
 //!
-//! Both sides are JSON lines. A line's `router`, `connection`, `session` and `message` say where it belongs; all other
-//! keys are what must be equal. Keys that are null or empty count as absent, and the order of keys does not matter.
-//! Neither BMP nor BGP nor the collector's code is involved.
+//! Both sides are JSON lines: the truth in the form that tshark's decode is written down in (see truth.rs), the rows
+//! with the names of the columns of `route_updates`. `router`, `connection`, `session` and `msg_index` say where a line
+//! belongs; all other keys are what must be equal. Keys that are null or empty count as absent, and the order of keys
+//! does not matter. Neither BMP nor BGP nor the collector's code is involved.
 //!
 //! Each BMP session in the rows must be a connection of the truth: the same routes, as often, message after message
 //! in the same order (within one message the order is free). A session that a crash of the collector cut off may be
@@ -15,10 +16,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::Failure;
+use crate::truth::{self, Object};
 
 /// Differing lines that are shown.
 const EXAMPLES: usize = 5;
@@ -39,6 +41,16 @@ pub(crate) struct Arguments {
     /// Sessions of each router, at most, that a kill of the collector may have cut off.
     #[arg(long, value_name = "N", default_value_t = 0)]
     cut_sessions: usize,
+}
+
+/// Keys that say where a line belongs, not what it is.
+const PLACE: [&str; 4] = ["router", "connection", "session", "msg_index"];
+
+/// Brings a line into the form that is compared.
+type Form = fn(Object) -> Object;
+
+fn as_it_is(row: Object) -> Object {
+    row
 }
 
 /// One line without its place: a hash that tells lines apart.
@@ -68,10 +80,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let mut truth = Side::new();
     for (number, path) in arguments.truth.iter().enumerate() {
         let name = arguments.router.get(number).map(String::as_str);
-        read(path, "connection", name, &mut truth)?;
+        read(path, "connection", name, truth::canonical, &mut truth)?;
     }
     let mut rows = Side::new();
-    read(&arguments.rows, "session", None, &mut rows)?;
+    read(&arguments.rows, "session", None, as_it_is, &mut rows)?;
 
     let mut good = true;
     let mut examples = Vec::new();
@@ -216,20 +228,20 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
 }
 
 /// Adds the lines of a file to one side. `part` names the key that tells sequences apart.
-fn read(path: &Path, part: &str, router: Option<&str>, side: &mut Side) -> Result<(), Failure> {
+fn read(path: &Path, part: &str, router: Option<&str>, form: Form, side: &mut Side) -> Result<(), Failure> {
     let place = path.display().to_string();
     for (number, line) in open(path)?.lines().enumerate() {
         let line = line.map_err(|error| Failure::at(&place, &error))?;
-        let mut object: Map<String, Value> = serde_json::from_str(&line)
+        let mut object: Object = serde_json::from_str(&line)
             .map_err(|error| Failure::Other(format!("{place}, line {}: {error}", number + 1)))?;
-        let name = object.remove("router");
-        let name = name.as_ref().and_then(Value::as_str).or(router).unwrap_or_default();
-        let sequence = object.remove(part).map(|value| value.to_string()).unwrap_or_default();
-        let message = object.remove("message").and_then(|value| value.as_u64()).unwrap_or(number as u64);
-        let content = content(object);
-        let sequences = match side.get_mut(name) {
+        let name = object.get("router").and_then(Value::as_str).or(router).unwrap_or_default().to_owned();
+        let sequence = object.get(part).map(ToString::to_string).unwrap_or_default();
+        let message = object.get("msg_index").and_then(Value::as_u64).unwrap_or(number as u64);
+        PLACE.iter().for_each(|key| drop(object.remove(*key)));
+        let content = content(form(object));
+        let sequences = match side.get_mut(&name) {
             Some(sequences) => sequences,
-            None => side.entry(name.to_owned()).or_default(),
+            None => side.entry(name).or_default(),
         };
         match sequences.last_mut() {
             Some(last) if last.name == sequence => last.lines.push((message, content)),
@@ -239,7 +251,7 @@ fn read(path: &Path, part: &str, router: Option<&str>, side: &mut Side) -> Resul
     Ok(())
 }
 
-fn content(object: Map<String, Value>) -> Content {
+fn content(object: Object) -> Content {
     let mut hasher = SipHasher13::new();
     // Keys come out sorted: serde_json keeps objects in a BTreeMap.
     hasher.write(tidy(Value::Object(object)).to_string().as_bytes());
@@ -276,15 +288,13 @@ fn show(arguments: &Arguments, examples: &[Content]) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
     }
-    for (path, what) in arguments.truth.iter().map(|path| (path, "sent")).chain([(&arguments.rows, "stored")])
-    {
+    let truth = arguments.truth.iter().map(|path| (path, "sent", truth::canonical as Form));
+    for (path, what, form) in truth.chain([(&arguments.rows, "stored", as_it_is as Form)]) {
         let mut left = EXAMPLES;
         for line in open(path)?.lines().map_while(Result::ok) {
-            let Ok(mut object) = serde_json::from_str::<Map<String, Value>>(&line) else { continue };
-            for key in ["router", "connection", "session", "message"] {
-                object.remove(key);
-            }
-            if left > 0 && wanted.contains(&content(object)) {
+            let Ok(mut object) = serde_json::from_str::<Object>(&line) else { continue };
+            PLACE.iter().for_each(|key| drop(object.remove(*key)));
+            if left > 0 && wanted.contains(&content(form(object))) {
                 left -= 1;
                 say(&format!("  {what}: {line}"))?;
             }

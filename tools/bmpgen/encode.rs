@@ -18,7 +18,6 @@ const TERMINATION: u8 = 5;
 /// What stands in a 2-octet field for a larger AS number (RFC 6793 section 9).
 const AS_TRANS: u16 = 23456;
 const FLAG_POST_POLICY: u8 = 0x40;
-const LOC_RIB: u8 = 3;
 
 /// What the per-peer header says (RFC 7854 section 4.2), without the time.
 #[derive(Clone, Copy, Debug)]
@@ -142,17 +141,20 @@ impl Encoder {
         end(start, out);
     }
 
+    /// Peer type, AS and BGP identifier in the per-peer header; a Loc-RIB has the router's own (RFC 9069 section 4.1).
+    pub(crate) fn identity(&self, peer: &Peer) -> (u8, u32, Ipv4Addr) {
+        match peer.view {
+            View::Pre | View::Post => (0, peer.asn, peer.address),
+            View::Loc => (3, self.asn, self.router),
+        }
+    }
+
     fn peer_header(&self, peer: &Peer, out: &mut Vec<u8>) {
-        let loc_rib = peer.view == View::Loc;
-        out.push(if loc_rib { LOC_RIB } else { 0 });
+        let (peer_type, asn, id) = self.identity(peer);
+        out.push(peer_type);
         out.push(if peer.view == View::Post { FLAG_POST_POLICY } else { 0 });
         out.extend_from_slice(&[0; 8]);
-        let (from, asn, id) = if loc_rib {
-            (Ipv4Addr::UNSPECIFIED, self.asn, self.router)
-        } else {
-            (peer.address, peer.asn, peer.address)
-        };
-        address(from, out);
+        address(peer.address, out);
         out.extend_from_slice(&asn.to_be_bytes());
         out.extend_from_slice(&id.octets());
         let seconds = u32::try_from(self.time_us / 1_000_000).unwrap_or(u32::MAX);

@@ -17,6 +17,7 @@ mod replay;
 mod report;
 mod routes;
 mod table;
+mod truth;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

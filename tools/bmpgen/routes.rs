@@ -35,14 +35,6 @@ impl Prefix {
     pub(crate) const fn is_ipv6(self) -> bool {
         matches!(self, Self::V6(..))
     }
-
-    /// The family's name in the database.
-    pub(crate) const fn family(self) -> &'static str {
-        match self {
-            Self::V4(..) => "ipv4_unicast",
-            Self::V6(..) => "ipv6_unicast",
-        }
-    }
 }
 
 impl std::fmt::Display for Prefix {
@@ -119,13 +111,15 @@ impl AttributeSet {
         Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(self.next_hop.to_bits()))
     }
 
-    /// The attributes as the ground truth has them: names and forms of the columns of `route_updates`.
+    /// The attributes as the ground truth has them, for inside an object.
     pub(crate) fn json(&self, ipv6: bool, view: View) -> String {
-        let mut out = format!("{{\"origin\":{}", self.origin);
+        let mut out = String::with_capacity(256);
+        let origin = ["igp", "egp", "incomplete"].get(usize::from(self.origin)).copied().unwrap_or_default();
         let next_hop = if ipv6 { self.next_hop_v6().to_string() } else { self.next_hop.to_string() };
-        append(&mut out, format_args!(",\"next_hop\":\"{next_hop}\",\"as_path\":["));
+        append(&mut out, format_args!("\"origin\":\"{origin}\",\"next_hop\":\"{next_hop}\""));
+        out.push_str(",\"as_path\":[[\"AS_SEQUENCE\",[");
         list(&mut out, &self.path, |out, asn| append(out, format_args!("{asn}")));
-        out.push(']');
+        out.push_str("]]]");
         if let Some(med) = self.med {
             append(&mut out, format_args!(",\"med\":{med}"));
         }
@@ -140,7 +134,6 @@ impl AttributeSet {
         if let Some([global, one, two]) = self.large {
             append(&mut out, format_args!(",\"large_communities\":[\"{global}:{one}:{two}\"]"));
         }
-        out.push('}');
         out
     }
 }

@@ -284,7 +284,7 @@ impl<'a> Router<'a> {
             (None, []) => return Ok(()),
         }
         if let Some(truth) = &mut self.truth {
-            truth.write(&self.arguments.router, peer, prefixes, set)?;
+            truth.write(&self.encoder, &self.arguments.router, peer, prefixes, set)?;
         }
         link.totals.routes = link.totals.routes.map(|total| total + routes);
         link.sent(1)
@@ -344,9 +344,10 @@ struct Truth {
 }
 
 impl Truth {
-    /// One line per prefix, with the names and forms of the columns of `route_updates`.
+    /// One line per prefix, in the form of the recorded captures' ground truth.
     fn write(
         &mut self,
+        encoder: &Encoder,
         router: &str,
         peer: &Peer,
         prefixes: &[Prefix],
@@ -354,17 +355,22 @@ impl Truth {
     ) -> Result<(), Failure> {
         let Some(first) = prefixes.first() else { return Ok(()) };
         let action = if set.is_some() { "announce" } else { "withdraw" };
-        let attributes = set.map_or_else(|| "{}".to_owned(), |set| set.json(first.is_ipv6(), peer.view));
+        let attributes =
+            set.map(|set| format!(",{}", set.json(first.is_ipv6(), peer.view))).unwrap_or_default();
+        let (peer_type, asn, id) = encoder.identity(peer);
         for prefix in prefixes {
             writeln!(
                 self.file,
-                "{{\"router\":\"{router}\",\"connection\":{},\"message\":{},\"peer\":\"{}\",\"view\":\"{}\",\"family\":\"{}\",\
-                 \"path_id\":0,\"nlri\":\"{prefix}\",\"action\":\"{action}\",\"attributes\":{attributes}}}",
+                "{{\"router\":\"{router}\",\"connection\":{},\"msg_index\":{},\"peer_type\":{peer_type},\
+                 \"peer_distinguisher\":\"0000000000000000\",\"peer_address\":\"{}\",\"peer_asn\":{asn},\
+                 \"peer_bgp_id\":\"{id}\",\"rib\":\"{}\",\"timestamp\":{},\"afi\":{},\"safi\":1,\
+                 \"action\":\"{action}\",\"prefix\":\"{prefix}\"{attributes}}}",
                 self.connection,
                 self.message,
                 peer.address,
                 peer.view.name(),
-                prefix.family(),
+                encoder.time_us,
+                if prefix.is_ipv6() { 2 } else { 1 },
             )
             .map_err(|error| Failure::at("truth", &error))?;
         }
