@@ -92,6 +92,7 @@ Dir::Etc::PreferencesParts "$dir/parts";
 APT::Sandbox::User "";
 APT::Install-Recommends "false";
 Acquire::Languages "none";
+APT::Update::Error-Mode "any";
 Acquire::Retries "2";
 Acquire::http::Timeout "20";
 Acquire::https::Timeout "20";

@@ -562,7 +562,7 @@ class Scenario:
     def __init__(self, bench, router, sink, out, pause):
         self.bench, self.router, self.sink, self.out, self.pause = bench, router, sink, out, pause
         self.marks = []
-        self.expected = []
+        self.expected, self.shown = [], []
 
     def settle(self, step, views=True):
         """Wait until nothing comes any more; note how far the capture is, and what the router itself shows."""
@@ -572,10 +572,7 @@ class Scenario:
         else:
             time.sleep(self.pause)  # to an outside collector: room between the steps, nothing to wait for
         if self.out and views and self.router.process.poll() is None:
-            folder = self.out / "show"
-            folder.mkdir(exist_ok=True)
-            for name, text in self.router.views():
-                write_gz(folder / f"{step}-{name}.gz", text)
+            self.shown += [{"step": step, "view": name, "text": text} for name, text in self.router.views()]
         say(f"{self.router.name}: {step} done" + (f", {self.sink.bytes()} bytes" if self.sink else ""))
 
     def wait(self, peer, table):
@@ -670,6 +667,7 @@ def record(name, tree, out, work):
         for path in sink.connections():
             write_gz(folder / f"{path.stem}.bmp.gz", path.read_bytes())
         write_gz(folder / "announced.jsonl.gz", "".join(json.dumps(line) + "\n" for line in scenario.expected))
+        write_gz(folder / "show.jsonl.gz", "".join(json.dumps(line) + "\n" for line in scenario.shown))
         (folder / "capture.json").write_text(json.dumps({
             "router": name, "version": router.version, "scenario": "churn-small",
             "recorded": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -8,7 +8,7 @@ Writes into each folder
     expected.json       per connection: messages by type, peers up and down, routes by view and family,
                         End-of-RIB, and how many routes each table holds at the end of each step
 and fails if the capture does not show what the announcers were told to announce, or if the router's own
-tables (show/) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark, else standard library.
+tables (show.jsonl.gz) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark, else standard library.
 """
 import collections
 import contextlib
@@ -454,19 +454,22 @@ def shown_prefixes(text, name):
 def check_shown(folder, router, step, snapshot):
     """The router's own tables: Adj-RIB-In of each peer, and the unicast RIB (all that passed the policy)."""
     compared = 0
-    for path in sorted((folder / "show").glob(f"{step}-ipv[46]-*.gz")):
-        family = path.name.split("-")[1]
-        shown = shown_prefixes(gzip.open(path, "rt").read(), path.name[:-3])
-        if "-in-" in path.name:
-            peer = re.search(r"127\.0\.0\.\d+", path.name).group(0)
+    for line in read_lines(folder / "show.jsonl.gz"):
+        view = line["view"]
+        family = view.split("-")[0]
+        if line["step"] != step or family not in ("ipv4", "ipv6"):
+            continue
+        shown = shown_prefixes(line["text"], view)
+        if "-in-" in view:
+            peer = re.search(r"127\.0\.0\.\d+", view).group(0)
             have = set(snapshot.get(f"{peer} adj-in-pre {family}", {}))
         else:
             have = {prefix for peer in (routes.PEER1, routes.PEER2) for prefix in snapshot.get(f"{peer} adj-in-post {family}", {})}
             loc_rib = set(snapshot.get(f"- loc-rib {family}", have))
             if loc_rib != shown:
-                raise Mismatch(f"{router}, {path.name}: the Loc-RIB of the capture differs: {sorted(loc_rib ^ shown)[:5]}")
+                raise Mismatch(f"{router}, {step} {view}: the Loc-RIB of the capture differs: {sorted(loc_rib ^ shown)[:5]}")
         if have != shown:
-            raise Mismatch(f"{router}, {path.name}: the router shows other prefixes: {sorted(have ^ shown)[:5]}")
+            raise Mismatch(f"{router}, {step} {view}: the router shows other prefixes: {sorted(have ^ shown)[:5]}")
         compared += len(shown)
     return compared
 
