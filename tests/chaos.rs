@@ -134,7 +134,12 @@ impl Collector {
     fn start(&mut self) {
         let log = OpenOptions::new().append(true).create(true).open(self.folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.env_clear().current_dir(&self.folder).stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
+        command
+            .env_clear()
+            .current_dir(&self.folder)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null());
         command.env("COLLECTOR_ID", "chaos").env("BMP_LISTEN_HOST", "127.0.0.1");
         command.env("BMP_LISTEN_PORT", self.port.to_string()).env("DATABASE_URL", &self.url);
         command.env("WAL_DIR", self.folder.join("wal")).env("STATE_DIR", self.folder.join("state"));
@@ -296,7 +301,8 @@ async fn prove(server: &Server, folder: &Path, promised: &[u64], status: &Value)
     for durable in promised {
         assert!(*durable <= delivered, "{durable} was called durable, and only {delivered} is delivered");
     }
-    let verdict = client.query_one("SELECT missing, doubled, ledger_breaks FROM holdfast_verify('chaos')", &[]).await;
+    let verdict =
+        client.query_one("SELECT missing, doubled, ledger_breaks FROM holdfast_verify('chaos')", &[]).await;
     let verdict = verdict.unwrap();
     let [missing, doubled, breaks]: [i64; 3] = [verdict.get(0), verdict.get(1), verdict.get(2)];
     assert_eq!([missing, doubled, breaks], [0, 0, 0]);
@@ -306,7 +312,8 @@ async fn prove(server: &Server, folder: &Path, promised: &[u64], status: &Value)
         .query("SELECT router, reason, count(*) FROM collector_gaps GROUP BY 1, 2 ORDER BY 1, 2", &[])
         .await
         .unwrap();
-    let gaps: Vec<(String, String, i64)> = gaps.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let gaps: Vec<(String, String, i64)> =
+        gaps.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     let kills = i64::try_from(promised.len()).unwrap();
     let expected: Vec<_> =
         (1..=ROUTERS).map(|number| (format!("edge{number}"), "crash".to_owned(), kills)).collect();

@@ -194,7 +194,9 @@ impl Shared {
         let socket = SockRef::from(stream);
         let Options { keepalive, user_timeout, .. } = self.options;
         let interval = (user_timeout.saturating_sub(keepalive) / 3).max(Duration::from_secs(1));
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive).with_interval(interval).with_retries(3))?;
+        socket.set_tcp_keepalive(
+            &TcpKeepalive::new().with_time(keepalive).with_interval(interval).with_retries(3),
+        )?;
         socket.set_tcp_user_timeout(Some(user_timeout))
     }
 

@@ -2,4 +2,6 @@
 
 pub mod cli;
 
-pub fn run(_: &crate::config::Config) -> Result<(), std::io::Error> { Ok(()) }
+pub fn run(_: &crate::config::Config) -> Result<(), std::io::Error> {
+    Ok(())
+}

@@ -48,7 +48,10 @@ fn server_url(edition: Edition) -> Option<String> {
         Err(error) => format!("{}: {error}", script.display()),
     };
     println!("SKIPPED: no database ({edition:?}): {failed}");
-    assert!(std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"), "REQUIRE_ALL=1 and no database");
+    assert!(
+        std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"),
+        "REQUIRE_ALL=1 and no database"
+    );
     None
 }
 
@@ -97,7 +100,8 @@ impl Database {
 
     /// (missing, doubled) over all logs of the collector.
     pub async fn missing_and_doubled(&self, collector: &str) -> (i64, i64) {
-        let sql = "SELECT coalesce(sum(missing + ledger_breaks), -1)::bigint, coalesce(sum(doubled), -1)::bigint
+        let sql =
+            "SELECT coalesce(sum(missing + ledger_breaks), -1)::bigint, coalesce(sum(doubled), -1)::bigint
             FROM holdfast_verify($1)";
         let row = self.client().await.query_one(sql, &[&collector]).await.unwrap();
         (row.get(0), row.get(1))

@@ -21,6 +21,7 @@ mod build;
 mod check;
 mod generate;
 mod mutate;
+mod session;
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
@@ -89,4 +90,15 @@ fn routes_are_read_once_and_write_back_as_they_were() {
             });
         }
     }
+}
+
+#[test]
+fn a_session_turns_any_stream_into_batches_that_the_log_gives_back() {
+    fuzz("session", session::stream, session::check);
+}
+
+#[test]
+fn bytes_that_are_no_payload_are_refused() {
+    let payload = |rng: &mut Rng| session::payload(rng);
+    fuzz("record", payload, |bytes, _| session::payload_holds(bytes));
 }

@@ -1,0 +1,97 @@
+//! A whole session: a stream of messages, some damaged, to batches and to the bytes of the log.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use holdfast::bmp;
+use holdfast::record;
+use holdfast::route::{Batch, Record, SessionEnd, Timestamp};
+use holdfast::session::{Introduced, Options, Session};
+
+use super::mutate::Rng;
+use super::{check, generate};
+
+/// The byte stream of one session; each message is damaged with the chance of one in four.
+pub(crate) fn stream(rng: &mut Rng) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for _ in 0..=rng.below(12) {
+        let mut message = generate::bmp(rng);
+        if rng.below(4) == 0 {
+            super::mutate::mutate(&mut message, rng);
+        }
+        stream.extend(check::with_length(&message));
+    }
+    stream
+}
+
+const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
+
+fn new_session(batch_records_max: usize) -> Session {
+    let options = Options {
+        router_name: None,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 1,
+        session: NOW,
+        batch_records_max,
+        sweep_quiet_us: 50,
+    };
+    let introduce = |name: &str| Introduced { name: name.to_owned(), prior: Vec::new() };
+    Session::new(options, Box::new(introduce))
+}
+
+/// What holds of any session: it never fails, its batches obey their own rules, and the log gives them back unchanged.
+pub(crate) fn check(mut stream: &[u8], rng: &mut Rng) {
+    let mut session = new_session(8);
+    let mut now = NOW;
+    let mut messages = 0;
+    while let Ok(Some(message)) = bmp::frame(stream) {
+        stream = &stream[message.len()..];
+        messages += 1;
+        now.0 += i64::try_from(rng.below(100)).unwrap();
+        session.message(message, now);
+        session.tick(now);
+        if session.is_full() {
+            session.take_batches().for_each(|batch| batch_holds(&batch));
+        }
+        drop(session.take_notices());
+    }
+    session.end(&SessionEnd::Lost, now);
+    session.take_batches().for_each(|batch| batch_holds(&batch));
+    assert!(!session.has_records());
+    let counters = session.summary().counters;
+    assert_eq!(counters.messages, messages);
+}
+
+fn batch_holds(batch: &Batch) {
+    assert!(!batch.is_empty(), "an empty batch");
+    let places = batch.iter().map(|record| match record {
+        Record::Route(route) => route.index,
+        Record::Event(event) => event.index,
+    });
+    assert!(places.eq(0..u32::try_from(batch.records()).unwrap()), "indexes are not dense");
+    let mut bytes = Vec::new();
+    record::encode(batch, &mut bytes).unwrap();
+    assert_eq!(record::decode(&bytes).unwrap(), *batch, "the log gives back something else");
+    for record in batch.iter() {
+        let object = record::json::object(batch, &record);
+        assert!(object.contains_key("idx"));
+    }
+}
+
+/// A payload as a session of valid messages writes it.
+pub(crate) fn payload(rng: &mut Rng) -> Vec<u8> {
+    let mut session = new_session(1000);
+    (0..=rng.below(12)).for_each(|_| session.message(&generate::bmp(rng), NOW));
+    let mut bytes = Vec::new();
+    for batch in session.take_batches().take(1) {
+        record::encode(&batch, &mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// Damaged payloads are refused, or are a batch whose own rules hold well enough to be shown.
+pub(crate) fn payload_holds(bytes: &[u8]) {
+    let Ok(batch) = record::decode(bytes) else { return };
+    assert!(batch.nlri.len() <= bytes.len(), "more rows than bytes");
+    assert_eq!(batch.iter().count(), batch.records());
+    batch.iter().for_each(|record| drop(record::json::object(&batch, &record)));
+}
