@@ -4,10 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use holdfast::bgp::{self, Direction, Negotiated, Open, Update, Verdict};
 use holdfast::bmp::{self, Message, PeerHeader};
@@ -266,4 +267,140 @@ fn hostile_streams_end_or_go_on_but_never_panic_or_hang() {
         assert_eq!(bmp::frame(&stream[framed..]).is_err(), is_header_damaged, "{name}");
     }
     assert!(after_damage > 10, "the good message behind the bad one is reached, {after_damage} times");
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(digits).collect()
+}
+
+/// True when an OPEN, or an UPDATE with all of its routes and attributes, decodes without complaint.
+fn decodes_well(pdu: &[u8]) -> bool {
+    if pdu[18] == 1 {
+        return bgp::open(pdu).is_ok();
+    }
+    let Ok(update) = bgp::split(pdu) else { return false };
+    let v4 = Family::IPV4_UNICAST;
+    let fields = [
+        Some((v4, update.withdrawn)),
+        Some((v4, update.nlri)),
+        update.mp_reach.map(|mp| (mp.family, mp.nlri)),
+        update.mp_unreach.map(|mp| (mp.family, mp.nlri)),
+    ];
+    // The vectors do not say whether ADD-PATH was agreed, nor how wide AS numbers are.
+    let fits = |add_path| {
+        fields.into_iter().flatten().all(|(family, bytes)| bgp::nlri_fits(family, bytes, add_path))
+    };
+    let is_good = |four_octet_as| bgp::attributes(&update, four_octet_as).1 == Verdict::Good;
+    (fits(false) || fits(true)) && (is_good(true) || is_good(false))
+}
+
+#[test]
+fn what_three_other_decoders_accept_is_accepted() {
+    let Some(folder) = corpus("updates") else { return };
+    let mut compared = 0;
+    for path in files(&folder, "jsonl") {
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let Some(hex) = line["hex_message"].as_str() else { continue };
+            let pdu = from_hex(hex);
+            let verdicts = line["verdicts"].as_object().unwrap();
+            let is_checked =
+                matches!(pdu.get(18), Some(1 | 2)) && verdicts.values().all(|verdict| verdict == "ok");
+            if is_checked {
+                assert!(decodes_well(&pdu), "{}", line["id"]);
+                compared += 1;
+            } else if pdu.len() > 18 {
+                decodes_well(&pdu);
+            }
+        }
+    }
+    println!("compared {compared} messages");
+    assert!(compared > 200);
+}
+
+/// Which table, and what identifies a route in it.
+type Table = (IpAddr, &'static str, Family);
+
+/// The tables that a stream leaves behind; Peer Down empties those of its peer.
+fn final_tables(stream: &[u8]) -> BTreeMap<(String, &'static str, Family), usize> {
+    let mut tables: HashMap<Table, HashSet<Vec<u8>>> = HashMap::new();
+    for message in messages(stream).0 {
+        let (peer, pdu) = match bmp::decode(message).unwrap() {
+            Message::RouteMonitoring { peer, pdu, .. } => (peer, pdu),
+            Message::PeerDown { peer, .. } => {
+                tables.retain(|(address, ..), _| *address != peer.address);
+                continue;
+            }
+            _ => continue,
+        };
+        let view = match (peer.is_loc_rib(), peer.is_post_policy()) {
+            (true, _) => "loc",
+            (_, true) => "post",
+            _ => "pre",
+        };
+        let update = bgp::split(pdu).unwrap();
+        assert_eq!(bgp::attributes(&update, true).1, Verdict::Good);
+        let v4 = Family::IPV4_UNICAST;
+        for (announce, field) in [
+            (false, Some((v4, update.withdrawn))),
+            (true, Some((v4, update.nlri))),
+            (false, update.mp_unreach.map(|mp| (mp.family, mp.nlri))),
+            (true, update.mp_reach.map(|mp| (mp.family, mp.nlri))),
+        ] {
+            let Some((family, bytes)) = field else { continue };
+            let table = tables.entry((peer.address, view, family)).or_default();
+            for entry in bgp::nlri(family, bytes, false, !announce) {
+                let mut key = Vec::new();
+                match entry.unwrap().nlri {
+                    Nlri::Prefix(prefix) => key.extend(prefix.to_string().into_bytes()),
+                    Nlri::Evpn(route) => route.key(&mut key),
+                    Nlri::Raw(bytes) => panic!("{bytes:?}"),
+                }
+                if announce {
+                    table.insert(key)
+                } else {
+                    table.remove(&key)
+                };
+            }
+        }
+    }
+    let count = |((address, view, family), routes): (Table, HashSet<_>)| {
+        (!routes.is_empty()).then(|| ((address.to_string(), view, family), routes.len()))
+    };
+    tables.into_iter().filter_map(count).collect()
+}
+
+/// The figures are those of the announcers' configuration, written down beside the capture.
+#[test]
+fn the_tables_after_the_frr_churn_are_what_its_announcers_announced() {
+    let Some(folder) = corpus("frr") else { return };
+    let unpacked = Command::new("zstd").args(["-dcq"]).arg(folder.join("frr-churn.bmp.zst")).output();
+    let Ok(unpacked) = unpacked else {
+        println!("SKIPPED: no zstd command to unpack the capture");
+        return;
+    };
+    assert!(unpacked.status.success() && bmp::frame(&unpacked.stdout).is_ok());
+    let (a, b, router) = ("127.0.0.21", "127.0.0.22", "0.0.0.0");
+    let (v4, v6, evpn) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST, Family::EVPN);
+    let expected = [
+        (a, "pre", v4, 5000),
+        (a, "pre", v6, 2000),
+        (a, "post", v4, 4999),
+        (a, "post", v6, 2000),
+        (b, "pre", v4, 200),
+        (b, "pre", v6, 100),
+        (b, "pre", evpn, 304),
+        (b, "post", v4, 200),
+        (b, "post", v6, 100),
+        (b, "post", evpn, 304),
+        (router, "loc", v4, 5199),
+        (router, "loc", v6, 2100),
+        (router, "loc", evpn, 304),
+    ];
+    let expected: BTreeMap<_, _> = expected
+        .into_iter()
+        .map(|(peer, view, family, routes)| ((peer.to_owned(), view, family), routes))
+        .collect();
+    assert_eq!(final_tables(&unpacked.stdout), expected);
 }

@@ -23,7 +23,7 @@ pub struct Update<'a> {
     /// Withdrawn routes of any family.
     pub mp_unreach: Option<MpUnreach<'a>>,
     /// Where the attribute section is cut short: an attribute runs past its end. What stands before it counts; all
-    /// routes of the message are to be treated as withdrawn (RFC 7606 section 4), as [`super::attributes`] says.
+    /// routes of the message are to be treated as withdrawn (RFC 7606 section 4), as [`super::attributes()`] says.
     pub malformed: Option<wire::Error>,
 }
 

@@ -1,6 +1,6 @@
 //! BMP (RFC 7854, 8671, 9069, 9736): bytes to messages.
 //!
-//! [`frame`] cuts one message from a byte stream, [`decode`] says what is in it. Nothing is copied but numbers, the
+//! [`frame()`] cuts one message from a byte stream, [`decode`] says what is in it. Nothing is copied but numbers, the
 //! BGP PDUs inside stay bytes, and what no RFC defines is kept by its number: an unknown message type, peer type,
 //! reason, statistic or TLV is never an error.
 
