@@ -109,8 +109,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The smallest segment that makes sense: headers and a few frames.
-    pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
+    /// The smallest segment that makes sense: headers and a few groups.
+    pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
     /// Offsets inside a segment are 32 bit wide.
     pub const SEGMENT_BYTES_MAX: u64 = 2 << 30;
 
@@ -134,13 +134,16 @@ impl Options {
     #[must_use]
     pub fn payload_bytes_max(&self) -> usize {
         // A context of up to half as much may stand before it.
-        let room = self.segment_bytes.saturating_sub(format::FRAMES_START + format::CLOSING_BYTES + 256) / 2;
+        let room = self
+            .segment_bytes
+            .saturating_sub(format::FRAMES_START + format::GROUP_ALIGN + format::CLOSING_BYTES + 512)
+            / 2;
         usize::try_from(room).map_or(PAYLOAD_BYTES_MAX, |room| room.min(PAYLOAD_BYTES_MAX))
     }
 
     fn check(&self) -> Result<(), OpenError> {
         if !(Self::SEGMENT_BYTES_MIN..=Self::SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
-            return Err(OpenError::Options("segment_bytes must be from 16 KiB to 2 GiB"));
+            return Err(OpenError::Options("segment_bytes must be from 64 KiB to 2 GiB"));
         }
         let kept = u64::try_from(self.keep_segments_min).unwrap_or(u64::MAX);
         // One that is written, one made ready, one undelivered: fewer could never make progress.

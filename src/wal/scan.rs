@@ -2,7 +2,7 @@
 
 use super::PAYLOAD_BYTES_MAX;
 use super::format::{
-    ALIGN, FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, HEADER_COPY_OFFSET, HeaderError,
+    ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, FRAMES_START, FrameHeader, HEADER_COPY_OFFSET, HeaderError,
     SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use super::storage::{StorageFile, read_all, to_u64};
@@ -11,6 +11,8 @@ use std::io;
 const WINDOW_BYTES: usize = 256 << 10;
 /// After a failed read the damage is narrowed down to pieces of this size.
 const SECTOR_BYTES: usize = 4096;
+/// How much is searched at once for the next frame.
+const RESYNC_BYTES: usize = 16 << 10;
 
 /// One step through a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl<F: StorageFile> Scanner<F> {
                     Look::Sound(header) => self.take(header),
                     Look::Payload(header) => {
                         let from = self.offset;
-                        self.offset += header.frame_bytes();
+                        self.offset = header.end(from);
                         self.bad(from, Some(header))
                     }
                     Look::Nothing => self.resynchronize(),
@@ -118,7 +120,7 @@ impl<F: StorageFile> Scanner<F> {
 
     fn take(&mut self, header: FrameHeader) -> Step {
         self.payload = (self.offset + to_u64(FRAME_HEADER_BYTES), usize_from(header.payload_bytes));
-        self.offset += header.frame_bytes();
+        self.offset = header.end(self.offset);
         Step::Frame(header)
     }
 
@@ -153,17 +155,31 @@ impl<F: StorageFile> Scanner<F> {
     fn resynchronize(&mut self) -> Step {
         let from = self.offset;
         let mut at = from + ALIGN;
-        while at + to_u64(FRAME_HEADER_BYTES) <= self.header.capacity {
-            if self.window.get(&self.file, at, FRAME_HEADER_BYTES).len() < FRAME_HEADER_BYTES {
-                break;
-            }
-            if self.header_at(at).is_some() {
-                self.offset = at;
+        while let Some(found) = self.next_magic(at) {
+            if self.header_at(found).is_some() {
+                self.offset = found;
                 return self.bad(from, None);
             }
-            at += ALIGN;
+            at = found + ALIGN;
         }
         Step::End
+    }
+
+    /// The first place from `at` on that begins like a frame.
+    fn next_magic(&mut self, mut at: u64) -> Option<u64> {
+        let step = usize::try_from(ALIGN).unwrap_or(1);
+        while at < self.header.capacity {
+            let bytes = self.window.get(&self.file, at, RESYNC_BYTES);
+            let words = bytes.len() / step;
+            if words == 0 {
+                return None;
+            }
+            if let Some(word) = bytes.chunks_exact(step).position(|word| word.starts_with(&FRAME_MAGIC)) {
+                return Some(at + to_u64(word * step));
+            }
+            at += to_u64(words * step);
+        }
+        None
     }
 }
 
@@ -176,20 +192,23 @@ enum Look {
 /// A piece of the file in memory.
 #[derive(Default)]
 struct Window {
+    /// Memory that is kept from load to load; only `filled` bytes of it mean anything.
     bytes: Vec<u8>,
+    filled: usize,
     start: u64,
     /// A read failed since this was last cleared; what could not be read is zero.
     unreadable: bool,
 }
 
 impl Window {
-    fn forget(&mut self) {
-        self.bytes.clear();
+    const fn forget(&mut self) {
+        self.filled = 0;
     }
 
     fn peek(&self, offset: u64, length: usize) -> &[u8] {
         let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
-        at.and_then(|at| self.bytes.get(at..at.checked_add(length)?)).unwrap_or(&[])
+        let filled = self.bytes.get(..self.filled).unwrap_or(&[]);
+        at.and_then(|at| filled.get(at..at.checked_add(length)?)).unwrap_or(&[])
     }
 
     /// `length` bytes from `offset`, fewer only at the end of the file.
@@ -198,18 +217,20 @@ impl Window {
             self.load(file, offset, length);
         }
         let start = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        let end = start.saturating_add(length).min(self.bytes.len());
+        let end = start.saturating_add(length).min(self.filled);
         self.bytes.get(start..end).unwrap_or(&[])
     }
 
     fn load<F: StorageFile>(&mut self, file: &F, offset: u64, length: usize) {
         self.start = offset;
-        self.bytes.resize(length.max(WINDOW_BYTES), 0);
-        let read = match read_all(file, &mut self.bytes, offset) {
+        let wanted = length.max(WINDOW_BYTES);
+        if self.bytes.len() < wanted {
+            self.bytes = vec![0; wanted];
+        }
+        self.filled = match read_all(file, &mut self.bytes, offset) {
             Ok(read) => read,
             Err(_) => self.load_in_pieces(file, offset),
         };
-        self.bytes.truncate(read);
     }
 
     fn load_in_pieces<F: StorageFile>(&mut self, file: &F, offset: u64) -> usize {

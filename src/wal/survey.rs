@@ -79,7 +79,7 @@ impl Survey {
                         break;
                     }
                     survey.holes.append(&mut pending);
-                    survey.see(&header, scanner.payload(), scanner.offset());
+                    survey.see(&header, scanner.payload());
                     visit(&header, scanner.payload());
                 }
             }
@@ -108,10 +108,11 @@ impl Survey {
         }
     }
 
-    fn see(&mut self, header: &FrameHeader, payload: &[u8], end: u64) {
+    fn see(&mut self, header: &FrameHeader, payload: &[u8]) {
         self.see_group(header.group);
         self.see_seq(header);
-        self.end = end;
+        let offset = u64::from(header.offset);
+        self.end = offset + header.frame_bytes();
         match header.kind {
             kind::DATA => {
                 self.payloads += 1;
@@ -133,7 +134,7 @@ impl Survey {
                     self.time_max = self.time_max.max(note.time);
                 }
                 if header.kind == kind::SEAL {
-                    self.sealed_at = Some(end - header.frame_bytes());
+                    self.sealed_at = Some(offset);
                 }
             }
             other => {

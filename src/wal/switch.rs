@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::catalogue::{NEXT_NAME, Segment, segment_name};
 use super::format::{
-    CLOSING_BYTES, CommitNote, FRAMES_START, Frame, HEADER_COPY_OFFSET, Place, SealNote, SegmentHeader, kind,
+    CLOSING_BYTES, CommitNote, FRAMES_START, Frame, GROUP_ALIGN, HEADER_COPY_OFFSET, Place, SealNote,
+    SegmentHeader, kind,
 };
 use super::group::Group;
 use super::pool::Spare;
@@ -69,7 +70,8 @@ impl<S: Storage> Writer<S> {
     fn settle(&mut self) {
         if let Some(active) = &mut self.active {
             active.seal = active.seal.with(&self.group, self.now);
-            active.group_start += to_u64(self.group.bytes.len());
+            let end = active.group_start + to_u64(self.group.bytes.len());
+            active.group_start = end.next_multiple_of(GROUP_ALIGN);
         }
         self.durable = self.next.before();
         self.records_durable += self.group.records;
@@ -136,7 +138,12 @@ impl<S: Storage> Writer<S> {
         }
         self.next_number += 1;
         let seal = SealNote::default().with(&group, self.now);
-        self.active = Some(Active { file: spare.file, header, group_start: to_u64(head.len()), seal });
+        self.active = Some(Active {
+            file: spare.file,
+            header,
+            group_start: to_u64(head.len()).next_multiple_of(GROUP_ALIGN),
+            seal,
+        });
         let segment = Segment { number: header.number, bytes: header.capacity, header: Some(header) };
         self.log.catalogue().segments.push_back(Arc::new(segment));
         // The head is group `first_group`; what moved is durable with it.
@@ -180,7 +187,7 @@ impl<S: Storage> Writer<S> {
             previous_last_seq: first_seq.before(),
             previous_end: self.previous_end,
             // A group that moves into a smaller segment size still fits.
-            capacity: spare.bytes.max(head_bytes + CLOSING_BYTES),
+            capacity: spare.bytes.max(head_bytes + GROUP_ALIGN + CLOSING_BYTES),
             created: self.now,
             salt,
         };

@@ -1,8 +1,13 @@
-//! The bytes of a segment, version 0. Pure: no file, no clock, no log. Little-endian, 8-byte aligned.
+//! The bytes of a segment, version 0. Pure: no file, no clock, no log. Little-endian, frames 8-byte aligned.
 //!
 //! ```text
-//!      0  segment header          4096  the same once more          8192  frame | frame | … | SEAL
+//!      0  segment header          4096  the same once more
+//!   8192  group: frame | frame | … | COMMIT ┊ skipped to a multiple of 4096 ┊ group ┊ … ┊ group that ends with SEAL
 //! ```
+//!
+//! A group has its sectors for itself. Otherwise a power cut in the middle of writing group g + 1 could spoil the sector
+//! that also holds the end of group g, which was reported durable. It costs space in the log, but no writing: the
+//! page cache writes whole pages anyway, and so never writes one twice.
 //!
 //! Two checksums guard a frame. The header's own one protects the length, so that a flipped length cannot swallow what
 //! follows; the payload's one protects the rest. Both start from the segment's salt, so that what an earlier life
@@ -27,15 +32,17 @@ pub const SEGMENT_HEADER_BYTES: usize = 128;
 pub const FRAME_HEADER_BYTES: usize = 48;
 /// Every frame starts at a multiple of this.
 pub const ALIGN: u64 = 8;
-/// Room that is always left for the frames that end a segment: COMMIT, BEACON and SEAL.
-pub const CLOSING_BYTES: u64 = 320;
+/// Every group starts at a multiple of this: the largest physical sector, and the smallest page.
+pub const GROUP_ALIGN: u64 = 4096;
+/// Room that is always left for the frames that end a segment: COMMIT, BEACON and SEAL, each in a group of its own.
+pub const CLOSING_BYTES: u64 = 2 * GROUP_ALIGN + 512;
 /// Codec id of a payload as the record module writes it, uncompressed.
 pub const CODEC_RECORD: u8 = 1;
 /// Flag: a reader that does not know the kind may skip the frame.
 pub const FLAG_IGNORABLE: u8 = 1;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"HOLDFAST";
-const FRAME_MAGIC: [u8; 4] = *b"hfr\xf7";
+pub(super) const FRAME_MAGIC: [u8; 4] = *b"hfr\xf7";
 const HEADER_CRC_AT: usize = SEGMENT_HEADER_BYTES - 4;
 
 /// What a frame is. Zero is not a kind: unwritten bytes are no frame.
@@ -52,6 +59,12 @@ pub mod kind {
     pub const BEACON: u8 = 5;
     /// End of a segment, and of its last group.
     pub const SEAL: u8 = 6;
+
+    /// The next frame is of the next group.
+    #[must_use]
+    pub const fn ends_group(kind: u8) -> bool {
+        matches!(kind, COMMIT | BEACON | SEAL)
+    }
 
     /// Name for people.
     #[must_use]
@@ -240,6 +253,13 @@ impl FrameHeader {
     #[must_use]
     pub fn frame_bytes(&self) -> u64 {
         frame_bytes(u64::from(self.payload_bytes))
+    }
+
+    /// Where the next frame begins when this one begins at `offset`.
+    #[must_use]
+    pub fn end(&self, offset: u64) -> u64 {
+        let end = offset + self.frame_bytes();
+        if kind::ends_group(self.kind) { end.next_multiple_of(GROUP_ALIGN) } else { end }
     }
 
     /// True when `stored` (payload and padding) is what was written.

@@ -1,0 +1,368 @@
+//! The log under faults: torn tails, flipped bits, lost sectors, failing calls, crashes inside recovery.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
+
+#[path = "common/wal.rs"]
+mod common;
+
+use std::io;
+
+use common::simdisk::{Dice, Fate, Fault, SECTOR, SimDisk};
+use common::{check_dense, count, options, payload, read_all};
+use holdfast::wal::format::{FrameHeader, SegmentHeader};
+use holdfast::wal::{Damage, GapReason, Options, Recovered, SeqNo, WriteError, Writer, recover};
+
+fn append(writer: &mut Writer<SimDisk>, payloads: u64) {
+    for _ in 0..payloads {
+        let seq = writer.next().0;
+        assert_eq!(writer.append(&payload(seq), count(seq)), Ok(SeqNo(seq)));
+    }
+}
+
+fn opened(disk: &SimDisk) -> (Writer<SimDisk>, Recovered) {
+    recover(disk.clone(), Options { salt_seed: 43, ..options() }).expect("a damaged log opens")
+}
+
+/// One sealed segment and one being written, in groups of three; the last group is not synced.
+fn two_segments() -> SimDisk {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    writer.set_context(b"context".to_vec()).unwrap();
+    while disk.names().iter().filter(|name| name.ends_with(".wal")).count() < 2 || writer.next().0 % 3 != 0 {
+        append(&mut writer, 3);
+        writer.sync(2_000_000).unwrap();
+        append(&mut writer, 1);
+        writer.sync(2_000_000).unwrap();
+    }
+    append(&mut writer, 9);
+    writer.sync(2_000_000).unwrap();
+    append(&mut writer, 3);
+    writer.flush().unwrap();
+    disk.after_kill()
+}
+
+/// Opens, reads all, appends, and reads all again after another start. Returns what was there, and what was lost.
+fn survives(disk: &SimDisk) -> (u64, Vec<(u64, GapReason)>, Recovered) {
+    let (mut writer, recovered) = opened(disk);
+    let first = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
+    assert_eq!(recovered.next.0, first.0 + 1, "numbers go on above what was there");
+    append(&mut writer, 2);
+    writer.sync(3_000_000).unwrap();
+    drop(writer);
+    let (writer, again) = opened(disk);
+    assert!(again.damage.is_empty(), "what recovery wrote is sound: {:?}", again.damage);
+    let second = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
+    assert_eq!(second.0, first.0 + 2);
+    assert_eq!(second.1, first.1, "what was lost stays lost, nothing else is");
+    (first.0, first.1, recovered)
+}
+
+fn last_segment(disk: &SimDisk) -> String {
+    disk.names().into_iter().filter(|name| name.ends_with(".wal")).max().unwrap()
+}
+
+/// The bytes of all frames of a segment; what is between two groups means nothing.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    let salt = SegmentHeader::decode(bytes).unwrap().salt;
+    let mut at = 8192;
+    let mut places = Vec::new();
+    while let Some(header) = bytes.get(at..).and_then(|bytes| FrameHeader::decode(bytes, salt)) {
+        places.extend(at..at + usize::try_from(header.frame_bytes()).unwrap());
+        at = usize::try_from(header.end(at as u64)).unwrap();
+    }
+    places
+}
+
+#[test]
+fn a_log_torn_at_any_byte_opens_with_a_valid_prefix_and_goes_on() {
+    let image = two_segments();
+    let name = last_segment(&image);
+    let bytes = image.bytes(&name);
+    let (whole, lost, _) = survives(&image.after_kill());
+    assert_eq!(lost, []);
+    let mut opened = 0;
+    for cut in frames(&bytes) {
+        for mode in 0..3 {
+            let disk = image.after_kill();
+            let mut dice = Dice::new(cut as u64);
+            disk.tamper(&name, |bytes| match mode {
+                0 => bytes[cut..].fill(0),
+                1 => bytes.truncate(cut),
+                _ => bytes[cut..].iter_mut().for_each(|byte| *byte = dice.roll().to_le_bytes()[3]),
+            });
+            let (mut writer, recovered) = self::opened(&disk);
+            let told = read_all(&mut writer.log().reader(SeqNo(1)));
+            let (last, lost) = check_dense(&told);
+            // Nothing before the cut may be missing. The payload that is cut itself is told if its header is whole.
+            let torn = lost.iter().all(|(seq, why)| *seq == last && *why == GapReason::Torn);
+            assert!(torn && lost.len() <= 1 && last <= whole, "cut at {cut}, mode {mode}: lost {lost:?}");
+            assert_eq!(recovered.next.0, last + 1);
+            // Only the head was synced before the segment got its name; a hole in that is rot.
+            let rot = recovered.damage.iter().any(|damage| matches!(damage, Damage::Rot { .. }));
+            assert!(!rot || cut < 12288, "false alarm at {cut}");
+            append(&mut writer, 1);
+            writer.sync(3_000_000).unwrap();
+            assert_eq!(check_dense(&read_all(&mut writer.log().reader(SeqNo(1)))).0, last + 1);
+            opened += 1;
+        }
+    }
+    assert!(opened > 3 * 1000, "only {opened} cuts were tried");
+}
+
+#[test]
+fn any_flipped_bit_is_found_and_costs_at_most_one_payload() {
+    let image = two_segments();
+    let (whole, _, _) = survives(&image.after_kill());
+    let undecided = whole - 2;
+    for name in image.names().into_iter().filter(|name| name.ends_with(".wal")) {
+        let (mut header, mut middle, mut last_group) = (0, 0, 0);
+        let bytes = image.bytes(&name);
+        for at in (0..128).chain(4096..4224).chain(frames(&bytes)) {
+            for bit in 0..8 {
+                let disk = image.after_kill();
+                disk.tamper(&name, |bytes| bytes[at] ^= 1 << bit);
+                let (mut writer, recovered) = opened(&disk);
+                let (last, lost) = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
+                // A payload at the very end that was never synced may go without a trace.
+                let vanished = whole - last;
+                assert!(
+                    lost.len() + usize::try_from(vanished).unwrap() <= 1,
+                    "{name} {at}.{bit}: {lost:?}, last {last}"
+                );
+                if at < 8192 {
+                    header += lost.len();
+                } else if lost.iter().any(|(seq, _)| *seq < undecided) {
+                    middle += 1;
+                    assert!(lost[0].1 == GapReason::Rot, "{name} {at}.{bit}: {lost:?}");
+                } else {
+                    last_group += lost.len() + usize::try_from(vanished).unwrap();
+                }
+                assert_eq!(recovered.next.0, last + 1);
+                append(&mut writer, 1);
+            }
+        }
+        assert_eq!(header, 0, "the second copy of a header stands in for the first");
+        assert!(middle > 0 || last_group > 0);
+    }
+}
+
+#[test]
+fn no_subset_of_lost_sectors_touches_what_was_synced() {
+    let image = SimDisk::new();
+    let (mut writer, _) = recover(image.clone(), options()).unwrap();
+    append(&mut writer, 11);
+    writer.sync(2_000_000).unwrap();
+    append(&mut writer, 17);
+    writer.flush().unwrap();
+    let dirty = image.dirty_sectors();
+    assert!((5..=10).contains(&dirty), "{dirty} sectors of {SECTOR} bytes are open");
+    for subset in 0_u32..1 << dirty {
+        for lost_as in [Fate::Lost, Fate::Garbage] {
+            let mut sector = 0;
+            let fate = || {
+                sector += 1;
+                if subset >> (sector - 1) & 1 == 1 { Fate::Survives } else { lost_as }
+            };
+            let disk = image.after_power_cut(fate, || false);
+            let (last, lost, recovered) = survives(&disk);
+            assert!(
+                last >= 11 && lost.iter().all(|(seq, why)| *seq > 11 && *why == GapReason::Torn),
+                "{lost:?}"
+            );
+            assert!(
+                !recovered.damage.iter().any(|damage| matches!(damage, Damage::Rot { .. })),
+                "false alarm"
+            );
+        }
+    }
+}
+
+/// What the disk does with what was not synced.
+fn cut(disk: &SimDisk, dice: &mut Dice) -> SimDisk {
+    let mode = dice.below(4);
+    let mut names = Dice::new(dice.roll());
+    let fate = || match (mode, dice.below(3)) {
+        (0, _) | (2, 0) | (3, 0) => Fate::Lost,
+        (1, _) | (2, _) | (3, 1) => Fate::Survives,
+        _ => Fate::Garbage,
+    };
+    disk.after_power_cut(fate, || names.below(2) == 0)
+}
+
+#[test]
+fn a_crash_at_any_call_inside_recovery_changes_nothing() {
+    let image = two_segments();
+    let (whole, _, _) = survives(&image.after_kill());
+    for power_cut in [false, true] {
+        let mut at = 1;
+        loop {
+            let disk = image.after_kill();
+            let before = disk.ops();
+            disk.set_fault(Some(Fault { at: before + at, kind: io::ErrorKind::Other, forever: true }));
+            let crashed = recover(disk.clone(), Options { salt_seed: 50, ..options() }).is_err();
+            let mut dice = Dice::new(at);
+            // The crash is twice: the second start crashes at another place.
+            let disk = if power_cut { cut(&disk, &mut dice) } else { disk.after_kill() };
+            disk.set_fault(Some(Fault {
+                at: disk.ops() + 1 + dice.below(6),
+                kind: io::ErrorKind::Other,
+                forever: true,
+            }));
+            drop(recover(disk.clone(), Options { salt_seed: 51, ..options() }));
+            let disk = if power_cut { cut(&disk, &mut dice) } else { disk.after_kill() };
+            let (last, lost, _) = survives(&disk);
+            if power_cut {
+                // The last group was never synced; all before it was.
+                let torn = lost.iter().all(|(seq, why)| *seq > whole - 3 && *why == GapReason::Torn);
+                assert!(last >= whole - 3 && torn, "power cut at call {at} of recovery: {last}, {lost:?}");
+            } else {
+                assert_eq!((last, lost), (whole, vec![]), "crash at call {at} of recovery");
+            }
+            if !crashed {
+                break;
+            }
+            at += 1;
+        }
+        assert!(at > 4, "recovery makes {at} calls only: nothing was tried");
+    }
+}
+
+/// Appends, syncs, delivers and reads until the log ends or enough was done; returns what was reported durable.
+fn work(writer: &mut Writer<SimDisk>, until: u64) -> (SeqNo, Option<WriteError>) {
+    let mut reader = writer.log().reader(SeqNo(1));
+    while writer.next().0 < until {
+        let seq = writer.next().0;
+        let step = writer.append(&payload(seq), count(seq)).and_then(|_| match seq % 5 {
+            0 => writer.sync(2_000_000),
+            2 => writer.flush(),
+            _ => Ok(SeqNo::NONE),
+        });
+        if let Err(error) = step {
+            return (writer.durable(), Some(error));
+        }
+        read_all(&mut reader);
+        if seq % 50 == 0 {
+            writer.retire(SeqNo(seq - 40));
+        }
+        if seq % 3 == 0 {
+            writer.prepare();
+        }
+    }
+    (writer.durable(), None)
+}
+
+#[test]
+fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
+    let small = Options { bytes_max: 6 * (64 << 10), keep_segments_min: 1, ..options() };
+    let (mut failed, mut moved, mut full) = (0, 0, 0);
+    for (forever, kind) in [
+        (false, io::ErrorKind::Other),
+        (true, io::ErrorKind::Other),
+        (false, io::ErrorKind::StorageFull),
+        (true, io::ErrorKind::ReadOnlyFilesystem),
+    ] {
+        let mut at = 1;
+        loop {
+            let disk = SimDisk::new();
+            let (mut writer, _) = recover(disk.clone(), small.clone()).unwrap();
+            let before = disk.ops();
+            disk.set_fault(Some(Fault { at: before + at, kind, forever }));
+            let (durable, error) = work(&mut writer, 600);
+            match error {
+                None => moved += 1,
+                Some(WriteError::Full(_)) => full += 1,
+                Some(WriteError::Failed(_)) => failed += 1,
+                Some(other) => panic!("{other}"),
+            }
+            let fired = disk.ops() >= before + at;
+            drop(writer);
+            let disk = cut(&disk, &mut Dice::new(at));
+            let (writer, recovered) = recover(disk.clone(), small.clone()).unwrap();
+            assert!(
+                recovered.next > durable,
+                "call {at} {kind}: {durable} was durable, {} comes next",
+                recovered.next
+            );
+            let told = read_all(&mut writer.log().reader(recovered.oldest));
+            for seq in recovered.oldest.0..=durable.0 {
+                assert!(
+                    told.contains(&Ok(seq)),
+                    "call {at} {kind}: {seq} was durable and is not there: {told:?}"
+                );
+            }
+            if !fired {
+                break;
+            }
+            at += 7;
+        }
+    }
+    assert!(failed > 0 && moved > 0 && full > 0, "{failed} {moved} {full}");
+}
+
+#[test]
+fn a_sync_that_fails_once_is_never_repeated_and_its_group_is_logged_again() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    append(&mut writer, 4);
+    writer.sync(2_000_000).unwrap();
+    append(&mut writer, 5);
+    writer.flush().unwrap();
+    // The next write is the COMMIT frame, then comes the sync.
+    disk.set_fault(Some(Fault { at: disk.ops() + 2, kind: io::ErrorKind::Other, forever: false }));
+    assert_eq!(writer.sync(2_000_000), Ok(SeqNo(9)));
+    let disk = disk.after_power_cut(|| Fate::Lost, || false);
+    let (last, lost, recovered) = survives(&disk);
+    assert_eq!((last, lost, recovered.damage), (9, vec![], vec![]));
+}
+
+#[test]
+fn a_disk_that_fails_for_good_ends_the_writer_with_an_error() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    append(&mut writer, 4);
+    disk.set_fault(Some(Fault { at: 0, kind: io::ErrorKind::Other, forever: true }));
+    assert!(matches!(writer.sync(2_000_000), Err(WriteError::Failed(_))));
+    disk.set_fault(None);
+    assert!(
+        matches!(writer.append(b"x", 1), Err(WriteError::Failed(_))),
+        "it stays so when the disk comes back"
+    );
+}
+
+#[test]
+fn short_writes_are_continued() {
+    let disk = SimDisk::new();
+    disk.set_write_bytes_max(100);
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    append(&mut writer, 50);
+    writer.sync(2_000_000).unwrap();
+    assert_eq!(survives(&disk.after_power_cut(|| Fate::Lost, || false)).0, 50);
+}
+
+#[test]
+fn a_sector_that_cannot_be_read_costs_what_is_in_it_and_is_told() {
+    let image = two_segments();
+    let first = image.names().into_iter().filter(|name| name.ends_with(".wal")).min().unwrap();
+    image.break_sector(&first, 12288);
+    let (_, lost, _) = survives(&image);
+    assert!(!lost.is_empty() && lost.len() < 80, "a read error costs at most 4 KiB: {lost:?}");
+    assert!(lost.iter().all(|(_, why)| *why == GapReason::Unreadable), "{lost:?}");
+}
+
+#[test]
+fn a_segment_whose_two_headers_are_gone_is_a_gap_and_no_number_is_given_twice() {
+    for which in 0..2 {
+        let image = two_segments();
+        let mut names: Vec<_> = image.names().into_iter().filter(|name| name.ends_with(".wal")).collect();
+        names.sort();
+        let before = image.after_kill();
+        let (whole, _, _) = survives(&before);
+        image.tamper(&names[which], |bytes| bytes[..8192].fill(0));
+        let (writer, recovered) = opened(&image);
+        assert!(recovered.damage.iter().any(|damage| matches!(damage, Damage::Header { .. })));
+        assert!(recovered.next.0 > whole, "{} was in use up to {whole}", recovered.next);
+        if which == 1 {
+            let (last, lost) = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
+            assert!(last >= whole && lost.iter().all(|(_, why)| *why == GapReason::Rot));
+        }
+    }
+}
