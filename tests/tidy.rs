@@ -2,7 +2,12 @@
 //!
 //! The tables below are the design: a line added to them is a decision, to be made on purpose.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "a test that fails should panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails should panic"
+)]
 
 #[path = "tidy/source.rs"]
 mod source;

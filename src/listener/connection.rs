@@ -276,10 +276,14 @@ fn say(Notice { level, event, peer, text, bytes }: &Notice) {
     let bgp_peer = bgp_peer.as_deref();
     let distinguisher = peer.map(|peer| peer.distinguisher).filter(|distinguisher| *distinguisher != 0);
     match level {
-        Level::Debug => tracing::debug!(bgp_peer, distinguisher, detail = text, data_hex = %Hex(bytes), "{event}"),
+        Level::Debug => {
+            tracing::debug!(bgp_peer, distinguisher, detail = text, data_hex = %Hex(bytes), "{event}")
+        }
         Level::Info => tracing::info!(bgp_peer, distinguisher, detail = text, "{event}"),
         Level::Warning => tracing::warn!(bgp_peer, distinguisher, detail = text, "{event}"),
-        Level::Error => tracing::error!(bgp_peer, distinguisher, error = text, data_hex = %Hex(bytes), "{event}"),
+        Level::Error => {
+            tracing::error!(bgp_peer, distinguisher, error = text, data_hex = %Hex(bytes), "{event}")
+        }
     }
 }
 

@@ -203,7 +203,8 @@ impl Registry {
         let Some(own) = inner.live.get(&session).map(|live| live.address.ip()) else {
             return Claim::Own(name.to_owned());
         };
-        let mut others = inner.live.iter().filter(|(id, live)| **id != session && live.name == name).peekable();
+        let mut others =
+            inner.live.iter().filter(|(id, live)| **id != session && live.name == name).peekable();
         let claim = if others.peek().is_none() {
             Claim::Own(name.to_owned())
         } else if others.any(|(_, live)| live.address.ip() == own) {

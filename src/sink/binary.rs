@@ -239,7 +239,10 @@ mod tests {
         assert_eq!(field(|out| text(out, "abc")), b"\0\0\0\x03abc");
         assert_eq!(field(|out| display(out, 42)), b"\0\0\0\x0242");
         assert_eq!(field(|out| boolean(out, true)), [0, 0, 0, 1, 1]);
-        assert_eq!(field(|out| cidr(out, Prefix::v4(0x0a00_0000, 8).unwrap())), [0, 0, 0, 8, 2, 8, 1, 4, 10, 0, 0, 0]);
+        assert_eq!(
+            field(|out| cidr(out, Prefix::v4(0x0a00_0000, 8).unwrap())),
+            [0, 0, 0, 8, 2, 8, 1, 4, 10, 0, 0, 0]
+        );
     }
 
     #[test]
@@ -249,7 +252,10 @@ mod tests {
 
     #[test]
     fn times_out_of_range_are_clamped() {
-        assert_eq!(field(|out| timestamp(out, Timestamp(POSTGRES_EPOCH_US))), [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            field(|out| timestamp(out, Timestamp(POSTGRES_EPOCH_US))),
+            [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]
+        );
         let lowest = field(|out| timestamp(out, Timestamp(i64::MIN)));
         assert_eq!(lowest.get(4..).unwrap(), TIMESTAMP_US_MIN.to_be_bytes());
     }

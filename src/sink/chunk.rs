@@ -40,7 +40,11 @@ pub struct Inconsistent {
 
 impl std::fmt::Display for Inconsistent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "record {} of batch {} names a peer or attributes that the batch does not have", self.index, self.seq)
+        write!(
+            f,
+            "record {} of batch {} names a peer or attributes that the batch does not have",
+            self.index, self.seq
+        )
     }
 }
 
@@ -283,7 +287,12 @@ impl Chunk {
     }
 
     /// The attribute set of a group with its hash, made on first use, and its row if the chunk has none yet.
-    fn attribute_block(&mut self, batch: &Batch, group: &Group, blocks: &mut Blocks) -> Option<AttributeBlock> {
+    fn attribute_block(
+        &mut self,
+        batch: &Batch,
+        group: &Group,
+        blocks: &mut Blocks,
+    ) -> Option<AttributeBlock> {
         let attributes = batch.attributes_of(group)?;
         let slot = blocks.attributes.get_mut(usize::from(group.attributes))?;
         if let Some(block) = slot {
@@ -309,7 +318,8 @@ impl Chunk {
             None if !self.lane.owns_routers() => return Ok(()),
             None => {}
             Some(number) => {
-                let peer = batch.peers.get(usize::from(number)).ok_or(Inconsistent { seq, index: event.index })?;
+                let peer =
+                    batch.peers.get(usize::from(number)).ok_or(Inconsistent { seq, index: event.index })?;
                 if !self.lane.owns(&batch.router.name, &peer.key) {
                     return Ok(());
                 }

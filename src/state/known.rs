@@ -177,7 +177,12 @@ impl Known {
     }
 
     /// See [`super::State::session_records`].
-    pub(super) fn session_records(&self, session: Timestamp, end: &SessionEnd, now: Timestamp) -> Option<Batch> {
+    pub(super) fn session_records(
+        &self,
+        session: Timestamp,
+        end: &SessionEnd,
+        now: Timestamp,
+    ) -> Option<Batch> {
         self.sessions.get(&session).map(|open| self.end_of(open, end, now))
     }
 
@@ -185,7 +190,8 @@ impl Known {
     fn end_of(&self, open: &OpenSession, end: &SessionEnd, now: Timestamp) -> Batch {
         let mut batch = Batch::new(open.router.clone());
         let peers = self.peers.get(&open.router.name).into_iter().flat_map(BTreeMap::values);
-        let live = peers.filter(|known| known.session == open.router.session && known.standing == Standing::Up);
+        let live =
+            peers.filter(|known| known.session == open.router.session && known.standing == Standing::Up);
         for (place, known) in (0_u16..).zip(live) {
             batch.peers.push(known.peer.clone());
             let stale = EventKind::PeerStale { end: end.clone() };
