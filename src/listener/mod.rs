@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::committer::Committer;
+use crate::committer::{Committer, Refused};
 use crate::record;
 use crate::route::{Batch, Prefix, SessionEnd, Timestamp};
 use crate::state::State;
@@ -223,11 +223,18 @@ impl Shared {
         }
         *bytes = payload.len();
         let count = u32::try_from(batch.records()).unwrap_or(u32::MAX);
-        let logged = self.committer.append(payload, count).await.is_ok();
-        if logged {
-            self.registry.appended();
+        match self.committer.append(payload, count).await {
+            Ok(()) => {
+                self.registry.appended();
+                true
+            }
+            Err(Refused::Stopped) => false,
+            // The bound on a batch's bytes is far below the log's: this is a fault of ours, and must be heard of.
+            Err(error @ Refused::TooLarge { .. }) => {
+                tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_lost");
+                true
+            }
         }
-        logged
     }
 }
 

@@ -87,8 +87,8 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         None | Some(Command::Run) => {
             let (_, config) = load(arguments)?;
-            super::run(&config).map_err(|error| Failure::Other(error.to_string(), 1))?;
-            Ok(0)
+            // What is wrong has been logged.
+            Ok(u8::from(super::run(&config).is_err()))
         }
         Some(Command::CheckConfig) => {
             let (typed, config) = load(arguments)?;

@@ -180,6 +180,22 @@ impl State {
         Ok(context)
     }
 
+    /// The log ends earlier than what has been observed: takes this number for the last one seen.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub fn rewind(&self, observed: u64) -> Result<(), Error> {
+        let mut inner = self.lock();
+        let logged_until = inner.logged_until;
+        inner.mark(observed, logged_until)
+    }
+
+    /// Until when everything received is known to be durable.
+    #[must_use]
+    pub fn logged_until(&self) -> Timestamp {
+        self.lock().logged_until
+    }
+
     /// Brings everything to disk.
     ///
     /// # Errors

@@ -76,8 +76,11 @@ fn router(router: &Router, say: &mut impl FnMut(String)) {
         (true, true) => "connected",
         (true, false) => "connected, no table sent since it connected",
     };
-    say(format!("  {} ({}) {state}, since {}", printable(&router.name), router.address, router.session));
-    if router.connected {
+    let name = printable(&router.name);
+    if !router.connected {
+        say(format!("  {name} {state}, last session began {}", router.session));
+    } else {
+        say(format!("  {name} ({}) {state}, since {}", router.address, router.session));
         say(format!(
             "    {} messages, {}, {} routes, {} errors, last message {:.1} s ago  {}",
             router.messages,

@@ -1,0 +1,231 @@
+//! The status document, put together from what the parts publish.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::trend::{Trend, ratio};
+use crate::committer::{Progress, State as LogState};
+use crate::listener::{Registry, SessionView};
+use crate::route::Timestamp;
+use crate::session::{FamilySummary, PeerSummary};
+use crate::state::{KnownPeer, State};
+use crate::telemetry::clock;
+use crate::telemetry::status::{Delivery, Document, Family, Health, Listener, Peer, Router, Wal};
+
+/// A delivery that is this far behind needs a look.
+const LAG_S_MAX: f64 = 60.0;
+
+/// Everything the document is made of.
+pub(super) struct Snapshot {
+    pub(super) collector: String,
+    pub(super) address: SocketAddr,
+    pub(super) connections_max: usize,
+    pub(super) wal_dir: PathBuf,
+    pub(super) free_percent_min: u8,
+    pub(super) log_id: String,
+    pub(super) started: Instant,
+    pub(super) registry: Arc<Registry>,
+    pub(super) state: Arc<State>,
+    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) trend: Mutex<Trend>,
+}
+
+impl Snapshot {
+    /// How the daemon is now.
+    pub(super) fn document(&self) -> Document {
+        let now = clock::now();
+        let progress = self.progress.borrow().clone();
+        let wal = self.wal(&progress);
+        let delivery = None;
+        let (state, reasons) = self.health(&progress, &wal, delivery.as_ref());
+        Document {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            collector: self.collector.clone(),
+            pid: std::process::id(),
+            time: clock::iso8601(now),
+            uptime_s: self.started.elapsed().as_secs(),
+            state,
+            reasons,
+            listener: self.listener(),
+            routers: self.routers(now),
+            wal,
+            delivery,
+        }
+    }
+
+    /// Notes how much waits for delivery. Returns the share of the log that is taken, and the hours left.
+    pub(super) fn sample(&self) -> (f64, Option<f64>) {
+        let usage = self.progress.borrow().usage;
+        let mut trend = self.trend.lock().unwrap_or_else(PoisonError::into_inner);
+        trend.sample(self.started.elapsed(), usage.undelivered_bytes);
+        let room = self.room(usage.undelivered_bytes, usage.bytes, usage.bytes_max, usage.disk_free_bytes);
+        let share = 1.0 - ratio(room, room.saturating_add(usage.undelivered_bytes));
+        (share, trend.hours_until(room))
+    }
+
+    /// Bytes that the log may still take: up to its cap, and up to what the disk has beside the reserve. Delivered
+    /// segments count as room.
+    fn room(&self, undelivered: u64, bytes: u64, bytes_max: u64, disk_free: u64) -> u64 {
+        // The reserve is a share of the whole disk, which is not known here: take it of what is free and ours.
+        let reserve = disk_free.saturating_add(bytes) / 100 * u64::from(self.free_percent_min);
+        let by_disk = bytes.saturating_add(disk_free.saturating_sub(reserve));
+        bytes_max.min(by_disk).saturating_sub(undelivered)
+    }
+
+    fn wal(&self, progress: &Progress) -> Wal {
+        let (_, hours_left) = self.sample();
+        Wal {
+            log_id: self.log_id.clone(),
+            dir: self.wal_dir.display().to_string(),
+            written: progress.written.0,
+            durable: progress.durable.0,
+            records_durable: progress.records_durable,
+            segments: progress.usage.segments,
+            bytes: progress.usage.bytes,
+            bytes_max: progress.usage.bytes_max,
+            free_bytes: progress.usage.disk_free_bytes,
+            hours_left,
+            paused: match &progress.state {
+                LogState::Paused(why) => Some(why.clone()),
+                LogState::Running | LogState::Failed(_) | LogState::Stopped => None,
+            },
+        }
+    }
+
+    fn health(&self, progress: &Progress, wal: &Wal, delivery: Option<&Delivery>) -> (Health, Vec<String>) {
+        let mut reasons = Vec::new();
+        let down = match &progress.state {
+            LogState::Failed(why) => Some(format!("the log has failed: {why}")),
+            LogState::Stopped => Some("the collector is stopping".to_owned()),
+            LogState::Running | LogState::Paused(_) => None,
+        };
+        if let Some(why) = &wal.paused {
+            reasons.push(format!("routers wait, because nothing can be logged: {why}"));
+        }
+        let share = self.sample().0;
+        if share > 0.5 {
+            reasons.push(format!("the log is {:.0} % full", share * 100.0));
+        }
+        for name in self.registry.conflicts() {
+            reasons.push(format!("two routers claim one name; the second is stored as {name}"));
+        }
+        if let Some(delivery) = delivery {
+            if delivery.lag_s > LAG_S_MAX {
+                reasons.push(format!("delivery is {:.0} s behind", delivery.lag_s));
+            }
+            let troubled = delivery.lanes.iter().filter(|lane| lane.state != "running");
+            reasons.extend(troubled.map(|lane| format!("lane {} is {}", lane.lane, lane.state)));
+        }
+        match down {
+            Some(why) => {
+                reasons.insert(0, why);
+                (Health::Down, reasons)
+            }
+            None if reasons.is_empty() => (Health::Healthy, reasons),
+            None => (Health::Degraded, reasons),
+        }
+    }
+
+    fn listener(&self) -> Listener {
+        let totals = self.registry.totals();
+        Listener {
+            address: self.address.to_string(),
+            connections: self.registry.connections(),
+            connections_max: self.connections_max,
+            accepted: totals.accepted,
+            refused: totals.refused,
+            accept_errors: totals.accept_errors,
+        }
+    }
+
+    /// The live sessions, and the routers of which only stale peers are known.
+    fn routers(&self, now: Timestamp) -> Vec<Router> {
+        let mut known = self.state.routers();
+        let live = self.registry.sessions();
+        let mut routers: Vec<Router> = live
+            .iter()
+            .map(|view| connected(view, known.remove(&view.summary.router.name).unwrap_or_default(), now))
+            .collect();
+        routers.extend(known.into_iter().map(|(name, peers)| absent(name, &peers)));
+        routers
+    }
+}
+
+fn connected(
+    SessionView { address, summary }: &SessionView,
+    known: Vec<KnownPeer>,
+    now: Timestamp,
+) -> Router {
+    let age = now.0.saturating_sub(summary.last_message.0).max(0);
+    let age_ms = u32::try_from(age / 1_000).unwrap_or(u32::MAX);
+    let announced =
+        |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
+    let stale = known
+        .iter()
+        .filter(|known| !summary.peers.iter().any(|peer| peer.key == known.peer.key))
+        .map(stale_peer);
+    Router {
+        name: summary.router.name.clone(),
+        address: address.to_string(),
+        session: clock::iso8601(summary.router.session),
+        connected: true,
+        sys_descr: summary.sys_descr.clone(),
+        last_message_age_s: f64::from(age_ms) / 1_000.0,
+        bytes: summary.counters.bytes,
+        messages: summary.counters.messages,
+        routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
+        errors: summary.counters.errors,
+        dump_seen: summary.peers.iter().any(announced),
+        peers: summary.peers.iter().map(live_peer).chain(stale).collect(),
+    }
+}
+
+fn live_peer(peer: &PeerSummary) -> Peer {
+    let family = |one: &FamilySummary| Family {
+        family: one.family.to_string(),
+        end_of_rib: one.end_of_rib.is_some(),
+        routes: one.announced.saturating_add(one.withdrawn),
+    };
+    let views: BTreeMap<String, Vec<Family>> = peer
+        .views
+        .iter()
+        .map(|view| (view.view.to_string(), view.families.iter().map(family).collect()))
+        .collect();
+    Peer {
+        address: peer.key.address.to_string(),
+        peer_type: peer.key.peer_type,
+        distinguisher: peer.key.distinguisher,
+        asn: peer.asn,
+        bgp_id: peer.bgp_id.to_string(),
+        state: if peer.up { "up" } else { "down" }.to_owned(),
+        views,
+    }
+}
+
+/// A peer that the router has not spoken of in its present session.
+fn stale_peer(known: &KnownPeer) -> Peer {
+    Peer {
+        address: known.peer.key.address.to_string(),
+        peer_type: known.peer.key.peer_type,
+        distinguisher: known.peer.key.distinguisher,
+        asn: known.peer.asn,
+        bgp_id: known.peer.bgp_id.to_string(),
+        state: "stale".to_owned(),
+        views: BTreeMap::new(),
+    }
+}
+
+fn absent(name: String, peers: &[KnownPeer]) -> Router {
+    let last = peers.iter().map(|known| known.session).max().unwrap_or_default();
+    Router {
+        name,
+        session: clock::iso8601(last),
+        peers: peers.iter().map(stale_peer).collect(),
+        ..Router::default()
+    }
+}

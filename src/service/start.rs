@@ -1,0 +1,143 @@
+//! The first half of a start: the log, and what it and the local state say of the last run.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use super::Error;
+use crate::committer::{Committer, Refused};
+use crate::config::Config;
+use crate::listener::Registry;
+use crate::record;
+use crate::route::Batch;
+use crate::state::{Opened, State};
+use crate::telemetry::clock;
+use crate::wal::{self, Disk, Item, Log, LogId, Recovered, SeqNo, Writer};
+
+/// Opens the log, and says what was found.
+pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Recovered), Error> {
+    let (id, seed) = random().map_err(|error| Error::new("the kernel's random numbers", &error))?;
+    let mut options = wal::Options::new(LogId(id), seed, clock::now().0);
+    options.segment_bytes = config.wal.segment_bytes;
+    options.bytes_max = config.wal.bytes_max;
+    options.free_percent_min = config.wal.free_percent_min;
+    let at = || format!("the log in {}", config.wal.dir.display());
+    let disk = Disk::create(&config.wal.dir).map_err(|error| Error::new(at(), &error))?;
+    let (writer, recovered) = wal::recover(disk, options).map_err(|error| Error::new(at(), &error))?;
+    tracing::info!(
+        log_id = %recovered.log_id,
+        next_seq = recovered.next.0,
+        oldest_seq = recovered.oldest.0,
+        is_new = recovered.is_new,
+        closed_in_order = recovered.was_closed,
+        batches_copied = recovered.copied,
+        "log_opened"
+    );
+    for damage in &recovered.damage {
+        tracing::error!(damage = ?damage, "log_damage");
+    }
+    Ok((writer, recovered))
+}
+
+fn random() -> io::Result<([u8; 16], u64)> {
+    let mut bytes = [0; 24];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let [id @ .., a, b, c, d, e, f, g, h] = bytes;
+    Ok((id, u64::from_le_bytes([a, b, c, d, e, f, g, h])))
+}
+
+/// Opens the local state and brings it up to the end of the log.
+pub(super) fn open_state(
+    config: &Config,
+    log: &Arc<Log<Disk>>,
+    recovered: &Recovered,
+) -> Result<State, Error> {
+    let dir = config.state_dir.join("sled");
+    let at = || format!("the state in {}", dir.display());
+    let (state, opened) = State::open(&dir).map_err(|error| Error::new(at(), &error))?;
+    if let Opened::MovedAside { why, to } = opened {
+        tracing::error!(error = why, moved_to = %to.display(), "state_moved_aside");
+        restore(&state, recovered);
+    } else if state.observed() == 0 && !recovered.is_new {
+        restore(&state, recovered);
+    }
+    // A log that was deleted, or restored from a copy, is behind what the state has seen of it.
+    if state.observed() >= recovered.next.0 {
+        tracing::warn!(observed_seq = state.observed(), next_seq = recovered.next.0, "state_ahead_of_log");
+        state.rewind(recovered.next.before().0).map_err(|error| Error::new(at(), &error))?;
+    }
+    let batches = replay(&state, log)?;
+    tracing::info!(batches, "state_opened");
+    Ok(state)
+}
+
+fn restore(state: &State, recovered: &Recovered) {
+    match &recovered.context {
+        Some((_, context)) if !context.is_empty() => match state.restore(context) {
+            Ok(()) => tracing::info!(observed_seq = state.observed(), "state_restored"),
+            Err(error) => tracing::error!(%error, "state_not_restored"),
+        },
+        _ => tracing::warn!("state_begins_anew"),
+    }
+}
+
+/// Observes the batches that the state has not seen, or perhaps not kept.
+fn replay(state: &State, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
+    let mut reader = log.reader(SeqNo(state.observed()).next());
+    let mut batches = 0;
+    let failed = |error: &dyn std::fmt::Display| Error::new("reading the log behind the state", error);
+    while let Some(item) = reader.next(SeqNo::MAX).map_err(|error| failed(&error))? {
+        match item {
+            Item::Data { seq, payload, .. } => match record::decode(payload) {
+                Ok(batch) => {
+                    batches += 1;
+                    state.observe(&batch).map_err(|error| failed(&error))?;
+                }
+                Err(error) => tracing::error!(seq = seq.0, %error, "batch_decode_failed"),
+            },
+            Item::Gap { from, to, reason } => {
+                tracing::error!(from = from.0, to = to.0, reason = ?reason, "log_gap");
+            }
+        }
+    }
+    Ok(batches)
+}
+
+/// Logs what the end of the last run left open, and only then lets the state forget it.
+pub(super) async fn log_records(
+    state: &State,
+    committer: &Committer,
+    registry: &Registry,
+) -> Result<(), Refused> {
+    for batch in state.startup_records(clock::now()) {
+        let mut payload = Vec::new();
+        if let Err(error) = record::encode(&batch, &mut payload) {
+            tracing::error!(%error, "batch_encode_failed");
+            continue;
+        }
+        committer.append(payload, u32::try_from(batch.records()).unwrap_or(u32::MAX)).await?;
+        registry.appended();
+        if let Err(error) = state.observe(&batch) {
+            tracing::error!(%error, "state_error");
+        }
+        say(&batch);
+    }
+    Ok(())
+}
+
+fn say(batch: &Batch) {
+    let events = batch.events.iter();
+    let gap = events.clone().find_map(|event| match &event.kind {
+        crate::route::EventKind::Gap { reason, from, until } => Some((reason, from, until)),
+        _ => None,
+    });
+    let Some((reason, from, until)) = gap else { return };
+    tracing::warn!(
+        router = batch.router.name,
+        reason,
+        from = clock::iso8601(*from),
+        until = clock::iso8601(*until),
+        stale_peers = batch.peers.len(),
+        "gap_logged"
+    );
+}
