@@ -31,6 +31,9 @@ pub(crate) struct Target {
     /// Give up when no connection comes about for so long.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) connect_seconds: u64,
+    /// Say every second how many messages were sent, also when stderr is no terminal.
+    #[arg(long)]
+    progress: bool,
     /// Print the totals as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -58,7 +61,7 @@ impl Target {
         let deadline = Instant::now() + Duration::from_secs(self.connect_seconds);
         loop {
             match self.connect_once(to) {
-                Ok(stream) => return Ok(Link::new(Way::Tcp(stream), rate)),
+                Ok(stream) => return Ok(Link::new(Way::Tcp(stream), rate, self.progress)),
                 Err(error) if Instant::now() >= deadline => return Err(Failure::at(to, &error)),
                 Err(_) => thread::sleep(RETRY),
             }
@@ -95,15 +98,15 @@ impl Target {
 impl Link {
     /// A file instead of a connection.
     pub(crate) fn file(file: File) -> Self {
-        Self::new(Way::File(file), None)
+        Self::new(Way::File(file), None, false)
     }
 
-    fn new(way: Way, rate: Option<f64>) -> Self {
+    fn new(way: Way, rate: Option<f64>, progress: bool) -> Self {
         Self {
             way,
             pending: Vec::with_capacity(WRITE_BYTES * 2),
             pace: Pace::new(rate),
-            progress: Progress::new(),
+            progress: Progress::new(progress),
             totals: Totals { connections: 1, ..Totals::default() },
         }
     }
@@ -178,7 +181,7 @@ impl Link {
     /// A reset instead means that it died with bytes of ours unread.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.flush()?;
-        self.progress.done();
+        self.progress.done(self.totals.messages);
         let Way::Tcp(stream) = &mut self.way else { return Ok(()) };
         stream.shutdown(Shutdown::Write).map_err(Failure::Lost)?;
         stream.set_read_timeout(None).map_err(Failure::Lost)?;

@@ -55,16 +55,18 @@ impl Totals {
     }
 }
 
-/// A progress line on stderr, at most one a second, only when a person is looking.
+/// Progress on stderr, at most once a second: over and over in one line for a person, line after line for a script.
 pub(crate) struct Progress {
     shown: bool,
+    end: char,
     last: Instant,
 }
 
 impl Progress {
-    /// A progress line that is shown only on a terminal.
-    pub(crate) fn new() -> Self {
-        Self { shown: io::stderr().is_terminal(), last: Instant::now() }
+    /// Shown on a terminal, and elsewhere when asked for.
+    pub(crate) fn new(asked: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self { shown: asked || terminal, end: if terminal { '\r' } else { '\n' }, last: Instant::now() }
     }
 
     /// Shows the count when a second has passed since the last time.
@@ -72,14 +74,14 @@ impl Progress {
         if self.shown && self.last.elapsed() >= Duration::from_secs(1) {
             self.last = Instant::now();
             // Progress is a courtesy: a terminal that went away does not stop the sender.
-            write!(io::stderr().lock(), "\r{messages} messages").unwrap_or_default();
+            write!(io::stderr().lock(), "{messages} messages{}", self.end).unwrap_or_default();
         }
     }
 
-    /// Ends the line.
-    pub(crate) fn done(&self) {
+    /// Says the last count and ends the line.
+    pub(crate) fn done(&self, messages: u64) {
         if self.shown {
-            writeln!(io::stderr().lock()).unwrap_or_default();
+            writeln!(io::stderr().lock(), "{messages} messages").unwrap_or_default();
         }
     }
 }
