@@ -50,6 +50,8 @@ pub(crate) struct Link {
     pending: Vec<u8>,
     pace: Pace,
     progress: Progress,
+    /// Messages that the progress knows of.
+    told: u64,
     /// What went out so far on this link.
     pub(crate) totals: Totals,
 }
@@ -107,6 +109,7 @@ impl Link {
             pending: Vec::with_capacity(WRITE_BYTES * 2),
             pace: Pace::new(rate),
             progress: Progress::new(progress),
+            told: 0,
             totals: Totals { connections: 1, ..Totals::default() },
         }
     }
@@ -151,7 +154,8 @@ impl Link {
         }
         self.totals.bytes += self.pending.len() as u64;
         self.pending.clear();
-        self.progress.tick(self.totals.messages);
+        self.progress.sent(self.totals.messages - self.told);
+        self.told = self.totals.messages;
         Ok(())
     }
 
@@ -181,7 +185,7 @@ impl Link {
     /// A reset instead means that it died with bytes of ours unread.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.flush()?;
-        self.progress.done(self.totals.messages);
+        self.progress.done();
         let Way::Tcp(stream) = &mut self.way else { return Ok(()) };
         stream.shutdown(Shutdown::Write).map_err(Failure::Lost)?;
         stream.set_read_timeout(None).map_err(Failure::Lost)?;

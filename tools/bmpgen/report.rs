@@ -1,11 +1,15 @@
 //! What a sender says: a line a second on a terminal, and the totals at the end.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::Failure;
+
+/// Messages that this process has sent over all its connections.
+static SENT: AtomicU64 = AtomicU64::new(0);
 
 /// Totals of one run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -69,8 +73,9 @@ impl Progress {
         Self { shown: asked || terminal, end: if terminal { '\r' } else { '\n' }, last: Instant::now() }
     }
 
-    /// Shows the count when a second has passed since the last time.
-    pub(crate) fn tick(&mut self, messages: u64) {
+    /// Counts, and shows the count when a second has passed since the last time.
+    pub(crate) fn sent(&mut self, messages: u64) {
+        let messages = SENT.fetch_add(messages, Ordering::Relaxed) + messages;
         if self.shown && self.last.elapsed() >= Duration::from_secs(1) {
             self.last = Instant::now();
             // Progress is a courtesy: a terminal that went away does not stop the sender.
@@ -79,8 +84,9 @@ impl Progress {
     }
 
     /// Says the last count and ends the line.
-    pub(crate) fn done(&self, messages: u64) {
+    pub(crate) fn done(&self) {
         if self.shown {
+            let messages = SENT.load(Ordering::Relaxed);
             writeln!(io::stderr().lock(), "{messages} messages").unwrap_or_default();
         }
     }
