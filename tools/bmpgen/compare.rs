@@ -71,8 +71,9 @@ type Side = BTreeMap<String, Vec<Sequence>>;
 /// What one session turned out to be.
 enum Verdict {
     Whole,
-    Beginning { sent: usize },
+    Beginning { sent: usize, allowed: bool },
     Differs { missing: Vec<Content>, extra: Vec<Content>, at: usize },
+    Nobodys,
 }
 
 /// Compares, says what it found, and returns whether all is as it must be.
@@ -105,38 +106,25 @@ fn router_is_right(
     router: &str,
     connections: &[Sequence],
     sessions: &[Sequence],
-    mut cut_sessions: usize,
+    cut_sessions: usize,
     examples: &mut Vec<Content>,
 ) -> Result<bool, Failure> {
-    let mut good = !sessions.is_empty() || connections.iter().all(|connection| connection.lines.is_empty());
-    if !good {
-        say(&format!("{router}: WRONG: nothing at all"))?;
-    }
-    let mut used = 0;
-    for (number, session) in sessions.iter().enumerate() {
-        let last = number + 1 == sessions.len();
+    let mut good = true;
+    let mut left = connections;
+    let mut cuts_left = cut_sessions;
+    for session in sessions {
         let rows = session.lines.len();
-        let Some((place, verdict)) = best(candidates(connections, used, last), session) else {
-            say(&format!(
-                "{router}, session {}: WRONG: a session that nobody made, {rows} rows",
-                session.name
-            ))?;
-            good = false;
-            continue;
-        };
-        used += place + 1;
+        let verdict = match_up(&mut left, &mut cuts_left, session);
         let what = match verdict {
             Verdict::Whole => format!("all {rows} sent routes, each once, in order"),
-            Verdict::Beginning { sent } if !last && cut_sessions > 0 => {
-                cut_sessions -= 1;
+            Verdict::Beginning { sent, allowed: true } => {
                 format!("cut off by the kill: the first {rows} of {sent}, each once, in order")
             }
-            Verdict::Beginning { sent } => {
-                good = false;
+            Verdict::Beginning { sent, allowed: false } => {
                 format!("WRONG: ends early, {} of {sent} are missing", sent - rows)
             }
-            Verdict::Differs { missing, extra, at } => {
-                good = false;
+            Verdict::Nobodys => format!("WRONG: a session that nobody made, {rows} rows"),
+            Verdict::Differs { ref missing, ref extra, at } => {
                 examples.extend(missing.iter().take(EXAMPLES).chain(extra.iter().take(EXAMPLES)));
                 let order =
                     if missing.is_empty() && extra.is_empty() { " (only the order is wrong)" } else { "" };
@@ -146,30 +134,46 @@ fn router_is_right(
                 )
             }
         };
+        good &= matches!(verdict, Verdict::Whole | Verdict::Beginning { allowed: true, .. });
         say(&format!("{router}, session {}: {what}", session.name))?;
+    }
+    for connection in left.iter().filter(|connection| !connection.lines.is_empty()) {
+        good = false;
+        say(&format!("{router}: WRONG: a connection is missing, {} routes", connection.lines.len()))?;
     }
     Ok(good)
 }
 
-/// The connections that a session may be. A recording is what every session must be; connections with a truth of
-/// their own are used up in order (one may have died before anything of it was logged), and the last session is the
-/// last connection.
-fn candidates(connections: &[Sequence], used: usize, last: bool) -> &[Sequence] {
-    match connections {
-        [recording] if recording.name.is_empty() => connections,
-        [.., end] if last => std::slice::from_ref(end),
-        _ => connections.get(used..).unwrap_or_default(),
+/// Finds the connection that the session is, among those not yet used up.
+///
+/// A connection without routes leaves no rows. One whose truth is its own may have died before anything of it was
+/// logged, and the router's next connection is another; a recording that was cut off is sent again.
+fn match_up(left: &mut &[Sequence], cuts_left: &mut usize, session: &Sequence) -> Verdict {
+    let (mut first, mut skipped) = (None, 0);
+    for (place, connection) in left.iter().enumerate() {
+        let numbered = !connection.name.is_empty();
+        match verdict_on(connection, session) {
+            Verdict::Whole => {
+                *left = left.get(place + 1..).unwrap_or_default();
+                *cuts_left -= skipped;
+                return Verdict::Whole;
+            }
+            Verdict::Beginning { sent, .. } if skipped < *cuts_left => {
+                *left = left.get(place + usize::from(numbered)..).unwrap_or_default();
+                *cuts_left -= skipped + 1;
+                return Verdict::Beginning { sent, allowed: true };
+            }
+            verdict => drop(first.get_or_insert(verdict)),
+        }
+        if !connection.lines.is_empty() {
+            skipped += 1;
+            if !numbered || skipped > *cuts_left {
+                break;
+            }
+        }
     }
-}
-
-/// The first connection that the session is, else how it differs from the first.
-fn best(candidates: &[Sequence], session: &Sequence) -> Option<(usize, Verdict)> {
-    let mut verdicts = candidates.iter().map(|connection| verdict_on(connection, session)).enumerate();
-    let first = verdicts.next()?;
-    if !matches!(first.1, Verdict::Differs { .. }) {
-        return Some(first);
-    }
-    Some(verdicts.find(|(_, verdict)| !matches!(verdict, Verdict::Differs { .. })).unwrap_or(first))
+    *left = left.get(1..).unwrap_or_default();
+    first.unwrap_or(Verdict::Nobodys)
 }
 
 fn verdict_on(connection: &Sequence, session: &Sequence) -> Verdict {
@@ -178,7 +182,7 @@ fn verdict_on(connection: &Sequence, session: &Sequence) -> Verdict {
         let there = session.lines.get(at..).unwrap_or_default();
         let there = there.get(..message.len()).unwrap_or(there);
         if there.is_empty() {
-            return Verdict::Beginning { sent: connection.lines.len() };
+            return Verdict::Beginning { sent: connection.lines.len(), allowed: false };
         }
         let whole = there.len() == message.len();
         let (missing, extra) = difference(message, there);
@@ -187,7 +191,7 @@ fn verdict_on(connection: &Sequence, session: &Sequence) -> Verdict {
         }
         at += there.len();
         if !whole {
-            return Verdict::Beginning { sent: connection.lines.len() };
+            return Verdict::Beginning { sent: connection.lines.len(), allowed: false };
         }
     }
     if at == session.lines.len() { Verdict::Whole } else { differs(connection, session, at) }
@@ -230,6 +234,12 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
 /// Adds the lines of a file to one side. `part` names the key that tells sequences apart.
 fn read(path: &Path, part: &str, router: Option<&str>, form: Form, side: &mut Side) -> Result<(), Failure> {
     let place = path.display().to_string();
+    let mut fresh = true;
+    if let Some(name) = router {
+        // A recording without routes is a connection too.
+        side.entry(name.to_owned()).or_default().push(Sequence::default());
+        fresh = false;
+    }
     for (number, line) in open(path)?.lines().enumerate() {
         let line = line.map_err(|error| Failure::at(&place, &error))?;
         let mut object: Object = serde_json::from_str(&line)
@@ -244,9 +254,10 @@ fn read(path: &Path, part: &str, router: Option<&str>, form: Form, side: &mut Si
             None => side.entry(name).or_default(),
         };
         match sequences.last_mut() {
-            Some(last) if last.name == sequence => last.lines.push((message, content)),
+            Some(last) if last.name == sequence && !fresh => last.lines.push((message, content)),
             _ => sequences.push(Sequence { name: sequence, lines: vec![(message, content)] }),
         }
+        fresh = false;
     }
     Ok(())
 }
@@ -311,15 +322,21 @@ fn say(line: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    fn sequence(lines: &[(u64, Content)]) -> Sequence {
-        Sequence { name: String::new(), lines: lines.to_vec() }
+    fn sequence(name: &str, lines: &[(u64, Content)]) -> Sequence {
+        Sequence { name: name.to_owned(), lines: lines.to_vec() }
     }
 
-    fn verdict(truth: &[(u64, Content)], rows: &[Content]) -> &'static str {
-        let rows: Vec<_> = rows.iter().map(|content| (0, *content)).collect();
-        match verdict_on(&sequence(truth), &sequence(&rows)) {
+    fn rows(contents: &[Content]) -> Sequence {
+        let lines: Vec<_> = contents.iter().map(|content| (0, *content)).collect();
+        sequence("", &lines)
+    }
+
+    fn word(verdict: &Verdict) -> &'static str {
+        match verdict {
             Verdict::Whole => "whole",
-            Verdict::Beginning { .. } => "beginning",
+            Verdict::Beginning { allowed: true, .. } => "cut",
+            Verdict::Beginning { allowed: false, .. } => "beginning",
+            Verdict::Nobodys => "nobody's",
             Verdict::Differs { missing, extra, .. } => match (missing.len(), extra.len()) {
                 (0, 0) => "order",
                 (0, _) => "doubled",
@@ -331,8 +348,8 @@ mod tests {
 
     #[test]
     fn rows_are_held_against_the_truth() {
-        let truth = [(1, 10), (2, 20), (3, 30), (3, 31), (4, 20)];
-        for (rows, expected) in [
+        let truth = sequence("", &[(1, 10), (2, 20), (3, 30), (3, 31), (4, 20)]);
+        for (stored, expected) in [
             (&[10, 20, 30, 31, 20][..], "whole"),
             (&[10, 20, 31, 30, 20], "whole"), // within one message the order is free
             (&[10, 20, 31], "beginning"),
@@ -344,7 +361,38 @@ mod tests {
             (&[10, 20, 30, 32, 20], "altered"),
             (&[20, 10, 30, 31, 20], "order"),
         ] {
-            assert_eq!(verdict(&truth, rows), expected, "{rows:?}");
+            assert_eq!(word(&verdict_on(&truth, &rows(stored))), expected, "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn sessions_are_connections_in_their_order() {
+        let recordings =
+            [sequence("", &[(1, 1), (2, 2)]), sequence("", &[]), sequence("", &[(1, 3), (2, 4)])];
+        let numbered =
+            [sequence("1", &[(1, 1), (2, 2)]), sequence("2", &[(1, 3), (2, 4)]), sequence("3", &[(1, 5)])];
+        for (connections, cuts, sessions, expected, left) in [
+            (&recordings, 0, &[&[1, 2][..], &[3, 4]][..], &["whole", "whole"][..], 0),
+            (&recordings, 1, &[&[1], &[1, 2], &[3, 4]], &["cut", "whole", "whole"], 0),
+            (&recordings, 0, &[&[1], &[3, 4]], &["beginning", "whole"], 0),
+            (&recordings, 1, &[&[1, 2], &[3]], &["whole", "cut"], 1), // never sent to its end
+            (&recordings, 0, &[&[1, 2], &[1, 2], &[3, 4]], &["whole", "doubled", "whole"], 0), // stored twice
+            (&numbered, 1, &[&[1], &[3, 4], &[5]], &["cut", "whole", "whole"], 0),
+            (&numbered, 2, &[&[3], &[5]], &["cut", "whole"], 0), // the first died before anything was logged
+            (&numbered, 1, &[&[3, 4], &[5]], &["whole", "whole"], 0),
+            (&numbered, 0, &[&[3, 4], &[5]], &["altered", "altered"], 1),
+        ] {
+            let (mut rest, mut cuts_left) = (&connections[..], cuts);
+            let words: Vec<_> = sessions
+                .iter()
+                .map(|session| word(&match_up(&mut rest, &mut cuts_left, &rows(session))))
+                .collect();
+            assert_eq!(words, expected, "{sessions:?}");
+            assert_eq!(
+                rest.iter().filter(|connection| !connection.lines.is_empty()).count(),
+                left,
+                "{sessions:?}"
+            );
         }
     }
 

@@ -31,6 +31,9 @@ pub(crate) struct Target {
     /// Give up when no connection comes about for so long.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) connect_seconds: u64,
+    /// Say every second how many messages were sent, also when stderr is no terminal.
+    #[arg(long)]
+    progress: bool,
     /// Print the totals as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -47,6 +50,8 @@ pub(crate) struct Link {
     pending: Vec<u8>,
     pace: Pace,
     progress: Progress,
+    /// Messages that the progress knows of.
+    told: u64,
     /// What went out so far on this link.
     pub(crate) totals: Totals,
 }
@@ -58,7 +63,7 @@ impl Target {
         let deadline = Instant::now() + Duration::from_secs(self.connect_seconds);
         loop {
             match self.connect_once(to) {
-                Ok(stream) => return Ok(Link::new(Way::Tcp(stream), rate)),
+                Ok(stream) => return Ok(Link::new(Way::Tcp(stream), rate, self.progress)),
                 Err(error) if Instant::now() >= deadline => return Err(Failure::at(to, &error)),
                 Err(_) => thread::sleep(RETRY),
             }
@@ -95,15 +100,16 @@ impl Target {
 impl Link {
     /// A file instead of a connection.
     pub(crate) fn file(file: File) -> Self {
-        Self::new(Way::File(file), None)
+        Self::new(Way::File(file), None, false)
     }
 
-    fn new(way: Way, rate: Option<f64>) -> Self {
+    fn new(way: Way, rate: Option<f64>, progress: bool) -> Self {
         Self {
             way,
             pending: Vec::with_capacity(WRITE_BYTES * 2),
             pace: Pace::new(rate),
-            progress: Progress::new(),
+            progress: Progress::new(progress),
+            told: 0,
             totals: Totals { connections: 1, ..Totals::default() },
         }
     }
@@ -148,7 +154,8 @@ impl Link {
         }
         self.totals.bytes += self.pending.len() as u64;
         self.pending.clear();
-        self.progress.tick(self.totals.messages);
+        self.progress.sent(self.totals.messages - self.told);
+        self.told = self.totals.messages;
         Ok(())
     }
 

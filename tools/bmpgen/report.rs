@@ -1,11 +1,15 @@
 //! What a sender says: a line a second on a terminal, and the totals at the end.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::Failure;
+
+/// Messages that this process has sent over all its connections.
+static SENT: AtomicU64 = AtomicU64::new(0);
 
 /// Totals of one run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -55,31 +59,35 @@ impl Totals {
     }
 }
 
-/// A progress line on stderr, at most one a second, only when a person is looking.
+/// Progress on stderr, at most once a second: over and over in one line for a person, line after line for a script.
 pub(crate) struct Progress {
     shown: bool,
+    end: char,
     last: Instant,
 }
 
 impl Progress {
-    /// A progress line that is shown only on a terminal.
-    pub(crate) fn new() -> Self {
-        Self { shown: io::stderr().is_terminal(), last: Instant::now() }
+    /// Shown on a terminal, and elsewhere when asked for.
+    pub(crate) fn new(asked: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self { shown: asked || terminal, end: if terminal { '\r' } else { '\n' }, last: Instant::now() }
     }
 
-    /// Shows the count when a second has passed since the last time.
-    pub(crate) fn tick(&mut self, messages: u64) {
+    /// Counts, and shows the count when a second has passed since the last time.
+    pub(crate) fn sent(&mut self, messages: u64) {
+        let messages = SENT.fetch_add(messages, Ordering::Relaxed) + messages;
         if self.shown && self.last.elapsed() >= Duration::from_secs(1) {
             self.last = Instant::now();
             // Progress is a courtesy: a terminal that went away does not stop the sender.
-            write!(io::stderr().lock(), "\r{messages} messages").unwrap_or_default();
+            write!(io::stderr().lock(), "{messages} messages{}", self.end).unwrap_or_default();
         }
     }
 
-    /// Ends the line.
+    /// Says the last count and ends the line.
     pub(crate) fn done(&self) {
         if self.shown {
-            writeln!(io::stderr().lock()).unwrap_or_default();
+            let messages = SENT.load(Ordering::Relaxed);
+            writeln!(io::stderr().lock(), "{messages} messages").unwrap_or_default();
         }
     }
 }
