@@ -12,6 +12,7 @@ use super::value::{self, Secret};
 use super::{Inputs, Problem, Typed};
 use crate::route::Prefix;
 
+pub(super) use database::IN_URL;
 pub use database::{Database, SslMode};
 
 /// The whole configuration, checked.

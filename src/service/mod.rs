@@ -155,7 +155,7 @@ impl Daemon {
             recovered.next.before().0,
         );
         if config.database.is_none() {
-            tracing::warn!("store_only_mode: no database is configured, nothing is delivered");
+            tracing::warn!(detail = "no database is configured, nothing is delivered", "store_only_mode");
         }
         let answer = Arc::clone(&snapshot);
         Ok(Self {

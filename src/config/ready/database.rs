@@ -24,7 +24,7 @@ const NAMES: [&str; 13] = [
 ];
 
 /// What a URL says too, so that both at once contradict.
-const ALSO_IN_URL: [&str; 4] = ["DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"];
+pub(in crate::config) const IN_URL: [&str; 4] = ["DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"];
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Database {
     pub pool_size_max: usize,
     /// How long one delivery may take.
     pub command_timeout: Duration,
+    /// Host, port, role and database came from `DATABASE_URL`.
+    pub in_url: bool,
     /// Where the password came from, for `check-config`.
     pub password_source: String,
 }
@@ -87,6 +89,7 @@ pub(super) fn build(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> 
         pool_size_min,
         pool_size_max,
         command_timeout: read.seconds("DB_COMMAND_TIMEOUT_S"),
+        in_url: read.optional_text("DATABASE_URL").is_some(),
         password_source,
     };
     let verified = matches!(database.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
@@ -114,7 +117,7 @@ struct UrlOptions {
 }
 
 fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOptions) {
-    for name in ALSO_IN_URL {
+    for name in IN_URL {
         if let Some(value) = read.typed.by_name(name) {
             let what = format!("contradicts DATABASE_URL, which says it too (set by: {})", value.source);
             read.problem(name, what);
