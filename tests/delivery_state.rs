@@ -1,11 +1,14 @@
 //! What the tables say after routes and events, on each edition of the server.
 
-mod common;
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
 
 use std::net::IpAddr;
 
-use common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use common::db::{Database, Edition};
+use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use db::{Database, Edition};
 use holdfast::route::{
     AsPath, Batch, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
     SessionEnd, Statistic,
@@ -339,7 +342,7 @@ async fn as_paths_keep_their_segments() {
 async fn implausible_times_are_stored() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "times").await else { continue };
-        for now in [-common::batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
+        for now in [-batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
             let batch = Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
             store.put(&[batch.build()]).await;
         }
