@@ -18,6 +18,9 @@ use super::peers::{Peers, Routers};
 use super::rib::{KnownPeer, Position, Rib, RouteEvent};
 use crate::route::{Action, Batch, Event, Group, Peer, Record, RouteRecord, Timestamp};
 
+/// A chunk with so many bytes of history takes no more.
+const BYTES_MAX: usize = 32 << 20;
+
 /// What a chunk holds, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -79,6 +82,7 @@ pub struct Chunk {
     next_seq: u64,
     digest: u64,
     counts: Counts,
+    received: Timestamp,
     routes: Table,
     events: Table,
     statistics: Table,
@@ -125,6 +129,7 @@ impl Chunk {
             next_seq: first_seq,
             digest,
             counts: Counts::default(),
+            received: Timestamp(0),
             routes: Table::default(),
             events: Table::default(),
             statistics: Table::default(),
@@ -155,10 +160,13 @@ impl Chunk {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// True until something of the log is in it, be it another lane's.
+    /// True when it should be stored: enough rows, or enough bytes (batches of malformed PDUs are large), or enough of
+    /// the log although little of it is this lane's.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.next_seq == self.first_seq
+    pub const fn is_full(&self, rows_max: u64) -> bool {
+        self.rows() >= rows_max
+            || self.routes.bytes.len() + self.events.bytes.len() >= BYTES_MAX
+            || self.next_seq - self.first_seq >= rows_max.saturating_mul(4)
     }
 
     /// Takes a batch of the log. `payload` is what the log holds of it, for the digest.
@@ -167,6 +175,9 @@ impl Chunk {
     /// The batch is inconsistent; the chunk must not be stored then.
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), Inconsistent> {
         self.advance(seq, seq, payload);
+        let last_group = batch.groups.last().map(|group| group.received);
+        let last = batch.events.last().map(|event| event.received).max(last_group);
+        self.received = self.received.max(last.unwrap_or(self.received));
         if self.lane.owns_routers() {
             self.routers.batch(batch);
         }
@@ -346,6 +357,7 @@ impl Chunk {
             last_seq: self.next_seq - 1,
             digest: self.digest,
             counts: self.counts,
+            received: self.received,
             routes: self.routes.seal(),
             events: self.events.seal(),
             statistics: self.statistics.seal(),
@@ -370,6 +382,8 @@ pub struct Sealed {
     pub digest: u64,
     /// What is in it.
     pub counts: Counts,
+    /// When the last record in it was received; 0 when there is none.
+    pub received: Timestamp,
     pub(super) routes: Bytes,
     pub(super) events: Bytes,
     pub(super) statistics: Bytes,
@@ -383,6 +397,12 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// How many rows of history it has.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        self.counts.routes + self.counts.events + self.counts.gaps
+    }
+
     /// How many rows the staging table gets.
     pub(super) fn staged_rows(&self) -> usize {
         self.rib.len()

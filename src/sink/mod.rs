@@ -30,6 +30,6 @@ pub use decide::{Decision, decide, decide_error};
 pub use lanes::{Lane, lane_of, uuid_text};
 pub use maintain::{Retention, maintain};
 pub use migrate::{MigrateError, Migration, migrate, migrations};
-pub use postgres::{Attached, Connection, lanes_of};
+pub use postgres::{Attached, Connection, Error, lanes_of};
 pub use target::{Target, TargetError};
 pub use tls::{SslMode, TlsError};
