@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use holdfast::config::{self, Config, EnvFile, Inputs, Invalid, LogFormat, SslMode};
+use holdfast::config::{self, Config, EnvFile, Inputs, Invalid, LogFormat};
+use holdfast::sink::SslMode;
 
 fn inputs(environment: &[(&str, &str)], file: &[(&str, &str)]) -> Inputs {
     let pairs =

@@ -63,10 +63,13 @@ async fn the_encoder_and_the_tables_have_the_same_columns() {
         ("collector_gaps", columns::COLLECTOR_GAPS),
         ("path_attributes", columns::PATH_ATTRIBUTES),
     ] {
-        let sql = format!("SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0");
+        let sql = format!(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0"
+        );
         let there: BTreeSet<String> = database.texts(&sql).await.into_iter().collect();
         let filled: BTreeSet<String> = blocks.concat().into_iter().map(str::to_owned).collect();
-        let missing: Vec<_> = there.difference(&filled).filter(|name| !left_out.contains(&name.as_str())).collect();
+        let missing: Vec<_> =
+            there.difference(&filled).filter(|name| !left_out.contains(&name.as_str())).collect();
         assert!(missing.is_empty() && filled.is_subset(&there), "{table}: {missing:?}");
         assert_eq!(columns::count(blocks), filled.len(), "{table} names a column twice");
     }

@@ -1,6 +1,5 @@
 //! Batches as a session would make them.
 
-
 #![allow(dead_code, unreachable_pub, reason = "shared by test binaries, each of which uses its own part")]
 use std::net::{IpAddr, Ipv4Addr};
 

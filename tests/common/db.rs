@@ -1,6 +1,5 @@
 //! A real database for a test, or a loud SKIPPED.
 
-
 #![allow(dead_code, unreachable_pub, reason = "shared by test binaries, each of which uses its own part")]
 use std::path::Path;
 use std::process::Command;
