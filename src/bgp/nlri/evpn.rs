@@ -77,8 +77,8 @@ fn ethernet_segment(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
     Ok(EvpnRoute::EthernetSegment { rd, esi, originator })
 }
 
-/// `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: "the total length is 34 for IPv4
-/// and 58 for IPv6" (RFC 9136 section 3.1).
+/// `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: 34 bytes in all for IPv4, 58
+/// for IPv6 (RFC 9136 section 3.1).
 fn ip_prefix(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     let is_v4 = body.remaining() == 34;
     let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
