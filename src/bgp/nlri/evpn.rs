@@ -8,8 +8,6 @@ use super::Error;
 use crate::route::{Esi, EvpnRoute, Mac, Nlri, Prefix, Rd};
 use crate::wire::{self, Cursor};
 
-/// Bytes of a label.
-const LABEL_BYTES: usize = 3;
 /// Bits of a MAC address.
 const MAC_BITS: u8 = 48;
 
@@ -56,7 +54,7 @@ fn mac_ip(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     let mac = Mac(body.array("MAC")?);
     let ip = optional_address(&mut body)?;
     let label1 = label(&mut body, withdraw)?;
-    let label2 = if body.remaining() == LABEL_BYTES { Some(label(&mut body, withdraw)?) } else { None };
+    let label2 = if body.is_empty() { None } else { Some(label(&mut body, withdraw)?) };
     body.finish("EVPN route")?;
     Ok(EvpnRoute::MacIp { rd, esi, tag, mac, ip, label: label1, label2 })
 }
