@@ -1,5 +1,14 @@
 //! Exactly once: whatever happens to connections and collectors, each batch of the log is in the database once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]
@@ -66,7 +75,9 @@ fn target_through(database: &Database, address: SocketAddr) -> Target {
 }
 
 async fn server_address(database: &Database) -> SocketAddr {
-    let tokio_postgres::config::Host::Tcp(host) = &database.config.get_hosts()[0] else { panic!("no TCP host") };
+    let tokio_postgres::config::Host::Tcp(host) = &database.config.get_hosts()[0] else {
+        panic!("no TCP host")
+    };
     let port = database.config.get_ports()[0];
     tokio::net::lookup_host((host.as_str(), port)).await.unwrap().next().unwrap()
 }
@@ -125,7 +136,10 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     connection.store(&chunk(1, 3)).await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     let client = database.client().await;
-    client.batch_execute("INSERT INTO route_updates SELECT * FROM route_updates WHERE seq = 2 AND idx = 5").await.unwrap();
+    client
+        .batch_execute("INSERT INTO route_updates SELECT * FROM route_updates WHERE seq = 2 AND idx = 5")
+        .await
+        .unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 1));
     client.batch_execute("DELETE FROM route_updates WHERE seq = 1 AND idx = 7").await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1));
@@ -152,7 +166,8 @@ impl Source {
         options.free_percent_min = 0;
         let (writer, _recovered) = wal::recover(Disk::create(directory.path()).unwrap(), options).unwrap();
         let log = writer.log();
-        let options = committer::Options { sync_interval: Duration::from_millis(5), ..committer::Options::default() };
+        let options =
+            committer::Options { sync_interval: Duration::from_millis(5), ..committer::Options::default() };
         let (committer, _thread) = committer::spawn(writer, options).unwrap();
         let progress = committer.progress();
         Self { _directory: directory, log, committer, progress }
@@ -176,7 +191,14 @@ impl Source {
     fn drain(&self, target: Target, lanes: u32, rows_max: u64) -> Forwarder {
         let delay = Duration::from_millis(20);
         let options = forwarder::Options { lanes, rows_max, delay, ..forwarder::Options::default() };
-        forwarder::spawn(options, target, COLLECTOR.to_owned(), LOG, Arc::clone(&self.log), self.committer.clone())
+        forwarder::spawn(
+            options,
+            target,
+            COLLECTOR.to_owned(),
+            LOG,
+            Arc::clone(&self.log),
+            self.committer.clone(),
+        )
     }
 }
 
@@ -193,7 +215,10 @@ async fn check_and_drop(database: Database, batches: i64) {
     let stored = database.value::<i64>("SELECT count(*) FROM stored_records").await;
     assert_eq!(stored, batches * RECORDS_PER_BATCH);
     // Each batch announces 10 routes of its own and withdraws 3 of them.
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM route_state WHERE NOT is_withdrawn").await, batches * 7);
+    assert_eq!(
+        database.value::<i64>("SELECT count(*) FROM route_state WHERE NOT is_withdrawn").await,
+        batches * 7
+    );
     database.drop().await;
 }
 

@@ -1,5 +1,14 @@
 //! Migrations: forward only, once, whoever comes at the same time; and the columns that the encoder fills are there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]
@@ -63,10 +72,13 @@ async fn the_encoder_and_the_tables_have_the_same_columns() {
         ("collector_gaps", columns::COLLECTOR_GAPS),
         ("path_attributes", columns::PATH_ATTRIBUTES),
     ] {
-        let sql = format!("SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0");
+        let sql = format!(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0"
+        );
         let there: BTreeSet<String> = database.texts(&sql).await.into_iter().collect();
         let filled: BTreeSet<String> = blocks.concat().into_iter().map(str::to_owned).collect();
-        let missing: Vec<_> = there.difference(&filled).filter(|name| !left_out.contains(&name.as_str())).collect();
+        let missing: Vec<_> =
+            there.difference(&filled).filter(|name| !left_out.contains(&name.as_str())).collect();
         assert!(missing.is_empty() && filled.is_subset(&there), "{table}: {missing:?}");
         assert_eq!(columns::count(blocks), filled.len(), "{table} names a column twice");
     }

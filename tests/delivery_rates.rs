@@ -1,6 +1,15 @@
 //! Rates of the database side, printed. Not run with the other tests:
 //! `cargo test --release --test delivery_rates -- --ignored --nocapture`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]
@@ -30,7 +39,8 @@ fn batch(last: u8, first: u32, salt: u32) -> Batch {
     let mut builder = Builder::new("r1", 0).at(i64::from(first) + i64::from(salt) * 1_000_000);
     for number in first..first + ROUTES_PER_BATCH {
         let set = number / 6;
-        let mut attributes = attributes(&[65_000, 60_000 + set % 500, 1000 + set % 7919, 4_200_000_000 - set]);
+        let mut attributes =
+            attributes(&[65_000, 60_000 + set % 500, 1000 + set % 7919, 4_200_000_000 - set]);
         attributes.communities.truncate(usize::try_from(set % 3).unwrap());
         attributes.med = Some(salt);
         if set % 5 != 0 {
@@ -111,7 +121,10 @@ async fn rates() {
     let script: String = (0..sealed.len())
         .map(|number| {
             let path = directory.path().join(number.to_string());
-            format!("\\{}\n", statement.replace("STDIN", &format!("'{}'", path.display())).replace("COPY", "copy"))
+            format!(
+                "\\{}\n",
+                statement.replace("STDIN", &format!("'{}'", path.display())).replace("COPY", "copy")
+            )
         })
         .collect();
     std::fs::write(directory.path().join("script"), script).unwrap();
@@ -119,7 +132,8 @@ async fn rates() {
     for _ in 0..3 {
         client.batch_execute("TRUNCATE route_updates").await.unwrap();
         let start = Instant::now();
-        let status = Command::new("psql").args(["-q", "-d", &url, "-f"]).arg(directory.path().join("script")).status();
+        let status =
+            Command::new("psql").args(["-q", "-d", &url, "-f"]).arg(directory.path().join("script")).status();
         assert!(status.unwrap().success());
         let bare = start.elapsed();
         client.batch_execute("TRUNCATE route_updates").await.unwrap();

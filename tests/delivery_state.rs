@@ -1,5 +1,14 @@
 //! What the tables say after routes and events, on each edition of the server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]
@@ -10,8 +19,8 @@ use std::net::IpAddr;
 use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
 use db::{Database, Edition};
 use holdfast::route::{
-    AsPath, Batch, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
-    SessionEnd, Statistic,
+    AsPath, Batch, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment,
+    SegmentKind, SessionEnd, Statistic,
 };
 use holdfast::sink::{Chunk, Connection, Lane};
 
@@ -36,7 +45,8 @@ struct Store {
 impl Store {
     async fn open(edition: Edition, test: &str) -> Option<Self> {
         let database = Database::migrated(edition, test).await?;
-        let (connection, attached) = Connection::attach(&database.target, &lane(), OWNER, true).await.unwrap();
+        let (connection, attached) =
+            Connection::attach(&database.target, &lane(), OWNER, true).await.unwrap();
         Some(Self { database, connection, next: attached.last_seq + 1, digest: attached.digest })
     }
 
@@ -96,7 +106,11 @@ async fn announced_then_withdrawn_routes_are_gone_and_counted() {
 #[tokio::test]
 async fn duplicates_in_one_batch_leave_the_last_word_and_all_history() {
     let Some(mut store) = Store::open(Edition::Timescale, "duplicates").await else { return };
-    let batch = Builder::new("r1", 0).announce(&pre(1), [5, 5, 5], &[1]).withdraw(&pre(1), [5]).announce(&pre(1), [5], &[2]);
+    let batch = Builder::new("r1", 0).announce(&pre(1), [5, 5, 5], &[1]).withdraw(&pre(1), [5]).announce(
+        &pre(1),
+        [5],
+        &[2],
+    );
     store.put(&[batch.build()]).await;
     assert_eq!(store.current().await, ["198.51.100.1 adj-in-pre 1.0.5.0/24 2"]);
     assert_eq!(store.database.value::<i64>("SELECT count(*) FROM route_updates").await, 5);
@@ -114,14 +128,18 @@ async fn the_largest_numbers_are_stored() {
         let mut big = pre(u32::MAX);
         (big.asn, big.key.distinguisher) = (u32::MAX, u64::MAX);
         let entries = [(Some(u32::MAX), prefix(0))];
-        store.put(&[Builder::new("r1", 0).routes(&big, Family::IPV4_UNICAST, Some(&wide), entries).build()]).await;
+        store
+            .put(&[Builder::new("r1", 0).routes(&big, Family::IPV4_UNICAST, Some(&wide), entries).build()])
+            .await;
         for table in ["route_updates", "route_state"] {
             let sql = format!(
                 "SELECT concat_ws(' ', bgp_peer_asn, as_path, med, local_pref, aigp, path_id, generation, origin_as) FROM {table}"
             );
             assert_eq!(
                 store.database.texts(&sql).await,
-                ["4294967295 {4294967295,4200000000} 4294967295 4294967295 18446744073709551615 4294967295 4294967295 4200000000"]
+                [
+                    "4294967295 {4294967295,4200000000} 4294967295 4294967295 18446744073709551615 4294967295 4294967295 4200000000"
+                ]
             );
         }
         store.close().await;
@@ -202,8 +220,10 @@ async fn a_lost_session_makes_routes_stale_until_they_come_again_or_are_swept() 
         .event(None, EventKind::SessionDown { end: SessionEnd::Lost })
         .event(Some(&pre(1)), stale)
         .build();
-    let again = Builder::new("r1", 10).at(2).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..1, &[1]).build();
-    let swept = Builder::new("r1", 10).at(3).event(Some(&pre(1)), end_of_rib).event(Some(&pre(1)), sweep).build();
+    let again =
+        Builder::new("r1", 10).at(2).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..1, &[1]).build();
+    let swept =
+        Builder::new("r1", 10).at(3).event(Some(&pre(1)), end_of_rib).event(Some(&pre(1)), sweep).build();
     let all = [first, lost, again, swept];
     let (a, b) = ("198.51.100.1 adj-in-pre 1.0.0.0/24 1", "198.51.100.1 adj-in-pre 1.0.1.0/24 1");
     let (stale_a, stale_b) = (format!("{a} stale"), format!("{b} stale"));
@@ -252,7 +272,18 @@ async fn evpn_keys_ignore_labels() {
             let rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]);
             let mac = Mac([2, 0, 0, 0, 0, last]);
             let (ip, label2) = (Some(IpAddr::from([10, 0, 0, last])), None);
-            (None, Nlri::Evpn(Box::new(EvpnRoute::MacIp { rd, esi: Esi([0; 10]), tag: 0, mac, ip, label, label2 })))
+            (
+                None,
+                Nlri::Evpn(Box::new(EvpnRoute::MacIp {
+                    rd,
+                    esi: Esi([0; 10]),
+                    tag: 0,
+                    mac,
+                    ip,
+                    label,
+                    label2,
+                })),
+            )
         };
         store
             .put(&[Builder::new("r1", 0)
@@ -284,12 +315,12 @@ async fn each_record_is_in_one_table_and_text_with_zero_bytes_is_stored() {
             until: holdfast::route::Timestamp(i64::MAX),
         };
         let session_up = EventKind::SessionUp {
-            sys_name: "r\01".to_owned(),
+            sys_name: "r\u{0}1".to_owned(),
             sys_descr: "quote \" and \0".to_owned(),
             information: vec![String::new()],
         };
         store
-            .put(&[Builder::new("r\01", 0)
+            .put(&[Builder::new("r\u{0}1", 0)
                 .event(None, session_up)
                 .event(Some(&pre(1)), peer_up())
                 .event(Some(&pre(1)), EventKind::Statistics(vec![statistic]))
@@ -343,7 +374,8 @@ async fn implausible_times_are_stored() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "times").await else { continue };
         for now in [-batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
-            let batch = Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
+            let batch =
+                Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
             store.put(&[batch.build()]).await;
         }
         assert_eq!(store.database.value::<i64>("SELECT count(*) FROM route_updates").await, 4);

@@ -127,10 +127,16 @@ impl<S: Storage> Task<S> {
 
     async fn attach(&self, hand: &mut Hand<S>, takeover: bool) -> Result<Event, Failure> {
         hand.connection = None;
-        let (connection, attached) = Connection::attach(&self.target, &self.lane, self.owner, takeover).await?;
+        let (connection, attached) =
+            Connection::attach(&self.target, &self.lane, self.owner, takeover).await?;
         hand.connection = Some(connection);
         hand.mark = (attached.last_seq, attached.digest);
-        tracing::info!(lane = self.lane.number, epoch = attached.epoch, last_seq = attached.last_seq, "lane_attached");
+        tracing::info!(
+            lane = self.lane.number,
+            epoch = attached.epoch,
+            last_seq = attached.last_seq,
+            "lane_attached"
+        );
         self.report(|status| {
             status.state = LaneState::Draining;
             status.delivered = SeqNo(attached.last_seq);

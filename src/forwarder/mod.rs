@@ -106,7 +106,8 @@ impl Forwarder {
         if !ended {
             self.task.abort();
         }
-        let all_stopped = |delivered: &Delivered| delivered.lanes.iter().all(|lane| lane.state == LaneState::Stopped);
+        let all_stopped =
+            |delivered: &Delivered| delivered.lanes.iter().all(|lane| lane.state == LaneState::Stopped);
         ended && all_stopped(&self.delivered.borrow())
     }
 }

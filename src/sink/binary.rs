@@ -89,11 +89,6 @@ pub(super) fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
     int8(out, value.0.saturating_sub(POSTGRES_EPOCH_US).clamp(TIMESTAMP_US_MIN, TIMESTAMP_US_MAX));
 }
 
-/// timestamptz `-infinity`.
-pub(super) fn timestamp_before_all(out: &mut Vec<u8>) {
-    int8(out, i64::MIN);
-}
-
 /// timestamptz; NULL when the router gave no time.
 pub(super) fn router_time(out: &mut Vec<u8>, value: Timestamp) {
     optional(out, (value.0 != 0).then_some(value), timestamp);
@@ -239,7 +234,10 @@ mod tests {
         assert_eq!(field(|out| text(out, "abc")), b"\0\0\0\x03abc");
         assert_eq!(field(|out| display(out, 42)), b"\0\0\0\x0242");
         assert_eq!(field(|out| boolean(out, true)), [0, 0, 0, 1, 1]);
-        assert_eq!(field(|out| cidr(out, Prefix::v4(0x0a00_0000, 8).unwrap())), [0, 0, 0, 8, 2, 8, 1, 4, 10, 0, 0, 0]);
+        assert_eq!(
+            field(|out| cidr(out, Prefix::v4(0x0a00_0000, 8).unwrap())),
+            [0, 0, 0, 8, 2, 8, 1, 4, 10, 0, 0, 0]
+        );
     }
 
     #[test]
@@ -249,7 +247,10 @@ mod tests {
 
     #[test]
     fn times_out_of_range_are_clamped() {
-        assert_eq!(field(|out| timestamp(out, Timestamp(POSTGRES_EPOCH_US))), [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            field(|out| timestamp(out, Timestamp(POSTGRES_EPOCH_US))),
+            [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]
+        );
         let lowest = field(|out| timestamp(out, Timestamp(i64::MIN)));
         assert_eq!(lowest.get(4..).unwrap(), TIMESTAMP_US_MIN.to_be_bytes());
     }

@@ -47,7 +47,8 @@ pub const ATTRIBUTES: &[&str] = &[
 ];
 
 /// Fixed by the group, and the row's number.
-pub const GROUP: &[&str] = &["time", "router_time", "family", "afi", "safi", "is_withdrawn", "cause", "idx", "path_id"];
+pub const GROUP: &[&str] =
+    &["time", "router_time", "family", "afi", "safi", "is_withdrawn", "cause", "idx", "path_id"];
 
 /// The route itself.
 pub const NLRI: &[&str] = &[

@@ -11,8 +11,9 @@ use super::binary as field;
 use super::columns;
 use super::lanes::Lane;
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, EvpnRoute, Family, Group, Nlri, Peer, PeerUp, RawAttribute, Rd, RibView,
-    RouteRecord, SegmentKind, SessionEnd, Statistic, community_text, extended_community_text, large_community_text,
+    AsPath, Attributes, Batch, Event, EventKind, EvpnRoute, Family, Group, Nlri, Peer, PeerUp, RawAttribute,
+    Rd, RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, community_text, extended_community_text,
+    large_community_text,
 };
 
 /// The block of a peer in a route row.
@@ -50,7 +51,9 @@ pub(super) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>
     field::optional(out, a.origin, origin);
     as_path(out, a.as_path.as_ref());
     field::optional(out, a.next_hop, field::inet);
-    field::optional(out, a.next_hop_link_local, |out, address: Ipv6Addr| field::inet(out, IpAddr::V6(address)));
+    field::optional(out, a.next_hop_link_local, |out, address: Ipv6Addr| {
+        field::inet(out, IpAddr::V6(address))
+    });
     field::optional(out, a.med, number);
     field::optional(out, a.local_pref, number);
     field::optional(out, a.atomic_aggregate.then_some(true), field::boolean);
@@ -160,9 +163,15 @@ fn evpn(out: &mut Vec<u8>, route: &EvpnRoute) {
             (esi, tag, mac, ip) = (Some(segment), Some(*number), Some(address), *host);
             (labels, label_count) = ([*label, label2.unwrap_or(0)], 1 + usize::from(label2.is_some()));
         }
-        EvpnRoute::InclusiveMulticast { tag: number, originator, .. } => (tag, ip) = (Some(*number), Some(*originator)),
-        EvpnRoute::EthernetSegment { esi: segment, originator, .. } => (esi, ip) = (Some(segment), Some(*originator)),
-        EvpnRoute::IpPrefix { esi: segment, tag: number, prefix: network, gateway: address, label, .. } => {
+        EvpnRoute::InclusiveMulticast { tag: number, originator, .. } => {
+            (tag, ip) = (Some(*number), Some(*originator))
+        }
+        EvpnRoute::EthernetSegment { esi: segment, originator, .. } => {
+            (esi, ip) = (Some(segment), Some(*originator))
+        }
+        EvpnRoute::IpPrefix {
+            esi: segment, tag: number, prefix: network, gateway: address, label, ..
+        } => {
             (prefix, esi, tag) = (Some(*network), Some(segment), Some(*number));
             gateway = (!address.is_unspecified()).then_some(*address);
             (labels, label_count) = ([*label, 0], 1);

@@ -51,9 +51,15 @@ mod tests {
     #[test]
     fn each_class_has_its_decision() {
         for (codes, decision) in [
-            ("08000 08006 40001 40P01 53100 53200 53300 55P03 57014 57P01 57P03 58030 25006 25P03 BM003", Decision::Retry),
+            (
+                "08000 08006 40001 40P01 53100 53200 53300 55P03 57014 57P01 57P03 58030 25006 25P03 BM003",
+                Decision::Retry,
+            ),
             ("22003 22021 22P02 23502 23514 54000", Decision::Reject),
-            ("28000 28P01 3D000 3F000 42P01 42501 42703 0A000 P0001 XX000 25P02 BM002 ZZZZZ", Decision::Alarm),
+            (
+                "28000 28P01 3D000 3F000 42P01 42501 42703 0A000 P0001 XX000 25P02 BM002 ZZZZZ",
+                Decision::Alarm,
+            ),
             ("BM001 23505 22P04", Decision::Halt),
         ] {
             for code in codes.split(' ') {

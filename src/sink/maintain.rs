@@ -19,9 +19,13 @@ const PARTITIONS_AHEAD: i32 = 4;
 ///
 /// # Errors
 /// The database said no; the next round tries again.
-pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn maintain(
+    pool: &Pool,
+    retention: Retention,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let client = pool.get().await?;
-    let made: i32 = client.query_one("SELECT holdfast_make_partitions($1)", &[&PARTITIONS_AHEAD]).await?.try_get(0)?;
+    let made: i32 =
+        client.query_one("SELECT holdfast_make_partitions($1)", &[&PARTITIONS_AHEAD]).await?.try_get(0)?;
     if made > 0 {
         tracing::info!(count = made, "partitions_made");
     }
@@ -33,7 +37,9 @@ pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), Box<dyn s
     for (table, days) in tables {
         let Some(days) = days else { continue };
         let days = i32::try_from(days).unwrap_or(i32::MAX);
-        let row = client.query_one("SELECT holdfast_retain($1, make_interval(days => $2))", &[&table, &days]).await?;
+        let row = client
+            .query_one("SELECT holdfast_retain($1, make_interval(days => $2))", &[&table, &days])
+            .await?;
         let dropped: i32 = row.try_get(0)?;
         if dropped > 0 {
             tracing::info!(table, count = dropped, "chunks_dropped");

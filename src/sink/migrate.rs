@@ -72,10 +72,14 @@ pub enum MigrateError {
 impl fmt::Display for MigrateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let say = |error: &tokio_postgres::Error| {
-            error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
+            error
+                .as_db_error()
+                .map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
         };
         match self {
-            Self::Database { version: Some(version), error } => write!(f, "migration {version}: {}", say(error)),
+            Self::Database { version: Some(version), error } => {
+                write!(f, "migration {version}: {}", say(error))
+            }
             Self::Database { version: None, error } => write!(f, "schema_migrations: {}", say(error)),
             Self::Around(error) => error.fmt(f),
             Self::Changed { version } => {
@@ -138,7 +142,9 @@ async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<
     let interval = format!("{} days", chunk_interval_days.max(1));
     client.execute("SELECT set_config('holdfast.chunk_interval', $1, false)", &[&interval]).await?;
     let known = applied(client).await?;
-    if let Some((version, _)) = known.iter().find(|(version, _)| migrations().iter().all(|m| m.version != *version)) {
+    if let Some((version, _)) =
+        known.iter().find(|(version, _)| migrations().iter().all(|m| m.version != *version))
+    {
         return Err(MigrateError::Newer { version: *version });
     }
     let mut done = Vec::new();
@@ -174,7 +180,12 @@ async fn apply(client: &mut Client, migration: &Migration) -> Result<(), tokio_p
         )
         .await?;
     transaction.commit().await?;
-    tracing::info!(version = migration.version, name = migration.name, duration_ms = took_ms, "migration_applied");
+    tracing::info!(
+        version = migration.version,
+        name = migration.name,
+        duration_ms = took_ms,
+        "migration_applied"
+    );
     Ok(())
 }
 
@@ -185,6 +196,9 @@ mod tests {
     #[test]
     fn versions_are_dense_from_one() {
         let versions: Vec<i32> = migrations().iter().map(|migration| migration.version).collect();
-        assert_eq!(versions, (1..=versions.len()).map(|version| i32::try_from(version).unwrap()).collect::<Vec<_>>());
+        assert_eq!(
+            versions,
+            (1..=versions.len()).map(|version| i32::try_from(version).unwrap()).collect::<Vec<_>>()
+        );
     }
 }

@@ -74,7 +74,14 @@ impl Peers {
     }
 
     /// Counts rows of a view.
-    pub(super) fn count(&mut self, router: &Router, peer: &Peer, seen: Timestamp, announced: u64, withdrawn: u64) {
+    pub(super) fn count(
+        &mut self,
+        router: &Router,
+        peer: &Peer,
+        seen: Timestamp,
+        announced: u64,
+        withdrawn: u64,
+    ) {
         if let Some(view) = self.views.get_mut(&(router.name.clone(), peer.key, peer.view)) {
             view.first_seen = view.first_seen.min(seen);
             view.last_seen = view.last_seen.max(seen);
@@ -131,10 +138,10 @@ impl Peers {
     /// A Peer Down concerns all views of the peer but the Loc-RIB, or the Loc-RIB alone.
     fn end(&mut self, router: &str, peer: &Peer) {
         for ((name, key, view), known) in &self.views {
-            if name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view) {
-                if let Some(ends) = usize::try_from(known.place).ok().and_then(|place| self.ends.get_mut(place)) {
-                    *ends += 1;
-                }
+            let concerned = name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view);
+            let place = usize::try_from(known.place).ok().filter(|_| concerned);
+            if let Some(ends) = place.and_then(|place| self.ends.get_mut(place)) {
+                *ends += 1;
             }
         }
     }
@@ -158,8 +165,10 @@ impl Peers {
 
     /// The arguments `peers`, `changes` and `families` of `holdfast_merge_peers`.
     pub(super) fn arguments(&self) -> [Value; 3] {
-        let peers = self.views.iter().map(|((router, key, view), known)| known.json(router, key, *view)).collect();
-        let changes = self.changes.iter().map(|((router, key, loc_rib), change)| change.json(router, key, *loc_rib));
+        let peers =
+            self.views.iter().map(|((router, key, view), known)| known.json(router, key, *view)).collect();
+        let changes =
+            self.changes.iter().map(|((router, key, loc_rib), change)| change.json(router, key, *loc_rib));
         let families = self.families.iter().map(|((place, family), change)| {
             json!({
                 "place": place, "afi": family.afi, "safi": family.safi,

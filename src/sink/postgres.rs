@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::chunk::Sealed;
 use super::decide::{Decision, decide_error};
 use super::lanes::{Lane, uuid_text};
 use super::rib::{KnownPeer, ValidFrom};
+use super::sealed::Sealed;
 use super::statements::{SESSION, Statements};
 use super::target::Target;
 use crate::route::Family;
@@ -145,10 +145,16 @@ impl Connection {
             // Whoever has the row does not let go within lock_timeout: end that connection, and try once more.
             Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) => {
                 client
-                    .execute("SELECT holdfast_evict($1, $2::text::uuid, $3)", &[&lane.collector, &log_id, &number])
+                    .execute(
+                        "SELECT holdfast_evict($1, $2::text::uuid, $3)",
+                        &[&lane.collector, &log_id, &number],
+                    )
                     .await?;
                 client
-                    .query_one(&statements.attach, &[&lane.collector, &log_id, &number, &count, &owner, &takeover])
+                    .query_one(
+                        &statements.attach,
+                        &[&lane.collector, &log_id, &number, &count, &owner, &takeover],
+                    )
                     .await?
             }
             other => other?,
@@ -167,7 +173,9 @@ impl Connection {
     /// # Errors
     /// See [`Error::decision`]. Whether it was stored is known only after attaching anew.
     pub async fn store(&mut self, chunk: &Sealed) -> Result<(), Error> {
-        tokio::time::timeout(STORE_TIMEOUT, self.store_untimed(chunk)).await.map_err(|_elapsed| Error::Timeout)?
+        tokio::time::timeout(STORE_TIMEOUT, self.store_untimed(chunk))
+            .await
+            .map_err(|_elapsed| Error::Timeout)?
     }
 
     async fn store_untimed(&mut self, chunk: &Sealed) -> Result<(), Error> {
@@ -277,7 +285,8 @@ fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
         let (afi, safi): (Option<i32>, Option<i16>) = (row.try_get(2)?, row.try_get(3)?);
         let session: Option<i64> = row.try_get(4)?;
         let valid = ValidFrom { session: session.unwrap_or(i64::MIN), generation: row.try_get(5)? };
-        let peer = known.entry(place).or_insert_with(|| KnownPeer { id, valid: before_all, families: Vec::new() });
+        let peer =
+            known.entry(place).or_insert_with(|| KnownPeer { id, valid: before_all, families: Vec::new() });
         match afi.and_then(|afi| u16::try_from(afi).ok()).zip(safi.and_then(|safi| u8::try_from(safi).ok())) {
             Some((afi, safi)) => peer.families.push((Family { afi, safi }, valid)),
             None => peer.valid = valid,

@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_long_key_is_hashed() {
-        let raw = |last| NlriEntry { path_id: 0, nlri: Nlri::Raw([vec![7; 3000], vec![last]].concat().into()) };
+        let raw =
+            |last| NlriEntry { path_id: 0, nlri: Nlri::Raw([vec![7; 3000], vec![last]].concat().into()) };
         let family = Family { afi: 16388, safi: 71 };
         assert_eq!(key(&raw(1), family).len(), 19);
         assert_ne!(key(&raw(1), family), key(&raw(2), family));

@@ -21,14 +21,16 @@ pub(super) const SESSION: &str = "
     CREATE TEMP TABLE staged_attributes (LIKE path_attributes) ON COMMIT DELETE ROWS;
 ";
 
-const ATTACH: &str = "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
+const ATTACH: &str =
+    "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
 const FENCE: &str = "SELECT holdfast_fence($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
 const PEERS: &str = "SELECT place, id, afi, safi, CASE WHEN isfinite(valid_session)
         THEN (extract(epoch FROM valid_session - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint END, valid_generation
     FROM holdfast_merge_peers($1, $2::text::jsonb, $3::text::jsonb, $4::text::jsonb)";
 const ROUTERS: &str = "SELECT holdfast_merge_routers($1, $2::text::jsonb)";
 
-const ATTRIBUTES: &str = "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash ON CONFLICT DO NOTHING";
+const ATTRIBUTES: &str =
+    "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash ON CONFLICT DO NOTHING";
 
 /// Known routes. `was` is what the route was before: ended by a Peer Down or a sweep counts as withdrawn.
 const UPDATE: &str = "

@@ -37,7 +37,9 @@ impl std::str::FromStr for SslMode {
             "require" => Self::Require,
             "verify-ca" => Self::VerifyCa,
             "verify-full" => Self::VerifyFull,
-            other => return Err(format!("{other:?} is none of disable, prefer, require, verify-ca, verify-full")),
+            other => {
+                return Err(format!("{other:?} is none of disable, prefer, require, verify-ca, verify-full"));
+            }
         })
     }
 }
@@ -56,8 +58,12 @@ pub enum TlsError {
 impl std::fmt::Display for TlsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::RootFile(path, error) => write!(f, "certificate authorities in {}: {error}", path.display()),
-            Self::NoRoots => f.write_str("no certificate authority is known: set DB_SSLROOTCERT or install ca-certificates"),
+            Self::RootFile(path, error) => {
+                write!(f, "certificate authorities in {}: {error}", path.display())
+            }
+            Self::NoRoots => f.write_str(
+                "no certificate authority is known: set DB_SSLROOTCERT or install ca-certificates",
+            ),
             Self::Rustls(error) => f.write_str(error),
         }
     }
@@ -105,7 +111,9 @@ fn roots(file: Option<&PathBuf>) -> Result<RootCertStore, TlsError> {
         Some(path) => {
             let broken = |error| TlsError::RootFile(path.clone(), error);
             for certificate in CertificateDer::pem_file_iter(path).map_err(broken)? {
-                store.add(certificate.map_err(broken)?).map_err(|error| TlsError::Rustls(error.to_string()))?;
+                store
+                    .add(certificate.map_err(broken)?)
+                    .map_err(|error| TlsError::Rustls(error.to_string()))?;
             }
         }
         None => {

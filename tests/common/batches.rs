@@ -1,24 +1,40 @@
 //! Batches as a session would make them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
 
-#![allow(dead_code, unreachable_pub, reason = "shared by test binaries, each of which uses its own part")]
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{
-    Action, AsPath, Attributes, Batch, Cause, Event, EventKind, Family, Group, NO_ATTRIBUTES, Nlri, NlriEntry, Peer,
-    PeerKey, Prefix, RibView, Router, Segment, SegmentKind, Timestamp,
+    Action, AsPath, Attributes, Batch, Cause, Event, EventKind, Family, Group, NO_ATTRIBUTES, Nlri,
+    NlriEntry, Peer, PeerKey, Prefix, RibView, Router, Segment, SegmentKind, Timestamp,
 };
 
 /// 2026-11-23 00:00:00 UTC.
 pub const NOW: i64 = 1_795_392_000_000_000;
 
 pub fn router(name: &str, session: i64) -> Router {
-    Router { name: name.to_owned(), address: [192, 0, 2, 1].into(), port: 4242, session: Timestamp(NOW + session) }
+    Router {
+        name: name.to_owned(),
+        address: [192, 0, 2, 1].into(),
+        port: 4242,
+        session: Timestamp(NOW + session),
+    }
 }
 
 pub fn peer(last: u8, view: RibView, generation: u32) -> Peer {
     Peer {
-        key: PeerKey { peer_type: if view == RibView::LocRib { 3 } else { 0 }, distinguisher: 0, address: address(last) },
+        key: PeerKey {
+            peer_type: if view == RibView::LocRib { 3 } else { 0 },
+            distinguisher: 0,
+            address: address(last),
+        },
         view,
         asn: 65_001,
         bgp_id: Ipv4Addr::new(10, 0, 0, last),
@@ -36,7 +52,10 @@ pub fn attributes(path: &[u32]) -> Attributes {
         origin: Some(0),
         as_path: Some(AsPath {
             asns: path.to_vec(),
-            segments: vec![Segment { kind: SegmentKind::Sequence, count: u16::try_from(path.len()).unwrap() }],
+            segments: vec![Segment {
+                kind: SegmentKind::Sequence,
+                count: u16::try_from(path.len()).unwrap(),
+            }],
         }),
         next_hop: Some([198, 51, 100, 254].into()),
         communities: vec![0xfde8_0064, 0xfde8_0065],

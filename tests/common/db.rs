@@ -1,7 +1,14 @@
 //! A real database for a test, or a loud SKIPPED.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
 
-#![allow(dead_code, unreachable_pub, reason = "shared by test binaries, each of which uses its own part")]
 use std::path::Path;
 use std::process::Command;
 
@@ -31,10 +38,8 @@ pub struct Database {
 /// The URL of a server of this edition. `None` prints why there is none.
 fn server_url(edition: Edition) -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed/timescale");
-    if edition == Edition::Timescale {
-        if let Ok(url) = std::env::var("DATABASE_URL") {
-            return Some(url);
-        }
+    if let (Edition::Timescale, Ok(url)) = (edition, std::env::var("DATABASE_URL")) {
+        return Some(url);
     }
     let mut command = Command::new(&script);
     command.args(["up", "--name"]);
@@ -50,7 +55,10 @@ fn server_url(edition: Edition) -> Option<String> {
         Err(error) => format!("{}: {error}", script.display()),
     };
     println!("SKIPPED: no database ({edition:?}): {failed}");
-    assert!(std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"), "REQUIRE_ALL=1 and no database");
+    assert!(
+        std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"),
+        "REQUIRE_ALL=1 and no database"
+    );
     None
 }
 
@@ -99,7 +107,8 @@ impl Database {
 
     /// (missing, doubled) over all logs of the collector.
     pub async fn missing_and_doubled(&self, collector: &str) -> (i64, i64) {
-        let sql = "SELECT coalesce(sum(missing + ledger_breaks), -1)::bigint, coalesce(sum(doubled), -1)::bigint
+        let sql =
+            "SELECT coalesce(sum(missing + ledger_breaks), -1)::bigint, coalesce(sum(doubled), -1)::bigint
             FROM holdfast_verify($1)";
         let row = self.client().await.query_one(sql, &[&collector]).await.unwrap();
         (row.get(0), row.get(1))
