@@ -1,11 +1,23 @@
 //! What the tables say after routes and events, on each edition of the server.
 
-mod common;
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
 
 use std::net::IpAddr;
 
-use common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use common::db::{Database, Edition};
+use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use db::{Database, Edition};
 use holdfast::route::{
     AsPath, Batch, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment,
     SegmentKind, SessionEnd, Statistic,
@@ -303,12 +315,12 @@ async fn each_record_is_in_one_table_and_text_with_zero_bytes_is_stored() {
             until: holdfast::route::Timestamp(i64::MAX),
         };
         let session_up = EventKind::SessionUp {
-            sys_name: "r\01".to_owned(),
+            sys_name: "r\u{0}1".to_owned(),
             sys_descr: "quote \" and \0".to_owned(),
             information: vec![String::new()],
         };
         store
-            .put(&[Builder::new("r\01", 0)
+            .put(&[Builder::new("r\u{0}1", 0)
                 .event(None, session_up)
                 .event(Some(&pre(1)), peer_up())
                 .event(Some(&pre(1)), EventKind::Statistics(vec![statistic]))
@@ -361,7 +373,7 @@ async fn as_paths_keep_their_segments() {
 async fn implausible_times_are_stored() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "times").await else { continue };
-        for now in [-common::batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
+        for now in [-batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
             let batch =
                 Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
             store.put(&[batch.build()]).await;

@@ -3,10 +3,9 @@
 //! It covers a contiguous range of the log and holds the lane's own rows of it, encoded; `seal` makes it immutable, so
 //! that it can be sent again after a failure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hasher as _;
 
-use bytes::Bytes;
 use siphasher::sip::SipHasher13 as SipHasher;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -15,19 +14,12 @@ use super::columns;
 use super::copy;
 use super::lanes::Lane;
 use super::peers::{Peers, Routers};
-use super::rib::{KnownPeer, Position, Rib, RouteEvent};
+use super::rib::{Position, Rib, RouteEvent};
+use super::sealed::{Counts, Sealed, Table};
 use crate::route::{Action, Batch, Event, Group, Peer, Record, RouteRecord, Timestamp};
 
-/// What a chunk holds, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Rows of history.
-    pub routes: u64,
-    /// Events, statistics and gaps that are records.
-    pub events: u64,
-    /// Ranges of the log that could not be read.
-    pub gaps: u64,
-}
+/// A chunk with so many bytes of history takes no more.
+const BYTES_MAX: usize = 32 << 20;
 
 /// A batch names a peer or an attribute set that it does not have. Decoding refuses such a batch, so this is our fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,28 +42,6 @@ impl std::fmt::Display for Inconsistent {
 
 impl std::error::Error for Inconsistent {}
 
-/// The rows of one table.
-struct Table {
-    bytes: Vec<u8>,
-    rows: u64,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { bytes: field::HEADER.to_vec(), rows: 0 }
-    }
-}
-
-impl Table {
-    fn seal(mut self) -> Bytes {
-        if self.rows == 0 {
-            return Bytes::new();
-        }
-        self.bytes.extend_from_slice(field::TRAILER);
-        self.bytes.into()
-    }
-}
-
 /// A chunk that is being filled.
 pub struct Chunk {
     lane: Lane,
@@ -79,6 +49,7 @@ pub struct Chunk {
     next_seq: u64,
     digest: u64,
     counts: Counts,
+    received: Timestamp,
     routes: Table,
     events: Table,
     statistics: Table,
@@ -125,6 +96,7 @@ impl Chunk {
             next_seq: first_seq,
             digest,
             counts: Counts::default(),
+            received: Timestamp(0),
             routes: Table::default(),
             events: Table::default(),
             statistics: Table::default(),
@@ -155,10 +127,13 @@ impl Chunk {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// True until something of the log is in it, be it another lane's.
+    /// True when it should be stored: enough rows, or enough bytes (batches of malformed PDUs are large), or enough of
+    /// the log although little of it is this lane's.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.next_seq == self.first_seq
+    pub const fn is_full(&self, rows_max: u64) -> bool {
+        self.rows() >= rows_max
+            || self.routes.bytes.len() + self.events.bytes.len() >= BYTES_MAX
+            || self.next_seq - self.first_seq >= rows_max.saturating_mul(4)
     }
 
     /// Takes a batch of the log. `payload` is what the log holds of it, for the digest.
@@ -167,6 +142,9 @@ impl Chunk {
     /// The batch is inconsistent; the chunk must not be stored then.
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), Inconsistent> {
         self.advance(seq, seq, payload);
+        let last_group = batch.groups.last().map(|group| group.received);
+        let last = batch.events.last().map(|event| event.received).max(last_group);
+        self.received = self.received.max(last.unwrap_or(self.received));
         if self.lane.owns_routers() {
             self.routers.batch(batch);
         }
@@ -346,6 +324,7 @@ impl Chunk {
             last_seq: self.next_seq - 1,
             digest: self.digest,
             counts: self.counts,
+            received: self.received,
             routes: self.routes.seal(),
             events: self.events.seal(),
             statistics: self.statistics.seal(),
@@ -357,49 +336,6 @@ impl Chunk {
             routers: self.lane.owns_routers().then(|| self.routers.argument()),
             rib: self.rib,
         }
-    }
-}
-
-/// A chunk that is ready to be stored, as often as it takes.
-pub struct Sealed {
-    /// First sequence number.
-    pub first_seq: u64,
-    /// Last sequence number.
-    pub last_seq: u64,
-    /// Rolling digest of the log at `last_seq`.
-    pub digest: u64,
-    /// What is in it.
-    pub counts: Counts,
-    pub(super) routes: Bytes,
-    pub(super) events: Bytes,
-    pub(super) statistics: Bytes,
-    pub(super) gaps: Bytes,
-    pub(super) attributes: Bytes,
-    pub(super) peers: serde_json::Value,
-    pub(super) peer_changes: serde_json::Value,
-    pub(super) peer_families: serde_json::Value,
-    pub(super) routers: Option<serde_json::Value>,
-    rib: Rib,
-}
-
-impl Sealed {
-    /// How many rows the staging table gets.
-    pub(super) fn staged_rows(&self) -> usize {
-        self.rib.len()
-    }
-
-    /// The COPY bytes of the staging table, now that the peers have their ids.
-    pub(super) fn staged(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
-        let mut out = field::HEADER.to_vec();
-        self.rib.encode(peers, &mut out);
-        out.extend_from_slice(field::TRAILER);
-        out.into()
-    }
-
-    /// The COPY bytes of `route_updates`, for measurements.
-    #[must_use]
-    pub fn route_bytes(&self) -> Bytes {
-        self.routes.clone()
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Instant;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tokio_postgres::Client;
 
+use super::decide::{Decision, decide_error};
+use super::postgres::Error;
+
 /// Of `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;
 
@@ -57,6 +60,8 @@ pub enum MigrateError {
         /// Which one.
         version: i32,
     },
+    /// What stands around the migrations failed.
+    Around(Error),
     /// The database was migrated by a newer program.
     Newer {
         /// The highest version there.
@@ -76,6 +81,7 @@ impl fmt::Display for MigrateError {
                 write!(f, "migration {version}: {}", say(error))
             }
             Self::Database { version: None, error } => write!(f, "schema_migrations: {}", say(error)),
+            Self::Around(error) => error.fmt(f),
             Self::Changed { version } => {
                 write!(f, "migration {version} was changed after it had been applied to this database")
             }
@@ -87,6 +93,24 @@ impl fmt::Display for MigrateError {
 }
 
 impl std::error::Error for MigrateError {}
+
+impl MigrateError {
+    /// What to do about it.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        match self {
+            Self::Database { error, .. } => decide_error(error),
+            Self::Around(error) => error.decision(),
+            Self::Changed { .. } | Self::Newer { .. } => Decision::Alarm,
+        }
+    }
+}
+
+impl From<Error> for MigrateError {
+    fn from(error: Error) -> Self {
+        Self::Around(error)
+    }
+}
 
 impl From<tokio_postgres::Error> for MigrateError {
     fn from(error: tokio_postgres::Error) -> Self {

@@ -1,0 +1,348 @@
+//! Exactly once: whatever happens to connections and collectors, each batch of the log is in the database once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
+#[path = "common/proxy.rs"]
+mod proxy;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use batches::{Builder, peer, peer_up};
+use db::{Database, Edition};
+use holdfast::committer::{self, Committer, Progress};
+use holdfast::forwarder::{self, Forwarder, LaneState};
+use holdfast::record;
+use holdfast::route::{Batch, RibView};
+use holdfast::sink::{Chunk, Connection, Decision, Lane, Sealed, SslMode, Target};
+use holdfast::wal::{self, Disk, Log, LogId, SeqNo};
+use proxy::Proxy;
+
+const COLLECTOR: &str = "c1";
+const LOG: LogId = LogId([5; 16]);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn lane() -> Lane {
+    Lane { collector: COLLECTOR.to_owned(), log_id: LOG.0, number: 0, count: 1 }
+}
+
+fn batch(number: u32) -> Batch {
+    let (router, session) = (format!("r{}", number % 3), 0);
+    let last = u8::try_from(number % 7).unwrap();
+    let peer = peer(last, RibView::AdjInPre, 1);
+    let routes = number * 10..number * 10 + 10;
+    Builder::new(&router, session)
+        .at(i64::from(number))
+        .event(Some(&peer), peer_up())
+        .announce(&peer, routes.clone(), &[65_000 + number])
+        .withdraw(&peer, routes.take(3))
+        .event(None, holdfast::route::EventKind::SessionDown { end: holdfast::route::SessionEnd::Lost })
+        .build()
+}
+
+const RECORDS_PER_BATCH: i64 = 15;
+
+fn chunk(first_seq: u64, batches: u32) -> Sealed {
+    let mut chunk = Chunk::new(lane(), first_seq, 0);
+    for _ in 0..batches {
+        let seq = chunk.next_seq();
+        chunk.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap();
+    }
+    chunk.seal()
+}
+
+fn target_through(database: &Database, address: SocketAddr) -> Target {
+    let mut config = tokio_postgres::Config::new();
+    config.host(address.ip().to_string()).port(address.port());
+    config.user(database.config.get_user().unwrap()).dbname(database.config.get_dbname().unwrap());
+    if let Some(password) = database.config.get_password() {
+        config.password(password);
+    }
+    Target::new(config, SslMode::Disable, None).unwrap()
+}
+
+async fn server_address(database: &Database) -> SocketAddr {
+    let tokio_postgres::config::Host::Tcp(host) = &database.config.get_hosts()[0] else {
+        panic!("no TCP host")
+    };
+    let port = database.config.get_ports()[0];
+    tokio::net::lookup_host((host.as_str(), port)).await.unwrap().next().unwrap()
+}
+
+#[tokio::test]
+async fn a_stale_epoch_is_refused_and_a_reconnect_does_not_win_it_back() {
+    let Some(database) = Database::migrated(Edition::Timescale, "fence").await else { return };
+    let (mut older, first) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    older.store(&chunk(1, 2)).await.unwrap();
+    let (mut newer, second) = Connection::attach(&database.target, &lane(), [2; 16], true).await.unwrap();
+    assert_eq!((first.epoch, second.epoch, second.last_seq), (1, 2, 2));
+    let refused = older.store(&chunk(3, 1)).await.unwrap_err();
+    assert_eq!(refused.decision(), Decision::Halt, "{refused}");
+    let again = Connection::attach(&database.target, &lane(), [1; 16], false).await.err().unwrap();
+    assert_eq!(again.decision(), Decision::Halt, "{again}");
+    newer.store(&chunk(3, 1)).await.unwrap();
+    let gone = newer.store(&chunk(3, 1)).await.unwrap_err();
+    assert_eq!(gone.decision(), Decision::Retry, "a range that is stored already: {gone}");
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM stored_records").await, 3 * RECORDS_PER_BATCH);
+    drop((older, newer));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_zombie_that_holds_the_row_is_ended() {
+    let Some(database) = Database::migrated(Edition::Timescale, "zombie").await else { return };
+    let (_held, _) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    let zombie = database.client().await;
+    let sql = "BEGIN; UPDATE ingest_checkpoint SET backend_pid = pg_backend_pid(), backend_start =
+        (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()); COMMIT;
+        BEGIN; SELECT * FROM ingest_checkpoint FOR UPDATE";
+    zombie.batch_execute(sql).await.unwrap();
+    let (_connection, attached) = Connection::attach(&database.target, &lane(), [2; 16], true).await.unwrap();
+    assert_eq!(attached.epoch, 2);
+    assert!(zombie.batch_execute("COMMIT").await.is_err());
+    drop((_held, _connection));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn the_number_of_lanes_of_a_log_is_fixed() {
+    let Some(database) = Database::migrated(Edition::Plain, "lanes").await else { return };
+    let (connection, _) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    let other = Lane { count: 2, ..lane() };
+    let refused = Connection::attach(&database.target, &other, [1; 16], true).await.err().unwrap();
+    assert_eq!(refused.decision(), Decision::Alarm, "{refused}");
+    drop(connection);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_planted_duplicate_and_a_planted_loss_are_found() {
+    let Some(database) = Database::migrated(Edition::Timescale, "planted").await else { return };
+    let (mut connection, _) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    connection.store(&chunk(1, 3)).await.unwrap();
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    let client = database.client().await;
+    client
+        .batch_execute("INSERT INTO route_updates SELECT * FROM route_updates WHERE seq = 2 AND idx = 5")
+        .await
+        .unwrap();
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 1));
+    client.batch_execute("DELETE FROM route_updates WHERE seq = 1 AND idx = 7").await.unwrap();
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1));
+    client.batch_execute("DELETE FROM route_updates WHERE seq = 2").await.unwrap();
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await.0, 14);
+    drop((connection, client));
+    database.drop().await;
+}
+
+/// A log with a committer, and batches put into it.
+struct Source {
+    _directory: tempfile::TempDir,
+    log: Arc<Log<Disk>>,
+    committer: Committer,
+    progress: tokio::sync::watch::Receiver<Progress>,
+}
+
+impl Source {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = wal::Options::new(LOG, 1, batches::NOW);
+        options.segment_bytes = 1 << 20;
+        options.bytes_max = 64 << 20;
+        options.free_percent_min = 0;
+        let (writer, _recovered) = wal::recover(Disk::create(directory.path()).unwrap(), options).unwrap();
+        let log = writer.log();
+        let options =
+            committer::Options { sync_interval: Duration::from_millis(5), ..committer::Options::default() };
+        let (committer, _thread) = committer::spawn(writer, options).unwrap();
+        let progress = committer.progress();
+        Self { _directory: directory, log, committer, progress }
+    }
+
+    async fn put(&self, batch: &Batch) {
+        let mut payload = Vec::new();
+        record::encode(batch, &mut payload).unwrap();
+        self.committer.append(payload, u32::try_from(batch.records()).unwrap()).await.unwrap();
+    }
+
+    /// Puts batches `range` and waits until they are durable.
+    async fn fill(&mut self, range: std::ops::Range<u32>) {
+        let last = SeqNo(u64::from(range.end));
+        for number in range {
+            self.put(&batch(number)).await;
+        }
+        self.progress.wait_for(|progress| progress.durable >= last).await.unwrap();
+    }
+
+    fn drain(&self, target: Target, lanes: u32, rows_max: u64) -> Forwarder {
+        let delay = Duration::from_millis(20);
+        let options = forwarder::Options { lanes, rows_max, delay, ..forwarder::Options::default() };
+        forwarder::spawn(
+            options,
+            target,
+            COLLECTOR.to_owned(),
+            LOG,
+            Arc::clone(&self.log),
+            self.committer.clone(),
+        )
+    }
+}
+
+async fn delivered(forwarder: &Forwarder, seq: u64) {
+    let mut watch = forwarder.delivered();
+    let done = watch.wait_for(|delivered| delivered.seq() >= SeqNo(seq));
+    if tokio::time::timeout(PATIENCE, done).await.is_err() {
+        panic!("not delivered: {:?}", forwarder.delivered().borrow());
+    }
+}
+
+async fn check_and_drop(database: Database, batches: i64) {
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    let stored = database.value::<i64>("SELECT count(*) FROM stored_records").await;
+    assert_eq!(stored, batches * RECORDS_PER_BATCH);
+    // Each batch announces 10 routes of its own and withdraws 3 of them.
+    assert_eq!(
+        database.value::<i64>("SELECT count(*) FROM route_state WHERE NOT is_withdrawn").await,
+        batches * 7
+    );
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_drained_in_lanes_and_the_schema_made_on_the_way() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::empty(edition, "drain").await else { continue };
+        let mut source = Source::new();
+        source.fill(0..200).await;
+        let forwarder = source.drain(database.target.clone(), 3, 500);
+        delivered(&forwarder, 200).await;
+        source.fill(200..230).await;
+        delivered(&forwarder, 230).await;
+        assert!(forwarder.delivered().borrow().is_healthy());
+        assert!(forwarder.stop(PATIENCE).await);
+        let routes = "SELECT count(DISTINCT lane) FROM ingest_ledger WHERE routes > 0";
+        assert_eq!(database.value::<i64>(routes).await, 3);
+        check_and_drop(database, 230).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_killed_in_the_middle_lose_and_double_nothing() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "killed").await else { continue };
+        let mut source = Source::new();
+        source.fill(0..2000).await;
+        let forwarder = source.drain(database.target.clone(), 2, 300);
+        let killer = database.client().await;
+        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = 'holdfast' AND datname = current_database()";
+        let mut kills: i64 = 0;
+        // Kills go on until everything is delivered; the drain must get through between them.
+        while forwarder.delivered().borrow().seq() < SeqNo(2000) {
+            kills += killer.query_one(kill, &[]).await.unwrap().get::<_, i64>(0);
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+        assert!(kills > 3, "only {kills} kills");
+        assert!(forwarder.stop(PATIENCE).await);
+        drop(killer);
+        check_and_drop(database, 2000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_commit_answers_are_settled_by_the_checkpoint_row() {
+    let Some(database) = Database::migrated(Edition::Timescale, "lost_commit").await else { return };
+    let proxy = Proxy::start(server_address(&database).await).await;
+    let mut source = Source::new();
+    source.fill(0..400).await;
+    proxy.faults.commits_to_lose.store(20, Ordering::SeqCst);
+    let forwarder = source.drain(target_through(&database, proxy.address), 2, 150);
+    delivered(&forwarder, 400).await;
+    assert_eq!(proxy.faults.done.load(Ordering::SeqCst), 20);
+    assert!(forwarder.stop(PATIENCE).await);
+    check_and_drop(database, 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_at_any_byte_lose_and_double_nothing() {
+    let Some(database) = Database::migrated(Edition::Timescale, "cut_bytes").await else { return };
+    let proxy = Proxy::start(server_address(&database).await).await;
+    let mut source = Source::new();
+    source.fill(0..400).await;
+    let forwarder = source.drain(target_through(&database, proxy.address), 1, 300);
+    let mut watch = forwarder.delivered();
+    for round in 1..=12 {
+        proxy.faults.bytes_until_cut.store(round * 61_234, Ordering::SeqCst);
+        let before = proxy.faults.done.load(Ordering::SeqCst);
+        let cut_or_done = async {
+            while proxy.faults.done.load(Ordering::SeqCst) == before && watch.borrow().seq() < SeqNo(400) {
+                drop(tokio::time::timeout(Duration::from_millis(20), watch.changed()).await);
+            }
+        };
+        tokio::time::timeout(PATIENCE, cut_or_done).await.unwrap();
+    }
+    proxy.faults.bytes_until_cut.store(-1, Ordering::SeqCst);
+    assert!(proxy.faults.done.load(Ordering::SeqCst) > 2);
+    delivered(&forwarder, 400).await;
+    assert!(forwarder.stop(PATIENCE).await);
+    check_and_drop(database, 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_collector_fences_the_first_out() {
+    let Some(database) = Database::migrated(Edition::Plain, "second").await else { return };
+    let mut source = Source::new();
+    source.fill(0..20).await;
+    let first = source.drain(database.target.clone(), 1, 100);
+    delivered(&first, 20).await;
+    let second = source.drain(database.target.clone(), 1, 100);
+    delivered(&second, 20).await;
+    source.fill(20..40).await;
+    delivered(&second, 40).await;
+    let mut watch = first.delivered();
+    let halted = watch.wait_for(|delivered| delivered.lanes[0].state == LaneState::Halted);
+    drop(tokio::time::timeout(PATIENCE, halted).await.expect("the first is still draining").unwrap());
+    assert!(second.delivered().borrow().is_healthy());
+    assert!(second.stop(PATIENCE).await);
+    assert!(!first.stop(PATIENCE).await);
+    check_and_drop(database, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_down_at_the_start_gets_everything_later() {
+    let Some(database) = Database::empty(Edition::Timescale, "down").await else { return };
+    // A port that nobody listens on until the proxy does.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut source = Source::new();
+    let forwarder = source.drain(target_through(&database, address), 2, 500);
+    source.fill(0..50).await;
+    let mut watch = forwarder.delivered();
+    drop(watch.wait_for(|delivered| delivered.last_error.is_some()).await.unwrap());
+    let server = server_address(&database).await;
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut upstream = tokio::net::TcpStream::connect(server).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut upstream).await });
+        }
+    });
+    delivered(&forwarder, 50).await;
+    assert!(forwarder.stop(PATIENCE).await);
+    check_and_drop(database, 50).await;
+}

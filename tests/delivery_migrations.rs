@@ -1,0 +1,120 @@
+//! Migrations: forward only, once, whoever comes at the same time; and the columns that the encoder fills are there.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
+
+use std::collections::BTreeSet;
+
+use db::{Database, Edition};
+use holdfast::sink::{MigrateError, Retention, columns, maintain, migrate, migrations};
+
+#[tokio::test]
+async fn migrations_run_once_even_when_two_come_at_the_same_time() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::empty(edition, "migrate").await else { continue };
+        let (mut one, mut two) = (database.client().await, database.client().await);
+        let (first, second) = tokio::join!(migrate(&mut one, 7), migrate(&mut two, 7));
+        let mut applied = [first.unwrap().len(), second.unwrap().len()];
+        applied.sort_unstable();
+        assert_eq!(applied, [0, migrations().len()]);
+        assert!(migrate(&mut one, 7).await.unwrap().is_empty());
+        drop((one, two));
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn tables_are_cut_by_time_as_the_edition_allows() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "cut").await else { continue };
+        let kinds = database.texts("SELECT DISTINCT is_hypertable::text FROM time_tables").await;
+        // A server given by DATABASE_URL may have no TimescaleDB.
+        let has_extension: bool =
+            database.value("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')").await;
+        assert_eq!(kinds, [has_extension.to_string()]);
+        assert!(edition == Edition::Timescale || !has_extension);
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_changed_or_newer_migration_is_refused() {
+    let Some(database) = Database::migrated(Edition::Plain, "changed").await else { return };
+    let mut client = database.client().await;
+    client.batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE version = 2").await.unwrap();
+    assert!(matches!(migrate(&mut client, 7).await, Err(MigrateError::Changed { version: 2 })));
+    client.batch_execute("INSERT INTO schema_migrations VALUES (99, 'x', 'y', now(), 1)").await.unwrap();
+    assert!(matches!(migrate(&mut client, 7).await, Err(MigrateError::Newer { version: 99 })));
+    drop(client);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn the_encoder_and_the_tables_have_the_same_columns() {
+    let Some(database) = Database::migrated(Edition::Plain, "columns").await else { return };
+    // What the database fills by itself, or what is kept for compatibility and is always null.
+    let left_out = ["bmp_peer_asn", "records", "noticed_at"];
+    for (table, blocks) in [
+        ("route_updates", columns::ROUTE_UPDATES),
+        ("peer_events", columns::PEER_EVENTS),
+        ("peer_stats", columns::PEER_STATS),
+        ("collector_gaps", columns::COLLECTOR_GAPS),
+        ("path_attributes", columns::PATH_ATTRIBUTES),
+    ] {
+        let sql = format!(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0"
+        );
+        let there: BTreeSet<String> = database.texts(&sql).await.into_iter().collect();
+        let filled: BTreeSet<String> = blocks.concat().into_iter().map(str::to_owned).collect();
+        let missing: Vec<_> =
+            there.difference(&filled).filter(|name| !left_out.contains(&name.as_str())).collect();
+        assert!(missing.is_empty() && filled.is_subset(&there), "{table}: {missing:?}");
+        assert_eq!(columns::count(blocks), filled.len(), "{table} names a column twice");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn maintenance_makes_partitions_and_drops_old_ones() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "maintain").await else { continue };
+        let client = database.client().await;
+        let insert = "INSERT INTO peer_events (time, peer_ip, event_type, collector, log_id, seq, idx, session, router)
+            SELECT t, '192.0.2.1', 'peer_up', 'c', '00000000-0000-0000-0000-000000000000', 1, 0, now(), 'r'
+            FROM unnest(ARRAY[now(), now() - interval '400 days', now() + interval '40 days']) AS t";
+        client.batch_execute(insert).await.unwrap();
+        let pool = database.target.pool(2).unwrap();
+        let retention = Retention { routes_days: None, events_days: Some(180) };
+        maintain(&pool, retention).await.unwrap();
+        maintain(&pool, retention).await.unwrap();
+        assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events").await, 2, "{edition:?}");
+        drop((client, pool));
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn rows_that_waited_in_the_default_partition_move_into_theirs() {
+    let Some(database) = Database::migrated(Edition::Plain, "waited").await else { return };
+    let client = database.client().await;
+    let insert = "INSERT INTO peer_events (time, peer_ip, event_type, collector, log_id, seq, idx, session, router)
+        VALUES (now() + interval '40 days', '192.0.2.1', 'peer_up', 'c', gen_random_uuid(), 1, 0, now(), 'r')";
+    client.batch_execute(insert).await.unwrap();
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events_default").await, 1);
+    client.batch_execute("SELECT holdfast_make_partitions(8)").await.unwrap();
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events_default").await, 0);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events").await, 1);
+    drop(client);
+    database.drop().await;
+}
