@@ -16,7 +16,7 @@ mod source;
 mod suggest;
 mod value;
 
-pub use ready::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, SslMode, Wal};
+pub use ready::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Wal};
 pub use report::{effective, env_example};
 pub use settings::{Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
 pub use source::{EnvFile, Inputs, Source, Typed, TypedValue};

@@ -12,7 +12,8 @@ use super::value::{self, Secret};
 use super::{Inputs, Problem, Typed};
 use crate::route::Prefix;
 
-pub use database::{Database, SslMode};
+pub use database::Database;
+pub(super) use database::IN_URL;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]

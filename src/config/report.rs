@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use std::path::Path;
+
+use super::ready::IN_URL;
 use super::settings::{Kind, SECTIONS, Setting};
-use super::{Config, Typed};
+use super::{Config, Database, Typed};
 
 /// Every setting with its effective value and where it came from; secrets masked.
 #[must_use]
@@ -44,17 +47,35 @@ impl Row {
         let (value, source) = match typed.get(setting) {
             Some(value) if setting.is_secret() => (masked(setting, &value.text), value.source.to_string()),
             Some(value) => (value.text.clone(), value.source.to_string()),
-            None => match setting.name {
-                "STATE_DIR" => (config.state_dir.display().to_string(), "derived".to_owned()),
-                "WAL_DIR" => (config.wal.dir.display().to_string(), "derived".to_owned()),
-                "STATUS_SOCKET" => (config.status_socket.display().to_string(), "derived".to_owned()),
-                "COLLECTOR_ID" => (config.collector.clone(), "derived, the host name".to_owned()),
-                _ if setting.default.is_empty() => (String::new(), format!("default: {}", setting.derived)),
-                _ => (setting.default.to_owned(), "default".to_owned()),
-            },
+            None => unset(setting, config),
         };
         Self { name: setting.name, value, source }
     }
+}
+
+/// The value of a setting that nobody set, and why it is that.
+fn unset(setting: &Setting, config: &Config) -> (String, String) {
+    let derived = |path: &Path| (path.display().to_string(), format!("default: {}", setting.derived));
+    match setting.name {
+        "STATE_DIR" => return derived(&config.state_dir),
+        "WAL_DIR" => return derived(&config.wal.dir),
+        "STATUS_SOCKET" => return derived(&config.status_socket),
+        "COLLECTOR_ID" => return derived(Path::new(&config.collector)),
+        name if name.starts_with("DB_") => match &config.database {
+            None => return (String::new(), "not in use: no database is configured".to_owned()),
+            Some(Database { in_url: true, .. }) if IN_URL.contains(&name) => {
+                return (String::new(), "not in use: DATABASE_URL says it".to_owned());
+            }
+            Some(_) => {}
+        },
+        _ => {}
+    }
+    let source = if setting.default.is_empty() {
+        format!("default: {}", setting.derived)
+    } else {
+        "default".to_owned()
+    };
+    (setting.default.to_owned(), source)
 }
 
 /// A secret as three stars; of a URL everything but its user and password is shown.

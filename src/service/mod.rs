@@ -28,21 +28,25 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 
 use crate::committer::{self, Committer, Outcome, State as LogState};
-use crate::config::Config;
+use crate::config::{Config, Database};
+use crate::forwarder::{self, Forwarder};
 use crate::listener::{self, Listener, Registry};
+use crate::sink::{Retention, Target};
 use crate::state::State;
 use crate::telemetry::{self, Telemetry, status};
-use crate::wal::{Disk, Recovered, Writer};
+use crate::wal::{Disk, Log, Recovered, Writer};
 use housekeeping::Housekeeping;
 use notify::Notifier;
-use snapshot::Snapshot;
-use trend::Trend;
+use snapshot::{Rates, Snapshot};
 
 /// How long the sessions may take to log their ends.
 const SESSIONS_TIME: Duration = Duration::from_secs(5);
 
 /// How long the log may take to write and sync what is queued.
 const LOG_TIME: Duration = Duration::from_secs(15);
+
+/// How long the forwarder may go on with what is durable. The rest stays in the log.
+const DELIVERY_TIME: Duration = Duration::from_secs(5);
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug)]
@@ -110,6 +114,7 @@ fn prepare_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), 
 struct Daemon {
     committer: Committer,
     log_thread: JoinHandle<Outcome>,
+    forwarder: Option<Forwarder>,
     notifier: Arc<Notifier>,
     state: Arc<State>,
     stop: watch::Sender<bool>,
@@ -134,10 +139,26 @@ impl Daemon {
         let status = status::bind(&config.status_socket).map_err(|error| {
             Error::new(format!("the status socket {}", config.status_socket.display()), &error)
         })?;
+        let log = writer.log();
         let options = committer::Options { sync_interval: config.wal.sync_interval, ..Default::default() };
         let (committer, log_thread) =
             committer::spawn(writer, options).map_err(|error| Error::new("the log's thread", &error))?;
-        let snapshot = Arc::new(snapshot_of(config, recovered, address, &registry, &state, &committer));
+        let forwarder = match &config.database {
+            Some(database) => Some(deliver(config, database, recovered, log, &committer)?),
+            None => {
+                tracing::warn!(detail = "no database is configured, nothing is delivered", "store_only_mode");
+                None
+            }
+        };
+        let snapshot = Arc::new(snapshot_of(
+            config,
+            recovered,
+            address,
+            &registry,
+            &state,
+            &committer,
+            forwarder.as_ref(),
+        ));
         let (stop, stopping) = watch::channel(false);
         let listener = Listener::new(
             socket,
@@ -154,9 +175,6 @@ impl Daemon {
             committer.clone(),
             recovered.next.before().0,
         );
-        if config.database.is_none() {
-            tracing::warn!("store_only_mode: no database is configured, nothing is delivered");
-        }
         let answer = Arc::clone(&snapshot);
         Ok(Self {
             listening: tokio::spawn(listen(
@@ -170,6 +188,7 @@ impl Daemon {
             status: tokio::spawn(status.run(move || answer.document())),
             committer,
             log_thread,
+            forwarder,
             notifier,
             state,
             stop,
@@ -182,7 +201,9 @@ impl Daemon {
         let failed = self.wait().await?;
         self.notifier.send("STOPPING=1");
         tracing::info!("shutdown_initiated");
-        let Self { committer, log_thread, state, stop, mut listening, housekeeping, status, .. } = self;
+        let Self {
+            committer, log_thread, forwarder, state, stop, mut listening, housekeeping, status, ..
+        } = self;
         // Whoever waits for this has it, even when the task is gone.
         stop.send_replace(true);
         if tokio::time::timeout(SESSIONS_TIME, &mut listening).await.is_err() {
@@ -191,6 +212,10 @@ impl Daemon {
         }
         committer.stop();
         let outcome = tokio::time::timeout(LOG_TIME, tokio::task::spawn_blocking(|| log_thread.join())).await;
+        if let Some(forwarder) = forwarder {
+            let all_delivered = forwarder.stop(DELIVERY_TIME).await;
+            tracing::info!(all_delivered, "forwarder_stopped");
+        }
         housekeeping.abort();
         status.abort();
         let lost = match outcome {
@@ -268,6 +293,32 @@ fn remember(state: &State, durable: u64) {
     }
 }
 
+/// Starts the drain. The database need not be there.
+fn deliver(
+    config: &Config,
+    database: &Database,
+    recovered: &Recovered,
+    log: Arc<Log<Disk>>,
+    committer: &Committer,
+) -> Result<Forwarder, Error> {
+    let target = Target::new(database.connection.clone(), database.ssl_mode, database.ssl_root_cert.as_ref())
+        .map_err(|error| Error::new("TLS to the database", &error))?
+        .with_store_timeout(database.command_timeout);
+    let options = forwarder::Options {
+        lanes: u32::from(config.delivery.lanes),
+        rows_max: u64::try_from(config.delivery.drain_rows_max).unwrap_or(u64::MAX),
+        delay: config.delivery.drain_delay_max,
+        chunk_interval_days: config.delivery.chunk_interval_days,
+        retention: Retention {
+            routes_days: config.delivery.retention_routes_days,
+            events_days: config.delivery.retention_events_days,
+        },
+        pool_size_max: database.pool_size_max,
+    };
+    let collector = config.collector.clone();
+    Ok(forwarder::spawn(options, target, collector, recovered.log_id, log, committer.clone()))
+}
+
 fn listening(config: &Config) -> listener::Options {
     listener::Options {
         allow: config.listen.allow.clone(),
@@ -290,6 +341,7 @@ fn snapshot_of(
     registry: &Arc<Registry>,
     state: &Arc<State>,
     committer: &Committer,
+    forwarder: Option<&Forwarder>,
 ) -> Snapshot {
     Snapshot {
         collector: config.collector.clone(),
@@ -302,6 +354,7 @@ fn snapshot_of(
         registry: Arc::clone(registry),
         state: Arc::clone(state),
         progress: committer.progress(),
-        trend: Mutex::new(Trend::default()),
+        delivered: forwarder.map(Forwarder::delivered),
+        rates: Mutex::new(Rates::new(recovered.next.before().0)),
     }
 }

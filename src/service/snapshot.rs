@@ -8,17 +8,21 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::trend::{Trend, ratio};
+use super::trend::{Ledger, Trend, ratio};
 use crate::committer::{Progress, State as LogState};
+use crate::forwarder::{Delivered, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::route::Timestamp;
 use crate::session::{FamilySummary, PeerSummary};
 use crate::state::{KnownPeer, State};
 use crate::telemetry::clock;
-use crate::telemetry::status::{Delivery, Document, Family, Health, Listener, Peer, Router, Wal};
+use crate::telemetry::status::{Delivery, Document, Family, Health, Lane, Listener, Peer, Router, Wal};
 
 /// A delivery that is this far behind needs a look.
 const LAG_S_MAX: f64 = 60.0;
+
+/// States of a lane that need no look.
+const WELL: [&str; 2] = ["draining", "caught up"];
 
 /// Everything the document is made of.
 pub(super) struct Snapshot {
@@ -32,7 +36,24 @@ pub(super) struct Snapshot {
     pub(super) registry: Arc<Registry>,
     pub(super) state: Arc<State>,
     pub(super) progress: watch::Receiver<Progress>,
-    pub(super) trend: Mutex<Trend>,
+    /// Nothing in store-only mode.
+    pub(super) delivered: Option<watch::Receiver<Delivered>>,
+    pub(super) rates: Mutex<Rates>,
+}
+
+/// What is sampled over time.
+pub(super) struct Rates {
+    trend: Trend,
+    ledger: Ledger,
+    /// Where the delivery stood when it was first seen in this run.
+    delivered_first: Option<u64>,
+}
+
+impl Rates {
+    /// `before` is the last batch of the run before.
+    pub(super) fn new(before: u64) -> Self {
+        Self { trend: Trend::default(), ledger: Ledger::new(before), delivered_first: None }
+    }
 }
 
 impl Snapshot {
@@ -41,7 +62,8 @@ impl Snapshot {
         let now = clock::now();
         let progress = self.progress.borrow().clone();
         let wal = self.wal(&progress);
-        let delivery = None;
+        let delivery =
+            self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress, now));
         let (state, reasons) = self.health(&progress, &wal, delivery.as_ref());
         Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -60,12 +82,16 @@ impl Snapshot {
 
     /// Notes how much waits for delivery. Returns the share of the log that is taken, and the hours left.
     pub(super) fn sample(&self) -> (f64, Option<f64>) {
-        let usage = self.progress.borrow().usage;
-        let mut trend = self.trend.lock().unwrap_or_else(PoisonError::into_inner);
-        trend.sample(self.started.elapsed(), usage.undelivered_bytes);
+        let (usage, durable, records) = {
+            let progress = self.progress.borrow();
+            (progress.usage, progress.durable.0, progress.records_durable)
+        };
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.trend.sample(self.started.elapsed(), usage.undelivered_bytes);
+        rates.ledger.sample(durable, records);
         let room = self.room(usage.undelivered_bytes, usage.bytes, usage.bytes_max, usage.disk_free_bytes);
         let share = 1.0 - ratio(room, room.saturating_add(usage.undelivered_bytes));
-        (share, trend.hours_until(room))
+        (share, rates.trend.hours_until(room))
     }
 
     /// Bytes that the log may still take: up to its cap, and up to what the disk has beside the reserve. Delivered
@@ -97,6 +123,28 @@ impl Snapshot {
         }
     }
 
+    fn delivery(&self, delivered: &Delivered, progress: &Progress, now: Timestamp) -> Delivery {
+        let (seq, durable) = (delivered.seq().0, progress.durable.0);
+        let lag_batches = durable.saturating_sub(seq);
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = *rates.delivered_first.get_or_insert(seq);
+        let mean = ratio(delivered.rows(), seq.saturating_sub(first));
+        let lag_routes = if lag_batches == 0 { 0 } else { rates.ledger.records_behind(seq, mean) };
+        drop(rates);
+        // A lane that has passed everything is not behind, however long ago its last record came.
+        let behind = delivered.lanes.iter().filter(|lane| lane.delivered < progress.durable);
+        let oldest = behind.map(|lane| lane.received).filter(|received| received.0 > 0).min();
+        let lag_ms = oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0).max(0) / 1_000);
+        Delivery {
+            delivered: seq,
+            lag_batches,
+            lag_routes,
+            lag_s: f64::from(u32::try_from(lag_ms).unwrap_or(u32::MAX)) / 1_000.0,
+            lanes: (0..).zip(&delivered.lanes).map(|(number, lane)| lane_of(number, lane)).collect(),
+            last_error: delivered.last_error.clone(),
+        }
+    }
+
     fn health(&self, progress: &Progress, wal: &Wal, delivery: Option<&Delivery>) -> (Health, Vec<String>) {
         let mut reasons = Vec::new();
         let down = match &progress.state {
@@ -118,8 +166,12 @@ impl Snapshot {
             if delivery.lag_s > LAG_S_MAX {
                 reasons.push(format!("delivery is {:.0} s behind", delivery.lag_s));
             }
-            let troubled = delivery.lanes.iter().filter(|lane| lane.state != "running");
+            let troubled = delivery.lanes.iter().filter(|lane| !WELL.contains(&lane.state.as_str()));
             reasons.extend(troubled.map(|lane| format!("lane {} is {}", lane.lane, lane.state)));
+            if delivery.lanes.is_empty() {
+                let why = delivery.last_error.as_deref().unwrap_or("not tried yet");
+                reasons.push(format!("the database has not been reached since the start: {why}"));
+            }
         }
         match down {
             Some(why) => {
@@ -154,6 +206,19 @@ impl Snapshot {
         routers.extend(known.into_iter().map(|(name, peers)| absent(name, &peers)));
         routers
     }
+}
+
+fn lane_of(lane: u16, status: &LaneStatus) -> Lane {
+    let state = match status.state {
+        LaneState::Connecting => "connecting",
+        LaneState::Draining => "draining",
+        LaneState::CaughtUp => "caught up",
+        LaneState::Retrying => "retrying",
+        LaneState::Alarm => "in need of help",
+        LaneState::Halted => "halted until the next start",
+        LaneState::Stopped => "stopped",
+    };
+    Lane { lane, seq: status.delivered.0, state: state.to_owned(), last_error: status.last_error.clone() }
 }
 
 fn connected(

@@ -18,9 +18,6 @@ use crate::route::Family;
 
 /// COPY bytes go out in pieces of this size, so that the library's buffer stays small.
 const COPY_PIECE_BYTES: usize = 256 << 10;
-/// A server that does not finish a transaction in this time is treated as gone. The transaction may still commit; the
-/// checkpoint row says so afterwards.
-const STORE_TIMEOUT: Duration = Duration::from_secs(120);
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a lane could not attach or store. After any of them the connection must be dropped.
@@ -94,6 +91,7 @@ pub struct Connection {
     epoch: i64,
     /// Which half of the merge is likely to have all the work.
     inserts_first: bool,
+    store_timeout: Duration,
 }
 
 /// How many lanes the log has in this database, if it has been seen before.
@@ -165,7 +163,9 @@ impl Connection {
             last_seq: u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0),
             digest: row.try_get::<_, i64>(2)?.cast_unsigned(),
         };
-        Ok((Self { client, statements, lane: lane.clone(), owner, epoch, inserts_first: true }, attached))
+        let (lane, store_timeout) = (lane.clone(), target.store_timeout());
+        let connection = Self { client, statements, lane, owner, epoch, inserts_first: true, store_timeout };
+        Ok((connection, attached))
     }
 
     /// Stores the chunk in one transaction.
@@ -173,7 +173,8 @@ impl Connection {
     /// # Errors
     /// See [`Error::decision`]. Whether it was stored is known only after attaching anew.
     pub async fn store(&mut self, chunk: &Sealed) -> Result<(), Error> {
-        tokio::time::timeout(STORE_TIMEOUT, self.store_untimed(chunk))
+        // The transaction may still commit after that; the checkpoint row says so afterwards.
+        tokio::time::timeout(self.store_timeout, self.store_untimed(chunk))
             .await
             .map_err(|_elapsed| Error::Timeout)?
     }

@@ -12,7 +12,10 @@ use super::tls::{self, SslMode, TlsError};
 
 /// Shown in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
+/// Unless the address says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that does not finish a transaction in this time is treated as gone, unless told otherwise.
+const STORE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A peer that does not acknowledge for so long is gone: half-open connections end here.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
@@ -22,6 +25,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub struct Target {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
+    store_timeout: Duration,
 }
 
 /// Why a connection could not be made.
@@ -67,14 +71,27 @@ impl Target {
         root_file: Option<&PathBuf>,
     ) -> Result<Self, TargetError> {
         let (tls, wire_mode) = tls::connector(mode, root_file).map_err(TargetError::Tls)?;
+        let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         config
             .ssl_mode(wire_mode)
             .application_name(APPLICATION_NAME)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(connect_timeout)
             .tcp_user_timeout(TCP_USER_TIMEOUT)
             .keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE);
-        Ok(Self { config, tls })
+        Ok(Self { config, tls, store_timeout: STORE_TIMEOUT })
+    }
+
+    /// The same target with another limit for one transaction.
+    #[must_use]
+    pub const fn with_store_timeout(mut self, limit: Duration) -> Self {
+        self.store_timeout = limit;
+        self
+    }
+
+    /// How long one transaction may take.
+    pub(super) const fn store_timeout(&self) -> Duration {
+        self.store_timeout
     }
 
     /// A connection of its own, with the task that drives it; the task ends with the client.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::{Inputs, Problem};
 use super::Reader;
+use crate::sink::SslMode;
 
 /// The variables of this section that take part in "is a database configured at all".
 const NAMES: [&str; 13] = [
@@ -24,7 +25,7 @@ const NAMES: [&str; 13] = [
 ];
 
 /// What a URL says too, so that both at once contradict.
-const ALSO_IN_URL: [&str; 4] = ["DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"];
+pub(in crate::config) const IN_URL: [&str; 4] = ["DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"];
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -41,23 +42,10 @@ pub struct Database {
     pub pool_size_max: usize,
     /// How long one delivery may take.
     pub command_timeout: Duration,
+    /// Host, port, role and database came from `DATABASE_URL`.
+    pub in_url: bool,
     /// Where the password came from, for `check-config`.
     pub password_source: String,
-}
-
-/// TLS to the database, in the words of libpq.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never.
-    Disable,
-    /// When the server offers it; whoever it is.
-    Prefer,
-    /// Always; whoever the server is.
-    Require,
-    /// Always; the server's certificate must be signed by a known authority.
-    VerifyCa,
-    /// Always; the certificate must be signed by a known authority and name the host.
-    VerifyFull,
 }
 
 /// `None` when no database is configured.
@@ -87,6 +75,7 @@ pub(super) fn build(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> 
         pool_size_min,
         pool_size_max,
         command_timeout: read.seconds("DB_COMMAND_TIMEOUT_S"),
+        in_url: read.optional_text("DATABASE_URL").is_some(),
         password_source,
     };
     let verified = matches!(database.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
@@ -114,7 +103,7 @@ struct UrlOptions {
 }
 
 fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOptions) {
-    for name in ALSO_IN_URL {
+    for name in IN_URL {
         if let Some(value) = read.typed.by_name(name) {
             let what = format!("contradicts DATABASE_URL, which says it too (set by: {})", value.source);
             read.problem(name, what);
@@ -200,21 +189,14 @@ fn ssl_mode(from_url: Option<&str>, read: &mut Reader<'_>) -> SslMode {
     if from_url.is_some() && read.optional_text("DB_SSLMODE").is_some() {
         read.problem("DB_SSLMODE", "contradicts DATABASE_URL, which has an sslmode too");
     }
-    let word = from_url.map_or_else(|| read.choice("DB_SSLMODE").to_owned(), str::to_owned);
-    match word.as_str() {
-        "disable" => SslMode::Disable,
-        "prefer" => SslMode::Prefer,
-        "require" => SslMode::Require,
-        "verify-ca" => SslMode::VerifyCa,
-        "verify-full" => SslMode::VerifyFull,
-        _ => {
-            read.problem(
-                "DATABASE_URL",
-                format!("sslmode `{word}` is not accepted; accepted is one of disable, prefer, require, verify-ca, verify-full"),
-            );
-            SslMode::VerifyFull
-        }
-    }
+    let Some(word) = from_url else {
+        // The words of the table are those of the type.
+        return read.choice("DB_SSLMODE").parse().unwrap_or(SslMode::VerifyFull);
+    };
+    word.parse().unwrap_or_else(|what: String| {
+        read.problem("DATABASE_URL", format!("sslmode is not accepted: {what}"));
+        SslMode::VerifyFull
+    })
 }
 
 fn root_cert(from_url: Option<PathBuf>, read: &mut Reader<'_>) -> Option<PathBuf> {

@@ -1,0 +1,256 @@
+//! What configuration accepts, what it refuses, and what it says then.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use holdfast::config::{self, Config, EnvFile, Inputs, Invalid, LogFormat};
+use holdfast::sink::SslMode;
+
+fn inputs(environment: &[(&str, &str)], file: &[(&str, &str)]) -> Inputs {
+    let pairs =
+        |list: &[(&str, &str)]| list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let file = EnvFile { path: PathBuf::from("test.env"), pairs: pairs(file) };
+    Inputs { environment: pairs(environment), file: Some(file) }
+}
+
+fn load(environment: &[(&str, &str)]) -> Result<Config, Invalid> {
+    config::load(&inputs(environment, &[])).map(|(_, config)| config)
+}
+
+/// The names of the variables that the refusal names, and its whole text.
+fn refused(environment: &[(&str, &str)]) -> (Vec<String>, String) {
+    let invalid = load(environment).expect_err("must be refused");
+    (invalid.problems.iter().map(|problem| problem.name.clone()).collect(), invalid.to_string())
+}
+
+#[test]
+fn an_empty_environment_gives_the_documented_defaults() {
+    let config = load(&[]).unwrap();
+    assert_eq!((config.listen.host.as_str(), config.listen.port), ("0.0.0.0", 11_019));
+    assert_eq!(config.delivery.batch_routes_max, 1_000);
+    assert_eq!(config.delivery.batch_delay_max, Duration::from_millis(10));
+    assert_eq!((config.delivery.drain_rows_max, config.delivery.lanes), (20_000, 2));
+    assert_eq!(config.wal.bytes_max, 10 << 30);
+    assert_eq!(config.wal.sync_interval, Duration::from_millis(200));
+    assert_eq!(config.wal.dir, PathBuf::from("./holdfast-data/wal"));
+    assert_eq!(config.logging.format, LogFormat::Auto);
+    assert!(config.database.is_none() && config.sentry.is_none() && config.listen.allow.is_empty());
+    assert!(!config.collector.is_empty());
+}
+
+#[test]
+fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
+    for setting in config::all() {
+        let value = match setting.name {
+            "DATABASE_URL" => "postgres://user@host/name",
+            "SENTRY_DSN" => "https://key@localhost/1",
+            "DB_PASSWORD_FILE" | "DB_SSLROOTCERT" => "/dev/null",
+            "BMP_ALLOW" => "192.0.2.0/24",
+            "BMP_ROUTER_NAMES" => "192.0.2.1=edge1",
+            _ if setting.default.is_empty() => "value",
+            _ => setting.default,
+        };
+        for name in std::iter::once(&setting.name).chain(setting.aliases) {
+            for name in [(*name).to_owned(), name.to_ascii_lowercase()] {
+                let problems =
+                    load(&[(&name, value)]).err().map_or_else(Vec::new, |invalid| invalid.problems);
+                // The two files are read: an empty one is no password file, and a certificate needs a mode.
+                let expected = usize::from(matches!(setting.name, "DB_PASSWORD_FILE" | "DB_SSLROOTCERT"));
+                assert_eq!(problems.len(), expected, "{name}={value}: {problems:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_name_with_a_prefix_of_ours_is_refused_with_the_name_that_was_meant() {
+    for (wrong, meant) in [
+        ("BMP_LISTEN_PROT", "BMP_LISTEN_PORT"),
+        ("db_hots", "DB_HOST"),
+        ("DATABASE_PASWORD", "DATABASE_PASSWORD"),
+        ("WAL_MAX_BYTES", "WAL_BYTES_MAX"),
+        ("BATCH_MAX_ROUTS", "BATCH_MAX_ROUTES"),
+        ("DRAIN_MAX_ROW", "DRAIN_MAX_ROWS"),
+        ("LOG_LEVL", "LOG_LEVEL"),
+        ("SENTRY_DNS", "SENTRY_DSN"),
+        ("STATUS_SOCKETS", "STATUS_SOCKET"),
+    ] {
+        let (names, text) = refused(&[(wrong, "1")]);
+        assert_eq!(names, [wrong]);
+        if wrong != "WAL_MAX_BYTES" {
+            assert!(text.contains(&format!("did you mean {meant}?")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    load(&[
+        ("PATH", "/bin"),
+        ("POSTGRES_PASSWORD", "x"),
+        ("STATE_DIRECTORY", "/var/lib/holdfast"),
+        ("LOG_NAMESPACE", "n"),
+    ])
+    .unwrap();
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_what_would_be_accepted() {
+    for (name, value, accepted) in [
+        ("BMP_LISTEN_PORT", "65536", "from 0 to 65535"),
+        ("BMP_LISTEN_PORT", "-1", "from 0 to 65535"),
+        ("BMP_LISTEN_PORT", "http", "from 0 to 65535"),
+        ("BMP_LISTEN_HOST", "not a host", "an IP address or a host name"),
+        ("BMP_ALLOW", "192.0.2.0/33", "IP prefixes"),
+        ("BMP_ROUTER_NAMES", "edge1", "address=name"),
+        ("LOG_LEVEL", "LOUD", "one of TRACE, DEBUG, INFO"),
+        ("LOG_FORMAT", "xml", "one of auto, json, text"),
+        ("WAL_BYTES_MAX", "ten", "bytes from 80MiB"),
+        ("WAL_FULL", "drop-newest", "one of pause"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1.1", "a number from 0 to 1"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "NaN", "a number from 0 to 1"),
+        ("DRAIN_LANES", "0", "from 1 to 16"),
+        ("DB_SSLMODE", "maybe", "verify-full"),
+    ] {
+        let (names, text) = refused(&[(name, value)]);
+        assert_eq!(names, [name], "{name}={value}");
+        assert!(text.contains(accepted), "{text}");
+    }
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let long = [("WAL_SEGMENT_BYTES", "1GiB"), ("WAL_BYTES_MAX", "4GiB")];
+    for (environment, named) in [
+        (&[("DATABASE_URL", "postgres://u@h/d"), ("DB_HOST", "h")][..], "DB_HOST"),
+        (&[("DB_PASSWORD", "x"), ("DB_PASSWORD_FILE", "/nonexistent")], "DB_PASSWORD_FILE"),
+        (&[("DATABASE_URL", "postgres://u:p@h/d"), ("DB_PASSWORD", "x")], "DB_PASSWORD"),
+        (&[("DATABASE_URL", "postgres://u@h/d?sslmode=require"), ("DB_SSLMODE", "prefer")], "DB_SSLMODE"),
+        (&[("DB_HOST", "a"), ("DATABASE_HOST", "b")], "DATABASE_HOST"),
+        (&[("DB_POOL_MIN_SIZE", "5"), ("DB_POOL_MAX_SIZE", "2")], "DB_POOL_MIN_SIZE"),
+        (&[("BATCH_MAX_ROUTES", "2000"), ("DRAIN_MAX_ROWS", "1000")], "BATCH_MAX_ROUTES"),
+        (&[("BMP_KEEPALIVE_S", "60"), ("BMP_USER_TIMEOUT_S", "30")], "BMP_KEEPALIVE_S"),
+        (&long, "WAL_BYTES_MAX"),
+    ] {
+        let (names, text) = refused(environment);
+        assert!(names.contains(&named.to_owned()), "{environment:?}: {text}");
+    }
+    load(&[("DB_HOST", "same"), ("DATABASE_HOST", "same")]).unwrap();
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let (names, _) =
+        refused(&[("BMP_LISTEN_PORT", "x"), ("LOG_LEVEL", "x"), ("DB_HOTS", "x"), ("DRAIN_LANES", "99")]);
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_an_empty_value_is_none() {
+    let load = |environment, file| config::load(&inputs(environment, file)).unwrap();
+    let (typed, config) =
+        load(&[("LOG_LEVEL", "ERROR")], &[("LOG_LEVEL", "DEBUG"), ("BMP_LISTEN_PORT", "1179")]);
+    assert_eq!((config.logging.level, config.listen.port), (tracing::Level::ERROR, 1_179));
+    let source = |name| typed.by_name(name).unwrap().source.to_string();
+    assert_eq!(source("LOG_LEVEL"), "environment, LOG_LEVEL");
+    assert_eq!(source("BMP_LISTEN_PORT"), "test.env, BMP_LISTEN_PORT");
+    assert_eq!(load(&[("BMP_LISTEN_PORT", "")], &[("BMP_LISTEN_PORT", "1179")]).1.listen.port, 1_179);
+    assert!(load(&[("DB_HOST", ""), ("DATABASE_URL", " ")], &[]).1.database.is_none());
+}
+
+#[test]
+fn the_names_of_pybmpmon_and_its_documented_aliases_reach_the_database() {
+    for environment in [
+        [("DB_HOST", "db"), ("DB_PORT", "5433"), ("DB_USER", "u"), ("DB_PASSWORD", "p"), ("DB_NAME", "n")],
+        [
+            ("DATABASE_HOST", "db"),
+            ("DATABASE_PORT", "5433"),
+            ("DATABASE_USER", "u"),
+            ("DATABASE_PASSWORD", "p"),
+            ("DATABASE_NAME", "n"),
+        ],
+    ] {
+        let database = load(&environment).unwrap().database.unwrap();
+        assert_eq!(database.connection.get_hosts(), [tokio_postgres::config::Host::Tcp("db".to_owned())]);
+        assert_eq!(database.connection.get_ports(), [5_433]);
+        assert_eq!(database.connection.get_user(), Some("u"));
+        assert_eq!(database.connection.get_dbname(), Some("n"));
+        assert_eq!(database.connection.get_password(), Some(&b"p"[..]));
+        assert_eq!(database.ssl_mode, SslMode::Prefer);
+    }
+}
+
+#[test]
+fn a_url_may_carry_what_the_driver_has_no_words_for() {
+    let url = "postgres://u:p%40ss@[2001:db8::1]:5433/n?sslmode=verify-full&options=-c%20search_path%3Dbmp";
+    let database = load(&[("DATABASE_URL", url)]).unwrap().database.unwrap();
+    assert_eq!(database.ssl_mode, SslMode::VerifyFull);
+    assert_eq!(database.connection.get_password(), Some(&b"p@ss"[..]));
+    assert_eq!(database.connection.get_options(), Some("-c search_path=bmp"));
+    for url in [
+        "host=db user=u",
+        "mysql://u@h/d",
+        "postgres://",
+        "postgres://u@h:port/d",
+        "postgres://u@h/d?sslmode=no",
+    ] {
+        assert_eq!(refused(&[("DATABASE_URL", url)]).0, ["DATABASE_URL"], "{url}");
+    }
+}
+
+#[test]
+fn the_password_may_come_from_a_file_or_a_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db_password");
+    std::fs::write(&path, "from file\n").unwrap();
+    let file = path.to_str().unwrap();
+    let directory = folder.path().to_str().unwrap();
+    let password = |environment: &[(&str, &str)]| {
+        let database = load(environment).unwrap().database.unwrap();
+        (database.connection.get_password().map(<[u8]>::to_vec), database.password_source)
+    };
+    assert_eq!(password(&[("DB_PASSWORD_FILE", file)]).0.unwrap(), b"from file");
+    let (credential, source) = password(&[("DB_HOST", "h"), ("CREDENTIALS_DIRECTORY", directory)]);
+    assert_eq!(credential.unwrap(), b"from file");
+    assert!(source.starts_with("systemd credential"), "{source}");
+    let url = [("DATABASE_URL", "postgres://u@h/d"), ("CREDENTIALS_DIRECTORY", directory)];
+    assert_eq!(password(&url).0.unwrap(), b"from file");
+    assert_eq!(
+        password(&[("DB_HOST", "h"), ("DB_PASSWORD", "typed"), ("CREDENTIALS_DIRECTORY", directory)])
+            .0
+            .unwrap(),
+        b"typed"
+    );
+    assert_eq!(refused(&[("DB_PASSWORD_FILE", "/nonexistent/file")]).0, ["DB_PASSWORD_FILE"]);
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let environment = [
+        ("DATABASE_URL", "postgres://user:hunter2@db.example/n?password=hunter2"),
+        ("SENTRY_DSN", "https://hunter2@localhost/1"),
+    ];
+    let (typed, config) = config::load(&inputs(&environment, &[])).unwrap();
+    let shown = config::effective(&typed, &config);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("postgres://***@db.example/n"), "{shown}");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let (typed, config) = config::load(&inputs(&[("DB_PASSWORD", "hunter2")], &[])).unwrap();
+    assert!(!format!("{} {config:?}", config::effective(&typed, &config)).contains("hunter2"));
+    // A refused value is quoted in the message, unless it is a secret.
+    for secret in [("DATABASE_URL", "postgres://u:hunter2@h:x/d"), ("SENTRY_DSN", "hunter2")] {
+        assert!(!refused(&[secret]).1.contains("hunter2"));
+    }
+}
+
+#[test]
+fn systemd_says_where_things_lie() {
+    let config =
+        load(&[("STATE_DIRECTORY", "/var/lib/holdfast:/other"), ("RUNTIME_DIRECTORY", "/run/holdfast")])
+            .unwrap();
+    assert_eq!(config.state_dir, PathBuf::from("/var/lib/holdfast"));
+    assert_eq!(config.wal.dir, PathBuf::from("/var/lib/holdfast/wal"));
+    assert_eq!(config.status_socket, PathBuf::from("/run/holdfast/status.sock"));
+    let config = load(&[("STATE_DIR", "/data"), ("STATE_DIRECTORY", "/var/lib/holdfast")]).unwrap();
+    assert_eq!(config.status_socket, PathBuf::from("/data/status.sock"));
+}
