@@ -46,7 +46,7 @@ impl Transactions {
                 None => break,
             }
         }
-        if chunk.is_empty() {
+        if chunk.rows() == 0 {
             return Ok(None);
         }
         let sealed = chunk.seal();
