@@ -151,7 +151,7 @@ CREATE TABLE route_updates (
     safi                 smallint NOT NULL,
     path_id              bigint,
     cause                text NOT NULL,
-    origin               text,
+    origin               smallint,
     as_path_text         text,
     origin_as            bigint,
     next_hop_link_local  inet,

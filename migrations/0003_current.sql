@@ -72,7 +72,7 @@ CREATE TABLE peer_families (
 -- Attribute sets, each once per lane: the hash is seeded with collector and lane, so that lanes never share a row.
 CREATE TABLE path_attributes (
     hash                 uuid PRIMARY KEY,
-    origin               text,
+    origin               smallint,
     as_path              bigint[],
     as_path_text         text,
     origin_as            bigint,

@@ -1,5 +1,14 @@
 //! Exactly once: whatever happens to connections and collectors, each batch of the log is in the database once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]

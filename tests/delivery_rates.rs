@@ -1,6 +1,15 @@
 //! Rates of the database side, printed. Not run with the other tests:
 //! `cargo test --release --test delivery_rates -- --ignored --nocapture`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]

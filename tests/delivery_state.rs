@@ -1,5 +1,14 @@
 //! What the tables say after routes and events, on each edition of the server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 #[path = "common/batches.rs"]
 mod batches;
 #[path = "common/db.rs"]
@@ -306,12 +315,12 @@ async fn each_record_is_in_one_table_and_text_with_zero_bytes_is_stored() {
             until: holdfast::route::Timestamp(i64::MAX),
         };
         let session_up = EventKind::SessionUp {
-            sys_name: "r\01".to_owned(),
+            sys_name: "r\u{0}1".to_owned(),
             sys_descr: "quote \" and \0".to_owned(),
             information: vec![String::new()],
         };
         store
-            .put(&[Builder::new("r\01", 0)
+            .put(&[Builder::new("r\u{0}1", 0)
                 .event(None, session_up)
                 .event(Some(&pre(1)), peer_up())
                 .event(Some(&pre(1)), EventKind::Statistics(vec![statistic]))

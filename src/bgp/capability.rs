@@ -54,7 +54,7 @@ fn family(afi: [u8; 2], safi: u8) -> Family {
     Family { afi: u16::from_be_bytes(afi), safi }
 }
 
-/// "1 receive, 2 send, 3 both. Any other value: the tuple is ignored" (RFC 7911 section 4).
+/// Mode 1 is receive, 2 send, 3 both; a family with any other mode is left out (RFC 7911 section 4).
 fn add_path(value: &[u8]) -> Vec<AddPath> {
     let (tuples, _) = value.as_chunks::<4>();
     tuples

@@ -51,8 +51,8 @@ pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     Ok(Open { version, asn, hold_time_s, bgp_id, capabilities })
 }
 
-/// "If the Non-Ext OP Type is 255, the extended format is in use, and the Non-Ext OP Len MUST be ignored" (RFC 9072
-/// section 2), as long as it is not zero.
+/// Type 255 in the first place says that the extended format is in use; the one-octet length before it, as long as it is
+/// not zero, then means nothing (RFC 9072 section 2).
 fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
     let length = cursor.u8("optional parameters length")?;
     let is_extended = length != 0 && cursor.rest().first() == Some(&EXTENDED);

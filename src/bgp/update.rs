@@ -69,7 +69,6 @@ impl<'a> Update<'a> {
     fn cut_attributes(&mut self, mut cursor: Cursor<'a>) -> Result<(), Error> {
         let mut run = cursor;
         while !cursor.is_empty() {
-            let start = cursor.offset();
             let attribute = match Attribute::read(&mut cursor) {
                 Ok(attribute) => attribute,
                 Err(error) => {
@@ -81,7 +80,7 @@ impl<'a> Update<'a> {
                 continue;
             }
             self.take_routes(&attribute, cursor.offset())?;
-            push_run(&mut self.attributes, run.sub(start - run.offset(), "attributes")?);
+            push_run(&mut self.attributes, run.sub(attribute.offset - run.offset(), "attributes")?);
             run = cursor;
         }
         push_run(&mut self.attributes, run);

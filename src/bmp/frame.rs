@@ -21,8 +21,8 @@ pub(super) const VERSION: u8 = 3;
 /// +--------+--------+--------+--------+--------+--------+---- - - -
 /// ```
 ///
-/// The type plays no part: "unrecognized message types MUST be ignored" (RFC 7854 section 4.1), and so they are cut by
-/// their length like all others.
+/// The type plays no part: message types that are not known must be ignored (RFC 7854 section 4.1), and so they are cut
+/// by their length like all others.
 ///
 /// # Errors
 /// The version or the length is impossible: framing is lost for good.

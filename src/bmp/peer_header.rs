@@ -104,8 +104,8 @@ impl PeerHeader {
     }
 }
 
-/// "If the V flag is not set, the address is IPv4, in the last four bytes." A Loc-RIB has no V flag and is to be
-/// all zeros; one that is not goes by its content.
+/// Without the V flag the address is IPv4, in the last four bytes. A Loc-RIB has no V flag, and its address is to be all
+/// zeros; one that is not goes by its content.
 #[inline]
 fn address(bits: u128, peer_type: u8, flags: u8) -> IpAddr {
     let is_v6 = if peer_type == LOC_RIB { bits >> 32 != 0 } else { flags & FLAG_V != 0 };

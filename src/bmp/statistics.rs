@@ -13,7 +13,7 @@ pub struct Stat<'a> {
 }
 
 impl Stat<'_> {
-    /// AFI and SAFI of a per-family statistic, which is told by its length: types 9 and 10 of RFC 7854, 15 and 17 of
+    /// AFI and SAFI of a per-family statistic, which is told by its length: types 9 and 10 of RFC 7854, 16 and 17 of
     /// RFC 8671, and those that came later, have eleven bytes.
     #[must_use]
     pub fn family(&self) -> Option<(u16, u8)> {

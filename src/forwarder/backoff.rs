@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 /// The first wait.
-pub const FIRST: Duration = Duration::from_millis(100);
+pub(super) const FIRST: Duration = Duration::from_millis(100);
 /// The longest one.
-pub const LONGEST: Duration = Duration::from_secs(30);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// Between two looks at what a person has to mend.
-pub const ALARM: Duration = Duration::from_secs(60);
+pub(super) const ALARM: Duration = Duration::from_secs(60);
 
 /// The wait after the `failures`-th failure in a row, counted from 1: it doubles from 0.1 s to 30 s. `chance` takes away
 /// up to a half of it, so that lanes and collectors do not come back all at once.
 #[must_use]
-pub fn delay(failures: u32, chance: u64) -> Duration {
+pub(super) fn delay(failures: u32, chance: u64) -> Duration {
     let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
     let part = u32::try_from(chance % 1024).unwrap_or(0);
     full - full * part / 2048

@@ -111,7 +111,7 @@ impl Context<'_> {
         }
         if !update.nlri.is_empty() {
             // The classic field goes with NEXT_HOP, MP_REACH_NLRI with its own next hop: two attribute sets.
-            let classic = Update { mp_reach: None, ..*update };
+            let classic = update.without_mp_reach();
             self.announce(Family::IPV4_UNICAST, update.nlri, &classic);
         }
         if let Some(MpReach { family, nlri, .. }) = update.mp_reach {

@@ -89,11 +89,6 @@ pub(super) fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
     int8(out, value.0.saturating_sub(POSTGRES_EPOCH_US).clamp(TIMESTAMP_US_MIN, TIMESTAMP_US_MAX));
 }
 
-/// timestamptz `-infinity`.
-pub(super) fn timestamp_before_all(out: &mut Vec<u8>) {
-    int8(out, i64::MIN);
-}
-
 /// timestamptz; NULL when the router gave no time.
 pub(super) fn router_time(out: &mut Vec<u8>, value: Timestamp) {
     optional(out, (value.0 != 0).then_some(value), timestamp);

@@ -3,10 +3,9 @@
 //! It covers a contiguous range of the log and holds the lane's own rows of it, encoded; `seal` makes it immutable, so
 //! that it can be sent again after a failure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hasher as _;
 
-use bytes::Bytes;
 use siphasher::sip::SipHasher13 as SipHasher;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -15,22 +14,12 @@ use super::columns;
 use super::copy;
 use super::lanes::Lane;
 use super::peers::{Peers, Routers};
-use super::rib::{KnownPeer, Position, Rib, RouteEvent};
+use super::rib::{Position, Rib, RouteEvent};
+use super::sealed::{Counts, Sealed, Table};
 use crate::route::{Action, Batch, Event, Group, Peer, Record, RouteRecord, Timestamp};
 
 /// A chunk with so many bytes of history takes no more.
 const BYTES_MAX: usize = 32 << 20;
-
-/// What a chunk holds, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Rows of history.
-    pub routes: u64,
-    /// Events, statistics and gaps that are records.
-    pub events: u64,
-    /// Ranges of the log that could not be read.
-    pub gaps: u64,
-}
 
 /// A batch names a peer or an attribute set that it does not have. Decoding refuses such a batch, so this is our fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,28 +41,6 @@ impl std::fmt::Display for Inconsistent {
 }
 
 impl std::error::Error for Inconsistent {}
-
-/// The rows of one table.
-struct Table {
-    bytes: Vec<u8>,
-    rows: u64,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { bytes: field::HEADER.to_vec(), rows: 0 }
-    }
-}
-
-impl Table {
-    fn seal(mut self) -> Bytes {
-        if self.rows == 0 {
-            return Bytes::new();
-        }
-        self.bytes.extend_from_slice(field::TRAILER);
-        self.bytes.into()
-    }
-}
 
 /// A chunk that is being filled.
 pub struct Chunk {
@@ -369,57 +336,6 @@ impl Chunk {
             routers: self.lane.owns_routers().then(|| self.routers.argument()),
             rib: self.rib,
         }
-    }
-}
-
-/// A chunk that is ready to be stored, as often as it takes.
-pub struct Sealed {
-    /// First sequence number.
-    pub first_seq: u64,
-    /// Last sequence number.
-    pub last_seq: u64,
-    /// Rolling digest of the log at `last_seq`.
-    pub digest: u64,
-    /// What is in it.
-    pub counts: Counts,
-    /// When the last record in it was received; 0 when there is none.
-    pub received: Timestamp,
-    pub(super) routes: Bytes,
-    pub(super) events: Bytes,
-    pub(super) statistics: Bytes,
-    pub(super) gaps: Bytes,
-    pub(super) attributes: Bytes,
-    pub(super) peers: serde_json::Value,
-    pub(super) peer_changes: serde_json::Value,
-    pub(super) peer_families: serde_json::Value,
-    pub(super) routers: Option<serde_json::Value>,
-    rib: Rib,
-}
-
-impl Sealed {
-    /// How many rows of history it has.
-    #[must_use]
-    pub const fn rows(&self) -> u64 {
-        self.counts.routes + self.counts.events + self.counts.gaps
-    }
-
-    /// How many rows the staging table gets.
-    pub(super) fn staged_rows(&self) -> usize {
-        self.rib.len()
-    }
-
-    /// The COPY bytes of the staging table, now that the peers have their ids.
-    pub(super) fn staged(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
-        let mut out = field::HEADER.to_vec();
-        self.rib.encode(peers, &mut out);
-        out.extend_from_slice(field::TRAILER);
-        out.into()
-    }
-
-    /// The COPY bytes of `route_updates`, for measurements.
-    #[must_use]
-    pub fn route_bytes(&self) -> Bytes {
-        self.routes.clone()
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>
         columns::ATTRIBUTES.iter().for_each(|_| field::null(out));
         return;
     };
-    field::optional(out, a.origin, origin);
+    field::optional(out, a.origin, |out, origin| field::int2(out, i16::from(origin)));
     as_path(out, a.as_path.as_ref());
     field::optional(out, a.next_hop, field::inet);
     field::optional(out, a.next_hop_link_local, |out, address: Ipv6Addr| {
@@ -73,15 +73,6 @@ pub(super) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>
 
 fn number(out: &mut Vec<u8>, value: u32) {
     field::int8(out, i64::from(value));
-}
-
-fn origin(out: &mut Vec<u8>, value: u8) {
-    match value {
-        0 => field::text(out, "igp"),
-        1 => field::text(out, "egp"),
-        2 => field::text(out, "incomplete"),
-        other => field::display(out, other),
-    }
 }
 
 /// as_path, as_path_text, origin_as. The text stands only where the numbers alone do not say it all.
@@ -264,7 +255,7 @@ pub(super) fn log_gap_row(out: &mut Vec<u8>, lane: &Lane, from: u64, to: u64, re
 
 /// event_type, reason_code, afi, safi, sent_open, received_open, data, detail.
 fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
-    field::text(out, event_name(kind));
+    field::text(out, kind.name());
     let reason = match kind {
         EventKind::PeerDown { reason, .. } => Some(u32::from(*reason)),
         EventKind::SessionDown { end: SessionEnd::Terminated(reason) } => reason.map(u32::from),
@@ -287,23 +278,6 @@ fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
         _ => field::null(out),
     }
     field::optional(out, event_detail(kind), |out, detail| field::jsonb(out, &detail));
-}
-
-/// The name of an event in the database.
-pub(super) const fn event_name(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::SessionUp { .. } => "session_up",
-        EventKind::SessionDown { .. } => "session_down",
-        EventKind::PeerUp(_) => "peer_up",
-        EventKind::PeerDown { .. } => "peer_down",
-        EventKind::PeerStale { .. } => "peer_stale",
-        EventKind::EndOfRib { .. } => "end_of_rib",
-        EventKind::Sweep { .. } => "sweep",
-        EventKind::Statistics(_) => "statistics",
-        EventKind::Mirror { .. } => "route_mirroring",
-        EventKind::Malformed { .. } => "malformed",
-        EventKind::Gap { .. } => "gap",
-    }
 }
 
 fn event_detail(kind: &EventKind) -> Option<Value> {

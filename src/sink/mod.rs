@@ -21,15 +21,17 @@ mod migrate;
 mod peers;
 mod postgres;
 mod rib;
+mod sealed;
 mod statements;
 mod target;
 mod tls;
 
-pub use chunk::{Chunk, Counts, Inconsistent, Sealed};
+pub use chunk::{Chunk, Inconsistent};
 pub use decide::{Decision, decide, decide_error};
 pub use lanes::{Lane, lane_of, uuid_text};
 pub use maintain::{Retention, maintain};
 pub use migrate::{MigrateError, Migration, migrate, migrations};
 pub use postgres::{Attached, Connection, Error, lanes_of};
+pub use sealed::{Counts, Sealed};
 pub use target::{Target, TargetError};
 pub use tls::{SslMode, TlsError};

@@ -138,12 +138,10 @@ impl Peers {
     /// A Peer Down concerns all views of the peer but the Loc-RIB, or the Loc-RIB alone.
     fn end(&mut self, router: &str, peer: &Peer) {
         for ((name, key, view), known) in &self.views {
-            if name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view) {
-                if let Some(ends) =
-                    usize::try_from(known.place).ok().and_then(|place| self.ends.get_mut(place))
-                {
-                    *ends += 1;
-                }
+            let concerned = name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view);
+            let place = usize::try_from(known.place).ok().filter(|_| concerned);
+            if let Some(ends) = place.and_then(|place| self.ends.get_mut(place)) {
+                *ends += 1;
             }
         }
     }

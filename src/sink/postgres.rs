@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::chunk::Sealed;
 use super::decide::{Decision, decide_error};
 use super::lanes::{Lane, uuid_text};
 use super::rib::{KnownPeer, ValidFrom};
+use super::sealed::Sealed;
 use super::statements::{SESSION, Statements};
 use super::target::Target;
 use crate::route::Family;

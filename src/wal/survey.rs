@@ -64,7 +64,15 @@ impl Survey {
         let mut pending = Vec::new();
         while survey.sealed_at.is_none() {
             match scanner.step() {
-                Step::End => break,
+                Step::End => {
+                    if scanner.met_unreadable() && !complete(&survey) {
+                        let (from, to) = (scanner.offset(), scanner.header().capacity);
+                        let lowest_group = survey.lowest_open_group(None);
+                        let bad = Bad { from, to, header: None, unreadable: true };
+                        pending.push(Hole { bad, lowest_group });
+                    }
+                    break;
+                }
                 Step::Bad(_) if complete(&survey) => break,
                 Step::Bad(bad) => {
                     if let Some(header) = bad.header {

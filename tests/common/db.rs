@@ -1,6 +1,14 @@
 //! A real database for a test, or a loud SKIPPED.
 
-#![allow(dead_code, unreachable_pub, reason = "shared by test binaries, each of which uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -30,10 +38,8 @@ pub struct Database {
 /// The URL of a server of this edition. `None` prints why there is none.
 fn server_url(edition: Edition) -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed/timescale");
-    if edition == Edition::Timescale {
-        if let Ok(url) = std::env::var("DATABASE_URL") {
-            return Some(url);
-        }
+    if let (Edition::Timescale, Ok(url)) = (edition, std::env::var("DATABASE_URL")) {
+        return Some(url);
     }
     let mut command = Command::new(&script);
     command.args(["up", "--name"]);

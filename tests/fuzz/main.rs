@@ -82,14 +82,22 @@ fn an_open_stays_within_its_bytes() {
 
 #[test]
 fn routes_are_read_once_and_write_back_as_they_were() {
-    for family in generate::FAMILIES {
-        for add_path in [false, true] {
-            let make = |rng: &mut Rng| build::nlri(&generate::entries(rng, family), add_path);
-            fuzz(&format!("nlri {family} add-path {add_path}"), make, |bytes, _| {
-                check::nlri(family, bytes, add_path);
-            });
+    // The first byte says of which family the others are, so that damage there mixes families.
+    let form = |byte: u8| {
+        let family = generate::FAMILIES[usize::from(byte >> 1) % generate::FAMILIES.len()];
+        (family, byte & 1 != 0)
+    };
+    let make = |rng: &mut Rng| {
+        let byte = rng.byte();
+        let (family, add_path) = form(byte);
+        [vec![byte], build::nlri(&generate::entries(rng, family), add_path)].concat()
+    };
+    fuzz("nlri", make, |bytes, _| {
+        if let Some((byte, bytes)) = bytes.split_first() {
+            let (family, add_path) = form(*byte);
+            check::nlri(family, bytes, add_path);
         }
-    }
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # One collector with a throw-away database, as demo and bench run it. Expects $root, $work (a folder of ours), $bin
-# (the built programs), $database (the name of the instance), and the files of tools/testbed and tools/lib read before.
+# (the built programs), $database (the name of the instance), $database_url (empty: the collector only stores), $collector
+# (its identity), $bmp_port, and the files of tools/testbed and tools/lib read before.
 
 collector_pid=
 
@@ -9,18 +10,18 @@ answer() { sql -Atq -c "$1"; }
 
 # start_collector: in a clean environment, so that nothing of the caller's configuration counts.
 start_collector() {
+    local delivery=()
+    [ -z "$database_url" ] || delivery=("DATABASE_URL=$database_url?sslmode=disable")
     (
         cd "$work"
         exec env -i PATH="$PATH" HOME="$work" LANG=C \
             BMP_LISTEN_HOST=127.0.0.1 BMP_LISTEN_PORT="$bmp_port" BMP_ROUTER_NAMES="${router_names:-}" COLLECTOR_ID="$collector" \
-            DATABASE_URL="$database_url?sslmode=disable" STATE_DIR="$work/state" WAL_DIR="$work/wal" \
-            STATUS_SOCKET="$work/status.sock" LOG_FORMAT=json "${collector_settings[@]}" \
+            "${delivery[@]}" STATE_DIR="$work/state" WAL_DIR="$work/wal" STATUS_SOCKET="$work/status.sock" LOG_FORMAT=json \
             "$bin/holdfast" >>"$work/collector.log" 2>&1
     ) &
     collector_pid=$!
     until_true 30 collector_answers || { tail -n 20 "$work/collector.log" >&2; die "the collector did not start"; }
 }
-collector_settings=()
 
 collector_answers() {
     kill -0 "$collector_pid" 2>/dev/null || { tail -n 20 "$work/collector.log" >&2; die "the collector ended"; }

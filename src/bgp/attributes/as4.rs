@@ -9,8 +9,8 @@ const AS_TRANS: u32 = 23_456;
 /// The most AS numbers that one segment can have on the wire.
 const SEGMENT_ASNS_MAX: u16 = 255;
 
-/// Decodes AS4_PATH. It MUST carry at least one segment (RFC 6793 section 6), and confederation segments in it "MUST
-/// be discarded", the rest counts.
+/// Decodes AS4_PATH. It has at least one segment; confederation segments are invalid in it and left out, the rest counts
+/// (RFC 6793 section 6).
 pub(super) fn path(value: &[u8]) -> Result<AsPath, String> {
     let path = as_path::decode(value, true)?;
     if path.segments.is_empty() {
@@ -26,8 +26,8 @@ pub(super) fn path(value: &[u8]) -> Result<AsPath, String> {
 /// RFC 6793 section 4.2.3. What the RFC says to ignore is told in `discarded`.
 pub(super) fn merge(out: &mut Attributes, path: Option<AsPath>, aggregator: Option<Aggregator>) {
     if let (Some(old), Some(new)) = (out.aggregator, aggregator) {
-        // "If the AS number in the AGGREGATOR is not AS_TRANS, then AS4_AGGREGATOR and AS4_PATH SHALL be ignored":
-        // someone on the way aggregated who did not know them.
+        // An AGGREGATOR that is not AS_TRANS voids AS4_AGGREGATOR and AS4_PATH: someone on the way aggregated who did
+        // not know them.
         if old.asn != AS_TRANS {
             out.discarded.push(format!("AS4_PATH and AS4_AGGREGATOR: AGGREGATOR is AS {}", old.asn));
             return;

@@ -1,6 +1,6 @@
 //! Attributes that are a row of equal members: the three kinds of communities, and CLUSTER_LIST.
 //!
-//! "The length is not a nonzero multiple of" the member's (RFC 7606 sections 7.8, 7.10, 7.14, RFC 8092 section 6).
+//! Malformed is what is not a nonzero multiple of its member (RFC 7606 sections 7.8, 7.10, 7.14, RFC 8092 section 6).
 
 use std::net::Ipv4Addr;
 

@@ -42,7 +42,7 @@ pub(super) struct Known {
     flags: u8,
     /// For a malformed value.
     pub(super) malformed: Penalty,
-    /// For wrong Optional or Transitive bits: "treat-as-withdraw, unless the specification for the attribute mandates
+    /// For wrong Optional or Transitive bits: treat-as-withdraw, "unless the specification for the attribute mandates
     /// different handling" (RFC 7606 section 3.c).
     pub(super) wrong_flags: Penalty,
 }

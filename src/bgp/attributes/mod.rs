@@ -75,7 +75,7 @@ impl Seen {
 impl Decoder {
     fn attribute(&mut self, attribute: &Attribute<'_>) {
         let known = Known::of(attribute.code);
-        // "All but the first MUST be discarded" (RFC 7606 section 3.g).
+        // All occurrences but the first are discarded (RFC 7606 section 3.g).
         if !self.seen.insert(attribute.code) {
             return self.discard(attribute, known, "there is one already");
         }

@@ -53,8 +53,8 @@ pub(super) struct Aigp {
 /// The type of the AIGP TLV, the only one defined.
 const AIGP_TLV: u8 = 1;
 
-/// AIGP (RFC 7311 section 3): TLVs of type 1, length 2 (header included). "The first AIGP TLV counts"; it is eleven
-/// octets long.
+/// AIGP (RFC 7311 section 3): TLVs of `type 1, length 2 (header included), value`. The first AIGP TLV counts; it is
+/// eleven octets long.
 pub(super) fn aigp(value: &[u8]) -> Result<Aigp, String> {
     let mut rest = value;
     let mut metric = None;

@@ -8,8 +8,6 @@ use super::Error;
 use crate::route::{Esi, EvpnRoute, Mac, Nlri, Prefix, Rd};
 use crate::wire::{self, Cursor};
 
-/// Bytes of a label.
-const LABEL_BYTES: usize = 3;
 /// Bits of a MAC address.
 const MAC_BITS: u8 = 48;
 
@@ -56,7 +54,7 @@ fn mac_ip(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     let mac = Mac(body.array("MAC")?);
     let ip = optional_address(&mut body)?;
     let label1 = label(&mut body, withdraw)?;
-    let label2 = if body.remaining() == LABEL_BYTES { Some(label(&mut body, withdraw)?) } else { None };
+    let label2 = if body.is_empty() { None } else { Some(label(&mut body, withdraw)?) };
     body.finish("EVPN route")?;
     Ok(EvpnRoute::MacIp { rd, esi, tag, mac, ip, label: label1, label2 })
 }
@@ -77,8 +75,8 @@ fn ethernet_segment(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
     Ok(EvpnRoute::EthernetSegment { rd, esi, originator })
 }
 
-/// `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: "the total length is 34 for IPv4
-/// and 58 for IPv6" (RFC 9136 section 3.1).
+/// `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: 34 bytes in all for IPv4, 58
+/// for IPv6 (RFC 9136 section 3.1).
 fn ip_prefix(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     let is_v4 = body.remaining() == 34;
     let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);

@@ -1,0 +1,137 @@
+//! The rows of history, read back from their COPY bytes: every value that a record has is in the column of its name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use batches::{Builder, attributes, peer, prefix};
+use holdfast::record;
+use holdfast::route::{
+    Aggregator, AsPath, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix, RawAttribute, Rd,
+    RibView, Segment, SegmentKind,
+};
+use holdfast::sink::{Chunk, Lane, columns};
+
+/// Everything that an attribute set can have.
+fn full() -> Attributes {
+    Attributes {
+        as_path: Some(AsPath {
+            asns: vec![1, 2],
+            segments: vec![
+                Segment { kind: SegmentKind::Set, count: 1 },
+                Segment { kind: SegmentKind::Sequence, count: 1 },
+            ],
+        }),
+        next_hop_link_local: Some("fe80::1".parse().unwrap()),
+        med: Some(1),
+        local_pref: Some(2),
+        atomic_aggregate: true,
+        aggregator: Some(Aggregator { asn: 3, address: Ipv4Addr::LOCALHOST }),
+        extended_communities: vec![[0, 2, 0, 1, 0, 0, 0, 1]],
+        originator_id: Some(Ipv4Addr::LOCALHOST),
+        cluster_list: vec![Ipv4Addr::LOCALHOST],
+        aigp: Some(9),
+        only_to_customer: Some(5),
+        raw: vec![RawAttribute { flags: 0xc0, code: 99, value: vec![1, 2, 3] }],
+        discarded: vec!["why".to_owned()],
+        ..attributes(&[1])
+    }
+}
+
+fn batch() -> Batch {
+    let mut named = peer(1, RibView::LocRib, 3);
+    named.table_name = "blue".to_owned();
+    let rd = Rd([0, 0, 0, 1, 0, 0, 0, 2]);
+    let (esi, mac, ip) = (Esi([1; 10]), Mac([2; 6]), IpAddr::from([10, 0, 0, 1]));
+    let network = Prefix::v4(0x0a00_0000, 8).unwrap();
+    let evpn = [
+        EvpnRoute::AutoDiscovery { rd, esi, tag: 1, label: 2 },
+        EvpnRoute::MacIp { rd, esi, tag: 1, mac, ip: Some(ip), label: 2, label2: Some(3) },
+        EvpnRoute::MacIp { rd, esi, tag: 1, mac, ip: None, label: 2, label2: None },
+        EvpnRoute::InclusiveMulticast { rd, tag: 1, originator: ip },
+        EvpnRoute::EthernetSegment { rd, esi, originator: ip },
+        EvpnRoute::IpPrefix { rd, esi, tag: 1, prefix: network, gateway: ip, label: 2 },
+    ];
+    Builder::new("r1", 5)
+        .routes(&named, Family::IPV4_UNICAST, Some(&full()), [(Some(7), prefix(1))])
+        .routes(
+            &named,
+            Family::EVPN,
+            Some(&attributes(&[1, 2])),
+            evpn.map(|route| (None, Nlri::Evpn(Box::new(route)))),
+        )
+        .routes(
+            &peer(2, RibView::AdjInPre, 0),
+            Family { afi: 16388, safi: 71 },
+            None,
+            [(None, Nlri::Raw([1].into()))],
+        )
+        .build()
+}
+
+/// The names of the columns that have a value, row by row.
+fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
+    let mut take = |length: usize| {
+        let (head, tail) = bytes.split_at(length);
+        bytes = tail;
+        head
+    };
+    assert_eq!(take(19), b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+    let mut rows = Vec::new();
+    loop {
+        let count = i16::from_be_bytes(take(2).try_into().unwrap());
+        if count == -1 {
+            break;
+        }
+        let names = columns::ROUTE_UPDATES.concat();
+        assert_eq!(usize::try_from(count).unwrap(), names.len());
+        let mut row = BTreeSet::new();
+        for name in names {
+            let length = i32::from_be_bytes(take(4).try_into().unwrap());
+            if length >= 0 {
+                take(usize::try_from(length).unwrap());
+                row.insert(name);
+            }
+        }
+        rows.push(row);
+    }
+    assert!(take(0).is_empty() && bytes.is_empty(), "bytes behind the trailer");
+    rows
+}
+
+#[test]
+fn each_value_of_a_record_is_in_the_column_of_its_name() {
+    let batch = batch();
+    let lane = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 1 };
+    let mut chunk = Chunk::new(lane, 1, 0);
+    chunk.push(1, b"", &batch).unwrap();
+    let rows = rows(&chunk.seal().route_bytes());
+    assert_eq!(rows.len(), batch.records());
+    for (row, record) in rows.iter().zip(batch.iter()) {
+        let json = record::json::object(&batch, &record);
+        let mut expected: BTreeSet<&str> =
+            json.keys().map(String::as_str).filter(|key| *key != "record").collect();
+        // Only the log and the database know these.
+        expected.extend(["collector", "log_id", "seq"]);
+        // In the database the text stands only where the numbers do not say it all.
+        if json
+            .get("as_path")
+            .and_then(|path| path.as_array())
+            .is_some_and(|path| path.len() != 2 || !row.contains("med"))
+        {
+            expected.remove("as_path_text");
+        }
+        assert_eq!(*row, expected);
+    }
+}

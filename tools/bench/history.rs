@@ -1,0 +1,100 @@
+//! A log's history into the database: by our own drain, and as files for `psql \copy` to do the same.
+//!
+//! Only the history: no current table, no checkpoint. That is what a bare COPY can be held against.
+
+use std::fs;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use holdfast::record;
+use holdfast::sink::{Chunk, Lane, columns};
+use holdfast::wal::{Disk, Item, Reader, SeqNo};
+
+use crate::{Failure, result};
+
+/// Rows in a transaction: the default of DRAIN_MAX_ROWS.
+const TRANSACTION_ROWS: u64 = 20_000;
+
+/// Rows of history as COPY bytes, one transaction after the other.
+struct Transactions {
+    reader: Reader<Disk>,
+    next: SeqNo,
+}
+
+impl Transactions {
+    fn open(log: &Path) -> Result<Self, Failure> {
+        let reader = Reader::open(Disk::open(log)?, SeqNo(1)).map_err(|error| error.to_string())?;
+        Ok(Self { reader, next: SeqNo(1) })
+    }
+
+    /// The next transaction: how many routes, and their bytes. `None` at the end of the log.
+    fn take(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+        let lane = Lane { collector: "bench".into(), log_id: [0; 16], number: 0, count: 1 };
+        let mut chunk = Chunk::new(lane, self.next.0, 0);
+        while chunk.rows() < TRANSACTION_ROWS {
+            match self.reader.next(SeqNo(u64::MAX)).map_err(|error| error.to_string())? {
+                Some(Item::Data { seq, payload, .. }) => {
+                    chunk.push(seq.0, payload, &record::decode(payload)?)?;
+                    self.next = SeqNo(seq.0 + 1);
+                }
+                Some(Item::Gap { from, to, .. }) => {
+                    return Err(format!("the log has a gap: {from:?} to {to:?}").into());
+                }
+                None => break,
+            }
+        }
+        if chunk.rows() == 0 {
+            return Ok(None);
+        }
+        let sealed = chunk.seal();
+        Ok(Some((sealed.counts.routes, sealed.route_bytes())))
+    }
+}
+
+/// Writes one file per transaction and the statement that takes them.
+pub(crate) fn export(log: &Path, out: &Path) -> Result<String, Failure> {
+    let mut transactions = Transactions::open(log)?;
+    let (start, mut routes, mut number) = (Instant::now(), 0, 0);
+    fs::write(out.join("statement"), columns::copy_statement("route_updates", columns::ROUTE_UPDATES))?;
+    while let Some((count, bytes)) = transactions.take()? {
+        if !bytes.is_empty() {
+            fs::write(out.join(format!("{number:06}.copy")), &bytes)?;
+            number += 1;
+        }
+        routes += count;
+    }
+    Ok(result(routes, start.elapsed().as_secs_f64()))
+}
+
+/// Reads, decodes, encodes and stores.
+pub(crate) fn drain(log: &Path, database: &str) -> Result<String, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(store(log, database))
+}
+
+async fn store(log: &Path, database: &str) -> Result<String, Failure> {
+    let (mut client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
+    let driver = tokio::spawn(connection);
+    let statement = columns::copy_statement("route_updates", columns::ROUTE_UPDATES);
+    let mut transactions = Transactions::open(log)?;
+    let (start, mut routes) = (Instant::now(), 0);
+    while let Some((count, bytes)) = transactions.take()? {
+        routes += count;
+        if bytes.is_empty() {
+            continue;
+        }
+        let transaction = client.transaction().await?;
+        {
+            let mut copy = pin!(transaction.copy_in::<_, Bytes>(&statement).await?);
+            copy.send(bytes).await?;
+            copy.finish().await?;
+        }
+        transaction.commit().await?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    drop(client);
+    driver.await??;
+    Ok(result(routes, seconds))
+}

@@ -1,0 +1,119 @@
+//! `list` and `stat`: what the headers say, and for the last segment what is in it.
+
+use holdfast::wal::inspect::{Examined, Listed, examine, overview};
+use holdfast::wal::{Disk, SeqNo};
+use serde_json::json;
+
+use crate::output::{Failure, Output, size, time, time_text};
+
+pub(crate) fn list(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, Failure> {
+    let overview = overview(disk)?;
+    if !as_json {
+        out.line(&format!(
+            "{:<20} {:>12} {:>12} {:>10} {:>6}  {:<28} STATE",
+            "SEGMENT", "FIRST", "LAST", "SIZE", "RUN", "CREATED"
+        ))?;
+    }
+    for segment in &overview.segments {
+        if as_json {
+            out.json(&listed_json(segment))?;
+            continue;
+        }
+        let (first, run, created) = segment.header.map_or_else(
+            || ("-".to_owned(), "-".to_owned(), "-".to_owned()),
+            |header| (header.first_seq.to_string(), header.run.to_string(), time_text(header.created)),
+        );
+        let last = last_by_headers(segment).map_or_else(|| "-".to_owned(), |last| last.to_string());
+        out.line(&format!(
+            "{:016x}.wal {first:>12} {last:>12} {:>10} {run:>6}  {created:<28} {}",
+            segment.number,
+            size(segment.bytes),
+            state(segment)
+        ))?;
+    }
+    for number in &overview.foreign {
+        if as_json {
+            out.json(&json!({ "segment": number, "state": "foreign" }))?;
+        } else {
+            out.line(&format!("{number:016x}.wal belongs to another log, or was renamed"))?;
+        }
+    }
+    Ok(0)
+}
+
+/// The last number, as far as the header of the next segment tells it.
+fn last_by_headers(segment: &Listed) -> Option<SeqNo> {
+    segment.header?;
+    segment.bound.map(SeqNo::before)
+}
+
+fn state(segment: &Listed) -> &'static str {
+    match (segment.header, segment.bound) {
+        (None, _) => "unreadable header",
+        (Some(_), None) => "last",
+        (Some(header), Some(bound)) if bound <= header.first_seq => "empty",
+        (Some(_), Some(_)) => "complete",
+    }
+}
+
+fn listed_json(segment: &Listed) -> serde_json::Value {
+    let header = segment.header;
+    json!({
+        "segment": segment.number,
+        "state": state(segment),
+        "bytes": segment.bytes,
+        "first_seq": header.map(|header| header.first_seq.0),
+        "last_seq": last_by_headers(segment).map(|last| last.0),
+        "run": header.map(|header| header.run),
+        "created": header.map(|header| time(header.created)),
+    })
+}
+
+pub(crate) fn stat(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, Failure> {
+    let overview = overview(disk)?;
+    let bytes: u64 = overview.segments.iter().map(|segment| segment.bytes).sum();
+    let first = overview.segments.iter().find_map(|segment| segment.header);
+    let last = overview.segments.iter().rev().find_map(|segment| segment.header);
+    let tail: Option<Examined> = match &last {
+        Some(header) => Some(examine(disk, header, None)?),
+        None => None,
+    };
+    let log_id = overview.log_id.map(|id| id.to_string());
+    let last_seq = tail.as_ref().map(|tail| tail.last_seq.0);
+    let last_commit = tail.as_ref().map_or(0, |tail| tail.time_max);
+    if as_json {
+        out.json(&json!({
+            "log_id": log_id,
+            "segments": overview.segments.len(),
+            "bytes": bytes,
+            "first_seq": first.map(|header| header.first_seq.0),
+            "last_seq": last_seq,
+            "run": last.map(|header| header.run),
+            "oldest_segment_created": first.map(|header| time(header.created)),
+            "last_commit": time(last_commit),
+            "sealed": tail.as_ref().map(|tail| tail.sealed),
+        }))?;
+        return Ok(0);
+    }
+    let Some((first, tail)) = first.zip(tail) else {
+        out.line("no segment can be read")?;
+        return Ok(0);
+    };
+    out.line(&format!("log id        {}", log_id.unwrap_or_default()))?;
+    out.line(&format!("segments      {}, {}", overview.segments.len(), size(bytes)))?;
+    out.line(&format!("payloads      {} to {}", first.first_seq, tail.last_seq))?;
+    out.line(&format!("begun         {}", time_text(first.created)))?;
+    out.line(&format!("last commit   {}", time_text(last_commit)))?;
+    out.line(&format!(
+        "last segment  {} payloads, {} records, {}",
+        tail.payloads,
+        tail.records,
+        size(tail.payload_bytes)
+    ))?;
+    out.line(if tail.sealed {
+        "state         closed in order"
+    } else {
+        "state         being written, or left by a crash"
+    })?;
+    Ok(0)
+}
