@@ -1,5 +1,12 @@
 //! The real program: start, stop, status, the service manager's protocol, the command line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails should panic"
+)]
+
 #[path = "common/build.rs"]
 mod build;
 #[path = "common/daemon.rs"]

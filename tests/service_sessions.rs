@@ -1,5 +1,12 @@
 //! The real program with routers: what reaches the log, whatever the router and the collector do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails should panic"
+)]
+
 #[path = "common/build.rs"]
 mod build;
 #[path = "common/daemon.rs"]
