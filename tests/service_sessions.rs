@@ -277,6 +277,27 @@ fn no_more_routers_than_configured_are_taken() {
 }
 
 #[test]
+fn a_lack_of_descriptors_is_waited_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start_as(&mut daemon::command_with_files(40, folder.path()), folder.path());
+    let router = daemon.send(&session("edge1", 0..1));
+    daemon.durable(3);
+    let crowd: Vec<_> = (0..60).map(|_| daemon.connect()).collect();
+    daemon.event("connection_error");
+    drop(crowd);
+    drop(router);
+    // The status socket is answered again as soon as there are descriptors.
+    let _router = daemon.send(&session("edge2", 0..1));
+    daemon::until(
+        || {
+            let answer = holdfast::telemetry::status::ask(&folder.path().join("status.sock")).ok()?;
+            answer.routers.iter().any(|router| router.name == "edge2").then_some(())
+        },
+        || "the listener does not recover".to_owned(),
+    );
+}
+
+#[test]
 fn two_live_routers_that_claim_one_name_stay_two_with_an_alarm() {
     let folder = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start(folder.path(), &[]);
