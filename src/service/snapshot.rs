@@ -32,6 +32,8 @@ pub(super) struct Snapshot {
     pub(super) wal_dir: PathBuf,
     pub(super) free_percent_min: u8,
     pub(super) log_id: String,
+    /// Records that the start copied into the new segment: made durable in this run, but not news.
+    pub(super) records_copied: u64,
     pub(super) started: Instant,
     pub(super) registry: Arc<Registry>,
     pub(super) state: Arc<State>,
@@ -84,7 +86,7 @@ impl Snapshot {
     pub(super) fn sample(&self) -> (f64, Option<f64>) {
         let (usage, durable, records) = {
             let progress = self.progress.borrow();
-            (progress.usage, progress.durable.0, progress.records_durable)
+            (progress.usage, progress.durable.0, self.records(&progress))
         };
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.trend.sample(self.started.elapsed(), usage.undelivered_bytes);
@@ -103,6 +105,11 @@ impl Snapshot {
         bytes_max.min(by_disk).saturating_sub(undelivered)
     }
 
+    /// Records of this run that are durable.
+    const fn records(&self, progress: &Progress) -> u64 {
+        progress.records_durable.saturating_sub(self.records_copied)
+    }
+
     fn wal(&self, progress: &Progress) -> Wal {
         let (_, hours_left) = self.sample();
         Wal {
@@ -110,7 +117,7 @@ impl Snapshot {
             dir: self.wal_dir.display().to_string(),
             written: progress.written.0,
             durable: progress.durable.0,
-            records_durable: progress.records_durable,
+            records_durable: self.records(progress),
             segments: progress.usage.segments,
             bytes: progress.usage.bytes,
             bytes_max: progress.usage.bytes_max,

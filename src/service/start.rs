@@ -14,8 +14,17 @@ use crate::state::{Opened, State};
 use crate::telemetry::clock;
 use crate::wal::{self, Disk, Item, Log, LogId, Recovered, SeqNo, Writer};
 
+/// The log as it was found.
+pub(super) struct Found {
+    pub(super) recovered: Recovered,
+    /// For readers.
+    pub(super) log: Arc<Log<Disk>>,
+    /// Records that the start copied into the new segment: made durable in this run, but not news.
+    pub(super) records_copied: u64,
+}
+
 /// Opens the log, and says what was found.
-pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Recovered), Error> {
+pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Found), Error> {
     let (id, seed) = random().map_err(|error| Error::new("the kernel's random numbers", &error))?;
     let mut options = wal::Options::new(LogId(id), seed, clock::now().0);
     options.segment_bytes = config.wal.segment_bytes;
@@ -36,7 +45,8 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Recovered), Err
     for damage in &recovered.damage {
         tracing::error!(damage = ?damage, "log_damage");
     }
-    Ok((writer, recovered))
+    let (log, records_copied) = (writer.log(), writer.records_durable());
+    Ok((writer, Found { recovered, log, records_copied }))
 }
 
 fn random() -> io::Result<([u8; 16], u64)> {
@@ -47,11 +57,7 @@ fn random() -> io::Result<([u8; 16], u64)> {
 }
 
 /// Opens the local state and brings it up to the end of the log.
-pub(super) fn open_state(
-    config: &Config,
-    log: &Arc<Log<Disk>>,
-    recovered: &Recovered,
-) -> Result<State, Error> {
+pub(super) fn open_state(config: &Config, Found { recovered, log, .. }: &Found) -> Result<State, Error> {
     let dir = config.state_dir.join("sled");
     let at = || format!("the state in {}", dir.display());
     let (state, opened) = State::open(&dir).map_err(|error| Error::new(at(), &error))?;

@@ -1,0 +1,209 @@
+//! The real daemon for a test: started in a folder of its own, heard through its log lines, its status socket and its
+//! log on disk. Nothing here sleeps and hopes: whatever is waited for is polled until it is there, and a test that
+//! waits for ever fails after [`PATIENCE`].
+
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test helper that fails should panic")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use holdfast::record;
+use holdfast::route::{Batch, Event, EventKind};
+use holdfast::telemetry::status::{Document, ask};
+use holdfast::wal::{Disk, Item, Reader, SeqNo};
+use serde_json::Value;
+
+/// Long enough for a machine that does many other things.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Daemon {
+    child: Child,
+    lines: Receiver<Value>,
+    /// The lines that have been looked at.
+    pub heard: Vec<Value>,
+    pub port: u16,
+    folder: PathBuf,
+}
+
+/// The program with a clean environment, its state in `folder`.
+pub fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("BMP_LISTEN_HOST", "127.0.0.1")
+        .env("BMP_LISTEN_PORT", "0")
+        .env("STATE_DIR", folder)
+        .env("COLLECTOR_ID", "test")
+        .env("LOG_FORMAT", "json")
+        .env("WAL_SEGMENT_BYTES", "16MiB")
+        .env("WAL_BYTES_MAX", "80MiB")
+        .env("WAL_FREE_PERCENT_MIN", "0")
+        .envs(environment.iter().copied());
+    command
+}
+
+/// Runs a command of the program to its end.
+pub fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    command(folder, environment).args(arguments).output().unwrap()
+}
+
+impl Daemon {
+    /// Starts the daemon and waits until it listens.
+    pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut child =
+            command(folder, environment).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let (send, lines) = mpsc::channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut daemon = Self { child, lines, heard: Vec::new(), port: 0, folder: folder.to_owned() };
+        let started = daemon.event("bmp_listener_started");
+        daemon.port = u16::try_from(started["port"].as_u64().unwrap()).unwrap();
+        daemon
+    }
+
+    /// The next line with this event that has not been returned yet.
+    pub fn event(&mut self, name: &str) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    let found = line["event"] == name;
+                    self.heard.push(line.clone());
+                    if found {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no line {name} ({error}); heard: {:#?}", self.heard),
+            }
+        }
+    }
+
+    /// Every line so far.
+    pub fn lines(&mut self) -> &[Value] {
+        self.heard.extend(self.lines.try_iter());
+        &self.heard
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn status(&self) -> Document {
+        ask(&self.folder.join("status.sock")).unwrap()
+    }
+
+    /// The status, once it is as wanted.
+    pub fn status_when(&self, wanted: impl Fn(&Document) -> bool) -> Document {
+        until(|| Some(self.status()).filter(&wanted), || format!("{:#?}", self.status()))
+    }
+
+    /// Waits until so many records of this run are durable.
+    pub fn durable(&self, records: u64) -> Document {
+        self.status_when(|document| document.wal.records_durable >= records)
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap()
+    }
+
+    /// Connects from another loopback address.
+    pub fn connect_from(&self, source: [u8; 4]) -> TcpStream {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).into()).unwrap();
+        socket.into()
+    }
+
+    /// Connects and sends.
+    pub fn send(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        stream
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(mut self) -> ExitStatus {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        until(|| self.child.try_wait().unwrap(), || "the daemon does not stop".to_owned())
+    }
+}
+
+/// A test that fails must not leave a daemon behind.
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Polls until there is an answer.
+pub fn until<T>(mut answer: impl FnMut() -> Option<T>, otherwise: impl Fn() -> String) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = answer() {
+            return found;
+        }
+        assert!(Instant::now() < give_up, "{}", otherwise());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Everything in the log of a folder, live or not.
+pub fn logged(folder: &Path) -> Vec<Batch> {
+    let mut reader = Reader::open(Disk::open(&folder.join("wal")).unwrap(), SeqNo(1)).unwrap();
+    let mut batches = Vec::new();
+    while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
+        match item {
+            Item::Data { payload, .. } => batches.push(record::decode(payload).unwrap()),
+            gap @ Item::Gap { .. } => panic!("a gap in the log: {gap:?}"),
+        }
+    }
+    batches
+}
+
+/// All events in the log with the router that they are about.
+pub fn logged_events(folder: &Path) -> Vec<(String, Event)> {
+    let with_router = |batch: Batch| {
+        let router = batch.router.name;
+        batch.events.into_iter().map(move |event| (router.clone(), event))
+    };
+    logged(folder).into_iter().flat_map(with_router).collect()
+}
+
+/// The names of the events of one router, in order.
+pub fn event_names(folder: &Path, router: &str) -> Vec<&'static str> {
+    logged_events(folder)
+        .iter()
+        .filter(|(name, _)| name == router)
+        .map(|(_, event)| event.kind.name())
+        .collect()
+}
+
+/// The gaps in the log: router, reason, from, until.
+pub fn gaps(folder: &Path) -> Vec<(String, String, i64, i64)> {
+    let gap = |(router, event): (String, Event)| match event.kind {
+        EventKind::Gap { reason, from, until } => Some((router, reason, from.0, until.0)),
+        _ => None,
+    };
+    logged_events(folder).into_iter().filter_map(gap).collect()
+}

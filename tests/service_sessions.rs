@@ -1,0 +1,375 @@
+//! The real program with routers: what reaches the log, whatever the router and the collector do.
+
+#[path = "common/build.rs"]
+mod build;
+#[path = "common/daemon.rs"]
+mod daemon;
+
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
+use build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4};
+use daemon::{Daemon, event_names, gaps, logged, logged_events};
+use holdfast::route::{EventKind, SessionEnd};
+
+fn peer_up() -> Vec<u8> {
+    PEER.peer_up(&open(65_001, &[]), &open(65_002, &[]), &[])
+}
+
+fn route(number: u8) -> Vec<u8> {
+    PEER.route_monitoring(&update(&[], &plain_attributes(&[65_001]), &v4(10, 0, number, 24)))
+}
+
+/// Initiation, Peer Up, and one route for each number: records, and so many more.
+fn session(name: &str, routes: std::ops::Range<u8>) -> Vec<u8> {
+    let mut bytes = [initiation(name), peer_up()].concat();
+    routes.for_each(|number| bytes.extend(route(number)));
+    bytes
+}
+
+/// How sessions ended, in the order of the log.
+fn ends(folder: &std::path::Path) -> Vec<SessionEnd> {
+    let end = |(_, event): (String, holdfast::route::Event)| match event.kind {
+        EventKind::SessionDown { end } => Some(end),
+        _ => None,
+    };
+    logged_events(folder).into_iter().filter_map(end).collect()
+}
+
+/// Waits until the daemon has closed the connection.
+fn closed(mut stream: std::net::TcpStream) {
+    stream.set_read_timeout(Some(daemon::PATIENCE)).unwrap();
+    let mut byte = [0];
+    assert!(matches!(stream.read(&mut byte), Ok(0) | Err(_)), "BMP is one way");
+}
+
+#[test]
+fn one_route_is_logged_without_another_byte_to_push_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let _router = daemon.send(&session("edge1", 7..8));
+    daemon.durable(3);
+    daemon.kill();
+    let routes: Vec<_> = logged(folder.path()).iter().flat_map(|batch| batch.nlri.clone()).collect();
+    assert_eq!(routes.len(), 1);
+}
+
+#[test]
+fn what_was_durable_is_in_the_log_after_a_kill_and_the_crash_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let router = daemon.send(&session("edge1", 0..200));
+    daemon.durable(202);
+    daemon.kill();
+    drop(router);
+    let before = logged(folder.path());
+    assert_eq!(before.iter().map(|batch| batch.nlri.len()).sum::<usize>(), 200);
+    let first = before[0].router.session;
+
+    let daemon = Daemon::start(folder.path(), &[]);
+    let _router = daemon.send(&session("edge1", 0..1));
+    daemon.durable(6);
+    daemon.kill();
+    let names = event_names(folder.path(), "edge1");
+    assert_eq!(
+        names,
+        ["session_up", "peer_up", "peer_stale", "session_down", "gap", "session_up", "peer_up"],
+        "the crash stands before the new session"
+    );
+    assert_eq!(ends(folder.path()), [SessionEnd::CollectorCrash]);
+    let gaps = gaps(folder.path());
+    let [(router, reason, from, until)] = gaps.as_slice() else { panic!("{gaps:?}") };
+    assert_eq!((router.as_str(), reason.as_str()), ("edge1", "crash"));
+    assert!(first.0 <= *from && from < until, "{first:?} {from} {until}");
+    let after = logged(folder.path());
+    let stale =
+        after.iter().find(|batch| batch.events.iter().any(|event| event.kind.name() == "gap")).unwrap();
+    assert_eq!(stale.router.session, first, "it is about the session that was lost");
+    assert!(after.last().unwrap().router.session > first);
+}
+
+#[test]
+fn a_stop_ends_every_session_and_the_gap_until_the_next_start_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let routers = [daemon.send(&session("edge1", 0..2)), daemon.send(&session("edge2", 0..2))];
+    daemon.durable(8);
+    assert_eq!(daemon.stop().code(), Some(0));
+    for router in routers {
+        closed(router);
+    }
+    for name in ["edge1", "edge2"] {
+        assert_eq!(event_names(folder.path(), name), ["session_up", "peer_up", "peer_stale", "session_down"]);
+    }
+    assert_eq!(ends(folder.path()), [SessionEnd::CollectorStop, SessionEnd::CollectorStop]);
+    let stopped_at = logged_events(folder.path()).last().unwrap().1.received.0;
+
+    let daemon = Daemon::start(folder.path(), &[]);
+    daemon.durable(2);
+    assert_eq!(daemon.stop().code(), Some(0));
+    let told = gaps(folder.path());
+    assert_eq!(told.len(), 2);
+    for (_, reason, from, until) in &told {
+        assert_eq!(reason, "stop");
+        assert!(*from <= stopped_at && stopped_at < *until);
+    }
+    Daemon::start(folder.path(), &[]).stop();
+    assert_eq!(gaps(folder.path()).len(), 2, "and it is told once");
+}
+
+#[test]
+fn a_session_that_ended_before_the_crash_is_no_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let gone = daemon.send(&session("gone", 0..2));
+    daemon.durable(4);
+    drop(gone);
+    daemon.durable(6);
+    let said_goodbye = daemon.send(&[session("polite", 0..2), termination(0)].concat());
+    daemon.durable(12);
+    closed(said_goodbye);
+    daemon.kill();
+    let daemon = Daemon::start(folder.path(), &[]);
+    daemon.stop();
+    assert_eq!(ends(folder.path()), [SessionEnd::Lost, SessionEnd::Terminated(Some(0))]);
+    assert!(gaps(folder.path()).is_empty());
+}
+
+#[test]
+fn the_state_is_rebuilt_from_the_log_when_sled_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let _router = daemon.send(&session("edge1", 0..2));
+    daemon.durable(4);
+    daemon.kill();
+    std::fs::write(folder.path().join("sled/conf"), b"this is no sled").unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let moved = daemon.heard.iter().find(|line| line["event"] == "state_moved_aside").cloned();
+    assert!(moved.is_some(), "{:#?}", daemon.heard);
+    daemon.durable(3);
+    daemon.stop();
+    assert!(folder.path().join("sled.broken-1").exists());
+    assert_eq!(
+        event_names(folder.path(), "edge1"),
+        ["session_up", "peer_up", "peer_stale", "session_down", "gap"]
+    );
+}
+
+#[test]
+fn a_state_that_was_deleted_comes_back_from_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let _router = daemon.send(&session("edge1", 0..2));
+    daemon.durable(4);
+    daemon.kill();
+    std::fs::remove_dir_all(folder.path().join("sled")).unwrap();
+    Daemon::start(folder.path(), &[]).stop();
+    assert_eq!(ends(folder.path()), [SessionEnd::CollectorCrash]);
+}
+
+#[test]
+fn an_empty_connection_is_not_a_router() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    drop(daemon.connect());
+    let status =
+        daemon.status_when(|document| document.listener.accepted == 1 && document.listener.connections == 0);
+    assert!(status.routers.is_empty());
+    daemon.stop();
+    assert!(logged(folder.path()).is_empty());
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[("BMP_FIRST_MESSAGE_S", "1")]);
+    let silent = daemon.connect();
+    let half = daemon.send(&initiation("edge1")[..10]);
+    let router = daemon.send(&session("edge1", 0..1));
+    closed(silent);
+    closed(half);
+    let status = daemon.status_when(|document| document.listener.connections == 1);
+    assert_eq!(status.routers[0].name, "edge1", "a router that has spoken may be silent for ever");
+    drop(router);
+}
+
+#[test]
+fn bytes_that_are_no_bmp_end_the_session_cleanly_with_the_hex_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[]);
+    let stream = daemon.send(&[session("edge1", 0..2), b"GET / HTTP/1.1\r\n\r\n".to_vec()].concat());
+    let error = daemon.event("bmp_parse_error");
+    assert_eq!(error["data_hex"], "474554202f20485454502f312e310d0a0d0a");
+    assert_eq!(error["peer"], "127.0.0.1");
+    closed(stream);
+    daemon.durable(6);
+    assert_eq!(ends(folder.path()), [SessionEnd::Protocol]);
+    // A scanner is no router: nothing about it is in the log, and its error is one line.
+    for _ in 0..5 {
+        closed(daemon.send(b"\x16\x03\x01\x02\x00\x01\x00"));
+    }
+    daemon.status_when(|document| document.listener.connections == 0);
+    let lines = daemon.lines();
+    let shown = lines.iter().filter(|line| line["event"] == "bmp_parse_error").count();
+    assert_eq!(shown, 1, "repetitions within ten seconds are counted, not written");
+    daemon.stop();
+    assert_eq!(ends(folder.path()).len(), 1);
+}
+
+#[test]
+fn an_unknown_message_type_does_not_end_a_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let _router =
+        daemon.send(&[session("edge1", 0..1), bmp(100, &[1; 5_000]), bmp(250, &[]), route(2)].concat());
+    daemon.durable(4);
+    let status =
+        daemon.status_when(|document| document.routers.first().is_some_and(|router| router.messages == 6));
+    assert_eq!(status.routers[0].errors, 0);
+}
+
+#[test]
+fn a_message_of_a_megabyte_is_taken_and_one_byte_more_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[]);
+    let largest = bmp(100, &vec![0; (1 << 20) - 6]);
+    let _router = daemon.send(&[session("edge1", 0..1), largest, route(2)].concat());
+    daemon.durable(4);
+    let too_long = [3, 0, 0x10, 0, 1, 4];
+    closed(daemon.send(&[initiation("edge2"), too_long.to_vec()].concat()));
+    let error = daemon.event("bmp_parse_error");
+    assert!(error["error"].as_str().unwrap().contains("1048577"), "{error}");
+}
+
+#[test]
+fn who_is_not_allowed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[("BMP_ALLOW", "127.0.0.2, 127.0.1.0/24")]);
+    closed(daemon.connect());
+    assert_eq!(daemon.event("connection_refused")["reason"], "not in BMP_ALLOW");
+    let mut allowed = daemon.connect_from([127, 0, 1, 77]);
+    allowed.write_all(&session("edge1", 0..1)).unwrap();
+    daemon.durable(3);
+    let listener = daemon.status().listener;
+    assert_eq!((listener.accepted, listener.refused), (1, 1));
+}
+
+#[test]
+fn no_more_routers_than_configured_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[("BMP_CONNECTIONS_MAX", "2")]);
+    let first = daemon.send(&session("edge1", 0..1));
+    let _second = daemon.send(&session("edge2", 0..1));
+    daemon.durable(6);
+    closed(daemon.connect());
+    assert_eq!(daemon.event("connection_refused")["reason"], "BMP_CONNECTIONS_MAX");
+    drop(first);
+    daemon.status_when(|document| document.listener.connections == 1);
+    let _third = daemon.send(&session("edge3", 0..1));
+    daemon.status_when(|document| document.routers.iter().any(|router| router.name == "edge3"));
+}
+
+#[test]
+fn two_live_routers_that_claim_one_name_stay_two_with_an_alarm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[]);
+    let _first = daemon.send(&session("edge1", 0..2));
+    daemon.durable(4);
+    let mut second = daemon.connect_from([127, 0, 0, 2]);
+    second.write_all(&session("edge1", 0..2)).unwrap();
+    let alarm = daemon.event("router_name_conflict");
+    assert_eq!(alarm["stored_as"], "edge1@127.0.0.2");
+    let status = daemon.status_when(|document| document.routers.len() == 2);
+    assert!(status.reasons.iter().any(|reason| reason.contains("edge1@127.0.0.2")), "{:?}", status.reasons);
+    daemon.durable(8);
+    daemon.stop();
+    assert_eq!(event_names(folder.path(), "edge1").len(), 4);
+    assert_eq!(event_names(folder.path(), "edge1@127.0.0.2").len(), 4);
+}
+
+#[test]
+fn a_configured_name_wins_over_the_sys_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[("BMP_ROUTER_NAMES", "127.0.0.1=core1")]);
+    let _router = daemon.send(&session("edge1", 0..1));
+    daemon.durable(3);
+    assert!(logged(folder.path()).iter().all(|batch| batch.router.name == "core1"));
+}
+
+#[test]
+fn a_router_that_comes_back_sends_its_table_again_and_that_is_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let first = daemon.send(&session("edge1", 0..3));
+    daemon.durable(5);
+    drop(first);
+    daemon.durable(7);
+    let stale =
+        daemon.status_when(|document| document.routers.first().is_some_and(|router| !router.connected));
+    assert_eq!(stale.routers[0].peers[0].state, "stale");
+    let _second = daemon.send(&session("edge1", 0..3));
+    daemon.durable(12);
+    let causes: Vec<&str> = logged(folder.path())
+        .iter()
+        .flat_map(|batch| batch.groups.clone())
+        .map(|group| group.cause.name())
+        .collect();
+    assert_eq!(causes, ["initial-dump", "initial-dump", "initial-dump", "re-dump", "re-dump", "re-dump"]);
+}
+
+#[test]
+fn a_peer_without_peer_up_is_stale_after_a_crash_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    // GoBGP sends its Loc-RIB without a Peer Up.
+    let loc_rib = Header { peer_type: 3, ..PEER };
+    let pdu = update(&[], &plain_attributes(&[65_001]), &v4(10, 0, 0, 24));
+    let _router = daemon.send(&[initiation("gobgp"), loc_rib.route_monitoring(&pdu)].concat());
+    daemon.durable(2);
+    daemon.kill();
+    Daemon::start(folder.path(), &[]).stop();
+    assert_eq!(event_names(folder.path(), "gobgp"), ["session_up", "peer_stale", "session_down", "gap"]);
+}
+
+#[test]
+fn route_stats_are_logged_for_each_active_router() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[("STATS_INTERVAL_S", "1")]);
+    let _router = daemon.send(&session("edge1", 0..50));
+    let stats = daemon.event("route_stats");
+    assert_eq!((&stats["router"], &stats["peer"]), (&"edge1".into(), &"127.0.0.1".into()));
+    assert_eq!(
+        (&stats["received"], &stats["processed"], &stats["ipv4"]),
+        (&52.into(), &50.into(), &50.into())
+    );
+    assert_eq!((&stats["ipv6"], &stats["evpn"], &stats["errors"]), (&0.into(), &0.into(), &0.into()));
+}
+
+#[test]
+fn many_routers_at_once_lose_and_double_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let routers: Vec<_> = (0..8)
+        .map(|number| {
+            let mut stream = daemon.connect();
+            std::thread::spawn(move || {
+                for _ in 0..10 {
+                    stream.write_all(&session(&format!("edge{number}"), 0..250)).unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                stream
+            })
+        })
+        .collect();
+    let streams: Vec<_> = routers.into_iter().map(|router| router.join().unwrap()).collect();
+    daemon.durable(8 * 10 * 252);
+    drop(streams);
+    daemon.stop();
+    for number in 0..8 {
+        let name = format!("edge{number}");
+        let batches = logged(folder.path());
+        let rows: usize =
+            batches.iter().filter(|batch| batch.router.name == name).map(|batch| batch.nlri.len()).sum();
+        assert_eq!(rows, 2_500, "{name}");
+    }
+}
