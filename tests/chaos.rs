@@ -43,7 +43,8 @@ struct Moments(u64);
 impl Moments {
     fn new() -> Self {
         let seed = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            u64::from(std::process::id()) * 0x9e37_79b9 ^ std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+            (std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() << 16)
+                | u64::from(std::process::id() & 0xffff)
         });
         println!("CHAOS_SEED={seed}");
         Self(seed | 1)

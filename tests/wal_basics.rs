@@ -8,7 +8,7 @@ use holdfast::wal::{
 fn options() -> Options {
     Options {
         segment_bytes: 64 << 10,
-        bytes_max: 1 << 20,
+        bytes_max: 4 << 20,
         free_percent_min: 0,
         ..Options::new(LogId([7; 16]), 42, 1_000_000)
     }

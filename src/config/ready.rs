@@ -235,13 +235,13 @@ fn contradictions(config: &Config, read: &mut Reader<'_>) {
         );
         read.problem("BATCH_MAX_ROUTES", what);
     }
-    // One segment is written, one is made ready, one waits for delivery, two are kept behind.
-    if config.wal.segment_bytes.saturating_mul(5) > config.wal.bytes_max {
+    // One segment is written, one made ready, one waits for delivery, two are kept behind, one is in reserve.
+    if config.wal.segment_bytes.saturating_mul(6) > config.wal.bytes_max {
         let (segment, cap) =
             (value::bytes_text(config.wal.segment_bytes), value::bytes_text(config.wal.bytes_max));
         read.problem(
             "WAL_BYTES_MAX",
-            format!("{cap} has no room for five segments of WAL_SEGMENT_BYTES, {segment}"),
+            format!("{cap} has no room for six segments of WAL_SEGMENT_BYTES, {segment}"),
         );
     }
     if config.listen.keepalive > config.listen.user_timeout {

@@ -146,9 +146,9 @@ impl Options {
             return Err(OpenError::Options("segment_bytes must be from 64 KiB to 2 GiB"));
         }
         let kept = u64::try_from(self.keep_segments_min).unwrap_or(u64::MAX);
-        // One that is written, one made ready, one undelivered: fewer could never make progress.
-        if self.bytes_max / self.segment_bytes < kept.saturating_add(3) {
-            return Err(OpenError::Options("bytes_max must hold at least 3 segments beside the kept ones"));
+        // One that is written, one made ready, one undelivered, one for what has to move: fewer could make no progress.
+        if self.bytes_max / self.segment_bytes < kept.saturating_add(4) {
+            return Err(OpenError::Options("bytes_max must hold at least 4 segments beside the kept ones"));
         }
         if self.free_percent_min > 90 {
             return Err(OpenError::Options("free_percent_min must be at most 90"));

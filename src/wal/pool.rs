@@ -68,8 +68,15 @@ impl<F: StorageFile> Pool<F> {
         log: &Log<S>,
         retired: SeqNo,
     ) -> Result<(), NoSpare> {
+        self.go_on(log, retired, false)
+    }
+
+    fn go_on<S>(&mut self, log: &Log<S>, retired: SeqNo, is_urgent: bool) -> Result<(), NoSpare>
+    where
+        S: Storage<File = F>,
+    {
         if self.spare.is_none() {
-            self.spare = Some(self.find(log, retired)?);
+            self.spare = Some(self.find(log, retired, is_urgent)?);
         }
         self.zero(&log.storage)
     }
@@ -79,21 +86,29 @@ impl<F: StorageFile> Pool<F> {
         self.spare_bytes() >= self.segment_bytes
     }
 
-    /// Finishes the spare file.
-    pub(super) fn fill<S: Storage<File = F>>(&mut self, log: &Log<S>, retired: SeqNo) -> Result<(), NoSpare> {
+    /// Finishes the spare file. One segment of the cap is kept back for what is urgent: a group that was taken already and
+    /// has to move.
+    pub(super) fn fill<S>(&mut self, log: &Log<S>, retired: SeqNo, is_urgent: bool) -> Result<(), NoSpare>
+    where
+        S: Storage<File = F>,
+    {
         while !self.is_ready() {
-            self.prepare(log, retired)?;
+            self.go_on(log, retired, is_urgent)?;
         }
         Ok(())
     }
 
     /// Finishes the spare file and gives it away.
-    pub(super) fn take<S: Storage<File = F>>(
+    pub(super) fn take<S>(
         &mut self,
         log: &Log<S>,
         retired: SeqNo,
-    ) -> Result<Spare<F>, NoSpare> {
-        self.fill(log, retired)?;
+        is_urgent: bool,
+    ) -> Result<Spare<F>, NoSpare>
+    where
+        S: Storage<File = F>,
+    {
+        self.fill(log, retired, is_urgent)?;
         self.spare.take().ok_or_else(|| NoSpare::Broken(io::ErrorKind::NotFound.into()))
     }
 
@@ -102,13 +117,20 @@ impl<F: StorageFile> Pool<F> {
         self.spare = Some(spare);
     }
 
-    fn find<S: Storage<File = F>>(&self, log: &Log<S>, retired: SeqNo) -> Result<Spare<F>, NoSpare> {
+    fn find<S>(&self, log: &Log<S>, retired: SeqNo, is_urgent: bool) -> Result<Spare<F>, NoSpare>
+    where
+        S: Storage<File = F>,
+    {
         let (in_use, delivered) = {
             let catalogue = log.catalogue();
             (catalogue.bytes(), delivered_bytes(&catalogue, retired))
         };
-        let refusal = if in_use.saturating_add(self.segment_bytes) > self.bytes_max {
+        let limit =
+            if is_urgent { self.bytes_max } else { self.bytes_max.saturating_sub(self.segment_bytes) };
+        let refusal = if in_use.saturating_add(self.segment_bytes) > limit {
             Some(Full::Cap { bytes_max: self.bytes_max })
+        } else if is_urgent {
+            None
         } else {
             self.no_room(&log.storage)?
         };

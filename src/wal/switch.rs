@@ -92,7 +92,7 @@ impl<S: Storage> Writer<S> {
 
     /// Seals this segment and enters the next. The next one is there before this one is given up.
     pub(super) fn switch(&mut self) -> Result<(), WriteError> {
-        if let Err(none) = self.pool.fill(&self.log, self.retired) {
+        if let Err(none) = self.pool.fill(&self.log, self.retired, false) {
             return self.note_failure(Err(none.into()));
         }
         self.end_group(kind::SEAL)?;
@@ -107,7 +107,8 @@ impl<S: Storage> Writer<S> {
         if self.active.is_some() {
             return Ok(());
         }
-        let entered = match self.pool.take(&self.log, self.retired) {
+        let is_urgent = !self.group.bytes.is_empty();
+        let entered = match self.pool.take(&self.log, self.retired, is_urgent) {
             Ok(spare) => self.enter(spare),
             Err(none) => Err(none.into()),
         };

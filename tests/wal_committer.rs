@@ -1,0 +1,218 @@
+//! The committer: what is queued becomes durable by itself, a full log pauses and goes on, an end is orderly.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
+
+#[path = "common/wal.rs"]
+mod common;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::simdisk::{Fate, Fault, SimDisk};
+use common::{check_dense, count, options, payload, read_all};
+use holdfast::committer::machine::{Event, Machine, Step};
+use holdfast::committer::{Committer, Options, Outcome, Progress, Refused, State, spawn};
+use holdfast::wal::{Log, SeqNo, recover};
+
+type Thread = std::thread::JoinHandle<Outcome>;
+
+fn started(
+    disk: &SimDisk,
+    wal: holdfast::wal::Options,
+    options: Options,
+) -> (Committer, Thread, Arc<Log<SimDisk>>) {
+    let (writer, _) = recover(disk.clone(), wal).unwrap();
+    let log = writer.log();
+    let (committer, thread) = spawn(writer, options).unwrap();
+    (committer, thread, log)
+}
+
+async fn append(committer: &Committer, seq: u64) {
+    committer.append(payload(seq), count(seq)).await.unwrap();
+}
+
+async fn until(committer: &Committer, what: impl FnMut(&Progress) -> bool) -> Progress {
+    let mut progress = committer.progress();
+    let reached = tokio::time::timeout(Duration::from_secs(60), progress.wait_for(what)).await;
+    reached.expect("the committer comes there").unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_single_payload_becomes_durable_without_anything_behind_it() {
+    for sync_interval in [Duration::ZERO, Duration::from_millis(20)] {
+        let disk = SimDisk::new();
+        let (committer, thread, _) =
+            started(&disk, options(), Options { sync_interval, ..Options::default() });
+        append(&committer, 1).await;
+        let progress = until(&committer, |progress| progress.durable == SeqNo(1)).await;
+        assert_eq!(
+            (progress.written, progress.records_durable, progress.state),
+            (SeqNo(1), 1, State::Running)
+        );
+        // A power cut now: nothing that was not synced survives.
+        let after = disk.after_power_cut(|| Fate::Lost, || false);
+        let (writer, _) = recover(after, options()).unwrap();
+        assert_eq!(read_all(&mut writer.log().reader(SeqNo(1))), [Ok(1)]);
+        drop(committer);
+        assert_eq!(thread.join().unwrap().error, None);
+    }
+}
+
+#[tokio::test]
+async fn an_orderly_stop_makes_all_durable_and_seals() {
+    let disk = SimDisk::new();
+    // A long interval: it is the stop that syncs.
+    let sync_interval = Duration::from_secs(3600);
+    let (committer, thread, _) = started(&disk, options(), Options { sync_interval, ..Options::default() });
+    for seq in 1..=50 {
+        append(&committer, seq).await;
+    }
+    committer.stop();
+    assert_eq!(committer.append(vec![1], 1).await, Err(Refused::Stopped));
+    let outcome = thread.join().unwrap();
+    assert_eq!(outcome, Outcome { durable: SeqNo(50), lost_batches: 0, lost_records: 0, error: None });
+    assert_eq!(committer.progress().borrow().state, State::Stopped);
+    let (writer, recovered) = recover(disk.after_power_cut(|| Fate::Lost, || false), options()).unwrap();
+    assert!(recovered.was_closed);
+    assert_eq!(check_dense(&read_all(&mut writer.log().reader(SeqNo(1)))), (50, vec![]));
+}
+
+#[tokio::test]
+async fn a_full_log_pauses_holds_the_caller_back_and_goes_on_when_something_is_delivered() {
+    let disk = SimDisk::new();
+    let wal = holdfast::wal::Options { bytes_max: 6 * (64 << 10), ..options() };
+    let settings = Options { sync_interval: Duration::ZERO, queue_batches: 4, ..Options::default() };
+    let (committer, thread, log) = started(&disk, wal, settings);
+    let feeder = committer.clone();
+    let feeding = tokio::spawn(async move {
+        for seq in 1..=3000 {
+            append(&feeder, seq).await;
+        }
+    });
+    let mut pauses = 0;
+    let mut reader = log.reader(SeqNo(1));
+    let mut told = Vec::new();
+    let mut delivered = SeqNo::NONE;
+    while delivered < SeqNo(3000) {
+        // Deliver only when the log has no room left, or is done.
+        let progress = until(&committer, |progress| {
+            matches!(progress.state, State::Paused(_)) || progress.durable == SeqNo(3000)
+        })
+        .await;
+        if let State::Paused(why) = &progress.state {
+            assert_eq!(why, "the log has reached its limit of 393216 bytes");
+            assert!(!feeding.is_finished());
+            let beat = progress.beat;
+            until(&committer, |progress| progress.beat > beat).await;
+            pauses += 1;
+        }
+        told.extend(read_all(&mut reader));
+        delivered = progress.durable;
+        committer.retire(delivered);
+        until(&committer, |progress| progress.durable > delivered || delivered == SeqNo(3000)).await;
+    }
+    assert!(pauses > 1, "{pauses} pauses");
+    assert_eq!(check_dense(&told), (3000, vec![]));
+    feeding.await.unwrap();
+    committer.stop();
+    assert_eq!(thread.join().unwrap().lost_batches, 0);
+}
+
+#[tokio::test]
+async fn a_broken_disk_ends_the_thread_and_everybody_is_told() {
+    let disk = SimDisk::new();
+    let settings = Options { sync_interval: Duration::ZERO, queue_batches: 2, ..Options::default() };
+    let (committer, thread, _) = started(&disk, options(), settings);
+    append(&committer, 1).await;
+    until(&committer, |progress| progress.durable == SeqNo(1)).await;
+    disk.set_fault(Some(Fault { at: 0, kind: io::ErrorKind::Other, forever: true }));
+    // Whoever waits for room is let go, whenever he came.
+    while committer.append(payload(2), count(2)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let outcome = thread.join().unwrap();
+    assert!(outcome.error.is_some() && outcome.durable == SeqNo(1), "{outcome:?}");
+    assert!(matches!(committer.progress().borrow().state, State::Failed(_)));
+}
+
+#[tokio::test]
+async fn a_payload_that_is_too_large_is_refused_before_it_is_queued() {
+    let (committer, thread, _) = started(&SimDisk::new(), options(), Options::default());
+    let bytes_max = options().payload_bytes_max();
+    let refused = committer.append(vec![0; bytes_max + 1], 1).await;
+    assert_eq!(refused, Err(Refused::TooLarge { bytes: bytes_max + 1, bytes_max }));
+    drop(committer);
+    assert_eq!(thread.join().unwrap().error, None);
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+fn idle_machine(sync_interval: Duration) -> Machine {
+    let mut machine = Machine::new(sync_interval, 1000);
+    machine.on(Event::Prepared { more: false }, Duration::ZERO);
+    machine
+}
+
+#[test]
+fn what_waits_shares_one_sync_and_nothing_waits_for_more_to_come() {
+    let mut machine = idle_machine(Duration::ZERO);
+    let now = MS;
+    assert_eq!(machine.next(2, now), Step::Append);
+    machine.on(Event::Appended { unflushed_bytes: 100, group_bytes: 100 }, now);
+    assert_eq!(machine.next(1, now), Step::Append);
+    machine.on(Event::Appended { unflushed_bytes: 200, group_bytes: 200 }, now);
+    assert_eq!(machine.next(0, now), Step::Sync);
+}
+
+#[test]
+fn a_group_is_synced_when_it_is_old_or_large() {
+    let mut machine = idle_machine(200 * MS);
+    machine.on(Event::Appended { unflushed_bytes: 100, group_bytes: 100 }, 10 * MS);
+    assert_eq!(machine.next(0, 10 * MS), Step::Flush);
+    machine.on(Event::Flushed, 10 * MS);
+    assert_eq!(machine.next(0, 10 * MS), Step::Wait(200 * MS));
+    assert_eq!(machine.next(5, 209 * MS), Step::Append);
+    assert_eq!(machine.next(5, 210 * MS), Step::Sync);
+    machine.on(Event::Synced, 212 * MS);
+    machine.on(Event::Appended { unflushed_bytes: 1000, group_bytes: 1000 }, 213 * MS);
+    assert_eq!(machine.next(5, 213 * MS), Step::Sync);
+}
+
+#[test]
+fn the_last_group_gets_one_beacon_after_a_second_of_silence() {
+    let mut machine = idle_machine(Duration::ZERO);
+    machine.on(Event::Synced, 100 * MS);
+    assert_eq!(machine.next(0, 100 * MS), Step::Prepare);
+    machine.on(Event::Prepared { more: false }, 100 * MS);
+    assert_eq!(machine.next(0, 900 * MS), Step::Wait(200 * MS));
+    assert_eq!(machine.next(0, 1100 * MS), Step::Beacon);
+    machine.on(Event::BeaconWritten, 1101 * MS);
+    assert_eq!(machine.next(0, 9000 * MS), Step::Wait(500 * MS));
+}
+
+#[test]
+fn a_paused_machine_asks_again_by_itself_and_at_once_when_there_may_be_space() {
+    let mut machine = idle_machine(Duration::ZERO);
+    machine.on(Event::Full, 10 * MS);
+    assert!(machine.is_paused());
+    assert_eq!(machine.next(3, 10 * MS), Step::Wait(100 * MS));
+    assert_eq!(machine.next(3, 110 * MS), Step::Append);
+    machine.on(Event::Full, 110 * MS);
+    machine.on(Event::Space, 111 * MS);
+    assert_eq!(machine.next(3, 111 * MS), Step::Append);
+    machine.on(Event::Appended { unflushed_bytes: 1, group_bytes: 1 }, 112 * MS);
+    assert!(!machine.is_paused());
+}
+
+#[test]
+fn a_stop_finishes_the_queue_and_gives_up_on_a_full_log_after_a_while() {
+    let mut machine = idle_machine(200 * MS);
+    machine.on(Event::Stop, 10 * MS);
+    assert_eq!(machine.next(1, 10 * MS), Step::Append);
+    machine.on(Event::Appended { unflushed_bytes: 9, group_bytes: 9 }, 10 * MS);
+    assert_eq!(machine.next(0, 10 * MS), Step::Sync);
+    machine.on(Event::Full, 10 * MS);
+    assert_eq!(machine.next(0, 20 * MS), Step::Wait(90 * MS));
+    assert_eq!(machine.next(0, 2009 * MS), Step::Sync);
+    assert_eq!(machine.next(0, 2010 * MS), Step::End);
+}

@@ -1,0 +1,55 @@
+//! Segments of former versions stay readable, and what is written today has the bytes of its version.
+//! `GOLDEN_WRITE=1` writes the segment of the present version anew: only before that version is released.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
+
+#[path = "common/wal.rs"]
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::simdisk::SimDisk;
+use common::{count, options, payload, read_all};
+use holdfast::wal::{SeqNo, recover};
+
+const NAME: &str = "0000000000000001.wal";
+const PAYLOADS: u64 = 12;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wal-v0").join(NAME)
+}
+
+/// The log behind the golden segment: four groups, a context, a beacon, a seal. Pages of zeros at the end are left out.
+fn written_today() -> Vec<u8> {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    for seq in 1..=PAYLOADS {
+        writer.append(&payload(seq), count(seq)).unwrap();
+        if seq % 3 == 0 {
+            writer.sync(1_700_000_000_000_000).unwrap();
+        }
+    }
+    writer.beacon(1_700_000_001_000_000).unwrap();
+    writer.close(1_700_000_002_000_000).unwrap();
+    let mut bytes = disk.bytes(NAME);
+    bytes.truncate((bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(4096));
+    bytes
+}
+
+#[test]
+fn the_segment_of_version_0_reads_as_it_was_written() {
+    if std::env::var_os("GOLDEN_WRITE").is_some() {
+        std::fs::create_dir_all(golden().parent().unwrap()).unwrap();
+        std::fs::write(golden(), written_today()).unwrap();
+    }
+    let disk = SimDisk::new();
+    disk.tamper(NAME, |bytes| *bytes = std::fs::read(golden()).unwrap());
+    let (writer, recovered) = recover(disk, options()).unwrap();
+    assert!(recovered.was_closed && recovered.damage.is_empty());
+    assert_eq!(recovered.last_commit, 1_700_000_002_000_000);
+    assert_eq!(read_all(&mut writer.log().reader(SeqNo(1))), (1..=PAYLOADS).map(Ok).collect::<Vec<_>>());
+}
+
+#[test]
+fn version_0_is_still_written_byte_for_byte() {
+    assert!(written_today() == std::fs::read(golden()).unwrap(), "the format changed without its version");
+}

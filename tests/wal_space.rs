@@ -1,0 +1,344 @@
+//! The log and its space: the cap, what is delivered and used again, and what earlier lives of a file leave behind.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
+
+#[path = "common/wal.rs"]
+mod common;
+
+use common::simdisk::{Dice, Fate, SimDisk};
+use common::{check_dense, count, options, payload, read_all};
+use holdfast::wal::format::SegmentHeader;
+use holdfast::wal::{Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
+
+fn small() -> Options {
+    Options { bytes_max: 6 * (64 << 10), keep_segments_min: 2, ..options() }
+}
+
+fn append(writer: &mut Writer<SimDisk>) -> Result<SeqNo, WriteError> {
+    let seq = writer.next().0;
+    writer.append(&payload(seq), count(seq))
+}
+
+fn segments(disk: &SimDisk) -> Vec<String> {
+    disk.names().into_iter().filter(|name| name.ends_with(".wal")).collect()
+}
+
+/// Appends groups of one until the log is full; returns the last durable number.
+fn fill(writer: &mut Writer<SimDisk>) -> SeqNo {
+    loop {
+        match append(writer) {
+            Ok(_) => writer.sync(2_000_000).map(drop).unwrap(),
+            Err(WriteError::Full(Full::Cap { bytes_max })) => {
+                assert_eq!(bytes_max, small().bytes_max);
+                return writer.durable();
+            }
+            Err(error) => panic!("{error}"),
+        };
+    }
+}
+
+#[test]
+fn a_full_log_refuses_until_something_is_delivered_and_then_goes_on_by_itself() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    let full_at = fill(&mut writer);
+    assert!(writer.usage().bytes <= small().bytes_max, "{:?}", writer.usage());
+    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))), "nothing was taken");
+    assert_eq!(writer.next(), full_at.next());
+    // Two delivered segments are kept, the third one's space is used.
+    writer.retire(SeqNo(12));
+    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))));
+    writer.retire(SeqNo(full_at.0 - 20));
+    assert_eq!(append(&mut writer), Ok(full_at.next()));
+    writer.sync(2_000_000).unwrap();
+    let told = read_all(&mut writer.log().reader(SeqNo(1)));
+    let (to, lost) = check_dense(&told);
+    assert_eq!(to, full_at.0 + 1);
+    assert!(matches!(told[0], Err((1, _, GapReason::Dropped))), "what is gone is told: {:?}", told[0]);
+    assert!(lost.iter().all(|(seq, _)| *seq <= full_at.0 - 20), "nothing undelivered is given up");
+}
+
+#[test]
+fn a_log_that_is_full_at_the_start_opens_and_waits() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    let full_at = fill(&mut writer);
+    drop(writer);
+    let disk = disk.after_kill();
+    let (mut writer, recovered) = recover(disk.clone(), small()).unwrap();
+    assert_eq!(recovered.next, full_at.next());
+    // All that was taken can be drained: one segment is kept back for the group that has to move.
+    let mut reader = writer.log().reader(SeqNo(1));
+    let (readable, _) = check_dense(&read_all(&mut reader));
+    assert_eq!(readable, full_at.0);
+    let full_at = fill(&mut writer);
+    assert!(writer.usage().bytes <= small().bytes_max, "{:?}", writer.usage());
+    drop(writer);
+    // The second start finds even that one used up, and still opens.
+    let (mut writer, recovered) = recover(disk.after_kill(), small()).unwrap();
+    let mut reader = writer.log().reader(SeqNo(1));
+    let (readable, _) = check_dense(&read_all(&mut reader));
+    assert!(readable < recovered.next.0 && readable >= full_at.0.min(recovered.next.0) - 1);
+    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))));
+    writer.retire(SeqNo(readable));
+    let next = recovered.next;
+    assert_eq!(append(&mut writer), Ok(next));
+    writer.sync(2_000_000).unwrap();
+    assert_eq!(read_all(&mut reader).last(), Some(&Ok(next.0)));
+}
+
+#[test]
+fn a_disk_without_room_is_a_state_and_ends_when_there_is_room() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    disk.set_capacity(3 * (64 << 10));
+    let mut last = SeqNo::NONE;
+    while let Ok(seq) = append(&mut writer) {
+        last = writer.sync(2_000_000).unwrap();
+        assert_eq!(last, seq);
+    }
+    assert!(matches!(append(&mut writer), Err(WriteError::Full(Full::Disk(_)))));
+    disk.set_capacity(1 << 30);
+    assert_eq!(append(&mut writer), Ok(last.next()));
+    assert_eq!(writer.sync(2_000_000), Ok(last.next()));
+    assert_eq!(check_dense(&read_all(&mut writer.log().reader(SeqNo(1)))), (last.0 + 1, vec![]));
+}
+
+#[test]
+fn the_free_space_that_others_need_is_left_alone() {
+    let disk = SimDisk::new();
+    disk.set_capacity(10 * (64 << 10));
+    let (mut writer, _) = recover(disk.clone(), Options { free_percent_min: 50, ..options() }).unwrap();
+    let refused = loop {
+        match append(&mut writer) {
+            Ok(_) => drop(writer.sync(2_000_000).unwrap()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, WriteError::Full(Full::FreeSpace { .. })), "{refused}");
+    assert!(writer.usage().disk_free_bytes >= 5 * (64 << 10));
+}
+
+#[test]
+fn a_segment_under_an_open_reader_is_not_used_again() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    let mut reader = writer.log().reader(SeqNo(1));
+    append(&mut writer).unwrap();
+    writer.sync(2_000_000).unwrap();
+    assert_eq!(read_all(&mut reader), [Ok(1)]);
+    let full_at = fill(&mut writer);
+    writer.retire(full_at);
+    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))), "the reader holds the oldest");
+    assert_eq!(check_dense_from(&read_all(&mut reader), 2), full_at.0);
+    assert_eq!(append(&mut writer), Ok(full_at.next()));
+}
+
+fn check_dense_from(told: &[common::Told], first: u64) -> u64 {
+    told.iter().fold(first, |next, item| {
+        assert_eq!(*item, Ok(next));
+        next + 1
+    }) - 1
+}
+
+/// A log that has used its files many times; the last group is open.
+fn many_lives() -> (SimDisk, u64, u64) {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    let mut dice = Dice::new(9);
+    for _ in 0..400 {
+        append(&mut writer).unwrap();
+        if dice.below(3) == 0 {
+            let durable = writer.sync(2_000_000).unwrap();
+            writer.retire(SeqNo(durable.0.saturating_sub(10)));
+        }
+    }
+    let durable = writer.sync(2_000_000).unwrap();
+    append(&mut writer).unwrap();
+    writer.flush().unwrap();
+    assert!(SegmentHeader::decode(&disk.bytes(segments(&disk).last().unwrap())).unwrap().number > 8);
+    (disk, durable.0, writer.usage().oldest.0)
+}
+
+#[test]
+fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
+    let (image, durable, oldest) = many_lives();
+    let names = segments(&image);
+    let lives: Vec<Vec<u8>> = names.iter().map(|name| image.bytes(name)).collect();
+    let last = names.last().unwrap();
+    let mut tried = 0;
+    // Any page of any segment, and of the end of the last one: as a lost, a misdirected or a duplicated write leaves it.
+    for source in 0..names.len() {
+        for page in 2..16 {
+            for target in 2..16 {
+                if source == names.len() - 1 && page == target {
+                    continue;
+                }
+                let disk = image.after_kill();
+                disk.tamper(last, |bytes| {
+                    let copy = lives[source][page * 4096..(page + 1) * 4096].to_vec();
+                    bytes[target * 4096..(target + 1) * 4096].copy_from_slice(&copy);
+                });
+                let (writer, _) = recover(disk, Options { salt_seed: 77, ..small() }).unwrap();
+                // read_all checks each byte, and this the order: a stale or misplaced payload would fail one of them.
+                let mut next = oldest;
+                for item in read_all(&mut writer.log().reader(SeqNo(oldest))) {
+                    next = match item {
+                        Ok(seq) => {
+                            assert_eq!(seq, next);
+                            seq + 1
+                        }
+                        Err((from, to, _)) => {
+                            assert_eq!(from, next);
+                            to + 1
+                        }
+                    };
+                }
+                assert!(next <= durable + 2);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 500);
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_any_life_leaves_what_was_durable() {
+    for seed in 0..60 {
+        let disk = SimDisk::new();
+        let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+        let mut dice = Dice::new(seed);
+        let mut retired = 0;
+        for _ in 0..100 + dice.below(200) {
+            append(&mut writer).unwrap();
+            match dice.below(4) {
+                0 => {
+                    retired = writer.sync(2_000_000).unwrap().0.saturating_sub(dice.below(10));
+                    writer.retire(SeqNo(retired));
+                }
+                1 => drop(writer.flush().unwrap()),
+                2 => drop(writer.prepare()),
+                _ => {}
+            }
+        }
+        let durable = writer.durable().0;
+        drop(writer);
+        let mut names = Dice::new(seed + 1);
+        let fate = || [Fate::Lost, Fate::Survives, Fate::Garbage][usize::try_from(dice.below(3)).unwrap()];
+        let disk = disk.after_power_cut(fate, || names.below(2) == 0);
+        let (writer, recovered) = recover(disk, Options { salt_seed: seed, ..small() }).unwrap();
+        assert_eq!(
+            recovered
+                .damage
+                .iter()
+                .filter(|damage| matches!(damage, holdfast::wal::Damage::Rot { .. }))
+                .count(),
+            0
+        );
+        let told = read_all(&mut writer.log().reader(SeqNo(1)));
+        check_dense(&told);
+        for seq in retired + 1..=durable {
+            assert!(
+                told.contains(&Ok(seq)),
+                "seed={seed}: {seq} was durable and not delivered: {recovered:?} {told:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_looker_on_survives_that_its_segment_is_used_again() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    append(&mut writer).unwrap();
+    writer.sync(2_000_000).unwrap();
+    let mut looker = Reader::open(disk.clone(), SeqNo(1)).unwrap();
+    assert_eq!(read_all(&mut looker), [Ok(1)]);
+    for _ in 0..300 {
+        append(&mut writer).unwrap();
+        let durable = writer.sync(2_000_000).unwrap();
+        writer.retire(durable);
+    }
+    let told = read_all(&mut looker);
+    let Err((2, to, GapReason::Dropped)) = told[0] else { panic!("{:?}", &told[..2]) };
+    assert_eq!(check_dense_from(&told[1..], to + 1), 301);
+}
+
+#[test]
+fn crashes_in_a_row_do_not_fill_the_log_with_empty_segments() {
+    let mut disk = SimDisk::new();
+    for run in 1..40 {
+        let (mut writer, recovered) = recover(disk.clone(), Options { salt_seed: run, ..small() }).unwrap();
+        assert_eq!(recovered.next, SeqNo(1));
+        assert_eq!(writer.usage().undelivered_bytes, 64 << 10, "run {run}: {:?}", writer.usage());
+        assert!(append(&mut writer).is_ok());
+        disk = disk.after_kill();
+    }
+}
+
+#[test]
+fn numbers_that_another_place_has_seen_are_not_given_again() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    append(&mut writer).unwrap();
+    writer.sync(2_000_000).unwrap();
+    drop(writer);
+    let witness = Some((LogId([7; 16]), SeqNo(5)));
+    let (mut writer, recovered) = recover(disk.after_kill(), Options { witness, ..options() }).unwrap();
+    assert_eq!(recovered.next, SeqNo(6));
+    append(&mut writer).unwrap();
+    writer.sync(2_000_000).unwrap();
+    let told = read_all(&mut writer.log().reader(SeqNo(1)));
+    assert_eq!(told, [Ok(1), Err((2, 5, GapReason::Rot)), Ok(6)]);
+    let other = Some((LogId([8; 16]), SeqNo(500)));
+    let (_, recovered) = recover(disk.after_kill(), Options { witness: other, ..options() }).unwrap();
+    assert_eq!(recovered.next, SeqNo(2), "another log's witness says nothing");
+}
+
+#[test]
+fn the_last_context_is_found_with_the_number_it_belongs_to() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    for round in 0..3_u8 {
+        for _ in 0..30 {
+            append(&mut writer).unwrap();
+            let durable = writer.sync(2_000_000).unwrap();
+            writer.retire(durable);
+        }
+        writer.set_context(vec![round; 100]).unwrap();
+    }
+    let since = writer.next();
+    for _ in 0..40 {
+        append(&mut writer).unwrap();
+        writer.sync(2_000_000).unwrap();
+        writer.retire(writer.durable());
+    }
+    let next = writer.next();
+    drop(writer);
+    let (mut writer, recovered) = recover(disk.after_kill(), small()).unwrap();
+    assert_eq!(recovered.context, Some((since, vec![2; 100])));
+    assert_eq!(recovered.next, next);
+    writer.retire(next.before());
+    append(&mut writer).unwrap();
+    let (_, again) = recover(disk.after_kill(), small()).unwrap();
+    assert_eq!(again.context, Some((since, vec![2; 100])), "recovery carries it on");
+}
+
+#[test]
+fn a_log_of_a_later_version_is_refused_politely() {
+    let disk = SimDisk::new();
+    let (writer, _) = recover(disk.clone(), options()).unwrap();
+    writer.close(2_000_000).unwrap();
+    let name = segments(&disk).remove(0);
+    disk.tamper(&name, |bytes| {
+        for copy in [0, 4096] {
+            bytes[copy + 8..copy + 12].copy_from_slice(&[9, 0, 9, 0]);
+            let crc = crc32fast::hash(&bytes[copy..copy + 124]);
+            bytes[copy + 124..copy + 128].copy_from_slice(&crc.to_le_bytes());
+        }
+    });
+    let error = recover(disk, options()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "segment 1 has format version 9, which needs a reader of version 9 or later"
+    );
+}
