@@ -12,9 +12,13 @@ mod build;
 #[path = "common/daemon.rs"]
 mod daemon;
 
+use std::io::Write as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use build::{PEER, initiation, open, plain_attributes, update, v4};
 use daemon::{Daemon, PATIENCE, logged, run, until};
@@ -167,6 +171,8 @@ fn an_abstract_notify_socket_is_heard_too_and_no_watchdog_is_fed_that_nobody_ask
     let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     let daemon = Daemon::start(folder.path(), &[("NOTIFY_SOCKET", &format!("@{name}"))]);
     messages(&socket, "READY=1");
+    // Long enough for several beats.
+    daemon.status_when(|document| document.uptime_s >= 3);
     let stopped = std::thread::spawn(move || daemon.stop());
     let rest = messages(&socket, "STOPPING=1");
     assert!(!rest.iter().any(|message| message.starts_with("WATCHDOG")), "{rest:?}");
@@ -187,16 +193,20 @@ fn at_the_cap_routers_wait_and_the_watchdog_lives_on() {
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "10000000")];
     let mut daemon = Daemon::start(folder.path(), &environment);
     let mut stream = daemon.send(&session("edge1", 0..1));
-    // A sender that is not read from must not hang the test.
-    stream.set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    let bulk = bulky();
+    // A sender that is not read from must not hang the test: it looks up at times, and goes on where it was.
+    stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    let enough = Arc::new(AtomicBool::new(false));
+    let (bulk, told) = (bulky(), Arc::clone(&enough));
     let feeder = std::thread::spawn(move || {
-        use std::io::Write as _;
-        while stream.write_all(&bulk).is_ok() {}
+        let mut sent = 0;
+        while !told.load(Ordering::Relaxed) {
+            sent = (sent + stream.write(&bulk[sent..]).unwrap_or(0)) % bulk.len();
+        }
         stream
     });
     let paused = daemon.event("log_paused");
     assert!(paused["reason"].as_str().unwrap().contains("limit"), "{paused}");
+    enough.store(true, Ordering::Relaxed);
     let stream = feeder.join().unwrap();
     let status = daemon.status_when(|document| document.wal.paused.is_some());
     assert_eq!(status.state, Health::Degraded);
@@ -233,7 +243,7 @@ fn with_the_database_away_a_start_is_a_start_and_routes_are_stored() {
 
 /// Takes what is posted to a server that reports go to, until a body holds this text. All bodies so far.
 fn reported(server: &std::net::TcpListener, text: &str) -> Vec<String> {
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
     let mut bodies = Vec::new();
     for stream in server.incoming() {
         let mut stream = stream.unwrap();
