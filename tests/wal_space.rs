@@ -167,7 +167,7 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
     let last = names.last().unwrap();
     let mut tried = 0;
     // Any page of any segment, and of the end of the last one: as a lost, a misdirected or a duplicated write leaves it.
-    for source in 0..names.len() {
+    for (source, life) in lives.iter().enumerate() {
         for page in 2..16 {
             for target in 2..16 {
                 if source == names.len() - 1 && page == target {
@@ -175,7 +175,7 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
                 }
                 let disk = image.after_kill();
                 disk.tamper(last, |bytes| {
-                    let copy = lives[source][page * 4096..(page + 1) * 4096].to_vec();
+                    let copy = life[page * 4096..(page + 1) * 4096].to_vec();
                     bytes[target * 4096..(target + 1) * 4096].copy_from_slice(&copy);
                 });
                 let (writer, _) = recover(disk, Options { salt_seed: 77, ..small() }).unwrap();
