@@ -1,5 +1,12 @@
 //! The real program: start, stop, status, the service manager's protocol, the command line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails should panic"
+)]
+
 #[path = "common/build.rs"]
 mod build;
 #[path = "common/daemon.rs"]
@@ -222,6 +229,56 @@ fn with_the_database_away_a_start_is_a_start_and_routes_are_stored() {
     assert_eq!(status.state, Health::Degraded, "{:?}", status.reasons);
     assert!(status.delivery.is_some());
     assert_eq!(daemon.stop().code(), Some(0), "and it stops in order");
+}
+
+/// Takes what is posted to a server that reports go to, until a body holds this text. All bodies so far.
+fn reported(server: &std::net::TcpListener, text: &str) -> Vec<String> {
+    use std::io::{Read as _, Write as _};
+    let mut bodies = Vec::new();
+    for stream in server.incoming() {
+        let mut stream = stream.unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (mut request, mut piece) = (Vec::new(), [0; 4_096]);
+        let whole = |request: &[u8]| {
+            let request = String::from_utf8_lossy(request).to_lowercase();
+            let (head, body) = request.split_once("\r\n\r\n")?;
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+            (body.len() >= length.trim().parse::<usize>().unwrap()).then_some(())
+        };
+        while whole(&request).is_none() {
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&request));
+            request.extend(&piece[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
+        bodies.push(String::from_utf8_lossy(&request).into_owned());
+        if bodies.last().unwrap().contains(text) {
+            return bodies;
+        }
+    }
+    bodies
+}
+
+#[test]
+fn an_error_is_reported_once_with_what_led_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dsn = format!("http://key@{}/1", server.local_addr().unwrap());
+    let mut daemon = Daemon::start(folder.path(), &[("SENTRY_DSN", &dsn), ("SENTRY_ENVIRONMENT", "lab")]);
+    let broken = [session("edge1", 0..1), b"GET / HTTP/1.1".to_vec()].concat();
+    for _ in 0..3 {
+        drop(daemon.send(&broken));
+        daemon.event("peer_disconnected");
+    }
+    let bodies = reported(&server, "bmp_parse_error");
+    let report = bodies.last().unwrap();
+    for part in ["474554202f", "lab", "bmp_peer_up", "\"peer_ip\":\"127.0.0.1\"", "holdfast@"] {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+    let stopped = std::thread::spawn(move || daemon.stop());
+    assert_eq!(stopped.join().unwrap().code(), Some(0));
+    server.set_nonblocking(true).unwrap();
+    assert!(server.accept().is_err(), "one error is one report, however often it comes");
 }
 
 #[test]

@@ -1,5 +1,12 @@
 //! The real program with routers: what reaches the log, whatever the router and the collector do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails should panic"
+)]
+
 #[path = "common/build.rs"]
 mod build;
 #[path = "common/daemon.rs"]
@@ -267,6 +274,27 @@ fn no_more_routers_than_configured_are_taken() {
     daemon.status_when(|document| document.listener.connections == 1);
     let _third = daemon.send(&session("edge3", 0..1));
     daemon.status_when(|document| document.routers.iter().any(|router| router.name == "edge3"));
+}
+
+#[test]
+fn a_lack_of_descriptors_is_waited_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start_as(&mut daemon::command_with_files(40, folder.path()), folder.path());
+    let router = daemon.send(&session("edge1", 0..1));
+    daemon.durable(3);
+    let crowd: Vec<_> = (0..60).map(|_| daemon.connect()).collect();
+    daemon.event("connection_error");
+    drop(crowd);
+    drop(router);
+    // The status socket is answered again as soon as there are descriptors.
+    let _router = daemon.send(&session("edge2", 0..1));
+    daemon::until(
+        || {
+            let answer = holdfast::telemetry::status::ask(&folder.path().join("status.sock")).ok()?;
+            answer.routers.iter().any(|router| router.name == "edge2").then_some(())
+        },
+        || "the listener does not recover".to_owned(),
+    );
 }
 
 #[test]

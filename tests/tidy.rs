@@ -33,11 +33,12 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
     ("record", &["route"], &["bincode", "serde", "serde_bytes", "serde_json", "time"]),
     ("wal", &[], &["crc32fast", "rustix"]),
     ("committer", &["wal"], &["tokio", "tracing"]),
-    ("state", &["route"], &["serde", "sled", "tracing"]),
+    ("state", &["route"], &["bincode", "serde", "sled"]),
     (
         "listener",
-        &["bmp", "session", "route", "record", "committer"],
-        &["bytes", "socket2", "tokio", "tracing"],
+        // The state, for what was known of a router before; telemetry, for its clock.
+        &["bmp", "session", "route", "record", "committer", "state", "telemetry"],
+        &["socket2", "tokio", "tracing"],
     ),
     (
         "sink",
@@ -58,12 +59,13 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
         ],
     ),
     ("forwarder", &["route", "record", "wal", "committer", "sink"], &["siphasher", "tokio", "tracing"]),
-    // What a value may be is asked of those who will use it: a DSN of sentry, a URL of tokio_postgres.
-    ("config", &["route"], &["dotenvy", "sentry", "tokio_postgres", "tracing"]),
+    // What a value may be is asked of those who will use it: a DSN of sentry, a URL of tokio_postgres, a
+    // TLS mode of the sink.
+    ("config", &["route", "sink"], &["dotenvy", "sentry", "tokio_postgres", "tracing"]),
     (
         "telemetry",
         &["config", "route"],
-        &["sentry", "serde", "serde_json", "tokio", "tracing", "tracing_subscriber"],
+        &["sentry", "serde", "serde_json", "time", "tokio", "tracing", "tracing_subscriber"],
     ),
     ("service", ALL, ALL),
 ];

@@ -135,7 +135,7 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 () = stopped(stop) => return End::Session(SessionEnd::CollectorStop, "collector_stop"),
-                () = &mut batch_timer, if batch_open => self.flush().await,
+                () = &mut batch_timer, if batch_open => self.flush("timeout").await,
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(first_message), if !self.known => return End::Silent,
                 read = stream.read(self.buffer.room()) => match read {
@@ -182,6 +182,8 @@ impl Connection {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
                 Err(error) => {
+                    // What the bytes before it said comes first.
+                    self.notices();
                     let data_hex = hex(self.buffer.unread());
                     tracing::error!(%error, data_hex, "bmp_parse_error");
                     return Err(End::Session(SessionEnd::Protocol, "protocol_error"));
@@ -191,11 +193,11 @@ impl Connection {
                 self.known = true;
                 tracing::info!("peer_connected");
             }
-            tracing::trace!(length = message.len(), data_hex = %Hex(message), "bmp_message_received");
+            tracing::debug!(length = message.len(), data_hex = %Hex(message), "bmp_message_received");
             self.session.message(message, now);
             self.batch_bytes += message.len();
             if self.session.is_full() || self.batch_bytes >= BATCH_BYTES_MAX {
-                self.flush().await?;
+                self.flush("size").await?;
             }
             if let Some(end) = self.session.terminated().cloned() {
                 return Err(End::Session(end, "terminated"));
@@ -208,7 +210,7 @@ impl Connection {
     async fn tick(&mut self) -> Result<(), End> {
         let now = clock::now();
         self.session.tick(now);
-        self.flush().await?;
+        self.flush("tick").await?;
         self.notices();
         if !self.known {
             self.entry.publish(None, now);
@@ -222,7 +224,7 @@ impl Connection {
     }
 
     /// Hands what there is to the log. Waits while the log is behind.
-    async fn flush(&mut self) -> Result<(), End> {
+    async fn flush(&mut self, flush_trigger: &'static str) -> Result<(), End> {
         self.batch_bytes = 0;
         for batch in self.session.take_batches() {
             // Before the log has it: see the head of the state module.
@@ -230,6 +232,8 @@ impl Connection {
             if !self.log(&batch).await {
                 return Err(End::LogEnded);
             }
+            let (routes, events) = (batch.nlri.len(), batch.events.len());
+            tracing::debug!(routes, events, bytes = self.payload_bytes, flush_trigger, "batch_flushed");
         }
         Ok(())
     }
@@ -238,7 +242,7 @@ impl Connection {
     /// in between must find the session open.
     async fn end(&mut self, end: &SessionEnd) -> bool {
         let now = clock::now();
-        if self.flush().await.is_err() {
+        if self.flush("session_end").await.is_err() {
             return false;
         }
         self.session.end(end, now);

@@ -30,6 +30,8 @@ struct Inner {
 struct Live {
     address: SocketAddr,
     name: String,
+    /// Another router has the name that this one claims.
+    conflict: bool,
     summary: Option<Summary>,
     logged_until: Timestamp,
 }
@@ -96,7 +98,10 @@ impl Registry {
         let mut inner = registry.lock();
         let session = now.max(Timestamp(inner.last_session.0.saturating_add(1)));
         inner.last_session = session;
-        inner.live.insert(session, Live { address, name: String::new(), summary: None, logged_until: now });
+        inner.live.insert(
+            session,
+            Live { address, name: String::new(), conflict: false, summary: None, logged_until: now },
+        );
         drop(inner);
         Entry { registry: Arc::clone(registry), session, address, finished: false }
     }
@@ -138,11 +143,11 @@ impl Registry {
         self.lock().live.values().map(|live| live.logged_until).min().unwrap_or(now).min(now)
     }
 
-    /// Names that live sessions from more than one address claim.
+    /// Names under which routers are stored that claim another router's name.
     #[must_use]
     pub fn conflicts(&self) -> Vec<String> {
         let inner = self.lock();
-        inner.live.values().map(|live| &live.name).filter(|name| name.contains(CONFLICT)).cloned().collect()
+        inner.live.values().filter(|live| live.conflict).map(|live| live.name.clone()).collect()
     }
 
     pub(super) fn refused(&self) {
@@ -167,9 +172,6 @@ impl Registry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Between a name and the address of the second router that claims it.
-const CONFLICT: char = '@';
 
 impl Entry {
     /// The session's identity.
@@ -210,10 +212,11 @@ impl Registry {
         } else if others.any(|(_, live)| live.address.ip() == own) {
             Claim::Again(name.to_owned())
         } else {
-            Claim::Taken(format!("{name}{CONFLICT}{own}"))
+            Claim::Taken(format!("{name}@{own}"))
         };
         if let Some(live) = inner.live.get_mut(&session) {
             claim.name().clone_into(&mut live.name);
+            live.conflict = matches!(claim, Claim::Taken(_));
         }
         claim
     }

@@ -157,12 +157,15 @@ impl Daemon {
         let no_signal = |error: io::Error| Error::new("signals", &error);
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
+        // There is nothing to load anew yet, and a terminal that goes away must not cut a session off.
+        let mut hangup = signal(SignalKind::hangup()).map_err(no_signal)?;
         let mut progress = self.committer.progress();
         let ended =
             progress.wait_for(|progress| matches!(progress.state, LogState::Failed(_) | LogState::Stopped));
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => "SIGHUP",
             ended = ended => {
                 let why = ended.map_or_else(|_| "its thread has gone".to_owned(), |progress| match &progress.state {
                     LogState::Failed(why) => why.clone(),

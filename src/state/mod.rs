@@ -218,3 +218,6 @@ impl Inner {
         self.store.mark(observed, logged_until, self.known.last_session())
     }
 }
+
+#[cfg(test)]
+mod tests;

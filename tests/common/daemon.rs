@@ -32,7 +32,17 @@ pub struct Daemon {
 
 /// The program with a clean environment, its state in `folder`.
 pub fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_holdfast")), folder, environment)
+}
+
+/// The program, with at most so many open files.
+pub fn command_with_files(files: u32, folder: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\"")).arg(env!("CARGO_BIN_EXE_holdfast"));
+    prepared(shell, folder, &[])
+}
+
+fn prepared(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -> Command {
     command
         .current_dir(folder)
         .env_clear()
@@ -56,8 +66,12 @@ pub fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> O
 impl Daemon {
     /// Starts the daemon and waits until it listens.
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child =
-            command(folder, environment).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::start_as(&mut command(folder, environment), folder)
+    }
+
+    /// Starts the daemon by a command made by the test, and waits until it listens.
+    pub fn start_as(command: &mut Command, folder: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let (send, lines) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
