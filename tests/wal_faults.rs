@@ -242,10 +242,10 @@ fn work(writer: &mut Writer<SimDisk>, until: u64) -> (SeqNo, Option<WriteError>)
             return (writer.durable(), Some(error));
         }
         read_all(&mut reader);
-        if seq % 50 == 0 {
+        if seq.is_multiple_of(50) {
             writer.retire(SeqNo(seq - 40));
         }
-        if seq % 3 == 0 {
+        if seq.is_multiple_of(3) {
             writer.prepare();
         }
     }
