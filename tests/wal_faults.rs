@@ -27,7 +27,9 @@ fn two_segments() -> SimDisk {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
     writer.set_context(b"context".to_vec()).unwrap();
-    while disk.names().iter().filter(|name| name.ends_with(".wal")).count() < 2 || writer.next().0 % 3 != 0 {
+    while disk.names().iter().filter(|name| name.ends_with(".wal")).count() < 2
+        || !writer.next().0.is_multiple_of(3)
+    {
         append(&mut writer, 3);
         writer.sync(2_000_000).unwrap();
         append(&mut writer, 1);
