@@ -125,6 +125,19 @@ fn a_stop_ends_every_session_and_the_gap_until_the_next_start_is_told() {
 }
 
 #[test]
+fn what_a_router_had_sent_before_the_stop_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let mut router = daemon.send(&session("edge1", 0..1));
+    daemon.durable(3);
+    let burst: Vec<u8> = (0..40).flat_map(|_| session("edge1", 0..250)).collect();
+    router.write_all(&burst).unwrap();
+    assert_eq!(daemon.stop().code(), Some(0));
+    let rows: usize = logged(folder.path()).iter().map(|batch| batch.nlri.len()).sum();
+    assert_eq!(rows, 1 + 40 * 250);
+}
+
+#[test]
 fn a_session_that_ended_before_the_crash_is_no_part_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &[]);

@@ -47,6 +47,12 @@ impl Buffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// How much room the last call of [`Buffer::room`] gave.
+    #[must_use]
+    pub const fn room_bytes(&self) -> usize {
+        self.bytes.len() - self.end
+    }
+
     /// Says how many bytes were read into the room.
     pub fn filled(&mut self, bytes: usize) {
         self.end = self.end.saturating_add(bytes).min(self.bytes.len());

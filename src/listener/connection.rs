@@ -23,6 +23,9 @@ use crate::telemetry::clock;
 /// Time passes for a session this often.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long a stop goes on reading what routers have already sent.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
 /// A batch is closed when the messages in it have this many bytes, however few routes they hold. It bounds the size of a
 /// record in the log: encoding makes at most about ten bytes of one.
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -48,6 +51,12 @@ struct Connection {
     buffer: Buffer,
     stats: Stats,
     began: Timestamp,
+    /// Everything that the router's bytes said before this time has been taken from the socket and the buffer.
+    drained: Timestamp,
+    /// When time last passed for the session.
+    ticked: Timestamp,
+    /// Bytes have come since then.
+    heard: bool,
     /// The first message has come.
     known: bool,
     /// Bytes of messages in the open batch.
@@ -69,11 +78,15 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, entry: Entry, st
         sweep_quiet_us: micros(shared.options.sweep_quiet),
     };
     let session = Session::new(options, introduce(&shared, &entry));
+    let now = clock::now();
     let connection = Connection {
         session,
         buffer: Buffer::default(),
         stats: Stats::new(std::time::Instant::now()),
-        began: clock::now(),
+        began: now,
+        drained: now,
+        ticked: now,
+        heard: false,
         known: false,
         batch_bytes: 0,
         payload_bytes: 0,
@@ -102,12 +115,19 @@ fn introduce(shared: &Arc<Shared>, entry: &Entry) -> Introduce {
 impl Connection {
     async fn serve(mut self, mut stream: TcpStream, mut stop: watch::Receiver<bool>) {
         tracing::debug!("connection_opened");
-        let end = self.receive(&mut stream, &mut stop).await;
+        let mut end = self.receive(&mut stream, &mut stop).await;
+        let mut until = clock::now();
+        if let End::Session(SessionEnd::CollectorStop, _) = end {
+            match self.drain(&stream).await {
+                Ok(all) => until = if all { clock::now() } else { self.drained },
+                Err(other) => end = other,
+            }
+        }
         drop(stream);
         let duration_seconds = since(self.began, clock::now()).as_secs_f64();
         match end {
             End::Session(end, reason) => {
-                let logged = self.end(&end).await;
+                let logged = self.end(&end, until).await;
                 if self.known {
                     let router = self.session.summary().router.name;
                     tracing::info!(router, reason, duration_seconds, "peer_disconnected");
@@ -143,10 +163,7 @@ impl Connection {
                         return End::Session(self.eof(), "connection_closed");
                     }
                     Ok(0) => return End::Session(self.eof(), "incomplete_read"),
-                    Ok(bytes) => {
-                        self.buffer.filled(bytes);
-                        self.messages().await
-                    }
+                    Ok(bytes) => self.received(bytes).await,
                     Err(error) => {
                         tracing::debug!(%error, "connection_error");
                         return End::Session(SessionEnd::Lost, "connection_reset");
@@ -158,6 +175,34 @@ impl Connection {
             }
             batch_open = self.arm(batch_timer.as_mut(), batch_open);
         }
+    }
+
+    /// Takes what the kernel still has, so that nothing that a router sent before the stop is lost. `false`: it sends
+    /// faster than this comes to an end.
+    async fn drain(&mut self, stream: &TcpStream) -> Result<bool, End> {
+        let give_up = Instant::now() + DRAIN_TIME;
+        while Instant::now() < give_up {
+            match stream.try_read(self.buffer.room()) {
+                // Nothing there now, the router has closed, or the connection is broken.
+                Ok(0) | Err(_) => return Ok(true),
+                Ok(bytes) => self.received(bytes).await?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes in what a read brought.
+    async fn received(&mut self, bytes: usize) -> Result<(), End> {
+        let emptied = bytes < self.buffer.room_bytes();
+        let now = clock::now();
+        self.buffer.filled(bytes);
+        self.heard = true;
+        self.messages(now).await?;
+        // A read that could have brought more left nothing in the kernel.
+        if emptied && self.buffer.unread().is_empty() {
+            self.drained = now;
+        }
+        Ok(())
     }
 
     /// Starts the clock of a batch with its first record. Without one nothing wakes the task.
@@ -175,8 +220,7 @@ impl Connection {
     }
 
     /// Takes every whole message out of the buffer.
-    async fn messages(&mut self) -> Result<(), End> {
-        let now = clock::now();
+    async fn messages(&mut self, now: Timestamp) -> Result<(), End> {
         loop {
             let message = match self.buffer.message() {
                 Ok(Some(message)) => message,
@@ -212,14 +256,19 @@ impl Connection {
         self.session.tick(now);
         self.flush("tick").await?;
         self.notices();
+        // What had come before the last tick would have been read by now.
+        if !std::mem::take(&mut self.heard) && self.buffer.unread().is_empty() {
+            self.drained = self.drained.max(self.ticked);
+        }
+        self.ticked = now;
         if !self.known {
-            self.entry.publish(None, now);
+            self.entry.publish(None, self.drained);
             return Ok(());
         }
         let summary = self.session.summary();
         let interval = self.shared.options.stats_interval;
         self.stats.tick(&summary.router.name, summary.counters, interval, std::time::Instant::now());
-        self.entry.publish(Some(summary), now);
+        self.entry.publish(Some(summary), self.drained);
         Ok(())
     }
 
@@ -238,14 +287,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Logs the end of the session. What says so is observed only when the log has taken it: a collector that is killed
+    /// Logs the end of the session; nothing that came before `until` is missing. What says so is observed only when the log has taken it: a collector that is killed
     /// in between must find the session open.
-    async fn end(&mut self, end: &SessionEnd) -> bool {
-        let now = clock::now();
+    async fn end(&mut self, end: &SessionEnd, until: Timestamp) -> bool {
         if self.flush("session_end").await.is_err() {
             return false;
         }
-        self.session.end(end, now);
+        self.session.end(end, until);
         self.notices();
         for batch in self.session.take_batches() {
             if !self.log(&batch).await {

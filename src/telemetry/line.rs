@@ -17,8 +17,11 @@ use super::clock;
 use super::limit::{Kind, Limiter, Verdict};
 use super::reports;
 
-/// Fields that say whom a line is about; the first one there takes part in folding.
-const ABOUT: [&str; 3] = ["peer", "router", "lane"];
+/// Fields that say whom a line is about, and so take part in folding.
+const ABOUT: [&str; 5] = ["peer", "router", "bgp_peer", "distinguisher", "lane"];
+
+/// A line with this field is folded from INFO on: a router whose peers flap must not flood the log.
+const FOLDED: &str = "bgp_peer";
 
 /// The layer that writes lines.
 #[derive(Clone)]
@@ -123,8 +126,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             other => other.to_string(),
         });
         let level = *event.metadata().level();
-        if level <= Level::WARN {
-            let about = ABOUT.iter().find_map(|name| fields.get(name)).map(plain).unwrap_or_default();
+        if level <= Level::WARN || level == Level::INFO && fields.get(FOLDED).is_some() {
+            let about: Vec<String> = ABOUT.iter().filter_map(|name| fields.get(name)).map(plain).collect();
+            let about = about.join(" ");
             let kind = Kind { event: name.clone(), about };
             match lock(&self.shared.limiter).admit(&kind, clock::now()) {
                 Verdict::HoldBack => return,
@@ -290,12 +294,16 @@ mod tests {
         let lines = written(true, |lines| {
             (0..50).for_each(|_| tracing::error!(peer = "a", "bmp_parse_error"));
             tracing::error!(peer = "b", "bmp_parse_error");
-            (0..50).for_each(|_| tracing::info!(peer = "a", "bmp_peer_up"));
+            (0..50).for_each(|_| tracing::info!(peer = "a", "peer_connected"));
+            (0..50).for_each(|_| tracing::info!(peer = "a", bgp_peer = "c", "bmp_peer_up"));
+            tracing::info!(peer = "a", bgp_peer = "d", "bmp_peer_up");
             lines.finish();
         });
         let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert_eq!(count(r#""event":"bmp_parse_error""#), 2);
-        assert_eq!(count("bmp_peer_up"), 50);
+        assert_eq!(count("peer_connected"), 50);
+        assert_eq!(count(r#""event":"bmp_peer_up""#), 2);
+        assert_eq!(count(r#""of":"bmp_peer_up","about":"a c","count":49"#), 1);
         assert_eq!(count(r#""of":"bmp_parse_error","about":"a","count":49"#), 1);
     }
 

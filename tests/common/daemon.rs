@@ -52,7 +52,7 @@ fn prepared(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -
         .env("COLLECTOR_ID", "test")
         .env("LOG_FORMAT", "json")
         .env("WAL_SEGMENT_BYTES", "16MiB")
-        .env("WAL_BYTES_MAX", "80MiB")
+        .env("WAL_BYTES_MAX", "96MiB")
         .env("WAL_FREE_PERCENT_MIN", "0")
         .envs(environment.iter().copied());
     command

@@ -194,7 +194,7 @@ pub static SECTIONS: &[Section] = &[
             ),
             fixed(
                 "WAL_BYTES_MAX",
-                Kind::Bytes { min: 80 * MIB, max: 1024 * TIB },
+                Kind::Bytes { min: 96 * MIB, max: 1024 * TIB },
                 "10GiB",
                 "Most bytes that the log may take. At this cap reading from routers pauses.",
             ),
