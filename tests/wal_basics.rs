@@ -45,7 +45,7 @@ fn what_is_appended_is_read_back_over_restarts_and_segments() {
         for _ in 0..300 {
             assert_eq!(writer.append(&payload(next), 1).unwrap(), SeqNo(next));
             next += 1;
-            if next % 7 == 0 {
+            if next.is_multiple_of(7) {
                 writer.sync(2_000_000).unwrap();
             }
         }

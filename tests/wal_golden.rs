@@ -24,7 +24,7 @@ fn written_today() -> Vec<u8> {
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
     for seq in 1..=PAYLOADS {
         writer.append(&payload(seq), count(seq)).unwrap();
-        if seq % 3 == 0 {
+        if seq.is_multiple_of(3) {
             writer.sync(1_700_000_000_000_000).unwrap();
         }
     }

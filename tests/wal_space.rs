@@ -4,10 +4,12 @@
 #[path = "common/wal.rs"]
 mod common;
 
-use common::simdisk::{Dice, Fate, SimDisk};
+use std::io;
+
+use common::simdisk::{Dice, Fate, Fault, SimDisk};
 use common::{check_dense, count, options, payload, read_all};
 use holdfast::wal::format::SegmentHeader;
-use holdfast::wal::{Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
+use holdfast::wal::{Damage, Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
 
 fn small() -> Options {
     Options { bytes_max: 6 * (64 << 10), keep_segments_min: 2, ..options() }
@@ -167,7 +169,7 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
     let last = names.last().unwrap();
     let mut tried = 0;
     // Any page of any segment, and of the end of the last one: as a lost, a misdirected or a duplicated write leaves it.
-    for source in 0..names.len() {
+    for (source, life) in lives.iter().enumerate() {
         for page in 2..16 {
             for target in 2..16 {
                 if source == names.len() - 1 && page == target {
@@ -175,7 +177,7 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
                 }
                 let disk = image.after_kill();
                 disk.tamper(last, |bytes| {
-                    let copy = lives[source][page * 4096..(page + 1) * 4096].to_vec();
+                    let copy = life[page * 4096..(page + 1) * 4096].to_vec();
                     bytes[target * 4096..(target + 1) * 4096].copy_from_slice(&copy);
                 });
                 let (writer, _) = recover(disk, Options { salt_seed: 77, ..small() }).unwrap();
@@ -226,14 +228,7 @@ fn a_power_cut_in_the_middle_of_any_life_leaves_what_was_durable() {
         let fate = || [Fate::Lost, Fate::Survives, Fate::Garbage][usize::try_from(dice.below(3)).unwrap()];
         let disk = disk.after_power_cut(fate, || names.below(2) == 0);
         let (writer, recovered) = recover(disk, Options { salt_seed: seed, ..small() }).unwrap();
-        assert_eq!(
-            recovered
-                .damage
-                .iter()
-                .filter(|damage| matches!(damage, holdfast::wal::Damage::Rot { .. }))
-                .count(),
-            0
-        );
+        assert_eq!(recovered.damage.iter().filter(|damage| matches!(damage, Damage::Rot { .. })).count(), 0);
         let told = read_all(&mut writer.log().reader(SeqNo(1)));
         check_dense(&told);
         for seq in retired + 1..=durable {
@@ -341,4 +336,28 @@ fn a_log_of_a_later_version_is_refused_politely() {
         error.to_string(),
         "segment 1 has format version 9, which needs a reader of version 9 or later"
     );
+}
+
+#[test]
+fn a_crash_while_a_file_is_used_again_never_leaves_an_old_name_on_a_new_header() {
+    let mut reused = 0;
+    for at in 1..40 {
+        for renamed in [false, true] {
+            let disk = SimDisk::new();
+            let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+            let full_at = fill(&mut writer);
+            writer.retire(full_at);
+            disk.set_fault(Some(Fault { at: disk.ops() + at, kind: io::ErrorKind::Other, forever: true }));
+            while append(&mut writer).is_ok_and(|seq| seq.0 < full_at.0 + 20)
+                && writer.sync(2_000_000).is_ok()
+            {}
+            reused += usize::from(writer.usage().oldest > SeqNo(1));
+            let disk = disk.after_power_cut(|| Fate::Survives, || renamed);
+            let (writer, recovered) = recover(disk, small()).unwrap();
+            let wrong = recovered.damage.iter().find(|damage| matches!(damage, Damage::Foreign { .. }));
+            assert_eq!(wrong, None, "crash at call {at}, names survive: {renamed}");
+            assert!(read_all(&mut writer.log().reader(SeqNo(1))).contains(&Ok(full_at.0)));
+        }
+    }
+    assert!(reused > 20, "{reused}");
 }

@@ -84,7 +84,10 @@ pub struct Machine {
     /// The log is full; it is asked again at this time.
     paused_until: Option<Duration>,
     stopping_since: Option<Duration>,
+    /// There is work left for the next segment.
     prepare: bool,
+    /// A bit of it was not yet done since the last sync: under load it must keep pace with the segment being filled.
+    prepare_owed: bool,
     failed: bool,
 }
 
@@ -102,6 +105,7 @@ impl Machine {
             paused_until: None,
             stopping_since: None,
             prepare: true,
+            prepare_owed: false,
             failed: false,
         }
     }
@@ -131,10 +135,10 @@ impl Machine {
                 (self.unflushed_bytes, self.group_bytes) = (0, 0);
                 self.paused_until = None;
                 self.beacon_from = Some(now);
-                self.prepare = true;
+                (self.prepare, self.prepare_owed) = (true, true);
             }
             Event::BeaconWritten => self.beacon_from = None,
-            Event::Prepared { more } => self.prepare = more,
+            Event::Prepared { more } => (self.prepare, self.prepare_owed) = (more, false),
             Event::Full => {
                 self.paused_until = Some(now.saturating_add(RETRY));
                 // A beacon that found no room is not worth another try.
@@ -170,7 +174,7 @@ impl Machine {
             return Step::Flush;
         }
         if queued > 0 {
-            return Step::Append;
+            return if self.prepare_owed { Step::Prepare } else { Step::Append };
         }
         if self.stopping_since.is_some() {
             return Step::End;

@@ -29,7 +29,7 @@ pub(super) fn start(sentry: &Sentry) -> sentry::ClientInitGuard {
     )
 }
 
-/// The layer that turns database writes into traces. Events are left to [`line`], so that one error is one report.
+/// The layer that turns database writes into traces. Events are left to the layer for lines, so that one error is one report.
 pub(super) fn spans<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     SpanLayer::new().with_filter(filter_fn(|metadata| metadata.is_span() && metadata.name() == TRACED))
 }

@@ -168,7 +168,10 @@ impl<S: Storage> Reader<S> {
             };
             if !self.enter(&segment)? {
                 // Reused under us; a process that owns the log never sees that.
-                if self.log.owned || refreshed {
+                if refreshed {
+                    return Ok(Found::Nothing);
+                }
+                if self.log.owned {
                     let to = bound.map_or(limit, SeqNo::before).min(limit);
                     return Ok(Found::Gap { to, reason: GapReason::Unreadable });
                 }

@@ -73,6 +73,11 @@ impl<S: Storage> Writer<S> {
             let end = active.group_start + to_u64(self.group.bytes.len());
             active.group_start = end.next_multiple_of(GROUP_ALIGN);
         }
+        self.count_durable();
+    }
+
+    /// The group is durable, wherever it went: the next one begins.
+    fn count_durable(&mut self) {
         self.durable = self.next.before();
         self.records_durable += self.group.records;
         self.group.clear();
@@ -148,18 +153,9 @@ impl<S: Storage> Writer<S> {
         let segment = Segment { number: header.number, bytes: header.capacity, header: Some(header) };
         self.log.catalogue().segments.push_back(Arc::new(segment));
         // The head is group `first_group`; what moved is durable with it.
-        self.settle_moved();
-        Ok(())
-    }
-
-    fn settle_moved(&mut self) {
-        self.durable = self.next.before();
-        self.records_durable += self.group.records;
-        self.group.clear();
-        self.flushed = 0;
-        self.next_group += 1;
         self.beacon_due = false;
-        self.log.catalogue().durable = Some(self.durable);
+        self.count_durable();
+        Ok(())
     }
 
     /// The segment header and all bytes of the file up to the end of its first group.

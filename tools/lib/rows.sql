@@ -13,7 +13,7 @@ SELECT json_strip_nulls(json_build_object(
     'path_id', path_id, 'prefix', prefix::text,
     'evpn_route_type', evpn_route_type, 'evpn_rd', evpn_rd, 'evpn_esi', evpn_esi, 'evpn_tag', evpn_tag,
     'mac_address', mac_address, 'evpn_ip', host(evpn_ip),
-    'origin', origin, 'next_hop', host(next_hop), 'as_path_text', as_path_text, 'med', med, 'local_pref', local_pref,
+    'origin', (ARRAY['igp', 'egp', 'incomplete'])[origin + 1], 'next_hop', host(next_hop), 'as_path_text', coalesce(as_path_text, array_to_string(as_path, ' ')), 'med', med, 'local_pref', local_pref,
     'communities', communities, 'extended_communities', extended_communities, 'large_communities', large_communities))
 FROM route_updates
 WHERE router IN (:routers)
