@@ -167,6 +167,8 @@ CREATE TABLE route_updates (
     evpn_ip              inet,
     evpn_gateway         inet,
     labels               bigint[],
+    rd                   text,
+    nlri                 text,
     nlri_raw             bytea,
     attributes_raw       bytea,
     discarded            text[]

@@ -113,6 +113,7 @@ CREATE TABLE rib_entries (
     attributes        uuid,
     route_key         bytea NOT NULL,
     prefix            cidr,
+    rd                text,
     evpn_route_type   integer,
     evpn_rd           text,
     evpn_esi          text,
@@ -121,17 +122,50 @@ CREATE TABLE rib_entries (
     evpn_ip           inet,
     evpn_gateway      inet,
     labels            bigint[],
+    nlri              text,
     nlri_raw          bytea,
     PRIMARY KEY (peer_id, route_key)
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.1);
 CREATE INDEX rib_entries_prefix ON rib_entries (prefix) WHERE prefix IS NOT NULL;
 CREATE INDEX rib_entries_mac ON rib_entries (mac_address) WHERE mac_address IS NOT NULL;
 
+-- The name of an address family, by its IANA numbers; a test holds it to that of the program.
+CREATE FUNCTION holdfast_family(afi integer, safi integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE afi * 1000 + safi
+        WHEN 1001 THEN 'ipv4_unicast'
+        WHEN 2001 THEN 'ipv6_unicast'
+        WHEN 1002 THEN 'ipv4_multicast'
+        WHEN 2002 THEN 'ipv6_multicast'
+        WHEN 1004 THEN 'ipv4_labelled_unicast'
+        WHEN 2004 THEN 'ipv6_labelled_unicast'
+        WHEN 1005 THEN 'ipv4_mvpn'
+        WHEN 2005 THEN 'ipv6_mvpn'
+        WHEN 1066 THEN 'ipv4_mdt'
+        WHEN 2066 THEN 'ipv6_mdt'
+        WHEN 1073 THEN 'ipv4_sr_policy'
+        WHEN 2073 THEN 'ipv6_sr_policy'
+        WHEN 1085 THEN 'ipv4_mup'
+        WHEN 2085 THEN 'ipv6_mup'
+        WHEN 1128 THEN 'ipv4_vpn'
+        WHEN 2128 THEN 'ipv6_vpn'
+        WHEN 1129 THEN 'ipv4_vpn_multicast'
+        WHEN 2129 THEN 'ipv6_vpn_multicast'
+        WHEN 1132 THEN 'route_target'
+        WHEN 1133 THEN 'ipv4_flowspec'
+        WHEN 2133 THEN 'ipv6_flowspec'
+        WHEN 1134 THEN 'ipv4_vpn_flowspec'
+        WHEN 2134 THEN 'ipv6_vpn_flowspec'
+        WHEN 25065 THEN 'vpls'
+        WHEN 25070 THEN 'evpn'
+        WHEN 16388071 THEN 'link_state'
+        WHEN 16388072 THEN 'link_state_vpn'
+        ELSE afi || '/' || safi END
+$$;
+
 CREATE VIEW route_state AS
 SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn,
-       CASE WHEN e.afi = 1 AND e.safi = 1 THEN 'ipv4_unicast' WHEN e.afi = 2 AND e.safi = 1 THEN 'ipv6_unicast'
-            WHEN e.afi = 1 AND e.safi = 2 THEN 'ipv4_multicast' WHEN e.afi = 2 AND e.safi = 2 THEN 'ipv6_multicast'
-            WHEN e.afi = 25 AND e.safi = 70 THEN 'evpn' ELSE e.afi || '/' || e.safi END AS family,
+       holdfast_family(e.afi, e.safi) AS family,
        e.prefix, e.first_seen, e.last_seen, e.last_state_change,
        e.is_withdrawn OR ended.is_ended AS is_withdrawn,
        e.learn_count, e.withdraw_count,
@@ -144,7 +178,7 @@ SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.
        e.peer_id, e.afi, e.safi, e.path_id, e.session, e.generation, e.seq, e.idx,
        a.origin, a.as_path_text, a.origin_as, a.next_hop_link_local, a.atomic_aggregate, a.aggregator_asn,
        a.aggregator_address, a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc,
-       e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri_raw, a.attributes_raw, a.discarded, e.route_key
+       e.rd, e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri, e.nlri_raw, a.attributes_raw, a.discarded, e.route_key
 FROM rib_entries e
 JOIN bgp_peers p ON p.id = e.peer_id
 LEFT JOIN peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi

@@ -83,10 +83,10 @@ fn line(batch: &Batch, route: &RouteRecord<'_>, message: usize) -> Map<String, V
         Nlri::Prefix(prefix) => drop(put("prefix", json!(prefix.to_string()))),
         Nlri::Evpn(evpn) => {
             put("evpn_route_type", json!(evpn.route_type()));
-            put("rd", json!(evpn.rd().to_string()));
+            put("rd", json!(evpn.rd().unwrap().to_string()));
             evpn_fields(evpn, &mut put);
         }
-        Nlri::Raw(raw) => panic!("raw NLRI {raw:?} in a capture"),
+        other => panic!("{other:?} in a capture"),
     }
     if let Some(attributes) = batch.attributes_of(group) {
         attribute_fields(attributes, &mut put);
@@ -120,6 +120,7 @@ fn evpn_fields(evpn: &EvpnRoute, put: &mut impl FnMut(&str, Value) -> Option<Val
             put("evpn_tag", json!(tag));
             put("evpn_prefix", json!(prefix.to_string()));
         }
+        other => panic!("{other:?} in a capture"),
     }
 }
 

@@ -120,8 +120,8 @@ fn routes(update: &Update<'_>, negotiated: &Negotiated) -> Vec<String> {
             let path_id = if add_path { entry.path_id.to_string() } else { "-".to_owned() };
             let route = match entry.nlri {
                 Nlri::Prefix(prefix) => prefix.to_string(),
-                Nlri::Evpn(route) => format!("type {} rd {}", route.route_type(), route.rd()),
-                Nlri::Raw(bytes) => panic!("{bytes:?}"),
+                Nlri::Evpn(route) => format!("type {} rd {}", route.route_type(), route.rd().unwrap()),
+                other => panic!("{other:?}"),
             };
             lines.push(format!("{action} {}/{} {path_id} {route}", family.afi, family.safi));
         }
@@ -295,6 +295,28 @@ fn decodes_well(pdu: &[u8]) -> bool {
     (fits(false) || fits(true)) && (is_good(true) || is_good(false))
 }
 
+/// Vectors on which we disagree with who made them, and by which sentence.
+const ARGUED: [(&str, &str); 6] = [
+    (
+        "exabgp-conf-flow.ci-6",
+        "an IPv6 source with offset 120 has a pattern of 8 bits, one octet, and not the whole address (RFC 8956 section 3.1)",
+    ),
+    ("gobmp-flowspec-flowspec_nlri-82", "a prefix of 16 bits in one octet: its own test expects an error"),
+    (
+        "gobmp-l3vpn-rfc4364-698",
+        "a withdrawal in an announcement: 0x800000 is no end of a label stack there (RFC 8277 section 2.1)",
+    ),
+    (
+        "gobmp-l3vpn-rfc4364-709",
+        "a withdrawal in an announcement: 0x000000 is no end of a label stack there (RFC 8277 section 2.1)",
+    ),
+    ("gobmp-vpls-vpls-539", "17 octets said, 15 there: its own test expects an error"),
+    ("gobmp-vpls-vpls-551", "12 octets said, 10 there: its own test expects an error"),
+];
+
+/// Extended communities that stand where routes should: whoever wrapped them into an UPDATE took them for NLRI.
+const NO_ROUTES: &str = "gobmp-vpls-layer2_extcomm-";
+
 #[test]
 fn what_three_other_decoders_accept_is_accepted() {
     let Some(folder) = corpus("updates") else { return };
@@ -305,10 +327,16 @@ fn what_three_other_decoders_accept_is_accepted() {
             let Some(hex) = line["hex_message"].as_str() else { continue };
             let pdu = from_hex(hex);
             let verdicts = line["verdicts"].as_object().unwrap();
-            let is_checked =
-                matches!(pdu.get(18), Some(1 | 2)) && verdicts.values().all(|verdict| verdict == "ok");
-            if is_checked {
-                assert!(decodes_well(&pdu), "{}", line["id"]);
+            let is_checked = matches!(pdu.get(18), Some(1 | 2))
+                && line["expects_error"] != true
+                && verdicts.values().all(|verdict| verdict == "ok");
+            let id = line["id"].as_str().unwrap();
+            if id.starts_with(NO_ROUTES) {
+                decodes_well(&pdu);
+            } else if ARGUED.iter().any(|(argued, _)| *argued == id) {
+                assert!(!decodes_well(&pdu), "{id} is argued about and decodes");
+            } else if is_checked {
+                assert!(decodes_well(&pdu), "{id}");
                 compared += 1;
             } else if pdu.len() > 18 {
                 decodes_well(&pdu);
@@ -352,11 +380,7 @@ fn final_tables(stream: &[u8]) -> BTreeMap<(String, &'static str, Family), usize
             let table = tables.entry((peer.address, view, family)).or_default();
             for entry in bgp::nlri(family, bytes, false, !announce) {
                 let mut key = Vec::new();
-                match entry.unwrap().nlri {
-                    Nlri::Prefix(prefix) => key.extend(prefix.to_string().into_bytes()),
-                    Nlri::Evpn(route) => route.key(&mut key),
-                    Nlri::Raw(bytes) => panic!("{bytes:?}"),
-                }
+                entry.unwrap().nlri.key(&mut key);
                 if announce {
                     table.insert(key)
                 } else {

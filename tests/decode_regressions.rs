@@ -220,6 +220,13 @@ fn the_withdrawal_of_an_evpn_route_has_the_key_of_its_announcement() {
     assert_eq!(key(&build::evpn(&mac_ip(7, 1, 0x80_0000)), true), announced);
     assert_ne!(key(&build::evpn(&mac_ip(8, 1, 0x00_1388)), true), announced, "the tag is part of the key");
     assert_ne!(key(&build::evpn(&mac_ip(7, 2, 0x00_1388)), true), announced, "so are MAC and IP");
+    let same_ip = |last| match mac_ip(7, last, 0) {
+        EvpnRoute::MacIp { rd, esi, tag, mac, label, label2, .. } => {
+            EvpnRoute::MacIp { rd, esi, tag, mac, ip: None, label, label2 }
+        }
+        other => other,
+    };
+    assert_ne!(key(&build::evpn(&same_ip(1)), true), key(&build::evpn(&same_ip(2)), true), "the MAC alone");
     let mut keys: Vec<_> = evpn_routes().iter().map(|route| key(&build::evpn(route), false)).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -235,10 +242,10 @@ fn the_label_of_a_withdrawn_evpn_route_says_nothing() {
 
 #[test]
 fn an_evpn_route_of_another_type_is_kept_raw() {
-    let bytes = [&[9, 3, 1, 2, 3][..], &build::evpn(&mac_ip(7, 1, 2)), &[0, 0]].concat();
+    let bytes = [&[12, 3, 1, 2, 3][..], &build::evpn(&mac_ip(7, 1, 2)), &[0, 0]].concat();
     let decoded: Vec<_> = routes(Family::EVPN, &bytes, false).into_iter().map(|entry| entry.nlri).collect();
     let raw = |bytes: &[u8]| Nlri::Raw(bytes.into());
-    assert_eq!(decoded, [raw(&[9, 3, 1, 2, 3]), Nlri::Evpn(Box::new(mac_ip(7, 1, 2))), raw(&[0, 0])]);
+    assert_eq!(decoded, [raw(&[12, 3, 1, 2, 3]), Nlri::Evpn(Box::new(mac_ip(7, 1, 2))), raw(&[0, 0])]);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use holdfast::bgp::{self, Verdict};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{
-    Aggregator, AsPath, Attributes, Esi, EvpnRoute, Family, Mac, Nlri, NlriEntry, Prefix, RawAttribute, Rd,
-    Segment, SegmentKind,
+    Aggregator, AsPath, Attributes, Esi, EvpnRoute, Family, Labelled, Mac, Nlri, NlriEntry, Prefix,
+    RawAttribute, Rd, Segment, SegmentKind,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -99,6 +99,15 @@ fn prefix6() -> impl Strategy<Value = Nlri> {
     (any::<u128>(), 0_u8..=128).prop_map(|(bits, length)| Nlri::Prefix(Prefix::v6(bits, length).unwrap()))
 }
 
+fn labelled(has_rd: bool, is_v4: bool) -> impl Strategy<Value = Nlri> {
+    let prefix = if is_v4 { prefix4().boxed() } else { prefix6().boxed() };
+    // Two labels at most: with more, RD and a long prefix would not fit a length of one octet.
+    (any::<[u8; 8]>(), vec(0_u32..1 << 20, 1..3), prefix).prop_map(move |(rd, labels, prefix)| {
+        let Nlri::Prefix(prefix) = prefix else { unreachable!("a prefix strategy") };
+        Nlri::Labelled(Box::new(Labelled { rd: has_rd.then_some(Rd(rd)), labels, prefix }))
+    })
+}
+
 fn evpn() -> impl Strategy<Value = Nlri> {
     let common =
         (any::<[u8; 8]>().prop_map(Rd), any::<[u8; 10]>().prop_map(Esi), any::<u32>(), 0_u32..1 << 24);
@@ -115,7 +124,7 @@ fn evpn() -> impl Strategy<Value = Nlri> {
                 3 => EvpnRoute::InclusiveMulticast { rd, tag, originator },
                 4 => EvpnRoute::EthernetSegment { rd, esi, originator },
                 5 => EvpnRoute::IpPrefix { rd, esi, tag, prefix, gateway, label },
-                _ => return Nlri::Raw([&[7, 6][..], &mac].concat().into()),
+                _ => return Nlri::Raw([&[12, 6][..], &mac].concat().into()),
             }))
         },
     )
@@ -134,6 +143,10 @@ fn field() -> impl Strategy<Value = (Family, Vec<NlriEntry>)> {
         entries(prefix6()).prop_map(|entries| (Family::IPV6_UNICAST, entries)),
         entries(prefix6()).prop_map(|entries| (Family::IPV6_MULTICAST, entries)),
         entries(evpn()).prop_map(|entries| (Family::EVPN, entries)),
+        entries(labelled(false, true)).prop_map(|entries| (Family { afi: 1, safi: 4 }, entries)),
+        entries(labelled(false, false)).prop_map(|entries| (Family { afi: 2, safi: 4 }, entries)),
+        entries(labelled(true, true)).prop_map(|entries| (Family { afi: 1, safi: 128 }, entries)),
+        entries(labelled(true, false)).prop_map(|entries| (Family { afi: 2, safi: 128 }, entries)),
     ]
 }
 

@@ -103,7 +103,7 @@ fn an_impossible_route_ends_its_field_with_its_place() {
         (v6, &[0, 0, 0, 1], true, 0, "prefix length at byte 4: needed 1, there are 0"),
         (v6, &[0, 0, 0], true, 0, "path identifier at byte 0: needed 4, there are 3"),
         (Family::EVPN, &[2], false, 0, "EVPN route type and length at byte 0: needed 2, there are 1"),
-        (Family::EVPN, &[9, 0, 9, 4, 1], false, 1, "EVPN route at byte 4: needed 4, there are 1"),
+        (Family::EVPN, &[12, 0, 12, 4, 1], false, 1, "EVPN route at byte 4: needed 4, there are 1"),
         (Family::EVPN, &[2, 0, 2, 0], false, 0, "EVPN route of type 2 at byte 0: 0 bytes long"),
     ] {
         assert_eq!(field(family, bytes, add_path), (good, Some(error.to_owned())), "{bytes:?}");
@@ -145,7 +145,7 @@ fn prefixes_of_every_length_are_read() {
 
 #[test]
 fn a_family_without_a_decoder_is_kept_raw_as_one() {
-    let family = Family { afi: 1, safi: 128 };
+    let family = Family { afi: 1, safi: 129 };
     let entries: Vec<_> = bgp::nlri(family, &[1, 2, 3], true, false).map(Result::unwrap).collect();
     assert_eq!(entries.len(), 1);
     assert_eq!((entries[0].path_id, &entries[0].nlri), (0, &Nlri::Raw([1, 2, 3].into())));

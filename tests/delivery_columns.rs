@@ -11,17 +11,19 @@
 
 #[path = "common/batches.rs"]
 mod batches;
+#[path = "common/families.rs"]
+mod families;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use batches::{Builder, attributes, peer, prefix};
-use holdfast::record;
 use holdfast::route::{
     Aggregator, AsPath, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix, RawAttribute, Rd,
     RibView, Segment, SegmentKind,
 };
 use holdfast::sink::{Chunk, Lane, columns};
+use holdfast::{bgp, record};
 
 /// Everything that an attribute set can have.
 fn full() -> Attributes {
@@ -63,7 +65,14 @@ fn batch() -> Batch {
         EvpnRoute::EthernetSegment { rd, esi, originator: ip },
         EvpnRoute::IpPrefix { rd, esi, tag: 1, prefix: network, gateway: ip, label: 2 },
     ];
-    Builder::new("r1", 5)
+    let mut builder = Builder::new("r1", 5);
+    for sample in families::samples() {
+        let routes =
+            bgp::nlri(sample.family, &sample.bytes, false, false).map(|entry| (None, entry.unwrap().nlri));
+        builder =
+            builder.routes(&named, sample.family, Some(&attributes(&[1, 2])), routes.collect::<Vec<_>>());
+    }
+    builder
         .routes(&named, Family::IPV4_UNICAST, Some(&full()), [(Some(7), prefix(1))])
         .routes(
             &named,

@@ -17,6 +17,7 @@ mod db;
 use std::collections::BTreeSet;
 
 use db::{Database, Edition};
+use holdfast::route::Family;
 use holdfast::sink::{MigrateError, Retention, columns, maintain, migrate, migrations};
 
 #[tokio::test]
@@ -81,6 +82,18 @@ async fn the_encoder_and_the_tables_have_the_same_columns() {
             there.difference(&filled).filter(|name| !left_out.contains(&name.as_str())).collect();
         assert!(missing.is_empty() && filled.is_subset(&there), "{table}: {missing:?}");
         assert_eq!(columns::count(blocks), filled.len(), "{table} names a column twice");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn families_have_the_same_names_in_the_program_and_in_the_database() {
+    let Some(database) = Database::migrated(Edition::Plain, "families").await else { return };
+    let sql = "SELECT afi || ' ' || safi || ' ' || holdfast_family(afi, safi)
+        FROM unnest(ARRAY[0, 1, 2, 25, 26, 16388, 65535]) afi, generate_series(0, 255) safi";
+    for line in database.texts(sql).await {
+        let [afi, safi, name] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        assert_eq!(Family { afi: afi.parse().unwrap(), safi: safi.parse().unwrap() }.to_string(), name);
     }
     database.drop().await;
 }

@@ -44,6 +44,15 @@ pub enum Error {
         /// Where it stands.
         offset: usize,
     },
+    /// A part that stands where its type must not stand (RFC 8955 section 4.2).
+    Order {
+        /// Of what.
+        what: &'static str,
+        /// Its type.
+        kind: u8,
+        /// Where it begins.
+        offset: usize,
+    },
     /// An EVPN route that is not as long as its type (RFC 7432 section 7, RFC 9136 section 3).
     EvpnLength {
         /// The route type.
@@ -69,6 +78,9 @@ impl fmt::Display for Error {
                 write!(f, "attribute {code} at byte {offset}: there is one already")
             }
             Self::Bits { what, length, offset } => write!(f, "{what} at byte {offset}: {length} bits"),
+            Self::Order { what, kind, offset } => {
+                write!(f, "{what} of type {kind} at byte {offset}: out of order")
+            }
             Self::EvpnLength { route_type, length, offset } => {
                 write!(f, "EVPN route of type {route_type} at byte {offset}: {length} bytes long")
             }

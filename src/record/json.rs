@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::route::{
-    Action, Attributes, Batch, Event, EventKind, EvpnRoute, Nlri, Peer, Record, RouteRecord, Timestamp,
-    community_text, extended_community_text, large_community_text,
+    Action, Attributes, Batch, Event, EventKind, Nlri, Peer, Record, RouteRecord, Timestamp, community_text,
+    extended_community_text, large_community_text,
 };
 
 /// A JSON object.
@@ -91,48 +91,31 @@ fn route_keys(object: &mut Object, batch: &Batch, route: &RouteRecord<'_>) {
     if group.add_path {
         put(object, "path_id", route.entry.path_id);
     }
-    match &route.entry.nlri {
-        Nlri::Prefix(prefix) => put(object, "prefix", prefix.to_string()),
-        Nlri::Evpn(evpn) => evpn_keys(object, evpn),
-        Nlri::Raw(raw) => put(object, "nlri_raw", hex(raw)),
-    }
+    nlri_keys(object, &route.entry.nlri);
     if let Some(attributes) = batch.attributes_of(group) {
         attribute_keys(object, attributes);
     }
 }
 
-fn evpn_keys(object: &mut Object, evpn: &EvpnRoute) {
-    put(object, "evpn_route_type", evpn.route_type());
-    put(object, "evpn_rd", evpn.rd().to_string());
-    match evpn {
-        EvpnRoute::AutoDiscovery { esi, tag, label, .. } => {
-            put(object, "evpn_esi", esi.to_string());
-            put(object, "evpn_tag", *tag);
-            put(object, "labels", vec![*label]);
-        }
-        EvpnRoute::MacIp { esi, tag, mac, ip, label, label2, .. } => {
-            put(object, "evpn_esi", esi.to_string());
-            put(object, "evpn_tag", *tag);
-            put(object, "mac_address", mac.to_string());
-            put(object, "evpn_ip", ip.map(|ip| ip.to_string()));
-            put(object, "labels", std::iter::once(*label).chain(*label2).collect::<Vec<_>>());
-        }
-        EvpnRoute::InclusiveMulticast { tag, originator, .. } => {
-            put(object, "evpn_tag", *tag);
-            put(object, "evpn_ip", originator.to_string());
-        }
-        EvpnRoute::EthernetSegment { esi, originator, .. } => {
-            put(object, "evpn_esi", esi.to_string());
-            put(object, "evpn_ip", originator.to_string());
-        }
-        EvpnRoute::IpPrefix { esi, tag, prefix, gateway, label, .. } => {
-            put(object, "evpn_esi", esi.to_string());
-            put(object, "evpn_tag", *tag);
-            put(object, "prefix", prefix.to_string());
-            put(object, "evpn_gateway", (!gateway.is_unspecified()).then(|| gateway.to_string()));
-            put(object, "labels", vec![*label]);
-        }
-    }
+fn nlri_keys(object: &mut Object, nlri: &Nlri) {
+    let fields = nlri.fields();
+    let evpn_rd = fields.rd.filter(|_| fields.evpn_route_type.is_some());
+    put(object, "prefix", text(fields.prefix));
+    put(object, "rd", text(fields.rd));
+    put(object, "evpn_route_type", fields.evpn_route_type);
+    put(object, "evpn_rd", text(evpn_rd));
+    put(object, "evpn_esi", text(fields.esi));
+    put(object, "evpn_tag", fields.tag);
+    put(object, "mac_address", text(fields.mac));
+    put(object, "evpn_ip", text(fields.ip));
+    put(object, "evpn_gateway", text(fields.gateway));
+    put(object, "labels", if fields.labels.is_empty() { Value::Null } else { json!(fields.labels) });
+    put(object, "nlri", nlri.text());
+    put(object, "nlri_raw", fields.raw.map(hex));
+}
+
+fn text(value: Option<impl ToString>) -> Value {
+    value.map_or(Value::Null, |value| Value::String(value.to_string()))
 }
 
 fn list<T>(values: &[T], text: impl Fn(&T) -> String) -> Value {

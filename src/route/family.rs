@@ -13,6 +13,37 @@ pub struct Family {
     pub safi: u8,
 }
 
+/// Families that have a name, by their IANA numbers.
+const NAMES: [(u16, u8, &str); 27] = [
+    (1, 1, "ipv4_unicast"),
+    (2, 1, "ipv6_unicast"),
+    (1, 2, "ipv4_multicast"),
+    (2, 2, "ipv6_multicast"),
+    (1, 4, "ipv4_labelled_unicast"),
+    (2, 4, "ipv6_labelled_unicast"),
+    (1, 5, "ipv4_mvpn"),
+    (2, 5, "ipv6_mvpn"),
+    (1, 66, "ipv4_mdt"),
+    (2, 66, "ipv6_mdt"),
+    (1, 73, "ipv4_sr_policy"),
+    (2, 73, "ipv6_sr_policy"),
+    (1, 85, "ipv4_mup"),
+    (2, 85, "ipv6_mup"),
+    (1, 128, "ipv4_vpn"),
+    (2, 128, "ipv6_vpn"),
+    (1, 129, "ipv4_vpn_multicast"),
+    (2, 129, "ipv6_vpn_multicast"),
+    (1, 132, "route_target"),
+    (1, 133, "ipv4_flowspec"),
+    (2, 133, "ipv6_flowspec"),
+    (1, 134, "ipv4_vpn_flowspec"),
+    (2, 134, "ipv6_vpn_flowspec"),
+    (25, 65, "vpls"),
+    (25, 70, "evpn"),
+    (16_388, 71, "link_state"),
+    (16_388, 72, "link_state_vpn"),
+];
+
 impl Family {
     /// IPv4 unicast (1/1).
     pub const IPV4_UNICAST: Self = Self { afi: 1, safi: 1 };
@@ -30,13 +61,9 @@ impl Family {
 /// that has no name here.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::IPV4_UNICAST => f.write_str("ipv4_unicast"),
-            Self::IPV6_UNICAST => f.write_str("ipv6_unicast"),
-            Self::IPV4_MULTICAST => f.write_str("ipv4_multicast"),
-            Self::IPV6_MULTICAST => f.write_str("ipv6_multicast"),
-            Self::EVPN => f.write_str("evpn"),
-            Self { afi, safi } => write!(f, "{afi}/{safi}"),
+        match NAMES.iter().find(|(afi, safi, _)| (*afi, *safi) == (self.afi, self.safi)) {
+            Some((.., name)) => f.write_str(name),
+            None => write!(f, "{}/{}", self.afi, self.safi),
         }
     }
 }

@@ -8,8 +8,8 @@ mod attributes;
 mod batch;
 mod community;
 mod event;
-mod evpn;
 mod family;
+mod nlri;
 mod peer;
 mod prefix;
 
@@ -17,8 +17,12 @@ pub use attributes::{Aggregator, AsPath, Attributes, RawAttribute, Segment, Segm
 pub use batch::{Action, Batch, Cause, Group, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord};
 pub use community::{community_text, extended_community_text, large_community_text};
 pub use event::{Event, EventKind, PeerUp, SessionEnd, Statistic};
-pub use evpn::{Esi, EvpnRoute, Mac, Rd};
 pub use family::Family;
+pub use nlri::{
+    Component, Descriptor, DescriptorValue, Detail, Esi, EvpnRoute, Fields, FlowSpec, Labelled, LinkState,
+    Mac, Match, Matches, Mdt, Multicast, MupKind, MupRoute, MvpnRoute, Nlri, Other, Rd, RouteTarget, Scope,
+    SrPolicy, Vpls, descriptor_name,
+};
 pub use peer::{Peer, PeerKey, RibView, Router};
 pub use prefix::Prefix;
 
@@ -28,14 +32,3 @@ use serde::{Deserialize, Serialize};
 /// (RFC 7854 section 4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
-
-/// What a route is about: the key part of one NLRI, without the path identifier.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Nlri {
-    /// A bare prefix: unicast and multicast families.
-    Prefix(Prefix),
-    /// An EVPN route (RFC 7432, RFC 9136).
-    Evpn(Box<EvpnRoute>),
-    /// A family or route type that is not decoded: the NLRI bytes as they came, without path identifier.
-    Raw(Box<[u8]>),
-}

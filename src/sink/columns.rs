@@ -53,6 +53,7 @@ pub const GROUP: &[&str] =
 /// The route itself.
 pub const NLRI: &[&str] = &[
     "prefix",
+    "rd",
     "evpn_route_type",
     "evpn_rd",
     "evpn_esi",
@@ -61,6 +62,7 @@ pub const NLRI: &[&str] = &[
     "evpn_ip",
     "evpn_gateway",
     "labels",
+    "nlri",
     "nlri_raw",
 ];
 

@@ -11,8 +11,8 @@ use super::binary as field;
 use super::columns;
 use super::lanes::Lane;
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, EvpnRoute, Family, Group, Nlri, Peer, PeerUp, RawAttribute,
-    Rd, RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, community_text, extended_community_text,
+    AsPath, Attributes, Batch, Event, EventKind, Family, Group, Nlri, Peer, PeerUp, RawAttribute, Rd,
+    RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, community_text, extended_community_text,
     large_community_text,
 };
 
@@ -129,55 +129,25 @@ fn family_name(out: &mut Vec<u8>, family: Family) {
 
 /// The block of the route itself.
 pub(super) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
-    match nlri {
-        Nlri::Prefix(prefix) => {
-            field::cidr(out, *prefix);
-            columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
-        }
-        Nlri::Evpn(route) => evpn(out, route),
-        Nlri::Raw(bytes) => {
-            columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
-            field::bytea(out, bytes);
-        }
+    // Nearly all routes.
+    if let Nlri::Prefix(prefix) = nlri {
+        field::cidr(out, *prefix);
+        columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
+        return;
     }
-}
-
-fn evpn(out: &mut Vec<u8>, route: &EvpnRoute) {
-    let (mut prefix, mut esi, mut tag, mut mac, mut ip, mut gateway) = (None, None, None, None, None, None);
-    let mut labels = [0; 2];
-    let mut label_count = 0;
-    match route {
-        EvpnRoute::AutoDiscovery { esi: segment, tag: number, label, .. } => {
-            (esi, tag, labels, label_count) = (Some(segment), Some(*number), [*label, 0], 1);
-        }
-        EvpnRoute::MacIp { esi: segment, tag: number, mac: address, ip: host, label, label2, .. } => {
-            (esi, tag, mac, ip) = (Some(segment), Some(*number), Some(address), *host);
-            (labels, label_count) = ([*label, label2.unwrap_or(0)], 1 + usize::from(label2.is_some()));
-        }
-        EvpnRoute::InclusiveMulticast { tag: number, originator, .. } => {
-            (tag, ip) = (Some(*number), Some(*originator))
-        }
-        EvpnRoute::EthernetSegment { esi: segment, originator, .. } => {
-            (esi, ip) = (Some(segment), Some(*originator))
-        }
-        EvpnRoute::IpPrefix {
-            esi: segment, tag: number, prefix: network, gateway: address, label, ..
-        } => {
-            (prefix, esi, tag) = (Some(*network), Some(segment), Some(*number));
-            gateway = (!address.is_unspecified()).then_some(*address);
-            (labels, label_count) = ([*label, 0], 1);
-        }
-    }
-    field::optional(out, prefix, field::cidr);
-    field::int4(out, u32::from(route.route_type()));
-    field::display(out, route.rd());
-    field::optional(out, esi, field::display);
-    field::optional(out, tag, number);
-    field::optional(out, mac, field::display);
-    field::optional(out, ip, field::inet);
-    field::optional(out, gateway, field::inet);
-    field::int8_array(out, labels.get(..label_count).unwrap_or_default());
-    field::null(out);
+    let fields = nlri.fields();
+    field::optional(out, fields.prefix, field::cidr);
+    field::optional(out, fields.rd, field::display);
+    field::optional(out, fields.evpn_route_type.map(u32::from), field::int4);
+    field::optional(out, fields.rd.filter(|_| fields.evpn_route_type.is_some()), field::display);
+    field::optional(out, fields.esi, field::display);
+    field::optional(out, fields.tag, number);
+    field::optional(out, fields.mac, field::display);
+    field::optional(out, fields.ip, field::inet);
+    field::optional(out, fields.gateway, field::inet);
+    field::int8_array(out, &fields.labels);
+    field::optional(out, nlri.text(), field::display);
+    field::optional(out, fields.raw, field::bytea);
 }
 
 /// What events share: batch, peer if it has one, times and number.

@@ -9,7 +9,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use super::binary as field;
 use super::columns;
 use super::copy::seq_number;
-use crate::route::{Family, Nlri, NlriEntry, Timestamp};
+use crate::route::{Family, NlriEntry, Timestamp};
 
 /// A longer key is replaced by its hash: an index entry holds 2,704 bytes at most, and an NLRI that is not decoded can
 /// be longer.
@@ -198,17 +198,7 @@ pub(super) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);
     // The path identifier stands behind the prefix, so that all paths of a prefix are neighbours.
-    match &entry.nlri {
-        Nlri::Prefix(prefix) => {
-            match prefix.address() {
-                std::net::IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
-                std::net::IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
-            }
-            out.push(prefix.length());
-        }
-        Nlri::Evpn(route) => route.key(out),
-        Nlri::Raw(bytes) => out.extend_from_slice(bytes),
-    }
+    entry.nlri.key(out);
     out.extend_from_slice(&entry.path_id.to_be_bytes());
     if out.len() > KEY_BYTES_MAX {
         let mut hasher = SipHasher13::new();
@@ -221,7 +211,7 @@ pub(super) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::{EvpnRoute, Mac, Prefix, Rd};
+    use crate::route::{EvpnRoute, Mac, Nlri, Prefix, Rd};
 
     fn key(entry: &NlriEntry, family: Family) -> Vec<u8> {
         let mut out = Vec::new();

@@ -15,8 +15,9 @@ pub(super) const SESSION: &str = "
         peer_id bigint, route_key bytea, afi integer, safi smallint, path_id bigint, first_time timestamptz,
         last_time timestamptz, flip_time timestamptz, begins_withdrawn boolean, is_withdrawn boolean, learns integer,
         withdraws integer, session timestamptz, generation bigint, seq bigint, idx integer, attributes uuid,
-        valid_session timestamptz, valid_generation bigint, prefix cidr, evpn_route_type integer, evpn_rd text,
-        evpn_esi text, evpn_tag bigint, mac_address text, evpn_ip inet, evpn_gateway inet, labels bigint[], nlri_raw bytea
+        valid_session timestamptz, valid_generation bigint, prefix cidr, rd text,
+        evpn_route_type integer, evpn_rd text, evpn_esi text, evpn_tag bigint, mac_address text, evpn_ip inet,
+        evpn_gateway inet, labels bigint[], nlri text, nlri_raw bytea
     ) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE staged_attributes (LIKE path_attributes) ON COMMIT DELETE ROWS;
 ";
@@ -50,7 +51,8 @@ const UPDATE: &str = "
         attributes = coalesce(s.attributes, e.attributes),
         evpn_esi = CASE WHEN s.attributes IS NULL THEN e.evpn_esi ELSE s.evpn_esi END,
         evpn_gateway = CASE WHEN s.attributes IS NULL THEN e.evpn_gateway ELSE s.evpn_gateway END,
-        labels = CASE WHEN s.attributes IS NULL THEN e.labels ELSE s.labels END
+        labels = CASE WHEN s.attributes IS NULL THEN e.labels ELSE s.labels END,
+        nlri = CASE WHEN s.attributes IS NULL THEN e.nlri ELSE s.nlri END
     FROM staged s
     WHERE e.peer_id = s.peer_id AND e.route_key = s.route_key
         AND (s.session, s.generation, s.seq, s.idx) > (e.session, e.generation, e.seq, e.idx)";
@@ -59,12 +61,12 @@ const UPDATE: &str = "
 /// that arrives later must not bring it back.
 const INSERT: &str = "
     INSERT INTO rib_entries (peer_id, route_key, afi, safi, path_id, first_seen, last_seen, last_state_change,
-        session, generation, seq, idx, learn_count, withdraw_count, is_withdrawn, attributes, prefix, evpn_route_type,
-        evpn_rd, evpn_esi, evpn_tag, mac_address, evpn_ip, evpn_gateway, labels, nlri_raw)
+        session, generation, seq, idx, learn_count, withdraw_count, is_withdrawn, attributes, prefix, rd,
+        evpn_route_type, evpn_rd, evpn_esi, evpn_tag, mac_address, evpn_ip, evpn_gateway, labels, nlri, nlri_raw)
     SELECT s.peer_id, s.route_key, s.afi, s.safi, s.path_id, s.first_time, s.last_time, coalesce(s.flip_time, s.first_time),
         s.session, s.generation, s.seq, s.idx, s.learns + (NOT s.begins_withdrawn)::integer, s.withdraws, s.is_withdrawn,
-        s.attributes, s.prefix, s.evpn_route_type, s.evpn_rd, s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip,
-        s.evpn_gateway, s.labels, s.nlri_raw
+        s.attributes, s.prefix, s.rd, s.evpn_route_type, s.evpn_rd, s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip,
+        s.evpn_gateway, s.labels, s.nlri, s.nlri_raw
     FROM staged s
     WHERE NOT EXISTS (SELECT FROM rib_entries e WHERE e.peer_id = s.peer_id AND e.route_key = s.route_key)";
 

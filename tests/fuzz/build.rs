@@ -4,7 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use holdfast::route::{AsPath, Attributes, EvpnRoute, Family, Nlri, NlriEntry, Prefix, SegmentKind};
+use holdfast::route::{
+    AsPath, Attributes, Detail, EvpnRoute, Family, Labelled, Multicast, Nlri, NlriEntry, Prefix, Rd,
+    SegmentKind,
+};
 
 pub(crate) const UPDATE: u8 = 2;
 pub(crate) const OPEN: u8 = 1;
@@ -167,6 +170,13 @@ pub(crate) fn nlri(entries: &[NlriEntry], add_path: bool) -> Vec<u8> {
             Nlri::Prefix(route) => out.extend(prefix(route)),
             Nlri::Evpn(route) => out.extend(evpn(route)),
             Nlri::Raw(bytes) => out.extend(bytes),
+            Nlri::Labelled(route) => out.extend(labelled(route)),
+            Nlri::Other(other) => {
+                if matches!(other.detail, Detail::FlowSpec(_)) {
+                    out.extend(flow_length(other.bytes.len()));
+                }
+                out.extend(&other.bytes);
+            }
         }
     }
     out
@@ -181,6 +191,27 @@ pub(crate) fn prefix(prefix: &Prefix) -> Vec<u8> {
     [&[prefix.length()], &address[..bytes]].concat()
 }
 
+/// As announced: the last label has the bottom bit.
+pub(crate) fn labelled(route: &Labelled) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (place, label) in route.labels.iter().enumerate() {
+        let bottom = u32::from(place + 1 == route.labels.len());
+        body.extend(&(label << 4 | bottom).to_be_bytes()[1..]);
+    }
+    body.extend(route.rd.iter().flat_map(|rd| rd.0));
+    let bits = body.len() * 8 + usize::from(route.prefix.length());
+    body.extend(&prefix(&route.prefix)[1..]);
+    [&[u8::try_from(bits).unwrap()], &body[..]].concat()
+}
+
+/// One octet below 240, else two.
+pub(crate) fn flow_length(length: usize) -> Vec<u8> {
+    match u8::try_from(length) {
+        Ok(length) if length < 240 => vec![length],
+        _ => (u16::try_from(length).unwrap() | 0xf000).to_be_bytes().to_vec(),
+    }
+}
+
 pub(crate) fn evpn(route: &EvpnRoute) -> Vec<u8> {
     let label = |label: u32| label.to_be_bytes()[1..].to_vec();
     let plain = |address: IpAddr| match address {
@@ -191,7 +222,11 @@ pub(crate) fn evpn(route: &EvpnRoute) -> Vec<u8> {
         let bytes = plain(address);
         [&[u8::try_from(bytes.len() * 8).unwrap()], &bytes[..]].concat()
     };
-    let rd = route.rd().0;
+    let flow = |multicast: &Multicast| {
+        let wild = |address: Option<IpAddr>| address.map_or_else(|| vec![0], with_bits);
+        [wild(multicast.source), wild(multicast.group), with_bits(multicast.originator)].concat()
+    };
+    let rd = route.rd().unwrap_or(Rd([0; 8])).0;
     let body = match route {
         EvpnRoute::AutoDiscovery { esi, tag, label: number, .. } => {
             [&rd[..], &esi.0, &tag.to_be_bytes(), &label(*number)].concat()
@@ -217,6 +252,18 @@ pub(crate) fn evpn(route: &EvpnRoute) -> Vec<u8> {
             &label(*number),
         ]
         .concat(),
+        EvpnRoute::SelectiveMulticast { tag, multicast, flags, .. } => {
+            [&rd[..], &tag.to_be_bytes(), &flow(multicast), &[*flags]].concat()
+        }
+        EvpnRoute::MembershipSynch { leave, esi, tag, multicast, response_time, flags, .. } => {
+            let tail = if *leave { vec![0, 0, 0, 0, *response_time, *flags] } else { vec![*flags] };
+            [&rd[..], &esi.0, &tag.to_be_bytes(), &flow(multicast), &tail].concat()
+        }
+        EvpnRoute::PerRegion { tag, region, .. } => [&rd[..], &tag.to_be_bytes(), region].concat(),
+        EvpnRoute::SelectivePmsi { tag, multicast, .. } => {
+            [&rd[..], &tag.to_be_bytes(), &flow(multicast)].concat()
+        }
+        EvpnRoute::Leaf { key, originator } => [&key[..], &with_bits(*originator)].concat(),
     };
     [&[route.route_type(), u8::try_from(body.len()).unwrap()], &body[..]].concat()
 }

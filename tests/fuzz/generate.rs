@@ -7,17 +7,43 @@ use holdfast::route::{
     Segment, SegmentKind,
 };
 
-use crate::build;
 use crate::mutate::Rng;
+use crate::{build, families};
 
-pub(crate) const FAMILIES: [Family; 6] = [
+pub(crate) const FAMILIES: [Family; 25] = [
     Family::IPV4_UNICAST,
     Family::IPV6_UNICAST,
     Family::IPV4_MULTICAST,
     Family::IPV6_MULTICAST,
     Family::EVPN,
+    Family { afi: 1, safi: 4 },
+    Family { afi: 2, safi: 4 },
+    Family { afi: 1, safi: 5 },
+    Family { afi: 1, safi: 66 },
+    Family { afi: 2, safi: 66 },
+    Family { afi: 1, safi: 73 },
+    Family { afi: 2, safi: 73 },
+    Family { afi: 1, safi: 85 },
+    Family { afi: 2, safi: 85 },
     Family { afi: 1, safi: 128 },
+    Family { afi: 2, safi: 128 },
+    Family { afi: 1, safi: 132 },
+    Family { afi: 1, safi: 133 },
+    Family { afi: 2, safi: 133 },
+    Family { afi: 1, safi: 134 },
+    Family { afi: 2, safi: 134 },
+    Family { afi: 25, safi: 65 },
+    Family { afi: 16_388, safi: 71 },
+    Family { afi: 16_388, safi: 72 },
+    UNKNOWN,
 ];
+
+/// A family that nobody has.
+pub(crate) const UNKNOWN: Family = Family { afi: 1, safi: 200 };
+
+pub(crate) fn is_decoded(family: Family) -> bool {
+    family != UNKNOWN && FAMILIES.contains(&family)
+}
 
 pub(crate) fn family(rng: &mut Rng) -> Family {
     FAMILIES[rng.below(FAMILIES.len())]
@@ -60,7 +86,7 @@ fn evpn(rng: &mut Rng) -> Nlri {
         _ => {
             let length = rng.below(30);
             let body = rng.bytes(length);
-            return Nlri::Raw([&[7, u8::try_from(length).unwrap()][..], &body].concat().into());
+            return Nlri::Raw([&[12, u8::try_from(length).unwrap()][..], &body].concat().into());
         }
     }))
 }
@@ -73,11 +99,24 @@ pub(crate) fn entries(rng: &mut Rng, family: Family) -> Vec<NlriEntry> {
             nlri: match family {
                 Family { afi: 1, safi: 1 | 2 } => Nlri::Prefix(prefix(rng, true)),
                 Family { afi: 2, safi: 1 | 2 } => Nlri::Prefix(prefix(rng, false)),
-                Family::EVPN => evpn(rng),
-                _ => Nlri::Raw(rng.bytes(15).into()),
+                Family::EVPN if rng.is_one_in(2) => evpn(rng),
+                UNKNOWN => Nlri::Raw(rng.bytes(15).into()),
+                _ => sample(rng, family),
             },
         })
         .collect()
+}
+
+/// A valid route of a family that is no bare prefix.
+fn sample(rng: &mut Rng, family: Family) -> Nlri {
+    thread_local! {
+        static SAMPLES: Vec<families::Sample> = families::samples();
+    }
+    SAMPLES.with(|samples| {
+        let of_family: Vec<_> = samples.iter().filter(|sample| sample.family == family).collect();
+        // As bytes: what they mean is checked elsewhere.
+        Nlri::Raw(of_family[rng.below(of_family.len())].bytes.as_slice().into())
+    })
 }
 
 fn as_path(rng: &mut Rng) -> AsPath {

@@ -19,6 +19,8 @@
 
 mod build;
 mod check;
+#[path = "../common/families.rs"]
+mod families;
 mod generate;
 mod mutate;
 mod session;

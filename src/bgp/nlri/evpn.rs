@@ -1,11 +1,11 @@
-//! EVPN routes (RFC 7432 section 7, RFC 9136 section 3).
+//! EVPN routes (RFC 7432 section 7, RFC 9136 section 3, RFC 9251 section 9, RFC 9572 section 3).
 //!
 //! Each begins with its type and its length. The length must be exactly what the fields of the type take.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Error;
-use crate::route::{Esi, EvpnRoute, Mac, Nlri, Prefix, Rd};
+use super::{Error, flow_address};
+use crate::route::{Esi, EvpnRoute, Mac, Multicast, Nlri, Prefix, Rd};
 use crate::wire::{self, Cursor};
 
 /// Bits of a MAC address.
@@ -22,6 +22,12 @@ pub(super) fn route(cursor: &mut Cursor<'_>, withdraw: bool) -> Result<Nlri, Err
         3 => inclusive_multicast(body),
         4 => ethernet_segment(body),
         5 => ip_prefix(body, withdraw),
+        6 => selective_multicast(body),
+        7 => membership_report(body),
+        8 => leave(body),
+        9 => per_region(body),
+        10 => selective_pmsi(body),
+        11 => leaf(body),
         _ => {
             let mut whole = start;
             return Ok(Nlri::Raw(whole.take(2 + length, "EVPN route")?.into()));
@@ -52,7 +58,7 @@ fn mac_ip(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
         return Err(Error::Bits { what: "EVPN MAC address", length, offset });
     }
     let mac = Mac(body.array("MAC")?);
-    let ip = optional_address(&mut body)?;
+    let ip = flow_address(&mut body, "EVPN IP address")?;
     let label1 = label(&mut body, withdraw)?;
     let label2 = if body.is_empty() { None } else { Some(label(&mut body, withdraw)?) };
     body.finish("EVPN route")?;
@@ -93,6 +99,68 @@ fn ip_prefix(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     Ok(EvpnRoute::IpPrefix { rd, esi, tag, prefix, gateway, label })
 }
 
+/// `RD 8, tag 4, source length 1 and source, group length 1 and group, originator length 1 and originator, flags 1`.
+fn selective_multicast(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, tag) = (rd(&mut body)?, tag(&mut body)?);
+    let multicast = multicast(&mut body)?;
+    let flags = body.u8("flags")?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::SelectiveMulticast { rd, tag, multicast, flags })
+}
+
+/// `RD 8, ESI 10, tag 4, source, group, originator, flags 1`.
+fn membership_report(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
+    let multicast = multicast(&mut body)?;
+    let flags = body.u8("flags")?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::MembershipSynch { leave: false, rd, esi, tag, multicast, response_time: 0, flags })
+}
+
+/// `RD 8, ESI 10, tag 4, source, group, originator, reserved 4, maximum response time 1, flags 1`.
+fn leave(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
+    let multicast = multicast(&mut body)?;
+    let [_, _, _, _, response_time, flags] = body.array("reserved, response time and flags")?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::MembershipSynch { leave: true, rd, esi, tag, multicast, response_time, flags })
+}
+
+/// `RD 8, tag 4, region ID 8`.
+fn per_region(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, tag) = (rd(&mut body)?, tag(&mut body)?);
+    let region = body.array("region ID")?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::PerRegion { rd, tag, region })
+}
+
+/// `RD 8, tag 4, source, group, originator`.
+fn selective_pmsi(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let (rd, tag) = (rd(&mut body)?, tag(&mut body)?);
+    let multicast = multicast(&mut body)?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::SelectivePmsi { rd, tag, multicast })
+}
+
+/// `route key (a whole EVPN route), originator length 1, originator 4 or 16`.
+fn leaf(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
+    let key = body.rest();
+    let [_, length] = body.array("route key")?;
+    body.take(usize::from(length), "route key")?;
+    let key = key.get(..2 + usize::from(length)).unwrap_or(key).to_vec();
+    let originator = address(&mut body)?;
+    body.finish("EVPN route")?;
+    Ok(EvpnRoute::Leaf { key, originator })
+}
+
+fn multicast(body: &mut Cursor<'_>) -> Result<Multicast, Error> {
+    Ok(Multicast {
+        source: flow_address(body, "multicast source")?,
+        group: flow_address(body, "multicast group")?,
+        originator: address(body)?,
+    })
+}
+
 fn rd(body: &mut Cursor<'_>) -> Result<Rd, wire::Error> {
     body.array("RD").map(Rd)
 }
@@ -112,18 +180,7 @@ fn label(body: &mut Cursor<'_>, withdraw: bool) -> Result<u32, wire::Error> {
     Ok(if withdraw { 0 } else { u32::from_be_bytes([0, a, b, c]) })
 }
 
-/// A length of 0, 32 or 128 bits, and as many.
-fn optional_address(body: &mut Cursor<'_>) -> Result<Option<IpAddr>, Error> {
-    let offset = body.offset();
-    Ok(match body.u8("IP length")? {
-        0 => None,
-        32 => Some(Ipv4Addr::from_bits(body.u32("IP address")?).into()),
-        128 => Some(Ipv6Addr::from_bits(body.u128("IP address")?).into()),
-        length => return Err(Error::Bits { what: "EVPN IP address", length, offset }),
-    })
-}
-
 fn address(body: &mut Cursor<'_>) -> Result<IpAddr, Error> {
     let offset = body.offset();
-    optional_address(body)?.ok_or(Error::Bits { what: "EVPN IP address", length: 0, offset })
+    flow_address(body, "EVPN IP address")?.ok_or(Error::Bits { what: "EVPN IP address", length: 0, offset })
 }

@@ -1,19 +1,56 @@
 //! NLRI: the routes of one field.
 
 mod evpn;
+mod flowspec;
+mod labelled;
+mod link_state;
+mod mup;
+mod mvpn;
 mod prefix;
+mod small;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Error;
-use crate::route::{Family, Nlri, NlriEntry};
-use crate::wire::Cursor;
+use crate::route::{Detail, Family, Nlri, NlriEntry, Other};
+use crate::wire::{self, Cursor};
 
 /// How the NLRI of a family are written.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     V4,
     V6,
+    Labelled { is_v6: bool, has_rd: bool },
     Evpn,
+    Vpls,
+    RouteTarget,
+    FlowSpec { is_v6: bool, has_rd: bool },
+    SrPolicy { is_v6: bool },
+    Mvpn,
+    Mdt { is_v6: bool },
+    LinkState { has_rd: bool },
+    Mup { is_v6: bool },
     Unknown,
+}
+
+impl Form {
+    const fn of(family: Family) -> Self {
+        match (family.afi, family.safi) {
+            (1, 1 | 2) => Self::V4,
+            (2, 1 | 2) => Self::V6,
+            (1 | 2, 4 | 128) => Self::Labelled { is_v6: family.afi == 2, has_rd: family.safi == 128 },
+            (1 | 2, 5) => Self::Mvpn,
+            (1 | 2, 66) => Self::Mdt { is_v6: family.afi == 2 },
+            (1 | 2, 73) => Self::SrPolicy { is_v6: family.afi == 2 },
+            (1 | 2, 85) => Self::Mup { is_v6: family.afi == 2 },
+            (1 | 2, 133 | 134) => Self::FlowSpec { is_v6: family.afi == 2, has_rd: family.safi == 134 },
+            (1, 132) => Self::RouteTarget,
+            (25, 65) => Self::Vpls,
+            (25, 70) => Self::Evpn,
+            (16_388, 71 | 72) => Self::LinkState { has_rd: family.safi == 72 },
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// The routes of a field, one by one. Ends after the first error: what follows it cannot be found.
@@ -28,17 +65,12 @@ pub struct NlriIter<'a> {
 /// Decodes one field of routes of one family. `add_path`: each has a path identifier before it (RFC 7911).
 /// `withdraw`: they are withdrawn, and their labels say nothing. Offsets of errors count from the start of the field.
 ///
-/// Unicast and multicast prefixes take no memory. EVPN types 1 to 5 are decoded, other types and the whole field of
-/// any other family come as [`Nlri::Raw`].
+/// Unicast and multicast prefixes take no memory. A route type that is not known comes as [`Nlri::Raw`], and so does the
+/// whole field of a family that is not known.
 #[inline]
 #[must_use]
 pub fn nlri(family: Family, bytes: &[u8], add_path: bool, withdraw: bool) -> NlriIter<'_> {
-    let form = match family {
-        Family::IPV4_UNICAST | Family::IPV4_MULTICAST => Form::V4,
-        Family::IPV6_UNICAST | Family::IPV6_MULTICAST => Form::V6,
-        Family::EVPN => Form::Evpn,
-        _ => Form::Unknown,
-    };
+    let form = Form::of(family);
     NlriIter { cursor: Cursor::new(bytes), form, add_path, withdraw }
 }
 
@@ -58,10 +90,54 @@ impl NlriIter<'_> {
         let nlri = match self.form {
             Form::V4 => Nlri::Prefix(prefix::v4(&mut self.cursor)?),
             Form::V6 => Nlri::Prefix(prefix::v6(&mut self.cursor)?),
-            Form::Evpn => evpn::route(&mut self.cursor, self.withdraw)?,
-            Form::Unknown => Nlri::Raw(self.cursor.take(self.cursor.remaining(), "NLRI")?.into()),
+            form => self.no_prefix(form)?,
         };
         Ok(NlriEntry { path_id, nlri })
+    }
+
+    /// What is no bare prefix, apart from the path that nearly all routes take.
+    #[inline(never)]
+    fn no_prefix(&mut self, form: Form) -> Result<Nlri, Error> {
+        let cursor = &mut self.cursor;
+        match form {
+            Form::V4 | Form::V6 | Form::Unknown => {
+                Ok(Nlri::Raw(cursor.take(cursor.remaining(), "NLRI")?.into()))
+            }
+            Form::Labelled { is_v6, has_rd } => labelled::route(cursor, is_v6, has_rd, self.withdraw),
+            Form::Evpn => evpn::route(cursor, self.withdraw),
+            Form::Vpls => small::vpls(cursor),
+            Form::RouteTarget => small::route_target(cursor),
+            Form::FlowSpec { is_v6, has_rd } => flowspec::route(cursor, is_v6, has_rd),
+            Form::SrPolicy { is_v6 } => small::sr_policy(cursor, is_v6),
+            Form::Mvpn => mvpn::route(cursor),
+            Form::Mdt { is_v6 } => small::mdt(cursor, is_v6),
+            Form::LinkState { has_rd } => link_state::route(cursor, has_rd),
+            Form::Mup { is_v6 } => mup::route(cursor, is_v6),
+        }
+    }
+}
+
+/// A decoded route with the bytes that identify it.
+fn other(bytes: &[u8], detail: Detail) -> Nlri {
+    Nlri::Other(Box::new(Other { bytes: bytes.into(), detail }))
+}
+
+/// An address of the family that is known from elsewhere.
+fn address_of(body: &mut Cursor<'_>, is_v6: bool, what: &'static str) -> Result<IpAddr, wire::Error> {
+    Ok(if is_v6 {
+        Ipv6Addr::from_bits(body.u128(what)?).into()
+    } else {
+        Ipv4Addr::from_bits(body.u32(what)?).into()
+    })
+}
+
+/// An address with its length in bits before it: 0 for none, 32 or 128.
+fn flow_address(body: &mut Cursor<'_>, what: &'static str) -> Result<Option<IpAddr>, Error> {
+    let offset = body.offset();
+    match body.u8(what)? {
+        0 => Ok(None),
+        length @ (32 | 128) => Ok(Some(address_of(body, length == 128, what)?)),
+        length => Err(Error::Bits { what, length, offset }),
     }
 }
 

@@ -33,21 +33,22 @@ pub(super) fn v6(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     Prefix::v6(bits, length).ok_or_else(|| too_long("IPv6 prefix", length, offset))
 }
 
-/// Up to three octets at the upper end of an IPv4 address.
+/// The octets, four at most, at the upper end of an IPv4 address.
 #[inline]
-fn left_aligned(octets: &[u8]) -> u32 {
+pub(super) fn left_aligned(octets: &[u8]) -> u32 {
     u32::from_be_bytes(match *octets {
         [] => [0; 4],
         [a] => [a, 0, 0, 0],
         [a, b] => [a, b, 0, 0],
-        [a, b, c, ..] => [a, b, c, 0],
+        [a, b, c] => [a, b, c, 0],
+        [a, b, c, d, ..] => [a, b, c, d],
     })
 }
 
-/// Up to fifteen octets at the upper end of an IPv6 address. Prefixes of eight octets or fewer, which are most, are put
+/// The octets, sixteen at most, at the upper end of an IPv6 address. Prefixes of eight octets or fewer, which are most, are put
 /// together in one register.
 #[inline]
-fn left_aligned_v6(octets: &[u8]) -> u128 {
+pub(super) fn left_aligned_v6(octets: &[u8]) -> u128 {
     let (upper, lower) = octets.split_at_checked(8).unwrap_or((octets, &[]));
     (u128::from(left_aligned_u64(upper)) << 64) | u128::from(left_aligned_u64(lower))
 }

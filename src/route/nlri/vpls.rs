@@ -1,0 +1,69 @@
+//! VPLS (RFC 4761 section 3.2.2, RFC 6074 section 3.2.2).
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Rd;
+
+/// A VPLS route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Vpls {
+    /// A block of labels of a VPLS edge (RFC 4761).
+    Block {
+        /// Route distinguisher.
+        rd: Rd,
+        /// VE ID.
+        ve_id: u16,
+        /// First VE ID that the block serves.
+        offset: u16,
+        /// How many labels.
+        size: u16,
+        /// First label, 20 bits.
+        label_base: u32,
+    },
+    /// Auto-discovery of a virtual switch instance (RFC 6074).
+    Discovery {
+        /// Route distinguisher.
+        rd: Rd,
+        /// Address of the provider edge.
+        pe: Ipv4Addr,
+    },
+}
+
+impl Vpls {
+    /// The route distinguisher.
+    #[must_use]
+    pub const fn rd(&self) -> Rd {
+        match self {
+            Self::Block { rd, .. } | Self::Discovery { rd, .. } => *rd,
+        }
+    }
+
+    /// RD, VE ID and offset of a block identify it: its labels may change.
+    pub(super) fn key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.rd().0);
+        match self {
+            Self::Block { ve_id, offset, .. } => {
+                out.extend_from_slice(&ve_id.to_be_bytes());
+                out.extend_from_slice(&offset.to_be_bytes());
+            }
+            Self::Discovery { pe, .. } => {
+                out.push(0);
+                out.extend_from_slice(&pe.octets());
+            }
+        }
+    }
+}
+
+impl fmt::Display for Vpls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block { rd, ve_id, offset, size, label_base } => {
+                write!(f, "[{rd}][ve {ve_id}][offset {offset}][size {size}][base {label_base}]")
+            }
+            Self::Discovery { rd, pe } => write!(f, "[{rd}][pe {pe}]"),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The families that are no bare prefixes: what every field says, how it reads, and what identifies a route.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "common/families.rs"]
+mod families;
+
+use families::{RD, Sample, Says, family, samples, tlv};
+use holdfast::bgp::{self, Error};
+use holdfast::route::{Detail, Family, Labelled, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix, Vpls};
+
+fn read(family: Family, bytes: &[u8], add_path: bool, withdraw: bool) -> Vec<NlriEntry> {
+    bgp::nlri(family, bytes, add_path, withdraw).map(Result::unwrap).collect()
+}
+
+fn key(nlri: &Nlri) -> Vec<u8> {
+    let mut key = Vec::new();
+    nlri.key(&mut key);
+    key
+}
+
+fn says(nlri: &Nlri) -> Says {
+    match nlri {
+        Nlri::Other(other) => Says::Detail(other.detail.clone()),
+        other => Says::Nlri(other.clone()),
+    }
+}
+
+fn text(nlri: &Nlri) -> String {
+    let fields = nlri.fields();
+    nlri.text().unwrap_or_else(|| format!("{} {:?}", fields.prefix.unwrap(), fields.labels))
+}
+
+fn check(samples: Vec<Sample>) {
+    assert!(!samples.is_empty());
+    for Sample { family, bytes, says: expected, text: expected_text } in samples {
+        let entries = read(family, &bytes, false, false);
+        assert_eq!(entries.len(), 1, "{expected_text}");
+        assert_eq!(says(&entries[0].nlri), expected);
+        assert_eq!(text(&entries[0].nlri), expected_text);
+    }
+}
+
+#[test]
+fn labelled_and_vpn_prefixes_have_labels_rd_and_prefix() {
+    check(families::labelled_samples());
+}
+
+#[test]
+fn evpn_types_6_to_11_keep_every_field() {
+    check(families::evpn_samples());
+}
+
+#[test]
+fn vpls_route_targets_sr_policies_and_mdt_keep_every_field() {
+    check(families::small_samples());
+}
+
+#[test]
+fn mvpn_types_1_to_7_keep_every_field() {
+    check(families::mvpn_samples());
+}
+
+#[test]
+fn flow_specifications_read_as_operators_write_them() {
+    check(families::flow_samples());
+}
+
+#[test]
+fn link_state_nlri_have_typed_descriptors_and_keep_unknown_ones() {
+    check(families::link_state_samples());
+}
+
+#[test]
+fn mup_routes_keep_every_field() {
+    check(families::mup_samples());
+}
+
+#[test]
+fn every_family_has_path_identifiers_and_several_routes_in_one_field() {
+    for first in samples() {
+        for second in samples().into_iter().filter(|second| second.family == first.family) {
+            let bytes = [&[0, 0, 0, 7][..], &first.bytes, &[1, 2, 3, 4], &second.bytes].concat();
+            let entries = read(first.family, &bytes, true, false);
+            let said: Vec<_> = entries.iter().map(|entry| (entry.path_id, says(&entry.nlri))).collect();
+            assert_eq!(said, [(7, first.says.clone()), (0x0102_0304, second.says)], "{}", first.text);
+        }
+    }
+}
+
+#[test]
+fn a_withdrawal_has_the_key_of_its_announcement_and_no_other_route_has_it() {
+    let mut keys: Vec<(Family, Vec<u8>)> = Vec::new();
+    for sample in samples() {
+        let announced = key(&read(sample.family, &sample.bytes, false, false)[0].nlri);
+        let withdrawn = key(&read(sample.family, &sample.bytes, false, true)[0].nlri);
+        assert_eq!(announced, withdrawn, "{}", sample.text);
+        keys.push((sample.family, announced));
+    }
+    let all = keys.len();
+    keys.sort();
+    keys.dedup();
+    // The two Type 1 sessions differ in what does not identify them.
+    assert_eq!(keys.len(), all - 1);
+}
+
+#[test]
+fn a_route_cut_anywhere_is_refused_or_kept_raw_and_never_misread() {
+    for sample in samples().into_iter().filter(|sample| sample.bytes.len() > 1) {
+        for short in 1..sample.bytes.len() {
+            let cut = &sample.bytes[..short];
+            let entries: Vec<_> = bgp::nlri(sample.family, cut, false, false).collect();
+            assert!(entries.last().unwrap().is_err(), "{} cut to {short}", sample.text);
+        }
+    }
+}
+
+#[test]
+fn labels_of_a_withdrawal_say_nothing_and_are_not_in_the_key() {
+    let family = family(1, 128);
+    let with = |label: &[u8]| [&[112][..], label, &RD.0, &[10, 1, 2]].concat();
+    let announced = read(family, &with(&[0x05, 0xdc, 0x11]), false, false);
+    for label in [[0x80, 0, 0], [0, 0, 1], [0x05, 0xdc, 0x11]] {
+        let withdrawn = read(family, &with(&label), false, true);
+        assert_eq!(key(&withdrawn[0].nlri), key(&announced[0].nlri), "{label:?}");
+        assert!(withdrawn[0].nlri.fields().labels.is_empty());
+    }
+}
+
+#[test]
+fn a_vpn_route_has_its_rd_in_the_key() {
+    let with = |rd: u8| [&[112, 0x05, 0xdc, 0x11, 0, 0, 0xfd, 0xe8, 0, 0, 0, rd][..], &[10, 1, 2]].concat();
+    let key_of = |rd| key(&read(family(1, 128), &with(rd), false, false)[0].nlri);
+    assert_ne!(key_of(1), key_of(2));
+}
+
+#[test]
+fn labels_without_an_end_are_refused() {
+    let error =
+        bgp::nlri(family(1, 4), &[48, 0, 0, 0x10, 0, 0, 0x20], false, false).next().unwrap().unwrap_err();
+    assert_eq!(error, Error::Bits { what: "labelled prefix", length: 48, offset: 0 });
+    // And so is an RD that does not fit.
+    let error = bgp::nlri(family(1, 128), &[32, 0, 0, 0x11, 0], false, false).next().unwrap().unwrap_err();
+    assert_eq!(error, Error::Bits { what: "labelled prefix", length: 32, offset: 0 });
+    // And a prefix that is too long.
+    let bytes = [&[24 + 33, 0, 0, 0x11][..], &[0; 5]].concat();
+    let error = bgp::nlri(family(1, 4), &bytes, false, false).next().unwrap().unwrap_err();
+    assert_eq!(error, Error::Bits { what: "labelled prefix", length: 57, offset: 0 });
+}
+
+#[test]
+fn flow_components_stand_in_order_and_unknown_ones_leave_the_route_raw() {
+    let flow = family(1, 133);
+    let error = bgp::nlri(flow, &[6, 5, 0x81, 80, 3, 0x81, 6], false, false).next().unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "flow specification component of type 3 at byte 4: out of order");
+    let bytes = [5, 3, 0x81, 6, 14, 1, 3, 3, 0x81, 6];
+    let entries = read(flow, &bytes, false, false);
+    assert_eq!(entries[0].nlri, Nlri::Raw(bytes[..6].into()));
+    assert!(matches!(entries[1].nlri, Nlri::Other(_)), "what follows it is read");
+}
+
+#[test]
+fn a_flow_specification_is_the_same_however_its_length_is_written() {
+    let short = read(family(1, 133), &[3, 3, 0x81, 6], false, false);
+    let long = read(family(1, 133), &[0xf0, 3, 3, 0x81, 6], false, false);
+    assert_eq!(short, long);
+    let values =
+        (0..150).flat_map(|port| [if port == 149 { 0x91 } else { 0x11 }, 0, port]).collect::<Vec<u8>>();
+    let bytes = [&[0xf1, 0xc3, 4][..], &values].concat();
+    assert_eq!(read(family(1, 133), &bytes, false, false).len(), 1, "451 bytes");
+}
+
+#[test]
+fn route_types_that_are_not_known_stay_raw_in_their_place() {
+    let known = |sample: &Sample| (sample.family, sample.bytes.clone());
+    let unknown = [
+        (family(25, 65), vec![0, 3, 1, 2, 3]),
+        (family(1, 5), vec![99, 2, 1, 2]),
+        // A Leaf A-D whose key is not a whole route.
+        (family(1, 5), vec![4, 6, 3, 99, 0, 1, 10, 0]),
+        (family(16_388, 71), tlv(5, &[1, 2, 3])),
+        (family(1, 85), vec![1, 0, 9, 1, 7]),
+        (family(1, 85), vec![2, 0, 1, 0]),
+        (Family::EVPN, vec![12, 1, 7]),
+    ];
+    for (family, raw) in unknown {
+        let (_, good) = samples().iter().map(known).find(|(of, _)| *of == family).unwrap();
+        let entries = read(family, &[&raw[..], &good].concat(), false, false);
+        assert_eq!(entries[0].nlri, Nlri::Raw(raw.into()), "{family}");
+        assert!(!matches!(entries[1].nlri, Nlri::Raw(_)), "{family}: what follows is read");
+    }
+}
+
+#[test]
+fn what_describes_a_route_without_identifying_it_is_not_in_its_key() {
+    let other = |detail| Nlri::Other(Box::new(Other { bytes: [1].into(), detail }));
+    let block =
+        |size, label_base| other(Detail::Vpls(Vpls::Block { rd: RD, ve_id: 1, offset: 1, size, label_base }));
+    assert_eq!(key(&block(8, 100)), key(&block(16, 200)));
+    let prefix = Prefix::v4(0x0a00_0000, 8).unwrap();
+    let session = |teid| MupKind::Session1 { prefix, teid, qfi: 0, endpoint: [1; 4].into(), source: None };
+    let mup = |teid| other(Detail::Mup(MupRoute { rd: RD, kind: session(teid) }));
+    assert_eq!(key(&mup(1)), key(&mup(2)));
+    let labelled =
+        |labels: &[u32]| Nlri::Labelled(Box::new(Labelled { rd: Some(RD), labels: labels.to_vec(), prefix }));
+    assert_eq!(key(&labelled(&[1])), key(&labelled(&[2, 3])));
+}
+
+#[test]
+fn the_bits_of_a_route_target_that_do_not_count_are_cleared() {
+    let exact = read(family(1, 132), &[33, 0, 0, 0xfd, 0xe8, 0x80], false, false);
+    let loose = read(family(1, 132), &[33, 0, 0, 0xfd, 0xe8, 0xff], false, false);
+    assert_eq!(exact, loose);
+    for bits in [1, 31, 97, 255] {
+        let bytes = [&[bits][..], &[0; 40]].concat();
+        let error = bgp::nlri(family(1, 132), &bytes, false, false).next().unwrap().unwrap_err();
+        assert_eq!(error, Error::Bits { what: "route target membership", length: bits, offset: 0 });
+    }
+}
