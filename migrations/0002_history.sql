@@ -171,6 +171,8 @@ CREATE TABLE route_updates (
     nlri                 text,
     nlri_raw             bytea,
     attributes_raw       bytea,
+    attributes_more      text[],
+    missing              text[],
     discarded            text[]
 );
 SELECT holdfast_cut_by_time('route_updates');

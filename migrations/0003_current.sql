@@ -91,6 +91,8 @@ CREATE TABLE path_attributes (
     aigp                 numeric(20),
     otc                  bigint,
     attributes_raw       bytea,
+    attributes_more      text[],
+    missing              text[],
     discarded            text[]
 );
 
@@ -178,7 +180,7 @@ SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.
        e.peer_id, e.afi, e.safi, e.path_id, e.session, e.generation, e.seq, e.idx,
        a.origin, a.as_path_text, a.origin_as, a.next_hop_link_local, a.atomic_aggregate, a.aggregator_asn,
        a.aggregator_address, a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc,
-       e.rd, e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri, e.nlri_raw, a.attributes_raw, a.discarded, e.route_key
+       e.rd, e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri, e.nlri_raw, a.attributes_raw, a.attributes_more, a.missing, a.discarded, e.route_key
 FROM rib_entries e
 JOIN bgp_peers p ON p.id = e.peer_id
 LEFT JOIN peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi

@@ -171,7 +171,7 @@ fn decoded(stream: &[u8]) -> (Vec<Map<String, Value>>, Session) {
         batch_records_max: 1000,
         sweep_quiet_us: i64::MAX,
     };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), prior: Vec::new() };
+    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     let mut session = Session::new(options, Box::new(introduce));
     let mut lines = Vec::new();
     let mut rest = stream;

@@ -159,14 +159,14 @@ fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_what_stands_befo
 fn unknown_attributes_are_kept_raw_in_order() {
     let long = vec![7; 300];
     let section = [
-        build::attribute(0xe0, 128, &[1, 2]),
+        build::attribute(0xe0, 129, &[1, 2]),
         build::attribute(0x80, 255, &long),
         build::attribute(0xc0, 0, &[]),
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
     let raw = |flags, code, value: &[u8]| RawAttribute { flags, code, value: value.to_vec() };
-    assert_eq!(attributes.raw, [raw(0xe0, 128, &[1, 2]), raw(0x90, 255, &long), raw(0xc0, 0, &[])]);
+    assert_eq!(attributes.raw, [raw(0xe0, 129, &[1, 2]), raw(0x90, 255, &long), raw(0xc0, 0, &[])]);
     assert_eq!(verdict, Verdict::Good);
 }
 
@@ -182,7 +182,7 @@ fn an_aigp_attribute_with_other_tlvs_is_kept_raw_too() {
 #[test]
 fn an_odd_next_hop_is_told_and_an_empty_one_is_none() {
     let next_hop = |bytes: &[u8]| decode(&build::mp_reach(Family::IPV4_UNICAST, bytes, &[]), true);
-    assert_eq!(next_hop(&[]), (Attributes::default(), Verdict::Good));
+    assert_eq!(next_hop(&[]), (Attributes { missing: vec![1, 2], ..Attributes::default() }, Verdict::Good));
     let (attributes, verdict) = next_hop(&[1, 2, 3, 4, 5]);
     assert_eq!((attributes.next_hop, verdict), (None, Verdict::Discarded));
     assert_eq!(attributes.discarded, ["MP_REACH_NLRI next hop: 5 bytes long"]);

@@ -54,7 +54,7 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn raw() -> impl Strategy<Value = Vec<RawAttribute>> {
-    let attribute = (128_u8..=254, any::<u8>(), vec(any::<u8>(), 0..400));
+    let attribute = (129_u8..=254, any::<u8>(), vec(any::<u8>(), 0..400));
     vec(attribute, 0..3).prop_map(|attributes| {
         let mut raw: Vec<RawAttribute> = Vec::new();
         for (code, flags, value) in attributes {
@@ -86,7 +86,7 @@ prop_compose! {
         Attributes {
             origin, as_path, next_hop, med, local_pref, atomic_aggregate, aggregator, communities,
             extended_communities, large_communities, originator_id, cluster_list, aigp, only_to_customer, raw,
-            next_hop_link_local: None, discarded: Vec::new(),
+            next_hop_link_local: None, discarded: Vec::new(), more: Vec::new(), missing: Vec::new(),
         }
     }
 }
@@ -206,6 +206,15 @@ proptest! {
         prop_assert_eq!(read_unreach, unreach.map(|(family, sent)| (family, as_read(&sent, add_path))));
 
         let mut expected = before;
+        if !announced.is_empty() || reach.is_some() {
+            let needs_next_hop = !announced.is_empty() && reach.is_none();
+            let missing = [
+                (1, expected.origin.is_none()),
+                (2, expected.as_path.is_none()),
+                (3, needs_next_hop && expected.next_hop.is_none()),
+            ];
+            expected.missing = missing.iter().filter(|(_, is_missing)| *is_missing).map(|(code, _)| *code).collect();
+        }
         if reach.is_some() {
             expected.next_hop = Some(next_hop.into());
         }

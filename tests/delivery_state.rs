@@ -326,7 +326,10 @@ async fn each_record_is_in_one_table_and_text_with_zero_bytes_is_stored() {
                 .event(Some(&pre(1)), EventKind::Statistics(vec![statistic]))
                 .event(None, gap)
                 .event(Some(&pre(1)), EventKind::Mirror { codes: vec![1], pdus: vec![vec![1, 2], vec![3]] })
-                .event(Some(&pre(1)), EventKind::Malformed { error: "bad".to_owned(), pdu: vec![9] })
+                .event(
+                    Some(&pre(1)),
+                    EventKind::Malformed { error: "bad".to_owned(), suspect: None, pdu: vec![9] },
+                )
                 .announce(&pre(1), [0], &[1])
                 .build()])
             .await;

@@ -360,7 +360,7 @@ fn a_router_that_comes_back_sends_its_table_again_and_that_is_marked() {
     let causes: Vec<&str> = logged(folder.path())
         .iter()
         .flat_map(|batch| batch.groups.clone())
-        .map(|group| group.cause.name())
+        .map(|group| group.cause.name(group.action))
         .collect();
     assert_eq!(causes, ["initial-dump", "initial-dump", "initial-dump", "re-dump", "re-dump", "re-dump"]);
 }

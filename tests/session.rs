@@ -11,7 +11,7 @@ use build::*;
 use holdfast::route::{
     Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, Timestamp,
 };
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::{Introduce, Introduced, Options, Overrides, Session};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 const QUIET_US: i64 = 60_000_000;
@@ -28,6 +28,14 @@ impl Router {
 
     /// A router of which these peers are known from before.
     fn known(prior: Vec<PeerKey>) -> Self {
+        Self::introduced(Box::new(move |name: &str| Introduced {
+            name: name.to_owned(),
+            prior: prior.clone(),
+            ..Introduced::default()
+        }))
+    }
+
+    fn introduced(introduce: Introduce) -> Self {
         let options = Options {
             router_name: None,
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
@@ -36,8 +44,6 @@ impl Router {
             batch_records_max: 1000,
             sweep_quiet_us: QUIET_US,
         };
-        let introduce =
-            Box::new(move |name: &str| Introduced { name: name.to_owned(), prior: prior.clone() });
         Self { session: Session::new(options, introduce), now: NOW }
     }
 
@@ -92,7 +98,7 @@ fn rows(batch: &Batch) -> Vec<String> {
             route.group.family,
             peer.view,
             peer.generation,
-            route.group.cause.name()
+            route.group.cause.name(route.group.action)
         )
     };
     batch.routes().map(row).collect()
@@ -151,7 +157,7 @@ fn vrfs_and_policy_views_stay_apart() {
 fn a_withdraw_only_update_is_ipv4_unicast() {
     let mut router = Router::new();
     router.says(&up()).says(&PEER.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
-    assert_eq!(rows(&router.batch()), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 update"]);
+    assert_eq!(rows(&router.batch()), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 withdraw"]);
 }
 
 #[test]
@@ -165,7 +171,7 @@ fn every_nlri_of_one_update_has_its_own_family() {
     assert_eq!(
         rows(&batch),
         [
-            "-10.9.0.0/16 ipv4_unicast adj-in-pre g0 update",
+            "-10.9.0.0/16 ipv4_unicast adj-in-pre g0 withdraw",
             "+10.1.2.0/24 ipv4_unicast adj-in-pre g0 initial-dump",
             "+2001:db8::/32 ipv6_unicast adj-in-pre g0 initial-dump",
         ]
@@ -207,6 +213,7 @@ fn add_path_needs_the_right_direction_of_both_opens() {
             assert_eq!(route.group.add_path, path_ids);
             assert_eq!(route.entry.path_id, if path_ids { 7 } else { 0 });
             assert!(rows(&batch)[0].starts_with("+10.1.2.0/24"));
+            assert_eq!(router.session.summary().counters.add_path_mismatches, 0, "the OPENs say it all");
         }
     }
 }
@@ -365,6 +372,152 @@ fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
     assert_eq!(rows(&batch), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 treat-as-withdraw"]);
     assert_eq!(events(&batch), ["peer_up", "malformed"]);
     assert_eq!(router.session.summary().counters.treated_as_withdraw, 1);
+    let set = batch.attributes_of(&batch.groups[0]).unwrap();
+    assert_eq!(set.discarded, ["ORIGIN (1) at byte 23: 7 is no origin"], "the reason stands with the route");
+    assert_eq!(set.next_hop, Some([192, 0, 2, 9].into()), "and so does what could be read");
+    assert!(
+        matches!(batch.events[1].kind, EventKind::Malformed { suspect: None, .. }),
+        "no route is missing"
+    );
+}
+
+/// The texts of the notices of one kind.
+fn told(router: &mut Router, event: &str) -> Vec<String> {
+    router
+        .session
+        .take_notices()
+        .into_iter()
+        .filter(|notice| notice.event == event)
+        .map(|notice| notice.text)
+        .collect()
+}
+
+#[test]
+fn path_identifiers_that_nobody_agreed_on_are_no_routes() {
+    let mut router = Router::new();
+    router.says(&up());
+    let two = [v4_path(1, 10, 1, 2, 24), v4_path(2, 10, 1, 2, 24)].concat();
+    router.says(&PEER.route_monitoring(&announce(&two)));
+    router.says(&PEER.route_monitoring(&announce(&v4_path(3, 10, 1, 3, 24))));
+    router.says(&PEER.route_monitoring(&update(&v4_path(1, 10, 1, 2, 24), &[], &[])));
+    let batch = router.batch();
+    assert_eq!(
+        rows(&batch),
+        [
+            "+10.1.2.0/24 path 1 ipv4_unicast adj-in-pre g1 initial-dump",
+            "+10.1.2.0/24 path 2 ipv4_unicast adj-in-pre g1 initial-dump",
+            "+10.1.3.0/24 path 3 ipv4_unicast adj-in-pre g1 initial-dump",
+            "-10.1.2.0/24 path 1 ipv4_unicast adj-in-pre g1 withdraw",
+        ]
+    );
+    assert_eq!(router.session.summary().counters.add_path_mismatches, 1);
+    assert_eq!(told(&mut router, "add_path_mismatch").len(), 1);
+}
+
+#[test]
+fn path_identifiers_that_were_agreed_on_and_are_not_there_are_not_missed() {
+    let open = |asn, mode| open(asn, &[four_octet_as(asn), multiprotocol(1, 1), add_path(1, 1, mode)]);
+    let mut router = Router::new();
+    router.says(&PEER.peer_up(&open(65_000, 3), &open(65_001, 3), &[]));
+    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.says(&PEER.route_monitoring(&announce(&[v4(10, 1, 3, 24), v4(10, 1, 4, 24)].concat())));
+    assert_eq!(
+        rows(&router.batch()),
+        [
+            "+10.1.2.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
+            "+10.1.3.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
+            "+10.1.4.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
+        ]
+    );
+    // The other view of the same peer is decided for itself.
+    let post = Header { flags: POST_POLICY, ..PEER };
+    router.says(&post.route_monitoring(&announce(&v4_path(9, 10, 1, 2, 24))));
+    assert_eq!(rows(&router.batch()), ["+10.1.2.0/24 path 9 ipv4_unicast adj-in-post g1 initial-dump"]);
+    assert_eq!(router.session.summary().counters.add_path_mismatches, 1);
+}
+
+#[test]
+fn what_the_operator_says_wins_over_opens_flags_and_evidence() {
+    let overrides =
+        Overrides { four_octet_as: Some(false), add_path: vec![(Some(Family::IPV4_UNICAST), true)] };
+    let introduce = move |name: &str| Introduced {
+        name: name.to_owned(),
+        overrides: overrides.clone(),
+        ..Introduced::default()
+    };
+    let mut router = Router::introduced(Box::new(introduce));
+    let path = [attribute(0x40, 1, &[0]), attribute(0x40, 2, &[2, 2, 0xfd, 0xe9, 0xfd, 0xea])].concat();
+    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &path, &v4_path(7, 10, 1, 2, 24))));
+    // Without identifiers the field cannot be read as set, and is not read otherwise.
+    router.says(&PEER.route_monitoring(&update(&[], &path, &v4(10, 1, 3, 24))));
+    let batch = router.batch();
+    assert_eq!(rows(&batch), ["+10.1.2.0/24 path 7 ipv4_unicast adj-in-pre g1 initial-dump"]);
+    assert_eq!(batch.attributes[0].as_path.as_ref().unwrap().asns, [65_001, 65_002]);
+    let counters = router.session.summary().counters;
+    assert_eq!((counters.as_width_mismatches, counters.add_path_mismatches, counters.errors), (0, 0, 1));
+}
+
+#[test]
+fn a_family_is_suspect_from_a_pdu_that_could_not_be_read_to_its_next_whole_table() {
+    let suspects = |router: &Router| -> Vec<Family> {
+        let summary = router.session.summary();
+        let families = summary.peers[0].views[0].families.iter();
+        families.filter(|family| family.suspect).map(|family| family.family).collect()
+    };
+    let mut router = Router::new();
+    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    assert_eq!(suspects(&router), []);
+    router.says(&PEER.route_monitoring(&announce(&[33, 1, 2, 3, 4, 5])));
+    assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
+    let batch = router.batch();
+    let suspect = Some(Family::IPV4_UNICAST);
+    assert!(
+        matches!(&batch.events.last().unwrap().kind, EventKind::Malformed { suspect: of, .. } if *of == suspect)
+    );
+    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    assert_eq!(suspects(&router), [], "End-of-RIB");
+    // Of a PDU that cannot be cut nobody knows which families were in it.
+    router.says(&PEER.route_monitoring(&bgp(2, &[0, 9, 1])));
+    assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
+}
+
+#[test]
+fn bytes_behind_a_pdu_are_counted_and_told_once() {
+    let mut router = Router::new();
+    let message =
+        PEER.route_monitoring(&[announce(&v4(10, 1, 2, 24)), vec![0xea, 0x62, 0, 4, 0, 0, 0, 2]].concat());
+    router.says(&up()).says(&message).says(&message);
+    assert_eq!(router.batch().nlri.len(), 2);
+    assert_eq!(router.session.summary().counters.trailers, 2);
+    assert_eq!(told(&mut router, "trailing_bytes").len(), 1);
+}
+
+#[test]
+fn zeros_in_a_header_and_a_peer_down_of_nobody_are_counted() {
+    let zeros = Header { asn: 0, bgp_id: 0, ..PEER };
+    let mut router = Router::new();
+    router.says(&zeros.peer_down(2, &[0, 0])).says(&zeros.peer_down(2, &[0, 0])).says(&up());
+    let counters = router.session.summary().counters;
+    assert_eq!((counters.zero_identities, counters.unexpected_peer_downs), (2, 2));
+    assert_eq!(told(&mut router, "zero_identity").len(), 1);
+    assert_eq!(events(&router.batch()), ["peer_down", "peer_down", "peer_up"], "all are kept");
+}
+
+#[test]
+fn a_version_4_message_says_itself_that_it_has_path_identifiers() {
+    let indexed = |kind: u16, value: &[u8]| {
+        let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&kind.to_be_bytes()[..], &length, &[0, 0], value].concat()
+    };
+    // ADD-PATH (69) for IPv4 unicast, as in an OPEN.
+    let stateless = indexed(3, &[69, 4, 0, 1, 1, 3]);
+    let body = [stateless, indexed(4, &announce(&v4_path(7, 10, 1, 2, 24)))].concat();
+    let mut message = PEER.route_monitoring(&body);
+    message[0] = 4;
+    let mut router = Router::new();
+    router.says(&up()).says(&message);
+    assert_eq!(rows(&router.batch()), ["+10.1.2.0/24 path 7 ipv4_unicast adj-in-pre g1 initial-dump"]);
+    assert_eq!(router.session.summary().counters.add_path_mismatches, 0);
 }
 
 #[test]

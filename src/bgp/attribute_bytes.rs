@@ -49,6 +49,11 @@ pub struct AttributeBytes<'a> {
 }
 
 impl<'a> AttributeBytes<'a> {
+    /// All attributes in one run.
+    pub(super) fn of(run: Cursor<'a>) -> Self {
+        Self { runs: [run, Cursor::default(), Cursor::default()] }
+    }
+
     /// The attributes, up to the end or to the first that runs past the section.
     #[must_use]
     pub fn iter(&self) -> AttributeIter<'a> {

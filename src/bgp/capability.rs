@@ -32,6 +32,13 @@ pub struct AddPath {
     pub receive: bool,
 }
 
+/// One capability that fills the bytes, as a stateless-parsing TLV of BMP version 4 holds it.
+#[must_use]
+pub fn capability(bytes: &[u8]) -> Option<Capability> {
+    let mut cursor = Cursor::new(bytes);
+    Capability::read(&mut cursor).ok().filter(|_| cursor.is_empty())
+}
+
 const MULTIPROTOCOL: u8 = 1;
 const FOUR_OCTET_AS: u8 = 65;
 const ADD_PATH: u8 = 69;

@@ -13,6 +13,7 @@
 mod attribute_bytes;
 mod attributes;
 mod capability;
+mod capability_text;
 mod error;
 mod family_set;
 mod header;
@@ -24,12 +25,12 @@ mod update;
 
 pub use attribute_bytes::{Attribute, AttributeBytes, AttributeIter};
 pub use attributes::{Verdict, as_path_width_fits, attributes};
-pub use capability::{AddPath, Capability};
+pub use capability::{AddPath, Capability, capability};
 pub use error::Error;
 pub use family_set::FamilySet;
 pub use header::HEADER_BYTES;
 pub use mp::{MpReach, MpUnreach};
 pub use negotiate::{Direction, Negotiated, negotiate};
-pub use nlri::{NlriIter, nlri, nlri_fits};
+pub use nlri::{NlriIter, nlri, nlri_fits, nlri_plausible};
 pub use open::{Open, open};
 pub use update::{Update, split};

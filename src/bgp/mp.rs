@@ -60,6 +60,11 @@ impl<'a> MpUnreach<'a> {
     }
 }
 
+/// An address alone, of four octets or sixteen.
+pub(super) fn plain_address(bytes: &[u8]) -> Option<IpAddr> {
+    next_hop(bytes).map(|(address, _)| address).filter(|_| matches!(bytes.len(), 4 | 16))
+}
+
 /// A next hop and, beside an IPv6 one, a link-local one. The length alone says which it is: real routers put IPv6
 /// next hops before IPv4 routes (RFC 8950), and leave out the RD that RFC 4364 and 4659 want before VPN ones.
 ///

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::frame::{HEADER_BYTES, MESSAGE_BYTES_MAX, VERSION};
+use super::frame::{HEADER_BYTES, MESSAGE_BYTES_MAX, VERSION, VERSION_TLV};
 use crate::wire;
 
 /// The byte stream is no BMP at this place. There is no way to find the next message: the session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// The version is not 3.
+    /// The version is neither 3 nor 4.
     Version(u8),
     /// The length cannot be that of a message.
     Length {
@@ -20,7 +20,9 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version(version) => write!(f, "BMP version {version}, only {VERSION} is known"),
+            Self::Version(version) => {
+                write!(f, "BMP version {version}, known are {VERSION} and {VERSION_TLV}")
+            }
             Self::Length { length } => {
                 write!(f, "BMP message length {length}, allowed are {HEADER_BYTES} to {MESSAGE_BYTES_MAX}")
             }

@@ -11,13 +11,19 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The BMP version of RFC 7854.
 pub(super) const VERSION: u8 = 3;
+/// The version of draft-ietf-grow-bmp-tlv: the same header, other bodies.
+pub(super) const VERSION_TLV: u8 = 4;
+
+pub(super) const fn is_known(version: u8) -> bool {
+    matches!(version, VERSION | VERSION_TLV)
+}
 
 /// The whole first message in `buffer`, common header included. `Ok(None)`: more bytes are needed.
 ///
 /// ```text
 ///  0        1                                   5        6
 /// +--------+--------+--------+--------+--------+--------+---- - - -
-/// | ver. 3 | message length, header included   |  type  | body
+/// | 3 or 4 | message length, header included   |  type  | body
 /// +--------+--------+--------+--------+--------+--------+---- - - -
 /// ```
 ///
@@ -29,7 +35,7 @@ pub(super) const VERSION: u8 = 3;
 #[inline]
 pub fn frame(buffer: &[u8]) -> Result<Option<&[u8]>, FrameError> {
     if let Some(&version) = buffer.first()
-        && version != VERSION
+        && !is_known(version)
     {
         return Err(FrameError::Version(version));
     }
@@ -59,7 +65,7 @@ mod tests {
     #[test]
     fn a_wrong_version_is_refused_at_its_first_byte() {
         assert_eq!(frame(&[0x16]), Err(FrameError::Version(0x16)));
-        assert_eq!(FrameError::Version(4).to_string(), "BMP version 4, only 3 is known");
+        assert_eq!(FrameError::Version(5).to_string(), "BMP version 5, known are 3 and 4");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::frame::{HEADER_BYTES, VERSION};
+use super::frame::{self, HEADER_BYTES, VERSION_TLV};
 use super::{
-    Error, FrameError, PeerHeader, Stat, Tlv, mirroring, peer_down, peer_up, route_monitoring, statistics,
-    tlv,
+    Error, FrameError, IndexedTlv, PeerHeader, Stat, Tlv, mirroring, peer_down, peer_up, route_monitoring,
+    statistics, tlv,
 };
 use crate::wire::{self, Cursor};
 
@@ -20,6 +20,8 @@ pub enum Message<'a> {
         pdu: &'a [u8],
         /// What follows it. RFC 7854 knows nothing there, but Huawei VRP puts enterprise TLVs.
         trailer: &'a [u8],
+        /// BMP version 4: all TLVs but the one that holds the UPDATE.
+        tlvs: Vec<IndexedTlv<'a>>,
     },
     /// Type 1 (section 4.8).
     StatisticsReport {
@@ -92,7 +94,7 @@ pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
     let header = cursor.array::<HEADER_BYTES>("BMP common header")?;
     let mut header = Cursor::new(&header);
     let version = header.u8("BMP version")?;
-    if version != VERSION {
+    if !frame::is_known(version) {
         return Err(FrameError::Version(version).into());
     }
     let length = header.u32("BMP message length")?;
@@ -103,7 +105,9 @@ pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
         return Err(wire::Error { what: "BMP message", offset: 0, needed: bytes, available }.into());
     }
     match kind {
+        0 if version == VERSION_TLV => route_monitoring::decode_tlvs(cursor),
         0 => route_monitoring::decode(cursor),
+        1 if version == VERSION_TLV => statistics::decode_tlvs(cursor),
         1 => statistics::decode(cursor),
         2 => peer_down::decode(cursor),
         3 => peer_up::decode(cursor),

@@ -3,6 +3,20 @@
 use super::{Error, Message, PeerHeader};
 use crate::wire::Cursor;
 
+/// What a reason number means (IANA "BMP Peer Down Reason Codes"); `None` for those that are not registered.
+#[must_use]
+pub const fn peer_down_reason(reason: u8) -> Option<&'static str> {
+    Some(match reason {
+        1 => "local system closed, NOTIFICATION sent",
+        2 => "local system closed, no NOTIFICATION",
+        3 => "remote system closed, NOTIFICATION received",
+        4 => "remote system closed, no NOTIFICATION",
+        5 => "no longer monitored",
+        6 => "local system closed, TLVs follow",
+        _ => return None,
+    })
+}
+
 /// The data is not cut by the reason: reasons 1 and 3 bring a NOTIFICATION, 2 an FSM event code, 6 TLVs, and those to
 /// come whatever they bring.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {

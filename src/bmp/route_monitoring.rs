@@ -1,7 +1,7 @@
 //! Route Monitoring (RFC 7854 section 4.6), and the cutting of BGP messages.
 
 use super::{Error, Message, PeerHeader};
-use crate::wire::Cursor;
+use crate::wire::{self, Cursor};
 
 /// Length of a BGP message header (RFC 4271 section 4.1), and so of the shortest message.
 const BGP_HEADER_BYTES: u16 = 19;
@@ -10,7 +10,50 @@ const BGP_HEADER_BYTES: u16 = 19;
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let pdu = bgp_message(&mut cursor)?;
-    Ok(Message::RouteMonitoring { peer, pdu, trailer: cursor.rest() })
+    Ok(Message::RouteMonitoring { peer, pdu, trailer: cursor.rest(), tlvs: Vec::new() })
+}
+
+/// A TLV of BMP version 4 that says to which NLRI of the UPDATE it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexedTlv<'a> {
+    /// Type with the enterprise bit 0x8000. The draft has renumbered its types more than once.
+    pub kind: u16,
+    /// 0: all NLRI; else a place counted from 1; with 0x8000 a group.
+    pub index: u16,
+    /// Value.
+    pub value: &'a [u8],
+}
+
+/// What every BGP message begins with.
+const MARKER: [u8; 16] = [0xff; 16];
+
+/// Version 4 (draft-ietf-grow-bmp-tlv section 4.3).
+///
+/// ```text
+/// +-- 42 ------------+-- 2 --+-- 2 -----+-- 2 ---+-- length -+-- - -
+/// | per-peer header  | type  | length   | index  | value     | more TLVs
+/// +------------------+-------+----------+--------+-----------+-- - -
+/// ```
+///
+/// The UPDATE is the value of one of them. Its type number depends on the revision of the draft, its marker does not.
+pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
+    let peer = PeerHeader::decode(&mut cursor)?;
+    let mut pdu = None;
+    let mut tlvs = Vec::new();
+    while !cursor.is_empty() {
+        let kind = cursor.u16("TLV type")?;
+        let length = cursor.u16("TLV length")?;
+        let index = cursor.u16("TLV index")?;
+        let mut value = cursor.sub(usize::from(length), "TLV value")?;
+        if pdu.is_none() && value.rest().starts_with(&MARKER) {
+            pdu = Some(bgp_message(&mut value)?);
+        } else {
+            tlvs.push(IndexedTlv { kind, index, value: value.rest() });
+        }
+    }
+    let missing =
+        wire::Error { what: "TLV with a BGP message", offset: cursor.offset(), needed: 1, available: 0 };
+    Ok(Message::RouteMonitoring { peer, pdu: pdu.ok_or(missing)?, trailer: &[], tlvs })
 }
 
 /// One BGP message, cut by its own length: what a router puts behind it must not become NLRI.

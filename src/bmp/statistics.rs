@@ -36,11 +36,83 @@ impl Stat<'_> {
     }
 }
 
+/// What a statistic counts (IANA "BMP Statistics Types": RFC 7854, RFC 8671, RFC 9972); `None` for those that are not
+/// registered.
+#[must_use]
+pub const fn statistic_name(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        0 => "prefixes rejected by inbound policy",
+        1 => "duplicate prefix advertisements",
+        2 => "duplicate withdraws",
+        3 => "updates invalidated, CLUSTER_LIST loop",
+        4 => "updates invalidated, AS_PATH loop",
+        5 => "updates invalidated, ORIGINATOR_ID",
+        6 => "updates invalidated, AS_CONFED loop",
+        7 => "routes in Adj-RIB-In",
+        8 => "routes in Loc-RIB",
+        9 => "routes in Adj-RIB-In, per family",
+        10 => "routes in Loc-RIB, per family",
+        11 => "updates treated as withdraw",
+        12 => "prefixes treated as withdraw",
+        13 => "duplicate update messages",
+        14 => "routes in pre-policy Adj-RIB-Out",
+        15 => "routes in post-policy Adj-RIB-Out",
+        16 => "routes in pre-policy Adj-RIB-Out, per family",
+        17 => "routes in post-policy Adj-RIB-Out, per family",
+        18 => "routes in pre-policy Adj-RIB-In",
+        19 => "routes in pre-policy Adj-RIB-In, per family",
+        20 => "routes in post-policy Adj-RIB-In",
+        21 => "routes in post-policy Adj-RIB-In, per family",
+        22 => "routes rejected by inbound policy, per family",
+        23 => "routes accepted by inbound policy, per family",
+        26 => "routes suppressed by damping, per family",
+        27 => "routes stale by graceful restart, per family",
+        28 => "routes stale by long-lived graceful restart, per family",
+        29 => "routes left until the received-route threshold",
+        30 => "routes left until the received-route threshold, per family",
+        31 => "routes left until the licence threshold",
+        32 => "routes left until the licence threshold, per family",
+        33 => "routes rejected for AS_PATH length",
+        34 => "routes rejected for AS_PATH length, per family",
+        35 => "RPKI-invalid routes in post-policy Adj-RIB-In, per family",
+        36 => "RPKI-valid routes in post-policy Adj-RIB-In, per family",
+        37 => "RPKI-not-found routes in post-policy Adj-RIB-In, per family",
+        38 => "routes rejected by outbound policy, per family",
+        39 => "routes filtered outbound for AS_PATH length",
+        40 => "routes filtered outbound for AS_PATH length, per family",
+        41 => "RPKI-invalid routes in post-policy Adj-RIB-Out, per family",
+        42 => "RPKI-valid routes in post-policy Adj-RIB-Out, per family",
+        43 => "RPKI-not-found routes in post-policy Adj-RIB-Out, per family",
+        _ => return None,
+    })
+}
+
 /// Smallest statistic: type and length.
 const STAT_BYTES_MIN: usize = 4;
 
+/// The TLV of version 4 that holds what was the body in version 3 (draft-ietf-grow-bmp-tlv section 5.4).
+const STATS_TLV: u16 = 1;
+
+pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
+    let peer = PeerHeader::decode(&mut cursor)?;
+    let mut all = Vec::new();
+    while !cursor.is_empty() {
+        let kind = cursor.u16("TLV type")?;
+        let length = cursor.u16("TLV length")?;
+        let value = cursor.sub(usize::from(length), "TLV value")?;
+        if kind == STATS_TLV {
+            all.extend(stats(value)?);
+        }
+    }
+    Ok(Message::StatisticsReport { peer, stats: all })
+}
+
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
+    Ok(Message::StatisticsReport { peer, stats: stats(cursor)? })
+}
+
+fn stats(mut cursor: Cursor<'_>) -> Result<Vec<Stat<'_>>, Error> {
     let count = usize::try_from(cursor.u32("statistics count")?).unwrap_or(usize::MAX);
     // The count is a claim of the sender: memory is taken for what can be there.
     let mut stats = Vec::with_capacity(count.min(cursor.remaining() / STAT_BYTES_MIN));
@@ -50,7 +122,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
         stats.push(Stat { kind, value: cursor.take(usize::from(length), "statistic")? });
     }
     cursor.finish("bytes after the last statistic")?;
-    Ok(Message::StatisticsReport { peer, stats })
+    Ok(stats)
 }
 
 #[cfg(test)]

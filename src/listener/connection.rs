@@ -17,7 +17,7 @@ use super::registry::{Claim, Entry};
 use super::stats::Stats;
 use super::{Buffer, Shared, micros, since, stopped};
 use crate::route::{Batch, SessionEnd, Timestamp};
-use crate::session::{Introduce, Introduced, Level, Notice, Options, Session};
+use crate::session::{Introduce, Introduced, Level, Notice, Options, Overrides, Session};
 use crate::telemetry::clock;
 
 /// Time passes for a session this often.
@@ -108,7 +108,7 @@ fn introduce(shared: &Arc<Shared>, entry: &Entry) -> Introduce {
             Claim::Taken(_) => tracing::error!(router = claimed, stored_as = name, "router_name_conflict"),
         }
         let prior = shared.state.peers(&name);
-        Introduced { name, prior }
+        Introduced { name, prior, overrides: Overrides::default() }
     })
 }
 

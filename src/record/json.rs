@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::route::{
-    Action, Attributes, Batch, Event, EventKind, Nlri, Peer, Record, RouteRecord, Timestamp, community_text,
-    extended_community_text, large_community_text,
+    Action, Attributes, Batch, Event, EventKind, Nlri, Peer, Record, RouteRecord, Timestamp, attribute_name,
+    community_text, extended_community_text, large_community_text,
 };
 
 /// A JSON object.
@@ -87,7 +87,7 @@ fn route_keys(object: &mut Object, batch: &Batch, route: &RouteRecord<'_>) {
     put(object, "afi", group.family.afi);
     put(object, "safi", group.family.safi);
     put(object, "is_withdrawn", group.action == Action::Withdraw);
-    put(object, "cause", group.cause.name());
+    put(object, "cause", group.cause.name(group.action));
     if group.add_path {
         put(object, "path_id", route.entry.path_id);
     }
@@ -152,6 +152,8 @@ fn attribute_keys(object: &mut Object, attributes: &Attributes) {
     // flags, type code and value, each attribute as one string of hex.
     let raw = list(&attributes.raw, |raw| format!("{:02x}{:02x}{}", raw.flags, raw.code, hex(&raw.value)));
     put(object, "attributes_raw", raw);
+    put(object, "attributes_more", list(&attributes.more, ToString::to_string));
+    put(object, "missing", list(&attributes.missing, |code| attribute_name(*code).unwrap_or("?").to_owned()));
     put(object, "discarded", list(&attributes.discarded, Clone::clone));
 }
 
@@ -177,6 +179,8 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
             put(object, "four_octet_as", up.four_octet_as);
             put(object, "families", list(&up.families, ToString::to_string));
             put(object, "add_path", list(&up.add_path, ToString::to_string));
+            put(object, "sent_capabilities", list(&up.sent_capabilities, Clone::clone));
+            put(object, "received_capabilities", list(&up.received_capabilities, Clone::clone));
             put(object, "sent_open", hex(&up.sent_open));
             put(object, "received_open", hex(&up.received_open));
             put(object, "information", list(&up.information, Clone::clone));
@@ -199,8 +203,9 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
             put(object, "mirror_codes", codes.clone());
             put(object, "mirror_pdus", list(pdus, |pdu| hex(pdu)));
         }
-        EventKind::Malformed { error, pdu } => {
+        EventKind::Malformed { error, pdu, suspect } => {
             put(object, "error", error.as_str());
+            put(object, "suspect", text(suspect.as_ref()));
             put(object, "data", hex(pdu));
         }
         EventKind::Gap { reason, from, until } => {

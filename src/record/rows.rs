@@ -5,7 +5,7 @@
 //! group  = flags u8
 //!          [ peer varint ]                     unless SAME_PEER: the peer of the group before
 //!          [ afi varint, safi u8 ]             unless SAME_FAMILY
-//!          [ attributes varint ]               for an announcement; WITHDRAW has none
+//!          [ attributes varint ]               for an announcement and for treat-as-withdraw; other withdrawals have none
 //!          [ rows varint ]                     unless ONE_ROW
 //!          received − previous received        zigzag varint, µs; before the first group it is the router's session
 //!          router time − previous router time  zigzag varint, µs; before the first group it is the same
@@ -69,9 +69,9 @@ pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, Error> {
             return Err(Error::new("a group has more rows than the batch", None));
         };
         rest = tail;
-        let announced_with = group.attributes != NO_ATTRIBUTES;
-        if announced_with != (group.action == Action::Announce)
-            || (announced_with && usize::from(group.attributes) >= batch.attributes.len())
+        let has_attributes = has_attributes(group.action, group.cause);
+        if has_attributes != (group.attributes != NO_ATTRIBUTES)
+            || (has_attributes && usize::from(group.attributes) >= batch.attributes.len())
             || usize::from(group.peer) >= batch.peers.len()
         {
             return Err(Error::new("a group points outside the dictionaries", None));
@@ -86,6 +86,11 @@ pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, Error> {
         before.step(group);
     }
     if rest.is_empty() { Ok(out) } else { Err(Error::new("rows without a group", None)) }
+}
+
+/// A withdrawal has none, but for the one that stands for a malformed announcement: there they say what was wrong.
+fn has_attributes(action: Action, cause: Cause) -> bool {
+    action == Action::Announce || cause == Cause::TreatAsWithdraw
 }
 
 fn put_group(out: &mut Vec<u8>, group: &Group, before: &Before) {
@@ -107,7 +112,7 @@ fn put_group(out: &mut Vec<u8>, group: &Group, before: &Before) {
         put_varint(out, u64::from(group.family.afi));
         out.push(group.family.safi);
     }
-    if group.action == Action::Announce {
+    if has_attributes(group.action, group.cause) {
         put_varint(out, u64::from(group.attributes));
     }
     if group.rows != 1 {
@@ -152,7 +157,7 @@ pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize) -> Result<(
     for _ in 0..groups {
         let mut group = reader.group(&before)?;
         if usize::from(group.peer) >= batch.peers.len()
-            || (group.action == Action::Announce && usize::from(group.attributes) >= batch.attributes.len())
+            || (group.attributes != NO_ATTRIBUTES && usize::from(group.attributes) >= batch.attributes.len())
         {
             return Err(reader.error("group points outside the dictionaries"));
         }
@@ -239,7 +244,7 @@ impl Reader<'_> {
         } else {
             before.family
         };
-        let attributes = if action == Action::Announce { self.number()? } else { NO_ATTRIBUTES };
+        let attributes = if has_attributes(action, cause) { self.number()? } else { NO_ATTRIBUTES };
         let rows = if flags & ONE_ROW == 0 { self.number()? } else { 1 };
         let received = before.received.wrapping_add(unzigzag(self.varint()?));
         let router_time = before.router_time.wrapping_add(unzigzag(self.varint()?));

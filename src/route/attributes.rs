@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use super::More;
+
 /// One set of path attributes, as the router sent it. What was absent is `None` or empty; nothing is repaired.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attributes {
@@ -40,8 +42,12 @@ pub struct Attributes {
     pub only_to_customer: Option<u32>,
     /// Every attribute that is not named above, as it came.
     pub raw: Vec<RawAttribute>,
-    /// Why an attribute was left out (RFC 7606 attribute-discard): text with the type code and the place. Empty when
-    /// nothing was.
+    /// Those of them that are understood.
+    pub more: Vec<More>,
+    /// Mandatory attributes that were not there, by type code: ORIGIN, AS_PATH, NEXT_HOP.
+    pub missing: Vec<u8>,
+    /// Why an attribute was left out (RFC 7606 attribute-discard), and why the routes count as withdrawn
+    /// (treat-as-withdraw): text with the type code and the place. Empty when nothing was wrong.
     pub discarded: Vec<String>,
 }
 

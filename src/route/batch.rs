@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attributes, Event, Family, Nlri, Peer, Router, Timestamp};
 
-/// In [`Group::attributes`]: the group has none, as withdrawals do.
+/// In [`Group::attributes`]: the group has none, as withdrawals do that the router has told itself.
 pub const NO_ATTRIBUTES: u16 = u16::MAX;
 
 /// What a route record does.
@@ -63,10 +63,11 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The name that the database and the tools use.
+    /// The name that the database and the tools use; an explicit withdrawal is told from an announcement.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self, action: Action) -> &'static str {
         match self {
+            Self::Update if matches!(action, Action::Withdraw) => "withdraw",
             Self::Update => "update",
             Self::InitialDump => "initial-dump",
             Self::ReDump => "re-dump",

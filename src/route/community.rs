@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use super::tunnel_name;
+
 /// `65000:100` (RFC 1997).
 #[must_use]
 pub fn community_text(community: u32) -> String {
@@ -15,71 +17,155 @@ pub fn large_community_text([global, local1, local2]: [u32; 3]) -> String {
     format!("{global}:{local1}:{local2}")
 }
 
-/// An extended community by type and sub-type (IANA "BGP Extended Communities"); what is not named here is written
-/// `type-subtype:` and its value in hex, so that nothing is ever given a wrong name.
+/// How the value of an extended community reads.
+#[derive(Clone, Copy)]
+enum Form {
+    /// An administrator by the type (AS of two octets, IPv4 address, AS of four octets), and its number.
+    Administrator,
+    /// The last four octets as a number.
+    Number,
+    /// All six in hex with colons.
+    Mac,
+    /// AS of two octets, and an IEEE float.
+    Rate,
+    /// The last four octets as a number, and this word when the first one is odd.
+    Flagged(&'static str),
+    /// The last octet.
+    Octet,
+    /// A tunnel type in the last two octets.
+    Tunnel,
+    /// Nothing.
+    Bare,
+    /// As hex.
+    Hex,
+}
+
+/// Extended communities by type and sub-type (IANA "Border Gateway Protocol (BGP) Extended Communities"). Names are
+/// those that operators and other programs use where there is one, else those of the registry.
+const EXTENDED: &[(u8, u8, &str, Form)] = &[
+    (0x00, 0x02, "RT", Form::Administrator),
+    (0x00, 0x03, "RO", Form::Administrator),
+    (0x00, 0x04, "Link-Bandwidth", Form::Rate),
+    (0x00, 0x05, "OSPF-Domain", Form::Administrator),
+    (0x00, 0x08, "Data-Collection", Form::Administrator),
+    (0x00, 0x09, "Source-AS", Form::Administrator),
+    (0x00, 0x0a, "L2VPN-ID", Form::Administrator),
+    (0x00, 0x10, "VPN-Distinguisher", Form::Administrator),
+    (0x00, 0x13, "RT-Record", Form::Administrator),
+    (0x00, 0x80, "VNI", Form::Hex),
+    (0x01, 0x02, "RT", Form::Administrator),
+    (0x01, 0x03, "RO", Form::Administrator),
+    (0x01, 0x05, "OSPF-Domain", Form::Administrator),
+    (0x01, 0x07, "OSPF-Router-ID", Form::Administrator),
+    (0x01, 0x09, "Node-Target", Form::Administrator),
+    (0x01, 0x0a, "L2VPN-ID", Form::Administrator),
+    (0x01, 0x0b, "VRF-Route-Import", Form::Administrator),
+    (0x01, 0x0c, "Redirect-IP", Form::Administrator),
+    (0x01, 0x10, "VPN-Distinguisher", Form::Administrator),
+    (0x01, 0x12, "P2MP-Next-Hop", Form::Administrator),
+    (0x01, 0x13, "RT-Record", Form::Administrator),
+    (0x01, 0x14, "VRF-Next-Hop", Form::Administrator),
+    (0x01, 0x20, "MVPN-SA-RP", Form::Administrator),
+    (0x02, 0x02, "RT", Form::Administrator),
+    (0x02, 0x03, "RO", Form::Administrator),
+    (0x02, 0x04, "Generic", Form::Administrator),
+    (0x02, 0x05, "OSPF-Domain", Form::Administrator),
+    (0x02, 0x08, "Data-Collection", Form::Administrator),
+    (0x02, 0x09, "Source-AS", Form::Administrator),
+    (0x02, 0x10, "VPN-Distinguisher", Form::Administrator),
+    (0x02, 0x13, "RT-Record", Form::Administrator),
+    (0x03, 0x01, "Cost", Form::Hex),
+    (0x03, 0x03, "CP-ORF", Form::Bare),
+    (0x03, 0x04, "Extranet-Source", Form::Bare),
+    (0x03, 0x05, "Extranet-Separation", Form::Bare),
+    (0x03, 0x06, "OSPF-Route-Type", Form::Hex),
+    (0x03, 0x07, "PMSI-Flags", Form::Hex),
+    (0x03, 0x08, "Context-Label-Space", Form::Hex),
+    (0x03, 0x0b, "Color", Form::Number),
+    (0x03, 0x0c, "Encapsulation", Form::Tunnel),
+    (0x03, 0x0d, "Default-Gateway", Form::Bare),
+    (0x03, 0x0e, "PPMP-Label", Form::Hex),
+    (0x06, 0x00, "EVPN-MAC-Mobility", Form::Flagged("sticky")),
+    (0x06, 0x01, "EVPN-ESI-Label", Form::Flagged("single-active")),
+    (0x06, 0x02, "EVPN-ES-Import", Form::Mac),
+    (0x06, 0x03, "EVPN-Router-MAC", Form::Mac),
+    (0x06, 0x04, "EVPN-L2-Attributes", Form::Hex),
+    (0x06, 0x05, "EVPN-E-Tree", Form::Hex),
+    (0x06, 0x06, "EVPN-DF-Election", Form::Hex),
+    (0x06, 0x07, "EVPN-I-SID", Form::Hex),
+    (0x06, 0x08, "EVPN-ARP-ND", Form::Hex),
+    (0x06, 0x09, "EVPN-Multicast-Flags", Form::Hex),
+    (0x06, 0x0a, "EVPN-EVI-RT-0", Form::Hex),
+    (0x06, 0x0b, "EVPN-EVI-RT-1", Form::Hex),
+    (0x06, 0x0c, "EVPN-EVI-RT-2", Form::Hex),
+    (0x06, 0x0d, "EVPN-EVI-RT-3", Form::Hex),
+    (0x06, 0x0e, "EVPN-Attachment-Circuit", Form::Hex),
+    (0x06, 0x0f, "EVPN-Service-Carving", Form::Hex),
+    (0x06, 0x10, "EVPN-Link-Bandwidth", Form::Hex),
+    (0x08, 0x00, "Redirect-Next-Hop", Form::Octet),
+    (0x09, 0x00, "Redirect-Indirection", Form::Hex),
+    (0x0a, 0x02, "Transport-Class", Form::Number),
+    (0x0b, 0x01, "SFIR-Pool", Form::Hex),
+    (0x0b, 0x02, "SFC-Label-Stack", Form::Hex),
+    (0x0c, 0x00, "MUP-Direct-Segment", Form::Hex),
+    (0x40, 0x04, "Link-Bandwidth", Form::Rate),
+    (0x42, 0x04, "Generic", Form::Administrator),
+    (0x43, 0x00, "Validation-State", Form::Octet),
+    (0x43, 0x01, "Cost", Form::Hex),
+    (0x4a, 0x02, "Transport-Class", Form::Number),
+    (0x80, 0x00, "OSPF-Route-Type", Form::Hex),
+    (0x80, 0x01, "OSPF-Router-ID", Form::Hex),
+    (0x80, 0x05, "OSPF-Domain", Form::Hex),
+    (0x80, 0x06, "Traffic-Rate", Form::Rate),
+    (0x80, 0x07, "Traffic-Action", Form::Hex),
+    (0x80, 0x08, "Redirect", Form::Administrator),
+    (0x80, 0x09, "Traffic-Marking", Form::Octet),
+    (0x80, 0x0a, "L2-Info", Form::Hex),
+    (0x80, 0x0b, "E-Tree-Info", Form::Hex),
+    (0x80, 0x0c, "Traffic-Rate-Packets", Form::Rate),
+    (0x80, 0x0d, "SFC-Classifier", Form::Hex),
+    (0x81, 0x08, "Redirect", Form::Administrator),
+    (0x82, 0x08, "Redirect", Form::Administrator),
+];
+
+/// The name of an extended community; `None` for a type and sub-type that are not registered.
+#[must_use]
+pub fn extended_community_name(kind: u8, sub: u8) -> Option<&'static str> {
+    entry(kind, sub).map(|(name, _)| name)
+}
+
+fn entry(kind: u8, sub: u8) -> Option<(&'static str, Form)> {
+    EXTENDED.iter().find(|(k, s, ..)| (*k, *s) == (kind, sub)).map(|(_, _, name, form)| (*name, *form))
+}
+
+/// An extended community as operators write it; what is not named is written `0x` with type and sub-type, and its
+/// value in hex, so that nothing is ever given a wrong name.
 #[must_use]
 pub fn extended_community_text(community: [u8; 8]) -> String {
     let [kind, sub, a, b, c, d, e, f] = community;
-    let two_four = || format!("{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
-    let address_two = || format!("{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, f]));
-    let four_two = || format!("{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]));
-    // Bit 0x40 says "non-transitive": the meaning of the rest is the same (RFC 4360 section 2).
-    let administrator = |name: &str, kind: u8| match kind & 0x3f {
-        0 => Some(format!("{name}:{}", two_four())),
-        1 => Some(format!("{name}:{}", address_two())),
-        2 => Some(format!("{name}:{}", four_two())),
-        _ => None,
+    let Some((name, form)) = entry(kind, sub) else {
+        return format!("0x{kind:02x}{sub:02x}:0x{}", hex(&[a, b, c, d, e, f], ""));
     };
-    let named = match (kind, sub) {
-        (0x00..=0x02, 0x02) => administrator("RT", kind),
-        (0x00..=0x02, 0x03) => administrator("RO", kind),
-        (0x00..=0x02, 0x05) => administrator("OSPF-Domain", kind),
-        (0x03, 0x0b) => Some(format!("Color:{}", u32::from_be_bytes([c, d, e, f]))),
-        (0x03, 0x0c) => Some(format!("Encapsulation:{}", tunnel_type(u16::from_be_bytes([e, f])))),
-        (0x03, 0x0d) => Some("Default-Gateway".to_owned()),
-        (0x06, 0x00) => Some(format!(
-            "EVPN-MAC-Mobility:{}{}",
-            u32::from_be_bytes([c, d, e, f]),
-            if a & 1 == 1 { ":sticky" } else { "" }
-        )),
-        (0x06, 0x01) => Some(format!(
-            "EVPN-ESI-Label:{}{}",
-            u32::from_be_bytes([0, d, e, f]),
-            if a & 1 == 1 { ":single-active" } else { "" }
-        )),
-        (0x06, 0x02) => Some(format!("EVPN-ES-Import:{}", hex(&[a, b, c, d, e, f], ":"))),
-        (0x06, 0x03) => Some(format!("EVPN-Router-MAC:{}", hex(&[a, b, c, d, e, f], ":"))),
-        (0x80, 0x06) => {
-            Some(format!("Traffic-Rate:{}:{}", u16::from_be_bytes([a, b]), f32::from_be_bytes([c, d, e, f])))
-        }
-        (0x80, 0x08) => Some(format!("Redirect:{}", two_four())),
-        (0x81, 0x08) => Some(format!("Redirect:{}", address_two())),
-        (0x82, 0x08) => Some(format!("Redirect:{}", four_two())),
-        (0x40, 0x04) => Some(format!(
-            "Link-Bandwidth:{}:{}",
-            u16::from_be_bytes([a, b]),
-            f32::from_be_bytes([c, d, e, f])
-        )),
-        (0x43, 0x00) => Some(format!("Validation-State:{f}")),
-        _ => None,
-    };
-    named.unwrap_or_else(|| format!("0x{kind:02x}{sub:02x}:0x{}", hex(&[a, b, c, d, e, f], "")))
-}
-
-/// Tunnel types of the Encapsulation community (IANA "BGP Tunnel Encapsulation Attribute Tunnel Types").
-fn tunnel_type(number: u16) -> String {
-    match number {
-        1 => "L2TPv3".to_owned(),
-        2 => "GRE".to_owned(),
-        7 => "IP-in-IP".to_owned(),
-        8 => "VXLAN".to_owned(),
-        9 => "NVGRE".to_owned(),
-        10 => "MPLS".to_owned(),
-        11 => "MPLS-in-GRE".to_owned(),
-        12 => "VXLAN-GPE".to_owned(),
-        13 => "MPLS-in-UDP".to_owned(),
-        19 => "GENEVE".to_owned(),
-        other => other.to_string(),
+    let number = u32::from_be_bytes([c, d, e, f]);
+    match form {
+        // Bit 0x40 says "non-transitive", 0x80 "generic": the meaning of the rest is the same (RFC 4360 section 2).
+        Form::Administrator => match kind & 0x3f {
+            1 => format!("{name}:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, f])),
+            2 => format!("{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])),
+            _ => format!("{name}:{}:{number}", u16::from_be_bytes([a, b])),
+        },
+        Form::Number => format!("{name}:{number}"),
+        Form::Mac => format!("{name}:{}", hex(&[a, b, c, d, e, f], ":")),
+        Form::Rate => format!("{name}:{}:{}", u16::from_be_bytes([a, b]), f32::from_bits(number)),
+        Form::Flagged(flag) if a & 1 == 1 => format!("{name}:{number}:{flag}"),
+        Form::Flagged(_) => format!("{name}:{number}"),
+        Form::Octet => format!("{name}:{f}"),
+        Form::Tunnel => match tunnel_name(u16::from_be_bytes([e, f])) {
+            Some(tunnel) => format!("{name}:{tunnel}"),
+            None => format!("{name}:{}", u16::from_be_bytes([e, f])),
+        },
+        Form::Bare => name.to_owned(),
+        Form::Hex => format!("{name}:0x{}", hex(&[a, b, c, d, e, f], "")),
     }
 }
 

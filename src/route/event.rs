@@ -79,6 +79,9 @@ pub enum EventKind {
     Malformed {
         /// What was wrong, with the place in the bytes.
         error: String,
+        /// The family whose table may be wrong until it is told again (0/0: any of the view); `None` when all routes of
+        /// the PDU could be read.
+        suspect: Option<Family>,
         /// The PDU.
         pdu: Vec<u8>,
     },
@@ -136,6 +139,10 @@ pub struct PeerUp {
     pub families: Vec<Family>,
     /// Free-form information TLVs, and unknown TLVs in hex.
     pub information: Vec<String>,
+    /// The capabilities of the OPEN that the router sent, as operators read them.
+    pub sent_capabilities: Vec<String>,
+    /// Those of the OPEN that it received.
+    pub received_capabilities: Vec<String>,
 }
 
 /// How a BMP session ended.

@@ -9,15 +9,20 @@ mod batch;
 mod community;
 mod event;
 mod family;
+mod more;
 mod nlri;
 mod peer;
 mod prefix;
 
 pub use attributes::{Aggregator, AsPath, Attributes, RawAttribute, Segment, SegmentKind};
 pub use batch::{Action, Batch, Cause, Group, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord};
-pub use community::{community_text, extended_community_text, large_community_text};
+pub use community::{community_text, extended_community_name, extended_community_text, large_community_text};
 pub use event::{Event, EventKind, PeerUp, SessionEnd, Statistic};
 pub use family::Family;
+pub use more::{
+    Ipv6ExtendedCommunity, LinkStateTlv, LinkStateValue, More, PmsiTunnel, PrefixSidTlv, ServiceSid, Tunnel,
+    TunnelTlv, attribute_name, link_state_name, tunnel_name,
+};
 pub use nlri::{
     Component, Descriptor, DescriptorValue, Detail, Esi, EvpnRoute, Fields, FlowSpec, Labelled, LinkState,
     Mac, Match, Matches, Mdt, Multicast, MupKind, MupRoute, MvpnRoute, Nlri, Other, Rd, RouteTarget, Scope,

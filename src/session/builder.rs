@@ -16,17 +16,26 @@ pub(super) struct PeerSlot {
     index: u16,
 }
 
+/// An attribute set of the open batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Set {
+    /// Its index in the batch's dictionary.
+    pub(super) index: u16,
+    /// Routes that come with it count as withdrawn (RFC 7606).
+    pub(super) withdraws: bool,
+}
+
 pub(super) struct Builder {
     batch: Batch,
     /// Batches closed before their time, waiting to be taken.
     closed: Vec<Batch>,
     /// Counts batches from 1, so that a [`PeerSlot`] of an older one is recognised.
     number: u64,
-    /// Attribute bytes → index in the batch's dictionary. Cleared with each batch.
-    interned: HashMap<Box<[u8]>, u16>,
+    /// Attribute bytes → the set in the batch's dictionary. Cleared with each batch.
+    interned: HashMap<Box<[u8]>, Set>,
     /// Key and index of the last attribute set: routers send runs of prefixes that share one.
     last_key: Vec<u8>,
-    last_index: u16,
+    last: Set,
     /// Scratch for the key at hand.
     key: Vec<u8>,
 }
@@ -39,7 +48,7 @@ impl Builder {
             number: 1,
             interned: HashMap::new(),
             last_key: Vec::new(),
-            last_index: 0,
+            last: Set::default(),
             key: Vec::new(),
         }
     }
@@ -97,31 +106,38 @@ impl Builder {
         slot.index
     }
 
-    /// Index of an attribute set in the open batch. The bytes of the UPDATE decide whether it is already there;
-    /// `decode` is asked only when it is not, and may refuse.
-    pub(super) fn attributes<E>(
+    /// An attribute set of the open batch. The bytes of the UPDATE decide whether it is already there; `decode` is asked
+    /// only when it is not, and says too whether its routes count as withdrawn.
+    pub(super) fn attributes(
         &mut self,
         update: &bgp::Update<'_>,
         four_octet_as: bool,
-        decode: impl FnOnce() -> Result<Attributes, E>,
-    ) -> Result<u16, E> {
+        decode: impl FnOnce() -> (Attributes, bool),
+    ) -> Set {
         self.key.clear();
         self.key.push(u8::from(four_octet_as));
         update.key(&mut self.key);
         if self.key == self.last_key {
-            return Ok(self.last_index);
+            return self.last;
         }
-        let index = if let Some(index) = self.interned.get(self.key.as_slice()) {
-            *index
+        let set = if let Some(set) = self.interned.get(self.key.as_slice()) {
+            *set
         } else {
-            let index = index_u16(self.batch.attributes.len());
-            self.batch.attributes.push(decode()?);
-            self.interned.insert(self.key.as_slice().into(), index);
-            index
+            let (attributes, withdraws) = decode();
+            let set = Set { index: index_u16(self.batch.attributes.len()), withdraws };
+            self.batch.attributes.push(attributes);
+            self.interned.insert(self.key.as_slice().into(), set);
+            set
         };
         std::mem::swap(&mut self.key, &mut self.last_key);
-        self.last_index = index;
-        Ok(index)
+        self.last = set;
+        set
+    }
+
+    /// The last thing that was wrong with an attribute set.
+    pub(super) fn last_flaw(&self, index: u16) -> &str {
+        let set = self.batch.attributes.get(usize::from(index));
+        set.and_then(|set| set.discarded.last()).map_or("", String::as_str)
     }
 
     /// Adds the rows of a group, all or none. `group.index` and `group.rows` are set here. Returns how many rows there

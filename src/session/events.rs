@@ -4,7 +4,7 @@ use super::Session;
 use super::peers::{self, Agreed};
 use super::summary::Level;
 use crate::bgp::{self, Open};
-use crate::bmp::{Message, PeerHeader, Stat, Tlv};
+use crate::bmp::{self, Message, PeerHeader, Stat, Tlv};
 use crate::route::{EventKind, Family, PeerUp, RibView, SessionEnd, Statistic, Timestamp};
 
 /// Information TLVs (RFC 7854 section 4.4, RFC 9069 section 4.2.1).
@@ -21,7 +21,9 @@ const MIRROR_CODE: u16 = 1;
 impl Session {
     pub(super) fn dispatch(&mut self, message: &Message<'_>, bytes: &[u8], now: Timestamp) {
         match message {
-            Message::RouteMonitoring { peer, pdu, trailer } => self.route_monitoring(peer, pdu, trailer, now),
+            Message::RouteMonitoring { peer, pdu, trailer, tlvs } => {
+                self.route_monitoring(peer, pdu, trailer, tlvs, now);
+            }
             Message::PeerUp { peer, .. } => self.peer_up(peer, message, now),
             Message::PeerDown { peer, reason, data } => self.peer_down(peer, *reason, data, now),
             Message::StatisticsReport { peer, stats } => self.statistics(peer, stats, now),
@@ -102,6 +104,10 @@ impl Session {
             hold_time_s: opens.as_ref().map_or(0, |(_, received)| received.hold_time_s),
             four_octet_as,
             add_path,
+            sent_capabilities: opens.as_ref().map_or_else(Vec::new, |(sent, _)| capabilities(sent)),
+            received_capabilities: opens
+                .as_ref()
+                .map_or_else(Vec::new, |(_, received)| capabilities(received)),
             families: opens.map(|(sent, received)| common_families(&sent, &received)).unwrap_or_default(),
             information: information(tlvs, &[TLV_TABLE_NAME]),
         }));
@@ -113,16 +119,25 @@ impl Session {
         let place = self.place_of(header, now);
         let kind = EventKind::PeerDown { reason, data: data.to_vec() };
         self.view_event(place, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
+        let mut unexpected = false;
         if let Some(peer) = self.peers.get(place) {
+            unexpected = !peer.up;
             peer.next_generation();
             peer.up = false;
             peer.known_before = false;
+        }
+        if unexpected {
+            // FRR tells of peers that were never up (RFC 7854 knows no such message); nothing depends on it.
+            self.counters.unexpected_peer_downs += 1;
         }
         self.notice(
             Level::Info,
             "bmp_peer_down",
             Some(peers::key_of(header)),
-            format!("reason {reason}"),
+            match bmp::peer_down_reason(reason) {
+                Some(name) => format!("reason {reason}: {name}"),
+                None => format!("reason {reason}"),
+            },
             data,
         );
     }
@@ -164,6 +179,7 @@ impl Session {
         if let Some(state) = peer.view_mut(view_place).and_then(|view| view.family(family)) {
             state.dumping = false;
             state.end_of_rib = Some(now);
+            state.suspect = false;
         }
         self.view_event(place, view, now, router_time, EventKind::EndOfRib { family });
     }
@@ -202,9 +218,22 @@ impl Session {
             Some(place) => place,
             None => self.peers.add(key, header, self.prior.contains(&key)),
         };
+        let is_zero = header.asn == 0 && header.bgp_id.is_unspecified();
+        let mut tell = false;
         if let Some(peer) = self.peers.get(place) {
             peer.messages += 1;
             peer.last_message = now;
+            tell = is_zero && !peer.zeros_told;
+            peer.zeros_told |= is_zero;
+        }
+        if is_zero {
+            self.counters.zero_identities += 1;
+        }
+        if tell {
+            let text =
+                "neither AS nor BGP identifier in the per-peer header; the peer is known by its address"
+                    .to_owned();
+            self.notice(Level::Info, "zero_identity", Some(key), text, &[]);
         }
         place
     }
@@ -244,6 +273,10 @@ impl Session {
         };
         self.view_event(place, view, now, router_time, kind);
     }
+}
+
+fn capabilities(open: &Open) -> Vec<String> {
+    open.capabilities.iter().map(ToString::to_string).collect()
 }
 
 /// Families that both OPENs name.

@@ -20,6 +20,7 @@
 
 mod builder;
 mod events;
+mod overrides;
 mod peers;
 mod routes;
 mod summary;
@@ -27,12 +28,16 @@ mod summary;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+pub use overrides::Overrides;
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
 use crate::bmp;
-use crate::route::{Batch, EventKind, PeerKey, Router, SessionEnd, Timestamp};
+use crate::route::{Batch, EventKind, Family, PeerKey, Router, SessionEnd, Timestamp};
 use builder::Builder;
 use peers::Peers;
+
+/// In the place of a family: a PDU could not be read so far that its families are known.
+pub const ANY_FAMILY: Family = Family { afi: 0, safi: 0 };
 
 /// What a session needs to know before its first byte.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ pub struct Introduced {
     pub name: String,
     /// Peers of that router that were up or stale when it was last heard.
     pub prior: Vec<PeerKey>,
+    /// What the operator says of how to read it.
+    pub overrides: Overrides,
 }
 
 /// Asked with the name that a router claims. Called once with the first message and again when an Initiation brings
@@ -72,6 +79,7 @@ pub struct Session {
     sys_name: String,
     sys_descr: String,
     prior: HashSet<PeerKey>,
+    overrides: Overrides,
     peers: Peers,
     builder: Builder,
     counters: Counters,
@@ -94,6 +102,7 @@ impl Session {
             sys_name: String::new(),
             sys_descr: String::new(),
             prior: HashSet::new(),
+            overrides: Overrides::default(),
             peers: Peers::default(),
             counters: Counters::default(),
             notices: Vec::new(),
@@ -190,6 +199,7 @@ impl Session {
             .unwrap_or_else(|| self.options.address.to_string());
         let introduced = (self.introduce)(&claimed);
         self.prior = introduced.prior.into_iter().collect();
+        self.overrides = introduced.overrides;
         self.builder.rename(introduced.name);
     }
 

@@ -78,6 +78,10 @@ pub(super) struct FamilyState {
     pub(super) dumping: bool,
     pub(super) end_of_rib: Option<Timestamp>,
     pub(super) swept: bool,
+    /// Whether path identifiers are there, where evidence was against what was agreed.
+    pub(super) path_ids: Option<bool>,
+    /// A PDU could not be read: the table may be wrong until it is told again.
+    pub(super) suspect: bool,
     pub(super) last_route: Timestamp,
 }
 
@@ -98,11 +102,22 @@ impl ViewState {
                 dumping: true,
                 end_of_rib: None,
                 swept: false,
+                path_ids: None,
+                suspect: false,
                 last_route: Timestamp(0),
             });
             self.families.len() - 1
         });
         self.families.get_mut(place)
+    }
+
+    /// Marks a family, or all that are known when it could not be told which.
+    pub(super) fn suspect(&mut self, family: Family) {
+        if family == super::ANY_FAMILY {
+            self.families.iter_mut().for_each(|state| state.suspect = true);
+        } else if let Some(state) = self.family(family) {
+            state.suspect = true;
+        }
     }
 
     pub(super) fn families(&mut self) -> impl Iterator<Item = &mut FamilyState> {
@@ -125,6 +140,10 @@ pub(super) struct PeerState {
     pub(super) last_message: Timestamp,
     /// The odd AS path width of this peer has been told once.
     pub(super) width_told: bool,
+    /// Bytes behind its PDUs have been told once.
+    pub(super) trailer_told: bool,
+    /// A header without AS and BGP identifier has been told once.
+    pub(super) zeros_told: bool,
     views: Vec<ViewState>,
 }
 
@@ -143,6 +162,8 @@ impl PeerState {
             errors: 0,
             last_message: Timestamp(0),
             width_told: false,
+            trailer_told: false,
+            zeros_told: false,
             views: Vec::new(),
         }
     }
@@ -234,6 +255,7 @@ impl From<&PeerState> for PeerSummary {
             announced: family.announced,
             withdrawn: family.withdrawn,
             end_of_rib: family.end_of_rib,
+            suspect: family.suspect,
         };
         let view = |view: &ViewState| ViewSummary {
             view: view.view,

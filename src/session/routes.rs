@@ -1,28 +1,50 @@
 //! Route Monitoring: one UPDATE to rows.
+//!
+//! How a field of routes is read depends on whether path identifiers stand in it. The OPENs say so, but some routers do
+//! otherwise than they said:
+//!
+//! ```text
+//! override ─► evidence of this peer, view and family so far ─► the OPENs
+//!                 ▲
+//!                 └── a field that cannot be read that way, or would name impossible routes, and reads well the
+//!                     other way
+//! ```
 
 use super::Session;
-use super::builder::Builder;
+use super::builder::{Builder, Set};
 use super::peers::{self, PeerState};
 use super::summary::{Counters, Level};
-use crate::bgp::{self, MpReach, Update, Verdict};
-use crate::bmp::PeerHeader;
+use super::{ANY_FAMILY, Overrides};
+use crate::bgp::{self, FamilySet, MpReach, Update, Verdict};
+use crate::bmp::{IndexedTlv, PeerHeader};
 use crate::route::{Action, Cause, EventKind, Family, Group, NO_ATTRIBUTES, PeerKey, Timestamp};
+
+/// A PDU, or a part of one, that could not be used.
+struct Trouble {
+    error: String,
+    /// The family whose table may now be wrong; `None` when all routes could be read.
+    suspect: Option<Family>,
+}
 
 /// What all groups of one UPDATE share.
 struct Context<'a> {
     peer: &'a mut PeerState,
     builder: &'a mut Builder,
     counters: &'a mut Counters,
+    overrides: &'a Overrides,
     /// Place of the view among the peer's views.
     view: usize,
     received: Timestamp,
     router_time: Timestamp,
     /// How wide this message says AS numbers are.
     four_octet_as: bool,
-    /// The PDU or a part of it could not be used: why.
-    trouble: Option<String>,
+    /// Families that this message itself says carry path identifiers (BMP version 4, stateless parsing).
+    stateless: FamilySet,
+    trouble: Option<Trouble>,
     /// First news about the AS path width, if there is any.
     width_news: bool,
+    /// First news about path identifiers: of which family, and how it is read from now on.
+    path_id_news: Option<(Family, bool)>,
 }
 
 impl Session {
@@ -32,17 +54,42 @@ impl Session {
         header: &PeerHeader,
         pdu: &[u8],
         trailer: &[u8],
+        tlvs: &[IndexedTlv<'_>],
         now: Timestamp,
     ) {
         let place = self.place_of(header, now);
-        self.counters.trailers += u64::from(!trailer.is_empty());
+        if !trailer.is_empty() {
+            self.trailer(place, header, trailer);
+        }
         match bgp::split(pdu) {
-            Ok(update) => self.update(place, header, &update, pdu, now),
-            Err(error) => self.malformed(place, header, error.to_string(), pdu, now),
+            Ok(update) => self.update(place, header, &update, pdu, stateless(tlvs), now),
+            Err(error) => {
+                let trouble = Trouble { error: error.to_string(), suspect: Some(ANY_FAMILY) };
+                self.malformed(place, header, trouble, pdu, now);
+            }
         }
     }
 
-    fn update(&mut self, place: usize, header: &PeerHeader, update: &Update<'_>, pdu: &[u8], now: Timestamp) {
+    /// Bytes behind the PDU are counted, and told once per peer.
+    fn trailer(&mut self, place: usize, header: &PeerHeader, trailer: &[u8]) {
+        self.counters.trailers += 1;
+        let told = self.peers.get(place).is_none_or(|peer| std::mem::replace(&mut peer.trailer_told, true));
+        if !told {
+            let text =
+                format!("{} bytes behind the BGP message; they are counted and left alone", trailer.len());
+            self.notice(Level::Warning, "trailing_bytes", Some(peers::key_of(header)), text, trailer);
+        }
+    }
+
+    fn update(
+        &mut self,
+        place: usize,
+        header: &PeerHeader,
+        update: &Update<'_>,
+        pdu: &[u8],
+        stateless: FamilySet,
+        now: Timestamp,
+    ) {
         let view = peers::view_of(header);
         let router_time = Timestamp(header.timestamp_us);
         if let Some(family) = update.end_of_rib() {
@@ -56,26 +103,35 @@ impl Session {
             peer,
             builder: &mut self.builder,
             counters: &mut self.counters,
+            overrides: &self.overrides,
             view: view_place,
             received: now,
             router_time,
-            four_octet_as: !header.is_two_octet_as(),
+            four_octet_as: self.overrides.four_octet_as.unwrap_or(!header.is_two_octet_as()),
+            stateless,
             trouble: None,
             width_news: false,
+            path_id_news: None,
         };
         context.rows_of(update);
-        let (trouble, width_news) = (context.trouble, context.width_news);
+        let Context { trouble, width_news, path_id_news, .. } = context;
         if !was_up {
             self.note_implicit(place);
         }
+        let key = peers::key_of(header);
         if width_news {
-            let key = peers::key_of(header);
             let text =
                 "the AS path fits only the width that was not announced; that width is used".to_owned();
             self.notice(Level::Warning, "as_path_width_mismatch", Some(key), text, pdu);
         }
-        if let Some(error) = trouble {
-            self.malformed(place, header, error, pdu, now);
+        if let Some((family, add_path)) = path_id_news {
+            let said =
+                if add_path { "none was agreed, they are there" } else { "agreed, they are not there" };
+            let text = format!("path identifiers of {family} {view}: {said}; read so from now on");
+            self.notice(Level::Warning, "add_path_mismatch", Some(key), text, pdu);
+        }
+        if let Some(trouble) = trouble {
+            self.malformed(place, header, trouble, pdu, now);
         }
     }
 
@@ -89,25 +145,41 @@ impl Session {
     }
 
     /// A PDU that cannot be read is kept raw; the BMP session goes on.
-    fn malformed(&mut self, place: usize, header: &PeerHeader, error: String, pdu: &[u8], now: Timestamp) {
+    fn malformed(&mut self, place: usize, header: &PeerHeader, trouble: Trouble, pdu: &[u8], now: Timestamp) {
+        let Trouble { error, suspect } = trouble;
         self.counters.errors += 1;
+        let view = peers::view_of(header);
         if let Some(peer) = self.peers.get(place) {
             peer.errors += 1;
+            let view_place = peer.view(view);
+            if let Some((view, family)) = peer.view_mut(view_place).zip(suspect) {
+                view.suspect(family);
+            }
         }
         self.notice(Level::Error, "bgp_parse_error", Some(peers::key_of(header)), error.clone(), pdu);
-        let kind = EventKind::Malformed { error, pdu: pdu.to_vec() };
-        self.view_event(place, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
+        let kind = EventKind::Malformed { error, pdu: pdu.to_vec(), suspect };
+        self.view_event(place, view, now, Timestamp(header.timestamp_us), kind);
     }
+}
+
+/// The families for which the TLVs of the message name ADD-PATH: a stateless-parsing TLV holds one capability as in an
+/// OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Which type it has depends on the revision of the draft.
+fn stateless(tlvs: &[IndexedTlv<'_>]) -> FamilySet {
+    let add_path = |tlv: &IndexedTlv<'_>| match bgp::capability(tlv.value) {
+        Some(bgp::Capability::AddPath(families)) => families,
+        _ => Vec::new(),
+    };
+    tlvs.iter().flat_map(add_path).map(|one| one.family).collect()
 }
 
 impl Context<'_> {
     /// Withdrawals first: a prefix that one UPDATE withdraws and announces is announced (RFC 4271 section 3.1).
     fn rows_of(&mut self, update: &Update<'_>) {
         if !update.withdrawn.is_empty() {
-            self.withdraw(Family::IPV4_UNICAST, update.withdrawn, Cause::Update);
+            self.withdraw(Family::IPV4_UNICAST, update.withdrawn, Cause::Update, NO_ATTRIBUTES);
         }
         if let Some(unreach) = &update.mp_unreach {
-            self.withdraw(unreach.family, unreach.nlri, Cause::Update);
+            self.withdraw(unreach.family, unreach.nlri, Cause::Update, NO_ATTRIBUTES);
         }
         if !update.nlri.is_empty() {
             // The classic field goes with NEXT_HOP, MP_REACH_NLRI with its own next hop: two attribute sets.
@@ -119,8 +191,8 @@ impl Context<'_> {
         }
     }
 
-    fn withdraw(&mut self, family: Family, nlri: &[u8], cause: Cause) {
-        let rows = self.group(family, nlri, Action::Withdraw, cause, NO_ATTRIBUTES);
+    fn withdraw(&mut self, family: Family, nlri: &[u8], cause: Cause, attributes: u16) {
+        let rows = self.group(family, nlri, Action::Withdraw, cause, attributes);
         self.counters.withdrawn += u64::from(rows);
         if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
             state.withdrawn += u64::from(rows);
@@ -129,41 +201,49 @@ impl Context<'_> {
     }
 
     fn announce(&mut self, family: Family, nlri: &[u8], update: &Update<'_>) {
+        let Set { index, withdraws } = self.attributes(update);
+        if withdraws {
+            self.counters.treated_as_withdraw += 1;
+            let reason = self.builder.last_flaw(index);
+            self.trouble = Some(Trouble { error: format!("treated as withdrawal: {reason}"), suspect: None });
+            self.withdraw(family, nlri, Cause::TreatAsWithdraw, index);
+            return;
+        }
+        let cause = self.cause(family);
+        let rows = self.group(family, nlri, Action::Announce, cause, index);
+        self.counters.announced += u64::from(rows);
+        self.peer.up |= rows > 0;
+        if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
+            state.announced += u64::from(rows);
+            state.last_route = self.received;
+        }
+    }
+
+    /// The attribute set of the UPDATE, decoded when the open batch does not have it yet.
+    fn attributes(&mut self, update: &Update<'_>) -> Set {
         let width = self.four_octet_as;
+        let is_set = self.overrides.four_octet_as.is_some();
         let (counters, peer) = (&mut *self.counters, &mut *self.peer);
         let mut width_news = false;
-        let attributes = self.builder.attributes(update, width, || {
+        let set = self.builder.attributes(update, width, || {
             let other_width =
-                !bgp::as_path_width_fits(update, width) && bgp::as_path_width_fits(update, !width);
+                !is_set && !bgp::as_path_width_fits(update, width) && bgp::as_path_width_fits(update, !width);
             if other_width {
                 counters.as_width_mismatches += 1;
                 width_news = !std::mem::replace(&mut peer.width_told, true);
             }
-            let (attributes, verdict) = bgp::attributes(update, width != other_width);
+            let (mut attributes, verdict) = bgp::attributes(update, width != other_width);
             counters.attributes_discarded += u64::try_from(attributes.discarded.len()).unwrap_or(0);
-            match verdict {
-                Verdict::TreatAsWithdraw(reason) => Err(reason),
-                Verdict::Good | Verdict::Discarded => Ok(attributes),
-            }
+            let withdraws = if let Verdict::TreatAsWithdraw(reason) = verdict {
+                attributes.discarded.push(reason);
+                true
+            } else {
+                false
+            };
+            (attributes, withdraws)
         });
         self.width_news |= width_news;
-        match attributes {
-            Ok(index) => {
-                let cause = self.cause(family);
-                let rows = self.group(family, nlri, Action::Announce, cause, index);
-                self.counters.announced += u64::from(rows);
-                self.peer.up |= rows > 0;
-                if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
-                    state.announced += u64::from(rows);
-                    state.last_route = self.received;
-                }
-            }
-            Err(reason) => {
-                self.counters.treated_as_withdraw += 1;
-                self.trouble = Some(format!("treated as withdrawal: {reason}"));
-                self.withdraw(family, nlri, Cause::TreatAsWithdraw);
-            }
-        }
+        set
     }
 
     /// Whether an announcement is news, or part of a table that is told for the first time or again.
@@ -176,11 +256,30 @@ impl Context<'_> {
         }
     }
 
+    /// Whether this field is read with path identifiers.
+    fn has_path_ids(&mut self, family: Family, nlri: &[u8]) -> bool {
+        if let Some(add_path) = self.overrides.add_path_of(family) {
+            return add_path;
+        }
+        let Some(view) = self.peer.view_mut(self.view).map(|view| view.view) else { return false };
+        let agreed = self.stateless.contains(family) || self.peer.agreed.of(view).add_path.contains(family);
+        let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) else {
+            return agreed;
+        };
+        let expected = state.path_ids.unwrap_or(agreed);
+        if bgp::nlri_plausible(family, nlri, expected) || !bgp::nlri_plausible(family, nlri, !expected) {
+            return expected;
+        }
+        let is_news = state.path_ids.replace(!expected).is_none();
+        self.counters.add_path_mismatches += 1;
+        self.path_id_news = self.path_id_news.or_else(|| is_news.then_some((family, !expected)));
+        !expected
+    }
+
     fn group(&mut self, family: Family, nlri: &[u8], action: Action, cause: Cause, attributes: u16) -> u32 {
-        let Some(view) = self.peer.view_mut(self.view).map(|view| view.view) else { return 0 };
-        let add_path = self.peer.agreed.of(view).add_path.contains(family);
+        let add_path = self.has_path_ids(family, nlri);
         let Some(state) = self.peer.view_mut(self.view) else { return 0 };
-        let mut slot = state.slot;
+        let (view, mut slot) = (state.view, state.slot);
         let index = self.builder.peer(&mut slot, || self.peer.entry(view));
         if let Some(state) = self.peer.view_mut(self.view) {
             state.slot = slot;
@@ -199,7 +298,8 @@ impl Context<'_> {
         };
         let rows = bgp::nlri(family, nlri, add_path, action == Action::Withdraw);
         self.builder.rows(group, rows).unwrap_or_else(|error| {
-            self.trouble = Some(format!("NLRI of {family}: {error}"));
+            self.trouble =
+                Some(Trouble { error: format!("NLRI of {family}: {error}"), suspect: Some(family) });
             0
         })
     }

@@ -27,8 +27,14 @@ pub struct Counters {
     pub trailers: u64,
     /// Attribute sets whose AS path fits only the width that was not announced.
     pub as_width_mismatches: u64,
+    /// Fields of routes that were read against what the OPENs agree on path identifiers.
+    pub add_path_mismatches: u64,
     /// Peers that sent routes without a Peer Up.
     pub implicit_peers: u64,
+    /// Peer Downs of peers that were not up.
+    pub unexpected_peer_downs: u64,
+    /// Messages whose per-peer header has neither AS nor BGP identifier.
+    pub zero_identities: u64,
 }
 
 /// How loud a notice is. `Warning`: no loss. `Error`: something was lost, or a person is needed.
@@ -137,4 +143,6 @@ pub struct FamilySummary {
     pub withdrawn: u64,
     /// When End-of-RIB came, if it did.
     pub end_of_rib: Option<Timestamp>,
+    /// A PDU could not be read: routes may be missing or too many until the next whole table.
+    pub suspect: bool,
 }

@@ -43,6 +43,8 @@ pub const ATTRIBUTES: &[&str] = &[
     "aigp",
     "otc",
     "attributes_raw",
+    "attributes_more",
+    "missing",
     "discarded",
 ];
 

@@ -12,8 +12,8 @@ use super::columns;
 use super::lanes::Lane;
 use crate::route::{
     AsPath, Attributes, Batch, Event, EventKind, Family, Group, Nlri, Peer, PeerUp, RawAttribute, Rd,
-    RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, community_text, extended_community_text,
-    large_community_text,
+    RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
+    extended_community_text, large_community_text,
 };
 
 /// The block of a peer in a route row.
@@ -68,6 +68,8 @@ pub(super) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>
     field::optional(out, a.only_to_customer, number);
     let raw = (!a.raw.is_empty()).then_some(a.raw.as_slice());
     field::optional(out, raw, |out, raw| field::bytea(out, &raw_attributes(raw)));
+    field::text_array(out, &a.more, ToString::to_string);
+    field::text_array(out, &a.missing, |code| attribute_name(*code).unwrap_or("?"));
     field::text_array(out, &a.discarded, String::clone);
 }
 
@@ -114,7 +116,7 @@ pub(super) fn group_block(out: &mut Vec<u8>, group: &Group, route: &RouteRecord<
     field::int4(out, u32::from(group.family.afi));
     field::int2(out, i16::from(group.family.safi));
     field::boolean(out, is_withdrawn);
-    field::text(out, group.cause.name());
+    field::text(out, group.cause.name(group.action));
     field::int4(out, route.index);
     field::optional(out, group.add_path.then_some(route.entry.path_id), number);
 }
@@ -258,7 +260,9 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
         EventKind::SessionDown { end } | EventKind::PeerStale { end } => json!({ "end": end.to_string() }),
         EventKind::PeerUp(up) => peer_up_detail(up),
         EventKind::Mirror { codes, .. } => json!({ "codes": codes }),
-        EventKind::Malformed { error, .. } => json!({ "error": error }),
+        EventKind::Malformed { error, suspect, .. } => {
+            json!({ "error": error, "suspect": suspect.map(|family| family.to_string()) })
+        }
         _ => return None,
     })
 }
@@ -275,6 +279,8 @@ pub(super) fn peer_up_detail(up: &PeerUp) -> Value {
         "add_path": names(&up.add_path),
         "families": names(&up.families),
         "information": up.information,
+        "sent_capabilities": up.sent_capabilities,
+        "received_capabilities": up.received_capabilities,
     })
 }
 

@@ -167,6 +167,8 @@ pub fn peer_up() -> EventKind {
         add_path: vec![],
         families: vec![Family::IPV4_UNICAST],
         information: vec!["nul \0 inside".to_owned()],
+        sent_capabilities: vec!["route-refresh".to_owned()],
+        received_capabilities: Vec::new(),
     }))
 }
 

@@ -34,7 +34,7 @@ fn new_session(batch_records_max: usize) -> Session {
         batch_records_max,
         sweep_quiet_us: 50,
     };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), prior: Vec::new() };
+    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     Session::new(options, Box::new(introduce))
 }
 

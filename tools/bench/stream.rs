@@ -66,7 +66,7 @@ pub(crate) fn session(arguments: &Arguments) -> Result<String, Failure> {
             batch_records_max: BATCH_RECORDS,
             sweep_quiet_us: 60_000_000,
         };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), prior: Vec::new() };
+        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         let mut session = Session::new(options, Box::new(introduce));
         let mut payload = Vec::new();
         let mut routes = 0;

@@ -1,4 +1,4 @@
-//! The attributes that are decoded: names, flags, and what a malformed one costs.
+//! The attributes that are decoded: flags, and what a malformed one costs. Their names stand in `route`.
 
 pub(super) const ORIGIN: u8 = 1;
 pub(super) const AS_PATH: u8 = 2;
@@ -13,9 +13,15 @@ pub(super) const CLUSTER_LIST: u8 = 10;
 pub(super) const EXTENDED_COMMUNITIES: u8 = 16;
 pub(super) const AS4_PATH: u8 = 17;
 pub(super) const AS4_AGGREGATOR: u8 = 18;
+pub(super) const PMSI_TUNNEL: u8 = 22;
+pub(super) const TUNNEL_ENCAPSULATION: u8 = 23;
+pub(super) const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
 pub(super) const AIGP: u8 = 26;
+pub(super) const LINK_STATE: u8 = 29;
 pub(super) const LARGE_COMMUNITIES: u8 = 32;
 pub(super) const ONLY_TO_CUSTOMER: u8 = 35;
+pub(super) const PREFIX_SID: u8 = 40;
+pub(super) const ATTR_SET: u8 = 128;
 
 /// Flag bits that belong to the kind of an attribute (RFC 4271 section 4.3).
 const KIND_FLAGS: u8 = 0xc0;
@@ -36,8 +42,6 @@ pub(super) enum Penalty {
 /// What is known of a type code.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
-    /// IANA name.
-    pub(super) name: &'static str,
     /// Optional and Transitive bits.
     flags: u8,
     /// For a malformed value.
@@ -50,28 +54,30 @@ pub(super) struct Known {
 impl Known {
     pub(super) const fn of(code: u8) -> Option<Self> {
         use Penalty::{Discard, TreatAsWithdraw};
-        let (name, flags, malformed) = match code {
-            ORIGIN => ("ORIGIN", WELL_KNOWN, TreatAsWithdraw),
-            AS_PATH => ("AS_PATH", WELL_KNOWN, TreatAsWithdraw),
-            NEXT_HOP => ("NEXT_HOP", WELL_KNOWN, TreatAsWithdraw),
-            MULTI_EXIT_DISC => ("MULTI_EXIT_DISC", OPTIONAL_NON_TRANSITIVE, TreatAsWithdraw),
-            LOCAL_PREF => ("LOCAL_PREF", WELL_KNOWN, TreatAsWithdraw),
-            ATOMIC_AGGREGATE => ("ATOMIC_AGGREGATE", WELL_KNOWN, Discard),
-            AGGREGATOR => ("AGGREGATOR", OPTIONAL_TRANSITIVE, Discard),
-            COMMUNITIES => ("COMMUNITIES", OPTIONAL_TRANSITIVE, TreatAsWithdraw),
-            ORIGINATOR_ID => ("ORIGINATOR_ID", OPTIONAL_NON_TRANSITIVE, TreatAsWithdraw),
-            CLUSTER_LIST => ("CLUSTER_LIST", OPTIONAL_NON_TRANSITIVE, TreatAsWithdraw),
-            EXTENDED_COMMUNITIES => ("EXTENDED_COMMUNITIES", OPTIONAL_TRANSITIVE, TreatAsWithdraw),
-            AS4_PATH => ("AS4_PATH", OPTIONAL_TRANSITIVE, Discard),
-            AS4_AGGREGATOR => ("AS4_AGGREGATOR", OPTIONAL_TRANSITIVE, Discard),
-            AIGP => ("AIGP", OPTIONAL_NON_TRANSITIVE, Discard),
-            LARGE_COMMUNITIES => ("LARGE_COMMUNITIES", OPTIONAL_TRANSITIVE, TreatAsWithdraw),
-            ONLY_TO_CUSTOMER => ("ONLY_TO_CUSTOMER", OPTIONAL_TRANSITIVE, TreatAsWithdraw),
+        let (flags, malformed) = match code {
+            ORIGIN | AS_PATH | NEXT_HOP | LOCAL_PREF => (WELL_KNOWN, TreatAsWithdraw),
+            ATOMIC_AGGREGATE => (WELL_KNOWN, Discard),
+            MULTI_EXIT_DISC | ORIGINATOR_ID | CLUSTER_LIST => (OPTIONAL_NON_TRANSITIVE, TreatAsWithdraw),
+            // RFC 7311 section 3.2, RFC 9552 section 8.2.2.
+            AIGP | LINK_STATE => (OPTIONAL_NON_TRANSITIVE, Discard),
+            // RFC 7606 sections 7.7, RFC 6793 section 6, RFC 8669 section 6.
+            AGGREGATOR | AS4_PATH | AS4_AGGREGATOR | PREFIX_SID => (OPTIONAL_TRANSITIVE, Discard),
+            // RFC 7606 sections 7.8, 7.14 to 7.16, RFC 8092 section 6, RFC 9234 section 5, RFC 9012 section 13; that of
+            // RFC 6514 says nothing, and RFC 7606 section 2 then asks for the same.
+            COMMUNITIES
+            | EXTENDED_COMMUNITIES
+            | IPV6_EXTENDED_COMMUNITIES
+            | LARGE_COMMUNITIES
+            | ONLY_TO_CUSTOMER
+            | ATTR_SET
+            | TUNNEL_ENCAPSULATION
+            | PMSI_TUNNEL => (OPTIONAL_TRANSITIVE, TreatAsWithdraw),
             _ => return None,
         };
-        // RFC 7311 section 3.2 does mandate otherwise.
-        let wrong_flags = if code == AIGP { Discard } else { TreatAsWithdraw };
-        Some(Self { name, flags, malformed, wrong_flags })
+        // RFC 7311 section 3.2 and the sections on BGP-LS and Prefix-SID do mandate otherwise.
+        let wrong_flags =
+            if matches!(code, AIGP | LINK_STATE | PREFIX_SID) { Discard } else { TreatAsWithdraw };
+        Some(Self { flags, malformed, wrong_flags })
     }
 
     pub(super) const fn has_flags(self, flags: u8) -> bool {

@@ -7,12 +7,13 @@ mod as4;
 mod as_path;
 mod communities;
 mod known;
+mod more;
 mod numbers;
 
 use self::known::{Known, Penalty};
 use super::attribute_bytes::Attribute;
 use super::{Update, mp};
-use crate::route::{Aggregator, AsPath, Attributes, RawAttribute};
+use crate::route::{Aggregator, AsPath, Attributes, More, RawAttribute, attribute_name};
 
 pub use self::as_path::as_path_width_fits;
 
@@ -43,6 +44,7 @@ pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, Verd
     if let Some(reach) = &update.mp_reach {
         decoder.next_hop(reach.next_hop);
     }
+    decoder.tell_missing(update);
     decoder.finish()
 }
 
@@ -50,6 +52,8 @@ pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, Verd
 #[derive(Default)]
 struct Decoder {
     four_octet_as: bool,
+    /// In how many ATTR_SETs this stands.
+    depth: u8,
     out: Attributes,
     seen: Seen,
     as4_path: Option<AsPath>,
@@ -62,6 +66,11 @@ struct Decoder {
 struct Seen([u128; 2]);
 
 impl Seen {
+    fn contains(&self, code: u8) -> bool {
+        let [low, high] = self.0;
+        if code < 128 { low & 1 << code != 0 } else { high & 1 << (code - 128) != 0 }
+    }
+
     /// True when `code` is new.
     fn insert(&mut self, code: u8) -> bool {
         let [low, high] = &mut self.0;
@@ -77,16 +86,16 @@ impl Decoder {
         let known = Known::of(attribute.code);
         // All occurrences but the first are discarded (RFC 7606 section 3.g).
         if !self.seen.insert(attribute.code) {
-            return self.discard(attribute, known, "there is one already");
+            return self.discard(attribute, "there is one already");
         }
         let Some(known) = known else {
             return self.raw(attribute);
         };
         if !known.has_flags(attribute.flags) {
-            return self.penalise(attribute, known, known.wrong_flags, "wrong Optional or Transitive flag");
+            return self.penalise(attribute, known.wrong_flags, "wrong Optional or Transitive flag");
         }
         if let Err(reason) = self.value(attribute) {
-            self.penalise(attribute, known, known.malformed, &reason);
+            self.penalise(attribute, known.malformed, &reason);
         }
     }
 
@@ -110,6 +119,17 @@ impl Decoder {
             known::AS4_AGGREGATOR => self.as4_aggregator = Some(numbers::aggregator(value, true)?),
             known::LARGE_COMMUNITIES => out.large_communities = communities::large(value)?,
             known::ONLY_TO_CUSTOMER => out.only_to_customer = Some(numbers::u32(value)?),
+            known::PMSI_TUNNEL => self.more(attribute, more::pmsi_tunnel(value)?),
+            known::TUNNEL_ENCAPSULATION => self.more(attribute, more::tunnel_encapsulation(value)?),
+            known::IPV6_EXTENDED_COMMUNITIES => {
+                self.more(attribute, more::ipv6_extended_communities(value)?);
+            }
+            known::LINK_STATE => self.more(attribute, more::link_state(value)?),
+            known::PREFIX_SID => self.more(attribute, more::prefix_sid(value)?),
+            known::ATTR_SET => match more::attr_set(value, self.depth)? {
+                Some(set) => self.more(attribute, set),
+                None => self.raw(attribute),
+            },
             known::AIGP => {
                 let aigp = numbers::aigp(value)?;
                 out.aigp = aigp.metric;
@@ -122,22 +142,46 @@ impl Decoder {
         Ok(())
     }
 
+    /// Typed, and as it came.
+    fn more(&mut self, attribute: &Attribute<'_>, more: More) {
+        self.out.more.push(more);
+        self.raw(attribute);
+    }
+
+    /// Mandatory attributes that are not there (RFC 4271 section 5, RFC 4760 section 3). A monitor is told of the route
+    /// all the same, so this is said and nothing is withdrawn.
+    fn tell_missing(&mut self, update: &Update<'_>) {
+        if update.nlri.is_empty() && update.mp_reach.is_none() {
+            return;
+        }
+        let missing = |code: u8, is_there: bool| (!is_there && !self.seen.contains(code)).then_some(code);
+        let next_hop = update.nlri.is_empty() || update.mp_reach.is_some();
+        self.out.missing = [
+            missing(known::ORIGIN, false),
+            missing(known::AS_PATH, false),
+            missing(known::NEXT_HOP, next_hop),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+    }
+
     fn raw(&mut self, attribute: &Attribute<'_>) {
         let Attribute { flags, code, value, .. } = *attribute;
         self.out.raw.push(RawAttribute { flags, code, value: value.to_vec() });
     }
 
     #[cold]
-    fn penalise(&mut self, attribute: &Attribute<'_>, known: Known, penalty: Penalty, reason: &str) {
+    fn penalise(&mut self, attribute: &Attribute<'_>, penalty: Penalty, reason: &str) {
         match penalty {
-            Penalty::Discard => self.discard(attribute, Some(known), reason),
-            Penalty::TreatAsWithdraw => self.withdraw(text(attribute, Some(known), reason)),
+            Penalty::Discard => self.discard(attribute, reason),
+            Penalty::TreatAsWithdraw => self.withdraw(text(attribute, reason)),
         }
     }
 
     #[cold]
-    fn discard(&mut self, attribute: &Attribute<'_>, known: Option<Known>, reason: &str) {
-        self.out.discarded.push(text(attribute, known, reason));
+    fn discard(&mut self, attribute: &Attribute<'_>, reason: &str) {
+        self.out.discarded.push(text(attribute, reason));
     }
 
     /// The first reason is told; one is enough.
@@ -186,7 +230,7 @@ impl Decoder {
     }
 }
 
-fn text(attribute: &Attribute<'_>, known: Option<Known>, reason: &str) -> String {
-    let name = known.map_or("attribute", |known| known.name);
+fn text(attribute: &Attribute<'_>, reason: &str) -> String {
+    let name = attribute_name(attribute.code).unwrap_or("attribute");
     format!("{name} ({}) at byte {}: {reason}", attribute.code, attribute.offset)
 }

@@ -82,6 +82,57 @@ pub fn nlri_fits(family: Family, bytes: &[u8], add_path: bool) -> bool {
     nlri(family, bytes, add_path, false).all(|entry| entry.is_ok())
 }
 
+/// True when the field reads well this way: it decodes whole and, where it is prefixes, none has host bits and the
+/// default route comes at most once. Path identifiers that are read as prefixes, and prefixes as path identifiers, hardly
+/// ever do. Cheap for one prefix, which is what most messages have.
+#[inline]
+#[must_use]
+pub fn nlri_plausible(family: Family, bytes: &[u8], add_path: bool) -> bool {
+    let address_bytes = match Form::of(family) {
+        Form::V4 => 4,
+        Form::V6 => 16,
+        Form::Unknown => return true,
+        _ => return nlri_fits(family, bytes, add_path),
+    };
+    let skip = if add_path { 4 } else { 0 };
+    if let Some(&length) = bytes.get(skip)
+        && length > 0
+        && bytes.len() == skip + 1 + usize::from(length.div_ceil(8))
+    {
+        return usize::from(length) <= address_bytes * 8 && !has_host_bits(length, bytes);
+    }
+    several_plausible(bytes, skip, address_bytes)
+}
+
+/// Whether bits behind the length are set in the last octet.
+#[inline]
+fn has_host_bits(length: u8, octets: &[u8]) -> bool {
+    let used = length % 8;
+    used != 0 && octets.last().is_some_and(|last| last & (0xff >> used) != 0)
+}
+
+/// The same for several prefixes, or for one that is the default route.
+fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
+    let mut rest = bytes;
+    let mut defaults = 0;
+    while !rest.is_empty() {
+        let Some(([.., length], tail)) = rest.split_at_checked(skip + 1) else { return false };
+        let Some((octets, tail)) = tail.split_at_checked(usize::from(length.div_ceil(8))) else {
+            return false;
+        };
+        defaults += u32::from(*length == 0);
+        if has_host_bits(*length, octets)
+            || octets.len() > address_bytes
+            || usize::from(*length) > address_bytes * 8
+            || defaults > 1
+        {
+            return false;
+        }
+        rest = tail;
+    }
+    true
+}
+
 impl NlriIter<'_> {
     #[inline(always)]
     fn read(&mut self) -> Result<NlriEntry, Error> {

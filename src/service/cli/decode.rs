@@ -89,7 +89,7 @@ impl<'a, W: Write> Decoder<'a, W> {
             batch_records_max: usize::MAX,
             sweep_quiet_us: i64::MAX,
         };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), prior: Vec::new() };
+        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         let session = Session::new(options, Box::new(introduce));
         Self { file, out, session, message: 0, offset: 0, clean: true }
     }

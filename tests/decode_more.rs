@@ -1,0 +1,407 @@
+//! What few routes and few routers have: attributes with parts of their own, capabilities, extended communities,
+//! statistics, BMP version 4.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "fuzz/build.rs"]
+mod build;
+#[path = "common/families.rs"]
+mod families;
+
+use families::tlv;
+use holdfast::bgp::{self, Verdict};
+use holdfast::bmp::{self, IndexedTlv, Message, peer_down_reason, statistic_name};
+use holdfast::route::{
+    Attributes, LinkStateTlv, LinkStateValue, More, PmsiTunnel, PrefixSidTlv, ServiceSid, Tunnel, TunnelTlv,
+    attribute_name, extended_community_name, extended_community_text, link_state_name,
+};
+
+fn decode(section: &[u8]) -> (Attributes, Verdict) {
+    bgp::attributes(&bgp::split(&build::update(&[], section, &[])).unwrap(), true)
+}
+
+/// The one attribute that is typed, with its text; its bytes stand in `raw` too.
+fn more(flags: u8, code: u8, value: &[u8]) -> (More, String) {
+    let (mut set, verdict) = decode(&build::attribute(flags, code, value));
+    assert_eq!(verdict, Verdict::Good);
+    assert_eq!((set.raw[0].code, set.raw[0].value.as_slice(), set.more.len()), (code, value, 1));
+    let more = set.more.remove(0);
+    let text = more.to_string();
+    (more, text)
+}
+
+/// `type 1, length 2, value`.
+fn sid_tlv(kind: u8, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len()).unwrap();
+    [&[kind][..], &length.to_be_bytes(), value].concat()
+}
+
+#[test]
+fn a_pmsi_tunnel_has_type_label_and_end() {
+    let value = [0, 6, 0x00, 0x13, 0x88, 192, 0, 2, 1];
+    let (decoded, text) = more(0xc0, 22, &value);
+    let identifier = vec![192, 0, 2, 1];
+    assert_eq!(decoded, More::PmsiTunnel(PmsiTunnel { flags: 0, kind: 6, label: 5000, identifier }));
+    assert_eq!(text, "PMSI_TUNNEL ingress-replication label=5000 192.0.2.1");
+    let pim = [1, 3, 0, 0, 0, 10, 0, 0, 1, 232, 1, 1, 1];
+    assert_eq!(more(0xc0, 22, &pim).1, "PMSI_TUNNEL pim-ssm label=0 10.0.0.1 232.1.1.1");
+    assert_eq!(more(0xc0, 22, &[0, 0, 0, 0, 0]).1, "PMSI_TUNNEL none label=0");
+    assert_eq!(more(0xc0, 22, &[0, 99, 0, 0, 1, 7]).1, "PMSI_TUNNEL type 99 label=1 0x07");
+}
+
+#[test]
+fn tunnels_and_their_parts_have_names() {
+    let endpoint = [&[6, 10, 0, 0, 0, 0, 0, 1][..], &[192, 0, 2, 7]].concat();
+    let color = [4, 8, 3, 0x0b, 0, 0, 0, 0, 0, 100];
+    let vxlan = tlv(8, &[&endpoint[..], &color].concat());
+    let name = [&[129, 0, 4, 0][..], b"abc"].concat();
+    let policy = tlv(15, &[&[12, 6, 0, 0, 0, 0, 0, 200][..], &[15, 2, 5, 0], &name, &[77, 1, 9]].concat());
+    let (decoded, text) = more(0xc0, 23, &[vxlan, policy].concat());
+    let More::TunnelEncapsulation(tunnels) = decoded else { panic!("no tunnels") };
+    assert_eq!(tunnels.len(), 2);
+    let first = TunnelTlv { kind: 6, value: vec![0, 0, 0, 0, 0, 1, 192, 0, 2, 7] };
+    assert_eq!(
+        tunnels[0],
+        Tunnel { kind: 8, tlvs: vec![first, TunnelTlv { kind: 4, value: color[2..].to_vec() }] }
+    );
+    assert_eq!(
+        text,
+        "TUNNEL_ENCAPSULATION VXLAN egress-endpoint=192.0.2.7 color=100; \
+         SR-Policy preference=200 priority=5 candidate-path-name=abc 77=0x09"
+    );
+}
+
+#[test]
+fn ipv6_extended_communities_read_like_the_others() {
+    let address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let one = |kind, sub| [&[kind, sub][..], &address, &[0, 100]].concat();
+    let (_, text) = more(0xc0, 25, &[one(0, 2), one(0x40, 9)].concat());
+    assert_eq!(text, "IPV6_EXTENDED_COMMUNITIES RT:2001:db8::1:100 0x4009:2001:db8::1:100");
+}
+
+#[test]
+fn a_prefix_sid_has_index_ranges_and_services() {
+    let address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    let structure = sid_tlv(1, &[40, 24, 16, 0, 16, 64]);
+    let information = sid_tlv(1, &[&[0][..], &address, &[0, 0, 18, 0], &structure].concat());
+    let value = [
+        sid_tlv(1, &[0, 0, 0, 0, 0, 0, 9]),
+        sid_tlv(3, &[0, 0, 0, 0x3e, 0x80, 0, 0x1f, 0x40]),
+        sid_tlv(5, &[&[0][..], &information].concat()),
+        sid_tlv(77, &[1]),
+    ]
+    .concat();
+    let (decoded, text) = more(0xc0, 40, &value);
+    let sid = ServiceSid { sid: address.into(), behavior: 18, structure: Some([40, 24, 16, 0, 16, 64]) };
+    assert_eq!(
+        decoded,
+        More::PrefixSid(vec![
+            PrefixSidTlv::LabelIndex(9),
+            PrefixSidTlv::Srgb(vec![(16_000, 8_000)]),
+            PrefixSidTlv::Service { layer2: false, sids: vec![sid] },
+            PrefixSidTlv::Raw { kind: 77, value: vec![1] },
+        ])
+    );
+    assert_eq!(
+        text,
+        "PREFIX_SID label-index=9 srgb=16000+8000 srv6-l3=2001:db8::5 behavior 0x0012 structure 40/24/16/0 77=0x01"
+    );
+}
+
+#[test]
+fn the_link_state_attribute_has_typed_values_and_keeps_the_others() {
+    use LinkStateValue::{
+        Address, Bandwidths, Behavior, EndX, Locator, Number, Numbers, Ranges, Raw, Sid, Structure, Text,
+    };
+    let sid6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    let label_tlv = tlv(1161, &[0, 0x3e, 0x80]);
+    let cases: Vec<(u16, Vec<u8>, LinkStateValue, &str)> = vec![
+        (1026, b"core1".to_vec(), Text("core1".to_owned()), "node-name=\"core1\""),
+        (1028, vec![192, 0, 2, 1], Address([192, 0, 2, 1].into()), "ipv4-router-id=192.0.2.1"),
+        (1095, vec![0, 0, 10], Number(10), "igp-metric=10"),
+        (1155, vec![0, 0, 0, 20], Number(20), "prefix-metric=20"),
+        (1096, vec![0, 0, 0, 1, 0, 0, 0, 2], Numbers(vec![1, 2]), "srlg=1,2"),
+        (1035, vec![0, 128], Numbers(vec![0, 128]), "sr-algorithm=0,128"),
+        (
+            1089,
+            1.25e9_f32.to_be_bytes().to_vec(),
+            Bandwidths(vec![1.25e9_f32.to_bits()]),
+            "max-bandwidth=1250000000",
+        ),
+        (
+            1099,
+            vec![0x30, 1, 0, 0, 0, 0x5d, 0xc1],
+            Sid { flags: 0x30, weight: 1, sid: 24_001 },
+            "adj-sid=24001(flags 0x30, 1)",
+        ),
+        (
+            1158,
+            vec![0, 0, 0, 0, 0, 0, 0, 7],
+            Sid { flags: 0, weight: 0, sid: 7 },
+            "prefix-sid=7(flags 0x00, 0)",
+        ),
+        (
+            1034,
+            [&[0x80, 0, 0, 0x1f, 0x40][..], &label_tlv].concat(),
+            Ranges(vec![(16_000, 8_000)]),
+            "sr-capabilities=16000+8000",
+        ),
+        (
+            1106,
+            [&[0, 5, 0, 128, 1, 0][..], &sid6].concat(),
+            EndX { behavior: 5, algorithm: 128, weight: 1, sid: sid6.into() },
+            "srv6-end-x-sid=2001:db8::5(behavior 0x0005, algorithm 128, weight 1)",
+        ),
+        (
+            1162,
+            vec![0, 128, 0, 0, 0, 0, 0, 9],
+            Locator { algorithm: 128, metric: 9 },
+            "srv6-locator=(algorithm 128, metric 9)",
+        ),
+        (
+            1250,
+            vec![0, 1, 0, 0],
+            Behavior { behavior: 1, algorithm: 0 },
+            "srv6-endpoint-behavior=0x0001(algorithm 0)",
+        ),
+        (1252, vec![40, 24, 16, 0], Structure([40, 24, 16, 0]), "srv6-sid-structure=40/24/16/0"),
+        (1028, vec![1, 2], Raw(vec![1, 2]), "ipv4-router-id=0x0102"),
+        (60_000, vec![9], Raw(vec![9]), "60000=0x09"),
+    ];
+    for (kind, value, expected, text) in cases {
+        let (decoded, whole) = more(0x80, 29, &tlv(kind, &value));
+        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind, value: expected }]));
+        assert_eq!(whole, format!("BGP_LS {text}"));
+    }
+    assert_eq!(link_state_name(60_000), None);
+}
+
+#[test]
+fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
+    let inner = [
+        build::attribute(0x40, 1, &[0]),
+        build::attribute(0x40, 2, &[2, 1, 0, 1, 0, 0]),
+        build::attribute(0x40, 5, &[0, 0, 0, 44]),
+        build::attribute(0xc0, 128, &[0, 0, 0, 1]),
+    ]
+    .concat();
+    let (decoded, text) = more(0xc0, 128, &[&[0, 0, 0xfd, 0xe9], &inner[..]].concat());
+    let More::AttrSet { origin_as, attributes } = decoded else { panic!("no set") };
+    assert_eq!((origin_as, attributes.local_pref, attributes.raw[0].code), (65_001, Some(44), 128));
+    assert!(attributes.more.is_empty(), "the set inside stays raw");
+    assert_eq!(text, "ATTR_SET origin-as=65001 as-path=\"65536\" local-pref=44");
+    // What an old speaker put in with two octets is read with two.
+    let old = [&[0, 0, 0xfd, 0xe9][..], &build::attribute(0x40, 2, &[2, 1, 0x15, 0xb3])].concat();
+    assert_eq!(more(0xc0, 128, &old).1, "ATTR_SET origin-as=65001 as-path=\"5555\"");
+}
+
+#[test]
+fn what_a_malformed_one_costs_is_what_its_rfc_says() {
+    let verdict = |flags, code, value: &[u8]| decode(&build::attribute(flags, code, value));
+    for (flags, code, value) in [
+        (0xc0, 22, [0, 6, 0, 0].as_slice()),
+        (0xc0, 23, &[0, 8, 0, 9, 1]),
+        (0xc0, 23, &[0, 8, 0, 2, 1, 9]),
+        (0xc0, 25, &[0; 19]),
+        (0xc0, 25, &[]),
+        (0xc0, 128, &[0, 0, 0]),
+        (0xc0, 128, &[0, 0, 0, 1, 0x40, 1, 1, 7]),
+        (0xc0, 128, &[0, 0, 0, 1, 0x40, 1, 9, 0]),
+    ] {
+        let (set, verdict) = verdict(flags, code, value);
+        assert!(matches!(verdict, Verdict::TreatAsWithdraw(_)), "{code} {value:?}: {verdict:?}");
+        assert!(set.more.is_empty());
+    }
+    for (flags, code, value) in [
+        (0x80, 29, [0x04, 2, 0, 9, 1].as_slice()),
+        (0xc0, 40, &[1, 0, 7, 0]),
+        (0xc0, 29, &[]),
+        (0x80, 40, &[]),
+    ] {
+        let (set, verdict) = verdict(flags, code, value);
+        assert_eq!((verdict, set.discarded.len()), (Verdict::Discarded, 1), "{code} {value:?}");
+    }
+}
+
+#[test]
+fn a_mandatory_attribute_that_is_not_there_is_told_and_withdraws_nothing() {
+    let of = |section: &[u8], nlri: &[u8]| {
+        let pdu = build::update(&[], section, nlri);
+        let (set, verdict) = bgp::attributes(&bgp::split(&pdu).unwrap(), true);
+        assert_eq!(verdict, Verdict::Good);
+        set.missing
+    };
+    let origin = build::attribute(0x40, 1, &[0]);
+    let path = build::attribute(0x40, 2, &[]);
+    let hop = build::attribute(0x40, 3, &[192, 0, 2, 1]);
+    assert_eq!(of(&origin, &[8, 10]), [2, 3]);
+    assert_eq!(of(&[origin.clone(), path.clone()].concat(), &[8, 10]), [3]);
+    assert_eq!(of(&[origin.clone(), path.clone(), hop].concat(), &[8, 10]), Vec::<u8>::new());
+    let reach = build::mp_reach(holdfast::route::Family::EVPN, &[192, 0, 2, 1], &[12, 0]);
+    assert_eq!(
+        of(&[origin, path, reach.clone()].concat(), &[]),
+        Vec::<u8>::new(),
+        "its next hop is in MP_REACH_NLRI"
+    );
+    assert_eq!(of(&reach, &[]), [1, 2]);
+    assert_eq!(of(&[], &[]), Vec::<u8>::new(), "nothing is announced");
+}
+
+#[test]
+fn capabilities_read_as_operators_know_them() {
+    let texts = |capabilities: &[(u8, Vec<u8>)]| -> Vec<String> {
+        let open = bgp::open(&build::open(65_001, capabilities, false)).unwrap();
+        open.capabilities.iter().map(ToString::to_string).collect()
+    };
+    let cases: Vec<(u8, Vec<u8>, &str)> = vec![
+        (1, vec![0, 25, 0, 70], "multiprotocol evpn"),
+        (2, vec![], "route-refresh"),
+        (5, vec![0, 1, 0, 1, 0, 2], "extended-next-hop ipv4_unicast:afi2"),
+        (6, vec![], "extended-message"),
+        (8, vec![0, 1, 4, 3], "multiple-labels ipv4_labelled_unicast:3"),
+        (9, vec![3], "role customer"),
+        (9, vec![9], "role 9"),
+        (
+            64,
+            vec![0x80, 120, 0, 1, 1, 0x80, 0, 2, 1, 0],
+            "graceful-restart 120s restarted ipv4_unicast:preserved ipv6_unicast",
+        ),
+        (65, vec![0xfa, 0x56, 0xea, 0], "four-octet-as 4200000000"),
+        (69, vec![0, 1, 1, 3, 0, 2, 1, 1], "add-path ipv4_unicast:both ipv6_unicast:receive"),
+        (70, vec![], "enhanced-route-refresh"),
+        (71, vec![0, 1, 1, 0, 0, 0x0e, 0x10], "long-lived-graceful-restart ipv4_unicast:3600s"),
+        (73, [&[2][..], b"r1", &[7], b"example"].concat(), "fqdn r1.example"),
+        (73, vec![9, 1], "fqdn 0x0901"),
+        (75, [&[6][..], b"FRR/10"].concat(), "software-version FRR/10"),
+        (200, vec![1, 2], "capability 200 0x0102"),
+    ];
+    for (code, value, text) in cases {
+        assert_eq!(texts(&[(code, value)]), [text]);
+    }
+}
+
+/// Type, sub-type and name of the registry "BGP Extended Communities" (RFC 7153 and what came later), by type. The name
+/// is compared loosely: the table's names are shorter.
+const REGISTRY: &str = "
+0x00 02 route target|0x00 03 route origin|0x00 04 link bandwidth|0x00 05 ospf domain|0x00 08 data collection
+0x00 09 source as|0x00 0a l2vpn id|0x00 10 vpn distinguisher|0x00 13 route target record|0x00 80 virtual network identifier
+0x01 02 route target|0x01 03 route origin|0x01 05 ospf domain|0x01 07 ospf router id|0x01 09 node target|0x01 0a l2vpn id
+0x01 0b vrf route import|0x01 0c redirect ip|0x01 10 vpn distinguisher|0x01 12 p2mp next hop|0x01 13 route target record
+0x01 14 vrf next hop|0x01 20 mvpn sa rp|0x02 02 route target|0x02 03 route origin|0x02 04 generic|0x02 05 ospf domain
+0x02 08 data collection|0x02 09 source as|0x02 10 vpn distinguisher|0x02 13 route target record|0x03 01 cost|0x03 03 cp orf
+0x03 04 extranet source|0x03 05 extranet separation|0x03 06 ospf route type|0x03 07 pmsi flags|0x03 08 context label space
+0x03 0b color|0x03 0c encapsulation|0x03 0d default gateway|0x03 0e ppmp label|0x06 00 evpn mac mobility
+0x06 01 evpn esi label|0x06 02 evpn es import|0x06 03 evpn router mac|0x06 04 evpn l2 attributes|0x06 05 evpn e tree
+0x06 06 evpn df election|0x06 07 evpn i sid|0x06 08 evpn arp nd|0x06 09 evpn multicast flags|0x06 0a evpn evi rt 0
+0x06 0b evpn evi rt 1|0x06 0c evpn evi rt 2|0x06 0d evpn evi rt 3|0x06 0e evpn attachment circuit|0x06 0f evpn service carving
+0x06 10 evpn link bandwidth|0x08 00 redirect next hop|0x09 00 redirect indirection|0x0a 02 transport class|0x0b 01 sfir pool
+0x0b 02 sfc label stack|0x0c 00 mup direct segment|0x40 04 link bandwidth|0x42 04 generic|0x43 00 validation state
+0x43 01 cost|0x4a 02 transport class|0x80 00 ospf route type|0x80 01 ospf router id|0x80 05 ospf domain|0x80 06 traffic rate
+0x80 07 traffic action|0x80 08 redirect|0x80 09 traffic marking|0x80 0a l2 info|0x80 0b e tree info
+0x80 0c traffic rate packets|0x80 0d sfc classifier|0x81 08 redirect|0x82 08 redirect";
+
+#[test]
+fn extended_communities_have_the_names_of_the_registry_and_no_others() {
+    let mut registered = 0;
+    for entry in REGISTRY.split(['|', '\n']).filter(|entry| !entry.is_empty()) {
+        let [kind, sub, name] = entry.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{entry}") };
+        let kind = u8::from_str_radix(kind.strip_prefix("0x").unwrap(), 16).unwrap();
+        let sub = u8::from_str_radix(sub, 16).unwrap();
+        let short = match name {
+            "route target" => "rt",
+            "route origin" => "ro",
+            "route target record" => "rt record",
+            "virtual network identifier" => "vni",
+            name => name,
+        };
+        let ours = extended_community_name(kind, sub).unwrap_or_else(|| panic!("{entry} has no name"));
+        assert_eq!(ours.to_lowercase().replace('-', " "), short);
+        registered += 1;
+    }
+    let named = (0..=u8::MAX)
+        .flat_map(|kind| (0..=u8::MAX).filter_map(move |sub| extended_community_name(kind, sub)));
+    assert_eq!(named.count(), registered);
+}
+
+#[test]
+fn extended_communities_read_by_their_form() {
+    for (bytes, text) in [
+        ([0x01, 0x0b, 192, 0, 2, 1, 0, 5], "VRF-Route-Import:192.0.2.1:5"),
+        ([0x00, 0x0a, 0xfd, 0xe8, 0, 0, 0, 9], "L2VPN-ID:65000:9"),
+        ([0x82, 0x08, 0xfa, 0x56, 0xea, 0x00, 0, 5], "Redirect:4200000000:5"),
+        ([0x81, 0x08, 192, 0, 2, 1, 0, 5], "Redirect:192.0.2.1:5"),
+        ([0x80, 0x06, 0, 0, 0x4b, 0x18, 0x96, 0x80], "Traffic-Rate:0:10000000"),
+        ([0x40, 0x04, 0xfd, 0xe8, 0x4b, 0x18, 0x96, 0x80], "Link-Bandwidth:65000:10000000"),
+        ([0x80, 0x09, 0, 0, 0, 0, 0, 46], "Traffic-Marking:46"),
+        ([0x06, 0x01, 1, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000:single-active"),
+        ([0x06, 0x02, 0, 1, 2, 3, 4, 5], "EVPN-ES-Import:00:01:02:03:04:05"),
+        ([0x03, 0x0d, 0, 0, 0, 0, 0, 0], "Default-Gateway"),
+        ([0x43, 0x00, 0, 0, 0, 0, 0, 2], "Validation-State:2"),
+        ([0x80, 0x0a, 4, 1, 5, 0xdc, 0, 0], "L2-Info:0x040105dc0000"),
+    ] {
+        assert_eq!(extended_community_text(bytes), text);
+    }
+}
+
+#[test]
+fn registered_numbers_have_names_and_others_none() {
+    let known: Vec<u16> = (0..=u16::MAX).filter(|kind| statistic_name(*kind).is_some()).collect();
+    assert_eq!(known, [(0..=23).collect::<Vec<_>>(), (26..=43).collect()].concat());
+    assert_eq!(statistic_name(7), Some("routes in Adj-RIB-In"));
+    let known: Vec<u8> = (0..=u8::MAX).filter(|reason| peer_down_reason(*reason).is_some()).collect();
+    assert_eq!(known, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(peer_down_reason(5), Some("no longer monitored"));
+    assert_eq!((attribute_name(40), attribute_name(200)), (Some("PREFIX_SID"), None));
+}
+
+/// A version 4 message from a version 3 one.
+fn version_4(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut message = build::bmp(kind, parts);
+    message[0] = 4;
+    message
+}
+
+fn indexed(kind: u16, index: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+    [&kind.to_be_bytes()[..], &length, &index.to_be_bytes(), value].concat()
+}
+
+#[test]
+fn version_4_has_the_update_in_a_tlv_of_any_number() {
+    let update = build::update(&[], &[], &[8, 10]);
+    for kind in [4, 7] {
+        let tlvs =
+            [indexed(1, 0x8001, &[0, 1, 0, 2]), indexed(kind, 0, &update), indexed(2, 0, b"blue")].concat();
+        let message = version_4(0, &[&build::peer_v4(), &tlvs]);
+        assert_eq!(bmp::frame(&message), Ok(Some(message.as_slice())));
+        let Ok(Message::RouteMonitoring { pdu, trailer, tlvs, .. }) = bmp::decode(&message) else {
+            panic!("refused")
+        };
+        assert_eq!((pdu, trailer), (update.as_slice(), [].as_slice()));
+        let group = IndexedTlv { kind: 1, index: 0x8001, value: &[0, 1, 0, 2] };
+        assert_eq!(tlvs, [group, IndexedTlv { kind: 2, index: 0, value: b"blue" }]);
+    }
+    let without = version_4(0, &[&build::peer_v4(), &indexed(2, 0, b"blue")]);
+    let error = bmp::decode(&without).unwrap_err().to_string();
+    assert_eq!(error, "TLV with a BGP message at byte 58: needed 1, there are 0");
+}
+
+#[test]
+fn version_4_has_statistics_in_a_tlv() {
+    let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 0, 0, 0, 0, 9])].concat();
+    let message = version_4(1, &[&build::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
+    let Ok(Message::StatisticsReport { stats, .. }) = bmp::decode(&message) else { panic!("refused") };
+    assert_eq!((stats.len(), stats[0].kind, stats[0].number()), (1, 7, Some(9)));
+}
+
+#[test]
+fn version_4_messages_cut_anywhere_are_refused() {
+    let update = build::update(&[], &[], &[8, 10]);
+    let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 9])].concat();
+    for (kind, rest) in [(0, indexed(4, 0, &update)), (1, tlv(1, &body))] {
+        for short in 1..rest.len() {
+            let message = version_4(kind, &[&build::peer_v4(), &rest[..short]]);
+            assert!(bmp::decode(&message).is_err(), "type {kind}, {short} bytes");
+        }
+    }
+}
