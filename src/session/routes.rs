@@ -165,6 +165,10 @@ impl Session {
 /// The families for which the TLVs of the message name ADD-PATH: a stateless-parsing TLV holds one capability as in an
 /// OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Which type it has depends on the revision of the draft.
 fn stateless(tlvs: &[IndexedTlv<'_>]) -> FamilySet {
+    // Version 3 has none, and this is said of every message.
+    if tlvs.is_empty() {
+        return FamilySet::new();
+    }
     let add_path = |tlv: &IndexedTlv<'_>| match bgp::capability(tlv.value) {
         Some(bgp::Capability::AddPath(families)) => families,
         _ => Vec::new(),
