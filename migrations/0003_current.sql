@@ -222,12 +222,21 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- What one transaction says of peers: `peers` the views it has rows of, `changes` the last state change of each peer key,
--- `families` End-of-RIB and sweeps. Returns the ids by place, with valid_from: of the peer (afi null) and of its families.
+-- `families` End-of-RIB and sweeps. Returns the ids by place, and from when on routes counted before this transaction: of
+-- peers that were known (afi null), and of their families.
 CREATE FUNCTION holdfast_merge_peers(m_collector text, peers jsonb, changes jsonb, families jsonb)
 RETURNS TABLE (place integer, id bigint, afi integer, safi smallint, valid_session timestamptz, valid_generation bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    RETURN QUERY
+        WITH m AS MATERIALIZED (SELECT * FROM holdfast_find_peers(m_collector, peers))
+        SELECT m.place, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation
+        FROM m JOIN bgp_peers b ON b.id = m.id
+        UNION ALL
+        SELECT m.place, m.id, f.afi, f.safi, f.valid_session, f.valid_generation
+        FROM m JOIN peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity';
+
     INSERT INTO bgp_peers AS b (collector, router, peer_type, distinguisher, address, rib, peer_distinguisher, bmp_peer_ip,
         asn, bgp_id, table_name, state, session, generation, state_seq, state_idx, valid_session, valid_generation,
         first_seen, last_seen, announced, withdrawn)
@@ -300,11 +309,7 @@ BEGIN
         valid_session = greatest(p.valid_session, excluded.valid_session);
 
     RETURN QUERY
-        WITH m AS MATERIALIZED (SELECT * FROM holdfast_find_peers(m_collector, peers))
-        SELECT m.place, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation
-        FROM m JOIN bgp_peers b ON b.id = m.id
-        UNION ALL
-        SELECT m.place, m.id, f.afi, f.safi, f.valid_session, f.valid_generation
-        FROM m JOIN peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity';
+        SELECT m.place, m.id, NULL::integer, NULL::smallint, '-infinity'::timestamptz, 0::bigint
+        FROM holdfast_find_peers(m_collector, peers) m;
 END
 $$;

@@ -1,6 +1,7 @@
 -- The proof of exactly once, as a query that anybody can run: per log, what the ledger says was stored against what is
 -- there. Every record (log_id, seq, idx) is in one of four tables; seq is dense from 1 to the checkpoint, idx is dense from
--- 0 in each seq, except for ranges that stand in collector_gaps.
+-- 0 in each seq, except for ranges that stand in collector_gaps and for the re-dumped routes that the ledger calls
+-- unchanged.
 
 CREATE VIEW stored_records AS
     SELECT collector, log_id, seq, idx FROM route_updates
@@ -36,7 +37,8 @@ LANGUAGE sql STABLE AS $$
     )
     SELECT l.log_id, l.delivered_seq, coalesce(e.n, 0), coalesce(s.n, 0),
         greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - coalesce(s.n_distinct, 0),
-            coalesce(s.idx_holes, 0) + l.delivered_seq - coalesce(s.seqs, 0) - coalesce(g.n, 0), 0),
+            coalesce(s.idx_holes, 0) + l.delivered_seq - coalesce(s.seqs, 0) - coalesce(g.n, 0)
+                - coalesce(e.n_unchanged, 0), 0),
         coalesce(s.n - s.n_distinct, 0), coalesce(g.n, 0), coalesce(e.breaks, 0)
     FROM logs l LEFT JOIN sums s USING (log_id) LEFT JOIN gaps g USING (log_id) LEFT JOIN ledger e USING (log_id)
     ORDER BY 1

@@ -13,81 +13,18 @@
 mod batches;
 #[path = "common/db.rs"]
 mod db;
+#[path = "common/store.rs"]
+mod store;
 
 use std::net::IpAddr;
 
 use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use db::{Database, Edition};
+use db::Edition;
 use holdfast::route::{
-    AsPath, Batch, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment,
-    SegmentKind, SessionEnd, Statistic,
+    AsPath, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
+    SessionEnd, Statistic,
 };
-use holdfast::sink::{Chunk, Connection, Lane};
-
-const COLLECTOR: &str = "c1";
-const OWNER: [u8; 16] = [9; 16];
-/// What stands, as one line per route.
-const CURRENT: &str = "SELECT concat_ws(' ', bgp_peer_ip, rib, prefix, array_to_string(as_path, ','),
-    CASE WHEN is_stale THEN 'stale' END) FROM route_state WHERE NOT is_withdrawn ORDER BY bgp_peer_ip, rib, prefix";
-
-fn lane() -> Lane {
-    Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number: 0, count: 1 }
-}
-
-/// Stores batches one by one, each in a transaction of its own or all in one.
-struct Store {
-    database: Database,
-    connection: Connection,
-    next: u64,
-    digest: u64,
-}
-
-impl Store {
-    async fn open(edition: Edition, test: &str) -> Option<Self> {
-        let database = Database::migrated(edition, test).await?;
-        let (connection, attached) =
-            Connection::attach(&database.target, &lane(), OWNER, true).await.unwrap();
-        Some(Self { database, connection, next: attached.last_seq + 1, digest: attached.digest })
-    }
-
-    async fn put(&mut self, batches: &[Batch]) {
-        let mut chunk = Chunk::new(lane(), self.next, self.digest);
-        for batch in batches {
-            chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
-        }
-        let sealed = chunk.seal();
-        self.connection.store(&sealed).await.unwrap();
-        (self.next, self.digest) = (sealed.last_seq + 1, sealed.digest);
-    }
-
-    async fn current(&self) -> Vec<String> {
-        self.database.texts(CURRENT).await
-    }
-
-    async fn close(self) {
-        assert_eq!(self.database.missing_and_doubled(COLLECTOR).await, (0, 0));
-        drop(self.connection);
-        self.database.drop().await;
-    }
-}
-
-/// Runs the test on both editions, and both ways: each batch in its own transaction, and all in one.
-async fn each_way(test: &str, batches: &[Batch], expected: &[&str]) {
-    for edition in Edition::ALL {
-        for together in [false, true] {
-            let Some(mut store) = Store::open(edition, &format!("{test}_{together}")).await else { continue };
-            if together {
-                store.put(batches).await;
-            } else {
-                for batch in batches {
-                    store.put(std::slice::from_ref(batch)).await;
-                }
-            }
-            assert_eq!(store.current().await, expected, "{edition:?}, in one transaction: {together}");
-            store.close().await;
-        }
-    }
-}
+use store::{Store, each_way};
 
 fn pre(generation: u32) -> Peer {
     peer(1, RibView::AdjInPre, generation)

@@ -89,6 +89,8 @@ pub struct Delivery {
     pub drain_delay_max: Duration,
     /// Parallel deliveries.
     pub lanes: u16,
+    /// Re-sent tables add history only for what they change.
+    pub history_dedup: bool,
     /// Time span of one chunk of history, in days.
     pub chunk_interval_days: u32,
     /// How long route history is kept, in days; `None` is for ever.
@@ -193,6 +195,7 @@ fn delivery(read: &mut Reader<'_>) -> Delivery {
         drain_rows_max: read.integer("DRAIN_MAX_ROWS"),
         drain_delay_max: read.milliseconds("DRAIN_MAX_DELAY_MS"),
         lanes: read.integer("DRAIN_LANES"),
+        history_dedup: read.choice("HISTORY_DEDUP") == "on",
         chunk_interval_days: read.integer("CHUNK_INTERVAL_DAYS"),
         retention_routes_days: Some(read.integer("RETENTION_ROUTES_DAYS")).filter(|days| *days > 0),
         retention_events_days: Some(read.integer("RETENTION_EVENTS_DAYS")).filter(|days| *days > 0),

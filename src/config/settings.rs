@@ -85,6 +85,7 @@ pub const PREFIXES: &[&str] = &[
     "STATUS_",
     "BATCH_",
     "DRAIN_",
+    "HISTORY_",
     "SWEEP_",
     "STATS_",
     "CHUNK_",

@@ -147,7 +147,8 @@ impl<S: Storage> Task<S> {
     fn begin(&self, hand: &mut Hand<S>, after: u64) {
         let next = SeqNo(after.saturating_add(1));
         hand.sealed = None;
-        hand.chunk = Some(Chunk::new(self.lane.clone(), next.0, hand.mark.1));
+        let chunk = Chunk::new(self.lane.clone(), next.0, hand.mark.1);
+        hand.chunk = Some(chunk.with_dedup(self.options.dedup));
         if hand.reader.as_ref().is_none_or(|reader| reader.position() != next) {
             hand.reader = Some(self.log.reader(next));
         }

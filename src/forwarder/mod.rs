@@ -40,6 +40,8 @@ pub struct Options {
     pub rows_max: u64,
     /// How long a record waits for others (DRAIN_MAX_DELAY_MS).
     pub delay: Duration,
+    /// Re-sent tables add history only for what they change (HISTORY_DEDUP).
+    pub dedup: bool,
     /// Chunk interval of tables that are yet to be made (CHUNK_INTERVAL_DAYS).
     pub chunk_interval_days: u32,
     /// What maintenance drops.
@@ -54,6 +56,7 @@ impl Default for Options {
             lanes: 2,
             rows_max: 20_000,
             delay: Duration::from_millis(500),
+            dedup: true,
             chunk_interval_days: 7,
             retention: Retention::default(),
             pool_size_max: 4,

@@ -226,6 +226,7 @@ fn deliver(
         lanes: u32::from(config.delivery.lanes),
         rows_max: u64::try_from(config.delivery.drain_rows_max).unwrap_or(u64::MAX),
         delay: config.delivery.drain_delay_max,
+        dedup: config.delivery.history_dedup,
         chunk_interval_days: config.delivery.chunk_interval_days,
         retention: Retention {
             routes_days: config.delivery.retention_routes_days,

@@ -86,7 +86,12 @@ pub(super) fn int8(out: &mut Vec<u8>, value: i64) {
 
 /// timestamptz; a time that PostgreSQL cannot hold becomes the nearest that it can.
 pub(super) fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
-    int8(out, value.0.saturating_sub(POSTGRES_EPOCH_US).clamp(TIMESTAMP_US_MIN, TIMESTAMP_US_MAX));
+    int8(out, postgres_micros(value));
+}
+
+/// A time as PostgreSQL counts: microseconds since 2000, within what it takes.
+pub(super) fn postgres_micros(value: Timestamp) -> i64 {
+    value.0.saturating_sub(POSTGRES_EPOCH_US).clamp(TIMESTAMP_US_MIN, TIMESTAMP_US_MAX)
 }
 
 /// timestamptz; NULL when the router gave no time.

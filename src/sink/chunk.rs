@@ -14,9 +14,10 @@ use super::columns;
 use super::copy;
 use super::lanes::Lane;
 use super::peers::{Peers, Routers};
-use super::rib::{Position, Rib, RouteEvent};
+use super::repeats::{Repeat, Repeats};
+use super::rib::{Before, Position, Rib, RouteEvent};
 use super::sealed::{Counts, Sealed, Table};
-use crate::route::{Action, Batch, Event, Group, Peer, Record, RouteRecord, Timestamp};
+use crate::route::{Action, Batch, Cause, Event, Group, Peer, Record, RouteRecord, Timestamp};
 
 /// A chunk with so many bytes of history takes no more.
 const BYTES_MAX: usize = 32 << 20;
@@ -48,9 +49,12 @@ pub struct Chunk {
     first_seq: u64,
     next_seq: u64,
     digest: u64,
+    /// An announcement of a re-dump gets no row of history where it changes nothing.
+    dedup: bool,
     counts: Counts,
     received: Timestamp,
     routes: Table,
+    repeats: Repeats,
     events: Table,
     statistics: Table,
     gaps: Table,
@@ -95,9 +99,11 @@ impl Chunk {
             first_seq,
             next_seq: first_seq,
             digest,
+            dedup: true,
             counts: Counts::default(),
             received: Timestamp(0),
             routes: Table::default(),
+            repeats: Repeats::default(),
             events: Table::default(),
             statistics: Table::default(),
             gaps: Table::default(),
@@ -107,6 +113,13 @@ impl Chunk {
             routers: Routers::default(),
             rib: Rib::default(),
         }
+    }
+
+    /// The same chunk with or without a row of history for each announcement of a re-dump that changes nothing.
+    #[must_use]
+    pub const fn with_dedup(mut self, dedup: bool) -> Self {
+        self.dedup = dedup;
+        self
     }
 
     /// The sequence number that must come next.
@@ -132,7 +145,7 @@ impl Chunk {
     #[must_use]
     pub const fn is_full(&self, rows_max: u64) -> bool {
         self.rows() >= rows_max
-            || self.routes.bytes.len() + self.events.bytes.len() >= BYTES_MAX
+            || self.routes.bytes.len() + self.repeats.bytes() + self.events.bytes.len() >= BYTES_MAX
             || self.next_seq - self.first_seq >= rows_max.saturating_mul(4)
     }
 
@@ -205,6 +218,7 @@ impl Chunk {
             Action::Withdraw => None,
         };
         let out = &mut self.routes.bytes;
+        let row_start = out.len();
         field::row(out, columns::count(columns::ROUTE_UPDATES));
         out.extend_from_slice(blocks.bytes.get(peer_range).unwrap_or_default());
         match &attributes {
@@ -214,9 +228,8 @@ impl Chunk {
         copy::group_block(out, group, route, group.action == Action::Withdraw);
         let nlri_start = out.len();
         copy::nlri_block(out, &route.entry.nlri);
-        self.routes.rows += 1;
         self.counts.routes += 1;
-        self.rib.push(&RouteEvent {
+        let event = RouteEvent {
             place,
             family: group.family,
             path_id: group.add_path.then_some(route.entry.path_id),
@@ -230,8 +243,20 @@ impl Chunk {
                 seq,
                 index: route.index,
             },
-            ends: self.peers.ends(place),
-        });
+            ended: self.peers.ended(place, group.family),
+        };
+        let before = self.rib.push(&event);
+        if self.dedup && group.cause == Cause::ReDump && before != Before::Other {
+            if before == Before::Nothing {
+                let row = self.routes.bytes.get(row_start..).unwrap_or_default();
+                self.repeats.push(&Repeat { event, key: self.rib.last_key(), row });
+            } else {
+                self.counts.unchanged += 1;
+            }
+            self.routes.bytes.truncate(row_start);
+        } else {
+            self.routes.rows += 1;
+        }
         Ok(())
     }
 
@@ -326,6 +351,7 @@ impl Chunk {
             counts: self.counts,
             received: self.received,
             routes: self.routes.seal(),
+            repeats: self.repeats,
             events: self.events.seal(),
             statistics: self.statistics.seal(),
             gaps: self.gaps.seal(),

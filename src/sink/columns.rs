@@ -142,6 +142,23 @@ pub const STAGED: &[&[&str]] = &[
     NLRI,
 ];
 
+/// Columns of the table in which re-dumped routes wait for the answer whether they change anything, in blocks.
+pub const REPEATED: &[&[&str]] = &[
+    &[
+        "number",
+        "peer_id",
+        "route_key",
+        "session",
+        "generation",
+        "seq",
+        "idx",
+        "attributes",
+        "valid_session",
+        "valid_generation",
+    ],
+    NLRI,
+];
+
 /// How many columns the blocks have together.
 #[must_use]
 pub fn count(blocks: &[&[&str]]) -> usize {

@@ -3,7 +3,8 @@
 //! ```text
 //! Batch ─► Chunk (pure: history as COPY bytes, peers and routes folded) ─► Sealed
 //!                                                                            │ Connection::store
-//!   BEGIN · fence · peers · COPY history, events · COPY attributes, staging · merge · ledger + checkpoint · COMMIT
+//!   BEGIN · fence · peers · COPY history, events · COPY attributes, staging · what a re-dump changes: COPY history ·
+//!   merge · ledger + checkpoint · COMMIT
 //! ```
 //!
 //! One transaction covers a contiguous range of one log and the rows of one lane. The server itself refuses it unless
@@ -20,6 +21,7 @@ mod maintain;
 mod migrate;
 mod peers;
 mod postgres;
+mod repeats;
 mod rib;
 mod sealed;
 mod statements;

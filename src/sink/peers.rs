@@ -48,8 +48,8 @@ struct FamilyChange {
 #[derive(Default)]
 pub(super) struct Peers {
     views: HashMap<ViewKey, View>,
-    /// By place: how many Peer Downs the view had so far.
-    ends: Vec<u32>,
+    /// By place: from which session and generation on routes count, where a Peer Down has moved it.
+    ends: Vec<Option<(Timestamp, u32)>>,
     changes: HashMap<(String, PeerKey, bool), Change>,
     families: HashMap<(u32, Family), FamilyChange>,
 }
@@ -61,7 +61,7 @@ impl Peers {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let place = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-                self.ends.push(0);
+                self.ends.push(None);
                 new.insert(View::new(place, router, peer))
             }
         };
@@ -90,9 +90,11 @@ impl Peers {
         }
     }
 
-    /// How many Peer Downs the view at this place had in this transaction so far.
-    pub(super) fn ends(&self, place: u32) -> u32 {
-        usize::try_from(place).ok().and_then(|place| self.ends.get(place)).copied().unwrap_or(0)
+    /// From which session and generation on routes count, where this transaction has moved it so far.
+    pub(super) fn ended(&self, place: u32, family: Family) -> Option<(Timestamp, u32)> {
+        let of_peer = usize::try_from(place).ok().and_then(|place| self.ends.get(place)).copied().flatten();
+        let of_family = self.families.get(&(place, family)).and_then(|change| change.valid);
+        of_peer.max(of_family)
     }
 
     /// Takes one event of a peer.
@@ -118,7 +120,7 @@ impl Peers {
                     change.downs += 1;
                     change.valid = change.valid.max(valid);
                 });
-                self.end(&batch.router.name, peer);
+                self.end(&batch.router.name, peer, valid);
             }
             EventKind::PeerStale { .. } => {
                 self.change(batch, peer, position, "stale", |change| change.stale_at = Some(event.received));
@@ -136,12 +138,12 @@ impl Peers {
     }
 
     /// A Peer Down concerns all views of the peer but the Loc-RIB, or the Loc-RIB alone.
-    fn end(&mut self, router: &str, peer: &Peer) {
+    fn end(&mut self, router: &str, peer: &Peer, valid: Option<(Timestamp, u32)>) {
         for ((name, key, view), known) in &self.views {
             let concerned = name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view);
             let place = usize::try_from(known.place).ok().filter(|_| concerned);
             if let Some(ends) = place.and_then(|place| self.ends.get_mut(place)) {
-                *ends += 1;
+                *ends = valid.max(*ends);
             }
         }
     }

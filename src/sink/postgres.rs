@@ -209,11 +209,33 @@ impl Connection {
         if stored != staged_rows {
             return Err(Error::Rows { table: "staged", sent: staged_rows, stored });
         }
+        let repeated = self.store_changed(chunk, &known).await?;
         self.merge(staged_rows).await?;
         if let Some(routers) = &chunk.routers {
             self.client.query(&self.statements.routers, &[&self.lane.collector, &json(routers)]).await?;
         }
-        self.commit(chunk, first, last).await
+        self.commit(chunk, first, last, chunk.counts.unchanged + repeated).await
+    }
+
+    /// Rows of history for those re-dumped routes that change something; returns how many do not.
+    async fn store_changed(&self, chunk: &Sealed, known: &HashMap<u32, KnownPeer>) -> Result<u64, Error> {
+        let asked = chunk.repeats.len();
+        if asked == 0 {
+            return Ok(0);
+        }
+        let (client, s) = (&self.client, &self.statements);
+        let waiting = chunk.repeats.encode(known);
+        let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_repeated, &waiting), client.query(&s.changed, &[]))?;
+        if copied != asked {
+            return Err(Error::Rows { table: "repeated", sent: asked, stored: copied });
+        }
+        let numbers = rows.iter().map(|row| row.try_get::<_, i32>(0)).collect::<Result<Vec<_>, _>>()?;
+        let changed = u64::try_from(numbers.len()).unwrap_or(u64::MAX);
+        let stored = copy(client, &s.copy_routes, &chunk.repeats.rows(&numbers)).await?;
+        if stored != changed {
+            return Err(Error::Rows { table: "route_updates", sent: changed, stored });
+        }
+        Ok(asked - changed)
     }
 
     /// UPDATE of what is known and INSERT of what is new, in either order. When the first half took all rows, the second
@@ -234,12 +256,13 @@ impl Connection {
         Ok(())
     }
 
-    async fn commit(&self, chunk: &Sealed, first: i64, last: i64) -> Result<(), Error> {
+    async fn commit(&self, chunk: &Sealed, first: i64, last: i64, unchanged: u64) -> Result<(), Error> {
         let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
         let digest = chunk.digest.cast_signed();
         let counts = chunk.counts;
         let (routes, events, gaps) = (int8(counts.routes), int8(counts.events), int8(counts.gaps));
-        let advance: Params<'_, 11> = [
+        let unchanged = int8(unchanged);
+        let advance: Params<'_, 12> = [
             &self.lane.collector,
             &log_id,
             &number,
@@ -251,6 +274,7 @@ impl Connection {
             &routes,
             &events,
             &gaps,
+            &unchanged,
         ];
         let (stored, ()) = tokio::try_join!(
             biased;
@@ -276,7 +300,8 @@ async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u
     sink.finish().await
 }
 
-/// What `holdfast_merge_peers` returns, by place: one row per peer, and one per family with a sweep of its own.
+/// What `holdfast_merge_peers` returns, by place: how each peer that was known stood before, the same for its families
+/// with a sweep of their own, and every peer once more without that.
 fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
     let before_all = ValidFrom { session: i64::MIN, generation: 0 };
     let mut known: HashMap<u32, KnownPeer> = HashMap::new();
@@ -290,7 +315,7 @@ fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
             known.entry(place).or_insert_with(|| KnownPeer { id, valid: before_all, families: Vec::new() });
         match afi.and_then(|afi| u16::try_from(afi).ok()).zip(safi.and_then(|safi| u8::try_from(safi).ok())) {
             Some((afi, safi)) => peer.families.push((Family { afi, safi }, valid)),
-            None => peer.valid = valid,
+            None => peer.valid = peer.valid.max(valid),
         }
     }
     Ok(known)

@@ -32,7 +32,13 @@ pub(super) struct ValidFrom {
     pub(super) generation: i64,
 }
 
-/// A peer as the database knows it.
+impl From<(Timestamp, u32)> for ValidFrom {
+    fn from((session, generation): (Timestamp, u32)) -> Self {
+        Self { session: field::postgres_micros(session), generation: i64::from(generation) }
+    }
+}
+
+/// A peer as the database knew it before the transaction.
 #[derive(Clone, Debug)]
 pub(super) struct KnownPeer {
     pub(super) id: i64,
@@ -41,10 +47,23 @@ pub(super) struct KnownPeer {
 }
 
 impl KnownPeer {
-    fn valid_from(&self, family: Family) -> ValidFrom {
+    /// From when on routes counted when an event came that had this much before it in the transaction.
+    pub(super) fn valid_from(&self, family: Family, ended: Option<(Timestamp, u32)>) -> ValidFrom {
         let of_family = self.families.iter().find(|(known, _)| *known == family).map(|(_, valid)| *valid);
-        of_family.map_or(self.valid, |valid| valid.max(self.valid))
+        let before = of_family.map_or(self.valid, |valid| valid.max(self.valid));
+        ended.map_or(before, |ended| before.max(ended.into()))
     }
+}
+
+/// What the transaction has said of a route before an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing: only the database knows.
+    Nothing,
+    /// The same announcement, and nothing has ended it since.
+    Same,
+    /// Something else, or something later.
+    Other,
 }
 
 /// One route event.
@@ -58,8 +77,8 @@ pub(super) struct RouteEvent<'a> {
     pub(super) attributes: Option<[u8; 16]>,
     pub(super) received: Timestamp,
     pub(super) position: Position,
-    /// How many Peer Downs of this peer there were before it in the transaction.
-    pub(super) ends: u32,
+    /// What Peer Downs and sweeps before it in the transaction have ended: routes of an earlier session and generation.
+    pub(super) ended: Option<(Timestamp, u32)>,
 }
 
 struct Change {
@@ -75,7 +94,8 @@ struct Change {
     withdraws: u32,
     position: Position,
     attributes: Option<[u8; 16]>,
-    ends: u32,
+    /// As it was at the first event.
+    ended: Option<(Timestamp, u32)>,
 }
 
 /// The routes of one transaction, each once.
@@ -88,7 +108,7 @@ pub(super) struct Rib {
 
 impl Rib {
     /// Takes one event; events of a peer come in the order of the log.
-    pub(super) fn push(&mut self, event: &RouteEvent<'_>) {
+    pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> Before {
         self.key.clear();
         route_key(event.family, event.entry, &mut self.key);
         let start = self.blocks.len();
@@ -96,20 +116,27 @@ impl Rib {
             Entry::Vacant(vacant) => {
                 self.blocks.extend_from_slice(event.nlri_block);
                 vacant.insert(Change::first(event, start..self.blocks.len()));
+                Before::Nothing
             }
             Entry::Occupied(mut occupied) => {
                 let change = occupied.get_mut();
-                if event.position > change.position {
-                    // Labels are not in the key, and a withdrawal's are of no interest.
-                    let differs = self.blocks.get(change.nlri_block.clone()) != Some(event.nlri_block);
-                    if event.attributes.is_some() && differs {
-                        self.blocks.extend_from_slice(event.nlri_block);
-                        change.nlri_block = start..self.blocks.len();
-                    }
-                    change.again(event);
+                if event.position <= change.position {
+                    return Before::Other;
                 }
+                // Labels are not in the key, and a withdrawal's are of no interest.
+                let differs = self.blocks.get(change.nlri_block.clone()) != Some(event.nlri_block);
+                if event.attributes.is_some() && differs {
+                    self.blocks.extend_from_slice(event.nlri_block);
+                    change.nlri_block = start..self.blocks.len();
+                }
+                if change.again(event) && !differs { Before::Same } else { Before::Other }
             }
         }
+    }
+
+    /// The key of the route of the last event.
+    pub(super) fn last_key(&self) -> &[u8] {
+        &self.key
     }
 
     /// How many routes there are.
@@ -149,14 +176,17 @@ impl Change {
             withdraws: 0,
             position: event.position,
             attributes: event.attributes,
-            ends: event.ends,
+            ended: event.ended,
         }
     }
 
-    fn again(&mut self, event: &RouteEvent<'_>) {
+    /// Takes a later event; true when it says again what was so already.
+    fn again(&mut self, event: &RouteEvent<'_>) -> bool {
         let is_withdrawn = event.attributes.is_none();
-        // A Peer Down in between has ended the route without a word about it.
-        let was_withdrawn = self.is_withdrawn || self.ends != event.ends;
+        // A Peer Down or a sweep in between has ended the route without a word about it.
+        let was_ended = event.ended > Some((self.position.session, self.position.generation));
+        let was_withdrawn = self.is_withdrawn || was_ended;
+        let is_same = !was_withdrawn && self.attributes == event.attributes;
         if was_withdrawn != is_withdrawn {
             self.flip_time = Some(event.received);
             *(if is_withdrawn { &mut self.withdraws } else { &mut self.learns }) += 1;
@@ -166,11 +196,11 @@ impl Change {
         self.position = event.position;
         // A withdrawn route keeps its last attributes.
         self.attributes = event.attributes.or(self.attributes);
-        self.ends = event.ends;
+        is_same
     }
 
     fn encode(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
-        let valid = peer.valid_from(self.family);
+        let valid = peer.valid_from(self.family, self.ended);
         field::int8(out, peer.id);
         field::bytea(out, key);
         field::int4(out, u32::from(self.family.afi));
@@ -236,7 +266,7 @@ mod tests {
         NlriEntry { path_id, nlri: Nlri::Prefix(Prefix::v4(0x0a00_0000, 24).unwrap()) }
     }
 
-    fn event(entry: &NlriEntry, announced: bool, seq: u64, ends: u32) -> RouteEvent<'_> {
+    fn event(entry: &NlriEntry, announced: bool, seq: u64, generation: u32) -> RouteEvent<'_> {
         RouteEvent {
             place: 0,
             family: Family::IPV4_UNICAST,
@@ -245,8 +275,8 @@ mod tests {
             nlri_block: &[],
             attributes: announced.then_some([1; 16]),
             received: Timestamp(i64::try_from(seq).unwrap()),
-            position: Position { session: Timestamp(1), generation: 1, seq, index: 0 },
-            ends,
+            position: Position { session: Timestamp(1), generation, seq, index: 0 },
+            ended: (generation > 1).then_some((Timestamp(1), generation)),
         }
     }
 
@@ -280,7 +310,7 @@ mod tests {
         let entry = prefix(0);
         let mut rib = Rib::default();
         for (seq, announced) in [(1, true), (2, true), (3, false), (4, true), (5, false)] {
-            rib.push(&event(&entry, announced, seq, 0));
+            rib.push(&event(&entry, announced, seq, 1));
         }
         let change = only(&rib);
         assert!(change.is_withdrawn && !change.begins_withdrawn);
@@ -292,8 +322,8 @@ mod tests {
     fn an_older_event_changes_nothing() {
         let entry = prefix(0);
         let mut rib = Rib::default();
-        rib.push(&event(&entry, false, 9, 0));
-        rib.push(&event(&entry, true, 8, 0));
+        rib.push(&event(&entry, false, 9, 1));
+        rib.push(&event(&entry, true, 8, 1));
         assert!(only(&rib).is_withdrawn);
     }
 
@@ -301,8 +331,28 @@ mod tests {
     fn a_route_that_a_peer_down_ended_is_learnt_again() {
         let entry = prefix(0);
         let mut rib = Rib::default();
-        rib.push(&event(&entry, true, 1, 0));
-        rib.push(&event(&entry, true, 3, 1));
+        rib.push(&event(&entry, true, 1, 1));
+        assert_eq!(rib.push(&event(&entry, true, 3, 2)), Before::Other);
         assert_eq!((only(&rib).learns, only(&rib).withdraws), (1, 0));
+    }
+
+    #[test]
+    fn a_repetition_is_known_as_one() {
+        let entry = prefix(0);
+        let mut rib = Rib::default();
+        let said = |rib: &mut Rib, seq, announced| rib.push(&event(&entry, announced, seq, 1));
+        assert_eq!(said(&mut rib, 1, true), Before::Nothing);
+        assert_eq!(said(&mut rib, 2, true), Before::Same);
+        assert_eq!(said(&mut rib, 2, true), Before::Other, "not later");
+        let mut labelled = event(&entry, true, 3, 1);
+        labelled.nlri_block = &[1];
+        assert_eq!(rib.push(&labelled), Before::Other);
+        labelled.position.seq = 4;
+        assert_eq!(rib.push(&labelled), Before::Same);
+        labelled.position.seq = 5;
+        labelled.attributes = Some([2; 16]);
+        assert_eq!(rib.push(&labelled), Before::Other);
+        assert_eq!(said(&mut rib, 6, false), Before::Other);
+        assert_eq!(said(&mut rib, 7, true), Before::Other, "announced after a withdrawal");
     }
 }

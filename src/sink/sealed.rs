@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::binary as field;
+use super::repeats::Repeats;
 use super::rib::{KnownPeer, Rib};
 use crate::route::Timestamp;
 
 /// What a chunk holds, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Rows of history.
+    /// Announcements and withdrawals.
     pub routes: u64,
+    /// Those of them that repeat what this same chunk has said before, and get no row of history.
+    pub unchanged: u64,
     /// Events, statistics and gaps that are records.
     pub events: u64,
     /// Ranges of the log that could not be read.
@@ -54,6 +57,7 @@ pub struct Sealed {
     /// When the last record in it was received; 0 when there is none.
     pub received: Timestamp,
     pub(super) routes: Bytes,
+    pub(super) repeats: Repeats,
     pub(super) events: Bytes,
     pub(super) statistics: Bytes,
     pub(super) gaps: Bytes,

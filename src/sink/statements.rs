@@ -19,6 +19,12 @@ pub(super) const SESSION: &str = "
         evpn_route_type integer, evpn_rd text, evpn_esi text, evpn_tag bigint, mac_address text, evpn_ip inet,
         evpn_gateway inet, labels bigint[], nlri text, nlri_raw bytea
     ) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE repeated (
+        number integer, peer_id bigint, route_key bytea, session timestamptz, generation bigint, seq bigint, idx integer,
+        attributes uuid, valid_session timestamptz, valid_generation bigint, prefix cidr, rd text,
+        evpn_route_type integer, evpn_rd text, evpn_esi text, evpn_tag bigint, mac_address text, evpn_ip inet,
+        evpn_gateway inet, labels bigint[], nlri text, nlri_raw bytea
+    ) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE staged_attributes (LIKE path_attributes) ON COMMIT DELETE ROWS;
 ";
 
@@ -32,6 +38,17 @@ const ROUTERS: &str = "SELECT holdfast_merge_routers($1, $2::text::jsonb)";
 
 const ATTRIBUTES: &str =
     "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash ON CONFLICT DO NOTHING";
+
+/// Which re-dumped routes change something: all but those that stood just so before. Asked before the merge. A route
+/// that a Peer Down or a sweep had ended did not stand, and what a newer session has said is not repeated by an older one.
+const CHANGED: &str = "
+    SELECT r.number FROM repeated r LEFT JOIN rib_entries e ON e.peer_id = r.peer_id AND e.route_key = r.route_key
+        AND NOT e.is_withdrawn AND (e.session, e.generation) >= (r.valid_session, r.valid_generation)
+        AND (e.session, e.generation, e.seq, e.idx) < (r.session, r.generation, r.seq, r.idx)
+        AND e.attributes = r.attributes AND e.evpn_esi IS NOT DISTINCT FROM r.evpn_esi
+        AND e.evpn_gateway IS NOT DISTINCT FROM r.evpn_gateway AND e.labels IS NOT DISTINCT FROM r.labels
+        AND e.nlri IS NOT DISTINCT FROM r.nlri
+    WHERE e.peer_id IS NULL ORDER BY r.number";
 
 /// Known routes. `was` is what the route was before: ended by a Peer Down or a sweep counts as withdrawn.
 const UPDATE: &str = "
@@ -80,8 +97,8 @@ const ADVANCE: &str = "
     )
     INSERT INTO ingest_ledger (collector, log_id, lane, first_seq, last_seq, records, routes, stored, unchanged, rejected,
         events, gaps)
-    SELECT collector, log_id, lane, $6::bigint, $7::bigint, $9::bigint + $10::bigint, $9::bigint, $9::bigint, 0, 0,
-        $10::bigint, $11::bigint FROM advanced";
+    SELECT collector, log_id, lane, $6::bigint, $7::bigint, $9::bigint + $10::bigint, $9::bigint,
+        $9::bigint - $12::bigint, $12::bigint, 0, $10::bigint, $11::bigint FROM advanced";
 
 /// All of them, prepared.
 pub(super) struct Statements {
@@ -95,6 +112,8 @@ pub(super) struct Statements {
     pub(super) copy_gaps: Statement,
     pub(super) copy_attributes: Statement,
     pub(super) copy_staged: Statement,
+    pub(super) copy_repeated: Statement,
+    pub(super) changed: Statement,
     pub(super) attributes: Statement,
     pub(super) update: Statement,
     pub(super) insert: Statement,
@@ -110,6 +129,7 @@ impl Statements {
         let copy_gaps = columns::copy_statement("collector_gaps", columns::COLLECTOR_GAPS);
         let copy_attributes = columns::copy_statement("staged_attributes", columns::PATH_ATTRIBUTES);
         let copy_staged = columns::copy_statement("staged", columns::STAGED);
+        let copy_repeated = columns::copy_statement("repeated", columns::REPEATED);
         let (attach, fence, peers, routers, copy_routes, copy_events, copy_statistics, copy_gaps) = tokio::try_join!(
             client.prepare(ATTACH),
             client.prepare(FENCE),
@@ -120,9 +140,11 @@ impl Statements {
             client.prepare(&copy_statistics),
             client.prepare(&copy_gaps),
         )?;
-        let (copy_attributes, copy_staged, attributes, update, insert, advance) = tokio::try_join!(
+        let (copy_attributes, copy_staged, copy_repeated, changed, attributes, update, insert, advance) = tokio::try_join!(
             client.prepare(&copy_attributes),
             client.prepare(&copy_staged),
+            client.prepare(&copy_repeated),
+            client.prepare(CHANGED),
             client.prepare(ATTRIBUTES),
             client.prepare(UPDATE),
             client.prepare(INSERT),
@@ -139,6 +161,8 @@ impl Statements {
             copy_gaps,
             copy_attributes,
             copy_staged,
+            copy_repeated,
+            changed,
             attributes,
             update,
             insert,

@@ -142,6 +142,12 @@ impl Builder {
         self.routes(peer, Family::IPV4_UNICAST, None, entries)
     }
 
+    /// Says why the last routes are there.
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.batch.groups.last_mut().unwrap().cause = cause;
+        self
+    }
+
     pub fn event(mut self, peer: Option<&Peer>, kind: EventKind) -> Self {
         let peer = peer.map(|peer| self.peer(peer));
         let (received, router_time) = (Timestamp(self.now), Timestamp(0));

@@ -258,6 +258,12 @@ pub static SECTIONS: &[Section] = &[
                 "Parallel deliveries. Fixed for the life of a log directory.",
             ),
             fixed(
+                "HISTORY_DEDUP",
+                Kind::Choice(&["on", "off"]),
+                "on",
+                "`on`: a table that a router sends again adds history only for what it changes. `off`: every announcement is kept.",
+            ),
+            fixed(
                 "CHUNK_INTERVAL_DAYS",
                 integer(1, 365, "days"),
                 "7",

@@ -1,0 +1,126 @@
+//! Re-dumped routes whose row of history waits for the database to say whether anything changed. Pure.
+//!
+//! ```text
+//! Chunk ── announcement of a re-dump, the first word on its route ──► Repeats
+//!                                     COPY into `repeated` ──► which differ from rib_entries?
+//!                                     COPY of just those rows into route_updates
+//! ```
+//!
+//! What stands unchanged in the database costs a short row there and back; everything else goes into history as always.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::binary as field;
+use super::columns;
+use super::copy::seq_number;
+use super::rib::{KnownPeer, Position, RouteEvent};
+use crate::route::{Family, Timestamp};
+
+/// One such route.
+pub(super) struct Repeat<'a> {
+    /// What was said.
+    pub(super) event: RouteEvent<'a>,
+    /// Its key within the peer.
+    pub(super) key: &'a [u8],
+    /// Its row of `route_updates`.
+    pub(super) row: &'a [u8],
+}
+
+struct Waiting {
+    place: u32,
+    family: Family,
+    position: Position,
+    attributes: Option<[u8; 16]>,
+    ended: Option<(Timestamp, u32)>,
+    key: Range<usize>,
+    nlri_block: Range<usize>,
+    row: Range<usize>,
+}
+
+/// All of one transaction.
+#[derive(Default)]
+pub(super) struct Repeats {
+    waiting: Vec<Waiting>,
+    bytes: Vec<u8>,
+}
+
+impl Repeats {
+    /// Takes one.
+    pub(super) fn push(&mut self, repeat: &Repeat<'_>) {
+        let event = &repeat.event;
+        let waiting = Waiting {
+            place: event.place,
+            family: event.family,
+            position: event.position,
+            attributes: event.attributes,
+            ended: event.ended,
+            key: self.keep(repeat.key),
+            nlri_block: self.keep(event.nlri_block),
+            row: self.keep(repeat.row),
+        };
+        self.waiting.push(waiting);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    fn kept(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
+    }
+
+    /// How much memory they take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The COPY bytes of the question. A route is named by its number here.
+    pub(super) fn encode(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
+        let mut out = field::HEADER.to_vec();
+        for (number, waiting) in (0_u32..).zip(&self.waiting) {
+            // A place without a peer makes the count wrong, which the caller notices.
+            let Some(peer) = peers.get(&waiting.place) else { continue };
+            let valid = peer.valid_from(waiting.family, waiting.ended);
+            field::row(&mut out, columns::count(columns::REPEATED));
+            field::int4(&mut out, number);
+            field::int8(&mut out, peer.id);
+            field::bytea(&mut out, self.kept(&waiting.key));
+            field::timestamp(&mut out, waiting.position.session);
+            field::int8(&mut out, i64::from(waiting.position.generation));
+            field::int8(&mut out, seq_number(waiting.position.seq));
+            field::int4(&mut out, waiting.position.index);
+            field::optional(&mut out, waiting.attributes, field::uuid);
+            field::int8(&mut out, valid.session);
+            field::int8(&mut out, valid.generation);
+            out.extend_from_slice(self.kept(&waiting.nlri_block));
+        }
+        out.extend_from_slice(field::TRAILER);
+        out.into()
+    }
+
+    /// The COPY bytes of history for the routes of these numbers; empty when there are none.
+    pub(super) fn rows(&self, numbers: &[i32]) -> Bytes {
+        if numbers.is_empty() {
+            return Bytes::new();
+        }
+        let mut out = field::HEADER.to_vec();
+        for number in numbers {
+            let waiting = usize::try_from(*number).ok().and_then(|number| self.waiting.get(number));
+            if let Some(waiting) = waiting {
+                out.extend_from_slice(self.kept(&waiting.row));
+            }
+        }
+        out.extend_from_slice(field::TRAILER);
+        out.into()
+    }
+}

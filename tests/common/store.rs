@@ -1,0 +1,81 @@
+//! A database into which batches are stored, for tests of what its tables say then.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+use holdfast::route::Batch;
+use holdfast::sink::{Chunk, Connection, Lane};
+
+use crate::db::{Database, Edition};
+
+pub const COLLECTOR: &str = "c1";
+pub const OWNER: [u8; 16] = [9; 16];
+/// What stands, as one line per route.
+pub const CURRENT: &str = "SELECT concat_ws(' ', bgp_peer_ip, rib, prefix, array_to_string(as_path, ','),
+    CASE WHEN is_stale THEN 'stale' END) FROM route_state WHERE NOT is_withdrawn ORDER BY bgp_peer_ip, rib, prefix";
+
+pub fn lane() -> Lane {
+    Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number: 0, count: 1 }
+}
+
+/// Stores batches one by one, each in a transaction of its own or all in one.
+pub struct Store {
+    pub database: Database,
+    pub connection: Connection,
+    pub next: u64,
+    pub digest: u64,
+    /// HISTORY_DEDUP.
+    pub dedup: bool,
+}
+
+impl Store {
+    pub async fn open(edition: Edition, test: &str) -> Option<Self> {
+        let database = Database::migrated(edition, test).await?;
+        let (connection, attached) =
+            Connection::attach(&database.target, &lane(), OWNER, true).await.unwrap();
+        Some(Self { database, connection, next: attached.last_seq + 1, digest: attached.digest, dedup: true })
+    }
+
+    pub async fn put(&mut self, batches: &[Batch]) {
+        let mut chunk = Chunk::new(lane(), self.next, self.digest).with_dedup(self.dedup);
+        for batch in batches {
+            chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
+        }
+        let sealed = chunk.seal();
+        self.connection.store(&sealed).await.unwrap();
+        (self.next, self.digest) = (sealed.last_seq + 1, sealed.digest);
+    }
+
+    pub async fn current(&self) -> Vec<String> {
+        self.database.texts(CURRENT).await
+    }
+
+    pub async fn close(self) {
+        assert_eq!(self.database.missing_and_doubled(COLLECTOR).await, (0, 0));
+        drop(self.connection);
+        self.database.drop().await;
+    }
+}
+
+/// Runs the test on both editions, and both ways: each batch in its own transaction, and all in one.
+pub async fn each_way(test: &str, batches: &[Batch], expected: &[&str]) {
+    for edition in Edition::ALL {
+        for together in [false, true] {
+            let Some(mut store) = Store::open(edition, &format!("{test}_{together}")).await else { continue };
+            if together {
+                store.put(batches).await;
+            } else {
+                for batch in batches {
+                    store.put(std::slice::from_ref(batch)).await;
+                }
+            }
+            assert_eq!(store.current().await, expected, "{edition:?}, in one transaction: {together}");
+            store.close().await;
+        }
+    }
+}
