@@ -1,0 +1,214 @@
+//! The decoder against other decoders, message by message: the same multiset of routes, the same attributes.
+//!
+//! Judges: NetGauze (`netgauze-bmp-pkt`), bgpkit (`bgpkit-parser`) and tshark. Each judges the families and attributes
+//! that it knows. Every disagreement is a line in `verdicts.rs` that says who is right and by which sentence; one that
+//! is not listed fails, and so does a listed one that no longer occurs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that fails should panic, and says what it compared"
+)]
+
+mod bgpkit;
+#[path = "../common/build.rs"]
+mod build;
+mod netgauze;
+mod ours;
+mod reading;
+mod streams;
+mod verdicts;
+
+use std::collections::BTreeMap;
+
+use holdfast::bgp;
+use holdfast::bmp::{self, Message};
+use holdfast::route::Family;
+
+use reading::Reading;
+use streams::Stream;
+
+/// Judge, stream, and kind of a disagreement.
+pub(crate) type Key = (&'static str, String, String);
+/// In how many messages.
+pub(crate) type Counts = BTreeMap<Key, usize>;
+
+/// What was compared.
+#[derive(Default)]
+struct Totals {
+    messages: usize,
+    routes: usize,
+    attributes: usize,
+    disagreements: Counts,
+    examples: BTreeMap<Key, String>,
+}
+
+impl Totals {
+    fn disagree(&mut self, judge: &'static str, stream: &Stream, kind: String, example: String) {
+        let key = (judge, stream.name.clone(), kind);
+        *self.disagreements.entry(key.clone()).or_default() += 1;
+        self.examples.entry(key).or_insert(example);
+    }
+
+    fn compare(
+        &mut self,
+        judge: &'static Judge,
+        stream: &Stream,
+        place: usize,
+        ours: &Reading,
+        theirs: &Reading,
+    ) {
+        self.messages += 1;
+        let key = |kind: String| (judge.name, stream, kind);
+        if ours.refused.is_some() && theirs.refused.is_some() {
+            return;
+        }
+        if ours.refused.is_some() != theirs.refused.is_some() {
+            let (who, why) = match (&ours.refused, &theirs.refused) {
+                (Some(why), _) => ("only we refuse", why),
+                (_, Some(why)) => ("only they refuse", why),
+                _ => return,
+            };
+            let (name, stream, kind) = key(who.to_owned());
+            return self.disagree(name, stream, kind, format!("message {place}: {why}; ours {ours:?}"));
+        }
+        for family in judge.families.iter().map(|(afi, safi)| Family { afi: *afi, safi: *safi }) {
+            let [ours, theirs] =
+                [ours, theirs].map(|reading| reading.routes.get(&family).cloned().unwrap_or_default());
+            self.routes += ours.len();
+            if ours != theirs {
+                let (name, stream, kind) = key(format!("routes {family}"));
+                self.disagree(
+                    name,
+                    stream,
+                    kind,
+                    format!("message {place}: ours {ours:?}, theirs {theirs:?}"),
+                );
+            }
+        }
+        if theirs.attributes.is_empty() {
+            return;
+        }
+        let names = ours.attributes.keys().chain(theirs.attributes.keys());
+        let names: std::collections::BTreeSet<_> =
+            names.filter(|name| !judge.silent.contains(name)).collect();
+        for name in names {
+            let [ours, theirs] = [ours, theirs].map(|reading| reading.attributes.get(name));
+            self.attributes += 1;
+            if ours != theirs {
+                let (judge, stream, kind) = key((*name).to_owned());
+                self.disagree(
+                    judge,
+                    stream,
+                    kind,
+                    format!("message {place}: ours {ours:?}, theirs {theirs:?}"),
+                );
+            }
+        }
+    }
+}
+
+/// Who judges what.
+struct Judge {
+    name: &'static str,
+    families: &'static [(u16, u8)],
+    silent: &'static [&'static str],
+}
+
+static NETGAUZE: Judge = Judge { name: "netgauze", families: &netgauze::FAMILIES, silent: &[] };
+static BGPKIT: Judge =
+    Judge { name: "bgpkit", families: &bgpkit::FAMILIES, silent: &[bgpkit::NOT_COMPARED, "aigp"] };
+
+impl Judge {
+    fn knows(&self, families: &[Family]) -> bool {
+        families.iter().all(|family| self.families.contains(&(family.afi, family.safi)))
+    }
+}
+
+/// The families that the multiprotocol attributes of a message name.
+fn families(message: &[u8]) -> Vec<Family> {
+    let Ok(Message::RouteMonitoring { pdu, .. }) = bmp::decode(message) else { return Vec::new() };
+    let Ok(update) = bgp::split(pdu) else { return Vec::new() };
+    let reach = update.mp_reach.map(|reach| reach.family);
+    reach.into_iter().chain(update.mp_unreach.map(|unreach| unreach.family)).collect()
+}
+
+/// Replays one stream through all decoders.
+fn replay(totals: &mut Totals, stream: &Stream) {
+    let (mut ours, mut netgauze) = (ours::Ours::new(), netgauze::NetGauze::new());
+    let mut rest = stream.bytes.as_slice();
+    for place in 0.. {
+        // A broken header ends a stream (RFC 7854 section 3.2): there is nothing to judge behind it.
+        let Ok(Some(message)) = bmp::frame(rest) else { break };
+        rest = &rest[message.len()..];
+        let is_route = message[5] == 0;
+        if is_route && place % stream.every != 0 {
+            continue;
+        }
+        let (mine, theirs) = (ours.read(message), netgauze.read(message));
+        if is_route {
+            let families = families(message);
+            if NETGAUZE.knows(&families) {
+                totals.compare(&NETGAUZE, stream, place, &mine, &theirs);
+            }
+            if BGPKIT.knows(&families) {
+                totals.compare(&BGPKIT, stream, place, &mine, &bgpkit::read(message));
+            }
+        }
+    }
+}
+
+/// Compares the streams, prints what was compared, and holds the disagreements against the table.
+fn judge(streams: &[Stream]) -> Totals {
+    let mut totals = Totals::default();
+    streams.iter().for_each(|stream| replay(&mut totals, stream));
+    println!(
+        "{} streams: {} messages judged, {} routes and {} attributes compared, {} disagreements, all with a verdict",
+        streams.len(),
+        totals.messages,
+        totals.routes,
+        totals.attributes,
+        totals.disagreements.values().sum::<usize>()
+    );
+    let unlisted = verdicts::check(&totals.disagreements, streams);
+    let texts = unlisted.iter().map(|(key, text)| {
+        format!("{text}\n    first: {}", totals.examples.get(key).map_or("-", String::as_str))
+    });
+    assert!(unlisted.is_empty(), "\n{}", texts.collect::<Vec<_>>().join("\n"));
+    totals
+}
+
+#[test]
+fn our_own_captures_read_the_same_by_other_decoders() {
+    let totals = judge(&streams::captures());
+    assert!(totals.routes > 40_000, "only {} routes compared", totals.routes);
+}
+
+#[test]
+fn streams_of_many_vendors_read_the_same_by_other_decoders() {
+    let Some(streams) = streams::corpus() else { return };
+    let totals = judge(&streams);
+    assert!(totals.routes > 6_000, "only {} routes compared", totals.routes);
+}
+
+#[test]
+fn hostile_streams_read_the_same_by_other_decoders_or_have_a_verdict() {
+    let Some(streams) = streams::bad() else { return };
+    let totals = judge(&streams);
+    assert!(totals.messages > 50, "only {} messages judged", totals.messages);
+}
+
+#[test]
+fn vectors_of_other_projects_read_the_same_by_other_decoders_or_have_a_verdict() {
+    let Some(streams) = streams::updates() else { return };
+    let totals = judge(&streams);
+    assert!(totals.messages > 300, "only {} messages judged", totals.messages);
+}
+
+#[test]
+fn large_frr_captures_read_the_same_by_other_decoders() {
+    let Some(streams) = streams::frr() else { return };
+    let totals = judge(&streams);
+    assert!(totals.routes > 100_000, "only {} routes compared", totals.routes);
+}

@@ -1,0 +1,120 @@
+//! The recorded streams.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+use crate::build::PEER;
+
+/// One TCP connection of one router.
+pub(crate) struct Stream {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    /// Of how many Route Monitoring messages one is compared.
+    pub(crate) every: usize,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Our own recordings: in the repository.
+pub(crate) fn captures() -> Vec<Stream> {
+    let mut streams = Vec::new();
+    for router in sorted(&root().join("tests/fixtures/captures")).into_iter().filter(|path| path.is_dir()) {
+        for path in sorted(&router) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if let Some(number) = name.strip_suffix(".bmp.gz") {
+                let name = format!("{}/{number}", router.file_name().unwrap().to_str().unwrap());
+                let mut bytes = Vec::new();
+                GzDecoder::new(File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
+                streams.push(Stream { name, bytes, every: 1 });
+            }
+        }
+    }
+    assert!(streams.len() >= 8, "captures are missing");
+    streams
+}
+
+/// A folder of the corpus, or `None` and a loud line.
+fn folder(name: &str, test: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/corpus").join(name);
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("SKIPPED: {test}: no corpus at {}", path.display());
+    None
+}
+
+/// Public recordings of many vendors; no part of the repository.
+pub(crate) fn corpus() -> Option<Vec<Stream>> {
+    folder("streams", "streams_of_many_vendors_read_the_same_by_other_decoders").map(|folder| plain(&folder))
+}
+
+/// Hostile and damaged streams; no part of the repository.
+pub(crate) fn bad() -> Option<Vec<Stream>> {
+    folder("bad", "hostile_streams_read_the_same_by_other_decoders_or_have_a_verdict")
+        .map(|folder| plain(&folder))
+}
+
+fn plain(folder: &Path) -> Vec<Stream> {
+    let paths = sorted(folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "bmp"));
+    let stream = |path: PathBuf| Stream {
+        name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
+        bytes: fs::read(&path).unwrap(),
+        every: 1,
+    };
+    paths.map(stream).collect()
+}
+
+/// UPDATEs that other projects test their own decoders with, each in a stream of its own; no part of the repository.
+pub(crate) fn updates() -> Option<Vec<Stream>> {
+    let test = "vectors_of_other_projects_read_the_same_by_other_decoders_or_have_a_verdict";
+    let folder = folder("updates", test)?;
+    let mut streams = Vec::new();
+    for path in sorted(&folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+    {
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let Some(pdu) = line["hex_message"].as_str().map(from_hex) else { continue };
+            if pdu.get(18) == Some(&2) {
+                let name = line["id"].as_str().unwrap().to_owned();
+                streams.push(Stream { name, bytes: PEER.route_monitoring(&pdu), every: 1 });
+            }
+        }
+    }
+    Some(streams)
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(digits).collect()
+}
+
+/// Large recordings of one FRR; no part of the repository. The full table is a million times the same shape of
+/// message: a part of it is compared.
+pub(crate) fn frr() -> Option<Vec<Stream>> {
+    let test = "large_frr_captures_read_the_same_by_other_decoders";
+    let folder = folder("frr", test)?;
+    let mut streams = Vec::new();
+    for (name, every) in [("frr-churn", 1), ("frr-full-dump", 23)] {
+        let path = folder.join(format!("{name}.bmp.zst"));
+        let Ok(unpacked) = Command::new("zstd").arg("-dcq").arg(path).output() else {
+            println!("SKIPPED: {test}: no zstd command");
+            return None;
+        };
+        assert!(unpacked.status.success(), "zstd: {}", String::from_utf8_lossy(&unpacked.stderr));
+        streams.push(Stream { name: name.to_owned(), bytes: unpacked.stdout, every });
+    }
+    Some(streams)
+}

@@ -1,0 +1,121 @@
+//! The disagreements, and who is right.
+
+use crate::streams::Stream;
+use crate::{Counts, Key};
+
+/// One kind of disagreement with one judge.
+pub(crate) struct Disagreement {
+    judge: &'static str,
+    /// The stream; with `*` at its end, all whose names begin so.
+    stream: &'static str,
+    /// `only they refuse`, `only we refuse`, `routes FAMILY`, or the name of an attribute.
+    kind: &'static str,
+    messages: usize,
+    /// Who is right, and by which sentence.
+    verdict: &'static str,
+}
+
+impl Disagreement {
+    fn is_of(&self, stream: &str) -> bool {
+        match self.stream.strip_suffix('*') {
+            Some(head) => stream.starts_with(head),
+            None => stream == self.stream,
+        }
+    }
+
+    fn covers(&self, (judge, stream, kind): &Key) -> bool {
+        self.judge == *judge && self.kind == kind && self.is_of(stream)
+    }
+}
+
+const fn line(
+    judge: &'static str,
+    stream: &'static str,
+    kind: &'static str,
+    messages: usize,
+    verdict: &'static str,
+) -> Disagreement {
+    Disagreement { judge, stream, kind, messages, verdict }
+}
+
+const ONLY_WE: &str = "only we refuse";
+const ONLY_THEY: &str = "only they refuse";
+
+const PATH_ID: &str =
+    "we: without ADD-PATH in the OPENs there are no path identifiers (RFC 7911 section 4); it guesses";
+const UNAGREED: &str = "we: path identifiers that nobody agreed on make impossible prefixes, and the field is refused as a \
+                        whole (RFC 7606 section 5.3); it guesses";
+const WIDTH: &str = "we: the path fits only two-octet AS numbers, though the flag says four: RFC 7854 section 4.2 has the \
+                     flag speak of the message, and a monitor keeps what can be read in one way only";
+const WITHDRAW: &str = "we: treat-as-withdraw (RFC 7606 section 7); it announces";
+const MARKER: &str = "we: the marker is all ones (RFC 4271 section 4.1)";
+const FIRST: &str = "we: the first of two stands (RFC 7606 section 3.g)";
+const ONE_LABEL: &str = "they: one label, its S bit ignored, unless both OPENs agree on more (RFC 8277 section 2.2); ours is \
+                         in docs/ROADMAP.md";
+
+/// One line per kind of disagreement.
+#[rustfmt::skip]
+const TABLE: &[Disagreement] = &[
+    // Our own captures.
+    line("bgpkit", "gobgp/1", "routes ipv4_unicast", 2, PATH_ID),
+    // Hostile streams.
+    line("bgpkit", "gobgp-fuzz-*", ONLY_WE, 3, MARKER),
+    line("bgpkit", "issue-gobgp-2879-locrib-addpath", ONLY_WE, 1, UNAGREED),
+    line("bgpkit", "unknown-peer-type", ONLY_THEY, 1, "we: RFC 7854 section 4.2 gives every peer type the same header; the route is stored under its type, which is part of the key"),
+    line("netgauze", "unknown-peer-type", ONLY_THEY, 1, "we: as for bgpkit, RFC 7854 section 4.2"),
+    line("bgpkit", "upd-aspath-*", ONLY_WE, 2, WITHDRAW),
+    line("bgpkit", "upd-bgp-len-beyond-bmp", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 6.1)"),
+    line("bgpkit", "upd-dup-origin", "origin", 1, FIRST),
+    line("netgauze", "upd-dup-origin", "origin", 1, FIRST),
+    line("bgpkit", "upd-labels-no-bottom", ONLY_WE, 1, ONE_LABEL),
+    line("netgauze", "upd-labels-no-bottom", ONLY_WE, 1, ONE_LABEL),
+    line("bgpkit", "upd-nlri-truncated", ONLY_WE, 1, "we: a field of routes that does not parse is an error, not a part of a table (RFC 7606 section 5.3)"),
+    line("bgpkit", "upd-prefix-len-129-v6", ONLY_WE, 1, "we: an IPv6 prefix has at most 128 bits (RFC 7606 section 5.3)"),
+    line("bgpkit", "upd-origin-value-7", ONLY_WE, 1, "we: treat-as-withdraw (RFC 7606 section 7.1)"),
+    line("bgpkit", "upd-otc-bad-length", ONLY_WE, 1, "we: treat-as-withdraw (RFC 9234 section 5)"),
+    line("netgauze", "issue-libparsebgp-71-two-bgp-pdus", ONLY_THEY, 1, "we: the first PDU is the message (RFC 7854 section 4.6), what follows is a counted trailer"),
+    line("netgauze", "upd-ext-attr-65535-empty", ONLY_THEY, 1, "they: the attribute runs past its section (RFC 7606 section 4) and hides what may be behind it; ours is in docs/ROADMAP.md"),
+    // Vectors.
+    line("bgpkit", "exabgp-conf-path-information.ci-*", ONLY_WE, 3, UNAGREED),
+    line("bgpkit", "netgauze-bgp-pkt-mod-test_bgp_*", ONLY_WE, 4, UNAGREED),
+    line("bgpkit", "tcpdump-bgp-addpath.pcap-1-0", ONLY_WE, 1, "we: MP_REACH_NLRI twice (RFC 7606 section 3.g)"),
+    line("bgpkit", "exabgp-conf-no-asn4.ci-0", "as_path", 1, WIDTH),
+    line("bgpkit", "tcpdump-bgp-4byte-asn.pcap-*", "as_path", 4, WIDTH),
+    line("bgpkit", "tcpdump-bgp-aigp-2.pcap-1-0", "as_path", 1, WIDTH),
+    line("bgpkit", "tcpdump-mpbgp-linklocal-nexthop.pcap-1-0", "as_path", 1, WIDTH),
+    line("bgpkit", "tcpdump-bgp-as-path-oobr.pcap-3-6", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 6.1)"),
+    line("netgauze", "exabgp-conf-no-asn4.ci-0", ONLY_THEY, 1, WIDTH),
+    line("netgauze", "tcpdump-bgp-4byte-asn.pcap-*", ONLY_THEY, 4, WIDTH),
+    line("netgauze", "tcpdump-bgp-aigp-2.pcap-1-0", ONLY_THEY, 1, WIDTH),
+    line("netgauze", "tcpdump-bgp-rt-prefix.pcap-*", ONLY_THEY, 8, WIDTH),
+    line("netgauze", "tcpdump-mpbgp-linklocal-nexthop.pcap-1-0", ONLY_THEY, 1, WIDTH),
+    line("netgauze", "exabgp-extended-nexthop.ci-1", ONLY_THEY, 1, "we: the length of a next hop says which address it is (RFC 8950 section 3); the other way round of that RFC is no reason to lose the route"),
+    line("netgauze", "gobmp-l3vpn-l3vpn-152", "routes ipv4_vpn", 1, ONE_LABEL),
+    line("netgauze", "gobmp-l3vpn-rfc4364-*", ONLY_WE, 2, ONE_LABEL),
+    line("netgauze", "gobmp-rtc-rtc-259", ONLY_THEY, 1, "we: a membership is a prefix of 32 to 96 bits (RFC 4684 section 4); 89 bits are 12 octets, not 11"),
+    line("netgauze", "netgauze-bgp-pkt-update-test_update_non_unicast_nlri-*", ONLY_THEY, 1, "we: 224.1.1.0/24 is well formed (RFC 4271 section 4.3); whether it may be a unicast route is the router's affair"),
+    line("netgauze", "tcpdump-bgp-as-path-oobr.pcap-*", ONLY_THEY, 2, "they: an attribute runs past its section (RFC 7606 section 4) and hides the routes behind it; ours is in docs/ROADMAP.md"),
+    line("netgauze", "tcpdump-bgp-lu-multiple-labels.pcap-18-8", ONLY_THEY, 1, "we: four labels, as the OPENs of that session agreed (RFC 8277 section 2.1); only without those OPENs it may read one"),
+];
+
+/// What the table does not say, with the key of an example.
+pub(crate) fn check(found: &Counts, streams: &[Stream]) -> Vec<(Key, String)> {
+    let unlisted = found.iter().filter(|(key, _)| !TABLE.iter().any(|line| line.covers(key)));
+    let mut complaints: Vec<_> = unlisted
+        .map(|(key, messages)| (key.clone(), format!("{key:?}: {messages} messages, not listed")))
+        .collect();
+    for line in TABLE.iter().filter(|line| streams.iter().any(|stream| line.is_of(&stream.name))) {
+        assert!(line.verdict.contains("RFC"), "a verdict by no sentence: {}", line.verdict);
+        let found: Vec<_> = found.iter().filter(|(key, _)| line.covers(key)).collect();
+        let messages: usize = found.iter().map(|(_, messages)| **messages).sum();
+        if messages != line.messages {
+            let key = found.first().map_or_else(
+                || (line.judge, line.stream.to_owned(), line.kind.to_owned()),
+                |(key, _)| (*key).clone(),
+            );
+            complaints
+                .push((key.clone(), format!("{key:?}: {} messages listed, found {messages}", line.messages)));
+        }
+    }
+    complaints
+}
