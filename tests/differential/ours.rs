@@ -21,7 +21,7 @@ impl Ours {
             batch_records_max: 1000,
             sweep_quiet_us: i64::MAX,
         };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), prior: Vec::new() };
+        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         Self(Session::new(options, Box::new(introduce)))
     }
 

@@ -43,8 +43,10 @@ const ONLY_THEY: &str = "only they refuse";
 
 const PATH_ID: &str =
     "we: without ADD-PATH in the OPENs there are no path identifiers (RFC 7911 section 4); it guesses";
-const UNAGREED: &str = "we: path identifiers that nobody agreed on make impossible prefixes, and the field is refused as a \
-                        whole (RFC 7606 section 5.3); it guesses";
+const EVIDENCE: &str = "we: the field parses only with path identifiers (RFC 7911 section 3), though no OPEN was there to \
+                        agree on them; who made the vector meant them";
+const INVENTED: &str = "they: the field is malformed (RFC 7606 section 5.3), and only by chance parses with path \
+                        identifiers; ours is in docs/ROADMAP.md";
 const WIDTH: &str = "we: the path fits only two-octet AS numbers, though the flag says four: RFC 7854 section 4.2 has the \
                      flag speak of the message, and a monitor keeps what can be read in one way only";
 const WITHDRAW: &str = "we: treat-as-withdraw (RFC 7606 section 7); it announces";
@@ -60,7 +62,10 @@ const TABLE: &[Disagreement] = &[
     line("bgpkit", "gobgp/1", "routes ipv4_unicast", 2, PATH_ID),
     // Hostile streams.
     line("bgpkit", "gobgp-fuzz-*", ONLY_WE, 3, MARKER),
-    line("bgpkit", "issue-gobgp-2879-locrib-addpath", ONLY_WE, 1, UNAGREED),
+    line("netgauze", "issue-gobgp-2879-locrib-addpath", ONLY_THEY, 1, EVIDENCE),
+    line("netgauze", "real-rm-trailing-tlv-8", ONLY_THEY, 1, EVIDENCE),
+    line("bgpkit", "upd-cve-2023-38802-tunnel-encap-corrupt", ONLY_WE, 1, "we: treat-as-withdraw (RFC 9012 section 13)"),
+    line("netgauze", "upd-cve-2023-38802-tunnel-encap-corrupt", ONLY_WE, 1, "we: treat-as-withdraw (RFC 9012 section 13)"),
     line("bgpkit", "unknown-peer-type", ONLY_THEY, 1, "we: RFC 7854 section 4.2 gives every peer type the same header; the route is stored under its type, which is part of the key"),
     line("netgauze", "unknown-peer-type", ONLY_THEY, 1, "we: as for bgpkit, RFC 7854 section 4.2"),
     line("bgpkit", "upd-aspath-*", ONLY_WE, 2, WITHDRAW),
@@ -70,14 +75,22 @@ const TABLE: &[Disagreement] = &[
     line("bgpkit", "upd-labels-no-bottom", ONLY_WE, 1, ONE_LABEL),
     line("netgauze", "upd-labels-no-bottom", ONLY_WE, 1, ONE_LABEL),
     line("bgpkit", "upd-nlri-truncated", ONLY_WE, 1, "we: a field of routes that does not parse is an error, not a part of a table (RFC 7606 section 5.3)"),
-    line("bgpkit", "upd-prefix-len-129-v6", ONLY_WE, 1, "we: an IPv6 prefix has at most 128 bits (RFC 7606 section 5.3)"),
+    line("bgpkit", "upd-prefix-len-129-v6", "routes ipv6_unicast", 1, INVENTED),
+    line("netgauze", "upd-prefix-len-129-v6", ONLY_THEY, 1, INVENTED),
     line("bgpkit", "upd-origin-value-7", ONLY_WE, 1, "we: treat-as-withdraw (RFC 7606 section 7.1)"),
     line("bgpkit", "upd-otc-bad-length", ONLY_WE, 1, "we: treat-as-withdraw (RFC 9234 section 5)"),
     line("netgauze", "issue-libparsebgp-71-two-bgp-pdus", ONLY_THEY, 1, "we: the first PDU is the message (RFC 7854 section 4.6), what follows is a counted trailer"),
     line("netgauze", "upd-ext-attr-65535-empty", ONLY_THEY, 1, "they: the attribute runs past its section (RFC 7606 section 4) and hides what may be behind it; ours is in docs/ROADMAP.md"),
     // Vectors.
-    line("bgpkit", "exabgp-conf-path-information.ci-*", ONLY_WE, 3, UNAGREED),
-    line("bgpkit", "netgauze-bgp-pkt-mod-test_bgp_*", ONLY_WE, 4, UNAGREED),
+    line("bgpkit", "exabgp-conf-addpath.ci-0", "routes ipv4_unicast", 1, EVIDENCE),
+    line("netgauze", "exabgp-conf-addpath.ci-0", "routes ipv4_unicast", 1, EVIDENCE),
+    line("netgauze", "exabgp-conf-addpath.ci-1", ONLY_THEY, 1, EVIDENCE),
+    line("netgauze", "exabgp-conf-path-information.ci-*", ONLY_THEY, 3, EVIDENCE),
+    line("netgauze", "gobmp-l3vpn-l3vpn-71", ONLY_THEY, 1, EVIDENCE),
+    line("netgauze", "gobmp-l3vpn-rfc4364-517", ONLY_THEY, 1, EVIDENCE),
+    line("netgauze", "gobmp-evpn-rfc9572-107", ONLY_THEY, 1, INVENTED),
+    line("netgauze", "netgauze-bgp-pkt-mod-test_bgp_add_path*", ONLY_THEY, 3, EVIDENCE),
+    line("bgpkit", "netgauze-bgp-pkt-mod-test_bgp_rfc7606_attr-good_wire", ONLY_WE, 1, "we: ORIGIN 255, treat-as-withdraw (RFC 7606 section 7.1)"),
     line("bgpkit", "tcpdump-bgp-addpath.pcap-1-0", ONLY_WE, 1, "we: MP_REACH_NLRI twice (RFC 7606 section 3.g)"),
     line("bgpkit", "exabgp-conf-no-asn4.ci-0", "as_path", 1, WIDTH),
     line("bgpkit", "tcpdump-bgp-4byte-asn.pcap-*", "as_path", 4, WIDTH),
