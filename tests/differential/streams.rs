@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::read::GzDecoder;
+use holdfast::bmp;
 use serde_json::Value;
 
 use crate::build::PEER;
@@ -16,6 +17,18 @@ pub(crate) struct Stream {
     pub(crate) bytes: Vec<u8>,
     /// Of how many Route Monitoring messages one is compared.
     pub(crate) every: usize,
+}
+
+impl Stream {
+    /// Its messages. A broken header ends a stream (RFC 7854 section 3.2): there is nothing to judge behind it.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let message = bmp::frame(rest).ok()??;
+            rest = &rest[message.len()..];
+            Some(message)
+        })
+    }
 }
 
 fn root() -> &'static Path {

@@ -2,19 +2,22 @@
 """Makes the ground truth of recorded BMP captures with tshark, and checks it against the announcers.
 
     truth.py FOLDER...        each FOLDER is one router's: 1.bmp.gz, 2.bmp.gz, announced.jsonl.gz, capture.json
+    truth.py --lines FILE     only decode a BMP stream: one JSON line per Route Monitoring message on stdout
 
-Writes into each folder
+The first form writes into each folder
     N.truth.jsonl.gz    one JSON line per NLRI of connection N, in order
     expected.json       per connection: messages by type, peers up and down, routes by view and family,
                         End-of-RIB, and how many routes each table holds at the end of each step
 and fails if the capture does not show what the announcers were told to announce, or if the router's own
-tables (show.jsonl.gz) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark, else standard library.
+tables (show.jsonl.gz) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark (the environment's TSHARK, else that of the
+PATH; `tools/testbed/tshark path` has one), else standard library.
 """
 import collections
 import contextlib
 import gzip
 import ipaddress
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -27,6 +30,7 @@ import xml.etree.ElementTree as ElementTree
 import routes
 
 PORT = 11019
+TSHARK = os.environ.get("TSHARK", "tshark")
 MESSAGES = ("route-monitoring", "statistics-report", "peer-down", "peer-up", "initiation", "termination", "route-mirroring")
 FAMILY_NAMES = {(1, 1): "ipv4", (2, 1): "ipv6", (25, 70): "evpn"}
 ATTRIBUTE = "bgp.update.path_attribute."
@@ -63,13 +67,13 @@ def write_pcap(path, messages):
 
 def decode(messages):
     """tshark's decode, one XML element per message."""
-    if not shutil.which("tshark"):
-        raise SystemExit("truth: no tshark here; run: apt-get install tshark")
+    if not shutil.which(TSHARK):
+        raise SystemExit(f"truth: no {TSHARK} here; run: apt-get install tshark")
     with tempfile.TemporaryDirectory(prefix="hf-truth-") as folder:
         path = pathlib.Path(folder) / "stream.pcap"
         write_pcap(path, messages)
         # -n: no names for addresses. Own configuration folder: a user's preferences must not count.
-        command = ["tshark", "-n", "-r", str(path), "-d", f"tcp.port=={PORT},bmp", "-T", "pdml"]
+        command = [TSHARK, "-n", "-r", str(path), "-d", f"tcp.port=={PORT},bmp", "-T", "pdml"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": folder, "LC_ALL": "C"}) as tshark:
             for _, element in ElementTree.iterparse(tshark.stdout):
@@ -141,8 +145,23 @@ def evpn(container):
                "evpn_prefix": f"{address}/{length}" if kind == 5 else None}
 
 
+def labelled(container):
+    """Prefixes with labels, and with a route distinguisher in the VPN families."""
+    for field in container.findall("field"):
+        length = next((int(part.get("show")) for part in field if part.get("name") == "bgp.prefix_length"), None)
+        if length is None:
+            continue
+        address = next((part.get("show") for part in field if re.search(r"ipv[46](_prefix)?$", part.get("name") or "")), None)
+        rd, labels = show(field, "bgp.rd"), show(field, "bgp.label_stack") or ""
+        labels = [int(label) for label in re.findall(r"\d+", labels)]
+        path_id = next((int(part.get("show")) for part in field if (part.get("name") or "").endswith("path_id")), None)
+        length -= 24 * len(labels) + (64 if rd else 0)
+        prefix = str(ipaddress.ip_network(f"{address}/{length}", strict=False)) if address and length >= 0 else None
+        yield {"path_id": path_id, "prefix": prefix, "rd": rd, "labels": labels}
+
+
 def nlri(container, safi):
-    return evpn(container) if safi == 70 else unicast(container)
+    return evpn(container) if safi == 70 else labelled(container) if safi in (4, 128) else unicast(container)
 
 
 def attributes(update, packet_bytes):
@@ -487,7 +506,7 @@ def write_gz(path, text):
 def make(folder):
     capture = json.loads((folder / "capture.json").read_text())
     router, connections, last = capture["router"], {}, {}
-    version = subprocess.run(["tshark", "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
+    version = subprocess.run([TSHARK, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
     for path in sorted(folder.glob("*.bmp.gz")):
         index = int(path.name.split(".")[0])
         ends = []
@@ -509,9 +528,32 @@ def make(folder):
     print(f"{router}: {sum(len(c.events) for c in connections.values())} route events, {compared} table entries agree with the announcers")
 
 
+def print_lines(path):
+    """What tshark says of each Route Monitoring message, for tests/differential."""
+    messages, _ = split(pathlib.Path(path).read_bytes())
+    for index, packet in enumerate(decode(messages)):
+        bmp = next((proto for proto in packet.iter("proto") if proto.get("name") == "bmp"), None)
+        if bmp is None or messages[index][5] != 0:
+            continue
+        malformed = any((field.get("name") or "").startswith("_ws.malformed") for field in packet.iter())
+        update = next((proto for proto in packet.iter("proto") if proto.get("name") == "bgp"), None)
+        routes = []
+        if update is not None and not malformed:
+            try:
+                routes, _ = route_events(index, {}, update, bytes(40) + messages[index])
+            except (AssertionError, AttributeError, IndexError, TypeError, ValueError) as error:
+                # It shows something that this script does not understand: no judgement.
+                print(json.dumps({"msg_index": index, "unclear": repr(error)}))
+                continue
+        print(json.dumps({"msg_index": index, "malformed": malformed or update is None, "routes": routes}))
+
+
 def main():
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
+    if sys.argv[1] == "--lines":
+        print_lines(sys.argv[2])
+        return
     with contextlib.suppress(KeyboardInterrupt):
         for name in sys.argv[1:]:
             try:
