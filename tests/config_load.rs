@@ -46,6 +46,24 @@ fn an_empty_environment_gives_the_documented_defaults() {
 }
 
 #[test]
+fn a_wrong_override_is_refused_with_the_accepted_form() {
+    let config = load(&[("BMP_OVERRIDES", "edge1/evpn:add-path=on,edge1:as-width=2")]).unwrap();
+    assert_eq!(config.listen.overrides["edge1"].to_string(), "as-width=2 evpn:add-path=on");
+    for wrong in ["edge1/ipv5:add-path=on", "edge1:as-width=3", "add-path=on"] {
+        let (names, said) = refused(&[("BMP_OVERRIDES", wrong)]);
+        assert_eq!(names, ["BMP_OVERRIDES"]);
+        assert!(said.contains("ROUTER/FAMILY:add-path=on|off"), "{said}");
+    }
+}
+
+#[test]
+fn history_dedup_is_on_unless_it_is_switched_off() {
+    assert!(load(&[]).unwrap().delivery.history_dedup);
+    assert!(!load(&[("HISTORY_DEDUP", "OFF")]).unwrap().delivery.history_dedup);
+    assert_eq!(refused(&[("HISTORY_DEDUP", "yes")]).0, ["HISTORY_DEDUP"]);
+}
+
+#[test]
 fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
     for setting in config::all() {
         let value = match setting.name {
@@ -54,6 +72,7 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             "DB_PASSWORD_FILE" | "DB_SSLROOTCERT" => "/dev/null",
             "BMP_ALLOW" => "192.0.2.0/24",
             "BMP_ROUTER_NAMES" => "192.0.2.1=edge1",
+            "BMP_OVERRIDES" => "edge1:as-width=2",
             _ if setting.default.is_empty() => "value",
             _ => setting.default,
         };

@@ -15,7 +15,7 @@ mod daemon;
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4};
+use build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4, v4_path};
 use daemon::{Daemon, event_names, gaps, logged, logged_events};
 use holdfast::route::{EventKind, SessionEnd};
 
@@ -32,6 +32,10 @@ fn session(name: &str, routes: std::ops::Range<u8>) -> Vec<u8> {
     let mut bytes = [initiation(name), peer_up()].concat();
     routes.for_each(|number| bytes.extend(route(number)));
     bytes
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// How sessions ended, in the order of the log.
@@ -342,6 +346,67 @@ fn a_configured_name_wins_over_the_sys_name() {
     let _router = daemon.send(&session("edge1", 0..1));
     daemon.durable(3);
     assert!(logged(folder.path()).iter().all(|batch| batch.router.name == "core1"));
+}
+
+#[test]
+fn an_override_decides_how_a_router_is_read_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let overrides = "edge1/ipv4_unicast:add-path=on,edge1:as-width=4,edge2:add-path=off";
+    let mut daemon = Daemon::start(folder.path(), &[("BMP_OVERRIDES", overrides)]);
+    // Nothing is agreed on, and the two fields could also be read as prefixes without identifiers.
+    let path = plain_attributes(&[65_001]);
+    let routes = [v4_path(0, 10, 0, 1, 24), v4_path(0, 10, 0, 2, 24)].concat();
+    let routes = PEER.route_monitoring(&update(&[], &path, &routes));
+    let _router = daemon.send(&[session("edge1", 0..0), routes].concat());
+    assert_eq!(daemon.event("router_overrides")["overrides"], "as-width=4 ipv4_unicast:add-path=on");
+    daemon.durable(4);
+    daemon.stop();
+    let groups: Vec<_> = logged(folder.path()).iter().flat_map(|batch| batch.groups.clone()).collect();
+    assert_eq!(groups.iter().map(|group| (group.rows, group.add_path)).collect::<Vec<_>>(), [(2, true)]);
+}
+
+#[test]
+fn a_half_open_session_that_ends_late_leaves_its_successor_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[]);
+    let old = daemon.send(&session("edge1", 0..1));
+    daemon.durable(3);
+    let _new = daemon.send(&session("edge1", 0..1));
+    daemon.event("router_session_overlaps");
+    daemon.durable(6);
+    drop(old);
+    daemon.durable(8);
+    let status = daemon.status_when(|document| document.routers.len() == 1);
+    assert!(status.routers[0].connected && status.reasons.is_empty(), "{status:#?}");
+    assert_eq!(status.routers[0].peers.iter().map(|peer| peer.state.as_str()).collect::<Vec<_>>(), ["up"]);
+    // The next start finds only the successor open.
+    daemon.kill();
+    Daemon::start(folder.path(), &[]).stop();
+    let names = event_names(folder.path(), "edge1");
+    assert_eq!(names[4..], ["peer_stale", "session_down", "peer_stale", "session_down", "gap"], "{names:?}");
+    assert_eq!(ends(folder.path()), [SessionEnd::Lost, SessionEnd::CollectorCrash]);
+}
+
+#[test]
+fn a_router_that_sends_no_table_after_a_reconnect_stays_stale_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    drop(daemon.send(&session("bird", 0..2)));
+    daemon.durable(6);
+    let gone = daemon.status_when(|document| document.routers.first().is_some_and(|one| !one.connected));
+    let peer = &gone.routers[0].peers[0];
+    assert_eq!((peer.state.as_str(), peer.reason.as_deref()), ("stale", Some("the router is not connected")));
+    // BIRD 3 sends its Initiation, and no Peer Up and no route until the BGP session itself flaps.
+    let mut again = daemon.send(&initiation("bird"));
+    let back = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.connected));
+    let peer = &back.routers[0].peers[0];
+    let why = "not told again since the router connected";
+    assert_eq!((peer.state.as_str(), peer.reason.as_deref()), ("stale", Some(why)));
+    assert!(!back.routers[0].dump_seen);
+    let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
+    assert!(page.contains("no table sent since it connected") && page.contains(why), "{page}");
+    again.write_all(&[peer_up(), route(0)].concat()).unwrap();
+    daemon.status_when(|document| document.routers[0].peers[0].state == "up");
 }
 
 #[test]

@@ -60,8 +60,8 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
     ),
     ("forwarder", &["route", "record", "wal", "committer", "sink"], &["siphasher", "tokio", "tracing"]),
     // What a value may be is asked of those who will use it: a DSN of sentry, a URL of tokio_postgres, a
-    // TLS mode of the sink.
-    ("config", &["route", "sink"], &["dotenvy", "sentry", "tokio_postgres", "tracing"]),
+    // TLS mode of the sink, what an override of the session can say.
+    ("config", &["route", "session", "sink"], &["dotenvy", "sentry", "tokio_postgres", "tracing"]),
     (
         "telemetry",
         &["config", "route"],

@@ -11,6 +11,7 @@ use super::settings::{self, Kind};
 use super::value::{self, Secret};
 use super::{Inputs, Problem, Typed};
 use crate::route::Prefix;
+use crate::session::Overrides;
 
 pub use database::Database;
 pub(super) use database::IN_URL;
@@ -51,6 +52,8 @@ pub struct Listen {
     pub connections_max: usize,
     /// Fixed names by source address.
     pub router_names: BTreeMap<IpAddr, String>,
+    /// How to read what routers send, by the router's name.
+    pub overrides: BTreeMap<String, Overrides>,
     /// Time within which the first whole message must have come.
     pub first_message: Duration,
     /// Quiet time before TCP keepalive probes.
@@ -170,6 +173,7 @@ fn listen(read: &mut Reader<'_>) -> Listen {
         allow: read.parsed("BMP_ALLOW", value::prefixes),
         connections_max: read.integer("BMP_CONNECTIONS_MAX"),
         router_names: read.parsed("BMP_ROUTER_NAMES", value::names),
+        overrides: read.parsed("BMP_OVERRIDES", value::overrides),
         first_message: read.seconds("BMP_FIRST_MESSAGE_S"),
         keepalive: read.seconds("BMP_KEEPALIVE_S"),
         user_timeout: read.seconds("BMP_USER_TIMEOUT_S"),

@@ -64,6 +64,8 @@ pub enum Kind {
     Prefixes,
     /// `address=name` pairs, with commas between.
     Names,
+    /// `router:as-width=2|4` and `router[/family]:add-path=on|off`, with commas between.
+    Overrides,
 }
 
 /// Settings under one heading.
@@ -141,6 +143,9 @@ impl Kind {
                 "IP prefixes with commas between, such as 192.0.2.0/24,2001:db8::/32".to_owned()
             }
             Self::Names => "address=name pairs with commas between, such as 192.0.2.1=edge1".to_owned(),
+            Self::Overrides => "ROUTER:as-width=2|4, ROUTER:add-path=on|off and ROUTER/FAMILY:add-path=on|off with commas between, \
+                                such as edge1:as-width=2,edge1/ipv4_unicast:add-path=on"
+                .to_owned(),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::route::Prefix;
+use crate::route::{Family, Prefix};
+use crate::session::Overrides;
 
 /// A text that is never shown by accident.
 #[derive(Clone, PartialEq, Eq)]
@@ -100,6 +101,45 @@ pub(super) fn names(text: &str) -> Result<BTreeMap<IpAddr, String>, String> {
     Ok(names)
 }
 
+/// `router:as-width=2|4` and `router[/family]:add-path=on|off`, with commas between. Read from the right, because the
+/// name of a router may be an IPv6 address.
+pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, String> {
+    let mut all: BTreeMap<String, Overrides> = BTreeMap::new();
+    for item in items(text) {
+        let split = item.rsplit_once('=').and_then(|(left, value)| {
+            let (whom, what) = left.rsplit_once(':')?;
+            Some((whom.trim(), what.trim(), value.trim()))
+        });
+        let (whom, what, value) = split.ok_or_else(|| format!("`{item}` is no override"))?;
+        let (router, family) = match whom.rsplit_once('/') {
+            None => (whom, None),
+            Some((router, name)) => {
+                let family = Family::named(name).ok_or_else(|| format!("`{name}` is no address family"))?;
+                (router, Some(family))
+            }
+        };
+        if router.is_empty() {
+            return Err(format!("`{item}` names no router"));
+        }
+        let overrides = all.entry(router.to_owned()).or_default();
+        match (what, value, family) {
+            ("as-width", "2" | "4", None) => {
+                if overrides.four_octet_as.replace(value == "4").is_some() {
+                    return Err(format!("`{item}`: as-width is set twice"));
+                }
+            }
+            ("as-width", "2" | "4", Some(_)) => {
+                return Err(format!("`{item}`: as-width holds for all families of a router"));
+            }
+            ("add-path", "on" | "off", _) => {
+                overrides.set_add_path(family, value == "on").map_err(|what| format!("`{item}`: {what}"))?
+            }
+            _ => return Err(format!("`{item}` is no override")),
+        }
+    }
+    Ok(all)
+}
+
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -159,6 +199,34 @@ mod tests {
             "192.0.2.1=a,192.0.2.1=b",
         ] {
             assert!(names(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn overrides_name_a_router_and_say_how_to_read_it() {
+        let text = "edge1:as-width=2, edge1:add-path=off,edge1/evpn:add-path=on,2001:db8::1/ipv6_unicast:add-path=on";
+        let all = overrides(text).unwrap();
+        assert_eq!(all["edge1"].to_string(), "as-width=2 evpn:add-path=on add-path=off");
+        assert_eq!(all["edge1"].add_path_of(Family::EVPN), Some(true), "the family goes first");
+        assert_eq!(all["edge1"].add_path_of(Family::IPV4_UNICAST), Some(false));
+        let v6 = &all["2001:db8::1"];
+        assert_eq!(v6.add_path_of(Family::IPV6_UNICAST), Some(true));
+        assert_eq!((v6.add_path_of(Family::EVPN), v6.four_octet_as), (None, None));
+        for wrong in [
+            "edge1",
+            "edge1:as-width",
+            "edge1:as-width=3",
+            "edge1:as-width=on",
+            "edge1:add-path=2",
+            "edge1:path-add=on",
+            "edge1/evpn:as-width=2",
+            "edge1/ipv5:add-path=on",
+            ":add-path=on",
+            "/evpn:add-path=on",
+            "edge1:as-width=2,edge1:as-width=4",
+            "edge1/evpn:add-path=on,edge1/evpn:add-path=on",
+        ] {
+            assert!(overrides(wrong).is_err(), "{wrong}");
         }
     }
 

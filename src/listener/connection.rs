@@ -108,7 +108,11 @@ fn introduce(shared: &Arc<Shared>, entry: &Entry) -> Introduce {
             Claim::Taken(_) => tracing::error!(router = claimed, stored_as = name, "router_name_conflict"),
         }
         let prior = shared.state.peers(&name);
-        Introduced { name, prior, overrides: Overrides::default() }
+        let overrides = shared.options.overrides.get(&name).cloned().unwrap_or_default();
+        if overrides != Overrides::default() {
+            tracing::info!(router = name, overrides = %overrides, "router_overrides");
+        }
+        Introduced { name, prior, overrides }
     })
 }
 

@@ -28,6 +28,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::committer::{Committer, Refused};
 use crate::record;
 use crate::route::{Batch, Prefix, SessionEnd, Timestamp};
+use crate::session::Overrides;
 use crate::state::State;
 use crate::telemetry::clock;
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub connections_max: usize,
     /// Fixed names by source address.
     pub router_names: BTreeMap<IpAddr, String>,
+    /// How to read what routers send, by the router's name.
+    pub overrides: BTreeMap<String, Overrides>,
     /// Time within which the first whole message must have come.
     pub first_message: Duration,
     /// Quiet time before TCP keepalive probes.

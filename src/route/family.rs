@@ -55,6 +55,13 @@ impl Family {
     pub const IPV6_MULTICAST: Self = Self { afi: 2, safi: 2 };
     /// EVPN (25/70).
     pub const EVPN: Self = Self { afi: 25, safi: 70 };
+
+    /// The family that has this name here.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let named = NAMES.iter().find(|(.., name)| *name == text);
+        named.map(|(afi, safi, _)| Self { afi: *afi, safi: *safi })
+    }
 }
 
 /// The name that the database and the tools use: `ipv4_unicast`, `evpn`, or `afi/safi` in numbers for a family

@@ -250,6 +250,7 @@ fn listening(config: &Config) -> listener::Options {
         allow: config.listen.allow.clone(),
         connections_max: config.listen.connections_max,
         router_names: config.listen.router_names.clone(),
+        overrides: config.listen.overrides.clone(),
         first_message: config.listen.first_message,
         keepalive: config.listen.keepalive,
         user_timeout: config.listen.user_timeout,

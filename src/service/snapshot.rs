@@ -240,7 +240,7 @@ fn connected(
     let stale = known
         .iter()
         .filter(|known| !summary.peers.iter().any(|peer| peer.key == known.peer.key))
-        .map(stale_peer);
+        .map(|known| stale_peer(known, "not told again since the router connected"));
     Router {
         name: summary.router.name.clone(),
         address: address.to_string(),
@@ -261,6 +261,7 @@ fn live_peer(peer: &PeerSummary) -> Peer {
     let family = |one: &FamilySummary| Family {
         family: one.family.to_string(),
         end_of_rib: one.end_of_rib.is_some(),
+        suspect: one.suspect,
         routes: one.announced.saturating_add(one.withdrawn),
     };
     let views: BTreeMap<String, Vec<Family>> = peer
@@ -275,12 +276,13 @@ fn live_peer(peer: &PeerSummary) -> Peer {
         asn: peer.asn,
         bgp_id: peer.bgp_id.to_string(),
         state: if peer.up { "up" } else { "down" }.to_owned(),
+        reason: None,
         views,
     }
 }
 
 /// A peer that the router has not spoken of in its present session.
-fn stale_peer(known: &KnownPeer) -> Peer {
+fn stale_peer(known: &KnownPeer, reason: &str) -> Peer {
     Peer {
         address: known.peer.key.address.to_string(),
         peer_type: known.peer.key.peer_type,
@@ -288,6 +290,7 @@ fn stale_peer(known: &KnownPeer) -> Peer {
         asn: known.peer.asn,
         bgp_id: known.peer.bgp_id.to_string(),
         state: "stale".to_owned(),
+        reason: Some(reason.to_owned()),
         views: BTreeMap::new(),
     }
 }
@@ -297,7 +300,7 @@ fn absent(name: String, peers: &[KnownPeer]) -> Router {
     Router {
         name,
         session: clock::iso8601(last),
-        peers: peers.iter().map(stale_peer).collect(),
+        peers: peers.iter().map(|known| stale_peer(known, "the router is not connected")).collect(),
         ..Router::default()
     }
 }

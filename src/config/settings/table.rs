@@ -64,6 +64,14 @@ pub static SECTIONS: &[Section] = &[
                 "the router's sysName, else its address",
                 "Fixed names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. A name is the router's identity in the database.",
             ),
+            derived(
+                "BMP_OVERRIDES",
+                Kind::Overrides,
+                "what the OPENs agree on, and evidence where a router does otherwise",
+                "How to read what a router sends when it announces something else, by its name in the database: \
+                 `edge1:as-width=2` (octets of AS numbers in AS_PATH and AGGREGATOR), `edge1/ipv4_labelled_unicast:add-path=on` (path \
+                 identifiers, ADD-PATH). Families are named as in the column `family`; one with a family goes before one for all.",
+            ),
             fixed(
                 "BMP_FIRST_MESSAGE_S",
                 integer(1, 86_400, "s"),

@@ -127,6 +127,8 @@ pub struct Peer {
     pub bgp_id: String,
     /// `up`, `down` or `stale`.
     pub state: String,
+    /// Why it is stale; nothing when it is not.
+    pub reason: Option<String>,
     /// The RIB views seen, each with its families.
     pub views: BTreeMap<String, Vec<Family>>,
 }
@@ -140,6 +142,8 @@ pub struct Family {
     pub end_of_rib: bool,
     /// Route records in this session.
     pub routes: u64,
+    /// A PDU could not be read: routes may be missing or too many until the next whole table.
+    pub suspect: bool,
 }
 
 /// The log on disk.

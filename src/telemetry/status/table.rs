@@ -101,12 +101,17 @@ fn peer(peer: &Peer, say: &mut impl FnMut(String)) {
     for (view, families) in &peer.views {
         let families: Vec<String> = families
             .iter()
-            .map(|one| format!("{} {}{}", one.family, one.routes, if one.end_of_rib { " EoR" } else { "" }))
+            .map(|one| {
+                let end = if one.end_of_rib { " EoR" } else { "" };
+                let suspect = if one.suspect { " SUSPECT" } else { "" };
+                format!("{} {}{end}{suspect}", one.family, one.routes)
+            })
             .collect();
         // Writing to a String has no way to fail.
         write!(views, "  {view} [{}]", families.join(", ")).unwrap_or_default();
     }
-    say(format!("    {:<5} AS{} {}{distinguisher}{views}", peer.state, peer.asn, peer.address));
+    let why = peer.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    say(format!("    {:<5} AS{} {}{distinguisher}{views}{why}", peer.state, peer.asn, peer.address));
 }
 
 /// What a router said about itself, without what would move the cursor of a terminal.
