@@ -17,7 +17,11 @@ CREATE TABLE ingest_checkpoint (
     backend_pid   integer NOT NULL,
     backend_start timestamptz,
     last_seq      bigint NOT NULL,
+    -- Of the log's batch at last_seq, so that a log which is not the one that was delivered is recognised; 0: unknown.
     digest        bigint NOT NULL,
+    -- The log was a copy of forked_from up to forked_at, and is delivered under an id of its own from there on.
+    forked_from   uuid,
+    forked_at     bigint NOT NULL DEFAULT 0,
     updated_at    timestamptz NOT NULL,
     PRIMARY KEY (collector, log_id, lane)
 ) WITH (fillfactor = 50);
@@ -36,6 +40,7 @@ CREATE TABLE ingest_ledger (
     rejected     bigint NOT NULL,
     events       bigint NOT NULL,
     gaps         bigint NOT NULL,
+    digest       bigint NOT NULL,
     committed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (collector, log_id, lane, first_seq),
     CHECK (routes = stored + unchanged + rejected AND records = routes + events AND last_seq >= first_seq)
@@ -60,55 +65,74 @@ CREATE TABLE collector_gaps (
 );
 CREATE INDEX collector_gaps_log ON collector_gaps (collector, log_id, first_seq);
 
--- Rows that the database refused, with all that is needed to store them once the cause is gone.
+-- Records that the database refused: readable in `record` (JSON, the names of the columns it was meant for), and whole in
+-- `payload` (a batch of the log with this record alone), so that they can be stored once the cause is gone.
 CREATE TABLE rejected_routes (
     collector   text NOT NULL,
     log_id      uuid NOT NULL,
     seq         bigint NOT NULL,
     idx         integer NOT NULL,
+    lane        integer NOT NULL,
     sqlstate    text NOT NULL,
     error       text NOT NULL,
-    copy_row    bytea NOT NULL,
+    record      text NOT NULL,
+    payload     bytea NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    retried_at  timestamptz,
     PRIMARY KEY (collector, log_id, seq, idx)
 );
 
--- Takes the lane, or finds it again. A process that starts takes over (the older holder is fenced out by the epoch); a
--- mere reconnect succeeds only if nobody took over meanwhile, so that two collectors do not win it back from each other.
+-- Takes the lane, or finds it again. A process that starts takes over (`a_epoch` null; the older holder is fenced out); a
+-- mere reconnect says which epoch it held, and succeeds only if nobody has taken over since, so that two collectors do not
+-- win it back from each other. A row that is missing or of an earlier epoch is not another holder's: the database came back
+-- older than it was, and is given what it has lost.
 CREATE FUNCTION holdfast_attach(
-    a_collector text, a_log_id uuid, a_lane integer, a_lanes integer, a_owner uuid, a_takeover boolean
+    a_collector text, a_log_id uuid, a_lane integer, a_lanes integer, a_owner uuid, a_epoch bigint
 ) RETURNS TABLE (epoch bigint, last_seq bigint, digest bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     held ingest_checkpoint%ROWTYPE;
+    next_epoch bigint := coalesce(a_epoch, 0) + 1;
     started timestamptz := (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid());
 BEGIN
     SELECT * INTO held FROM ingest_checkpoint
         WHERE collector = a_collector AND log_id = a_log_id AND lane = a_lane FOR UPDATE;
     IF NOT FOUND THEN
-        IF NOT a_takeover THEN
-            RAISE EXCEPTION 'lane % of log % has no checkpoint any more', a_lane, a_log_id USING ERRCODE = 'BM002';
-        END IF;
-        INSERT INTO ingest_checkpoint
-            VALUES (a_collector, a_log_id, a_lane, a_lanes, 1, a_owner, pg_backend_pid(), started, 0, 0, now());
-        RETURN QUERY SELECT 1::bigint, 0::bigint, 0::bigint;
+        INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid, backend_start, last_seq,
+                digest, updated_at)
+            VALUES (a_collector, a_log_id, a_lane, a_lanes, next_epoch, a_owner, pg_backend_pid(), started, 0, 0, now());
+        RETURN QUERY SELECT next_epoch, 0::bigint, 0::bigint;
         RETURN;
     END IF;
     IF held.lanes <> a_lanes THEN
         RAISE EXCEPTION 'log % has % lanes, not %', a_log_id, held.lanes, a_lanes USING ERRCODE = 'BM002';
     END IF;
-    IF NOT a_takeover AND held.owner <> a_owner THEN
-        RAISE EXCEPTION 'lane % of log % was taken over (epoch %)', a_lane, a_log_id, held.epoch
-            USING ERRCODE = 'BM001', HINT = 'Another collector runs with the same COLLECTOR_ID and log.';
+    IF held.owner <> a_owner THEN
+        IF held.epoch >= a_epoch THEN
+            RAISE EXCEPTION 'lane % of log % was taken over (epoch %)', a_lane, a_log_id, held.epoch
+                USING ERRCODE = 'BM001', HINT = 'Another collector runs with the same COLLECTOR_ID and log.';
+        END IF;
+        held.epoch := greatest(held.epoch + 1, next_epoch);
     END IF;
     UPDATE ingest_checkpoint AS c
-        SET epoch = held.epoch + CASE WHEN held.owner = a_owner THEN 0 ELSE 1 END,
-            owner = a_owner, backend_pid = pg_backend_pid(), backend_start = started, updated_at = now()
-        WHERE collector = a_collector AND log_id = a_log_id AND lane = a_lane
-        RETURNING c.epoch INTO held.epoch;
+        SET epoch = held.epoch, owner = a_owner, backend_pid = pg_backend_pid(), backend_start = started, updated_at = now()
+        WHERE collector = a_collector AND log_id = a_log_id AND lane = a_lane;
     RETURN QUERY SELECT held.epoch, held.last_seq, held.digest;
 END
+$$;
+
+-- Begins the delivery of a forked log under an id of its own: each lane behind the last batch that it has in common with the
+-- log that it was copied from. Nothing happens when another start has begun it already.
+CREATE FUNCTION holdfast_fork(
+    f_collector text, f_old uuid, f_new uuid, f_lanes integer, f_lane integer, f_at bigint, f_digest bigint
+) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid, backend_start, last_seq,
+        digest, forked_from, forked_at, updated_at)
+    VALUES (f_collector, f_new, f_lane, f_lanes, 0, '00000000-0000-0000-0000-000000000000', 0, NULL, f_at, f_digest, f_old,
+        f_at, now())
+    ON CONFLICT DO NOTHING
 $$;
 
 -- Ends the connection that still holds the lane's row: a half-open TCP connection keeps its locks for hours.

@@ -1,7 +1,7 @@
 -- The proof of exactly once, as a query that anybody can run: per log, what the ledger says was stored against what is
 -- there. Every record (log_id, seq, idx) is in one of four tables; seq is dense from 1 to the checkpoint, idx is dense from
 -- 0 in each seq, except for ranges that stand in collector_gaps and for the re-dumped routes that the ledger calls
--- unchanged.
+-- unchanged. A forked log begins behind its fork.
 
 CREATE VIEW stored_records AS
     SELECT collector, log_id, seq, idx FROM route_updates
@@ -15,29 +15,31 @@ RETURNS TABLE (log_id uuid, delivered_seq bigint, ledger_records bigint, stored_
     doubled bigint, gap_seqs bigint, ledger_breaks bigint)
 LANGUAGE sql STABLE AS $$
     WITH logs AS (
-        SELECT c.log_id, min(c.last_seq) AS delivered_seq FROM ingest_checkpoint c WHERE c.collector = v_collector GROUP BY 1
+        SELECT c.log_id, min(c.last_seq) AS delivered_seq, max(c.forked_at) AS forked_at FROM ingest_checkpoint c WHERE c.collector = v_collector GROUP BY 1
     ), rows AS (
         SELECT s.log_id, s.seq, count(*) AS n, count(DISTINCT s.idx) AS n_distinct, max(s.idx) + 1 AS n_expected
         FROM stored_records s WHERE s.collector = v_collector GROUP BY 1, 2
     ), sums AS (
         SELECT r.log_id, sum(n)::bigint AS n, sum(n_distinct)::bigint AS n_distinct,
             -- Only what every lane has passed must be whole.
-            coalesce(sum(n_expected - n_distinct) FILTER (WHERE r.seq <= l.delivered_seq), 0)::bigint AS idx_holes,
-            count(*) FILTER (WHERE r.seq <= l.delivered_seq) AS seqs
+            coalesce(sum(n_expected - n_distinct) FILTER (WHERE r.seq > l.forked_at AND r.seq <= l.delivered_seq), 0)::bigint
+                AS idx_holes,
+            count(*) FILTER (WHERE r.seq > l.forked_at AND r.seq <= l.delivered_seq) AS seqs
         FROM rows r JOIN logs l USING (log_id) GROUP BY 1
     ), gaps AS (
-        SELECT g.log_id, sum(least(g.last_seq, l.delivered_seq) - g.first_seq + 1)::bigint AS n
+        SELECT g.log_id, sum(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq, l.forked_at + 1) + 1)::bigint AS n
         FROM collector_gaps g JOIN logs l USING (log_id)
-        WHERE g.collector = v_collector AND g.first_seq <= l.delivered_seq GROUP BY 1
+        WHERE g.collector = v_collector AND g.first_seq <= l.delivered_seq AND g.last_seq > l.forked_at GROUP BY 1
     ), ledger AS (
         SELECT i.log_id, sum(i.records)::bigint AS n, sum(i.unchanged)::bigint AS n_unchanged, sum(i.breaks)::bigint AS breaks
         FROM (SELECT i.log_id, i.records, i.unchanged, (i.first_seq <> 1 + coalesce(
-                  lag(i.last_seq) OVER (PARTITION BY i.log_id, i.lane ORDER BY i.first_seq), 0))::integer AS breaks
-              FROM ingest_ledger i WHERE i.collector = v_collector) i GROUP BY 1
+                  lag(i.last_seq) OVER (PARTITION BY i.log_id, i.lane ORDER BY i.first_seq), c.forked_at))::integer AS breaks
+              FROM ingest_ledger i JOIN ingest_checkpoint c USING (collector, log_id, lane)
+              WHERE i.collector = v_collector) i GROUP BY 1
     )
     SELECT l.log_id, l.delivered_seq, coalesce(e.n, 0), coalesce(s.n, 0),
         greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - coalesce(s.n_distinct, 0),
-            coalesce(s.idx_holes, 0) + l.delivered_seq - coalesce(s.seqs, 0) - coalesce(g.n, 0)
+            coalesce(s.idx_holes, 0) + l.delivered_seq - l.forked_at - coalesce(s.seqs, 0) - coalesce(g.n, 0)
                 - coalesce(e.n_unchanged, 0), 0),
         coalesce(s.n - s.n_distinct, 0), coalesce(g.n, 0), coalesce(e.breaks, 0)
     FROM logs l LEFT JOIN sums s USING (log_id) LEFT JOIN gaps g USING (log_id) LEFT JOIN ledger e USING (log_id)

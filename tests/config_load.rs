@@ -80,8 +80,11 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             for name in [(*name).to_owned(), name.to_ascii_lowercase()] {
                 let problems =
                     load(&[(&name, value)]).err().map_or_else(Vec::new, |invalid| invalid.problems);
-                // The two files are read: an empty one is no password file, and a certificate needs a mode.
-                let expected = usize::from(matches!(setting.name, "DB_PASSWORD_FILE" | "DB_SSLROOTCERT"));
+                // These files are read.
+                let expected = usize::from(matches!(
+                    setting.name,
+                    "DB_PASSWORD_FILE" | "DB_SSLROOTCERT" | "DB_SSLCERT" | "DB_SSLKEY"
+                ));
                 assert_eq!(problems.len(), expected, "{name}={value}: {problems:?}");
             }
         }
@@ -248,6 +251,49 @@ fn the_password_may_come_from_a_file_or_a_credential() {
         b"typed"
     );
     assert_eq!(refused(&[("DB_PASSWORD_FILE", "/nonexistent/file")]).0, ["DB_PASSWORD_FILE"]);
+}
+
+#[test]
+fn the_password_file_of_libpq_is_asked_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".pgpass");
+    std::fs::write(&path, "db.example:*:bmp:*:by file\n*:*:*:*:other\n").unwrap();
+    let (file, home) = (path.to_str().unwrap(), folder.path().to_str().unwrap());
+    let mode = |mode| {
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let at = |environment: &[(&str, &str)]| {
+        let server = [("DB_HOST", "db.example"), ("DB_NAME", "bmp")];
+        let database = load(&[&server, environment].concat()).unwrap().database.unwrap();
+        (
+            database.connection.get_password().map(|password| String::from_utf8_lossy(password).into_owned()),
+            database.password_source,
+        )
+    };
+    mode(0o600);
+    let by_file = (Some("by file".to_owned()), format!("file {file}"));
+    assert_eq!(at(&[("PGPASSFILE", file)]), by_file);
+    assert_eq!(at(&[("HOME", home)]), by_file);
+    assert_eq!(at(&[("HOME", home), ("DB_PASSWORD", "typed")]).0.unwrap(), "typed");
+    assert_eq!(at(&[("HOME", "/nowhere")]), (None, "none".to_owned()));
+    mode(0o644);
+    let (password, source) = at(&[("HOME", home)]);
+    assert!(password.is_none() && source.contains("readable by others"), "{source}");
+    let refused = refused(&[("DB_HOST", "h"), ("PGPASSFILE", file)]);
+    assert!(refused.1.contains("0600"), "{refused:?}");
+}
+
+#[test]
+fn a_client_certificate_needs_its_key_and_the_key_is_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("client.key");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let key = path.to_str().unwrap();
+    let missing = refused(&[("DB_HOST", "h"), ("DB_SSLKEY", key)]);
+    assert!(missing.1.contains("a key needs its certificate"), "{missing:?}");
+    let open = refused(&[("DB_HOST", "h"), ("DB_SSLCERT", key), ("DB_SSLKEY", key)]);
+    assert!(open.1.contains("client.key is readable by others (mode 0644)"), "{open:?}");
 }
 
 #[test]

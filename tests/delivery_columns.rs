@@ -123,7 +123,7 @@ fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
 fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let batch = batch();
     let lane = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 1 };
-    let mut chunk = Chunk::new(lane, 1, 0);
+    let mut chunk = Chunk::new(lane, 1);
     chunk.push(1, b"", &batch).unwrap();
     let rows = rows(&chunk.seal().route_bytes());
     assert_eq!(rows.len(), batch.records());

@@ -15,83 +15,32 @@ mod batches;
 mod db;
 #[path = "common/proxy.rs"]
 mod proxy;
+#[path = "common/source.rs"]
+mod source;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use batches::{Builder, peer, peer_up};
 use db::{Database, Edition};
-use holdfast::committer::{self, Committer, Progress};
-use holdfast::forwarder::{self, Forwarder, LaneState};
-use holdfast::record;
-use holdfast::route::{Batch, RibView};
-use holdfast::sink::{Chunk, Connection, Decision, Lane, Sealed, SslMode, Target};
-use holdfast::wal::{self, Disk, Log, LogId, SeqNo};
+use holdfast::forwarder::LaneState;
+use holdfast::sink::{Connection, Decision, Lane};
+use holdfast::wal::SeqNo;
 use proxy::Proxy;
-
-const COLLECTOR: &str = "c1";
-const LOG: LogId = LogId([5; 16]);
-const PATIENCE: Duration = Duration::from_secs(120);
-
-fn lane() -> Lane {
-    Lane { collector: COLLECTOR.to_owned(), log_id: LOG.0, number: 0, count: 1 }
-}
-
-fn batch(number: u32) -> Batch {
-    let (router, session) = (format!("r{}", number % 3), 0);
-    let last = u8::try_from(number % 7).unwrap();
-    let peer = peer(last, RibView::AdjInPre, 1);
-    let routes = number * 10..number * 10 + 10;
-    Builder::new(&router, session)
-        .at(i64::from(number))
-        .event(Some(&peer), peer_up())
-        .announce(&peer, routes.clone(), &[65_000 + number])
-        .withdraw(&peer, routes.take(3))
-        .event(None, holdfast::route::EventKind::SessionDown { end: holdfast::route::SessionEnd::Lost })
-        .build()
-}
-
-const RECORDS_PER_BATCH: i64 = 15;
-
-fn chunk(first_seq: u64, batches: u32) -> Sealed {
-    let mut chunk = Chunk::new(lane(), first_seq, 0);
-    for _ in 0..batches {
-        let seq = chunk.next_seq();
-        chunk.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap();
-    }
-    chunk.seal()
-}
-
-fn target_through(database: &Database, address: SocketAddr) -> Target {
-    let mut config = tokio_postgres::Config::new();
-    config.host(address.ip().to_string()).port(address.port());
-    config.user(database.config.get_user().unwrap()).dbname(database.config.get_dbname().unwrap());
-    if let Some(password) = database.config.get_password() {
-        config.password(password);
-    }
-    Target::new(config, SslMode::Disable, None).unwrap()
-}
-
-async fn server_address(database: &Database) -> SocketAddr {
-    let tokio_postgres::config::Host::Tcp(host) = &database.config.get_hosts()[0] else {
-        panic!("no TCP host")
-    };
-    let port = database.config.get_ports()[0];
-    tokio::net::lookup_host((host.as_str(), port)).await.unwrap().next().unwrap()
-}
+use source::{
+    COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, chunk, delivered, lane, server_address, target_through,
+};
 
 #[tokio::test]
 async fn a_stale_epoch_is_refused_and_a_reconnect_does_not_win_it_back() {
     let Some(database) = Database::migrated(Edition::Timescale, "fence").await else { return };
-    let (mut older, first) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    let (mut older, first) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
     older.store(&chunk(1, 2)).await.unwrap();
-    let (mut newer, second) = Connection::attach(&database.target, &lane(), [2; 16], true).await.unwrap();
+    let (mut newer, second) = Connection::attach(&database.target, &lane(), [2; 16], None).await.unwrap();
     assert_eq!((first.epoch, second.epoch, second.last_seq), (1, 2, 2));
     let refused = older.store(&chunk(3, 1)).await.unwrap_err();
     assert_eq!(refused.decision(), Decision::Halt, "{refused}");
-    let again = Connection::attach(&database.target, &lane(), [1; 16], false).await.err().unwrap();
+    let again =
+        Connection::attach(&database.target, &lane(), [1; 16], Some(first.epoch)).await.err().unwrap();
     assert_eq!(again.decision(), Decision::Halt, "{again}");
     newer.store(&chunk(3, 1)).await.unwrap();
     let gone = newer.store(&chunk(3, 1)).await.unwrap_err();
@@ -105,13 +54,13 @@ async fn a_stale_epoch_is_refused_and_a_reconnect_does_not_win_it_back() {
 #[tokio::test]
 async fn a_zombie_that_holds_the_row_is_ended() {
     let Some(database) = Database::migrated(Edition::Timescale, "zombie").await else { return };
-    let (_held, _) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    let (_held, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
     let zombie = database.client().await;
     let sql = "BEGIN; UPDATE ingest_checkpoint SET backend_pid = pg_backend_pid(), backend_start =
         (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()); COMMIT;
         BEGIN; SELECT * FROM ingest_checkpoint FOR UPDATE";
     zombie.batch_execute(sql).await.unwrap();
-    let (_connection, attached) = Connection::attach(&database.target, &lane(), [2; 16], true).await.unwrap();
+    let (_connection, attached) = Connection::attach(&database.target, &lane(), [2; 16], None).await.unwrap();
     assert_eq!(attached.epoch, 2);
     assert!(zombie.batch_execute("COMMIT").await.is_err());
     drop((_held, _connection));
@@ -121,9 +70,9 @@ async fn a_zombie_that_holds_the_row_is_ended() {
 #[tokio::test]
 async fn the_number_of_lanes_of_a_log_is_fixed() {
     let Some(database) = Database::migrated(Edition::Plain, "lanes").await else { return };
-    let (connection, _) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    let (connection, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
     let other = Lane { count: 2, ..lane() };
-    let refused = Connection::attach(&database.target, &other, [1; 16], true).await.err().unwrap();
+    let refused = Connection::attach(&database.target, &other, [1; 16], None).await.err().unwrap();
     assert_eq!(refused.decision(), Decision::Alarm, "{refused}");
     drop(connection);
     database.drop().await;
@@ -132,7 +81,7 @@ async fn the_number_of_lanes_of_a_log_is_fixed() {
 #[tokio::test]
 async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     let Some(database) = Database::migrated(Edition::Timescale, "planted").await else { return };
-    let (mut connection, _) = Connection::attach(&database.target, &lane(), [1; 16], true).await.unwrap();
+    let (mut connection, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
     connection.store(&chunk(1, 3)).await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     let client = database.client().await;
@@ -147,67 +96,6 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     assert_eq!(database.missing_and_doubled(COLLECTOR).await.0, 14);
     drop((connection, client));
     database.drop().await;
-}
-
-/// A log with a committer, and batches put into it.
-struct Source {
-    _directory: tempfile::TempDir,
-    log: Arc<Log<Disk>>,
-    committer: Committer,
-    progress: tokio::sync::watch::Receiver<Progress>,
-}
-
-impl Source {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut options = wal::Options::new(LOG, 1, batches::NOW);
-        options.segment_bytes = 1 << 20;
-        options.bytes_max = 64 << 20;
-        options.free_percent_min = 0;
-        let (writer, _recovered) = wal::recover(Disk::create(directory.path()).unwrap(), options).unwrap();
-        let log = writer.log();
-        let options =
-            committer::Options { sync_interval: Duration::from_millis(5), ..committer::Options::default() };
-        let (committer, _thread) = committer::spawn(writer, options).unwrap();
-        let progress = committer.progress();
-        Self { _directory: directory, log, committer, progress }
-    }
-
-    async fn put(&self, batch: &Batch) {
-        let mut payload = Vec::new();
-        record::encode(batch, &mut payload).unwrap();
-        self.committer.append(payload, u32::try_from(batch.records()).unwrap()).await.unwrap();
-    }
-
-    /// Puts batches `range` and waits until they are durable.
-    async fn fill(&mut self, range: std::ops::Range<u32>) {
-        let last = SeqNo(u64::from(range.end));
-        for number in range {
-            self.put(&batch(number)).await;
-        }
-        self.progress.wait_for(|progress| progress.durable >= last).await.unwrap();
-    }
-
-    fn drain(&self, target: Target, lanes: u32, rows_max: u64) -> Forwarder {
-        let delay = Duration::from_millis(20);
-        let options = forwarder::Options { lanes, rows_max, delay, ..forwarder::Options::default() };
-        forwarder::spawn(
-            options,
-            target,
-            COLLECTOR.to_owned(),
-            LOG,
-            Arc::clone(&self.log),
-            self.committer.clone(),
-        )
-    }
-}
-
-async fn delivered(forwarder: &Forwarder, seq: u64) {
-    let mut watch = forwarder.delivered();
-    let done = watch.wait_for(|delivered| delivered.seq() >= SeqNo(seq));
-    if tokio::time::timeout(PATIENCE, done).await.is_err() {
-        panic!("not delivered: {:?}", forwarder.delivered().borrow());
-    }
 }
 
 async fn check_and_drop(database: Database, batches: i64) {

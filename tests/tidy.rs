@@ -42,7 +42,8 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
     ),
     (
         "sink",
-        &["route"],
+        // What the database refuses is kept as the log keeps it.
+        &["route", "record"],
         &[
             "bytes",
             "crc32fast",

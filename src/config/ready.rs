@@ -1,6 +1,7 @@
 //! Typed values to ready ones.
 
 mod database;
+mod pgpass;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

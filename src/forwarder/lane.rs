@@ -13,11 +13,16 @@ use super::status::{LaneState, LaneStatus};
 use super::{Options, Shared, chance};
 use crate::committer::Progress;
 use crate::record;
-use crate::sink::{self, Chunk, Connection, Decision, Lane, Sealed, Target};
+use crate::sink::{self, Chunk, Connection, Decision, Lane, Sealed, Span, Target};
 use crate::wal::{Item, Log, ReadError, Reader, SeqNo, Storage};
 
 /// The lane looks again after so long even if nobody wakes it; nothing depends on that.
 const SAFETY_TICK: Duration = Duration::from_secs(10);
+
+/// What to do when rows are refused again and again.
+const REFUSED_AGAIN: &str = ": some record was refused in each of the last transactions; see rejected_routes, compare the \
+    database's tables, triggers and constraints with docs/SCHEMA.md and mend them: nothing is lost, and delivery goes on \
+    by itself";
 
 /// Why a lane could not go on.
 #[derive(Debug)]
@@ -80,8 +85,10 @@ struct Hand<S: Storage> {
     reader: Option<Reader<S>>,
     chunk: Option<Chunk>,
     sealed: Option<Sealed>,
-    /// The last sequence number that is known to be stored, and the log's digest there.
-    mark: (u64, u64),
+    /// The epoch under which this process holds the lane.
+    epoch: Option<i64>,
+    /// The last sequence number that is known to be stored.
+    mark: u64,
 }
 
 impl<S: Storage> Task<S> {
@@ -90,7 +97,8 @@ impl<S: Storage> Task<S> {
         let start = Instant::now();
         let limits = Limits { delay: self.options.delay };
         let mut machine = Machine::new(limits, self.progress.borrow().durable.0);
-        let mut hand = Hand { connection: None, reader: None, chunk: None, sealed: None, mark: (0, 0) };
+        let mut hand =
+            Hand { connection: None, reader: None, chunk: None, sealed: None, epoch: None, mark: 0 };
         loop {
             let durable = self.progress.borrow_and_update().durable.0;
             machine.on(Event::Durable(durable), start.elapsed());
@@ -99,38 +107,42 @@ impl<S: Storage> Task<S> {
             }
             let step = machine.next(start.elapsed());
             let result = match step {
-                Step::Attach { takeover } => self.attach(&mut hand, takeover).await.map(Some),
+                Step::Attach { takeover } => {
+                    hand.epoch = hand.epoch.filter(|_| !takeover);
+                    self.attach(&mut hand).await.map(Some)
+                }
                 Step::Begin { after } => {
                     self.begin(&mut hand, after);
                     Ok(None)
                 }
                 Step::Read { limit } => self.read(&mut hand, limit).await.map(Some),
                 Step::Store => self.store(&mut hand).await.map(Some),
+                Step::Isolate => self.isolate(&mut hand).await.map(Some),
                 Step::Wait { until } => {
                     self.wait(until.map(|until| start + until), machine.is_caught_up()).await;
                     Ok(None)
                 }
                 Step::End(end) => return self.ended(end),
             };
-            let event = match result {
-                Ok(event) => event,
+            match result {
+                Ok(None) => {}
+                Ok(Some(event)) => machine.on(event, start.elapsed()),
                 Err(failure) => {
                     hand.connection = None;
-                    Some(self.failed(&failure))
+                    let decision = failure.decision();
+                    machine.on(Event::Failed { decision, chance: chance() }, start.elapsed());
+                    self.failed(&failure, machine.is_isolating());
                 }
-            };
-            if let Some(event) = event {
-                machine.on(event, start.elapsed());
             }
         }
     }
 
-    async fn attach(&self, hand: &mut Hand<S>, takeover: bool) -> Result<Event, Failure> {
+    async fn attach(&self, hand: &mut Hand<S>) -> Result<Event, Failure> {
         hand.connection = None;
         let (connection, attached) =
-            Connection::attach(&self.target, &self.lane, self.owner, takeover).await?;
+            Connection::attach(&self.target, &self.lane, self.owner, hand.epoch).await?;
         hand.connection = Some(connection);
-        hand.mark = (attached.last_seq, attached.digest);
+        (hand.epoch, hand.mark) = (Some(attached.epoch), attached.last_seq);
         tracing::info!(
             lane = self.lane.number,
             epoch = attached.epoch,
@@ -147,8 +159,7 @@ impl<S: Storage> Task<S> {
     fn begin(&self, hand: &mut Hand<S>, after: u64) {
         let next = SeqNo(after.saturating_add(1));
         hand.sealed = None;
-        let chunk = Chunk::new(self.lane.clone(), next.0, hand.mark.1);
-        hand.chunk = Some(chunk.with_dedup(self.options.dedup));
+        hand.chunk = Some(Chunk::new(self.lane.clone(), next.0).with_dedup(self.options.dedup));
         if hand.reader.as_ref().is_none_or(|reader| reader.position() != next) {
             hand.reader = Some(self.log.reader(next));
         }
@@ -157,7 +168,7 @@ impl<S: Storage> Task<S> {
     /// Reads, decodes and encodes on a thread that may block.
     async fn read(&self, hand: &mut Hand<S>, limit: u64) -> Result<Event, Failure> {
         let (Some(mut reader), Some(mut chunk)) = (hand.reader.take(), hand.chunk.take()) else {
-            return Err(Failure::Silent(hand.mark.0));
+            return Err(Failure::Silent(hand.mark));
         };
         let rows_max = self.options.rows_max;
         let before = chunk.next_seq();
@@ -183,7 +194,7 @@ impl<S: Storage> Task<S> {
             hand.sealed = Some(chunk.seal());
         }
         let (Some(connection), Some(sealed)) = (hand.connection.as_mut(), hand.sealed.as_ref()) else {
-            return Err(Failure::Silent(hand.mark.0));
+            return Err(Failure::Silent(hand.mark));
         };
         let span = tracing::info_span!(
             "db.batch_write",
@@ -197,7 +208,13 @@ impl<S: Storage> Task<S> {
         let start = Instant::now();
         connection.store(sealed).instrument(span.clone()).await?;
         span.record("duration_ms", u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
-        hand.mark = (sealed.last_seq, sealed.digest);
+        self.stored(hand);
+        Ok(Event::Stored)
+    }
+
+    fn stored(&self, hand: &mut Hand<S>) {
+        let Some(sealed) = hand.sealed.take() else { return };
+        hand.mark = sealed.last_seq;
         self.report(|status| {
             status.delivered = SeqNo(sealed.last_seq);
             status.rows += sealed.rows();
@@ -205,8 +222,25 @@ impl<S: Storage> Task<S> {
             status.received = status.received.max(sealed.received);
             status.state = LaneState::Draining;
         });
-        hand.sealed = None;
-        Ok(Event::Stored)
+    }
+
+    /// Stores the chunk but for the records that the database refuses. They are read from the log once more.
+    async fn isolate(&self, hand: &mut Hand<S>) -> Result<Event, Failure> {
+        let (Some(connection), Some(sealed)) = (hand.connection.as_mut(), hand.sealed.as_ref()) else {
+            return Err(Failure::Silent(hand.mark));
+        };
+        let mut reader = self.log.reader(SeqNo(sealed.first_seq));
+        let (empty, last) = (Span::new(self.lane.clone(), self.options.dedup), SeqNo(sealed.last_seq));
+        let reading = tokio::task::spawn_blocking(move || span(&mut reader, empty, last));
+        let span = reading.await.map_err(Failure::Reader)??;
+        let start = Instant::now();
+        let rejected = connection.isolate(sealed, &span).await?;
+        let duration_ms = start.elapsed().as_millis();
+        let (lane, first_seq) = (self.lane.number, sealed.first_seq);
+        tracing::error!(lane, first_seq, last_seq = last.0, rejected, duration_ms, "records_rejected");
+        self.report(|status| status.rejected += rejected);
+        self.stored(hand);
+        Ok(Event::Isolated { rejected })
     }
 
     async fn wait(&mut self, until: Option<Instant>, is_caught_up: bool) {
@@ -226,15 +260,23 @@ impl<S: Storage> Task<S> {
         }
     }
 
-    fn failed(&self, failure: &Failure) -> Event {
-        let decision = failure.decision();
-        let (lane, error) = (self.lane.number, failure.to_string());
-        let state = match decision {
+    fn failed(&self, failure: &Failure, is_isolating: bool) {
+        let (lane, mut error) = (self.lane.number, failure.to_string());
+        let state = match failure.decision() {
             Decision::Retry => {
                 tracing::warn!(lane, error, "delivery_failed");
                 LaneState::Retrying
             }
-            Decision::Reject | Decision::Alarm => {
+            Decision::Reject if is_isolating => {
+                tracing::warn!(lane, error, "records_refused");
+                LaneState::Retrying
+            }
+            Decision::Reject => {
+                error.push_str(REFUSED_AGAIN);
+                tracing::error!(lane, error, "delivery_needs_help");
+                LaneState::Alarm
+            }
+            Decision::Alarm => {
                 tracing::error!(lane, error, "delivery_needs_help");
                 LaneState::Alarm
             }
@@ -247,7 +289,6 @@ impl<S: Storage> Task<S> {
             status.state = state;
             status.last_error = Some(error);
         });
-        Event::Failed { decision, chance: chance() }
     }
 
     fn ended(&self, end: End) {
@@ -298,4 +339,18 @@ fn fill<S: Storage>(
         }
     }
     Ok(())
+}
+
+/// A range of the log up to `last`, as `fill` took it.
+fn span<S: Storage>(reader: &mut Reader<S>, mut span: Span, last: SeqNo) -> Result<Span, Failure> {
+    while let Some(item) = reader.next(last).map_err(Failure::Read)? {
+        match item {
+            Item::Gap { from, to, reason } => span.push_gap(from.0, to.0, reason.name()),
+            Item::Data { seq, payload, .. } => match record::decode(payload) {
+                Ok(batch) => span.push(seq.0, batch),
+                Err(_) => span.push_gap(seq.0, seq.0, "undecodable"),
+            },
+        }
+    }
+    Ok(span)
 }

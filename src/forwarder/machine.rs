@@ -9,6 +9,9 @@
 //!             └────────────────────────────┘           Halt (fenced, fork, our bug)
 //! ```
 //!
+//! A chunk with rows that the database refuses is stored with Isolate in place of Store: all but those rows. Too many of
+//! them, or some in each of three transactions in a row, are no matter of rows: the lane waits for a person.
+//!
 //! After a failed store nobody knows whether it was stored. The lane attaches again, and the checkpoint row decides: it
 //! stands before the chunk (store it again), at its end (it was stored), or elsewhere (begin there).
 
@@ -16,6 +19,9 @@ use std::time::Duration;
 
 use super::backoff;
 use crate::sink::Decision;
+
+/// So many transactions in a row may have rows that are refused.
+const REJECTING_MAX: u32 = 2;
 
 /// Sizes of transactions.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +49,11 @@ pub enum Event {
     },
     /// The chunk was stored, and the answer came.
     Stored,
+    /// The chunk was stored but for the records that were refused, and the answer came.
+    Isolated {
+        /// How many were refused.
+        rejected: u64,
+    },
     /// Attaching, storing or reading failed.
     Failed {
         /// What to do.
@@ -74,6 +85,8 @@ pub enum Step {
     },
     /// Store the chunk.
     Store,
+    /// Store the chunk but for the records that the database refuses.
+    Isolate,
     /// Wait for an event, or until then.
     Wait {
         /// In the machine's time; `None` for as long as nothing happens.
@@ -122,6 +135,10 @@ pub struct Machine {
     is_closed: bool,
     /// When the first record came into the chunk.
     since: Option<Duration>,
+    /// Some row of the chunk is refused.
+    is_refused: bool,
+    /// So many transactions in a row had rows that were refused.
+    rejecting: u32,
     failures: u32,
     retry_at: Option<Duration>,
     is_stopping: bool,
@@ -141,6 +158,8 @@ impl Machine {
             is_full: false,
             is_closed: false,
             since: None,
+            is_refused: false,
+            rejecting: 0,
             failures: 0,
             retry_at: None,
             is_stopping: false,
@@ -151,6 +170,12 @@ impl Machine {
     #[must_use]
     pub const fn stored(&self) -> u64 {
         self.stored
+    }
+
+    /// True when the chunk has rows that are refused and is to be stored without them.
+    #[must_use]
+    pub const fn is_isolating(&self) -> bool {
+        self.is_refused
     }
 
     /// True when everything durable is stored.
@@ -172,14 +197,18 @@ impl Machine {
                 self.is_full = is_full;
                 self.failures = 0;
             }
-            Event::Stored => {
-                self.stored = self.held.unwrap_or(self.stored);
-                self.drop_chunk();
-                self.failures = 0;
-            }
+            Event::Stored => self.finish(0),
+            Event::Isolated { rejected } => self.finish(rejected),
             Event::Failed { decision, chance } => self.failed(decision, chance, now),
             Event::Stop => self.is_stopping = true,
         }
+    }
+
+    fn finish(&mut self, rejected: u64) {
+        self.stored = self.held.unwrap_or(self.stored);
+        self.drop_chunk();
+        self.failures = 0;
+        self.rejecting = if rejected == 0 { 0 } else { self.rejecting.saturating_add(1) };
     }
 
     fn attached(&mut self, last_seq: u64) {
@@ -201,7 +230,15 @@ impl Machine {
         self.failures = self.failures.saturating_add(1);
         let delay = match decision {
             Decision::Retry => backoff::delay(self.failures, chance),
-            Decision::Reject | Decision::Alarm => backoff::ALARM,
+            Decision::Reject if !self.is_refused && self.rejecting < REJECTING_MAX => {
+                self.is_refused = true;
+                Duration::ZERO
+            }
+            Decision::Reject | Decision::Alarm => {
+                // Whoever mended it did so for all rows.
+                self.is_refused = false;
+                backoff::ALARM
+            }
             Decision::Halt => {
                 self.phase = Phase::Ended(End::Halted);
                 return;
@@ -215,6 +252,7 @@ impl Machine {
         self.held = None;
         self.is_full = false;
         self.is_closed = false;
+        self.is_refused = false;
         self.since = None;
     }
 
@@ -240,20 +278,21 @@ impl Machine {
         let has_more = self.durable > held && !self.is_full && !self.is_closed;
         let due_at = self.since.map(|since| since + self.limits.delay);
         if !is_empty && (self.is_full || self.is_closed || due_at.is_some_and(|due| due <= now)) {
-            self.is_closed = true;
-            return Step::Store;
+            return self.store();
         }
         if has_more {
             return Step::Read { limit: self.durable };
         }
         match (is_empty, self.is_stopping) {
             (true, true) => Step::End(End::Stopped),
-            (false, true) => {
-                self.is_closed = true;
-                Step::Store
-            }
+            (false, true) => self.store(),
             _ => Step::Wait { until: due_at },
         }
+    }
+
+    fn store(&mut self) -> Step {
+        self.is_closed = true;
+        if self.is_refused { Step::Isolate } else { Step::Store }
     }
 }
 
@@ -352,6 +391,63 @@ mod tests {
         let mut machine = storing();
         fail(&mut machine, Decision::Alarm);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
+    }
+
+    /// Stores the next chunk, of which some rows are refused.
+    fn isolate(machine: &mut Machine, last_seq: u64) {
+        fail(machine, Decision::Reject);
+        assert_eq!(machine.next(at(1000)), Step::Attach { takeover: false });
+        machine.on(Event::Attached { last_seq: machine.stored() }, at(1000));
+        assert_eq!(machine.next(at(1000)), Step::Isolate);
+        machine.on(Event::Isolated { rejected: 1 }, at(1000));
+        assert_eq!(machine.next(at(1000)), Step::Begin { after: last_seq });
+    }
+
+    fn store_next(machine: &mut Machine, last_seq: u64) {
+        machine.on(Event::Durable(last_seq), at(1000));
+        machine.on(Event::Read { last_seq, is_full: true }, at(1000));
+        assert_eq!(machine.next(at(1000)), Step::Store);
+    }
+
+    #[test]
+    fn a_refused_chunk_is_stored_at_once_but_for_the_rows_that_are_refused() {
+        let mut machine = storing();
+        isolate(&mut machine, 7);
+        assert_eq!(machine.stored(), 7);
+        store_next(&mut machine, 9);
+        machine.on(Event::Stored, at(1000));
+        assert_eq!(machine.stored(), 9);
+    }
+
+    #[test]
+    fn a_connection_that_breaks_while_isolating_isolates_again() {
+        let mut machine = storing();
+        fail(&mut machine, Decision::Reject);
+        fail(&mut machine, Decision::Retry);
+        machine.on(Event::Attached { last_seq: 4 }, at(2000));
+        assert_eq!(machine.next(at(2000)), Step::Isolate);
+        machine.on(Event::Attached { last_seq: 7 }, at(2000));
+        assert_eq!(machine.next(at(2000)), Step::Begin { after: 7 });
+        assert!(!machine.is_isolating());
+    }
+
+    #[test]
+    fn the_third_transaction_in_a_row_with_refused_rows_waits_for_a_person() {
+        let mut machine = storing();
+        isolate(&mut machine, 7);
+        store_next(&mut machine, 8);
+        isolate(&mut machine, 8);
+        store_next(&mut machine, 9);
+        fail(&mut machine, Decision::Reject);
+        assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
+        // And so it does again after that minute, until a transaction has none.
+        machine.on(Event::Attached { last_seq: 8 }, at(61_000));
+        assert_eq!(machine.next(at(61_000)), Step::Store);
+        machine.on(Event::Stored, at(61_000));
+        machine.next(at(61_000));
+        store_next(&mut machine, 12);
+        fail(&mut machine, Decision::Reject);
+        assert!(machine.is_isolating());
     }
 
     #[test]

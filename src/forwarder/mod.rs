@@ -10,11 +10,14 @@
 //! does. The database may be away for as long as it likes: nothing here is seen by the routers.
 
 mod backoff;
+mod identity;
 mod lane;
 pub mod machine;
 mod status;
 
+use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +27,9 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use status::{Delivered, LaneState, LaneStatus};
 
 use crate::committer::Committer;
-use crate::sink::{self, Lane, MigrateError, Retention, Target};
-use crate::wal::{Log, LogId, SeqNo, Storage};
+use crate::sink::{self, Decision, Lane, MigrateError, Retention, Target};
+use crate::wal::{Log, LogId, ReadError, SeqNo, Storage};
+use identity::Question;
 use lane::Task;
 
 /// Between two rounds of maintenance.
@@ -48,6 +52,8 @@ pub struct Options {
     pub retention: Retention,
     /// Connections of the pool (DB_POOL_MAX_SIZE).
     pub pool_size_max: usize,
+    /// Where to remember that the log is a fork: the directory of its segments.
+    pub directory: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -60,6 +66,7 @@ impl Default for Options {
             chunk_interval_days: 7,
             retention: Retention::default(),
             pool_size_max: 4,
+            directory: None,
         }
     }
 }
@@ -143,14 +150,14 @@ struct Supervisor<S: Storage> {
 
 impl<S: Storage> Supervisor<S> {
     async fn run(mut self) {
-        let Some(count) = self.prepare().await else { return };
+        let Some((log_id, count)) = self.prepare().await else { return };
         self.shared.delivered.send_modify(|delivered| {
             delivered.lanes = (0..count).map(|_| LaneStatus::default()).collect();
         });
         let owner = random_token();
         let mut lanes = JoinSet::new();
         for number in 0..count {
-            let lane = Lane { collector: self.collector.clone(), log_id: self.log_id.0, number, count };
+            let lane = Lane { collector: self.collector.clone(), log_id: log_id.0, number, count };
             lanes.spawn(
                 Task {
                     options: self.options.clone(),
@@ -172,19 +179,20 @@ impl<S: Storage> Supervisor<S> {
         }
     }
 
-    /// Brings the schema up to date and learns the number of lanes; tries until it succeeds. `None` when told to stop.
-    async fn prepare(&mut self) -> Option<u32> {
+    /// Brings the schema up to date and learns under which id and in how many lanes the log is delivered; tries until it
+    /// succeeds. `None` when told to stop.
+    async fn prepare(&mut self) -> Option<(LogId, u32)> {
         let mut failures = 0;
         loop {
             if *self.stop.borrow_and_update() {
                 return None;
             }
             let error = match self.try_prepare().await {
-                Ok(lanes) => return Some(lanes),
+                Ok(found) => return Some(found),
                 Err(error) => error,
             };
             failures += 1;
-            let is_passing = error.decision() == sink::Decision::Retry;
+            let is_passing = error.decision() == Decision::Retry;
             let delay = if is_passing { backoff::delay(failures, chance()) } else { backoff::ALARM };
             if is_passing {
                 tracing::warn!(error = %error, retry_ms = delay.as_millis(), "database_connection_failed");
@@ -199,20 +207,69 @@ impl<S: Storage> Supervisor<S> {
         }
     }
 
-    async fn try_prepare(&self) -> Result<u32, MigrateError> {
-        let mut client = self.target.connect().await?;
+    async fn try_prepare(&self) -> Result<(LogId, u32), Unprepared> {
+        let mut client = self.target.connect().await.map_err(|error| Unprepared::Connect(error.into()))?;
         let applied = sink::migrate(&mut client, self.options.chunk_interval_days).await?;
         if applied.is_empty() {
             tracing::info!("migrations_up_to_date");
         } else {
             tracing::info!(count = applied.len(), versions = ?applied, "migrations_complete");
         }
-        let known = sink::lanes_of(&client, &self.collector, self.log_id.0).await?;
+        let question = Question {
+            directory: self.options.directory.as_deref(),
+            collector: &self.collector,
+            log_id: self.log_id,
+            log: &self.log,
+            durable: self.shared.committer.progress().borrow().durable,
+        };
+        let (log_id, known) = identity::find(&mut client, &question).await?;
         let lanes = known.unwrap_or_else(|| self.options.lanes.max(1));
         if lanes != self.options.lanes {
             tracing::warn!(lanes, configured = self.options.lanes, "lanes_fixed_by_log");
         }
-        Ok(lanes)
+        Ok((log_id, lanes))
+    }
+}
+
+/// Why no lane could be started yet.
+#[derive(Debug)]
+enum Unprepared {
+    Connect(sink::Error),
+    Migrate(MigrateError),
+    Identity(identity::Error),
+}
+
+impl Unprepared {
+    fn decision(&self) -> Decision {
+        match self {
+            Self::Connect(error) => error.decision(),
+            Self::Migrate(error) => error.decision(),
+            Self::Identity(identity::Error::Sink(error)) => error.decision(),
+            Self::Identity(identity::Error::Read(ReadError::Io(_))) => Decision::Retry,
+            Self::Identity(_) => Decision::Alarm,
+        }
+    }
+}
+
+impl fmt::Display for Unprepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => error.fmt(f),
+            Self::Migrate(error) => error.fmt(f),
+            Self::Identity(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<MigrateError> for Unprepared {
+    fn from(error: MigrateError) -> Self {
+        Self::Migrate(error)
+    }
+}
+
+impl From<identity::Error> for Unprepared {
+    fn from(error: identity::Error) -> Self {
+        Self::Identity(error)
     }
 }
 

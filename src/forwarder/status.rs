@@ -32,6 +32,8 @@ pub struct LaneStatus {
     pub state: LaneState,
     /// Rows delivered since the start.
     pub rows: u64,
+    /// Records that the database refused since the start; they are in `rejected_routes`.
+    pub rejected: u64,
     /// Transactions since the start.
     pub transactions: u64,
     /// When the last record that was delivered had been received; 0 before the first.

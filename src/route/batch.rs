@@ -206,6 +206,29 @@ impl Batch {
         self.peers.get(usize::from(group.peer))
     }
 
+    /// A batch with this record alone, at its own index.
+    #[must_use]
+    pub fn only(&self, record: &Record<'_>) -> Self {
+        let mut only = Self::new(self.router.clone());
+        let peer = match record {
+            Record::Route(route) => Some(route.group.peer),
+            Record::Event(event) => event.peer,
+        };
+        only.peers.extend(peer.and_then(|peer| self.peers.get(usize::from(peer))).cloned());
+        match record {
+            Record::Route(route) => {
+                only.attributes.extend(self.attributes_of(route.group).cloned());
+                let attributes = if only.attributes.is_empty() { NO_ATTRIBUTES } else { 0 };
+                only.groups.push(Group { peer: 0, attributes, index: route.index, rows: 1, ..*route.group });
+                only.nlri.push(route.entry.clone());
+            }
+            Record::Event(event) => {
+                only.events.push(Event { peer: event.peer.and(Some(0)), ..(*event).clone() });
+            }
+        }
+        only
+    }
+
     /// All routes, in order.
     pub fn routes(&self) -> impl Iterator<Item = RouteRecord<'_>> {
         let mut rest = self.nlri.as_slice();

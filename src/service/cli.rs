@@ -2,6 +2,7 @@
 
 mod check_config;
 mod decode;
+mod rejected;
 mod status;
 
 use std::io::{self, Write};
@@ -34,6 +35,8 @@ enum Command {
     CheckConfig,
     /// Ask the running collector how it is: exit code 0 healthy, 1 degraded, 2 down
     Status(status::Arguments),
+    /// Show or retry the records that the database refused
+    Rejected(rejected::Arguments),
     /// Decode recorded BMP byte streams to one JSON line per route and event
     Decode(decode::Arguments),
 }
@@ -97,6 +100,10 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
         Some(Command::Status(status)) => {
             status::run(status, arguments.env_file.as_deref(), &mut io::stdout().lock())
+        }
+        Some(Command::Rejected(rejected)) => {
+            let (_, config) = load(arguments)?;
+            rejected::run(rejected, &config, &mut io::BufWriter::new(io::stdout().lock()))
         }
         Some(Command::Decode(decode)) => {
             let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -20,7 +20,7 @@ use crate::committer::{self, Committer, Outcome, State as LogState};
 use crate::config::{Config, Database};
 use crate::forwarder::{self, Forwarder};
 use crate::listener::{self, Listener, Registry};
-use crate::sink::{Retention, Target};
+use crate::sink::Retention;
 use crate::state::State;
 use crate::telemetry::{self, Telemetry, status};
 use crate::wal::{Disk, Writer};
@@ -219,9 +219,7 @@ fn deliver(
     found: &Found,
     committer: &Committer,
 ) -> Result<Forwarder, Error> {
-    let target = Target::new(database.connection.clone(), database.ssl_mode, database.ssl_root_cert.as_ref())
-        .map_err(|error| Error::new("TLS to the database", &error))?
-        .with_store_timeout(database.command_timeout);
+    let target = database.target().map_err(|error| Error::new("TLS to the database", &error))?;
     let options = forwarder::Options {
         lanes: u32::from(config.delivery.lanes),
         rows_max: u64::try_from(config.delivery.drain_rows_max).unwrap_or(u64::MAX),
@@ -233,6 +231,7 @@ fn deliver(
             events_days: config.delivery.retention_events_days,
         },
         pool_size_max: database.pool_size_max,
+        directory: Some(config.wal.dir.clone()),
     };
     let collector = config.collector.clone();
     Ok(forwarder::spawn(

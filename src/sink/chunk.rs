@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::hash::Hasher as _;
+use std::ops::RangeInclusive;
 
 use siphasher::sip::SipHasher13 as SipHasher;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
@@ -91,14 +92,14 @@ struct AttributeBlock {
 }
 
 impl Chunk {
-    /// An empty chunk that begins at `first_seq`; `digest` is that of the log up to there.
+    /// An empty chunk that begins at `first_seq`.
     #[must_use]
-    pub fn new(lane: Lane, first_seq: u64, digest: u64) -> Self {
+    pub fn new(lane: Lane, first_seq: u64) -> Self {
         Self {
             lane,
             first_seq,
             next_seq: first_seq,
-            digest,
+            digest: 0,
             dedup: true,
             counts: Counts::default(),
             received: Timestamp(0),
@@ -128,12 +129,6 @@ impl Chunk {
         self.next_seq
     }
 
-    /// The rolling digest of the log up to `next_seq - 1`.
-    #[must_use]
-    pub const fn digest(&self) -> u64 {
-        self.digest
-    }
-
     /// How many rows it holds.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -154,7 +149,17 @@ impl Chunk {
     /// # Errors
     /// The batch is inconsistent; the chunk must not be stored then.
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), Inconsistent> {
-        self.advance(seq, seq, payload);
+        (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
+        self.push_records(seq, batch, 0..=u32::MAX)
+    }
+
+    /// Takes those records of a batch whose index lies in the range.
+    pub(super) fn push_records(
+        &mut self,
+        seq: u64,
+        batch: &Batch,
+        range: RangeInclusive<u32>,
+    ) -> Result<(), Inconsistent> {
         let last_group = batch.groups.last().map(|group| group.received);
         let last = batch.events.last().map(|event| event.received).max(last_group);
         self.received = self.received.max(last.unwrap_or(self.received));
@@ -168,8 +173,11 @@ impl Chunk {
         };
         for record in batch.iter() {
             match record {
-                Record::Route(route) => self.route(seq, batch, &route, &mut blocks)?,
-                Record::Event(event) => self.event(seq, batch, event)?,
+                Record::Route(route) if range.contains(&route.index) => {
+                    self.route(seq, batch, &route, &mut blocks)?;
+                }
+                Record::Event(event) if range.contains(&event.index) => self.event(seq, batch, event)?,
+                Record::Route(_) | Record::Event(_) => {}
             }
         }
         for (peer, block) in batch.peers.iter().zip(&blocks.peers) {
@@ -183,20 +191,12 @@ impl Chunk {
 
     /// Takes a range of the log that cannot be read.
     pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
-        self.advance(from, to, &[]);
+        (self.digest, self.next_seq) = (0, to + 1);
         if self.lane.owns_routers() {
             copy::log_gap_row(&mut self.gaps.bytes, &self.lane, from, to, reason);
             self.gaps.rows += 1;
             self.counts.gaps += 1;
         }
-    }
-
-    fn advance(&mut self, from: u64, to: u64, payload: &[u8]) {
-        let mut hasher = SipHasher::new_with_keys(self.digest, from);
-        hasher.write_u64(to);
-        hasher.write_u32(crc32fast::hash(payload));
-        self.digest = hasher.finish();
-        self.next_seq = to + 1;
     }
 
     fn route(
@@ -363,6 +363,14 @@ impl Chunk {
             rib: self.rib,
         }
     }
+}
+
+/// What a batch of the log is recognised by. Never 0, which stands for a range that could not be read.
+#[must_use]
+pub fn digest(seq: u64, payload: &[u8]) -> u64 {
+    let mut hasher = SipHasher::new_with_keys(0x686f_6c64_6661_7374, seq);
+    hasher.write(payload);
+    hasher.finish().max(1)
 }
 
 /// Seeded with collector and lane: two lanes never insert the same row, so neither waits for the other.

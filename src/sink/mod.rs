@@ -12,28 +12,37 @@
 //! only the checkpoint row says what was stored.
 
 mod binary;
+mod bisect;
 mod chunk;
 pub mod columns;
 mod copy;
 mod decide;
+mod fork;
+mod isolate;
 mod lanes;
 mod maintain;
 mod migrate;
 mod peers;
 mod postgres;
+mod rejected;
 mod repeats;
 mod rib;
 mod sealed;
+mod span;
 mod statements;
 mod target;
 mod tls;
 
-pub use chunk::{Chunk, Inconsistent};
+pub use chunk::{Chunk, Inconsistent, digest};
 pub use decide::{Decision, decide, decide_error};
+pub use fork::{Checkpoint, begin_fork, checkpoints, digests};
 pub use lanes::{Lane, lane_of, uuid_text};
 pub use maintain::{Retention, maintain};
 pub use migrate::{MigrateError, Migration, migrate, migrations};
-pub use postgres::{Attached, Connection, Error, lanes_of};
+pub use postgres::{Attached, Connection, Error};
+pub use rejected::{Retried, retry};
 pub use sealed::{Counts, Sealed};
+pub use span::Span;
 pub use target::{Target, TargetError};
-pub use tls::{SslMode, TlsError};
+pub use tls::{SslMode, TlsError, TlsFiles};
+pub use tokio_postgres::Client;

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
+use super::chunk::Inconsistent;
 use super::decide::{Decision, decide_error};
 use super::lanes::{Lane, uuid_text};
 use super::rib::{KnownPeer, ValidFrom};
@@ -27,6 +30,17 @@ pub enum Error {
     Database(tokio_postgres::Error),
     /// No answer in time.
     Timeout,
+    /// The batch contradicts itself.
+    Inconsistent(Inconsistent),
+    /// So many rows are refused that it is not about rows.
+    Systemic {
+        /// How many, until it gave up.
+        rejected: u64,
+        /// Of how many.
+        records: u64,
+        /// What the server said of the first one.
+        first: String,
+    },
     /// The server took another number of rows than it was given.
     Rows {
         /// Which table.
@@ -45,7 +59,8 @@ impl Error {
         match self {
             Self::Database(error) => decide_error(error),
             Self::Timeout => Decision::Retry,
-            Self::Rows { .. } => Decision::Halt,
+            Self::Systemic { .. } => Decision::Alarm,
+            Self::Inconsistent(_) | Self::Rows { .. } => Decision::Halt,
         }
     }
 }
@@ -57,6 +72,12 @@ impl std::fmt::Display for Error {
                 Some(db) => write!(f, "{} ({})", db.message(), db.code().code()),
                 None => write!(f, "{error}"),
             },
+            Self::Systemic { rejected, records, first } => write!(
+                f,
+                "{rejected} of {records} records are refused, the first with: {first}; compare the database's tables, \
+                 triggers and constraints with docs/SCHEMA.md and mend them: nothing is lost, and delivery goes on by itself"
+            ),
+            Self::Inconsistent(error) => error.fmt(f),
             Self::Timeout => f.write_str("the database did not answer in time"),
             Self::Rows { table, sent, stored } => write!(f, "{table} was given {sent} rows and has {stored}"),
         }
@@ -78,40 +99,25 @@ pub struct Attached {
     pub epoch: i64,
     /// Everything up to here is stored.
     pub last_seq: u64,
-    /// Rolling digest of the log at `last_seq`.
+    /// Of the log's batch at `last_seq`; 0: unknown.
     pub digest: u64,
 }
 
 /// A connection that holds its lane.
 pub struct Connection {
-    client: Client,
-    statements: Statements,
-    lane: Lane,
+    pub(super) client: Client,
+    pub(super) statements: Statements,
+    pub(super) lane: Lane,
     owner: String,
     epoch: i64,
     /// Which half of the merge is likely to have all the work.
-    inserts_first: bool,
-    store_timeout: Duration,
-}
-
-/// How many lanes the log has in this database, if it has been seen before.
-///
-/// # Errors
-/// The query failed.
-pub async fn lanes_of(client: &Client, collector: &str, log_id: [u8; 16]) -> Result<Option<u32>, Error> {
-    let row = client
-        .query_one(
-            "SELECT max(lanes) FROM ingest_checkpoint WHERE collector = $1 AND log_id = $2::text::uuid",
-            &[&collector, &uuid_text(log_id)],
-        )
-        .await?;
-    let lanes: Option<i32> = row.try_get(0)?;
-    Ok(lanes.and_then(|lanes| u32::try_from(lanes).ok()))
+    inserts_first: AtomicBool,
+    pub(super) store_timeout: Duration,
 }
 
 impl Connection {
-    /// Connects and takes the lane. `takeover` is true once per process start: it fences out whoever held the lane. A
-    /// mere reconnect fails with BM001 when somebody else has taken over meanwhile.
+    /// Connects and takes the lane. Without an epoch, once per process start, it fences out whoever held the lane. A mere
+    /// reconnect gives the epoch that it held, and fails with BM001 when somebody else has taken over since.
     ///
     /// # Errors
     /// See [`Error::decision`].
@@ -119,52 +125,48 @@ impl Connection {
         target: &Target,
         lane: &Lane,
         owner: [u8; 16],
-        takeover: bool,
+        epoch: Option<i64>,
     ) -> Result<(Self, Attached), Error> {
-        let attach = Self::attach_untimed(target, lane, owner, takeover);
+        let attach = Self::attach_untimed(target, lane, owner, epoch);
         tokio::time::timeout(ATTACH_TIMEOUT, attach).await.map_err(|_elapsed| Error::Timeout)?
+    }
+
+    /// A connection that holds no lane yet.
+    pub(super) async fn open(target: &Target, lane: Lane) -> Result<Self, Error> {
+        let client = target.connect().await?;
+        client.batch_execute(SESSION).await?;
+        let statements = Statements::prepare(&client).await?;
+        let store_timeout = target.store_timeout();
+        let (owner, inserts_first) = (String::new(), AtomicBool::new(true));
+        Ok(Self { client, statements, lane, owner, epoch: 0, inserts_first, store_timeout })
     }
 
     async fn attach_untimed(
         target: &Target,
         lane: &Lane,
         owner: [u8; 16],
-        takeover: bool,
+        epoch: Option<i64>,
     ) -> Result<(Self, Attached), Error> {
-        let client = target.connect().await?;
-        client.batch_execute(SESSION).await?;
-        let statements = Statements::prepare(&client).await?;
+        let mut connection = Self::open(target, lane.clone()).await?;
+        let (client, statements) = (&connection.client, &connection.statements);
         let (log_id, owner) = (lane.log_id_text(), uuid_text(owner));
         let (number, count) = (int4(lane.number), int4(lane.count));
-        let row = client
-            .query_one(&statements.attach, &[&lane.collector, &log_id, &number, &count, &owner, &takeover])
-            .await;
-        let row = match row {
+        let arguments: Params<'_, 6> = [&lane.collector, &log_id, &number, &count, &owner, &epoch];
+        let row = match client.query_one(&statements.attach, &arguments).await {
             // Whoever has the row does not let go within lock_timeout: end that connection, and try once more.
-            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) => {
-                client
-                    .execute(
-                        "SELECT holdfast_evict($1, $2::text::uuid, $3)",
-                        &[&lane.collector, &log_id, &number],
-                    )
-                    .await?;
-                client
-                    .query_one(
-                        &statements.attach,
-                        &[&lane.collector, &log_id, &number, &count, &owner, &takeover],
-                    )
-                    .await?
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                let evict = "SELECT holdfast_evict($1, $2::text::uuid, $3)";
+                client.execute(evict, &[&lane.collector, &log_id, &number]).await?;
+                client.query_one(&statements.attach, &arguments).await?
             }
             other => other?,
         };
-        let epoch: i64 = row.try_get(0)?;
         let attached = Attached {
-            epoch,
+            epoch: row.try_get(0)?,
             last_seq: u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0),
             digest: row.try_get::<_, i64>(2)?.cast_unsigned(),
         };
-        let (lane, store_timeout) = (lane.clone(), target.store_timeout());
-        let connection = Self { client, statements, lane, owner, epoch, inserts_first: true, store_timeout };
+        (connection.owner, connection.epoch) = (owner, attached.epoch);
         Ok((connection, attached))
     }
 
@@ -180,21 +182,32 @@ impl Connection {
     }
 
     async fn store_untimed(&mut self, chunk: &Sealed) -> Result<(), Error> {
-        let (client, s) = (&self.client, &self.statements);
-        let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
-        let (first, last) = (int8(chunk.first_seq), int8(chunk.last_seq));
-        let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
-        let [peers, changes, families] = [&chunk.peers, &chunk.peer_changes, &chunk.peer_families].map(json);
-        let peers: Params<'_, 4> = [&self.lane.collector, &peers, &changes, &families];
         // Sent without waiting in between; in a transaction that failed, the server refuses all that follows.
-        let (_, _, rows, _) = tokio::try_join!(
+        let (_, repeated) = tokio::try_join!(biased; self.begin(chunk), self.rows(chunk))?;
+        self.commit(chunk, chunk.counts.unchanged + repeated, 0).await
+    }
+
+    /// Begins the transaction. The fence comes first.
+    pub(super) async fn begin(&self, chunk: &Sealed) -> Result<(), Error> {
+        let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
+        let first = int8(chunk.first_seq);
+        let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
+        tokio::try_join!(
             biased;
-            client.batch_execute("BEGIN"),
-            client.query(&s.fence, &fence),
-            client.query(&s.peers, &peers),
+            self.client.batch_execute("BEGIN"),
+            self.client.query(&self.statements.fence, &fence),
+        )?;
+        Ok(())
+    }
+
+    /// All rows of the chunk: history and the present. Returns how many routes of a re-dump change nothing.
+    async fn rows(&self, chunk: &Sealed) -> Result<u64, Error> {
+        let (client, s) = (&self.client, &self.statements);
+        let (known, _) = tokio::try_join!(
+            biased;
+            self.peers(chunk),
             copy(client, &s.copy_routes, &chunk.routes),
         )?;
-        let known = known_peers(&rows)?;
         let staged = chunk.staged(&known);
         let staged_rows = u64::try_from(chunk.staged_rows()).unwrap_or(u64::MAX);
         let (_, _, _, _, _, stored) = tokio::try_join!(
@@ -203,7 +216,7 @@ impl Connection {
             copy(client, &s.copy_statistics, &chunk.statistics),
             copy(client, &s.copy_gaps, &chunk.gaps),
             copy(client, &s.copy_attributes, &chunk.attributes),
-            client.execute(&s.attributes, &[]),
+            execute(client, &s.attributes),
             copy(client, &s.copy_staged, &staged),
         )?;
         if stored != staged_rows {
@@ -211,21 +224,37 @@ impl Connection {
         }
         let repeated = self.store_changed(chunk, &known).await?;
         self.merge(staged_rows).await?;
+        self.routers(chunk).await?;
+        Ok(repeated)
+    }
+
+    pub(super) async fn peers(&self, chunk: &Sealed) -> Result<HashMap<u32, KnownPeer>, Error> {
+        let [peers, changes, families] = [&chunk.peers, &chunk.peer_changes, &chunk.peer_families].map(json);
+        let peers: Params<'_, 4> = [&self.lane.collector, &peers, &changes, &families];
+        known_peers(&self.client.query(&self.statements.peers, &peers).await?)
+    }
+
+    pub(super) async fn routers(&self, chunk: &Sealed) -> Result<(), Error> {
         if let Some(routers) = &chunk.routers {
             self.client.query(&self.statements.routers, &[&self.lane.collector, &json(routers)]).await?;
         }
-        self.commit(chunk, first, last, chunk.counts.unchanged + repeated).await
+        Ok(())
     }
 
     /// Rows of history for those re-dumped routes that change something; returns how many do not.
-    async fn store_changed(&self, chunk: &Sealed, known: &HashMap<u32, KnownPeer>) -> Result<u64, Error> {
+    pub(super) async fn store_changed(
+        &self,
+        chunk: &Sealed,
+        known: &HashMap<u32, KnownPeer>,
+    ) -> Result<u64, Error> {
         let asked = chunk.repeats.len();
         if asked == 0 {
             return Ok(0);
         }
         let (client, s) = (&self.client, &self.statements);
         let waiting = chunk.repeats.encode(known);
-        let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_repeated, &waiting), client.query(&s.changed, &[]))?;
+        let asking = async { Ok(client.query(&s.changed, &[]).await?) };
+        let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_repeated, &waiting), asking)?;
         if copied != asked {
             return Err(Error::Rows { table: "repeated", sent: asked, stored: copied });
         }
@@ -240,29 +269,33 @@ impl Connection {
 
     /// UPDATE of what is known and INSERT of what is new, in either order. When the first half took all rows, the second
     /// has nothing to do: a first load and a re-dump both pay for one half only.
-    async fn merge(&mut self, staged_rows: u64) -> Result<(), Error> {
+    pub(super) async fn merge(&self, staged_rows: u64) -> Result<(), Error> {
         if staged_rows == 0 {
             return Ok(());
         }
         let s = &self.statements;
-        let halves = if self.inserts_first { [&s.insert, &s.update] } else { [&s.update, &s.insert] };
+        let inserts_first = self.inserts_first.load(Ordering::Relaxed);
+        let halves = if inserts_first { [&s.insert, &s.update] } else { [&s.update, &s.insert] };
         let first = self.client.execute(halves[0], &[]).await?;
         if first < staged_rows {
             let second = self.client.execute(halves[1], &[]).await?;
             if second > first {
-                self.inserts_first = !self.inserts_first;
+                self.inserts_first.store(!inserts_first, Ordering::Relaxed);
             }
         }
         Ok(())
     }
 
-    async fn commit(&self, chunk: &Sealed, first: i64, last: i64, unchanged: u64) -> Result<(), Error> {
+    /// Ledger, checkpoint and end of the transaction. Of the chunk's routes, `unchanged` and `rejected` are not in the
+    /// history.
+    pub(super) async fn commit(&self, chunk: &Sealed, unchanged: u64, rejected: u64) -> Result<(), Error> {
+        let (first, last) = (int8(chunk.first_seq), int8(chunk.last_seq));
         let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
         let digest = chunk.digest.cast_signed();
         let counts = chunk.counts;
         let (routes, events, gaps) = (int8(counts.routes), int8(counts.events), int8(counts.gaps));
-        let unchanged = int8(unchanged);
-        let advance: Params<'_, 12> = [
+        let (unchanged, rejected) = (int8(unchanged), int8(rejected));
+        let advance: Params<'_, 13> = [
             &self.lane.collector,
             &log_id,
             &number,
@@ -275,6 +308,7 @@ impl Connection {
             &events,
             &gaps,
             &unchanged,
+            &rejected,
         ];
         let (stored, ()) = tokio::try_join!(
             biased;
@@ -285,9 +319,15 @@ impl Connection {
     }
 }
 
-type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
+/// The arguments of a statement.
+pub(super) type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
 
-async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u64, tokio_postgres::Error> {
+/// Without arguments.
+pub(super) async fn execute(client: &Client, statement: &Statement) -> Result<u64, Error> {
+    Ok(client.execute(statement, &[]).await?)
+}
+
+pub(super) async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u64, Error> {
     if bytes.is_empty() {
         return Ok(0);
     }
@@ -297,7 +337,7 @@ async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u
         let piece = rest.split_to(rest.len().min(COPY_PIECE_BYTES));
         sink.send(piece).await?;
     }
-    sink.finish().await
+    Ok(sink.finish().await?)
 }
 
 /// What `holdfast_merge_peers` returns, by place: how each peer that was known stood before, the same for its families
@@ -326,10 +366,10 @@ fn json(value: &serde_json::Value) -> String {
     value.to_string().replace("\\u0000", "\\ufffd")
 }
 
-fn int4(value: u32) -> i32 {
+pub(super) fn int4(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-fn int8(value: u64) -> i64 {
+pub(super) fn int8(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -50,7 +50,7 @@ pub struct Sealed {
     pub first_seq: u64,
     /// Last sequence number.
     pub last_seq: u64,
-    /// Rolling digest of the log at `last_seq`.
+    /// Of the batch at `last_seq` ([`digest`](super::digest)); 0 when it could not be read.
     pub digest: u64,
     /// What is in it.
     pub counts: Counts,

@@ -96,9 +96,13 @@ const ADVANCE: &str = "
         RETURNING collector, log_id, lane
     )
     INSERT INTO ingest_ledger (collector, log_id, lane, first_seq, last_seq, records, routes, stored, unchanged, rejected,
-        events, gaps)
+        events, gaps, digest)
     SELECT collector, log_id, lane, $6::bigint, $7::bigint, $9::bigint + $10::bigint, $9::bigint,
-        $9::bigint - $12::bigint, $12::bigint, 0, $10::bigint, $11::bigint FROM advanced";
+        $9::bigint - $12::bigint - $13::bigint, $12::bigint, $13::bigint, $10::bigint, $11::bigint, $8::bigint FROM advanced";
+
+const REJECT: &str = "
+    INSERT INTO rejected_routes (collector, log_id, seq, idx, lane, sqlstate, error, record, payload)
+    VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, $8, $9)";
 
 /// All of them, prepared.
 pub(super) struct Statements {
@@ -118,6 +122,7 @@ pub(super) struct Statements {
     pub(super) update: Statement,
     pub(super) insert: Statement,
     pub(super) advance: Statement,
+    pub(super) reject: Statement,
 }
 
 impl Statements {
@@ -140,7 +145,17 @@ impl Statements {
             client.prepare(&copy_statistics),
             client.prepare(&copy_gaps),
         )?;
-        let (copy_attributes, copy_staged, copy_repeated, changed, attributes, update, insert, advance) = tokio::try_join!(
+        let (
+            copy_attributes,
+            copy_staged,
+            copy_repeated,
+            changed,
+            attributes,
+            update,
+            insert,
+            advance,
+            reject,
+        ) = tokio::try_join!(
             client.prepare(&copy_attributes),
             client.prepare(&copy_staged),
             client.prepare(&copy_repeated),
@@ -149,6 +164,7 @@ impl Statements {
             client.prepare(UPDATE),
             client.prepare(INSERT),
             client.prepare(ADVANCE),
+            client.prepare(REJECT),
         )?;
         Ok(Self {
             attach,
@@ -167,6 +183,7 @@ impl Statements {
             update,
             insert,
             advance,
+            reject,
         })
     }
 }

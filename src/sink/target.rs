@@ -1,14 +1,13 @@
 //! Where the database is, and how connections to it are made.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls::{self, SslMode, TlsError};
+use super::tls::{self, SslMode, TlsError, TlsFiles};
 
 /// Shown in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
@@ -68,9 +67,9 @@ impl Target {
     pub fn new(
         mut config: tokio_postgres::Config,
         mode: SslMode,
-        root_file: Option<&PathBuf>,
+        files: &TlsFiles,
     ) -> Result<Self, TargetError> {
-        let (tls, wire_mode) = tls::connector(mode, root_file).map_err(TargetError::Tls)?;
+        let (tls, wire_mode) = tls::connector(mode, files).map_err(TargetError::Tls)?;
         let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         config
             .ssl_mode(wire_mode)

@@ -1,13 +1,15 @@
 //! TLS to the database, by the names that libpq gives the modes.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -44,11 +46,24 @@ impl std::str::FromStr for SslMode {
     }
 }
 
+/// The files of libpq's `sslrootcert`, `sslcert` and `sslkey`, in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities that may have signed the server's certificate; `None` is those of the system.
+    pub root: Option<PathBuf>,
+    /// The client's certificate with those in between, and its key, which nobody else may read.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
 /// Why no TLS client could be made.
 #[derive(Debug)]
 pub enum TlsError {
     /// The file with the authorities cannot be read.
     RootFile(PathBuf, rustls::pki_types::pem::Error),
+    /// The client's certificate or key cannot be read.
+    ClientFile(PathBuf, rustls::pki_types::pem::Error),
+    /// Others may read the client's key.
+    KeyIsOpen(PathBuf, u32),
     /// There is no authority to trust.
     NoRoots,
     /// The TLS library refuses.
@@ -61,6 +76,12 @@ impl std::fmt::Display for TlsError {
             Self::RootFile(path, error) => {
                 write!(f, "certificate authorities in {}: {error}", path.display())
             }
+            Self::ClientFile(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::KeyIsOpen(path, mode) => write!(
+                f,
+                "the key {} is readable by others (mode {mode:04o}); accepted are 0600, and 0640 when root owns it",
+                path.display()
+            ),
             Self::NoRoots => f.write_str(
                 "no certificate authority is known: set DB_SSLROOTCERT or install ca-certificates",
             ),
@@ -77,39 +98,72 @@ impl std::error::Error for TlsError {}
 /// The authorities cannot be read, or there are none.
 pub(super) fn connector(
     mode: SslMode,
-    root_file: Option<&PathBuf>,
+    files: &TlsFiles,
 ) -> Result<(MakeRustlsConnect, tokio_postgres::config::SslMode), TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsError::Rustls(error.to_string()))?;
+        .map_err(refused)?;
     let wire = match mode {
         SslMode::Disable => tokio_postgres::config::SslMode::Disable,
         SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
         _ => tokio_postgres::config::SslMode::Require,
     };
-    let config = match mode {
-        SslMode::VerifyFull => builder.with_root_certificates(roots(root_file)?).with_no_client_auth(),
+    let builder = match mode {
+        SslMode::VerifyFull => builder.with_root_certificates(roots(files.root.as_deref())?),
         SslMode::VerifyCa => {
-            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(root_file)?), provider)
+            let roots = Arc::new(roots(files.root.as_deref())?);
+            let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
                 .build()
                 .map_err(|error| TlsError::Rustls(error.to_string()))?;
             let verifier = Arc::new(Verifier::AnyName(inner));
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         }
         SslMode::Disable | SslMode::Prefer | SslMode::Require => {
             let verifier = Arc::new(Verifier::AnyCertificate(provider));
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         }
+    };
+    let config = match &files.client {
+        Some((certificate, key)) => {
+            let (chain, key) = client(certificate, key)?;
+            builder.with_client_auth_cert(chain, key).map_err(refused)?
+        }
+        None => builder.with_no_client_auth(),
     };
     Ok((MakeRustlsConnect::new(config), wire))
 }
 
-fn roots(file: Option<&PathBuf>) -> Result<RootCertStore, TlsError> {
+fn refused(error: rustls::Error) -> TlsError {
+    TlsError::Rustls(error.to_string())
+}
+
+/// The client's certificates and its key. The key is refused as libpq refuses it: when others may read it.
+fn client(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let broken = |path: &Path| {
+        let path = path.to_owned();
+        move |error| TlsError::ClientFile(path, error)
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(broken(certificate))?;
+    let io = |error| broken(key)(rustls::pki_types::pem::Error::Io(error));
+    let about = File::open(key).and_then(|file| file.metadata()).map_err(io)?;
+    let forbidden = if about.uid() == 0 { 0o137 } else { 0o177 };
+    if about.mode() & forbidden != 0 {
+        return Err(TlsError::KeyIsOpen(key.to_owned(), about.mode() & 0o7777));
+    }
+    Ok((chain, PrivateKeyDer::from_pem_file(key).map_err(broken(key))?))
+}
+
+fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     match file {
         Some(path) => {
-            let broken = |error| TlsError::RootFile(path.clone(), error);
+            let broken = |error| TlsError::RootFile(path.to_owned(), error);
             for certificate in CertificateDer::pem_file_iter(path).map_err(broken)? {
                 store
                     .add(certificate.map_err(broken)?)
@@ -205,13 +259,13 @@ mod tests {
 
     #[test]
     fn encryption_without_proof_needs_no_authorities() {
-        assert!(connector(SslMode::Require, None).is_ok());
+        assert!(connector(SslMode::Require, &TlsFiles::default()).is_ok());
     }
 
     #[test]
     fn a_missing_file_of_authorities_is_named() {
-        let path = PathBuf::from("/nowhere/roots.pem");
-        let error = connector(SslMode::VerifyFull, Some(&path)).err().unwrap();
+        let files = TlsFiles { root: Some(PathBuf::from("/nowhere/roots.pem")), client: None };
+        let error = connector(SslMode::VerifyFull, &files).err().unwrap();
         assert!(error.to_string().contains("/nowhere/roots.pem"));
     }
 }

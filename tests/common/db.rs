@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use holdfast::sink::{SslMode, Target};
+use holdfast::sink::{SslMode, Target, TlsFiles};
 use tokio_postgres::Client;
 
 /// Which server.
@@ -78,7 +78,7 @@ impl Database {
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
         let mut config: tokio_postgres::Config = server.parse().unwrap();
         config.dbname(&name);
-        let target = Target::new(config.clone(), SslMode::Disable, None).unwrap();
+        let target = Target::new(config.clone(), SslMode::Disable, &TlsFiles::default()).unwrap();
         Some(Self { target, config, edition, name, server })
     }
 

@@ -28,7 +28,6 @@ pub struct Store {
     pub database: Database,
     pub connection: Connection,
     pub next: u64,
-    pub digest: u64,
     /// HISTORY_DEDUP.
     pub dedup: bool,
 }
@@ -37,18 +36,18 @@ impl Store {
     pub async fn open(edition: Edition, test: &str) -> Option<Self> {
         let database = Database::migrated(edition, test).await?;
         let (connection, attached) =
-            Connection::attach(&database.target, &lane(), OWNER, true).await.unwrap();
-        Some(Self { database, connection, next: attached.last_seq + 1, digest: attached.digest, dedup: true })
+            Connection::attach(&database.target, &lane(), OWNER, None).await.unwrap();
+        Some(Self { database, connection, next: attached.last_seq + 1, dedup: true })
     }
 
     pub async fn put(&mut self, batches: &[Batch]) {
-        let mut chunk = Chunk::new(lane(), self.next, self.digest).with_dedup(self.dedup);
+        let mut chunk = Chunk::new(lane(), self.next).with_dedup(self.dedup);
         for batch in batches {
             chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
         }
         let sealed = chunk.seal();
         self.connection.store(&sealed).await.unwrap();
-        (self.next, self.digest) = (sealed.last_seq + 1, sealed.digest);
+        self.next = sealed.last_seq + 1;
     }
 
     pub async fn current(&self) -> Vec<String> {

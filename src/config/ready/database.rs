@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::{Inputs, Problem};
-use super::Reader;
-use crate::sink::SslMode;
+use super::{Reader, pgpass};
+use crate::sink::{SslMode, Target, TargetError, TlsFiles};
 
 /// The variables of this section that take part in "is a database configured at all".
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "DATABASE_URL",
     "DB_HOST",
     "DB_PORT",
@@ -18,6 +18,8 @@ const NAMES: [&str; 13] = [
     "DB_PASSWORD_FILE",
     "DB_SSLMODE",
     "DB_SSLROOTCERT",
+    "DB_SSLCERT",
+    "DB_SSLKEY",
     "DB_POOL_MIN_SIZE",
     "DB_POOL_MAX_SIZE",
     "DB_CONNECT_TIMEOUT_S",
@@ -34,8 +36,8 @@ pub struct Database {
     pub connection: tokio_postgres::Config,
     /// TLS.
     pub ssl_mode: SslMode,
-    /// Certificates that may sign the server's; `None` is those of the system.
-    pub ssl_root_cert: Option<PathBuf>,
+    /// Certificates and keys.
+    pub ssl_files: TlsFiles,
     /// Connections that the pool keeps open.
     pub pool_size_min: usize,
     /// Connections that the pool opens at most.
@@ -48,6 +50,17 @@ pub struct Database {
     pub password_source: String,
 }
 
+impl Database {
+    /// The database as the sink reaches it.
+    ///
+    /// # Errors
+    /// TLS is not possible as configured.
+    pub fn target(&self) -> Result<Target, TargetError> {
+        let target = Target::new(self.connection.clone(), self.ssl_mode, &self.ssl_files)?;
+        Ok(target.with_store_timeout(self.command_timeout))
+    }
+}
+
 /// `None` when no database is configured.
 pub(super) fn build(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> {
     if !NAMES.iter().any(|name| read.optional_text(name).is_some()) {
@@ -58,6 +71,8 @@ pub(super) fn build(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> 
         None => (from_parts(read), UrlOptions::default()),
     };
     let password_source = password(&mut connection, read, inputs);
+    let ssl_mode = ssl_mode(from_url.ssl_mode.as_deref(), read);
+    let ssl_files = ssl_files(from_url, ssl_mode, read);
     connection.connect_timeout(read.seconds("DB_CONNECT_TIMEOUT_S"));
     connection.application_name("holdfast");
     // TLS is laid around the stream by the sink, which knows the modes that this crate has no word for.
@@ -70,17 +85,17 @@ pub(super) fn build(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> 
     }
     let database = Database {
         connection,
-        ssl_mode: ssl_mode(from_url.ssl_mode.as_deref(), read),
-        ssl_root_cert: root_cert(from_url.ssl_root_cert, read),
+        ssl_mode,
+        ssl_files,
         pool_size_min,
         pool_size_max,
         command_timeout: read.seconds("DB_COMMAND_TIMEOUT_S"),
         in_url: read.optional_text("DATABASE_URL").is_some(),
         password_source,
     };
-    let verified = matches!(database.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
-    if database.ssl_root_cert.is_some() && !verified {
-        read.problem("DB_SSLROOTCERT", "has no effect unless DB_SSLMODE is verify-ca or verify-full");
+    // What the files hold is asked of those who will use them.
+    if let Err(TargetError::Tls(error)) = database.target() {
+        read.problem("DB_SSLMODE", error.to_string());
     }
     Some(database)
 }
@@ -99,7 +114,8 @@ fn from_parts(read: &mut Reader<'_>) -> tokio_postgres::Config {
 #[derive(Default)]
 struct UrlOptions {
     ssl_mode: Option<String>,
-    ssl_root_cert: Option<PathBuf>,
+    /// By the name of the setting that says the same.
+    files: Vec<(&'static str, PathBuf)>,
 }
 
 fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOptions) {
@@ -118,8 +134,13 @@ fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOpt
                 options.ssl_mode = Some(mode.to_owned());
                 false
             }
-            Some(("sslrootcert", path)) => {
-                options.ssl_root_cert = Some(PathBuf::from(path));
+            Some((word @ ("sslrootcert" | "sslcert" | "sslkey"), path)) => {
+                let name = match word {
+                    "sslrootcert" => "DB_SSLROOTCERT",
+                    "sslcert" => "DB_SSLCERT",
+                    _ => "DB_SSLKEY",
+                };
+                options.files.push((name, PathBuf::from(path)));
                 false
             }
             _ => !pair.is_empty(),
@@ -167,7 +188,7 @@ fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inpu
             from_file(connection, &path, "CREDENTIALS_DIRECTORY", read.problems);
             format!("systemd credential {}", path.display())
         }
-        (None, _) => "none".to_owned(),
+        (None, _) => pgpass::password(connection, read, inputs).unwrap_or_else(|| "none".to_owned()),
     }
 }
 
@@ -199,16 +220,41 @@ fn ssl_mode(from_url: Option<&str>, read: &mut Reader<'_>) -> SslMode {
     })
 }
 
-fn root_cert(from_url: Option<PathBuf>, read: &mut Reader<'_>) -> Option<PathBuf> {
-    let path = match (from_url, read.path("DB_SSLROOTCERT")) {
-        (Some(_), Some(_)) => {
-            read.problem("DB_SSLROOTCERT", "contradicts DATABASE_URL, which has an sslrootcert too");
+/// libpq's word for the authorities of the system.
+const SYSTEM: &str = "system";
+
+fn ssl_files(from_url: UrlOptions, mode: SslMode, read: &mut Reader<'_>) -> TlsFiles {
+    let mut file = |name: &'static str| {
+        let in_url = from_url.files.iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone());
+        let typed = read.path(name);
+        if in_url.is_some() && typed.is_some() {
+            read.problem(name, "contradicts DATABASE_URL, which says it too");
+        }
+        let path = in_url.or(typed).filter(|path| name != "DB_SSLROOTCERT" || path != Path::new(SYSTEM))?;
+        if let Err(error) = std::fs::File::open(&path) {
+            read.problem(name, format!("{} cannot be read: {error}", path.display()));
+            return None;
+        }
+        Some(path)
+    };
+    let (root, certificate, key) = (file("DB_SSLROOTCERT"), file("DB_SSLCERT"), file("DB_SSLKEY"));
+    if root.is_some() && !matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull) {
+        read.problem("DB_SSLROOTCERT", "has no effect unless DB_SSLMODE is verify-ca or verify-full");
+    }
+    if certificate.is_some() && mode == SslMode::Disable {
+        read.problem("DB_SSLCERT", "has no effect when DB_SSLMODE is disable");
+    }
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            read.problem("DB_SSLKEY", "is missing: a certificate needs its key");
             None
         }
-        (from_url, typed) => from_url.or(typed),
-    }?;
-    if let Err(error) = std::fs::File::open(&path) {
-        read.problem("DB_SSLROOTCERT", format!("{} cannot be read: {error}", path.display()));
-    }
-    Some(path)
+        (None, Some(_)) => {
+            read.problem("DB_SSLCERT", "is missing: a key needs its certificate");
+            None
+        }
+    };
+    TlsFiles { root, client }
 }

@@ -1,0 +1,189 @@
+//! Logs that were copied or restored, and databases that came back older: nothing is skipped silently.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
+#[path = "common/source.rs"]
+mod source;
+
+use std::path::Path;
+use std::time::Duration;
+
+use db::{Database, Edition};
+use source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered};
+
+fn copy(directory: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
+}
+
+async fn drain(source: &Source, database: &Database, seq: u64) {
+    let forwarder = source.drain(database.target.clone(), 2, 100);
+    delivered(&forwarder, seq).await;
+    assert!(forwarder.stop(PATIENCE).await);
+}
+
+/// Records per log, the older log first.
+const LOGS: &str = "SELECT count(*)::text FROM stored_records GROUP BY log_id ORDER BY log_id <> '05050505-0505-0505-0505-050505050505'";
+/// Every record of history that was put is there, under either id.
+const PUT: &str = "SELECT count(DISTINCT as_path) FROM route_updates WHERE NOT is_withdrawn";
+
+async fn check_fork(database: &Database, common: i64, first: i64, second: i64) {
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    let records = |batches: i64| (batches * RECORDS_PER_BATCH).to_string();
+    assert_eq!(database.texts(LOGS).await, [records(first), records(second - common)]);
+    assert_eq!(database.value::<i64>(PUT).await, first + second - common);
+}
+
+/// A copy is made when the log has 50 batches; the original goes on to 70, and the copy goes on with others.
+async fn forked(database: &Database) -> (tempfile::TempDir, Source) {
+    let mut source = Source::new();
+    source.fill(0..50).await;
+    drain(&source, database, 50).await;
+    let directory = source.close().await;
+    let copied = Source::open(copy(directory.path()));
+    let mut original = Source::open(directory);
+    original.fill(50..70).await;
+    drain(&original, database, 70).await;
+    (original.close().await, copied)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_behind_the_database_is_delivered_under_a_new_id() {
+    let Some(database) = Database::migrated(Edition::Timescale, "fork_behind").await else { return };
+    let (_original, mut copied) = forked(&database).await;
+    copied.fill(1000..1010).await;
+    drain(&copied, &database, 60).await;
+    check_fork(&database, 50, 70, 60).await;
+    // The next start goes on where this one ended, under the same id.
+    let mut copied = Source::open(copied.close().await);
+    copied.fill(1010..1020).await;
+    drain(&copied, &database, 70).await;
+    check_fork(&database, 50, 70, 70).await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_ahead_of_the_database_is_recognised_by_the_digest() {
+    let Some(database) = Database::migrated(Edition::Plain, "fork_ahead").await else { return };
+    let (original, mut copied) = forked(&database).await;
+    copied.fill(1000..1040).await;
+    drain(&copied, &database, 90).await;
+    check_fork(&database, 50, 70, 90).await;
+    // The original was not disturbed.
+    let mut original = Source::open(original);
+    original.fill(70..75).await;
+    drain(&original, &database, 75).await;
+    check_fork(&database, 50, 75, 90).await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_starts_does_not_fence_the_original_out() {
+    let Some(database) = Database::migrated(Edition::Timescale, "fork_fence").await else { return };
+    let (original, mut copied) = forked(&database).await;
+    let mut original = Source::open(original);
+    let running = original.drain(database.target.clone(), 2, 100);
+    original.fill(70..71).await;
+    delivered(&running, 71).await;
+    copied.fill(1000..1001).await;
+    drain(&copied, &database, 51).await;
+    original.fill(71..80).await;
+    delivered(&running, 80).await;
+    assert!(running.delivered().borrow().is_healthy());
+    assert!(running.stop(PATIENCE).await);
+    check_fork(&database, 50, 80, 51).await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_goes_on_is_no_fork() {
+    let Some(database) = Database::migrated(Edition::Timescale, "no_fork").await else { return };
+    let mut source = Source::new();
+    for end in [20, 40, 60] {
+        source.fill(end - 20..end).await;
+        drain(&source, &database, u64::from(end)).await;
+        source = Source::open(source.close().await);
+    }
+    assert_eq!(database.value::<i64>("SELECT count(DISTINCT log_id) FROM ingest_checkpoint").await, 1);
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    database.drop().await;
+}
+
+/// What a restore of an earlier backup leaves: everything behind `seq` is gone.
+async fn restore(database: &Database, seq: i64) {
+    let sql = format!(
+        // No transaction may be under way: it would be in the backup in part.
+        "LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE; DELETE FROM route_updates WHERE seq > {seq}; DELETE FROM peer_events WHERE seq > {seq};
+        DELETE FROM ingest_ledger WHERE last_seq > {seq};
+        UPDATE ingest_checkpoint c SET epoch = epoch - 1, owner = '00000000-0000-0000-0000-000000000000',
+            last_seq = l.last_seq, digest = l.digest
+        FROM (SELECT DISTINCT ON (lane) lane, last_seq, digest FROM ingest_ledger ORDER BY lane, last_seq DESC) l
+        WHERE l.lane = c.lane;
+        DELETE FROM ingest_checkpoint c WHERE NOT EXISTS (SELECT FROM ingest_ledger l WHERE l.lane = c.lane);
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'holdfast' AND datname = current_database()"
+    );
+    database.client().await.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_comes_back_older_under_a_running_collector_gets_again_what_it_lost() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "older").await else { continue };
+        let mut source = Source::new();
+        let forwarder = source.drain(database.target.clone(), 2, RECORDS_PER_BATCH.cast_unsigned());
+        for (end, kept) in [(40, 25), (60, 0)] {
+            source.fill(end - 20..end).await;
+            delivered(&forwarder, u64::from(end) - 20).await;
+            restore(&database, kept).await;
+            source.fill(1000 + end..1001 + end).await;
+        }
+        let mut watch = forwarder.delivered();
+        let end = source.progress.borrow().durable;
+        let whole = async {
+            while database.missing_and_doubled(COLLECTOR).await != (0, 0)
+                || database.value::<Option<i64>>("SELECT min(last_seq) FROM ingest_checkpoint").await
+                    != Some(i64::try_from(end.0).unwrap())
+            {
+                drop(tokio::time::timeout(Duration::from_millis(50), watch.changed()).await);
+            }
+        };
+        tokio::time::timeout(PATIENCE, whole).await.unwrap();
+        assert!(forwarder.stop(PATIENCE).await);
+        let stored = database.value::<i64>("SELECT count(*) FROM stored_records").await;
+        assert_eq!(stored, i64::try_from(end.0).unwrap() * RECORDS_PER_BATCH);
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_has_no_more_becomes_a_gap_and_no_stall() {
+    let Some(database) = Database::migrated(Edition::Timescale, "older_gap").await else { return };
+    let mut source = Source::sized(tempfile::tempdir().unwrap(), 128 << 10, 1 << 20);
+    let end = 6000;
+    let forwarder = source.drain(database.target.clone(), 2, 2000);
+    source.fill(0..end).await;
+    delivered(&forwarder, u64::from(end)).await;
+    assert!(forwarder.stop(PATIENCE).await);
+    restore(&database, 1000).await;
+    drain(&source, &database, u64::from(end)).await;
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    let gap = "SELECT concat_ws(' ', first_seq > 1, last_seq < 6000, reason) FROM collector_gaps WHERE first_seq IS NOT NULL";
+    assert_eq!(database.texts(gap).await, ["t t dropped"]);
+    database.drop().await;
+}
