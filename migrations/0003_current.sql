@@ -48,6 +48,7 @@ CREATE TABLE bgp_peers (
     down_at            timestamptz,
     down_reason        integer,
     stale_since        timestamptz,
+    stale_reason       text,
     ups                bigint NOT NULL DEFAULT 0,
     downs              bigint NOT NULL DEFAULT 0,
     announced          bigint NOT NULL DEFAULT 0,
@@ -56,7 +57,8 @@ CREATE TABLE bgp_peers (
     UNIQUE (collector, router, peer_type, distinguisher, address, rib)
 ) WITH (fillfactor = 50);
 
--- What End-of-RIB and sweep said of one family of a peer.
+-- What End-of-RIB and sweep said of one family of a peer, and when a PDU of it could not be read (0/0: one that could not
+-- even be cut into families).
 CREATE TABLE peer_families (
     peer_id          bigint NOT NULL,
     afi              integer NOT NULL,
@@ -66,6 +68,10 @@ CREATE TABLE peer_families (
     eor_at           timestamptz,
     valid_session    timestamptz NOT NULL DEFAULT '-infinity',
     valid_generation bigint NOT NULL DEFAULT 0,
+    suspect_session    timestamptz,
+    suspect_generation bigint,
+    suspect_at         timestamptz,
+    suspect_reason     text,
     PRIMARY KEY (peer_id, afi, safi)
 ) WITH (fillfactor = 50);
 
@@ -188,6 +194,25 @@ CROSS JOIN LATERAL (SELECT (e.session, e.generation) < (p.valid_session, p.valid
     OR (f.peer_id IS NOT NULL AND (e.session, e.generation) < (f.valid_session, f.valid_generation)) AS is_ended) ended
 LEFT JOIN path_attributes a ON a.hash = e.attributes;
 
+-- How far each table can be believed: stale and why, suspect since when and why. Suspect is a family of which a PDU could
+-- not be read, until End-of-RIB of a later generation says that the whole table has been told again, or a Peer Down ends it.
+CREATE VIEW family_state AS
+SELECT p.collector, p.router, p.bmp_peer_ip, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn, p.peer_type,
+       p.peer_distinguisher, p.rib, p.table_name, p.state AS peer_state, p.stale_since,
+       CASE WHEN p.state = 'stale' AND r.is_active AND r.session > p.session
+           THEN 'not told again since the router connected' ELSE p.stale_reason END AS stale_reason,
+       CASE WHEN f.afi = 0 THEN 'any' ELSE holdfast_family(f.afi, f.safi) END AS family, f.afi, f.safi,
+       f.eor_at AS end_of_rib_at, s.suspect_at AS suspect_since, s.suspect_reason
+FROM bgp_peers p
+JOIN bmp_peers r ON r.collector = p.collector AND r.router = p.router
+LEFT JOIN peer_families f ON f.peer_id = p.id
+LEFT JOIN LATERAL (
+    SELECT o.suspect_at, o.suspect_reason FROM peer_families o
+    WHERE o.peer_id = p.id AND ((o.afi = f.afi AND o.safi = f.safi) OR o.afi = 0)
+        AND (o.suspect_session, o.suspect_generation) >= (p.valid_session, p.valid_generation)
+        AND (f.eor_session IS NULL OR (f.eor_session, f.eor_generation) <= (o.suspect_session, o.suspect_generation))
+    ORDER BY o.suspect_at DESC LIMIT 1) s ON true;
+
 -- What one transaction says of routers (lane 0 only). An older session never touches what a newer one has written.
 CREATE FUNCTION holdfast_merge_routers(m_collector text, routers jsonb) RETURNS void
 LANGUAGE sql AS $$
@@ -260,6 +285,8 @@ BEGIN
         state = CASE WHEN (excluded.session, excluded.generation) > (b.session, b.generation) THEN 'up' ELSE b.state END,
         stale_since = CASE WHEN (excluded.session, excluded.generation) > (b.session, b.generation) THEN NULL
             ELSE b.stale_since END,
+        stale_reason = CASE WHEN (excluded.session, excluded.generation) > (b.session, b.generation) THEN NULL
+            ELSE b.stale_reason END,
         state_seq = CASE WHEN (excluded.session, excluded.generation) > (b.session, b.generation) THEN 0 ELSE b.state_seq END,
         state_idx = CASE WHEN (excluded.session, excluded.generation) > (b.session, b.generation) THEN 0 ELSE b.state_idx END,
         generation = CASE WHEN (excluded.session, excluded.generation) > (b.session, b.generation) THEN excluded.generation
@@ -277,13 +304,14 @@ BEGIN
         down_at = CASE WHEN newer.yes THEN coalesce(holdfast_time(c.down_at), b.down_at) ELSE b.down_at END,
         down_reason = CASE WHEN newer.yes AND c.down_at IS NOT NULL THEN c.down_reason ELSE b.down_reason END,
         stale_since = CASE WHEN NOT newer.yes THEN b.stale_since WHEN c.state = 'stale' THEN holdfast_time(c.stale_at) END,
+        stale_reason = CASE WHEN NOT newer.yes THEN b.stale_reason WHEN c.state = 'stale' THEN c.stale_reason END,
         detail = CASE WHEN newer.yes THEN coalesce(c.detail, b.detail) ELSE b.detail END,
         ups = b.ups + c.ups, downs = b.downs + c.downs,
         valid_generation = CASE WHEN ended.yes THEN c.valid_generation ELSE b.valid_generation END,
         valid_session = CASE WHEN ended.yes THEN holdfast_time(c.valid_session) ELSE b.valid_session END
     FROM jsonb_to_recordset(changes) AS c (router text, peer_type smallint, distinguisher text, address inet, is_loc_rib boolean,
         state text, session bigint, generation bigint, seq bigint, idx integer, up_at bigint, down_at bigint,
-        down_reason integer, stale_at bigint, ups bigint, downs bigint, detail jsonb, valid_session bigint,
+        down_reason integer, stale_at bigint, stale_reason text, ups bigint, downs bigint, detail jsonb, valid_session bigint,
         valid_generation bigint), bgp_peers o
     CROSS JOIN LATERAL (SELECT (holdfast_time(c.session), c.generation, c.seq, c.idx)
         > (o.session, o.generation, o.state_seq, o.state_idx) AS yes) newer
@@ -292,11 +320,14 @@ BEGIN
     WHERE b.id = o.id AND o.collector = m_collector AND o.router = c.router AND o.peer_type = c.peer_type
         AND o.distinguisher = decode(c.distinguisher, 'hex') AND o.address = c.address AND (o.rib = 'loc-rib') = c.is_loc_rib;
 
-    INSERT INTO peer_families AS p (peer_id, afi, safi, eor_session, eor_generation, eor_at, valid_session, valid_generation)
+    INSERT INTO peer_families AS p (peer_id, afi, safi, eor_session, eor_generation, eor_at, valid_session, valid_generation,
+        suspect_session, suspect_generation, suspect_at, suspect_reason)
     SELECT m.id, f.afi, f.safi, holdfast_time(f.eor_session), f.eor_generation, holdfast_time(f.eor_at),
-        coalesce(holdfast_time(f.valid_session), '-infinity'), coalesce(f.valid_generation, 0)
+        coalesce(holdfast_time(f.valid_session), '-infinity'), coalesce(f.valid_generation, 0),
+        holdfast_time(f.suspect_session), f.suspect_generation, holdfast_time(f.suspect_at), f.suspect_reason
     FROM jsonb_to_recordset(families) AS f (place integer, afi integer, safi smallint, eor_session bigint,
-        eor_generation bigint, eor_at bigint, valid_session bigint, valid_generation bigint)
+        eor_generation bigint, eor_at bigint, valid_session bigint, valid_generation bigint, suspect_session bigint,
+        suspect_generation bigint, suspect_at bigint, suspect_reason text)
     JOIN holdfast_find_peers(m_collector, peers) m ON m.place = f.place
     ON CONFLICT (peer_id, afi, safi) DO UPDATE SET
         eor_at = CASE WHEN (excluded.eor_session, excluded.eor_generation) >= (p.eor_session, p.eor_generation)
@@ -306,7 +337,13 @@ BEGIN
         eor_session = greatest(p.eor_session, excluded.eor_session),
         valid_generation = CASE WHEN (excluded.valid_session, excluded.valid_generation) > (p.valid_session, p.valid_generation)
             THEN excluded.valid_generation ELSE p.valid_generation END,
-        valid_session = greatest(p.valid_session, excluded.valid_session);
+        valid_session = greatest(p.valid_session, excluded.valid_session),
+        (suspect_session, suspect_generation, suspect_at, suspect_reason) = (
+            SELECT n.suspect_session, n.suspect_generation, n.suspect_at, n.suspect_reason
+            FROM (VALUES (excluded.suspect_session, excluded.suspect_generation, excluded.suspect_at, excluded.suspect_reason),
+                (p.suspect_session, p.suspect_generation, p.suspect_at, p.suspect_reason))
+                AS n (suspect_session, suspect_generation, suspect_at, suspect_reason)
+            ORDER BY n.suspect_session DESC NULLS LAST, n.suspect_generation DESC, n.suspect_at DESC LIMIT 1);
 
     RETURN QUERY
         SELECT m.place, m.id, NULL::integer, NULL::smallint, '-infinity'::timestamptz, 0::bigint

@@ -322,3 +322,63 @@ async fn implausible_times_are_stored() {
         store.close().await;
     }
 }
+
+fn end_of_rib(family: Family) -> EventKind {
+    EventKind::EndOfRib { family }
+}
+
+fn malformed(family: Family) -> EventKind {
+    EventKind::Malformed { error: "cut short".to_owned(), suspect: Some(family), pdu: vec![9] }
+}
+
+#[tokio::test]
+async fn a_family_is_suspect_until_its_next_whole_table_or_a_peer_down() {
+    let suspects = "SELECT concat_ws(' ', family, suspect_reason) FROM family_state WHERE suspect_since IS NOT NULL ORDER BY family";
+    let (v4, v6, any) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST, Family { afi: 0, safi: 0 });
+    let ends = |session, generation: u32| {
+        let peer = pre(generation);
+        let builder = Builder::new("r1", session).at(session).event(Some(&peer), peer_up());
+        builder.event(Some(&peer), end_of_rib(v4)).event(Some(&peer), end_of_rib(v6))
+    };
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "suspect").await else { continue };
+        let in_the_dump = Builder::new("r1", 0).event(Some(&pre(1)), malformed(v4));
+        store.put(&[in_the_dump.build(), ends(0, 1).build()]).await;
+        assert_eq!(store.database.texts(suspects).await, ["ipv4_unicast cut short"], "in its own table");
+        store.put(&[ends(1, 1).build()]).await;
+        assert_eq!(store.database.texts(suspects).await, [""; 0]);
+        store.put(&[Builder::new("r1", 1).at(2).event(Some(&pre(1)), malformed(any)).build()]).await;
+        assert_eq!(store.database.texts(suspects).await.len(), 3, "each family, and the unknown one");
+        store.put(&[Builder::new("r1", 1).at(3).event(Some(&pre(1)), peer_down()).build()]).await;
+        assert_eq!(store.database.texts(suspects).await, [""; 0]);
+        // A PDU of an older session that arrives late says nothing about what was told since.
+        store.put(&[ends(4, 1).build()]).await;
+        store.put(&[Builder::new("r1", 1).at(5).event(Some(&pre(2)), malformed(v4)).build()]).await;
+        assert_eq!(store.database.texts(suspects).await, [""; 0]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_told_again_stays_stale_with_the_reason() {
+    let stale = "SELECT concat_ws(', ', rib, peer_state, stale_reason) FROM family_state ORDER BY rib";
+    let lost = EventKind::PeerStale { end: SessionEnd::Lost };
+    let session_down = EventKind::SessionDown { end: SessionEnd::Lost };
+    let session_up =
+        EventKind::SessionUp { sys_name: "r1".to_owned(), sys_descr: String::new(), information: vec![] };
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "not_again").await else { continue };
+        let first = Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), [0], &[1]);
+        let first = first.event(Some(&pre(1)), lost.clone()).event(None, session_down.clone());
+        store.put(&[first.build()]).await;
+        assert_eq!(store.database.texts(stale).await, ["adj-in-pre, stale, connection lost"]);
+        // BIRD 3 sends its Initiation, and nothing else.
+        store.put(&[Builder::new("r1", 5).at(5).event(None, session_up.clone()).build()]).await;
+        let waiting = "adj-in-pre, stale, not told again since the router connected";
+        assert_eq!(store.database.texts(stale).await, [waiting]);
+        assert_eq!(store.current().await, ["198.51.100.1 adj-in-pre 1.0.0.0/24 1 stale"]);
+        store.put(&[Builder::new("r1", 5).at(6).event(Some(&pre(1)), peer_up()).build()]).await;
+        assert_eq!(store.database.texts(stale).await, ["adj-in-pre, up"]);
+        store.close().await;
+    }
+}

@@ -475,10 +475,16 @@ fn a_family_is_suspect_from_a_pdu_that_could_not_be_read_to_its_next_whole_table
         matches!(&batch.events.last().unwrap().kind, EventKind::Malformed { suspect: of, .. } if *of == suspect)
     );
     router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
-    assert_eq!(suspects(&router), [], "End-of-RIB");
+    assert_eq!(suspects(&router), [Family::IPV4_UNICAST], "the table that ends here lacks that PDU");
+    router.says(&up());
+    assert_eq!(suspects(&router), [Family::IPV4_UNICAST], "the next table has only begun");
+    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    assert_eq!(suspects(&router), [], "End-of-RIB of the next table");
     // Of a PDU that cannot be cut nobody knows which families were in it.
     router.says(&PEER.route_monitoring(&bgp(2, &[0, 9, 1])));
     assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
+    router.says(&PEER.peer_down(2, &[0, 0])).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    assert_eq!(suspects(&router), [], "nothing of that table stands any more");
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Session {
         let opens = opens.0.ok().zip(opens.1.ok());
         let Some(peer) = self.peers.get(place) else { return };
         peer.known_before |= peer.up;
-        peer.next_generation();
+        peer.next_generation(true);
         peer.up = true;
         peer.asn = header.asn;
         peer.bgp_id = header.bgp_id;
@@ -122,7 +122,7 @@ impl Session {
         let mut unexpected = false;
         if let Some(peer) = self.peers.get(place) {
             unexpected = !peer.up;
-            peer.next_generation();
+            peer.next_generation(false);
             peer.up = false;
             peer.known_before = false;
         }
@@ -175,11 +175,12 @@ impl Session {
         now: Timestamp,
     ) {
         let Some(peer) = self.peers.get(place) else { return };
-        let view_place = peer.view(view);
+        let (view_place, generation) = (peer.view(view), peer.generation);
         if let Some(state) = peer.view_mut(view_place).and_then(|view| view.family(family)) {
             state.dumping = false;
             state.end_of_rib = Some(now);
-            state.suspect = false;
+            // A PDU of this very table that could not be read is still missing.
+            state.suspect = state.suspect.filter(|since| *since >= generation);
         }
         self.view_event(place, view, now, router_time, EventKind::EndOfRib { family });
     }

@@ -80,8 +80,8 @@ pub(super) struct FamilyState {
     pub(super) swept: bool,
     /// Whether path identifiers are there, where evidence was against what was agreed.
     pub(super) path_ids: Option<bool>,
-    /// A PDU could not be read: the table may be wrong until it is told again.
-    pub(super) suspect: bool,
+    /// In this generation a PDU could not be read: the table may be wrong until the whole of a later one is told.
+    pub(super) suspect: Option<u32>,
     pub(super) last_route: Timestamp,
 }
 
@@ -103,7 +103,7 @@ impl ViewState {
                 end_of_rib: None,
                 swept: false,
                 path_ids: None,
-                suspect: false,
+                suspect: None,
                 last_route: Timestamp(0),
             });
             self.families.len() - 1
@@ -112,11 +112,11 @@ impl ViewState {
     }
 
     /// Marks a family, or all that are known when it could not be told which.
-    pub(super) fn suspect(&mut self, family: Family) {
+    pub(super) fn suspect(&mut self, family: Family, generation: u32) {
         if family == super::ANY_FAMILY {
-            self.families.iter_mut().for_each(|state| state.suspect = true);
+            self.families.iter_mut().for_each(|state| state.suspect = Some(generation));
         } else if let Some(state) = self.family(family) {
-            state.suspect = true;
+            state.suspect = Some(generation);
         }
     }
 
@@ -168,11 +168,19 @@ impl PeerState {
         }
     }
 
-    /// A new generation begins: nothing of the old one is known any more.
-    pub(super) fn next_generation(&mut self) {
+    /// A new generation begins: nothing of the old one is known any more, but which families were suspect. Those are of
+    /// interest while their routes stand.
+    pub(super) fn next_generation(&mut self, routes_stand: bool) {
         self.generation = self.generation.saturating_add(1);
-        self.views.clear();
         self.width_told = false;
+        for old in std::mem::take(&mut self.views) {
+            for family in old.families.iter().filter(|family| routes_stand && family.suspect.is_some()) {
+                let place = self.view(old.view);
+                if let Some(state) = self.view_mut(place).and_then(|view| view.family(family.family)) {
+                    state.suspect = family.suspect;
+                }
+            }
+        }
     }
 
     /// The dictionary entry for one view.
@@ -255,7 +263,7 @@ impl From<&PeerState> for PeerSummary {
             announced: family.announced,
             withdrawn: family.withdrawn,
             end_of_rib: family.end_of_rib,
-            suspect: family.suspect,
+            suspect: family.suspect.is_some(),
         };
         let view = |view: &ViewState| ViewSummary {
             view: view.view,

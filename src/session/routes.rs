@@ -151,9 +151,9 @@ impl Session {
         let view = peers::view_of(header);
         if let Some(peer) = self.peers.get(place) {
             peer.errors += 1;
-            let view_place = peer.view(view);
+            let (view_place, generation) = (peer.view(view), peer.generation);
             if let Some((view, family)) = peer.view_mut(view_place).zip(suspect) {
-                view.suspect(family);
+                view.suspect(family, generation);
             }
         }
         self.notice(Level::Error, "bgp_parse_error", Some(peers::key_of(header)), error.clone(), pdu);

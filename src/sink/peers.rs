@@ -31,6 +31,7 @@ struct Change {
     down_at: Option<Timestamp>,
     down_reason: Option<u8>,
     stale_at: Option<Timestamp>,
+    stale_reason: Option<String>,
     ups: u32,
     downs: u32,
     detail: Option<Value>,
@@ -42,6 +43,8 @@ struct Change {
 struct FamilyChange {
     end_of_rib: Option<(Timestamp, u32, Timestamp)>,
     valid: Option<(Timestamp, u32)>,
+    /// Session, generation, time and error of the last PDU that could not be read.
+    suspect: Option<(Timestamp, u32, Timestamp, String)>,
 }
 
 /// All peers of one transaction.
@@ -122,8 +125,16 @@ impl Peers {
                 });
                 self.end(&batch.router.name, peer, valid);
             }
-            EventKind::PeerStale { .. } => {
-                self.change(batch, peer, position, "stale", |change| change.stale_at = Some(event.received));
+            EventKind::PeerStale { end } => {
+                self.change(batch, peer, position, "stale", |change| {
+                    change.stale_at = Some(event.received);
+                    change.stale_reason = Some(end.to_string());
+                });
+            }
+            EventKind::Malformed { error, suspect: Some(family), .. } => {
+                let change = self.families.entry((place, *family)).or_default();
+                let suspect = Some((session, peer.generation, event.received, error.clone()));
+                change.suspect = change.suspect.take().max(suspect);
             }
             EventKind::EndOfRib { family } => {
                 let change = self.families.entry((place, *family)).or_default();
@@ -179,6 +190,10 @@ impl Peers {
                 "eor_at": change.end_of_rib.map(|(.., at)| at.0),
                 "valid_session": change.valid.map(|(session, _)| session.0),
                 "valid_generation": change.valid.map(|(_, generation)| generation),
+                "suspect_session": change.suspect.as_ref().map(|(session, ..)| session.0),
+                "suspect_generation": change.suspect.as_ref().map(|(_, generation, ..)| generation),
+                "suspect_at": change.suspect.as_ref().map(|(_, _, at, _)| at.0),
+                "suspect_reason": change.suspect.as_ref().map(|(.., error)| error),
             })
         });
         [peers, changes.collect(), families.collect()]
@@ -223,6 +238,7 @@ impl Change {
             down_at: None,
             down_reason: None,
             stale_at: None,
+            stale_reason: None,
             ups: 0,
             downs: 0,
             detail: None,
@@ -237,7 +253,7 @@ impl Change {
             "session": self.position.session.0, "generation": self.position.generation,
             "seq": seq_number(self.position.seq), "idx": self.position.index,
             "up_at": self.up_at.map(|at| at.0), "down_at": self.down_at.map(|at| at.0), "down_reason": self.down_reason,
-            "stale_at": self.stale_at.map(|at| at.0), "ups": self.ups, "downs": self.downs, "detail": self.detail,
+            "stale_at": self.stale_at.map(|at| at.0), "stale_reason": self.stale_reason, "ups": self.ups, "downs": self.downs, "detail": self.detail,
             "valid_session": self.valid.map(|(session, _)| session.0),
             "valid_generation": self.valid.map(|(_, generation)| generation),
         })
