@@ -137,6 +137,15 @@ const TABLE: &[Disagreement] = &[
     line("netgauze", "tcpdump-bgp-lu-multiple-labels.pcap-18-8", ONLY_THEY, 1, "we: four labels, as the OPENs of that session agreed (RFC 8277 section 2.1); only without those OPENs it may read one"),
 ];
 
+/// The streams of which other decoders say more than ours, by our own verdict.
+pub(crate) fn lost(found: &Counts) -> impl Iterator<Item = &str> {
+    let is_ours = |key: &Key| {
+        let line = TABLE.iter().find(|line| line.covers(key));
+        line.is_some_and(|line| !line.verdict.starts_with("we:"))
+    };
+    found.keys().filter(move |key| is_ours(key)).map(|(_, stream, _)| stream.as_str())
+}
+
 /// What the table does not say, with the key of an example.
 pub(crate) fn check(found: &Counts, streams: &[Stream], has_tshark: bool) -> Vec<(Key, String)> {
     let unlisted = found.iter().filter(|(key, _)| !TABLE.iter().any(|line| line.covers(key)));

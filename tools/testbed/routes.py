@@ -11,6 +11,8 @@ ASN = {PEER1: 65001, PEER2: 65002}
 # The monitored router's import policy: reject one prefix, change all others.
 REJECTED = "10.0.5.0/24"
 LOCAL_PREF, ADDED_COMMUNITY = 222, "65000:1"
+# How many routes peer 1 has of each family; the live comparison sets thousands.
+IPV4, IPV6 = 400, 150
 # Six neighbouring prefixes share one set of attributes, as in real tables.
 SHARED = 6
 
@@ -89,16 +91,16 @@ def peer1_route(afi, prefix, index, version=0):
 
 def peer1_table():
     ipv4 = ["0.0.0.0/0", "198.51.100.1/32", "172.16.0.0/12", "198.51.100.128/25"]
-    ipv4 += ["10.%d.%d.0/24" % divmod(i, 256) for i in range(400 - len(ipv4))]
+    ipv4 += ["10.%d.%d.0/24" % divmod(i, 256) for i in range(IPV4 - len(ipv4))]
     ipv6 = ["::/0", "2001:db8:ffff::1/128", "2001:db8::/33", "2001:db8:fffe:8000::/49"]
-    ipv6 += ["2001:db8:%x::/48" % (0x8000 + i) for i in range(150 - len(ipv6))]
+    ipv6 += ["2001:db8:%x::/48" % (0x8000 + i) for i in range(IPV6 - len(ipv6))]
     return [peer1_route(1, p, i) for i, p in enumerate(ipv4)] + [peer1_route(2, p, i) for i, p in enumerate(ipv6)]
 
 
 def peer1_withdrawn():
     """50 IPv4 and 10 IPv6 routes, in the middle of the table and across sets."""
     table = peer1_table()
-    return table[100:150] + table[400 + 20:400 + 30]
+    return table[100:150] + table[IPV4 + 20:IPV4 + 30]
 
 
 def peer1_replaced():

@@ -559,6 +559,8 @@ class Sink:
 
 
 class Scenario:
+    reconnect_views = False  # what the router shows has not changed
+
     def __init__(self, bench, router, sink, out, pause):
         self.bench, self.router, self.sink, self.out, self.pause = bench, router, sink, out, pause
         self.marks = []
@@ -635,7 +637,7 @@ class Scenario:
                 if not self.sink:
                     continue  # the collector is not ours
                 self.sink.close_connection()
-                views = False
+                views = self.reconnect_views
             elif step == "last":
                 self.peer1.last()
                 gone = {route.prefix for route in routes.peer1_last_withdrawn()}

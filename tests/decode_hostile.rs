@@ -1,0 +1,95 @@
+//! How much memory a damaged stream can make the decoder take: as much as its length justifies, and no more.
+//!
+//! Measured from outside: `holdfast decode` runs with a limit on its address space. First the least limit is sought at
+//! which an empty session decodes; each hostile stream then has to decode to the same output within little more.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+#[path = "common/build.rs"]
+mod build;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What one buffer may take beyond the stream itself: a message has at most 1 MiB, and a buffer doubles.
+const BUFFERS_KIB: usize = 2 * 1024;
+/// A byte of the stream becomes at most this many: records, their text, and the room that vectors keep.
+const FACTOR: usize = 64;
+
+/// Decodes a file; with a limit, in KiB of address space.
+fn decode(file: &Path, limit_kib: Option<usize>) -> Output {
+    let limit = limit_kib.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+    Command::new("sh")
+        .args(["-c", r#"ulimit -v "$1" && exec "$2" decode "$3""#, "sh", &limit])
+        .args([Path::new(env!("CARGO_BIN_EXE_holdfast")), file])
+        .output()
+        .unwrap()
+}
+
+/// The least limit, to 256 KiB, at which a file decodes as it does without one.
+fn least_limit_kib(file: &Path) -> usize {
+    let whole = decode(file, None);
+    let is_enough = |limit| decode(file, Some(limit)).stdout == whole.stdout;
+    let (mut low, mut high) = (1024, 4 * 1024 * 1024);
+    assert!(!whole.stdout.is_empty() && is_enough(high) && !is_enough(low));
+    while high - low > 256 {
+        let middle = low.midpoint(high);
+        if is_enough(middle) { high = middle } else { low = middle }
+    }
+    high
+}
+
+/// A session of one message.
+fn smallest(folder: &Path) -> PathBuf {
+    let file = folder.join("smallest.bmp");
+    fs::write(&file, build::bmp(4, &build::tlv(2, b"r"))).unwrap();
+    file
+}
+
+#[test]
+fn a_length_that_nothing_stands_behind_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = least_limit_kib(&smallest(folder.path()));
+    // Each says 64 KiB or more, and has a few bytes: attributes, TLVs, an OPEN, the message itself.
+    let claims = [
+        build::PEER.route_monitoring(&build::update(&[], &[0x50, 8, 0xff, 0xff, 0, 0, 0, 0, 0], &[])),
+        build::bmp(4, &[0, 2, 0xff, 0xff, b'x']),
+        [&[3, 0, 15, 0xff, 0xff, 4][..], &[0; 64]].concat(),
+    ];
+    for (number, claim) in claims.iter().enumerate() {
+        let file = folder.path().join(format!("{number}.bmp"));
+        fs::write(&file, claim).unwrap();
+        let (free, bound) = (decode(&file, None), decode(&file, Some(base + 512)));
+        assert_eq!((bound.status, bound.stdout), (free.status, free.stdout), "claim {number}");
+    }
+}
+
+#[test]
+fn no_hostile_stream_takes_more_memory_than_its_length_justifies() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/bad");
+    let Ok(entries) = fs::read_dir(&corpus) else {
+        println!(
+            "SKIPPED: no_hostile_stream_takes_more_memory_than_its_length_justifies: no corpus at {}",
+            corpus.display()
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let base = least_limit_kib(&smallest(folder.path()));
+    let mut streams = 0;
+    for file in entries.map(|entry| entry.unwrap().path()) {
+        if file.extension().is_none_or(|end| end != "bmp") {
+            continue;
+        }
+        let length = usize::try_from(fs::metadata(&file).unwrap().len()).unwrap();
+        let limit = base + BUFFERS_KIB + length * FACTOR / 1024;
+        let (free, bound) = (decode(&file, None), decode(&file, Some(limit)));
+        assert_eq!((bound.status, bound.stdout), (free.status, free.stdout), "{}", file.display());
+        streams += 1;
+    }
+    println!(
+        "{streams} hostile streams decode within {base} KiB of an empty session + {BUFFERS_KIB} KiB + {FACTOR} times their length"
+    );
+    assert!(streams > 40);
+}
