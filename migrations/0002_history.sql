@@ -63,6 +63,53 @@ BEGIN
 END
 $$;
 
+-- How many rows retention has dropped, so that holdfast_verify does not miss them.
+CREATE TABLE dropped_records (
+    table_name text NOT NULL,
+    collector  text NOT NULL,
+    log_id     uuid NOT NULL,
+    last_seq   bigint NOT NULL,
+    records    bigint NOT NULL,
+    PRIMARY KEY (table_name, collector, log_id)
+);
+
+-- Notes what is about to be dropped from one chunk or partition (its rows before `cut`): their number; of each route the
+-- last word, if it is an announcement (kept_routes); what ended routes without a word about each (kept_route_ends).
+CREATE FUNCTION holdfast_keep(table_name text, chunk regclass, cut timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', chunk);
+    EXECUTE format('INSERT INTO dropped_records AS d SELECT $1, collector, log_id, max(seq), count(*) FROM %s WHERE time < $2
+        GROUP BY collector, log_id
+        ON CONFLICT (table_name, collector, log_id) DO UPDATE SET last_seq = greatest(d.last_seq, excluded.last_seq),
+            records = d.records + excluded.records', chunk) USING table_name, cut;
+    IF table_name = 'peer_events' THEN
+        EXECUTE format('INSERT INTO kept_route_ends
+            SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi, session,
+                generation + (event_type = ''peer_down'')::integer
+            FROM %s WHERE time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk) USING cut;
+    ELSIF table_name = 'route_updates' THEN
+        CREATE TEMP TABLE last_words (LIKE kept_routes) ON COMMIT DROP;
+        -- Two passes and a hash of the short columns instead of a sort of whole rows.
+        EXECUTE format('INSERT INTO last_words
+            SELECT h.* FROM %1$s h JOIN (
+                SELECT collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key,
+                    max(ARRAY[(extract(epoch FROM session) * 1000000)::bigint, generation, seq, idx]) AS place
+                FROM %1$s WHERE time < $1 GROUP BY 1, 2, 3, 4, 5, 6, 7
+            ) l USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key)
+            WHERE h.time < $1
+                AND ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx] = l.place', chunk)
+            USING cut;
+        DELETE FROM kept_routes k USING last_words l
+            WHERE (k.collector, k.router, k.peer_type, k.peer_distinguisher, k.bgp_peer_ip, k.rib, k.route_key)
+                    = (l.collector, l.router, l.peer_type, l.peer_distinguisher, l.bgp_peer_ip, l.rib, l.route_key)
+                AND (k.session, k.generation, k.seq, k.idx) < (l.session, l.generation, l.seq, l.idx);
+        INSERT INTO kept_routes SELECT * FROM last_words WHERE NOT is_withdrawn ON CONFLICT DO NOTHING;
+        DROP TABLE last_words;
+    END IF;
+END
+$$;
+
 -- Drops what is older than `keep`, by the server's clock. The cut-off moves by one chunk interval per call at most, so
 -- that a clock that jumps ahead does not cost the history.
 CREATE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
@@ -70,20 +117,26 @@ LANGUAGE plpgsql AS $$
 DECLARE
     t time_tables%ROWTYPE;
     cut timestamptz;
+    chunk regclass;
     part time_partitions%ROWTYPE;
     dropped integer := 0;
 BEGIN
     SELECT * INTO STRICT t FROM time_tables WHERE name = table_name FOR UPDATE;
     cut := least(now() - keep, coalesce(t.dropped_before + t.chunk_interval, 'infinity'));
     IF t.is_hypertable THEN
+        FOR chunk IN EXECUTE format('SELECT show_chunks(%L::regclass, older_than => %L::timestamptz)', t.name, cut) LOOP
+            PERFORM holdfast_keep(t.name, chunk, 'infinity');
+        END LOOP;
         EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass, older_than => %L::timestamptz)', t.name, cut)
             INTO dropped;
     ELSE
-        FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut LOOP
+        FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut ORDER BY p.from_time LOOP
+            PERFORM holdfast_keep(t.name, part.name::regclass, 'infinity');
             EXECUTE format('DROP TABLE %I', part.name);
             DELETE FROM time_partitions p WHERE p.name = part.name;
             dropped := dropped + 1;
         END LOOP;
+        PERFORM holdfast_keep(t.name, (t.name || '_default')::regclass, cut);
         EXECUTE format('DELETE FROM %I WHERE time < %L', t.name || '_default', cut);
     END IF;
     UPDATE time_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
@@ -173,7 +226,8 @@ CREATE TABLE route_updates (
     attributes_raw       bytea,
     attributes_more      text[],
     missing              text[],
-    discarded            text[]
+    discarded            text[],
+    route_key            bytea NOT NULL
 );
 SELECT holdfast_cut_by_time('route_updates');
 CREATE INDEX route_updates_time ON route_updates (time DESC);
@@ -234,6 +288,26 @@ CREATE TABLE peer_stats (
 );
 SELECT holdfast_cut_by_time('peer_stats');
 CREATE INDEX peer_stats_time ON peer_stats (time DESC);
+
+-- What retention leaves of the rows that it drops: of each route the last word that was said before the cut-off, if it was
+-- an announcement, so that tables of later times stay whole; and what ended routes without a word about each.
+CREATE TABLE kept_routes (LIKE route_updates);
+ALTER TABLE kept_routes ADD PRIMARY KEY (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key);
+CREATE INDEX kept_routes_prefix ON kept_routes (prefix);
+CREATE TABLE kept_route_ends (
+    time               timestamptz NOT NULL,
+    collector          text NOT NULL,
+    router             text NOT NULL,
+    peer_type          smallint NOT NULL,
+    peer_distinguisher text NOT NULL,
+    bgp_peer_ip        inet NOT NULL,
+    rib                text NOT NULL,
+    afi                integer,
+    safi               smallint,
+    session            timestamptz NOT NULL,
+    generation         bigint NOT NULL
+);
+CREATE INDEX kept_route_ends_peer ON kept_route_ends (bgp_peer_ip);
 
 CREATE VIEW peer_statistics AS
 SELECT s.time, s.collector, s.router, s.peer_ip, s.bgp_peer_ip, s.bgp_peer_asn, s.peer_distinguisher, s.rib,

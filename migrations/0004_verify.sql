@@ -1,7 +1,8 @@
 -- The proof of exactly once, as a query that anybody can run: per log, what the ledger says was stored against what is
 -- there. Every record (log_id, seq, idx) is in one of four tables; seq is dense from 1 to the checkpoint, idx is dense from
 -- 0 in each seq, except for ranges that stand in collector_gaps and for the re-dumped routes that the ledger calls
--- unchanged. A forked log begins behind its fork.
+-- unchanged. A forked log begins behind its fork. Of rows that retention has dropped only the number is known: up to the
+-- last of them counts alone are compared.
 
 CREATE VIEW stored_records AS
     SELECT collector, log_id, seq, idx FROM route_updates
@@ -14,20 +15,26 @@ CREATE FUNCTION holdfast_verify(v_collector text)
 RETURNS TABLE (log_id uuid, delivered_seq bigint, ledger_records bigint, stored_records bigint, missing bigint,
     doubled bigint, gap_seqs bigint, ledger_breaks bigint)
 LANGUAGE sql STABLE AS $$
-    WITH logs AS (
-        SELECT c.log_id, min(c.last_seq) AS delivered_seq, max(c.forked_at) AS forked_at FROM ingest_checkpoint c WHERE c.collector = v_collector GROUP BY 1
+    WITH checkpoints AS (
+        SELECT c.log_id, min(c.last_seq) AS delivered_seq, max(c.forked_at) AS forked_at
+        FROM ingest_checkpoint c WHERE c.collector = v_collector GROUP BY 1
+    ), logs AS (
+        SELECT c.log_id, c.delivered_seq, c.forked_at, coalesce(sum(d.records), 0)::bigint AS n_dropped,
+            greatest(c.forked_at, max(d.last_seq)) AS whole_after
+        FROM checkpoints c LEFT JOIN dropped_records d ON d.collector = v_collector AND d.log_id = c.log_id GROUP BY 1, 2, 3
     ), rows AS (
         SELECT s.log_id, s.seq, count(*) AS n, count(DISTINCT s.idx) AS n_distinct, max(s.idx) + 1 AS n_expected
         FROM stored_records s WHERE s.collector = v_collector GROUP BY 1, 2
     ), sums AS (
         SELECT r.log_id, sum(n)::bigint AS n, sum(n_distinct)::bigint AS n_distinct,
             -- Only what every lane has passed must be whole.
-            coalesce(sum(n_expected - n_distinct) FILTER (WHERE r.seq > l.forked_at AND r.seq <= l.delivered_seq), 0)::bigint
+            coalesce(sum(n_expected - n_distinct) FILTER (WHERE r.seq > l.whole_after AND r.seq <= l.delivered_seq), 0)::bigint
                 AS idx_holes,
-            count(*) FILTER (WHERE r.seq > l.forked_at AND r.seq <= l.delivered_seq) AS seqs
+            count(*) FILTER (WHERE r.seq > l.whole_after AND r.seq <= l.delivered_seq) AS seqs
         FROM rows r JOIN logs l USING (log_id) GROUP BY 1
     ), gaps AS (
-        SELECT g.log_id, sum(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq, l.forked_at + 1) + 1)::bigint AS n
+        SELECT g.log_id, sum(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq, l.forked_at + 1) + 1)::bigint AS n,
+            sum(greatest(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq - 1, l.whole_after), 0))::bigint AS n_whole
         FROM collector_gaps g JOIN logs l USING (log_id)
         WHERE g.collector = v_collector AND g.first_seq <= l.delivered_seq AND g.last_seq > l.forked_at GROUP BY 1
     ), ledger AS (
@@ -38,8 +45,8 @@ LANGUAGE sql STABLE AS $$
               WHERE i.collector = v_collector) i GROUP BY 1
     )
     SELECT l.log_id, l.delivered_seq, coalesce(e.n, 0), coalesce(s.n, 0),
-        greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - coalesce(s.n_distinct, 0),
-            coalesce(s.idx_holes, 0) + l.delivered_seq - l.forked_at - coalesce(s.seqs, 0) - coalesce(g.n, 0)
+        greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - l.n_dropped - coalesce(s.n_distinct, 0),
+            coalesce(s.idx_holes, 0) + greatest(l.delivered_seq - l.whole_after, 0) - coalesce(s.seqs, 0) - coalesce(g.n_whole, 0)
                 - coalesce(e.n_unchanged, 0), 0),
         coalesce(s.n - s.n_distinct, 0), coalesce(g.n, 0), coalesce(e.breaks, 0)
     FROM logs l LEFT JOIN sums s USING (log_id) LEFT JOIN gaps g USING (log_id) LEFT JOIN ledger e USING (log_id)

@@ -132,7 +132,7 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
         let mut expected: BTreeSet<&str> =
             json.keys().map(String::as_str).filter(|key| *key != "record").collect();
         // Only the log and the database know these.
-        expected.extend(["collector", "log_id", "seq"]);
+        expected.extend(["collector", "log_id", "seq", "route_key"]);
         // In the database the text stands only where the numbers do not say it all: in the first row.
         if !row.contains("path_id") {
             expected.remove("as_path_text");

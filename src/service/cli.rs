@@ -1,8 +1,11 @@
 //! The command line: arguments to a command, a command to an exit code.
 
 mod check_config;
+mod database;
 mod decode;
 mod rejected;
+mod query;
+mod rpki;
 mod status;
 
 use std::io::{self, Write};
@@ -37,6 +40,10 @@ enum Command {
     Status(status::Arguments),
     /// Show or retry the records that the database refused
     Rejected(rejected::Arguments),
+    /// Ask the database: lookups, past tables, churn, hijacks, peers and more
+    Query(query::Arguments),
+    /// Load what routes are validated against
+    Rpki(rpki::Arguments),
     /// Decode recorded BMP byte streams to one JSON line per route and event
     Decode(decode::Arguments),
 }
@@ -104,6 +111,20 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::Rejected(rejected)) => {
             let (_, config) = load(arguments)?;
             rejected::run(rejected, &config, &mut io::BufWriter::new(io::stdout().lock()))
+        }
+        Some(Command::Query(query)) => {
+            let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            if query.only_lists() {
+                query.print_list(&mut out)?;
+            } else {
+                query::run(query, &load(arguments)?.1, &mut out)?;
+            }
+            out.flush()?;
+            Ok(0)
+        }
+        Some(Command::Rpki(rpki)) => {
+            rpki::run(rpki, &load(arguments)?.1, &mut io::stdout().lock())?;
+            Ok(0)
         }
         Some(Command::Decode(decode)) => {
             let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -16,7 +16,7 @@ use super::copy;
 use super::lanes::Lane;
 use super::peers::{Peers, Routers};
 use super::repeats::{Repeat, Repeats};
-use super::rib::{Before, Position, Rib, RouteEvent};
+use super::rib::{self, Before, Position, Rib, RouteEvent};
 use super::sealed::{Counts, Sealed, Table};
 use crate::route::{Action, Batch, Cause, Event, Group, Peer, Record, RouteRecord, Timestamp};
 
@@ -64,6 +64,8 @@ pub struct Chunk {
     peers: Peers,
     routers: Routers,
     rib: Rib,
+    /// Of the last row; kept for its memory.
+    key: Vec<u8>,
 }
 
 /// Blocks of one batch, each encoded on first use.
@@ -113,6 +115,7 @@ impl Chunk {
             peers: Peers::default(),
             routers: Routers::default(),
             rib: Rib::default(),
+            key: Vec::new(),
         }
     }
 
@@ -228,13 +231,16 @@ impl Chunk {
         copy::group_block(out, group, route, group.action == Action::Withdraw);
         let nlri_start = out.len();
         copy::nlri_block(out, &route.entry.nlri);
+        let nlri_range = nlri_start..out.len();
+        rib::route_key(group.family, route.entry, &mut self.key);
+        field::bytea(out, &self.key);
         self.counts.routes += 1;
         let event = RouteEvent {
             place,
             family: group.family,
             path_id: group.add_path.then_some(route.entry.path_id),
-            entry: route.entry,
-            nlri_block: self.routes.bytes.get(nlri_start..).unwrap_or_default(),
+            key: &self.key,
+            nlri_block: self.routes.bytes.get(nlri_range).unwrap_or_default(),
             attributes: attributes.map(|block| block.hash),
             received: group.received,
             position: Position {
@@ -249,7 +255,7 @@ impl Chunk {
         if self.dedup && group.cause == Cause::ReDump && before != Before::Other {
             if before == Before::Nothing {
                 let row = self.routes.bytes.get(row_start..).unwrap_or_default();
-                self.repeats.push(&Repeat { event, key: self.rib.last_key(), row });
+                self.repeats.push(&Repeat { event, row });
             } else {
                 self.counts.unchanged += 1;
             }

@@ -69,7 +69,7 @@ pub const NLRI: &[&str] = &[
 ];
 
 /// Columns of `route_updates`, in blocks.
-pub const ROUTE_UPDATES: &[&[&str]] = &[PEER, ATTRIBUTES, GROUP, NLRI];
+pub const ROUTE_UPDATES: &[&[&str]] = &[PEER, ATTRIBUTES, GROUP, NLRI, &["route_key"]];
 
 /// What an event or a Statistics Report has of its batch and peer.
 pub const EVENT: &[&str] = &[

@@ -1,4 +1,4 @@
-//! What the server does not do by itself on every edition: partitions ahead of time, and retention.
+//! What the server does not do by itself on every edition: partitions ahead of time, retention, samples of table sizes.
 
 use deadpool_postgres::Pool;
 
@@ -15,7 +15,8 @@ pub struct Retention {
 /// partition, from which rows are moved later.
 const PARTITIONS_AHEAD: i32 = 4;
 
-/// One round: makes partitions (plain PostgreSQL only) and drops what is too old. To be called about once an hour.
+/// One round: makes partitions (plain PostgreSQL only) and drops what is too old, and notes how
+/// large the tables of peers are. To be called about once an hour.
 ///
 /// # Errors
 /// The database said no; the next round tries again.
@@ -45,5 +46,7 @@ pub async fn maintain(
             tracing::info!(table, count = dropped, "chunks_dropped");
         }
     }
+    // How many routes stand is a pass over the current table: not every hour.
+    client.execute("SELECT holdfast_sample_sizes(interval '6 hours')", &[]).await?;
     Ok(())
 }

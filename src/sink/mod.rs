@@ -11,6 +11,7 @@
 //! this lane is held by this process and stands just before the range; after any error the connection is dropped, and
 //! only the checkpoint row says what was stored.
 
+mod answers;
 mod binary;
 mod bisect;
 mod chunk;
@@ -27,12 +28,14 @@ mod postgres;
 mod rejected;
 mod repeats;
 mod rib;
+mod rpki;
 mod sealed;
 mod span;
 mod statements;
 mod target;
 mod tls;
 
+pub use answers::{Answer, AnswerError, Call, Parameter, QUERIES, Query, Shape, ask};
 pub use chunk::{Chunk, Inconsistent, digest};
 pub use decide::{Decision, decide, decide_error};
 pub use fork::{Checkpoint, begin_fork, checkpoints, digests};
@@ -41,6 +44,7 @@ pub use maintain::{Retention, maintain};
 pub use migrate::{MigrateError, Migration, migrate, migrations};
 pub use postgres::{Attached, Connection, Error};
 pub use rejected::{Retried, retry};
+pub use rpki::{Loaded, Vrp, VrpError, load_vrps, parse_vrps};
 pub use sealed::{Counts, Sealed};
 pub use span::Span;
 pub use target::{Target, TargetError};

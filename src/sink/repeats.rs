@@ -23,8 +23,6 @@ use crate::route::{Family, Timestamp};
 pub(super) struct Repeat<'a> {
     /// What was said.
     pub(super) event: RouteEvent<'a>,
-    /// Its key within the peer.
-    pub(super) key: &'a [u8],
     /// Its row of `route_updates`.
     pub(super) row: &'a [u8],
 }
@@ -57,7 +55,7 @@ impl Repeats {
             position: event.position,
             attributes: event.attributes,
             ended: event.ended,
-            key: self.keep(repeat.key),
+            key: self.keep(event.key),
             nlri_block: self.keep(event.nlri_block),
             row: self.keep(repeat.row),
         };

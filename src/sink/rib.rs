@@ -71,7 +71,8 @@ pub(super) struct RouteEvent<'a> {
     pub(super) place: u32,
     pub(super) family: Family,
     pub(super) path_id: Option<u32>,
-    pub(super) entry: &'a NlriEntry,
+    /// What identifies the route within its peer, see [`route_key`].
+    pub(super) key: &'a [u8],
     /// The NLRI columns as encoded for history.
     pub(super) nlri_block: &'a [u8],
     pub(super) attributes: Option<[u8; 16]>,
@@ -103,16 +104,13 @@ struct Change {
 pub(super) struct Rib {
     changes: HashMap<(u32, Box<[u8]>), Change>,
     blocks: Vec<u8>,
-    key: Vec<u8>,
 }
 
 impl Rib {
     /// Takes one event; events of a peer come in the order of the log.
     pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> Before {
-        self.key.clear();
-        route_key(event.family, event.entry, &mut self.key);
         let start = self.blocks.len();
-        match self.changes.entry((event.place, self.key.as_slice().into())) {
+        match self.changes.entry((event.place, event.key.into())) {
             Entry::Vacant(vacant) => {
                 self.blocks.extend_from_slice(event.nlri_block);
                 vacant.insert(Change::first(event, start..self.blocks.len()));
@@ -132,11 +130,6 @@ impl Rib {
                 if change.again(event) && !differs { Before::Same } else { Before::Other }
             }
         }
-    }
-
-    /// The key of the route of the last event.
-    pub(super) fn last_key(&self) -> &[u8] {
-        &self.key
     }
 
     /// How many routes there are.
@@ -223,8 +216,9 @@ impl Change {
     }
 }
 
-/// What identifies a route within its peer: family, path identifier, and the key fields of the NLRI.
+/// What identifies a route within its peer: family, path identifier, and the key fields of the NLRI. Replaces `out`.
 pub(super) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
+    out.clear();
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);
     // The path identifier stands behind the prefix, so that all paths of a prefix are neighbours.
@@ -266,12 +260,12 @@ mod tests {
         NlriEntry { path_id, nlri: Nlri::Prefix(Prefix::v4(0x0a00_0000, 24).unwrap()) }
     }
 
-    fn event(entry: &NlriEntry, announced: bool, seq: u64, generation: u32) -> RouteEvent<'_> {
+    fn event(announced: bool, seq: u64, generation: u32) -> RouteEvent<'static> {
         RouteEvent {
             place: 0,
             family: Family::IPV4_UNICAST,
             path_id: None,
-            entry,
+            key: b"key",
             nlri_block: &[],
             attributes: announced.then_some([1; 16]),
             received: Timestamp(i64::try_from(seq).unwrap()),
@@ -307,10 +301,9 @@ mod tests {
 
     #[test]
     fn the_last_event_wins_and_flips_are_counted() {
-        let entry = prefix(0);
         let mut rib = Rib::default();
         for (seq, announced) in [(1, true), (2, true), (3, false), (4, true), (5, false)] {
-            rib.push(&event(&entry, announced, seq, 1));
+            rib.push(&event(announced, seq, 1));
         }
         let change = only(&rib);
         assert!(change.is_withdrawn && !change.begins_withdrawn);
@@ -320,31 +313,28 @@ mod tests {
 
     #[test]
     fn an_older_event_changes_nothing() {
-        let entry = prefix(0);
         let mut rib = Rib::default();
-        rib.push(&event(&entry, false, 9, 1));
-        rib.push(&event(&entry, true, 8, 1));
+        rib.push(&event(false, 9, 1));
+        rib.push(&event(true, 8, 1));
         assert!(only(&rib).is_withdrawn);
     }
 
     #[test]
     fn a_route_that_a_peer_down_ended_is_learnt_again() {
-        let entry = prefix(0);
         let mut rib = Rib::default();
-        rib.push(&event(&entry, true, 1, 1));
-        assert_eq!(rib.push(&event(&entry, true, 3, 2)), Before::Other);
+        rib.push(&event(true, 1, 1));
+        assert_eq!(rib.push(&event(true, 3, 2)), Before::Other);
         assert_eq!((only(&rib).learns, only(&rib).withdraws), (1, 0));
     }
 
     #[test]
     fn a_repetition_is_known_as_one() {
-        let entry = prefix(0);
         let mut rib = Rib::default();
-        let said = |rib: &mut Rib, seq, announced| rib.push(&event(&entry, announced, seq, 1));
+        let said = |rib: &mut Rib, seq, announced| rib.push(&event(announced, seq, 1));
         assert_eq!(said(&mut rib, 1, true), Before::Nothing);
         assert_eq!(said(&mut rib, 2, true), Before::Same);
         assert_eq!(said(&mut rib, 2, true), Before::Other, "not later");
-        let mut labelled = event(&entry, true, 3, 1);
+        let mut labelled = event(true, 3, 1);
         labelled.nlri_block = &[1];
         assert_eq!(rib.push(&labelled), Before::Other);
         labelled.position.seq = 4;

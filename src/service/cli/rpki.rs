@@ -1,0 +1,39 @@
+//! `holdfast rpki`: the validated ROA payloads that `rpki_routes` is judged by.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, database};
+use crate::config::Config;
+use crate::sink::{load_vrps, parse_vrps};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Replace all payloads by those of a file: JSON as routinator and rpki-client export it
+    Load {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let Verb::Load { file } = &arguments.verb;
+    let failed = |what: &dyn std::fmt::Display| Failure::Other(format!("{}: {what}", file.display()), 1);
+    let json = std::fs::read(file).map_err(|error| failed(&error))?;
+    let vrps = parse_vrps(&json).map_err(|error| failed(&error))?;
+    let loaded = database::with_client(config, async |mut client| {
+        load_vrps(&mut client, &vrps, &source(file)).await.map_err(|error| failed(&error))
+    })?;
+    writeln!(out, "{} VRPs: {} added, {} removed", vrps.len(), loaded.added, loaded.removed)?;
+    Ok(())
+}
+
+fn source(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}

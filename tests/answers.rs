@@ -1,0 +1,532 @@
+//! The answers to what operators ask, over routes whose story is known.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
+#[path = "common/store.rs"]
+mod store;
+
+use std::net::IpAddr;
+use std::process::Command;
+
+use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use db::{Database, Edition};
+use holdfast::route::{
+    Attributes, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Prefix, Rd, RibView, SessionEnd,
+};
+use holdfast::sink::{Chunk, Connection, Lane, QUERIES, load_vrps, parse_vrps};
+use store::Store;
+use tokio_postgres::config::Host;
+
+const HOUR: i64 = 3_600_000_000;
+
+fn pre() -> Peer {
+    peer(1, RibView::AdjInPre, 1)
+}
+
+fn v4(address: [u8; 4], length: u8) -> Nlri {
+    Nlri::Prefix(Prefix::v4(u32::from_be_bytes(address), length).unwrap())
+}
+
+/// A batch of announcements of single prefixes with paths of their own.
+fn announce(builder: Builder, peer: &Peer, routes: &[([u8; 4], u8, &[u32])]) -> Builder {
+    routes.iter().fold(builder, |builder, (address, length, path)| {
+        let entries = [(None, v4(*address, *length))];
+        builder.routes(peer, Family::IPV4_UNICAST, Some(&attributes(path)), entries)
+    })
+}
+
+/// Now, as the builder counts: answers about a span begin at the server's clock.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_micros()).unwrap() - batches::NOW
+}
+
+#[tokio::test]
+async fn the_catalogue_names_the_functions_that_are_there() {
+    let Some(database) = Database::migrated(Edition::Plain, "catalogue").await else { return };
+    let sql = "SELECT proname || ' ' || coalesce(string_agg(name || ' ' || kind || ' ' || (place <= pronargs - pronargdefaults), ', '
+            ORDER BY place), '')
+        FROM pg_proc CROSS JOIN LATERAL (
+            SELECT place, format_type(proargtypes[place - 1], NULL) AS kind, proargnames[place] AS name
+            FROM generate_series(1, pronargs) AS place) a
+        WHERE pronamespace = 'public'::regnamespace GROUP BY proname, oid
+        UNION ALL SELECT proname || ' ' FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND pronargs = 0";
+    let there = database.texts(sql).await;
+    for query in QUERIES {
+        let parameters = query.parameters.iter().map(|parameter| {
+            let kind =
+                if parameter.kind == "timestamptz" { "timestamp with time zone" } else { parameter.kind };
+            format!("{} {kind} {}", parameter.name, parameter.is_required)
+        });
+        let line = format!("{} {}", query.name, parameters.collect::<Vec<_>>().join(", "));
+        assert!(there.contains(&line), "{line}\n{there:#?}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn an_address_is_looked_up_by_the_longest_match_of_each_peer() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "lookup").await else { continue };
+        let two = peer(2, RibView::AdjInPre, 1);
+        let builder = announce(
+            Builder::new("r1", 0),
+            &pre(),
+            &[
+                ([0, 0, 0, 0], 0, &[1]),
+                ([10, 0, 0, 0], 8, &[2]),
+                ([10, 1, 0, 0], 16, &[3]),
+                ([10, 1, 2, 0], 24, &[4]),
+            ],
+        );
+        store.put(&[announce(builder, &two, &[([10, 0, 0, 0], 8, &[5])]).withdraw(&two, [9]).build()]).await;
+        let found = |address: &str| {
+            format!("SELECT concat_ws(' ', host(peer), prefix, path) FROM route_lookup('{address}')")
+        };
+        let texts = async |sql: String| store.database.texts(&sql).await;
+        assert_eq!(
+            texts(found("10.1.2.3")).await,
+            ["198.51.100.1 10.1.2.0/24 4", "198.51.100.2 10.0.0.0/8 5"]
+        );
+        assert_eq!(texts(found("11.0.0.1")).await, ["198.51.100.1 0.0.0.0/0 1"]);
+        assert_eq!(texts(found("2001:db8::1")).await, Vec::<String>::new());
+        let prefixes = |prefix: &str, how: &str| {
+            format!(
+                "SELECT route FROM prefix_lookup('{prefix}', '{how}') WHERE peer = '198.51.100.1' ORDER BY route"
+            )
+        };
+        assert_eq!(texts(prefixes("10.1.0.0/16", "exact")).await, ["10.1.0.0/16"]);
+        assert_eq!(texts(prefixes("10.1.0.0/16", "less")).await, ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16"]);
+        assert_eq!(texts(prefixes("10.1.0.0/16", "more")).await, ["10.1.0.0/16", "10.1.2.0/24"]);
+        assert_eq!(texts(prefixes("0.0.0.0/0", "more")).await.len(), 4);
+        store.close().await;
+    }
+}
+
+/// The story that the tables of past times are asked about; each batch is an hour after the one before.
+fn story() -> Vec<holdfast::route::Batch> {
+    let at = |hours: i64, session| Builder::new("r1", session).at(hours * HOUR);
+    let (two, again) = (peer(1, RibView::AdjInPre, 2), peer(1, RibView::AdjInPre, 1));
+    let later = 7 * HOUR;
+    let mut redump = at(8, later).event(Some(&again), peer_up()).announce(&again, 0..2, &[3]).build();
+    redump.groups.iter_mut().for_each(|group| group.cause = Cause::ReDump);
+    vec![
+        at(1, 0).event(Some(&pre()), peer_up()).announce(&pre(), 0..3, &[1]).build(),
+        at(2, 0).withdraw(&pre(), [1]).announce(&pre(), [2], &[2]).build(),
+        at(3, 0).event(Some(&pre()), peer_down()).build(),
+        at(4, 0).event(Some(&two), peer_up()).announce(&two, 0..3, &[3]).build(),
+        at(7, 0)
+            .event(None, EventKind::SessionDown { end: SessionEnd::Lost })
+            .event(Some(&two), EventKind::PeerStale { end: SessionEnd::Lost })
+            .build(),
+        redump,
+        at(9, later)
+            .event(Some(&again), EventKind::EndOfRib { family: Family::IPV4_UNICAST })
+            .event(Some(&again), EventKind::Sweep { family: Family::IPV4_UNICAST })
+            .build(),
+        at(10, later).announce(&again, [1], &[4]).build(),
+    ]
+}
+
+async fn table_at(store: &Store, hours: i64) -> Vec<String> {
+    let sql = format!(
+        "SELECT split_part(route, '.', 3) || ':' || path FROM rib_at('198.51.100.1', holdfast_time({})) ORDER BY 1",
+        batches::NOW + hours * HOUR + 1
+    );
+    store.database.texts(&sql).await
+}
+
+#[tokio::test]
+async fn the_table_of_a_past_time_is_what_was_told_until_then() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "rib_at").await else { continue };
+        for batch in story() {
+            store.put(&[batch]).await;
+        }
+        for (hours, expected) in [
+            (0, &[] as &[&str]),
+            (1, &["0:1", "1:1", "2:1"]),
+            (2, &["0:1", "2:2"]),
+            (3, &[]),
+            (4, &["0:3", "1:3", "2:3"]),
+            (8, &["0:3", "1:3", "2:3"]),
+            // Prefix 2 was not told again, and is swept; prefix 1 was, unchanged, before it changed.
+            (9, &["0:3", "1:3"]),
+            (10, &["0:3", "1:4"]),
+        ] {
+            assert_eq!(table_at(&store, hours).await, expected, "{edition:?}, after {hours} h");
+        }
+        let events = "SELECT concat_ws(' ', event, path) FROM prefix_timeline('1.0.1.0/24', '100 years')";
+        assert_eq!(
+            store.database.texts(events).await,
+            [
+                "peer_up",
+                "announce 1",
+                "withdraw",
+                "peer_down",
+                "peer_up",
+                "announce 3",
+                "peer_stale",
+                "peer_up",
+                "sweep",
+                "announce 4"
+            ]
+        );
+        let times = [4, 10].map(|hours| format!("holdfast_time({})", batches::NOW + hours * HOUR + 1));
+        let differences = format!(
+            "SELECT concat_ws(' ', route, difference, path_a, path_b)
+            FROM peer_differences('198.51.100.1', '198.51.100.1', {}, {})",
+            times[0], times[1]
+        );
+        assert_eq!(store.database.texts(&differences).await, ["1.0.1.0/24 path 3 4", "1.0.2.0/24 only a 3"]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn churn_counts_changes_and_no_dumps() {
+    let Some(mut store) = Store::open(Edition::Timescale, "churn").await else { return };
+    let mut dump = Builder::new("r1", 0).at(now()).announce(&pre(), 0..5, &[1]).build();
+    dump.groups[0].cause = Cause::InitialDump;
+    let news =
+        Builder::new("r1", 0).at(now()).announce(&pre(), [1, 1, 2], &[7]).withdraw(&pre(), [1]).build();
+    store.put(&[dump, news]).await;
+    let churn = |by: &str| {
+        format!("SELECT concat_ws(' ', subject, announcements, withdrawals, peers) FROM churn('{by}')")
+    };
+    assert_eq!(store.database.texts(&churn("prefix")).await, ["1.0.1.0/24 2 1 1", "1.0.2.0/24 1 0 1"]);
+    assert_eq!(store.database.texts(&churn("peer")).await, ["r1 198.51.100.1 adj-in-pre 3 1 1"]);
+    assert_eq!(store.database.texts(&churn("as")).await, ["AS7 3 0 1", "0 1 1"]);
+    let storms =
+        "SELECT concat_ws(' ', host(peer), withdrawals, prefixes) FROM withdraw_storms(at_least => 1)";
+    assert_eq!(store.database.texts(storms).await, ["198.51.100.1 1 1"]);
+    let flapping =
+        "SELECT concat_ws(' ', route, learned, withdrawn, changes_per_day) FROM flapping_routes(2)";
+    assert_eq!(store.database.texts(flapping).await, ["1.0.1.0/24 1 1 48.0"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn origins_that_change_conflict_or_are_not_permitted_are_found() {
+    let Some(mut store) = Store::open(Edition::Timescale, "origins").await else { return };
+    let two = peer(2, RibView::AdjInPre, 1);
+    let old = announce(Builder::new("r1", 0).at(now() - 2 * HOUR), &pre(), &[([10, 0, 0, 0], 16, &[1, 2])]);
+    let new = announce(
+        Builder::new("r1", 0).at(now()),
+        &pre(),
+        &[([10, 0, 0, 0], 16, &[1, 3]), ([10, 0, 1, 0], 24, &[1, 2]), ([10, 0, 0, 0], 16, &[9, 3])],
+    );
+    let other = announce(new, &two, &[([10, 0, 0, 0], 16, &[2]), ([10, 9, 0, 0], 16, &[2])]);
+    store.put(&[old.build(), other.build()]).await;
+    let texts = async |sql: &str| store.database.texts(sql).await;
+    let changes = "SELECT concat_ws(' ', host(peer), prefix, old_origin, new_origin) FROM origin_changes()";
+    assert_eq!(texts(changes).await, ["198.51.100.1 10.0.0.0/16 2 3"]);
+    assert_eq!(
+        texts("SELECT concat_ws(' ', prefix, origins, peers) FROM moas()").await,
+        ["10.0.0.0/16 {2,3} 2"]
+    );
+    let client = store.database.client().await;
+    client
+        .batch_execute(
+            "INSERT INTO own_prefixes VALUES ('10.0.0.0/16', '{2}', NULL), ('10.0.0.0/8', '{2}', 16)",
+        )
+        .await
+        .unwrap();
+    let hijacks =
+        "SELECT concat_ws(' ', own_prefix, prefix, problem, origin_as, host(peer), is_current) FROM hijacks(";
+    assert_eq!(
+        texts(&format!("{hijacks})")).await,
+        [
+            "10.0.0.0/16 10.0.0.0/16 origin 3 198.51.100.1 t",
+            "10.0.0.0/16 10.0.1.0/24 more specific 2 198.51.100.1 t"
+        ]
+    );
+    // What was announced in the span counts too, once per path.
+    assert_eq!(texts(&format!("{hijacks}'1 hour')")).await.len(), 3);
+    drop(client);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn paths_communities_and_policy_are_searched() {
+    let Some(mut store) = Store::open(Edition::Timescale, "search").await else { return };
+    let post = peer(1, RibView::AdjInPost, 1);
+    let plain = Attributes { communities: vec![], large_communities: vec![], ..attributes(&[1, 2, 3]) };
+    let tagged = Attributes { communities: vec![0xfde8_0001], med: Some(5), ..plain.clone() };
+    let entry = |number| [(None, prefix(number))];
+    store
+        .put(&[Builder::new("r1", 0)
+            .routes(&pre(), Family::IPV4_UNICAST, Some(&plain), (0..3).map(|number| (None, prefix(number))))
+            .routes(&post, Family::IPV4_UNICAST, Some(&plain), entry(0))
+            .routes(&post, Family::IPV4_UNICAST, Some(&tagged), entry(1))
+            .build()])
+        .await;
+    let texts = async |sql: &str| store.database.texts(sql).await;
+    for (sql, count) in [
+        ("as_path_search('{1,3}')", 5),
+        ("as_path_search('{1,3}', true)", 0),
+        ("as_path_search('{2,3}', true)", 5),
+        ("as_path_search('{4}')", 0),
+        ("community_search('65000:1')", 1),
+        ("community_search('65000:2')", 0),
+    ] {
+        assert_eq!(texts(&format!("SELECT route FROM {sql}")).await.len(), count, "{sql}");
+    }
+    assert_eq!(
+        texts("SELECT concat_ws('|', route, effect, changed) FROM policy_effect()").await,
+        ["1.0.1.0/24|changed|med communities", "1.0.2.0/24|rejected"]
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn leaks_are_told_by_roles_and_by_the_otc_attribute() {
+    let Some(mut store) = Store::open(Edition::Timescale, "leaks").await else { return };
+    let (customer, provider) = (pre(), Peer { asn: 65_002, ..peer(2, RibView::AdjInPre, 1) });
+    let mut marked = attributes(&[65_001, 8]);
+    marked.only_to_customer = Some(65_001);
+    let builder = announce(
+        Builder::new("r1", 0),
+        &customer,
+        &[([10, 0, 0, 0], 16, &[65_001, 65_002, 9]), ([10, 1, 0, 0], 16, &[65_001, 9])],
+    )
+    .routes(&customer, Family::IPV4_UNICAST, Some(&marked), [(None, v4([10, 2, 0, 0], 16))]);
+    store.put(&[announce(builder, &provider, &[([10, 3, 0, 0], 16, &[65_002, 65_001])]).build()]).await;
+    let client = store.database.client().await;
+    client
+        .batch_execute("INSERT INTO peer_roles VALUES (65001, 'customer'), (65002, 'provider')")
+        .await
+        .unwrap();
+    assert_eq!(
+        store.database.texts("SELECT concat_ws(' ', route, role, leaked_as, reason) FROM leaks()").await,
+        ["10.0.0.0/16 customer 65002 path", "10.2.0.0/16 customer otc 65001"]
+    );
+    drop(client);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn routes_are_valid_invalid_or_not_found_by_rfc_6811() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "rpki").await else { continue };
+        let routes: &[([u8; 4], u8, &[u32])] = &[
+            ([10, 0, 0, 0], 16, &[1]),
+            ([10, 0, 1, 0], 24, &[1]),
+            ([10, 1, 0, 0], 16, &[2]),
+            ([10, 2, 0, 0], 16, &[]),
+            ([11, 0, 0, 0], 16, &[1]),
+            ([12, 0, 0, 0], 16, &[0]),
+        ];
+        store.put(&[announce(Builder::new("r1", 0), &pre(), routes).build()]).await;
+        let first = br#"{"roas": [{"asn": "AS1", "prefix": "10.0.0.0/8", "maxLength": 16, "ta": "x"},
+            {"asn": 65001, "prefix": "10.2.0.0/16"}, {"asn": 0, "prefix": "12.0.0.0/8", "maxLength": 32}]}"#;
+        let mut client = store.database.client().await;
+        let mut load = async |json: &[u8]| {
+            let loaded = load_vrps(&mut client, &parse_vrps(json).unwrap(), "test").await.unwrap();
+            (loaded.added, loaded.removed)
+        };
+        assert_eq!(load(first).await, (3, 0));
+        assert_eq!(load(first).await, (0, 0));
+        assert_eq!(
+            store
+                .database
+                .texts("SELECT concat_ws(' ', prefix, state) FROM rpki_routes ORDER BY prefix")
+                .await,
+            [
+                "10.0.0.0/16 valid",
+                "10.0.1.0/24 invalid",
+                "10.1.0.0/16 invalid",
+                "10.2.0.0/16 valid",
+                "11.0.0.0/16 not-found",
+                "12.0.0.0/16 invalid"
+            ]
+        );
+        assert_eq!(load(br#"{"roas": [{"asn": 2, "prefix": "10.1.0.0/16"}]}"#).await, (1, 3));
+        assert_eq!(store.database.texts("SELECT prefix::text FROM rpki('valid')").await, ["10.1.0.0/16"]);
+        drop(client);
+        store.close().await;
+    }
+}
+
+fn mac_route(vtep: u8, esi: [u8; 10], mobility: u8) -> (Attributes, Nlri) {
+    let mut attributes = Attributes { next_hop: Some(IpAddr::from([192, 0, 2, vtep])), ..attributes(&[1]) };
+    attributes.extended_communities = vec![[0, 2, 0xfd, 0xe8, 0, 0, 0, 1], [6, 0, 0, 0, 0, 0, 0, mobility]];
+    let route = EvpnRoute::MacIp {
+        rd: Rd([0, 1, 192, 0, 2, vtep, 0, 1]),
+        esi: Esi(esi),
+        tag: 0,
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        ip: Some(IpAddr::from([10, 0, 0, 1])),
+        label: 100,
+        label2: None,
+    };
+    (attributes, Nlri::Evpn(Box::new(route)))
+}
+
+#[tokio::test]
+async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twice() {
+    let Some(mut store) = Store::open(Edition::Timescale, "evpn").await else { return };
+    let put = async |store: &mut Store, vtep, esi, mobility| {
+        let (attributes, nlri) = mac_route(vtep, esi, mobility);
+        let builder = Builder::new("r1", 0).at(now());
+        store.put(&[builder.routes(&pre(), Family::EVPN, Some(&attributes), [(None, nlri)]).build()]).await;
+    };
+    put(&mut store, 1, [0; 10], 0).await;
+    put(&mut store, 2, [0; 10], 1).await;
+    let duplicates = "SELECT concat_ws(' ', mac_address, route_targets, vteps) FROM evpn_duplicates()";
+    assert_eq!(store.database.texts(duplicates).await, ["02:00:00:00:00:01 RT:65000:1 192.0.2.1 192.0.2.2"]);
+    let (_, old) = mac_route(1, [0; 10], 0);
+    let gone = Builder::new("r1", 0).at(now()).routes(&pre(), Family::EVPN, None, [(None, old)]);
+    store.put(&[gone.build()]).await;
+    assert!(store.database.texts(duplicates).await.is_empty());
+    assert_eq!(
+        store
+            .database
+            .texts("SELECT concat_ws(' ', host(vtep), host(host), labels, mobility) FROM evpn_bindings()")
+            .await,
+        ["192.0.2.2 10.0.0.1 {100} 1"]
+    );
+    let moves = "SELECT concat_ws(' ', host(old_vtep), host(new_vtep), mobility) FROM evpn_moves()";
+    assert_eq!(store.database.texts(moves).await, ["192.0.2.1 192.0.2.2 1"]);
+    // Two VTEPs of one Ethernet segment are neither a move nor a duplicate.
+    put(&mut store, 2, [1; 10], 1).await;
+    put(&mut store, 3, [1; 10], 1).await;
+    assert_eq!(store.database.texts(moves).await.len(), 1);
+    assert!(store.database.texts(duplicates).await.is_empty());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn peers_are_told_with_capabilities_flaps_and_reasons() {
+    let Some(mut store) = Store::open(Edition::Timescale, "peers").await else { return };
+    let notification =
+        EventKind::PeerDown { reason: 3, data: [vec![0xff; 16], vec![0, 21, 3, 6, 2]].concat() };
+    store
+        .put(&[
+            Builder::new("r1", 0).at(now() - HOUR).event(Some(&pre()), peer_up()).build(),
+            Builder::new("r1", 0).at(now()).event(Some(&pre()), notification).build(),
+        ])
+        .await;
+    let texts = async |sql: &str| store.database.texts(sql).await;
+    assert_eq!(
+        texts("SELECT concat_ws('|', event, reason, date_trunc('minute', was_up + '1 second')) FROM peer_flaps()").await,
+        ["peer_up", "peer_down|closed by the peer: cease, administrative shutdown|01:00:00"]
+    );
+    assert_eq!(
+        texts(
+            "SELECT concat_ws(' ', router, state, ups, downs, families, hold_time_s) FROM peers('as65001')"
+        )
+        .await,
+        ["r1 down 1 1 ipv4_unicast 90"]
+    );
+    assert_eq!(
+        texts("SELECT concat_ws(' ', capability, is_sent, is_received) FROM peer_capabilities()").await,
+        ["route-refresh t f"]
+    );
+    assert_eq!(
+        texts("SELECT concat_ws(' ', collector, lanes, delivered_seq, routers_active, gaps) FROM collector_health()").await,
+        ["c1 1 2 1 0"]
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_router_that_two_collectors_see_counts_once() {
+    let Some(mut store) = Store::open(Edition::Timescale, "twice").await else { return };
+    let batch = || Builder::new("r1", 0).event(Some(&pre()), peer_up()).announce(&pre(), 0..3, &[1]);
+    store.put(&[batch().build()]).await;
+    let lane = Lane { collector: "c2".to_owned(), log_id: [8; 16], number: 0, count: 1 };
+    let (mut connection, _) =
+        Connection::attach(&store.database.target, &lane, store::OWNER, None).await.unwrap();
+    let mut chunk = Chunk::new(lane, 1);
+    chunk.push(1, b"payload", &batch().at(1).event(Some(&pre()), peer_down()).build()).unwrap();
+    connection.store(&chunk.seal()).await.unwrap();
+    // The peer is down by what one of them says; the other still hears it.
+    for (sql, expected) in [
+        ("SELECT count(*)::text FROM route_state WHERE NOT is_withdrawn", "3"),
+        ("SELECT count(*)::text FROM current_routes", "3"),
+        ("SELECT string_agg(state || collector, ' ') FROM peers()", "upc1"),
+        ("SELECT concat_ws(' ', router, peers, peers_up, collectors) FROM routers()", "r1 1 1 c1 c2"),
+    ] {
+        assert_eq!(store.database.texts(sql).await, [expected], "{sql}");
+    }
+    let client = store.database.client().await;
+    client.batch_execute("UPDATE bgp_peers SET state = 'up', valid_session = '-infinity'").await.unwrap();
+    assert_eq!(store.database.value::<i64>("SELECT count(*) FROM route_state").await, 6);
+    assert_eq!(store.database.value::<i64>("SELECT count(*) FROM current_routes").await, 3);
+    drop((client, connection));
+    store.close().await;
+}
+
+/// `holdfast query` on this database: exit code, standard output, standard error.
+fn query(database: &Database, words: &[&str]) -> (Option<i32>, String, String) {
+    let config = &database.config;
+    let Host::Tcp(host) = &config.get_hosts()[0] else { panic!("a host over TCP") };
+    let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .arg("query")
+        .args(words)
+        .env_clear()
+        .envs([
+            ("DB_HOST", host.as_str()),
+            ("DB_PORT", &config.get_ports()[0].to_string()),
+            ("DB_USER", config.get_user().unwrap()),
+            ("DB_NAME", config.get_dbname().unwrap()),
+            ("DB_PASSWORD", std::str::from_utf8(config.get_password().unwrap_or_default()).unwrap()),
+        ])
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn the_command_prints_tables_json_and_csv() {
+    let Some(mut store) = Store::open(Edition::Plain, "command").await else { return };
+    store.put(&[announce(Builder::new("r1", 0), &pre(), &[([10, 0, 0, 0], 8, &[1, 2])]).build()]).await;
+    let ask = |words: &[&str]| query(&store.database, words);
+    let (code, table, _) = ask(&["route_lookup", "10.1.1.1"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!((code, lines.len()), (Some(0), 2));
+    assert!(
+        lines[0].starts_with("router  peer          peer_as  rib         vrf  prefix      path_id  path"),
+        "{table}"
+    );
+    assert!(
+        lines[1].starts_with("r1      198.51.100.1    65001  adj-in-pre  -    10.0.0.0/8        -  1 2"),
+        "{table}"
+    );
+    let (_, json, _) = ask(&["--format", "json", "prefix_lookup", "prefix=10.0.0.0/8"]);
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows[0]["communities"], serde_json::json!(["65000:100", "65000:101"]));
+    let (_, csv, _) = ask(&["as_path_search", "1,2", "--format=csv", "--limit", "1"]);
+    let mut csv = csv.split("\r\n");
+    assert_eq!(csv.next(), Some("router,peer,rib,vrf,family,route,path,next_hop,since"));
+    assert!(csv.next().unwrap().starts_with("r1,198.51.100.1,adj-in-pre,,ipv4_unicast,10.0.0.0/8,1 2,"));
+    let (_, names, _) = ask(&["--list"]);
+    assert_eq!(names.lines().collect::<Vec<_>>(), QUERIES.iter().map(|query| query.name).collect::<Vec<_>>());
+    for (words, code, what) in [
+        (&["nothing"] as &[&str], 2, "holdfast: no query is called nothing"),
+        (&["route_lookup"], 2, "holdfast: ADDRESS is missing\nusage: holdfast query route_lookup ADDRESS"),
+        (&["route_lookup", "10.0.0"], 1, "holdfast: invalid input syntax for type inet: \"10.0.0\""),
+    ] {
+        let (found, _, error) = ask(words);
+        assert!(found == Some(code) && error.starts_with(what), "{found:?} {error}");
+    }
+    for name in QUERIES.iter().filter(|query| query.parameters.iter().all(|parameter| !parameter.is_required))
+    {
+        let (code, _, error) = ask(&[name.name]);
+        assert_eq!((code, error), (Some(0), String::new()), "{}", name.name);
+    }
+    store.close().await;
+}

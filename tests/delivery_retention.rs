@@ -1,0 +1,91 @@
+//! What retention drops is not missed: neither by the proof of exactly once, nor by tables of later times.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/batches.rs"]
+mod batches;
+#[path = "common/db.rs"]
+mod db;
+#[path = "common/store.rs"]
+mod store;
+
+use batches::{Builder, peer, peer_down, peer_up};
+use db::Edition;
+use holdfast::route::{Batch, Peer, RibView};
+use holdfast::sink::{Retention, maintain};
+use store::Store;
+
+const DAY: i64 = 86_400_000_000;
+
+fn pre(generation: u32) -> Peer {
+    peer(1, RibView::AdjInPre, generation)
+}
+
+/// A batch of so many days before the server's now.
+fn ago(days: i64) -> Builder {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = i64::try_from(since.as_micros()).unwrap() - batches::NOW;
+    Builder::new("r1", 0).at(now - days * DAY)
+}
+
+/// Ended long ago, told long ago, told long ago and changed since, withdrawn long ago, and new.
+fn story() -> [Batch; 4] {
+    [
+        ago(300).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..1, &[9]).build(),
+        ago(250).event(Some(&pre(1)), peer_down()).build(),
+        ago(200)
+            .event(Some(&pre(2)), peer_up())
+            .announce(&pre(2), 1..4, &[1])
+            .announce(&pre(2), [1], &[2])
+            .withdraw(&pre(2), [3])
+            .build(),
+        ago(10).announce(&pre(2), [2, 4], &[5]).build(),
+    ]
+}
+
+async fn table(store: &Store, days: i64) -> Vec<String> {
+    let sql = format!(
+        "SELECT split_part(route, '.', 3) || ':' || path FROM rib_at('AS65001', now() - interval '{days} days') ORDER BY 1"
+    );
+    store.database.texts(&sql).await
+}
+
+#[tokio::test]
+async fn routes_older_than_retention_are_in_tables_of_later_times() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "retention").await else { continue };
+        for batch in story() {
+            store.put(&[batch]).await;
+        }
+        let pool = store.database.target.pool(2).unwrap();
+        let now = ["1:2", "2:5", "4:5"];
+        for dropped in [false, true] {
+            if dropped {
+                let retention = Retention { routes_days: Some(100), events_days: Some(50) };
+                maintain(&pool, retention).await.unwrap();
+                let left = "SELECT count(*) FROM route_updates";
+                assert_eq!(store.database.value::<i64>(left).await, 2, "{edition:?}");
+                assert_eq!(store.database.value::<i64>("SELECT count(*) FROM peer_events").await, 0);
+            }
+            assert_eq!(table(&store, 20).await, ["1:2", "2:1"], "{edition:?}, dropped: {dropped}");
+            assert_eq!(table(&store, 0).await, now, "{edition:?}, dropped: {dropped}");
+            assert_eq!(store.database.missing_and_doubled(store::COLLECTOR).await, (0, 0), "{edition:?}");
+        }
+        let client = store.database.client().await;
+        let early = client.query("SELECT * FROM rib_at('AS65001', now() - interval '150 days')", &[]).await;
+        assert!(early.is_err(), "a table from before the history");
+        // What is missing beside the dropped rows is still noticed.
+        client.batch_execute("DELETE FROM route_updates WHERE seq = 4 AND idx = 0").await.unwrap();
+        assert_eq!(store.database.missing_and_doubled(store::COLLECTOR).await, (1, 0), "{edition:?}");
+        drop((client, pool));
+        drop(store.connection);
+        store.database.drop().await;
+    }
+}
