@@ -98,22 +98,32 @@ class Live(scenario.Scenario):
 
     def __init__(self, bench, router, collector, break_one):
         super().__init__(bench, router, collector, None, 0)
-        self.results, self.differences, self.tables = [], [], {}
+        self.results, self.differences, self.tables, self.ended = [], [], {}, None
         self.reconnected, self.break_one = False, break_one
 
     def settle(self, step, views=True):
         self.sink.quiet()
         if self.router.process.poll() is not None:
             # The router is gone: its routes stay, all of them stale. Only a Peer Down or withdrawals end one.
-            rows = self.rows()
-            self.result(step, len(rows), len(rows), sum(row["is_stale"] for row in rows) == len(rows) or "not all of the rows left are stale")
+            rows, problem = self.rows(), True
+            if not all(row["is_stale"] for row in rows):
+                problem = "not all of the rows left are stale"
+            elif len(rows) < self.results[-1][2] and self.endings() == self.ended:
+                problem = f"{self.results[-1][2] - len(rows)} rows ended without a Peer Down or a withdrawal"
+            self.result(step, len(rows), len(rows), problem)
             return
+        self.ended = self.endings()
         self.reconnected |= step == "reconnect"
         # To a collector that comes back, BIRD sends nothing of a peer until that peer comes up again, not even its
         # withdrawals: what was known stays, visibly stale.
         if not (self.router.name == "bird" and self.reconnected):
             self.tables = getattr(shown, self.router.name.split("-")[0])(dict(self.router.views()))
         self.compare(step, self.tables)
+
+    def endings(self):
+        """How often the router has ended something, by its own word."""
+        return self.sink.query("SELECT (SELECT count(*) FROM peer_events WHERE event_type = 'peer_down'), "
+                               "(SELECT count(*) FROM route_updates WHERE is_withdrawn)")
 
     def rows(self):
         return json.loads("".join(self.sink.query(QUERY % "live")))
