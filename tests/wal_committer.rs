@@ -119,6 +119,36 @@ async fn a_full_log_pauses_holds_the_caller_back_and_goes_on_when_something_is_d
     assert_eq!(thread.join().unwrap().lost_batches, 0);
 }
 
+/// Fills a log of six segments with groups of one, in two lives: the second start finds no room for the copy of the last
+/// group.
+fn crowded() -> (SimDisk, holdfast::wal::Options) {
+    let small = holdfast::wal::Options { bytes_max: 6 * (64 << 10), keep_segments_min: 2, ..options() };
+    let mut disk = SimDisk::new();
+    for _ in 0..2 {
+        let (mut writer, _) = recover(disk.clone(), small.clone()).unwrap();
+        while writer.append(&payload(writer.next().0), count(writer.next().0)).is_ok() {
+            writer.sync(2_000_000).unwrap();
+        }
+        drop(writer);
+        disk = disk.after_kill();
+    }
+    (disk, small)
+}
+
+#[tokio::test]
+async fn what_found_no_room_at_the_start_becomes_durable_when_there_is_room_and_nothing_else_comes() {
+    let (disk, small) = crowded();
+    let (committer, thread, log) = started(&disk, small, Options::default());
+    let first = committer.progress().borrow().clone();
+    assert!(first.durable < first.end, "the last group is there and cannot be shown: {first:?}");
+    committer.retire(first.durable);
+    let progress = until(&committer, |progress| progress.durable == first.end).await;
+    assert_eq!(progress.durable, progress.end);
+    assert_eq!(read_all(&mut log.reader(first.end)), [Ok(first.end.0)]);
+    drop(committer);
+    assert_eq!(thread.join().unwrap().error, None);
+}
+
 #[tokio::test]
 async fn a_broken_disk_ends_the_thread_and_everybody_is_told() {
     let disk = SimDisk::new();

@@ -57,6 +57,9 @@ pub struct Progress {
     pub written: SeqNo,
     /// Up to here a power cut loses nothing.
     pub durable: SeqNo,
+    /// Last number that the log has, shown or not: more than `durable` while a group is open, and while the last group that a
+    /// crash left has found no room for its copy (docs/WAL.md, recovery).
+    pub end: SeqNo,
     /// Records in what became durable since the start.
     pub records_durable: u64,
     /// Whether the log takes anything.

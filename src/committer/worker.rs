@@ -32,6 +32,7 @@ pub(super) fn first_progress<S: Storage>(writer: &Writer<S>) -> Progress {
     Progress {
         written: writer.durable(),
         durable: writer.durable(),
+        end: writer.next().before(),
         records_durable: 0,
         state: State::Running,
         usage: writer.usage(),
@@ -46,8 +47,14 @@ pub(super) fn run<S: Storage>(
     told: &watch::Sender<Progress>,
     room: &Semaphore,
 ) -> Outcome {
-    let machine = Machine::new(options.sync_interval, options.group_bytes_max);
+    let mut machine = Machine::new(options.sync_interval, options.group_bytes_max);
     let started = Instant::now();
+    if writer.group_bytes() > 0 {
+        // What a crash left and the start found no room for: it is not durable in the new segment yet, and nobody need
+        // send anything for it to become so.
+        let (unflushed_bytes, group_bytes) = (writer.unflushed_bytes(), writer.group_bytes());
+        machine.on(Event::Appended { unflushed_bytes, group_bytes }, started.elapsed());
+    }
     let mut worker = Worker {
         writer,
         machine,
@@ -191,6 +198,7 @@ impl<S: Storage> Worker<'_, S> {
         self.told.send_modify(|progress| {
             progress.written = self.writer.flushed();
             progress.durable = self.writer.durable();
+            progress.end = self.writer.next().before();
             progress.records_durable = self.writer.records_durable();
             progress.state.clone_from(&self.state);
             progress.beat += 1;

@@ -103,8 +103,10 @@ pub(super) struct Question<'a, S: Storage> {
     /// The log's own id.
     pub(super) log_id: LogId,
     pub(super) log: &'a Arc<Log<S>>,
-    /// Everything up to here is in the log.
+    /// Everything up to here is in the log and can be read.
     pub(super) durable: SeqNo,
+    /// Everything up to here is in the log; what is behind `durable` cannot be read yet.
+    pub(super) end: SeqNo,
 }
 
 /// The id to deliver under, and how many lanes the database knows of it.
@@ -141,9 +143,10 @@ pub(super) async fn find<S: Storage>(
     Ok((new, count))
 }
 
-/// Whether the log has what the lanes were given last. What is not in the log any more cannot be compared.
+/// Whether the log has what the lanes were given last. What is not in the log any more, or cannot be read yet, cannot be
+/// compared.
 async fn is_ours<S: Storage>(question: &Question<'_, S>, lanes: &[Checkpoint]) -> Result<bool, Error> {
-    if lanes.iter().any(|lane| lane.last_seq > question.durable.0) {
+    if lanes.iter().any(|lane| lane.last_seq > question.durable.max(question.end).0) {
         return Ok(false);
     }
     let wanted: HashSet<u64> = lanes.iter().map(|lane| lane.last_seq).collect();

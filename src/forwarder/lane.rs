@@ -100,7 +100,11 @@ impl<S: Storage> Task<S> {
         let mut hand =
             Hand { connection: None, reader: None, chunk: None, sealed: None, epoch: None, mark: 0 };
         loop {
-            let durable = self.progress.borrow_and_update().durable.0;
+            let (durable, known) = {
+                let progress = self.progress.borrow_and_update();
+                (progress.durable.0, progress.end.0)
+            };
+            machine.on(Event::Known(known), start.elapsed());
             machine.on(Event::Durable(durable), start.elapsed());
             if *self.stop.borrow_and_update() {
                 machine.on(Event::Stop, start.elapsed());

@@ -35,6 +35,8 @@ pub struct Limits {
 pub enum Event {
     /// The log is durable up to here.
     Durable(u64),
+    /// The log has numbers up to here, of which the last may not be shown yet.
+    Known(u64),
     /// The lane is ours, and everything up to here is stored.
     Attached {
         /// From the checkpoint row.
@@ -126,6 +128,9 @@ pub struct Machine {
     phase: Phase,
     has_taken_over: bool,
     durable: u64,
+    /// The log has numbers up to here. More than `durable` after a crash that left no room for the copy of the last group:
+    /// that group may well have been delivered.
+    known: u64,
     /// Everything up to here is stored, as far as we know.
     stored: u64,
     /// The chunk holds what is behind `stored` up to here. `None`: there is no chunk yet.
@@ -153,6 +158,7 @@ impl Machine {
             phase: Phase::Detached,
             has_taken_over: false,
             durable,
+            known: durable,
             stored: 0,
             held: None,
             is_full: false,
@@ -188,6 +194,7 @@ impl Machine {
     pub fn on(&mut self, event: Event, now: Duration) {
         match event {
             Event::Durable(seq) => self.durable = self.durable.max(seq),
+            Event::Known(seq) => self.known = self.known.max(seq),
             Event::Attached { last_seq } => self.attached(last_seq),
             Event::Read { last_seq, is_full } => {
                 if self.held.is_some_and(|held| last_seq > held) && self.since.is_none() {
@@ -212,7 +219,7 @@ impl Machine {
     }
 
     fn attached(&mut self, last_seq: u64) {
-        if last_seq > self.durable {
+        if last_seq > self.durable.max(self.known) {
             self.phase = Phase::Ended(End::Fork { database: last_seq, durable: self.durable });
             return;
         }
@@ -384,6 +391,17 @@ mod tests {
         let mut machine = Machine::new(Limits { delay: DELAY }, 3);
         machine.on(Event::Attached { last_seq: 4 }, at(0));
         assert_eq!(machine.next(at(0)), Step::End(End::Fork { database: 4, durable: 3 }));
+    }
+
+    #[test]
+    fn a_database_that_has_what_the_log_cannot_show_yet_is_no_fork() {
+        let mut machine = Machine::new(Limits { delay: DELAY }, 3);
+        machine.on(Event::Known(6), at(0));
+        machine.on(Event::Attached { last_seq: 5 }, at(0));
+        assert_eq!(machine.next(at(0)), Step::Begin { after: 5 });
+        assert_eq!(machine.next(at(0)), Step::Wait { until: None });
+        machine.on(Event::Durable(6), at(0));
+        assert_eq!(machine.next(at(0)), Step::Read { limit: 6 });
     }
 
     #[test]

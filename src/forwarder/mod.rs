@@ -215,12 +215,14 @@ impl<S: Storage> Supervisor<S> {
         } else {
             tracing::info!(count = applied.len(), versions = ?applied, "migrations_complete");
         }
+        let progress = self.shared.committer.progress().borrow().clone();
         let question = Question {
             directory: self.options.directory.as_deref(),
             collector: &self.collector,
             log_id: self.log_id,
             log: &self.log,
-            durable: self.shared.committer.progress().borrow().durable,
+            durable: progress.durable,
+            end: progress.end,
         };
         let (log_id, known) = identity::find(&mut client, &question).await?;
         let lanes = known.unwrap_or_else(|| self.options.lanes.max(1));

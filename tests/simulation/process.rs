@@ -1,0 +1,407 @@
+//! One life of the collector: the shells around the step machines, in virtual time and on one thread.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast::committer::machine as committing;
+use holdfast::forwarder::machine as draining;
+use holdfast::record;
+use holdfast::route::Record;
+use holdfast::sink::{Decision, Lane};
+use holdfast::wal::{Item, Log, Reader, SeqNo, WriteError, Writer};
+
+use super::bugs::Bug;
+use super::database::{Database, GapRow, Refused, Row, Transaction};
+use super::disk::BuggyDisk;
+use super::simdisk::Dice;
+
+/// Rows of one transaction.
+const ROWS_MAX: usize = 12;
+/// No machine says so many steps in one moment.
+const STEPS_MAX: usize = 2_000;
+
+struct Chunk {
+    first: u64,
+    next: u64,
+    rows: Vec<Row>,
+    gaps: Vec<GapRow>,
+}
+
+struct LaneShell {
+    lane: Lane,
+    machine: draining::Machine,
+    /// Epoch of the connection, while there is one.
+    connection: Option<u64>,
+    reader: Option<Reader<BuggyDisk>>,
+    chunk: Option<Chunk>,
+    delivered: u64,
+    ended: Option<draining::End>,
+}
+
+pub(crate) struct Process {
+    writer: Writer<BuggyDisk>,
+    log: Arc<Log<BuggyDisk>>,
+    machine: committing::Machine,
+    queue: VecDeque<(Vec<u8>, u32)>,
+    /// Batches that routers handed over, and batches that got a number, in this life.
+    handed: usize,
+    numbered: usize,
+    /// What got a number in this life.
+    appended: BTreeMap<u64, Vec<u8>>,
+    /// What the outside was told to be durable.
+    pub(crate) durable: u64,
+    lanes: Vec<LaneShell>,
+    owner: u64,
+    bug: Bug,
+    pub(crate) is_dead: bool,
+}
+
+/// The rows of a payload that a lane owns.
+pub(crate) fn rows_of(
+    seq: u64,
+    payload: &[u8],
+    owns: impl Fn(&str, &holdfast::route::PeerKey) -> bool,
+) -> Vec<Row> {
+    let batch = record::decode(payload).unwrap();
+    let mut rows = Vec::new();
+    for one in batch.iter() {
+        let Record::Route(route) = one else { continue };
+        let peer = batch.peer_of(route.group).unwrap();
+        if !owns(&batch.router.name, &peer.key) {
+            continue;
+        }
+        let (IpAddr::V4(address), Some(prefix)) = (peer.key.address, route.entry.nlri.fields().prefix) else {
+            panic!("only IPv4 is simulated")
+        };
+        let IpAddr::V4(prefix) = prefix.address() else { panic!("only IPv4 is simulated") };
+        rows.push(Row {
+            seq,
+            index: route.index,
+            peer: u64::from(address.to_bits()),
+            says: u64::from(prefix.to_bits() >> 8),
+        });
+    }
+    rows
+}
+
+impl Process {
+    pub(crate) fn new(writer: Writer<BuggyDisk>, lanes: u32, owner: u64, bug: Bug, now: Duration) -> Self {
+        let log = writer.log();
+        let durable = writer.durable().0;
+        let limits = draining::Limits { delay: Duration::from_millis(60) };
+        let lane = |number| LaneShell {
+            lane: Lane { collector: "sim".to_owned(), log_id: [7; 16], number, count: lanes },
+            machine: draining::Machine::new(limits, durable),
+            connection: None,
+            reader: None,
+            chunk: None,
+            delivered: 0,
+            ended: None,
+        };
+        let mut machine = committing::Machine::new(Duration::from_millis(200), 64 << 10);
+        if writer.group_bytes() > 0 {
+            let (unflushed_bytes, group_bytes) = (writer.unflushed_bytes(), writer.group_bytes());
+            machine.on(committing::Event::Appended { unflushed_bytes, group_bytes }, now);
+        }
+        Self {
+            writer,
+            log,
+            machine,
+            queue: VecDeque::new(),
+            handed: 0,
+            numbered: 0,
+            appended: BTreeMap::new(),
+            durable,
+            lanes: (0..lanes).map(lane).collect(),
+            owner,
+            bug,
+            is_dead: false,
+        }
+    }
+
+    /// All lanes ended because somebody else has them, or the log is not the one that was delivered.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.lanes
+            .iter()
+            .any(|lane| matches!(lane.ended, Some(draining::End::Halted | draining::End::Fork { .. })))
+    }
+
+    pub(crate) fn found_fork(&self) -> bool {
+        self.lanes.iter().any(|lane| matches!(lane.ended, Some(draining::End::Fork { .. })))
+    }
+
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.queue.is_empty() && self.lanes.iter().all(|lane| lane.delivered >= self.durable)
+    }
+
+    /// The first number behind `after` that can be read, to learn how far back a database may go.
+    pub(crate) fn can_resend_from(&self, after: u64) -> bool {
+        let mut reader = self.log.reader(SeqNo(after + 1));
+        match reader.next(SeqNo(self.durable)) {
+            Ok(Some(Item::Data { seq, .. })) => seq.0 == after + 1,
+            Ok(None) => after == self.durable,
+            _ => false,
+        }
+    }
+
+    /// Reads all that is durable, as a looker-on would.
+    pub(crate) fn read_all(&self, from: u64) -> (BTreeMap<u64, Vec<u8>>, Vec<GapRow>) {
+        let (mut data, mut gaps) = (BTreeMap::new(), Vec::new());
+        let mut reader = self.log.reader(SeqNo(from));
+        while let Some(item) = reader.next(SeqNo(self.durable)).unwrap() {
+            match item {
+                Item::Data { seq, payload, .. } => {
+                    assert!(data.insert(seq.0, payload.to_vec()).is_none(), "{seq} comes out twice");
+                }
+                Item::Gap { from, to, .. } => gaps.push(GapRow { from: from.0, to: to.0 }),
+            }
+        }
+        (data, gaps)
+    }
+
+    /// A router may hand something over.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < 8
+    }
+
+    pub(crate) fn hand_over(&mut self, payload: Vec<u8>, count: u32) {
+        self.handed += 1;
+        self.queue.push_back((payload, count));
+    }
+
+    /// The log thread runs until it waits. Returns what became durable.
+    pub(crate) fn commit(&mut self, now: Duration) -> BTreeMap<u64, Vec<u8>> {
+        for _ in 0..STEPS_MAX {
+            let step = self.machine.next(self.queue.len(), now);
+            let wall = i64::try_from(now.as_micros()).unwrap();
+            let result = match step {
+                committing::Step::Wait(_) => break,
+                committing::Step::End => {
+                    self.is_dead = true;
+                    break;
+                }
+                committing::Step::Append => self.append(),
+                committing::Step::Flush => self.writer.flush().map(|_| committing::Event::Flushed),
+                committing::Step::Sync => self.writer.sync(wall).map(|_| committing::Event::Synced),
+                committing::Step::Beacon => {
+                    self.writer.beacon(wall).map(|()| committing::Event::BeaconWritten)
+                }
+                committing::Step::Prepare => Ok(committing::Event::Prepared { more: self.writer.prepare() }),
+            };
+            let event = match result {
+                Ok(event) => event,
+                Err(WriteError::Full(_)) => committing::Event::Full,
+                Err(_) => committing::Event::Failed,
+            };
+            self.machine.on(event, now);
+        }
+        assert_eq!(self.handed, self.numbered + self.queue.len(), "a batch was handed over and is nowhere");
+        let told =
+            if self.bug == Bug::DurableBeforeSync { self.writer.flushed() } else { self.writer.durable() };
+        self.durable = self.durable.max(told.0);
+        let later = self.appended.split_off(&(self.durable + 1));
+        std::mem::replace(&mut self.appended, later)
+    }
+
+    fn append(&mut self) -> Result<committing::Event, WriteError> {
+        let (payload, count) = self.queue.front().cloned().unwrap();
+        match self.writer.append(&payload, count) {
+            Ok(seq) => {
+                self.appended.insert(seq.0, payload);
+                self.numbered += 1;
+                self.queue.pop_front();
+            }
+            Err(error) => {
+                if self.bug == Bug::FullDropsTheBatch {
+                    self.queue.pop_front();
+                }
+                return Err(error);
+            }
+        }
+        Ok(committing::Event::Appended {
+            unflushed_bytes: self.writer.unflushed_bytes(),
+            group_bytes: self.writer.group_bytes(),
+        })
+    }
+
+    /// Each lane runs until it waits.
+    pub(crate) fn drain(&mut self, database: &mut Database, dice: &mut Dice, calm: bool, now: Duration) {
+        for number in 0..self.lanes.len() {
+            for _ in 0..STEPS_MAX {
+                if self.lanes[number].ended.is_some() {
+                    break;
+                }
+                // A lane that waits for the log to grow hears of it; this is where a wake-up can be lost.
+                let lane = &mut self.lanes[number];
+                if self.bug != Bug::LostWakeUp || lane.chunk.is_none() {
+                    lane.machine.on(draining::Event::Known(self.writer.next().before().0), now);
+                    lane.machine.on(draining::Event::Durable(self.durable), now);
+                }
+                if self.step(number, database, dice, calm, now) {
+                    break;
+                }
+            }
+        }
+        let delivered = self.lanes.iter().map(|lane| lane.delivered);
+        let passed = if self.bug == Bug::RetireByTheFastestLane { delivered.max() } else { delivered.min() };
+        let stored = database.tables.lanes.iter().map(|lane| lane.last_seq).min();
+        assert!(passed <= stored, "the log is told that it may forget what is not stored");
+        self.writer.retire(SeqNo(passed.unwrap_or(0)));
+        self.machine.on(committing::Event::Space, now);
+    }
+
+    /// One step of a lane; true when it waits.
+    fn step(
+        &mut self,
+        number: usize,
+        database: &mut Database,
+        dice: &mut Dice,
+        calm: bool,
+        now: Duration,
+    ) -> bool {
+        let bug = self.bug;
+        let lane = &mut self.lanes[number];
+        let failed = |decision| draining::Event::Failed { decision, chance: 7 };
+        let event = match lane.machine.next(now) {
+            draining::Step::Wait { .. } => return true,
+            draining::Step::End(end) => {
+                lane.ended = Some(end);
+                return true;
+            }
+            draining::Step::Attach { takeover } => {
+                let remembered = lane.machine.stored();
+                match database.is_up.then(|| {
+                    let begun = calm || dice.below(2) == 0;
+                    database.attach(number, self.owner, takeover, begun)
+                }) {
+                    None => failed(Decision::Retry),
+                    Some(Err(_)) => failed(Decision::Halt),
+                    Some(Ok((epoch, last_seq))) => {
+                        lane.connection = Some(epoch);
+                        let believed =
+                            if bug == Bug::MemoryBeatsTheRow && !takeover { remembered } else { last_seq };
+                        lane.delivered = believed;
+                        draining::Event::Attached { last_seq: believed }
+                    }
+                }
+            }
+            draining::Step::Begin { after } => {
+                lane.chunk =
+                    Some(Chunk { first: after + 1, next: after + 1, rows: Vec::new(), gaps: Vec::new() });
+                lane.reader = Some(self.log.reader(SeqNo(after + 1)));
+                return false;
+            }
+            draining::Step::Read { limit } => match lane.read(limit, bug) {
+                Some(event) => event,
+                None => failed(Decision::Retry),
+            },
+            draining::Step::Store => {
+                let last = lane.chunk.as_ref().map_or(0, |chunk| chunk.next - 1);
+                assert!(last <= self.writer.durable().0, "what is not durable is delivered");
+                lane.store(self.owner, database, dice, calm, bug)
+            }
+            draining::Step::Isolate => panic!("no row is refused here"),
+        };
+        if matches!(event, draining::Event::Failed { .. }) {
+            lane.connection = None;
+        }
+        lane.machine.on(event, now);
+        false
+    }
+}
+
+impl LaneShell {
+    fn read(&mut self, limit: u64, bug: Bug) -> Option<draining::Event> {
+        let (chunk, reader) = (self.chunk.as_mut()?, self.reader.as_mut()?);
+        let before = chunk.next;
+        while chunk.rows.len() < ROWS_MAX {
+            match reader.next(SeqNo(limit)).unwrap() {
+                None => break,
+                Some(Item::Gap { from, to, .. }) => {
+                    let writes = self.lane.owns_routers() || bug == Bug::GapsByEveryLane;
+                    if writes && bug != Bug::GapsAreSkipped {
+                        chunk.gaps.push(GapRow { from: from.0, to: to.0 });
+                    }
+                    chunk.next = to.0 + 1;
+                }
+                Some(Item::Data { seq, payload, .. }) => {
+                    let owns = |router: &str, key: &holdfast::route::PeerKey| {
+                        bug == Bug::LanesOverlap || self.lane.owns(router, key)
+                    };
+                    let mut rows = rows_of(seq.0, payload, owns);
+                    if bug == Bug::LastBatchIsForgotten && chunk.rows.len() + rows.len() > ROWS_MAX {
+                        rows.clear();
+                    }
+                    chunk.rows.append(&mut rows);
+                    chunk.next = seq.0 + 1;
+                }
+            }
+        }
+        let is_full = chunk.rows.len() >= ROWS_MAX;
+        (chunk.next > before).then_some(draining::Event::Read { last_seq: chunk.next - 1, is_full })
+    }
+
+    /// What becomes of a transaction and of its answer is up to the dice.
+    fn store(
+        &mut self,
+        owner: u64,
+        database: &mut Database,
+        dice: &mut Dice,
+        calm: bool,
+        bug: Bug,
+    ) -> draining::Event {
+        let retry = draining::Event::Failed { decision: Decision::Retry, chance: 7 };
+        let (Some(chunk), Some(epoch)) = (self.chunk.as_ref(), self.connection) else { return retry };
+        let transaction = Transaction {
+            lane: usize::try_from(self.lane.number).unwrap(),
+            epoch,
+            owner,
+            first: chunk.first,
+            last: chunk.next - 1,
+            rows: chunk.rows.clone(),
+            gaps: chunk.gaps.clone(),
+        };
+        let fate = if calm { 0 } else { dice.below(20) };
+        let (result, answered) = match fate {
+            _ if !database.is_up => (None, false),
+            // The connection dies in the middle.
+            14 | 15 => {
+                database.broken(&transaction);
+                (None, false)
+            }
+            // Stored, and the answer is lost.
+            16 | 17 => (Some(database.commit(&transaction)), false),
+            // The client gives up; the server works it off later.
+            18 | 19 => {
+                database.zombies.push(transaction.clone());
+                (None, false)
+            }
+            _ => (Some(database.commit(&transaction)), true),
+        };
+        match (result, answered) {
+            (Some(Ok(())), true) => self.stored(transaction.last),
+            (Some(Err(Refused::Fenced)), _) => {
+                draining::Event::Failed { decision: Decision::Halt, chance: 7 }
+            }
+            (_, false) if bug == Bug::LostAnswerMeansStored => self.stored(transaction.last),
+            (_, false) if bug == Bug::RetryWithoutAttach && database.is_up => {
+                let again = Transaction {
+                    first: database.tables.lanes[transaction.lane].last_seq + 1,
+                    ..transaction
+                };
+                match database.commit(&again) {
+                    Ok(()) => self.stored(again.last),
+                    Err(_) => retry,
+                }
+            }
+            _ => retry,
+        }
+    }
+
+    fn stored(&mut self, last: u64) -> draining::Event {
+        self.delivered = last;
+        draining::Event::Stored
+    }
+}
