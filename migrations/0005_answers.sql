@@ -119,11 +119,13 @@ SELECT * FROM kept_routes;
 --
 -- A re-dump that changes nothing has no row (HISTORY_DEDUP). So of a route with later words, its last word before is not held
 -- against sweeps: it may well have been told again. Peer Downs are exact, because what follows one is never a repetition.
+--
+-- The planner cannot know how many keys an array has, and a nested loop over a million is what it would choose.
 CREATE FUNCTION holdfast_table_at(t_peer bigint, t_at timestamptz)
 RETURNS TABLE (route_key bytea, afi integer, safi smallint, path_id bigint, prefix cidr, rd text, nlri text, nlri_raw bytea,
     as_path bigint[], as_path_text text, origin_as bigint, next_hop inet, med bigint, local_pref bigint, communities text[],
     last_told timestamptz)
-LANGUAGE plpgsql STABLE SET jit = off SET work_mem = '64MB' AS $$
+LANGUAGE plpgsql STABLE SET jit = off SET work_mem = '64MB' SET enable_nestloop = off AS $$
 #variable_conflict use_column
 DECLARE
     p bgp_peers%ROWTYPE;
@@ -167,6 +169,7 @@ BEGIN
 
     IF cardinality(later) <= 20000 AND NOT EXISTS (SELECT FROM unnest(later) AS l JOIN rib_entries e
             ON e.peer_id = t_peer AND e.route_key = l AND e.prefix IS NULL) THEN
+        PERFORM set_config('enable_nestloop', 'on', true);
         RETURN QUERY
         SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path, h.as_path_text,
             h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
