@@ -31,7 +31,7 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
     ("route", &[], &["serde"]),
     ("session", &["bmp", "bgp", "route"], &[]),
     ("record", &["route"], &["bincode", "serde", "serde_bytes", "serde_json", "time"]),
-    ("wal", &[], &["crc32fast", "rustix"]),
+    ("wal", &[], &["crc32fast", "lz4_flex", "rustix"]),
     ("committer", &["wal"], &["tokio", "tracing"]),
     ("state", &["route"], &["bincode", "serde", "sled"]),
     (

@@ -76,7 +76,7 @@ fn a_clean_log_is_listed_verified_and_dumped_and_not_touched() {
         "{text}"
     );
     assert_eq!((&stat["sealed"], &stat["last_commit"]), (&true.into(), &"2023-11-14T22:13:21Z".into()));
-    let (code, text) = walctl("dump", directory.path(), &["--seq", "7..9"]);
+    let (code, text) = walctl("dump", directory.path(), &["--batches", "--seq", "7..9"]);
     let numbers: Vec<&str> = text.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
     assert_eq!((code, numbers), (Some(0), vec!["7", "8", "9"]));
     assert_eq!(contents(directory.path()), before);

@@ -69,6 +69,11 @@ impl Catalogue {
         later.next().map(|header| header.first_seq)
     }
 
+    /// The segment behind this one is there. Otherwise its space was needed.
+    pub(super) fn is_followed(&self, number: u64) -> bool {
+        self.segments.binary_search_by_key(&(number + 1), |segment| segment.number).is_ok()
+    }
+
     /// All segment files together.
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()

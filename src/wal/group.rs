@@ -47,8 +47,7 @@ impl Group {
             if matches!(header.kind, kind::DATA | kind::GAP) {
                 let end = FRAME_HEADER_BYTES + usize_from(header.payload_bytes);
                 let payload = frame.get(FRAME_HEADER_BYTES..end).unwrap_or(&[]);
-                let frame =
-                    Frame { kind: header.kind, codec: header.codec, seq: header.seq, count: header.count };
+                let frame = Frame::again(&header);
                 place.offset = start + to_u64(group.bytes.len());
                 group.push(&frame, place, payload);
             }

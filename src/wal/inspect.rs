@@ -1,10 +1,10 @@
 //! Looks into a log without its lock and without writing: for tools, beside a live daemon or on a dead directory.
 
-use super::catalogue::{Listing, list, segment_name};
-use super::format::{GapNote, GapReason, SegmentHeader, kind};
+use super::catalogue::{Listing, Segment, list, segment_name};
+use super::format::{FRAME_HEADER_BYTES, FrameHeader, GapNote, GapReason, SealNote, SegmentHeader, kind};
 use super::reader::ReadError;
 use super::scan::Scanner;
-use super::storage::Storage;
+use super::storage::{Storage, read_all, to_u64};
 use super::survey::Survey;
 use super::{LogId, SeqNo};
 
@@ -30,6 +30,29 @@ pub struct Listed {
     pub header: Option<SegmentHeader>,
     /// First number behind it; `None` for the last segment.
     pub bound: Option<SeqNo>,
+    /// The next segment file is there. Otherwise, and unless this is the last, its space was needed.
+    pub is_followed: bool,
+    /// Where the SEAL begins, as the header of the next segment names it; 0 when there is none.
+    pub seal_at: u64,
+}
+
+/// What a segment holds, as its SEAL sums it up, or as counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Payloads.
+    pub payloads: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes of them as stored.
+    pub payload_bytes: u64,
+    /// Bytes of the file that are in use.
+    pub used_bytes: u64,
+    /// Time of the first group, µs since the epoch; 0 when there is none.
+    pub time_min: i64,
+    /// Time of the last group.
+    pub time_max: i64,
+    /// It was left in order.
+    pub sealed: bool,
 }
 
 /// What kind of damage a range of bytes is.
@@ -83,6 +106,8 @@ pub struct Examined {
     pub bad: Vec<BadRange>,
     /// Numbers that readers will be told as missing.
     pub gaps: Vec<GapNote>,
+    /// Durable numbers are missing, and no GAP frame accounts for them.
+    pub is_rotten: bool,
 }
 
 impl Examined {
@@ -90,7 +115,7 @@ impl Examined {
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let open = if self.closed { None } else { Some(Verdict::Torn) };
-        let lost = self.gaps.iter().any(|gap| gap.reason == GapReason::Rot).then_some(Verdict::Rot);
+        let lost = self.is_rotten.then_some(Verdict::Rot);
         self.bad.iter().map(|bad| bad.verdict).max().max(lost).max(open)
     }
 }
@@ -98,22 +123,64 @@ impl Examined {
 /// Reads all headers.
 pub fn overview<S: Storage>(storage: &S) -> Result<Overview, ReadError> {
     let Listing { log_id, segments, foreign, .. } = list(storage)?;
-    let mut bound = None;
+    let (mut bound, mut next) = (None, None);
     let mut listed: Vec<Listed> = Vec::with_capacity(segments.len());
     for segment in segments.iter().rev() {
-        listed.push(Listed { number: segment.number, bytes: segment.bytes, header: segment.header, bound });
-        bound = segment.header.map(|header| header.first_seq).or(bound);
+        let (number, bytes, header) = (segment.number, segment.bytes, segment.header);
+        let follower: Option<&Segment> = next.filter(|next: &&Segment| next.number == number + 1);
+        listed.push(Listed {
+            number,
+            bytes,
+            header,
+            bound,
+            is_followed: follower.is_some(),
+            seal_at: follower.and_then(|next| next.header).map_or(0, |header| header.previous_end),
+        });
+        bound = header.map(|header| header.first_seq).or(bound);
+        next = Some(segment);
     }
     listed.reverse();
     Ok(Overview { log_id, segments: listed, foreign })
 }
 
-/// Walks all frames of one segment and checks every byte of them.
-pub fn examine<S: Storage>(
-    storage: &S,
-    header: &SegmentHeader,
-    bound: Option<SeqNo>,
-) -> Result<Examined, ReadError> {
+/// What the segment holds: by its SEAL where there is one, else by walking it. `None` without a header.
+pub fn totals<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Totals>, ReadError> {
+    let Some(header) = &segment.header else { return Ok(None) };
+    let file = storage.open(&segment_name(segment.number))?;
+    let mut bytes = [0; FRAME_HEADER_BYTES + SealNote::BYTES];
+    if segment.seal_at > 0
+        && read_all(&file, &mut bytes, segment.seal_at).is_ok()
+        && let Some(frame) = FrameHeader::decode(&bytes, header.salt)
+        && let (frame_header, payload) = bytes.split_at(FRAME_HEADER_BYTES)
+        && frame.kind == kind::SEAL
+        && frame.payload_is_sound(payload, header.salt)
+        && let Some(note) = SealNote::decode(payload)
+    {
+        return Ok(Some(Totals {
+            payloads: note.payloads,
+            records: note.records,
+            payload_bytes: note.payload_bytes,
+            used_bytes: segment.seal_at + to_u64(frame_header.len() + payload.len()),
+            time_min: note.time_min,
+            time_max: note.time_max,
+            sealed: true,
+        }));
+    }
+    let examined = examine(storage, segment)?;
+    Ok(examined.map(|examined| Totals {
+        payloads: examined.payloads,
+        records: examined.records,
+        payload_bytes: examined.payload_bytes,
+        used_bytes: examined.end,
+        time_min: examined.time_min,
+        time_max: examined.time_max,
+        sealed: examined.sealed,
+    }))
+}
+
+/// Walks all frames of one segment and checks every byte of them. `None` without a header.
+pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Examined>, ReadError> {
+    let (Some(header), bound) = (&segment.header, segment.bound) else { return Ok(None) };
     let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, *header);
     let mut missing = Missing { expected: header.first_seq, gaps: Vec::new() };
     let survey = Survey::new(&mut scanner, bound, |frame, payload| match frame.kind {
@@ -125,8 +192,9 @@ pub fn examine<S: Storage>(
         }
         _ => {}
     });
-    let behind = bound.unwrap_or_else(|| survey.last_seq.next());
-    missing.see(behind, behind.before(), None);
+    // What stood in a segment that was given up says nothing about this one.
+    let own_end = bound.filter(|_| segment.is_followed).unwrap_or_else(|| survey.last_seq.next());
+    missing.see(own_end, own_end.before(), None);
     let bad: Vec<BadRange> = survey
         .holes
         .iter()
@@ -146,7 +214,10 @@ pub fn examine<S: Storage>(
     } else if bad.iter().any(|bad| bad.verdict == Verdict::Unreadable) {
         missing.unexplained(GapReason::Unreadable);
     }
-    Ok(Examined {
+    if let Some(bound) = bound {
+        missing.see(missing.expected, bound.before(), Some(GapReason::Dropped));
+    }
+    Ok(Some(Examined {
         payloads: survey.payloads,
         records: survey.records,
         payload_bytes: survey.payload_bytes,
@@ -159,9 +230,10 @@ pub fn examine<S: Storage>(
         time_min: survey.time_min,
         time_max: survey.time_max,
         context_bytes: survey.context.as_ref().map(|(_, context)| context.len()),
+        is_rotten: missing.gaps.iter().any(|(gap, told)| !told && gap.reason == GapReason::Rot),
         gaps: missing.gaps.into_iter().map(|(gap, _)| gap).collect(),
         bad,
-    })
+    }))
 }
 
 /// Keeps account of the numbers that do not come.

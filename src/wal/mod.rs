@@ -11,6 +11,7 @@
 //! limits are in docs/WAL.md. Nothing here knows what a payload means.
 
 mod catalogue;
+mod compress;
 mod disk;
 pub mod format;
 mod group;
@@ -19,6 +20,7 @@ mod pool;
 mod reader;
 mod recover;
 mod refusal;
+mod salvage;
 mod scan;
 mod storage;
 mod survey;
@@ -33,6 +35,7 @@ pub use format::GapReason;
 pub use reader::{Item, ReadError, Reader};
 pub use recover::{Damage, OpenError, Recovered, recover};
 pub use refusal::{Full, Usage, WriteError};
+pub use salvage::{SalvageError, Salvaged, salvage};
 pub use storage::{Space, Storage, StorageFile};
 pub use writer::Writer;
 
@@ -99,6 +102,13 @@ pub struct Options {
     pub keep_segments_min: usize,
     /// Identity of the log when the directory holds none yet.
     pub new_log_id: LogId,
+    /// Number of the first payload when the directory holds none yet: 1, except in a copy of another log.
+    pub first: SeqNo,
+    /// Payloads are stored compressed when that makes them smaller by an eighth.
+    pub compress: bool,
+    /// At the cap the oldest segments are given up, delivered or not, instead of taking nothing: the loss is told as a
+    /// gap. The newest is never given up.
+    pub drop_oldest: bool,
     /// A number nobody can foresee: the salts of this run's segments derive from it.
     pub salt_seed: u64,
     /// Another place that knows how far this log once was (the delivery checkpoint). Numbers up to it are not
@@ -124,6 +134,9 @@ impl Options {
             keep_bytes: u64::MAX,
             keep_segments_min: 2,
             new_log_id,
+            first: SeqNo(1),
+            compress: false,
+            drop_oldest: false,
             salt_seed,
             witness: None,
             now,

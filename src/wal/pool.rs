@@ -29,6 +29,17 @@ impl From<io::Error> for NoSpare {
     }
 }
 
+/// How badly a spare file is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It will be, some time.
+    Ahead,
+    /// A payload waits for it.
+    Now,
+    /// A group that was taken already has to move: one segment of the cap is kept back for this.
+    Urgent,
+}
+
 /// A file that holds no segment.
 pub(super) struct Spare<F> {
     pub(super) file: F,
@@ -44,6 +55,9 @@ pub(super) struct Pool<F> {
     free_percent_min: u8,
     keep_bytes: u64,
     keep_segments_min: usize,
+    drop_oldest: bool,
+    /// Payloads that were given up undelivered.
+    dropped: u64,
 }
 
 impl<F: StorageFile> Pool<F> {
@@ -55,11 +69,18 @@ impl<F: StorageFile> Pool<F> {
             free_percent_min: options.free_percent_min,
             keep_bytes: options.keep_bytes,
             keep_segments_min: options.keep_segments_min,
+            drop_oldest: options.drop_oldest,
+            dropped: 0,
         }
     }
 
     pub(super) fn spare_bytes(&self) -> u64 {
         self.spare.as_ref().map_or(0, |spare| spare.bytes)
+    }
+
+    /// Payloads that were given up undelivered since the start.
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// A bit of the work for the next segment. An error here is none yet: it shows again when the segment is needed.
@@ -68,15 +89,15 @@ impl<F: StorageFile> Pool<F> {
         log: &Log<S>,
         retired: SeqNo,
     ) -> Result<(), NoSpare> {
-        self.go_on(log, retired, false)
+        self.go_on(log, retired, Need::Ahead)
     }
 
-    fn go_on<S>(&mut self, log: &Log<S>, retired: SeqNo, is_urgent: bool) -> Result<(), NoSpare>
+    fn go_on<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<(), NoSpare>
     where
         S: Storage<File = F>,
     {
         if self.spare.is_none() {
-            self.spare = Some(self.find(log, retired, is_urgent)?);
+            self.spare = Some(self.find(log, retired, need)?);
         }
         self.zero(&log.storage)
     }
@@ -86,29 +107,23 @@ impl<F: StorageFile> Pool<F> {
         self.spare_bytes() >= self.segment_bytes
     }
 
-    /// Finishes the spare file. One segment of the cap is kept back for what is urgent: a group that was taken already and
-    /// has to move.
-    pub(super) fn fill<S>(&mut self, log: &Log<S>, retired: SeqNo, is_urgent: bool) -> Result<(), NoSpare>
+    /// Finishes the spare file.
+    pub(super) fn fill<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<(), NoSpare>
     where
         S: Storage<File = F>,
     {
         while !self.is_ready() {
-            self.go_on(log, retired, is_urgent)?;
+            self.go_on(log, retired, need)?;
         }
         Ok(())
     }
 
     /// Finishes the spare file and gives it away.
-    pub(super) fn take<S>(
-        &mut self,
-        log: &Log<S>,
-        retired: SeqNo,
-        is_urgent: bool,
-    ) -> Result<Spare<F>, NoSpare>
+    pub(super) fn take<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<Spare<F>, NoSpare>
     where
         S: Storage<File = F>,
     {
-        self.fill(log, retired, is_urgent)?;
+        self.fill(log, retired, need)?;
         self.spare.take().ok_or_else(|| NoSpare::Broken(io::ErrorKind::NotFound.into()))
     }
 
@@ -117,7 +132,7 @@ impl<F: StorageFile> Pool<F> {
         self.spare = Some(spare);
     }
 
-    fn find<S>(&self, log: &Log<S>, retired: SeqNo, is_urgent: bool) -> Result<Spare<F>, NoSpare>
+    fn find<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<Spare<F>, NoSpare>
     where
         S: Storage<File = F>,
     {
@@ -125,6 +140,7 @@ impl<F: StorageFile> Pool<F> {
             let catalogue = log.catalogue();
             (catalogue.bytes(), delivered_bytes(&catalogue, retired))
         };
+        let is_urgent = need == Need::Urgent;
         let limit =
             if is_urgent { self.bytes_max } else { self.bytes_max.saturating_sub(self.segment_bytes) };
         let refusal = if in_use.saturating_add(self.segment_bytes) > limit {
@@ -139,18 +155,41 @@ impl<F: StorageFile> Pool<F> {
         {
             return Ok(spare);
         }
-        match refusal {
-            Some(refusal) => Err(NoSpare::Full(refusal)),
-            None => create(&log.storage).or_else(|error| self.reuse_instead(log, retired, error)),
-        }
+        let refusal = match refusal {
+            Some(refusal) => NoSpare::Full(refusal),
+            None => match create(&log.storage) {
+                Ok(spare) => return Ok(spare),
+                Err(error) if is_passing(&error) => match self.reuse(log, retired)? {
+                    Some(spare) => return Ok(spare),
+                    None => error.into(),
+                },
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let dropped =
+            if self.drop_oldest && need != Need::Ahead { self.give_up_oldest(log, retired)? } else { None };
+        dropped.ok_or(refusal)
     }
 
-    fn reuse_instead<S>(&self, log: &Log<S>, retired: SeqNo, error: io::Error) -> Result<Spare<F>, NoSpare>
+    /// Takes the oldest segment that nobody reads, delivered or not, but never the newest. One that is being read is
+    /// passed over: its reader goes on to its end, and is told of a gap behind it.
+    fn give_up_oldest<S>(&mut self, log: &Log<S>, retired: SeqNo) -> Result<Option<Spare<F>>, NoSpare>
     where
         S: Storage<File = F>,
     {
-        let reused = if is_passing(&error) { self.reuse(log, retired)? } else { None };
-        reused.ok_or_else(|| error.into())
+        let (segment, undelivered) = {
+            let mut catalogue = log.catalogue();
+            let older = catalogue.segments.len().saturating_sub(1);
+            let free = |segment: &Arc<Segment>| Arc::strong_count(segment) == 1;
+            let Some(index) = catalogue.segments.iter().take(older).position(free) else { return Ok(None) };
+            let bound = catalogue.bound(index);
+            let Some(segment) = catalogue.segments.remove(index) else { return Ok(None) };
+            let first = segment.header.map_or(SeqNo::MAX, |header| header.first_seq).max(retired.next());
+            (segment, bound.map_or(0, |bound| bound.0.saturating_sub(first.0)))
+        };
+        let spare = self.claim(log, segment)?;
+        self.dropped += undelivered;
+        Ok(Some(spare))
     }
 
     fn no_room<S: Storage>(&self, storage: &S) -> Result<Option<Full>, NoSpare> {
@@ -193,7 +232,9 @@ impl<F: StorageFile> Pool<F> {
                 Ok(Spare { file, bytes: segment.bytes })
             }
             Err(error) => {
-                log.catalogue().segments.push_front(segment);
+                let mut catalogue = log.catalogue();
+                let place = catalogue.segments.partition_point(|other| other.number < segment.number);
+                catalogue.segments.insert(place, segment);
                 Err(NoSpare::from(error))
             }
         }

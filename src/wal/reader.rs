@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::SeqNo;
 use super::catalogue::{Catalogue, Log, Segment, segment_name};
-use super::format::{FLAG_IGNORABLE, FrameHeader, GapNote, GapReason, HeaderError, kind};
+use super::compress;
+use super::format::{
+    CODEC_RECORD, CODEC_RECORD_LZ4, FLAG_IGNORABLE, FrameHeader, GapNote, GapReason, HeaderError, kind,
+};
 use super::scan::{Scanner, Step, read_header};
 use super::storage::Storage;
 
@@ -19,7 +22,7 @@ pub enum Item<'a> {
         seq: SeqNo,
         /// Records in it.
         count: u32,
-        /// Codec id.
+        /// Codec id of what is stored; the payload is given as it was appended.
         codec: u8,
         /// The bytes as they were appended.
         payload: &'a [u8],
@@ -56,6 +59,13 @@ pub enum ReadError {
         /// The kind.
         kind: u8,
     },
+    /// A payload in a form that a later version writes.
+    UnknownCodec {
+        /// Its number.
+        seq: SeqNo,
+        /// Codec id.
+        codec: u8,
+    },
 }
 
 impl fmt::Display for ReadError {
@@ -69,6 +79,9 @@ impl fmt::Display for ReadError {
             Self::UnknownKind { segment, kind } => {
                 write!(f, "segment {segment} holds a frame of kind {kind}, which this version does not know")
             }
+            Self::UnknownCodec { seq, codec } => {
+                write!(f, "payload {seq} is in codec {codec}, which this version does not know")
+            }
         }
     }
 }
@@ -77,7 +90,7 @@ impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::Newer { .. } | Self::UnknownKind { .. } => None,
+            Self::Newer { .. } | Self::UnknownKind { .. } | Self::UnknownCodec { .. } => None,
         }
     }
 }
@@ -97,6 +110,8 @@ pub struct Reader<S: Storage> {
     log: Arc<Log<S>>,
     next: SeqNo,
     open: Option<Open<S::File>>,
+    /// The last payload that was stored compressed.
+    unpacked: Vec<u8>,
 }
 
 struct Open<F> {
@@ -123,7 +138,7 @@ impl<S: Storage> Reader<S> {
     }
 
     pub(super) fn over(log: Arc<Log<S>>, from: SeqNo) -> Self {
-        Self { log, next: from.max(SeqNo(1)), open: None }
+        Self { log, next: from.max(SeqNo(1)), open: None, unpacked: Vec::new() }
     }
 
     /// The number that the next item begins with.
@@ -142,9 +157,22 @@ impl<S: Storage> Reader<S> {
                 Ok(Some(Item::Gap { from, to, reason }))
             }
             Found::Data(header) => {
-                self.next = header.seq.next();
-                let payload = self.open.as_ref().map_or(&[][..], |open| open.scanner.payload());
-                Ok(Some(Item::Data { seq: header.seq, count: header.count, codec: header.codec, payload }))
+                let stored = self.open.as_ref().map_or(&[][..], |open| open.scanner.payload());
+                let (seq, codec) = (header.seq, header.codec);
+                let payload = match codec {
+                    CODEC_RECORD => stored,
+                    CODEC_RECORD_LZ4 if compress::unpack(stored, header.raw_bytes, &mut self.unpacked) => {
+                        &self.unpacked
+                    }
+                    // Its checksum fits, so this is what was written, and it is no payload: nobody will ever see it.
+                    CODEC_RECORD_LZ4 => {
+                        self.next = seq.next();
+                        return Ok(Some(Item::Gap { from: seq, to: seq, reason: GapReason::Rot }));
+                    }
+                    _ => return Err(ReadError::UnknownCodec { seq, codec }),
+                };
+                self.next = seq.next();
+                Ok(Some(Item::Data { seq, count: header.count, codec, payload }))
             }
         }
     }
@@ -197,8 +225,10 @@ impl<S: Storage> Reader<S> {
                 continue;
             }
             // The segment has no more, although these numbers are known to have been durable.
+            let is_dropped = bound.is_some() && !self.log.catalogue().is_followed(segment.number);
             return Ok(match (bound, durable) {
                 (None, None) => Found::Nothing,
+                _ if is_dropped => Found::Gap { to: end, reason: GapReason::Dropped },
                 _ => Found::Gap { to: end, reason: self.blame() },
             });
         }

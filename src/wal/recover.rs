@@ -141,7 +141,7 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     let listing = list(&storage)?;
     let spare = if listing.has_next { open_spare(&storage)? } else { None };
     let log_id = listing.log_id.unwrap_or(options.new_log_id);
-    let tail = tail(&storage, &listing.segments)?;
+    let tail = tail(&storage, &listing.segments, options.first)?;
     let mut damage: Vec<Damage> =
         listing.foreign.iter().map(|segment| Damage::Foreign { segment: *segment }).collect();
     let headless = listing.segments.iter().filter(|segment| segment.header.is_none());
@@ -216,10 +216,10 @@ struct Tail {
     damage: Vec<Damage>,
 }
 
-fn tail<S: Storage>(storage: &S, segments: &[Segment]) -> Result<Tail, OpenError> {
+fn tail<S: Storage>(storage: &S, segments: &[Segment], first: SeqNo) -> Result<Tail, OpenError> {
     let readable =
         segments.iter().enumerate().rev().find_map(|(at, segment)| segment.header.map(|header| (at, header)));
-    let mut tail = Tail { next: SeqNo(1), next_group: 1, ..Tail::default() };
+    let mut tail = Tail { next: first, next_group: 1, ..Tail::default() };
     if let Some((_, header)) = readable {
         tail = last_segment(storage, header)?;
     }
@@ -251,7 +251,7 @@ fn push_gap(group: &mut Group, from: SeqNo, to: SeqNo, reason: GapReason) {
     if group.bytes.is_empty() {
         group.first = from;
     }
-    let frame = Frame { kind: kind::GAP, codec: 0, seq: from, count: 0 };
+    let frame = Frame::own(kind::GAP, from);
     group.push(&frame, NOWHERE, &GapNote { from, to, reason }.encode());
 }
 
@@ -342,8 +342,7 @@ impl Undecided {
             if header.seq > expected {
                 push_gap(&mut group, expected, header.seq.before(), GapReason::Torn);
             }
-            let frame = Frame { kind: kind::DATA, codec: header.codec, seq: header.seq, count: header.count };
-            group.push(&frame, NOWHERE, &payload);
+            group.push(&Frame::again(&header), NOWHERE, &payload);
             expected = header.seq.next();
         }
         if expected < next {

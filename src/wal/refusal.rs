@@ -86,6 +86,8 @@ pub struct Usage {
     pub bytes_max: u64,
     /// Bytes of segments that hold something not yet delivered.
     pub undelivered_bytes: u64,
+    /// Payloads that were given up undelivered since the start, to make room for newer ones.
+    pub dropped: u64,
     /// Lowest number that is still there.
     pub oldest: SeqNo,
     /// Free on the disk, 0 when it could not be asked.

@@ -9,7 +9,7 @@ use super::format::{
     SegmentHeader, kind,
 };
 use super::group::Group;
-use super::pool::Spare;
+use super::pool::{Need, Spare};
 use super::refusal::{Full, WriteError};
 use super::storage::{Storage, StorageFile, is_passing, to_u64, write_all};
 use super::writer::{Active, Writer};
@@ -25,7 +25,7 @@ impl<S: Storage> Writer<S> {
             Some(active) if ending == kind::SEAL => active.seal.with(&self.group, self.now).encode(note),
             _ => note.encode(),
         };
-        self.push(&Frame { kind: ending, codec: 0, seq: self.next.before(), count: 0 }, &payload);
+        self.push(&Frame::own(ending, self.next.before()), &payload);
         match self.write_group().and_then(|()| self.sync_active()) {
             Ok(()) => {
                 self.settle();
@@ -97,7 +97,7 @@ impl<S: Storage> Writer<S> {
 
     /// Seals this segment and enters the next. The next one is there before this one is given up.
     pub(super) fn switch(&mut self) -> Result<(), WriteError> {
-        if let Err(none) = self.pool.fill(&self.log, self.retired, false) {
+        if let Err(none) = self.pool.fill(&self.log, self.retired, Need::Now) {
             return self.note_failure(Err(none.into()));
         }
         self.end_group(kind::SEAL)?;
@@ -112,8 +112,8 @@ impl<S: Storage> Writer<S> {
         if self.active.is_some() {
             return Ok(());
         }
-        let is_urgent = !self.group.bytes.is_empty();
-        let entered = match self.pool.take(&self.log, self.retired, is_urgent) {
+        let need = if self.group.bytes.is_empty() { Need::Now } else { Need::Urgent };
+        let entered = match self.pool.take(&self.log, self.retired, need) {
             Ok(spare) => self.enter(spare),
             Err(none) => Err(none.into()),
         };
@@ -165,7 +165,7 @@ impl<S: Storage> Writer<S> {
         let mut place = Place { salt, group: self.next_group, offset: FRAMES_START };
         let mut frames = Group::default();
         if let Some((seq, context)) = &self.context {
-            frames.push(&Frame { kind: kind::CONTEXT, codec: 0, seq: *seq, count: 0 }, place, context);
+            frames.push(&Frame::own(kind::CONTEXT, *seq), place, context);
         }
         place.offset = FRAMES_START + to_u64(frames.bytes.len());
         let group = self.group.moved(place);
@@ -173,7 +173,7 @@ impl<S: Storage> Writer<S> {
         place.offset = FRAMES_START + to_u64(frames.bytes.len());
         let note = CommitNote { time: self.now, first_seq };
         let seq = self.next.before();
-        frames.push(&Frame { kind: kind::COMMIT, codec: 0, seq, count: 0 }, place, &note.encode());
+        frames.push(&Frame::own(kind::COMMIT, seq), place, &note.encode());
         let head_bytes = FRAMES_START + to_u64(frames.bytes.len());
         let header = SegmentHeader {
             log_id: self.log_id,

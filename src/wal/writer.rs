@@ -12,7 +12,11 @@
 use std::sync::Arc;
 
 use super::catalogue::Log;
-use super::format::{CLOSING_BYTES, CODEC_RECORD, Frame, Place, SealNote, SegmentHeader, frame_bytes, kind};
+use super::compress;
+use super::format::{
+    CLOSING_BYTES, CODEC_RECORD, CODEC_RECORD_LZ4, Frame, GapNote, GapReason, Place, SealNote, SegmentHeader,
+    frame_bytes, kind,
+};
 use super::group::Group;
 use super::pool::{Pool, Spare};
 use super::refusal::{Usage, WriteError};
@@ -69,6 +73,8 @@ pub struct Writer<S: Storage> {
     pub(super) context: Option<(SeqNo, Vec<u8>)>,
     pub(super) beacon_due: bool,
     pub(super) now: i64,
+    /// Memory for the compressed form of the payload in hand.
+    packed: Vec<u8>,
 }
 
 impl<S: Storage> Writer<S> {
@@ -96,6 +102,7 @@ impl<S: Storage> Writer<S> {
             context: start.context,
             beacon_due: false,
             now: options.now,
+            packed: Vec::new(),
             options,
         }
     }
@@ -107,15 +114,43 @@ impl<S: Storage> Writer<S> {
             return Err(WriteError::TooLarge { bytes: payload.len(), bytes_max });
         }
         self.ensure_active()?;
-        let bytes = frame_bytes(to_u64(payload.len()));
+        let mut packed = std::mem::take(&mut self.packed);
+        let taken = self.append_packed(payload, count, &mut packed);
+        self.packed = packed;
+        taken
+    }
+
+    fn append_packed(
+        &mut self,
+        payload: &[u8],
+        count: u32,
+        packed: &mut Vec<u8>,
+    ) -> Result<SeqNo, WriteError> {
+        let is_packed = self.options.compress && compress::pack(payload, packed);
+        let (codec, stored) =
+            if is_packed { (CODEC_RECORD_LZ4, packed.as_slice()) } else { (CODEC_RECORD, payload) };
+        let bytes = frame_bytes(to_u64(stored.len()));
         while !self.fits(bytes) {
             self.switch()?;
         }
         let seq = self.next;
-        let frame = Frame { kind: kind::DATA, codec: CODEC_RECORD, seq, count };
-        self.push(&frame, payload);
+        // Payloads are far below 4 GiB.
+        let raw_bytes = if is_packed { u32::try_from(payload.len()).unwrap_or(u32::MAX) } else { 0 };
+        self.push(&Frame { kind: kind::DATA, codec, seq, count, raw_bytes }, stored);
         self.next = seq.next();
         Ok(seq)
+    }
+
+    /// Notes in place of payloads that the next ones, up to `to`, are lost: for a copy of a damaged log.
+    pub fn append_gap(&mut self, to: SeqNo, reason: GapReason) -> Result<(), WriteError> {
+        self.ensure_active()?;
+        let note = GapNote { from: self.next, to, reason }.encode();
+        while !self.fits(frame_bytes(to_u64(note.len()))) {
+            self.switch()?;
+        }
+        self.push(&Frame::own(kind::GAP, self.next), &note);
+        self.next = to.next();
+        Ok(())
     }
 
     /// Hands what is open to the page cache: a killed process no longer loses it.
@@ -239,6 +274,7 @@ impl<S: Storage> Writer<S> {
             bytes: bytes + self.pool.spare_bytes(),
             bytes_max: self.options.bytes_max,
             undelivered_bytes: bytes - delivered,
+            dropped: self.pool.dropped(),
             oldest,
             disk_free_bytes: self.log.storage.space().map_or(0, |space| space.free_bytes),
         }

@@ -1,49 +1,110 @@
 //! `dump`: what is in the payloads.
 
+use std::thread;
+use std::time::Duration;
+
 use holdfast::record;
+use holdfast::route::Batch;
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args;
+use crate::filter::Filter;
 use crate::output::{Failure, Output, size};
 
+/// How often a log is looked at for more.
+const FOLLOW: Duration = Duration::from_millis(200);
+
 pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Result<u8, Failure> {
-    let (from, to) = arguments.seq.unwrap_or((SeqNo(1), SeqNo::MAX));
+    let (from, to) = arguments.filter.range();
     let mut reader = Reader::open(disk.clone(), from)?;
-    while let Some(item) = reader.next(to)? {
-        match item {
-            Item::Data { seq, payload, .. } if arguments.json => records(seq, payload, out)?,
-            Item::Data { seq, count, codec, payload } => {
-                out.line(&format!("{seq:>12}  {count:>6} records  {:>10}  codec {codec}", size_of(payload)))?;
-            }
-            Item::Gap { from, to, reason } if arguments.json => {
-                out.json(
-                    &json!({ "record": "gap", "seq": from.0, "seq_to": to.0, "reason": reason.name() }),
-                )?;
-            }
-            Item::Gap { from, to, reason } => {
-                out.line(&format!("{from:>12}  gap up to {to}: {}", reason.name()))?;
+    let as_table = !arguments.log.json && !arguments.batches;
+    if as_table {
+        out.line(&row(["SEQ", "TIME", "ROUTER", "PEER", "RIB", "WHAT", "ABOUT", "MORE"]))?;
+    }
+    loop {
+        while let Some(item) = reader.next(to)? {
+            match item {
+                Item::Data { seq, payload, .. } if !arguments.batches => {
+                    records(seq, payload, &arguments.filter, as_table, out)?;
+                }
+                Item::Data { seq, count, codec, payload } => {
+                    let bytes = size(u64::try_from(payload.len()).unwrap_or(u64::MAX));
+                    out.line(&format!("{seq:>12}  {count:>6} records  {bytes:>10}  codec {codec}"))?;
+                }
+                Item::Gap { from, to, reason } if arguments.log.json => {
+                    out.json(
+                        &json!({ "record": "gap", "seq": from.0, "seq_to": to.0, "reason": reason.name() }),
+                    )?;
+                }
+                Item::Gap { from, to, reason } => {
+                    out.line(&format!("{from:>12}  gap up to {to}: {}", reason.name()))?;
+                }
             }
         }
+        if !arguments.follow || reader.position() > to {
+            return Ok(0);
+        }
+        out.finish()?;
+        thread::sleep(FOLLOW);
     }
-    Ok(0)
-}
-
-fn size_of(payload: &[u8]) -> String {
-    size(u64::try_from(payload.len()).unwrap_or(u64::MAX))
 }
 
 /// One line for each record. A payload that cannot be decoded is told in its place, and the next one is tried.
-fn records(seq: SeqNo, payload: &[u8], out: &mut Output) -> Result<(), Failure> {
+fn records(
+    seq: SeqNo,
+    payload: &[u8],
+    filter: &Filter,
+    as_table: bool,
+    out: &mut Output,
+) -> Result<(), Failure> {
     match record::decode(payload) {
-        Ok(batch) => {
-            for record in batch.iter() {
+        Ok(batch) if filter.takes_batch(&batch) => {
+            for record in batch.iter().filter(|record| filter.takes(&batch, record)) {
                 let mut object = record::json::object(&batch, &record);
-                object.insert("seq".to_owned(), Value::from(seq.0));
-                out.json(&Value::Object(object))?;
+                if as_table {
+                    out.line(&line(seq, &batch, &object))?;
+                } else {
+                    object.insert("seq".to_owned(), Value::from(seq.0));
+                    out.json(&Value::Object(object))?;
+                }
             }
             Ok(())
         }
+        Ok(_) => Ok(()),
+        Err(error) if as_table => out.line(&format!("{seq:>12}  undecodable: {error}")),
         Err(error) => out.json(&json!({ "record": "undecodable", "seq": seq.0, "error": error.to_string() })),
     }
+}
+
+fn line(seq: SeqNo, batch: &Batch, object: &Map<String, Value>) -> String {
+    let text = |key: &str| match object.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let event = text("event_type");
+    let (what, about, more) = if event.is_empty() {
+        let about = [text("rd"), text("prefix")].join(" ");
+        let about = if text("nlri").is_empty() { about } else { text("nlri") };
+        let path =
+            if object.contains_key("path_id") { format!("path {} ", text("path_id")) } else { String::new() };
+        let hop = if object.contains_key("next_hop") {
+            format!("via {} ", text("next_hop"))
+        } else {
+            String::new()
+        };
+        (text("cause"), about, format!("{path}{hop}{}", text("as_path_text")))
+    } else {
+        (event, text("family"), [text("reason"), text("error"), text("sys_name")].concat())
+    };
+    let (seq, peer) = (seq.to_string(), text("bgp_peer_ip"));
+    row([&seq, &text("time"), &batch.router.name, &peer, &text("rib"), &what, about.trim(), more.trim()])
+}
+
+fn row(cells: [&str; 8]) -> String {
+    let [seq, time, router, peer, rib, what, about, more] = cells;
+    format!("{seq:>12}  {time:<27}  {router:<16}  {peer:<15}  {rib:<12}  {what:<14}  {about:<20}  {more}")
+        .trim_end()
+        .to_owned()
 }

@@ -1,6 +1,6 @@
-//! `list` and `stat`: what the headers say, and for the last segment what is in it.
+//! `list`: what the headers say.
 
-use holdfast::wal::inspect::{Examined, Listed, examine, overview};
+use holdfast::wal::inspect::{Listed, overview};
 use holdfast::wal::{Disk, SeqNo};
 use serde_json::json;
 
@@ -52,6 +52,7 @@ fn state(segment: &Listed) -> &'static str {
         (None, _) => "unreadable header",
         (Some(_), None) => "last",
         (Some(header), Some(bound)) if bound <= header.first_seq => "empty",
+        (Some(_), Some(_)) if !segment.is_followed => "complete, the next was dropped",
         (Some(_), Some(_)) => "complete",
     }
 }
@@ -67,53 +68,4 @@ fn listed_json(segment: &Listed) -> serde_json::Value {
         "run": header.map(|header| header.run),
         "created": header.map(|header| time(header.created)),
     })
-}
-
-pub(crate) fn stat(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, Failure> {
-    let overview = overview(disk)?;
-    let bytes: u64 = overview.segments.iter().map(|segment| segment.bytes).sum();
-    let first = overview.segments.iter().find_map(|segment| segment.header);
-    let last = overview.segments.iter().rev().find_map(|segment| segment.header);
-    let tail: Option<Examined> = match &last {
-        Some(header) => Some(examine(disk, header, None)?),
-        None => None,
-    };
-    let log_id = overview.log_id.map(|id| id.to_string());
-    let last_seq = tail.as_ref().map(|tail| tail.last_seq.0);
-    let last_commit = tail.as_ref().map_or(0, |tail| tail.time_max);
-    if as_json {
-        out.json(&json!({
-            "log_id": log_id,
-            "segments": overview.segments.len(),
-            "bytes": bytes,
-            "first_seq": first.map(|header| header.first_seq.0),
-            "last_seq": last_seq,
-            "run": last.map(|header| header.run),
-            "oldest_segment_created": first.map(|header| time(header.created)),
-            "last_commit": time(last_commit),
-            "sealed": tail.as_ref().map(|tail| tail.sealed),
-        }))?;
-        return Ok(0);
-    }
-    let Some((first, tail)) = first.zip(tail) else {
-        out.line("no segment can be read")?;
-        return Ok(0);
-    };
-    out.line(&format!("log id        {}", log_id.unwrap_or_default()))?;
-    out.line(&format!("segments      {}, {}", overview.segments.len(), size(bytes)))?;
-    out.line(&format!("payloads      {} to {}", first.first_seq, tail.last_seq))?;
-    out.line(&format!("begun         {}", time_text(first.created)))?;
-    out.line(&format!("last commit   {}", time_text(last_commit)))?;
-    out.line(&format!(
-        "last segment  {} payloads, {} records, {}",
-        tail.payloads,
-        tail.records,
-        size(tail.payload_bytes)
-    ))?;
-    out.line(if tail.sealed {
-        "state         closed in order"
-    } else {
-        "state         being written, or left by a crash"
-    })?;
-    Ok(0)
 }

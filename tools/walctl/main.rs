@@ -1,9 +1,22 @@
-//! `walctl`: looks into the log of a running or a dead collector. Never writes, takes no lock.
+//! `walctl`: looks into the log of a running or a dead collector, and rescues what is in it.
+//!
+//! Everything but `repair`, `drain` and `bench` only reads and takes no lock.
 
 mod args;
+mod bench;
+mod database;
+mod diff;
+mod drain;
 mod dump;
+mod export;
+mod filter;
 mod list;
+mod man;
 mod output;
+mod progress;
+mod rejected;
+mod salvage;
+mod stat;
 mod verify;
 
 use std::path::Path;
@@ -34,9 +47,17 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut out = Output::locked();
     let code = match &arguments.command {
         Command::List(list) => list::list(&open(&list.directory)?, list.json, &mut out)?,
-        Command::Stat(stat) => list::stat(&open(&stat.directory)?, stat.json, &mut out)?,
-        Command::Verify(verify) => verify::verify(&open(&verify.directory)?, verify, &mut out)?,
-        Command::Dump(dump) => dump::dump(&open(&dump.directory)?, dump, &mut out)?,
+        Command::Stat(stat) => stat::stat(&open(&stat.log.directory)?, stat, &mut out)?,
+        Command::Verify(verify) => verify::verify(&open(&verify.log.directory)?, verify, &mut out)?,
+        Command::Dump(dump) => dump::dump(&open(&dump.log.directory)?, dump, &mut out)?,
+        Command::Export(export) => export::export(export, &mut out)?,
+        Command::Salvage(salvage) => salvage::salvage(salvage, &mut out)?,
+        Command::Repair(repair) => salvage::repair(repair, &mut out)?,
+        Command::Drain(drain) => drain::drain(drain, &mut out)?,
+        Command::Diff(diff) => diff::diff(&open(&diff.log.directory)?, diff, &mut out)?,
+        Command::Rejected(rejected) => rejected::rejected(rejected, &mut out)?,
+        Command::Bench(bench) => bench::bench(bench, &mut out)?,
+        Command::Man { directory } => man::write(directory).map(|()| 0)?,
     };
     out.finish()?;
     Ok(code)

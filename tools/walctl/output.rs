@@ -1,6 +1,8 @@
 //! The one way out: a locked, buffered writer, and what can go wrong with it.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use holdfast::route::Timestamp;
 use holdfast::wal::ReadError;
@@ -30,6 +32,13 @@ impl From<ReadError> for Failure {
     }
 }
 
+impl Failure {
+    /// With what it is about.
+    pub(crate) fn about(what: &dyn Display, why: &dyn Display) -> Self {
+        Self::Other(format!("{what}: {why}"))
+    }
+}
+
 /// Standard output.
 pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
 
@@ -40,6 +49,10 @@ impl Output {
 
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failure> {
         Ok(writeln!(self.0, "{line}")?)
+    }
+
+    pub(crate) const fn writer(&mut self) -> &mut dyn Write {
+        &mut self.0
     }
 
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
@@ -54,6 +67,12 @@ impl Output {
 /// Says what went wrong. When nobody can hear that either, the exit code is left to tell it.
 pub(crate) fn complain(what: &str) {
     drop(writeln!(io::stderr().lock(), "walctl: {what}"));
+}
+
+/// The wall clock, µs since the epoch.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A time for JSON; null when not known.

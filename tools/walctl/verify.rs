@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::args;
 use crate::output::{Failure, Output};
+use crate::progress::Progress;
 
 /// A live daemon ends its open group in this time, or has a sync interval that nobody wants.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -21,19 +22,23 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
     let last =
         overview.segments.iter().rev().find(|segment| segment.header.is_some()).map(|segment| segment.number);
     let mut checked = 0;
+    let all_bytes = overview.segments.iter().map(|segment| segment.bytes).sum();
+    let mut progress = Progress::new("verify", if arguments.deep { all_bytes } else { 0 });
     for segment in &overview.segments {
+        progress.add(segment.bytes);
         if segment.header.is_some() && !arguments.deep && Some(segment.number) != last {
             continue;
         }
         checked += 1;
-        let (verdict, missing) = one(disk, segment, arguments.json, out)?;
+        let (verdict, missing) = one(disk, segment, arguments.log.json, out)?;
         worst = worst.max(verdict);
         lost += missing;
     }
+    progress.end();
     for number in &overview.foreign {
         report(
             out,
-            arguments.json,
+            arguments.log.json,
             *number,
             "foreign",
             "belongs to another log, or was renamed; it is not read",
@@ -41,7 +46,7 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
     }
     let segments = overview.segments.len();
     let name = worst.map_or("clean", verdict_name);
-    if arguments.json {
+    if arguments.log.json {
         out.json(
             &json!({ "verdict": name, "segments": segments, "checked": checked, "payloads_lost": lost }),
         )?;
@@ -60,12 +65,12 @@ fn one(
     as_json: bool,
     out: &mut Output,
 ) -> Result<(Option<Verdict>, u64), Failure> {
-    let Some(header) = &segment.header else {
-        report(out, as_json, segment.number, "unreadable", "both copies of the header are damaged")?;
-        return Ok((Some(Verdict::Unreadable), 0));
-    };
-    let mut examined = match examine(disk, header, segment.bound) {
-        Ok(examined) => examined,
+    let mut examined = match examine(disk, segment) {
+        Ok(Some(examined)) => examined,
+        Ok(None) => {
+            report(out, as_json, segment.number, "unreadable", "both copies of the header are damaged")?;
+            return Ok((Some(Verdict::Unreadable), 0));
+        }
         // Reused by the daemon since it was listed: delivered, and gone.
         Err(holdfast::wal::ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok((None, 0));
@@ -103,7 +108,6 @@ fn one(
 
 /// An open group is a torn tail only when nobody goes on writing it.
 fn settled(disk: &Disk, segment: &Listed, first: Examined) -> Result<Examined, Failure> {
-    let Some(header) = &segment.header else { return Ok(first) };
     let mut examined = first;
     for _ in 0..SETTLE_TIMES {
         if examined.verdict() != Some(Verdict::Torn) {
@@ -111,7 +115,8 @@ fn settled(disk: &Disk, segment: &Listed, first: Examined) -> Result<Examined, F
         }
         let (group, end) = (examined.last_group, examined.end);
         thread::sleep(SETTLE);
-        examined = examine(disk, header, None)?;
+        let Some(now) = examine(disk, segment)? else { break };
+        examined = now;
         if examined.last_group > group || examined.end > end {
             // It grows: it is alive, and what was open has been ended.
             examined.closed = true;

@@ -36,8 +36,10 @@ pub const ALIGN: u64 = 8;
 pub const GROUP_ALIGN: u64 = 4096;
 /// Room that is always left for the frames that end a segment: COMMIT, BEACON and SEAL, each in a group of its own.
 pub const CLOSING_BYTES: u64 = 2 * GROUP_ALIGN + 512;
-/// Codec id of a payload as the record module writes it, uncompressed.
+/// Codec id of a payload as the record module writes it, stored as it is.
 pub const CODEC_RECORD: u8 = 1;
+/// Codec id of the same as one LZ4 block (no frame, no size before it: the header has the size).
+pub const CODEC_RECORD_LZ4: u8 = 2;
 /// Flag: a reader that does not know the kind may skip the frame.
 pub const FLAG_IGNORABLE: u8 = 1;
 
@@ -286,6 +288,23 @@ pub struct Frame {
     pub seq: SeqNo,
     /// Records in the payload.
     pub count: u32,
+    /// Length of the payload once decompressed; 0 when it is stored as it is.
+    pub raw_bytes: u32,
+}
+
+impl Frame {
+    /// A frame of the log itself, with nothing to count.
+    #[must_use]
+    pub const fn own(kind: u8, seq: SeqNo) -> Self {
+        Self { kind, codec: 0, seq, count: 0, raw_bytes: 0 }
+    }
+
+    /// What a frame that was read says, to be written once more.
+    #[must_use]
+    pub const fn again(header: &FrameHeader) -> Self {
+        let FrameHeader { kind, codec, seq, count, raw_bytes, .. } = *header;
+        Self { kind, codec, seq, count, raw_bytes }
+    }
 }
 
 /// Where a new frame goes.
@@ -318,7 +337,8 @@ pub fn encode_frame(out: &mut Vec<u8>, frame: &Frame, place: Place, payload: &[u
     out.extend_from_slice(&payload_bytes.to_le_bytes());
     out.extend_from_slice(&frame.seq.0.to_le_bytes());
     out.extend_from_slice(&place.group.to_le_bytes());
-    out.extend_from_slice(&payload_bytes.to_le_bytes());
+    let raw_bytes = if frame.raw_bytes == 0 { payload_bytes } else { frame.raw_bytes };
+    out.extend_from_slice(&raw_bytes.to_le_bytes());
     out.extend_from_slice(&payload_crc.to_le_bytes());
     out.extend_from_slice(&offset.to_le_bytes());
     out.extend_from_slice(&frame.count.to_le_bytes());

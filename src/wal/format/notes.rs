@@ -116,6 +116,9 @@ pub struct SealNote {
 }
 
 impl SealNote {
+    /// Length of the payload.
+    pub const BYTES: usize = 56;
+
     /// The payload bytes.
     #[must_use]
     pub fn encode(&self, commit: CommitNote) -> Vec<u8> {

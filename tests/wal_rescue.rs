@@ -1,0 +1,257 @@
+//! `walctl` on real records: filters, exports, a copy of a damaged log, the daemon's recovery by hand, the manual pages.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
+
+#[path = "common/batches.rs"]
+mod batches;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
+use bgpkit_parser::BgpkitParser;
+use bgpkit_parser::models::ElemType;
+use holdfast::record;
+use holdfast::route::{Batch, Family, Nlri, Prefix, RibView};
+use holdfast::wal::{Disk, LogId, Options, SeqNo, Writer, recover};
+use serde_json::Value;
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 64 << 10,
+        bytes_max: 4 << 20,
+        free_percent_min: 0,
+        ..Options::new(LogId([9; 16]), 7, NOW)
+    }
+}
+
+fn append(writer: &mut Writer<Disk>, batch: &Batch) -> SeqNo {
+    let mut payload = Vec::new();
+    record::encode(batch, &mut payload).unwrap();
+    let seq = writer.append(&payload, u32::try_from(batch.records()).unwrap()).unwrap();
+    writer.sync(NOW).unwrap();
+    seq
+}
+
+/// Thirty batches of two routers: a peer up, announcements (one table of them too large for one UPDATE), IPv6, paths,
+/// a withdrawal, a peer down.
+fn log(directory: &Path) -> Writer<Disk> {
+    let (mut writer, _) = recover(Disk::create(directory).unwrap(), options()).unwrap();
+    let (one, out) = (peer(1, RibView::AdjInPre, 1), peer(2, RibView::AdjOutPost, 1));
+    append(&mut writer, &Builder::new("r1", 1).event(Some(&one), peer_up()).build());
+    append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001, 65_002]).build());
+    let six = |number: u128| Nlri::Prefix(Prefix::v6((0x2001_0db8_u128 << 96) | (number << 80), 48).unwrap());
+    let mut hop = attributes(&[65_001]);
+    hop.next_hop = Some("2001:db8::1".parse().unwrap());
+    let entries = (0..3).map(|number| (None, six(number)));
+    let batch = Builder::new("r1", 1).routes(&one, Family::IPV6_UNICAST, Some(&hop), entries).build();
+    append(&mut writer, &batch);
+    let paths = (0..2).map(|path| (Some(path + 1), prefix(7)));
+    let path = attributes(&[65_003, 70_000]);
+    let batch = Builder::new("r2", 2).routes(&out, Family::IPV4_UNICAST, Some(&path), paths).build();
+    append(&mut writer, &batch);
+    append(&mut writer, &Builder::new("r1", 1).at(60_000_000).withdraw(&one, [7]).build());
+    append(&mut writer, &Builder::new("r1", 1).at(61_000_000).event(Some(&one), peer_down()).build());
+    for number in 0..24 {
+        append(&mut writer, &Builder::new("r2", 2).announce(&out, [9000 + number], &[65_001]).build());
+    }
+    writer
+}
+
+fn walctl(arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_walctl")).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn lines(directory: &Path, arguments: &[&str]) -> Vec<Value> {
+    let (code, out, err) = walctl(&[&["dump", directory.to_str().unwrap(), "--json"], arguments].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn tampered(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn each_filter_leaves_what_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    log(directory.path()).close(NOW).unwrap();
+    for (arguments, records) in [
+        (&["--seq", "3"][..], 3),
+        (&["--router", "r2"], 26),
+        (&["--router", "192.0.2.1"], 1533 - 2 + 1),
+        (&["--peer", "198.51.100.2"], 26),
+        (&["--rib", "adj-in-pre", "--seq", "1..6"], 1506),
+        (&["--prefix", "1.0.7.0/24"], 4),
+        (&["--prefix", "1.0.0.0/21"], 8 + 2 + 1),
+        (&["--prefix", "2001:db8::/32"], 3),
+        (&["--family", "ipv6_unicast"], 3),
+        (&["--family", "2/1", "--peer", "198.51.100.2"], 0),
+        (&["--since", "2026-11-23T00:01:00Z"], 2),
+        (&["--until", "2026-11-23T00:00:59Z", "--seq", "5..6"], 0),
+        (&["--since", "2026-11-23", "--until", "2026-11-23T00:01:00Z", "--seq", "5.."], 25),
+    ] {
+        assert_eq!(lines(directory.path(), arguments).len(), records, "{arguments:?}");
+    }
+    let (code, _, err) = walctl(&["dump", directory.path().to_str().unwrap(), "--since", "yesterday"]);
+    assert!(code == 2 && err.contains("2026-01-31T12:00:00Z"), "{err}");
+    let (_, table, _) = walctl(&["dump", directory.path().to_str().unwrap(), "--prefix", "1.0.7.0/24"]);
+    assert!(table.lines().next().unwrap().trim_start().starts_with("SEQ"), "{table}");
+    assert!(table.contains("path 2 via 198.51.100.254 65003 70000"), "{table}");
+}
+
+#[test]
+fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
+    let directory = tempfile::tempdir().unwrap();
+    log(directory.path()).close(NOW).unwrap();
+    let (wal, out) = (directory.path().to_str().unwrap(), directory.path().join("out.mrt"));
+    let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let elements: Vec<_> = BgpkitParser::from_reader(fs::File::open(&out).unwrap()).into_iter().collect();
+    assert_eq!(elements.len(), 1500 + 3 + 2 + 1 + 24);
+    let mut expected = lines(directory.path(), &[]);
+    expected.retain(|line| line["record"] == "route");
+    for (element, line) in elements.iter().zip(&expected) {
+        assert_eq!(element.prefix.prefix.to_string(), line["prefix"], "{line}");
+        assert_eq!(element.peer_ip.to_string(), line["bgp_peer_ip"]);
+        assert_eq!(element.peer_asn.to_u32(), 65_001);
+        assert_eq!(element.prefix.path_id.map(Value::from).unwrap_or_default(), line["path_id"]);
+        assert_eq!(element.elem_type == ElemType::WITHDRAW, line["is_withdrawn"] == true);
+        if element.elem_type == ElemType::ANNOUNCE {
+            assert_eq!(element.next_hop.unwrap().to_string(), line["next_hop"]);
+            assert_eq!(element.as_path.as_ref().unwrap().to_string(), line["as_path_text"]);
+            let communities: Vec<_> = element.communities.iter().flatten().map(ToString::to_string).collect();
+            assert_eq!(communities, ["65000:100", "65000:101", "4200000000:1:2"]);
+        }
+    }
+    assert!((elements[0].timestamp - 1_795_392_000.0).abs() < 1e-6, "{}", elements[0].timestamp);
+    // Never over a file that is there.
+    let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
+    assert!(code == 3 && err.contains("exists"), "{err}");
+}
+
+#[test]
+fn csv_has_one_line_for_each_record_and_quotes_what_needs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    log(directory.path()).close(NOW).unwrap();
+    let (code, out, _) =
+        walctl(&["export", directory.path().to_str().unwrap(), "--format", "csv", "--seq", "4..6"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines.len()), (0, 5), "{out}");
+    assert!(lines[0].starts_with("seq,idx,time,router_time,router,"));
+    assert!(lines[1].contains(",65003 70000,198.51.100.254,") && lines[1].contains(",65000:100 65000:101,"));
+    assert!(lines[4].contains(",peer_down,"), "{}", lines[4]);
+}
+
+#[test]
+fn a_salvaged_log_has_all_that_can_be_read_and_the_source_is_not_touched() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    log(source.path()).close(NOW).unwrap();
+    let expected = lines(source.path(), &[]);
+    let first = source.path().join("0000000000000001.wal");
+    // One byte of the batch of 1,500 routes.
+    tampered(&first, |bytes| bytes[8192 + 3 * 4096] ^= 4);
+    let before = files(source.path());
+    let (from, to) = (source.path().to_str().unwrap(), target.path().join("copy"));
+    let (code, out, err) = walctl(&["salvage", from, to.to_str().unwrap()]);
+    assert_eq!((code, err.as_str()), (2, ""), "{out}");
+    assert!(out.contains("batches 2 to 2 are lost (rot)") && out.contains("29 batches"), "{out}");
+    assert_eq!(files(source.path()), before, "the source was touched");
+    let mut copied = lines(&to, &[]);
+    let gap = copied.remove(1);
+    assert_eq!((&gap["record"], &gap["seq"], &gap["seq_to"]), (&"gap".into(), &2.into(), &2.into()));
+    let kept: Vec<_> = expected.into_iter().filter(|line| line["seq"] != 2).collect();
+    assert_eq!(copied, kept);
+    // A daemon goes on with it under the same identity, and nobody overwrites it.
+    let (writer, recovered) = recover(Disk::open(&to).unwrap(), options()).unwrap();
+    assert_eq!((recovered.log_id, recovered.next), (LogId([9; 16]), SeqNo(31)));
+    assert!(recovered.was_closed && recovered.damage.is_empty());
+    drop(writer);
+    assert_eq!(walctl(&["salvage", from, to.to_str().unwrap()]).0, 3);
+    assert_eq!(walctl(&["verify", to.to_str().unwrap(), "--deep"]).0, 0);
+}
+
+#[test]
+fn repair_says_first_and_changes_no_byte_that_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = log(directory.path());
+    let mut payload = Vec::new();
+    record::encode(
+        &Builder::new("r1", 1).announce(&peer(1, RibView::AdjInPre, 1), [1], &[1]).build(),
+        &mut payload,
+    )
+    .unwrap();
+    writer.append(&payload, 1).unwrap();
+    writer.flush().unwrap();
+    let wal = directory.path().to_str().unwrap();
+    let (code, _, err) = walctl(&["repair", wal, "--yes"]);
+    assert!(code == 3 && err.contains("in use by process"), "{err}");
+    drop(writer);
+    let before = files(directory.path());
+    let (code, out, _) = walctl(&["repair", wal]);
+    assert!(code == 1 && out.contains("torn at its end") && out.contains("--yes"), "{out}");
+    assert_eq!(files(directory.path()), before, "it only said");
+    let (code, out, _) = walctl(&["repair", wal, "--yes"]);
+    assert!(code == 0 && out.contains("the log holds 1 to 31"), "{out}");
+    for (path, bytes) in before.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "wal")) {
+        assert_eq!(&fs::read(path).unwrap(), bytes, "{} was changed", path.display());
+    }
+    assert_eq!(walctl(&["repair", wal]).0, 0);
+    assert_eq!(lines(directory.path(), &["--seq", "31"]).len(), 1);
+}
+
+#[test]
+fn stat_counts_all_records_without_walking_sealed_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    log(directory.path()).close(NOW + 3_600_000_000).unwrap();
+    let wal = directory.path().to_str().unwrap();
+    let (code, out, _) = walctl(&["stat", wal, "--json"]);
+    let stat: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &stat["batches"], &stat["records"]), (0, &30.into(), &1532.into()), "{out}");
+    assert!(stat["backlog"].is_null() && stat["hours_left"].as_f64().unwrap() > 0.0, "{out}");
+    let (_, text, _) = walctl(&["stat", wal]);
+    assert!(text.contains("records       1532, ") && text.contains("full in "), "{text}");
+}
+
+#[test]
+fn bench_measures_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, out, err) = walctl(&["bench", directory.path().to_str().unwrap(), "--seconds", "1", "--json"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let figures: Value = serde_json::from_str(&out).unwrap();
+    for key in ["sync_4k_p50_ms", "sync_4k_p99_ms", "log_to_bare", "sync_interval_ms"] {
+        assert!(figures[key].as_f64().unwrap() > 0.0, "{key} in {out}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_manual_pages_say_what_the_help_says() {
+    // `walctl man deploy/man` writes them anew.
+    let made = tempfile::tempdir().unwrap();
+    assert_eq!(walctl(&["man", made.path().to_str().unwrap()]).0, 0);
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/man");
+    let names = |directory: &Path| {
+        files(directory).into_iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&kept), names(made.path()));
+    for (path, bytes) in files(made.path()) {
+        let name = path.file_name().unwrap();
+        assert!(
+            bytes == fs::read(kept.join(name)).unwrap(),
+            "{} is old: walctl man deploy/man",
+            name.display()
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! What a database says of a log.
+
+use std::future::Future;
+
+use holdfast::config::{self, Inputs};
+use holdfast::sink::{Target, uuid_text};
+use holdfast::wal::{LogId, SeqNo};
+use tokio_postgres::Client;
+
+use crate::output::Failure;
+
+/// How far one lane is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) number: i32,
+    pub(crate) last: SeqNo,
+    /// Digest of that batch; 0 when there is none.
+    pub(crate) digest: u64,
+}
+
+/// How far the database is with a log.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) collector: String,
+    /// Empty when it has never had anything of the log.
+    pub(crate) lanes: Vec<Lane>,
+}
+
+impl Standing {
+    /// Everything up to here is stored.
+    pub(crate) fn delivered(&self) -> SeqNo {
+        self.lanes.iter().map(|lane| lane.last).min().unwrap_or_default()
+    }
+}
+
+/// Runs what needs the database.
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+/// The database behind a URL, with TLS as the daemon would have it.
+pub(crate) fn target(url: &str) -> Result<Target, Failure> {
+    let inputs = Inputs { environment: vec![("DATABASE_URL".to_owned(), url.to_owned())], file: None };
+    // What is wrong is said of the variable; here it came from the command line.
+    let wrong =
+        |error: &dyn std::fmt::Display| Failure::Other(error.to_string().replace("DATABASE_URL", "--to"));
+    let (_, config) = config::load(&inputs).map_err(|error| wrong(&error))?;
+    let database = config.database.ok_or_else(|| Failure::Other("--to: names no database".to_owned()))?;
+    Target::new(database.connection, database.ssl_mode, &database.ssl_files).map_err(|error| wrong(&error))
+}
+
+pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
+    target(url)?.connect().await.map_err(|error| failure(&error))
+}
+
+/// In words, with what the server says.
+pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::Other(format!("the database: {error}{source}"))
+}
+
+/// Asks how far the database is with this log.
+pub(crate) fn standing(
+    url: &str,
+    collector: Option<&str>,
+    log_id: Option<LogId>,
+) -> Result<Standing, Failure> {
+    let Some(log_id) = log_id else {
+        return Err(Failure::Other("no segment can be read, so nobody knows which log this is".to_owned()));
+    };
+    block_on(async {
+        let client = connect(url).await?;
+        let sql = "SELECT collector, lane, last_seq, digest FROM ingest_checkpoint
+            WHERE log_id = $1::text::uuid AND ($2::text IS NULL OR collector = $2) ORDER BY collector, lane";
+        let rows = client.query(sql, &[&uuid_text(log_id.0), &collector]).await.map_err(|e| failure(&e))?;
+        let mut lanes = Vec::new();
+        let mut name: Option<String> = collector.map(str::to_owned);
+        for row in rows {
+            let owner: String = row.try_get(0).map_err(|error| failure(&error))?;
+            if name.get_or_insert_with(|| owner.clone()) != &owner {
+                let both = format!("{} and {owner}", name.unwrap_or_default());
+                return Err(Failure::Other(format!("{both} have both had this log: say --collector")));
+            }
+            let last: i64 = row.try_get(2).map_err(|error| failure(&error))?;
+            let digest: i64 = row.try_get(3).map_err(|error| failure(&error))?;
+            lanes.push(Lane {
+                number: row.try_get(1).map_err(|error| failure(&error))?,
+                last: SeqNo(u64::try_from(last).unwrap_or(0)),
+                digest: digest.cast_unsigned(),
+            });
+        }
+        let unknown = || Failure::Other("the database has never had this log: say --collector".to_owned());
+        Ok(Standing { collector: name.ok_or_else(unknown)?, lanes })
+    })
+}

@@ -1,0 +1,146 @@
+//! Which records a person wants to see.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use holdfast::route::{Batch, EventKind, Family, Peer, Prefix, Record, RibView, Timestamp};
+use holdfast::wal::SeqNo;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// All that is given must hold.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Only these records")]
+pub(crate) struct Filter {
+    /// Batches with these numbers, both ends included: `7..9`, `7..`, `..9`, `7`
+    #[arg(long, value_name = "A..B", value_parser = range)]
+    pub(crate) seq: Option<(SeqNo, SeqNo)>,
+    /// Of the router with this name or address
+    #[arg(long, value_name = "NAME")]
+    pub(crate) router: Option<String>,
+    /// Of the peer with this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) peer: Option<IpAddr>,
+    /// Of this RIB: adj-in-pre, adj-in-post, adj-out-pre, adj-out-post, loc-rib
+    #[arg(long, value_name = "VIEW")]
+    pub(crate) rib: Option<String>,
+    /// Routes to this prefix and those inside it
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub(crate) prefix: Option<Prefix>,
+    /// Of this family: ipv4_unicast, evpn, …, or AFI/SAFI in numbers
+    #[arg(long, value_name = "FAMILY")]
+    pub(crate) family: Option<String>,
+    /// Received at this time or later: RFC 3339, a date, or `90s`, `15m`, `2h`, `3d` ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<Timestamp>,
+    /// Received at this time or earlier
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// First and last batch.
+    pub(crate) fn range(&self) -> (SeqNo, SeqNo) {
+        self.seq.unwrap_or((SeqNo(1), SeqNo::MAX))
+    }
+
+    /// Whether any record of the batch can pass.
+    pub(crate) fn takes_batch(&self, batch: &Batch) -> bool {
+        let router = &batch.router;
+        self.router.as_ref().is_none_or(|name| *name == router.name || *name == router.address.to_string())
+    }
+
+    /// Whether this record of such a batch passes.
+    pub(crate) fn takes(&self, batch: &Batch, record: &Record<'_>) -> bool {
+        let (time, peer, family) = match record {
+            Record::Route(route) => {
+                (route.group.received, batch.peer_of(route.group), Some(route.group.family))
+            }
+            Record::Event(event) => {
+                let peer = event.peer.and_then(|peer| batch.peers.get(usize::from(peer)));
+                (event.received, peer, family_of(&event.kind))
+            }
+        };
+        self.since.is_none_or(|since| time >= since)
+            && self.until.is_none_or(|until| time <= until)
+            && self.takes_peer(peer)
+            && self.takes_family(family)
+            && self.prefix.is_none_or(|wanted| is_inside(record, wanted))
+    }
+
+    fn takes_peer(&self, peer: Option<&Peer>) -> bool {
+        let view = |view: RibView, name: &str| view.to_string() == name;
+        self.peer.is_none_or(|address| peer.is_some_and(|peer| peer.key.address == address))
+            && self.rib.as_ref().is_none_or(|name| peer.is_some_and(|peer| view(peer.view, name)))
+    }
+
+    fn takes_family(&self, family: Option<Family>) -> bool {
+        let is = |family: Family, name: &str| {
+            family.to_string() == name || format!("{}/{}", family.afi, family.safi) == name
+        };
+        self.family.as_ref().is_none_or(|name| family.is_some_and(|family| is(family, name)))
+    }
+}
+
+const fn family_of(kind: &EventKind) -> Option<Family> {
+    match kind {
+        EventKind::EndOfRib { family } | EventKind::Sweep { family } => Some(*family),
+        EventKind::Malformed { suspect, .. } => *suspect,
+        _ => None,
+    }
+}
+
+fn is_inside(record: &Record<'_>, wanted: Prefix) -> bool {
+    let Record::Route(route) = record else { return false };
+    route.entry.nlri.fields().prefix.is_some_and(|prefix| contains(wanted, prefix))
+}
+
+fn contains(outer: Prefix, inner: Prefix) -> bool {
+    let cut = match inner {
+        Prefix::V4(address, length) if length >= outer.length() => Prefix::v4(address, outer.length()),
+        Prefix::V6(address, length) if length >= outer.length() => Prefix::v6(address, outer.length()),
+        _ => None,
+    };
+    cut == Some(outer)
+}
+
+fn range(text: &str) -> Result<(SeqNo, SeqNo), String> {
+    let number = |text: &str, default: SeqNo| match text {
+        "" => Ok(default),
+        digits => digits.parse().map(SeqNo).map_err(|_| format!("`{digits}` is not a number")),
+    };
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let range = (number(from, SeqNo(1))?, number(to.trim_start_matches('='), SeqNo::MAX)?);
+    if range.0 > range.1 {
+        return Err("the range runs backwards".to_owned());
+    }
+    Ok(range)
+}
+
+fn prefix(text: &str) -> Result<Prefix, String> {
+    let (address, length) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().map_err(|_| format!("`{address}` is not an IP address"))?;
+    let full = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Ok(full), str::parse).map_err(|_| "the length is not a number".to_owned())?;
+    let prefix = match address {
+        IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), length),
+        IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), length),
+    };
+    prefix.ok_or_else(|| format!("the length is at most {full}"))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let ago = units.iter().find_map(|(unit, seconds)| {
+        text.strip_suffix(*unit)?.parse::<i64>().ok()?.checked_mul(*seconds)?.checked_mul(1_000_000)
+    });
+    if let Some(ago) = ago {
+        return Ok(Timestamp(crate::output::now().saturating_sub(ago)));
+    }
+    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let time = OffsetDateTime::parse(&whole, &Rfc3339).map_err(|_| {
+        "a time is 2026-01-31T12:00:00Z, 2026-01-31, or 90s, 15m, 2h, 3d for so long ago".to_owned()
+    })?;
+    Ok(Timestamp(i64::try_from(time.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,118 @@
+//! `rejected`: rows that the database refused.
+
+use holdfast::record;
+use holdfast::sink;
+use serde_json::{Value, json};
+
+use crate::args;
+use crate::database::{block_on, connect, failure, target};
+use crate::output::{Failure, Output};
+
+pub(crate) fn rejected(arguments: &args::Rejected, out: &mut Output) -> Result<u8, Failure> {
+    match arguments {
+        args::Rejected::List(arguments) => list(arguments, out),
+        args::Rejected::Show(arguments) => show(arguments, out),
+        args::Rejected::Retry(arguments) => retry(arguments, out),
+    }
+}
+
+const ROWS: &str = "SELECT collector, log_id::text, seq, idx, sqlstate, error, record, payload, \
+    rejected_at::text, retried_at::text FROM rejected_routes";
+
+struct Row {
+    collector: String,
+    log_id: String,
+    seq: i64,
+    idx: i32,
+    sqlstate: String,
+    error: String,
+    record: String,
+    payload: Vec<u8>,
+    rejected_at: String,
+    retried_at: Option<String>,
+}
+
+fn rows(url: &str, which: Option<(i64, i32)>) -> Result<Vec<Row>, Failure> {
+    block_on(async {
+        let client = connect(url).await?;
+        let (seq, idx) = which.map_or((None, None), |(seq, idx)| (Some(seq), Some(idx)));
+        let sql = format!(
+            "{ROWS} WHERE ($1::bigint IS NULL OR seq = $1) AND ($2::int IS NULL OR idx = $2) ORDER BY 1, 2, 3, 4"
+        );
+        let rows = client.query(&sql, &[&seq, &idx]).await.map_err(|error| failure(&error))?;
+        let read = |row: &tokio_postgres::Row| {
+            Ok(Row {
+                collector: row.try_get(0)?,
+                log_id: row.try_get(1)?,
+                seq: row.try_get(2)?,
+                idx: row.try_get(3)?,
+                sqlstate: row.try_get(4)?,
+                error: row.try_get(5)?,
+                record: row.try_get(6)?,
+                payload: row.try_get(7)?,
+                rejected_at: row.try_get(8)?,
+                retried_at: row.try_get(9)?,
+            })
+        };
+        rows.iter().map(read).collect::<Result<_, tokio_postgres::Error>>().map_err(|error| failure(&error))
+    })
+}
+
+fn list(arguments: &args::RejectedList, out: &mut Output) -> Result<u8, Failure> {
+    for row in rows(&arguments.url, None)? {
+        let Row { collector, log_id, seq, idx, sqlstate, error, record, rejected_at, .. } = &row;
+        if arguments.json {
+            out.json(&json!({
+                "collector": collector, "log_id": log_id, "seq": seq, "idx": idx, "sqlstate": sqlstate,
+                "error": error, "record": record, "rejected_at": rejected_at, "retried_at": row.retried_at,
+            }))?;
+        } else {
+            out.line(&format!("{seq}:{idx}  {rejected_at}  {collector}  {record}  {sqlstate} {error}"))?;
+        }
+    }
+    Ok(0)
+}
+
+fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure> {
+    let which =
+        arguments.which.split_once(':').and_then(|(seq, idx)| Some((seq.parse().ok()?, idx.parse().ok()?)));
+    let Some(which) = which else {
+        return Err(Failure::Other(format!("`{}` is not SEQ:IDX", arguments.which)));
+    };
+    let rows = rows(&arguments.url, Some(which))?;
+    for row in &rows {
+        out.line(&format!("collector    {}", row.collector))?;
+        out.line(&format!("log id       {}", row.log_id))?;
+        out.line(&format!("batch        {}, record {}", row.seq, row.idx))?;
+        out.line(&format!("refused      {}, {} {}", row.rejected_at, row.sqlstate, row.error))?;
+        out.line(&format!("tried again  {}", row.retried_at.as_deref().unwrap_or("never")))?;
+        out.line(&format!("record       {}", row.record))?;
+        match record::decode(&row.payload) {
+            Ok(batch) => {
+                for record in batch.iter() {
+                    out.json(&Value::Object(record::json::object(&batch, &record)))?;
+                }
+            }
+            Err(error) => out.line(&format!("undecodable  {error}"))?,
+        }
+    }
+    if rows.is_empty() {
+        return Err(Failure::Other(format!("no row {} was refused", arguments.which)));
+    }
+    Ok(0)
+}
+
+fn retry(arguments: &args::RejectedRetry, out: &mut Output) -> Result<u8, Failure> {
+    let target = target(&arguments.url)?;
+    let retried = block_on(async {
+        sink::retry(&target, &arguments.collector)
+            .await
+            .map_err(|error| Failure::about(&"the database", &error))
+    })?;
+    if arguments.json {
+        out.json(&json!({ "stored": retried.stored, "refused": retried.refused }))?;
+    } else {
+        out.line(&format!("{} stored, {} refused again", retried.stored, retried.refused))?;
+    }
+    Ok(u8::from(retried.refused > 0))
+}
