@@ -135,7 +135,7 @@ fn a_value_out_of_range_is_refused_with_what_would_be_accepted() {
         ("LOG_LEVEL", "LOUD", "one of TRACE, DEBUG, INFO"),
         ("LOG_FORMAT", "xml", "one of auto, json, text"),
         ("WAL_BYTES_MAX", "ten", "bytes from 96MiB"),
-        ("WAL_FULL", "drop-newest", "one of pause"),
+        ("WAL_FULL", "drop-newest", "one of pause, drop-oldest"),
         ("SENTRY_TRACES_SAMPLE_RATE", "1.1", "a number from 0 to 1"),
         ("SENTRY_TRACES_SAMPLE_RATE", "NaN", "a number from 0 to 1"),
         ("DRAIN_LANES", "0", "from 1 to 16"),

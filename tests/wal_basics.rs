@@ -88,3 +88,35 @@ fn a_payload_that_is_too_large_is_refused_by_its_size() {
     assert_eq!(error, WriteError::TooLarge { bytes: bytes_max + 1, bytes_max });
     assert_eq!(writer.append(&vec![1; bytes_max], 1), Ok(SeqNo(1)));
 }
+
+#[test]
+fn compressed_payloads_come_out_as_they_went_in_over_a_crash_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = |seq: u64| format!("payload {seq} ").repeat(400).into_bytes();
+    let packed = Options { compress: true, ..options() };
+    let disk = || Disk::create(&directory.path().join("wal")).unwrap();
+    let (mut writer, _) = recover(disk(), packed.clone()).unwrap();
+    let mut plain_bytes = 0;
+    for seq in 1..=100 {
+        plain_bytes += long(seq).len();
+        writer.append(&long(seq), 1).unwrap();
+    }
+    assert!(writer.group_bytes() < plain_bytes / 10, "{} of {plain_bytes}", writer.group_bytes());
+    writer.sync(2_000_000).unwrap();
+    // A crash: the group is copied as it stands, and a log may go on without compression.
+    drop(writer);
+    let (mut writer, recovered) = recover(disk(), options()).unwrap();
+    assert_eq!(recovered.copied, 100);
+    writer.append(&long(101), 1).unwrap();
+    writer.sync(2_000_000).unwrap();
+    let log = writer.log();
+    let mut reader = log.reader(SeqNo(1));
+    for expected in 1..=101 {
+        match reader.next(SeqNo::MAX).unwrap() {
+            Some(Item::Data { seq, payload, .. }) => {
+                assert_eq!((seq.0, payload == long(seq.0)), (expected, true));
+            }
+            other => panic!("{other:?} in place of {expected}"),
+        }
+    }
+}

@@ -361,3 +361,51 @@ fn a_crash_while_a_file_is_used_again_never_leaves_an_old_name_on_a_new_header()
     }
     assert!(reused > 20, "{reused}");
 }
+
+#[test]
+fn at_the_cap_the_oldest_is_given_up_and_told_when_that_is_wanted() {
+    let disk = SimDisk::new();
+    let wanted = Options { drop_oldest: true, ..small() };
+    let (mut writer, _) = recover(disk.clone(), wanted.clone()).unwrap();
+    for _ in 0..200 {
+        append(&mut writer).expect("the log never pauses");
+        writer.sync(2_000_000).unwrap();
+        assert!(writer.usage().bytes <= wanted.bytes_max, "{:?}", writer.usage());
+    }
+    let told = read_all(&mut writer.log().reader(SeqNo(1)));
+    let (last, lost) = check_dense(&told);
+    assert_eq!((last, lost.len() as u64), (200, writer.usage().dropped));
+    assert!(matches!(told[0], Err((1, _, GapReason::Dropped))) && lost.len() > 100, "{:?}", told[0]);
+    assert!(lost.iter().all(|(_, why)| *why == GapReason::Dropped), "one gap, at the old end");
+}
+
+#[test]
+fn a_segment_that_is_being_read_is_passed_over_and_the_gap_stands_behind_it() {
+    let disk = SimDisk::new();
+    let wanted = Options { drop_oldest: true, ..small() };
+    let (mut writer, _) = recover(disk.clone(), wanted.clone()).unwrap();
+    append(&mut writer).unwrap();
+    writer.sync(2_000_000).unwrap();
+    let mut reader = writer.log().reader(SeqNo(1));
+    assert!(reader.next(SeqNo::MAX).unwrap().is_some());
+    for _ in 1..200 {
+        append(&mut writer).expect("the log never pauses");
+        writer.sync(2_000_000).unwrap();
+    }
+    let mut told = vec![Ok(1)];
+    told.extend(read_all(&mut reader));
+    let (last, lost) = check_dense(&told);
+    assert_eq!((last, lost.len() as u64), (200, writer.usage().dropped));
+    assert!(told[1] == Ok(2) && lost[0].0 > 2, "what was being read was read to its end: {:?}", &told[..5]);
+    assert!(lost.iter().all(|(_, why)| *why == GapReason::Dropped), "{lost:?}");
+    // Another life, and a person who looks on, are told the same.
+    drop((reader, writer));
+    let overview = holdfast::wal::inspect::overview(&disk).unwrap();
+    for segment in &overview.segments {
+        let examined = holdfast::wal::inspect::examine(&disk, segment).unwrap().unwrap();
+        assert_eq!(examined.verdict(), None, "{examined:?}");
+    }
+    let (writer, recovered) = recover(disk.after_kill(), wanted).unwrap();
+    assert!(recovered.damage.is_empty());
+    assert_eq!(read_all(&mut writer.log().reader(SeqNo(1))), told);
+}

@@ -78,6 +78,10 @@ pub struct Wal {
     pub segment_bytes: u64,
     /// Most time between two syncs.
     pub sync_interval: Duration,
+    /// At the cap the oldest segments are given up, delivered or not.
+    pub drop_oldest: bool,
+    /// Batches are compressed.
+    pub compress: bool,
 }
 
 /// Batches and transactions.
@@ -183,8 +187,11 @@ fn listen(read: &mut Reader<'_>) -> Listen {
 }
 
 fn wal(read: &mut Reader<'_>, state_dir: &std::path::Path) -> Wal {
-    read.choice("WAL_FULL");
+    let drop_oldest = read.choice("WAL_FULL") == "drop-oldest";
+    let compress = read.choice("WAL_COMPRESSION") == "lz4";
     Wal {
+        drop_oldest,
+        compress,
         dir: read.path("WAL_DIR").unwrap_or_else(|| state_dir.join("wal")),
         bytes_max: read.bytes("WAL_BYTES_MAX"),
         free_percent_min: read.integer("WAL_FREE_PERCENT_MIN"),

@@ -34,6 +34,8 @@ pub(super) struct Housekeeping {
     logged_until: Timestamp,
     beat: u64,
     paused: bool,
+    /// Batches that the log has given up undelivered, as far as they were told.
+    dropped: u64,
     alarms: usize,
     seconds: u64,
     context: Vec<u8>,
@@ -63,6 +65,7 @@ impl Housekeeping {
             handed_over: None,
             beat: 0,
             paused: false,
+            dropped: 0,
             alarms: 0,
             seconds: 0,
             context: Vec::new(),
@@ -136,6 +139,11 @@ impl Housekeeping {
                 self.paused = false;
             }
             _ => {}
+        }
+        if progress.usage.dropped > self.dropped {
+            let (batches, oldest_seq) = (progress.usage.dropped - self.dropped, progress.usage.oldest.0);
+            tracing::error!(batches, oldest_seq, "log_dropped_oldest");
+            self.dropped = progress.usage.dropped;
         }
         let (share, hours_left) = self.snapshot.sample();
         let alarms = ALARMS.iter().filter(|alarm| share >= **alarm).count();

@@ -30,6 +30,8 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Found), Error> 
     options.segment_bytes = config.wal.segment_bytes;
     options.bytes_max = config.wal.bytes_max;
     options.free_percent_min = config.wal.free_percent_min;
+    options.drop_oldest = config.wal.drop_oldest;
+    options.compress = config.wal.compress;
     let at = || format!("the log in {}", config.wal.dir.display());
     let disk = Disk::create(&config.wal.dir).map_err(|error| Error::new(at(), &error))?;
     let (writer, recovered) = wal::recover(disk, options).map_err(|error| Error::new(at(), &error))?;

@@ -250,9 +250,16 @@ pub static SECTIONS: &[Section] = &[
             ),
             fixed(
                 "WAL_FULL",
-                Kind::Choice(&["pause"]),
+                Kind::Choice(&["pause", "drop-oldest"]),
                 "pause",
-                "What happens at the cap. `pause`: the routers wait, nothing is lost.",
+                "What happens at the cap. `pause`: the routers wait, nothing is lost. `drop-oldest`: the oldest routes that \
+                 are not delivered yet are given up and become rows in `collector_gaps`.",
+            ),
+            fixed(
+                "WAL_COMPRESSION",
+                Kind::Choice(&["none", "lz4"]),
+                "none",
+                "How batches are stored. `lz4` takes less of the disk, and a little of the processor.",
             ),
         ],
     },
