@@ -83,7 +83,7 @@ LANGUAGE sql STABLE AS $$
     SELECT c.router, c.peer, c.peer_as, c.rib, c.vrf, c.family, c.route, c.path_id, c.path, c.next_hop, c.med, c.local_pref,
         c.communities, c.is_stale, c.since
     FROM current_routes c
-    WHERE c.prefix = ANY (CASE match WHEN 'exact' THEN ARRAY[prefix_lookup.prefix]
+    WHERE match <> 'more' AND c.prefix = ANY (CASE match WHEN 'exact' THEN ARRAY[prefix_lookup.prefix]
         WHEN 'less' THEN holdfast_covering(prefix_lookup.prefix) ELSE '{}' END)
     UNION ALL
     SELECT c.router, c.peer, c.peer_as, c.rib, c.vrf, c.family, c.route, c.path_id, c.path, c.next_hop, c.med, c.local_pref,
