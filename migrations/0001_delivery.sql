@@ -156,8 +156,8 @@ BEGIN
     SELECT * INTO held FROM ingest_checkpoint
         WHERE collector = f_collector AND log_id = f_log_id AND lane = f_lane FOR UPDATE;
     IF NOT FOUND OR held.epoch <> f_epoch OR held.owner <> f_owner THEN
-        RAISE EXCEPTION 'lane % of log % is held by epoch %, not by %', f_lane, f_log_id, held.epoch, f_epoch
-            USING ERRCODE = 'BM001';
+        RAISE EXCEPTION 'lane % of log % was taken over: epoch % holds it, not %', f_lane, f_log_id, held.epoch, f_epoch
+            USING ERRCODE = 'BM001', HINT = 'Another collector runs with the same COLLECTOR_ID and log.';
     END IF;
     IF held.last_seq <> f_first_seq - 1 THEN
         RAISE EXCEPTION 'lane % of log % stands at %, so % cannot follow', f_lane, f_log_id, held.last_seq, f_first_seq

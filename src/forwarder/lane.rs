@@ -119,7 +119,10 @@ impl<S: Storage> Task<S> {
                     self.begin(&mut hand, after);
                     Ok(None)
                 }
-                Step::Read { limit } => self.read(&mut hand, limit).await.map(Some),
+                Step::Read { limit } => {
+                    let rows_max = machine.rows_max(self.options.rows_max);
+                    self.read(&mut hand, limit, rows_max).await.map(Some)
+                }
                 Step::Store => self.store(&mut hand).await.map(Some),
                 Step::Isolate => self.isolate(&mut hand).await.map(Some),
                 Step::Wait { until } => {
@@ -170,11 +173,10 @@ impl<S: Storage> Task<S> {
     }
 
     /// Reads, decodes and encodes on a thread that may block.
-    async fn read(&self, hand: &mut Hand<S>, limit: u64) -> Result<Event, Failure> {
+    async fn read(&self, hand: &mut Hand<S>, limit: u64, rows_max: u64) -> Result<Event, Failure> {
         let (Some(mut reader), Some(mut chunk)) = (hand.reader.take(), hand.chunk.take()) else {
             return Err(Failure::Silent(hand.mark));
         };
-        let rows_max = self.options.rows_max;
         let before = chunk.next_seq();
         let filling = move || {
             let result = fill(&mut reader, &mut chunk, SeqNo(limit), rows_max);
@@ -267,7 +269,7 @@ impl<S: Storage> Task<S> {
     fn failed(&self, failure: &Failure, is_isolating: bool) {
         let (lane, mut error) = (self.lane.number, failure.to_string());
         let state = match failure.decision() {
-            Decision::Retry => {
+            Decision::Retry | Decision::Slow => {
                 tracing::warn!(lane, error, "delivery_failed");
                 LaneState::Retrying
             }

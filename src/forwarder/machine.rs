@@ -23,6 +23,11 @@ use crate::sink::Decision;
 /// So many transactions in a row may have rows that are refused.
 const REJECTING_MAX: u32 = 2;
 
+/// A transaction is never made smaller than the limit divided by two to this power.
+const HALVINGS_MAX: u32 = 8;
+/// After so many transactions in time, they are made larger again.
+const IN_TIME_MIN: u32 = 16;
+
 /// Sizes of transactions.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -140,6 +145,10 @@ pub struct Machine {
     is_closed: bool,
     /// When the first record came into the chunk.
     since: Option<Duration>,
+    /// How often transactions were halved because one took too long.
+    halvings: u32,
+    /// Transactions in a row that did not.
+    in_time: u32,
     /// Some row of the chunk is refused.
     is_refused: bool,
     /// So many transactions in a row had rows that were refused.
@@ -164,6 +173,8 @@ impl Machine {
             is_full: false,
             is_closed: false,
             since: None,
+            halvings: 0,
+            in_time: 0,
             is_refused: false,
             rejecting: 0,
             failures: 0,
@@ -176,6 +187,12 @@ impl Machine {
     #[must_use]
     pub const fn stored(&self) -> u64 {
         self.stored
+    }
+
+    /// Of `rows_max`, what a transaction should have now: less on a link or a server that is too slow for it.
+    #[must_use]
+    pub fn rows_max(&self, rows_max: u64) -> u64 {
+        (rows_max >> self.halvings).max(1)
     }
 
     /// True when the chunk has rows that are refused and is to be stored without them.
@@ -215,6 +232,10 @@ impl Machine {
         self.stored = self.held.unwrap_or(self.stored);
         self.drop_chunk();
         self.failures = 0;
+        self.in_time += 1;
+        if self.in_time >= IN_TIME_MIN {
+            (self.in_time, self.halvings) = (0, self.halvings.saturating_sub(1));
+        }
         self.rejecting = if rejected == 0 { 0 } else { self.rejecting.saturating_add(1) };
     }
 
@@ -237,6 +258,12 @@ impl Machine {
         self.failures = self.failures.saturating_add(1);
         let delay = match decision {
             Decision::Retry => backoff::delay(self.failures, chance),
+            Decision::Slow => {
+                // The chunk is read anew, smaller; if it was stored after all, the row will say so.
+                (self.in_time, self.halvings) = (0, (self.halvings + 1).min(HALVINGS_MAX));
+                self.drop_chunk();
+                backoff::delay(self.failures, chance)
+            }
             Decision::Reject if !self.is_refused && self.rejecting < REJECTING_MAX => {
                 self.is_refused = true;
                 Duration::ZERO
@@ -466,6 +493,24 @@ mod tests {
         store_next(&mut machine, 12);
         fail(&mut machine, Decision::Reject);
         assert!(machine.is_isolating());
+    }
+
+    #[test]
+    fn a_transaction_that_takes_too_long_is_halved_and_grows_again_later() {
+        let mut machine = storing();
+        fail(&mut machine, Decision::Slow);
+        assert_eq!(machine.rows_max(20_000), 10_000);
+        machine.on(Event::Attached { last_seq: 4 }, at(2000));
+        assert_eq!(machine.next(at(2000)), Step::Begin { after: 4 });
+        for _ in 0..20 {
+            fail(&mut machine, Decision::Slow);
+        }
+        assert_eq!(machine.rows_max(20_000), 78);
+        for _ in 0..16 {
+            machine.on(Event::Stored, at(2000));
+        }
+        assert_eq!(machine.rows_max(20_000), 156);
+        assert_eq!(machine.rows_max(1), 1);
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl<S: Storage> Supervisor<S> {
                 Err(error) => error,
             };
             failures += 1;
-            let is_passing = error.decision() == Decision::Retry;
+            let is_passing = matches!(error.decision(), Decision::Retry | Decision::Slow);
             let delay = if is_passing { backoff::delay(failures, chance()) } else { backoff::ALARM };
             if is_passing {
                 tracing::warn!(error = %error, retry_ms = delay.as_millis(), "database_connection_failed");

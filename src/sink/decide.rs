@@ -7,6 +7,8 @@ use tokio_postgres::error::SqlState;
 pub enum Decision {
     /// It passes by itself: try again, 0.1 s to 30 s later.
     Retry,
+    /// It took too long: try again with fewer rows at a time.
+    Slow,
     /// These rows are refused, and would be again.
     Reject,
     /// Somebody has to mend something first: alarm, look again once a minute.
@@ -24,6 +26,8 @@ pub fn decide(state: &SqlState) -> Decision {
         "BM001" | "23505" | "22P04" => Decision::Halt,
         // The lane stands elsewhere than we thought: attach, and believe the row.
         "BM003" => Decision::Retry,
+        // A statement timeout: the server is slow, or what was asked of it was too much.
+        "57014" => Decision::Slow,
         // A read-only standby after a failover, or a transaction that the server ended for being idle.
         "25006" | "25P03" | "25P04" => Decision::Retry,
         code => match code.get(..2).unwrap_or_default() {
@@ -52,9 +56,10 @@ mod tests {
     fn each_class_has_its_decision() {
         for (codes, decision) in [
             (
-                "08000 08006 40001 40P01 53100 53200 53300 55P03 57014 57P01 57P03 58030 25006 25P03 BM003",
+                "08000 08006 40001 40P01 53100 53200 53300 55P03 57P01 57P03 58030 25006 25P03 BM003",
                 Decision::Retry,
             ),
+            ("57014", Decision::Slow),
             ("22003 22021 22P02 23502 23514 54000", Decision::Reject),
             (
                 "28000 28P01 3D000 3F000 42P01 42501 42703 0A000 P0001 XX000 25P02 BM002 ZZZZZ",
@@ -65,6 +70,29 @@ mod tests {
             for code in codes.split(' ') {
                 assert_eq!(decide(&SqlState::from_code(code)), decision, "{code}");
             }
+        }
+    }
+
+    /// Every class of appendix A of the PostgreSQL 17 manual, and classes that do not exist.
+    #[test]
+    fn the_table_is_total() {
+        let classes = [
+            (
+                "00 01 02 03 0A 0B 0F 0L 0P 0Z 20 21 24 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 42 44 F0 HV P0 XX",
+                Decision::Alarm,
+            ),
+            ("25", Decision::Alarm),
+            ("08 40 53 55 57 58", Decision::Retry),
+            ("22 23 54", Decision::Reject),
+            ("72 ZZ ", Decision::Alarm),
+        ];
+        for (names, decision) in classes {
+            for class in names.split(' ') {
+                assert_eq!(decide(&SqlState::from_code(&format!("{class}000"))), decision, "{class}");
+            }
+        }
+        for odd in ["", "2", "é", "ééé", "\u{0}"] {
+            assert_eq!(decide(&SqlState::from_code(odd)), Decision::Alarm, "{odd:?}");
         }
     }
 }

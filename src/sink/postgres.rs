@@ -15,7 +15,7 @@ use super::decide::{Decision, decide_error};
 use super::lanes::{Lane, uuid_text};
 use super::rib::{KnownPeer, ValidFrom};
 use super::sealed::Sealed;
-use super::statements::{SESSION, Statements};
+use super::statements::{ATTACHED, ATTACHING, SESSION, Statements};
 use super::target::Target;
 use crate::route::Family;
 
@@ -58,7 +58,7 @@ impl Error {
     pub fn decision(&self) -> Decision {
         match self {
             Self::Database(error) => decide_error(error),
-            Self::Timeout => Decision::Retry,
+            Self::Timeout => Decision::Slow,
             Self::Systemic { .. } => Decision::Alarm,
             Self::Inconsistent(_) | Self::Rows { .. } => Decision::Halt,
         }
@@ -70,7 +70,11 @@ impl std::fmt::Display for Error {
         match self {
             Self::Database(error) => match error.as_db_error() {
                 Some(db) => write!(f, "{} ({})", db.message(), db.code().code()),
-                None => write!(f, "{error}"),
+                // The library says what failed, and its cause says why.
+                None => match std::error::Error::source(error) {
+                    Some(cause) => write!(f, "{error}: {cause}"),
+                    None => write!(f, "{error}"),
+                },
             },
             Self::Systemic { rejected, records, first } => write!(
                 f,
@@ -151,6 +155,7 @@ impl Connection {
         let (client, statements) = (&connection.client, &connection.statements);
         let (log_id, owner) = (lane.log_id_text(), uuid_text(owner));
         let (number, count) = (int4(lane.number), int4(lane.count));
+        client.batch_execute(ATTACHING).await?;
         let arguments: Params<'_, 6> = [&lane.collector, &log_id, &number, &count, &owner, &epoch];
         let row = match client.query_one(&statements.attach, &arguments).await {
             // Whoever has the row does not let go within lock_timeout: end that connection, and try once more.
@@ -161,6 +166,7 @@ impl Connection {
             }
             other => other?,
         };
+        client.batch_execute(ATTACHED).await?;
         let attached = Attached {
             epoch: row.try_get(0)?,
             last_seq: u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0),

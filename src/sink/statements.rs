@@ -28,6 +28,12 @@ pub(super) const SESSION: &str = "
     CREATE TEMP TABLE staged_attributes (LIKE path_attributes) ON COMMIT DELETE ROWS;
 ";
 
+/// Whoever holds the lane's row while this process attaches is a connection that was given up, or a collector that is to be
+/// fenced out: neither is waited for as a transaction waits for others.
+pub(super) const ATTACHING: &str = "SET lock_timeout = '1s'";
+/// As in `SESSION`.
+pub(super) const ATTACHED: &str = "SET lock_timeout = '10s'";
+
 const ATTACH: &str =
     "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
 const FENCE: &str = "SELECT holdfast_fence($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";

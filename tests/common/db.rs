@@ -33,6 +33,7 @@ pub struct Database {
     pub edition: Edition,
     name: String,
     server: String,
+    own_server: String,
 }
 
 /// The URL of a server of this edition. `None` prints why there is none.
@@ -62,6 +63,14 @@ fn server_url(edition: Edition) -> Option<String> {
     None
 }
 
+/// Runs tools/testbed/timescale; what it printed, or said on standard error.
+pub fn testbed(arguments: &[&str]) -> Result<String, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed/timescale");
+    let output = Command::new(script).args(arguments).output().map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
 pub async fn connect(config: &tokio_postgres::Config) -> Client {
     let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -71,7 +80,35 @@ pub async fn connect(config: &tokio_postgres::Config) -> Client {
 impl Database {
     /// An empty database; `None` after a printed SKIPPED.
     pub async fn empty(edition: Edition, test: &str) -> Option<Self> {
-        let server = server_url(edition)?;
+        Self::at(server_url(edition)?, edition, test).await
+    }
+
+    /// A migrated database on a server of this name, which is the test's own: see `restart` and `destroy`.
+    pub async fn named(edition: Edition, server: &str, test: &str) -> Option<Self> {
+        let plain: &[&str] = if edition == Edition::Plain { &["--plain"] } else { &[] };
+        let Ok(url) = testbed(&[&["up", "--name", server], plain].concat()) else {
+            println!("SKIPPED: no server {server}");
+            return None;
+        };
+        let mut database = Self::at(url, edition, test).await?;
+        server.clone_into(&mut database.own_server);
+        holdfast::sink::migrate(&mut database.client().await, 7).await.unwrap();
+        Some(database)
+    }
+
+    /// Stops and starts the test's own server.
+    pub fn restart(&self) {
+        testbed(&["stop", "--name", &self.own_server]).unwrap();
+        testbed(&["start", "--name", &self.own_server]).unwrap();
+    }
+
+    /// Ends the test's own server, with all that it has.
+    pub fn destroy(self) {
+        testbed(&["destroy", "--name", &self.own_server]).unwrap();
+    }
+
+    /// An empty database on the server with this URL.
+    pub async fn at(server: String, edition: Edition, test: &str) -> Option<Self> {
         let name = format!("holdfast_{test}_{}", std::process::id());
         let admin = connect(&server.parse().unwrap()).await;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
@@ -79,7 +116,7 @@ impl Database {
         let mut config: tokio_postgres::Config = server.parse().unwrap();
         config.dbname(&name);
         let target = Target::new(config.clone(), SslMode::Disable, &TlsFiles::default()).unwrap();
-        Some(Self { target, config, edition, name, server })
+        Some(Self { target, config, edition, name, server, own_server: String::new() })
     }
 
     /// A migrated database; `None` after a printed SKIPPED.
@@ -114,8 +151,13 @@ impl Database {
         (row.get(0), row.get(1))
     }
 
+    /// A connection to the server's own database.
+    pub async fn admin(&self) -> Client {
+        connect(&self.server.parse().unwrap()).await
+    }
+
     pub async fn drop(self) {
-        let admin = connect(&self.server.parse().unwrap()).await;
+        let admin = self.admin().await;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await.unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! A TCP proxy that loses the answer to COMMIT, or cuts the connection in the middle of what is sent.
+//! A TCP proxy that loses the answer to COMMIT, cuts the connection in the middle of what is sent, delays, dribbles, and
+//! swallows.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +13,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// What the proxy does to connections, changeable at any time.
 #[derive(Default)]
@@ -23,6 +28,14 @@ pub struct Faults {
     pub commits_to_lose: AtomicU64,
     /// So many more bytes go to the server before the connection is cut; negative: no limit.
     pub bytes_until_cut: AtomicI64,
+    /// Each piece waits so long, in both directions.
+    pub delay_ms: AtomicU64,
+    /// So many bytes a second go to the server; 0: no limit.
+    pub bytes_per_second: AtomicU64,
+    /// Connections with a lower number carry nothing any more, and are not closed either: half-open.
+    pub swallow_below: AtomicU64,
+    /// Connections so far.
+    pub connections: AtomicU64,
     /// How many faults there were.
     pub done: AtomicU64,
 }
@@ -43,7 +56,8 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(server).await;
                 if let Ok(server) = server {
-                    tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                    let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+                    tokio::spawn(carry(number, client, server, Arc::clone(&shared)));
                 }
             }
         });
@@ -51,54 +65,86 @@ impl Proxy {
     }
 }
 
+impl Faults {
+    /// Ends what is open without a word to either end.
+    pub fn swallow(&self) {
+        self.swallow_below.store(self.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.done.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// True when this piece is to be the last one to the server.
+    fn cuts(&self, length: usize) -> bool {
+        let left = self.bytes_until_cut.load(Ordering::SeqCst);
+        let length = i64::try_from(length).unwrap();
+        if left < 0 {
+            return false;
+        }
+        self.bytes_until_cut.store(if left <= length { -1 } else { left - length }, Ordering::SeqCst);
+        self.done.fetch_add(u64::from(left <= length), Ordering::SeqCst);
+        left <= length
+    }
+
+    /// True when this piece of an answer is to be lost.
+    fn loses(&self, bytes: &[u8]) -> bool {
+        // CommandComplete: 'C', length, the tag and its zero.
+        let is_commit = bytes.windows(12).any(|window| window == b"C\0\0\0\x0bCOMMIT\0");
+        let one_less = |left: u64| left.checked_sub(1);
+        let loses = is_commit
+            && self.commits_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();
+        self.done.fetch_add(u64::from(loses), Ordering::SeqCst);
+        loses
+    }
+}
+
 /// Carries both ways until either end closes or a fault ends it. Dropping the sockets closes both.
-async fn carry(client: TcpStream, server: TcpStream, faults: Arc<Faults>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let shared = Arc::clone(&faults);
-    let up = async move {
+async fn carry(number: u64, client: TcpStream, server: TcpStream, faults: Arc<Faults>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = one_way(number, from_client, to_server, &faults, true) => {}
+        () = one_way(number, from_server, to_client, &faults, false) => {}
+    }
+}
+
+/// Reads and writes apart, so that a delay is one and no lack of bandwidth.
+async fn one_way(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, faults: &Faults, is_up: bool) {
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(256);
+    let reading = async move {
         let mut buffer = vec![0; 16 << 10];
-        while let Ok(length) = from_client.read(&mut buffer).await {
-            let left = shared.bytes_until_cut.load(Ordering::SeqCst);
-            if length == 0 {
+        while let Ok(length) = from.read(&mut buffer).await {
+            let bytes = &buffer[..length];
+            if length == 0 || (is_up && faults.cuts(length)) || (!is_up && faults.loses(bytes)) {
                 return;
             }
-            if left >= 0 {
-                let length = i64::try_from(length).unwrap();
-                shared.bytes_until_cut.store((left - length).max(0), Ordering::SeqCst);
-                if left <= length {
-                    shared.bytes_until_cut.store(-1, Ordering::SeqCst);
-                    shared.done.fetch_add(1, Ordering::SeqCst);
+            let at = Instant::now() + Duration::from_millis(faults.delay_ms.load(Ordering::SeqCst));
+            if sender.send((at, bytes.to_vec())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let writing = async move {
+        while let Some((at, bytes)) = receiver.recv().await {
+            tokio::time::sleep_until(at).await;
+            if number < faults.swallow_below.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let rate = if is_up { faults.bytes_per_second.load(Ordering::SeqCst) } else { 0 };
+                let (part, wait) = match 512_000_u64.checked_div(rate) {
+                    Some(wait) => (rest.len().min(512), wait),
+                    None => (rest.len(), 0),
+                };
+                if wait > 0 {
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                if to.write_all(&rest[..part]).await.is_err() {
                     return;
                 }
-            }
-            if to_server.write_all(&buffer[..length]).await.is_err() {
-                return;
+                rest = &rest[part..];
             }
         }
     };
-    let down = async move {
-        let mut buffer = vec![0; 16 << 10];
-        while let Ok(length) = from_server.read(&mut buffer).await {
-            let bytes = &buffer[..length];
-            // CommandComplete: 'C', length, the tag and its zero.
-            let is_commit = bytes.windows(12).any(|window| window == b"C\0\0\0\x0bCOMMIT\0");
-            let lose = is_commit
-                && faults
-                    .commits_to_lose
-                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-                    .is_ok();
-            if lose {
-                faults.done.fetch_add(1, Ordering::SeqCst);
-                return;
-            }
-            if length == 0 || to_client.write_all(bytes).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = up => {}
-        () = down => {}
-    }
+    // What was read before the end is still written.
+    tokio::join!(reading, writing);
 }

@@ -1,0 +1,294 @@
+//! The real program against a real database: two collectors on copies of one log, TLS in every mode, and no secret in what
+//! it says.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test binary"
+)]
+
+#[path = "common/build.rs"]
+mod build;
+#[path = "common/daemon.rs"]
+mod daemon;
+#[path = "common/db.rs"]
+mod db;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use build::{PEER, initiation, open, plain_attributes, update, v4};
+use daemon::{Daemon, run};
+use db::{Database, Edition};
+use holdfast::telemetry::status::Health;
+
+const SECRET: &str = "hunter2-p@ss:word";
+
+fn session(name: &str, routes: std::ops::Range<u8>) -> Vec<u8> {
+    let opens = (open(65_001, &[]), open(65_002, &[]));
+    let mut bytes = [initiation(name), PEER.peer_up(&opens.0, &opens.1, &[])].concat();
+    for number in routes {
+        let pdu = update(&[], &plain_attributes(&[65_001]), &v4(10, 0, number, 24));
+        bytes.extend(PEER.route_monitoring(&pdu));
+    }
+    bytes
+}
+
+/// Where the database of a test is, as settings.
+struct Place {
+    host: String,
+    port: String,
+    user: String,
+    name: String,
+}
+
+impl Place {
+    fn of(database: &Database) -> Self {
+        let tokio_postgres::config::Host::Tcp(host) = &database.config.get_hosts()[0] else {
+            panic!("no TCP host")
+        };
+        Self {
+            host: host.clone(),
+            port: database.config.get_ports()[0].to_string(),
+            user: database.config.get_user().unwrap().to_owned(),
+            name: database.config.get_dbname().unwrap().to_owned(),
+        }
+    }
+
+    fn settings<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let place = [
+            ("DB_HOST", &self.host),
+            ("DB_PORT", &self.port),
+            ("DB_USER", &self.user),
+            ("DB_NAME", &self.name),
+        ];
+        let place = place.iter().map(|(name, value)| (*name, value.as_str()));
+        place
+            .filter(|(name, _)| more.iter().all(|(own, _)| own != name))
+            .chain(more.iter().copied())
+            .collect()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy(&source, &target);
+        } else if source.is_file() {
+            fs::copy(source, target).unwrap();
+        }
+    }
+}
+
+/// Waits in a thread that may, so that the runtime of the test goes on.
+async fn routes(database: &Database, wanted: i64) {
+    let give_up = std::time::Instant::now() + daemon::PATIENCE;
+    loop {
+        let found = database.value::<i64>("SELECT count(*) FROM route_updates").await;
+        if found == wanted {
+            return;
+        }
+        assert!(std::time::Instant::now() < give_up, "{found} routes, not {wanted}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_back() {
+    let Some(database) = Database::migrated(Edition::Timescale, "two_processes").await else { return };
+    let place = Place::of(&database);
+    let settings = place.settings(&[("DB_SSLMODE", "disable"), ("DRAIN_MAX_DELAY_MS", "20")]);
+    let (first_folder, second_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = Daemon::start(first_folder.path(), &settings);
+    drop(first.send(&session("edge1", 0..10)));
+    routes(&database, 10).await;
+    first.durable(13);
+    assert_eq!(first.stop().code(), Some(0));
+    copy(first_folder.path(), second_folder.path());
+
+    let mut first = Daemon::start(first_folder.path(), &settings);
+    first.status_when(|status| status.state == Health::Healthy);
+    let second = Daemon::start(second_folder.path(), &settings);
+    let to_second = second.send(&session("edge2", 0..20));
+    routes(&database, 30).await;
+
+    // The older one learns it at its next transaction, alarms, and goes on logging.
+    let to_first = first.send(&session("edge1", 0..10));
+    let halted = first.event("delivery_halted");
+    assert!(halted.to_string().contains("taken over"), "{halted}");
+    let status = first.status_when(|status| status.state != Health::Healthy);
+    assert!(!status.reasons.is_empty());
+    let before = first.status().wal.records_durable;
+    let again = first.send(&session("edge3", 0..50));
+    first.durable(before + 52);
+    second.status_when(|status| status.state == Health::Healthy);
+    routes(&database, 30).await;
+    drop((again, to_first, to_second));
+    assert_eq!(second.stop().code(), Some(0));
+    assert_eq!(first.stop().code(), Some(0));
+
+    // Started again, it is found to be a fork, and nothing of what it logged is skipped.
+    let mut first = Daemon::start(first_folder.path(), &settings);
+    first.event("log_forked");
+    // What edge1 sent again changes nothing, and adds nothing.
+    routes(&database, 30 + 50).await;
+    assert_eq!(first.stop().code(), Some(0));
+    assert_eq!(database.missing_and_doubled("test").await, (0, 0));
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM holdfast_verify('test')").await, 2);
+    database.drop().await;
+}
+
+/// Certificates of an authority for `db.example` and for a client, as openssl makes them.
+fn certificates(folder: &Path) -> Option<()> {
+    let openssl = |arguments: &str| {
+        let done = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().ok()?;
+        assert!(done.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&done.stderr));
+        Some(())
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    for ca in ["ca", "other"] {
+        openssl(&format!("req -x509 {key} -keyout {ca}.key -out {ca}.pem -subj /CN={ca}"))?;
+    }
+    for (name, subject) in [("server", "db.example"), ("client", "holdfast_tls")] {
+        openssl(&format!(
+            "req {key} -keyout {name}.key -out {name}.csr -subj /CN={subject} -addext subjectAltName=DNS:{subject}"
+        ))?;
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -days 2 -copy_extensions copy -out {name}.pem"
+        ))?;
+    }
+    fs::set_permissions(folder.join("client.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    Some(())
+}
+
+/// A file of the server's, written by the server, so that it is the owner.
+async fn put(client: &tokio_postgres::Client, text: &str, path: &str) {
+    let literal = text.replace('\'', "''");
+    let program = format!("umask 077; sed \"s/\\\\\\\\n/\\n/g\" > {path}");
+    let sql = format!("COPY (SELECT '{literal}') TO PROGRAM '{}'", program.replace('\'', "''"));
+    client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+/// A server with TLS, where `holdfast_tls` must show a certificate and `holdfast_word` a password.
+async fn tls_server(folder: &Path) -> Option<Database> {
+    if certificates(folder).is_none() {
+        println!("SKIPPED: TLS to the database: no openssl");
+        assert!(
+            std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"),
+            "REQUIRE_ALL=1 and no openssl"
+        );
+        return None;
+    }
+    // One that a failed run has left.
+    drop(db::testbed(&["destroy", "--name", "tests-tls"]));
+    let database = Database::named(Edition::Plain, "tests-tls", "tls").await?;
+    let client = database.client().await;
+    let directory: String = client.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
+    for name in ["server.key", "server.pem", "ca.pem"] {
+        put(&client, &fs::read_to_string(folder.join(name)).unwrap(), &format!("{directory}/test-{name}"))
+            .await;
+    }
+    let rules = "hostssl all holdfast_tls all cert\nhostssl all holdfast_word all scram-sha-256\n\
+        host all holdfast_tls all reject\nhost all holdfast_word all reject\nhost all all all trust\nlocal all all trust\n";
+    put(&client, rules, &format!("{directory}/test-hba.conf")).await;
+    let name = database.config.get_dbname().unwrap();
+    for sql in [
+        "ALTER SYSTEM SET ssl_cert_file = 'test-server.pem'".to_owned(),
+        "ALTER SYSTEM SET ssl_key_file = 'test-server.key'".to_owned(),
+        "ALTER SYSTEM SET ssl_ca_file = 'test-ca.pem'".to_owned(),
+        "ALTER SYSTEM SET ssl = on".to_owned(),
+        format!("ALTER SYSTEM SET hba_file = '{directory}/test-hba.conf'"),
+        "DROP ROLE IF EXISTS holdfast_tls".to_owned(),
+        "DROP ROLE IF EXISTS holdfast_word".to_owned(),
+        "CREATE ROLE holdfast_tls SUPERUSER LOGIN".to_owned(),
+        format!("CREATE ROLE holdfast_word SUPERUSER LOGIN PASSWORD '{SECRET}'"),
+        format!("ALTER DATABASE {name} OWNER TO holdfast_tls"),
+    ] {
+        client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+    drop(client);
+    database.restart();
+    Some(database)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = tls_server(folder.path()).await else { return };
+    let place = Place::of(&database);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (ca, other) = (file("ca.pem"), file("other.pem"));
+    let (certificate, key) = (file("client.pem"), file("client.key"));
+    let client =
+        [("DB_USER", "holdfast_tls"), ("DB_SSLCERT", certificate.as_str()), ("DB_SSLKEY", key.as_str())];
+    // `holdfast rejected` reaches the database as the daemon does.
+    let reach = |more: &[(&str, &str)]| {
+        let output = run(folder.path(), &["rejected"], &place.settings(more));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("hunter2"), "{said}");
+        if output.status.success() { Ok(()) } else { Err(said) }
+    };
+    let with = |mode, root| {
+        let settings = [&client[..], &[("DB_SSLMODE", mode)], root].concat();
+        reach(&settings)
+    };
+    let (ca, other) = ([("DB_SSLROOTCERT", ca.as_str())], [("DB_SSLROOTCERT", other.as_str())]);
+    for (mode, root) in [("prefer", &[][..]), ("require", &[]), ("verify-ca", &ca)] {
+        with(mode, root).unwrap_or_else(|said| panic!("{mode}: {said}"));
+    }
+    // The certificate says db.example, and the server is reached by its address.
+    for (mode, root, why) in [
+        ("verify-full", &ca[..], "not valid for name"),
+        ("verify-ca", &other, "UnknownIssuer"),
+        ("verify-full", &other, "UnknownIssuer"),
+    ] {
+        let said = with(mode, root).unwrap_err();
+        assert!(said.contains(why), "{mode}: {said}");
+    }
+    let without = reach(&[("DB_USER", "holdfast_tls"), ("DB_SSLMODE", "require")]).unwrap_err();
+    assert!(without.contains("ertificate"), "{without}");
+    let plain = reach(&[("DB_USER", "holdfast_tls"), ("DB_SSLMODE", "disable")]).unwrap_err();
+    assert!(plain.contains("28000"), "{plain}");
+
+    // Passwords: typed, of a file, of libpq's file; and one that is wrong.
+    let word = [("DB_USER", "holdfast_word"), ("DB_SSLMODE", "require")];
+    let password_file = file("password");
+    fs::write(&password_file, SECRET).unwrap();
+    let pgpass = file("pgpass");
+    fs::write(&pgpass, format!("*:*:*:holdfast_word:{}\n", SECRET.replace(':', "\\:"))).unwrap();
+    fs::set_permissions(&pgpass, fs::Permissions::from_mode(0o600)).unwrap();
+    for given in [("DB_PASSWORD", SECRET), ("DB_PASSWORD_FILE", &password_file), ("PGPASSFILE", &pgpass)] {
+        reach(&[&word[..], &[given]].concat()).unwrap_or_else(|said| panic!("{}: {said}", given.0));
+    }
+    let wrong = reach(&[&word[..], &[("DB_PASSWORD", "hunter2-is-wrong")]].concat()).unwrap_err();
+    assert!(wrong.contains("28P01"), "{wrong}");
+
+    // The daemon, with the wrong password at debug level, and with the right one.
+    let settings = place.settings(&[
+        ("DB_USER", "holdfast_word"),
+        ("DB_SSLMODE", "require"),
+        ("DB_PASSWORD", "hunter2-is-wrong"),
+        ("LOG_LEVEL", "debug"),
+    ]);
+    let mut daemon = Daemon::start(folder.path(), &settings);
+    daemon.event("database_needs_help");
+    let said = format!("{:?}{:?}", daemon.status(), daemon.lines());
+    assert!(said.contains("28P01") && !said.contains("hunter2"), "{said}");
+    assert_eq!(daemon.stop().code(), Some(0));
+    let settings = place.settings(&[&client[..], &[("DB_SSLMODE", "verify-ca")], &ca].concat());
+    let daemon = Daemon::start(folder.path(), &settings);
+    drop(daemon.send(&session("edge1", 0..10)));
+    routes(&database, 10).await;
+    assert_eq!(daemon.stop().code(), Some(0));
+    database.destroy();
+}
