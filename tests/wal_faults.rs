@@ -308,6 +308,30 @@ fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
 }
 
 #[test]
+fn what_a_start_on_a_full_disk_calls_durable_outlives_a_power_cut() {
+    // A start moves the undecided group into a segment of its own and ends before the name of that is synced; the next
+    // one finds the segment whole and has no room for another, whose name would make this one last.
+    let found = two_segments();
+    let mut ended = 0;
+    for at in 1.. {
+        let disk = found.after_kill();
+        disk.set_fault(Some(Fault { at: disk.ops() + at, kind: io::ErrorKind::Other, forever: false }));
+        if recover(disk.clone(), options()).is_ok() {
+            break;
+        }
+        ended += 1;
+        let disk = disk.after_kill();
+        disk.set_capacity(0);
+        let (writer, _) = opened(&disk);
+        let durable = writer.durable();
+        drop(writer);
+        let (_, recovered) = opened(&disk.after_power_cut(|| Fate::Lost, || false));
+        assert!(recovered.next > durable, "call {at}: {durable} was durable, {} comes next", recovered.next);
+    }
+    assert!(ended > 3, "only {ended} calls ended the start");
+}
+
+#[test]
 fn a_sync_that_fails_once_is_never_repeated_and_its_group_is_logged_again() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();

@@ -138,6 +138,9 @@ pub struct Recovered {
 pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, Recovered), OpenError> {
     options.check()?;
     let lock = storage.lock(LOCK_NAME)?.map_err(|holder| OpenError::Locked { holder })?;
+    // The process before may have ended between the rename of a segment and the sync that makes the name last. What is
+    // found here is called durable below, so its names are made so first.
+    storage.sync_dir()?;
     let listing = list(&storage)?;
     let spare = if listing.has_next { open_spare(&storage)? } else { None };
     let log_id = listing.log_id.unwrap_or(options.new_log_id);
@@ -197,7 +200,6 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
 
 /// A spare file that cannot even be opened is left for the pool to replace.
 fn open_spare<S: Storage>(storage: &S) -> Result<Option<Spare<S::File>>, OpenError> {
-    storage.sync_dir()?;
     let file = storage.open_write(NEXT_NAME)?;
     let bytes = file.len()?;
     Ok(Some(Spare { file, bytes }))
