@@ -381,6 +381,20 @@ fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
     );
 }
 
+#[test]
+fn attributes_cut_short_with_no_route_before_the_cut_are_told() {
+    // ORIGIN, and then a CLUSTER_LIST whose length reaches past the end: routes may stand in what it swallows.
+    let attributes = [attribute(0x40, 1, &[0]), vec![0x80, 10, 37, 1, 2, 3, 4]].concat();
+    let mut router = Router::new();
+    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &attributes, &[])));
+    let batch = router.batch();
+    assert_eq!(events(&batch), ["peer_up", "malformed"]);
+    let EventKind::Malformed { error, suspect, .. } = &batch.events[1].kind else { panic!() };
+    assert!(error.starts_with("path attributes: ") && error.contains("byte 30"), "{error}");
+    assert!(suspect.is_some(), "nobody knows which routes are missing");
+    assert_eq!(router.session.summary().counters.errors, 1);
+}
+
 /// The texts of the notices of one kind.
 fn told(router: &mut Router, event: &str) -> Vec<String> {
     router

@@ -114,6 +114,11 @@ impl Session {
             path_id_news: None,
         };
         context.rows_of(update);
+        if let Some(error) = update.malformed.filter(|_| context.trouble.is_none()) {
+            // No routes were found that could be withdrawn for it, and there may be some behind the cut.
+            let error = format!("path attributes: {error}");
+            context.trouble = Some(Trouble { error, suspect: Some(ANY_FAMILY) });
+        }
         let Context { trouble, width_news, path_id_news, .. } = context;
         if !was_up {
             self.note_implicit(place);
