@@ -145,7 +145,8 @@ impl Collector {
         command.env("BMP_LISTEN_PORT", self.port.to_string()).env("DATABASE_URL", &self.url);
         command.env("WAL_DIR", self.folder.join("wal")).env("STATE_DIR", self.folder.join("state"));
         command.env("STATUS_SOCKET", self.folder.join("status.sock")).env("LOG_FORMAT", "json");
-        command.env("WAL_FREE_PERCENT_MIN", "0");
+        // Each record of the log is looked for in the history, also those of tables that are sent again without a change.
+        command.env("WAL_FREE_PERCENT_MIN", "0").env("HISTORY_DEDUP", "off");
         self.process = Some(Running(command.spawn().unwrap()));
     }
 

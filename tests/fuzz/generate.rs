@@ -42,7 +42,8 @@ pub(crate) const FAMILIES: [Family; 25] = [
 pub(crate) const UNKNOWN: Family = Family { afi: 1, safi: 200 };
 
 pub(crate) fn is_decoded(family: Family) -> bool {
-    family != UNKNOWN && FAMILIES.contains(&family)
+    // Multicast VPN of IPv6 has no samples of its own; its routes have the form of those of IPv4.
+    family != UNKNOWN && (FAMILIES.contains(&family) || family == Family { afi: 2, safi: 5 })
 }
 
 pub(crate) fn family(rng: &mut Rng) -> Family {
