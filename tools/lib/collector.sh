@@ -15,7 +15,7 @@ start_collector() {
     (
         cd "$work"
         exec env -i PATH="$PATH" HOME="$work" LANG=C \
-            BMP_LISTEN_HOST=127.0.0.1 BMP_LISTEN_PORT="$bmp_port" BMP_ROUTER_NAMES="${router_names:-}" COLLECTOR_ID="$collector" \
+            BMP_LISTEN_HOST=127.0.0.1 BMP_LISTEN_PORT="$bmp_port" BMP_ROUTER_NAMES="${router_names:-}" COLLECTOR_ID="$collector" HISTORY_DEDUP=off \
             "${delivery[@]}" STATE_DIR="$work/state" WAL_DIR="$work/wal" STATUS_SOCKET="$work/status.sock" LOG_FORMAT=json \
             "$bin/holdfast" >>"$work/collector.log" 2>&1
     ) &
