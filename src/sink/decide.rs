@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 /// What to do after an error. In each case the connection is dropped first and the lane attaches anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It passes by itself: try again, 0.1 s to 30 s later.
+    /// It passes by itself: try again, 0.1 s to 5 s later.
     Retry,
     /// It took too long: try again with fewer rows at a time.
     Slow,
