@@ -1,0 +1,144 @@
+"""A disk that fills and empties: a tmpfs of 64 MiB, filled up by another file again and again.
+
+While it is full the collector lives, feeds its watchdog and takes nothing; when there is space it goes on by itself.
+"""
+
+import os
+import socket
+import statistics
+import subprocess
+import time
+
+from promise import Promise
+from rig import Collector, Violation, checked, until
+
+NAME, WEIGHT, SHORT_CYCLES = "full-disk", 2, 3
+DISK_MIB, SEGMENT_MIB = 64, 16
+# The log's own cap must not be what stops it.
+SETTINGS = {"WAL_BYTES_MAX": "1GiB", "WAL_FREE_PERCENT_MIN": 0}
+
+
+class Watchdog:
+    """The service manager's end: counts the signs of life."""
+
+    def __init__(self, rig):
+        self.name = f"\0torture-{os.getpid()}-{id(self):x}"
+        self.socket = rig.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.socket.bind(self.name)
+        self.socket.setblocking(False)
+        self.fed = 0
+
+    @property
+    def environment(self):
+        return {"NOTIFY_SOCKET": "@" + self.name[1:], "WATCHDOG_USEC": "3000000"}
+
+    def count(self):
+        while True:
+            try:
+                self.fed += self.socket.recv(4096).count(b"WATCHDOG=1")
+            except BlockingIOError:
+                return self.fed
+
+
+def flood(rig, port):
+    """A router whose routes share nothing, as fast as it goes: it fills a segment in a moment."""
+    command = [rig.program("bmpgen"), "table", "--prefixes", "900000", "--attributes-share", "1", "--router", "flood",
+               "--to", f"127.0.0.1:{port}", "--reconnect", "--connect-seconds", "3600", "--duration", "3600"]
+    return rig.spawn(command, rig.work / "senders.log")
+
+
+class FullDisk:
+    """The loop, and what it adds up."""
+
+    def __init__(self, rig):
+        self.rig, self.disk = rig, rig.work / "tmpfs"
+        rig.mount(self.disk, "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "torture")
+        self.watchdog = Watchdog(rig)
+        self.times = []
+        self.totals = dict.fromkeys(("cycles", "batches durable"), 0)
+
+    def life(self, budget):
+        """One directory: room for one segment, then for one more, and one more."""
+        self.rig.run("rm", "-rf", "--", self.disk / "wal", self.disk / "filler")
+        self._fill(SEGMENT_MIB)
+        self.collector = Collector(self.rig, self.rig.folder("state"), wal=self.disk / "wal", name="full", **SETTINGS)
+        self.promise = Promise(self.collector.wal)
+        self.promise.new_life()
+        self.collector.start(**self.watchdog.environment).ready()
+        sender = flood(self.rig, self.collector.port)
+        for room in range(2, DISK_MIB // SEGMENT_MIB):
+            self._wait_until_full()
+            self._make_room(room * SEGMENT_MIB)
+            self.totals["cycles"] += 1
+            if not budget.more(self.totals["cycles"]):
+                break
+        subprocess.run(["kill", str(sender.pid)], check=True)
+        sender.wait()
+        self._hear()
+        self.collector.kill()
+        self.promise.keep(kept_segments_min=99, written=True)
+        self.promise.close()
+        self.totals["batches durable"] += self.promise.durable
+
+    def _fill(self, room_mib):
+        """Leaves that much room (and a little for the names) beside the filler."""
+        with open(self.disk / "filler", "ab") as filler:
+            filler.truncate(0)
+            os.posix_fallocate(filler.fileno(), 0, (DISK_MIB - room_mib - 1) << 20)
+
+    def _hear(self):
+        self.collector.must_run()
+        status = self.collector.status()
+        self.promise.hear(status)
+        return status
+
+    def _wait_until_full(self):
+        def full():
+            status = self._hear()
+            return status and status["wal"]["paused"]
+        until("the disk is full", full)
+        fed = self.watchdog.count()
+        until("the watchdog is fed while the disk is full", lambda: self._hear() and self.watchdog.count() > fed + 1)
+        checked(self._hear()["wal"]["paused"], "the log goes on, and there is no room")
+
+    def _make_room(self, room_mib):
+        before, since = self.promise.durable, time.monotonic()
+        os.truncate(self.disk / "filler", (DISK_MIB - room_mib - 1) << 20)
+
+        def goes_on():
+            # It may be full again by the time that this is heard.
+            return self._hear() and self.promise.durable > before
+        until("the log goes on when there is room", goes_on, rest=0.002)
+        self.times.append(time.monotonic() - since)
+
+
+def run(rig, budget):
+    """Fills the disk until the budget is spent."""
+    disk = FullDisk(rig)
+    while budget.more(disk.totals["cycles"]):
+        disk.life(budget)
+        budget.tell(disk.totals)
+    resumed = [round(value * 1000) for value in disk.times]
+    return {**disk.totals, "resumed after ms (median)": round(statistics.median(resumed)), "(worst)": max(resumed),
+            "above 1 s": sum(value > 1000 for value in resumed)}
+
+
+def seen_red(rig):
+    """The newest segment cut short on the full disk: the promise must be seen broken."""
+    disk = FullDisk(rig)
+    disk._fill(SEGMENT_MIB)
+    disk.collector = Collector(rig, rig.folder("state"), wal=disk.disk / "wal", name="full", **SETTINGS)
+    disk.promise = Promise(disk.collector.wal)
+    disk.promise.new_life()
+    disk.collector.start(**disk.watchdog.environment).ready()
+    sender = flood(rig, disk.collector.port)
+    disk._wait_until_full()
+    sender.kill()
+    disk.collector.kill()
+    newest = disk.promise.walker.read().segments[-1]
+    os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 1 << 20)
+    try:
+        disk.promise.keep(written=True, fresh=True)
+    except Violation as violation:
+        return f"with the newest segment cut to 1 MiB: {violation}"
+    raise Violation("promised batches were taken away, and nobody noticed")

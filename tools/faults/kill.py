@@ -1,0 +1,189 @@
+"""SIGKILL at any time, with a real PostgreSQL behind: each batch that was written is stored once, and gaps have causes.
+
+    start ─► routers connect, dump, change ─► SIGKILL ─► read the files ─► start …
+    every so often: routers away, all delivered, log against database: counts of each batch, routes of some, gap rows
+"""
+
+import time
+
+from database import Server, delivered
+from promise import Promise
+from rig import Collector, Load, Sender, Violation, checked
+
+NAME, WEIGHT, SHORT_CYCLES = "sigkill", 4, 6
+# So many kills until log and database are compared, and so many until both begin anew.
+CHECK_EVERY, LIVES = 20, 100
+ROUTERS = 2
+RATE = 30_000
+SAMPLES = 3
+
+
+class Kills:
+    """The loop, and what it adds up."""
+
+    def __init__(self, rig):
+        self.rig, self.server = rig, Server(rig)
+        self.totals = dict.fromkeys(
+            ("cycles", "batches durable", "batches compared", "rows stored", "routes compared", "gap rows"), 0)
+        self.lives, self.load = 0, Load()
+        self._new_directory()
+
+    def _new_directory(self):
+        self.database = self.server.database()
+        if self.lives:
+            self.rig.run("rm", "-rf", "--", self.collector.home)
+        home = self.rig.folder("kill")
+        compression = self.rig.random.choice(["none", "lz4"])
+        self.collector = Collector(self.rig, home, name="kill", url=self.database.url, WAL_BYTES_MAX="512MiB",
+                                   WAL_COMPRESSION=compression)
+        self.promise = Promise(self.collector.wal)
+        self.counts, self.compared, self.kills, self.senders = {}, 0, [], []
+
+    def cycle(self):
+        self.lives += 1
+        self.promise.new_life()
+        self.collector.start()
+        if not self.senders:
+            self.senders = [Sender(self.rig, self.collector.port, seed, RATE, reconnect=True)
+                            for seed in range(1, ROUTERS + 1)]
+        before = self.promise.durable
+        for sender in self.senders:
+            sender.since = time.monotonic()
+        self._live()
+        self.load.add(self.promise, self.senders[0])
+        self.kills.append(time.time())
+        self.collector.kill()
+        self._read()
+        self.totals["cycles"] += 1
+        self.totals["batches durable"] += self.promise.durable - before
+
+    def _live(self):
+        draw = self.rig.random
+        end = time.monotonic() + draw.choice([draw.uniform(0, 0.2), draw.uniform(0.1, 0.6), draw.uniform(0.4, 1.0)])
+        while time.monotonic() < end:
+            status = self.collector.status()
+            self.promise.hear(status)
+            if status is None:
+                self.collector.must_run()
+            time.sleep(0.005)
+
+    def _read(self):
+        log = self.promise.keep(written=True)
+        checked(not log.gaps, f"a kill leaves a gap in the log: {log.gaps[:3]}")
+        for seq, batch in log.batches.items():
+            before = self.counts.setdefault(seq, batch.count)
+            checked(before == batch.count or seq > self.promise.durable, f"batch {seq} had {before} records, now {batch.count}")
+            self.counts[seq] = batch.count
+
+    def check(self):
+        """Lets everything arrive, and holds the database against the log."""
+        for sender in self.senders:
+            sender.kill()
+        self.senders = []
+        self.promise.new_life()
+        self.collector.start().ready()
+        status = delivered(self.collector)
+        self.promise.hear(status)
+        self._read()
+        self.compare()
+        self.kills.append(time.time())
+        self.collector.kill()
+        self.totals["batches compared"] += self.promise.durable - self.compared
+        self.compared = self.promise.durable
+
+    def compare(self):
+        """Every batch with its number of records, some with their routes, and the gap rows."""
+        stored = self.database.counts("kill", self.compared)
+        logged = {seq: count for seq, count in self.counts.items() if self.compared < seq <= self.promise.durable}
+        wrong = [seq for seq in logged.keys() | stored.keys() if logged.get(seq) != stored.get(seq)]
+        checked(not wrong, f"{len(wrong)} batches differ between log and database, such as {sorted(wrong)[0] if wrong else 0}: "
+                           f"{[(logged.get(seq), stored.get(seq)) for seq in sorted(wrong)[:3]]} records")
+        self.totals["rows stored"] += sum(stored.values())
+        there = [seq for seq in self.promise.walker.read().batches if self.compared < seq <= self.promise.durable]
+        for seq in self.rig.random.sample(there, min(SAMPLES, len(there))):
+            records = self.rig.records(self.collector.wal, seq, seq)
+            routes = [(record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
+                      for record in records if record["record"] == "route"]
+            checked(routes == self.database.routes("kill", seq), f"the routes of batch {seq} differ between log and database")
+            self.totals["routes compared"] += len(routes)
+        self._gaps()
+
+    def _gaps(self):
+        """Each session that a kill cut off has one end and one gap; each gap holds a kill, and no stored route."""
+        ends = self.database.rows(
+            "SELECT router, session, count(*), count(*) FILTER (WHERE detail->>'end' = 'collector died') "
+            "FROM peer_events WHERE event_type = 'session_down' GROUP BY 1, 2")
+        doubled = [row for row in ends if row[2] != "1"]
+        checked(not doubled, f"sessions with more than one end: {doubled[:3]}")
+        gaps = self.database.rows(
+            "SELECT router, reason, extract(epoch FROM from_time), extract(epoch FROM until_time), "
+            "(SELECT count(*) FROM route_updates r WHERE r.router = g.router AND r.time > g.from_time AND r.time < g.until_time) "
+            "FROM collector_gaps g ORDER BY router, from_time")
+        checked(all(row[1] == "crash" for row in gaps), f"gap rows without a cause: {[row for row in gaps if row[1] != 'crash'][:3]}")
+        crashed = sum(int(row[3]) for row in ends)
+        checked(len(gaps) == crashed, f"{crashed} sessions were cut off by a kill, and there are {len(gaps)} gap rows")
+        for (router, _, start, until, inside), later in zip(gaps, gaps[1:] + [None]):
+            start, until = float(start), float(until)
+            checked(any(start <= kill <= until for kill in self.kills), f"no kill lies in the gap of {router} from {start} to {until}")
+            checked(inside == "0", f"{inside} stored routes of {router} lie in its gap from {start} to {until}")
+            if later and later[0] == router:
+                checked(float(later[2]) >= until, f"two gaps of {router} overlap at {until}")
+        never = self.database.rows(
+            "SELECT DISTINCT router, session FROM route_updates EXCEPT SELECT router, session FROM peer_events "
+            "WHERE event_type = 'session_down'")
+        checked(not never, f"sessions that never ended: {never[:3]}")
+        self.gap_rows = len(gaps)
+
+    def finish(self):
+        """The end of a directory: the product's own verdict."""
+        verdict = self.database.verdict("kill")
+        checked(verdict == [0, 0, 0], f"holdfast_verify says missing, doubled, breaks: {verdict}")
+        self.totals["gap rows"] += self.gap_rows
+
+
+def run(rig, budget):
+    """Kills until the budget is spent."""
+    kills = Kills(rig)
+    while budget.more(kills.totals["cycles"]):
+        kills.cycle()
+        if kills.lives % CHECK_EVERY == 0:
+            kills.check()
+            budget.tell(kills.totals)
+        if kills.lives % LIVES == 0:
+            kills.finish()
+            kills._new_directory()
+    if kills.lives % LIVES:
+        kills.check()
+        kills.finish()
+    return {**kills.totals, **kills.load.totals()}
+
+
+def seen_red(rig):
+    """A row taken away, a row twice, and a gap row that nobody caused: each must be seen."""
+    kills = Kills(rig)
+    for _ in range(2):
+        kills.cycle()
+    kills.check()
+    seen = []
+    tables = kills.database
+    for what, spoil, mend in [
+        ("a row less", "CREATE TABLE kept AS SELECT * FROM route_updates WHERE seq = (SELECT max(seq) FROM route_updates) "
+                       "AND idx = 0; DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
+         "INSERT INTO route_updates SELECT * FROM kept"),
+        ("a row twice", "INSERT INTO route_updates SELECT * FROM kept",
+         "DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; INSERT INTO route_updates SELECT * FROM kept"),
+        ("a gap without a cause", "INSERT INTO collector_gaps (collector, log_id, first_seq, last_seq, router, reason, from_time, until_time) "
+                                  "SELECT collector, log_id, 1, 1, 'nobody', 'crash', now(), now() FROM kept LIMIT 1",
+         "DELETE FROM collector_gaps WHERE router = 'nobody'"),
+    ]:
+        tables.rows(spoil)
+        kills.compared = 0
+        try:
+            kills.compare()
+        except Violation:
+            seen.append(what)
+        else:
+            raise Violation(f"nobody noticed {what}")
+        tables.rows(mend)
+    kills.compare()
+    return "seen: " + ", ".join(seen)

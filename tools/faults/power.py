@@ -1,0 +1,217 @@
+"""Power cuts: ext4 on a loop device, shut down under a collector that is logging (EXT4_IOC_SHUTDOWN).
+
+    start ─► load ─► (stop, write back some pages) ─► cut ─► kill ─► umount, mount ─► read the files ─► start …
+
+What the kernel had not been told to sync is gone as with the power: all of it, or all but a subset of pages that is
+written back before; with the journal flushed or not. The cut comes at any time, also while the collector starts.
+"""
+
+import ctypes
+import fcntl
+import os
+import signal
+import struct
+import time
+
+import segments
+from promise import Promise
+from rig import LIBC, PATIENCE_S, Collector, Load, Sender, Skipped, Violation, checked, rig_time, until
+
+EXT4_IOC_SHUTDOWN = 0x8004587D
+LOGFLUSH, NOLOGFLUSH = 1, 2
+SYNC_FILE_RANGE_WRITE_AND_WAIT = 1 | 2 | 4
+IMAGE_BYTES = 224 << 20
+PAGE = 4096
+# With the log at its cap, lives of one directory recycle segments; then a new directory begins.
+LIVES = 12
+SEGMENTS_AT_CAP = 5
+DEEP_EVERY = 5
+TRUTH_ROUTES = 120_000
+
+NAME, WEIGHT, SHORT_CYCLES = "power-cut", 4, 6
+
+
+class Disk:
+    """A file system whose power can be cut."""
+
+    def __init__(self, rig):
+        rig.needs("mkfs.ext4", "e2fsprogs")
+        self.rig = rig
+        self.image, self.path = rig.work / "disk.img", rig.work / "disk"
+        with open(self.image, "wb") as image:
+            image.truncate(IMAGE_BYTES)
+        rig.run("mkfs.ext4", "-q", "-J", "size=4", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
+        self.mount()
+        try:
+            self.cut(NOLOGFLUSH)
+        except OSError as error:
+            raise Skipped(f"EXT4_IOC_SHUTDOWN: {error}") from error
+        self.mount()
+
+    def mount(self):
+        if os.path.ismount(self.path):
+            # Never lazily: the same image twice would not be what a power cut leaves.
+            until("nobody uses the disk", lambda: self.rig.quiet("umount", self.path))
+        self.rig.mount(self.path, "-o", "loop", self.image)
+
+    def cut(self, flags):
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("<I", flags))
+        finally:
+            os.close(directory)
+
+
+def write_back_some(rig, path, start, end):
+    """Each un-synced page of [start, end) reaches the disk with even odds, as a drive's cache would have it."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        odds = rig.random.choice([0.1, 0.5, 0.9])
+        kept = 0
+        for at in range(start, end, PAGE):
+            if rig.random.random() < odds:
+                LIBC.sync_file_range(file, ctypes.c_int64(at), ctypes.c_int64(PAGE), SYNC_FILE_RANGE_WRITE_AND_WAIT)
+                kept += 1
+        return kept
+    finally:
+        os.close(file)
+
+
+def small_folios(path):
+    """Clean pages are forgotten, so that what is written next is cached, and lost, in small pieces."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(file)
+
+
+class PowerCuts:
+    """The loop, and what it adds up."""
+
+    def __init__(self, rig, faulty_sync=False):
+        self.rig, self.faulty_sync = rig, faulty_sync
+        if faulty_sync:
+            rig.needs("strace", "strace")
+        self.disk = Disk(rig)
+        self.truth = None
+        self.totals = dict.fromkeys(
+            ("cycles", "batches durable", "records compared", "torn tails", "pages kept", "batches beyond the promise"), 0)
+        self.lives, self.load = 0, Load()
+        self.collector = self.promise = None
+
+    def cycle(self):
+        if self.lives % LIVES == 0:
+            self._new_directory()
+        self.lives += 1
+        before, since = self.promise.durable, rig_time()
+        self.promise.new_life()
+        self.collector.start(before=self._strace())
+        mode = self.rig.random.choice(["nothing", "subset", "journal"])
+        sender = self._load(mode == "subset")
+        self._cut(mode)
+        # Whatever it still says while the disk is dead is a promise all the same.
+        self.promise.durable = max(self.promise.durable, (self.collector.status() or {"wal": {"durable": 0}})["wal"]["durable"])
+        for process in (self.collector, sender):
+            if process:
+                process.kill()
+        self.promise.close()
+        self.disk.mount()
+        log = self.promise.keep(SEGMENTS_AT_CAP, fresh=self.lives % LIVES == 0)
+        self._verify(log)
+        self.totals["cycles"] += 1
+        self.totals["batches durable"] += self.promise.durable - before
+        self.totals["batches beyond the promise"] += len(log.batches) and max(0, max(log.batches) - self.promise.durable)
+        if self.lives % DEEP_EVERY == 0 and self.promise.durable > before:
+            self._compare(before + 1, since)
+
+    def _new_directory(self):
+        self.rig.run("rm", "-rf", "--", self.disk.path / "data")
+        (self.disk.path / "data").mkdir()
+        os.sync()
+        compression = self.rig.random.choice(["none", "lz4"])
+        self.collector = Collector(self.rig, self.disk.path / "data", name="power", WAL_FULL="drop-oldest",
+                                   WAL_COMPRESSION=compression)
+        self.promise = Promise(self.collector.wal)
+
+    def _strace(self):
+        if not self.faulty_sync:
+            return ()
+        return ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:retval=0")
+
+    def _load(self, small):
+        """Runs under load until a moment that chance chose: one time in four while it still starts."""
+        draw = self.rig.random
+        end = time.monotonic() + (draw.uniform(0, 0.3) if draw.random() < 0.25 else PATIENCE_S)
+        sender, seen, status = None, "", None
+        while time.monotonic() < end:
+            status = self.collector.status()
+            self.promise.hear(status)
+            if status is None:
+                self.collector.must_run()
+                time.sleep(0.002)
+                continue
+            if not sender:
+                sender, end = Sender(self.rig, self.collector.port), min(end, time.monotonic() + draw.uniform(0.05, 0.7))
+            name, _ = self.promise.tail.place
+            if small and name != seen:
+                seen = name
+                small_folios(self.collector.wal / name)
+            time.sleep(0.004)
+        self.load.add(self.promise, sender)
+        return sender
+
+    def _cut(self, mode):
+        if mode == "subset":
+            os.kill(self.collector.process.pid, signal.SIGSTOP)
+            tail = self.promise.tail
+            tail.read()
+            name, end = tail.place
+            durable = [at for seq, (file, at) in tail.ends.items() if seq <= self.promise.durable and file == name]
+            start = max(durable, default=segments.FRAMES_START)
+            if (self.collector.wal / name).is_file():
+                kept = write_back_some(self.rig, self.collector.wal / name, start // PAGE * PAGE, end + 16 * PAGE)
+                self.totals["pages kept"] += kept
+        self.disk.cut(LOGFLUSH if mode == "journal" else NOLOGFLUSH)
+        if mode == "subset":
+            os.kill(self.collector.process.pid, signal.SIGCONT)
+
+    def _verify(self, log):
+        """The product's own check agrees: a power cut tears, and never rots."""
+        if not log.segments:
+            return
+        code = self.rig.code("walctl", "verify", self.collector.wal)
+        checked(code in (0, 1), f"walctl verify ends with {code} after a power cut")
+        self.totals["torn tails"] += code
+
+    def _compare(self, first, since):
+        """What this life logged is the beginning of what was sent, route by route."""
+        # Behind the promise a cut may leave holes.
+        records = self.rig.records(self.collector.wal, first, self.promise.durable)
+        routes = [(record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
+                  for record in records if record["record"] == "route" and record["session"] >= since]
+        self.truth = self.truth or Sender.truth(self.rig, 1, TRUTH_ROUTES)
+        wrong = [pair for pair in zip(routes, self.truth) if pair[0] != pair[1]]
+        checked(not wrong and len(routes) <= len(self.truth),
+                f"the log is not the beginning of what was sent: {len(wrong)} of {len(routes)} routes, such as {wrong[:1]}")
+        self.totals["records compared"] += len(routes)
+
+
+def run(rig, budget):
+    """Cuts the power until the budget is spent."""
+    cuts = PowerCuts(rig)
+    while budget.more(cuts.totals["cycles"]):
+        cuts.cycle()
+        budget.tell(cuts.totals)
+    return {**cuts.totals, **cuts.load.totals()}
+
+
+def seen_red(rig, cycles_max=50):
+    """The same with a sync that does nothing: the promise must be seen broken."""
+    cuts = PowerCuts(rig, faulty_sync=True)
+    for cycle in range(1, cycles_max + 1):
+        try:
+            cuts.cycle()
+        except Violation as violation:
+            return f"with fdatasync doing nothing, cycle {cycle} says: {violation}"
+    raise Violation(f"fdatasync did nothing in {cycles_max} power cuts, and nobody noticed")

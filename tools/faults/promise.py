@@ -1,0 +1,92 @@
+"""What the collector has promised on its status socket, and whether the log keeps it.
+
+The side channel is the status socket: what it calls durable or written was read there before the fault came. What the
+batches were is noted from the files themselves, while they were whole, by a reader that shares no code with the product.
+"""
+
+import segments
+from rig import checked
+
+
+class Promise:
+    """All that was told about one log directory, over all lives of its collector."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.durable = self.written = 0
+        self.records = 0
+        self.noted = {}
+        # Numbers that an earlier life gave to batches and never called durable: a gap, and told as one.
+        self.torn = set()
+        self.tail = None
+        self.walker = segments.Walker(directory)
+        self.worst_open = 0
+
+    def close(self):
+        """Holds no file any more: the disk can be unmounted, and the space of what was removed is free."""
+        if self.tail:
+            self.tail.close()
+
+    def new_life(self):
+        """The collector is about to start: its frames are read from the next segment on."""
+        self.close()
+        there = segments.names(self.directory) if self.directory.exists() else []
+        self.tail = segments.Tail(self.directory, there[-1] if there else "")
+        self.promised = self.durable
+        # What was written and not durable may be gone, and its numbers given again.
+        self.written = self.durable
+
+    def hear(self, status):
+        """Takes in one answer, and notes the batches that it calls durable."""
+        if not status or not self.directory.exists():
+            return
+        wal = status["wal"]
+        self.durable = max(self.durable, wal["durable"])
+        self.written = max(self.written, wal["written"])
+        self.worst_open = max(self.worst_open, self.written - self.durable)
+        self.tail.read()
+        self.note(self.durable)
+
+    def note(self, up_to):
+        for seq in [seq for seq in self.tail.batches if seq <= up_to]:
+            batch = self.tail.batches.pop(seq)
+            before = self.noted.setdefault(seq, batch)
+            checked(before == batch, f"batch {seq} changed while the collector ran: {before}, now {batch}")
+        for first, last, _ in self.tail.gaps:
+            checked(first > self.promised, f"the start calls {first} to {last} torn, and {self.promised} was promised")
+            self.torn.update(range(first, last + 1))
+        self.tail.gaps.clear()
+
+    def keep(self, kept_segments_min=None, written=False, fresh=False):
+        """Holds the directory, as it lies there now, against the promise. Returns what was found.
+
+        `kept_segments_min`: with fewer segments than this, nothing may have been dropped or recycled.
+        `written`: nothing but the process has died, so what was written counts as well.
+        """
+        log = self.walker.read(fresh)
+        promised = max(self.durable, self.written) if written else self.durable
+        lowest = log.lowest
+        # A start that was itself cut off may have told a gap, and never answered.
+        self.torn.update(seq for first, last, _ in log.gaps for seq in range(first, last + 1) if seq > promised)
+        if kept_segments_min is not None and len(log.segments) < kept_segments_min:
+            checked(lowest == 1 or not log.segments, f"batches below {lowest} are gone, and no room was needed")
+        lost = [seq for seq in range(lowest, promised + 1) if seq not in log.batches and seq not in self.torn]
+        checked(not lost, f"{len(lost)} of {promised} promised batches are lost, the first is {lost[:1]}")
+        altered = [seq for seq, batch in self.noted.items() if lowest <= seq and log.batches.get(seq) != batch]
+        checked(not altered, f"batches are not what was promised: {altered[:5]}")
+        checked(not log.doubled, f"batches are twice in the log: {log.doubled[:5]}")
+        self._no_hole(log)
+        return log
+
+    @staticmethod
+    def _no_hole(log):
+        """Below the newest segment every number is a batch, or lies in exactly one gap."""
+        if not log.segments:
+            return
+        last = log.segments[-1].first_seq
+        missing = {seq for seq in range(log.lowest, last) if seq not in log.batches}
+        for first, to, _ in log.gaps:
+            for seq in range(max(first, log.lowest), min(to + 1, last)):
+                checked(seq in missing, f"number {seq} is in two gaps, or is a batch and in a gap")
+                missing.discard(seq)
+        checked(not missing, f"numbers are neither a batch nor in a gap: {sorted(missing)[:5]}")

@@ -1,0 +1,281 @@
+"""What every fault needs: a folder, the programs, and processes and mounts that go away whatever happens."""
+
+import contextlib
+import ctypes
+import datetime
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x00020000
+PR_SET_PDEATHSIG = 1
+# A condition that never comes true must still end the run; nothing else is decided by a clock.
+PATIENCE_S = 60
+
+
+class Skipped(Exception):
+    """This machine cannot show it, and why."""
+
+
+class Violation(Exception):
+    """The collector broke its promise."""
+
+
+def checked(condition, what):
+    """The line in which a run says what must hold."""
+    if not condition:
+        raise Violation(what)
+
+
+def private_mounts():
+    """Mounts of this process and its children are seen by nobody else, and end with the last of them."""
+    if os.geteuid() != 0:
+        return
+    if LIBC.unshare(CLONE_NEWNS) == 0:
+        subprocess.run(["mount", "--make-rprivate", "/"], check=False, stderr=subprocess.DEVNULL)
+
+
+def _end_with_parent():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Rig:
+    """One run of one fault."""
+
+    def __init__(self, root, programs, work, seed, stack):
+        self.root, self.programs, self.work = pathlib.Path(root), pathlib.Path(programs), pathlib.Path(work)
+        self.random = random.Random(seed)
+        self.stack = stack
+        self.work.mkdir(parents=True, exist_ok=True)
+        self._names, self._mounts = 0, set()
+
+    def program(self, name):
+        return str(self.programs / name)
+
+    def folder(self, name):
+        """A new empty folder."""
+        self._names += 1
+        path = self.work / f"{name}-{self._names}"
+        path.mkdir()
+        return path
+
+    def spawn(self, command, log, environment=None, cwd=None):
+        """A process that does not outlive the run."""
+        with open(log, "ab") as out:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment,
+                                       cwd=cwd, preexec_fn=_end_with_parent)
+        self.stack.callback(end, process)
+        return process
+
+    def run(self, *command, accept=(0,)):
+        """A command to its end; its standard output."""
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode not in accept:
+            raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    @staticmethod
+    def quiet(*command):
+        """Whether a command succeeds."""
+        return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+    def code(self, program, *arguments):
+        """The exit code of one of ours."""
+        command = [self.program(program), *map(str, arguments)]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode
+
+    def records(self, wal, first, last=""):
+        """The records of these batches, as walctl prints them."""
+        lines = self.run(self.program("walctl"), "dump", wal, "--json", "--seq", f"{first}..{last}").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def mount(self, path, *arguments):
+        """Mounts at `path` (made here); taken away at the end of the run."""
+        path.mkdir(exist_ok=True)
+        if os.geteuid() != 0:
+            raise Skipped("mounting takes root")
+        done = subprocess.run(["mount", *map(str, arguments), str(path)], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Skipped(f"mount {' '.join(map(str, arguments))}: {done.stderr.strip()}")
+        if path not in self._mounts:
+            self._mounts.add(path)
+            self.stack.callback(unmount, path)
+
+    def needs(self, program, package):
+        if shutil.which(program) is None:
+            raise Skipped(f"{program} is not here (package {package})")
+
+
+def end(process):
+    """SIGKILL, and the wait for it."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def unmount(path):
+    """Takes every mount away that is at `path`."""
+    while os.path.ismount(path):
+        if subprocess.run(["umount", str(path)], stderr=subprocess.DEVNULL).returncode != 0:
+            subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def rig_time():
+    """Now, as the log writes times."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(what, condition, seconds=PATIENCE_S, rest=0.01):
+    """Polls until `condition` says something true, and returns it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Violation(f"waited {seconds} s in vain: {what}")
+        time.sleep(rest)
+
+
+class Collector:
+    """The daemon, started and killed in the same folders again and again."""
+
+    def __init__(self, rig, home, wal=None, name="torture", url=None, **settings):
+        self.rig, self.home, self.name, self.url = rig, pathlib.Path(home), name, url
+        self.wal = pathlib.Path(wal or self.home / "wal")
+        self.state = self.home / "state"
+        # Not beside the state: that may be on a disk whose power is cut, and a socket's name has 107 bytes at most.
+        self.socket = pathlib.Path(f"/tmp/torture-{os.getpid()}-{id(self):x}.sock")
+        rig.stack.callback(lambda: self.socket.unlink(missing_ok=True))
+        self.log = rig.work / f"{name}-{id(self):x}.log"
+        self.port = free_port()
+        self.settings = settings
+        self.process = None
+
+    def environment(self):
+        values = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "COLLECTOR_ID": self.name, "LOG_FORMAT": "json",
+            "BMP_LISTEN_HOST": "127.0.0.1", "BMP_LISTEN_PORT": self.port, "STATUS_SOCKET": self.socket,
+            "STATE_DIR": self.state, "WAL_DIR": self.wal, "WAL_SEGMENT_BYTES": "16MiB", "WAL_BYTES_MAX": "96MiB",
+            "WAL_FREE_PERCENT_MIN": 0, "HISTORY_DEDUP": "off",
+        }
+        if self.url:
+            values["DATABASE_URL"] = self.url
+        values.update(self.settings)
+        return {name: str(value) for name, value in values.items()}
+
+    def start(self, before=(), **environment):
+        """`before` goes in front of the command line, such as strace."""
+        environment = {**self.environment(), **environment}
+        self.process = self.rig.spawn([*before, self.rig.program("holdfast")], self.log, environment, cwd=self.rig.work)
+        return self
+
+    def ready(self):
+        """Waits until it answers; an end instead is a violation."""
+        until("the collector answers", lambda: self.status() or self.must_run())
+        return self
+
+    def must_run(self):
+        code = self.process.poll()
+        checked(code is None, f"the collector ended with {code}: {self.last_words()}")
+
+    def last_words(self):
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return " | ".join(line[:400] for line in lines[-3:])
+
+    def said(self, event):
+        """The log lines of that event."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                line = json.loads(line)
+                if line.get("event") == event:
+                    found.append(line)
+        return found
+
+    def status(self):
+        """The document of the status socket, or nothing."""
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(5)
+                client.connect(str(self.socket))
+                parts = []
+                while part := client.recv(1 << 16):
+                    parts.append(part)
+            return json.loads(b"".join(parts))
+        except (OSError, ValueError):
+            return None
+
+    def kill(self):
+        end(self.process)
+
+    def stop(self):
+        """Orderly; returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=PATIENCE_S)
+
+
+class Sender:
+    """bmpgen: a router that dumps a table and then changes it without end. The same arguments give the same routes."""
+
+    TABLE = 4000
+
+    def __init__(self, rig, port, seed=1, rate=60_000, name=None, reconnect=False):
+        self.rig = rig
+        arguments = ["--to", f"127.0.0.1:{port}", "--rate", rate, "--duration", 3600]
+        if reconnect:
+            arguments += ["--reconnect", "--connect-seconds", 3600]
+        command = [rig.program("bmpgen"), *self.arguments(seed, rate, name or f"edge{seed}"), *arguments]
+        self.process = rig.spawn([str(word) for word in command], rig.work / "senders.log")
+        self.since = time.monotonic()
+
+    @classmethod
+    def arguments(cls, seed, rate, name):
+        return ["table", "--prefixes", cls.TABLE, "--churn", rate, "--seed", seed, "--router", name]
+
+    @classmethod
+    def truth(cls, rig, seed, routes, rate=60_000):
+        """What it sends, in order: (prefix, withdrawn, AS path)."""
+        path = rig.work / f"truth-{seed}.jsonl"
+        arguments = cls.arguments(seed, rate, f"edge{seed}")
+        rig.run(rig.program("bmpgen"), *arguments, "--duration", -(-routes // rate), "--out", "/dev/null", "--truth", path)
+        truth = []
+        with open(path) as lines:
+            for line in lines:
+                line = json.loads(line)
+                path_text = [number for _, numbers in line.get("as_path", []) for number in numbers]
+                truth.append((line["prefix"], line["action"] == "withdraw", path_text))
+        return truth
+
+    def kill(self):
+        end(self.process)
+
+
+class Load:
+    """How much came in while there was a sender."""
+
+    def __init__(self):
+        self.records = self.seconds = 0
+
+    def add(self, promise, sender):
+        """A life is over: what it logged, and since when there was a sender."""
+        if sender and promise.tail:
+            self.records += promise.tail.records
+            self.seconds += time.monotonic() - sender.since
+
+    def totals(self):
+        return {"records logged": self.records, "a second": round(self.records / self.seconds) if self.seconds else 0}
