@@ -6,11 +6,16 @@
 mod families;
 
 use families::{RD, Sample, Says, family, samples, tlv};
-use holdfast::bgp::{self, Error};
+use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{Detail, Family, Labelled, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix, Vpls};
 
+/// Labels as both OPENs have to agree on them.
+const STACK: Encoding = Encoding { add_path: false, multiple_labels: true };
+
 fn read(family: Family, bytes: &[u8], add_path: bool, withdraw: bool) -> Vec<NlriEntry> {
-    bgp::nlri(family, bytes, add_path, withdraw).map(Result::unwrap).collect()
+    bgp::nlri(family, bytes, Encoding { add_path, multiple_labels: true }, withdraw)
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn key(nlri: &Nlri) -> Vec<u8> {
@@ -44,6 +49,50 @@ fn check(samples: Vec<Sample>) {
 #[test]
 fn labelled_and_vpn_prefixes_have_labels_rd_and_prefix() {
     check(families::labelled_samples());
+}
+
+#[test]
+fn multicast_vpn_prefixes_are_read_with_a_label_and_without() {
+    check(families::vpn_multicast_samples());
+}
+
+#[test]
+fn without_an_agreement_a_route_has_one_label_whatever_its_bit_s_says() {
+    for (safi, rd) in [(4, &[][..]), (128, &RD.0)] {
+        let bits = u8::try_from(24 + rd.len() * 8 + 24).unwrap();
+        for last in [0x10, 0x11] {
+            let bytes = [&[bits, 0, 0, last], rd, &[10, 1, 2]].concat();
+            let read = |encoding| bgp::nlri(family(1, safi), &bytes, encoding, false).next().unwrap();
+            let fields = read(Encoding::PLAIN).unwrap().nlri;
+            assert_eq!(fields.fields().labels, [1], "SAFI {safi}");
+            assert_eq!(fields.fields().prefix, Prefix::v4(0x0a01_0200, 24));
+            let with_agreement = read(STACK).ok().map(|entry| entry.nlri.fields().labels == [1]);
+            assert_eq!(
+                with_agreement == Some(true),
+                last == 0x11,
+                "with one it ends the labels, SAFI {safi}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_label_field_of_a_withdrawal_may_hold_anything() {
+    for encoding in [Encoding::PLAIN, STACK] {
+        for label in [[0x80, 0, 0], [0, 0, 0], [0, 0, 0x10], [0xff, 0xff, 0xf0], [0, 0, 0x11]] {
+            let bytes = [&[48], &label[..], &[10, 1, 2]].concat();
+            let entry = bgp::nlri(family(1, 4), &bytes, encoding, true).next().unwrap().unwrap();
+            let Nlri::Labelled(route) = entry.nlri else { panic!("no labelled prefix") };
+            assert_eq!(
+                *route,
+                Labelled { rd: None, labels: vec![], prefix: Prefix::v4(0x0a01_0200, 24).unwrap() }
+            );
+        }
+    }
+    // Older speakers repeat the labels that they announced.
+    let bytes = [72, 0, 0, 0x10, 0, 0, 0x21, 10, 1, 2];
+    let entry = bgp::nlri(family(1, 4), &bytes, STACK, true).next().unwrap().unwrap();
+    assert_eq!(entry.nlri.fields().prefix, Prefix::v4(0x0a01_0200, 24));
 }
 
 #[test]
@@ -109,7 +158,7 @@ fn a_route_cut_anywhere_is_refused_or_kept_raw_and_never_misread() {
     for sample in samples().into_iter().filter(|sample| sample.bytes.len() > 1) {
         for short in 1..sample.bytes.len() {
             let cut = &sample.bytes[..short];
-            let entries: Vec<_> = bgp::nlri(sample.family, cut, false, false).collect();
+            let entries: Vec<_> = bgp::nlri(sample.family, cut, Encoding::PLAIN, false).collect();
             assert!(entries.last().unwrap().is_err(), "{} cut to {short}", sample.text);
         }
     }
@@ -137,21 +186,23 @@ fn a_vpn_route_has_its_rd_in_the_key() {
 #[test]
 fn labels_without_an_end_are_refused() {
     let error =
-        bgp::nlri(family(1, 4), &[48, 0, 0, 0x10, 0, 0, 0x20], false, false).next().unwrap().unwrap_err();
+        bgp::nlri(family(1, 4), &[48, 0, 0, 0x10, 0, 0, 0x20], STACK, false).next().unwrap().unwrap_err();
     assert_eq!(error, Error::Bits { what: "labelled prefix", length: 48, offset: 0 });
     // And so is an RD that does not fit.
-    let error = bgp::nlri(family(1, 128), &[32, 0, 0, 0x11, 0], false, false).next().unwrap().unwrap_err();
+    let error =
+        bgp::nlri(family(1, 128), &[32, 0, 0, 0x11, 0], Encoding::PLAIN, false).next().unwrap().unwrap_err();
     assert_eq!(error, Error::Bits { what: "labelled prefix", length: 32, offset: 0 });
     // And a prefix that is too long.
     let bytes = [&[24 + 33, 0, 0, 0x11][..], &[0; 5]].concat();
-    let error = bgp::nlri(family(1, 4), &bytes, false, false).next().unwrap().unwrap_err();
+    let error = bgp::nlri(family(1, 4), &bytes, Encoding::PLAIN, false).next().unwrap().unwrap_err();
     assert_eq!(error, Error::Bits { what: "labelled prefix", length: 57, offset: 0 });
 }
 
 #[test]
 fn flow_components_stand_in_order_and_unknown_ones_leave_the_route_raw() {
     let flow = family(1, 133);
-    let error = bgp::nlri(flow, &[6, 5, 0x81, 80, 3, 0x81, 6], false, false).next().unwrap().unwrap_err();
+    let error =
+        bgp::nlri(flow, &[6, 5, 0x81, 80, 3, 0x81, 6], Encoding::PLAIN, false).next().unwrap().unwrap_err();
     assert_eq!(error.to_string(), "flow specification component of type 3 at byte 4: out of order");
     let bytes = [5, 3, 0x81, 6, 14, 1, 3, 3, 0x81, 6];
     let entries = read(flow, &bytes, false, false);
@@ -213,7 +264,7 @@ fn the_bits_of_a_route_target_that_do_not_count_are_cleared() {
     assert_eq!(exact, loose);
     for bits in [1, 31, 97, 255] {
         let bytes = [&[bits][..], &[0; 40]].concat();
-        let error = bgp::nlri(family(1, 132), &bytes, false, false).next().unwrap().unwrap_err();
+        let error = bgp::nlri(family(1, 132), &bytes, Encoding::PLAIN, false).next().unwrap().unwrap_err();
         assert_eq!(error, Error::Bits { what: "route target membership", length: bits, offset: 0 });
     }
 }

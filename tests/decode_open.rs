@@ -148,6 +148,29 @@ fn add_path_is_agreed_per_family_and_not_by_one_side() {
 }
 
 #[test]
+fn several_labels_are_agreed_per_family_by_both_sides() {
+    let labels = |tuples: &[[u8; 4]]| (8, tuples.concat());
+    let (v4, v6) = (Family { afi: 1, safi: 4 }, Family { afi: 2, safi: 4 });
+    // A count of 0 or 1 is as good as none (RFC 8277 section 2.1).
+    let sent = open(&[labels(&[[0, 1, 4, 7], [0, 2, 4, 255]])]);
+    let received = open(&[labels(&[[0, 1, 4, 2], [0, 2, 4, 1], [0, 1, 128, 0]])]);
+    assert_eq!(sent.capabilities, [Capability::MultipleLabels(vec![(v4, 7), (v6, 255)])]);
+    assert_eq!(received.capabilities[0].to_string(), "multiple-labels ipv4_labelled_unicast:2");
+    for direction in [Direction::In, Direction::Out] {
+        let agreed = bgp::negotiate(&sent, &received, direction);
+        assert_eq!(agreed.multiple_labels.iter().collect::<Vec<_>>(), [v4]);
+        assert!(agreed.encoding(v4).multiple_labels && !agreed.encoding(v6).multiple_labels);
+        assert_eq!(bgp::negotiate(&sent, &open(&[]), direction).multiple_labels.iter().count(), 0);
+    }
+    let local = bgp::negotiate(&open(&[]), &sent, Direction::Local);
+    assert_eq!(
+        local.multiple_labels.iter().collect::<Vec<_>>(),
+        [v4, v6],
+        "either side suffices for a Loc-RIB"
+    );
+}
+
+#[test]
 fn four_octets_need_both_sides_but_for_a_loc_rib() {
     let (new, old) = (open(&[four_octet_as(1)]), open(&[]));
     let width = |sent, received, direction| bgp::negotiate(sent, received, direction).four_octet_as;

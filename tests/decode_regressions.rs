@@ -8,7 +8,7 @@ mod build;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use holdfast::bgp::{self, Error, Update, Verdict};
+use holdfast::bgp::{self, Encoding, Error, Update, Verdict};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{
     AsPath, Attributes, Esi, EvpnRoute, Family, Mac, Nlri, NlriEntry, Prefix, Rd, Segment, SegmentKind,
@@ -17,7 +17,7 @@ use holdfast::route::{
 const SEQUENCE: SegmentKind = SegmentKind::Sequence;
 
 fn routes(family: Family, bytes: &[u8], add_path: bool) -> Vec<NlriEntry> {
-    bgp::nlri(family, bytes, add_path, false).map(Result::unwrap).collect()
+    bgp::nlri(family, bytes, Encoding { add_path, ..Encoding::PLAIN }, false).map(Result::unwrap).collect()
 }
 
 fn texts(family: Family, bytes: &[u8], add_path: bool) -> Vec<String> {
@@ -140,8 +140,8 @@ fn a_path_identifier_is_no_prefix() {
     // The NLRI of osrg/gobgp issue 2879: read without ADD-PATH it begins with default routes.
     let arista = [0, 0, 0x0b, 0xf2, 31, 10, 40, 3, 232];
     assert_eq!(texts(Family::IPV4_UNICAST, &arista, true), ["3058 10.40.3.232/31"]);
-    assert!(bgp::nlri_fits(Family::IPV4_UNICAST, &arista, true));
-    assert!(!bgp::nlri_fits(Family::IPV4_UNICAST, &arista, false));
+    let is_convincing = |encoding| bgp::nlri_convincing(Family::IPV4_UNICAST, &arista, encoding, false);
+    assert!(is_convincing(Encoding::ADD_PATH) && !is_convincing(Encoding::PLAIN));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn evpn_types_1_to_5_keep_every_field() {
 fn the_withdrawal_of_an_evpn_route_has_the_key_of_its_announcement() {
     let key = |bytes: &[u8], withdraw| {
         let mut key = Vec::new();
-        match bgp::nlri(Family::EVPN, bytes, false, withdraw).next() {
+        match bgp::nlri(Family::EVPN, bytes, Encoding::PLAIN, withdraw).next() {
             Some(Ok(NlriEntry { nlri: Nlri::Evpn(route), .. })) => route.key(&mut key),
             other => panic!("{other:?}"),
         }
@@ -236,7 +236,7 @@ fn the_withdrawal_of_an_evpn_route_has_the_key_of_its_announcement() {
 #[test]
 fn the_label_of_a_withdrawn_evpn_route_says_nothing() {
     let bytes = build::evpn(&mac_ip(7, 1, 0x80_0000));
-    let withdrawn = bgp::nlri(Family::EVPN, &bytes, false, true).next().unwrap().unwrap();
+    let withdrawn = bgp::nlri(Family::EVPN, &bytes, Encoding::PLAIN, true).next().unwrap().unwrap();
     assert_eq!(withdrawn.nlri, Nlri::Evpn(Box::new(mac_ip(7, 1, 0))));
 }
 
@@ -256,7 +256,7 @@ fn an_evpn_route_is_as_long_as_its_type_or_refused() {
             let mut bytes = whole.clone();
             bytes.resize(whole.len().saturating_add_signed(change), 0);
             bytes[1] = u8::try_from(bytes.len() - 2).unwrap();
-            let decoded = bgp::nlri(Family::EVPN, &bytes, false, false).next().unwrap();
+            let decoded = bgp::nlri(Family::EVPN, &bytes, Encoding::PLAIN, false).next().unwrap();
             assert_eq!(
                 decoded,
                 Err(Error::EvpnLength { route_type: bytes[0], length: bytes.len() - 2, offset: 0 }),

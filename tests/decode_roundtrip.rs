@@ -7,7 +7,7 @@ mod build;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use holdfast::bgp::{self, Verdict};
+use holdfast::bgp::{self, Encoding, Verdict};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{
     Aggregator, AsPath, Attributes, Esi, EvpnRoute, Family, Labelled, Mac, Nlri, NlriEntry, Prefix,
@@ -151,7 +151,9 @@ fn field() -> impl Strategy<Value = (Family, Vec<NlriEntry>)> {
 }
 
 fn read(family: Family, bytes: &[u8], add_path: bool) -> Vec<NlriEntry> {
-    bgp::nlri(family, bytes, add_path, false).map(Result::unwrap).collect()
+    bgp::nlri(family, bytes, Encoding { add_path, multiple_labels: true }, false)
+        .map(Result::unwrap)
+        .collect()
 }
 
 /// Without ADD-PATH the path identifier is 0.

@@ -5,7 +5,7 @@
 #[path = "fuzz/build.rs"]
 mod build;
 
-use holdfast::bgp::{self, Error};
+use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{Family, Nlri};
 use holdfast::wire;
 
@@ -77,7 +77,7 @@ fn a_field_past_the_message_is_refused_with_its_place() {
 /// The routes of a field, then its error if there is one.
 fn field(family: Family, bytes: &[u8], add_path: bool) -> (usize, Option<String>) {
     let mut good = 0;
-    for entry in bgp::nlri(family, bytes, add_path, false) {
+    for entry in bgp::nlri(family, bytes, Encoding { add_path, ..Encoding::PLAIN }, false) {
         match entry {
             Ok(_) => good += 1,
             Err(error) => return (good, Some(error.to_string())),
@@ -131,23 +131,24 @@ fn lengths_inside_an_evpn_route_are_checked() {
 fn prefixes_of_every_length_are_read() {
     for length in 0..=32_u8 {
         let bytes = [&[length][..], &[0xff; 4][..usize::from(length).div_ceil(8)]].concat();
-        let entry = bgp::nlri(Family::IPV4_UNICAST, &bytes, false, false).next().unwrap().unwrap();
+        let entry = bgp::nlri(Family::IPV4_UNICAST, &bytes, Encoding::PLAIN, false).next().unwrap().unwrap();
         let Nlri::Prefix(prefix) = entry.nlri else { panic!("no prefix") };
         assert_eq!(build::prefix(&prefix).len(), bytes.len());
         assert_eq!(prefix, holdfast::route::Prefix::v4(u32::MAX, length).unwrap());
     }
     for length in 0..=128_u8 {
         let bytes = [&[length][..], &[0xff; 16][..usize::from(length).div_ceil(8)]].concat();
-        let entry = bgp::nlri(Family::IPV6_UNICAST, &bytes, false, false).next().unwrap().unwrap();
+        let entry = bgp::nlri(Family::IPV6_UNICAST, &bytes, Encoding::PLAIN, false).next().unwrap().unwrap();
         assert_eq!(entry.nlri, Nlri::Prefix(holdfast::route::Prefix::v6(u128::MAX, length).unwrap()));
     }
 }
 
 #[test]
 fn a_family_without_a_decoder_is_kept_raw_as_one() {
-    let family = Family { afi: 1, safi: 129 };
-    let entries: Vec<_> = bgp::nlri(family, &[1, 2, 3], true, false).map(Result::unwrap).collect();
+    let family = Family { afi: 1, safi: 200 };
+    let entries: Vec<_> =
+        bgp::nlri(family, &[1, 2, 3], Encoding::ADD_PATH, false).map(Result::unwrap).collect();
     assert_eq!(entries.len(), 1);
     assert_eq!((entries[0].path_id, &entries[0].nlri), (0, &Nlri::Raw([1, 2, 3].into())));
-    assert_eq!(bgp::nlri(family, &[], false, false).count(), 0);
+    assert_eq!(bgp::nlri(family, &[], Encoding::PLAIN, false).count(), 0);
 }

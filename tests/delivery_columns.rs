@@ -65,10 +65,11 @@ fn batch() -> Batch {
         EvpnRoute::EthernetSegment { rd, esi, originator: ip },
         EvpnRoute::IpPrefix { rd, esi, tag: 1, prefix: network, gateway: ip, label: 2 },
     ];
+    let stack = bgp::Encoding { add_path: false, multiple_labels: true };
     let mut builder = Builder::new("r1", 5);
     for sample in families::samples() {
         let routes =
-            bgp::nlri(sample.family, &sample.bytes, false, false).map(|entry| (None, entry.unwrap().nlri));
+            bgp::nlri(sample.family, &sample.bytes, stack, false).map(|entry| (None, entry.unwrap().nlri));
         builder =
             builder.routes(&named, sample.family, Some(&attributes(&[1, 2])), routes.collect::<Vec<_>>());
     }

@@ -434,13 +434,15 @@ fn path_identifiers_that_were_agreed_on_and_are_not_there_are_not_missed() {
     let mut router = Router::new();
     router.says(&PEER.peer_up(&open(65_000, 3), &open(65_001, 3), &[]));
     router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    router.says(&PEER.route_monitoring(&announce(&[v4(10, 1, 3, 24), v4(10, 1, 4, 24)].concat())));
+    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router.says(&PEER.route_monitoring(&announce(&[v4(10, 1, 4, 24), v4(10, 1, 5, 24)].concat())));
     assert_eq!(
         rows(&router.batch()),
         [
             "+10.1.2.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
             "+10.1.3.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
             "+10.1.4.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
+            "+10.1.5.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
         ]
     );
     // The other view of the same peer is decided for itself.

@@ -12,6 +12,8 @@ pub enum Capability {
     FourOctetAs(u32),
     /// ADD-PATH (69, RFC 7911).
     AddPath(Vec<AddPath>),
+    /// Multiple Labels (8, RFC 8277): families, and how many labels of one route the speaker can receive.
+    MultipleLabels(Vec<(Family, u8)>),
     /// Any other, and any whose length is not that of its code.
     Other {
         /// Code.
@@ -42,6 +44,7 @@ pub fn capability(bytes: &[u8]) -> Option<Capability> {
 const MULTIPROTOCOL: u8 = 1;
 const FOUR_OCTET_AS: u8 = 65;
 const ADD_PATH: u8 = 69;
+const MULTIPLE_LABELS: u8 = 8;
 
 impl Capability {
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, wire::Error> {
@@ -52,6 +55,9 @@ impl Capability {
             (MULTIPROTOCOL, &[a, b, _reserved, safi]) => Self::Multiprotocol(family([a, b], safi)),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Self::FourOctetAs(u32::from_be_bytes([a, b, c, d])),
             (ADD_PATH, _) if value.len().is_multiple_of(4) => Self::AddPath(add_path(value)),
+            (MULTIPLE_LABELS, _) if value.len().is_multiple_of(4) => {
+                Self::MultipleLabels(multiple_labels(value))
+            }
             _ => Self::Other { code, value: value.to_vec() },
         })
     }
@@ -72,5 +78,15 @@ fn add_path(value: &[u8]) -> Vec<AddPath> {
             send: mode & 2 != 0,
             receive: mode & 1 != 0,
         })
+        .collect()
+}
+
+/// A count of 0 or 1 is as good as none, and the family is left out (RFC 8277 section 2.1).
+fn multiple_labels(value: &[u8]) -> Vec<(Family, u8)> {
+    let (triples, _) = value.as_chunks::<4>();
+    triples
+        .iter()
+        .filter(|[.., count]| *count > 1)
+        .map(|&[a, b, safi, count]| (family([a, b], safi), count))
         .collect()
 }

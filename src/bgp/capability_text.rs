@@ -43,6 +43,10 @@ impl fmt::Display for Capability {
                 f.write_str("add-path")?;
                 families.iter().try_for_each(|one| write!(f, " {one}"))
             }
+            Self::MultipleLabels(families) => {
+                f.write_str("multiple-labels")?;
+                families.iter().try_for_each(|(family, count)| write!(f, " {family}:{count}"))
+            }
             Self::Other { code, value } => {
                 match name(*code) {
                     Some(name) => f.write_str(name)?,
@@ -103,12 +107,6 @@ fn detail(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<bool, fm
             value.as_chunks::<6>().0.iter().try_for_each(|&[a, b, _, safi, c, d]| {
                 let family = Family { afi: u16::from_be_bytes([a, b]), safi };
                 write!(f, " {family}:afi{}", u16::from_be_bytes([c, d]))
-            })
-        }
-        // RFC 8277 section 2.1: family and number of labels.
-        (8, _) if value.len().is_multiple_of(4) => {
-            value.as_chunks::<4>().0.iter().try_for_each(|&[a, b, safi, count]| {
-                write!(f, " {}:{count}", Family { afi: u16::from_be_bytes([a, b]), safi })
             })
         }
         (73, [length, rest @ ..]) => {

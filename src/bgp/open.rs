@@ -114,4 +114,15 @@ impl Open {
             })
             .copied()
     }
+
+    /// The families of which it can receive routes with several labels.
+    pub fn multiple_labels(&self) -> impl Iterator<Item = Family> + '_ {
+        self.capabilities
+            .iter()
+            .flat_map(|capability| match capability {
+                Capability::MultipleLabels(families) => families.as_slice(),
+                _ => &[],
+            })
+            .map(|(family, _)| *family)
+    }
 }

@@ -80,7 +80,7 @@ pub enum EventKind {
         /// What was wrong, with the place in the bytes.
         error: String,
         /// The family whose table may be wrong until it is told again (0/0: any of the view); `None` when all routes of
-        /// the PDU could be read.
+        /// the PDU could be read, or may still be.
         suspect: Option<Family>,
         /// The PDU.
         pdu: Vec<u8>,

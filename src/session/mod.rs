@@ -20,6 +20,7 @@
 
 mod builder;
 mod events;
+mod evidence;
 mod overrides;
 mod peers;
 mod routes;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
+use super::evidence::Evidence;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
-use crate::bgp::{self, Direction, FamilySet, Negotiated, Open};
+use crate::bgp::{self, Direction, Negotiated, Open};
 use crate::bmp::PeerHeader;
 use crate::route::{Family, Peer, PeerKey, RibView, Timestamp};
 
@@ -31,9 +32,12 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
     }
 }
 
-/// What the two OPENs agree on, for each direction.
-#[derive(Clone, Debug)]
+/// What the two OPENs agree on, for each direction. Without a Peer Up nothing is; the AS number width is told by each
+/// message's A flag (RFC 7854 section 4.2).
+#[derive(Clone, Debug, Default)]
 pub(super) struct Agreed {
+    /// There were two OPENs that could be read.
+    pub(super) by_opens: bool,
     /// For Adj-RIB-In: what the router receives.
     pub(super) inbound: Negotiated,
     /// For Adj-RIB-Out: what the router sends.
@@ -42,18 +46,11 @@ pub(super) struct Agreed {
     pub(super) local: Negotiated,
 }
 
-/// What holds without a Peer Up: no path identifiers. The width is told by each message's A flag (RFC 7854 section 4.2).
-impl Default for Agreed {
-    fn default() -> Self {
-        let nothing = Negotiated { four_octet_as: true, add_path: FamilySet::default() };
-        Self { inbound: nothing.clone(), outbound: nothing.clone(), local: nothing }
-    }
-}
-
 impl Agreed {
     pub(super) fn by(sent: &Open, received: &Open) -> Self {
         let towards = |direction| bgp::negotiate(sent, received, direction);
         Self {
+            by_opens: true,
             inbound: towards(Direction::In),
             outbound: towards(Direction::Out),
             local: towards(Direction::Local),
@@ -78,11 +75,18 @@ pub(super) struct FamilyState {
     pub(super) dumping: bool,
     pub(super) end_of_rib: Option<Timestamp>,
     pub(super) swept: bool,
-    /// Whether path identifiers are there, where evidence was against what was agreed.
-    pub(super) path_ids: Option<bool>,
+    /// What its bytes say against what was agreed.
+    pub(super) evidence: Evidence,
     /// In this generation a PDU could not be read: the table may be wrong until the whole of a later one is told.
     pub(super) suspect: Option<u32>,
     pub(super) last_route: Timestamp,
+}
+
+impl FamilyState {
+    /// Routes may be missing or too many.
+    fn is_suspect(&self) -> bool {
+        self.suspect.is_some() || self.evidence.is_doubted()
+    }
 }
 
 pub(super) struct ViewState {
@@ -102,7 +106,7 @@ impl ViewState {
                 dumping: true,
                 end_of_rib: None,
                 swept: false,
-                path_ids: None,
+                evidence: Evidence::default(),
                 suspect: None,
                 last_route: Timestamp(0),
             });
@@ -171,13 +175,14 @@ impl PeerState {
     /// A new generation begins: nothing of the old one is known any more, but which families were suspect. Those are of
     /// interest while their routes stand.
     pub(super) fn next_generation(&mut self, routes_stand: bool) {
-        self.generation = self.generation.saturating_add(1);
+        let before = self.generation;
+        self.generation = before.saturating_add(1);
         self.width_told = false;
         for old in std::mem::take(&mut self.views) {
-            for family in old.families.iter().filter(|family| routes_stand && family.suspect.is_some()) {
+            for family in old.families.iter().filter(|family| routes_stand && family.is_suspect()) {
                 let place = self.view(old.view);
                 if let Some(state) = self.view_mut(place).and_then(|view| view.family(family.family)) {
-                    state.suspect = family.suspect;
+                    state.suspect = family.suspect.or(Some(before));
                 }
             }
         }
@@ -263,7 +268,7 @@ impl From<&PeerState> for PeerSummary {
             announced: family.announced,
             withdrawn: family.withdrawn,
             end_of_rib: family.end_of_rib,
-            suspect: family.suspect.is_some(),
+            suspect: family.is_suspect(),
         };
         let view = |view: &ViewState| ViewSummary {
             view: view.view,

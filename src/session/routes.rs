@@ -1,14 +1,4 @@
 //! Route Monitoring: one UPDATE to rows.
-//!
-//! How a field of routes is read depends on whether path identifiers stand in it. The OPENs say so, but some routers do
-//! otherwise than they said:
-//!
-//! ```text
-//! override ─► evidence of this peer, view and family so far ─► the OPENs
-//!                 ▲
-//!                 └── a field that cannot be read that way, or would name impossible routes, and reads well the
-//!                     other way
-//! ```
 
 use super::Session;
 use super::builder::{Builder, Set};
@@ -20,31 +10,44 @@ use crate::bmp::{IndexedTlv, PeerHeader};
 use crate::route::{Action, Cause, EventKind, Family, Group, NO_ATTRIBUTES, PeerKey, Timestamp};
 
 /// A PDU, or a part of one, that could not be used.
-struct Trouble {
-    error: String,
+pub(super) struct Trouble {
+    pub(super) error: String,
     /// The family whose table may now be wrong; `None` when all routes could be read.
-    suspect: Option<Family>,
+    pub(super) suspect: Option<Family>,
+    /// The PDU, where it is that of an earlier message.
+    pub(super) pdu: Option<Box<[u8]>>,
+}
+
+impl Trouble {
+    pub(super) const fn new(error: String, suspect: Option<Family>) -> Self {
+        Self { error, suspect, pdu: None }
+    }
 }
 
 /// What all groups of one UPDATE share.
-struct Context<'a> {
-    peer: &'a mut PeerState,
-    builder: &'a mut Builder,
-    counters: &'a mut Counters,
-    overrides: &'a Overrides,
+pub(super) struct Context<'a> {
+    pub(super) peer: &'a mut PeerState,
+    pub(super) builder: &'a mut Builder,
+    pub(super) counters: &'a mut Counters,
+    pub(super) overrides: &'a Overrides,
     /// Place of the view among the peer's views.
-    view: usize,
-    received: Timestamp,
-    router_time: Timestamp,
+    pub(super) view: usize,
+    pub(super) received: Timestamp,
+    pub(super) router_time: Timestamp,
+    pub(super) pdu: &'a [u8],
+    /// Number of the message among those of its peer.
+    pub(super) peer_message: u64,
     /// How wide this message says AS numbers are.
-    four_octet_as: bool,
+    pub(super) four_octet_as: bool,
     /// Families that this message itself says carry path identifiers (BMP version 4, stateless parsing).
-    stateless: FamilySet,
-    trouble: Option<Trouble>,
+    pub(super) stateless: FamilySet,
+    /// The one family whose rows are wanted, where the message is read again.
+    pub(super) only: Option<Family>,
+    pub(super) trouble: Option<Trouble>,
     /// First news about the AS path width, if there is any.
-    width_news: bool,
+    pub(super) width_news: bool,
     /// First news about path identifiers: of which family, and how it is read from now on.
-    path_id_news: Option<(Family, bool)>,
+    pub(super) path_id_news: Option<(Family, bool)>,
 }
 
 impl Session {
@@ -64,7 +67,7 @@ impl Session {
         match bgp::split(pdu) {
             Ok(update) => self.update(place, header, &update, pdu, stateless(tlvs), now),
             Err(error) => {
-                let trouble = Trouble { error: error.to_string(), suspect: Some(ANY_FAMILY) };
+                let trouble = Trouble::new(error.to_string(), Some(ANY_FAMILY));
                 self.malformed(place, header, trouble, pdu, now);
             }
         }
@@ -98,7 +101,7 @@ impl Session {
         }
         let Some(peer) = self.peers.get(place) else { return };
         let was_up = peer.up;
-        let view_place = peer.view(view);
+        let (view_place, peer_message) = (peer.view(view), peer.messages);
         let mut context = Context {
             peer,
             builder: &mut self.builder,
@@ -107,8 +110,11 @@ impl Session {
             view: view_place,
             received: now,
             router_time,
+            pdu,
+            peer_message,
             four_octet_as: self.overrides.four_octet_as.unwrap_or(!header.is_two_octet_as()),
             stateless,
+            only: None,
             trouble: None,
             width_news: false,
             path_id_news: None,
@@ -117,7 +123,7 @@ impl Session {
         if let Some(error) = update.malformed.filter(|_| context.trouble.is_none()) {
             // No routes were found that could be withdrawn for it, and there may be some behind the cut.
             let error = format!("path attributes: {error}");
-            context.trouble = Some(Trouble { error, suspect: Some(ANY_FAMILY) });
+            context.trouble = Some(Trouble::new(error, Some(ANY_FAMILY)));
         }
         let Context { trouble, width_news, path_id_news, .. } = context;
         if !was_up {
@@ -151,7 +157,8 @@ impl Session {
 
     /// A PDU that cannot be read is kept raw; the BMP session goes on.
     fn malformed(&mut self, place: usize, header: &PeerHeader, trouble: Trouble, pdu: &[u8], now: Timestamp) {
-        let Trouble { error, suspect } = trouble;
+        let Trouble { error, suspect, pdu: earlier } = trouble;
+        let pdu = earlier.as_deref().unwrap_or(pdu);
         self.counters.errors += 1;
         let view = peers::view_of(header);
         if let Some(peer) = self.peers.get(place) {
@@ -183,19 +190,21 @@ fn stateless(tlvs: &[IndexedTlv<'_>]) -> FamilySet {
 
 impl Context<'_> {
     /// Withdrawals first: a prefix that one UPDATE withdraws and announces is announced (RFC 4271 section 3.1).
-    fn rows_of(&mut self, update: &Update<'_>) {
-        if !update.withdrawn.is_empty() {
+    pub(super) fn rows_of(&mut self, update: &Update<'_>) {
+        let only = self.only;
+        let is_wanted = |family| only.is_none_or(|only| only == family);
+        if !update.withdrawn.is_empty() && is_wanted(Family::IPV4_UNICAST) {
             self.withdraw(Family::IPV4_UNICAST, update.withdrawn, Cause::Update, NO_ATTRIBUTES);
         }
-        if let Some(unreach) = &update.mp_unreach {
+        if let Some(unreach) = update.mp_unreach.filter(|unreach| is_wanted(unreach.family)) {
             self.withdraw(unreach.family, unreach.nlri, Cause::Update, NO_ATTRIBUTES);
         }
-        if !update.nlri.is_empty() {
+        if !update.nlri.is_empty() && is_wanted(Family::IPV4_UNICAST) {
             // The classic field goes with NEXT_HOP, MP_REACH_NLRI with its own next hop: two attribute sets.
             let classic = update.without_mp_reach();
             self.announce(Family::IPV4_UNICAST, update.nlri, &classic);
         }
-        if let Some(MpReach { family, nlri, .. }) = update.mp_reach {
+        if let Some(MpReach { family, nlri, .. }) = update.mp_reach.filter(|reach| is_wanted(reach.family)) {
             self.announce(family, nlri, update);
         }
     }
@@ -214,7 +223,7 @@ impl Context<'_> {
         if withdraws {
             self.counters.treated_as_withdraw += 1;
             let reason = self.builder.last_flaw(index);
-            self.trouble = Some(Trouble { error: format!("treated as withdrawal: {reason}"), suspect: None });
+            self.trouble = Some(Trouble::new(format!("treated as withdrawal: {reason}"), None));
             self.withdraw(family, nlri, Cause::TreatAsWithdraw, index);
             return;
         }
@@ -265,28 +274,9 @@ impl Context<'_> {
         }
     }
 
-    /// Whether this field is read with path identifiers.
-    fn has_path_ids(&mut self, family: Family, nlri: &[u8]) -> bool {
-        if let Some(add_path) = self.overrides.add_path_of(family) {
-            return add_path;
-        }
-        let Some(view) = self.peer.view_mut(self.view).map(|view| view.view) else { return false };
-        let agreed = self.stateless.contains(family) || self.peer.agreed.of(view).add_path.contains(family);
-        let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) else {
-            return agreed;
-        };
-        let expected = state.path_ids.unwrap_or(agreed);
-        if bgp::nlri_plausible(family, nlri, expected) || !bgp::nlri_plausible(family, nlri, !expected) {
-            return expected;
-        }
-        let is_news = state.path_ids.replace(!expected).is_none();
-        self.counters.add_path_mismatches += 1;
-        self.path_id_news = self.path_id_news.or_else(|| is_news.then_some((family, !expected)));
-        !expected
-    }
-
     fn group(&mut self, family: Family, nlri: &[u8], action: Action, cause: Cause, attributes: u16) -> u32 {
-        let add_path = self.has_path_ids(family, nlri);
+        let is_withdrawal = action == Action::Withdraw;
+        let Some(encoding) = self.encoding(family, nlri, is_withdrawal) else { return 0 };
         let Some(state) = self.peer.view_mut(self.view) else { return 0 };
         let (view, mut slot) = (state.view, state.slot);
         let index = self.builder.peer(&mut slot, || self.peer.entry(view));
@@ -299,16 +289,15 @@ impl Context<'_> {
             family,
             action,
             cause,
-            add_path,
+            add_path: encoding.add_path,
             index: 0,
             rows: 0,
             received: self.received,
             router_time: self.router_time,
         };
-        let rows = bgp::nlri(family, nlri, add_path, action == Action::Withdraw);
+        let rows = bgp::nlri(family, nlri, encoding, is_withdrawal);
         self.builder.rows(group, rows).unwrap_or_else(|error| {
-            self.trouble =
-                Some(Trouble { error: format!("NLRI of {family}: {error}"), suspect: Some(family) });
+            self.trouble = Some(Trouble::new(format!("NLRI of {family}: {error}"), Some(family)));
             0
         })
     }

@@ -187,6 +187,49 @@ pub fn labelled_samples() -> Vec<Sample> {
     ]
 }
 
+/// Multicast VPN prefixes, with the label that most writers put before them, and without.
+pub fn vpn_multicast_samples() -> Vec<Sample> {
+    let rd = &RD.0[..];
+    vec![
+        labelled(
+            1,
+            129,
+            [&[112, 0x05, 0xdc, 0x11], rd, &[10, 1, 2]].concat(),
+            &[24_001],
+            Some(RD),
+            net4(0x0a01_0200, 24),
+            "10.1.2.0/24 [24001]",
+        ),
+        labelled(
+            1,
+            129,
+            [&[88], rd, &[10, 1, 3]].concat(),
+            &[],
+            Some(RD),
+            net4(0x0a01_0300, 24),
+            "10.1.3.0/24 []",
+        ),
+        labelled(
+            2,
+            129,
+            [&[120, 0x05, 0xdc, 0x11], rd, &[0x20, 1, 0xd, 0xb8]].concat(),
+            &[24_001],
+            Some(RD),
+            net6(0x2001_0db8, 32),
+            "2001:db8::/32 [24001]",
+        ),
+        labelled(
+            2,
+            129,
+            [&[192], rd, &octets(v6(1))].concat(),
+            &[],
+            Some(RD),
+            Prefix::v6(0x2001_0db8 << 96 | 1, 128).unwrap(),
+            "2001:db8::1/128 []",
+        ),
+    ]
+}
+
 /// EVPN route types 6 to 11; 1 to 5 stand in decode_regressions.
 pub fn evpn_samples() -> Vec<Sample> {
     let (rd, esi, tag) = (&RD.0[..], &ESI.0[..], &[0, 0, 0, 9][..]);
@@ -556,6 +599,7 @@ pub fn mup_samples() -> Vec<Sample> {
 pub fn samples() -> Vec<Sample> {
     [
         labelled_samples(),
+        vpn_multicast_samples(),
         evpn_samples(),
         small_samples(),
         mvpn_samples(),

@@ -1,6 +1,6 @@
 //! What must hold of every answer of the decoder.
 
-use holdfast::bgp::{self, Direction, Verdict};
+use holdfast::bgp::{self, Direction, Encoding, Verdict};
 use holdfast::bmp::{self, Message, Tlv};
 use holdfast::route::{Attributes, Family, Nlri};
 
@@ -8,7 +8,7 @@ use crate::{build, generate};
 
 /// The length of a flow specification can be written in two ways, so it may be written shorter than it was read.
 const fn is_canonical(family: Family) -> bool {
-    !matches!(family.safi, 133 | 134)
+    !matches!(family.safi, 129 | 133 | 134)
 }
 
 /// The BMP length put right, so that damage gets past the header.
@@ -184,9 +184,10 @@ fn attributes(set: &Attributes, verdict: &Verdict, pdu_bytes: usize) {
 }
 
 pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
+    let encoding = Encoding { add_path, multiple_labels: true };
     let mut entries = Vec::new();
     let mut error = None;
-    for entry in bgp::nlri(family, bytes, add_path, false) {
+    for entry in bgp::nlri(family, bytes, encoding, false) {
         assert_eq!(error, None, "an error ends the field");
         match entry {
             Ok(entry) => entries.push(entry),
@@ -223,6 +224,6 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
         assert!(has_prefixes || written == read);
     }
     // And what was written reads back as the same routes.
-    let again: Vec<_> = bgp::nlri(family, &written, add_path, false).map(|entry| entry.unwrap()).collect();
+    let again: Vec<_> = bgp::nlri(family, &written, encoding, false).map(|entry| entry.unwrap()).collect();
     assert_eq!(again, entries);
 }

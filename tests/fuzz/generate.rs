@@ -10,7 +10,7 @@ use holdfast::route::{
 use crate::mutate::Rng;
 use crate::{build, families};
 
-pub(crate) const FAMILIES: [Family; 25] = [
+pub(crate) const FAMILIES: [Family; 27] = [
     Family::IPV4_UNICAST,
     Family::IPV6_UNICAST,
     Family::IPV4_MULTICAST,
@@ -27,6 +27,8 @@ pub(crate) const FAMILIES: [Family; 25] = [
     Family { afi: 2, safi: 85 },
     Family { afi: 1, safi: 128 },
     Family { afi: 2, safi: 128 },
+    Family { afi: 1, safi: 129 },
+    Family { afi: 2, safi: 129 },
     Family { afi: 1, safi: 132 },
     Family { afi: 1, safi: 133 },
     Family { afi: 2, safi: 133 },

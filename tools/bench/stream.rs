@@ -47,7 +47,7 @@ fn walk(update: &bgp::Update<'_>) -> u64 {
     fields.extend(update.mp_reach.as_ref().map(|reach| (reach.family, reach.nlri, false)));
     fields.extend(update.mp_unreach.as_ref().map(|unreach| (unreach.family, unreach.nlri, true)));
     for (family, bytes, withdraw) in fields {
-        for entry in bgp::nlri(family, bytes, false, withdraw) {
+        for entry in bgp::nlri(family, bytes, bgp::Encoding::PLAIN, withdraw) {
             routes += u64::from(black_box(entry).is_ok());
         }
     }

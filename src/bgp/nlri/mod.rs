@@ -9,6 +9,7 @@ mod mvpn;
 mod prefix;
 mod small;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Error;
@@ -21,6 +22,7 @@ enum Form {
     V4,
     V6,
     Labelled { is_v6: bool, has_rd: bool },
+    VpnMulticast { is_v6: bool },
     Evpn,
     Vpls,
     RouteTarget,
@@ -40,6 +42,7 @@ impl Form {
             (2, 1 | 2) => Self::V6,
             (1 | 2, 4 | 128) => Self::Labelled { is_v6: family.afi == 2, has_rd: family.safi == 128 },
             (1 | 2, 5) => Self::Mvpn,
+            (1 | 2, 129) => Self::VpnMulticast { is_v6: family.afi == 2 },
             (1 | 2, 66) => Self::Mdt { is_v6: family.afi == 2 },
             (1 | 2, 73) => Self::SrPolicy { is_v6: family.afi == 2 },
             (1 | 2, 85) => Self::Mup { is_v6: family.afi == 2 },
@@ -53,48 +56,64 @@ impl Form {
     }
 }
 
+/// How the routes of a family are written, as far as the two ends of a session agree on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encoding {
+    /// Each route has a path identifier before it (RFC 7911 section 3).
+    pub add_path: bool,
+    /// A route may have several labels (RFC 8277 section 2.3). Without it each has one (section 2.2).
+    pub multiple_labels: bool,
+}
+
+impl Encoding {
+    /// What holds when nothing was agreed.
+    pub const PLAIN: Self = Self { add_path: false, multiple_labels: false };
+    /// Path identifiers, and one label where there are labels.
+    pub const ADD_PATH: Self = Self { add_path: true, multiple_labels: false };
+}
+
 /// The routes of a field, one by one. Ends after the first error: what follows it cannot be found.
 #[derive(Clone, Debug)]
 pub struct NlriIter<'a> {
     cursor: Cursor<'a>,
     form: Form,
-    add_path: bool,
+    encoding: Encoding,
     withdraw: bool,
 }
 
-/// Decodes one field of routes of one family. `add_path`: each has a path identifier before it (RFC 7911).
-/// `withdraw`: they are withdrawn, and their labels say nothing. Offsets of errors count from the start of the field.
+/// Decodes one field of routes of one family. `withdraw`: they are withdrawn, and their labels say nothing. Offsets of
+/// errors count from the start of the field.
 ///
 /// Unicast and multicast prefixes take no memory. A route type that is not known comes as [`Nlri::Raw`], and so does the
 /// whole field of a family that is not known.
 #[inline]
 #[must_use]
-pub fn nlri(family: Family, bytes: &[u8], add_path: bool, withdraw: bool) -> NlriIter<'_> {
+pub fn nlri(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> NlriIter<'_> {
     let form = Form::of(family);
-    NlriIter { cursor: Cursor::new(bytes), form, add_path, withdraw }
+    NlriIter { cursor: Cursor::new(bytes), form, encoding, withdraw }
 }
 
-/// True when the whole field decodes. A field is to be believed as a whole or not at all (RFC 7606 section 5.3): read
-/// with ADD-PATH decided wrongly, it begins with prefixes that nobody announced, `0.0.0.0/0` first of all.
-#[inline]
+/// True for a family whose routes have labels before the prefix, and so one or several.
 #[must_use]
-pub fn nlri_fits(family: Family, bytes: &[u8], add_path: bool) -> bool {
-    nlri(family, bytes, add_path, false).all(|entry| entry.is_ok())
+pub const fn has_labels(family: Family) -> bool {
+    matches!(Form::of(family), Form::Labelled { .. })
 }
 
 /// True when the field reads well this way: it decodes whole and, where it is prefixes, none has host bits and the
-/// default route comes at most once. Path identifiers that are read as prefixes, and prefixes as path identifiers, hardly
-/// ever do. Cheap for one prefix, which is what most messages have.
+/// default route comes at most once. A field is to be believed as a whole or not at all (RFC 7606 section 5.3): read
+/// with ADD-PATH decided wrongly, it begins with prefixes that nobody announced, `0.0.0.0/0` first of all. Path
+/// identifiers that are read as prefixes, and prefixes as path identifiers, hardly ever read well. Cheap for one prefix,
+/// which is what most messages have.
 #[inline]
 #[must_use]
-pub fn nlri_plausible(family: Family, bytes: &[u8], add_path: bool) -> bool {
+pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
     let address_bytes = match Form::of(family) {
         Form::V4 => 4,
         Form::V6 => 16,
         Form::Unknown => return true,
-        _ => return nlri_fits(family, bytes, add_path),
+        _ => return nlri(family, bytes, encoding, withdraw).all(|entry| entry.is_ok()),
     };
-    let skip = if add_path { 4 } else { 0 };
+    let skip = if encoding.add_path { 4 } else { 0 };
     if let Some(&length) = bytes.get(skip)
         && length > 0
         && bytes.len() == skip + 1 + usize::from(length.div_ceil(8))
@@ -104,6 +123,21 @@ pub fn nlri_plausible(family: Family, bytes: &[u8], add_path: bool) -> bool {
     several_plausible(bytes, skip, address_bytes)
 }
 
+/// True when the field reads so well this way that the reading can be held against what was agreed: it is plausible, each
+/// route is of a type that is known, and none stands in it twice.
+#[must_use]
+pub fn nlri_convincing(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
+    let mut seen = HashSet::new();
+    nlri_plausible(family, bytes, encoding, withdraw)
+        && nlri(family, bytes, encoding, withdraw).all(|entry| {
+            entry.is_ok_and(|NlriEntry { path_id, nlri }| {
+                let mut key = path_id.to_be_bytes().to_vec();
+                nlri.key(&mut key);
+                !matches!(nlri, Nlri::Raw(_)) && seen.insert(key)
+            })
+        })
+}
+
 /// Whether bits behind the length are set in the last octet.
 #[inline]
 fn has_host_bits(length: u8, octets: &[u8]) -> bool {
@@ -111,7 +145,7 @@ fn has_host_bits(length: u8, octets: &[u8]) -> bool {
     used != 0 && octets.last().is_some_and(|last| last & (0xff >> used) != 0)
 }
 
-/// The same for several prefixes, or for one that is the default route.
+/// The same for several prefixes, or for one that is the default route: with path identifiers, that may come again.
 fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
     let mut rest = bytes;
     let mut defaults = 0;
@@ -124,7 +158,7 @@ fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
         if has_host_bits(*length, octets)
             || octets.len() > address_bytes
             || usize::from(*length) > address_bytes * 8
-            || defaults > 1
+            || (defaults > 1 && skip == 0)
         {
             return false;
         }
@@ -136,7 +170,7 @@ fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
 impl NlriIter<'_> {
     #[inline(always)]
     fn read(&mut self) -> Result<NlriEntry, Error> {
-        let has_path_id = self.add_path && !matches!(self.form, Form::Unknown);
+        let has_path_id = self.encoding.add_path && !matches!(self.form, Form::Unknown);
         let path_id = if has_path_id { self.cursor.u32("path identifier")? } else { 0 };
         let nlri = match self.form {
             Form::V4 => Nlri::Prefix(prefix::v4(&mut self.cursor)?),
@@ -154,7 +188,11 @@ impl NlriIter<'_> {
             Form::V4 | Form::V6 | Form::Unknown => {
                 Ok(Nlri::Raw(cursor.take(cursor.remaining(), "NLRI")?.into()))
             }
-            Form::Labelled { is_v6, has_rd } => labelled::route(cursor, is_v6, has_rd, self.withdraw),
+            Form::Labelled { is_v6, has_rd } => {
+                let head = labelled::Head { is_v6, has_rd, multiple_labels: self.encoding.multiple_labels };
+                labelled::route(cursor, head, self.withdraw)
+            }
+            Form::VpnMulticast { is_v6 } => labelled::multicast(cursor, is_v6, self.withdraw),
             Form::Evpn => evpn::route(cursor, self.withdraw),
             Form::Vpls => small::vpls(cursor),
             Form::RouteTarget => small::route_target(cursor),
