@@ -1,5 +1,5 @@
-//! Fuzzing on the stable compiler: valid messages are made at random, damaged, and decoded. "It did not panic" is the
-//! least of what is checked: every target states what must hold of any answer.
+//! Fuzzing on the stable compiler: valid messages are made at random or taken from the kept inputs, damaged, and decoded.
+//! "It did not panic" is the least of what is checked: every target states what must hold of any answer.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -7,7 +7,8 @@
 //! | FUZZ_SECONDS | how long per target, instead | – |
 //! | FUZZ_SEED | where the numbers start | fixed; from the clock with FUZZ_SECONDS |
 //!
-//! A failure prints the seed of its input: `FUZZ_SEED=… FUZZ_ITERATIONS=1` repeats it.
+//! A failure prints the seed of its input: `FUZZ_SEED=… FUZZ_ITERATIONS=1` repeats it. `tools/fuzz` runs the same targets
+//! for long, guided by coverage, and finds the inputs worth keeping.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,12 +25,14 @@ mod families;
 mod generate;
 mod mutate;
 mod session;
+mod targets;
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mutate::Rng;
+use targets::Target;
 
 const ITERATIONS: u64 = 20_000;
 const SEED: u64 = 0x0484_7854;
@@ -38,8 +41,19 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Runs one target: `make` a valid input, damage it, `check` it.
-fn fuzz(target: &str, make: impl Fn(&mut Rng) -> Vec<u8>, check: impl Fn(&[u8], &mut Rng)) {
+/// Checks one input; `how` says how to come back to it.
+fn run(target: &Target, input: &[u8], how: &str) {
+    if let Err(failure) = panic::catch_unwind(AssertUnwindSafe(|| target.check(input))) {
+        let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+        eprintln!("fuzz {}: failed, repeat with {how}, input {hex}", target.name);
+        panic::resume_unwind(failure);
+    }
+}
+
+/// Runs one target: the kept inputs as they are, then valid or kept ones, damaged.
+fn fuzz(target: &Target) {
+    let kept = target.kept();
+    kept.iter().enumerate().for_each(|(line, input)| run(target, input, &format!("kept input {}", line + 1)));
     let seconds = number("FUZZ_SECONDS").map(Duration::from_secs);
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let first = number("FUZZ_SEED").unwrap_or_else(|| if seconds.is_some() { clock() << 24 } else { SEED });
@@ -49,66 +63,55 @@ fn fuzz(target: &str, make: impl Fn(&mut Rng) -> Vec<u8>, check: impl Fn(&[u8], 
     while seconds.map_or(done < iterations, |limit| start.elapsed() < limit) {
         let seed = first.wrapping_add(done);
         let mut rng = Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let mut input = make(&mut rng);
+        let mut input = if kept.is_empty() || rng.is_one_in(2) {
+            (target.make)(&mut rng)
+        } else {
+            kept[rng.below(kept.len())].clone()
+        };
         mutate::mutate(&mut input, &mut rng);
-        if let Err(failure) = panic::catch_unwind(AssertUnwindSafe(|| check(&input, &mut rng))) {
-            let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
-            eprintln!("fuzz {target}: failed, repeat with FUZZ_SEED={seed} FUZZ_ITERATIONS=1, input {hex}");
-            panic::resume_unwind(failure);
-        }
+        run(target, &input, &format!("FUZZ_SEED={seed} FUZZ_ITERATIONS=1"));
         done += 1;
     }
-    println!("fuzz {target}: {done} inputs from seed {first}");
+    println!("fuzz {}: {} kept inputs, {done} made from seed {first}", target.name, kept.len());
 }
 
 #[test]
 fn framing_cuts_whole_messages_or_says_why_not() {
-    let stream = |rng: &mut Rng| (0..3).flat_map(|_| generate::bmp(rng)).collect();
-    fuzz("framing", stream, |bytes, rng| check::framing(bytes, rng.below(bytes.len() + 1)));
+    fuzz(&targets::FRAMING);
 }
 
 #[test]
 fn a_bmp_message_stays_within_its_bytes() {
-    fuzz("bmp", generate::bmp, |bytes, _| check::bmp(&check::with_length(bytes)));
+    fuzz(&targets::BMP);
 }
 
 #[test]
 fn an_update_stays_within_its_bytes() {
-    fuzz("update", generate::update, |bytes, _| check::update(&check::with_pdu_length(bytes)));
+    fuzz(&targets::UPDATE);
 }
 
 #[test]
 fn an_open_stays_within_its_bytes() {
-    fuzz("open", generate::open, |bytes, _| check::open(&check::with_pdu_length(bytes)));
+    fuzz(&targets::OPEN);
 }
 
 #[test]
 fn routes_are_read_once_and_write_back_as_they_were() {
-    // The first byte says of which family the others are, so that damage there mixes families.
-    let form = |byte: u8| {
-        let family = generate::FAMILIES[usize::from(byte >> 1) % generate::FAMILIES.len()];
-        (family, byte & 1 != 0)
-    };
-    let make = |rng: &mut Rng| {
-        let byte = rng.byte();
-        let (family, add_path) = form(byte);
-        [vec![byte], build::nlri(&generate::entries(rng, family), add_path)].concat()
-    };
-    fuzz("nlri", make, |bytes, _| {
-        if let Some((byte, bytes)) = bytes.split_first() {
-            let (family, add_path) = form(*byte);
-            check::nlri(family, bytes, add_path);
-        }
-    });
+    fuzz(&targets::NLRI);
 }
 
 #[test]
 fn a_session_turns_any_stream_into_batches_that_the_log_gives_back() {
-    fuzz("session", session::stream, session::check);
+    fuzz(&targets::SESSION);
 }
 
 #[test]
 fn bytes_that_are_no_payload_are_refused() {
-    let payload = |rng: &mut Rng| session::payload(rng);
-    fuzz("record", payload, |bytes, _| session::payload_holds(bytes));
+    fuzz(&targets::RECORD);
+}
+
+#[test]
+fn the_targets_have_different_names() {
+    let names: std::collections::BTreeSet<_> = targets::ALL.iter().map(|target| target.name).collect();
+    assert_eq!(names.len(), targets::ALL.len());
 }
