@@ -20,12 +20,21 @@ import routes
 import scenario
 import shown
 
-QUERY = """SELECT coalesce(json_agg(r), '[]') FROM (
-    SELECT rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag, mac_address,
-           host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities,
-           large_communities, is_stale
-    FROM route_state WHERE router = '%s' AND NOT is_withdrawn) r"""
+COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag, mac_address,
+    host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities, large_communities"""
+STANDING = f"SELECT {COLUMNS}, is_stale FROM route_state WHERE router = 'live' AND NOT is_withdrawn"
+# What the router itself has said of routes and peers behind a place in the log.
+SAID = f"""SELECT seq, idx, is_withdrawn, false AS is_peer_down, {COLUMNS} FROM route_updates WHERE seq > %(seq)s
+    UNION ALL SELECT seq, idx, NULL, true, NULL, host(bgp_peer_ip), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL FROM peer_events WHERE event_type = 'peer_down' AND seq > %(seq)s
+    ORDER BY seq, idx"""
 DATABASE = "live"
+# Faults that a run must find: see `live`.
+ONE_ROW = "WHERE ctid = (SELECT ctid FROM rib_entries WHERE attributes IS NOT NULL LIMIT 1)"
+PLANTS = {
+    "lost-row": f"DELETE FROM rib_entries {ONE_ROW}",
+    "wrong-attribute": f"UPDATE rib_entries e SET attributes = (SELECT o.attributes FROM rib_entries o WHERE o.attributes <> e.attributes LIMIT 1) {ONE_ROW}",
+}
 
 
 class Collector:
@@ -45,14 +54,14 @@ class Collector:
                "STATE_DIR": str(work / "state"), "WAL_DIR": str(work / "wal"), "STATUS_SOCKET": str(work / "status.sock"),
                "SWEEP_QUIET_S": "2", "WAL_FREE_PERCENT_MIN": "1", "LOG_FORMAT": "json"}
         self.process = self.bench.start("collector", [self.program], env=env)
-        scenario.until("the collector to answer", self.status)
+        scenario.until("the collector to reach its database", lambda: self.status()["delivery"]["lanes"])
 
     def status(self):
         if self.process.poll() is not None:
             raise SystemExit(f"live: the collector ended; its log: {self.bench.work}/collector.log")
         answer = subprocess.run([str(self.program), "status", "--json", "--socket", str(self.bench.work / "status.sock")],
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
-        return json.loads(answer) if answer else None
+        return json.loads(answer)
 
     @staticmethod
     def number(status, name):
@@ -96,61 +105,83 @@ class Live(scenario.Scenario):
     """The scenario, with a comparison at the end of each step."""
     reconnect_views = True
 
-    def __init__(self, bench, router, collector, break_one):
+    def __init__(self, bench, router, collector, plant):
         super().__init__(bench, router, collector, None, 0)
-        self.results, self.differences, self.tables, self.ended = [], [], {}, None
-        self.reconnected, self.break_one = False, break_one
+        self.results, self.differences, self.tables, self.plant = [], [], {}, plant
+        self.reconnected, self.ended = False, None
+        # What stood after the last step, and how far the log was then.
+        self.stood, self.seq = {}, 0
 
     def settle(self, step, views=True):
         self.sink.quiet()
+        if self.plant and step == "announce":
+            self.sink.query(PLANTS[self.plant])
         if self.router.process.poll() is not None:
-            # The router is gone: its routes stay, all of them stale. Only a Peer Down or withdrawals end one.
-            rows, problem = self.rows(), True
-            if not all(row["is_stale"] for row in rows):
-                problem = "not all of the rows left are stale"
-            elif len(rows) < self.results[-1][2] and self.endings() == self.ended:
-                problem = f"{self.results[-1][2] - len(rows)} rows ended without a Peer Down or a withdrawal"
-            self.result(step, len(rows), len(rows), problem)
+            # Nobody shows anything any more.
+            if step != "stop" and not self.ended:
+                self.ended = f"{self.router.name}: ended by itself in step {step} ({self.router.process.returncode})"
+            self.compare_with_last_words(step)
             return
-        self.ended = self.endings()
         self.reconnected |= step == "reconnect"
         # To a collector that comes back, BIRD sends nothing of a peer until that peer comes up again, not even its
         # withdrawals: what was known stays, visibly stale.
         if not (self.router.name == "bird" and self.reconnected):
             self.tables = getattr(shown, self.router.name.split("-")[0])(dict(self.router.views()))
-        self.compare(step, self.tables)
+        self.compare(step, self.tables, self.difference_from_show)
 
-    def endings(self):
-        """How often the router has ended something, by its own word."""
-        return self.sink.query("SELECT (SELECT count(*) FROM peer_events WHERE event_type = 'peer_down'), "
-                               "(SELECT count(*) FROM route_updates WHERE is_withdrawn)")
+    def rows(self, query):
+        return json.loads("".join(self.sink.query(f"SELECT coalesce(json_agg(r), '[]') FROM ({query}) r")))
 
-    def rows(self):
-        return json.loads("".join(self.sink.query(QUERY % "live")))
+    @staticmethod
+    def table(row):
+        """Where a row belongs: view, peer, family."""
+        return row["rib"], "-" if row["rib"] == "loc-rib" else row["peer"], scenario.FAMILIES[row["afi"], row["safi"]]
 
-    def compare(self, step, tables):
+    def standing(self):
+        """What stands in the database: {table: {key: row}}."""
         have = {}
-        for row in self.rows():
-            family = scenario.FAMILIES[row["afi"], row["safi"]]
-            peer = "-" if row["rib"] == "loc-rib" else row["peer"]
-            have.setdefault((row["rib"], peer, family), {})[shown.row_key(row)] = row
-        if self.break_one and tables:
-            # To see the comparison fail: one row of the first table is forgotten.
-            have[sorted(have)[0]].popitem()
-        want, equal, problem = 0, 0, True
-        for name in sorted(tables.keys() | have.keys()):
-            shows, holds = tables.get(name, {}), have.get(name, {})
+        for row in self.rows(STANDING):
+            have.setdefault(self.table(row), {})[shown.row_key(row)] = row
+        self.stood = {name: dict(table) for name, table in have.items()}
+        self.seq = int(self.sink.query("SELECT min(last_seq) FROM ingest_checkpoint")[0])
+        return have
+
+    def compare(self, step, expected, difference):
+        """Holds what stands against what is expected, row by row; `difference` says what is wrong with a pair, if anything."""
+        have = self.standing()
+        want, equal, problem = 0, 0, None
+        for name in sorted(expected.keys() | have.keys()):
+            shows, holds = expected.get(name, {}), have.get(name, {})
             want += len(shows.keys() | holds.keys())
             for key in sorted(shows.keys() | holds.keys()):
-                difference = self.difference(shows.get(key), holds.get(key))
-                if difference:
-                    problem = f"{' '.join(name)}: {key}: {difference}"
-                    self.differences.append(f"{self.router.name}, {step}: {problem}")
+                wrong = difference(shows.get(key), holds.get(key))
+                if wrong:
+                    problem = problem or f"{' '.join(name)}: {key}: {wrong}"
                 else:
                     equal += 1
         self.result(step, equal, want, problem)
 
-    def difference(self, show, row):
+    def compare_with_last_words(self, step):
+        """The router is gone. What stood before stays, stale, but for what its own last words have ended or changed:
+        withdrawals, and Peer Down for all of a peer but Loc-RIB. How many of them come is the router's luck (GoBGP cuts
+        its withdrawals short; BIRD tells its peers up and down once more after a reconnect, or says nothing of them)."""
+        expected = self.stood
+        for said in self.rows(SAID % {"seq": self.seq}):
+            if said["is_peer_down"]:
+                expected = {name: table for name, table in expected.items() if name[0] == "loc-rib" or name[1] != said["peer"]}
+            elif said["is_withdrawn"]:
+                expected.get(self.table(said), {}).pop(shown.row_key(said), None)
+            else:
+                expected.setdefault(self.table(said), {})[shown.row_key(said)] = said
+        self.compare(step, expected, self.difference_from_last_word)
+
+    @staticmethod
+    def difference_from_last_word(last, row):
+        if last and row and row["is_stale"] and shown.row_attributes(row) == shown.row_attributes(last):
+            return None
+        return f"the last word is {last}, in route_state is {row}"
+
+    def difference_from_show(self, show, row):
         """None when the row is what the router shows, by that router's rules."""
         if show is None or row is None:
             return "only in route_state" if show is None else "only at the router"
@@ -170,8 +201,8 @@ class Live(scenario.Scenario):
 
     def result(self, step, equal, rows, problem):
         self.results.append((step, equal, rows))
-        if problem is not True and not self.differences:
-            self.differences.append(f"{self.router.name}, {step}: {problem}")
+        if problem:
+            self.differences.append(f"{self.router.name}, {step}: {rows - equal} rows, the first: {problem}")
         scenario.say(f"{self.router.name}: {step}: {equal} of {rows} rows equal")
 
 
@@ -180,7 +211,7 @@ def run(name, args, work):
     with contextlib.closing(bench):
         collector = Collector(bench, args.program.resolve(), args.url, args.psql.split())
         router = scenario.ROUTERS[name](bench, collector.station)
-        live = Live(bench, router, collector, args.break_one)
+        live = Live(bench, router, collector, args.plant)
         live.run(router.steps)
         bench.end(collector.process)
     return live
@@ -192,7 +223,7 @@ def main():
     parser.add_argument("--program", required=True, type=pathlib.Path)
     parser.add_argument("--url", required=True)
     parser.add_argument("--psql", required=True)
-    parser.add_argument("--break-one", action="store_true")
+    parser.add_argument("--plant", choices=PLANTS)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("router", nargs="+", choices=scenario.ROUTERS)
     args = parser.parse_args()
@@ -214,8 +245,11 @@ def main():
     for step in scenario.STEPS:
         cells = [next((f"{equal} of {rows}" for at, equal, rows in live.results if at == step), "-") for live in results.values()]
         print(f"{step:<12}" + "".join(f"{cell:>20}" for cell in cells))
+    for live in results.values():
+        if live.ended:
+            print(live.ended)
     differences = [line for live in results.values() for line in live.differences]
-    for line in differences[:20]:
+    for line in differences:
         print("DIFFERS", line)
     raise SystemExit(1 if differences else 0)
 
