@@ -211,6 +211,25 @@ LANGUAGE sql STABLE AS $$
     WHERE rib_at.rib IS NULL OR p.rib = rib_at.rib
 $$;
 
+-- The words for a Peer Down reason (RFC 7854 section 4.9, RFC 9069 section 5.3), and the NOTIFICATION that came with it.
+CREATE FUNCTION holdfast_down_reason(reason integer, data bytea) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE reason WHEN 1 THEN 'closed here' WHEN 2 THEN 'closed here, FSM event' WHEN 3 THEN 'closed by the peer'
+            WHEN 4 THEN 'lost' WHEN 5 THEN 'no longer monitored' WHEN 6 THEN 'Loc-RIB down' ELSE 'reason ' || reason END
+        || CASE WHEN reason = 2 AND length(data) >= 2 THEN ' ' || (get_byte(data, 0) * 256 + get_byte(data, 1))
+            WHEN reason IN (1, 3) AND length(data) >= 21 THEN ': ' || CASE get_byte(data, 19)
+                WHEN 1 THEN 'message header error' WHEN 2 THEN 'OPEN message error' WHEN 3 THEN 'UPDATE message error'
+                WHEN 4 THEN 'hold timer expired' WHEN 5 THEN 'finite state machine error'
+                WHEN 6 THEN 'cease' || CASE get_byte(data, 20)
+                    WHEN 1 THEN ', maximum number of prefixes' WHEN 2 THEN ', administrative shutdown'
+                    WHEN 3 THEN ', peer de-configured' WHEN 4 THEN ', administrative reset' WHEN 5 THEN ', connection rejected'
+                    WHEN 6 THEN ', other configuration change' WHEN 7 THEN ', connection collision'
+                    WHEN 8 THEN ', out of resources' WHEN 9 THEN ', hard reset' WHEN 10 THEN ', BFD down'
+                    ELSE ', ' || get_byte(data, 20) END
+                ELSE get_byte(data, 19) || '/' || get_byte(data, 20) END
+            ELSE '' END
+$$;
+
 -- What was said of a prefix, and what happened to the peers that said it.
 CREATE FUNCTION prefix_timeline(prefix cidr, span interval DEFAULT '7 days', until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (at timestamptz, router text, peer inet, rib text, vrf text, event text, cause text, path_id bigint, path text,
@@ -230,7 +249,8 @@ LANGUAGE sql STABLE AS $$
         FROM told t
         UNION ALL
         SELECT e.time, e.router, e.bgp_peer_ip, e.rib, holdfast_vrf_text(e.peer_distinguisher, e.table_name), e.event_type,
-            e.reason_code::text, NULL, NULL, NULL, NULL, NULL, NULL, e.seq, e.idx
+            CASE e.event_type WHEN 'peer_down' THEN holdfast_down_reason(e.reason_code, e.data) WHEN 'peer_stale' THEN e.detail ->> 'end' END,
+            NULL, NULL, NULL, NULL, NULL, NULL, e.seq, e.idx
         FROM peer_events e JOIN tellers t USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip)
         WHERE e.time >= least(until, now()) - span AND e.time <= until
             AND e.event_type IN ('peer_up', 'peer_down', 'peer_stale', 'sweep')
@@ -556,25 +576,6 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- ---- Peers
-
--- The words for a Peer Down reason (RFC 7854 section 4.9, RFC 9069 section 5.3), and the NOTIFICATION that came with it.
-CREATE FUNCTION holdfast_down_reason(reason integer, data bytea) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE reason WHEN 1 THEN 'closed here' WHEN 2 THEN 'closed here, FSM event' WHEN 3 THEN 'closed by the peer'
-            WHEN 4 THEN 'lost' WHEN 5 THEN 'no longer monitored' WHEN 6 THEN 'Loc-RIB down' ELSE 'reason ' || reason END
-        || CASE WHEN reason = 2 AND length(data) >= 2 THEN ' ' || (get_byte(data, 0) * 256 + get_byte(data, 1))
-            WHEN reason IN (1, 3) AND length(data) >= 21 THEN ': ' || CASE get_byte(data, 19)
-                WHEN 1 THEN 'message header error' WHEN 2 THEN 'OPEN message error' WHEN 3 THEN 'UPDATE message error'
-                WHEN 4 THEN 'hold timer expired' WHEN 5 THEN 'finite state machine error'
-                WHEN 6 THEN 'cease' || CASE get_byte(data, 20)
-                    WHEN 1 THEN ', maximum number of prefixes' WHEN 2 THEN ', administrative shutdown'
-                    WHEN 3 THEN ', peer de-configured' WHEN 4 THEN ', administrative reset' WHEN 5 THEN ', connection rejected'
-                    WHEN 6 THEN ', other configuration change' WHEN 7 THEN ', connection collision'
-                    WHEN 8 THEN ', out of resources' WHEN 9 THEN ', hard reset' WHEN 10 THEN ', BFD down'
-                    ELSE ', ' || get_byte(data, 20) END
-                ELSE get_byte(data, 19) || '/' || get_byte(data, 20) END
-            ELSE '' END
-$$;
 
 -- Ups and downs of peers in a span, with reasons, and how long the peer had been up.
 CREATE FUNCTION peer_flaps(span interval DEFAULT '1 day', peer text DEFAULT NULL)

@@ -407,6 +407,36 @@ async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twic
     store.close().await;
 }
 
+/// RFC 7854 section 4.9: the router may well go on with the peer, it only tells no more of it.
+#[tokio::test]
+async fn a_peer_that_is_no_longer_monitored_has_a_cause_of_its_own() {
+    let Some(mut store) = Store::open(Edition::Timescale, "unmonitored").await else { return };
+    let down = |reason| EventKind::PeerDown { reason, data: Vec::new() };
+    let mut batches = Vec::new();
+    for (number, reason) in (0..).zip([5, 4]) {
+        let router = format!("r{number}");
+        let at = now() - HOUR;
+        batches.push(Builder::new(&router, 0).at(at).event(Some(&pre()), peer_up()).build());
+        let announced = announce(Builder::new(&router, 0).at(at), &pre(), &[([1, 0, 1, 0], 24, &[1])]);
+        batches.push(announced.build());
+        batches.push(Builder::new(&router, 0).at(now()).event(Some(&pre()), down(reason)).build());
+    }
+    store.put(&batches).await;
+    let texts = async |sql: &str| store.database.texts(sql).await;
+    let reasons = ["r0|no longer monitored", "r1|lost"];
+    for sql in [
+        "SELECT router || '|' || down_reason FROM peers()",
+        "SELECT router || '|' || reason FROM peer_flaps() WHERE event = 'peer_down' ORDER BY 1",
+        "SELECT router || '|' || cause FROM prefix_timeline('1.0.1.0/24') WHERE event = 'peer_down' ORDER BY 1",
+    ] {
+        assert_eq!(texts(sql).await, reasons, "{sql}");
+    }
+    let raw = "SELECT reason_code::text FROM peer_events WHERE event_type = 'peer_down' ORDER BY router";
+    assert_eq!(texts(raw).await, ["5", "4"]);
+    assert!(texts("SELECT route FROM current_routes").await.is_empty(), "what is not told of is not current");
+    store.close().await;
+}
+
 #[tokio::test]
 async fn peers_are_told_with_capabilities_flaps_and_reasons() {
     let Some(mut store) = Store::open(Edition::Timescale, "peers").await else { return };

@@ -259,6 +259,22 @@ fn any_peer_down_reason_is_kept_and_the_next_route_is_of_a_new_generation() {
 }
 
 #[test]
+fn a_peer_that_is_no_longer_monitored_is_told_as_such() {
+    let mut router = Router::new();
+    router
+        .says(&up())
+        .says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))))
+        .says(&PEER.peer_down(5, &[]));
+    let batch = router.batch();
+    assert_eq!(batch.events[1].kind, EventKind::PeerDown { reason: 5, data: vec![] });
+    assert_eq!(told(&mut router, "bmp_peer_down"), ["reason 5: no longer monitored"]);
+    let peer = &router.session.summary().peers[0];
+    assert!(!peer.up);
+    router.session.end(&SessionEnd::Lost, router.now);
+    assert_eq!(events(&router.batch()), ["session_down"], "of what is not monitored nothing becomes stale");
+}
+
+#[test]
 fn a_lost_session_withdraws_nothing_and_marks_every_live_peer_stale() {
     let mut router = Router::new();
     let other = Header { address: Ipv4Addr::new(192, 0, 2, 2), ..PEER };
@@ -569,6 +585,17 @@ fn termination_is_remembered_and_names_the_end() {
     let mut router = Router::new();
     router.says(&initiation("edge1")).says(&termination(1));
     assert_eq!(router.session.terminated(), Some(&SessionEnd::Terminated(Some(1))));
+    // What `end_reason` and `stale_reason` say in the database.
+    for (end, text) in [
+        (SessionEnd::Terminated(Some(1)), "terminated by the router, reason 1"),
+        (SessionEnd::Terminated(None), "terminated by the router"),
+        (SessionEnd::Lost, "connection lost"),
+        (SessionEnd::Protocol, "protocol error"),
+        (SessionEnd::CollectorStop, "collector stopped"),
+        (SessionEnd::CollectorCrash, "collector died"),
+    ] {
+        assert_eq!(end.to_string(), text);
+    }
 }
 
 #[test]

@@ -16,9 +16,10 @@ fn complaint(name: &str) -> Option<String> {
     let Some(function) = function else { return (!file.exists()).then(|| format!("{path} does not exist")) };
     let Ok(text) = fs::read_to_string(&file) else { return Some(format!("{path} does not exist")) };
     let lines: Vec<_> = text.lines().map(str::trim).collect();
-    let place = lines.iter().position(|line| line.starts_with(&format!("fn {function}(")));
-    let is_test =
-        place.is_some_and(|place| lines[..place].iter().rev().take(3).any(|line| *line == "#[test]"));
+    let names_it = |line: &str| line.trim_start_matches("async ").starts_with(&format!("fn {function}("));
+    let place = lines.iter().position(|line| names_it(line));
+    let is_mark = |line: &&str| matches!(*line, "#[test]" | "#[tokio::test]");
+    let is_test = place.is_some_and(|place| lines[..place].iter().rev().take(3).any(is_mark));
     (!is_test).then(|| format!("{path} has no test {function}"))
 }
 

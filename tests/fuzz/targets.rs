@@ -65,9 +65,9 @@ fn form(byte: u8) -> (holdfast::route::Family, bool) {
 impl Target {
     pub(crate) fn check(&self, input: &[u8]) {
         // FNV-1a: any mixing will do.
-        let seed = input
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        let seed = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         (self.check)(input, &mut Rng(seed));
     }
 
