@@ -2,7 +2,8 @@
 //! the flag of the message.
 
 use bgpkit_parser::models::{
-    AsPathSegment, AttributeValue, BgpMessage, Community, NetworkPrefix, NextHopAddress, Nlri,
+    AsPathSegment, AttributeValue, BgpMessage, BgpUpdateMessage, Community, NetworkPrefix, NextHopAddress,
+    Nlri,
 };
 use bgpkit_parser::parser::bmp::messages::BmpMessageBody;
 use bgpkit_parser::parser::parse_bmp_msg;
@@ -19,14 +20,18 @@ pub(crate) const NOT_COMPARED: &str = "extended_communities";
 
 pub(crate) fn read(message: &[u8]) -> Reading {
     let mut bytes = Bytes::copy_from_slice(message);
-    let update = match parse_bmp_msg(&mut bytes).map(|message| message.message_body) {
+    match parse_bmp_msg(&mut bytes).map(|message| message.message_body) {
         Ok(BmpMessageBody::RouteMonitoring(message)) => match message.bgp_message {
-            BgpMessage::Update(update) => update,
-            other => return Reading::refused(format!("{:?}", other.msg_type())),
+            BgpMessage::Update(update) => reading(&update),
+            other => Reading::refused(format!("{:?}", other.msg_type())),
         },
-        Ok(_) => return Reading::default(),
-        Err(error) => return Reading::refused(error),
-    };
+        Ok(_) => Reading::default(),
+        Err(error) => Reading::refused(error),
+    }
+}
+
+/// What an UPDATE of its types says.
+pub(crate) fn reading(update: &BgpUpdateMessage) -> Reading {
     let mut reading = Reading::default();
     let v4 = Family { afi: 1, safi: 1 };
     prefixes(&mut reading, v4, Action::Withdraw, &update.withdrawn_prefixes);

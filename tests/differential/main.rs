@@ -3,7 +3,8 @@
 //! Judges: NetGauze (`netgauze-bmp-pkt`), bgpkit (`bgpkit-parser`) and tshark (of the streams that
 //! are not large; `captures.rs` holds our own recordings against it). Each judges the families and attributes
 //! that it knows. Every disagreement is a line in `verdicts.rs` that says who is right and by which sentence; one that
-//! is not listed fails, and so does a listed one that no longer occurs.
+//! is not listed fails, and so does a listed one that no longer occurs. `generated.rs` and `generated_bgpkit.rs` turn it
+//! round: what they write, we read.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +16,8 @@
 mod bgpkit;
 #[path = "../common/build.rs"]
 mod build;
+mod generated;
+mod generated_bgpkit;
 mod netgauze;
 mod ours;
 mod reading;

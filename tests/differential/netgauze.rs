@@ -161,10 +161,14 @@ macro_rules! routes {
                 nlri.iter().for_each(|r| reading.route(family(1, 132), action, r.path_id(), target(r)));
             }
             $kind::BgpLs { nlri, .. } => {
-                nlri.iter().for_each(|r| reading.route(family(16_388, 71), action, r.path_id(), written(r)));
+                nlri.iter().for_each(|r| {
+                    reading.route(family(16_388, 71), action, r.path_id(), behind(r.path_id(), r))
+                });
             }
             $kind::BgpLsVpn { nlri, .. } => {
-                nlri.iter().for_each(|r| reading.route(family(16_388, 72), action, r.path_id(), written(r)));
+                nlri.iter().for_each(|r| {
+                    reading.route(family(16_388, 72), action, r.path_id(), behind(r.path_id(), r))
+                });
             }
             $kind::Unknown { .. } => {}
         }
@@ -218,6 +222,10 @@ fn target(route: &RouteTargetMembershipAddress) -> String {
 }
 
 /// BGP-LS: its own writer gives the bytes back, so that where each route begins and ends is compared.
+fn behind<E: Debug>(path_id: Option<u32>, route: &(impl WritablePdu<E> + Debug)) -> String {
+    written(route).split_off(path_id.map_or(0, |_| 8))
+}
+
 fn written<E: Debug>(route: &(impl WritablePdu<E> + Debug)) -> String {
     let mut bytes = Vec::new();
     route.write(&mut bytes).unwrap();
