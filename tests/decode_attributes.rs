@@ -172,6 +172,12 @@ fn unknown_attributes_are_kept_raw_in_order() {
 
 #[test]
 fn an_aigp_attribute_with_other_tlvs_is_kept_raw_too() {
+    // The shortest TLV there is: a header alone.
+    let (set, verdict) = decode(
+        &build::attribute(0x80, 26, &[&[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9][..], &[2, 0, 3]].concat()),
+        true,
+    );
+    assert_eq!((set.aigp, verdict, set.raw.len()), (Some(9), Verdict::Good, 1));
     let metric = [1, 0, 11, 0, 0, 0, 1, 0, 0, 0, 2];
     let (plain, _) = decode(&build::attribute(0x80, 26, &metric), true);
     assert_eq!((plain.aigp, plain.raw.len()), (Some((1 << 32) + 2), 0));
@@ -190,13 +196,17 @@ fn an_odd_next_hop_is_told_and_an_empty_one_is_none() {
 
 /// AS_PATH, AS4_PATH and what they come to, as text.
 fn merged(old: &[(SegmentKind, &[u32])], new: &[(SegmentKind, &[u32])]) -> String {
+    path_of(old, new).to_string()
+}
+
+fn path_of(old: &[(SegmentKind, &[u32])], new: &[(SegmentKind, &[u32])]) -> AsPath {
     let row = |segments: &[(SegmentKind, &[u32])], wide| -> Vec<u8> {
         segments.iter().flat_map(|(kind, asns)| build::segment(*kind, asns, wide)).collect()
     };
     let section =
         [build::attribute(0x40, 2, &row(old, false)), build::attribute(0xc0, 17, &row(new, true))].concat();
     let (attributes, _) = decode(&section, false);
-    attributes.as_path.as_ref().map(AsPath::to_string).unwrap()
+    attributes.as_path.unwrap()
 }
 
 #[test]
@@ -227,6 +237,38 @@ fn as4_path_replaces_the_tail_of_as_path() {
         (vec![(Sequence, &[1, T])], vec![(ConfedSequence, &[9, 8, 7])], "1 23456"),
     ] {
         assert_eq!(merged(&old, &new), text, "{old:?} {new:?}");
+    }
+}
+
+#[test]
+fn the_origin_is_the_last_as_of_a_path_that_ends_in_a_sequence() {
+    use SegmentKind::{Sequence, Set};
+    for (segments, origin) in [
+        (vec![], None),
+        (vec![(Sequence, [65_001, 65_002].as_slice())], Some(65_002)),
+        (vec![(Sequence, [65_001].as_slice()), (Set, &[1, 2])], None),
+        (vec![(Set, [1, 2].as_slice()), (Sequence, &[65_003])], Some(65_003)),
+    ] {
+        let value: Vec<u8> =
+            segments.iter().flat_map(|(kind, asns)| build::segment(*kind, asns, true)).collect();
+        let path = decode(&build::attribute(0x40, 2, &value), true).0.as_path.unwrap();
+        assert_eq!(path.origin_as(), origin, "{path}");
+    }
+}
+
+#[test]
+fn sequences_that_meet_become_one_of_at_most_255() {
+    // The first number of AS_PATH stays, AS4_PATH takes the place of the others.
+    for (new, segments) in [(254, vec![255]), (255, vec![1, 255])] {
+        let numbers: Vec<u32> = (0..new).map(|number| 70_000 + number).collect();
+        let old: Vec<u32> = vec![23_456; 255];
+        let merged = path_of(
+            &[(SegmentKind::Sequence, &[65_001]), (SegmentKind::Sequence, &old[..numbers.len()])],
+            &[(SegmentKind::Sequence, &numbers)],
+        );
+        let counts: Vec<_> = merged.segments.iter().map(|segment| usize::from(segment.count)).collect();
+        assert_eq!(counts, segments);
+        assert_eq!(merged.asns, [&[65_001], numbers.as_slice()].concat());
     }
 }
 

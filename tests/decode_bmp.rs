@@ -90,6 +90,25 @@ fn initiation_and_termination_have_tlvs() {
 }
 
 #[test]
+fn a_bgp_message_that_is_only_a_header_is_one() {
+    let message = build::bmp(0, &[&build::peer_v4(), &build::bgp(4, &[])]);
+    let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!() };
+    assert_eq!((pdu.len(), trailer.len()), (19, 0));
+}
+
+#[test]
+fn an_error_in_a_field_names_its_cause() {
+    let cause = |error: &dyn std::error::Error| error.source().map(ToString::to_string);
+    let error = bmp::decode(&build::bmp(0, &[&[0; 9]])).unwrap_err();
+    assert_eq!(cause(&error), Some("per-peer header at byte 6: needed 42, there are 9".to_owned()));
+    let length = bmp::decode(&build::bmp(0, &[&build::peer_v4(), &[0xff; 16], &[0, 18, 2]])).unwrap_err();
+    assert_eq!(cause(&length), None, "a length that says too little is its own cause");
+    let error = holdfast::bgp::split(&build::bgp(2, &[0])).unwrap_err();
+    assert_eq!(cause(&error), Some("withdrawn routes length at byte 19: needed 2, there are 1".to_owned()));
+    assert_eq!(cause(&holdfast::bgp::split(&build::bgp(4, &[])).unwrap_err()), None);
+}
+
+#[test]
 fn a_bgp_message_past_the_bmp_message_or_shorter_than_its_header_is_refused() {
     let with_length = |length: u16| {
         let mut pdu = build::update(&[], &[], &[]);

@@ -7,7 +7,9 @@ mod families;
 
 use families::{RD, Sample, Says, family, samples, tlv};
 use holdfast::bgp::{self, Encoding, Error};
-use holdfast::route::{Detail, Family, Labelled, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix, Vpls};
+use holdfast::route::{
+    Component, Detail, Family, FlowSpec, Labelled, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix, Vpls,
+};
 
 /// Labels as both OPENs have to agree on them.
 const STACK: Encoding = Encoding { add_path: false, multiple_labels: true };
@@ -204,10 +206,23 @@ fn flow_components_stand_in_order_and_unknown_ones_leave_the_route_raw() {
     let error =
         bgp::nlri(flow, &[6, 5, 0x81, 80, 3, 0x81, 6], Encoding::PLAIN, false).next().unwrap().unwrap_err();
     assert_eq!(error.to_string(), "flow specification component of type 3 at byte 4: out of order");
+    let twice =
+        bgp::nlri(flow, &[6, 3, 0x81, 6, 3, 0x81, 6], Encoding::PLAIN, false).next().unwrap().unwrap_err();
+    assert_eq!(twice.to_string(), "flow specification component of type 3 at byte 4: out of order");
     let bytes = [5, 3, 0x81, 6, 14, 1, 3, 3, 0x81, 6];
     let entries = read(flow, &bytes, false, false);
     assert_eq!(entries[0].nlri, Nlri::Raw(bytes[..6].into()));
     assert!(matches!(entries[1].nlri, Nlri::Other(_)), "what follows it is read");
+}
+
+#[test]
+fn an_ipv6_pattern_may_begin_at_the_very_end() {
+    let entries = read(family(2, 133), &[3, 1, 128, 128], false, false);
+    let destination = Component::Destination { prefix: Prefix::v6(0, 128).unwrap(), offset: 128 };
+    assert_eq!(
+        says(&entries[0].nlri),
+        Says::Detail(Detail::FlowSpec(FlowSpec { rd: None, components: vec![destination] }))
+    );
 }
 
 #[test]

@@ -8,12 +8,14 @@ mod build;
 #[path = "common/families.rs"]
 mod families;
 
+use std::collections::HashSet;
+
 use families::tlv;
 use holdfast::bgp::{self, Verdict};
 use holdfast::bmp::{self, IndexedTlv, Message, peer_down_reason, statistic_name};
 use holdfast::route::{
-    Attributes, LinkStateTlv, LinkStateValue, More, PmsiTunnel, PrefixSidTlv, ServiceSid, Tunnel, TunnelTlv,
-    attribute_name, extended_community_name, extended_community_text, link_state_name,
+    Attributes, Family, LinkStateTlv, LinkStateValue, More, PmsiTunnel, PrefixSidTlv, ServiceSid, Tunnel,
+    TunnelTlv, attribute_name, extended_community_name, extended_community_text, link_state_name,
 };
 
 fn decode(section: &[u8]) -> (Attributes, Verdict) {
@@ -59,6 +61,12 @@ fn tunnels_and_their_parts_have_names() {
     let (decoded, text) = more(0xc0, 23, &[vxlan, policy].concat());
     let More::TunnelEncapsulation(tunnels) = decoded else { panic!("no tunnels") };
     assert_eq!(tunnels.len(), 2);
+    // From type 128 on, the length has two octets (RFC 9012 section 2).
+    for (kind, length) in [(127, &[3][..]), (128, &[0, 3])] {
+        let (decoded, _) = more(0xc0, 23, &tlv(8, &[&[kind], length, b"abc"].concat()));
+        let one = Tunnel { kind: 8, tlvs: vec![TunnelTlv { kind, value: b"abc".to_vec() }] };
+        assert_eq!(decoded, More::TunnelEncapsulation(vec![one]));
+    }
     let first = TunnelTlv { kind: 6, value: vec![0, 0, 0, 0, 0, 1, 192, 0, 2, 7] };
     assert_eq!(
         tunnels[0],
@@ -177,6 +185,56 @@ fn the_link_state_attribute_has_typed_values_and_keeps_the_others() {
 }
 
 #[test]
+fn link_state_addresses_and_numbers_are_typed_by_their_length() {
+    use LinkStateValue::{Address, Number};
+    let six = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    let cases: [(u16, &[u8], LinkStateValue, &str); 7] = [
+        (1029, &six, Address(six.into()), "ipv6-router-id=2001:db8::5"),
+        (1031, &six, Address(six.into()), "remote-ipv6-router-id=2001:db8::5"),
+        (1156, &[192, 0, 2, 1], Address([192, 0, 2, 1].into()), "ospf-forwarding-address=192.0.2.1"),
+        (1171, &six, Address(six.into()), "source-router-id=2001:db8::5"),
+        (1024, &[0x80], Number(128), "node-flags=128"),
+        (1093, &[0xc0, 1], Number(0xc001), "protection=49153"),
+        (1095, &[63], Number(63), "igp-metric=63"),
+    ];
+    for (kind, bytes, value, text) in cases {
+        let (decoded, whole) = more(0x80, 29, &tlv(kind, bytes));
+        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind, value }]));
+        assert_eq!(whole, format!("BGP_LS {text}"));
+    }
+}
+
+#[test]
+fn a_sid_of_three_octets_is_a_label_of_twenty_bits_and_one_of_four_an_index() {
+    for (sid, expected) in [(&[0xff, 0x5d, 0xc1][..], 0x0f_5dc1), (&[0, 0xff, 0x5d, 0xc1], 0xff_5dc1)] {
+        let (decoded, _) = more(0x80, 29, &tlv(1099, &[&[0, 0, 0, 0], sid].concat()));
+        let value = LinkStateValue::Sid { flags: 0, weight: 0, sid: expected };
+        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind: 1099, value }]));
+    }
+}
+
+#[test]
+fn a_link_state_value_of_a_length_that_its_type_does_not_have_is_kept_raw() {
+    for (kind, length) in [
+        (1024, 2),
+        (1037, 0),
+        (1088, 3),
+        (1174, 8),
+        (1093, 1),
+        (1093, 3),
+        (1095, 0),
+        (1095, 4),
+        (1029, 4),
+        (1156, 5),
+        (1171, 24),
+    ] {
+        let value = vec![1; length];
+        let (decoded, _) = more(0x80, 29, &tlv(kind, &value));
+        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind, value: LinkStateValue::Raw(value) }]));
+    }
+}
+
+#[test]
 fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
     let inner = [
         build::attribute(0x40, 1, &[0]),
@@ -212,6 +270,8 @@ fn what_a_malformed_one_costs_is_what_its_rfc_says() {
         assert!(matches!(verdict, Verdict::TreatAsWithdraw(_)), "{code} {value:?}: {verdict:?}");
         assert!(set.more.is_empty());
     }
+    let Verdict::TreatAsWithdraw(reason) = verdict(0xc0, 23, &[0, 8, 0, 2, 1, 9]).1 else { panic!() };
+    assert!(reason.ends_with("sub-TLV at byte 6: needed 9, there are 0"), "{reason}");
     for (flags, code, value) in [
         (0x80, 29, [0x04, 2, 0, 9, 1].as_slice()),
         (0xc0, 40, &[1, 0, 7, 0]),
@@ -273,10 +333,31 @@ fn capabilities_read_as_operators_know_them() {
         (73, [&[2][..], b"r1", &[7], b"example"].concat(), "fqdn r1.example"),
         (73, vec![9, 1], "fqdn 0x0901"),
         (75, [&[6][..], b"FRR/10"].concat(), "software-version FRR/10"),
+        // Whole families only.
+        (5, vec![0, 1, 0, 1, 0, 2, 9], "extended-next-hop 0x00010001000209"),
+        (64, vec![0, 120, 0, 1, 1], "graceful-restart 0x0078000101"),
+        (71, vec![0, 1, 1, 0, 0, 0x0e, 0x10, 9], "long-lived-graceful-restart 0x00010100000e1009"),
         (200, vec![1, 2], "capability 200 0x0102"),
     ];
     for (code, value, text) in cases {
         assert_eq!(texts(&[(code, value)]), [text]);
+    }
+    // IANA "Capability Codes". A value of 1 to 3 octets is that of none of those with a form of their own.
+    for (code, text) in [
+        (1, "multiprotocol 0x010203"),
+        (3, "outbound-route-filtering 0x010203"),
+        (7, "bgpsec 0x010203"),
+        (8, "multiple-labels 0x010203"),
+        (65, "four-octet-as 0x010203"),
+        (67, "dynamic 0x010203"),
+        (68, "multisession 0x010203"),
+        (69, "add-path 0x010203"),
+        (72, "routing-policy-distribution 0x010203"),
+        (74, "bfd-strict 0x010203"),
+        (76, "paths-limit 0x010203"),
+        (128, "route-refresh-cisco 0x010203"),
+    ] {
+        assert_eq!(texts(&[(code, vec![1, 2, 3])]), [text]);
     }
 }
 
@@ -345,6 +426,11 @@ fn extended_communities_read_by_their_form() {
 
 #[test]
 fn registered_numbers_have_names_and_others_none() {
+    for (afi, safi) in [(1, 1), (2, 129), (25, 70), (16_388, 72)] {
+        let family = Family { afi, safi };
+        assert_eq!(Family::named(&family.to_string()), Some(family));
+    }
+    assert_eq!((Family::named("ipv4"), Family { afi: 1, safi: 200 }.to_string()), (None, "1/200".to_owned()));
     let known: Vec<u16> = (0..=u16::MAX).filter(|kind| statistic_name(*kind).is_some()).collect();
     assert_eq!(known, [(0..=23).collect::<Vec<_>>(), (26..=43).collect()].concat());
     assert_eq!(statistic_name(7), Some("routes in Adj-RIB-In"));
@@ -352,6 +438,50 @@ fn registered_numbers_have_names_and_others_none() {
     assert_eq!(known, [1, 2, 3, 4, 5, 6]);
     assert_eq!(peer_down_reason(5), Some("no longer monitored"));
     assert_eq!((attribute_name(40), attribute_name(200)), (Some("PREFIX_SID"), None));
+    let known: Vec<u8> = (0..=u8::MAX).filter(|code| attribute_name(*code).is_some()).collect();
+    let registered = [
+        (1..=10).collect(),
+        (14..=18).collect(),
+        (22..=27).collect(),
+        vec![29],
+        (32..=41).collect(),
+        vec![128],
+    ];
+    assert_eq!(known, registered.concat());
+    // IANA "BGP-LS NLRI and Attribute TLVs": those of attributes, but for the proprietary and the deprecated.
+    let known: Vec<u16> = (0..=u16::MAX).filter(|kind| link_state_name(*kind).is_some()).collect();
+    let registered = [
+        vec![266, 267],
+        (1024..=1031).collect(),
+        (1034..=1039).collect(),
+        vec![1044],
+        (1088..=1103).collect(),
+        (1106..=1108).collect(),
+        (1114..=1120).collect(),
+        vec![1122],
+        (1152..=1159).collect(),
+        vec![1161, 1162],
+        (1170..=1174).collect(),
+        (1250..=1252).collect(),
+    ];
+    assert_eq!(known, registered.concat());
+    let names: HashSet<_> = known.iter().filter_map(|kind| link_state_name(*kind)).collect();
+    assert_eq!(names.len(), known.len(), "no name stands for two");
+}
+
+#[test]
+fn tunnels_and_sub_tlvs_that_are_registered_have_names() {
+    // What a text begins with is a name, or the number of what has none.
+    let is_named = |kind: u16, sub: u8| {
+        let length = if sub < 128 { &[4][..] } else { &[0, 4] };
+        let text = more(0xc0, 23, &tlv(kind, &[&[sub], length, &[0; 4]].concat())).1;
+        let (tunnel, sub) = text.strip_prefix("TUNNEL_ENCAPSULATION ").unwrap().rsplit_once(' ').unwrap();
+        (!tunnel.starts_with("type "), !sub.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    let tunnels: Vec<u16> = (0..300).filter(|kind| is_named(*kind, 4).0).collect();
+    assert_eq!(tunnels, [vec![1, 2], (7..=15).collect(), (17..=19).collect(), vec![25]].concat());
+    let subs: Vec<u8> = (0..=u8::MAX).filter(|sub| is_named(8, *sub).1).collect();
+    assert_eq!(subs, [vec![1, 2], (4..=15).collect(), vec![20], (128..=130).collect()].concat());
 }
 
 /// A version 4 message from a version 3 one.

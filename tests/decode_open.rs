@@ -80,10 +80,14 @@ fn capabilities_in_several_parameters_are_all_read() {
 
 #[test]
 fn a_capability_of_a_wrong_length_is_kept_raw() {
-    let open = open(&[(65, vec![0, 1]), (1, vec![0, 1, 1]), (69, vec![0, 1, 1])]);
+    let open = open(&[(65, vec![0, 1]), (1, vec![0, 1, 1]), (69, vec![0, 1, 1]), (8, vec![0, 1, 4, 2, 0])]);
     assert!(!open.four_octet_as());
     assert_eq!(open.add_path().count(), 0);
-    assert_eq!(open.capabilities[0], Capability::Other { code: 65, value: vec![0, 1] });
+    let raw = |code, value: &[u8]| Capability::Other { code, value: value.to_vec() };
+    assert_eq!(
+        open.capabilities,
+        [raw(65, &[0, 1]), raw(1, &[0, 1, 1]), raw(69, &[0, 1, 1]), raw(8, &[0, 1, 4, 2, 0])]
+    );
 }
 
 #[test]

@@ -31,6 +31,6 @@ pub use family_set::FamilySet;
 pub use header::HEADER_BYTES;
 pub use mp::{MpReach, MpUnreach};
 pub use negotiate::{Direction, Negotiated, negotiate};
-pub use nlri::{Encoding, NlriIter, has_labels, nlri, nlri_convincing, nlri_plausible};
+pub use nlri::{Encoding, NlriIter, nlri, nlri_convincing, nlri_plausible};
 pub use open::{Open, open};
 pub use update::{Update, split};

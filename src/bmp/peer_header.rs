@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(filtered.address, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         assert!(filtered.is_filtered_loc_rib());
         assert!(!header(3, 0x70, 0).is_post_policy(), "L, A and O mean nothing on a Loc-RIB");
-        assert!(!header(0, 0x80, 0).is_filtered_loc_rib());
+        assert!(!header(0, 0x80, 0).is_filtered_loc_rib() && !header(3, 0, 0).is_filtered_loc_rib());
     }
 
     #[test]

@@ -11,45 +11,22 @@
 //!
 //! Record `index` counts routes and events together, in the order in which the router said them.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Attributes, Event, Family, Nlri, Peer, Router, Timestamp};
 
 /// In [`Group::attributes`]: the group has none, as withdrawals do that the router has told itself.
 pub const NO_ATTRIBUTES: u16 = u16::MAX;
 
 /// What a route record does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "u8", try_from = "u8")]
-#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The route is there, with these attributes.
-    Announce = 0,
+    Announce,
     /// The route is gone.
-    Withdraw = 1,
-}
-
-impl From<Action> for u8 {
-    fn from(action: Action) -> Self {
-        action as Self
-    }
-}
-
-impl TryFrom<u8> for Action {
-    type Error = &'static str;
-
-    fn try_from(value: u8) -> Result<Self, Self::Error> {
-        match value {
-            0 => Ok(Self::Announce),
-            1 => Ok(Self::Withdraw),
-            _ => Err("action out of range 0..=1"),
-        }
-    }
+    Withdraw,
 }
 
 /// Why a route record is there, so that a re-dump is never mistaken for churn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "u8", try_from = "u8")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {
     /// The router told a change.
@@ -98,7 +75,7 @@ impl TryFrom<u8> for Cause {
 
 /// Rows that follow each other and share everything but the NLRI: in practice the announced or the withdrawn part of
 /// one UPDATE in one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Index into [`Batch::peers`].
     pub peer: u16,

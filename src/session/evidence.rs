@@ -82,7 +82,7 @@ impl Context<'_> {
         let says_itself = self.stateless.contains(family);
         let ways = Ways {
             multiple_labels: agreed.multiple_labels,
-            labels_are_open: bgp::has_labels(family) && (!by_opens || view == RibView::LocRib),
+            labels_are_open: !by_opens || view == RibView::LocRib,
         };
         let reads_well = |encoding| bgp::nlri_plausible(family, nlri, encoding, withdraw);
         let convinces = |encoding| bgp::nlri_convincing(family, nlri, encoding, withdraw);

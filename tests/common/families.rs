@@ -35,6 +35,8 @@ pub enum Says {
 
 /// `65000:1`.
 pub const RD: Rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]);
+/// Of type 2, with a four-octet AS number: `4200000000:1`.
+const RD_4: [u8; 8] = [0, 2, 0xfa, 0x56, 0xea, 0, 0, 1];
 const ESI: Esi = Esi([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 
 pub const fn family(afi: u16, safi: u8) -> Family {
@@ -206,6 +208,34 @@ pub fn vpn_multicast_samples() -> Vec<Sample> {
             [&[88], rd, &[10, 1, 3]].concat(),
             &[],
             Some(RD),
+            net4(0x0a01_0300, 24),
+            "10.1.3.0/24 []",
+        ),
+        // A label that begins as an RD does, and RDs of type 2, whose third octet may be odd.
+        labelled(
+            1,
+            129,
+            [&[112, 0, 0, 0x11], rd, &[10, 1, 4]].concat(),
+            &[1],
+            Some(RD),
+            net4(0x0a01_0400, 24),
+            "10.1.4.0/24 [1]",
+        ),
+        labelled(
+            1,
+            129,
+            [&[112, 0x05, 0xdc, 0x11], &RD_4[..], &[10, 1, 2]].concat(),
+            &[24_001],
+            Some(Rd(RD_4)),
+            net4(0x0a01_0200, 24),
+            "10.1.2.0/24 [24001]",
+        ),
+        labelled(
+            1,
+            129,
+            [&[88], &RD_4[..], &[10, 1, 3]].concat(),
+            &[],
+            Some(Rd(RD_4)),
             net4(0x0a01_0300, 24),
             "10.1.3.0/24 []",
         ),

@@ -67,14 +67,14 @@ struct Seen([u128; 2]);
 
 impl Seen {
     fn contains(&self, code: u8) -> bool {
-        let [low, high] = self.0;
-        if code < 128 { low & 1 << code != 0 } else { high & 1 << (code - 128) != 0 }
+        let mut seen = Self(self.0);
+        !seen.insert(code)
     }
 
     /// True when `code` is new.
     fn insert(&mut self, code: u8) -> bool {
         let [low, high] = &mut self.0;
-        let (half, bit) = if code < 128 { (low, 1 << code) } else { (high, 1 << (code - 128)) };
+        let (half, bit) = (if code < 128 { low } else { high }, 1 << (code % 128));
         let is_new = *half & bit == 0;
         *half |= bit;
         is_new

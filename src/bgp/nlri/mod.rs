@@ -93,12 +93,6 @@ pub fn nlri(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) ->
     NlriIter { cursor: Cursor::new(bytes), form, encoding, withdraw }
 }
 
-/// True for a family whose routes have labels before the prefix, and so one or several.
-#[must_use]
-pub const fn has_labels(family: Family) -> bool {
-    matches!(Form::of(family), Form::Labelled { .. })
-}
-
 /// True when the field reads well this way: it decodes whole and, where it is prefixes, none has host bits and the
 /// default route comes at most once. A field is to be believed as a whole or not at all (RFC 7606 section 5.3): read
 /// with ADD-PATH decided wrongly, it begins with prefixes that nobody announced, `0.0.0.0/0` first of all. Path
@@ -110,7 +104,6 @@ pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw
     let address_bytes = match Form::of(family) {
         Form::V4 => 4,
         Form::V6 => 16,
-        Form::Unknown => return true,
         _ => return nlri(family, bytes, encoding, withdraw).all(|entry| entry.is_ok()),
     };
     let skip = if encoding.add_path { 4 } else { 0 };
@@ -156,7 +149,6 @@ fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
         };
         defaults += u32::from(*length == 0);
         if has_host_bits(*length, octets)
-            || octets.len() > address_bytes
             || usize::from(*length) > address_bytes * 8
             || (defaults > 1 && skip == 0)
         {
