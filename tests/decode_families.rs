@@ -5,10 +5,13 @@
 #[path = "common/families.rs"]
 mod families;
 
+use std::collections::BTreeMap;
+
 use families::{RD, Sample, Says, family, samples, tlv};
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{
-    Component, Detail, Family, FlowSpec, Labelled, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix, Vpls,
+    Component, Detail, Family, FlowSpec, Labelled, Mac, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix,
+    Rd, Vpls,
 };
 
 /// Labels as both OPENs have to agree on them.
@@ -259,17 +262,88 @@ fn route_types_that_are_not_known_stay_raw_in_their_place() {
 
 #[test]
 fn what_describes_a_route_without_identifying_it_is_not_in_its_key() {
-    let other = |detail| Nlri::Other(Box::new(Other { bytes: [1].into(), detail }));
-    let block =
-        |size, label_base| other(Detail::Vpls(Vpls::Block { rd: RD, ve_id: 1, offset: 1, size, label_base }));
+    // As two speakers write it: the bytes differ.
+    let other = |byte: u8, detail| Nlri::Other(Box::new(Other { bytes: [1, 0, 3, 0, byte].into(), detail }));
+    let block = |size: u16, label_base| {
+        let vpls = Vpls::Block { rd: RD, ve_id: 1, offset: 1, size, label_base };
+        other(u8::try_from(size).unwrap(), Detail::Vpls(vpls))
+    };
     assert_eq!(key(&block(8, 100)), key(&block(16, 200)));
     let prefix = Prefix::v4(0x0a00_0000, 8).unwrap();
     let session = |teid| MupKind::Session1 { prefix, teid, qfi: 0, endpoint: [1; 4].into(), source: None };
-    let mup = |teid| other(Detail::Mup(MupRoute { rd: RD, kind: session(teid) }));
+    let mup =
+        |teid| other(u8::try_from(teid).unwrap(), Detail::Mup(MupRoute { rd: RD, kind: session(teid) }));
     assert_eq!(key(&mup(1)), key(&mup(2)));
     let labelled =
         |labels: &[u32]| Nlri::Labelled(Box::new(Labelled { rd: Some(RD), labels: labels.to_vec(), prefix }));
     assert_eq!(key(&labelled(&[1])), key(&labelled(&[2, 3])));
+}
+
+#[test]
+fn rd_and_prefix_of_every_family_are_in_their_columns() {
+    let mut prefixes: BTreeMap<Family, usize> = BTreeMap::new();
+    for sample in samples() {
+        let entries = read(sample.family, &sample.bytes, false, false);
+        let fields = entries[0].nlri.fields();
+        let has_rd = [RD.0, [0, 2, 0xfa, 0x56, 0xea, 0, 0, 1]]
+            .iter()
+            .any(|rd| sample.bytes.windows(8).any(|bytes| bytes == rd));
+        // A Leaf A-D route has one only inside the key of another route.
+        let is_leaf = ["[4][0x", "[11][0x"].iter().any(|start| sample.text.starts_with(start));
+        assert_eq!(fields.rd.is_some(), has_rd && !is_leaf, "{}", sample.text);
+        if let Some(prefix) = fields.prefix {
+            assert!(sample.text.contains(&prefix.to_string()), "{prefix} of {}", sample.text);
+            *prefixes.entry(sample.family).or_default() += 1;
+        }
+    }
+    let expected = [
+        (1, 4, 3),
+        (2, 4, 1),
+        (1, 85, 3),
+        (1, 128, 1),
+        (2, 128, 1),
+        (1, 129, 5),
+        (2, 129, 2),
+        (1, 133, 1),
+        (2, 133, 1),
+        (16_388, 71, 2),
+    ];
+    assert_eq!(prefixes, expected.into_iter().map(|(afi, safi, count)| (family(afi, safi), count)).collect());
+}
+
+#[test]
+fn rds_and_mac_addresses_read_as_operators_write_them() {
+    for (rd, text) in [
+        ([0, 0, 0xfd, 0xe8, 0, 0, 0, 1], "65000:1"),
+        ([0, 1, 192, 0, 2, 1, 0, 5], "192.0.2.1:5"),
+        ([0, 2, 0xfa, 0x56, 0xea, 0, 0, 5], "4200000000:5"),
+        ([0, 3, 0, 0, 0, 0, 0, 9], "0x0003000000000009"),
+    ] {
+        assert_eq!(Rd(rd).to_string(), text);
+    }
+    assert_eq!(Mac([0, 0x1b, 0x21, 0xaa, 0xbb, 0xcc]).to_string(), "00:1b:21:aa:bb:cc");
+}
+
+#[test]
+fn link_state_descriptors_that_are_registered_have_names() {
+    let text = |kind: u16, value: &[u8]| {
+        let body = [&[2, 0, 0, 0, 0, 0, 0, 0, 7][..], &tlv(kind, value)].concat();
+        read(family(16_388, 71), &tlv(1, &body), false, false)[0].nlri.text().unwrap()
+    };
+    let is_named = |kind: u16| !text(kind, &[0; 5]).contains(&format!("[{kind}="));
+    // A node's descriptors stand in two TLVs of their own, 256 and 257.
+    let named: Vec<u16> = (200..600).filter(|kind| !matches!(kind, 256 | 257) && is_named(*kind)).collect();
+    assert_eq!(named, [(258..=265).collect::<Vec<_>>(), (512..=518).collect()].concat());
+    for (id, written) in [
+        (&[192, 0, 2, 1][..], "192.0.2.1"),
+        (&[0, 0, 0, 0, 0, 1], "0000.0000.0001"),
+        (&[0, 0, 0, 0, 0, 1, 2], "0000.0000.0001.02"),
+        (&[192, 0, 2, 1, 198, 51, 100, 1], "192.0.2.1:198.51.100.1"),
+    ] {
+        assert_eq!(text(515, id), format!("[node][isis-l2][7][router-id={written}]"));
+    }
+    // A router ID of five octets is none.
+    assert_eq!(text(515, &[1; 5]), "[node][isis-l2][7][router-id=0x0101010101]");
 }
 
 #[test]

@@ -49,6 +49,9 @@ fn a_pmsi_tunnel_has_type_label_and_end() {
     assert_eq!(more(0xc0, 22, &pim).1, "PMSI_TUNNEL pim-ssm label=0 10.0.0.1 232.1.1.1");
     assert_eq!(more(0xc0, 22, &[0, 0, 0, 0, 0]).1, "PMSI_TUNNEL none label=0");
     assert_eq!(more(0xc0, 22, &[0, 99, 0, 0, 1, 7]).1, "PMSI_TUNNEL type 99 label=1 0x07");
+    // Two addresses are those of PIM only.
+    let mldp = [0, 2, 0, 0, 0, 10, 0, 0, 1, 232, 1, 1, 1];
+    assert_eq!(more(0xc0, 22, &mldp).1, "PMSI_TUNNEL mldp-p2mp label=0 0x0a000001e8010101");
 }
 
 #[test]
@@ -61,6 +64,12 @@ fn tunnels_and_their_parts_have_names() {
     let (decoded, text) = more(0xc0, 23, &[vxlan, policy].concat());
     let More::TunnelEncapsulation(tunnels) = decoded else { panic!("no tunnels") };
     assert_eq!(tunnels.len(), 2);
+    // An endpoint without an address is the next hop itself; one that is no address stays as it came.
+    for (endpoint, text) in [(&[][..], "self"), (&[192, 0], "0x000000000000c000")] {
+        let length = u8::try_from(6 + endpoint.len()).unwrap();
+        let value = tlv(8, &[&[6, length, 0, 0, 0, 0, 0, 0], endpoint].concat());
+        assert_eq!(more(0xc0, 23, &value).1, format!("TUNNEL_ENCAPSULATION VXLAN egress-endpoint={text}"));
+    }
     // From type 128 on, the length has two octets (RFC 9012 section 2).
     for (kind, length) in [(127, &[3][..]), (128, &[0, 3])] {
         let (decoded, _) = more(0xc0, 23, &tlv(8, &[&[kind], length, b"abc"].concat()));
@@ -416,6 +425,8 @@ fn extended_communities_read_by_their_form() {
         ([0x80, 0x09, 0, 0, 0, 0, 0, 46], "Traffic-Marking:46"),
         ([0x06, 0x01, 1, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000:single-active"),
         ([0x06, 0x02, 0, 1, 2, 3, 4, 5], "EVPN-ES-Import:00:01:02:03:04:05"),
+        ([0x06, 0x01, 0, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000"),
+        ([0x06, 0x01, 2, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000"),
         ([0x03, 0x0d, 0, 0, 0, 0, 0, 0], "Default-Gateway"),
         ([0x43, 0x00, 0, 0, 0, 0, 0, 2], "Validation-State:2"),
         ([0x80, 0x0a, 4, 1, 5, 0xdc, 0, 0], "L2-Info:0x040105dc0000"),
