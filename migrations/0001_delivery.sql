@@ -65,6 +65,21 @@ CREATE TABLE collector_gaps (
 );
 CREATE INDEX collector_gaps_log ON collector_gaps (collector, log_id, first_seq);
 
+-- Notes a range of the log that a lane could not read. Each lane says so, because each may be the only one: what rots after
+-- one lane has passed it is missing in the others. What another lane has noted already is not noted again.
+CREATE FUNCTION holdfast_log_gap(g_collector text, g_log_id uuid, g_first bigint, g_last bigint, g_reason text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- Until the transaction ends: two lanes come to the same range at about the same time.
+    PERFORM pg_advisory_xact_lock(hashtextextended(g_collector || g_log_id, 0));
+    INSERT INTO collector_gaps (collector, log_id, first_seq, last_seq, reason)
+    SELECT g_collector, g_log_id, lower(part), upper(part) - 1, g_reason
+    FROM unnest(int8multirange(int8range(g_first, g_last, '[]')) - coalesce((
+        SELECT range_agg(int8range(first_seq, last_seq, '[]')) FROM collector_gaps
+        WHERE collector = g_collector AND log_id = g_log_id AND first_seq <= g_last AND last_seq >= g_first), '{}')) AS part;
+END
+$$;
+
 -- Records that the database refused: readable in `record` (JSON, the names of the columns it was meant for), and whole in
 -- `payload` (a batch of the log with this record alone), so that they can be stored once the cause is gone.
 CREATE TABLE rejected_routes (

@@ -73,21 +73,21 @@ CREATE TABLE dropped_records (
     PRIMARY KEY (table_name, collector, log_id)
 );
 
--- Notes what is about to be dropped from one chunk or partition (its rows before `cut`): their number; of each route the
+-- Notes what is about to be dropped from one chunk or partition (its rows of `from_time` to `cut`): their number; of each route the
 -- last word, if it is an announcement (kept_routes); what ended routes without a word about each (kept_route_ends).
-CREATE FUNCTION holdfast_keep(table_name text, chunk regclass, cut timestamptz) RETURNS void
+CREATE FUNCTION holdfast_keep(table_name text, chunk regclass, from_time timestamptz, cut timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', chunk);
-    EXECUTE format('INSERT INTO dropped_records AS d SELECT $1, collector, log_id, max(seq), count(*) FROM %s WHERE time < $2
+    EXECUTE format('INSERT INTO dropped_records AS d SELECT $1, collector, log_id, max(seq), count(*) FROM %s WHERE time >= $3 AND time < $2
         GROUP BY collector, log_id
         ON CONFLICT (table_name, collector, log_id) DO UPDATE SET last_seq = greatest(d.last_seq, excluded.last_seq),
-            records = d.records + excluded.records', chunk) USING table_name, cut;
+            records = d.records + excluded.records', chunk) USING table_name, cut, from_time;
     IF table_name = 'peer_events' THEN
         EXECUTE format('INSERT INTO kept_route_ends
             SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi, session,
                 generation + (event_type = ''peer_down'')::integer
-            FROM %s WHERE time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk) USING cut;
+            FROM %s WHERE time >= $2 AND time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk) USING cut, from_time;
     ELSIF table_name = 'route_updates' THEN
         CREATE TEMP TABLE last_words (LIKE kept_routes) ON COMMIT DROP;
         -- Two passes and a hash of the short columns instead of a sort of whole rows.
@@ -95,11 +95,11 @@ BEGIN
             SELECT h.* FROM %1$s h JOIN (
                 SELECT collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key,
                     max(ARRAY[(extract(epoch FROM session) * 1000000)::bigint, generation, seq, idx]) AS place
-                FROM %1$s WHERE time < $1 GROUP BY 1, 2, 3, 4, 5, 6, 7
+                FROM %1$s WHERE time >= $2 AND time < $1 GROUP BY 1, 2, 3, 4, 5, 6, 7
             ) l USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key)
-            WHERE h.time < $1
+            WHERE h.time >= $2 AND h.time < $1
                 AND ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx] = l.place', chunk)
-            USING cut;
+            USING cut, from_time;
         DELETE FROM kept_routes k USING last_words l
             WHERE (k.collector, k.router, k.peer_type, k.peer_distinguisher, k.bgp_peer_ip, k.rib, k.route_key)
                     = (l.collector, l.router, l.peer_type, l.peer_distinguisher, l.bgp_peer_ip, l.rib, l.route_key)
@@ -111,7 +111,8 @@ END
 $$;
 
 -- Drops what is older than `keep`, by the server's clock. The cut-off moves by one chunk interval per call at most, so
--- that a clock that jumps ahead does not cost the history.
+-- that a clock that jumps ahead does not cost the history. What is dated before this program existed came from a collector
+-- whose clock was wrong (one without a battery starts in 1970): nobody knows how old it is, and it stays.
 CREATE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -120,24 +121,29 @@ DECLARE
     chunk regclass;
     part time_partitions%ROWTYPE;
     dropped integer := 0;
+    wrong_before CONSTANT timestamptz := '2020-01-01 00:00:00+00';
 BEGIN
     SELECT * INTO STRICT t FROM time_tables WHERE name = table_name FOR UPDATE;
     cut := least(now() - keep, coalesce(t.dropped_before + t.chunk_interval, 'infinity'));
+    IF cut <= wrong_before THEN
+        RETURN 0;
+    END IF;
     IF t.is_hypertable THEN
-        FOR chunk IN EXECUTE format('SELECT show_chunks(%L::regclass, older_than => %L::timestamptz)', t.name, cut) LOOP
-            PERFORM holdfast_keep(t.name, chunk, 'infinity');
+        FOR chunk IN EXECUTE format('SELECT show_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
+            t.name, cut, wrong_before) LOOP
+            PERFORM holdfast_keep(t.name, chunk, '-infinity', 'infinity');
         END LOOP;
-        EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass, older_than => %L::timestamptz)', t.name, cut)
-            INTO dropped;
+        EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
+            t.name, cut, wrong_before) INTO dropped;
     ELSE
         FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut ORDER BY p.from_time LOOP
-            PERFORM holdfast_keep(t.name, part.name::regclass, 'infinity');
+            PERFORM holdfast_keep(t.name, part.name::regclass, '-infinity', 'infinity');
             EXECUTE format('DROP TABLE %I', part.name);
             DELETE FROM time_partitions p WHERE p.name = part.name;
             dropped := dropped + 1;
         END LOOP;
-        PERFORM holdfast_keep(t.name, (t.name || '_default')::regclass, cut);
-        EXECUTE format('DELETE FROM %I WHERE time < %L', t.name || '_default', cut);
+        PERFORM holdfast_keep(t.name, (t.name || '_default')::regclass, wrong_before, cut);
+        EXECUTE format('DELETE FROM %I WHERE time >= %L AND time < %L', t.name || '_default', wrong_before, cut);
     END IF;
     UPDATE time_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
     RETURN dropped;

@@ -28,10 +28,14 @@ LANGUAGE sql STABLE AS $$
     ), sums AS (
         SELECT r.log_id, sum(n)::bigint AS n, sum(n_distinct)::bigint AS n_distinct,
             -- Only what every lane has passed must be whole.
-            coalesce(sum(n_expected - n_distinct) FILTER (WHERE r.seq > l.whole_after AND r.seq <= l.delivered_seq), 0)::bigint
-                AS idx_holes,
-            count(*) FILTER (WHERE r.seq > l.whole_after AND r.seq <= l.delivered_seq) AS seqs
-        FROM rows r JOIN logs l USING (log_id) GROUP BY 1
+            coalesce(sum(n_expected - n_distinct) FILTER (WHERE is_whole), 0)::bigint AS idx_holes,
+            count(*) FILTER (WHERE is_whole) AS seqs
+        FROM rows r JOIN logs l USING (log_id)
+        -- What rotted between two lanes is there in part, and stands in a gap.
+        CROSS JOIN LATERAL (SELECT r.seq > l.whole_after AND r.seq <= l.delivered_seq AND NOT EXISTS (
+            SELECT FROM collector_gaps g WHERE g.collector = v_collector AND g.log_id = r.log_id AND r.seq BETWEEN g.first_seq
+                AND g.last_seq) AS is_whole) w
+        GROUP BY 1
     ), gaps AS (
         SELECT g.log_id, sum(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq, l.forked_at + 1) + 1)::bigint AS n,
             sum(greatest(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq - 1, l.whole_after), 0))::bigint AS n_whole

@@ -23,11 +23,12 @@ use std::time::Duration;
 
 use db::{Database, Edition};
 use holdfast::forwarder::LaneState;
-use holdfast::sink::{Connection, Decision, Lane};
+use holdfast::sink::{Chunk, Connection, Decision, Lane};
 use holdfast::wal::SeqNo;
 use proxy::Proxy;
 use source::{
-    COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, chunk, delivered, lane, server_address, target_through,
+    COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, batch, chunk, delivered, lane, server_address,
+    target_through,
 };
 
 #[tokio::test]
@@ -96,6 +97,56 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     assert_eq!(database.missing_and_doubled(COLLECTOR).await.0, 14);
     drop((connection, client));
     database.drop().await;
+}
+
+/// What a lane is given: a batch, or a range of the log that it could not read.
+#[derive(Clone, Copy)]
+enum Given {
+    Batch(u64),
+    Gap(u64, u64),
+}
+
+#[tokio::test]
+async fn what_one_lane_read_and_another_could_not_is_a_gap_and_told_once() {
+    use Given::{Batch, Gap};
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "lane_gaps").await else { continue };
+        let lanes = [0, 1].map(|number| Lane { number, count: 2, ..lane() });
+        let mut connections = Vec::new();
+        for lane in &lanes {
+            connections.push(Connection::attach(&database.target, lane, [1; 16], None).await.unwrap().0);
+        }
+        for (number, given) in [
+            // Rot between lane 0 and lane 1.
+            (0, [Batch(1), Batch(2)]),
+            (1, [Gap(1, 1), Batch(2)]),
+            // Both find the same, in whichever order.
+            (1, [Gap(3, 5), Batch(6)]),
+            (0, [Gap(3, 5), Batch(6)]),
+            // More rots, before and behind what the other one has told.
+            (0, [Batch(7), Gap(8, 9)]),
+            (1, [Gap(7, 10), Batch(11)]),
+            (0, [Batch(10), Batch(11)]),
+        ] {
+            let first = match given[0] {
+                Batch(seq) | Gap(seq, _) => seq,
+            };
+            let mut chunk = Chunk::new(lanes[number].clone(), first);
+            for given in given {
+                match given {
+                    Batch(seq) => chunk.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap(),
+                    Gap(from, to) => chunk.push_gap(from, to, "rot"),
+                }
+            }
+            connections[number].store(&chunk.seal()).await.unwrap();
+        }
+        let gaps = "SELECT concat_ws(' ', first_seq, last_seq, reason) FROM collector_gaps WHERE first_seq IS NOT NULL
+            ORDER BY first_seq";
+        assert_eq!(database.texts(gaps).await, ["1 1 rot", "3 5 rot", "7 7 rot", "8 9 rot", "10 10 rot"]);
+        assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0), "{edition:?}");
+        drop(connections);
+        database.drop().await;
+    }
 }
 
 async fn check_and_drop(database: Database, batches: i64) {

@@ -111,6 +111,22 @@ async fn a_copy_that_starts_does_not_fence_the_original_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_has_given_up_what_it_could_be_told_by_is_recognised_all_the_same() {
+    let Some(database) = Database::migrated(Edition::Timescale, "fork_dropped").await else { return };
+    let (_original, copied) = forked(&database).await;
+    let mut copied = Source::dropping(copied.close().await);
+    copied.fill(1000..9000).await;
+    drain(&copied, &database, 8050).await;
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    let logs = "SELECT count(DISTINCT log_id) FROM ingest_checkpoint";
+    assert_eq!(database.value::<i64>(logs).await, 2);
+    // Batches 51 to 70 of the copy are lost, and it is told.
+    let told = "SELECT concat_ws(' ', reason, first_seq, last_seq > 70) FROM collector_gaps";
+    assert_eq!(database.texts(told).await, ["dropped 1 t"]);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_goes_on_is_no_fork() {
     let Some(database) = Database::migrated(Edition::Timescale, "no_fork").await else { return };
     let mut source = Source::new();
@@ -167,6 +183,30 @@ async fn a_database_that_comes_back_older_under_a_running_collector_gets_again_w
         assert!(forwarder.stop(PATIENCE).await);
         let stored = database.value::<i64>("SELECT count(*) FROM stored_records").await;
         assert_eq!(stored, i64::try_from(end.0).unwrap() * RECORDS_PER_BATCH);
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_comes_back_without_its_schema_is_made_anew_and_filled_from_the_log() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "emptied").await else { continue };
+        let mut source = Source::new();
+        let forwarder = source.drain(database.target.clone(), 2, 100);
+        source.fill(0..40).await;
+        delivered(&forwarder, 40).await;
+        let emptied = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'holdfast' AND datname = current_database()";
+        database.client().await.batch_execute(emptied).await.unwrap();
+        source.fill(40..41).await;
+        delivered(&forwarder, 41).await;
+        assert!(forwarder.stop(PATIENCE).await);
+        assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0), "{edition:?}");
+        assert_eq!(
+            database.value::<i64>("SELECT count(*) FROM stored_records").await,
+            41 * RECORDS_PER_BATCH
+        );
         database.drop().await;
     }
 }

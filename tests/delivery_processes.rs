@@ -147,7 +147,7 @@ async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_
     database.drop().await;
 }
 
-/// Certificates of an authority for `db.example` and for a client, as openssl makes them.
+/// Certificates of an authority for `db.example`, which is `localhost` too, and for a client, as openssl makes them.
 fn certificates(folder: &Path) -> Option<()> {
     let openssl = |arguments: &str| {
         let done = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().ok()?;
@@ -158,9 +158,12 @@ fn certificates(folder: &Path) -> Option<()> {
     for ca in ["ca", "other"] {
         openssl(&format!("req -x509 {key} -keyout {ca}.key -out {ca}.pem -subj /CN={ca}"))?;
     }
-    for (name, subject) in [("server", "db.example"), ("client", "holdfast_tls")] {
+    for (name, subject, names) in [
+        ("server", "db.example", "DNS:db.example,DNS:localhost"),
+        ("client", "holdfast_tls", "DNS:holdfast_tls"),
+    ] {
         openssl(&format!(
-            "req {key} -keyout {name}.key -out {name}.csr -subj /CN={subject} -addext subjectAltName=DNS:{subject}"
+            "req {key} -keyout {name}.key -out {name}.csr -subj /CN={subject} -addext subjectAltName={names}"
         ))?;
         openssl(&format!(
             "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -days 2 -copy_extensions copy -out {name}.pem"
@@ -220,6 +223,18 @@ async fn tls_server(folder: &Path) -> Option<Database> {
     Some(database)
 }
 
+/// The password in a file, in a directory of credentials, and in libpq's file.
+fn passwords(folder: &Path) -> [String; 3] {
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let paths = [file("password"), file("credentials"), file("pgpass")];
+    fs::write(&paths[0], SECRET).unwrap();
+    fs::create_dir(&paths[1]).unwrap();
+    fs::write(format!("{}/db_password", paths[1]), format!("{SECRET}\n")).unwrap();
+    fs::write(&paths[2], format!("*:*:*:holdfast_word:{}\n", SECRET.replace(':', "\\:"))).unwrap();
+    fs::set_permissions(&paths[2], fs::Permissions::from_mode(0o600)).unwrap();
+    paths
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -246,7 +261,9 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
     for (mode, root) in [("prefer", &[][..]), ("require", &[]), ("verify-ca", &ca)] {
         with(mode, root).unwrap_or_else(|said| panic!("{mode}: {said}"));
     }
-    // The certificate says db.example, and the server is reached by its address.
+    let by_name = [ca[0], ("DB_HOST", "localhost")];
+    with("verify-full", &by_name).unwrap_or_else(|said| panic!("verify-full: {said}"));
+    // The certificate has names, and the server is reached by its address.
     for (mode, root, why) in [
         ("verify-full", &ca[..], "not valid for name"),
         ("verify-ca", &other, "UnknownIssuer"),
@@ -262,12 +279,13 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
 
     // Passwords: typed, of a file, of libpq's file; and one that is wrong.
     let word = [("DB_USER", "holdfast_word"), ("DB_SSLMODE", "require")];
-    let password_file = file("password");
-    fs::write(&password_file, SECRET).unwrap();
-    let pgpass = file("pgpass");
-    fs::write(&pgpass, format!("*:*:*:holdfast_word:{}\n", SECRET.replace(':', "\\:"))).unwrap();
-    fs::set_permissions(&pgpass, fs::Permissions::from_mode(0o600)).unwrap();
-    for given in [("DB_PASSWORD", SECRET), ("DB_PASSWORD_FILE", &password_file), ("PGPASSFILE", &pgpass)] {
+    let [password_file, credentials, pgpass] = passwords(folder.path());
+    for given in [
+        ("DB_PASSWORD", SECRET),
+        ("DB_PASSWORD_FILE", &password_file),
+        ("CREDENTIALS_DIRECTORY", &credentials),
+        ("PGPASSFILE", &pgpass),
+    ] {
         reach(&[&word[..], &[given]].concat()).unwrap_or_else(|said| panic!("{}: {said}", given.0));
     }
     let wrong = reach(&[&word[..], &[("DB_PASSWORD", "hunter2-is-wrong")]].concat()).unwrap_err();

@@ -11,22 +11,20 @@
 //!                   └ fork: the new id begins behind 70
 //! ```
 //!
+//! When the log has given that batch up already, the note of how far it was delivered decides: a batch behind that, which this
+//! log no longer has, was delivered by another one.
+//!
 //! This happens before a lane is taken over: a copy that starts must not fence the original out.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::notes::{DELIVERED, FORKED, Note};
 use super::random_token;
 use crate::sink::{self, Checkpoint, Client};
-use crate::wal::{Item, Log, LogId, ReadError, SeqNo, Storage};
-
-/// Name of the file beside the segments.
-const FILE: &str = "forked";
-/// What its only line begins with; the number is the version of the format.
-const HEAD: &str = "holdfast-fork 0";
+use crate::wal::{GapReason, Item, Log, LogId, ReadError, SeqNo, Storage};
 
 /// Why it could not be found out.
 #[derive(Debug)]
@@ -39,6 +37,12 @@ pub(super) enum Error {
     Reader(tokio::task::JoinError),
     /// The database.
     Sink(sink::Error),
+}
+
+impl Error {
+    fn file(directory: &Path, note: &Note, error: io::Error) -> Self {
+        Self::File(directory.join(note.name), error)
+    }
 }
 
 impl std::fmt::Display for Error {
@@ -56,39 +60,6 @@ impl From<sink::Error> for Error {
     fn from(error: sink::Error) -> Self {
         Self::Sink(error)
     }
-}
-
-/// The id that the file gives, if there is one for this log.
-pub(super) fn read(directory: &Path, log_id: LogId) -> Result<Option<LogId>, Error> {
-    let path = directory.join(FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::File(path, error)),
-    };
-    let broken = |what: &str| Error::File(path.clone(), io::Error::new(io::ErrorKind::InvalidData, what));
-    let mut words =
-        text.trim().strip_prefix(HEAD).ok_or_else(|| broken("its format is not known"))?.split(' ');
-    let (Some(""), Some(old), Some(new), None) = (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(broken("it has not two ids"));
-    };
-    let new = u128::from_str_radix(new, 16).map_err(|_| broken("its second id is none"))?;
-    // A log that was begun anew in the same directory is nobody's copy.
-    Ok((old == hex(log_id)).then_some(LogId(new.to_be_bytes())))
-}
-
-/// Writes the file: whole, or not at all.
-fn write(directory: &Path, log_id: LogId, new: LogId) -> Result<(), Error> {
-    let (path, part) = (directory.join(FILE), directory.join(format!("{FILE}.part")));
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&part)?;
-        writeln!(file, "{HEAD} {} {}", hex(log_id), hex(new))?;
-        file.sync_all()?;
-        fs::rename(&part, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|error| Error::File(path.clone(), error))
 }
 
 fn hex(id: LogId) -> String {
@@ -109,13 +80,20 @@ pub(super) struct Question<'a, S: Storage> {
     pub(super) end: SeqNo,
 }
 
+impl<S: Storage> Question<'_, S> {
+    fn noted(&self, note: Note) -> Result<Option<u128>, Error> {
+        let Some(directory) = self.directory else { return Ok(None) };
+        note.read(directory, self.log_id).map_err(|error| Error::file(directory, &note, error))
+    }
+}
+
 /// The id to deliver under, and how many lanes the database knows of it.
 pub(super) async fn find<S: Storage>(
     client: &mut Client,
     question: &Question<'_, S>,
 ) -> Result<(LogId, Option<u32>), Error> {
-    let known = question.directory.map_or(Ok(None), |directory| read(directory, question.log_id))?;
-    let id = known.unwrap_or(question.log_id);
+    let known = question.noted(FORKED)?;
+    let id = known.map_or(question.log_id, |id| LogId(id.to_be_bytes()));
     let lanes = sink::checkpoints(client, question.collector, id.0).await?;
     let count = lanes.iter().map(|lane| lane.lanes).max();
     if lanes.is_empty() || is_ours(question, &lanes).await? {
@@ -127,7 +105,10 @@ pub(super) async fn find<S: Storage>(
     let database = lanes.iter().map(|lane| lane.last_seq).max().unwrap_or(0);
     // The file first: when the process ends in between, the next start finds an id that the database does not know.
     if let Some(directory) = question.directory {
-        write(directory, question.log_id, new)?;
+        let id = u128::from_be_bytes(new.0);
+        FORKED
+            .write(directory, question.log_id, id)
+            .map_err(|error| Error::file(directory, &FORKED, error))?;
     }
     sink::begin_fork(client, question.collector, id.0, new.0, &starts).await?;
     tracing::error!(
@@ -143,8 +124,8 @@ pub(super) async fn find<S: Storage>(
     Ok((new, count))
 }
 
-/// Whether the log has what the lanes were given last. What is not in the log any more, or cannot be read yet, cannot be
-/// compared.
+/// Whether the log has what the lanes were given last. What cannot be read cannot be compared; but what has left the log
+/// before this log was delivered so far, was never delivered from it.
 async fn is_ours<S: Storage>(question: &Question<'_, S>, lanes: &[Checkpoint]) -> Result<bool, Error> {
     if lanes.iter().any(|lane| lane.last_seq > question.durable.max(question.end).0) {
         return Ok(false);
@@ -154,9 +135,27 @@ async fn is_ours<S: Storage>(question: &Question<'_, S>, lanes: &[Checkpoint]) -
     for seq in wanted {
         found.extend(digests_of(question.log, seq, seq, HashSet::from([seq])).await?);
     }
-    Ok(lanes
-        .iter()
-        .all(|lane| lane.digest == 0 || found.get(&lane.last_seq).is_none_or(|own| *own == lane.digest)))
+    let is_other = |lane: &Checkpoint| found.get(&lane.last_seq).is_some_and(|own| *own != lane.digest);
+    if lanes.iter().any(|lane| lane.digest != 0 && is_other(lane)) {
+        return Ok(false);
+    }
+    let Some(delivered) = question.noted(DELIVERED)? else { return Ok(true) };
+    for lane in lanes.iter().filter(|lane| u128::from(lane.last_seq) > delivered) {
+        if has_left(question.log, lane.last_seq).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the log once had the batch, and has given up its segment.
+async fn has_left<S: Storage>(log: &Arc<Log<S>>, seq: u64) -> Result<bool, Error> {
+    let mut reader = log.reader(SeqNo(seq));
+    let reading = move || {
+        let item = reader.next(SeqNo(seq)).map_err(Error::Read)?;
+        Ok(matches!(item, Some(Item::Gap { reason: GapReason::Dropped, .. })))
+    };
+    tokio::task::spawn_blocking(reading).await.map_err(Error::Reader)?
 }
 
 /// Per lane the last batch that the log and the database have in common, among those at which a transaction ended.
@@ -209,29 +208,4 @@ async fn digests_of<S: Storage>(
         Ok(found)
     };
     tokio::task::spawn_blocking(reading).await.map_err(Error::Reader)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_is_read_back_for_its_own_log_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let (old, new) = (LogId([3; 16]), LogId([0xfe; 16]));
-        assert_eq!(read(directory.path(), old).unwrap(), None);
-        write(directory.path(), old, new).unwrap();
-        assert_eq!(read(directory.path(), old).unwrap(), Some(new));
-        assert_eq!(read(directory.path(), LogId([4; 16])).unwrap(), None);
-    }
-
-    #[test]
-    fn a_file_of_another_format_is_refused_with_its_name() {
-        let directory = tempfile::tempdir().unwrap();
-        for text in ["", "holdfast-fork 1 a b", "holdfast-fork 0 00", "holdfast-fork 0 00 zz"] {
-            fs::write(directory.path().join(FILE), text).unwrap();
-            let error = read(directory.path(), LogId([0; 16])).unwrap_err().to_string();
-            assert!(error.contains("/forked: "), "{text:?}: {error}");
-        }
-    }
 }

@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::machine::{End, Event, Limits, Machine, Step};
+use super::reading::Reading;
 use super::status::{LaneState, LaneStatus};
 use super::{Options, Shared, chance};
 use crate::committer::Progress;
 use crate::record;
-use crate::sink::{self, Chunk, Connection, Decision, Lane, Sealed, Span, Target};
-use crate::wal::{Item, Log, ReadError, Reader, SeqNo, Storage};
+use crate::sink::{self, Connection, Decision, Lane, MigrateError, Sealed, Target};
+use crate::wal::{Log, ReadError, SeqNo, Storage};
 
 /// The lane looks again after so long even if nobody wakes it; nothing depends on that.
 const SAFETY_TICK: Duration = Duration::from_secs(10);
@@ -26,8 +27,10 @@ const REFUSED_AGAIN: &str = ": some record was refused in each of the last trans
 
 /// Why a lane could not go on.
 #[derive(Debug)]
-enum Failure {
+pub(super) enum Failure {
     Sink(sink::Error),
+    /// The schema is not there, and cannot be made.
+    Migrate(MigrateError),
     Read(ReadError),
     /// A later version of this program wrote it; it must not be thrown away.
     Newer(u64, record::Error),
@@ -42,6 +45,7 @@ impl Failure {
     fn decision(&self) -> Decision {
         match self {
             Self::Sink(error) => error.decision(),
+            Self::Migrate(error) => error.decision(),
             Self::Read(ReadError::Io(_)) | Self::Silent(_) => Decision::Retry,
             Self::Read(_) | Self::Newer(..) | Self::Inconsistent(_) | Self::Reader(_) => Decision::Halt,
         }
@@ -52,6 +56,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sink(error) => error.fmt(f),
+            Self::Migrate(error) => error.fmt(f),
             Self::Read(error) => write!(f, "reading the log: {error}"),
             Self::Newer(seq, error) => write!(f, "batch {seq}: {error}"),
             Self::Inconsistent(error) => error.fmt(f),
@@ -82,8 +87,7 @@ pub(super) struct Task<S: Storage> {
 /// What a lane has at hand.
 struct Hand<S: Storage> {
     connection: Option<Connection>,
-    reader: Option<Reader<S>>,
-    chunk: Option<Chunk>,
+    reading: Reading<S>,
     sealed: Option<Sealed>,
     /// The epoch under which this process holds the lane.
     epoch: Option<i64>,
@@ -97,8 +101,8 @@ impl<S: Storage> Task<S> {
         let start = Instant::now();
         let limits = Limits { delay: self.options.delay };
         let mut machine = Machine::new(limits, self.progress.borrow().durable.0);
-        let mut hand =
-            Hand { connection: None, reader: None, chunk: None, sealed: None, epoch: None, mark: 0 };
+        let reading = Reading::new(Arc::clone(&self.log), self.lane.clone(), self.options.dedup);
+        let mut hand = Hand { connection: None, reading, sealed: None, epoch: None, mark: 0 };
         loop {
             let (durable, known) = {
                 let progress = self.progress.borrow_and_update();
@@ -110,20 +114,22 @@ impl<S: Storage> Task<S> {
                 machine.on(Event::Stop, start.elapsed());
             }
             let step = machine.next(start.elapsed());
+            let rows_max = machine.rows_max(self.options.rows_max);
             let result = match step {
                 Step::Attach { takeover } => {
                     hand.epoch = hand.epoch.filter(|_| !takeover);
                     self.attach(&mut hand).await.map(Some)
                 }
                 Step::Begin { after } => {
-                    self.begin(&mut hand, after);
+                    hand.sealed = None;
+                    hand.reading.begin(after);
                     Ok(None)
                 }
-                Step::Read { limit } => {
-                    let rows_max = machine.rows_max(self.options.rows_max);
-                    self.read(&mut hand, limit, rows_max).await.map(Some)
+                Step::Read { limit } => hand.reading.read(limit, rows_max).await.map(Some),
+                Step::Store => {
+                    hand.sealed = hand.sealed.take().or_else(|| hand.reading.seal(durable, rows_max));
+                    self.store(&mut hand).await.map(Some)
                 }
-                Step::Store => self.store(&mut hand).await.map(Some),
                 Step::Isolate => self.isolate(&mut hand).await.map(Some),
                 Step::Wait { until } => {
                     self.wait(until.map(|until| start + until), machine.is_caught_up()).await;
@@ -146,8 +152,20 @@ impl<S: Storage> Task<S> {
 
     async fn attach(&self, hand: &mut Hand<S>) -> Result<Event, Failure> {
         hand.connection = None;
-        let (connection, attached) =
-            Connection::attach(&self.target, &self.lane, self.owner, hand.epoch).await?;
+        let attach = || Connection::attach(&self.target, &self.lane, self.owner, hand.epoch);
+        let (connection, attached) = match attach().await {
+            // A database that was made anew: what the log still has is sent again.
+            Err(error) if error.lacks_schema() => {
+                sink::migrate(
+                    &mut self.target.connect().await.map_err(sink::Error::from)?,
+                    self.options.chunk_interval_days,
+                )
+                .await
+                .map_err(Failure::Migrate)?;
+                attach().await?
+            }
+            other => other?,
+        };
         hand.connection = Some(connection);
         (hand.epoch, hand.mark) = (Some(attached.epoch), attached.last_seq);
         tracing::info!(
@@ -163,42 +181,7 @@ impl<S: Storage> Task<S> {
         Ok(Event::Attached { last_seq: attached.last_seq })
     }
 
-    fn begin(&self, hand: &mut Hand<S>, after: u64) {
-        let next = SeqNo(after.saturating_add(1));
-        hand.sealed = None;
-        hand.chunk = Some(Chunk::new(self.lane.clone(), next.0).with_dedup(self.options.dedup));
-        if hand.reader.as_ref().is_none_or(|reader| reader.position() != next) {
-            hand.reader = Some(self.log.reader(next));
-        }
-    }
-
-    /// Reads, decodes and encodes on a thread that may block.
-    async fn read(&self, hand: &mut Hand<S>, limit: u64, rows_max: u64) -> Result<Event, Failure> {
-        let (Some(mut reader), Some(mut chunk)) = (hand.reader.take(), hand.chunk.take()) else {
-            return Err(Failure::Silent(hand.mark));
-        };
-        let before = chunk.next_seq();
-        let filling = move || {
-            let result = fill(&mut reader, &mut chunk, SeqNo(limit), rows_max);
-            (reader, chunk, result)
-        };
-        let (reader, chunk, result) = tokio::task::spawn_blocking(filling).await.map_err(Failure::Reader)?;
-        let (next, is_full) = (chunk.next_seq(), chunk.is_full(rows_max));
-        hand.chunk = Some(chunk);
-        hand.reader = Some(reader);
-        result?;
-        if next == before {
-            // The chunk stays; a new reader looks afresh.
-            hand.reader = Some(self.log.reader(SeqNo(next)));
-            return Err(Failure::Silent(next));
-        }
-        Ok(Event::Read { last_seq: next - 1, is_full })
-    }
-
     async fn store(&self, hand: &mut Hand<S>) -> Result<Event, Failure> {
-        if let Some(chunk) = hand.chunk.take() {
-            hand.sealed = Some(chunk.seal());
-        }
         let (Some(connection), Some(sealed)) = (hand.connection.as_mut(), hand.sealed.as_ref()) else {
             return Err(Failure::Silent(hand.mark));
         };
@@ -235,15 +218,12 @@ impl<S: Storage> Task<S> {
         let (Some(connection), Some(sealed)) = (hand.connection.as_mut(), hand.sealed.as_ref()) else {
             return Err(Failure::Silent(hand.mark));
         };
-        let mut reader = self.log.reader(SeqNo(sealed.first_seq));
-        let (empty, last) = (Span::new(self.lane.clone(), self.options.dedup), SeqNo(sealed.last_seq));
-        let reading = tokio::task::spawn_blocking(move || span(&mut reader, empty, last));
-        let span = reading.await.map_err(Failure::Reader)??;
+        let span = hand.reading.span(sealed.first_seq, sealed.last_seq).await?;
         let start = Instant::now();
         let rejected = connection.isolate(sealed, &span).await?;
         let duration_ms = start.elapsed().as_millis();
-        let (lane, first_seq) = (self.lane.number, sealed.first_seq);
-        tracing::error!(lane, first_seq, last_seq = last.0, rejected, duration_ms, "records_rejected");
+        let (lane, first_seq, last_seq) = (self.lane.number, sealed.first_seq, sealed.last_seq);
+        tracing::error!(lane, first_seq, last_seq, rejected, duration_ms, "records_rejected");
         self.report(|status| status.rejected += rejected);
         self.stored(hand);
         Ok(Event::Isolated { rejected })
@@ -318,45 +298,4 @@ impl<S: Storage> Task<S> {
     fn report(&self, change: impl FnOnce(&mut LaneStatus)) {
         self.shared.report(self.lane.number, change);
     }
-}
-
-/// Fills the chunk from the log until it is full or there is no more.
-fn fill<S: Storage>(
-    reader: &mut Reader<S>,
-    chunk: &mut Chunk,
-    limit: SeqNo,
-    rows_max: u64,
-) -> Result<(), Failure> {
-    while !chunk.is_full(rows_max) {
-        match reader.next(limit).map_err(Failure::Read)? {
-            None => break,
-            Some(Item::Gap { from, to, reason }) => chunk.push_gap(from.0, to.0, reason.name()),
-            Some(Item::Data { seq, payload, .. }) => match record::decode(payload) {
-                Ok(batch) => chunk.push(seq.0, payload, &batch).map_err(Failure::Inconsistent)?,
-                Err(error) if payload.first().is_some_and(|version| *version > record::VERSION) => {
-                    return Err(Failure::Newer(seq.0, error));
-                }
-                // Whole, as the checksum says, and yet no batch: our bug. One batch must not stop all behind it.
-                Err(error) => {
-                    tracing::error!(seq = seq.0, error = %error, "batch_undecodable");
-                    chunk.push_gap(seq.0, seq.0, "undecodable");
-                }
-            },
-        }
-    }
-    Ok(())
-}
-
-/// A range of the log up to `last`, as `fill` took it.
-fn span<S: Storage>(reader: &mut Reader<S>, mut span: Span, last: SeqNo) -> Result<Span, Failure> {
-    while let Some(item) = reader.next(last).map_err(Failure::Read)? {
-        match item {
-            Item::Gap { from, to, reason } => span.push_gap(from.0, to.0, reason.name()),
-            Item::Data { seq, payload, .. } => match record::decode(payload) {
-                Ok(batch) => span.push(seq.0, batch),
-                Err(_) => span.push_gap(seq.0, seq.0, "undecodable"),
-            },
-        }
-    }
-    Ok(span)
 }

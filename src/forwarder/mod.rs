@@ -13,6 +13,8 @@ mod backoff;
 mod identity;
 mod lane;
 pub mod machine;
+mod notes;
+mod reading;
 mod status;
 
 use std::fmt;
@@ -75,22 +77,45 @@ impl Default for Options {
 struct Shared {
     delivered: watch::Sender<Delivered>,
     committer: Committer,
+    /// The log, and the directory of its segments.
+    log_id: LogId,
+    directory: Option<PathBuf>,
 }
 
 impl Shared {
     /// Changes the status of a lane, and lets the log reuse what every lane has passed.
     fn report(&self, lane: u32, change: impl FnOnce(&mut LaneStatus)) {
-        let (mut before, mut after) = (SeqNo::NONE, SeqNo::NONE);
+        let (mut before, mut after) = (Reached::default(), Reached::default());
         self.delivered.send_modify(|delivered| {
-            before = delivered.seq();
+            before = Reached::of(delivered);
             if let Some(status) = usize::try_from(lane).ok().and_then(|lane| delivered.lanes.get_mut(lane)) {
                 change(status);
             }
-            after = delivered.seq();
+            after = Reached::of(delivered);
         });
-        if after > before {
-            self.committer.retire(after);
+        if after.by_some > before.by_some
+            && let Some(directory) = &self.directory
+            && let Err(error) = notes::DELIVERED.write(directory, self.log_id, u128::from(after.by_some.0))
+        {
+            tracing::warn!(error = %error, dir = %directory.display(), "delivery_not_noted");
         }
+        if after.by_all > before.by_all {
+            self.committer.retire(after.by_all);
+        }
+    }
+}
+
+/// How far the lanes are.
+#[derive(Default)]
+struct Reached {
+    by_all: SeqNo,
+    by_some: SeqNo,
+}
+
+impl Reached {
+    fn of(delivered: &Delivered) -> Self {
+        let by_some = delivered.lanes.iter().map(|lane| lane.delivered).max().unwrap_or_default();
+        Self { by_all: delivered.seq(), by_some }
     }
 }
 
@@ -133,7 +158,8 @@ pub fn spawn<S: Storage>(
 ) -> Forwarder {
     let (sender, delivered) = watch::channel(Delivered::default());
     let (stop, stopped) = watch::channel(false);
-    let shared = Arc::new(Shared { delivered: sender, committer });
+    let directory = options.directory.clone();
+    let shared = Arc::new(Shared { delivered: sender, committer, log_id, directory });
     let supervisor = Supervisor { options, target, collector, log_id, log, stop: stopped, shared };
     Forwarder { delivered, stop, task: tokio::spawn(supervisor.run()) }
 }

@@ -147,6 +147,7 @@ impl Snapshot {
             lag_batches,
             lag_routes,
             lag_s: f64::from(u32::try_from(lag_ms).unwrap_or(u32::MAX)) / 1_000.0,
+            rejected: delivered.lanes.iter().map(|lane| lane.rejected).sum(),
             lanes: (0..).zip(&delivered.lanes).map(|(number, lane)| lane_of(number, lane)).collect(),
             last_error: delivered.last_error.clone(),
         }
@@ -175,6 +176,12 @@ impl Snapshot {
             }
             let troubled = delivery.lanes.iter().filter(|lane| !WELL.contains(&lane.state.as_str()));
             reasons.extend(troubled.map(|lane| format!("lane {} is {}", lane.lane, lane.state)));
+            if delivery.rejected > 0 {
+                reasons.push(format!(
+                    "the database refused {} records: see holdfast rejected",
+                    delivery.rejected
+                ));
+            }
             if delivery.lanes.is_empty() {
                 let why = delivery.last_error.as_deref().unwrap_or("not tried yet");
                 reasons.push(format!("the database has not been reached since the start: {why}"));

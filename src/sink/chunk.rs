@@ -17,7 +17,7 @@ use super::lanes::Lane;
 use super::peers::{Peers, Routers};
 use super::repeats::{Repeat, Repeats};
 use super::rib::{self, Before, Position, Rib, RouteEvent};
-use super::sealed::{Counts, Sealed, Table};
+use super::sealed::{Counts, LogGap, Sealed, Table};
 use crate::route::{Action, Batch, Cause, Event, Group, Peer, Record, RouteRecord, Timestamp};
 
 /// A chunk with so many bytes of history takes no more.
@@ -59,6 +59,7 @@ pub struct Chunk {
     events: Table,
     statistics: Table,
     gaps: Table,
+    log_gaps: Vec<LogGap>,
     attributes: Table,
     hashes: HashSet<[u8; 16]>,
     peers: Peers,
@@ -110,6 +111,7 @@ impl Chunk {
             events: Table::default(),
             statistics: Table::default(),
             gaps: Table::default(),
+            log_gaps: Vec::new(),
             attributes: Table::default(),
             hashes: HashSet::new(),
             peers: Peers::default(),
@@ -195,11 +197,8 @@ impl Chunk {
     /// Takes a range of the log that cannot be read.
     pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
         (self.digest, self.next_seq) = (0, to + 1);
-        if self.lane.owns_routers() {
-            copy::log_gap_row(&mut self.gaps.bytes, &self.lane, from, to, reason);
-            self.gaps.rows += 1;
-            self.counts.gaps += 1;
-        }
+        self.log_gaps.push(LogGap { from, to, reason: reason.to_owned() });
+        self.counts.gaps += 1;
     }
 
     fn route(
@@ -361,6 +360,7 @@ impl Chunk {
             events: self.events.seal(),
             statistics: self.statistics.seal(),
             gaps: self.gaps.seal(),
+            log_gaps: self.log_gaps,
             attributes: self.attributes.seal(),
             peers,
             peer_changes,

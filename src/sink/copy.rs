@@ -210,21 +210,6 @@ pub(super) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch,
     }
 }
 
-/// A row of `collector_gaps` for a range of the log that could not be read.
-pub(super) fn log_gap_row(out: &mut Vec<u8>, lane: &Lane, from: u64, to: u64, reason: &str) {
-    field::row(out, columns::count(columns::COLLECTOR_GAPS));
-    field::text(out, &lane.collector);
-    field::uuid(out, lane.log_id);
-    field::null(out);
-    field::null(out);
-    field::int8(out, seq_number(from));
-    field::int8(out, seq_number(to));
-    field::null(out);
-    field::text(out, reason);
-    field::null(out);
-    field::null(out);
-}
-
 /// event_type, reason_code, afi, safi, sent_open, received_open, data, detail.
 fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
     field::text(out, kind.name());

@@ -2,8 +2,9 @@
 
 use tokio_postgres::Client;
 
+use super::error::Error;
 use super::lanes::uuid_text;
-use super::postgres::{Error, int4, int8};
+use super::postgres::{int4, int8};
 
 /// Where a lane of a log stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use std::ops::Range;
 
 use super::bisect::{Bisect, Refused};
 use super::decide::{Decision, decide};
+use super::error::Error;
 use super::lanes::uuid_text;
-use super::postgres::{Connection, Error, Params, copy, execute, int4, int8};
+use super::postgres::{Connection, Params, copy, execute, int4, int8};
 use super::sealed::Sealed;
 use super::span::Span;
 
@@ -101,9 +102,13 @@ impl Connection {
         copy(client, &s.copy_gaps, &chunk.gaps).await?;
         copy(client, &s.copy_attributes, &chunk.attributes).await?;
         execute(client, &s.attributes).await?;
-        copy(client, &s.copy_staged, &chunk.staged(&known)).await?;
+        // What a piece has made may be taken back: the merge looks each route up.
+        let rib = chunk.rib_rows(&known, None);
+        let staged = rib.staged.rows;
+        copy(client, &s.copy_staged, &rib.staged.seal()).await?;
         let repeated = self.store_changed(chunk, &known).await?;
-        self.merge(rows(chunk.staged_rows())).await?;
+        self.merge(staged).await?;
+        self.log_gaps(chunk).await?;
         self.routers(chunk).await?;
         Ok(chunk.counts.unchanged + repeated)
     }

@@ -8,7 +8,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tokio_postgres::Client;
 
 use super::decide::{Decision, decide_error};
-use super::postgres::Error;
+use super::error::Error;
 
 /// Of `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;

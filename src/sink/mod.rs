@@ -4,7 +4,7 @@
 //! Batch ─► Chunk (pure: history as COPY bytes, peers and routes folded) ─► Sealed
 //!                                                                            │ Connection::store
 //!   BEGIN · fence · peers · COPY history, events · COPY attributes, staging · what a re-dump changes: COPY history ·
-//!   merge · ledger + checkpoint · COMMIT
+//!   COPY what is new, merge the rest · ledger + checkpoint · COMMIT
 //! ```
 //!
 //! One transaction covers a contiguous range of one log and the rows of one lane. The server itself refuses it unless
@@ -18,6 +18,8 @@ mod chunk;
 pub mod columns;
 mod copy;
 mod decide;
+mod error;
+mod first_tables;
 mod fork;
 mod isolate;
 mod lanes;
@@ -38,11 +40,12 @@ mod tls;
 pub use answers::{Answer, AnswerError, Call, Parameter, QUERIES, Query, Shape, ask};
 pub use chunk::{Chunk, Inconsistent, digest};
 pub use decide::{Decision, decide, decide_error};
+pub use error::Error;
 pub use fork::{Checkpoint, begin_fork, checkpoints, digests};
 pub use lanes::{Lane, lane_of, uuid_text};
 pub use maintain::{Retention, maintain};
 pub use migrate::{MigrateError, Migration, migrate, migrations};
-pub use postgres::{Attached, Connection, Error};
+pub use postgres::{Attached, Connection};
 pub use rejected::{Retried, retry};
 pub use rpki::{Loaded, Vrp, VrpError, load_vrps, parse_vrps};
 pub use sealed::{Counts, Sealed};

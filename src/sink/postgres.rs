@@ -10,8 +10,8 @@ use futures_util::SinkExt as _;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::chunk::Inconsistent;
-use super::decide::{Decision, decide_error};
+use super::error::Error;
+use super::first_tables::FirstTables;
 use super::lanes::{Lane, uuid_text};
 use super::rib::{KnownPeer, ValidFrom};
 use super::sealed::Sealed;
@@ -22,79 +22,6 @@ use crate::route::Family;
 /// COPY bytes go out in pieces of this size, so that the library's buffer stays small.
 const COPY_PIECE_BYTES: usize = 256 << 10;
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Why a lane could not attach or store. After any of them the connection must be dropped.
-#[derive(Debug)]
-pub enum Error {
-    /// The client library or the server says so.
-    Database(tokio_postgres::Error),
-    /// No answer in time.
-    Timeout,
-    /// The batch contradicts itself.
-    Inconsistent(Inconsistent),
-    /// So many rows are refused that it is not about rows.
-    Systemic {
-        /// How many, until it gave up.
-        rejected: u64,
-        /// Of how many.
-        records: u64,
-        /// What the server said of the first one.
-        first: String,
-    },
-    /// The server took another number of rows than it was given.
-    Rows {
-        /// Which table.
-        table: &'static str,
-        /// How many it was given.
-        sent: u64,
-        /// How many it says it has.
-        stored: u64,
-    },
-}
-
-impl Error {
-    /// What to do about it.
-    #[must_use]
-    pub fn decision(&self) -> Decision {
-        match self {
-            Self::Database(error) => decide_error(error),
-            Self::Timeout => Decision::Slow,
-            Self::Systemic { .. } => Decision::Alarm,
-            Self::Inconsistent(_) | Self::Rows { .. } => Decision::Halt,
-        }
-    }
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Database(error) => match error.as_db_error() {
-                Some(db) => write!(f, "{} ({})", db.message(), db.code().code()),
-                // The library says what failed, and its cause says why.
-                None => match std::error::Error::source(error) {
-                    Some(cause) => write!(f, "{error}: {cause}"),
-                    None => write!(f, "{error}"),
-                },
-            },
-            Self::Systemic { rejected, records, first } => write!(
-                f,
-                "{rejected} of {records} records are refused, the first with: {first}; compare the database's tables, \
-                 triggers and constraints with docs/SCHEMA.md and mend them: nothing is lost, and delivery goes on by itself"
-            ),
-            Self::Inconsistent(error) => error.fmt(f),
-            Self::Timeout => f.write_str("the database did not answer in time"),
-            Self::Rows { table, sent, stored } => write!(f, "{table} was given {sent} rows and has {stored}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<tokio_postgres::Error> for Error {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
-    }
-}
 
 /// Where the lane stands, by the checkpoint row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +41,8 @@ pub struct Connection {
     pub(super) lane: Lane,
     owner: String,
     epoch: i64,
+    /// What is known of the peers that this connection has made.
+    first_tables: FirstTables,
     /// Which half of the merge is likely to have all the work.
     inserts_first: AtomicBool,
     pub(super) store_timeout: Duration,
@@ -142,7 +71,8 @@ impl Connection {
         let statements = Statements::prepare(&client).await?;
         let store_timeout = target.store_timeout();
         let (owner, inserts_first) = (String::new(), AtomicBool::new(true));
-        Ok(Self { client, statements, lane, owner, epoch: 0, inserts_first, store_timeout })
+        let first_tables = FirstTables::default();
+        Ok(Self { client, statements, lane, owner, epoch: 0, first_tables, inserts_first, store_timeout })
     }
 
     async fn attach_untimed(
@@ -188,9 +118,13 @@ impl Connection {
     }
 
     async fn store_untimed(&mut self, chunk: &Sealed) -> Result<(), Error> {
+        // What a transaction adds to it is true only when that one is stored.
+        let mut first_tables = std::mem::take(&mut self.first_tables);
         // Sent without waiting in between; in a transaction that failed, the server refuses all that follows.
-        let (_, repeated) = tokio::try_join!(biased; self.begin(chunk), self.rows(chunk))?;
-        self.commit(chunk, chunk.counts.unchanged + repeated, 0).await
+        let (_, repeated) = tokio::try_join!(biased; self.begin(chunk), self.rows(chunk, &mut first_tables))?;
+        self.commit(chunk, chunk.counts.unchanged + repeated, 0).await?;
+        self.first_tables = first_tables;
+        Ok(())
     }
 
     /// Begins the transaction. The fence comes first.
@@ -207,15 +141,16 @@ impl Connection {
     }
 
     /// All rows of the chunk: history and the present. Returns how many routes of a re-dump change nothing.
-    async fn rows(&self, chunk: &Sealed) -> Result<u64, Error> {
+    async fn rows(&self, chunk: &Sealed, first_tables: &mut FirstTables) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
         let (known, _) = tokio::try_join!(
             biased;
             self.peers(chunk),
             copy(client, &s.copy_routes, &chunk.routes),
         )?;
-        let staged = chunk.staged(&known);
-        let staged_rows = u64::try_from(chunk.staged_rows()).unwrap_or(u64::MAX);
+        let rib = chunk.rib_rows(&known, Some(first_tables));
+        let (staged_rows, new_rows) = (rib.staged.rows, rib.new.rows);
+        let (staged, new) = (rib.staged.seal(), rib.new.seal());
         let (_, _, _, _, _, stored) = tokio::try_join!(
             biased;
             copy(client, &s.copy_events, &chunk.events),
@@ -225,11 +160,17 @@ impl Connection {
             execute(client, &s.attributes),
             copy(client, &s.copy_staged, &staged),
         )?;
-        if stored != staged_rows {
-            return Err(Error::Rows { table: "staged", sent: staged_rows, stored });
+        // A place without a peer would have no row.
+        if stored + new_rows != chunk.rib_len() {
+            let sent = chunk.rib_len().saturating_sub(new_rows);
+            return Err(Error::Rows { table: "staged", sent, stored });
         }
         let repeated = self.store_changed(chunk, &known).await?;
-        self.merge(staged_rows).await?;
+        let (stored, ()) = tokio::try_join!(biased; self.store_new(&new), self.merge(staged_rows))?;
+        if stored != new_rows {
+            return Err(Error::Rows { table: "rib_entries", sent: new_rows, stored });
+        }
+        self.log_gaps(chunk).await?;
         self.routers(chunk).await?;
         Ok(repeated)
     }
@@ -238,6 +179,16 @@ impl Connection {
         let [peers, changes, families] = [&chunk.peers, &chunk.peer_changes, &chunk.peer_families].map(json);
         let peers: Params<'_, 4> = [&self.lane.collector, &peers, &changes, &families];
         known_peers(&self.client.query(&self.statements.peers, &peers).await?)
+    }
+
+    pub(super) async fn log_gaps(&self, chunk: &Sealed) -> Result<(), Error> {
+        let log_id = self.lane.log_id_text();
+        for gap in &chunk.log_gaps {
+            let (from, to) = (int8(gap.from), int8(gap.to));
+            let gap: Params<'_, 5> = [&self.lane.collector, &log_id, &from, &to, &gap.reason];
+            self.client.query(&self.statements.log_gap, &gap).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn routers(&self, chunk: &Sealed) -> Result<(), Error> {
@@ -271,6 +222,16 @@ impl Connection {
             return Err(Error::Rows { table: "route_updates", sent: changed, stored });
         }
         Ok(asked - changed)
+    }
+
+    /// Routes that cannot be in the current table yet.
+    async fn store_new(&self, rows: &Bytes) -> Result<u64, Error> {
+        match copy(&self.client, &self.statements.copy_rib, rows).await {
+            Err(Error::Database(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                Err(Error::KnownBefore)
+            }
+            other => other,
+        }
     }
 
     /// UPDATE of what is known and INSERT of what is new, in either order. When the first half took all rows, the second
@@ -347,7 +308,7 @@ pub(super) async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) 
 }
 
 /// What `holdfast_merge_peers` returns, by place: how each peer that was known stood before, the same for its families
-/// with a sweep of their own, and every peer once more without that.
+/// with a sweep of their own, and every peer once more without that. So one that comes but once has been made just now.
 fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
     let before_all = ValidFrom { session: i64::MIN, generation: 0 };
     let mut known: HashMap<u32, KnownPeer> = HashMap::new();
@@ -357,8 +318,12 @@ fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
         let (afi, safi): (Option<i32>, Option<i16>) = (row.try_get(2)?, row.try_get(3)?);
         let session: Option<i64> = row.try_get(4)?;
         let valid = ValidFrom { session: session.unwrap_or(i64::MIN), generation: row.try_get(5)? };
-        let peer =
-            known.entry(place).or_insert_with(|| KnownPeer { id, valid: before_all, families: Vec::new() });
+        let peer = known.entry(place).and_modify(|known| known.is_new = false).or_insert_with(|| KnownPeer {
+            id,
+            is_new: true,
+            valid: before_all,
+            families: Vec::new(),
+        });
         match afi.and_then(|afi| u16::try_from(afi).ok()).zip(safi.and_then(|safi| u8::try_from(safi).ok())) {
             Some((afi, safi)) => peer.families.push((Family { afi, safi }, valid)),
             None => peer.valid = peer.valid.max(valid),

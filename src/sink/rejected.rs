@@ -3,9 +3,10 @@
 use tokio_postgres::Row;
 
 use super::chunk::Chunk;
+use super::error::Error;
 use super::isolate::what;
 use super::lanes::Lane;
-use super::postgres::{Connection, Error, int4};
+use super::postgres::{Connection, int4};
 use super::target::Target;
 use crate::record;
 

@@ -9,6 +9,8 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use super::binary as field;
 use super::columns;
 use super::copy::seq_number;
+use super::first_tables::FirstTables;
+use super::sealed::Table;
 use crate::route::{Family, NlriEntry, Timestamp};
 
 /// A longer key is replaced by its hash: an index entry holds 2,704 bytes at most, and an NLRI that is not decoded can
@@ -42,6 +44,8 @@ impl From<(Timestamp, u32)> for ValidFrom {
 #[derive(Clone, Debug)]
 pub(super) struct KnownPeer {
     pub(super) id: i64,
+    /// The transaction has made it.
+    pub(super) is_new: bool,
     pub(super) valid: ValidFrom,
     pub(super) families: Vec<(Family, ValidFrom)>,
 }
@@ -99,6 +103,15 @@ struct Change {
     ended: Option<(Timestamp, u32)>,
 }
 
+/// The rows for the current table.
+#[derive(Default)]
+pub(super) struct RibRows {
+    /// Those that the merge has to look up.
+    pub(super) staged: Table,
+    /// Those that cannot be there yet.
+    pub(super) new: Table,
+}
+
 /// The routes of one transaction, each once.
 #[derive(Default)]
 pub(super) struct Rib {
@@ -137,8 +150,16 @@ impl Rib {
         self.changes.len()
     }
 
-    /// The rows of the staging table, in the order of the table's key.
-    pub(super) fn encode(&self, peers: &HashMap<u32, KnownPeer>, out: &mut Vec<u8>) {
+    /// The rows for the current table, in the order of its key.
+    pub(super) fn encode(
+        &self,
+        peers: &HashMap<u32, KnownPeer>,
+        mut first: Option<&mut FirstTables>,
+    ) -> RibRows {
+        if let Some(first) = &mut first {
+            peers.values().filter(|peer| peer.is_new).for_each(|peer| first.begin(peer.id));
+        }
+        let mut out = RibRows::default();
         let mut rows: Vec<(&KnownPeer, &[u8], &Change)> = self
             .changes
             .iter()
@@ -146,10 +167,18 @@ impl Rib {
             .collect();
         rows.sort_unstable_by_key(|(peer, key, _)| (peer.id, *key));
         for (peer, key, change) in rows {
-            field::row(out, columns::count(columns::STAGED));
-            change.encode(peer, key, out);
-            out.extend_from_slice(self.blocks.get(change.nlri_block.clone()).unwrap_or_default());
+            let is_new = first.as_mut().is_some_and(|first| first.is_new(peer.id, key));
+            let table = if is_new {
+                change.encode_new(peer, key, &mut out.new.bytes);
+                &mut out.new
+            } else {
+                change.encode_staged(peer, key, &mut out.staged.bytes);
+                &mut out.staged
+            };
+            table.rows += 1;
+            table.bytes.extend_from_slice(self.blocks.get(change.nlri_block.clone()).unwrap_or_default());
         }
+        out
     }
 }
 
@@ -192,27 +221,51 @@ impl Change {
         is_same
     }
 
-    fn encode(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
+    /// Up to the NLRI, a row of the staging table.
+    fn encode_staged(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
         let valid = peer.valid_from(self.family, self.ended);
+        field::row(out, columns::count(columns::STAGED));
+        self.encode_key(peer, key, out);
+        field::timestamp(out, self.first_time);
+        field::timestamp(out, self.last_time);
+        field::optional(out, self.flip_time, field::timestamp);
+        self.encode_position(out);
+        field::int4(out, self.learns);
+        field::int4(out, self.withdraws);
+        field::boolean(out, self.is_withdrawn);
+        field::optional(out, self.attributes, field::uuid);
+        field::boolean(out, self.begins_withdrawn);
+        field::int8(out, valid.session);
+        field::int8(out, valid.generation);
+    }
+
+    /// Up to the NLRI, a row of the current table, as the merge would insert it.
+    fn encode_new(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
+        field::row(out, columns::count(columns::RIB_ENTRIES));
+        self.encode_key(peer, key, out);
+        field::timestamp(out, self.first_time);
+        field::timestamp(out, self.last_time);
+        field::timestamp(out, self.flip_time.unwrap_or(self.first_time));
+        self.encode_position(out);
+        field::int4(out, self.learns.saturating_add(u32::from(!self.begins_withdrawn)));
+        field::int4(out, self.withdraws);
+        field::boolean(out, self.is_withdrawn);
+        field::optional(out, self.attributes, field::uuid);
+    }
+
+    fn encode_key(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
         field::int8(out, peer.id);
         field::bytea(out, key);
         field::int4(out, u32::from(self.family.afi));
         field::int2(out, i16::from(self.family.safi));
         field::optional(out, self.path_id, |out, path_id| field::int8(out, i64::from(path_id)));
-        field::timestamp(out, self.first_time);
-        field::timestamp(out, self.last_time);
-        field::optional(out, self.flip_time, field::timestamp);
-        field::boolean(out, self.begins_withdrawn);
-        field::boolean(out, self.is_withdrawn);
-        field::int4(out, self.learns);
-        field::int4(out, self.withdraws);
+    }
+
+    fn encode_position(&self, out: &mut Vec<u8>) {
         field::timestamp(out, self.position.session);
         field::int8(out, i64::from(self.position.generation));
         field::int8(out, seq_number(self.position.seq));
         field::int4(out, self.position.index);
-        field::optional(out, self.attributes, field::uuid);
-        field::int8(out, valid.session);
-        field::int8(out, valid.generation);
     }
 }
 

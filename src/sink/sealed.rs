@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::binary as field;
+use super::first_tables::FirstTables;
 use super::repeats::Repeats;
-use super::rib::{KnownPeer, Rib};
+use super::rib::{KnownPeer, Rib, RibRows};
 use crate::route::Timestamp;
 
 /// What a chunk holds, in numbers.
@@ -20,6 +21,13 @@ pub struct Counts {
     pub events: u64,
     /// Ranges of the log that could not be read.
     pub gaps: u64,
+}
+
+/// A range of the log that could not be read.
+pub(super) struct LogGap {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) reason: String,
 }
 
 /// The rows of one table.
@@ -61,6 +69,7 @@ pub struct Sealed {
     pub(super) events: Bytes,
     pub(super) statistics: Bytes,
     pub(super) gaps: Bytes,
+    pub(super) log_gaps: Vec<LogGap>,
     pub(super) attributes: Bytes,
     pub(super) peers: serde_json::Value,
     pub(super) peer_changes: serde_json::Value,
@@ -76,17 +85,18 @@ impl Sealed {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// How many rows the staging table gets.
-    pub(super) fn staged_rows(&self) -> usize {
-        self.rib.len()
+    /// How many routes of the current table it concerns.
+    pub(super) fn rib_len(&self) -> u64 {
+        u64::try_from(self.rib.len()).unwrap_or(u64::MAX)
     }
 
-    /// The COPY bytes of the staging table, now that the peers have their ids.
-    pub(super) fn staged(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
-        let mut out = field::HEADER.to_vec();
-        self.rib.encode(peers, &mut out);
-        out.extend_from_slice(field::TRAILER);
-        out.into()
+    /// The rows for the current table, now that the peers have their ids.
+    pub(super) fn rib_rows(
+        &self,
+        peers: &HashMap<u32, KnownPeer>,
+        first: Option<&mut FirstTables>,
+    ) -> RibRows {
+        self.rib.encode(peers, first)
     }
 
     /// The COPY bytes of `route_updates`, for measurements.

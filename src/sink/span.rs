@@ -65,10 +65,8 @@ impl Span {
 
     /// Takes the next range of the log that cannot be read.
     pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
-        if self.lane.owns_routers() {
-            self.places.push(Place::Gap(self.gaps.len()));
-            self.gaps.push((from, to, reason.to_owned()));
-        }
+        self.places.push(Place::Gap(self.gaps.len()));
+        self.gaps.push((from, to, reason.to_owned()));
     }
 
     /// How many records of the lane there are.

@@ -40,6 +40,7 @@ const FENCE: &str = "SELECT holdfast_fence($1, $2::text::uuid, $3, $4, $5::text:
 const PEERS: &str = "SELECT place, id, afi, safi, CASE WHEN isfinite(valid_session)
         THEN (extract(epoch FROM valid_session - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint END, valid_generation
     FROM holdfast_merge_peers($1, $2::text::jsonb, $3::text::jsonb, $4::text::jsonb)";
+const LOG_GAP: &str = "SELECT holdfast_log_gap($1, $2::text::uuid, $3, $4, $5)";
 const ROUTERS: &str = "SELECT holdfast_merge_routers($1, $2::text::jsonb)";
 
 const ATTRIBUTES: &str =
@@ -116,6 +117,7 @@ pub(super) struct Statements {
     pub(super) fence: Statement,
     pub(super) peers: Statement,
     pub(super) routers: Statement,
+    pub(super) log_gap: Statement,
     pub(super) copy_routes: Statement,
     pub(super) copy_events: Statement,
     pub(super) copy_statistics: Statement,
@@ -123,6 +125,7 @@ pub(super) struct Statements {
     pub(super) copy_attributes: Statement,
     pub(super) copy_staged: Statement,
     pub(super) copy_repeated: Statement,
+    pub(super) copy_rib: Statement,
     pub(super) changed: Statement,
     pub(super) attributes: Statement,
     pub(super) update: Statement,
@@ -140,6 +143,7 @@ impl Statements {
         let copy_gaps = columns::copy_statement("collector_gaps", columns::COLLECTOR_GAPS);
         let copy_attributes = columns::copy_statement("staged_attributes", columns::PATH_ATTRIBUTES);
         let copy_staged = columns::copy_statement("staged", columns::STAGED);
+        let copy_rib = columns::copy_statement("rib_entries", columns::RIB_ENTRIES);
         let copy_repeated = columns::copy_statement("repeated", columns::REPEATED);
         let (attach, fence, peers, routers, copy_routes, copy_events, copy_statistics, copy_gaps) = tokio::try_join!(
             client.prepare(ATTACH),
@@ -152,9 +156,11 @@ impl Statements {
             client.prepare(&copy_gaps),
         )?;
         let (
+            log_gap,
             copy_attributes,
             copy_staged,
             copy_repeated,
+            copy_rib,
             changed,
             attributes,
             update,
@@ -162,9 +168,11 @@ impl Statements {
             advance,
             reject,
         ) = tokio::try_join!(
+            client.prepare(LOG_GAP),
             client.prepare(&copy_attributes),
             client.prepare(&copy_staged),
             client.prepare(&copy_repeated),
+            client.prepare(&copy_rib),
             client.prepare(CHANGED),
             client.prepare(ATTRIBUTES),
             client.prepare(UPDATE),
@@ -177,6 +185,7 @@ impl Statements {
             fence,
             peers,
             routers,
+            log_gap,
             copy_routes,
             copy_events,
             copy_statistics,
@@ -184,6 +193,7 @@ impl Statements {
             copy_attributes,
             copy_staged,
             copy_repeated,
+            copy_rib,
             changed,
             attributes,
             update,

@@ -96,6 +96,17 @@ impl Source {
     pub fn sized(directory: tempfile::TempDir, segment_bytes: u64, bytes_max: u64) -> Self {
         let mut options = wal::Options::new(LOG, 1, batches::NOW);
         (options.segment_bytes, options.bytes_max) = (segment_bytes, bytes_max);
+        Self::with(directory, options)
+    }
+
+    /// A log of at most 1 MiB that gives up its oldest segments where it must.
+    pub fn dropping(directory: tempfile::TempDir) -> Self {
+        let mut options = wal::Options::new(LOG, 1, batches::NOW);
+        (options.segment_bytes, options.bytes_max, options.drop_oldest) = (128 << 10, 1 << 20, true);
+        Self::with(directory, options)
+    }
+
+    fn with(directory: tempfile::TempDir, mut options: wal::Options) -> Self {
         options.free_percent_min = 0;
         let (writer, recovered) = wal::recover(Disk::create(directory.path()).unwrap(), options).unwrap();
         let log = writer.log();

@@ -38,8 +38,8 @@ pub(crate) enum Bug {
     LostWakeUp,
     /// Gaps of the log are passed over in silence.
     GapsAreSkipped,
-    /// Every lane writes the gap rows.
-    GapsByEveryLane,
+    /// A gap that another lane has told already is told once more.
+    GapsAreToldTwice,
     /// A lane stores the rows of all peers.
     LanesOverlap,
     /// A batch that ends a chunk is left out when the chunk is full.
@@ -76,7 +76,7 @@ pub(crate) const ALL: [Bug; 23] = [
     Bug::MemoryBeatsTheRow,
     Bug::LostWakeUp,
     Bug::GapsAreSkipped,
-    Bug::GapsByEveryLane,
+    Bug::GapsAreToldTwice,
     Bug::LanesOverlap,
     Bug::LastBatchIsForgotten,
     Bug::NoFence,

@@ -147,7 +147,22 @@ impl Database {
         let holder = self.tables.lanes[transaction.lane].owner;
         assert_eq!(transaction.owner, holder, "somebody who does not hold the lane has stored something");
         self.tables.rows.extend(&transaction.rows);
-        self.tables.gaps.extend(&transaction.gaps);
+        for gap in &transaction.gaps {
+            self.note(*gap);
+        }
+    }
+
+    /// As `holdfast_log_gap`: what is told already is not told again.
+    fn note(&mut self, gap: GapRow) {
+        let told = |seq: &u64| self.tables.gaps.iter().any(|gap| (gap.from..=gap.to).contains(seq));
+        let untold = (gap.from..=gap.to).filter(|seq| self.bug == Bug::GapsAreToldTwice || !told(seq));
+        let parts: Vec<GapRow> = untold.map(|seq| GapRow { from: seq, to: seq }).collect();
+        for part in parts {
+            match self.tables.gaps.last_mut() {
+                Some(last) if last.to + 1 == part.from && last.from >= gap.from => last.to = part.to,
+                _ => self.tables.gaps.push(part),
+            }
+        }
     }
 
     fn advance(&mut self, transaction: &Transaction) {

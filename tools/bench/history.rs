@@ -17,6 +17,8 @@ use crate::{Failure, result};
 
 /// Rows in a transaction: the default of DRAIN_MAX_ROWS.
 const TRANSACTION_ROWS: u64 = 20_000;
+/// The default of CHUNK_INTERVAL_DAYS.
+const CHUNK_INTERVAL_DAYS: u32 = 7;
 
 /// Rows of history as COPY bytes, one transaction after the other.
 struct Transactions {
@@ -69,7 +71,7 @@ pub(crate) fn export(log: &Path, out: &Path) -> Result<String, Failure> {
     Ok(result(routes, start.elapsed().as_secs_f64()))
 }
 
-/// Reads, decodes, encodes and stores.
+/// Reads, decodes and encodes one transaction ahead of the one that is stored, as the daemon does.
 pub(crate) fn drain(log: &Path, database: &str) -> Result<String, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(store(log, database))
 }
@@ -77,10 +79,20 @@ pub(crate) fn drain(log: &Path, database: &str) -> Result<String, Failure> {
 async fn store(log: &Path, database: &str) -> Result<String, Failure> {
     let (mut client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
     let driver = tokio::spawn(connection);
+    holdfast::sink::migrate(&mut client, CHUNK_INTERVAL_DAYS).await.map_err(|error| error.to_string())?;
     let statement = columns::copy_statement("route_updates", columns::ROUTE_UPDATES);
     let mut transactions = Transactions::open(log)?;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let (start, mut routes) = (Instant::now(), 0);
-    while let Some((count, bytes)) = transactions.take()? {
+    let reading = tokio::task::spawn_blocking(move || {
+        while let Some(transaction) = transactions.take().map_err(|error| error.to_string())? {
+            if sender.blocking_send(transaction).is_err() {
+                break;
+            }
+        }
+        Ok::<_, String>(())
+    });
+    while let Some((count, bytes)) = receiver.recv().await {
         routes += count;
         if bytes.is_empty() {
             continue;
@@ -93,6 +105,7 @@ async fn store(log: &Path, database: &str) -> Result<String, Failure> {
         }
         transaction.commit().await?;
     }
+    reading.await??;
     let seconds = start.elapsed().as_secs_f64();
     drop(client);
     driver.await??;

@@ -1,5 +1,6 @@
 //! `bench`: the parts of the path that can be measured without a daemon. `tools/bench/run` puts the figures together.
 
+mod delivery;
 mod history;
 mod stream;
 
@@ -32,6 +33,8 @@ enum Verb {
         #[arg(value_name = "FOLDER")]
         out: PathBuf,
     },
+    /// Deliver a log as the daemon does: a first load, the same as updates, and once more unchanged.
+    Delivery(delivery::Arguments),
     /// Drain a log's history into route_updates, in transactions of the same rows.
     History {
         /// The log.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Decode(arguments) => stream::decode(&arguments),
         Verb::Session(arguments) => stream::session(&arguments),
         Verb::Export { log, out } => history::export(&log, &out),
+        Verb::Delivery(arguments) => delivery::run(arguments),
         Verb::History { log, database } => history::drain(&log, &database),
     };
     let printed = match line {

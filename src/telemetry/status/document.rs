@@ -184,6 +184,8 @@ pub struct Delivery {
     pub lag_routes: u64,
     /// Age of the oldest record that waits, in seconds.
     pub lag_s: f64,
+    /// Records that the database refused since the start; they are in `rejected_routes`.
+    pub rejected: u64,
     /// The lanes.
     pub lanes: Vec<Lane>,
     /// Last error of any lane, with its time; nothing when there was none.

@@ -60,8 +60,8 @@ fn wal(wal: &Wal, say: &mut impl FnMut(String)) {
 
 fn lanes(delivery: &Delivery, say: &mut impl FnMut(String)) {
     say(format!(
-        "delivery  delivered {}; behind by {} batches, {} records, {:.1} s",
-        delivery.delivered, delivery.lag_batches, delivery.lag_routes, delivery.lag_s
+        "delivery  delivered {}; behind by {} batches, {} records, {:.1} s; {} records rejected since the start",
+        delivery.delivered, delivery.lag_batches, delivery.lag_routes, delivery.lag_s, delivery.rejected
     ));
     for lane in &delivery.lanes {
         let error =

@@ -1,0 +1,157 @@
+//! A log into a database as the daemon delivers it: history, current table, checkpoint and ledger.
+//!
+//! Three times: the log as it is; every announcement of it again as an update, with another MED; and all of that once
+//! more as a table that a router sends after a reconnect, of which nothing changes. Each is logged before its clock starts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use holdfast::committer::{self, Committer, Progress};
+use holdfast::forwarder::{self, LaneState};
+use holdfast::record;
+use holdfast::route::{Action, Batch, Cause, Timestamp};
+use holdfast::sink::{SslMode, Target, TlsFiles};
+use holdfast::wal::{self, Disk, Item, Log, LogId, SeqNo};
+use tokio::sync::watch;
+
+use crate::{Failure, result};
+
+/// Longest time that one of the three may take.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The log; it grows by what is sent again.
+    #[arg(value_name = "WAL-FOLDER")]
+    log: PathBuf,
+    /// The database.
+    #[arg(long, value_name = "URL")]
+    database: String,
+    /// Lanes (DRAIN_LANES).
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    lanes: u32,
+    /// Only the log as it is.
+    #[arg(long)]
+    once: bool,
+}
+
+/// What is sent again.
+#[derive(Clone, Copy)]
+enum Again {
+    Update,
+    ReDump,
+}
+
+impl Again {
+    /// The same batch with what differs.
+    fn batch(self, mut batch: Batch) -> Option<Batch> {
+        batch.events.clear();
+        batch.groups.retain(|group| group.action == Action::Announce);
+        let mut index = 0;
+        for group in &mut batch.groups {
+            (group.index, index) = (index, index + group.rows);
+            group.cause = match self {
+                Self::Update => Cause::Update,
+                Self::ReDump => Cause::ReDump,
+            };
+            group.received.0 += 1_000_000;
+        }
+        batch.attributes.iter_mut().for_each(|attributes| attributes.med = Some(77));
+        if matches!(self, Self::ReDump) {
+            batch.router.session = Timestamp(batch.router.session.0 + 1_000_000);
+        }
+        (index > 0 && usize::try_from(index) == Ok(batch.nlri.len())).then_some(batch)
+    }
+}
+
+struct Delivery {
+    arguments: Arguments,
+    log: Arc<Log<Disk>>,
+    log_id: LogId,
+    committer: Committer,
+    progress: watch::Receiver<Progress>,
+    target: Target,
+}
+
+/// Delivers, and says how long each of the three took.
+pub(crate) fn run(arguments: Arguments) -> Result<String, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let mut delivery = Delivery::open(arguments)?;
+        let end = delivery.progress.borrow().durable;
+        let mut lines = vec![delivery.deliver("first load").await?];
+        if !delivery.arguments.once {
+            for (name, again) in [("update", Again::Update), ("unchanged re-dump", Again::ReDump)] {
+                delivery.append(end, again).await?;
+                lines.push(delivery.deliver(name).await?);
+            }
+        }
+        Ok(lines.join("\n"))
+    })
+}
+
+impl Delivery {
+    fn open(arguments: Arguments) -> Result<Self, Failure> {
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?;
+        let options = wal::Options::new(
+            LogId(now.unsigned_abs().to_be_bytes().repeat(2).try_into().unwrap_or_default()),
+            1,
+            now,
+        );
+        let (writer, recovered) =
+            wal::recover(Disk::create(&arguments.log)?, options).map_err(|error| error.to_string())?;
+        let log = writer.log();
+        let (committer, _thread) = committer::spawn(writer, committer::Options::default())?;
+        let progress = committer.progress();
+        let target = Target::new(arguments.database.parse()?, SslMode::Disable, &TlsFiles::default())?;
+        Ok(Self { arguments, log, log_id: recovered.log_id, committer, progress, target })
+    }
+
+    /// Logs the batches up to `end` once more.
+    async fn append(&mut self, end: SeqNo, again: Again) -> Result<(), Failure> {
+        let mut reader = self.log.reader(SeqNo(1));
+        let mut last = self.progress.borrow().durable;
+        loop {
+            let batch = match reader.next(end).map_err(|error| error.to_string())? {
+                Some(Item::Data { payload, .. }) => record::decode(payload)?,
+                Some(Item::Gap { .. }) => return Err("the log has a gap".into()),
+                None => break,
+            };
+            let Some(batch) = again.batch(batch) else { continue };
+            let mut payload = Vec::new();
+            record::encode(&batch, &mut payload)?;
+            self.committer
+                .append(payload, u32::try_from(batch.records())?)
+                .await
+                .map_err(|error| error.to_string())?;
+            last = SeqNo(last.0 + 1);
+        }
+        self.progress.wait_for(|progress| progress.durable >= last).await?;
+        Ok(())
+    }
+
+    /// Delivers what there is.
+    async fn deliver(&self, name: &str) -> Result<String, Failure> {
+        let options = forwarder::Options { lanes: self.arguments.lanes, ..forwarder::Options::default() };
+        let (durable, collector) = (self.progress.borrow().durable, "bench".to_owned());
+        let start = Instant::now();
+        let forwarder = forwarder::spawn(
+            options,
+            self.target.clone(),
+            collector,
+            self.log_id,
+            Arc::clone(&self.log),
+            self.committer.clone(),
+        );
+        let mut delivered = forwarder.delivered();
+        let done = delivered.wait_for(|delivered| {
+            delivered.seq() >= durable || delivered.lanes.iter().any(|lane| lane.state == LaneState::Halted)
+        });
+        let rows = tokio::time::timeout(PATIENCE, done).await??.rows();
+        let seconds = start.elapsed().as_secs_f64();
+        if !forwarder.stop(PATIENCE).await {
+            return Err(format!("{name}: the delivery halted: {:?}", delivered.borrow().lanes).into());
+        }
+        Ok(format!("{{\"step\":\"{name}\",{}", result(rows, seconds).trim_start_matches('{')))
+    }
+}
