@@ -152,3 +152,20 @@ fn a_family_without_a_decoder_is_kept_raw_as_one() {
     assert_eq!((entries[0].path_id, &entries[0].nlri), (0, &Nlri::Raw([1, 2, 3].into())));
     assert_eq!(bgp::nlri(family, &[], Encoding::PLAIN, false).count(), 0);
 }
+
+#[test]
+fn an_update_may_have_65535_bytes() {
+    // Header 19, three lengths of the fields 4: the rest are routes of four bytes each, and one of three.
+    let mut routes: Vec<u8> = (0..16_377_u16)
+        .flat_map(|number| {
+            let [a, b] = number.to_be_bytes();
+            [24, 10, a, b]
+        })
+        .collect();
+    routes.extend([16, 172, 16, 8]);
+    routes.truncate(65_535 - 23);
+    routes.splice(65_508.., [0; 4]);
+    let pdu = build::bgp(2, &[&[0, 0, 0, 0][..], &routes].concat());
+    assert_eq!(pdu.len(), 65_535);
+    assert_eq!(field(Family::IPV4_UNICAST, bgp::split(&pdu).unwrap().nlri, false), (16_377 + 4, None));
+}

@@ -467,6 +467,41 @@ fn the_width_that_fits_is_used_when_the_flag_is_wrong() {
     let paths: Vec<_> = batch.attributes.iter().map(|set| set.as_path.clone().unwrap().asns).collect();
     assert_eq!(paths, [vec![65_001, 65_002, 65_003], vec![65_001]]);
     assert_eq!(router.session.summary().counters.as_width_mismatches, 1);
+    // Another one is counted and no longer told.
+    router.says(&PEER.route_monitoring(&update(&[], &two_octets(&[65_009]), &v4(12, 0, 0, 8))));
+    assert_eq!(router.session.summary().counters.as_width_mismatches, 2);
+    assert_eq!(told(&mut router, "as_path_width_mismatch").len(), 1);
+}
+
+#[test]
+fn a_path_that_fits_both_widths_or_none_says_nothing_of_them() {
+    let attributes = |path: &[u8]| {
+        let origin_and_hop = [attribute(0x40, 1, &[0]), attribute(0x40, 3, &[192, 0, 2, 9])].concat();
+        [origin_and_hop, attribute(0x40, 2, path)].concat()
+    };
+    let mut router = Router::new();
+    for path in [&[][..], &[2, 2, 0, 1, 2, 1, 0, 2, 0, 3], &[2, 1, 0], &[9, 1, 0, 0, 0, 1]] {
+        router.says(&PEER.route_monitoring(&update(&[], &attributes(path), &v4(10, 0, 0, 8))));
+    }
+    assert_eq!(router.session.summary().counters.as_width_mismatches, 0);
+    assert_eq!(told(&mut router, "as_path_width_mismatch").len(), 0);
+}
+
+#[test]
+fn routes_without_a_peer_up_are_told_once_and_make_the_peer_live() {
+    let mut router = Router::new();
+    let nothing = [plain_attributes(&[65_001]), mp_reach(2, 1, &[0; 16], &[])].concat();
+    router.says(&PEER.route_monitoring(&update(&[], &nothing, &[])));
+    assert!(!router.session.summary().peers[0].up, "nothing was announced");
+    let message = PEER.route_monitoring(&announce(&v4(10, 1, 2, 24)));
+    router.says(&message).says(&message);
+    let summary = router.session.summary();
+    assert!(summary.peers[0].up);
+    assert_eq!((summary.counters.implicit_peers, summary.counters.trailers), (1, 0));
+    assert_eq!(told(&mut router, "implicit_peer").len(), 1);
+    let mut router = Router::new();
+    router.says(&up()).says(&message);
+    assert_eq!(router.session.summary().counters.implicit_peers, 0);
 }
 
 #[test]
