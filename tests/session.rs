@@ -368,6 +368,20 @@ fn the_sweep_waits_for_end_of_rib_and_for_quiet_and_comes_once() {
 }
 
 #[test]
+fn every_peer_is_swept_after_its_own_quiet_time() {
+    let other = Header { address: Ipv4Addr::new(192, 0, 2, 2), ..PEER };
+    let second = PeerKey { address: IpAddr::V4(other.address), ..key() };
+    let mut router = Router::known(vec![key(), second]);
+    let end = update(&[], &[], &[]);
+    router.says(&PEER.route_monitoring(&end)).after(1).says(&other.route_monitoring(&end));
+    router.batch();
+    router.after(QUIET_US - 1);
+    assert_eq!(router.batch().peers[0].key, key());
+    router.after(1);
+    assert_eq!(router.batch().peers[0].key, second);
+}
+
+#[test]
 fn a_table_without_end_of_rib_has_been_told_when_its_router_falls_silent() {
     let mut router = Router::new();
     router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));

@@ -52,6 +52,22 @@ where
     })
 }
 
+/// A multicast group or more: what its types want of the multicast families.
+fn groups<T>(is_v6: bool) -> impl Strategy<Value = T> + Clone
+where
+    T: FromStr<Err: Debug> + Debug,
+{
+    (any::<u32>(), 0_u8..=16).prop_map(move |(bits, more)| {
+        let text = if is_v6 {
+            format!("ff0e:{:x}::/{}", bits & u32::MAX << (16 - more) & 0xffff, 16 + more)
+        } else {
+            let group = Ipv4Addr::from_bits((0xe000_0000 | bits >> 4) & u32::MAX << (28 - more));
+            format!("{group}/{}", 4 + more)
+        };
+        text.parse().unwrap()
+    })
+}
+
 pub(crate) fn v4() -> impl Strategy<Value = Ipv4Addr> {
     any::<u32>().prop_map(Ipv4Addr::from_bits)
 }
@@ -307,6 +323,16 @@ fn routes(ids: bool) -> impl Strategy<Value = (MpReach, MpUnreach)> {
         (several(ids, net(true)), v6(), of(v6())).prop_map(|(routes, next_hop_global, next_hop_local)| {
             both!(Ipv6Unicast { next_hop_global, next_hop_local }, routes, |(id, net)| {
                 Ipv6UnicastAddress::new(id, Ipv6Unicast::from_net(net).unwrap())
+            })
+        }),
+        (several(ids, groups(false)), address()).prop_map(|(routes, next_hop)| {
+            both!(Ipv4Multicast { next_hop, next_hop_local: None }, routes, |(id, net)| {
+                Ipv4MulticastAddress::new(id, Ipv4Multicast::from_net(net).unwrap())
+            })
+        }),
+        (several(ids, groups(true)), v6()).prop_map(|(routes, next_hop_global)| {
+            both!(Ipv6Multicast { next_hop_global, next_hop_local: None }, routes, |(id, net)| {
+                Ipv6MulticastAddress::new(id, Ipv6Multicast::from_net(net).unwrap())
             })
         }),
         (several(false, (net(false), labels())), address()).prop_map(|(routes, next_hop)| {
