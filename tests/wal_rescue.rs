@@ -5,8 +5,9 @@
 mod batches;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
 use bgpkit_parser::BgpkitParser;
@@ -111,6 +112,45 @@ fn each_filter_leaves_what_was_asked_for() {
     assert!(table.contains("path 2 via 198.51.100.254 65003 70000"), "{table}");
 }
 
+/// A child that is ended with the test, whatever becomes of it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn dump_follows_a_log_that_is_being_written_from_segment_to_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = log(directory.path());
+    let mut child = Running(
+        Command::new(env!("CARGO_BIN_EXE_walctl"))
+            .args(["dump", directory.path().to_str().unwrap(), "--json", "--follow"])
+            .args(["--seq", "29..", "--peer", "198.51.100.2"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!([next()["seq"].clone(), next()["seq"].clone()], [29, 30]);
+    // Each is shown before the next one is there, and what the filter leaves out is not. The other peer's tables fill segments.
+    let (one, out) = (peer(1, RibView::AdjInPre, 1), peer(2, RibView::AdjOutPost, 1));
+    let mut segments = 0;
+    for number in 0..20 {
+        append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001]).build());
+        let seq = append(&mut writer, &Builder::new("r2", 2).announce(&out, [number], &[65_001]).build());
+        let line = next();
+        assert_eq!((&line["seq"], &line["prefix"]), (&seq.0.into(), &format!("1.0.{number}.0/24").into()));
+        writer.retire(SeqNo(seq.0 - 1));
+        segments = files(directory.path()).iter().filter(|(path, _)| path.extension().is_some()).count();
+    }
+    assert!(segments > 3, "{segments} segments: it never had to go on in another");
+}
+
 #[test]
 fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
     let directory = tempfile::tempdir().unwrap();
@@ -139,6 +179,43 @@ fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
     // Never over a file that is there.
     let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
     assert!(code == 3 && err.contains("exists"), "{err}");
+}
+
+#[test]
+fn an_ipv4_route_with_an_ipv6_next_hop_comes_out_of_mrt_with_both() {
+    // RFC 8950: such a route stands in MP_REACH_NLRI, whatever its family was told in.
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
+    let one = peer(1, RibView::AdjInPre, 1);
+    let mut hop = attributes(&[65_001, 65_002]);
+    for (next, link_local) in [("2001:db8::1", None), ("2001:db8::2", Some("fe80::2"))] {
+        hop.next_hop = Some(next.parse().unwrap());
+        hop.next_hop_link_local = link_local.map(|address| address.parse().unwrap());
+        let entries = (0..2).map(|number| (None, prefix(number)));
+        let batch = Builder::new("r1", 1).routes(&one, Family::IPV4_UNICAST, Some(&hop), entries).build();
+        append(&mut writer, &batch);
+    }
+    append(&mut writer, &Builder::new("r1", 1).withdraw(&one, [1]).build());
+    writer.close(NOW).unwrap();
+    let (wal, out) = (directory.path().to_str().unwrap(), directory.path().join("out.mrt"));
+    let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let elements: Vec<_> = BgpkitParser::from_reader(fs::File::open(&out).unwrap()).into_iter().collect();
+    let told: Vec<_> = elements
+        .iter()
+        .map(|element| (element.prefix.prefix.to_string(), element.next_hop.map(|hop| hop.to_string())))
+        .collect();
+    let announced = |number: u32, hop: &str| (format!("1.0.{number}.0/24"), Some(hop.to_owned()));
+    let mut expected = Vec::new();
+    for hop in ["2001:db8::1", "2001:db8::2"] {
+        expected.extend((0..2).map(|number| announced(number, hop)));
+    }
+    expected.push(("1.0.1.0/24".to_owned(), None));
+    assert_eq!(told, expected);
+    assert!(
+        elements[..4].iter().all(|element| element.as_path.as_ref().unwrap().to_string() == "65001 65002")
+    );
+    assert_eq!(elements[4].elem_type, ElemType::WITHDRAW);
 }
 
 #[test]
@@ -180,6 +257,70 @@ fn a_salvaged_log_has_all_that_can_be_read_and_the_source_is_not_touched() {
     drop(writer);
     assert_eq!(walctl(&["salvage", from, to.to_str().unwrap()]).0, 3);
     assert_eq!(walctl(&["verify", to.to_str().unwrap(), "--deep"]).0, 0);
+}
+
+#[test]
+fn the_copy_of_a_compressed_log_is_compressed() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let packed = Options { compress: true, ..options() };
+    let (mut writer, _) = recover(Disk::create(source.path()).unwrap(), packed).unwrap();
+    let one = peer(1, RibView::AdjInPre, 1);
+    // What is too short to be worth it comes first.
+    append(&mut writer, &Builder::new("r1", 1).withdraw(&one, [1]).build());
+    append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..100, &[65_001; 200]).build());
+    writer.close(NOW).unwrap();
+    let (from, to) = (source.path().to_str().unwrap(), target.path().join("copy"));
+    assert_eq!(walctl(&["salvage", from, to.to_str().unwrap()]).0, 0);
+    let (_, out, _) = walctl(&["dump", to.to_str().unwrap(), "--batches"]);
+    let codecs: Vec<&str> = out.lines().map(|line| line.split("codec ").nth(1).unwrap()).collect();
+    assert_eq!(codecs, ["1", "2"], "{out}");
+    assert_eq!(lines(&to, &[]), lines(source.path(), &[]));
+}
+
+/// Ten minutes in each of three hours.
+const TIMES: [i64; 3] = [0, 3_600_000_000, 7_200_000_000];
+
+#[test]
+fn a_time_leaves_out_whole_segments_and_no_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
+    let one = peer(1, RibView::AdjInPre, 1);
+    for hour in TIMES {
+        for minute in 0..10 {
+            let at = hour + minute * 60_000_000;
+            let batch = Builder::new("r1", 1).at(at).announce(&one, 0..1500, &[65_001]).build();
+            let mut payload = Vec::new();
+            record::encode(&batch, &mut payload).unwrap();
+            writer.append(&payload, 1500).unwrap();
+            // The clock went back by a second between receipt and sync.
+            writer.sync(NOW + at - 1_000_000).unwrap();
+        }
+    }
+    writer.close(NOW + 8_000_000_000).unwrap();
+    let segments = files(directory.path()).iter().filter(|(path, _)| path.extension().is_some()).count();
+    assert!(segments > 3, "{segments} segments");
+    let batches = |arguments: &[&str]| {
+        let mut seen: Vec<u64> =
+            lines(directory.path(), arguments).iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+        seen.dedup();
+        seen
+    };
+    for (arguments, expected) in [
+        (&["--since", "2026-11-23T00:05:00Z"][..], 6..=30),
+        (&["--since", "2026-11-23T01:00:00Z"], 11..=30),
+        (&["--since", "2026-11-23T02:09:00Z"], 30..=30),
+        (&["--until", "2026-11-23T01:00:00Z"], 1..=11),
+        (&["--until", "2026-11-23T00:00:00Z"], 1..=1),
+        (&["--since", "2026-11-23T00:09:00Z", "--until", "2026-11-23T01:01:00Z"], 10..=12),
+        (&["--since", "2026-11-23T00:09:00Z", "--seq", "20.."], 20..=30),
+    ] {
+        assert_eq!(batches(arguments), expected.collect::<Vec<_>>(), "{arguments:?}");
+    }
+    assert!(batches(&["--since", "2026-11-24"]).is_empty());
+    // What is left out is not even looked at.
+    tampered(&directory.path().join("0000000000000001.wal"), |bytes| bytes[8192 + 4096 + 60] ^= 1);
+    let of = |arguments: &[&str]| lines(directory.path(), arguments)[0]["record"].clone();
+    assert_eq!([of(&[]), of(&["--since", "2026-11-23T02:00:00Z"])], ["gap", "route"]);
 }
 
 #[test]

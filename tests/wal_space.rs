@@ -8,7 +8,7 @@ use std::io;
 
 use common::simdisk::{Dice, Fate, Fault, SimDisk};
 use common::{check_dense, count, options, payload, read_all};
-use holdfast::wal::format::SegmentHeader;
+use holdfast::wal::format::{FrameHeader, SegmentHeader, kind};
 use holdfast::wal::{Damage, Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
 
 fn small() -> Options {
@@ -201,6 +201,57 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
         }
     }
     assert!(tried > 500);
+}
+
+/// The numbers whose frames touch a page of a segment.
+fn in_page(bytes: &[u8], page: usize) -> Vec<u64> {
+    let salt = SegmentHeader::decode(bytes).unwrap().salt;
+    let (mut at, mut touched) = (8192, Vec::new());
+    while let Some(header) = bytes.get(at..).and_then(|bytes| FrameHeader::decode(bytes, salt)) {
+        let end = at + usize::try_from(header.frame_bytes()).unwrap();
+        if header.kind == kind::DATA && at < (page + 1) * 4096 && end > page * 4096 {
+            touched.push(header.seq.0);
+        }
+        at = usize::try_from(header.end(at as u64)).unwrap();
+    }
+    touched
+}
+
+#[test]
+fn a_page_that_was_meant_for_a_newer_segment_costs_only_what_it_covers() {
+    let (image, durable, oldest) = many_lives();
+    let names = segments(&image);
+    let lives: Vec<Vec<u8>> = names.iter().map(|name| image.bytes(name)).collect();
+    let mut tried = 0;
+    for (target, old) in lives.iter().enumerate().take(lives.len() - 1) {
+        for page in 2..16 {
+            let covered = in_page(old, page);
+            for (life, place) in
+                lives.iter().skip(target + 1).flat_map(|life| [(life, page), (life, 17 - page)])
+            {
+                let disk = image.after_kill();
+                disk.tamper(&names[target], |bytes| {
+                    bytes[page * 4096..(page + 1) * 4096]
+                        .copy_from_slice(&life[place * 4096..(place + 1) * 4096]);
+                });
+                let (writer, _) = recover(disk, Options { salt_seed: 78, ..small() }).unwrap();
+                let mut next = oldest;
+                for item in read_all(&mut writer.log().reader(SeqNo(oldest))) {
+                    let (from, to) = item.map_or_else(|(from, to, _)| (from, to), |seq| (seq, seq));
+                    assert_eq!(from, next);
+                    let lost = item.is_err() && from <= durable;
+                    assert!(
+                        !lost || (from..=to).all(|seq| covered.contains(&seq)),
+                        "page {page} of {}: {from} to {to} are lost, {covered:?} were in it",
+                        names[target]
+                    );
+                    next = to + 1;
+                }
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 200, "{tried}");
 }
 
 #[test]

@@ -19,7 +19,8 @@ mod status;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,22 @@ impl Default for Options {
             directory: None,
         }
     }
+}
+
+/// Names of the files beside the segments that say under which id the log is delivered, and how far: a copy needs them too.
+pub const NOTE_FILES: [&str; 2] = [notes::FORKED.name, notes::DELIVERED.name];
+
+/// The id under which the log in this directory is delivered: its own, or the one that it was given when it was found to be
+/// a fork.
+///
+/// # Errors
+/// The file that says so is there and cannot be read.
+pub fn delivered_as(directory: &Path, log_id: LogId) -> io::Result<LogId> {
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", directory.join(notes::FORKED.name).display()))
+    };
+    let noted = notes::FORKED.read(directory, log_id).map_err(named)?;
+    Ok(noted.map_or(log_id, |id| LogId(id.to_be_bytes())))
 }
 
 /// What all lanes report to.

@@ -144,7 +144,7 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     let listing = list(&storage)?;
     let spare = if listing.has_next { open_spare(&storage)? } else { None };
     let log_id = listing.log_id.unwrap_or(options.new_log_id);
-    let tail = tail(&storage, &listing.segments, options.first)?;
+    let tail = tail(&storage, &listing.segments, &options)?;
     let mut damage: Vec<Damage> =
         listing.foreign.iter().map(|segment| Damage::Foreign { segment: *segment }).collect();
     let headless = listing.segments.iter().filter(|segment| segment.header.is_none());
@@ -218,17 +218,19 @@ struct Tail {
     damage: Vec<Damage>,
 }
 
-fn tail<S: Storage>(storage: &S, segments: &[Segment], first: SeqNo) -> Result<Tail, OpenError> {
+fn tail<S: Storage>(storage: &S, segments: &[Segment], options: &Options) -> Result<Tail, OpenError> {
     let readable =
         segments.iter().enumerate().rev().find_map(|(at, segment)| segment.header.map(|header| (at, header)));
-    let mut tail = Tail { next: first, next_group: 1, ..Tail::default() };
+    let mut tail = Tail { next: options.first, next_group: 1, ..Tail::default() };
     if let Some((_, header)) = readable {
         tail = last_segment(storage, header)?;
     }
     // Segments whose header is gone may have held numbers that were delivered: none of these is given again.
     let behind = readable.map_or(0, |(at, _)| at + 1);
-    for segment in segments.iter().skip(behind) {
-        let frames_max = segment.bytes / to_u64(FRAME_HEADER_BYTES);
+    // Nor does such a file's length tell how much was in it: it may be cut as well.
+    let bytes = segments.iter().map(|segment| segment.bytes).max().unwrap_or(0).max(options.segment_bytes);
+    for _ in segments.iter().skip(behind) {
+        let frames_max = bytes / to_u64(FRAME_HEADER_BYTES);
         let lost_to = SeqNo(tail.next.0.saturating_add(frames_max));
         tail.next = note_missing(&mut tail.group, tail.next, lost_to);
         tail.next_group = tail.next_group.saturating_add(frames_max + 1);

@@ -127,6 +127,19 @@ impl Database {
         Some(database)
     }
 
+    /// As an operator would write it.
+    pub fn url(&self) -> String {
+        let host = match &self.config.get_hosts()[0] {
+            tokio_postgres::config::Host::Tcp(host) => host.clone(),
+            tokio_postgres::config::Host::Unix(path) => path.display().to_string().replace('/', "%2F"),
+        };
+        let password = self.config.get_password();
+        let password =
+            password.map_or(String::new(), |password| format!(":{}", String::from_utf8_lossy(password)));
+        let (user, name) = (self.config.get_user().unwrap(), self.config.get_dbname().unwrap());
+        format!("postgres://{user}{password}@{host}:{}/{name}?sslmode=disable", self.config.get_ports()[0])
+    }
+
     pub async fn client(&self) -> Client {
         connect(&self.config).await
     }

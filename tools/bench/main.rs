@@ -1,7 +1,9 @@
-//! `bench`: the parts of the path that can be measured without a daemon. `tools/bench/run` puts the figures together.
+//! `bench`: the parts of the path that can be measured without a daemon. `tools/bench/run` and
+//! `tools/bench/log` put the figures together.
 
 mod delivery;
 mod history;
+mod log;
 mod stream;
 
 use std::io::{self, Write};
@@ -24,6 +26,8 @@ enum Verb {
     Decode(stream::Arguments),
     /// The same through the session into encoded batches, as they are logged.
     Session(stream::Arguments),
+    /// Write a recorded stream into a log, plain and with LZ4: bytes a route, and what it costs in processor time.
+    Log(log::Arguments),
     /// Write a log's history as files of COPY bytes, one per transaction, and the statement that takes them.
     Export {
         /// The log.
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
     let line = match Arguments::parse().verb {
         Verb::Decode(arguments) => stream::decode(&arguments),
         Verb::Session(arguments) => stream::session(&arguments),
+        Verb::Log(arguments) => log::log(&arguments),
         Verb::Export { log, out } => history::export(&log, &out),
         Verb::Delivery(arguments) => delivery::run(arguments),
         Verb::History { log, database } => history::drain(&log, &database),

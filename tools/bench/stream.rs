@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use holdfast::bmp::{self, Message};
-use holdfast::route::Timestamp;
+use holdfast::route::{Batch, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 use holdfast::{bgp, record};
 
@@ -58,39 +58,47 @@ fn walk(update: &bgp::Update<'_>) -> u64 {
 /// Through the session, in batches, to the bytes that are logged.
 pub(crate) fn session(arguments: &Arguments) -> Result<String, Failure> {
     best(arguments, |bytes| {
-        let options = Options {
-            router_name: Some("bench".into()),
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 0,
-            session: Timestamp(1),
-            batch_records_max: BATCH_RECORDS,
-            sweep_quiet_us: 60_000_000,
-        };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-        let mut session = Session::new(options, Box::new(introduce));
-        let mut payload = Vec::new();
         let mut routes = 0;
-        let mut close = |session: &mut Session| {
-            for batch in session.take_batches() {
-                payload.clear();
-                record::encode(&batch, &mut payload)?;
-                black_box(&payload);
-                routes += batch.nlri.len() as u64;
-            }
-            Ok::<_, record::Error>(())
-        };
-        let mut refused = None;
-        each_message(bytes, |message| {
-            session.message(message, Timestamp(2));
-            if session.is_full()
-                && let Err(error) = close(&mut session)
-            {
-                refused = Some(error);
-            }
+        each_payload(bytes, |payload, batch| {
+            black_box(payload);
+            routes += batch.nlri.len() as u64;
         })?;
-        close(&mut session)?;
-        refused.map_or(Ok(routes), |error| Err(error.into()))
+        Ok(routes)
     })
+}
+
+/// Every batch of the stream as it would be logged, and its bytes.
+pub(crate) fn each_payload(bytes: &[u8], mut take: impl FnMut(&[u8], &Batch)) -> Result<(), Failure> {
+    let options = Options {
+        router_name: Some("bench".into()),
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        session: Timestamp(1),
+        batch_records_max: BATCH_RECORDS,
+        sweep_quiet_us: 60_000_000,
+    };
+    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
+    let mut session = Session::new(options, Box::new(introduce));
+    let mut payload = Vec::new();
+    let mut close = |session: &mut Session| {
+        for batch in session.take_batches() {
+            payload.clear();
+            record::encode(&batch, &mut payload)?;
+            take(&payload, &batch);
+        }
+        Ok::<_, record::Error>(())
+    };
+    let mut refused = None;
+    each_message(bytes, |message| {
+        session.message(message, Timestamp(2));
+        if session.is_full()
+            && let Err(error) = close(&mut session)
+        {
+            refused = Some(error);
+        }
+    })?;
+    close(&mut session)?;
+    refused.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn best(

@@ -61,14 +61,14 @@ pub(crate) enum Command {
     /// Write the records as CSV or MRT
     #[command(after_help = "Examples:\n  walctl export wal --format csv --out routes.csv\n  \
         walctl export wal --format mrt --rib adj-in-pre --out updates.mrt && bgpdump -m updates.mrt\n\n\
-        MRT is BGP4MP_ET (RFC 6396, with path identifiers RFC 8050) and holds IPv4 and IPv6 unicast and the state of\n\
-        peers; what it cannot hold is counted on standard error. It has no word for a RIB: choose one with --rib.\n\
+        MRT is BGP4MP_ET (RFC 6396, with path identifiers RFC 8050) and holds IPv4 and IPv6 unicast and the state of \
+        peers; what it cannot hold is counted on standard error. It has no word for a RIB: choose one with --rib. \
         The local side of a session is not in the log; its AS and address are 0.")]
     Export(Export),
     /// Copy what can be read of a damaged log into a new directory
     #[command(
         after_help = "Example:\n  walctl salvage /mnt/broken/wal /var/tmp/wal\n\nThe source is only read. The copy has its \
-        identity and its numbers; what is missing is a gap in it.\n\
+        identity and its numbers; what is missing is a gap in it. \
         A daemon or `walctl drain` goes on with the copy.\n\nExit codes:\n  0  everything was copied\n  \
         2  something is missing, and told\n  3  nothing could be copied"
     )]
@@ -77,16 +77,17 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  walctl repair wal          say what is wrong and what would be done\n  \
         walctl repair wal --yes    do it\n\nNo byte that is there is changed: what a crash left undecided is copied into \
-        a new segment.\nThe daemon does the same at each start; this is for a log that it is not started on.\n\n\
+        a new segment. The daemon does the same at each start; this is for a log that it is not started on.\n\n\
         Exit codes:\n  0  nothing to do, or done\n  1  there is something to do: say --yes\n  3  it cannot be done"
     )]
     Repair(Repair),
     /// Deliver a dead machine's log into the database
     #[command(
         after_help = "Example:\n  walctl drain /var/tmp/wal --to postgres://holdfast@db/holdfast\n\nDelivers as the daemon \
-        does, behind the same fence: what the database has is not stored again, and what it\nhas learned since is not \
-        undone. Takes the log's lock and recovers it first. For a log on a disk that must not be\nwritten, salvage it \
-        first.\n\nExit codes:\n  0  all is delivered\n  1  it was fenced out, or the log was forked\n  3  it cannot be done"
+        does, behind the same fence: what the database has is not stored again, and what it has learned since is not \
+        undone. Takes the log's lock and recovers it first. For a log on a disk that must not be written, salvage it \
+        first.\n\nExit codes:\n  0  all is delivered\n  1  it was fenced out, or the log was copied or restored (say --fork)\n  \
+        3  it cannot be done"
     )]
     Drain(Drain),
     /// Compare the log with what the database has of it
@@ -102,7 +103,7 @@ pub(crate) enum Command {
     /// Measure this disk: what a sync costs, how fast the log appends
     #[command(
         after_help = "Example:\n  walctl bench /var/lib/holdfast\n\nWrites a file of its own into the directory and takes \
-        it away again: beside a daemon it costs the\ndaemon time."
+        it away again: beside a daemon it costs the daemon time."
     )]
     Bench(Bench),
     /// Write the manual pages
@@ -224,6 +225,10 @@ pub(crate) struct Drain {
     pub(crate) log: Directory,
     #[command(flatten)]
     pub(crate) database: Database,
+    /// Deliver a log that was copied or restored under an id of its own, from the last batch on that the database is known to
+    /// have too
+    #[arg(long)]
+    pub(crate) fork: bool,
 }
 
 #[derive(Debug, Args)]
@@ -240,7 +245,10 @@ pub(crate) enum Rejected {
     #[command(after_help = "Example:\n  walctl rejected list --to postgres://holdfast@db/holdfast")]
     List(RejectedList),
     /// All that is known of one row
-    #[command(after_help = "Example:\n  walctl rejected show 1042:17 --to postgres://holdfast@db/holdfast")]
+    #[command(
+        after_help = "Example:\n  walctl rejected show 1042:17 --to postgres://holdfast@db/holdfast\n\n\
+        Exit codes:\n  0  it is there\n  1  no such row was refused\n  3  the database"
+    )]
     Show(RejectedShow),
     /// Try all of them again, now that the cause is gone; the collector may run meanwhile
     #[command(
@@ -277,11 +285,16 @@ pub(crate) struct RejectedList {
 #[derive(Debug, Args)]
 pub(crate) struct RejectedShow {
     /// Batch and place in it, as `list` names them
-    #[arg(value_name = "SEQ:IDX")]
-    pub(crate) which: String,
+    #[arg(value_name = "SEQ:IDX", value_parser = place)]
+    pub(crate) which: (i64, i32),
     /// The database, as DATABASE_URL names it
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
+}
+
+fn place(text: &str) -> Result<(i64, i32), String> {
+    let parts = text.split_once(':').and_then(|(seq, idx)| Some((seq.parse().ok()?, idx.parse().ok()?)));
+    parts.ok_or_else(|| "it is SEQ:IDX, two numbers, as `list` prints them".to_owned())
 }
 
 #[derive(Debug, Args)]

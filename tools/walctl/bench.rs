@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use holdfast::wal::{Disk, LogId, Options, SeqNo, recover};
+use holdfast::wal::{Disk, LogId, Options, WriteError, Writer, recover};
 use serde_json::json;
 
 use crate::args;
@@ -15,6 +15,8 @@ use crate::output::{Failure, Output};
 const FILE_BYTES: u64 = 64 << 20;
 const GROUP_BYTES: usize = 1 << 20;
 const PAYLOAD_BYTES: usize = 20_000;
+/// So often the bare loop and the log take turns.
+const TURNS: u32 = 5;
 
 /// A directory of our own that goes away with us.
 struct Scratch(PathBuf);
@@ -30,9 +32,18 @@ pub(crate) fn bench(arguments: &args::Bench, out: &mut Output) -> Result<u8, Fai
     fs::create_dir(&scratch).map_err(|error| Failure::about(&scratch.display(), &error))?;
     let scratch = Scratch(scratch);
     let time = Duration::from_secs(arguments.seconds);
-    let small = bare(&scratch.0, 4096, time)?;
-    let bare_rate = bare(&scratch.0, GROUP_BYTES, time)?;
-    let log_rate = log(&scratch.0, time)?;
+    let mut bare = Bare::new(&scratch.0)?;
+    let small = bare.run(4096, time)?;
+    let mut log = Log::warm(&scratch.0)?;
+    let mut bare_rate = Times::new(GROUP_BYTES);
+    let (mut log_bytes, mut log_time) = (0, Duration::ZERO);
+    // In turns, because a disk that others use is not as fast in one moment as in the next.
+    for _ in 0..TURNS {
+        bare_rate.add(bare.run(GROUP_BYTES, time / TURNS)?);
+        let (bytes, took) = log.run(time / TURNS)?;
+        (log_bytes, log_time) = (log_bytes + bytes, log_time + took);
+    }
+    let log_rate = log_bytes as f64 / log_time.as_secs_f64().max(1e-9);
     let (p50, p99) = (small.quantile(0.5), small.quantile(0.99));
     let interval_ms = interval_ms(p99);
     let ratio = log_rate / bare_rate.bytes_per_second();
@@ -72,6 +83,15 @@ struct Times {
 }
 
 impl Times {
+    const fn new(bytes: usize) -> Self {
+        Self { sorted: Vec::new(), bytes }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.sorted.extend(other.sorted);
+        self.sorted.sort_unstable();
+    }
+
     fn quantile(&self, share: f64) -> Duration {
         #[allow(
             clippy::cast_possible_truncation,
@@ -88,56 +108,73 @@ impl Times {
     }
 }
 
-/// Overwrites a file that has its blocks, as the log does.
-fn bare(directory: &Path, bytes: usize, time: Duration) -> Result<Times, Failure> {
-    let file =
-        File::options().read(true).write(true).create(true).truncate(false).open(directory.join("bare"))?;
-    let zeros = vec![0; GROUP_BYTES];
-    for at in (0..FILE_BYTES).step_by(GROUP_BYTES) {
-        file.write_all_at(&zeros, at)?;
+/// A file that has its blocks, overwritten as the log does it, and nothing else.
+struct Bare(File);
+
+impl Bare {
+    fn new(directory: &Path) -> Result<Self, Failure> {
+        let file = File::options().read(true).write(true).create_new(true).open(directory.join("bare"))?;
+        let zeros = vec![0; GROUP_BYTES];
+        for at in (0..FILE_BYTES).step_by(GROUP_BYTES) {
+            file.write_all_at(&zeros, at)?;
+        }
+        file.sync_all()?;
+        Ok(Self(file))
     }
-    file.sync_all()?;
-    let data = vec![0x5a; bytes];
-    let step = u64::try_from(bytes).unwrap_or(FILE_BYTES);
-    let (mut sorted, mut at, started) = (Vec::new(), 0, Instant::now());
-    while started.elapsed() < time || sorted.is_empty() {
-        let before = Instant::now();
-        file.write_all_at(&data, at)?;
-        file.sync_data()?;
-        sorted.push(before.elapsed());
-        at = if at + 2 * step <= FILE_BYTES { at + step } else { 0 };
+
+    fn run(&mut self, bytes: usize, time: Duration) -> Result<Times, Failure> {
+        let data = vec![0x5a; bytes];
+        let step = u64::try_from(bytes).unwrap_or(FILE_BYTES);
+        let (mut times, mut at, started) = (Times::new(bytes), 0, Instant::now());
+        while started.elapsed() < time || times.sorted.is_empty() {
+            let before = Instant::now();
+            self.0.write_all_at(&data, at)?;
+            self.0.sync_data()?;
+            times.sorted.push(before.elapsed());
+            at = if at + 2 * step <= FILE_BYTES { at + step } else { 0 };
+        }
+        times.sorted.sort_unstable();
+        Ok(times)
     }
-    sorted.sort_unstable();
-    Ok(Times { sorted, bytes })
 }
 
-/// Bytes of payload per second that the log makes durable.
-fn log(directory: &Path, time: Duration) -> Result<f64, Failure> {
-    let options =
-        Options { bytes_max: 8 * FILE_BYTES, free_percent_min: 0, ..Options::new(LogId([1; 16]), 1, 0) };
-    let disk = Disk::create(&directory.join("log"))?;
-    let (mut writer, _) = recover(disk, options).map_err(|error| Failure::Other(error.to_string()))?;
-    let failed = |error: holdfast::wal::WriteError| Failure::Other(error.to_string());
-    let payload = vec![0x5a; PAYLOAD_BYTES];
-    // The first round fills the files; from then on they are used again, as in a collector that delivers.
-    let mut since = None;
-    loop {
-        while writer.group_bytes() < GROUP_BYTES {
-            writer.append(&payload, 1000).map_err(failed)?;
+/// The log, as a collector that delivers all the time has it: its files are there and are used again.
+struct Log(Writer<Disk>);
+
+impl Log {
+    fn warm(directory: &Path) -> Result<Self, Failure> {
+        let options =
+            Options { bytes_max: 8 * FILE_BYTES, free_percent_min: 0, ..Options::new(LogId([1; 16]), 1, 0) };
+        let disk = Disk::create(&directory.join("log"))?;
+        let (writer, _) = recover(disk, options).map_err(|error| Failure::Other(error.to_string()))?;
+        let mut log = Self(writer);
+        let mut bytes = 0;
+        while bytes < 6 * FILE_BYTES {
+            bytes += log.group()?;
         }
-        let durable = writer.sync(1).map_err(failed)?;
-        writer.retire(SeqNo(durable.0.saturating_sub(1)));
-        let warm = durable.0 * u64::try_from(PAYLOAD_BYTES).unwrap_or(1) > 6 * FILE_BYTES;
-        match since {
-            None if warm => since = Some((Instant::now(), durable.0)),
-            Some((started, from)) if Instant::elapsed(&started) >= time => {
-                let seconds = started.elapsed().as_secs_f64();
-                return Ok((durable.0 - from) as f64 * PAYLOAD_BYTES as f64 / seconds);
-            }
-            _ => {
-                writer.prepare();
-            }
+        Ok(log)
+    }
+
+    /// Appends one group and makes it durable; returns its bytes of payload.
+    fn group(&mut self) -> Result<u64, Failure> {
+        let failed = |error: WriteError| Failure::Other(error.to_string());
+        let payload = [0x5a; PAYLOAD_BYTES];
+        let before = self.0.next();
+        while self.0.group_bytes() < GROUP_BYTES {
+            self.0.append(&payload, 1000).map_err(failed)?;
         }
+        let durable = self.0.sync(1).map_err(failed)?;
+        self.0.retire(durable.before());
+        self.0.prepare();
+        Ok((self.0.next().0 - before.0) * u64::try_from(PAYLOAD_BYTES).unwrap_or(1))
+    }
+
+    fn run(&mut self, time: Duration) -> Result<(u64, Duration), Failure> {
+        let (started, mut bytes) = (Instant::now(), 0);
+        while started.elapsed() < time || bytes == 0 {
+            bytes += self.group()?;
+        }
+        Ok((bytes, started.elapsed()))
     }
 }
 

@@ -3,9 +3,12 @@
 use std::future::Future;
 
 use holdfast::config::{self, Inputs};
-use holdfast::sink::{Target, uuid_text};
-use holdfast::wal::{LogId, SeqNo};
+use holdfast::forwarder;
+use holdfast::sink::{self, Target, uuid_text};
+use holdfast::wal::inspect::Overview;
+use holdfast::wal::{Disk, LogId, SeqNo};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::output::Failure;
 
@@ -22,6 +25,8 @@ pub(crate) struct Lane {
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) collector: String,
+    /// Under which id the log is delivered: not its own when it is a fork.
+    pub(crate) log_id: LogId,
     /// Empty when it has never had anything of the log.
     pub(crate) lanes: Vec<Lane>,
 }
@@ -63,16 +68,22 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
 pub(crate) fn standing(
     url: &str,
     collector: Option<&str>,
-    log_id: Option<LogId>,
+    disk: &Disk,
+    overview: &Overview,
 ) -> Result<Standing, Failure> {
-    let Some(log_id) = log_id else {
+    let Some(log_id) = overview.log_id else {
         return Err(Failure::Other("no segment can be read, so nobody knows which log this is".to_owned()));
     };
+    let log_id = forwarder::delivered_as(disk.directory(), log_id)?;
     block_on(async {
         let client = connect(url).await?;
         let sql = "SELECT collector, lane, last_seq, digest FROM ingest_checkpoint
             WHERE log_id = $1::text::uuid AND ($2::text IS NULL OR collector = $2) ORDER BY collector, lane";
-        let rows = client.query(sql, &[&uuid_text(log_id.0), &collector]).await.map_err(|e| failure(&e))?;
+        let rows = match client.query(sql, &[&uuid_text(log_id.0), &collector]).await {
+            // No collector has ever delivered into it.
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Vec::new(),
+            other => other.map_err(|error| failure(&error))?,
+        };
         let mut lanes = Vec::new();
         let mut name: Option<String> = collector.map(str::to_owned);
         for row in rows {
@@ -90,6 +101,20 @@ pub(crate) fn standing(
             });
         }
         let unknown = || Failure::Other("the database has never had this log: say --collector".to_owned());
-        Ok(Standing { collector: name.ok_or_else(unknown)?, lanes })
+        Ok(Standing { collector: name.ok_or_else(unknown)?, log_id, lanes })
+    })
+}
+
+/// (lane, last number, digest there) of each transaction by which this log was delivered, as far as it ended in the range.
+pub(crate) fn digests(
+    url: &str,
+    standing: &Standing,
+    from: SeqNo,
+    to: SeqNo,
+) -> Result<Vec<(u32, u64, u64)>, Failure> {
+    block_on(async {
+        let client = connect(url).await?;
+        let digests = sink::digests(&client, &standing.collector, standing.log_id.0, from.0, to.0).await;
+        digests.map_err(|error| Failure::about(&"the database", &error))
     })
 }

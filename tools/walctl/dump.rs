@@ -16,7 +16,7 @@ use crate::output::{Failure, Output, size};
 const FOLLOW: Duration = Duration::from_millis(200);
 
 pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Result<u8, Failure> {
-    let (from, to) = arguments.filter.range();
+    let (from, to) = arguments.filter.range(disk)?;
     let mut reader = Reader::open(disk.clone(), from)?;
     let as_table = !arguments.log.json && !arguments.batches;
     if as_table {

@@ -4,9 +4,15 @@ use std::net::IpAddr;
 
 use clap::Args;
 use holdfast::route::{Batch, EventKind, Family, Peer, Prefix, Record, RibView, Timestamp};
-use holdfast::wal::SeqNo;
+use holdfast::wal::inspect::{overview, totals};
+use holdfast::wal::{Disk, SeqNo};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::output::Failure;
+
+/// What a clock may jump between the receipt of a record and the end of its group, in microseconds.
+const CLOCK_US: i64 = 60_000_000;
 
 /// All that is given must hold.
 #[derive(Clone, Debug, Default, Args)]
@@ -39,9 +45,30 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// First and last batch.
-    pub(crate) fn range(&self) -> (SeqNo, SeqNo) {
-        self.seq.unwrap_or((SeqNo(1), SeqNo::MAX))
+    /// First and last batch that have to be read: whole segments that were closed before `--since`, or begun after `--until`,
+    /// are left out. Their SEALs know the times, so that the last minutes of a large log are there at once.
+    pub(crate) fn range(&self, disk: &Disk) -> Result<(SeqNo, SeqNo), Failure> {
+        let (mut from, mut to) = self.seq.unwrap_or((SeqNo(1), SeqNo::MAX));
+        if self.since.is_none() && self.until.is_none() {
+            return Ok((from, to));
+        }
+        let mut is_before = true;
+        for segment in overview(disk)?.segments {
+            let Some((header, totals)) = segment.header.zip(totals(disk, &segment)?) else {
+                is_before = false;
+                continue;
+            };
+            if is_before {
+                from = from.max(header.first_seq);
+                is_before = totals.sealed
+                    && self.since.is_some_and(|since| totals.time_max.saturating_add(CLOCK_US) < since.0);
+            }
+            if self.until.is_some_and(|until| totals.time_min.saturating_sub(CLOCK_US) > until.0) {
+                to = to.min(header.first_seq.before());
+                break;
+            }
+        }
+        Ok((from, to))
     }
 
     /// Whether any record of the batch can pass.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args;
 use crate::database::{block_on, connect, failure, target};
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, complain};
 
 pub(crate) fn rejected(arguments: &args::Rejected, out: &mut Output) -> Result<u8, Failure> {
     match arguments {
@@ -74,12 +74,7 @@ fn list(arguments: &args::RejectedList, out: &mut Output) -> Result<u8, Failure>
 }
 
 fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure> {
-    let which =
-        arguments.which.split_once(':').and_then(|(seq, idx)| Some((seq.parse().ok()?, idx.parse().ok()?)));
-    let Some(which) = which else {
-        return Err(Failure::Other(format!("`{}` is not SEQ:IDX", arguments.which)));
-    };
-    let rows = rows(&arguments.url, Some(which))?;
+    let rows = rows(&arguments.url, Some(arguments.which))?;
     for row in &rows {
         out.line(&format!("collector    {}", row.collector))?;
         out.line(&format!("log id       {}", row.log_id))?;
@@ -97,9 +92,10 @@ fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure>
         }
     }
     if rows.is_empty() {
-        return Err(Failure::Other(format!("no row {} was refused", arguments.which)));
+        let (seq, idx) = arguments.which;
+        complain(&format!("no row {seq}:{idx} was refused"));
     }
-    Ok(0)
+    Ok(u8::from(rows.is_empty()))
 }
 
 fn retry(arguments: &args::RejectedRetry, out: &mut Output) -> Result<u8, Failure> {

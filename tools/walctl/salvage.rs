@@ -1,15 +1,22 @@
 //! `salvage`: a sound copy of a damaged log. `repair`: the daemon's own recovery by hand.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 
+use holdfast::forwarder::NOTE_FILES;
+use holdfast::wal::format::CODEC_RECORD_LZ4;
 use holdfast::wal::inspect::{Verdict, examine, overview};
-use holdfast::wal::{self, Damage, Disk, LogId, OpenError, Options, Recovered, SalvageError, SeqNo, Writer};
+use holdfast::wal::{
+    self, Damage, Disk, Item, LogId, OpenError, Options, Reader, Recovered, SalvageError, SeqNo, Writer,
+};
 use serde_json::json;
 
 use crate::args;
 use crate::output::{Failure, Output, now};
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit, batches};
+
+/// So many payloads tell whether a log is compressed.
+const LOOKED_AT: usize = 1_000;
 
 /// Options that fit what is there: the same segment size, and a cap that is not in the way.
 pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
@@ -20,12 +27,42 @@ pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let [id @ .., a, b, c, d, e, f, g, h] = random;
     let segment_bytes = largest.clamp(Options::SEGMENT_BYTES_MIN, Options::SEGMENT_BYTES_MAX);
+    // Stored as it was: a copy of a compressed log must not need three times the room.
+    let first = overview.segments.iter().find_map(|segment| segment.header).map_or(SeqNo(1), |h| h.first_seq);
+    let compress = is_compressed(disk, first)?;
     Ok(Options {
         segment_bytes,
+        compress,
         bytes_max: bytes.saturating_mul(2).saturating_add(segment_bytes * 16),
         free_percent_min: 0,
         ..Options::new(LogId(id), u64::from_le_bytes([a, b, c, d, e, f, g, h]), now())
     })
+}
+
+/// Whether one of the first payloads that can be read is; short ones never are.
+fn is_compressed(disk: &Disk, from: SeqNo) -> Result<bool, Failure> {
+    let mut reader = Reader::open(disk.clone(), from)?;
+    for _ in 0..LOOKED_AT {
+        match reader.next(SeqNo::MAX)? {
+            Some(Item::Data { codec: CODEC_RECORD_LZ4, .. }) => return Ok(true),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(false)
+}
+
+/// The copy is delivered under the same id, from the same place on.
+fn copy_notes(arguments: &args::Salvage) -> Result<(), Failure> {
+    for name in NOTE_FILES {
+        let [from, to] = [&arguments.source, &arguments.target].map(|directory| directory.join(name));
+        match fs::copy(&from, &to) {
+            Ok(_) => File::open(&to)?.sync_all()?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::about(&from.display(), &error)),
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn salvage(arguments: &args::Salvage, out: &mut Output) -> Result<u8, Failure> {
@@ -36,17 +73,11 @@ pub(crate) fn salvage(arguments: &args::Salvage, out: &mut Output) -> Result<u8,
     let listed = overview(&source)?;
     let first =
         listed.segments.iter().find_map(|segment| segment.header).map_or(1, |header| header.first_seq.0);
-    let last = listed.segments.iter().rev().find_map(|segment| segment.header).map_or(1, |h| h.first_seq.0);
-    let bytes: u64 = listed.segments.iter().map(|segment| segment.bytes).sum();
-    let mut progress = Progress::new("salvage", bytes);
-    // The numbers of the last segment are not known before it was read: its share of the bar comes at once.
-    let share = |SeqNo(seq)| {
-        let (done, all) = (u128::from(seq.saturating_sub(first)), u128::from((last - first).max(1)));
-        u64::try_from(u128::from(bytes) * done / all).unwrap_or(u64::MAX)
-    };
-    let salvaged = wal::salvage(source, target, options, |seq| progress.set(share(seq)));
+    let mut progress = Progress::new("salvage", batches(&source, SeqNo(first), SeqNo::MAX), Unit::Batches);
+    let salvaged = wal::salvage(source, target, options, |seq| progress.set(seq.0.saturating_sub(first) + 1));
     progress.end();
     let salvaged = salvaged.map_err(|error: SalvageError| Failure::Other(error.to_string()))?;
+    copy_notes(arguments)?;
     if arguments.json {
         let gaps = salvaged
             .gaps

@@ -18,7 +18,7 @@ pub(crate) fn stat(disk: &Disk, arguments: &args::Stat, out: &mut Output) -> Res
         overview.segments.iter().map(|segment| totals(disk, segment)).collect::<Result<Vec<_>, _>>()?;
     let summary = Summary::new(&overview, &each);
     let standing = match &arguments.url {
-        Some(url) => Some(database::standing(url, arguments.collector.as_deref(), overview.log_id)?),
+        Some(url) => Some(database::standing(url, arguments.collector.as_deref(), disk, &overview)?),
         None => None,
     };
     let backlog = match &standing {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args;
 use crate::output::{Failure, Output};
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit};
 
 /// A live daemon ends its open group in this time, or has a sync interval that nobody wants.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -23,7 +23,7 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
         overview.segments.iter().rev().find(|segment| segment.header.is_some()).map(|segment| segment.number);
     let mut checked = 0;
     let all_bytes = overview.segments.iter().map(|segment| segment.bytes).sum();
-    let mut progress = Progress::new("verify", if arguments.deep { all_bytes } else { 0 });
+    let mut progress = Progress::new("verify", if arguments.deep { all_bytes } else { 0 }, Unit::Bytes);
     for segment in &overview.segments {
         progress.add(segment.bytes);
         if segment.header.is_some() && !arguments.deep && Some(segment.number) != last {

@@ -15,7 +15,7 @@ use holdfast::wal::{Item, Reader, SeqNo};
 use crate::args::{self, Format};
 use crate::filter::Filter;
 use crate::output::{Failure, Output, complain};
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit, batches};
 
 /// What could not be written in the format, or not be read.
 #[derive(Default)]
@@ -56,12 +56,13 @@ fn told(left: &Left) -> u8 {
 
 fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Left, Failure> {
     let disk = crate::open(&arguments.directory)?;
-    let (from, to) = arguments.filter.range();
+    let (from, to) = arguments.filter.range(&disk)?;
     let first = overview(&disk)?.segments.iter().find_map(|segment| segment.header).map(|h| h.first_seq);
     // What was given up before the first segment is no damage.
     let from = from.max(first.unwrap_or(from));
     // On standard output the bar would stand between the lines.
-    let mut progress = Progress::new("export", if arguments.out.is_some() { size_of(arguments)? } else { 0 });
+    let all = if arguments.out.is_some() { batches(&disk, from, to) } else { 0 };
+    let mut progress = Progress::new("export", all, Unit::Batches);
     let mut left = Left::default();
     if arguments.format == Format::Csv {
         csv::head(out)?;
@@ -70,7 +71,7 @@ fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Left, Failure>
     while let Some(item) = reader.next(to)? {
         match item {
             Item::Data { seq, payload, .. } => {
-                progress.add(u64::try_from(payload.len()).unwrap_or(u64::MAX));
+                progress.set(seq.0 - from.0 + 1);
                 match record::decode(payload) {
                     Ok(batch) => one(seq, &batch, &arguments.filter, arguments.format, out, &mut left)?,
                     Err(_) => left.undecodable += 1,
@@ -80,11 +81,6 @@ fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Left, Failure>
         }
     }
     Ok(left)
-}
-
-fn size_of(arguments: &args::Export) -> Result<u64, Failure> {
-    let disk = crate::open(&arguments.directory)?;
-    Ok(overview(&disk)?.segments.iter().map(|segment| segment.bytes).sum())
 }
 
 fn one(
