@@ -312,6 +312,16 @@ fn rd_and_prefix_of_every_family_are_in_their_columns() {
 }
 
 #[test]
+fn a_gateway_of_zeros_is_none() {
+    let route = |gateway: [u8; 4]| {
+        let body = [&RD.0[..], &[0; 14], &[24, 10, 1, 2, 0], &gateway, &[0, 0, 0x64]].concat();
+        let entries = read(Family::EVPN, &[&[5, 34], &body[..]].concat(), false, false);
+        entries[0].nlri.fields().gateway
+    };
+    assert_eq!((route([0; 4]), route([192, 0, 2, 1])), (None, Some([192, 0, 2, 1].into())));
+}
+
+#[test]
 fn rds_and_mac_addresses_read_as_operators_write_them() {
     for (rd, text) in [
         ([0, 0, 0xfd, 0xe8, 0, 0, 0, 1], "65000:1"),

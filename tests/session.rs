@@ -695,9 +695,11 @@ fn zeros_in_a_header_and_a_peer_down_of_nobody_are_counted() {
         router.says(&header.peer_down(2, &[0, 0]));
     }
     assert_eq!(router.session.summary().counters.zero_identities, 2);
+    router.says(&zeros.peer_down(2, &[0, 0]));
+    assert_eq!(told(&mut router, "zero_identity").len(), 0, "told once");
     assert_eq!(
         events(&router.batch()),
-        ["peer_down", "peer_down", "peer_up", "peer_down", "peer_down"],
+        ["peer_down", "peer_down", "peer_up", "peer_down", "peer_down", "peer_down"],
         "all are kept"
     );
 }

@@ -184,8 +184,8 @@ impl Context<'_> {
             path_id_news: None,
         };
         again.rows_of(&update);
-        let Context { trouble, width_news, .. } = again;
+        // What was odd about the AS path was told when the message came.
+        let Context { trouble, .. } = again;
         self.trouble = self.trouble.take().or(trouble);
-        self.width_news |= width_news;
     }
 }
