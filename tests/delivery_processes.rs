@@ -147,6 +147,25 @@ async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_
     database.drop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_what_was_rejected() {
+    let Some(database) = Database::migrated(Edition::Plain, "status_rejected").await else { return };
+    let bad = "ALTER TABLE route_updates ADD CONSTRAINT bad CHECK (prefix <> '10.0.3.0/24')";
+    database.client().await.batch_execute(bad).await.unwrap();
+    let place = Place::of(&database);
+    let settings = place.settings(&[("DB_SSLMODE", "disable"), ("DRAIN_MAX_DELAY_MS", "20")]);
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &settings);
+    drop(daemon.send(&session("edge1", 0..10)));
+    routes(&database, 9).await;
+    let told = daemon.status_when(|status| status.delivery.as_ref().is_some_and(|one| one.rejected == 1));
+    assert!(told.reasons.iter().any(|reason| reason.contains("holdfast rejected")), "{:?}", told.reasons);
+    let page = run(folder.path(), &["status"], &settings);
+    assert!(String::from_utf8_lossy(&page.stdout).contains("1 records rejected"));
+    assert_eq!(daemon.stop().code(), Some(0));
+    database.drop().await;
+}
+
 /// Certificates of an authority for `db.example`, which is `localhost` too, and for a client, as openssl makes them.
 fn certificates(folder: &Path) -> Option<()> {
     let openssl = |arguments: &str| {
