@@ -93,6 +93,14 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 1));
     client.batch_execute("DELETE FROM route_updates WHERE seq = 1 AND idx = 7").await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1));
+    // A ledger that leaves it out does not hide it.
+    for sign in ['-', '+'] {
+        let forge = format!(
+            "UPDATE ingest_ledger SET records = records {sign} 1, routes = routes {sign} 1, stored = stored {sign} 1"
+        );
+        client.batch_execute(&forge).await.unwrap();
+        assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1), "{sign}");
+    }
     client.batch_execute("DELETE FROM route_updates WHERE seq = 2").await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await.0, 14);
     drop((connection, client));

@@ -258,7 +258,8 @@ async fn no_fault_loses_or_doubles_a_row() {
         let mut untroubled = 0.0;
         for (fault, words) in FAULTS {
             // What the others are held against.
-            let is_named = |only: &String| fault == Fault::None || format!("{fault:?}").contains(only.as_str());
+            let is_named =
+                |only: &String| fault == Fault::None || format!("{fault:?}").contains(only.as_str());
             if !only.as_ref().is_none_or(is_named) {
                 continue;
             }

@@ -186,9 +186,21 @@ async fn an_old_session_that_ends_late_touches_nothing_that_is_newer() {
     let expected = ["198.51.100.1 adj-in-pre 1.0.0.0/24 2", "198.51.100.1 adj-in-pre 1.0.1.0/24 2"];
     each_way("late", &batches, &expected).await;
     let Some(mut store) = Store::open(Edition::Timescale, "late_router").await else { return };
-    store.put(&batches).await;
+    for batch in &batches {
+        store.put(std::slice::from_ref(batch)).await;
+    }
     assert_eq!(store.database.texts("SELECT state || ' ' || generation FROM bgp_peers").await, ["up 1"]);
     assert!(store.database.value::<bool>("SELECT is_active FROM bmp_peers").await);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_route_keeps_its_last_attributes() {
+    let Some(mut store) = Store::open(Edition::Plain, "withdrawn_path").await else { return };
+    store.put(&[Builder::new("r1", 0).announce(&pre(1), [0], &[7]).build()]).await;
+    store.put(&[Builder::new("r1", 0).at(1).withdraw(&pre(1), [0]).build()]).await;
+    let path = "SELECT is_withdrawn || ' ' || as_path[1] FROM route_state";
+    assert_eq!(store.database.texts(path).await, ["true 7"]);
     store.close().await;
 }
 
