@@ -13,10 +13,11 @@ mod build;
 mod daemon;
 
 use std::io::{Read as _, Write as _};
+use std::process::Command;
 use std::time::Duration;
 
 use build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4, v4_path};
-use daemon::{Daemon, event_names, gaps, logged, logged_events};
+use daemon::{Daemon, command_with_small_files, event_names, gaps, logged, logged_events};
 use holdfast::route::{EventKind, SessionEnd};
 
 fn peer_up() -> Vec<u8> {
@@ -103,6 +104,32 @@ fn what_was_durable_is_in_the_log_after_a_kill_and_the_crash_is_told() {
         after.iter().find(|batch| batch.events.iter().any(|event| event.kind.name() == "gap")).unwrap();
     assert_eq!(stale.router.session, first, "it is about the session that was lost");
     assert!(after.last().unwrap().router.session > first);
+}
+
+#[test]
+fn a_crash_that_was_told_is_not_told_again_by_a_start_that_has_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let router = daemon.send(&session("edge1", 0..3));
+    daemon.durable(5);
+    daemon.kill();
+    drop(router);
+    // The records of the crash are written and not synced: the next start cannot know whether they are durable.
+    let daemon = Daemon::start(folder.path(), &[("WAL_SYNC_INTERVAL_MS", "60000")]);
+    daemon.status_when(|document| document.wal.written > document.wal.durable);
+    daemon.kill();
+
+    // No file can grow to the length of a segment, so that their copy finds no room, and no reader is shown them.
+    std::fs::remove_file(folder.path().join("wal/next")).unwrap();
+    let mut daemon = Daemon::start_as(&mut command_with_small_files(folder.path()), folder.path());
+    daemon.event("log_paused");
+    let pid = daemon.pid().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().unwrap();
+    assert!(raised.success());
+    daemon.event("log_resumed");
+    assert!(daemon.stop().success());
+    assert_eq!(ends(folder.path()), [SessionEnd::CollectorCrash]);
+    assert_eq!(gaps(folder.path()).len(), 1);
 }
 
 #[test]

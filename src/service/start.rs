@@ -21,6 +21,8 @@ pub(super) struct Found {
     pub(super) log: Arc<Log<Disk>>,
     /// Records that the start copied into the new segment: made durable in this run, but not news.
     pub(super) records_copied: u64,
+    /// What the last run wrote and no reader is shown before there is room for its copy.
+    pub(super) held_back: Vec<Vec<u8>>,
 }
 
 /// Opens the log, and says what was found.
@@ -47,8 +49,8 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Found), Error> 
     for damage in &recovered.damage {
         tracing::error!(damage = ?damage, "log_damage");
     }
-    let (log, records_copied) = (writer.log(), writer.records_durable());
-    Ok((writer, Found { recovered, log, records_copied }))
+    let (log, records_copied, held_back) = (writer.log(), writer.records_durable(), writer.held_back());
+    Ok((writer, Found { recovered, log, records_copied, held_back }))
 }
 
 fn random() -> io::Result<([u8; 16], u64)> {
@@ -59,14 +61,21 @@ fn random() -> io::Result<([u8; 16], u64)> {
 }
 
 /// Opens the local state and brings it up to the end of the log.
-pub(super) fn open_state(config: &Config, Found { recovered, log, .. }: &Found) -> Result<State, Error> {
+pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error> {
+    let Found { recovered, log, held_back, .. } = found;
     let dir = config.state_dir.join("sled");
     let at = || format!("the state in {}", dir.display());
-    let (state, opened) = State::open(&dir).map_err(|error| Error::new(at(), &error))?;
-    if let Opened::MovedAside { why, to } = opened {
-        tracing::error!(error = why, moved_to = %to.display(), "state_moved_aside");
-        restore(&state, recovered);
-    } else if state.observed() == 0 && !recovered.is_new {
+    let (state, opened) = State::open(&dir);
+    match &opened {
+        Opened::Whole => {}
+        Opened::MovedAside { why, to } => {
+            tracing::error!(error = why, moved_to = %to.display(), "state_moved_aside");
+        }
+        Opened::InMemory { why } => tracing::error!(error = why, "state_in_memory"),
+    }
+    // A run with its state in memory leaves a sled that is older than what the log still has.
+    let has_holes = state.observed() < recovered.oldest.before().0;
+    if opened != Opened::Whole || (!recovered.is_new && (state.observed() == 0 || has_holes)) {
         restore(&state, recovered);
     }
     // A log that was deleted, or restored from a copy, is behind what the state has seen of it.
@@ -75,6 +84,10 @@ pub(super) fn open_state(config: &Config, Found { recovered, log, .. }: &Found) 
         state.rewind(recovered.next.before().0).map_err(|error| Error::new(at(), &error))?;
     }
     let batches = replay(&state, log)?;
+    // Otherwise what they end would be ended once more.
+    for batch in held_back.iter().filter_map(|payload| record::decode(payload).ok()) {
+        state.observe(&batch).map_err(|error| Error::new("the state", &error))?;
+    }
     tracing::info!(batches, "state_opened");
     Ok(state)
 }

@@ -9,7 +9,8 @@
 //! It is never the authority. Each batch is observed *before* it is appended, so that everything up to a sequence
 //! number that the log has written was observed; that number is kept ([`State::observed`]), and a start observes again
 //! what the log has behind it. Seeing a batch twice changes nothing. A sled that does not open is moved aside, and the
-//! state comes back from the newest CONTEXT frame of the log and the batches behind that.
+//! state comes back from the newest CONTEXT frame of the log and the batches behind that. On a disk that takes nothing
+//! sled does not open either: then the state is in memory, from the same source.
 
 mod known;
 mod store;
@@ -49,6 +50,12 @@ pub enum Opened {
         /// Where the old one is.
         to: PathBuf,
     },
+    /// It did not open for this reason, nor can there be a new one: the state of this run is in memory only. The log must
+    /// tell the rest, now and at the next start.
+    InMemory {
+        /// Why.
+        why: String,
+    },
 }
 
 /// The local state of this collector.
@@ -56,9 +63,11 @@ pub struct State {
     inner: Mutex<Inner>,
 }
 
+#[derive(Default)]
 struct Inner {
     known: Known,
-    store: Store,
+    /// None: in memory only.
+    store: Option<Store>,
     /// Sequence number up to which everything has been observed.
     observed: u64,
     /// Everything that was received before this time is durable.
@@ -71,21 +80,34 @@ struct Inner {
 const CONTEXT_VERSION: u8 = 0;
 
 impl State {
-    /// Opens the state in a folder, or makes a new one there.
-    ///
-    /// # Errors
-    /// When not even a new one can be made.
-    pub fn open(dir: &Path) -> Result<(Self, Opened), Error> {
-        let (store, opened) = match Store::open(dir) {
-            Ok(store) => (store, Opened::Whole),
-            Err(error) => {
-                let to = store::move_aside(dir)?;
-                (Store::open(dir)?, Opened::MovedAside { why: error.to_string(), to })
-            }
+    /// Opens the state in a folder, or makes a new one there. It never stops a start: a disk that takes nothing now leaves
+    /// what is there as it is, and the log is the authority anyway.
+    #[must_use]
+    pub fn open(dir: &Path) -> (Self, Opened) {
+        let opened = match Store::open(dir) {
+            Ok(store) => Ok((store, Opened::Whole)),
+            Err(error) if error.passes => Err(error.why),
+            Err(error) => Self::open_anew(dir, error.why),
         };
-        let (known, observed, logged_until) = store.load()?;
-        let inner = Inner { known, store, observed, logged_until, encoded: Vec::new() };
-        Ok((Self { inner: Mutex::new(inner) }, opened))
+        let loaded = opened.and_then(|(store, opened)| match store.load() {
+            Ok(loaded) => Ok((loaded, store, opened)),
+            Err(error) => Err(error.to_string()),
+        });
+        let (inner, opened) = match loaded {
+            Ok(((known, observed, logged_until), store, opened)) => {
+                (Inner { known, store: Some(store), observed, logged_until, encoded: Vec::new() }, opened)
+            }
+            Err(why) => (Inner::default(), Opened::InMemory { why }),
+        };
+        (Self { inner: Mutex::new(inner) }, opened)
+    }
+
+    fn open_anew(dir: &Path, why: String) -> Result<(Store, Opened), String> {
+        let to = store::move_aside(dir).map_err(|error| format!("{why}, and then: {error}"))?;
+        match Store::open(dir) {
+            Ok(store) => Ok((store, Opened::MovedAside { why, to })),
+            Err(error) => Err(format!("{why}, and then: {}", error.why)),
+        }
     }
 
     /// Takes over what a CONTEXT frame says, in place of everything that was known.
@@ -100,7 +122,9 @@ impl State {
         let (observed, logged_until, known): (u64, Timestamp, Known) = bincode::deserialize(rest)
             .map_err(|error| Error(format!("a context that cannot be read: {error}")))?;
         let mut inner = self.lock();
-        inner.store.replace(&known)?;
+        if let Some(store) = &inner.store {
+            store.replace(&known)?;
+        }
         inner.known = known;
         inner.encoded.clear();
         inner.mark(observed, logged_until)
@@ -118,7 +142,7 @@ impl State {
         }
         inner.encoded.clear();
         let Inner { known, store, .. } = &mut *inner;
-        store.apply(known, &changes)
+        store.as_ref().map_or(Ok(()), |store| store.apply(known, &changes))
     }
 
     /// The peers of a router that were up or stale when it was last heard.
@@ -201,7 +225,7 @@ impl State {
     /// # Errors
     /// When sled fails.
     pub fn flush(&self) -> Result<(), Error> {
-        self.lock().store.flush()
+        self.lock().store.as_ref().map_or(Ok(()), Store::flush)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -215,7 +239,9 @@ impl Inner {
             return Ok(());
         }
         (self.observed, self.logged_until) = (observed, logged_until);
-        self.store.mark(observed, logged_until, self.known.last_session())
+        self.store
+            .as_ref()
+            .map_or(Ok(()), |store| store.mark(observed, logged_until, self.known.last_session()))
     }
 }
 

@@ -10,6 +10,7 @@
 //! Keys and values are bincode. Nothing depends on the order of keys.
 
 use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -40,11 +41,38 @@ fn failed(error: impl Display) -> Error {
     Error(error.to_string())
 }
 
+/// Why sled did not open.
+#[derive(Debug)]
+pub(super) struct NotOpened {
+    pub(super) why: String,
+    /// It is the disk that takes nothing now; the files may be sound.
+    pub(super) passes: bool,
+}
+
+impl NotOpened {
+    fn broken(why: impl Display) -> Self {
+        Self { why: why.to_string(), passes: false }
+    }
+
+    fn io(error: &io::Error) -> Self {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let passes = matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem);
+        Self { why: error.to_string(), passes }
+    }
+
+    fn sled(error: &sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => Self::io(error),
+            error => Self::broken(error),
+        }
+    }
+}
+
 impl Store {
     /// Opens sled in a thread of its own: on a damaged file it may return an error, panic, or hang, and none of these
     /// must stop the collector.
-    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir).map_err(failed)?;
+    pub(super) fn open(dir: &Path) -> Result<Self, NotOpened> {
+        std::fs::create_dir_all(dir).map_err(|error| NotOpened::io(&error))?;
         let (send, receive) = mpsc::sync_channel(1);
         let path = dir.to_owned();
         let open = move || {
@@ -53,21 +81,21 @@ impl Store {
                 .cache_capacity(CACHE_BYTES)
                 .mode(sled::Mode::LowSpace)
                 .open()
-                .map_err(failed)
+                .map_err(|error| NotOpened::sled(&error))
                 .and_then(Self::of);
             // When nobody waits any more, the files have been moved aside.
             send.send(opened).unwrap_or_default();
         };
-        std::thread::Builder::new().name("state-open".to_owned()).spawn(open).map_err(failed)?;
+        std::thread::Builder::new().name("state-open".to_owned()).spawn(open).map_err(NotOpened::broken)?;
         match receive.recv_timeout(OPEN_TIME) {
             Ok(opened) => opened,
-            Err(RecvTimeoutError::Timeout) => Err(Error("sled hangs while it opens".to_owned())),
-            Err(RecvTimeoutError::Disconnected) => Err(Error("sled panicked while it opened".to_owned())),
+            Err(RecvTimeoutError::Timeout) => Err(NotOpened::broken("sled hangs while it opens")),
+            Err(RecvTimeoutError::Disconnected) => Err(NotOpened::broken("sled panicked while it opened")),
         }
     }
 
-    fn of(db: sled::Db) -> Result<Self, Error> {
-        let tree = |name: &str| db.open_tree(name).map_err(failed);
+    fn of(db: sled::Db) -> Result<Self, NotOpened> {
+        let tree = |name: &str| db.open_tree(name).map_err(|error| NotOpened::sled(&error));
         let store = Self {
             sessions: tree("sessions")?,
             peers: tree("peers")?,
@@ -75,7 +103,7 @@ impl Store {
             db: db.clone(),
         };
         // Everything is read once here, where a panic is caught.
-        store.load()?;
+        store.load().map_err(NotOpened::broken)?;
         Ok(store)
     }
 

@@ -82,7 +82,7 @@ fn batch(name: &str, session: i64, at: i64, says: &[Say]) -> Batch {
 }
 
 fn open(dir: &Path) -> State {
-    let (state, opened) = State::open(dir).unwrap();
+    let (state, opened) = State::open(dir);
     assert_eq!(opened, Opened::Whole);
     state
 }
@@ -214,10 +214,30 @@ fn a_sled_that_does_not_open_is_moved_aside() {
     for number in 1..=2 {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("conf"), b"this is no sled").unwrap();
-        let (state, opened) = State::open(&dir).unwrap();
+        let (state, opened) = State::open(&dir);
         let Opened::MovedAside { to, .. } = opened else { panic!("{opened:?}") };
         assert_eq!(to, folder.path().join(format!("sled.broken-{number}")));
         state.observe(&batch("edge1", 10, 10, &[Say::Route(1)])).unwrap();
         drop(state);
     }
+}
+
+#[test]
+fn a_state_that_can_be_nowhere_is_kept_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"no folder").unwrap();
+    let (state, opened) = State::open(&file.join("sled"));
+    assert!(matches!(opened, Opened::InMemory { .. }), "{opened:?}");
+    state.observe(&batch("edge", 10, 20, &[Say::Route(1)])).unwrap();
+    let context = state.tick(1, Timestamp(30)).unwrap();
+    state.flush().unwrap();
+    assert_eq!(state.peers("edge"), [peer(1).key]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"no folder", "what is there is left alone");
+
+    // The log's context is where the next start has it from.
+    let (next, _) = State::open(&folder.path().join("sled"));
+    next.restore(&context).unwrap();
+    assert_eq!(next.observed(), 1);
+    assert_eq!(next.startup_records(Timestamp(40)).len(), 1);
 }

@@ -84,8 +84,14 @@ impl Storage for Disk {
 
     fn lock(&self, name: &str) -> io::Result<Result<File, String>> {
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).mode(0o640).open(self.path(name))?;
+        options.read(true).write(true).create(true).truncate(false).mode(0o640);
+        let mut file = match options.open(self.path(name)) {
+            // A read-only disk can be read and delivered from, and so it must be locked as well.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                File::open(self.path(name)).map_err(|_| error)?
+            }
+            file => file?,
+        };
         match file.try_lock() {
             Ok(()) => {
                 // Who holds it is a courtesy to the reader of the error; a full disk must not stop the start.

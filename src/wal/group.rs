@@ -35,24 +35,24 @@ impl Group {
     /// The same payloads and gaps for another place; what ended the old group is left out.
     pub(super) fn moved(&self, mut place: Place) -> Self {
         let mut group = Self { first: self.first, ..Self::default() };
-        let mut rest = self.bytes.as_slice();
         let start = place.offset;
-        while let Some(header) = FrameHeader::fields(rest) {
-            let Some((frame, after)) =
-                usize::try_from(header.frame_bytes()).ok().and_then(|at| rest.split_at_checked(at))
-            else {
-                break;
-            };
-            rest = after;
-            if matches!(header.kind, kind::DATA | kind::GAP) {
-                let end = FRAME_HEADER_BYTES + usize_from(header.payload_bytes);
-                let payload = frame.get(FRAME_HEADER_BYTES..end).unwrap_or(&[]);
-                let frame = Frame::again(&header);
-                place.offset = start + to_u64(group.bytes.len());
-                group.push(&frame, place, payload);
-            }
+        for (header, payload) in self.frames().filter(|(header, _)| matches!(header.kind, kind::DATA | kind::GAP)) {
+            place.offset = start + to_u64(group.bytes.len());
+            group.push(&Frame::again(&header), place, payload);
         }
         group
+    }
+
+    /// Its frames, each with its payload as stored.
+    pub(super) fn frames(&self) -> impl Iterator<Item = (FrameHeader, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let header = FrameHeader::fields(rest)?;
+            let (frame, after) = rest.split_at_checked(usize::try_from(header.frame_bytes()).ok()?)?;
+            rest = after;
+            let end = FRAME_HEADER_BYTES + usize_from(header.payload_bytes);
+            Some((header, frame.get(FRAME_HEADER_BYTES..end).unwrap_or(&[])))
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use super::pool::Spare;
 use super::reader::ReadError;
 use super::refusal::WriteError;
 use super::scan::Scanner;
-use super::storage::{Storage, StorageFile, to_u64};
+use super::storage::{Storage, StorageFile, is_passing, to_u64};
 use super::survey::Survey;
 use super::writer::{Start, Writer};
 use super::{LogId, Options, SeqNo};
@@ -198,11 +198,13 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     }
 }
 
-/// A spare file that cannot even be opened is left for the pool to replace.
+/// A spare file that cannot even be opened is left for the pool to replace; on a read-only disk, until it is none.
 fn open_spare<S: Storage>(storage: &S) -> Result<Option<Spare<S::File>>, OpenError> {
-    let file = storage.open_write(NEXT_NAME)?;
-    let bytes = file.len()?;
-    Ok(Some(Spare { file, bytes }))
+    match storage.open_write(NEXT_NAME) {
+        Ok(file) => Ok(Some(Spare { bytes: file.len()?, file })),
+        Err(error) if is_passing(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How the log ends.

@@ -212,6 +212,19 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
+    /// The payloads that are in the log and not durable in this run: after a start that found no room for the copy of the
+    /// last group, no reader is shown them yet.
+    #[must_use]
+    pub fn held_back(&self) -> Vec<Vec<u8>> {
+        let data = self.group.frames().filter(|(header, _)| header.kind == kind::DATA);
+        data.filter_map(|(header, stored)| {
+            let mut payload = stored.to_vec();
+            let whole = header.codec != CODEC_RECORD_LZ4 || compress::unpack(stored, header.raw_bytes, &mut payload);
+            whole.then_some(payload)
+        })
+        .collect()
+    }
+
     /// Longer payloads are refused.
     #[must_use]
     pub fn payload_bytes_max(&self) -> usize {

@@ -42,6 +42,13 @@ pub fn command_with_files(files: u32, folder: &Path) -> Command {
     prepared(shell, folder, &[])
 }
 
+/// The program, with files of a few mebibytes at most until somebody raises the soft limit.
+pub fn command_with_small_files(folder: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 4096; exec \"$0\""]).arg(env!("CARGO_BIN_EXE_holdfast"));
+    prepared(shell, folder, &[])
+}
+
 fn prepared(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -> Command {
     command
         .current_dir(folder)

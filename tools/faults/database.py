@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from rig import Skipped, until
+from rig import PATIENCE_S, Skipped, until
 
 
 class Server:
@@ -73,7 +73,7 @@ class Database:
         return [int(value or 0) for value in self.rows(query)[0]]
 
 
-def delivered(collector):
+def delivered(collector, seconds=PATIENCE_S):
     """Waits until the database has everything that the log has, and no router is connected."""
     def level():
         collector.must_run()
@@ -83,4 +83,4 @@ def delivered(collector):
         wal, delivery = status["wal"], status["delivery"]
         return status if delivery and wal["written"] == wal["durable"] == delivery["delivered"] else None
 
-    return until("everything is delivered", level, rest=0.05)
+    return until("everything is delivered", level, seconds, rest=0.05)

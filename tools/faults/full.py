@@ -1,16 +1,17 @@
-"""A disk that fills and empties: a tmpfs of 64 MiB, filled up by another file again and again.
+"""A disk that fills and empties: a tmpfs of 64 MiB for log and state, filled up by another file again and again.
 
-While it is full the collector lives, feeds its watchdog and takes nothing; when there is space it goes on by itself.
+While it is full the collector lives, feeds its watchdog and takes nothing; when there is space it goes on by itself. A
+collector that is killed then starts on the full disk as well.
 """
 
+import contextlib
 import os
 import socket
 import statistics
-import subprocess
 import time
 
 from promise import Promise
-from rig import Collector, Violation, checked, until
+from rig import Collector, Violation, checked, end, until
 
 NAME, WEIGHT, SHORT_CYCLES = "full-disk", 2, 3
 DISK_MIB, SEGMENT_MIB = 64, 16
@@ -40,11 +41,12 @@ class Watchdog:
                 return self.fed
 
 
-def flood(rig, port):
-    """A router whose routes share nothing, as fast as it goes: it fills a segment in a moment."""
-    command = [rig.program("bmpgen"), "table", "--prefixes", "900000", "--attributes-share", "1", "--router", "flood",
-               "--to", f"127.0.0.1:{port}", "--reconnect", "--connect-seconds", "3600", "--duration", "3600"]
-    return rig.spawn(command, rig.work / "senders.log")
+def flood(rig, port, prefixes=900_000, share=1, per_message=1):
+    """A router that dumps as fast as it goes; with routes that share nothing it fills a segment in a moment."""
+    command = [rig.program("bmpgen"), "table", "--prefixes", prefixes, "--attributes-share", share, "--routes-per-message",
+               per_message, "--router", "flood", "--to", f"127.0.0.1:{port}", "--reconnect", "--connect-seconds", 3600,
+               "--duration", 3600]
+    return rig.spawn([str(word) for word in command], rig.work / "senders.log")
 
 
 class FullDisk:
@@ -55,30 +57,49 @@ class FullDisk:
         rig.mount(self.disk, "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "torture")
         self.watchdog = Watchdog(rig)
         self.times = []
-        self.totals = dict.fromkeys(("cycles", "batches durable"), 0)
+        self.totals = dict.fromkeys(("cycles", "batches durable", "starts on a full disk"), 0)
 
     def life(self, budget):
         """One directory: room for one segment, then for one more, and one more."""
-        self.rig.run("rm", "-rf", "--", self.disk / "wal", self.disk / "filler")
-        self._fill(SEGMENT_MIB)
-        self.collector = Collector(self.rig, self.rig.folder("state"), wal=self.disk / "wal", name="full", **SETTINGS)
-        self.promise = Promise(self.collector.wal)
-        self.promise.new_life()
-        self.collector.start(**self.watchdog.environment).ready()
-        sender = flood(self.rig, self.collector.port)
+        sender = self._begin()
         for room in range(2, DISK_MIB // SEGMENT_MIB):
             self._wait_until_full()
+            if room == 3:
+                self._start_on_the_full_disk()
             self._make_room(room * SEGMENT_MIB)
             self.totals["cycles"] += 1
             if not budget.more(self.totals["cycles"]):
                 break
-        subprocess.run(["kill", str(sender.pid)], check=True)
-        sender.wait()
+        end(sender)
         self._hear()
         self.collector.kill()
         self.promise.keep(kept_segments_min=99, written=True)
         self.promise.close()
         self.totals["batches durable"] += self.promise.durable
+
+    def _begin(self):
+        """A new directory and its collector; returns the sender."""
+        self.rig.run("rm", "-rf", "--", self.disk / "data", self.disk / "filler")
+        (self.disk / "data").mkdir()
+        self._fill(SEGMENT_MIB)
+        self.collector = Collector(self.rig, self.disk / "data", name="full", **SETTINGS)
+        self.promise = Promise(self.collector.wal)
+        self.promise.new_life()
+        self.collector.start(**self.watchdog.environment).ready()
+        return flood(self.rig, self.collector.port)
+
+    def _start_on_the_full_disk(self):
+        self.collector.kill()
+        # Not a byte: what the state could still have written is taken as well.
+        with open(self.disk / "data" / "rest", "wb", buffering=0) as rest:
+            with contextlib.suppress(OSError):
+                while rest.write(bytes(4096)):
+                    pass
+        self.promise.keep(kept_segments_min=99, written=True)
+        self.promise.new_life()
+        self.collector.start(**self.watchdog.environment).ready()
+        self._wait_until_full()
+        self.totals["starts on a full disk"] += 1
 
     def _fill(self, room_mib):
         """Leaves that much room (and a little for the names) beside the filler."""
@@ -126,14 +147,9 @@ def run(rig, budget):
 def seen_red(rig):
     """The newest segment cut short on the full disk: the promise must be seen broken."""
     disk = FullDisk(rig)
-    disk._fill(SEGMENT_MIB)
-    disk.collector = Collector(rig, rig.folder("state"), wal=disk.disk / "wal", name="full", **SETTINGS)
-    disk.promise = Promise(disk.collector.wal)
-    disk.promise.new_life()
-    disk.collector.start(**disk.watchdog.environment).ready()
-    sender = flood(rig, disk.collector.port)
+    sender = disk._begin()
     disk._wait_until_full()
-    sender.kill()
+    end(sender)
     disk.collector.kill()
     newest = disk.promise.walker.read().segments[-1]
     os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 1 << 20)

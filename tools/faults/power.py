@@ -25,7 +25,7 @@ PAGE = 4096
 # With the log at its cap, lives of one directory recycle segments; then a new directory begins.
 LIVES = 12
 SEGMENTS_AT_CAP = 5
-DEEP_EVERY = 5
+DEEP_EVERY = 8
 TRUTH_ROUTES = 120_000
 
 NAME, WEIGHT, SHORT_CYCLES = "power-cut", 4, 6
@@ -34,9 +34,9 @@ NAME, WEIGHT, SHORT_CYCLES = "power-cut", 4, 6
 class Disk:
     """A file system whose power can be cut."""
 
-    def __init__(self, rig):
+    def __init__(self, rig, options="loop"):
         rig.needs("mkfs.ext4", "e2fsprogs")
-        self.rig = rig
+        self.rig, self.options = rig, options
         self.image, self.path = rig.work / "disk.img", rig.work / "disk"
         with open(self.image, "wb") as image:
             image.truncate(IMAGE_BYTES)
@@ -52,7 +52,7 @@ class Disk:
         if os.path.ismount(self.path):
             # Never lazily: the same image twice would not be what a power cut leaves.
             until("nobody uses the disk", lambda: self.rig.quiet("umount", self.path))
-        self.rig.mount(self.path, "-o", "loop", self.image)
+        self.rig.mount(self.path, "-o", self.options, self.image)
 
     def cut(self, flags):
         directory = os.open(self.path, os.O_RDONLY)
@@ -149,15 +149,15 @@ class PowerCuts:
             self.promise.hear(status)
             if status is None:
                 self.collector.must_run()
-                time.sleep(0.002)
+                time.sleep(0.005)
                 continue
             if not sender:
-                sender, end = Sender(self.rig, self.collector.port), min(end, time.monotonic() + draw.uniform(0.05, 0.7))
+                sender, end = Sender(self.rig, self.collector.port), min(end, time.monotonic() + draw.uniform(0.05, 0.5))
             name, _ = self.promise.tail.place
             if small and name != seen:
                 seen = name
                 small_folios(self.collector.wal / name)
-            time.sleep(0.004)
+            time.sleep(0.01)
         self.load.add(self.promise, sender)
         return sender
 

@@ -14,7 +14,8 @@ class Promise:
     def __init__(self, directory):
         self.directory = directory
         self.durable = self.written = 0
-        self.records = 0
+        # What lives before this one had promised.
+        self.promised = 0
         self.noted = {}
         # Numbers that an earlier life gave to batches and never called durable: a gap, and told as one.
         self.torn = set()
@@ -30,7 +31,7 @@ class Promise:
     def new_life(self):
         """The collector is about to start: its frames are read from the next segment on."""
         self.close()
-        there = segments.names(self.directory) if self.directory.exists() else []
+        there = segments.names(self.directory)
         self.tail = segments.Tail(self.directory, there[-1] if there else "")
         self.promised = self.durable
         # What was written and not durable may be gone, and its numbers given again.
@@ -38,7 +39,7 @@ class Promise:
 
     def hear(self, status):
         """Takes in one answer, and notes the batches that it calls durable."""
-        if not status or not self.directory.exists():
+        if not status:
             return
         wal = status["wal"]
         self.durable = max(self.durable, wal["durable"])
@@ -66,8 +67,8 @@ class Promise:
         log = self.walker.read(fresh)
         promised = max(self.durable, self.written) if written else self.durable
         lowest = log.lowest
-        # A start that was itself cut off may have told a gap, and never answered.
-        self.torn.update(seq for first, last, _ in log.gaps for seq in range(first, last + 1) if seq > promised)
+        # What this life's start has told to be torn was written by lives before, and not promised by them.
+        self.torn.update(seq for first, last, _ in log.gaps for seq in range(first, last + 1) if seq > self.promised)
         if kept_segments_min is not None and len(log.segments) < kept_segments_min:
             checked(lowest == 1 or not log.segments, f"batches below {lowest} are gone, and no room was needed")
         lost = [seq for seq in range(lowest, promised + 1) if seq not in log.batches and seq not in self.torn]

@@ -18,6 +18,8 @@ CLONE_NEWNS = 0x00020000
 PR_SET_PDEATHSIG = 1
 # A condition that never comes true must still end the run; nothing else is decided by a clock.
 PATIENCE_S = 60
+# For what must not come about: long enough for a loaded machine.
+RED_S = 5
 
 
 class Skipped(Exception):
@@ -49,10 +51,10 @@ def _end_with_parent():
 class Rig:
     """One run of one fault."""
 
-    def __init__(self, root, programs, work, seed, stack):
+    def __init__(self, root, programs, work, seed, stack, gib=None):
         self.root, self.programs, self.work = pathlib.Path(root), pathlib.Path(programs), pathlib.Path(work)
         self.random = random.Random(seed)
-        self.stack = stack
+        self.stack, self.gib = stack, gib
         self.work.mkdir(parents=True, exist_ok=True)
         self._names, self._mounts = 0, set()
 

@@ -108,6 +108,9 @@ def _next_frame(file, header, at):
 
 
 def names(directory):
+    """The segments by number; none where there is no directory yet."""
+    if not os.path.isdir(directory):
+        return []
     return sorted(name for name in os.listdir(directory) if NAME.match(name))
 
 

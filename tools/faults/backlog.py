@@ -1,0 +1,162 @@
+"""A start with a large backlog, and logs of the extremes: one record a batch a million times, and batches as large as they get.
+
+Prints for each backlog how long it takes until a router can connect and the most memory that the collector ever had, alone
+and while it drains; `--gib` says how large the backlogs are.
+"""
+
+import os
+import socket
+import time
+
+from database import Database, Server, delivered
+from full import flood
+from promise import Promise
+from rig import Collector, Violation, checked, end, until
+
+NAME, WEIGHT, SHORT_CYCLES = "backlog", 1, 1
+MEMORY_MAX_MIB = 100
+DRAIN_S = 5
+# A log of this size is made in a moment; --gib asks for more.
+SIZES_GIB = [0.125, 0.5]
+TINY_BATCHES, TINY_BATCHES_SHORT = 1_000_000, 20_000
+
+
+def memory_mib(process):
+    """The most memory that it ever had: what GNU time calls the maximum resident set size."""
+    with open(f"/proc/{process.pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024
+
+
+def forget(directory):
+    """Nothing of it is in the page cache any more."""
+    os.sync()
+    for path in directory.iterdir():
+        file = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
+
+
+class Backlogs:
+    """One round of everything, and its figures."""
+
+    def __init__(self, rig, budget=None):
+        self.rig, self.is_short = rig, budget is not None and budget.cycles == SHORT_CYCLES
+        self.server = Server(rig)
+        self.totals = {"cycles": 0}
+
+    def round(self):
+        for gib in self.rig.gib or SIZES_GIB[:1 if self.is_short else None]:
+            self.backlog(gib)
+        self.extreme("tiny", TINY_BATCHES_SHORT if self.is_short else TINY_BATCHES, BATCH_MAX_ROUTES=1)
+        self.giant()
+        self.totals["cycles"] += 1
+
+    def backlog(self, gib):
+        bytes_wanted = int(gib * (1 << 30))
+        collector = Collector(self.rig, self.rig.folder("backlog"), name="backlog", WAL_SEGMENT_BYTES="64MiB",
+                              WAL_BYTES_MAX=bytes_wanted + (1 << 30))
+        self._fill(collector, lambda status: status["wal"]["bytes"] >= bytes_wanted)
+        seconds, alone = self._start(collector)
+        collector.kill()
+        collector.url = self.server.database().url
+        _, _ = self._start(collector)
+        until("it drains", lambda: (collector.status() or {}).get("delivery", {}).get("delivered"))
+        time.sleep(DRAIN_S)  # the wait is the point: a piece of the backlog is drained
+        draining = memory_mib(collector.process)
+        collector.kill()
+        self.totals[f"{gib} GiB: listens after ms"] = round(seconds * 1000)
+        self.totals[f"{gib} GiB: peak MiB"], self.totals[f"{gib} GiB: peak MiB draining"] = alone, draining
+        checked(alone <= MEMORY_MAX_MIB, f"a start with {gib} GiB takes {alone} MiB of memory")
+        self.rig.run("rm", "-rf", "--", collector.home)
+
+    def _fill(self, collector, enough):
+        collector.start().ready()
+        sender = flood(self.rig, collector.port)
+
+        def filled():
+            collector.must_run()
+            status = collector.status()
+            if sender.poll() is not None:
+                raise Violation("the sender ended")
+            return status and enough(status)
+        until("the backlog is made", filled, seconds=3600, rest=0.1)
+        end(sender)
+        collector.kill()
+        forget(collector.wal)
+
+    def _start(self, collector):
+        """Starts it; returns the seconds until a router can connect, and its memory then."""
+        begun = time.monotonic()
+        collector.start()
+
+        def connects():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", collector.port)) == 0
+        until("a router can connect", lambda: collector.must_run() or connects(), rest=0.002)
+        seconds = time.monotonic() - begun
+        collector.ready()
+        return seconds, memory_mib(collector.process)
+
+    def giant(self):
+        self.extreme("giant", 0, BATCH_MAX_ROUTES=50_000, BATCH_MAX_DELAY_MS=10_000, DRAIN_MAX_ROWS=50_000)
+
+    def extreme(self, name, batches, **settings):
+        """A log of tiny or giant batches: made, checked byte by byte, started with, and drained."""
+        database = self.server.database()
+        collector = Collector(self.rig, self.rig.folder(name), name=name, WAL_SEGMENT_BYTES="64MiB", WAL_BYTES_MAX="2GiB", **settings)
+        promise = Promise(collector.wal)
+        promise.new_life()
+        collector.start().ready()
+        # A batch ends at so many bytes of messages, too: the largest come of routes that share all they have.
+        sender = flood(self.rig, collector.port) if batches else flood(self.rig, collector.port, 200_000, 200_000, 400)
+
+        def enough():
+            collector.must_run()
+            promise.hear(collector.status())
+            largest = max((batch.count for batch in promise.noted.values()), default=0)
+            return promise.durable >= batches if batches else largest >= settings["BATCH_MAX_ROUTES"]
+        until(f"{name} batches are durable", enough, seconds=600, rest=0.05)
+        end(sender)
+        collector.kill()
+        log = promise.keep(written=True)
+        code = self.rig.code("walctl", "verify", "--deep", collector.wal)
+        checked(code in (0, 1), f"walctl verify --deep ends with {code} on {name} batches")
+        collector.url = database.url
+        seconds, memory = self._start(collector)
+        begun = time.monotonic()
+        delivered(collector, seconds=1800)
+        took = time.monotonic() - begun
+        collector.kill()
+        stored = database.counts(name, 0)
+        wrong = [seq for seq, batch in log.batches.items() if stored.get(seq) != batch.count]
+        checked(not wrong, f"{len(wrong)} of {len(log.batches)} {name} batches are not in the database as they are in the log")
+        self.totals.update({f"{name}: batches": len(log.batches), f"{name}: largest": max(batch.count for batch in log.batches.values()),
+                            f"{name}: listens after ms": round(seconds * 1000), f"{name}: peak MiB": memory,
+                            f"{name}: drained records a second": round(sum(stored.values()) / max(took, 0.001))})
+
+
+def run(rig, budget):
+    """One round, whatever the budget: it is not the number that shows something."""
+    backlogs = Backlogs(rig, budget)
+    backlogs.round()
+    return backlogs.totals
+
+
+def seen_red(rig):
+    """A batch taken out of the database: the comparison must see it."""
+    backlogs = Backlogs(rig)
+    counts = Database.counts
+
+    def one_less(database, collector, after):
+        found = counts(database, collector, after)
+        found.pop(max(found))
+        return found
+    Database.counts = one_less
+    try:
+        backlogs.giant()
+    except Violation as violation:
+        checked("are not in the database" in str(violation), f"the wrong thing was noticed: {violation}")
+        return f"with a batch less: {violation}"
+    finally:
+        Database.counts = counts
+    raise Violation("nobody noticed that a batch was missing")

@@ -1,0 +1,191 @@
+"""Directories that are not what they seem: two daemons on one, copies behind and ahead, and one of a later version."""
+
+import hashlib
+import shutil
+import struct
+import zlib
+
+import segments
+from database import Server, delivered
+from promise import Promise
+from rig import Collector, Sender, Violation, checked, until
+
+NAME, WEIGHT, SHORT_CYCLES = "directories", 1, 1
+NAME_IN_DATABASE = "rivals"
+SEALED_VERSION_AT, HEADER_CRC_AT = 8, 124
+
+
+def grow(collector, promise, batches=15):
+    """Load until so many more batches are durable."""
+    sender = Sender(collector.rig, collector.port)
+    goal = promise.durable + batches
+
+    def grown():
+        collector.must_run()
+        promise.hear(collector.status())
+        return promise.durable >= goal
+    until("batches become durable", grown)
+    sender.kill()
+
+
+def life(collector, promise, batches=15, all_of_it=True):
+    """One life with a load; with a database, until that has everything."""
+    promise.new_life()
+    collector.start().ready()
+    grow(collector, promise, batches)
+    if all_of_it and collector.url:
+        promise.hear(delivered(collector))
+    collector.kill()
+    return promise.keep(written=True)
+
+
+def contents(directory):
+    """A checksum of every file."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.iterdir()) if path.is_file()}
+
+
+class Rivals:
+    """One round of everything."""
+
+    def __init__(self, rig):
+        self.rig, self.server = rig, Server(rig)
+        self.totals = dict.fromkeys(("cycles", "refused second daemons", "refused later versions", "forks", "batches compared"), 0)
+
+    def round(self):
+        self.two_daemons()
+        self.later_version()
+        self.copy_behind()
+        self.copy_ahead()
+        self.totals["cycles"] += 1
+
+    def collector(self, wal=None, **settings):
+        return Collector(self.rig, self.rig.folder("home"), wal=wal, name=NAME_IN_DATABASE, **settings)
+
+    # ---- two daemons on one directory
+
+    def two_daemons(self):
+        first = self.collector()
+        promise = Promise(first.wal)
+        promise.new_life()
+        first.start().ready()
+        grow(first, promise)
+        self.refuse_second(first.wal, f"in use by process {first.process.pid}")
+        grow(first, promise)
+        first.kill()
+        promise.keep(written=True)
+        self.totals["refused second daemons"] += 1
+
+    def refuse_second(self, wal, words):
+        second = self.collector(wal=wal).start()
+        code = until("the second daemon ends", lambda: second.process.poll() is not None or second.status()) and second.process.poll()
+        second.kill()
+        checked(code, "a second daemon runs on a directory that another one writes")
+        checked(words in second.last_words(), f"the second daemon does not say {words!r}: {second.last_words()}")
+
+    # ---- a later version
+
+    def later_version(self, oldest_reader=1):
+        collector = self.collector()
+        promise = Promise(collector.wal)
+        life(collector, promise)
+        newest = collector.wal / segments.names(collector.wal)[-1]
+        with open(newest, "r+b") as file:
+            for at in (0, segments.HEADER_COPY):
+                file.seek(at)
+                header = bytearray(file.read(128))
+                struct.pack_into("<HH", header, SEALED_VERSION_AT, 1, oldest_reader)
+                struct.pack_into("<I", header, HEADER_CRC_AT, zlib.crc32(header[:HEADER_CRC_AT]))
+                file.seek(at)
+                file.write(header)
+        before = contents(collector.wal)
+        collector.start()
+        until("the collector ends or answers", lambda: collector.process.poll() is not None or collector.status())
+        code = collector.process.poll()
+        collector.kill()
+        checked(code, "a collector runs on a directory that a later version wrote")
+        checked("version 1" in collector.last_words(), f"it does not say which version: {collector.last_words()}")
+        after = contents(collector.wal)
+        changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name) and name != "LOCK"]
+        checked(not changed, f"it changed {changed}")
+        self.totals["refused later versions"] += 1
+
+    # ---- copies
+
+    def copy(self, original):
+        directory = self.rig.folder("copy") / "wal"
+        shutil.copytree(original.wal, directory)
+        return directory
+
+    def copy_behind(self):
+        """A copy is started after the original has delivered more: each of both goes its own way."""
+        self._two_ways(behind=True)
+
+    def copy_ahead(self):
+        """A copy delivers what the database has not, and goes on; then the original starts with what only it has."""
+        self._two_ways(behind=False)
+
+    def _two_ways(self, behind):
+        database = self.server.database()
+        original = self.collector(url=database.url)
+        first = Promise(original.wal)
+        common = life(original, first)
+        original.url = database.url if behind else None
+        if not behind:
+            common = life(original, first)
+        copy = self.collector(wal=self.copy(original), url=database.url)
+        second = Promise(copy.wal)
+        second.durable = first.durable
+        own = life(original, first)
+        other = life(copy, second)
+        original.url = database.url
+        own, other = life(original, first), life(copy, second)
+        shared = max(common.batches)
+        self._once(database, shared, own if behind else other, other if behind else own)
+
+    def _once(self, database, shared, elder, younger):
+        """What both have is stored once; what each has alone is stored once under an id of its own."""
+        ids = database.rows("SELECT DISTINCT log_id FROM ingest_checkpoint")
+        checked(len(ids) == 2, f"two directories that differ are delivered under {len(ids)} ids")
+        elder_id = elder.segments[0].log_id.hex()
+        stored = {True: {}, False: {}}
+        for log_id, seq, count in database.rows("SELECT log_id, seq, count(*) FROM stored_records GROUP BY 1, 2"):
+            stored[log_id.replace("-", "") == elder_id][int(seq)] = int(count)
+        # The ledger knows the elder at the ends of its transactions only: the fork may begin before the last common batch.
+        forked_at = min(int(row[0]) for row in database.rows(
+            f"SELECT forked_at FROM ingest_checkpoint WHERE log_id <> '{elder_id}'"))
+        checked(forked_at <= shared, f"the fork begins behind {forked_at}, and both have only {shared} in common")
+        early = [seq for seq in stored[False] if seq <= forked_at]
+        checked(not early, f"batches from before the fork are stored under its id: {early[:5]}")
+        for is_elder, log, after in ((True, elder, 0), (False, younger, shared)):
+            logged = {seq: batch.count for seq, batch in log.batches.items() if seq > after}
+            there = {seq: count for seq, count in stored[is_elder].items() if seq > after}
+            wrong = [seq for seq in logged.keys() | there.keys() if logged.get(seq) != there.get(seq)]
+            which = "that kept its id" if is_elder else "that got an id of its own"
+            checked(not wrong, f"of the directory {which} these batches differ in the database: {sorted(wrong)[:5]}, common up to {shared}")
+            self.totals["batches compared"] += len(logged)
+        verdict = database.verdict(NAME_IN_DATABASE)
+        checked(verdict == [0, 0, 0], f"holdfast_verify says missing, doubled, breaks: {verdict}")
+        self.totals["forks"] += 1
+
+
+def run(rig, budget):
+    """Round after round until the budget is spent."""
+    rivals = Rivals(rig)
+    while budget.more(rivals.totals["cycles"]):
+        rivals.round()
+        budget.tell(rivals.totals)
+    return rivals.totals
+
+
+def seen_red(rig):
+    """A second daemon on a directory of its own, and a header that every version may read: neither is refused."""
+    rivals, seen = Rivals(rig), []
+    for what, harmless in (("a second daemon", lambda: rivals.refuse_second(rig.folder("own"), "in use")),
+                           ("a later version", lambda: rivals.later_version(oldest_reader=0))):
+        try:
+            harmless()
+        except Violation as violation:
+            seen.append(f"{what} that may run: {violation}")
+        else:
+            raise Violation(f"{what} that may run was called refused")
+    return "; ".join(seen)

@@ -1,0 +1,95 @@
+"""The local state (sled) deleted, garbled, cut, replaced or hanging, between the lives of a collector and during them.
+
+It can be rebuilt: so kills go on beside it, and log, database and gap rows are held against each other as for kills alone.
+"""
+
+import os
+import shutil
+
+import kill
+from rig import Violation
+
+NAME, WEIGHT, SHORT_CYCLES = "local-state", 1, 5
+# A sled that hangs is given up after half a minute: so often that is waited for, and never in a short run.
+HANG_EVERY = 40
+
+
+def files(directory):
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+class State(kill.Kills):
+    """Kills, with something done to the state before each start and in each third life."""
+
+    def __init__(self, rig):
+        super().__init__(rig)
+        self.faults = [self.delete, self.garble, self.cut, self.replace, self.nothing]
+        self.totals["states spoiled"] = 0
+
+    def start(self):
+        directory = self.collector.state / "sled"
+        if self.lives % HANG_EVERY == HANG_EVERY - 1:
+            self.hang(directory)
+        elif directory.is_dir():
+            fault = self.faults[self.lives % len(self.faults)]
+            fault(directory)
+            self.totals["states spoiled"] += fault != self.nothing
+        super().start()
+
+    def _live(self):
+        super()._live()
+        directory = self.collector.state / "sled"
+        if self.lives % 3 == 0 and directory.is_dir():
+            self.rig.random.choice([self.delete, self.garble, self.cut])(directory)
+            self.totals["states spoiled"] += 1
+            super()._live()
+
+    def nothing(self, directory):
+        """The state as the kill left it."""
+
+    def delete(self, directory):
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def garble(self, directory):
+        for path in files(directory):
+            with open(path, "r+b") as file:
+                size = os.fstat(file.fileno()).st_size
+                for _ in range(20):
+                    file.seek(self.rig.random.randrange(max(1, size)))
+                    file.write(self.rig.random.randbytes(self.rig.random.choice([1, 64, 4096])))
+
+    def cut(self, directory):
+        for path in files(directory):
+            os.truncate(path, self.rig.random.randrange(os.path.getsize(path) + 1))
+
+    def replace(self, directory):
+        shutil.rmtree(directory)
+        directory.write_bytes(b"no folder")
+
+    def hang(self, directory):
+        """sled opens `conf` to read it: from a pipe into which nobody writes."""
+        if directory.is_dir():
+            shutil.rmtree(directory)
+        else:
+            directory.unlink(missing_ok=True)
+        directory.mkdir(parents=True)
+        os.mkfifo(directory / "conf")
+
+
+def run(rig, budget):
+    """Spoils the state until the budget is spent."""
+    return State(rig).until_spent(budget)
+
+
+def seen_red(rig):
+    """The end of a session taken out of the database: the check that gaps have causes must see it."""
+    state = State(rig)
+    for _ in range(2):
+        state.cycle()
+    state.check()
+    state.database.rows("DELETE FROM peer_events WHERE event_type = 'session_down'")
+    try:
+        state._gaps()
+    except Violation as violation:
+        return f"with the ends of sessions deleted: {violation}"
+    raise Violation("nobody noticed that sessions never ended")
