@@ -36,7 +36,9 @@ impl Group {
     pub(super) fn moved(&self, mut place: Place) -> Self {
         let mut group = Self { first: self.first, ..Self::default() };
         let start = place.offset;
-        for (header, payload) in self.frames().filter(|(header, _)| matches!(header.kind, kind::DATA | kind::GAP)) {
+        for (header, payload) in
+            self.frames().filter(|(header, _)| matches!(header.kind, kind::DATA | kind::GAP))
+        {
             place.offset = start + to_u64(group.bytes.len());
             group.push(&Frame::again(&header), place, payload);
         }

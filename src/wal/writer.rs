@@ -219,7 +219,8 @@ impl<S: Storage> Writer<S> {
         let data = self.group.frames().filter(|(header, _)| header.kind == kind::DATA);
         data.filter_map(|(header, stored)| {
             let mut payload = stored.to_vec();
-            let whole = header.codec != CODEC_RECORD_LZ4 || compress::unpack(stored, header.raw_bytes, &mut payload);
+            let whole =
+                header.codec != CODEC_RECORD_LZ4 || compress::unpack(stored, header.raw_bytes, &mut payload);
             whole.then_some(payload)
         })
         .collect()

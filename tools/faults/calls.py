@@ -7,7 +7,7 @@ runs; a broken disk may, with an error and never by a panic. In each case the pr
 import time
 
 from promise import Promise
-from rig import Collector, Sender, Violation, checked, until
+from rig import Collector, Sender, checked, noticed, spend, until
 
 NAME, WEIGHT, SHORT_CYCLES = "system-calls", 2, 4
 PASSING = {"ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE"}
@@ -111,10 +111,7 @@ class Calls:
 def run(rig, budget):
     """One case after the other until the budget is spent."""
     calls = Calls(rig)
-    while budget.more(calls.totals["cycles"]):
-        calls.cycle()
-        budget.tell(calls.totals)
-    return calls.totals
+    return spend(budget, calls.totals, calls.cycle)
 
 
 def seen_red(rig):
@@ -136,8 +133,5 @@ def seen_red(rig):
     with open(collector.wal / f"{newest.number:016x}.wal", "r+b") as file:
         file.seek(8192)
         file.write(bytes(1 << 20))
-    try:
-        promise.keep(written=True, fresh=True)
-    except Violation as violation:
-        return f"with a mebibyte of the newest segment zeroed: {violation}"
-    raise Violation("a promised batch was taken away, and nobody noticed")
+    seen = noticed("that promised batches were taken away", lambda: promise.keep(written=True, fresh=True))
+    return f"with a mebibyte of the newest segment zeroed: {seen}"

@@ -11,9 +11,9 @@ import subprocess
 import time
 
 import kill
-from rig import Skipped, Violation, checked
+from rig import Skipped, checked, noticed
 
-NAME, WEIGHT, SHORT_CYCLES = "wall-clock", 1, 4
+NAME, WEIGHT, SHORT_CYCLES = "wall-clock", 1, 2
 YEAR_1970, YEAR_2036 = 60, 2_098_000_000
 
 SHIM = r"""
@@ -106,15 +106,12 @@ def run(rig, budget):
 def seen_red(rig):
     """The collector believes the library, and what it stores says so: else nothing would be shown."""
     lies = Lies(rig)
-    for _ in range(2):
-        lies.cycle()
+    for lies.lives in range(2):
+        lies.life_of(10)
     lies.check()
     years = [row[0] for row in lies.database.rows("SELECT DISTINCT extract(year FROM time)::int FROM route_updates ORDER BY 1")]
     checked({"1970", "2036"} & set(years), f"the clock did not lie: {years}")
-    lies.database.rows("DELETE FROM route_updates WHERE seq = (SELECT max(seq) FROM route_updates)")
+    lies.database.rows("DELETE FROM route_updates WHERE seq = (SELECT min(seq) FROM route_updates)")
     lies.compared = 0
-    try:
-        lies.compare()
-    except Violation as violation:
-        return f"rows of the years {', '.join(years)}; with one batch deleted: {violation}"
-    raise Violation("nobody noticed that a batch was deleted")
+    seen = noticed("that a batch was deleted", lies.compare)
+    return f"rows of the years {', '.join(years)}; with one batch deleted: {seen}"

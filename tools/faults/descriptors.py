@@ -5,7 +5,7 @@ import resource
 import socket
 
 from promise import Promise
-from rig import PATIENCE_S, RED_S, Collector, Sender, Violation, checked, until
+from rig import PATIENCE_S, RED_S, Collector, Sender, checked, noticed, spend, until
 from rivals import grow
 
 NAME, WEIGHT, SHORT_CYCLES = "descriptors", 1, 1
@@ -69,18 +69,11 @@ class Descriptors:
 def run(rig, budget):
     """Again and again until the budget is spent."""
     descriptors = Descriptors(rig)
-    while budget.more(descriptors.totals["cycles"]):
-        descriptors.cycle()
-        budget.tell(descriptors.totals)
-    return descriptors.totals
+    return spend(budget, descriptors.totals, descriptors.cycle)
 
 
 def seen_red(rig):
     """With descriptors enough no accept fails, and the check must say so."""
     descriptors = Descriptors(rig, RED_S)
     descriptors.limit = lambda collector, count: None
-    try:
-        descriptors.cycle()
-    except Violation as violation:
-        return f"with descriptors enough: {violation}"
-    raise Violation("nothing was exhausted, and nobody noticed")
+    return f"with descriptors enough: {noticed('that nothing was exhausted', descriptors.cycle)}"

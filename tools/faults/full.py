@@ -11,7 +11,7 @@ import statistics
 import time
 
 from promise import Promise
-from rig import Collector, Violation, checked, end, until
+from rig import Collector, checked, end, noticed, spend, until
 
 NAME, WEIGHT, SHORT_CYCLES = "full-disk", 2, 3
 DISK_MIB, SEGMENT_MIB = 64, 16
@@ -136,9 +136,7 @@ class FullDisk:
 def run(rig, budget):
     """Fills the disk until the budget is spent."""
     disk = FullDisk(rig)
-    while budget.more(disk.totals["cycles"]):
-        disk.life(budget)
-        budget.tell(disk.totals)
+    spend(budget, disk.totals, lambda: disk.life(budget))
     resumed = [round(value * 1000) for value in disk.times]
     return {**disk.totals, "resumed after ms (median)": round(statistics.median(resumed)), "(worst)": max(resumed),
             "above 1 s": sum(value > 1000 for value in resumed)}
@@ -153,8 +151,5 @@ def seen_red(rig):
     disk.collector.kill()
     newest = disk.promise.walker.read().segments[-1]
     os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 1 << 20)
-    try:
-        disk.promise.keep(written=True, fresh=True)
-    except Violation as violation:
-        return f"with the newest segment cut to 1 MiB: {violation}"
-    raise Violation("promised batches were taken away, and nobody noticed")
+    seen = noticed("that promised batches were taken away", lambda: disk.promise.keep(written=True, fresh=True))
+    return f"with the newest segment cut to 1 MiB: {seen}"

@@ -15,7 +15,7 @@ import time
 
 import segments
 from promise import Promise
-from rig import LIBC, PATIENCE_S, Collector, Load, Sender, Skipped, Violation, checked, rig_time, until
+from rig import LIBC, PATIENCE_S, Collector, Load, Sender, Skipped, Violation, checked, rig_time, spend, until
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 LOGFLUSH, NOLOGFLUSH = 1, 2
@@ -200,10 +200,7 @@ class PowerCuts:
 def run(rig, budget):
     """Cuts the power until the budget is spent."""
     cuts = PowerCuts(rig)
-    while budget.more(cuts.totals["cycles"]):
-        cuts.cycle()
-        budget.tell(cuts.totals)
-    return {**cuts.totals, **cuts.load.totals()}
+    return {**spend(budget, cuts.totals, cuts.cycle), **cuts.load.totals()}
 
 
 def seen_red(rig, cycles_max=50):

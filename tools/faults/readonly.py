@@ -5,7 +5,7 @@ import pathlib
 import power
 from full import Watchdog
 from promise import Promise
-from rig import PATIENCE_S, RED_S, Collector, Sender, Skipped, Violation, until
+from rig import PATIENCE_S, RED_S, Collector, Sender, Skipped, noticed, spend, until
 from rivals import grow
 
 NAME, WEIGHT, SHORT_CYCLES = "read-only", 1, 1
@@ -83,18 +83,11 @@ class ReadOnly:
 def run(rig, budget):
     """Again and again until the budget is spent."""
     disk = ReadOnly(rig)
-    while budget.more(disk.totals["cycles"]):
-        disk.cycle()
-        budget.tell(disk.totals)
-    return disk.totals
+    return spend(budget, disk.totals, disk.cycle)
 
 
 def seen_red(rig):
     """Without the error nothing is noticed, and the wait for it must say so."""
     disk = ReadOnly(rig, RED_S)
     disk.trigger = lambda: None
-    try:
-        disk.cycle()
-    except Violation as violation:
-        return f"without an error: {violation}"
-    raise Violation("a healthy disk was called read-only")
+    return f"without an error: {noticed('that the disk is healthy', disk.cycle)}"

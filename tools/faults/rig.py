@@ -36,6 +36,23 @@ def checked(condition, what):
         raise Violation(what)
 
 
+def noticed(what, action):
+    """What the check says that `action` makes; a check that says nothing when it should is broken itself."""
+    try:
+        action()
+    except Violation as violation:
+        return str(violation)
+    raise Violation(f"nobody noticed {what}")
+
+
+def spend(budget, totals, cycle):
+    """Cycle after cycle until the budget is spent; what they added up to."""
+    while budget.more(totals["cycles"]):
+        cycle()
+        budget.tell(totals)
+    return totals
+
+
 def private_mounts():
     """Mounts of this process and its children are seen by nobody else, and end with the last of them."""
     if os.geteuid() != 0:
