@@ -115,22 +115,26 @@ UNION ALL
 SELECT * FROM kept_routes;
 
 -- The table of one view of a peer at a past time ('infinity': now). Of routes without a word since, the current table knows
--- the last one; of the others history does, and few of those are looked up by prefix, many by one pass over the peer.
+-- the last one; of the others history does, and few of those are looked up by prefix, many by one pass over history.
 --
 -- A re-dump that changes nothing has no row (HISTORY_DEDUP). So of a route with later words, its last word before is not held
 -- against sweeps: it may well have been told again. Peer Downs are exact, because what follows one is never a repetition.
 --
--- The planner cannot know how many keys an array has, and a nested loop over a million is what it would choose.
+-- History is cut by time, so words are looked for by time and then put in their order: a clock that was set back by more than an
+-- hour may hide the last of few. One pass for all is no matter of an index by peer: words of many peers lie on every page.
+--
+-- The planner cannot know how many keys there are, and a nested loop over a million is what it would choose.
 CREATE FUNCTION holdfast_table_at(t_peer bigint, t_at timestamptz)
 RETURNS TABLE (route_key bytea, afi integer, safi smallint, path_id bigint, prefix cidr, rd text, nlri text, nlri_raw bytea,
     as_path bigint[], as_path_text text, origin_as bigint, next_hop inet, med bigint, local_pref bigint, communities text[],
     last_told timestamptz)
-LANGUAGE plpgsql STABLE SET jit = off SET work_mem = '64MB' SET enable_nestloop = off AS $$
+LANGUAGE plpgsql STABLE SET jit = off SET work_mem = '256MB' SET enable_nestloop = off AS $$
 #variable_conflict use_column
 DECLARE
     p bgp_peers%ROWTYPE;
     begins timestamptz := (SELECT dropped_before FROM time_tables WHERE name = 'route_updates');
     later bytea[];
+    without_prefix bytea[];
     down_session timestamptz;
     down_generation bigint;
 BEGIN
@@ -139,9 +143,6 @@ BEGIN
             HINT = 'What was said before has been dropped (RETENTION_ROUTES_DAYS).';
     END IF;
     SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
-    later := ARRAY(SELECT DISTINCT h.route_key FROM route_updates h
-        WHERE h.time > t_at AND h.collector = p.collector AND h.router = p.router AND h.peer_type = p.peer_type
-            AND h.peer_distinguisher = p.peer_distinguisher AND h.bgp_peer_ip = p.address AND h.rib = p.rib);
     SELECT x.session, x.generation INTO down_session, down_generation FROM route_ends x
         WHERE x.afi IS NULL AND x.time <= t_at AND x.collector = p.collector AND x.router = p.router
             AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher AND x.bgp_peer_ip = p.address
@@ -149,9 +150,52 @@ BEGIN
         ORDER BY x.session DESC, x.generation DESC LIMIT 1;
     down_session := coalesce(down_session, '-infinity');
     down_generation := coalesce(down_generation, 0);
+    -- The routes with later words, unless they are many.
+    later := ARRAY(SELECT h.route_key FROM route_updates h
+        WHERE h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
+            AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher LIMIT 20001);
+    IF cardinality(later) > 20000 THEN
+        later := NULL;
+    ELSE
+        later := ARRAY(SELECT DISTINCT l FROM unnest(later) AS l);
+        PERFORM set_config('enable_nestloop', 'on', true);
+        without_prefix := ARRAY(SELECT l FROM unnest(later) AS l JOIN rib_entries e ON e.peer_id = t_peer AND e.route_key = l
+            WHERE e.prefix IS NULL);
+        RETURN QUERY
+        SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path, h.as_path_text,
+            h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
+        FROM (SELECT e.prefix, e.route_key FROM unnest(later) AS l JOIN rib_entries e ON e.peer_id = t_peer AND e.route_key = l
+              WHERE e.first_seen <= t_at AND e.prefix IS NOT NULL) c
+        CROSS JOIN LATERAL (
+            SELECT h.*
+            FROM (SELECT n.time FROM route_updates n
+                  WHERE n.prefix = c.prefix AND n.time <= t_at AND n.route_key = c.route_key AND n.bgp_peer_ip = p.address
+                      AND n.rib = p.rib AND n.router = p.router AND n.collector = p.collector AND n.peer_type = p.peer_type
+                      AND n.peer_distinguisher = p.peer_distinguisher
+                  ORDER BY n.time DESC LIMIT 1) n
+            JOIN route_updates h ON h.time BETWEEN n.time - interval '1 hour' AND n.time
+            WHERE h.prefix = c.prefix AND h.route_key = c.route_key AND h.bgp_peer_ip = p.address AND h.rib = p.rib
+                AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
+                AND h.peer_distinguisher = p.peer_distinguisher
+            UNION ALL
+            SELECT k.* FROM kept_routes k
+            WHERE k.collector = p.collector AND k.router = p.router AND k.peer_type = p.peer_type
+                AND k.peer_distinguisher = p.peer_distinguisher AND k.bgp_peer_ip = p.address AND k.rib = p.rib
+                AND k.route_key = c.route_key AND k.time <= t_at
+            ORDER BY session DESC, generation DESC, seq DESC, idx DESC LIMIT 1
+        ) h
+        WHERE NOT h.is_withdrawn AND (h.session, h.generation) >= (down_session, down_generation);
+        PERFORM set_config('enable_nestloop', 'off', true);
+    END IF;
 
     RETURN QUERY
-    WITH swept AS MATERIALIZED (
+    WITH spoken AS MATERIALIZED (
+        SELECT l AS route_key FROM unnest(later) AS l
+        UNION
+        SELECT DISTINCT h.route_key FROM route_updates h
+        WHERE later IS NULL AND h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib AND h.router = p.router
+            AND h.collector = p.collector AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher
+    ), swept AS MATERIALIZED (
         SELECT DISTINCT ON (x.afi, x.safi) x.afi, x.safi, x.session, x.generation FROM route_ends x
         WHERE x.afi IS NOT NULL AND x.time <= t_at AND x.collector = p.collector AND x.router = p.router
             AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher AND x.bgp_peer_ip = p.address
@@ -162,40 +206,24 @@ BEGIN
         a.next_hop, a.med, a.local_pref, a.communities, e.last_seen
     FROM rib_entries e LEFT JOIN path_attributes a ON a.hash = e.attributes
     WHERE e.peer_id = t_peer AND NOT e.is_withdrawn AND e.first_seen <= t_at
-        AND NOT EXISTS (SELECT FROM unnest(later) AS l WHERE l = e.route_key)
+        AND NOT EXISTS (SELECT FROM spoken l WHERE l.route_key = e.route_key)
         AND (e.session, e.generation) >= (down_session, down_generation)
         AND NOT EXISTS (SELECT FROM swept x WHERE x.afi = e.afi AND x.safi = e.safi
-            AND (e.session, e.generation) < (x.session, x.generation));
-
-    IF cardinality(later) <= 20000 AND NOT EXISTS (SELECT FROM unnest(later) AS l JOIN rib_entries e
-            ON e.peer_id = t_peer AND e.route_key = l AND e.prefix IS NULL) THEN
-        PERFORM set_config('enable_nestloop', 'on', true);
-        RETURN QUERY
-        SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path, h.as_path_text,
-            h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
-        FROM (SELECT e.prefix, e.route_key FROM unnest(later) AS l JOIN rib_entries e ON e.peer_id = t_peer AND e.route_key = l
-              WHERE e.first_seen <= t_at) c
-        CROSS JOIN LATERAL (
-            SELECT * FROM route_history h
-            WHERE h.prefix = c.prefix AND h.route_key = c.route_key AND h.time <= t_at AND h.collector = p.collector
-                AND h.router = p.router AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher
-                AND h.bgp_peer_ip = p.address AND h.rib = p.rib
-            ORDER BY h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC LIMIT 1
-        ) h
-        WHERE NOT h.is_withdrawn AND (h.session, h.generation) >= (down_session, down_generation);
-    ELSE
-        RETURN QUERY
-        SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path, h.as_path_text,
-            h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
-        FROM (
-            SELECT DISTINCT ON (h.route_key) h.*
-            FROM unnest(later) AS l JOIN route_history h ON h.route_key = l
-            WHERE h.time <= t_at AND h.collector = p.collector AND h.router = p.router AND h.peer_type = p.peer_type
-                AND h.peer_distinguisher = p.peer_distinguisher AND h.bgp_peer_ip = p.address AND h.rib = p.rib
-            ORDER BY h.route_key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
-        ) h
-        WHERE NOT h.is_withdrawn AND (h.session, h.generation) >= (down_session, down_generation);
-    END IF;
+            AND (e.session, e.generation) < (x.session, x.generation))
+    UNION ALL
+    SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path, h.as_path_text,
+        h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
+    FROM (
+        SELECT DISTINCT ON (h.route_key) h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path,
+            h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time, h.is_withdrawn, h.session, h.generation
+        FROM route_history h
+        WHERE (later IS NULL OR cardinality(without_prefix) > 0) AND h.time <= t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib
+            AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
+            AND h.peer_distinguisher = p.peer_distinguisher
+            AND h.route_key IN (SELECT l.route_key FROM spoken l) AND (later IS NULL OR h.prefix IS NULL)
+        ORDER BY h.route_key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
+    ) h
+    WHERE NOT h.is_withdrawn AND (h.session, h.generation) >= (down_session, down_generation);
 END
 $$;
 
@@ -295,7 +323,8 @@ LANGUAGE sql STABLE AS $$
     ORDER BY count(*) DESC, 1
 $$;
 
--- Announcements of a span whose origin is not that of the announcement before, of the same peer for the same route.
+-- Announcements of a span whose origin is not that of the announcement before, of the same peer for the same route. Those within
+-- the span are in their order; what was said before it is found by its time.
 CREATE FUNCTION origin_changes(span interval DEFAULT '1 hour', until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (at timestamptz, router text, peer inet, rib text, prefix cidr, old_origin bigint, new_origin bigint, old_path text,
     new_path text)
@@ -312,12 +341,19 @@ LANGUAGE sql STABLE AS $$
         coalesce(t.old_path, b.path), holdfast_path_text(t.as_path, t.as_path_text)
     FROM told t
     LEFT JOIN LATERAL (
-        SELECT h.origin_as, holdfast_path_text(h.as_path, h.as_path_text) AS path
-        FROM route_history h
-        WHERE t.number = 1 AND h.prefix = t.prefix AND h.route_key = t.route_key AND h.time < least(until, now()) - span
-            AND NOT h.is_withdrawn AND h.collector = t.collector AND h.router = t.router AND h.peer_type = t.peer_type
-            AND h.peer_distinguisher = t.peer_distinguisher AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib
-        ORDER BY h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC LIMIT 1
+        SELECT h.origin_as, holdfast_path_text(h.as_path, h.as_path_text) AS path FROM (
+            SELECT h.* FROM (
+                SELECT * FROM route_updates h
+                WHERE t.number = 1 AND h.prefix = t.prefix AND h.route_key = t.route_key AND h.time < least(until, now()) - span
+                    AND NOT h.is_withdrawn AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.router = t.router
+                    AND h.collector = t.collector AND h.peer_type = t.peer_type AND h.peer_distinguisher = t.peer_distinguisher
+                ORDER BY h.time DESC LIMIT 1) h
+            UNION ALL
+            SELECT * FROM kept_routes h
+            WHERE t.number = 1 AND h.collector = t.collector AND h.router = t.router AND h.peer_type = t.peer_type
+                AND h.peer_distinguisher = t.peer_distinguisher AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib
+                AND h.route_key = t.route_key) h
+        ORDER BY h.time DESC LIMIT 1
     ) b ON true
     WHERE coalesce(t.old_path, b.path) IS NOT NULL
         AND CASE WHEN t.number = 1 THEN b.origin_as ELSE t.old_origin END IS DISTINCT FROM t.origin_as
@@ -495,19 +531,17 @@ CREATE TABLE rpki_loads (
     source    text NOT NULL
 );
 
--- Route origin validation (RFC 6811) of one route.
-CREATE FUNCTION rpki_state(route cidr, origin bigint) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN count(*) = 0 THEN 'not-found'
-        WHEN bool_or(v.asn = origin AND v.asn <> 0 AND masklen(route) <= v.length_max) THEN 'valid' ELSE 'invalid' END
-    FROM rpki_vrps v WHERE v.prefix = ANY (holdfast_covering(route))
-$$;
-
--- Origin validation over what stands. An empty path is the peer's own AS; an AS_SET at its end is no origin, and so never valid.
+-- Route origin validation (RFC 6811) of what stands. An empty path is the peer's own AS; an AS_SET at its end is no origin, and so
+-- never valid. Not a function of a route: called for each it would cost more than twice as much.
 CREATE VIEW rpki_routes AS
-SELECT rpki_state(prefix, coalesce(origin_as, CASE WHEN as_path = '{}' THEN peer_as END)) AS state, *
-FROM current_routes
-WHERE prefix IS NOT NULL AND safi IN (1, 4);
+SELECT v.state, c.*
+FROM current_routes c
+CROSS JOIN LATERAL (SELECT coalesce(c.origin_as, CASE WHEN c.as_path = '{}' THEN c.peer_as END) AS asn) o
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN count(*) = 0 THEN 'not-found'
+        WHEN bool_or(v.asn = o.asn AND v.asn <> 0 AND masklen(c.prefix) <= v.length_max) THEN 'valid' ELSE 'invalid' END AS state
+    FROM rpki_vrps v WHERE v.prefix = ANY (holdfast_covering(c.prefix))) v
+WHERE c.prefix IS NOT NULL AND c.safi IN (1, 4);
 
 CREATE FUNCTION rpki(state text DEFAULT 'invalid', peer text DEFAULT NULL)
 RETURNS TABLE (validity text, prefix cidr, origin_as bigint, router text, bgp_peer_ip inet, rib text, path text, vrps text,
@@ -543,21 +577,32 @@ LANGUAGE sql STABLE AS $$
     ORDER BY mac_address, evpn_ip, evpn_rd, router, peer
 $$;
 
--- MAC addresses that moved to another VTEP in a span. Two VTEPs of one Ethernet segment are no move.
+-- MAC addresses that moved to another VTEP in a span. Two VTEPs of one Ethernet segment are no move. Where a MAC address was before
+-- the span says the current table, which keeps withdrawn routes: each VTEP has a route distinguisher of its own.
 CREATE FUNCTION evpn_moves(span interval DEFAULT '1 day')
 RETURNS TABLE (at timestamptz, mac_address text, route_targets text, old_vtep inet, new_vtep inet, mobility text, router text,
     peer inet, rib text)
 LANGUAGE sql STABLE AS $$
-    SELECT time, mac_address, targets, old_vtep, next_hop,
-        (SELECT split_part(c, ':', 2) FROM unnest(extended_communities) c WHERE c LIKE 'EVPN-MAC-Mobility:%' LIMIT 1),
-        router, bgp_peer_ip, rib
-    FROM (SELECT m.*, lag(next_hop) OVER same AS old_vtep, lag(evpn_esi) OVER same AS old_esi
+    SELECT m.time, m.mac_address, m.targets, coalesce(m.old_vtep, b.next_hop), m.next_hop,
+        (SELECT split_part(c, ':', 2) FROM unnest(m.extended_communities) c WHERE c LIKE 'EVPN-MAC-Mobility:%' LIMIT 1),
+        m.router, m.bgp_peer_ip, m.rib
+    FROM (SELECT m.*, lag(next_hop) OVER same AS old_vtep, lag(evpn_esi) OVER same AS old_esi, row_number() OVER same AS number
           FROM (SELECT *, holdfast_route_targets(extended_communities) AS targets FROM route_updates
                 WHERE time >= now() - span AND evpn_route_type = 2 AND NOT is_withdrawn) m
           WINDOW same AS (PARTITION BY collector, router, bgp_peer_ip, peer_distinguisher, rib, mac_address, evpn_tag, targets
               ORDER BY session, generation, seq, idx)) m
-    WHERE next_hop <> old_vtep AND NOT (evpn_esi = old_esi AND evpn_esi !~ '^[0:]*$')
-    ORDER BY time, seq, idx
+    LEFT JOIN LATERAL (
+        SELECT a.next_hop, e.evpn_esi
+        FROM rib_entries e JOIN bgp_peers p ON p.id = e.peer_id JOIN path_attributes a ON a.hash = e.attributes
+        WHERE m.number = 1 AND e.mac_address = m.mac_address AND e.first_seen < now() - span AND e.route_key <> m.route_key
+            AND e.evpn_tag IS NOT DISTINCT FROM m.evpn_tag AND p.collector = m.collector AND p.router = m.router
+            AND p.address = m.bgp_peer_ip AND p.peer_distinguisher = m.peer_distinguisher AND p.rib = m.rib
+            AND holdfast_route_targets(a.extended_communities) IS NOT DISTINCT FROM m.targets
+        ORDER BY e.last_seen DESC LIMIT 1
+    ) b ON true
+    WHERE m.next_hop <> coalesce(m.old_vtep, b.next_hop)
+        AND NOT (m.evpn_esi = coalesce(m.old_esi, b.evpn_esi) AND m.evpn_esi !~ '^[0:]*$')
+    ORDER BY m.time, m.seq, m.idx
 $$;
 
 -- MAC addresses that stand behind more than one VTEP of one broadcast domain, without a common Ethernet segment.

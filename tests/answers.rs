@@ -17,7 +17,6 @@ mod db;
 mod store;
 
 use std::net::IpAddr;
-use std::process::Command;
 
 use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
 use db::{Database, Edition};
@@ -26,7 +25,6 @@ use holdfast::route::{
 };
 use holdfast::sink::{Chunk, Connection, Lane, QUERIES, load_vrps, parse_vrps};
 use store::Store;
-use tokio_postgres::config::Host;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -377,13 +375,13 @@ fn mac_route(vtep: u8, esi: [u8; 10], mobility: u8) -> (Attributes, Nlri) {
 #[tokio::test]
 async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twice() {
     let Some(mut store) = Store::open(Edition::Timescale, "evpn").await else { return };
-    let put = async |store: &mut Store, vtep, esi, mobility| {
+    let put = async |store: &mut Store, at, vtep, esi, mobility| {
         let (attributes, nlri) = mac_route(vtep, esi, mobility);
-        let builder = Builder::new("r1", 0).at(now());
+        let builder = Builder::new("r1", 0).at(at);
         store.put(&[builder.routes(&pre(), Family::EVPN, Some(&attributes), [(None, nlri)]).build()]).await;
     };
-    put(&mut store, 1, [0; 10], 0).await;
-    put(&mut store, 2, [0; 10], 1).await;
+    put(&mut store, now() - 72 * HOUR, 1, [0; 10], 0).await;
+    put(&mut store, now(), 2, [0; 10], 1).await;
     let duplicates = "SELECT concat_ws(' ', mac_address, route_targets, vteps) FROM evpn_duplicates()";
     assert_eq!(store.database.texts(duplicates).await, ["02:00:00:00:00:01 RT:65000:1 192.0.2.1 192.0.2.2"]);
     let (_, old) = mac_route(1, [0; 10], 0);
@@ -398,10 +396,16 @@ async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twic
         ["192.0.2.2 10.0.0.1 {100} 1"]
     );
     let moves = "SELECT concat_ws(' ', host(old_vtep), host(new_vtep), mobility) FROM evpn_moves()";
-    assert_eq!(store.database.texts(moves).await, ["192.0.2.1 192.0.2.2 1"]);
+    assert_eq!(
+        store.database.texts(moves).await,
+        ["192.0.2.1 192.0.2.2 1"],
+        "where it was before the span counts"
+    );
+    let longer = "SELECT concat_ws(' ', host(old_vtep), host(new_vtep), mobility) FROM evpn_moves('9 days')";
+    assert_eq!(store.database.texts(longer).await, ["192.0.2.1 192.0.2.2 1"]);
     // Two VTEPs of one Ethernet segment are neither a move nor a duplicate.
-    put(&mut store, 2, [1; 10], 1).await;
-    put(&mut store, 3, [1; 10], 1).await;
+    put(&mut store, now(), 2, [1; 10], 1).await;
+    put(&mut store, now(), 3, [1; 10], 1).await;
     assert_eq!(store.database.texts(moves).await.len(), 1);
     assert!(store.database.texts(duplicates).await.is_empty());
     store.close().await;
@@ -501,23 +505,7 @@ async fn a_router_that_two_collectors_see_counts_once() {
 
 /// `holdfast query` on this database: exit code, standard output, standard error.
 fn query(database: &Database, words: &[&str]) -> (Option<i32>, String, String) {
-    let config = &database.config;
-    let Host::Tcp(host) = &config.get_hosts()[0] else { panic!("a host over TCP") };
-    let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .arg("query")
-        .args(words)
-        .env_clear()
-        .envs([
-            ("DB_HOST", host.as_str()),
-            ("DB_PORT", &config.get_ports()[0].to_string()),
-            ("DB_USER", config.get_user().unwrap()),
-            ("DB_NAME", config.get_dbname().unwrap()),
-            ("DB_PASSWORD", std::str::from_utf8(config.get_password().unwrap_or_default()).unwrap()),
-        ])
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    database.command(None, store::COLLECTOR, &[&["query"], words].concat())
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use std::process::Command;
 
 use holdfast::sink::{SslMode, Target, TlsFiles};
 use tokio_postgres::Client;
+use tokio_postgres::config::Host;
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +143,38 @@ impl Database {
 
     pub async fn client(&self) -> Client {
         connect(&self.config).await
+    }
+
+    /// Where it is, as settings of the program, for its own user or another role.
+    pub fn settings(&self, role: Option<&str>) -> Vec<(&'static str, String)> {
+        let Host::Tcp(host) = &self.config.get_hosts()[0] else { panic!("no TCP host") };
+        let password = self.config.get_password().unwrap_or_default();
+        vec![
+            ("DB_HOST", host.clone()),
+            ("DB_PORT", self.config.get_ports()[0].to_string()),
+            ("DB_USER", role.or(self.config.get_user()).unwrap().to_owned()),
+            ("DB_NAME", self.config.get_dbname().unwrap().to_owned()),
+            ("DB_PASSWORD", String::from_utf8(password.to_vec()).unwrap()),
+            ("DB_SSLMODE", "disable".to_owned()),
+        ]
+    }
+
+    /// A command of the program as this role, for this collector: exit code, standard output, standard error.
+    pub fn command(
+        &self,
+        role: Option<&str>,
+        collector: &str,
+        words: &[&str],
+    ) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(words)
+            .env_clear()
+            .env("COLLECTOR_ID", collector)
+            .envs(self.settings(role))
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// The only value of a query.
