@@ -26,7 +26,7 @@ CREATE TABLE ingest_checkpoint (
     PRIMARY KEY (collector, log_id, lane)
 ) WITH (fillfactor = 50);
 
--- One row per transaction: routes = stored + unchanged + rejected, records = routes + events.
+-- One row per transaction, and later per hour: routes = stored + unchanged + rejected, records = routes + events.
 CREATE TABLE ingest_ledger (
     collector    text NOT NULL,
     log_id       uuid NOT NULL,
@@ -45,6 +45,48 @@ CREATE TABLE ingest_ledger (
     PRIMARY KEY (collector, log_id, lane, first_seq),
     CHECK (routes = stored + unchanged + rejected AND records = routes + events AND last_seq >= first_seq)
 );
+
+-- Makes one row of those of an hour, once they are older than `keep`: one per transaction is up to some hundred thousand a day.
+-- Sums stay as they were, the digest is that of the last batch, and what does not follow on is left as it is, so that
+-- holdfast_verify sees the same breaks. A forked log is recognised by the same digest; its last batch in common is found among
+-- those that rows end with, so by the hour for what is older. Returns how many rows are gone.
+CREATE FUNCTION holdfast_fold_ledger(keep interval) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    -- Whoever stores a rejected record counts it in a row that must not go away meanwhile.
+    PERFORM pg_advisory_xact_lock(hashtext('ingest_ledger'));
+    WITH marked AS (
+        SELECT *, coalesce(first_seq <> 1 + lag(last_seq) OVER same
+            OR date_trunc('hour', committed_at) <> date_trunc('hour', lag(committed_at) OVER same), true) AS begins
+        FROM ingest_ledger
+        WHERE committed_at < date_trunc('hour', now() - keep)
+        WINDOW same AS (PARTITION BY collector, log_id, lane ORDER BY first_seq)
+    ), numbered AS (
+        SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY collector, log_id, lane ORDER BY first_seq) AS run FROM marked
+    ), runs AS (
+        SELECT collector, log_id, lane, min(first_seq) AS first_seq, max(last_seq) AS last_seq, sum(records) AS records,
+            sum(routes) AS routes, sum(stored) AS stored, sum(unchanged) AS unchanged, sum(rejected) AS rejected,
+            sum(events) AS events, sum(gaps) AS gaps, (array_agg(digest ORDER BY last_seq DESC))[1] AS digest,
+            max(committed_at) AS committed_at
+        FROM numbered GROUP BY collector, log_id, lane, run HAVING count(*) > 1
+    ), deleted AS (
+        DELETE FROM ingest_ledger i USING runs r
+        WHERE i.collector = r.collector AND i.log_id = r.log_id AND i.lane = r.lane AND i.first_seq > r.first_seq
+            AND i.first_seq <= r.last_seq
+        RETURNING 1
+    ), widened AS (
+        UPDATE ingest_ledger i SET last_seq = r.last_seq, records = r.records, routes = r.routes, stored = r.stored,
+            unchanged = r.unchanged, rejected = r.rejected, events = r.events, gaps = r.gaps, digest = r.digest,
+            committed_at = r.committed_at
+        FROM runs r
+        WHERE i.collector = r.collector AND i.log_id = r.log_id AND i.lane = r.lane AND i.first_seq = r.first_seq
+    )
+    SELECT count(*) INTO gone FROM deleted;
+    RETURN gone;
+END
+$$;
 
 -- What is missing, and why. A gap that the router's session knows of is a record (seq, idx); a gap in the log itself
 -- names the range of sequence numbers that could not be read.

@@ -28,9 +28,10 @@ CREATE TABLE time_partitions (
     UNIQUE (table_name, from_time)
 );
 
--- Makes partitions for now and `ahead` intervals more. Rows that waited in the default partition move into theirs.
+-- Makes partitions for now and `ahead` intervals more. Rows that waited in the default partition move into theirs. With the
+-- rights of the owner, like holdfast_retain: the collector itself makes and drops no tables.
 CREATE FUNCTION holdfast_make_partitions(ahead integer) RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     t time_tables%ROWTYPE;
     step bigint;
@@ -114,7 +115,7 @@ $$;
 -- that a clock that jumps ahead does not cost the history. What is dated before this program existed came from a collector
 -- whose clock was wrong (one without a battery starts in 1970): nobody knows how old it is, and it stays.
 CREATE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     t time_tables%ROWTYPE;
     cut timestamptz;
@@ -149,6 +150,9 @@ BEGIN
     RETURN dropped;
 END
 $$;
+
+REVOKE EXECUTE ON FUNCTION holdfast_make_partitions(integer), holdfast_keep(text, regclass, timestamptz, timestamptz),
+    holdfast_retain(text, interval) FROM PUBLIC;
 
 -- Turns a freshly made, empty table into one that is cut by its column `time`. holdfast.chunk_interval is set by the
 -- migrator from CHUNK_INTERVAL_DAYS.
@@ -238,6 +242,26 @@ CREATE TABLE route_updates (
 SELECT holdfast_cut_by_time('route_updates');
 CREATE INDEX route_updates_time ON route_updates (time DESC);
 CREATE INDEX route_updates_prefix ON route_updates (prefix, time DESC);
+
+-- Where the edition can (TimescaleDB community), chunks that get no rows any more are compressed by the server itself. By peer, and
+-- within a peer by time: that takes least, and the last word on a prefix is in one of the first batches that are read. (Ordered by
+-- prefix, rib_at took ten times as long; docs/SCHEMA.md has the figures.) Rows that come late all the same go in as always. The
+-- Apache edition refuses; plain PostgreSQL has no such thing.
+CREATE FUNCTION holdfast_compress_history(after interval) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT (SELECT is_hypertable FROM time_tables WHERE name = 'route_updates') THEN
+        RETURN false;
+    END IF;
+    ALTER TABLE route_updates SET (timescaledb.compress, timescaledb.compress_segmentby = 'bgp_peer_ip, rib',
+        timescaledb.compress_orderby = 'time DESC');
+    EXECUTE format('SELECT add_compression_policy(''route_updates'', compress_after => %L::interval, if_not_exists => true)', after);
+    RETURN true;
+EXCEPTION
+    WHEN feature_not_supported THEN RETURN false;
+END
+$$;
+SELECT holdfast_compress_history((SELECT 2 * chunk_interval FROM time_tables WHERE name = 'route_updates'));
 
 -- What happened to peers and sessions. peer_ip is the router, as in pybmpmon.
 CREATE TABLE peer_events (

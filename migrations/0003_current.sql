@@ -99,7 +99,9 @@ CREATE TABLE path_attributes (
     attributes_raw       bytea,
     attributes_more      text[],
     missing              text[],
-    discarded            text[]
+    discarded            text[],
+    -- Within a day, see holdfast_clean_attributes.
+    used_at              timestamptz NOT NULL DEFAULT now()
 );
 
 -- The last word on each route. Half-empty pages let every row of a page be updated in place (HOT).
@@ -136,6 +138,39 @@ CREATE TABLE rib_entries (
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.1);
 CREATE INDEX rib_entries_prefix ON rib_entries (prefix) WHERE prefix IS NOT NULL;
 CREATE INDEX rib_entries_mac ON rib_entries (mac_address) WHERE mac_address IS NOT NULL;
+
+-- What maintenance does less often than every round, and when it did.
+CREATE TABLE upkeep (
+    task    text PRIMARY KEY,
+    done_at timestamptz NOT NULL
+);
+
+-- Deletes attribute sets that no route has and no lane has used for `grace`, unless that was done within `every`. Returns how many.
+--
+-- A lane may be about to use one again. Before its routes refer to a set it moves used_at forward, which locks the row, unless
+-- that lies within a day; here sets of the last two days are left alone, locked ones are skipped, and one that was moved meanwhile
+-- is looked at again. So none goes that a route has. No lane is waited for, and a lane waits for no more than this one statement.
+CREATE FUNCTION holdfast_clean_attributes(grace interval, every interval) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('path_attributes'))
+        OR EXISTS (SELECT FROM upkeep WHERE task = 'path_attributes' AND done_at > now() - every) THEN
+        RETURN 0;
+    END IF;
+    WITH unused AS MATERIALIZED (
+        SELECT a.hash FROM path_attributes a
+        WHERE a.used_at < now() - greatest(grace, interval '2 days')
+            AND NOT EXISTS (SELECT FROM rib_entries e WHERE e.attributes = a.hash)
+        FOR UPDATE OF a SKIP LOCKED
+    )
+    DELETE FROM path_attributes a USING unused u WHERE a.hash = u.hash;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    INSERT INTO upkeep VALUES ('path_attributes', now()) ON CONFLICT (task) DO UPDATE SET done_at = excluded.done_at;
+    RETURN gone;
+END
+$$;
 
 -- The name of an address family, by its IANA numbers; a test holds it to that of the program.
 CREATE FUNCTION holdfast_family(afi integer, safi integer) RETURNS text

@@ -1,7 +1,7 @@
 //! The questions that the documentation of pybmpmon answers with SQL, asked of our tables under its names.
 //!
-//! They must run as they are; only "slow queries" is left out, which asks the extension pg_stat_statements about the server. Where such a query gives a wrong answer by its own form, the view or function that gives the
-//! right one stands beside it.
+//! They must run as they are; only "slow queries" is left out, which asks the extension pg_stat_statements about the server.
+//! Where such a query gives a wrong answer by its own form, the view or function that gives the right one stands beside it.
 
 #![allow(
     clippy::unwrap_used,

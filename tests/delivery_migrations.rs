@@ -65,7 +65,7 @@ async fn a_changed_or_newer_migration_is_refused() {
 async fn the_encoder_and_the_tables_have_the_same_columns() {
     let Some(database) = Database::migrated(Edition::Plain, "columns").await else { return };
     // What the database fills by itself, or what is kept for compatibility and is always null.
-    let left_out = ["bmp_peer_asn", "records", "noticed_at"];
+    let left_out = ["bmp_peer_asn", "records", "noticed_at", "used_at"];
     for (table, blocks) in [
         ("route_updates", columns::ROUTE_UPDATES),
         ("peer_events", columns::PEER_EVENTS),

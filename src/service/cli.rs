@@ -3,8 +3,10 @@
 mod check_config;
 mod database;
 mod decode;
-mod rejected;
+mod migrate;
 mod query;
+mod rebuild_state;
+mod rejected;
 mod rpki;
 mod status;
 
@@ -38,8 +40,12 @@ enum Command {
     CheckConfig,
     /// Ask the running collector how it is: exit code 0 healthy, 1 degraded, 2 down
     Status(status::Arguments),
+    /// Make the tables, or bring them up to date (the collector does so too where it may)
+    Migrate,
     /// Show or retry the records that the database refused
     Rejected(rejected::Arguments),
+    /// Hold the current table against history: exit code 1 when they differ
+    RebuildState(rebuild_state::Arguments),
     /// Ask the database: lookups, past tables, churn, hijacks, peers and more
     Query(query::Arguments),
     /// Load what routes are validated against
@@ -108,9 +114,16 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::Status(status)) => {
             status::run(status, arguments.env_file.as_deref(), &mut io::stdout().lock())
         }
+        Some(Command::Migrate) => {
+            migrate::run(&load(arguments)?.1, &mut io::stdout().lock())?;
+            Ok(0)
+        }
         Some(Command::Rejected(rejected)) => {
             let (_, config) = load(arguments)?;
             rejected::run(rejected, &config, &mut io::BufWriter::new(io::stdout().lock()))
+        }
+        Some(Command::RebuildState(rebuild)) => {
+            rebuild_state::run(*rebuild, &load(arguments)?.1, &mut io::stdout().lock())
         }
         Some(Command::Query(query)) => {
             let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -101,6 +101,7 @@ impl Connection {
         copy(client, &s.copy_statistics, &chunk.statistics).await?;
         copy(client, &s.copy_gaps, &chunk.gaps).await?;
         copy(client, &s.copy_attributes, &chunk.attributes).await?;
+        execute(client, &s.touch).await?;
         execute(client, &s.attributes).await?;
         // What a piece has made may be taken back: the merge looks each route up.
         let rib = chunk.rib_rows(&known, None);

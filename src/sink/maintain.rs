@@ -1,4 +1,5 @@
-//! What the server does not do by itself on every edition: partitions ahead of time, retention, samples of table sizes.
+//! What the server does not do by itself on every edition: partitions ahead of time, retention, samples of table sizes, and
+//! less of what only grows: rows of the ledger, attribute sets that nothing has any more.
 
 use deadpool_postgres::Pool;
 
@@ -15,8 +16,8 @@ pub struct Retention {
 /// partition, from which rows are moved later.
 const PARTITIONS_AHEAD: i32 = 4;
 
-/// One round: makes partitions (plain PostgreSQL only) and drops what is too old, and notes how
-/// large the tables of peers are. To be called about once an hour.
+/// One round: makes partitions (plain PostgreSQL only), drops what is too old, notes how large the tables of peers are, and
+/// tidies the ledger and the attribute sets. To be called about once an hour.
 ///
 /// # Errors
 /// The database said no; the next round tries again.
@@ -48,5 +49,14 @@ pub async fn maintain(
     }
     // How many routes stand is a pass over the current table: not every hour.
     client.execute("SELECT holdfast_sample_sizes(interval '6 hours')", &[]).await?;
+    let folded = "SELECT holdfast_fold_ledger(interval '1 day')";
+    // A pass over attributes and routes.
+    let cleaned = "SELECT holdfast_clean_attributes(interval '7 days', interval '1 day')";
+    for (statement, event) in [(folded, "ledger_folded"), (cleaned, "attributes_cleaned")] {
+        let rows: i64 = client.query_one(statement, &[]).await?.try_get(0)?;
+        if rows > 0 {
+            tracing::info!(count = rows, "{event}");
+        }
+    }
     Ok(())
 }

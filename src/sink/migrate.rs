@@ -6,12 +6,17 @@ use std::time::Instant;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::decide::{Decision, decide_error};
 use super::error::Error;
 
 /// Of `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;
+
+const BOOKKEEPING: &str = "
+    CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL)";
 
 /// One file of migrations/.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,7 @@ pub const fn migrations() -> &'static [Migration] {
         Migration { version: 3, name: "current", sql: include_str!("../../migrations/0003_current.sql") },
         Migration { version: 4, name: "verify", sql: include_str!("../../migrations/0004_verify.sql") },
         Migration { version: 5, name: "answers", sql: include_str!("../../migrations/0005_answers.sql") },
+        Migration { version: 6, name: "rebuild", sql: include_str!("../../migrations/0006_rebuild.sql") },
     ]
 }
 
@@ -78,10 +84,18 @@ impl fmt::Display for MigrateError {
                 .map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
         };
         match self {
-            Self::Database { version: Some(version), error } => {
-                write!(f, "migration {version}: {}", say(error))
+            Self::Database { version, error } => {
+                match version {
+                    Some(version) => write!(f, "migration {version}: {}", say(error))?,
+                    None => write!(f, "schema_migrations: {}", say(error))?,
+                }
+                match error.code() {
+                    Some(&SqlState::INSUFFICIENT_PRIVILEGE) => f.write_str(
+                        "; run `holdfast migrate` as the role that owns the tables (deploy/roles.sql)",
+                    ),
+                    _ => Ok(()),
+                }
             }
-            Self::Database { version: None, error } => write!(f, "schema_migrations: {}", say(error)),
             Self::Around(error) => error.fmt(f),
             Self::Changed { version } => {
                 write!(f, "migration {version} was changed after it had been applied to this database")
@@ -134,12 +148,11 @@ pub async fn migrate(client: &mut Client, chunk_interval_days: u32) -> Result<Ve
 }
 
 async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<Vec<i32>, MigrateError> {
-    client
-        .batch_execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY, name text NOT NULL,
-                checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL)",
-        )
-        .await?;
+    // A role that may not make tables finds what another one has made: IF NOT EXISTS would ask for the right all the same.
+    let is_there = "SELECT to_regclass('schema_migrations') IS NOT NULL";
+    if !client.query_one(is_there, &[]).await?.try_get::<_, bool>(0)? {
+        client.batch_execute(BOOKKEEPING).await?;
+    }
     let interval = format!("{} days", chunk_interval_days.max(1));
     client.execute("SELECT set_config('holdfast.chunk_interval', $1, false)", &[&interval]).await?;
     let known = applied(client).await?;

@@ -151,12 +151,13 @@ impl Connection {
         let rib = chunk.rib_rows(&known, Some(first_tables));
         let (staged_rows, new_rows) = (rib.staged.rows, rib.new.rows);
         let (staged, new) = (rib.staged.seal(), rib.new.seal());
-        let (_, _, _, _, _, stored) = tokio::try_join!(
+        let (_, _, _, _, _, _, stored) = tokio::try_join!(
             biased;
             copy(client, &s.copy_events, &chunk.events),
             copy(client, &s.copy_statistics, &chunk.statistics),
             copy(client, &s.copy_gaps, &chunk.gaps),
             copy(client, &s.copy_attributes, &chunk.attributes),
+            execute(client, &s.touch),
             execute(client, &s.attributes),
             copy(client, &s.copy_staged, &staged),
         )?;

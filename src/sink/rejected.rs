@@ -32,6 +32,9 @@ const PAGE_OF: &str = "
 const TAKE: &str =
     "DELETE FROM rejected_routes WHERE collector = $1 AND log_id = $2::text::uuid AND seq = $3 AND idx = $4";
 
+/// Until the transaction ends, the ledger's rows stay where they are (`holdfast_fold_ledger`).
+const KEEP_LEDGER: &str = "SELECT pg_advisory_xact_lock_shared(hashtext('ingest_ledger'))";
+
 const LEDGER: &str = "
     UPDATE ingest_ledger SET stored = stored + 1, rejected = rejected - 1
     WHERE collector = $1 AND log_id = $2::text::uuid AND lane = $3 AND first_seq = (
@@ -106,6 +109,7 @@ async fn one(connection: &mut Connection, row: &Row) -> Result<Option<bool>, Err
                 Ok(_) => {
                     if chunk.counts.routes > 0 {
                         let lane = int4(connection.lane.number);
+                        client.query(KEEP_LEDGER, &[]).await?;
                         client.execute(LEDGER, &[collector, &log_id, &lane, &seq]).await?;
                     }
                     client.batch_execute("COMMIT").await?;

@@ -25,7 +25,7 @@ pub(super) const SESSION: &str = "
         evpn_route_type integer, evpn_rd text, evpn_esi text, evpn_tag bigint, mac_address text, evpn_ip inet,
         evpn_gateway inet, labels bigint[], nlri text, nlri_raw bytea
     ) ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE staged_attributes (LIKE path_attributes) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE staged_attributes (LIKE path_attributes INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
 ";
 
 /// Whoever holds the lane's row while this process attaches is a connection that was given up, or a collector that is to be
@@ -42,6 +42,11 @@ const PEERS: &str = "SELECT place, id, afi, safi, CASE WHEN isfinite(valid_sessi
     FROM holdfast_merge_peers($1, $2::text::jsonb, $3::text::jsonb, $4::text::jsonb)";
 const LOG_GAP: &str = "SELECT holdfast_log_gap($1, $2::text::uuid, $3, $4, $5)";
 const ROUTERS: &str = "SELECT holdfast_merge_routers($1, $2::text::jsonb)";
+
+/// Before [`ATTRIBUTES`]: what is here already stays, although nothing may have it yet (`holdfast_clean_attributes`).
+const TOUCH: &str = "
+    UPDATE path_attributes a SET used_at = now() FROM staged_attributes s
+    WHERE a.hash = s.hash AND a.used_at < now() - interval '1 day'";
 
 const ATTRIBUTES: &str =
     "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash ON CONFLICT DO NOTHING";
@@ -127,6 +132,7 @@ pub(super) struct Statements {
     pub(super) copy_repeated: Statement,
     pub(super) copy_rib: Statement,
     pub(super) changed: Statement,
+    pub(super) touch: Statement,
     pub(super) attributes: Statement,
     pub(super) update: Statement,
     pub(super) insert: Statement,
@@ -162,6 +168,7 @@ impl Statements {
             copy_repeated,
             copy_rib,
             changed,
+            touch,
             attributes,
             update,
             insert,
@@ -174,6 +181,7 @@ impl Statements {
             client.prepare(&copy_repeated),
             client.prepare(&copy_rib),
             client.prepare(CHANGED),
+            client.prepare(TOUCH),
             client.prepare(ATTRIBUTES),
             client.prepare(UPDATE),
             client.prepare(INSERT),
@@ -195,6 +203,7 @@ impl Statements {
             copy_repeated,
             copy_rib,
             changed,
+            touch,
             attributes,
             update,
             insert,

