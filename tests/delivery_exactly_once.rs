@@ -255,6 +255,29 @@ async fn connections_cut_at_any_byte_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_was_taken_while_its_connection_was_lost_is_not_won_back() {
+    let Some(database) = Database::migrated(Edition::Plain, "won_back").await else { return };
+    let mut source = Source::new();
+    source.fill(0..10).await;
+    let forwarder = source.drain(database.target.clone(), 1, 100);
+    delivered(&forwarder, 10).await;
+    let (other, attached) = Connection::attach(&database.target, &lane(), [9; 16], None).await.unwrap();
+    // All connections but the other one's.
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast'
+        AND datname = current_database() AND pid NOT IN (SELECT backend_pid FROM ingest_checkpoint)";
+    database.client().await.execute(cut, &[]).await.unwrap();
+    source.fill(10..12).await;
+    let mut watch = forwarder.delivered();
+    let halted = watch.wait_for(|delivered| delivered.lanes[0].state == LaneState::Halted);
+    let seen = tokio::time::timeout(PATIENCE, halted).await.unwrap().unwrap().lanes[0].clone();
+    assert_eq!(seen.delivered, SeqNo(10));
+    assert_eq!(database.value::<i64>("SELECT epoch FROM ingest_checkpoint").await, attached.epoch);
+    forwarder.stop(PATIENCE).await;
+    drop(other);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_collector_fences_the_first_out() {
     let Some(database) = Database::migrated(Edition::Plain, "second").await else { return };
     let mut source = Source::new();

@@ -5,10 +5,11 @@
 mod common;
 
 use std::io;
+use std::ops::Range;
 
 use common::simdisk::{Dice, Fate, Fault, SimDisk};
 use common::{check_dense, count, options, payload, read_all};
-use holdfast::wal::format::{FrameHeader, SegmentHeader, kind};
+use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader, kind};
 use holdfast::wal::{Damage, Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
 
 fn small() -> Options {
@@ -203,22 +204,26 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
     assert!(tried > 500);
 }
 
-/// The numbers whose frames touch a page of a segment.
-fn in_page(bytes: &[u8], page: usize) -> Vec<u64> {
+/// The payloads' frames of a segment, and where they are.
+fn frames(bytes: &[u8]) -> Vec<(FrameHeader, Range<usize>)> {
     let salt = SegmentHeader::decode(bytes).unwrap().salt;
-    let (mut at, mut touched) = (8192, Vec::new());
+    let (mut at, mut found) = (8192, Vec::new());
     while let Some(header) = bytes.get(at..).and_then(|bytes| FrameHeader::decode(bytes, salt)) {
-        let end = at + usize::try_from(header.frame_bytes()).unwrap();
-        if header.kind == kind::DATA && at < (page + 1) * 4096 && end > page * 4096 {
-            touched.push(header.seq.0);
-        }
+        found.push((header, at..at + usize::try_from(header.frame_bytes()).unwrap()));
         at = usize::try_from(header.end(at as u64)).unwrap();
     }
-    touched
+    found.retain(|(header, _)| header.kind == kind::DATA);
+    found
+}
+
+/// The numbers whose frames touch a page of a segment.
+fn in_page(bytes: &[u8], page: usize) -> Vec<u64> {
+    let touches = |place: &Range<usize>| place.start < (page + 1) * 4096 && place.end > page * 4096;
+    frames(bytes).into_iter().filter(|(_, place)| touches(place)).map(|(header, _)| header.seq.0).collect()
 }
 
 #[test]
-fn a_page_that_was_meant_for_a_newer_segment_costs_only_what_it_covers() {
+fn a_page_that_was_meant_for_another_place_costs_only_what_it_covers() {
     let (image, durable, oldest) = many_lives();
     let names = segments(&image);
     let lives: Vec<Vec<u8>> = names.iter().map(|name| image.bytes(name)).collect();
@@ -226,8 +231,8 @@ fn a_page_that_was_meant_for_a_newer_segment_costs_only_what_it_covers() {
     for (target, old) in lives.iter().enumerate().take(lives.len() - 1) {
         for page in 2..16 {
             let covered = in_page(old, page);
-            for (life, place) in
-                lives.iter().skip(target + 1).flat_map(|life| [(life, page), (life, 17 - page)])
+            // Of this segment and of every newer one, from the same place and from another.
+            for (life, place) in lives.iter().skip(target).flat_map(|life| [(life, page), (life, 17 - page)])
             {
                 let disk = image.after_kill();
                 disk.tamper(&names[target], |bytes| {
@@ -252,6 +257,35 @@ fn a_page_that_was_meant_for_a_newer_segment_costs_only_what_it_covers() {
         }
     }
     assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn what_moved_is_read_from_where_it_went_whatever_becomes_of_its_old_place() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    for seq in 1..=8 {
+        append(&mut writer).unwrap();
+        if seq == 5 {
+            writer.sync(2_000_000).unwrap();
+        }
+    }
+    writer.sync(2_000_000).unwrap();
+    drop(writer);
+    // The start copies the last group, 6 to 8, into a segment of its own.
+    let disk = disk.after_kill();
+    let (_, recovered) = recover(disk.clone(), Options { salt_seed: 5, ..options() }).unwrap();
+    assert_eq!(recovered.copied, 3);
+    // The payload on this side of the bound rots, and the one on the other.
+    disk.tamper(&segments(&disk)[0], |bytes| {
+        for seq in [5, 6] {
+            let frame = frames(bytes).into_iter().find(|(header, _)| header.seq.0 == seq).unwrap().1;
+            bytes[frame.start + FRAME_HEADER_BYTES] ^= 1;
+        }
+    });
+    let mut reader = Reader::open(disk, SeqNo(1)).unwrap();
+    let mut expected: Vec<common::Told> = (1..=8).map(Ok).collect();
+    expected[4] = Err((5, 5, GapReason::Rot));
+    assert_eq!(read_all(&mut reader), expected);
 }
 
 #[test]

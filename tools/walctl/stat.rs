@@ -107,7 +107,8 @@ impl Backlog {
         let mut walk_to = SeqNo::MAX;
         for (segment, totals) in overview.segments.iter().zip(each) {
             let (Some(header), Some(totals)) = (segment.header, totals) else { continue };
-            if header.first_seq > delivered {
+            // An empty segment, as each start makes one, waits for nothing.
+            if header.first_seq > delivered && totals.payloads > 0 {
                 walk_to = walk_to.min(header.first_seq.before());
                 backlog.batches += totals.payloads;
                 backlog.records += totals.records;
