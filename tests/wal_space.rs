@@ -61,6 +61,33 @@ fn a_full_log_refuses_until_something_is_delivered_and_then_goes_on_by_itself() 
 }
 
 #[test]
+fn the_room_that_is_told_is_none_when_the_log_is_full_and_what_is_taken_until_it_is() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), small()).unwrap();
+    // One of six is kept back for a group that has to move, one is being written.
+    assert_eq!(writer.usage().room_bytes, 4 * (64 << 10), "{:?}", writer.usage());
+    let full_at = fill(&mut writer);
+    assert_eq!(writer.usage().room_bytes, 0, "{:?}", writer.usage());
+    writer.retire(full_at);
+    // Two delivered ones always stay.
+    let before = writer.usage();
+    assert_eq!(before.room_bytes, 2 * (64 << 10), "{before:?}");
+    fill(&mut writer);
+    let after = writer.usage();
+    assert_eq!(
+        (after.room_bytes, after.undelivered_bytes - before.undelivered_bytes),
+        (0, before.room_bytes)
+    );
+    drop(writer);
+    // Where the disk is the limit: what it has, less what must stay free, our own files included.
+    let disk = SimDisk::new();
+    disk.set_capacity(10 * (64 << 10));
+    let (writer, _) = recover(disk, Options { free_percent_min: 50, ..options() }).unwrap();
+    let free = 10 * (64 << 10) / 100 * 50;
+    assert_eq!(writer.usage().room_bytes, 9 * (64 << 10) - free, "{:?}", writer.usage());
+}
+
+#[test]
 fn a_log_that_is_full_at_the_start_opens_and_waits() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();

@@ -6,11 +6,13 @@
 //!                               └────────────── nothing is read meanwhile ◄────────────────────┘ log is behind
 //! ```
 //!
-//! The wait in `append` is the whole back-pressure: a task that waits does not read, and TCP does the rest. The accept
-//! loop never gives up: an error is counted, and after a rest it goes on.
+//! The wait in `append` is the whole back-pressure: a task that waits does not read, and TCP does the rest. While the log
+//! is paused, and until half of it is free, nothing listens at all: see [`gate`]. The accept loop never gives up: an error
+//! is counted, and after a rest it goes on.
 
 mod buffer;
 mod connection;
+mod gate;
 mod registry;
 mod stats;
 
@@ -24,6 +26,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 
 use crate::committer::{Committer, Refused};
 use crate::record;
@@ -32,11 +35,16 @@ use crate::session::Overrides;
 use crate::state::State;
 use crate::telemetry::clock;
 
+use gate::Gate;
+
 pub use buffer::Buffer;
 pub use registry::{Registry, SessionView, Totals};
 
 /// Rest after an error of accept: with all descriptors in use, trying at once would be a busy loop.
 const ERROR_REST: Duration = Duration::from_millis(500);
+
+/// How often the log is asked whether routers may connect. A pause that is shorter than this drives no router away.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -66,6 +74,8 @@ pub struct Options {
     pub batch_delay_max: Duration,
     /// How often `route_stats` is logged for a session.
     pub stats_interval: Duration,
+    /// Routers are held off while the log is paused, and until half of it is free.
+    pub hold_off: bool,
 }
 
 /// What all connections share.
@@ -130,7 +140,11 @@ impl Listener {
 
     /// Accepts until `stop` says so, then closes the socket and waits until every session has ended in order.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let Self { socket, shared, .. } = self;
+        let Self { socket, address, shared } = self;
+        let mut socket = Some(socket);
+        let mut gate = Gate::default();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tasks = JoinSet::new();
         let mut stopping = stop.clone();
         tracing::info!(count = 0, "waiting_for_connections");
@@ -139,7 +153,10 @@ impl Listener {
                 biased;
                 () = stopped(&mut stopping) => break,
                 Some(ended) = tasks.join_next() => shared.reap(ended).await,
-                accepted = socket.accept() => match accepted {
+                _ = look.tick(), if shared.options.hold_off => {
+                    socket = shared.hold_off(&mut gate, socket, address);
+                }
+                accepted = accept(socket.as_ref()) => match accepted {
                     Ok((stream, address)) => shared.take(stream, address, &mut tasks, &stop),
                     Err(error) => {
                         shared.registry.accept_failed();
@@ -158,6 +175,14 @@ impl Listener {
     }
 }
 
+/// The next connection; never, where nothing listens.
+async fn accept(socket: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match socket {
+        Some(socket) => socket.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits until the value is true, or nobody is left to make it so.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that the sender is gone, which is the same.
@@ -165,6 +190,36 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 impl Shared {
+    /// Closes the listening socket, or opens it again, as the log has room.
+    fn hold_off(
+        &self,
+        gate: &mut Gate,
+        socket: Option<TcpListener>,
+        address: SocketAddr,
+    ) -> Option<TcpListener> {
+        let is_open = gate.look(&self.committer.progress().borrow());
+        match (is_open, socket) {
+            (true, None) => match bind_one(address) {
+                Ok(socket) => {
+                    self.registry.hold_off(false);
+                    tracing::info!(%address, "routers_let_in_again");
+                    Some(socket)
+                }
+                Err(error) => {
+                    self.registry.accept_failed();
+                    tracing::error!(%address, %error, "listen_error");
+                    None
+                }
+            },
+            (false, Some(_closed)) => {
+                self.registry.hold_off(true);
+                tracing::warn!(%address, "routers_held_off");
+                None
+            }
+            (_, unchanged) => unchanged,
+        }
+    }
+
     fn take(
         self: &Arc<Self>,
         stream: TcpStream,

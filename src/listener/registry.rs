@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::route::Timestamp;
@@ -15,6 +15,8 @@ pub struct Registry {
     accepted: AtomicU64,
     refused: AtomicU64,
     accept_errors: AtomicU64,
+    held_off: AtomicBool,
+    hold_offs: AtomicU64,
     appended: AtomicU64,
 }
 
@@ -45,6 +47,10 @@ pub struct Totals {
     pub refused: u64,
     /// Errors that the kernel gave in place of a connection.
     pub accept_errors: u64,
+    /// Nothing listens now, because the log was full and is not yet half free.
+    pub held_off: bool,
+    /// How often that has begun.
+    pub hold_offs: u64,
 }
 
 /// One live session.
@@ -87,6 +93,8 @@ impl Registry {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
+            held_off: AtomicBool::new(false),
+            hold_offs: AtomicU64::new(0),
             appended: AtomicU64::new(0),
         })
     }
@@ -127,6 +135,8 @@ impl Registry {
             accepted: self.accepted.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
+            held_off: self.held_off.load(Ordering::Relaxed),
+            hold_offs: self.hold_offs.load(Ordering::Relaxed),
         }
     }
 
@@ -156,6 +166,12 @@ impl Registry {
 
     pub(super) fn accept_failed(&self) {
         self.accept_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether routers are held off from now on.
+    pub(super) fn hold_off(&self, held_off: bool) {
+        self.held_off.store(held_off, Ordering::Relaxed);
+        self.hold_offs.fetch_add(u64::from(held_off), Ordering::Relaxed);
     }
 
     /// Counts a batch of any origin that was handed to the log.

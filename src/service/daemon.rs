@@ -257,6 +257,7 @@ fn listening(config: &Config) -> listener::Options {
         batch_routes_max: config.delivery.batch_routes_max,
         batch_delay_max: config.delivery.batch_delay_max,
         stats_interval: config.logging.stats_interval,
+        hold_off: !config.wal.drop_oldest,
     }
 }
 
@@ -274,7 +275,6 @@ fn snapshot_of(
         address,
         connections_max: config.listen.connections_max,
         wal_dir: config.wal.dir.clone(),
-        free_percent_min: config.wal.free_percent_min,
         log_id: found.recovered.log_id.to_string(),
         records_copied: found.records_copied,
         started: Instant::now(),

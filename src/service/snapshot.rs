@@ -30,7 +30,6 @@ pub(super) struct Snapshot {
     pub(super) address: SocketAddr,
     pub(super) connections_max: usize,
     pub(super) wal_dir: PathBuf,
-    pub(super) free_percent_min: u8,
     pub(super) log_id: String,
     /// Records that the start copied into the new segment: made durable in this run, but not news.
     pub(super) records_copied: u64,
@@ -91,18 +90,9 @@ impl Snapshot {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.trend.sample(self.started.elapsed(), usage.undelivered_bytes);
         rates.ledger.sample(durable, records);
-        let room = self.room(usage.undelivered_bytes, usage.bytes, usage.bytes_max, usage.disk_free_bytes);
+        let room = usage.room_bytes;
         let share = 1.0 - ratio(room, room.saturating_add(usage.undelivered_bytes));
         (share, rates.trend.hours_until(room))
-    }
-
-    /// Bytes that the log may still take: up to its cap, and up to what the disk has beside the reserve. Delivered
-    /// segments count as room.
-    fn room(&self, undelivered: u64, bytes: u64, bytes_max: u64, disk_free: u64) -> u64 {
-        // The reserve is a share of the whole disk, which is not known here: take it of what is free and ours.
-        let reserve = disk_free.saturating_add(bytes) / 100 * u64::from(self.free_percent_min);
-        let by_disk = bytes.saturating_add(disk_free.saturating_sub(reserve));
-        bytes_max.min(by_disk).saturating_sub(undelivered)
     }
 
     /// Records of this run that are durable.
@@ -117,6 +107,7 @@ impl Snapshot {
             dir: self.wal_dir.display().to_string(),
             written: progress.written.0,
             durable: progress.durable.0,
+            dropped: progress.usage.dropped,
             records_durable: self.records(progress),
             segments: progress.usage.segments,
             bytes: progress.usage.bytes,
@@ -163,6 +154,9 @@ impl Snapshot {
         if let Some(why) = &wal.paused {
             reasons.push(format!("routers wait, because nothing can be logged: {why}"));
         }
+        if self.registry.totals().held_off {
+            reasons.push("routers that connect are refused until half of the log is free".to_owned());
+        }
         let share = self.sample().0;
         if share > 0.5 {
             reasons.push(format!("the log is {:.0} % full", share * 100.0));
@@ -206,6 +200,8 @@ impl Snapshot {
             accepted: totals.accepted,
             refused: totals.refused,
             accept_errors: totals.accept_errors,
+            held_off: totals.held_off,
+            hold_offs: totals.hold_offs,
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::catalogue::{Catalogue, Log, NEXT_NAME, Segment, segment_name};
 use super::refusal::Full;
-use super::storage::{Storage, StorageFile, is_passing, to_u64, write_all};
+use super::storage::{Space, Storage, StorageFile, is_passing, to_u64, write_all};
 use super::{Options, SeqNo};
 
 /// So much is zeroed at once when it is done ahead.
@@ -81,6 +81,22 @@ impl<F: StorageFile> Pool<F> {
     /// Payloads that were given up undelivered since the start.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// See [`super::Usage::room_bytes`]; the log's files have so many bytes, and so many of them are delivered.
+    pub(super) fn room_bytes(&self, bytes: u64, delivered: u64, space: Option<Space>) -> u64 {
+        let kept = delivered.min(to_u64(self.keep_segments_min).saturating_mul(self.segment_bytes));
+        let by_cap = self.bytes_max.saturating_sub(self.segment_bytes);
+        let by_disk = space.map_or(u64::MAX, |space| {
+            let ours = bytes.saturating_add(self.spare_bytes());
+            ours.saturating_add(space.free_bytes).saturating_sub(self.reserve_bytes(space))
+        });
+        by_cap.min(by_disk).saturating_sub(kept).saturating_sub(bytes.saturating_sub(delivered))
+    }
+
+    /// What must stay free on the disk.
+    fn reserve_bytes(&self, space: Space) -> u64 {
+        space.total_bytes / 100 * u64::from(self.free_percent_min)
     }
 
     /// A bit of the work for the next segment. An error here is none yet: it shows again when the segment is needed.
@@ -194,7 +210,7 @@ impl<F: StorageFile> Pool<F> {
 
     fn no_room<S: Storage>(&self, storage: &S) -> Result<Option<Full>, NoSpare> {
         let space = storage.space()?;
-        let min = space.total_bytes / 100 * u64::from(self.free_percent_min);
+        let min = self.reserve_bytes(space);
         let left = space.free_bytes.saturating_sub(self.segment_bytes);
         Ok((left < min).then_some(Full::FreeSpace { free_bytes: space.free_bytes, free_bytes_min: min }))
     }

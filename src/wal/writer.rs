@@ -283,14 +283,16 @@ impl<S: Storage> Writer<S> {
         let (segments, bytes) = (to_u64(catalogue.segments.len()), catalogue.bytes());
         let oldest = catalogue.oldest().unwrap_or(self.next);
         drop(catalogue);
+        let space = self.log.storage.space().ok();
         Usage {
             segments,
             bytes: bytes + self.pool.spare_bytes(),
             bytes_max: self.options.bytes_max,
             undelivered_bytes: bytes - delivered,
+            room_bytes: self.pool.room_bytes(bytes, delivered, space),
             dropped: self.pool.dropped(),
             oldest,
-            disk_free_bytes: self.log.storage.space().map_or(0, |space| space.free_bytes),
+            disk_free_bytes: space.map_or(0, |space| space.free_bytes),
         }
     }
 

@@ -19,7 +19,7 @@ use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::Value;
 
 /// Long enough for a machine that does many other things.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Daemon {
     child: Child,

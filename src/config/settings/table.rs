@@ -252,8 +252,9 @@ pub static SECTIONS: &[Section] = &[
                 "WAL_FULL",
                 Kind::Choice(&["pause", "drop-oldest"]),
                 "pause",
-                "What happens at the cap. `pause`: the routers wait, nothing is lost. `drop-oldest`: the oldest routes that \
-                 are not delivered yet are given up and become rows in `collector_gaps`.",
+                "What happens at the cap. `pause`: the routers wait, nothing is lost; one that closes meanwhile is let in again \
+                 when half of the log is free. `drop-oldest`: the oldest routes that are not delivered yet are given up and \
+                 become rows in `collector_gaps`.",
             ),
             fixed(
                 "WAL_COMPRESSION",

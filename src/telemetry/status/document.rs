@@ -81,6 +81,10 @@ pub struct Listener {
     pub refused: u64,
     /// Times that the kernel gave an error in place of a connection.
     pub accept_errors: u64,
+    /// Nothing listens now, because the log was full and is not yet half free.
+    pub held_off: bool,
+    /// How often that has begun since the start.
+    pub hold_offs: u64,
 }
 
 /// One router.
@@ -157,6 +161,8 @@ pub struct Wal {
     pub written: u64,
     /// Last batch that is safe on disk.
     pub durable: u64,
+    /// Batches given up undelivered since the start, to make room for newer ones (`WAL_FULL=drop-oldest`).
+    pub dropped: u64,
     /// Records made durable since the start.
     pub records_durable: u64,
     /// Files.

@@ -55,6 +55,9 @@ fn wal(wal: &Wal, say: &mut impl FnMut(String)) {
         size(wal.bytes_max),
         size(wal.free_bytes)
     ));
+    if wal.dropped > 0 {
+        say(format!("          GIVEN UP undelivered: {} batches since the start", wal.dropped));
+    }
     wal.paused.iter().for_each(|why| say(format!("          PAUSED: {why}")));
 }
 
