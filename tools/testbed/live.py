@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,7 @@ class Collector:
         env = {"PATH": os.environ["PATH"], "HOME": str(work), "BMP_LISTEN_HOST": self.station[0], "BMP_LISTEN_PORT": str(self.station[1]),
                "BMP_ROUTER_NAMES": "127.0.0.1=live", "COLLECTOR_ID": "live", "DATABASE_URL": self.url + "?sslmode=disable",
                "STATE_DIR": str(work / "state"), "WAL_DIR": str(work / "wal"), "STATUS_SOCKET": str(work / "status.sock"),
-               "SWEEP_QUIET_S": "2", "WAL_FREE_PERCENT_MIN": "1", "LOG_FORMAT": "json"}
+               "WAL_BYTES_MAX": "96MiB", "WAL_SEGMENT_BYTES": "16MiB", "SWEEP_QUIET_S": "2", "WAL_FREE_PERCENT_MIN": "1", "LOG_FORMAT": "json"}
         self.process = self.bench.start("collector", [self.program], env=env)
         scenario.until("the collector to reach its database", lambda: self.status()["delivery"]["lanes"])
 
@@ -206,12 +207,84 @@ class Live(scenario.Scenario):
         scenario.say(f"{self.router.name}: {step}: {equal} of {rows} rows equal")
 
 
+class FrrFull(scenario.FrrRouter):
+    """In step "full" the log is full while bgpd starts anew."""
+    name, steps = "frr-full", ("announce", "full", "change")
+
+
+SENDERS = {**scenario.ROUTERS, FrrFull.name: FrrFull}
+STEPS = ("announce", "full", *scenario.STEPS[1:])
+
+
+class Full(Live):
+    """The database goes away, the log fills to its cap, the router starts anew; then the database comes back."""
+
+    def __init__(self, bench, router, collector, args):
+        super().__init__(bench, router, collector, args.plant)
+        script, _, *name = args.psql.split()
+        self.server = lambda verb: subprocess.run([script, verb, *name[:2]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def run(self, steps):
+        super().run(steps[:1])
+        self.server("stop")
+        with contextlib.closing(Filler(self.sink.station)) as filler:
+            filler.fill(lambda: self.listener()["held_off"])
+            before = self.listener()["accepted"]
+            self.bench.end(self.router.process, signal.SIGKILL)
+            self.router.start()
+            # The tables are there again, and the router has nobody to tell them to.
+            self.wait(scenario.PEER1, routes.peer1_table())
+            self.wait(scenario.PEER2, self.peer2.table())
+            self.server("start")
+            scenario.until("routers to be let in", lambda: not self.listener()["held_off"], 600)
+        scenario.until("the backlog to be delivered", self.is_delivered, 600)
+        self.settle(steps[1])
+        came = self.listener()["accepted"] - before
+        if came != 1:
+            self.differences.append(f"{self.router.name}, {steps[1]}: the router was let in {came} times")
+        # The rest is as ever.
+        super().run(steps[2:])
+
+    def listener(self):
+        return self.sink.status()["listener"]
+
+    def is_delivered(self):
+        status = self.sink.status()
+        return self.sink.number(status, "written") == self.sink.number(status, "delivered") and self.sink.connections()
+
+
+class Filler:
+    """Another router, which mirrors messages of a megabyte."""
+
+    def __init__(self, station):
+        # The address of the router under test has a name in the collector's configuration; this one has its own.
+        self.socket = socket.create_connection(station, source_address=("127.0.0.9", 0))
+        self.socket.settimeout(1)
+        self.socket.sendall(self.message(4, b"\0\2\0\6filler"))
+
+    @staticmethod
+    def message(kind, body):
+        return b"\3" + (len(body) + 6).to_bytes(4, "big") + bytes([kind]) + body
+
+    def fill(self, is_full):
+        peer = bytes(22) + bytes([192, 0, 2, 9]) + (65009).to_bytes(4, "big") + bytes([192, 0, 2, 9]) + bytes(8)
+        mirrored = self.message(6, peer + 15 * (b"\0\0" + (60000).to_bytes(2, "big") + bytes(60000)))
+        rest = b""
+        while not is_full():
+            rest = rest or mirrored
+            with contextlib.suppress(TimeoutError):
+                rest = rest[self.socket.send(rest):]
+
+    def close(self):
+        self.socket.close()
+
+
 def run(name, args, work):
     bench = scenario.Bench(args.tree, work)
     with contextlib.closing(bench):
         collector = Collector(bench, args.program.resolve(), args.url, args.psql.split())
-        router = scenario.ROUTERS[name](bench, collector.station)
-        live = Live(bench, router, collector, args.plant)
+        router = SENDERS[name](bench, collector.station)
+        live = Full(bench, router, collector, args) if name == FrrFull.name else Live(bench, router, collector, args.plant)
         live.run(router.steps)
         bench.end(collector.process)
     return live
@@ -225,7 +298,7 @@ def main():
     parser.add_argument("--psql", required=True)
     parser.add_argument("--plant", choices=PLANTS)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("router", nargs="+", choices=scenario.ROUTERS)
+    parser.add_argument("router", nargs="+", choices=SENDERS)
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if not args.small:
@@ -242,7 +315,7 @@ def main():
             raise
         shutil.rmtree(work, ignore_errors=True)
     print(f"{'step':<12}" + "".join(f"{name:>20}" for name in results))
-    for step in scenario.STEPS:
+    for step in STEPS:
         cells = [next((f"{equal} of {rows}" for at, equal, rows in live.results if at == step), "-") for live in results.values()]
         print(f"{step:<12}" + "".join(f"{cell:>20}" for cell in cells))
     for live in results.values():

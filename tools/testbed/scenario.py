@@ -136,20 +136,23 @@ class FrrRouter:
         self.bench, self.port = bench, free_port(self.address)
         self.vty = bench.work / "vty"
         self.vty.mkdir()
-        conf = bench.work / "bgpd.conf"
-        conf.write_text(self.config(station))
+        (bench.work / "bgpd.conf").write_text(self.config(station))
         # bgpd insists on the user frr and the group frrvty: show it a private pair of files.
         (bench.work / "passwd").write_text(f"frr:x:{os.getuid()}:{os.getgid()}::/:/bin/sh\n")
         (bench.work / "group").write_text(f"frr:x:{os.getgid()}:\nfrrvty:x:{os.getgid()}:\n")
-        env = dict(os.environ, LD_PRELOAD=str(bench.lib / "libnss_wrapper.so"),
-                   NSS_WRAPPER_PASSWD=str(bench.work / "passwd"), NSS_WRAPPER_GROUP=str(bench.work / "group"))
-        self.process = bench.start("frr", [
-            bench.tree / "usr/lib/frr/bgpd", "-M", "bmp", "--moduledir", bench.lib / "frr/modules",
+        self.start()
+        self.version = re.search(r"FRRouting (\S+)", self.show("show version")).group(1)
+
+    def start(self):
+        work, lib = self.bench.work, self.bench.lib
+        env = dict(os.environ, LD_PRELOAD=str(lib / "libnss_wrapper.so"),
+                   NSS_WRAPPER_PASSWD=str(work / "passwd"), NSS_WRAPPER_GROUP=str(work / "group"))
+        self.process = self.bench.start("frr", [
+            self.bench.tree / "usr/lib/frr/bgpd", "-M", "bmp", "--moduledir", lib / "frr/modules",
             # -Z: no zebra, next hops count as valid. -x: without it an IPv4 session carries no IPv6 here.
-            "-Z", "-x", "-S", "-l", self.address, "-p", self.port, "-P", 0, "-f", conf, "-i", bench.work / "bgpd.pid",
+            "-Z", "-x", "-S", "-l", self.address, "-p", self.port, "-P", 0, "-f", work / "bgpd.conf", "-i", work / "bgpd.pid",
             "--vty_socket", self.vty, "--log", "stdout"], env=env)
         until("bgpd answers", lambda: self.show("show version"))
-        self.version = re.search(r"FRRouting (\S+)", self.show("show version")).group(1)
 
     def config(self, station):
         neighbors = "".join(f"""
