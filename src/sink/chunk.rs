@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::Hasher as _;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher13 as SipHasher;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
@@ -356,7 +357,7 @@ impl Chunk {
             counts: self.counts,
             received: self.received,
             routes: self.routes.seal(),
-            repeats: self.repeats,
+            repeats: Arc::new(self.repeats),
             events: self.events.seal(),
             statistics: self.statistics.seal(),
             gaps: self.gaps.seal(),
@@ -366,7 +367,7 @@ impl Chunk {
             peer_changes,
             peer_families,
             routers: self.lane.owns_routers().then(|| self.routers.argument()),
-            rib: self.rib,
+            rib: Arc::new(self.rib),
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Error {
         /// What the server said of the first one.
         first: String,
     },
+    /// The thread that encodes rows has ended; our bug.
+    Encoder(tokio::task::JoinError),
     /// Somebody else has stored a route that this connection took for new.
     KnownBefore,
     /// The server took another number of rows than it was given.
@@ -44,7 +46,7 @@ impl Error {
             Self::Database(error) => decide_error(error),
             Self::KnownBefore => Decision::Retry,
             Self::Timeout => Decision::Slow,
-            Self::Systemic { .. } => Decision::Alarm,
+            Self::Systemic { .. } | Self::Encoder(_) => Decision::Alarm,
             Self::Inconsistent(_) | Self::Rows { .. } => Decision::Halt,
         }
     }
@@ -77,6 +79,7 @@ impl std::fmt::Display for Error {
                  triggers and constraints with docs/SCHEMA.md and mend them: nothing is lost, and delivery goes on by itself"
             ),
             Self::Inconsistent(error) => error.fmt(f),
+            Self::Encoder(error) => write!(f, "the rows could not be encoded: {error}"),
             Self::KnownBefore => f.write_str("somebody else has stored a route that was taken for new"),
             Self::Timeout => f.write_str("the database did not answer in time"),
             Self::Rows { table, sent, stored } => write!(f, "{table} was given {sent} rows and has {stored}"),

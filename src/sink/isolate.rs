@@ -15,7 +15,7 @@ use super::decide::{Decision, decide};
 use super::error::Error;
 use super::lanes::uuid_text;
 use super::postgres::{Connection, Params, copy, execute, int4, int8};
-use super::sealed::Sealed;
+use super::sealed::{Named, Sealed};
 use super::span::Span;
 
 impl Connection {
@@ -104,11 +104,10 @@ impl Connection {
         execute(client, &s.touch).await?;
         execute(client, &s.attributes).await?;
         // What a piece has made may be taken back: the merge looks each route up.
-        let rib = chunk.rib_rows(&known, None);
-        let staged = rib.staged.rows;
-        copy(client, &s.copy_staged, &rib.staged.seal()).await?;
-        let repeated = self.store_changed(chunk, &known).await?;
-        self.merge(staged).await?;
+        let named = Named::encode(&chunk.rib, &chunk.repeats, &known, None);
+        copy(client, &s.copy_staged, &named.staged.bytes).await?;
+        let repeated = self.store_changed(chunk, &named.repeated).await?;
+        self.merge(named.staged.rows).await?;
         self.log_gaps(chunk).await?;
         self.routers(chunk).await?;
         Ok(chunk.counts.unchanged + repeated)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::error::Error;
 use super::first_tables::FirstTables;
 use super::lanes::{Lane, uuid_text};
 use super::rib::{KnownPeer, ValidFrom};
-use super::sealed::Sealed;
+use super::sealed::{Named, Sealed};
 use super::statements::{ATTACHED, ATTACHING, SESSION, Statements};
 use super::target::Target;
 use crate::route::Family;
@@ -143,14 +144,11 @@ impl Connection {
     /// All rows of the chunk: history and the present. Returns how many routes of a re-dump change nothing.
     async fn rows(&self, chunk: &Sealed, first_tables: &mut FirstTables) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
-        let (known, _) = tokio::try_join!(
+        let (named, _) = tokio::try_join!(
             biased;
-            self.peers(chunk),
+            self.named(chunk, first_tables),
             copy(client, &s.copy_routes, &chunk.routes),
         )?;
-        let rib = chunk.rib_rows(&known, Some(first_tables));
-        let (staged_rows, new_rows) = (rib.staged.rows, rib.new.rows);
-        let (staged, new) = (rib.staged.seal(), rib.new.seal());
         let (_, _, _, _, _, _, stored) = tokio::try_join!(
             biased;
             copy(client, &s.copy_events, &chunk.events),
@@ -159,21 +157,36 @@ impl Connection {
             copy(client, &s.copy_attributes, &chunk.attributes),
             execute(client, &s.touch),
             execute(client, &s.attributes),
-            copy(client, &s.copy_staged, &staged),
+            copy(client, &s.copy_staged, &named.staged.bytes),
         )?;
         // A place without a peer would have no row.
-        if stored + new_rows != chunk.rib_len() {
-            let sent = chunk.rib_len().saturating_sub(new_rows);
+        if stored + named.new.rows != chunk.rib_len() {
+            let sent = chunk.rib_len().saturating_sub(named.new.rows);
             return Err(Error::Rows { table: "staged", sent, stored });
         }
-        let repeated = self.store_changed(chunk, &known).await?;
-        let (stored, ()) = tokio::try_join!(biased; self.store_new(&new), self.merge(staged_rows))?;
-        if stored != new_rows {
-            return Err(Error::Rows { table: "rib_entries", sent: new_rows, stored });
+        let repeated = self.store_changed(chunk, &named.repeated).await?;
+        let (stored, ()) =
+            tokio::try_join!(biased; self.store_new(&named.new.bytes), self.merge(named.staged.rows))?;
+        if stored != named.new.rows {
+            return Err(Error::Rows { table: "rib_entries", sent: named.new.rows, stored });
         }
         self.log_gaps(chunk).await?;
         self.routers(chunk).await?;
         Ok(repeated)
+    }
+
+    /// The rows that name peers by their ids, encoded on another thread while the server takes the history.
+    async fn named(&self, chunk: &Sealed, first_tables: &mut FirstTables) -> Result<Named, Error> {
+        let known = self.peers(chunk).await?;
+        let mut first = std::mem::take(first_tables);
+        let (rib, repeats) = (Arc::clone(&chunk.rib), Arc::clone(&chunk.repeats));
+        let encoding = tokio::task::spawn_blocking(move || {
+            let named = Named::encode(&rib, &repeats, &known, Some(&mut first));
+            (named, first)
+        });
+        let (named, first) = encoding.await.map_err(Error::Encoder)?;
+        *first_tables = first;
+        Ok(named)
     }
 
     pub(super) async fn peers(&self, chunk: &Sealed) -> Result<HashMap<u32, KnownPeer>, Error> {
@@ -200,19 +213,14 @@ impl Connection {
     }
 
     /// Rows of history for those re-dumped routes that change something; returns how many do not.
-    pub(super) async fn store_changed(
-        &self,
-        chunk: &Sealed,
-        known: &HashMap<u32, KnownPeer>,
-    ) -> Result<u64, Error> {
+    pub(super) async fn store_changed(&self, chunk: &Sealed, waiting: &Bytes) -> Result<u64, Error> {
         let asked = chunk.repeats.len();
         if asked == 0 {
             return Ok(0);
         }
         let (client, s) = (&self.client, &self.statements);
-        let waiting = chunk.repeats.encode(known);
         let asking = async { Ok(client.query(&s.changed, &[]).await?) };
-        let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_repeated, &waiting), asking)?;
+        let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_repeated, waiting), asking)?;
         if copied != asked {
             return Err(Error::Rows { table: "repeated", sent: asked, stored: copied });
         }

@@ -1,6 +1,7 @@
 //! A chunk that is closed: COPY bytes and arguments, ready to be stored as often as it takes. Pure.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -65,7 +66,7 @@ pub struct Sealed {
     /// When the last record in it was received; 0 when there is none.
     pub received: Timestamp,
     pub(super) routes: Bytes,
-    pub(super) repeats: Repeats,
+    pub(super) repeats: Arc<Repeats>,
     pub(super) events: Bytes,
     pub(super) statistics: Bytes,
     pub(super) gaps: Bytes,
@@ -75,7 +76,7 @@ pub struct Sealed {
     pub(super) peer_changes: serde_json::Value,
     pub(super) peer_families: serde_json::Value,
     pub(super) routers: Option<serde_json::Value>,
-    pub(super) rib: Rib,
+    pub(super) rib: Arc<Rib>,
 }
 
 impl Sealed {
@@ -90,18 +91,43 @@ impl Sealed {
         u64::try_from(self.rib.len()).unwrap_or(u64::MAX)
     }
 
-    /// The rows for the current table, now that the peers have their ids.
-    pub(super) fn rib_rows(
-        &self,
-        peers: &HashMap<u32, KnownPeer>,
-        first: Option<&mut FirstTables>,
-    ) -> RibRows {
-        self.rib.encode(peers, first)
-    }
-
     /// The COPY bytes of `route_updates`, for measurements.
     #[must_use]
     pub fn route_bytes(&self) -> Bytes {
         self.routes.clone()
+    }
+}
+
+/// COPY bytes, and how many rows they are.
+pub(super) struct Rows {
+    pub(super) bytes: Bytes,
+    pub(super) rows: u64,
+}
+
+impl From<Table> for Rows {
+    fn from(table: Table) -> Self {
+        Self { rows: table.rows, bytes: table.seal() }
+    }
+}
+
+/// What of a chunk names peers by their ids, which the server gives.
+pub(super) struct Named {
+    /// For the current table: those that the merge has to look up.
+    pub(super) staged: Rows,
+    /// Those that cannot be there yet.
+    pub(super) new: Rows,
+    /// The question which re-dumped routes change something.
+    pub(super) repeated: Bytes,
+}
+
+impl Named {
+    pub(super) fn encode(
+        rib: &Rib,
+        repeats: &Repeats,
+        peers: &HashMap<u32, KnownPeer>,
+        first: Option<&mut FirstTables>,
+    ) -> Self {
+        let RibRows { staged, new } = rib.encode(peers, first);
+        Self { staged: staged.into(), new: new.into(), repeated: repeats.encode(peers) }
     }
 }
