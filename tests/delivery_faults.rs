@@ -46,8 +46,8 @@ struct Scale {
     lost_commits: u64,
     /// How long a fault that is a state holds on.
     hold: Duration,
-    /// How long a slow link is slow.
-    dribble: Duration,
+    /// How slow a slow link is.
+    dribble_bytes_per_second: u64,
     /// How long a transaction may take.
     patience: Duration,
     /// The servers are this run's own.
@@ -59,7 +59,7 @@ const SMALL: Scale = Scale {
     rows_max: 1000,
     lost_commits: 15,
     hold: Duration::from_secs(1),
-    dribble: Duration::from_secs(1),
+    dribble_bytes_per_second: 128_000,
     patience: Duration::from_secs(2),
     may_kill: false,
 };
@@ -68,8 +68,9 @@ const LARGE: Scale = Scale {
     rows_max: 20_000,
     lost_commits: 1000,
     hold: Duration::from_secs(12),
-    dribble: Duration::from_secs(60),
-    patience: Duration::from_secs(10),
+    dribble_bytes_per_second: 8000,
+    // More than the lock_timeout of a lane.
+    patience: Duration::from_secs(15),
     may_kill: true,
 };
 
@@ -107,7 +108,7 @@ const FAULTS: [(Fault, &str); 23] = [
     (Fault::CutAtBytes, "connection cut in the middle of COPY"),
     (Fault::HalfOpen, "half-open TCP: both ends open, nothing carried"),
     (Fault::Delay, "40 ms each way"),
-    (Fault::Dribble, "64 kbit/s for a while"),
+    (Fault::Dribble, "a link too slow for one batch in the time that a transaction has"),
     (Fault::ReadOnly, "read-only server (25006)"),
     (Fault::TableLocked, "history locked by another session (55P03)"),
     (Fault::StatementTimeout, "statement timeout of 30 ms (57014)"),

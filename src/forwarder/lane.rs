@@ -115,6 +115,9 @@ impl<S: Storage> Task<S> {
             }
             let step = machine.next(start.elapsed());
             let rows_max = machine.rows_max(self.options.rows_max);
+            if let Some(connection) = &mut hand.connection {
+                connection.be_patient(machine.patience());
+            }
             let result = match step {
                 Step::Attach { takeover } => {
                     hand.epoch = hand.epoch.filter(|_| !takeover);

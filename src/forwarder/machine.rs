@@ -23,9 +23,13 @@ use crate::sink::Decision;
 /// So many transactions in a row may have rows that are refused.
 const REJECTING_MAX: u32 = 2;
 
-/// A transaction is never made smaller than the limit divided by two to this power.
+/// A transaction is never made smaller than the limit divided by two to this power, a quarter at a time: a link that is a
+/// thousand times too slow is found out after four transactions.
 const HALVINGS_MAX: u32 = 8;
-/// After so many transactions in time, they are made larger again.
+const HALVINGS_STEP: u32 = 2;
+/// Nor is a batch ever split: one that is too slow by itself gets more time, at most two to this power as much.
+const DOUBLINGS_MAX: u32 = 6;
+/// After so many transactions in time, half of that is taken back.
 const IN_TIME_MIN: u32 = 16;
 
 /// Sizes of transactions.
@@ -147,6 +151,8 @@ pub struct Machine {
     since: Option<Duration>,
     /// How often transactions were halved because one took too long.
     halvings: u32,
+    /// How often the time for one was doubled because it could not be made smaller.
+    doublings: u32,
     /// Transactions in a row that did not.
     in_time: u32,
     /// Some row of the chunk is refused.
@@ -174,6 +180,7 @@ impl Machine {
             is_closed: false,
             since: None,
             halvings: 0,
+            doublings: 0,
             in_time: 0,
             is_refused: false,
             rejecting: 0,
@@ -193,6 +200,12 @@ impl Machine {
     #[must_use]
     pub fn rows_max(&self, rows_max: u64) -> u64 {
         (rows_max >> self.halvings).max(1)
+    }
+
+    /// So many times the usual limit a transaction may take now.
+    #[must_use]
+    pub const fn patience(&self) -> u32 {
+        1 << self.doublings
     }
 
     /// True when the chunk has rows that are refused and is to be stored without them.
@@ -234,7 +247,9 @@ impl Machine {
         self.failures = 0;
         self.in_time += 1;
         if self.in_time >= IN_TIME_MIN {
-            (self.in_time, self.halvings) = (0, self.halvings.saturating_sub(1));
+            self.in_time = 0;
+            let taken_back = if self.doublings > 0 { &mut self.doublings } else { &mut self.halvings };
+            *taken_back = taken_back.saturating_sub(1);
         }
         self.rejecting = if rejected == 0 { 0 } else { self.rejecting.saturating_add(1) };
     }
@@ -259,8 +274,8 @@ impl Machine {
         let delay = match decision {
             Decision::Retry => backoff::delay(self.failures, chance),
             Decision::Slow => {
+                self.too_slow();
                 // The chunk is read anew, smaller; if it was stored after all, the row will say so.
-                (self.in_time, self.halvings) = (0, (self.halvings + 1).min(HALVINGS_MAX));
                 self.drop_chunk();
                 backoff::delay(self.failures, chance)
             }
@@ -280,6 +295,20 @@ impl Machine {
         };
         self.phase = Phase::Detached;
         self.retry_at = Some(now + delay);
+    }
+
+    /// Attaching says nothing about the size of transactions.
+    fn too_slow(&mut self) {
+        if !self.is_closed {
+            return;
+        }
+        self.in_time = 0;
+        let is_one_batch = self.held <= Some(self.stored + 1);
+        if is_one_batch || self.halvings == HALVINGS_MAX {
+            self.doublings = (self.doublings + 1).min(DOUBLINGS_MAX);
+        } else {
+            self.halvings = (self.halvings + HALVINGS_STEP).min(HALVINGS_MAX);
+        }
     }
 
     fn drop_chunk(&mut self) {
@@ -495,22 +524,51 @@ mod tests {
         assert!(machine.is_isolating());
     }
 
+    /// A chunk up to `last_seq` is begun, stored, and takes too long; `stored` is what the database has.
+    fn too_slow(machine: &mut Machine, stored: u64, last_seq: u64) {
+        machine.on(Event::Attached { last_seq: stored }, at(2000));
+        assert_eq!(machine.next(at(2000)), Step::Begin { after: stored });
+        store_next(machine, last_seq);
+        fail(machine, Decision::Slow);
+    }
+
     #[test]
-    fn a_transaction_that_takes_too_long_is_halved_and_grows_again_later() {
+    fn a_transaction_that_takes_too_long_is_made_smaller_and_grows_again_later() {
         let mut machine = storing();
         fail(&mut machine, Decision::Slow);
-        assert_eq!(machine.rows_max(20_000), 10_000);
-        machine.on(Event::Attached { last_seq: 4 }, at(2000));
-        assert_eq!(machine.next(at(2000)), Step::Begin { after: 4 });
-        for _ in 0..20 {
-            fail(&mut machine, Decision::Slow);
+        assert_eq!(machine.rows_max(20_000), 5000);
+        // What takes too long before anything is stored says nothing of that.
+        fail(&mut machine, Decision::Slow);
+        assert_eq!(machine.rows_max(20_000), 5000);
+        for _ in 0..3 {
+            too_slow(&mut machine, 4, 9);
         }
-        assert_eq!(machine.rows_max(20_000), 78);
+        assert_eq!((machine.rows_max(20_000), machine.patience()), (78, 1));
         for _ in 0..16 {
             machine.on(Event::Stored, at(2000));
         }
         assert_eq!(machine.rows_max(20_000), 156);
         assert_eq!(machine.rows_max(1), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_made_smaller_gets_more_time() {
+        let mut machine = storing();
+        fail(&mut machine, Decision::Slow);
+        too_slow(&mut machine, 4, 5);
+        assert_eq!((machine.rows_max(20_000), machine.patience()), (5000, 2), "a batch is not split");
+        for _ in 0..3 {
+            too_slow(&mut machine, 4, 9);
+        }
+        assert_eq!((machine.rows_max(20_000), machine.patience()), (78, 2));
+        for _ in 0..20 {
+            too_slow(&mut machine, 4, 9);
+        }
+        assert_eq!((machine.rows_max(20_000), machine.patience()), (78, 64));
+        for _ in 0..16 * 7 {
+            machine.on(Event::Stored, at(2000));
+        }
+        assert_eq!((machine.rows_max(20_000), machine.patience()), (156, 1), "time is taken back first");
     }
 
     #[test]

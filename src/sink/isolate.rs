@@ -74,7 +74,7 @@ impl Connection {
     async fn try_piece(&self, span: &Span, range: Range<usize>) -> Result<Piece, Error> {
         let piece = span.piece(range).map_err(Error::Inconsistent)?;
         self.client.batch_execute("SAVEPOINT piece").await?;
-        let stored = tokio::time::timeout(self.store_timeout, self.piece(&piece)).await;
+        let stored = tokio::time::timeout(self.time_limit(), self.piece(&piece)).await;
         match stored.map_err(|_elapsed| Error::Timeout)? {
             Ok(repeated) => {
                 let release = "RELEASE SAVEPOINT piece;

@@ -46,7 +46,8 @@ pub struct Connection {
     first_tables: FirstTables,
     /// Which half of the merge is likely to have all the work.
     inserts_first: AtomicBool,
-    pub(super) store_timeout: Duration,
+    store_timeout: Duration,
+    patience: u32,
 }
 
 impl Connection {
@@ -73,7 +74,17 @@ impl Connection {
         let store_timeout = target.store_timeout();
         let (owner, inserts_first) = (String::new(), AtomicBool::new(true));
         let first_tables = FirstTables::default();
-        Ok(Self { client, statements, lane, owner, epoch: 0, first_tables, inserts_first, store_timeout })
+        Ok(Self {
+            client,
+            statements,
+            lane,
+            owner,
+            epoch: 0,
+            first_tables,
+            inserts_first,
+            store_timeout,
+            patience: 1,
+        })
     }
 
     async fn attach_untimed(
@@ -107,13 +118,22 @@ impl Connection {
         Ok((connection, attached))
     }
 
+    /// From now on a transaction may take so many times the usual limit.
+    pub const fn be_patient(&mut self, times: u32) {
+        self.patience = times;
+    }
+
+    pub(super) const fn time_limit(&self) -> Duration {
+        self.store_timeout.saturating_mul(self.patience)
+    }
+
     /// Stores the chunk in one transaction.
     ///
     /// # Errors
     /// See [`Error::decision`]. Whether it was stored is known only after attaching anew.
     pub async fn store(&mut self, chunk: &Sealed) -> Result<(), Error> {
         // The transaction may still commit after that; the checkpoint row says so afterwards.
-        tokio::time::timeout(self.store_timeout, self.store_untimed(chunk))
+        tokio::time::timeout(self.time_limit(), self.store_untimed(chunk))
             .await
             .map_err(|_elapsed| Error::Timeout)?
     }

@@ -8,7 +8,7 @@
 )]
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast::forwarder::{Forwarder, LaneState, LaneStatus};
 use holdfast::sink::{Retention, Retried, Target, maintain, retry};
@@ -18,7 +18,10 @@ use tokio_postgres::{Client, NoTls};
 use crate::db::{self, Database, Edition};
 use crate::proxy::Proxy;
 use crate::source::COLLECTOR;
-use crate::{Fault, Scale, server_name};
+use crate::{BATCH_ROUTES, Fault, Scale, server_name};
+
+/// Longest time until a slow link has carried something.
+const DRIBBLE_MAX: Duration = Duration::from_secs(900);
 
 /// One run: a database of its own, and the proxy before it.
 pub(crate) struct Run {
@@ -43,7 +46,7 @@ impl Run {
         let wanted = SeqNo(self.end.0 * part / 100);
         let mut watch = forwarder.delivered();
         let reached = watch.wait_for(|delivered| delivered.seq() >= wanted);
-        drop(tokio::time::timeout(Duration::from_secs(900), reached).await.expect("no progress").unwrap());
+        drop(tokio::time::timeout(Duration::from_secs(60), reached).await.expect("no progress").unwrap());
     }
 
     /// Waits until some lane fails with this text, or all is done.
@@ -121,13 +124,21 @@ impl Run {
                 "throughout".to_owned()
             }
             Fault::Dribble => {
-                let rows = || forwarder.delivered().borrow().rows();
-                faults.bytes_per_second.store(8000, Ordering::SeqCst);
-                let before = rows();
-                tokio::time::sleep(self.scale.dribble).await;
-                let stored = rows() - before;
+                let rate = self.scale.dribble_bytes_per_second;
+                faults.bytes_per_second.store(rate, Ordering::SeqCst);
+                let start = Instant::now();
+                // What was under way may still come through in time.
+                self.failed(forwarder, "in time").await;
+                let enough = forwarder.delivered().borrow().rows() + u64::from(2 * BATCH_ROUTES);
+                let mut watch = forwarder.delivered();
+                let came = watch.wait_for(|delivered| delivered.rows() >= enough);
+                drop(tokio::time::timeout(DRIBBLE_MAX, came).await.expect("nothing comes through").unwrap());
                 faults.bytes_per_second.store(0, Ordering::SeqCst);
-                format!("{} s, in which {stored} routes came through", self.scale.dribble.as_secs())
+                format!(
+                    "{} kbit/s until two batches came through, {:.0} s",
+                    rate / 125,
+                    start.elapsed().as_secs_f64()
+                )
             }
             Fault::ReadOnly => {
                 let admin = self.database.admin().await;
