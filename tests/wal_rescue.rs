@@ -98,6 +98,8 @@ fn each_filter_leaves_what_was_asked_for() {
         (&["--prefix", "1.0.0.0/21"], 8 + 2 + 1),
         (&["--prefix", "2001:db8::/32"], 3),
         (&["--family", "ipv6_unicast"], 3),
+        (&["--family", "2/1"], 3),
+        (&["--family", "1/2"], 0),
         (&["--family", "2/1", "--peer", "198.51.100.2"], 0),
         (&["--since", "2026-11-23T00:01:00Z"], 2),
         (&["--until", "2026-11-23T00:00:59Z", "--seq", "5..6"], 0),
@@ -151,6 +153,21 @@ fn dump_follows_a_log_that_is_being_written_from_segment_to_segment() {
     assert!(segments > 3, "{segments} segments: it never had to go on in another");
 }
 
+/// The subtype of each record of an MRT file, and the bytes behind its addresses: a BGP message, or two states.
+fn mrt_messages(path: &Path) -> Vec<(u16, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap();
+    let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let length = usize::try_from(u32::from_be_bytes(rest[8..12].try_into().unwrap())).unwrap();
+        let (record, behind) = rest.split_at(12 + length);
+        // Microseconds, two AS numbers, the interface, the family; two addresses of it.
+        let addresses = if record[27] == 1 { 8 } else { 32 };
+        found.push((u16::from_be_bytes([record[6], record[7]]), record[28 + addresses..].to_vec()));
+        rest = behind;
+    }
+    found
+}
+
 #[test]
 fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
     let directory = tempfile::tempdir().unwrap();
@@ -176,6 +193,11 @@ fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
         }
     }
     assert!((elements[0].timestamp - 1_795_392_000.0).abs() < 1e-6, "{}", elements[0].timestamp);
+    // Identifiers of paths are told by the subtype alone (RFC 8050); 5 is a change of state.
+    let subtypes: Vec<u16> = mrt_messages(&out).into_iter().map(|(subtype, _)| subtype).collect();
+    let (up, tables, paths, changes) = (&subtypes[..1], &subtypes[1..3], &subtypes[4..5], &subtypes[5..7]);
+    assert_eq!((up, tables, paths, changes), (&[5][..], &[4, 4][..], &[9][..], &[4, 5][..]), "{subtypes:?}");
+    assert!(subtypes[7..].iter().all(|subtype| *subtype == 4), "{subtypes:?}");
     // Never over a file that is there.
     let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
     assert!(code == 3 && err.contains("exists"), "{err}");
@@ -219,7 +241,79 @@ fn an_ipv4_route_with_an_ipv6_next_hop_comes_out_of_mrt_with_both() {
 }
 
 #[test]
-fn csv_has_one_line_for_each_record_and_quotes_what_needs_it() {
+fn a_bgp_message_of_mrt_is_long_only_where_one_prefix_needs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let roomy = Options { segment_bytes: 256 << 10, ..options() };
+    let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), roomy).unwrap();
+    let one = peer(1, RibView::AdjInPre, 1);
+    append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..3000, &[65_001]).build());
+    append(&mut writer, &Builder::new("r1", 1).withdraw(&one, 0..3000).build());
+    // Four bytes for each number: more than 4,096, and more than the 65,535 of RFC 8654.
+    append(&mut writer, &Builder::new("r1", 1).announce(&one, [1, 2], &[65_002; 1200]).build());
+    append(&mut writer, &Builder::new("r1", 1).announce(&one, [3], &[65_003; 16_400]).build());
+    writer.close(NOW).unwrap();
+    let (wal, out) = (directory.path().to_str().unwrap(), directory.path().join("out.mrt"));
+    let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
+    assert_eq!((code, err.as_str()), (0, "walctl: 1 records have no place in this format\n"));
+    let messages = mrt_messages(&out);
+    let (short, long) = messages.split_at(messages.len() - 2);
+    assert!(short.iter().all(|(_, message)| message.len() <= 4096));
+    // 4 bytes a prefix: four with attributes, three without.
+    assert_eq!(short.len(), 4 + 3);
+    assert!(long.iter().all(|(_, message)| message.len() > 4800), "the two with the long path");
+    for (_, message) in &messages {
+        assert_eq!(usize::from(u16::from_be_bytes([message[16], message[17]])), message.len());
+    }
+    let elements: Vec<_> = BgpkitParser::from_reader(fs::File::open(&out).unwrap()).into_iter().collect();
+    assert_eq!(elements.len(), 6000 + 2);
+    let last = &elements[6001];
+    assert_eq!(last.prefix.prefix.to_string(), "1.0.2.0/24");
+    assert_eq!(last.as_path.as_ref().unwrap().to_string(), ["65002"; 1200].join(" "));
+}
+
+/// Lines and fields as RFC 4180 has them.
+fn csv_fields(text: &str) -> Vec<Vec<String>> {
+    let (mut lines, mut line, mut field, mut is_quoted) = (vec![], vec![], String::new(), false);
+    let mut rest = text.chars().peekable();
+    while let Some(next) = rest.next() {
+        match (next, is_quoted) {
+            ('"', true) if rest.next_if_eq(&'"').is_some() => field.push('"'),
+            ('"', _) => is_quoted = !is_quoted,
+            (',', false) => line.push(std::mem::take(&mut field)),
+            ('\r', false) if rest.next_if_eq(&'\n').is_some() => {
+                line.push(std::mem::take(&mut field));
+                lines.push(std::mem::take(&mut line));
+            }
+            ('\r' | '\n', false) => panic!("a line that ends in a field: {line:?} {field:?}"),
+            _ => field.push(next),
+        }
+    }
+    assert!(field.is_empty() && line.is_empty() && !is_quoted, "the last line has its end");
+    lines
+}
+
+#[test]
+fn what_has_a_meaning_in_csv_comes_out_of_it_as_it_was_logged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
+    // One of a kind in each, so that none is quoted for the sake of another.
+    let names = ["r1, rack 2", "r1 \"west\"", "r1\nrack", "r1\rrack", "\"", "r1 rack"];
+    for name in names {
+        let one = peer(1, RibView::AdjInPre, 1);
+        append(&mut writer, &Builder::new(name, 1).announce(&one, [1], &[65_001]).build());
+    }
+    writer.close(NOW).unwrap();
+    let (code, out, _) = walctl(&["export", directory.path().to_str().unwrap(), "--format", "csv"]);
+    let lines = csv_fields(&out);
+    let column = lines[0].iter().position(|name| name == "router").unwrap();
+    assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{lines:?}");
+    let routers: Vec<&str> = lines[1..].iter().map(|line| line[column].as_str()).collect();
+    assert_eq!((code, routers), (0, names.to_vec()));
+    assert!(out.contains(",r1 rack,"), "what needs no quotes has none: {out}");
+}
+
+#[test]
+fn csv_has_one_line_for_each_record() {
     let directory = tempfile::tempdir().unwrap();
     log(directory.path()).close(NOW).unwrap();
     let (code, out, _) =
@@ -288,10 +382,11 @@ fn a_time_leaves_out_whole_segments_and_no_record() {
     for hour in TIMES {
         for minute in 0..10 {
             let at = hour + minute * 60_000_000;
-            let batch = Builder::new("r1", 1).at(at).announce(&one, 0..1500, &[65_001]).build();
+            // As large as a table of 1,500 routes, and one line to print.
+            let batch = Builder::new("r1", 1).at(at).announce(&one, [7], &[65_001; 1500]).build();
             let mut payload = Vec::new();
             record::encode(&batch, &mut payload).unwrap();
-            writer.append(&payload, 1500).unwrap();
+            writer.append(&payload, 1).unwrap();
             // The clock went back by a second between receipt and sync.
             writer.sync(NOW + at - 1_000_000).unwrap();
         }
@@ -311,16 +406,31 @@ fn a_time_leaves_out_whole_segments_and_no_record() {
         (&["--since", "2026-11-23T02:09:00Z"], 30..=30),
         (&["--until", "2026-11-23T01:00:00Z"], 1..=11),
         (&["--until", "2026-11-23T00:00:00Z"], 1..=1),
+        (&["--until", "2026-11-23T02:08:00Z"], 1..=29),
+        (&["--until", "2026-11-23T03:00:00Z"], 1..=30),
         (&["--since", "2026-11-23T00:09:00Z", "--until", "2026-11-23T01:01:00Z"], 10..=12),
         (&["--since", "2026-11-23T00:09:00Z", "--seq", "20.."], 20..=30),
     ] {
         assert_eq!(batches(arguments), expected.collect::<Vec<_>>(), "{arguments:?}");
     }
     assert!(batches(&["--since", "2026-11-24"]).is_empty());
+    // Wherever the borders of segments lie: each time is the last one once, and the first one once.
+    for (number, hour, minute) in (0..30).map(|number| (number + 1, number / 10, number % 10)) {
+        let time = format!("2026-11-23T{hour:02}:{minute:02}:00Z");
+        let found = ["--until", "--since"].map(|side| batches(&[side, &time]));
+        assert_eq!(found, [(1..=number).collect(), (number..=30).collect::<Vec<u64>>()], "{time}");
+    }
     // What is left out is not even looked at.
-    tampered(&directory.path().join("0000000000000001.wal"), |bytes| bytes[8192 + 4096 + 60] ^= 1);
-    let of = |arguments: &[&str]| lines(directory.path(), arguments)[0]["record"].clone();
-    assert_eq!([of(&[]), of(&["--since", "2026-11-23T02:00:00Z"])], ["gap", "route"]);
+    let segments = files(directory.path()).into_iter().map(|(path, _)| path);
+    let segments: Vec<_> = segments.filter(|path| path.extension().is_some()).collect();
+    for segment in [segments.first(), segments.last()] {
+        tampered(segment.unwrap(), |bytes| bytes[8192 + 4096 + 60] ^= 1);
+    }
+    let gaps = |arguments: &[&str]| {
+        lines(directory.path(), arguments).iter().filter(|line| line["record"] == "gap").count()
+    };
+    let (since, until) = (["--since", "2026-11-23T02:00:00Z"], ["--until", "2026-11-23T00:59:00Z"]);
+    assert_eq!([gaps(&[]), gaps(&since), gaps(&until), gaps(&[since, until].concat())], [2, 1, 1, 0]);
 }
 
 #[test]
