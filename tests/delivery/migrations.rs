@@ -1,22 +1,8 @@
 //! Migrations: forward only, once, whoever comes at the same time; and the columns that the encoder fills are there.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-
 use std::collections::BTreeSet;
 
-use db::{Database, Edition};
+use crate::db::{Database, Edition};
 use holdfast::route::Family;
 use holdfast::sink::{MigrateError, Retention, columns, maintain, migrate, migrations};
 

@@ -1,32 +1,12 @@
 //! Three roles: the owner makes the tables, the collector runs as the writer, and a reader asks. Each as deploy/roles.sql
 //! makes it, and none with more rights than it needs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/build.rs"]
-mod build;
-#[path = "common/daemon.rs"]
-mod daemon;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
 use std::path::Path;
 
-use batches::{Builder, peer};
-use build::{PEER, initiation, open, plain_attributes, update, v4};
-use daemon::Daemon;
-use db::{Database, Edition, connect};
+use crate::batches::{Builder, peer};
+use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
+use crate::daemon::Daemon;
+use crate::db::{Database, Edition, connect};
 use holdfast::route::RibView;
 use holdfast::sink::{Chunk, Connection, QUERIES, Retention, SslMode, Target, TlsFiles, maintain};
 use tokio_postgres::error::SqlState;
@@ -52,7 +32,7 @@ async fn with_roles(edition: Edition, test: &str) -> Option<Database> {
     let connect = format!("\\connect {}", database.config.get_dbname().unwrap());
     let server = if edition == Edition::Plain { "tests-plain" } else { "tests" };
     let psql = ["psql", "--name", server, "--", "-q", "-c", &connect, "-f", script.to_str().unwrap()];
-    if let Err(error) = db::testbed(&psql) {
+    if let Err(error) = crate::db::testbed(&psql) {
         println!("SKIPPED: roles: deploy/roles.sql could not be run: {error}");
         database.drop().await;
         return None;
@@ -112,8 +92,8 @@ async fn the_writer_has_old_rows_dropped_and_partitions_made() {
         let config = as_role(&database, "holdfast_writer");
         let target = Target::new(config, SslMode::Disable, &TlsFiles::default()).unwrap();
         let (mut connection, _) =
-            Connection::attach(&target, &store::lane(), store::OWNER, None).await.unwrap();
-        let mut chunk = Chunk::new(store::lane(), 1);
+            Connection::attach(&target, &crate::store::lane(), crate::store::OWNER, None).await.unwrap();
+        let mut chunk = Chunk::new(crate::store::lane(), 1);
         // 2026-01 and 2020-11, whatever the server's clock says.
         for (seq, days) in [(1, -300), (2, -2_200)] {
             let batch = Builder::new("r1", 0)

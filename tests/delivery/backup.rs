@@ -1,30 +1,14 @@
 //! A backup taken while the collector delivers, restored into a new database that the collector then goes on with.
 //! The commands are those of docs/RECOVERY.md.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/build.rs"]
-mod build;
-#[path = "common/daemon.rs"]
-mod daemon;
-#[path = "common/db.rs"]
-mod db;
-
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use build::{PEER, initiation, open, plain_attributes, update, v4};
-use daemon::{Daemon, until};
-use db::{Database, Edition, connect, testbed};
+use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
+use crate::daemon::{Daemon, until};
+use crate::db::{Database, Edition, connect, testbed};
 use holdfast::sink::rebuild_state;
 
 /// The commands of the page, in its order.

@@ -1,31 +1,14 @@
 //! The real program against a real database: two collectors on copies of one log, TLS in every mode, and no secret in what
 //! it says.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/build.rs"]
-mod build;
-#[path = "common/daemon.rs"]
-mod daemon;
-#[path = "common/db.rs"]
-mod db;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use build::{PEER, initiation, open, plain_attributes, update, v4};
-use daemon::{Daemon, run};
-use db::{Database, Edition};
+use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
+use crate::daemon::{Daemon, run};
+use crate::db::{Database, Edition};
 use holdfast::telemetry::status::Health;
 
 const SECRET: &str = "hunter2-p@ss:word";
@@ -91,7 +74,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Waits in a thread that may, so that the runtime of the test goes on.
 async fn routes(database: &Database, wanted: i64) {
-    let give_up = std::time::Instant::now() + daemon::PATIENCE;
+    let give_up = std::time::Instant::now() + crate::daemon::PATIENCE;
     loop {
         let found = database.value::<i64>("SELECT count(*) FROM route_updates").await;
         if found == wanted {
@@ -211,7 +194,7 @@ async fn tls_server(folder: &Path) -> Option<Database> {
         return None;
     }
     // One that a failed run has left.
-    drop(db::testbed(&["destroy", "--name", "tests-tls"]));
+    drop(crate::db::testbed(&["destroy", "--name", "tests-tls"]));
     let database = Database::named(Edition::Plain, "tests-tls", "tls").await?;
     let client = database.client().await;
     let directory: String = client.query_one("SHOW data_directory", &[]).await.unwrap().get(0);

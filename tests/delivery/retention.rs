@@ -1,26 +1,10 @@
 //! What retention drops is not missed: neither by the proof of exactly once, nor by tables of later times.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
-use batches::{Builder, peer, peer_down, peer_up};
-use db::Edition;
+use crate::batches::{Builder, peer, peer_down, peer_up};
+use crate::db::Edition;
+use crate::store::Store;
 use holdfast::route::{Batch, Peer, RibView};
 use holdfast::sink::{Retention, maintain};
-use store::Store;
 
 const DAY: i64 = 86_400_000_000;
 
@@ -31,7 +15,7 @@ fn pre(generation: u32) -> Peer {
 /// A batch of so many days before the server's now.
 fn ago(days: i64) -> Builder {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let now = i64::try_from(since.as_micros()).unwrap() - batches::NOW;
+    let now = i64::try_from(since.as_micros()).unwrap() - crate::batches::NOW;
     Builder::new("r1", 0).at(now - days * DAY)
 }
 
@@ -76,14 +60,18 @@ async fn routes_older_than_retention_are_in_tables_of_later_times() {
             }
             assert_eq!(table(&store, 20).await, ["1:2", "2:1"], "{edition:?}, dropped: {dropped}");
             assert_eq!(table(&store, 0).await, now, "{edition:?}, dropped: {dropped}");
-            assert_eq!(store.database.missing_and_doubled(store::COLLECTOR).await, (0, 0), "{edition:?}");
+            assert_eq!(
+                store.database.missing_and_doubled(crate::store::COLLECTOR).await,
+                (0, 0),
+                "{edition:?}"
+            );
         }
         let client = store.database.client().await;
         let early = client.query("SELECT * FROM rib_at('AS65001', now() - interval '150 days')", &[]).await;
         assert!(early.is_err(), "a table from before the history");
         // What is missing beside the dropped rows is still noticed.
         client.batch_execute("DELETE FROM route_updates WHERE seq = 4 AND idx = 0").await.unwrap();
-        assert_eq!(store.database.missing_and_doubled(store::COLLECTOR).await, (1, 0), "{edition:?}");
+        assert_eq!(store.database.missing_and_doubled(crate::store::COLLECTOR).await, (1, 0), "{edition:?}");
         drop((client, pool));
         drop(store.connection);
         store.database.drop().await;

@@ -1,30 +1,14 @@
 //! The current table is what history says: `holdfast rebuild-state` proves it, and finds and mends every row that is not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
 use std::net::IpAddr;
 
-use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use db::{Database, Edition};
+use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::db::{Database, Edition};
+use crate::store::{COLLECTOR, Store};
 use holdfast::route::{
     Batch, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
 };
 use holdfast::sink::{Retention, maintain, rebuild_state};
-use store::{COLLECTOR, Store};
 
 fn pre(generation: u32) -> Peer {
     peer(1, RibView::AdjInPre, generation)
@@ -205,7 +189,7 @@ async fn the_table_is_compared_at_one_moment_and_mended_while_a_lane_stores() {
                 0..40,
                 &[u32::try_from(round).unwrap()],
             );
-            let mut chunk = holdfast::sink::Chunk::new(store::lane(), next);
+            let mut chunk = holdfast::sink::Chunk::new(crate::store::lane(), next);
             chunk.push(next, b"payload", &batch.build()).unwrap();
             connection.store(&chunk.seal()).await.unwrap();
             next += 1;

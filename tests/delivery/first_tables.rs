@@ -1,28 +1,12 @@
 //! Routes that are known to be new take a shorter way into the current table: it must lead to the same place.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/source.rs"]
-mod source;
-#[path = "common/store.rs"]
-mod store;
-
-use batches::{Builder, attributes, peer, peer_down, peer_up};
-use db::{Database, Edition};
+use crate::batches::{Builder, attributes, peer, peer_down, peer_up};
+use crate::db::{Database, Edition};
+use crate::source::{COLLECTOR, PATIENCE, Source, delivered};
+use crate::store::{OWNER, Store};
 use holdfast::route::{Batch, Cause, EvpnRoute, Family, Mac, Nlri, Rd, RibView};
 use holdfast::sink::Connection;
 use holdfast::wal::LogId;
-use source::{COLLECTOR, PATIENCE, Source, delivered};
-use store::{OWNER, Store};
 
 /// Everything of the current table but the peers' numbers, which are given in the order of arrival.
 const TABLE: &str =
@@ -52,7 +36,12 @@ fn tables() -> Vec<Batch> {
             .announce(&first, 10..40, &[3])
             .announce(&second, 0..5, &[1])
             .routes(&second, Family::EVPN, Some(&attributes(&[9])), [(None, mac(1)), (None, mac(2))])
-            .routes(&second, Family::IPV4_UNICAST, Some(&attributes(&[9])), [(Some(7), batches::prefix(1))])
+            .routes(
+                &second,
+                Family::IPV4_UNICAST,
+                Some(&attributes(&[9])),
+                [(Some(7), crate::batches::prefix(1))],
+            )
             .build(),
         Builder::new("r1", 0).at(2).event(Some(&first), peer_down()).announce(&second, 4..9, &[5]).build(),
         Builder::new("r1", 0)
@@ -76,7 +65,7 @@ async fn the_table_is_the_same_whether_routes_are_known_to_be_new_or_looked_up()
                 store.put(&[batch]).await;
                 if reconnects {
                     // A new connection knows nothing, and the merge looks each route up.
-                    let lane = store::lane();
+                    let lane = crate::store::lane();
                     store.connection =
                         Connection::attach(&store.database.target, &lane, OWNER, None).await.unwrap().0;
                 }

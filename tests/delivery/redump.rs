@@ -1,23 +1,9 @@
 //! Tables that routers send again: history gets what they change, and nothing else.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
-use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use db::Edition;
+use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::db::Edition;
+use crate::store::Store;
 use holdfast::route::{Batch, Cause, EventKind, Family, Labelled, Nlri, Peer, RibView, SessionEnd};
-use store::Store;
 
 const HISTORY: &str =
     "SELECT concat_ws(' ', prefix, cause, large_communities) FROM route_updates ORDER BY seq, idx";
@@ -83,7 +69,7 @@ async fn a_table_that_is_sent_again_is_no_longer_stale() {
     let [up, lost] = first_session(2);
     let redump = again(2, 1).announce(&pre(1), 0..1, &[1]).because(Cause::ReDump).build();
     let expected = ["198.51.100.1 adj-in-pre 1.0.0.0/24 1", "198.51.100.1 adj-in-pre 1.0.1.0/24 1 stale"];
-    store::each_way("refreshed", &[up, lost, redump], &expected).await;
+    crate::store::each_way("refreshed", &[up, lost, redump], &expected).await;
 }
 
 #[tokio::test]
@@ -179,7 +165,8 @@ async fn an_old_session_that_repeats_itself_late_is_history_and_changes_nothing(
     let late = Builder::new("r1", 0).at(9).announce(&pre(1), 0..1, &[1]).because(Cause::ReDump).build();
     let expected = ["1.0.0.0/24 initial-dump {4200000000:1:2}", "1.0.0.0/24 re-dump {4200000000:1:2}"];
     history("late", &[up.clone(), newer.clone(), late.clone()], &expected, "3 2 1").await;
-    store::each_way("late_current", &[up, newer, late], &["198.51.100.1 adj-in-pre 1.0.0.0/24 1"]).await;
+    crate::store::each_way("late_current", &[up, newer, late], &["198.51.100.1 adj-in-pre 1.0.0.0/24 1"])
+        .await;
 }
 
 #[tokio::test]

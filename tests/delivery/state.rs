@@ -1,30 +1,14 @@
 //! What the tables say after routes and events, on each edition of the server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
 use std::net::IpAddr;
 
-use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use db::Edition;
+use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::db::Edition;
+use crate::store::{Store, each_way};
 use holdfast::route::{
     AsPath, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
     SessionEnd, Statistic,
 };
-use store::{Store, each_way};
 
 fn pre(generation: u32) -> Peer {
     peer(1, RibView::AdjInPre, generation)
@@ -325,7 +309,7 @@ async fn as_paths_keep_their_segments() {
 async fn implausible_times_are_stored() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "times").await else { continue };
-        for now in [-batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
+        for now in [-crate::batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
             let batch =
                 Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
             store.put(&[batch.build()]).await;

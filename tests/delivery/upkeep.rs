@@ -1,29 +1,13 @@
 //! What only grows is kept small, and nothing that is still needed goes: rows of the ledger, and attribute sets.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use batches::{Builder, attributes, peer, prefix};
-use db::{Database, Edition};
+use crate::batches::{Builder, attributes, peer, prefix};
+use crate::db::{Database, Edition};
+use crate::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, Family, Peer, RibView};
 use holdfast::sink::{Chunk, Connection, Lane, digests, lane_of};
-use store::{COLLECTOR, Store};
 
 fn batch(path: u32) -> Batch {
     Builder::new("r1", 0).announce(&peer(1, RibView::AdjInPre, 1), [1, 2], &[path]).build()
@@ -132,7 +116,7 @@ async fn an_attribute_set_that_a_lane_is_about_to_use_again_stays() {
             let (blocker, cleaner) = (store.database.client().await, store.database.client().await);
             blocker.batch_execute(AGE).await.unwrap();
             let again = [batch(1)];
-            let mut chunk = Chunk::new(store::lane(), store.next);
+            let mut chunk = Chunk::new(crate::store::lane(), store.next);
             chunk.push(store.next, b"payload", &again[0]).unwrap();
             let sealed = chunk.seal();
             let (database, connection) = (&store.database, &mut store.connection);
@@ -182,7 +166,7 @@ fn peer_of(lane: u32) -> Peer {
 async fn deliver(database: &Database, number: u32, first: u64, batches: u64) {
     let lane = Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number, count: 2 };
     let (mut connection, attached) =
-        Connection::attach(&database.target, &lane, store::OWNER, None).await.unwrap();
+        Connection::attach(&database.target, &lane, crate::store::OWNER, None).await.unwrap();
     assert_eq!(attached.last_seq + 1, first);
     for seq in first..first + batches {
         let mut builder = Builder::new("r1", 0);

@@ -1,26 +1,10 @@
 //! Logs that were copied or restored, and databases that came back older: nothing is skipped silently.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/source.rs"]
-mod source;
-
 use std::path::Path;
 use std::time::Duration;
 
-use db::{Database, Edition};
-use source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered};
+use crate::db::{Database, Edition};
+use crate::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered};
 
 fn copy(directory: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();

@@ -4,8 +4,6 @@
 //! No package of a Linux distribution has that edition. Its WebAssembly build runs in node; where that cannot be had, the test
 //! is skipped loudly. tools/testbed/community.mjs has the checks themselves.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test that fails should panic")]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -1,12 +1,5 @@
 //! What is done while the drain runs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "test code: what fails should panic"
-)]
-
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,10 +8,10 @@ use holdfast::sink::{Retention, Retried, Target, maintain, retry};
 use holdfast::wal::SeqNo;
 use tokio_postgres::{Client, NoTls};
 
+use super::{BATCH_ROUTES, Fault, Scale, server_name};
 use crate::db::{self, Database, Edition};
 use crate::proxy::Proxy;
 use crate::source::COLLECTOR;
-use crate::{BATCH_ROUTES, Fault, Scale, server_name};
 
 /// Longest time until a slow link has carried something.
 const DRIBBLE_MAX: Duration = Duration::from_secs(900);

@@ -1,23 +1,9 @@
 //! The rows of history, read back from their COPY bytes: every value that a record has is in the column of its name.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/families.rs"]
-mod families;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use batches::{Builder, attributes, peer, prefix};
+use crate::batches::{Builder, attributes, peer, prefix};
 use holdfast::route::{
     Aggregator, AsPath, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix, RawAttribute, Rd,
     RibView, Segment, SegmentKind,
@@ -67,7 +53,7 @@ fn batch() -> Batch {
     ];
     let stack = bgp::Encoding { add_path: false, multiple_labels: true };
     let mut builder = Builder::new("r1", 5);
-    for sample in families::samples() {
+    for sample in crate::families::samples() {
         let routes =
             bgp::nlri(sample.family, &sample.bytes, stack, false).map(|entry| (None, entry.unwrap().nlri));
         builder =

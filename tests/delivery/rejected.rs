@@ -1,27 +1,11 @@
 //! Records that the database refuses: put aside one by one, visible, and stored once the cause is gone.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/source.rs"]
-mod source;
-
-use batches::{Builder, peer};
-use db::{Database, Edition};
+use crate::batches::{Builder, peer};
+use crate::db::{Database, Edition};
+use crate::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView};
 use holdfast::sink::{Chunk, Connection, Decision, Retried, Sealed, Span, retry};
-use source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
 
 /// What makes a row of history bad, and how the cause goes away.
 const POISON: &str =
@@ -168,9 +152,9 @@ async fn events_that_are_refused_are_put_aside_too() {
     lane.sql("ALTER TABLE peer_events ADD CONSTRAINT poison CHECK (event_type <> 'peer_down')").await;
     let pre = peer(1, RibView::AdjInPre, 1);
     let batch = Builder::new("r1", 0)
-        .event(Some(&pre), batches::peer_up())
+        .event(Some(&pre), crate::batches::peer_up())
         .announce(&pre, 0..3, &[1])
-        .event(Some(&pre), batches::peer_down())
+        .event(Some(&pre), crate::batches::peer_down())
         .build();
     assert_eq!(lane.isolate(&[batch]).await, 1);
     // The present knows as much as the history.
@@ -186,7 +170,7 @@ async fn events_that_are_refused_are_put_aside_too() {
 async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     let Some(mut lane) = Lane::open("systemic").await else { return };
     lane.sql("ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (length(rib) < 3)").await;
-    let batches: Vec<Batch> = (0..20).map(source::batch).collect();
+    let batches: Vec<Batch> = (0..20).map(crate::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
     let refused = lane.connection.isolate(&chunk, &span).await.unwrap_err();
     assert_eq!(refused.decision(), Decision::Alarm);
@@ -194,7 +178,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     assert!(text.starts_with("11 of 300 records are refused, the first with: new row"), "{text}");
     assert!(text.contains("(23514)") && text.contains("nothing is lost"), "{text}");
     (lane.connection, _) =
-        Connection::attach(&lane.database.target, &source::lane(), [1; 16], Some(1)).await.unwrap();
+        Connection::attach(&lane.database.target, &crate::source::lane(), [1; 16], Some(1)).await.unwrap();
     assert_eq!(lane.database.value::<i64>("SELECT count(*) FROM stored_records").await, 0);
     lane.sql(CURED).await;
     lane.store(&batches).await;

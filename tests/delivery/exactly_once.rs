@@ -1,35 +1,17 @@
 //! Exactly once: whatever happens to connections and collectors, each batch of the log is in the database once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/proxy.rs"]
-mod proxy;
-#[path = "common/source.rs"]
-mod source;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use db::{Database, Edition};
-use holdfast::forwarder::LaneState;
-use holdfast::sink::{Chunk, Connection, Decision, Lane};
-use holdfast::wal::SeqNo;
-use proxy::Proxy;
-use source::{
+use crate::db::{Database, Edition};
+use crate::proxy::Proxy;
+use crate::source::{
     COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, batch, chunk, delivered, lane, server_address,
     target_through,
 };
+use holdfast::forwarder::LaneState;
+use holdfast::sink::{Chunk, Connection, Decision, Lane};
+use holdfast::wal::SeqNo;
 
 #[tokio::test]
 async fn a_stale_epoch_is_refused_and_a_reconnect_does_not_win_it_back() {
