@@ -83,6 +83,17 @@ impl Run {
                     self.sql(Self::END_BACKENDS).await;
                     times += 1;
                     tokio::time::sleep(Duration::from_millis(700)).await;
+                    // A machine that is slower than that would get nowhere.
+                    let stored = forwarder.delivered().borrow().rows();
+                    let mut watch = forwarder.delivered();
+                    let more =
+                        watch.wait_for(|delivered| delivered.rows() > stored || delivered.seq() >= self.end);
+                    drop(
+                        tokio::time::timeout(Duration::from_secs(60), more)
+                            .await
+                            .expect("no progress")
+                            .unwrap(),
+                    );
                 }
                 format!("{times} times")
             }
