@@ -3,6 +3,7 @@
 //! routes each, and on servers of its own that may be killed.
 
 mod inflict;
+mod small_disk;
 
 use std::time::{Duration, Instant};
 
@@ -95,7 +96,7 @@ const FAULTS: [(Fault, &str); 23] = [
     (Fault::TableLocked, "history locked by another session (55P03)"),
     (Fault::StatementTimeout, "statement timeout of 30 ms (57014)"),
     (Fault::SlowDatabase, "a full transaction takes twice as long as it may"),
-    (Fault::DiskFull, "53100 at COMMIT, raised by a trigger"),
+    (Fault::DiskFull, "disk full (53100)"),
     (Fault::NoConnections, "no new connections (55000), the old ones ended"),
     (Fault::ConnectionsExhausted, "max_connections taken by others (53300)"),
     (Fault::SecondCollector, "a second collector with the same id and log"),
@@ -191,7 +192,7 @@ async fn one(
     let database = database(edition, fault, scale).await?;
     let proxy = Proxy::start(server_address(&database).await).await;
     let end = source.progress.borrow().durable;
-    let run = Run { database, proxy, scale, end };
+    let mut run = Run { database, proxy, scale, end, disk: None };
     let routes = i64::from(scale.routes);
     let rows_max = run.prepare(fault).await;
     let start = Instant::now();
@@ -227,7 +228,14 @@ async fn one(
     );
     assert_eq!((stored, missing, doubled), (routes, 0, 0), "{words}");
     assert_eq!(present, routes, "{words}: the current table");
+    let (admin, has_disk) = (run.database.admin().await, run.disk.is_some());
     run.database.drop().await;
+    if has_disk {
+        // A server that recovers from a crash would look for it.
+        for statement in ["DROP TABLESPACE small", "CHECKPOINT"] {
+            admin.batch_execute(statement).await.unwrap();
+        }
+    }
     Some(seconds)
 }
 

@@ -8,6 +8,7 @@ use holdfast::sink::{Retention, Retried, Target, maintain, retry};
 use holdfast::wal::SeqNo;
 use tokio_postgres::{Client, NoTls};
 
+use super::small_disk::SmallDisk;
 use super::{BATCH_ROUTES, Fault, Scale, server_name};
 use crate::db::{self, Database, Edition};
 use crate::proxy::Proxy;
@@ -23,6 +24,8 @@ pub(crate) struct Run {
     pub(crate) scale: Scale,
     /// Last batch of the log.
     pub(crate) end: SeqNo,
+    /// Where the database's tables are, if they are to have little room.
+    pub(crate) disk: Option<SmallDisk>,
 }
 
 impl Run {
@@ -195,6 +198,12 @@ impl Run {
                 "until it failed, and for a while after".to_owned()
             }
             Fault::DiskFull => {
+                if let Some(disk) = &self.disk {
+                    self.failed(forwarder, "53100").await;
+                    tokio::time::sleep(self.scale.hold).await;
+                    disk.grow();
+                    return format!("its tables on {} MiB, {} s", SmallDisk::MIB, self.scale.hold.as_secs());
+                }
                 self.sql(
                     "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
@@ -204,7 +213,7 @@ impl Run {
                 self.failed(forwarder, "53100").await;
                 tokio::time::sleep(self.scale.hold).await;
                 self.sql("DROP TRIGGER full_disk ON ingest_ledger").await;
-                format!("{} s", self.scale.hold.as_secs())
+                format!("raised by a trigger at COMMIT, {} s", self.scale.hold.as_secs())
             }
             Fault::NoConnections => {
                 let admin = self.database.admin().await;
@@ -259,7 +268,7 @@ impl Run {
     }
 
     /// What must be so before the drain begins. Returns how many rows a transaction may have.
-    pub(crate) async fn prepare(&self, fault: Fault) -> u64 {
+    pub(crate) async fn prepare(&mut self, fault: Fault) -> u64 {
         let scale = self.scale;
         match fault {
             Fault::CommitAnswersLost => {
@@ -269,6 +278,15 @@ impl Run {
             Fault::OneBadRow => {
                 self.sql("ALTER TABLE route_updates ADD CONSTRAINT bad CHECK (prefix <> '1.0.77.0/24')")
                     .await;
+            }
+            Fault::DiskFull if scale.may_kill => {
+                self.disk = SmallDisk::mount();
+                if let Some(disk) = &self.disk {
+                    // One by one: a tablespace is not made in a transaction.
+                    for statement in disk.takes(&self.database_name().await).split(';') {
+                        self.sql(statement).await;
+                    }
+                }
             }
             Fault::AsynchronousCommitLost => {
                 let name = self.database_name().await;
