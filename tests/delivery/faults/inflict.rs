@@ -42,7 +42,7 @@ impl Run {
         let wanted = SeqNo(self.end.0 * part / 100);
         let mut watch = forwarder.delivered();
         let reached = watch.wait_for(|delivered| delivered.seq() >= wanted);
-        drop(tokio::time::timeout(Duration::from_secs(60), reached).await.expect("no progress").unwrap());
+        drop(tokio::time::timeout(Duration::from_secs(900), reached).await.expect("no progress").unwrap());
     }
 
     /// Waits until some lane fails with this text, or all is done.
