@@ -163,17 +163,24 @@ impl Known {
     /// See [`super::State::startup_records`].
     pub(super) fn startup_records(&self, logged_until: Timestamp, now: Timestamp) -> Vec<Batch> {
         let crashed = self.sessions.values().map(|open| {
-            let mut batch = self.end_of(open, &SessionEnd::CollectorCrash, now);
+            let batch = self.end_of(open, &SessionEnd::CollectorCrash, now);
+            (batch, "crash", open.last_record.max(logged_until).min(now))
+        });
+        let stopped =
+            self.stopped.values().map(|(router, at)| (Batch::new(router.clone()), "stop", (*at).min(now)));
+        let mut records: Vec<_> = crashed.chain(stopped).collect();
+        records.sort_by(|(a, _, from_a), (b, _, from_b)| {
+            (&a.router.name, from_a).cmp(&(&b.router.name, from_b))
+        });
+        // A run that found the log full leaves more than one of a router: what is missing of it is told once.
+        let mut behind: Option<(String, Timestamp)> = None;
+        for (batch, reason, from) in records.iter_mut().rev() {
+            let until = behind.filter(|(name, _)| *name == batch.router.name).map_or(now, |(_, from)| from);
+            behind = Some((batch.router.name.clone(), *from));
             let index = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
-            batch.events.push(event(index, None, now, gap("crash", open.last_record.max(logged_until), now)));
-            batch
-        });
-        let stopped = self.stopped.values().map(|(router, at)| {
-            let mut batch = Batch::new(router.clone());
-            batch.events.push(event(0, None, now, gap("stop", *at, now)));
-            batch
-        });
-        crashed.chain(stopped).collect()
+            batch.events.push(event(index, None, now, gap(reason, *from, until)));
+        }
+        records.into_iter().map(|(batch, ..)| batch).collect()
     }
 
     /// See [`super::State::session_records`].

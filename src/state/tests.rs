@@ -159,6 +159,31 @@ fn everything_comes_back_after_a_restart_and_after_a_loss_of_sled_by_the_context
     }
 }
 
+fn gap(batch: &Batch) -> (String, i64, i64) {
+    match &batch.events.last().unwrap().kind {
+        EventKind::Gap { reason, from, until } => (reason.clone(), from.0, until.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_several_runs_could_not_log_of_a_router_is_told_once() {
+    // Each run found the log full: what it logged at its start, and what its session sent, is not in the log.
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    state.observe(&batch("edge1", 10, 20, &[Say::Route(1), Say::Stop])).unwrap();
+    state.observe(&batch("edge1", 30, 40, &[Say::Route(1)])).unwrap();
+    state.observe(&batch("edge2", 31, 45, &[Say::Route(1)])).unwrap();
+    state.observe(&batch("edge1", 50, 60, &[Say::Route(1)])).unwrap();
+    let gaps: Vec<_> = state.startup_records(Timestamp(100)).iter().map(gap).collect();
+    let (stop, crash) = ("stop".to_owned(), "crash".to_owned());
+    assert_eq!(gaps, [(stop, 20, 40), (crash.clone(), 40, 60), (crash.clone(), 60, 100), (crash, 45, 100)]);
+    // A clock that went back to before all but one of them.
+    let gaps: Vec<_> =
+        state.startup_records(Timestamp(30)).iter().map(|batch| gap(batch).1..gap(batch).2).collect();
+    assert_eq!(gaps, [20..30, 30..30, 30..30, 30..30]);
+}
+
 #[test]
 fn a_crash_is_told_for_open_sessions_and_a_stop_for_those_that_it_ended() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,10 +194,6 @@ fn a_crash_is_told_for_open_sessions_and_a_stop_for_those_that_it_ended() {
     state.tick(3, Timestamp(55)).unwrap();
     let records = state.startup_records(Timestamp(100));
     assert_eq!(told(&records), [vec!["peer_stale", "session_down", "gap"], vec!["gap"]]);
-    let gap = |batch: &Batch| match &batch.events.last().unwrap().kind {
-        EventKind::Gap { reason, from, until } => (reason.clone(), from.0, until.0),
-        other => panic!("{other:?}"),
-    };
     assert_eq!(gap(&records[0]), ("crash".to_owned(), 55, 100), "what came before 55 is known to be durable");
     assert_eq!(gap(&records[1]), ("stop".to_owned(), 60, 100));
     // Once they are logged there is nothing more to tell, also when they are seen twice.
