@@ -354,6 +354,49 @@ fn a_salvaged_log_has_all_that_can_be_read_and_the_source_is_not_touched() {
 }
 
 #[test]
+fn a_salvaged_log_has_the_last_context_that_can_be_read() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut writer = log(source.path());
+    let one = peer(1, RibView::AdjInPre, 1);
+    let mut told = Vec::new();
+    // Each fills some segments, which begin with it.
+    for byte in [1_u8, 2] {
+        writer.set_context(vec![byte; 1000]).unwrap();
+        told.push((writer.next(), vec![byte; 1000]));
+        for _ in 0..20 {
+            append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001]).build());
+        }
+    }
+    let next = SeqNo(writer.close(NOW).unwrap().0 + 1);
+    let copy = |damaged: &[&PathBuf], name: &str| {
+        for path in damaged {
+            tampered(path, |bytes| bytes[8192 + 60] ^= 1);
+        }
+        let (from, to) = (source.path().to_str().unwrap(), target.path().join(name));
+        let (code, out, _) = walctl(&["salvage", from, to.to_str().unwrap()]);
+        assert_eq!((code, walctl(&["verify", to.to_str().unwrap(), "--deep"]).0), (0, 0), "{out}");
+        let (mut writer, recovered) = recover(Disk::open(&to).unwrap(), options()).unwrap();
+        assert_eq!(recovered.next, next);
+        // It goes on from segment to segment, as in the log itself.
+        for _ in 0..20 {
+            append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001]).build());
+        }
+        writer.close(NOW).unwrap();
+        let (_, again) = recover(Disk::open(&to).unwrap(), options()).unwrap();
+        assert_eq!(again.context, recovered.context);
+        recovered.context
+    };
+    assert_eq!(copy(&[], "whole"), Some(told[1].clone()));
+    let segments = files(source.path()).into_iter().map(|(path, _)| path);
+    let segments: Vec<_> = segments.filter(|path| path.extension().is_some_and(|end| end == "wal")).collect();
+    let (last, older) = segments.split_last().unwrap();
+    assert_eq!(copy(&[last], "last"), Some(told[1].clone()), "the segment before has it as well");
+    // From here on that of the segments before counts, from its own number on.
+    let with_second: Vec<_> = older.iter().filter(|path| fs::read(path).unwrap()[8192 + 48] == 2).collect();
+    assert_eq!(copy(&with_second, "older"), Some(told[0].clone()));
+}
+
+#[test]
 fn the_copy_of_a_compressed_log_is_compressed() {
     let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let packed = Options { compress: true, ..options() };

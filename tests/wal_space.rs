@@ -428,6 +428,12 @@ fn the_last_context_is_found_with_the_number_it_belongs_to() {
     append(&mut writer).unwrap();
     let (_, again) = recover(disk.after_kill(), small()).unwrap();
     assert_eq!(again.context, Some((since, vec![2; 100])), "recovery carries it on");
+    // Where the head of the last segment is rotten, that of the one before counts.
+    drop(writer);
+    let disk = disk.after_kill();
+    disk.tamper(segments(&disk).last().unwrap(), |bytes| bytes[8192 + FRAME_HEADER_BYTES] ^= 1);
+    let (_, older) = recover(disk, small()).unwrap();
+    assert_eq!(older.context, Some((since, vec![2; 100])));
 }
 
 #[test]

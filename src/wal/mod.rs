@@ -104,6 +104,9 @@ pub struct Options {
     pub new_log_id: LogId,
     /// Number of the first payload when the directory holds none yet: 1, except in a copy of another log.
     pub first: SeqNo,
+    /// What stands at the head of the segments when the directory holds none yet, and before which number it tells the
+    /// state: nothing, except in a copy of another log.
+    pub context: Option<(SeqNo, Vec<u8>)>,
     /// Payloads are stored compressed when that makes them smaller by an eighth.
     pub compress: bool,
     /// At the cap the oldest segments are given up, delivered or not, instead of taking nothing: the loss is told as a
@@ -135,6 +138,7 @@ impl Options {
             keep_segments_min: 2,
             new_log_id,
             first: SeqNo(1),
+            context: None,
             compress: false,
             drop_oldest: false,
             salt_seed,

@@ -19,7 +19,7 @@ use super::group::Group;
 use super::pool::Spare;
 use super::reader::ReadError;
 use super::refusal::WriteError;
-use super::scan::Scanner;
+use super::scan::{Scanner, Step};
 use super::storage::{Storage, StorageFile, is_passing, to_u64};
 use super::survey::Survey;
 use super::writer::{Start, Writer};
@@ -223,7 +223,8 @@ struct Tail {
 fn tail<S: Storage>(storage: &S, segments: &[Segment], options: &Options) -> Result<Tail, OpenError> {
     let readable =
         segments.iter().enumerate().rev().find_map(|(at, segment)| segment.header.map(|header| (at, header)));
-    let mut tail = Tail { next: options.first, next_group: 1, ..Tail::default() };
+    let mut tail =
+        Tail { next: options.first, next_group: 1, context: options.context.clone(), ..Tail::default() };
     if let Some((_, header)) = readable {
         tail = last_segment(storage, header)?;
     }
@@ -363,13 +364,24 @@ fn older_context<S: Storage>(
     storage: &S,
     segments: &[Segment],
 ) -> Result<Option<(SeqNo, Vec<u8>)>, OpenError> {
-    // The context is in the first group of a segment; three of them bound the time of a start.
+    // Three of them bound the time of a start.
     for header in segments.iter().rev().filter_map(|segment| segment.header).take(3) {
-        let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, header);
-        let survey = Survey::new(&mut scanner, None, |_, _| {});
-        if survey.context.is_some() {
-            return Ok(survey.context);
+        let context = context_of(storage, header)?;
+        if context.is_some() {
+            return Ok(context);
         }
     }
     Ok(None)
+}
+
+/// The context at the head of a segment: its first frame, when it has one and that is sound.
+pub(super) fn context_of<S: Storage>(
+    storage: &S,
+    header: SegmentHeader,
+) -> io::Result<Option<(SeqNo, Vec<u8>)>> {
+    let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, header);
+    Ok(match scanner.step() {
+        Step::Frame(frame) if frame.kind == kind::CONTEXT => Some((frame.seq, scanner.payload().to_vec())),
+        _ => None,
+    })
 }

@@ -1,14 +1,15 @@
 //! A sound copy of a damaged log: what can be read, in a new directory, under the same numbers.
 //!
-//! The source is only read. The copy has the identity of the source, so that a database goes on where it was; what is
-//! missing is a gap in it, with its reason.
+//! The source is only read. The copy has the identity of the source, so that a database goes on where it was, and its last
+//! context, so that a daemon that lost its own state still ends the sessions that were open; what is missing is a gap in
+//! it, with its reason.
 
 use std::fmt;
 
 use super::catalogue::list;
 use super::format::GapReason;
 use super::reader::{Item, ReadError, Reader};
-use super::recover::{OpenError, recover};
+use super::recover::{OpenError, context_of, recover};
 use super::refusal::WriteError;
 use super::storage::Storage;
 use super::{Options, SeqNo};
@@ -79,7 +80,7 @@ pub struct Salvaged {
 }
 
 /// Copies what can be read of `source` into the empty directory behind `target`. `options` are those of the copy; its
-/// identity and first number are taken from the source. `progress` is told each number as it is copied.
+/// identity, first number and context are taken from the source. `progress` is told each number as it is copied.
 ///
 /// # Errors
 /// See [`SalvageError`]. What was copied until then stays in the target.
@@ -97,7 +98,10 @@ pub fn salvage<S: Storage, T: Storage>(
     if !list(&target)?.segments.is_empty() {
         return Err(SalvageError::TargetInUse);
     }
-    let options = Options { new_log_id: log_id, first: first.first_seq, witness: None, ..options };
+    // Of the last one that can be read: what came behind it is in the copy, or a gap.
+    let context =
+        listing.segments.iter().rev().filter_map(header).find_map(|of| context_of(&source, of).ok()?);
+    let options = Options { new_log_id: log_id, first: first.first_seq, context, witness: None, ..options };
     let now = options.now;
     let (mut writer, _) = recover(target, options)?;
     let mut reader = Reader::open(source, first.first_seq)?;
