@@ -14,7 +14,7 @@ from promise import Promise
 from rig import Collector, Violation, checked, end, noticed, until
 
 NAME, WEIGHT, SHORT_CYCLES = "backlog", 1, 0
-MEMORY_MAX_MIB = 100
+MEMORY_MAX_MIB, LISTEN_MAX_S = 100, 1
 DRAIN_S = 5
 # A log of this size is made in a moment; --gib asks for more.
 SIZES_GIB = [0.125, 0.5]
@@ -66,7 +66,9 @@ class Backlogs:
         collector.kill()
         self.totals[f"{gib} GiB: listens after ms"] = round(seconds * 1000)
         self.totals[f"{gib} GiB: peak MiB"], self.totals[f"{gib} GiB: peak MiB draining"] = alone, draining
+        checked(seconds <= LISTEN_MAX_S, f"with {gib} GiB it takes {seconds:.2f} s until a router can connect")
         checked(alone <= MEMORY_MAX_MIB, f"a start with {gib} GiB takes {alone} MiB of memory")
+        checked(draining <= MEMORY_MAX_MIB, f"with {gib} GiB to drain it takes {draining} MiB of memory")
         self.rig.run("rm", "-rf", "--", collector.home)
 
     def _fill(self, collector, enough):

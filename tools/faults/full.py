@@ -53,11 +53,26 @@ class FullDisk:
     """The loop, and what it adds up."""
 
     def __init__(self, rig):
-        self.rig, self.disk = rig, rig.work / "tmpfs"
-        rig.mount(self.disk, "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "torture")
+        self.rig, self.disk = rig, rig.work / "disk"
+        self._mount()
         self.watchdog = Watchdog(rig)
         self.times = []
         self.totals = dict.fromkeys(("cycles", "batches durable", "starts on a full disk"), 0)
+
+    def _mount(self):
+        self.rig.mount(self.disk, "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "torture")
+
+    def _empty(self):
+        """A new directory for log and state."""
+        self.rig.run("rm", "-rf", "--", self.disk / "data", self.disk / "filler")
+        (self.disk / "data").mkdir()
+
+    def _leave(self, room_mib):
+        """Room for so much, and a little for the names."""
+        with open(self.disk / "filler", "ab") as filler:
+            bytes_taken = (DISK_MIB - room_mib - 1) << 20
+            os.truncate(filler.fileno(), min(bytes_taken, os.fstat(filler.fileno()).st_size))
+            os.posix_fallocate(filler.fileno(), 0, bytes_taken)
 
     def life(self, budget):
         """One directory: room for one segment, then for one more, and one more."""
@@ -79,9 +94,8 @@ class FullDisk:
 
     def _begin(self):
         """A new directory and its collector; returns the sender."""
-        self.rig.run("rm", "-rf", "--", self.disk / "data", self.disk / "filler")
-        (self.disk / "data").mkdir()
-        self._fill(SEGMENT_MIB)
+        self._empty()
+        self._leave(SEGMENT_MIB)
         self.collector = Collector(self.rig, self.disk / "data", name="full", **SETTINGS)
         self.promise = Promise(self.collector.wal)
         self.promise.new_life()
@@ -91,21 +105,14 @@ class FullDisk:
     def _start_on_the_full_disk(self):
         self.collector.kill()
         # Not a byte: what the state could still have written is taken as well.
-        with open(self.disk / "data" / "rest", "wb", buffering=0) as rest:
-            with contextlib.suppress(OSError):
-                while rest.write(bytes(4096)):
-                    pass
+        with contextlib.suppress(OSError), open(self.disk / "data" / "rest", "wb", buffering=0) as rest:
+            while rest.write(bytes(4096)):
+                pass
         self.promise.keep(kept_segments_min=99, written=True)
         self.promise.new_life()
         self.collector.start(**self.watchdog.environment).ready()
         self._wait_until_full()
         self.totals["starts on a full disk"] += 1
-
-    def _fill(self, room_mib):
-        """Leaves that much room (and a little for the names) beside the filler."""
-        with open(self.disk / "filler", "ab") as filler:
-            filler.truncate(0)
-            os.posix_fallocate(filler.fileno(), 0, (DISK_MIB - room_mib - 1) << 20)
 
     def _hear(self):
         self.collector.must_run()
@@ -124,7 +131,7 @@ class FullDisk:
 
     def _make_room(self, room_mib):
         before, since = self.promise.durable, time.monotonic()
-        os.truncate(self.disk / "filler", (DISK_MIB - room_mib - 1) << 20)
+        self._leave(room_mib)
 
         def goes_on():
             # It may be full again by the time that this is heard.
@@ -133,23 +140,25 @@ class FullDisk:
         self.times.append(time.monotonic() - since)
 
 
-def run(rig, budget):
+def run(rig, budget, disk=FullDisk):
     """Fills the disk until the budget is spent."""
-    disk = FullDisk(rig)
+    disk = disk(rig)
     spend(budget, disk.totals, lambda: disk.life(budget))
     resumed = [round(value * 1000) for value in disk.times]
     return {**disk.totals, "resumed after ms (median)": round(statistics.median(resumed)), "(worst)": max(resumed),
             "above 1 s": sum(value > 1000 for value in resumed)}
 
 
-def seen_red(rig):
+def seen_red(rig, disk=FullDisk):
     """The newest segment cut short on the full disk: the promise must be seen broken."""
-    disk = FullDisk(rig)
+    disk = disk(rig)
     sender = disk._begin()
     disk._wait_until_full()
     end(sender)
     disk.collector.kill()
+    # With its quota used up a file cannot even be cut.
+    disk._leave(2 * SEGMENT_MIB)
     newest = disk.promise.walker.read().segments[-1]
-    os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 1 << 20)
+    os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 16 << 10)
     seen = noticed("that promised batches were taken away", lambda: disk.promise.keep(written=True, fresh=True))
-    return f"with the newest segment cut to 1 MiB: {seen}"
+    return f"with the newest segment cut to 16 KiB: {seen}"

@@ -1,0 +1,49 @@
+"""A quota that is used up: a btrfs subvolume for log and state, whose limit is raised step by step. The kernel says EDQUOT.
+
+What must hold is that of a full disk. btrfs writes nothing in place, so the quota runs out inside a segment that has its
+blocks, too.
+"""
+
+import full
+from rig import checked
+
+NAME, WEIGHT, SHORT_CYCLES = "quota", 1, 0
+IMAGE_BYTES = 512 << 20
+
+
+class Quota(full.FullDisk):
+    """As a full disk, but the disk has room."""
+
+    def _mount(self):
+        self.rig.needs("mkfs.btrfs", "btrfs-progs")
+        image = self.rig.work / "quota.img"
+        with open(image, "wb") as file:
+            file.truncate(IMAGE_BYTES)
+        self.rig.run("mkfs.btrfs", "-q", "-m", "single", image)
+        self.rig.mount(self.disk, "-t", "btrfs", "-o", "loop", image)
+        self.rig.run("btrfs", "quota", "enable", self.disk)
+
+    def _empty(self):
+        data = self.disk / "data"
+        if data.is_dir():
+            self.rig.run("btrfs", "subvolume", "delete", "--commit-after", data)
+        self.rig.run("btrfs", "subvolume", "create", data)
+
+    def _leave(self, room_mib):
+        # Zeros of a segment and what is written over them are both counted for a while.
+        self.rig.run("btrfs", "qgroup", "limit", str((2 * room_mib + 1) << 20), self.disk / "data")
+
+    def life(self, budget):
+        super().life(budget)
+        reasons = [line["reason"] for line in self.collector.said("log_paused")]
+        checked(any("os error 122" in reason for reason in reasons), f"the log paused for another reason: {reasons}")
+
+
+def run(rig, budget):
+    """Uses the quota up until the budget is spent."""
+    return full.run(rig, budget, Quota)
+
+
+def seen_red(rig):
+    """As for a full disk."""
+    return full.seen_red(rig, Quota)
