@@ -46,7 +46,7 @@ pub enum Direction {
 
 /// Reads the two OPENs of a Peer Up: `sent` by the router, `received` from its peer.
 ///
-/// ADD-PATH has a direction (RFC 7911 section 4): paths come in when the peer sends and the router receives, they go
+/// ADD-PATH has a direction (RFC 7911 section 5): paths come in when the peer sends and the router receives, they go
 /// out when the router sends and the peer receives. Multiple labels have none: they are in use, both ways, when both
 /// name the family (RFC 8277 section 2.1). One side alone changes nothing.
 #[must_use]

@@ -98,7 +98,7 @@ pub struct Peer {
     pub asn: u32,
     /// BGP identifier of the peer.
     pub bgp_id: Ipv4Addr,
-    /// VRF or table name (RFC 9069 section 4.2, RFC 9736); empty when the router gave none.
+    /// VRF or table name (RFC 9069 section 5.2.1, RFC 9736); empty when the router gave none.
     pub table_name: String,
     /// Session generation: 0 before the first Peer Up of this peer, then counted up within the BMP session at every
     /// Peer Up. Rows are ordered by (session, generation, seq, index).

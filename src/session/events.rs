@@ -7,7 +7,7 @@ use crate::bgp::{self, Open};
 use crate::bmp::{self, Message, PeerHeader, Stat, Tlv};
 use crate::route::{EventKind, Family, PeerUp, RibView, SessionEnd, Statistic, Timestamp};
 
-/// Information TLVs (RFC 7854 section 4.4, RFC 9069 section 4.2.1).
+/// Information TLVs (RFC 7854 section 4.4, RFC 9069 section 5.2.1).
 const TLV_STRING: u16 = 0;
 const TLV_SYS_DESCR: u16 = 1;
 const TLV_SYS_NAME: u16 = 2;

@@ -42,7 +42,7 @@ pub(super) struct Agreed {
     pub(super) inbound: Negotiated,
     /// For Adj-RIB-Out: what the router sends.
     pub(super) outbound: Negotiated,
-    /// For a Loc-RIB, whose Peer Up carries one OPEN twice (RFC 9069 section 4.4).
+    /// For a Loc-RIB, whose Peer Up carries one OPEN twice (RFC 9069 section 5.2).
     pub(super) local: Negotiated,
 }
 

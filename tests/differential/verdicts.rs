@@ -42,7 +42,7 @@ const ONLY_WE: &str = "only we refuse";
 const ONLY_THEY: &str = "only they refuse";
 
 const PATH_ID: &str =
-    "we: without ADD-PATH in the OPENs there are no path identifiers (RFC 7911 section 4); it guesses";
+    "we: without ADD-PATH in the OPENs there are no path identifiers (RFC 7911 section 5); it guesses";
 const EVIDENCE: &str = "we: the field parses only with path identifiers (RFC 7911 section 3), though no OPEN was there to \
                         agree on them; who made the vector meant them";
 const WIDTH: &str = "we: the path fits only two-octet AS numbers, though the flag says four: RFC 7854 section 4.2 has the \
@@ -71,7 +71,7 @@ const TABLE: &[Disagreement] = &[
     line("bgpkit", "unknown-peer-type", ONLY_THEY, 1, "we: RFC 7854 section 4.2 gives every peer type the same header; the route is stored under its type, which is part of the key"),
     line("netgauze", "unknown-peer-type", ONLY_THEY, 1, "we: as for bgpkit, RFC 7854 section 4.2"),
     line("bgpkit", "upd-aspath-*", ONLY_WE, 2, WITHDRAW),
-    line("bgpkit", "upd-bgp-len-beyond-bmp", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 6.1)"),
+    line("bgpkit", "upd-bgp-len-beyond-bmp", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 4.1)"),
     line("bgpkit", "upd-dup-origin", "origin", 1, FIRST),
     line("netgauze", "upd-dup-origin", "origin", 1, FIRST),
     line("bgpkit", "upd-labels-no-bottom", "routes ipv4_labelled_unicast", 1, "we: the OPENs agreed on one label, whose bit S is to be ignored (RFC 8277 section 2.2)"),
@@ -83,7 +83,7 @@ const TABLE: &[Disagreement] = &[
     line("tshark", "real-rm-trailing-tlv-8", ONLY_THEY, 1, EVIDENCE),
     line("tshark", "tcpdump-bgpsec_invalid_signature_block_length_pcap_1_0", "next_hop", 1, OWN_NEXT_HOP),
     line("tshark", "upd-aspath-seg-len-0", ONLY_WE, 1, "we: a segment without AS numbers is malformed (RFC 7606 section 7.2)"),
-    line("tshark", "upd-bgp-len-beyond-bmp", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 6.1)"),
+    line("tshark", "upd-bgp-len-beyond-bmp", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 4.1)"),
     line("tshark", "upd-bgp-type-9", ONLY_WE, 1, "we: Route Monitoring holds UPDATEs (RFC 7854 section 4.6)"),
     line("tshark", "upd-dup-origin", "origin", 1, FIRST),
     // Vectors.
@@ -113,14 +113,14 @@ const TABLE: &[Disagreement] = &[
     line("bgpkit", "tcpdump-bgp-aigp-2.pcap-1-0", "as_path", 1, WIDTH),
     line("bgpkit", "tcpdump-mpbgp-linklocal-nexthop.pcap-1-0", "as_path", 1, WIDTH),
     line("bgpkit", "tcpdump-bgp-as-path-oobr.pcap-1-*", ONLY_WE, 2, "we: an attribute runs past its section (RFC 7606 section 4) and hides the routes behind it"),
-    line("bgpkit", "tcpdump-bgp-as-path-oobr.pcap-3-6", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 6.1)"),
+    line("bgpkit", "tcpdump-bgp-as-path-oobr.pcap-3-6", ONLY_WE, 1, "we: a PDU longer than what is there is no PDU (RFC 4271 section 4.1)"),
     line("netgauze", "exabgp-conf-no-asn4.ci-0", ONLY_THEY, 1, WIDTH),
     line("netgauze", "tcpdump-bgp-4byte-asn.pcap-*", ONLY_THEY, 4, WIDTH),
     line("netgauze", "tcpdump-bgp-aigp-2.pcap-1-0", ONLY_THEY, 1, WIDTH),
     line("netgauze", "tcpdump-bgp-rt-prefix.pcap-*", ONLY_THEY, 8, WIDTH),
     line("netgauze", "tcpdump-mpbgp-linklocal-nexthop.pcap-1-0", ONLY_THEY, 1, WIDTH),
     line("netgauze", "exabgp-extended-nexthop.ci-1", ONLY_THEY, 1, "we: the length of a next hop says which address it is (RFC 8950 section 3); the other way round of that RFC is no reason to lose the route"),
-    line("netgauze", "gobmp-rtc-rtc-259", ONLY_THEY, 1, "we: a membership is a prefix of 32 to 96 bits (RFC 4684 section 4); 89 bits are 12 octets, not 11"),
+    line("netgauze", "gobmp-rtc-rtc-259", ONLY_THEY, 1, "we: a membership is a prefix of 0, or of 32 to 96 bits (RFC 4684 section 4); 89 bits are 12 octets, not 11"),
     line("netgauze", "netgauze-bgp-pkt-update-test_update_non_unicast_nlri-*", ONLY_THEY, 1, "we: 224.1.1.0/24 is well formed (RFC 4271 section 4.3); whether it may be a unicast route is the router's affair"),
     line("netgauze", "tcpdump-bgp-lu-multiple-labels.pcap-18-8", ONLY_THEY, 1, "we: four labels, as the OPENs of that session agreed (RFC 8277 section 2.1); only without those OPENs it may read one"),
 ];
