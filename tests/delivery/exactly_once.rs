@@ -51,6 +51,24 @@ async fn a_zombie_that_holds_the_row_is_ended() {
 }
 
 #[tokio::test]
+async fn a_lane_of_another_owner_or_epoch_stores_nothing() {
+    // As a restored database may have it: one of the two alone.
+    for (number, other) in ["owner = gen_random_uuid()", "epoch = epoch + 1"].into_iter().enumerate() {
+        let Some(database) = Database::migrated(Edition::Plain, &format!("owner_{number}")).await else {
+            return;
+        };
+        let (mut connection, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
+        let client = database.client().await;
+        client.batch_execute(&format!("UPDATE ingest_checkpoint SET {other}")).await.unwrap();
+        let refused = connection.store(&chunk(1, 1)).await.unwrap_err();
+        assert_eq!(refused.decision(), Decision::Halt, "{other}: {refused}");
+        assert_eq!(database.value::<i64>("SELECT count(*) FROM stored_records").await, 0);
+        drop(connection);
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_number_of_lanes_of_a_log_is_fixed() {
     let Some(database) = Database::migrated(Edition::Plain, "lanes").await else { return };
     let (connection, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();

@@ -3,7 +3,9 @@
 use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
 use crate::db::Edition;
 use crate::store::Store;
-use holdfast::route::{Batch, Cause, EventKind, Family, Labelled, Nlri, Peer, RibView, SessionEnd};
+use holdfast::route::{
+    Batch, Cause, Esi, EventKind, EvpnRoute, Family, Labelled, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
+};
 
 const HISTORY: &str =
     "SELECT concat_ws(' ', prefix, cause, large_communities) FROM route_updates ORDER BY seq, idx";
@@ -111,6 +113,34 @@ async fn a_change_of_the_label_alone_is_history() {
     ];
     let expected = ["1.0.0.0/24 initial-dump {4200000000:1:2}", "1.0.0.0/24 re-dump {4200000000:1:2}"];
     history("label", &batches, &expected, "3 2 1").await;
+}
+
+#[tokio::test]
+async fn a_change_of_what_an_evpn_route_says_beside_its_key_is_history() {
+    let mac = |esi: u8, label| {
+        let route = EvpnRoute::MacIp {
+            rd: Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]),
+            esi: Esi([esi; 10]),
+            tag: 0,
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            ip: None,
+            label,
+            label2: None,
+        };
+        [(None, Nlri::Evpn(Box::new(route)))]
+    };
+    let told = |second, route, cause| {
+        let builder = Builder::new("r1", second);
+        builder.routes(&pre(1), Family::EVPN, Some(&attributes(&[1])), route).because(cause).build()
+    };
+    let batches = [
+        told(0, mac(1, 5), Cause::InitialDump),
+        told(1, mac(1, 5), Cause::ReDump),
+        told(2, mac(2, 5), Cause::ReDump),
+        told(3, mac(2, 6), Cause::ReDump),
+    ];
+    let redumped = "re-dump {4200000000:1:2}";
+    history("evpn", &batches, &["initial-dump {4200000000:1:2}", redumped, redumped], "4 3 1").await;
 }
 
 #[tokio::test]
