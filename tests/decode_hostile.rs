@@ -44,8 +44,12 @@ fn least_limit_kib(file: &Path) -> usize {
 /// A session of one message.
 fn smallest(folder: &Path) -> PathBuf {
     let file = folder.join("smallest.bmp");
-    fs::write(&file, build::bmp(4, &build::tlv(2, b"r"))).unwrap();
+    fs::write(&file, smallest_bytes()).unwrap();
     file
+}
+
+fn smallest_bytes() -> Vec<u8> {
+    build::bmp(4, &build::tlv(2, b"r"))
 }
 
 #[test]
@@ -97,4 +101,27 @@ fn no_hostile_stream_takes_more_memory_than_its_length_justifies() {
         "{streams} hostile streams decode within {base} KiB of an empty session + {BUFFERS_KIB} KiB + {FACTOR} times their length"
     );
     assert!(streams > 40);
+}
+
+#[test]
+fn no_number_of_peers_takes_more_memory_than_a_session_may_keep() {
+    // Reports without a statistic, each of a peer of its own: what is kept of them is about a thousand bytes.
+    const PEERS: u64 = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("peers.bmp");
+    let mut stream = smallest_bytes();
+    for distinguisher in 0..PEERS {
+        stream.extend(build::Header { distinguisher, ..build::PEER }.statistics(&[]));
+    }
+    fs::write(&file, stream).unwrap();
+    let base = least_limit_kib(&smallest(folder.path()));
+    let limit = base + BUFFERS_KIB + 2 * holdfast::session::PEERS_BYTES_MAX / 1024;
+    let count = Command::new("sh")
+        .args(["-c", r#"ulimit -v "$1" && "$2" decode "$3" | wc -l"#, "sh", &limit.to_string()])
+        .args([Path::new(env!("CARGO_BIN_EXE_holdfast")), &file])
+        .output()
+        .unwrap();
+    let records = String::from_utf8(count.stdout).unwrap();
+    assert_eq!(records.trim(), (PEERS + 1).to_string(), "{}", String::from_utf8_lossy(&count.stderr));
+    println!("{PEERS} peers within {base} KiB of an empty session + {} KiB", limit - base);
 }

@@ -792,3 +792,130 @@ fn statistics_are_kept_by_number_also_unknown_ones() {
     let seen: Vec<_> = statistics.iter().map(|stat| (stat.kind, stat.family, stat.value)).collect();
     assert_eq!(seen, [(0, None, Some(5)), (65_531, None, Some(9)), (9, Some(Family::IPV4_UNICAST), Some(7))]);
 }
+
+/// A peer by number.
+fn numbered(number: u32) -> Header {
+    Header { distinguisher: u64::from(number), ..PEER }
+}
+
+/// Peer Up of a peer with ADD-PATH both ways.
+fn numbered_up(number: u32) -> Vec<u8> {
+    let open = |asn| open(asn, &[four_octet_as(asn), multiprotocol(1, 1), add_path(1, 1, 3)]);
+    numbered(number).peer_up(&open(65_000), &open(65_001), &tlv(3, b"blue"))
+}
+
+/// Peer Ups until one finds no room; the number of the next one.
+fn fill(router: &mut Router) -> u32 {
+    for number in 0..1_000_000 {
+        router.says(&numbered_up(number));
+        if router.session.counters().not_kept > 0 {
+            return number + 1;
+        }
+        if number % 1000 == 0 {
+            assert!(router.session.take_batches().count() > 0);
+        }
+    }
+    panic!("a million peers, and room for more")
+}
+
+#[test]
+fn peers_beyond_the_room_of_a_session_lose_no_route_and_no_order() {
+    let mut router = Router::patient();
+    let first = fill(&mut router);
+    assert_eq!(told(&mut router, "session_memory_full").len(), 1);
+    assert_eq!(
+        router.session.summary().peers.len(),
+        usize::try_from(first).unwrap(),
+        "the last is a stranger"
+    );
+    router.session.take_batches().for_each(drop);
+    // Three that are not kept, in turns: their routes, with the path identifiers that the field itself shows, in
+    // generations that never go back.
+    let route = |number| numbered(number).route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24)));
+    let strangers = [first, first + 1, first + 2];
+    let mut generations = [0; 3];
+    for round in 0..3 {
+        for (place, number) in strangers.into_iter().enumerate() {
+            router.says(&numbered_up(number)).says(&route(number)).says(&numbered(number).peer_down(1, &[]));
+            router.says(&route(number));
+            let batch = router.batch();
+            let seen: Vec<_> = batch.routes().map(|row| batch.peer_of(row.group).unwrap().clone()).collect();
+            assert_eq!(seen.len(), 2, "round {round}");
+            assert!(seen.iter().all(|peer| peer.key.distinguisher == u64::from(number)));
+            assert!(batch.routes().all(|row| row.group.add_path && row.entry.path_id == 7));
+            assert!(generations[place] < seen[0].generation && seen[0].generation < seen[1].generation);
+            generations[place] = seen[1].generation;
+        }
+    }
+    // The one that was up when the next one took its place is visibly stale.
+    router.says(&route(first));
+    let batch = router.batch();
+    let stale = &batch.events[0];
+    assert_eq!(stale.kind, EventKind::PeerStale { end: SessionEnd::Crowded });
+    assert_eq!(batch.peers[usize::from(stale.peer.unwrap())].key.distinguisher, u64::from(first + 2));
+    assert!(told(&mut router, "session_memory_full").is_empty(), "told once");
+    // Those that were kept are as they were.
+    router.says(&numbered(0).route_monitoring(&announce(&v4_path(9, 10, 1, 3, 24))));
+    let batch = router.batch();
+    assert_eq!(rows(&batch), ["+10.1.3.0/24 path 9 ipv4_unicast adj-in-pre g1 initial-dump"]);
+    assert_eq!(batch.peer_of(&batch.groups[0]).unwrap().table_name, "blue");
+    // A peer that goes down makes room for one that comes.
+    router.says(&numbered(1).peer_down(1, &[])).says(&numbered_up(first));
+    let refused = router.session.counters().not_kept;
+    router.says(&route(first)).says(&route(0)).says(&route(first));
+    assert_eq!(router.session.counters().not_kept, refused, "it is followed now");
+}
+
+#[test]
+fn a_sweep_of_more_tables_than_a_dictionary_holds_names_each_of_them() {
+    let peers = 17_000;
+    let key = |number| PeerKey { distinguisher: number, ..key() };
+    let mut router = Router::known((0..peers).map(key).collect());
+    let end_of_rib = update(&[], &[], &[]);
+    for distinguisher in 0..peers {
+        for flags in [0, POST_POLICY, ADJ_RIB_OUT, POST_POLICY | ADJ_RIB_OUT] {
+            let peer = Header { distinguisher, flags, ..PEER };
+            router.says(&peer.route_monitoring(&end_of_rib));
+        }
+        if distinguisher % 1000 == 0 {
+            router.session.take_batches().for_each(drop);
+        }
+    }
+    router.session.take_batches().for_each(drop);
+    router.after(QUIET_US);
+    let mut named = std::collections::BTreeSet::new();
+    for batch in router.session.take_batches() {
+        for event in batch.events.iter().filter(|event| event.kind.name() == "sweep") {
+            let peer = &batch.peers[usize::from(event.peer.unwrap())];
+            named.insert((peer.key.distinguisher, peer.view.to_string()));
+        }
+    }
+    assert_eq!(named.len(), 4 * usize::try_from(peers).unwrap());
+}
+
+#[test]
+fn families_without_end_find_no_room_and_lose_no_route() {
+    let mut router = Router::patient();
+    router.says(&up());
+    // A family of its own in each message, none of which has a decoder.
+    for number in 0..1000 {
+        let attributes = mp_reach(0x8000 | number, 200, &[192, 0, 2, 9], &[1, 2, 3]);
+        router.says(&PEER.route_monitoring(&update(&[], &attributes, &[])));
+    }
+    assert_eq!(router.batch().nlri.len(), 1000);
+    assert_eq!(router.session.summary().peers[0].views[0].families.len(), 64);
+    assert!(router.session.counters().not_kept >= 1000 - 64);
+    assert_eq!(told(&mut router, "session_memory_full").len(), 1);
+    // A family that has a decoder is read, though nothing of it can be kept.
+    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    assert_eq!(self::rows(&router.batch()), ["+10.1.2.0/24 ipv4_unicast adj-in-pre g1 update"]);
+    // One that reads well only against the OPENs is malformed at once: there is no room to wait for a second.
+    router.says(&PEER.route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24))));
+    let batch = router.batch();
+    let EventKind::Malformed { suspect, error, .. } = &batch.events[0].kind else { panic!("kept raw") };
+    assert_eq!(*suspect, Some(Family::IPV4_UNICAST));
+    assert!(error.contains("there is no room to wait"), "{error}");
+    // A Peer Up frees what the generation before it took, and what it tells is kept again.
+    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    assert_eq!(self::rows(&router.batch()), ["+10.1.3.0/24 ipv4_unicast adj-in-pre g2 re-dump"]);
+}

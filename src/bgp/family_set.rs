@@ -33,6 +33,12 @@ impl FamilySet {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The families, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = Family> + '_ {
         self.0.iter().copied()

@@ -158,6 +158,8 @@ pub enum SessionEnd {
     CollectorStop,
     /// The collector died, and found at its next start that this session had been open.
     CollectorCrash,
+    /// The session goes on, but this peer is not followed any more: the router names more than there is room for.
+    Crowded,
 }
 
 impl fmt::Display for SessionEnd {
@@ -169,6 +171,7 @@ impl fmt::Display for SessionEnd {
             Self::Protocol => f.write_str("protocol error"),
             Self::CollectorStop => f.write_str("collector stopped"),
             Self::CollectorCrash => f.write_str("collector died"),
+            Self::Crowded => f.write_str("too many peers to follow"),
         }
     }
 }

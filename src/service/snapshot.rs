@@ -1,6 +1,6 @@
 //! The status document, put together from what the parts publish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -240,9 +240,10 @@ fn connected(
     let age_ms = u32::try_from(age / 1_000).unwrap_or(u32::MAX);
     let announced =
         |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
+    let spoken_of: HashSet<_> = summary.peers.iter().map(|peer| peer.key).collect();
     let stale = known
         .iter()
-        .filter(|known| !summary.peers.iter().any(|peer| peer.key == known.peer.key))
+        .filter(|known| !spoken_of.contains(&known.peer.key))
         .map(|known| stale_peer(known, "not told again since the router connected"));
     Router {
         name: summary.router.name.clone(),

@@ -81,6 +81,13 @@ impl Builder {
         std::mem::take(&mut self.closed)
     }
 
+    /// Closes a batch whose dictionary is nearly full: the end of a session may tell of more peers than one can hold.
+    pub(super) fn make_room(&mut self) {
+        if self.is_crowded() {
+            self.close();
+        }
+    }
+
     fn close(&mut self) {
         if self.batch.is_empty() {
             return;

@@ -1,7 +1,8 @@
 //! Every message but Route Monitoring, and the sweep.
 
 use super::Session;
-use super::peers::{self, Agreed};
+use super::agreed::Agreed;
+use super::peers;
 use super::summary::Level;
 use crate::bgp::{self, Open};
 use crate::bmp::{self, Message, PeerHeader, Stat, Tlv};
@@ -112,6 +113,9 @@ impl Session {
             information: information(tlvs, &[TLV_TABLE_NAME]),
         }));
         self.view_event(place, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
+        if let Some(peer) = self.peers.get(place) {
+            peer.keep_told();
+        }
         self.notice(Level::Info, "bmp_peer_up", Some(peers::key_of(header)), text, &[]);
     }
 
@@ -126,6 +130,7 @@ impl Session {
             peer.up = false;
             peer.known_before = false;
         }
+        self.peers.note_ended();
         if unexpected {
             // FRR tells of peers that were never up (RFC 7854 knows no such message); nothing depends on it.
             self.counters.unexpected_peer_downs += 1;
@@ -217,7 +222,14 @@ impl Session {
         let key = peers::key_of(header);
         let place = match self.peers.find(&key) {
             Some(place) => place,
-            None => self.peers.add(key, header, self.prior.contains(&key)),
+            None => {
+                // What becomes of one that is not followed any more is not known.
+                if let Some(stranger) = self.peers.live_stranger() {
+                    let kind = EventKind::PeerStale { end: SessionEnd::Crowded };
+                    self.peer_event(stranger, now, Timestamp(0), kind);
+                }
+                self.peers.add(key, header, self.prior.contains(&key))
+            }
         };
         let is_zero = header.asn == 0 && header.bgp_id.is_unspecified();
         let mut tell = false;
@@ -248,6 +260,7 @@ impl Session {
         router_time: Timestamp,
         kind: EventKind,
     ) {
+        self.builder.make_room();
         let Some(peer) = self.peers.get(place) else { return };
         let view_place = peer.view(view);
         let mut slot = peer.view_mut(view_place).map(|view| view.slot).unwrap_or_default();

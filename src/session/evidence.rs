@@ -22,6 +22,7 @@
 //! Several labels of a route are only in use where both OPENs say so (RFC 8277 section 2.1). Where they are not known, or
 //! made up as those of a Loc-RIB are, a field that does not parse with one label each is read with several.
 
+use super::room::Share;
 use super::routes::{Context, Trouble};
 use crate::bgp::{self, Encoding, FamilySet};
 use crate::route::{Family, RibView, Timestamp};
@@ -46,6 +47,7 @@ struct Message {
     received: Timestamp,
     router_time: Timestamp,
     four_octet_as: bool,
+    _share: Share,
 }
 
 impl Evidence {
@@ -87,19 +89,21 @@ impl Context<'_> {
         let reads_well = |encoding| bgp::nlri_plausible(family, nlri, encoding, withdraw);
         let convinces = |encoding| bgp::nlri_convincing(family, nlri, encoding, withdraw);
         let set = self.overrides.add_path_of(family);
-        let state = self.peer.view_mut(self.view)?.family(family)?;
-        let expected = set.or(state.evidence.path_ids).unwrap_or(agreed.add_path || says_itself);
+        // A family for which there is no room has nothing aside, and what was found out about it is not kept.
+        let state = self.peer.view_mut(self.view)?.family(family);
+        let (path_ids, waiting, first) = state.map_or((None, 0, None), |state| {
+            let aside = &state.evidence.aside;
+            (state.evidence.path_ids, aside.len(), aside.first().map(|first| first.number))
+        });
+        let expected = set.or(path_ids).unwrap_or(agreed.add_path || says_itself);
         let as_agreed = Encoding { add_path: expected, multiple_labels: ways.multiple_labels };
-        let places_left = ASIDE_MAX.saturating_sub(state.evidence.aside.len());
         if let Some(encoding) = ways.find(expected, reads_well) {
-            if places_left == ASIDE_MAX {
+            if waiting == 0 {
                 return Some(encoding);
             }
-            if places_left > 0 && ways.find(!expected, convinces).is_some() {
-                self.put_aside(
-                    family,
-                    "reads well with path identifiers and without, behind a message in doubt",
-                );
+            let both = "reads well with path identifiers and without, behind a message in doubt";
+            let may_wait = waiting < ASIDE_MAX && ways.find(!expected, convinces).is_some();
+            if may_wait && self.put_aside(family, both) {
                 return None;
             }
             return self.read_aside(family, false).then_some(encoding);
@@ -108,36 +112,49 @@ impl Context<'_> {
             return Some(as_agreed);
         }
         let Some(otherwise) = ways.find(!expected, convinces) else { return Some(as_agreed) };
-        let is_first = state.evidence.aside.first().is_none_or(|first| first.number == self.peer_message);
+        let is_first = first.is_none_or(|first| first == self.peer_message);
         if is_first && (by_opens || says_itself) {
             let what = if expected {
                 "reads well only without path identifiers, which were agreed on"
             } else {
                 "reads well only with path identifiers, which were not agreed on"
             };
-            self.put_aside(family, what);
+            if !self.put_aside(family, what) {
+                let error =
+                    format!("NLRI of {family}: {what}; kept raw, there is no room to wait for another");
+                self.trouble = Some(Trouble::new(error, Some(family)));
+            }
             return None;
         }
         self.believe(family, !expected);
         self.read_aside(family, true).then_some(otherwise)
     }
 
-    /// Keeps the message until another one decides how it is to be read.
-    fn put_aside(&mut self, family: Family, what: &str) {
+    /// Keeps the message until another one decides how it is to be read; false when there is no room for it.
+    fn put_aside(&mut self, family: Family, what: &str) -> bool {
+        let Some(view) = self.peer.view_mut(self.view) else { return false };
+        // Another field of the same message may be there already.
+        let last = view.family(family).map(|state| state.evidence.aside.last().map(|last| last.number));
+        let Some(last) = last else { return false };
+        let error = format!("NLRI of {family}: {what}; kept raw until another message decides");
+        if last == Some(self.peer_message) {
+            self.trouble = Some(Trouble::new(error, None));
+            return true;
+        }
+        let Some(share) = view.share(self.pdu.len() + size_of::<Message>()) else { return false };
         let message = Message {
             number: self.peer_message,
             pdu: self.pdu.into(),
             received: self.received,
             router_time: self.router_time,
             four_octet_as: self.four_octet_as,
+            _share: share,
         };
-        let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) else { return };
-        // Another field of the same message may have been there before.
-        if state.evidence.aside.last().is_none_or(|last| last.number != message.number) {
+        if let Some(state) = view.family(family) {
             state.evidence.aside.push(message);
         }
-        let error = format!("NLRI of {family}: {what}; kept raw until another message decides");
         self.trouble = Some(Trouble::new(error, None));
+        true
     }
 
     /// Makes the rows of what is aside; of the first only when it is `confirmed`, else it was malformed. False when this

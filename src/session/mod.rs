@@ -18,11 +18,13 @@
 //!
 //! Pure: no socket, no clock, no log. Time comes in as an argument, what deserves a log line goes out as a [`Notice`].
 
+mod agreed;
 mod builder;
 mod events;
 mod evidence;
 mod overrides;
 mod peers;
+mod room;
 mod routes;
 mod summary;
 
@@ -30,6 +32,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 pub use overrides::Overrides;
+pub use room::PEERS_BYTES_MAX;
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
 use crate::bmp;
@@ -130,6 +133,20 @@ impl Session {
                 self.notice(Level::Error, "bmp_parse_error", None, error.to_string(), message);
             }
         }
+        self.tell_of_room();
+    }
+
+    /// Counts what was not kept for want of room, and says so once.
+    fn tell_of_room(&mut self) {
+        let refused = self.peers.refused();
+        if refused > 0 && self.counters.not_kept == 0 {
+            let text = format!(
+                "the router names more peers and families than fit {PEERS_BYTES_MAX} bytes; the others are read as if nothing \
+                 had been said of them, and are marked stale"
+            );
+            self.notice(Level::Warning, "session_memory_full", None, text, &[]);
+        }
+        self.counters.not_kept = refused;
     }
 
     /// Lets time pass: sweeps what is due. Call about once a second, also when nothing arrives.
@@ -174,6 +191,12 @@ impl Session {
     #[must_use]
     pub const fn terminated(&self) -> Option<&SessionEnd> {
         self.terminated.as_ref()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The session as an operator wants to see it.

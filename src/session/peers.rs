@@ -3,12 +3,22 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::agreed::Agreed;
 use super::builder::PeerSlot;
 use super::evidence::Evidence;
+use super::room::{PEERS_BYTES_MAX, RESERVE_BYTES, Room, Share};
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
-use crate::bgp::{self, Direction, Negotiated, Open};
 use crate::bmp::PeerHeader;
 use crate::route::{Family, Peer, PeerKey, RibView, Timestamp};
+
+/// What a peer takes with all its views, of which there are four at most; vectors may be twice as long as what is in them.
+const PEER_BYTES: usize =
+    2 * (size_of::<PeerState>() + size_of::<(PeerKey, usize)>()) + 4 * size_of::<ViewState>();
+/// What a family of a view takes.
+const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
+
+/// Families of one view that are kept in mind: more than are registered, and few enough to be looked through.
+const FAMILIES_MAX: usize = 64;
 
 /// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
 const LOC_RIB: u8 = 3;
@@ -32,40 +42,6 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
     }
 }
 
-/// What the two OPENs agree on, for each direction. Without a Peer Up nothing is; the AS number width is told by each
-/// message's A flag (RFC 7854 section 4.2).
-#[derive(Clone, Debug, Default)]
-pub(super) struct Agreed {
-    /// There were two OPENs that could be read.
-    pub(super) by_opens: bool,
-    /// For Adj-RIB-In: what the router receives.
-    pub(super) inbound: Negotiated,
-    /// For Adj-RIB-Out: what the router sends.
-    pub(super) outbound: Negotiated,
-    /// For a Loc-RIB, whose Peer Up carries one OPEN twice (RFC 9069 section 5.2).
-    pub(super) local: Negotiated,
-}
-
-impl Agreed {
-    pub(super) fn by(sent: &Open, received: &Open) -> Self {
-        let towards = |direction| bgp::negotiate(sent, received, direction);
-        Self {
-            by_opens: true,
-            inbound: towards(Direction::In),
-            outbound: towards(Direction::Out),
-            local: towards(Direction::Local),
-        }
-    }
-
-    pub(super) const fn of(&self, view: RibView) -> &Negotiated {
-        match view {
-            RibView::AdjInPre | RibView::AdjInPost | RibView::Unknown => &self.inbound,
-            RibView::AdjOutPre | RibView::AdjOutPost => &self.outbound,
-            RibView::LocRib => &self.local,
-        }
-    }
-}
-
 /// One family of one view, in the current generation.
 pub(super) struct FamilyState {
     pub(super) family: Family,
@@ -80,6 +56,7 @@ pub(super) struct FamilyState {
     /// In this generation a PDU could not be read: the table may be wrong until the whole of a later one is told.
     pub(super) suspect: Option<u32>,
     pub(super) last_route: Timestamp,
+    _share: Share,
 }
 
 impl FamilyState {
@@ -93,26 +70,37 @@ pub(super) struct ViewState {
     pub(super) view: RibView,
     pub(super) slot: PeerSlot,
     families: Vec<FamilyState>,
+    room: Room,
 }
 
 impl ViewState {
-    /// The state of a family, made when it is first seen.
+    /// The state of a family, made when it is first seen; `None` when there is no room for it.
     pub(super) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
-        let place = self.families.iter().position(|state| state.family == family).unwrap_or_else(|| {
-            self.families.push(FamilyState {
-                family,
-                announced: 0,
-                withdrawn: 0,
-                dumping: true,
-                end_of_rib: None,
-                swept: false,
-                evidence: Evidence::default(),
-                suspect: None,
-                last_route: Timestamp(0),
-            });
-            self.families.len() - 1
+        if let Some(place) = self.families.iter().position(|state| state.family == family) {
+            return self.families.get_mut(place);
+        }
+        if self.families.len() == FAMILIES_MAX {
+            self.room.refuse();
+            return None;
+        }
+        self.families.push(FamilyState {
+            family,
+            announced: 0,
+            withdrawn: 0,
+            dumping: true,
+            end_of_rib: None,
+            swept: false,
+            evidence: Evidence::default(),
+            suspect: None,
+            last_route: Timestamp(0),
+            _share: self.room.share(FAMILY_BYTES)?,
         });
-        self.families.get_mut(place)
+        self.families.last_mut()
+    }
+
+    /// Room for a PDU of this view to wait.
+    pub(super) fn share(&self, bytes: usize) -> Option<Share> {
+        self.room.share(bytes)
     }
 
     /// Marks a family, or all that are known when it could not be told which.
@@ -149,16 +137,27 @@ pub(super) struct PeerState {
     /// A header without AS and BGP identifier has been told once.
     pub(super) zeros_told: bool,
     views: Vec<ViewState>,
+    room: Room,
+    /// For the peer itself; none when it is forgotten with the next one that has none.
+    share: Option<Share>,
+    /// For its table name and what its OPENs agree on.
+    told: Option<Share>,
 }
 
 impl PeerState {
-    fn new(key: PeerKey, header: &PeerHeader, known_before: bool) -> Self {
+    fn new(
+        key: PeerKey,
+        header: &PeerHeader,
+        known_before: bool,
+        generation: u32,
+        (room, share): (&Room, Option<Share>),
+    ) -> Self {
         Self {
             key,
             asn: header.asn,
             bgp_id: header.bgp_id,
             table_name: String::new(),
-            generation: 0,
+            generation,
             up: false,
             known_before,
             agreed: Agreed::default(),
@@ -169,6 +168,18 @@ impl PeerState {
             trailer_told: false,
             zeros_told: false,
             views: Vec::new(),
+            room: room.clone(),
+            share,
+            told: None,
+        }
+    }
+
+    /// Keeps what a Peer Up has told beyond this message, where there is room; else the peer is one without a Peer Up.
+    pub(super) fn keep_told(&mut self) {
+        self.told = None;
+        self.told = self.room.share(self.table_name.len() + self.agreed.bytes());
+        if self.told.is_none() {
+            (self.table_name, self.agreed) = (String::new(), Agreed::default());
         }
     }
 
@@ -203,7 +214,8 @@ impl PeerState {
     /// The state of a view and its place, made when it is first seen.
     pub(super) fn view(&mut self, view: RibView) -> usize {
         self.views.iter().position(|state| state.view == view).unwrap_or_else(|| {
-            self.views.push(ViewState { view, slot: PeerSlot::default(), families: Vec::new() });
+            let room = self.room.clone();
+            self.views.push(ViewState { view, slot: PeerSlot::default(), families: Vec::new(), room });
             self.views.len() - 1
         })
     }
@@ -218,11 +230,30 @@ impl PeerState {
 }
 
 /// All peers of a session. The last one is remembered: routers speak of one peer for long runs.
-#[derive(Default)]
+///
+/// A peer for which there is no room takes the place of the one before it for which there was none. Generations of one
+/// peer must not go back, so that one that was forgotten begins where the highest of the forgotten ones ended.
 pub(super) struct Peers {
     states: Vec<PeerState>,
     places: HashMap<PeerKey, usize>,
     last: usize,
+    room: Room,
+    generation_min: u32,
+    /// Some of them may be down: without them there may be room again.
+    some_ended: bool,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            states: Vec::new(),
+            places: HashMap::new(),
+            last: 0,
+            room: Room::of(PEERS_BYTES_MAX),
+            generation_min: 0,
+            some_ended: false,
+        }
+    }
 }
 
 impl Peers {
@@ -237,10 +268,60 @@ impl Peers {
     }
 
     pub(super) fn add(&mut self, key: PeerKey, header: &PeerHeader, known_before: bool) -> usize {
+        // The one without room stands last.
+        if self.states.last().is_some_and(|state| state.share.is_none()) {
+            let stranger = self.states.pop();
+            self.forget(stranger.as_ref());
+        }
+        let share = self.room_for_one().or_else(|| self.room_of_the_ended());
         let place = self.states.len();
-        self.states.push(PeerState::new(key, header, known_before));
-        self.places.insert(key, place);
+        let is_kept = share.is_some();
+        let room = (&self.room, share);
+        self.states.push(PeerState::new(key, header, known_before, self.generation_min, room));
+        if is_kept {
+            self.places.insert(key, place);
+            self.some_ended = true;
+        }
+        self.last = place;
         place
+    }
+
+    /// Place of the peer for which there was no room, while it is up.
+    pub(super) fn live_stranger(&self) -> Option<usize> {
+        let place = self.states.len().checked_sub(1)?;
+        self.states.get(place).is_some_and(|state| state.share.is_none() && state.up).then_some(place)
+    }
+
+    /// Forgets the peers that are down, and says whether there is room for one now.
+    fn room_of_the_ended(&mut self) -> Option<Share> {
+        if !std::mem::take(&mut self.some_ended) {
+            return None;
+        }
+        let (live, ended) = std::mem::take(&mut self.states).into_iter().partition(|state| state.up);
+        self.states = live;
+        self.places = (0..).zip(&self.states).map(|(place, state)| (state.key, place)).collect();
+        let ended: Vec<PeerState> = ended;
+        ended.iter().for_each(|state| self.forget(Some(state)));
+        drop(ended);
+        self.room_for_one()
+    }
+
+    fn room_for_one(&self) -> Option<Share> {
+        self.room.share_beside(RESERVE_BYTES, PEER_BYTES)
+    }
+
+    fn forget(&mut self, state: Option<&PeerState>) {
+        self.generation_min = state.map_or(0, |state| state.generation).max(self.generation_min);
+    }
+
+    /// Notes that a peer is down.
+    pub(super) const fn note_ended(&mut self) {
+        self.some_ended = true;
+    }
+
+    /// How often something found no room.
+    pub(super) fn refused(&self) -> u64 {
+        self.room.refused()
     }
 
     pub(super) fn get(&mut self, place: usize) -> Option<&mut PeerState> {

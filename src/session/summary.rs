@@ -35,6 +35,8 @@ pub struct Counters {
     pub unexpected_peer_downs: u64,
     /// Messages whose per-peer header has neither AS nor BGP identifier.
     pub zero_identities: u64,
+    /// Peers, families and messages that were not kept in mind, because there was no room ([`super::PEERS_BYTES_MAX`]).
+    pub not_kept: u64,
 }
 
 /// How loud a notice is. `Warning`: no loss. `Error`: something was lost, or a person is needed.

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::route::{Action, Batch, Event, EventKind, Peer, PeerKey, Router, SessionEnd, Timestamp};
 
+/// How much may be known of the peers of all routers, in the bytes of a context: routers decide how many they name, and
+/// under which names. About 75,000 peers.
+const KNOWN_BYTES_MAX: usize = 8 << 20;
+/// A peer in these bytes, without names.
+const PEER_BYTES: usize = 100;
+
 /// A BMP session whose end has not been logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSession {
@@ -70,10 +76,14 @@ impl Known {
         self.peers.iter().map(|(name, peers)| (name.clone(), peers.values().cloned().collect())).collect()
     }
 
-    /// Learns from a batch.
+    /// Learns from a batch. A peer that is new and finds no room takes that of the stale ones; where there are none, it is
+    /// not known here: nobody will say of it that it is stale after a crash, and its next table counts as a first one.
     pub(super) fn observe(&mut self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::new();
         self.observe_session(batch, &mut changes);
+        // Counted when the first new peer comes.
+        let mut bytes_left = None;
+        let mut may_forget = true;
         for (_, peer, said) in statements(batch) {
             let before = self.peers.get(&batch.router.name).and_then(|peers| peers.get(&peer.key));
             // An old session that ends late says nothing about what a newer one has spoken of.
@@ -97,6 +107,19 @@ impl Known {
             if same {
                 continue;
             }
+            if let (None, Some(after)) = (before, &after) {
+                let bytes = bytes_of(&batch.router.name, after);
+                let mut left = bytes_left.unwrap_or_else(|| self.bytes_left());
+                if left < bytes && std::mem::take(&mut may_forget) {
+                    self.forget_stale(&mut changes);
+                    left = self.bytes_left();
+                }
+                let rest = left.checked_sub(bytes);
+                bytes_left = Some(rest.unwrap_or(left));
+                if rest.is_none() {
+                    continue;
+                }
+            }
             let peers = self.peers.entry(batch.router.name.clone()).or_default();
             match after {
                 Some(after) => peers.insert(peer.key, after),
@@ -108,6 +131,26 @@ impl Known {
             changes.push(Change::Peer(batch.router.name.clone(), peer.key));
         }
         changes
+    }
+
+    fn bytes_left(&self) -> usize {
+        let of_router = |(router, peers): (&String, &BTreeMap<PeerKey, KnownPeer>)| -> usize {
+            peers.values().map(|known| bytes_of(router, known)).sum()
+        };
+        KNOWN_BYTES_MAX.saturating_sub(self.peers.iter().map(of_router).sum())
+    }
+
+    fn forget_stale(&mut self, changes: &mut Vec<Change>) {
+        for (router, peers) in &mut self.peers {
+            peers.retain(|key, known| {
+                let stays = known.standing == Standing::Up;
+                if !stays {
+                    changes.push(Change::Peer(router.clone(), *key));
+                }
+                stays
+            });
+        }
+        self.peers.retain(|_, peers| !peers.is_empty());
     }
 
     fn observe_session(&mut self, batch: &Batch, changes: &mut Vec<Change>) {
@@ -208,6 +251,11 @@ impl Known {
         batch.events.push(event(index, None, now, EventKind::SessionDown { end: end.clone() }));
         batch
     }
+}
+
+/// What a peer takes. The name of its router counts for each, so that a router of one peer takes what it takes.
+const fn bytes_of(router: &str, known: &KnownPeer) -> usize {
+    PEER_BYTES + router.len() + known.peer.table_name.len()
 }
 
 /// A clock that was set back must not make a gap that ends before it begins.

@@ -262,3 +262,59 @@ fn a_state_that_can_be_nowhere_is_kept_in_memory() {
     assert_eq!(next.observed(), 1);
     assert_eq!(next.startup_records(Timestamp(40)).len(), 1);
 }
+
+/// Batches of a session that names this many peers.
+fn many(name: &str, session: i64, peers: u64) -> impl Iterator<Item = Batch> {
+    (0..peers).step_by(1000).map(move |first| {
+        let mut batch = batch(name, session, 1, &[Say::Route(1); 1000]);
+        for (peer, distinguisher) in batch.peers.iter_mut().zip(first..) {
+            peer.key.distinguisher = distinguisher;
+        }
+        batch
+    })
+}
+
+#[test]
+fn routers_that_name_peers_without_end_fill_a_bounded_memory_and_lose_it_to_live_ones() {
+    let mut known = Known::default();
+    for batch in many("hostile", 1, 100_000) {
+        known.observe(&batch);
+    }
+    let peers = known.peers("hostile").len();
+    assert!((60_000..80_000).contains(&peers), "{peers}");
+    assert!(bincode::serialize(&known).unwrap().len() < 9 << 20);
+    // While they are up nobody takes their place.
+    known.observe(&batch("late", 2, 1, &[Say::Route(1)]));
+    assert_eq!(known.peers("late").len(), 0);
+    // One goes down, and there is room for one.
+    known.observe(&batch("hostile", 1, 1, &[Say::Down(1)]));
+    known.observe(&batch("late", 2, 1, &[Say::Route(1), Say::Route(2)]));
+    assert_eq!(known.peers("late").len(), 1);
+    // Names count: each of them is kept with its peers.
+    let long = "n".repeat(1 << 16);
+    let mut known = Known::default();
+    for number in 0..300 {
+        known.observe(&batch(&format!("{number}{long}"), 1, 1, &[Say::Route(1)]));
+    }
+    assert!(known.routers().len() < 150, "{}", known.routers().len());
+}
+
+#[test]
+fn stale_peers_make_room_for_live_ones() {
+    let mut known = Known::default();
+    for mut batch in many("gone", 1, 100_000) {
+        known.observe(&batch);
+        batch.groups.clear();
+        batch.nlri.clear();
+        for index in 0..1000 {
+            let kind = EventKind::PeerStale { end: SessionEnd::Lost };
+            let peer = Some(u16::try_from(index).unwrap());
+            batch.events.push(Event { index, peer, received: Timestamp(2), router_time: Timestamp(0), kind });
+        }
+        known.observe(&batch);
+    }
+    let changes = known.observe(&batch("live", 2, 1, &[Say::Route(1)]));
+    assert_eq!(known.peers("live").len(), 1);
+    assert!(known.peers("gone").len() < 80_000);
+    assert!(!changes.is_empty());
+}
