@@ -12,7 +12,7 @@ use common::simdisk::{Fate, Fault, SimDisk};
 use common::{check_dense, count, options, payload, read_all};
 use holdfast::committer::machine::{Event, Machine, Step};
 use holdfast::committer::{Committer, Options, Outcome, Progress, Refused, State, spawn};
-use holdfast::wal::{Log, SeqNo, recover};
+use holdfast::wal::{Item, Log, SeqNo, recover};
 
 type Thread = std::thread::JoinHandle<Outcome>;
 
@@ -28,7 +28,11 @@ fn started(
 }
 
 async fn append(committer: &Committer, seq: u64) {
-    committer.append(payload(seq), count(seq)).await.unwrap();
+    assert_eq!(
+        committer.append(payload(seq), count(seq)).await,
+        Ok(SeqNo(seq)),
+        "the number that it will have"
+    );
 }
 
 async fn until(committer: &Committer, what: impl FnMut(&Progress) -> bool) -> Progress {
@@ -56,6 +60,35 @@ async fn a_single_payload_becomes_durable_without_anything_behind_it() {
         drop(committer);
         assert_eq!(thread.join().unwrap().error, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_caller_is_told_the_number_of_its_own_payload() {
+    let disk = SimDisk::new();
+    let (committer, thread, log) = started(&disk, options(), Options::default());
+    let callers = (0..4_u8).map(|caller| {
+        let committer = committer.clone();
+        tokio::spawn(async move {
+            let mut told = Vec::new();
+            for number in 0..100_u8 {
+                told.push((committer.append(vec![caller, number], 1).await.unwrap(), vec![caller, number]));
+            }
+            told
+        })
+    });
+    let mut told = Vec::new();
+    for caller in callers.collect::<Vec<_>>() {
+        told.extend(caller.await.unwrap());
+    }
+    told.sort();
+    committer.stop();
+    assert_eq!(thread.join().unwrap().durable, SeqNo(400));
+    let mut reader = log.reader(SeqNo(1));
+    let mut logged = Vec::new();
+    while let Some(Item::Data { seq, payload, .. }) = reader.next(SeqNo::MAX).unwrap() {
+        logged.push((seq, payload.to_vec()));
+    }
+    assert_eq!(told, logged);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@
 pub mod machine;
 mod worker;
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{fmt, io};
@@ -117,6 +117,8 @@ pub struct Committer {
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
     payload_bytes_max: usize,
+    /// Number of the last payload that was queued: each gets the next one, in this order.
+    last: Arc<Mutex<SeqNo>>,
 }
 
 /// Starts the thread that owns `writer`.
@@ -128,23 +130,29 @@ pub fn spawn<S: Storage>(
     let (messages, inbox) = std::sync::mpsc::channel();
     let payload_bytes_max = writer.payload_bytes_max();
     let (told, progress) = watch::channel(worker::first_progress(&writer));
+    let last = Arc::new(Mutex::new(writer.next().before()));
     let closing = Arc::clone(&room);
     let thread = std::thread::Builder::new()
         .name("wal".to_owned())
         .spawn(move || worker::run(writer, options, &inbox, &told, &closing))?;
-    Ok((Committer { messages, room, progress, payload_bytes_max }, thread))
+    Ok((Committer { messages, room, progress, payload_bytes_max, last }, thread))
 }
 
 impl Committer {
     /// Queues a payload with `count` records. Waits while the queue is full: that is the back-pressure. The order of
-    /// one caller's payloads is kept.
-    pub async fn append(&self, payload: Vec<u8>, count: u32) -> Result<(), Refused> {
+    /// one caller's payloads is kept. Returns the number that it will have: in the log it is when [`Progress::written`] has
+    /// reached that.
+    pub async fn append(&self, payload: Vec<u8>, count: u32) -> Result<SeqNo, Refused> {
         let (bytes, bytes_max) = (payload.len(), self.payload_bytes_max);
         if bytes > bytes_max {
             return Err(Refused::TooLarge { bytes, bytes_max });
         }
         let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Refused::Stopped)?;
-        self.messages.send(Message::Batch { payload, count, room }).map_err(|_| Refused::Stopped)
+        // Both under the lock, or another caller's payload could come in between.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.messages.send(Message::Batch { payload, count, room }).map_err(|_| Refused::Stopped)?;
+        *last = last.next();
+        Ok(*last)
     }
 
     /// How far the log is, now and at each change.

@@ -291,8 +291,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Logs the end of the session; nothing that came before `until` is missing. What says so is observed only when the log has taken it: a collector that is killed
-    /// in between must find the session open.
+    /// Logs the end of the session; nothing that came before `until` is missing.
     async fn end(&mut self, end: &SessionEnd, until: Timestamp) -> bool {
         if self.flush("session_end").await.is_err() {
             return false;
@@ -300,17 +299,17 @@ impl Connection {
         self.session.end(end, until);
         self.notices();
         for batch in self.session.take_batches() {
-            if !self.log(&batch).await {
+            self.stats.add(&batch);
+            if !self.shared.log_end(&batch, &mut self.payload_bytes).await {
                 return false;
             }
-            self.observe(&batch);
         }
         true
     }
 
     async fn log(&mut self, batch: &Batch) -> bool {
         self.stats.add(batch);
-        self.shared.log(batch, &mut self.payload_bytes).await
+        self.shared.log(batch, &mut self.payload_bytes).await.is_ok()
     }
 
     fn observe(&self, batch: &Batch) {

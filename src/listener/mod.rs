@@ -264,33 +264,38 @@ impl Shared {
         let Err(error) = ended else { return };
         tracing::error!(%error, "session_task_failed");
         for batch in self.state.session_records(&self.registry.lost(), &SessionEnd::Protocol, clock::now()) {
-            if let Err(error) = self.state.observe(&batch) {
-                tracing::error!(%error, "state_error");
-            }
-            self.log(&batch, &mut 0).await;
+            self.log_end(&batch, &mut 0).await;
         }
     }
 
-    /// Encodes a batch and hands it to the log. `false`: the log has ended. `bytes` is how long the last payload was,
-    /// and then how long this one is.
-    async fn log(&self, batch: &Batch, bytes: &mut usize) -> bool {
+    /// As [`Shared::log`], a batch that ends a session.
+    async fn log_end(&self, batch: &Batch, bytes: &mut usize) -> bool {
+        let ending = self.state.ending(batch.clone());
+        let seq = self.log(batch, bytes).await;
+        self.state.logged(ending, seq.unwrap_or_default());
+        seq.is_ok()
+    }
+
+    /// Encodes a batch and hands it to the log; returns its number, if it gets one. An error: the log has ended. `bytes` is how
+    /// long the last payload was, and then how long this one is.
+    async fn log(&self, batch: &Batch, bytes: &mut usize) -> Result<Option<u64>, Refused> {
         let mut payload = Vec::with_capacity(*bytes + *bytes / 8);
         if let Err(error) = record::encode(batch, &mut payload) {
             tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_encode_failed");
-            return true;
+            return Ok(None);
         }
         *bytes = payload.len();
         let count = u32::try_from(batch.records()).unwrap_or(u32::MAX);
         match self.committer.append(payload, count).await {
-            Ok(()) => {
+            Ok(seq) => {
                 self.registry.appended();
-                true
+                Ok(Some(seq.0))
             }
-            Err(Refused::Stopped) => false,
+            Err(Refused::Stopped) => Err(Refused::Stopped),
             // The bound on a batch's bytes is far below the log's: this is a fault of ours, and must be heard of.
             Err(error @ Refused::TooLarge { .. }) => {
                 tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_lost");
-                true
+                Ok(None)
             }
         }
     }

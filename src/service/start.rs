@@ -136,11 +136,11 @@ pub(super) async fn log_records(
             tracing::error!(%error, "batch_encode_failed");
             continue;
         }
-        committer.append(payload, u32::try_from(batch.records()).unwrap_or(u32::MAX)).await?;
+        let ending = state.ending(batch.clone());
+        let seq = committer.append(payload, u32::try_from(batch.records()).unwrap_or(u32::MAX)).await;
+        state.logged(ending, seq.ok().map(|seq| seq.0));
+        seq?;
         registry.appended();
-        if let Err(error) = state.observe(&batch) {
-            tracing::error!(%error, "state_error");
-        }
         say(&batch);
     }
     Ok(())

@@ -1,14 +1,15 @@
 //! Rebuildable local state in sled: sessions that are open, peers last seen up, how far it has looked.
 //!
 //! ```text
-//! batch ─► Known (pure) ─► changes ─► sled          at every batch, before it is logged
+//! batch ─► Known (pure) ─► changes ─► sled          at every batch, before it is logged; its end when it is
 //!            │
 //!            └─► context bytes ─► CONTEXT frames    at every tick
 //! ```
 //!
 //! It is never the authority. Each batch is observed *before* it is appended, so that everything up to a sequence
 //! number that the log has written was observed; that number is kept ([`State::observed`]), and a start observes again
-//! what the log has behind it. Seeing a batch twice changes nothing. A sled that does not open is moved aside, and the
+//! what the log has behind it. Seeing a batch twice changes nothing. Only the end of a session is observed when it is
+//! written ([`State::ending`]): what was forgotten before could be lost with the queue, and nobody would tell it. A sled that does not open is moved aside, and the
 //! state comes back from the newest CONTEXT frame of the log and the batches behind that. On a disk that takes nothing
 //! sled does not open either: then the state is in memory, from the same source.
 
@@ -74,7 +75,24 @@ struct Inner {
     logged_until: Timestamp,
     /// Bytes of `known` for CONTEXT frames; empty when it has changed since.
     encoded: Vec<u8>,
+    /// Batches on their way into the log that end something, in order.
+    endings: Vec<Under>,
+    /// So many there were.
+    last_ending: u64,
 }
+
+/// A batch that ends something and is not in the log yet.
+struct Under {
+    way: Ending,
+    batch: Batch,
+    /// Its sequence number, once it is known; until then, what had been observed when it set out: it gets a greater one.
+    seq: Result<u64, u64>,
+}
+
+/// Stands for a batch between [`State::ending`] and [`State::logged`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Ending(u64);
 
 /// Version of the context bytes.
 const CONTEXT_VERSION: u8 = 0;
@@ -95,7 +113,7 @@ impl State {
         });
         let (inner, opened) = match loaded {
             Ok(((known, observed, logged_until), store, opened)) => {
-                (Inner { known, store: Some(store), observed, logged_until, encoded: Vec::new() }, opened)
+                (Inner { known, store: Some(store), observed, logged_until, ..Inner::default() }, opened)
             }
             Err(why) => (Inner::default(), Opened::InMemory { why }),
         };
@@ -135,14 +153,29 @@ impl State {
     /// # Errors
     /// When sled fails; what was learned holds in memory all the same.
     pub fn observe(&self, batch: &Batch) -> Result<(), Error> {
+        self.lock().observe(batch)
+    }
+
+    /// A batch that ends something sets out for the log. It is observed by the tick that finds it written, and not before: a
+    /// collector that is killed on the way must find open again what no log has the end of.
+    pub fn ending(&self, batch: Batch) -> Ending {
         let mut inner = self.lock();
-        let changes = inner.known.observe(batch);
-        if changes.is_empty() {
-            return Ok(());
+        inner.last_ending += 1;
+        let way = Ending(inner.last_ending);
+        let seq = Err(inner.observed);
+        inner.endings.push(Under { way, batch, seq });
+        way
+    }
+
+    /// It will have this sequence number; or it never came into the log.
+    pub fn logged(&self, ending: Ending, seq: Option<u64>) {
+        let mut inner = self.lock();
+        match seq {
+            Some(seq) => {
+                inner.endings.iter_mut().filter(|one| one.way == ending).for_each(|one| one.seq = Ok(seq))
+            }
+            None => inner.endings.retain(|one| one.way != ending),
         }
-        inner.encoded.clear();
-        let Inner { known, store, .. } = &mut *inner;
-        store.as_ref().map_or(Ok(()), |store| store.apply(known, &changes))
     }
 
     /// The peers of a router that were up or stale when it was last heard.
@@ -184,14 +217,15 @@ impl State {
         sessions.iter().filter_map(|session| inner.known.session_records(*session, end, now)).collect()
     }
 
-    /// Notes that everything up to `written` has been observed, and that everything received before `logged_until` is
+    /// Notes that everything up to `written` is in the log and has been observed, endings among it, and that everything received before `logged_until` is
     /// durable. Returns the bytes for the CONTEXT frames that say the same.
     ///
     /// # Errors
     /// When sled fails.
     pub fn tick(&self, written: u64, logged_until: Timestamp) -> Result<Vec<u8>, Error> {
         let mut inner = self.lock();
-        inner.mark(written, logged_until)?;
+        let observed = inner.end(written)?;
+        inner.mark(observed, logged_until)?;
         if inner.encoded.is_empty() {
             inner.encoded = bincode::serialize(&inner.known).map_err(|error| Error(error.to_string()))?;
         }
@@ -234,6 +268,27 @@ impl State {
 }
 
 impl Inner {
+    fn observe(&mut self, batch: &Batch) -> Result<(), Error> {
+        let changes = self.known.observe(batch);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.encoded.clear();
+        let Self { known, store, .. } = self;
+        store.as_ref().map_or(Ok(()), |store| store.apply(known, &changes))
+    }
+
+    /// Observes the endings that are written. Returns up to where everything has been observed now.
+    fn end(&mut self, written: u64) -> Result<u64, Error> {
+        let is_written = |one: &mut Under| one.seq.is_ok_and(|seq| seq <= written);
+        let mut due: Vec<Under> = self.endings.extract_if(.., is_written).collect();
+        due.sort_by_key(|one| one.seq);
+        // All of them, also when sled takes one of them not.
+        due.iter().map(|one| self.observe(&one.batch)).fold(Ok(()), Result::and)?;
+        let unknown = self.endings.iter().filter_map(|one| one.seq.err()).min();
+        Ok(unknown.map_or(written, |before| before.min(written)))
+    }
+
     fn mark(&mut self, observed: u64, logged_until: Timestamp) -> Result<(), Error> {
         if (self.observed, self.logged_until) == (observed, logged_until) {
             return Ok(());

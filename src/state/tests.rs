@@ -185,6 +185,49 @@ fn what_several_runs_could_not_log_of_a_router_is_told_once() {
 }
 
 #[test]
+fn the_end_of_a_session_is_forgotten_only_when_the_log_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    state.observe(&batch("edge1", 10, 20, &[Say::Route(1)])).unwrap();
+    state.observe(&batch("edge2", 11, 21, &[Say::Route(1)])).unwrap();
+    state.tick(5, Timestamp(30)).unwrap();
+    let ended = |name, session| batch(name, session, 40, &[Say::Stale(1), Say::Lost]);
+    let (first, second) = (state.ending(ended("edge1", 10)), state.ending(ended("edge2", 11)));
+    // What a start would find now: how far the log has been observed, and the sessions that are open.
+    let found = |state: State| {
+        state.flush().unwrap();
+        drop(state);
+        let state = open(folder.path());
+        let open: Vec<_> =
+            state.startup_records(Timestamp(100)).iter().map(|of| of.router.session.0).collect();
+        (state.observed(), open)
+    };
+    // Their numbers are not known yet: they may be anything from 6 on.
+    state.tick(8, Timestamp(50)).unwrap();
+    assert_eq!(state.observed(), 5);
+    state.logged(second, Some(9));
+    state.logged(first, Some(7));
+    let context = state.tick(8, Timestamp(50)).unwrap();
+    assert_eq!(found(state), (8, vec![11]), "9 is not written: the log that a kill leaves does not have it");
+    // The same from the log alone.
+    let state = open(&folder.path().join("anew"));
+    state.restore(&context).unwrap();
+    assert_eq!((state.observed(), state.startup_records(Timestamp(100)).len()), (8, 1));
+    let state = open(folder.path());
+    let again = state.ending(ended("edge2", 11));
+    state.logged(again, Some(9));
+    state.tick(9, Timestamp(60)).unwrap();
+    assert_eq!(found(state), (9, vec![]));
+    // One that never gets there holds nothing up.
+    let state = open(folder.path());
+    state.observe(&batch("edge3", 50, 60, &[Say::Route(1)])).unwrap();
+    let lost = state.ending(ended("edge3", 50));
+    state.logged(lost, None);
+    state.tick(12, Timestamp(70)).unwrap();
+    assert_eq!(found(state), (12, vec![50]));
+}
+
+#[test]
 fn a_crash_is_told_for_open_sessions_and_a_stop_for_those_that_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
