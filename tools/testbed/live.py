@@ -22,12 +22,12 @@ import scenario
 import shown
 
 COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag, mac_address,
-    host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities, large_communities"""
+    host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities, large_communities, path_id"""
 STANDING = f"SELECT {COLUMNS}, is_stale FROM route_state WHERE router = 'live' AND NOT is_withdrawn"
 # What the router itself has said of routes and peers behind a place in the log.
 SAID = f"""SELECT seq, idx, is_withdrawn, false AS is_peer_down, {COLUMNS} FROM route_updates WHERE seq > %(seq)s
     UNION ALL SELECT seq, idx, NULL, true, NULL, host(bgp_peer_ip), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL FROM peer_events WHERE event_type = 'peer_down' AND seq > %(seq)s
+        NULL, NULL, NULL, NULL FROM peer_events WHERE event_type = 'peer_down' AND seq > %(seq)s
     ORDER BY seq, idx"""
 DATABASE = "live"
 # Faults that a run must find: see `live`.
@@ -189,8 +189,14 @@ class Live(scenario.Scenario):
         stale = self.router.name == "bird" and self.reconnected
         if row["is_stale"] != stale:
             return f"is_stale is {row['is_stale']}"
+        # Without path identifiers a row is one of the paths of its prefix.
+        others = show.get(shown.OTHERS, [])
+        problems = [self.difference_of_path(path, row) for path in (show, *others)]
+        return None if None in problems else problems[0]
+
+    def difference_of_path(self, show, row):
         attributes = shown.row_attributes(row)
-        expected = dict(show)
+        expected = {name: show[name] for name in show if name != shown.OTHERS}
         if self.router.name.startswith("frr"):
             # FRR puts its own AS in front of every path and sends no LOCAL_PREF, in every view.
             expected["as_path"] = ["65000", *show["as_path"]]
@@ -212,7 +218,7 @@ class FrrFull(scenario.FrrRouter):
     name, steps = "frr-full", ("announce", "full", "change")
 
 
-SENDERS = {**scenario.ROUTERS, FrrFull.name: FrrFull}
+SENDERS = {**scenario.ROUTERS, scenario.FrrAddPathRouter.name: scenario.FrrAddPathRouter, FrrFull.name: FrrFull}
 STEPS = ("announce", "full", *scenario.STEPS[1:])
 
 
@@ -306,6 +312,7 @@ def main():
     results = {}
     for name in args.router:
         work = pathlib.Path(tempfile.mkdtemp(prefix="hf-live-", dir="/tmp"))
+        routes.ADD_PATH = getattr(SENDERS[name], "add_path", False)
         for statement in (f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", f"CREATE DATABASE {DATABASE}"):
             subprocess.run([*args.psql.split(), "-q", "-c", statement], check=True, stderr=subprocess.DEVNULL)
         try:

@@ -13,6 +13,8 @@ REJECTED = "10.0.5.0/24"
 LOCAL_PREF, ADDED_COMMUNITY = 222, "65000:1"
 # How many routes peer 1 has of each family; the live comparison sets thousands.
 IPV4, IPV6 = 400, 150
+# With ADD-PATH each route of peer 1 is path 1, and fifty of the IPv4 prefixes have a path 2.
+ADD_PATH = False
 # Six neighbouring prefixes share one set of attributes, as in real tables.
 SHARED = 6
 
@@ -35,6 +37,7 @@ class Route:
     # EVPN: route type and the announcer's own words for the rest
     evpn_route_type: typing.Optional[int] = None
     evpn: tuple = ()
+    path_id: typing.Optional[int] = None
 
     def as_json(self):
         """The fields that are set; EVPN words as the fields that they mean."""
@@ -68,7 +71,7 @@ def evpn_fields(words):
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def peer1_route(afi, prefix, index, version=0):
+def peer1_route(afi, prefix, index, version=0, path_id=1):
     """Route number `index` of peer 1; another version has other attributes."""
     group = index // SHARED + 100 * version
     path = [65001, 64496 + group % 15, 4200000000 + group]
@@ -86,7 +89,8 @@ def peer1_route(afi, prefix, index, version=0):
         med=None if group % 5 == 4 else 4294967295 if group % 7 == 3 else group * 10,
         communities=("65001:%d" % group, "65001:65535")[:group % 3],
         large_communities=("4200000000:%d:4294967295" % group, "65001:1:2")[:1 + group % 2] if group % 5 == 0 else (),
-        route_targets=("65001:%d" % group,) if group % 4 == 1 else ())
+        route_targets=("65001:%d" % group,) if group % 4 == 1 else (),
+        path_id=path_id if ADD_PATH else None)
 
 
 def peer1_table():
@@ -94,7 +98,8 @@ def peer1_table():
     ipv4 += ["10.%d.%d.0/24" % divmod(i, 256) for i in range(IPV4 - len(ipv4))]
     ipv6 = ["::/0", "2001:db8:ffff::1/128", "2001:db8::/33", "2001:db8:fffe:8000::/49"]
     ipv6 += ["2001:db8:%x::/48" % (0x8000 + i) for i in range(IPV6 - len(ipv6))]
-    return [peer1_route(1, p, i) for i, p in enumerate(ipv4)] + [peer1_route(2, p, i) for i, p in enumerate(ipv6)]
+    more = [peer1_route(1, p, i, version=2, path_id=2) for i, p in enumerate(ipv4[10:60])] if ADD_PATH else []
+    return [peer1_route(1, p, i) for i, p in enumerate(ipv4)] + [peer1_route(2, p, i) for i, p in enumerate(ipv6)] + more
 
 
 def peer1_withdrawn():

@@ -128,7 +128,7 @@ class FrrRouter:
     # No NOTIFICATION here: after withdrawals or a flap, bgpd 10.3 with BMP aborts at one (heap corruption),
     # sent or received. The captures frr-cease (early enough, survives) and frr-abort have it.
     steps = ("announce", "change", "flap", "reconnect", "last", "stop")
-    mirror = False
+    mirror = add_path = False
     rejects = True  # its count of accepted routes knows the import policy
     name, address, families, version = "frr", "127.0.0.10", ((1, 1), (2, 1), (25, 70)), None
 
@@ -225,6 +225,12 @@ class FrrAbortRouter(FrrRouter):
 
 class FrrCeaseRouter(FrrRouter):
     name, steps = "frr-cease", ("announce", "cease", "stop")
+
+
+class FrrAddPathRouter(FrrRouter):
+    """Peer 1 sends two paths of some prefixes (RFC 7911). bgpd 10.3 agrees on it, and then sends no path identifiers over BMP.
+    No reconnect: its dump of Loc-RIB leaves out most prefixes that have two paths."""
+    name, steps, add_path = "frr-addpath", ("announce", "change", "last", "stop"), True
 
 
 class FrrMirrorRouter(FrrRouter):
@@ -393,6 +399,7 @@ class Peer1:
         self.conf = bench.work / "exabgp.conf"
         table = "\n".join(f"      unicast {self.words(route)};" for route in routes.peer1_table() if route.afi == 1)
         table6 = "\n".join(f"      unicast {self.words(route)};" for route in routes.peer1_table() if route.afi == 2)
+        add_path = routes.ADD_PATH and "\n  capability { add-path send; }\n  add-path { ipv4 unicast; ipv6 unicast; }" or ""
         self.conf.write_text(f"""process feed {{
   run {self.python()} {HERE / "feed.py"} {self.fifo};
   encoder text;
@@ -404,7 +411,7 @@ neighbor {router.address} {{
   peer-as 65000;
   hold-time 9;
   connect {router.port};
-  family {{ ipv4 unicast; ipv6 unicast; }}
+  family {{ ipv4 unicast; ipv6 unicast; }}{add_path}
   api {{ processes [ feed ]; }}
   announce {{
     ipv4 {{
@@ -424,9 +431,16 @@ neighbor {router.address} {{
         return next(path for path in ("/usr/bin/python3", sys.executable) if os.access(path, os.X_OK))
 
     @staticmethod
+    def path(route):
+        return [] if route.path_id is None else ["path-information", str(route.path_id)]
+
+    def withdraw(self, table):
+        return (" ".join(["withdraw route", route.prefix, *self.path(route), "next-hop", route.next_hop]) for route in table)
+
+    @staticmethod
     def words(route):
         path = " ".join("( %s )" % " ".join(map(str, asn)) if isinstance(asn, tuple) else str(asn) for asn in route.as_path)
-        words = [route.prefix, "next-hop", route.next_hop, "origin", route.origin, "as-path", f"[ {path} ]"]
+        words = [route.prefix, *Peer1.path(route), "next-hop", route.next_hop, "origin", route.origin, "as-path", f"[ {path} ]"]
         if route.med is not None:
             words += ["med", str(route.med)]
         for name, values in (("community", route.communities), ("large-community", route.large_communities),
@@ -447,11 +461,11 @@ neighbor {router.address} {{
             fifo.write("".join(line + "\n" for line in lines))
 
     def change(self):
-        self.command(*(f"withdraw route {route.prefix} next-hop {route.next_hop}" for route in routes.peer1_withdrawn()),
+        self.command(*self.withdraw(routes.peer1_withdrawn()),
                      *(f"announce route {self.words(route)}" for route in routes.peer1_replaced()))
 
     def last(self):
-        self.command(*(f"withdraw route {route.prefix} next-hop {route.next_hop}" for route in routes.peer1_last_withdrawn()))
+        self.command(*self.withdraw(routes.peer1_last_withdrawn()))
 
     def kill(self):
         self.bench.end(self.process, signal.SIGKILL)

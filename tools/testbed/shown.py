@@ -11,6 +11,8 @@ from routes import PEER1, PEER2
 
 PEERS = (PEER1, PEER2)
 FAMILIES = ("ipv4", "ipv6", "evpn")
+# Among the attributes of a route: those of the other paths of its prefix.
+OTHERS = "others"
 
 
 def path(text):
@@ -180,14 +182,25 @@ def gobgp_segment(segment):
 
 
 def put(tables, peer, family, key, attributes, is_best):
-    tables.setdefault(("adj-in-post", peer, family), {})[key] = attributes
+    table = tables.setdefault(("adj-in-post", peer, family), {})
+    if key in table:
+        # Another path of the prefix. Before the policy the router shows one of them.
+        table[key].setdefault(OTHERS, []).append(attributes)
+        before = tables.get(("adj-in-pre", peer, family), {}).get(key)
+        if before:
+            path = [{name: shown[name] for name in before if name != OTHERS} for shown in (table[key], attributes)]
+            before.setdefault(OTHERS, []).extend(path)
+    else:
+        table[key] = attributes
     if is_best:
-        tables.setdefault(("loc-rib", "-", family), {})[key] = attributes
+        tables.setdefault(("loc-rib", "-", family), {})[key] = {name: attributes[name] for name in attributes if name != OTHERS}
 
 
 def row_key(row):
     if row["evpn_route_type"] is None:
-        return str(ipaddress.ip_network(row["prefix"]))
+        # A router that does what it agreed on has path identifiers here; FRR sends none.
+        prefix = str(ipaddress.ip_network(row["prefix"]))
+        return f"{prefix} path {row['path_id']}" if row["path_id"] else prefix
     kind = row["evpn_route_type"]
     return evpn_key(kind, row["evpn_rd"], tag=row["evpn_tag"], mac=row["mac_address"], ip=row["evpn_ip"], prefix=row["prefix"])
 
