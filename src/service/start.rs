@@ -88,6 +88,10 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error>
     for batch in held_back.iter().filter_map(|payload| record::decode(payload).ok()) {
         state.observe(&batch).map_err(|error| Error::new("the state", &error))?;
     }
+    // The next mark is past all of that: a start behind it sees none of it again.
+    if let Err(error) = state.keep() {
+        tracing::error!(%error, "state_error");
+    }
     tracing::info!(batches, "state_opened");
     Ok(state)
 }

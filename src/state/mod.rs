@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::route::{Batch, PeerKey, SessionEnd, Timestamp};
 
-use known::Known;
+use known::{Change, Known};
 pub use known::{KnownPeer, OpenSession, Standing};
 use store::Store;
 
@@ -154,6 +154,19 @@ impl State {
     /// When sled fails; what was learned holds in memory all the same.
     pub fn observe(&self, batch: &Batch) -> Result<(), Error> {
         self.lock().observe(batch)
+    }
+
+    /// All that has been observed is in the log: writes down when each open session was last heard, which a mark alone would
+    /// leave at its first batch.
+    ///
+    /// # Errors
+    /// When sled fails; what was learned holds in memory all the same.
+    pub fn keep(&self) -> Result<(), Error> {
+        let mut inner = self.lock();
+        inner.encoded.clear();
+        let Inner { known, store, .. } = &mut *inner;
+        let sessions: Vec<_> = known.sessions.keys().map(|session| Change::Session(*session)).collect();
+        store.as_ref().map_or(Ok(()), |store| store.apply(known, &sessions))
     }
 
     /// A batch that ends something sets out for the log. It is observed by the tick that finds it written, and not before: a

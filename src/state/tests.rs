@@ -228,6 +228,27 @@ fn the_end_of_a_session_is_forgotten_only_when_the_log_has_it() {
 }
 
 #[test]
+fn what_a_start_has_read_of_a_session_is_known_to_the_next_one() {
+    // The start between the two could log nothing: both tell the same gap, and nothing that is in the log lies in it.
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    for at in [20, 30, 40] {
+        state.observe(&batch("edge1", 10, at, &[Say::Route(1)])).unwrap();
+    }
+    let told: Vec<_> = state.startup_records(Timestamp(100)).iter().map(gap).collect();
+    state.keep().unwrap();
+    let context = state.tick(3, Timestamp(15)).unwrap();
+    drop(state);
+    let other = open(&folder.path().join("anew"));
+    other.restore(&context).unwrap();
+    for state in [open(folder.path()), other] {
+        assert_eq!(state.observed(), 3);
+        assert_eq!(state.startup_records(Timestamp(100)).iter().map(gap).collect::<Vec<_>>(), told);
+    }
+    assert_eq!(told, [("crash".to_owned(), 40, 100)]);
+}
+
+#[test]
 fn a_crash_is_told_for_open_sessions_and_a_stop_for_those_that_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
