@@ -218,7 +218,7 @@ class FrrFull(scenario.FrrRouter):
     name, steps = "frr-full", ("announce", "full", "change")
 
 
-SENDERS = {**scenario.ROUTERS, scenario.FrrAddPathRouter.name: scenario.FrrAddPathRouter, FrrFull.name: FrrFull}
+SENDERS = {**scenario.ROUTERS, **{router.name: router for router in (scenario.FrrAddPathRouter, scenario.GobgpAddPathRouter, FrrFull)}}
 STEPS = ("announce", "full", *scenario.STEPS[1:])
 
 

@@ -297,7 +297,7 @@ protocol bmp {{
 
 
 class GobgpRouter:
-    steps, rejects = STEPS, False
+    steps, rejects, add_path = STEPS, False, False
     name, address, families, version = "gobgp", "127.0.0.12", ((1, 1), (2, 1), (25, 70)), None
 
     def __init__(self, bench, station):
@@ -324,7 +324,10 @@ class GobgpRouter:
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "{family}"
-""" for family in ("ipv4-unicast", "ipv6-unicast", "l2vpn-evpn")) for peer in (PEER1, PEER2))
+""" + ("""    [neighbors.afi-safis.add-paths.config]
+      receive = true
+""" if self.add_path and peer == PEER1 and family != "l2vpn-evpn" else "")
+    for family in ("ipv4-unicast", "ipv6-unicast", "l2vpn-evpn")) for peer in (PEER1, PEER2))
         return f"""[global.config]
   as = 65000
   router-id = "10.0.0.12"
@@ -381,6 +384,12 @@ class GobgpRouter:
             for peer in (PEER1, PEER2):
                 if self.accepted(peer, family):
                     yield f"{family}-in-{peer}.json", self.gobgp.cli("neighbor", peer, "adj-in", "-j", "-a", family)
+
+
+class GobgpAddPathRouter(GobgpRouter):
+    """Peer 1 sends two paths of some prefixes (RFC 7911). Their identifiers are there before the policy, and nowhere else.
+    No reconnect: in the table that gobgpd 3.36 sends then, they are not there before the policy either."""
+    name, steps, add_path = "gobgp-addpath", ("announce", "change", "last", "stop"), True
 
 
 ROUTERS = {router.name: router for router in (FrrRouter, FrrCeaseRouter, FrrAbortRouter, FrrMirrorRouter, BirdRouter, GobgpRouter)}

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 
+import routes
 from routes import PEER1, PEER2
 
 PEERS = (PEER1, PEER2)
@@ -130,16 +131,27 @@ def bird_attribute(attributes, name, value):
 
 
 def gobgp(views):
-    tables = {}
+    tables, identifiers = {}, announced_identifiers()
     for family in FAMILIES:
-        for routes in json.loads(views[f"{family}-rib.json"]).values():
-            for route in routes:
+        for paths in json.loads(views[f"{family}-rib.json"]).values():
+            for route in paths:
                 put(tables, route["neighbor-ip"], family, gobgp_key(route["nlri"]), gobgp_attributes(route["attrs"]), route["best"])
         for peer in PEERS:
-            for routes in json.loads(views.get(f"{family}-in-{peer}.json", "{}")).values():
-                for route in routes:
-                    tables.setdefault(("adj-in-pre", peer, family), {})[gobgp_key(route["nlri"])] = gobgp_attributes(route["attrs"])
+            for paths in json.loads(views.get(f"{family}-in-{peer}.json", "{}")).values():
+                for route in paths:
+                    attributes = gobgp_attributes(route["attrs"])
+                    key = with_path(gobgp_key(route["nlri"]), identifiers.get((gobgp_key(route["nlri"]), " ".join(attributes["as_path"]))))
+                    tables.setdefault(("adj-in-pre", peer, family), {})[key] = attributes
     return tables
+
+
+def announced_identifiers():
+    """{(prefix, path): identifier}: gobgp shows the paths of a prefix without their identifiers."""
+    def words(one):
+        return ["{", *map(str, one), "}"] if isinstance(one, tuple) else [str(one)]
+
+    return {(route.prefix, " ".join(word for one in route.as_path for word in words(one))): route.path_id
+            for route in routes.peer1_table() + routes.peer1_replaced()}
 
 
 def gobgp_key(nlri):
@@ -181,6 +193,10 @@ def gobgp_segment(segment):
 # ---- all -----------------------------------------------------------------------------------------
 
 
+def with_path(prefix, path_id):
+    return f"{prefix} path {path_id}" if path_id else prefix
+
+
 def put(tables, peer, family, key, attributes, is_best):
     table = tables.setdefault(("adj-in-post", peer, family), {})
     if key in table:
@@ -198,9 +214,7 @@ def put(tables, peer, family, key, attributes, is_best):
 
 def row_key(row):
     if row["evpn_route_type"] is None:
-        # A router that does what it agreed on has path identifiers here; FRR sends none.
-        prefix = str(ipaddress.ip_network(row["prefix"]))
-        return f"{prefix} path {row['path_id']}" if row["path_id"] else prefix
+        return with_path(str(ipaddress.ip_network(row["prefix"])), row["path_id"])
     kind = row["evpn_route_type"]
     return evpn_key(kind, row["evpn_rd"], tag=row["evpn_tag"], mac=row["mac_address"], ip=row["evpn_ip"], prefix=row["prefix"])
 
