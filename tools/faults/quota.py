@@ -31,7 +31,9 @@ class Quota(full.FullDisk):
 
     def _leave(self, room_mib):
         # Zeros of a segment and what is written over them are both counted for a while.
-        self.rig.run("btrfs", "qgroup", "limit", str((2 * room_mib + 1) << 20), self.disk / "data")
+        number = self.rig.run("btrfs", "inspect-internal", "rootid", self.disk / "data").strip()
+        # By its number, from outside: a subvolume without quota may not even raise its own.
+        self.rig.run("btrfs", "qgroup", "limit", str((2 * room_mib + 1) << 20), f"0/{number}", self.disk)
 
     def life(self, budget):
         super().life(budget)
