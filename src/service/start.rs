@@ -64,7 +64,6 @@ fn random() -> io::Result<([u8; 16], u64)> {
 pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error> {
     let Found { recovered, log, held_back, .. } = found;
     let dir = config.state_dir.join("sled");
-    let at = || format!("the state in {}", dir.display());
     let (state, opened) = State::open(&dir);
     match &opened {
         Opened::Whole => {}
@@ -81,12 +80,14 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error>
     // A log that was deleted, or restored from a copy, is behind what the state has seen of it.
     if state.observed() >= recovered.next.0 {
         tracing::warn!(observed_seq = state.observed(), next_seq = recovered.next.0, "state_ahead_of_log");
-        state.rewind(recovered.next.before().0).map_err(|error| Error::new(at(), &error))?;
+        if let Err(error) = state.rewind(recovered.next.before().0) {
+            tracing::error!(%error, "state_in_memory");
+        }
     }
     let batches = replay(&state, log)?;
     // Otherwise what they end would be ended once more.
     for batch in held_back.iter().filter_map(|payload| record::decode(payload).ok()) {
-        state.observe(&batch).map_err(|error| Error::new("the state", &error))?;
+        observe(&state, &batch);
     }
     // The next mark is past all of that: a start behind it sees none of it again.
     if let Err(error) = state.keep() {
@@ -106,6 +107,13 @@ fn restore(state: &State, recovered: &Recovered) {
     }
 }
 
+/// A full disk stops no start: what is learned holds in memory, and the next start reads it from the log again.
+fn observe(state: &State, batch: &Batch) {
+    if let Err(error) = state.observe(batch) {
+        tracing::error!(%error, "state_in_memory");
+    }
+}
+
 /// Observes the batches that the state has not seen, or perhaps not kept.
 fn replay(state: &State, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
     let mut reader = log.reader(SeqNo(state.observed()).next());
@@ -116,7 +124,7 @@ fn replay(state: &State, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
             Item::Data { seq, payload, .. } => match record::decode(payload) {
                 Ok(batch) => {
                     batches += 1;
-                    state.observe(&batch).map_err(|error| failed(&error))?;
+                    observe(state, &batch);
                 }
                 Err(error) => tracing::error!(seq = seq.0, %error, "batch_decode_failed"),
             },

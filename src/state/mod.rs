@@ -131,7 +131,7 @@ impl State {
     /// Takes over what a CONTEXT frame says, in place of everything that was known.
     ///
     /// # Errors
-    /// When the bytes are no context.
+    /// When the bytes are no context, or sled fails; then it holds in memory all the same.
     pub fn restore(&self, context: &[u8]) -> Result<(), Error> {
         let (version, rest) = context.split_first().ok_or_else(|| Error("an empty context".to_owned()))?;
         if *version != CONTEXT_VERSION {
@@ -140,12 +140,10 @@ impl State {
         let (observed, logged_until, known): (u64, Timestamp, Known) = bincode::deserialize(rest)
             .map_err(|error| Error(format!("a context that cannot be read: {error}")))?;
         let mut inner = self.lock();
-        if let Some(store) = &inner.store {
-            store.replace(&known)?;
-        }
         inner.known = known;
         inner.encoded.clear();
-        inner.mark(observed, logged_until)
+        let replaced = inner.write(Store::replace);
+        inner.mark(observed, logged_until).and(replaced)
     }
 
     /// Learns from a batch that is about to be logged, or was. Seeing one twice changes nothing.
@@ -164,9 +162,8 @@ impl State {
     pub fn keep(&self) -> Result<(), Error> {
         let mut inner = self.lock();
         inner.encoded.clear();
-        let Inner { known, store, .. } = &mut *inner;
-        let sessions: Vec<_> = known.sessions.keys().map(|session| Change::Session(*session)).collect();
-        store.as_ref().map_or(Ok(()), |store| store.apply(known, &sessions))
+        let sessions: Vec<_> = inner.known.sessions.keys().map(|session| Change::Session(*session)).collect();
+        inner.write(|store, known| store.apply(known, &sessions))
     }
 
     /// A batch that ends something sets out for the log. It is observed by the tick that finds it written, and not before: a
@@ -287,8 +284,18 @@ impl Inner {
             return Ok(());
         }
         self.encoded.clear();
-        let Self { known, store, .. } = self;
-        store.as_ref().map_or(Ok(()), |store| store.apply(known, &changes))
+        self.write(|store, known| store.apply(known, &changes))
+    }
+
+    /// Writes to sled. Once it has failed it is left as it is, with the mark that it has, until the next start: what it missed
+    /// would otherwise be behind a later mark, and never be read from the log again.
+    fn write(&mut self, write: impl FnOnce(&Store, &Known) -> Result<(), Error>) -> Result<(), Error> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let written = write(store, &self.known);
+        if written.is_err() {
+            self.store = None;
+        }
+        written
     }
 
     /// Observes the endings that are written. Returns up to where everything has been observed now.
@@ -307,9 +314,7 @@ impl Inner {
             return Ok(());
         }
         (self.observed, self.logged_until) = (observed, logged_until);
-        self.store
-            .as_ref()
-            .map_or(Ok(()), |store| store.mark(observed, logged_until, self.known.last_session()))
+        self.write(|store, known| store.mark(observed, logged_until, known.last_session()))
     }
 }
 
