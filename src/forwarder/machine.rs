@@ -23,8 +23,8 @@ use crate::sink::Decision;
 /// So many transactions in a row may have rows that are refused.
 const REJECTING_MAX: u32 = 2;
 
-/// A transaction is never made smaller than the limit divided by two to this power, a quarter at a time: a link that is a
-/// thousand times too slow is found out after four transactions.
+/// A transaction is never made smaller than the limit divided by two to this power, a quarter at a time: how slow
+/// a link is has been found out after four transactions.
 const HALVINGS_MAX: u32 = 8;
 const HALVINGS_STEP: u32 = 2;
 /// Nor is a batch ever split: one that is too slow by itself gets more time, at most two to this power as much.

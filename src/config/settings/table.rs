@@ -205,7 +205,7 @@ pub static SECTIONS: &[Section] = &[
                 &["DATABASE_COMMAND_TIMEOUT", "DB_COMMAND_TIMEOUT"],
                 integer(1, 3_600, "s"),
                 "120",
-                "How long one transaction may take before its connection is given up and it is tried anew.",
+                "How long one transaction may take before it is tried anew, smaller. A single batch gets up to 64 times as long.",
             ),
         ],
     },
