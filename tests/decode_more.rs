@@ -495,25 +495,17 @@ fn tunnels_and_sub_tlvs_that_are_registered_have_names() {
     assert_eq!(subs, [vec![1, 2], (4..=15).collect(), vec![20], (128..=130).collect()].concat());
 }
 
-/// A version 4 message from a version 3 one.
-fn version_4(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let mut message = build::bmp(kind, parts);
-    message[0] = 4;
-    message
-}
-
-fn indexed(kind: u16, index: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(value.len()).unwrap().to_be_bytes();
-    [&kind.to_be_bytes()[..], &length, &index.to_be_bytes(), value].concat()
-}
-
 #[test]
 fn version_4_has_the_update_in_a_tlv_of_any_number() {
     let update = build::update(&[], &[], &[8, 10]);
     for kind in [4, 7] {
-        let tlvs =
-            [indexed(1, 0x8001, &[0, 1, 0, 2]), indexed(kind, 0, &update), indexed(2, 0, b"blue")].concat();
-        let message = version_4(0, &[&build::peer_v4(), &tlvs]);
+        let tlvs = [
+            build::indexed(1, 0x8001, &[0, 1, 0, 2]),
+            build::indexed(kind, 0, &update),
+            build::indexed(2, 0, b"blue"),
+        ]
+        .concat();
+        let message = build::version_4(0, &[&build::peer_v4(), &tlvs]);
         assert_eq!(bmp::frame(&message), Ok(Some(message.as_slice())));
         let Ok(Message::RouteMonitoring { pdu, trailer, tlvs, .. }) = bmp::decode(&message) else {
             panic!("refused")
@@ -522,7 +514,12 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
         let group = IndexedTlv { kind: 1, index: 0x8001, value: &[0, 1, 0, 2] };
         assert_eq!(tlvs, [group, IndexedTlv { kind: 2, index: 0, value: b"blue" }]);
     }
-    let without = version_4(0, &[&build::peer_v4(), &indexed(2, 0, b"blue")]);
+    // What a TLV has behind the UPDATE belongs to nobody; it must not become NLRI, and not be lost without a word.
+    let behind = build::indexed(4, 0, &[&update[..], &[8, 11]].concat());
+    let message = build::version_4(0, &[&build::peer_v4(), &behind]);
+    let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };
+    assert_eq!((pdu, trailer), (update.as_slice(), [8, 11].as_slice()));
+    let without = build::version_4(0, &[&build::peer_v4(), &build::indexed(2, 0, b"blue")]);
     let error = bmp::decode(&without).unwrap_err().to_string();
     assert_eq!(error, "TLV with a BGP message at byte 58: needed 1, there are 0");
 }
@@ -530,7 +527,7 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
 #[test]
 fn version_4_has_statistics_in_a_tlv() {
     let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 0, 0, 0, 0, 9])].concat();
-    let message = version_4(1, &[&build::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
+    let message = build::version_4(1, &[&build::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
     let Ok(Message::StatisticsReport { stats, .. }) = bmp::decode(&message) else { panic!("refused") };
     assert_eq!((stats.len(), stats[0].kind, stats[0].number()), (1, 7, Some(9)));
 }
@@ -539,9 +536,9 @@ fn version_4_has_statistics_in_a_tlv() {
 fn version_4_messages_cut_anywhere_are_refused() {
     let update = build::update(&[], &[], &[8, 10]);
     let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 9])].concat();
-    for (kind, rest) in [(0, indexed(4, 0, &update)), (1, tlv(1, &body))] {
+    for (kind, rest) in [(0, build::indexed(4, 0, &update)), (1, tlv(1, &body))] {
         for short in 1..rest.len() {
-            let message = version_4(kind, &[&build::peer_v4(), &rest[..short]]);
+            let message = build::version_4(kind, &[&build::peer_v4(), &rest[..short]]);
             assert!(bmp::decode(&message).is_err(), "type {kind}, {short} bytes");
         }
     }

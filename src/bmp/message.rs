@@ -18,7 +18,8 @@ pub enum Message<'a> {
         peer: PeerHeader,
         /// The BGP UPDATE, cut by its own length.
         pdu: &'a [u8],
-        /// What follows it. RFC 7854 knows nothing there, but Huawei VRP puts enterprise TLVs.
+        /// What follows it; in version 4 within the same TLV. RFC 7854 knows nothing there, but Huawei VRP puts enterprise
+        /// TLVs.
         trailer: &'a [u8],
         /// BMP version 4: all TLVs but the one that holds the UPDATE.
         tlvs: Vec<IndexedTlv<'a>>,

@@ -39,6 +39,7 @@ const MARKER: [u8; 16] = [0xff; 16];
 pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let mut pdu = None;
+    let mut trailer: &[u8] = &[];
     let mut tlvs = Vec::new();
     while !cursor.is_empty() {
         let kind = cursor.u16("TLV type")?;
@@ -47,13 +48,14 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
         let mut value = cursor.sub(usize::from(length), "TLV value")?;
         if pdu.is_none() && value.rest().starts_with(&MARKER) {
             pdu = Some(bgp_message(&mut value)?);
+            trailer = value.rest();
         } else {
             tlvs.push(IndexedTlv { kind, index, value: value.rest() });
         }
     }
     let missing =
         wire::Error { what: "TLV with a BGP message", offset: cursor.offset(), needed: 1, available: 0 };
-    Ok(Message::RouteMonitoring { peer, pdu: pdu.ok_or(missing)?, trailer: &[], tlvs })
+    Ok(Message::RouteMonitoring { peer, pdu: pdu.ok_or(missing)?, trailer, tlvs })
 }
 
 /// One BGP message, cut by its own length: what a router puts behind it must not become NLRI.

@@ -47,6 +47,19 @@ pub(crate) fn tlv(kind: u16, value: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &length.to_be_bytes(), value].concat()
 }
 
+/// A version 4 message (draft-ietf-grow-bmp-tlv).
+pub(crate) fn version_4(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut message = bmp(kind, parts);
+    message[0] = 4;
+    message
+}
+
+/// A TLV of version 4's Route Monitoring.
+pub(crate) fn indexed(kind: u16, index: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+    [&kind.to_be_bytes()[..], &length, &index.to_be_bytes(), value].concat()
+}
+
 pub(crate) fn statistics(stats: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let count = u32::try_from(stats.len()).unwrap();
     let stats: Vec<u8> = stats.iter().flat_map(|(kind, value)| tlv(*kind, value)).collect();

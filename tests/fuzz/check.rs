@@ -68,9 +68,13 @@ pub(crate) fn bmp(message: &[u8]) {
         }
         Err(bmp::Error::PduLength { offset, .. }) => assert!(offset + 18 <= message.len()),
         Err(bmp::Error::Frame(_)) => {}
-        Ok(Message::RouteMonitoring { pdu, trailer, .. }) => {
+        Ok(Message::RouteMonitoring { pdu, trailer, tlvs, .. }) => {
             within(pdu);
-            assert_eq!(6 + 42 + pdu.len() + trailer.len(), message.len());
+            tlvs.iter().for_each(|tlv| within(tlv.value));
+            // In version 4 each part has a TLV header.
+            let headers = if message[0] == 4 { 6 * (1 + tlvs.len()) } else { 0 };
+            let values: usize = tlvs.iter().map(|tlv| tlv.value.len()).sum();
+            assert_eq!(6 + 42 + headers + values + pdu.len() + trailer.len(), message.len());
             update(pdu);
         }
         Ok(Message::StatisticsReport { stats, .. }) => {

@@ -200,7 +200,7 @@ pub(crate) fn bmp(rng: &mut Rng) -> Vec<u8> {
             build::tlv(u16::from(rng.byte() % 5), &value)
         })
         .collect();
-    match rng.below(9) {
+    match rng.below(10) {
         0 => {
             let stats: Vec<_> = (0..rng.below(5))
                 .map(|kind| (u16::try_from(kind).unwrap(), rng.bytes([4, 8, 11, 3][kind % 4])))
@@ -213,6 +213,15 @@ pub(crate) fn bmp(rng: &mut Rng) -> Vec<u8> {
         4 => build::bmp(5, &[&tlvs]),
         5 => build::bmp(6, &[&peer, &tlvs]),
         6 => build::bmp(rng.byte(), &[&peer, &tlvs]),
+        7 => {
+            let behind = if rng.is_one_in(4) { rng.bytes(5) } else { Vec::new() };
+            let parts = [(1, rng.bytes(7)), (4, [update(rng), behind].concat()), (2, rng.bytes(3))];
+            let tlvs: Vec<u8> = parts
+                .iter()
+                .flat_map(|(kind, value)| build::indexed(*kind, u16::from(rng.byte() % 4), value))
+                .collect();
+            build::version_4(0, &[&peer, &tlvs])
+        }
         _ => build::bmp(0, &[&peer, &update(rng), if rng.is_one_in(4) { &tlvs } else { &[] }]),
     }
 }
