@@ -41,10 +41,10 @@ class Watchdog:
                 return self.fed
 
 
-def flood(rig, port, prefixes=900_000, share=1, per_message=1):
+def flood(rig, port, prefixes=900_000, share=1, per_message=1, peers=1):
     """A router that dumps, and then changes, as fast as it goes; with routes that share nothing it fills a segment in a moment."""
-    command = [rig.program("bmpgen"), "table", "--prefixes", prefixes, "--attributes-share", share, "--routes-per-message",
-               per_message, "--router", "flood", "--to", f"127.0.0.1:{port}", "--reconnect", "--connect-seconds", 3600,
+    command = [rig.program("bmpgen"), "table", "--prefixes", prefixes, "--peers", peers, "--attributes-share", share,
+               "--routes-per-message", per_message, "--router", "flood", "--to", f"127.0.0.1:{port}", "--reconnect", "--connect-seconds", 3600,
                "--churn", 2_000_000, "--duration", 3600]
     return rig.spawn([str(word) for word in command], rig.work / "senders.log")
 

@@ -190,6 +190,8 @@ class Collector:
             "BMP_LISTEN_HOST": "127.0.0.1", "BMP_LISTEN_PORT": self.port, "STATUS_SOCKET": self.socket,
             "STATE_DIR": self.state, "WAL_DIR": self.wal, "WAL_SEGMENT_BYTES": "16MiB", "WAL_BYTES_MAX": "96MiB",
             "WAL_FREE_PERCENT_MIN": 0, "HISTORY_DEDUP": "off",
+            # As in deploy/systemd/holdfast.service.
+            "MALLOC_MMAP_THRESHOLD_": 131_072,
         }
         if self.url:
             values["DATABASE_URL"] = self.url
