@@ -24,6 +24,10 @@ use crate::route::{Action, Batch, Cause, Event, Group, Peer, Record, RouteRecord
 /// A chunk with so many bytes of history takes no more.
 const BYTES_MAX: usize = 32 << 20;
 
+/// Nor does one that has read so many times the rows of a transaction, whosever they were: the checkpoint of a lane with
+/// little to do moves on all the same, and the segments behind it are free.
+const PASSED_PER_ROW: u64 = 16;
+
 /// A batch names a peer or an attribute set that it does not have. Decoding refuses such a batch, so this is our fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inconsistent {
@@ -50,6 +54,8 @@ pub struct Chunk {
     lane: Lane,
     first_seq: u64,
     next_seq: u64,
+    /// Records of the log that were read, ours and the other lanes'; a gap counts as one.
+    passed: u64,
     digest: u64,
     /// An announcement of a re-dump gets no row of history where it changes nothing.
     dedup: bool,
@@ -103,6 +109,7 @@ impl Chunk {
             lane,
             first_seq,
             next_seq: first_seq,
+            passed: 0,
             digest: 0,
             dedup: true,
             counts: Counts::default(),
@@ -147,7 +154,7 @@ impl Chunk {
     pub const fn is_full(&self, rows_max: u64) -> bool {
         self.rows() >= rows_max
             || self.routes.bytes.len() + self.repeats.bytes() + self.events.bytes.len() >= BYTES_MAX
-            || self.next_seq - self.first_seq >= rows_max.saturating_mul(4)
+            || self.passed >= rows_max.saturating_mul(PASSED_PER_ROW)
     }
 
     /// Takes a batch of the log. `payload` is what the log holds of it, for the digest.
@@ -156,6 +163,7 @@ impl Chunk {
     /// The batch is inconsistent; the chunk must not be stored then.
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), Inconsistent> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
+        self.passed += u64::try_from(batch.records()).unwrap_or(u64::MAX).max(1);
         self.push_records(seq, batch, 0..=u32::MAX)
     }
 
@@ -198,6 +206,7 @@ impl Chunk {
     /// Takes a range of the log that cannot be read.
     pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
         (self.digest, self.next_seq) = (0, to + 1);
+        self.passed += 1;
         self.log_gaps.push(LogGap { from, to, reason: reason.to_owned() });
         self.counts.gaps += 1;
     }

@@ -1,4 +1,4 @@
-//! The rows of history, read back from their COPY bytes: every value that a record has is in the column of its name.
+//! A chunk: every value that a record has is in the column of its name, read back from the COPY bytes; and when it is full.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -126,4 +126,20 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
         }
         assert_eq!(*row, expected);
     }
+}
+
+#[test]
+fn a_chunk_that_has_read_sixteen_transactions_of_other_lanes_is_full() {
+    let peer = peer(1, RibView::AdjInPre, 1);
+    let batch = |routes: u32| Builder::new("r", 0).announce(&peer, 0..routes, &[65_000]).build();
+    let owner = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 2 };
+    let number = u32::from(owner.owns("r", &peer.key));
+    let mut idle = Chunk::new(Lane { number, ..owner }, 1);
+    for seq in 1..=15 {
+        idle.push(seq, b"", &batch(10)).unwrap();
+    }
+    idle.push(16, b"", &batch(9)).unwrap();
+    assert_eq!((idle.rows(), idle.is_full(10)), (0, false), "159 routes of another lane");
+    idle.push(17, b"", &batch(1)).unwrap();
+    assert_eq!((idle.rows(), idle.is_full(10)), (0, true), "160 routes of another lane");
 }
