@@ -36,7 +36,7 @@ fn an_empty_environment_gives_the_documented_defaults() {
     assert_eq!((config.listen.host.as_str(), config.listen.port), ("0.0.0.0", 11_019));
     assert_eq!(config.delivery.batch_routes_max, 1_000);
     assert_eq!(config.delivery.batch_delay_max, Duration::from_millis(10));
-    assert_eq!((config.delivery.drain_rows_max, config.delivery.lanes), (20_000, 2));
+    assert_eq!((config.delivery.drain_rows_max, config.delivery.lanes), (10_000, 2));
     assert_eq!(config.wal.bytes_max, 10 << 30);
     assert_eq!(config.wal.sync_interval, Duration::from_millis(200));
     assert_eq!(config.wal.dir, PathBuf::from("./holdfast-data/wal"));

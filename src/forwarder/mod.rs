@@ -63,7 +63,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             lanes: 2,
-            rows_max: 20_000,
+            rows_max: 10_000,
             delay: Duration::from_millis(500),
             dedup: true,
             chunk_interval_days: 7,

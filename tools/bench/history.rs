@@ -16,7 +16,7 @@ use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use crate::{Failure, result};
 
 /// Rows in a transaction: the default of DRAIN_MAX_ROWS.
-const TRANSACTION_ROWS: u64 = 20_000;
+const TRANSACTION_ROWS: u64 = 10_000;
 /// The default of CHUNK_INTERVAL_DAYS.
 const CHUNK_INTERVAL_DAYS: u32 = 7;
 

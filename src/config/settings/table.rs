@@ -282,14 +282,14 @@ pub static SECTIONS: &[Section] = &[
             fixed(
                 "DRAIN_MAX_ROWS",
                 integer(1, 1_000_000, "rows"),
-                "20000",
-                "A transaction is sent to the database when it holds this many rows,",
+                "10000",
+                "Rows of a transaction. More make up for a long way to the database, and take 3 kB of memory each in every lane.",
             ),
             fixed(
                 "DRAIN_MAX_DELAY_MS",
                 integer(1, 60_000, "ms"),
                 "500",
-                "or when its first row has waited this long.",
+                "A transaction is sent to the database when it holds as many, or when its first row has waited this long.",
             ),
             fixed(
                 "DRAIN_LANES",
