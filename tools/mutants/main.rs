@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! src/{wire,bmp,bgp,route,session,record} ─► schema: `if crate::mutant(17) { a != b } else { a == b }`, …
-//! tests/{decode_*,session*,fuzz}          ─► a crate under target/mutants, built once, its tests run per mutant
+//! tests/{decode,session,fuzz}             ─► a crate under target/mutants, built once, its tests run per mutant
 //! ```
 //!
 //! The modules know nothing of the rest of the package, which is what makes the small crate possible. A survivor is

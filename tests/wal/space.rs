@@ -1,14 +1,9 @@
 //! The log and its space: the cap, what is delivered and used again, and what earlier lives of a file leave behind.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "common/wal.rs"]
-mod common;
-
 use std::io;
 use std::ops::Range;
 
-use common::simdisk::{Dice, Fate, Fault, SimDisk};
-use common::{check_dense, count, options, payload, read_all};
+use crate::logs::simdisk::{Dice, Fate, Fault, SimDisk};
+use crate::logs::{self, check_dense, count, options, payload, read_all};
 use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader, kind};
 use holdfast::wal::{Damage, Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
 
@@ -163,7 +158,7 @@ fn a_segment_under_an_open_reader_is_not_used_again() {
     assert_eq!(append(&mut writer), Ok(full_at.next()));
 }
 
-fn check_dense_from(told: &[common::Told], first: u64) -> u64 {
+fn check_dense_from(told: &[logs::Told], first: u64) -> u64 {
     told.iter().fold(first, |next, item| {
         assert_eq!(*item, Ok(next));
         next + 1
@@ -310,7 +305,7 @@ fn what_moved_is_read_from_where_it_went_whatever_becomes_of_its_old_place() {
         }
     });
     let mut reader = Reader::open(disk, SeqNo(1)).unwrap();
-    let mut expected: Vec<common::Told> = (1..=8).map(Ok).collect();
+    let mut expected: Vec<logs::Told> = (1..=8).map(Ok).collect();
     expected[4] = Err((5, 5, GapReason::Rot));
     assert_eq!(read_all(&mut reader), expected);
 }

@@ -1,17 +1,12 @@
 //! The log against a model in memory: any order of appends, syncs, reads, deliveries, kills, power cuts, crashes inside
 //! recovery and flipped bits. A failure prints its seed; `WAL_MODEL_SEED=N` plays that one again, `WAL_MODEL_RUNS=N` plays
 //! more of them.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "common/wal.rs"]
-mod common;
-
 use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use common::simdisk::{Dice, Fate, Fault, SimDisk};
-use common::{check_dense, count, options, payload, read_all};
+use crate::logs::simdisk::{Dice, Fate, Fault, SimDisk};
+use crate::logs::{check_dense, count, options, payload, read_all};
 use holdfast::wal::{GapReason, Options, SeqNo, WriteError, Writer, recover};
 
 /// What must be true of the log whatever happened.

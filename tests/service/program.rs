@@ -1,17 +1,5 @@
 //! The real program: start, stop, status, the service manager's protocol, the command line.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should panic"
-)]
-
-#[path = "common/build.rs"]
-mod build;
-#[path = "common/daemon.rs"]
-mod daemon;
-
 use std::io::Write as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -20,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use build::{PEER, initiation, open, plain_attributes, update, v4};
-use daemon::{Daemon, PATIENCE, logged, run, until};
+use crate::build::{self, PEER, initiation, open, plain_attributes, update, v4};
+use crate::daemon::{self, Daemon, PATIENCE, logged, run, until};
 use holdfast::telemetry::status::Health;
 
 fn text(bytes: &[u8]) -> String {

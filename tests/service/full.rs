@@ -1,23 +1,6 @@
 //! A log that is full while the database is away, with the real program, a real database and real sockets: a router that
 //! closes when it is not read from, and a log that gives up its oldest.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that fails should panic"
-)]
-
-#[path = "common/build.rs"]
-mod build;
-#[path = "common/daemon.rs"]
-mod daemon;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/proxy.rs"]
-mod proxy;
-
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -26,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use build::{PEER, initiation, open, plain_attributes, tlv, update, v4};
-use daemon::Daemon;
-use db::{Database, Edition};
-use proxy::Proxy;
+use crate::build::{PEER, initiation, open, plain_attributes, tlv, update, v4};
+use crate::daemon::{self, Daemon};
+use crate::db::{Database, Edition};
+use crate::proxy::Proxy;
 
 /// Routes of a table; so many that the room of a full log ends in the middle of it.
 const ROUTES: u16 = 2_000;

@@ -1,6 +1,4 @@
 //! The log on a real directory: what is appended comes out again, in order, after every kind of end.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
-
 use holdfast::wal::{
     Disk, GapReason, Item, LogId, OpenError, Options, Reader, SeqNo, Storage, WriteError, recover,
 };

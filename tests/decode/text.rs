@@ -1,14 +1,9 @@
 //! From the bytes of a Route Monitoring message to the words that an operator reads: each attribute, written here octet
 //! by octet, through the whole session into the record as JSON.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
-
-#[path = "common/build.rs"]
-mod build;
-
 use std::net::IpAddr;
 
-use build::*;
+use crate::bytes::*;
 use holdfast::record::json;
 use holdfast::route::{Record, Timestamp};
 use holdfast::session::{Introduced, Options, Session};

@@ -1,15 +1,10 @@
 //! Fields of routes that speak against what the OPENs agreed on: a router that sends otherwise than it said is read as it
 //! sends, and damage never becomes a route.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
-
-#[path = "common/build.rs"]
-mod build;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use build::*;
+use crate::build::*;
 use holdfast::route::{EventKind, Family, Nlri, Prefix, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 use proptest::collection::{btree_map, vec};

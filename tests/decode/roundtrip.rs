@@ -1,10 +1,6 @@
 //! What an encoder that shares no code with the decoder writes, the decoder reads back equal.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-
+use crate::build;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use holdfast::bgp::{self, Encoding, Verdict};

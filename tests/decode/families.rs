@@ -1,13 +1,8 @@
 //! The families that are no bare prefixes: what every field says, how it reads, and what identifies a route.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "common/families.rs"]
-mod families;
-
 use std::collections::BTreeMap;
 
-use families::{RD, Sample, Says, family, samples, tlv};
+use crate::samples::{self, RD, Sample, Says, family, samples, tlv};
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{
     Component, Detail, Family, FlowSpec, Labelled, Mac, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix,
@@ -53,12 +48,12 @@ fn check(samples: Vec<Sample>) {
 
 #[test]
 fn labelled_and_vpn_prefixes_have_labels_rd_and_prefix() {
-    check(families::labelled_samples());
+    check(samples::labelled_samples());
 }
 
 #[test]
 fn multicast_vpn_prefixes_are_read_with_a_label_and_without() {
-    check(families::vpn_multicast_samples());
+    check(samples::vpn_multicast_samples());
 }
 
 #[test]
@@ -102,32 +97,32 @@ fn the_label_field_of_a_withdrawal_may_hold_anything() {
 
 #[test]
 fn evpn_types_6_to_11_keep_every_field() {
-    check(families::evpn_samples());
+    check(samples::evpn_samples());
 }
 
 #[test]
 fn vpls_route_targets_sr_policies_and_mdt_keep_every_field() {
-    check(families::small_samples());
+    check(samples::small_samples());
 }
 
 #[test]
 fn mvpn_types_1_to_7_keep_every_field() {
-    check(families::mvpn_samples());
+    check(samples::mvpn_samples());
 }
 
 #[test]
 fn flow_specifications_read_as_operators_write_them() {
-    check(families::flow_samples());
+    check(samples::flow_samples());
 }
 
 #[test]
 fn link_state_nlri_have_typed_descriptors_and_keep_unknown_ones() {
-    check(families::link_state_samples());
+    check(samples::link_state_samples());
 }
 
 #[test]
 fn mup_routes_keep_every_field() {
-    check(families::mup_samples());
+    check(samples::mup_samples());
 }
 
 #[test]

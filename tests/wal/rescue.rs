@@ -1,15 +1,10 @@
 //! `walctl` on real records: filters, exports, a copy of a damaged log, the daemon's recovery by hand, the manual pages.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "common/batches.rs"]
-mod batches;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
+use crate::batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
 use bgpkit_parser::BgpkitParser;
 use bgpkit_parser::models::ElemType;
 use holdfast::record;

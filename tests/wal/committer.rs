@@ -1,15 +1,10 @@
 //! The committer: what is queued becomes durable by itself, a full log pauses and goes on, an end is orderly.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "common/wal.rs"]
-mod common;
-
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::simdisk::{Fate, Fault, SimDisk};
-use common::{check_dense, count, options, payload, read_all};
+use crate::logs::simdisk::{Fate, Fault, SimDisk};
+use crate::logs::{check_dense, count, options, payload, read_all};
 use holdfast::committer::machine::{Event, Machine, Step};
 use holdfast::committer::{Committer, Options, Outcome, Progress, Refused, State, spawn};
 use holdfast::wal::{Item, Log, SeqNo, recover};

@@ -1,22 +1,12 @@
 //! The log under faults: torn tails, flipped bits, lost sectors, failing calls, crashes inside recovery.
 //!
-//! `WAL_EVERY_BIT=1 cargo test --release --test wal_faults -- --nocapture any` flips every bit of two segments of 64 KiB and
+//! `WAL_EVERY_BIT=1 cargo test --release --test wal -- --nocapture faults::any` flips every bit of two segments of 64 KiB and
 //! tears one at every byte in three ways; without it one bit of every 37th byte, and as many cuts. Either prints what that
 //! cost, and where.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that cannot go on must stop, and says what it did"
-)]
-
-#[path = "common/wal.rs"]
-mod common;
-
 use std::io;
 
-use common::simdisk::{Dice, Fate, Fault, SECTOR, SimDisk};
-use common::{check_dense, count, options, payload, read_all};
+use crate::logs::simdisk::{Dice, Fate, Fault, SECTOR, SimDisk};
+use crate::logs::{check_dense, count, options, payload, read_all};
 use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader};
 use holdfast::wal::{Damage, GapReason, Options, Recovered, SeqNo, WriteError, Writer, recover};
 

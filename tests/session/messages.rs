@@ -1,13 +1,8 @@
 //! The session's semantics, message by message: what becomes a row, what an event, and what neither.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
-
-#[path = "common/build.rs"]
-mod build;
-
 use std::net::{IpAddr, Ipv4Addr};
 
-use build::*;
+use crate::build::*;
 use holdfast::route::{
     Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, Timestamp,
 };

@@ -1,22 +1,10 @@
 //! docs/RECOVERY.md: every command of it is run, on a damaged log and against a real database.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that cannot go on must stop"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use batches::{Builder, NOW, peer};
-use db::{Database, Edition};
+use crate::batches::{Builder, NOW, peer};
+use crate::db::{Database, Edition};
 use holdfast::record;
 use holdfast::route::RibView;
 use holdfast::wal::{Disk, LogId, Options, recover};

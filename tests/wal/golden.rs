@@ -1,14 +1,9 @@
 //! Segments of former versions stay readable, and what is written today has the bytes of its version.
 //! `GOLDEN_WRITE=1` writes the segment of the present version anew: only before that version is released.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "common/wal.rs"]
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::simdisk::SimDisk;
-use common::{count, options, payload, read_all};
+use crate::logs::simdisk::SimDisk;
+use crate::logs::{count, options, payload, read_all};
 use holdfast::wal::{SeqNo, recover};
 
 const NAME: &str = "0000000000000001.wal";

@@ -1,11 +1,7 @@
 //! The faults of other collectors that concern decoding, one named test each. Each was seen failing with the code
 //! that it guards broken.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-
+use crate::build;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use holdfast::bgp::{self, Encoding, Error, Update, Verdict};

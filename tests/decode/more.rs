@@ -1,16 +1,10 @@
 //! What few routes and few routers have: attributes with parts of their own, capabilities, extended communities,
 //! statistics, BMP version 4.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-#[path = "common/families.rs"]
-mod families;
-
+use crate::build;
 use std::collections::HashSet;
 
-use families::tlv;
+use crate::samples::tlv;
 use holdfast::bgp::{self, Verdict};
 use holdfast::bmp::{self, IndexedTlv, Message, peer_down_reason, statistic_name};
 use holdfast::route::{

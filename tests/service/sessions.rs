@@ -1,23 +1,11 @@
 //! The real program with routers: what reaches the log, whatever the router and the collector do.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should panic"
-)]
-
-#[path = "common/build.rs"]
-mod build;
-#[path = "common/daemon.rs"]
-mod daemon;
-
 use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::time::Duration;
 
-use build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4, v4_path};
-use daemon::{Daemon, command_with_small_files, event_names, gaps, logged, logged_events};
+use crate::build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4, v4_path};
+use crate::daemon::{self, Daemon, command_with_small_files, event_names, gaps, logged, logged_events};
 use holdfast::route::{EventKind, SessionEnd};
 use holdfast::wal::{Disk, LogId, Options, recover};
 

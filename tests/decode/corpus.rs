@@ -2,8 +2,6 @@
 //!
 //! The recordings are no part of the repository: without them these tests say SKIPPED and check nothing.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::net::IpAddr;

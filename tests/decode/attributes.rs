@@ -1,10 +1,6 @@
 //! Path attributes: values, the verdicts of RFC 7606, the merge of RFC 6793, and the key of a set.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-
+use crate::build;
 use holdfast::bgp::{self, Error, Verdict};
 use holdfast::route::{Aggregator, AsPath, Attributes, Family, RawAttribute, SegmentKind};
 

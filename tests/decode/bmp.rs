@@ -1,10 +1,6 @@
 //! BMP messages: what is in them, and what is refused.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-
+use crate::build;
 use std::net::{IpAddr, Ipv6Addr};
 
 use holdfast::bmp::{self, Error, Message, Stat, Tlv};

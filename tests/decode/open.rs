@@ -1,10 +1,6 @@
 //! OPEN and what two of them agree on.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-
+use crate::build;
 use std::net::Ipv4Addr;
 
 use holdfast::bgp::{self, AddPath, Capability, Direction, Error, Open};

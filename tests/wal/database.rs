@@ -1,24 +1,12 @@
 //! `walctl` between a log and a real database: what is apart is told, what was refused is looked at and tried again, and a
 //! dead machine's log is delivered without touching what is known since.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that cannot go on must stop"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use batches::{Builder, NOW, peer, peer_down, peer_up};
-use db::{Database, Edition};
+use crate::batches::{Builder, NOW, peer, peer_down, peer_up};
+use crate::db::{Database, Edition};
 use holdfast::record;
 use holdfast::route::{Batch, EventKind, Family, RibView};
 use holdfast::wal::{Disk, LogId, Options, recover};

@@ -1,15 +1,10 @@
 //! `walctl` as a person and a script use it: on a clean, a live, and a damaged directory.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "common/wal.rs"]
-mod common;
-
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{count, options, payload};
+use crate::logs::{count, options, payload};
 use holdfast::wal::{Disk, SeqNo, Writer, recover};
 use serde_json::Value;
 

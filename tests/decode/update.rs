@@ -1,10 +1,6 @@
 //! UPDATE: its fields, End-of-RIB, routes at their limits, and what is refused.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "fuzz/build.rs"]
-mod build;
-
+use crate::build;
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{Family, Nlri};
 use holdfast::wire;

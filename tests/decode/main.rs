@@ -1,0 +1,30 @@
+//! From bytes to what they say, each rule of the RFCs by itself; and streams of real routers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test program"
+)]
+
+#[path = "../fuzz/build.rs"]
+mod build;
+#[path = "../common/build.rs"]
+mod bytes;
+#[path = "../common/families.rs"]
+mod samples;
+
+mod attributes;
+mod bmp;
+mod corpus;
+mod families;
+mod hostile;
+mod more;
+mod open;
+mod refused;
+mod regressions;
+mod roundtrip;
+mod text;
+mod update;

@@ -1,0 +1,24 @@
+//! The real program: how it starts and stops, what it does with routers, and when nothing more can be logged.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test program"
+)]
+
+#[path = "../common/build.rs"]
+mod build;
+#[path = "../common/daemon.rs"]
+mod daemon;
+#[path = "../common/db.rs"]
+mod db;
+#[path = "../common/proxy.rs"]
+mod proxy;
+
+mod full;
+mod program;
+mod sessions;

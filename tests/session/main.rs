@@ -1,0 +1,9 @@
+//! A BMP session: what its messages become.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
+
+#[path = "../common/build.rs"]
+mod build;
+
+mod evidence;
+mod messages;

@@ -1,0 +1,28 @@
+//! The log: what it promises, against disks that fail, and the tool that looks inside.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test program"
+)]
+
+#[path = "../common/batches.rs"]
+mod batches;
+#[path = "../common/db.rs"]
+mod db;
+#[path = "../common/wal.rs"]
+mod logs;
+
+mod basics;
+mod committer;
+mod database;
+mod faults;
+mod golden;
+mod model;
+mod rescue;
+mod runbook;
+mod space;
+mod walctl;
