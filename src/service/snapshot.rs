@@ -65,7 +65,8 @@ impl Snapshot {
         let wal = self.wal(&progress);
         let delivery =
             self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress, now));
-        let (state, reasons) = self.health(&progress, &wal, delivery.as_ref());
+        let routers = self.routers(now);
+        let (state, reasons) = self.health(&progress, &wal, delivery.as_ref(), &routers);
         Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             collector: self.collector.clone(),
@@ -75,7 +76,7 @@ impl Snapshot {
             state,
             reasons,
             listener: self.listener(),
-            routers: self.routers(now),
+            routers,
             wal,
             delivery,
         }
@@ -144,7 +145,13 @@ impl Snapshot {
         }
     }
 
-    fn health(&self, progress: &Progress, wal: &Wal, delivery: Option<&Delivery>) -> (Health, Vec<String>) {
+    fn health(
+        &self,
+        progress: &Progress,
+        wal: &Wal,
+        delivery: Option<&Delivery>,
+        routers: &[Router],
+    ) -> (Health, Vec<String>) {
         let mut reasons = Vec::new();
         let down = match &progress.state {
             LogState::Failed(why) => Some(format!("the log has failed: {why}")),
@@ -163,6 +170,9 @@ impl Snapshot {
         }
         for name in self.registry.conflicts() {
             reasons.push(format!("two routers claim one name; the second is stored as {name}"));
+        }
+        for router in routers.iter().filter(|router| router.not_kept > 0) {
+            reasons.push(format!("{} has more peers or families than can be followed", router.name));
         }
         if let Some(delivery) = delivery {
             if delivery.lag_s > LAG_S_MAX {
@@ -256,6 +266,7 @@ fn connected(
         messages: summary.counters.messages,
         routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
         errors: summary.counters.errors,
+        not_kept: summary.counters.not_kept,
         dump_seen: summary.peers.iter().any(announced),
         peers: summary.peers.iter().map(live_peer).chain(stale).collect(),
     }

@@ -4,7 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::build::{Header, PEER, bmp, initiation, open, plain_attributes, termination, update, v4, v4_path};
+use crate::build::{
+    Header, PEER, bmp, initiation, mp_reach, open, plain_attributes, termination, update, v4, v4_path,
+};
 use crate::daemon::{self, Daemon, command_with_small_files, event_names, gaps, logged, logged_events};
 use holdfast::route::{EventKind, SessionEnd};
 use holdfast::wal::{Disk, LogId, Options, recover};
@@ -428,6 +430,24 @@ fn a_half_open_session_that_ends_late_leaves_its_successor_alone() {
     let names = event_names(folder.path(), "edge1");
     assert_eq!(names[4..], ["peer_stale", "session_down", "peer_stale", "session_down", "gap"], "{names:?}");
     assert_eq!(ends(folder.path()), [SessionEnd::Lost, SessionEnd::CollectorCrash]);
+}
+
+#[test]
+fn a_router_with_more_families_than_are_followed_shows_in_the_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let mut router = daemon.send(&session("crowd", 0..1));
+    let few = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 1));
+    assert_eq!((few.routers[0].not_kept, few.reasons), (0, Vec::new()));
+    for number in 0..100 {
+        let attributes = mp_reach(0x8000 | number, 200, &[192, 0, 2, 9], &[1, 2, 3]);
+        router.write_all(&PEER.route_monitoring(&update(&[], &attributes, &[]))).unwrap();
+    }
+    let many = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 101));
+    assert!(many.routers[0].not_kept > 0);
+    assert_eq!(many.reasons, ["crowd has more peers or families than can be followed"]);
+    let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
+    assert!(page.contains("NO ROOM to follow all its peers and families"), "{page}");
 }
 
 #[test]

@@ -93,6 +93,9 @@ fn router(router: &Router, say: &mut impl FnMut(String)) {
             router.last_message_age_s,
             printable(&router.sys_descr)
         ));
+        if router.not_kept > 0 {
+            say(format!("    NO ROOM to follow all its peers and families: {} times", router.not_kept));
+        }
     }
     router.peers.iter().for_each(|one| peer(one, say));
 }
