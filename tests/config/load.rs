@@ -1,12 +1,5 @@
 //! What configuration accepts, what it refuses, and what it says then.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should panic"
-)]
-
 use std::path::PathBuf;
 use std::time::Duration;
 

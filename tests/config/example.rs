@@ -1,12 +1,5 @@
 //! `.env.example` is what the table of settings says, and it is a valid file.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should panic"
-)]
-
 use std::path::Path;
 
 use holdfast::config::{self, EnvFile, Inputs};

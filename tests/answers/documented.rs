@@ -3,26 +3,10 @@
 //! They must run as they are; only "slow queries" is left out, which asks the extension pg_stat_statements about the server.
 //! Where such a query gives a wrong answer by its own form, the view or function that gives the right one stands beside it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
-use batches::{Builder, peer, peer_up};
-use db::Edition;
+use crate::batches::{Builder, peer, peer_up};
+use crate::db::Edition;
+use crate::store::Store;
 use holdfast::route::RibView;
-use store::Store;
 
 /// What is asked, and the SQL.
 const QUERIES: &[(&str, &str)] = &[

@@ -2,21 +2,11 @@
 //!
 //! The tables below are the design: a line added to them is a decision, to be made on purpose.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test that fails should panic"
-)]
-
-#[path = "tidy/source.rs"]
-mod source;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use source::{Source, closing, files, product, words};
+use crate::source::{self, Source, closing, files, product, words};
 
 /// Product lines in one file.
 const FILE_LINES_MAX: usize = 400;

@@ -1,30 +1,14 @@
 //! The answers to what operators ask, over routes whose story is known.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
-#[path = "common/batches.rs"]
-mod batches;
-#[path = "common/db.rs"]
-mod db;
-#[path = "common/store.rs"]
-mod store;
-
 use std::net::IpAddr;
 
-use batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use db::{Database, Edition};
+use crate::batches::{self, Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::db::{Database, Edition};
+use crate::store::{self, Store};
 use holdfast::route::{
     Attributes, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Prefix, Rd, RibView, SessionEnd,
 };
 use holdfast::sink::{Chunk, Connection, Lane, QUERIES, load_vrps, parse_vrps};
-use store::Store;
 
 const HOUR: i64 = 3_600_000_000;
 

@@ -1,7 +1,5 @@
 //! docs/PROTOCOL.md names code and tests: both exist, and what is said to be tested is a test.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
-
 use std::fs;
 use std::path::Path;
 
@@ -48,5 +46,5 @@ fn a_name_that_is_wrong_is_seen() {
     assert_eq!(complaint("no path"), None);
     assert!(complaint("src/bmp/no.rs").is_some());
     assert!(complaint("src/bmp/frame.rs::no_such_test").is_some());
-    assert!(complaint("tests/tidy_protocol.rs::complaint").is_some(), "a function that is no test");
+    assert!(complaint("tests/tidy/protocol.rs::complaint").is_some(), "a function that is no test");
 }

@@ -24,19 +24,14 @@
     reason = "a test that fails should panic, and says what it did"
 )]
 
-#[path = "simulation/bugs.rs"]
 mod bugs;
-#[path = "common/build.rs"]
+#[path = "../common/build.rs"]
 mod build;
-#[path = "simulation/database.rs"]
 mod database;
-#[path = "simulation/disk.rs"]
 mod disk;
-#[path = "simulation/process.rs"]
 mod process;
-#[path = "common/simdisk.rs"]
+#[path = "../common/simdisk.rs"]
 mod simdisk;
-#[path = "simulation/world.rs"]
 mod world;
 
 use std::panic::{self, AssertUnwindSafe};

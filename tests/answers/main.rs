@@ -1,0 +1,20 @@
+//! The answers to what operators ask, over routes whose story is known.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    unreachable_pub,
+    reason = "test code; what is shared is used in part by each test program"
+)]
+
+#[path = "../common/batches.rs"]
+mod batches;
+#[path = "../common/db.rs"]
+mod db;
+#[path = "../common/store.rs"]
+mod store;
+
+mod documented;
+mod known;

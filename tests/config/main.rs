@@ -1,0 +1,11 @@
+//! The configuration: what it accepts, and its documented form.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails should panic"
+)]
+
+mod example;
+mod load;

@@ -1,0 +1,12 @@
+//! Rules of the repository that no lint holds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails should panic"
+)]
+
+mod protocol;
+mod rules;
+mod source;
