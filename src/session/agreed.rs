@@ -43,3 +43,18 @@ impl Agreed {
         2 * families * size_of::<Family>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_twice_their_size_because_sets_keep_room() {
+        let families = |safis: std::ops::Range<u8>| safis.map(|safi| Family { afi: 1, safi }).collect();
+        let mut agreed = Agreed::default();
+        assert_eq!(agreed.bytes(), 0);
+        agreed.inbound.add_path = families(1..4);
+        agreed.local.multiple_labels = families(1..3);
+        assert_eq!(agreed.bytes(), 2 * 5 * size_of::<Family>());
+    }
+}

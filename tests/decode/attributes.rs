@@ -129,6 +129,18 @@ fn the_first_of_a_repeated_attribute_counts() {
 }
 
 #[test]
+fn every_type_code_counts_on_its_own() {
+    let codes: Vec<u8> = (0..=255).filter(|code| !matches!(code, 14 | 15)).collect();
+    let section: Vec<u8> = codes.iter().flat_map(|code| build::attribute(0xc0, *code, &[])).collect();
+    let repeated = |section: &[u8]| {
+        let (attributes, _) = decode(section, true);
+        attributes.discarded.iter().filter(|text| text.contains("there is one already")).count()
+    };
+    assert_eq!(repeated(&section), 0);
+    assert_eq!(repeated(&section.repeat(2)), codes.len());
+}
+
+#[test]
 fn a_repeated_mp_attribute_is_refused() {
     let reach = build::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[8, 0x20]);
     let unreach = build::mp_unreach(Family::IPV6_UNICAST, &[8, 0x20]);
