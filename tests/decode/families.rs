@@ -1,12 +1,13 @@
 //! The families that are no bare prefixes: what every field says, how it reads, and what identifies a route.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::samples::{self, RD, Sample, Says, family, samples, tlv};
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{
-    Component, Detail, Family, FlowSpec, Labelled, Mac, MupKind, MupRoute, Nlri, NlriEntry, Other, Prefix,
-    Rd, Vpls,
+    Component, Detail, EvpnRoute, Family, FlowSpec, Labelled, Mac, Multicast, MupKind, MupRoute, Nlri,
+    NlriEntry, Other, Prefix, Rd, Vpls,
 };
 
 /// Labels as both OPENs have to agree on them.
@@ -151,6 +152,24 @@ fn a_withdrawal_has_the_key_of_its_announcement_and_no_other_route_has_it() {
     keys.dedup();
     // The two Type 1 sessions differ in what does not identify them.
     assert_eq!(keys.len(), all - 1);
+}
+
+#[test]
+fn multicast_routes_differ_in_source_group_and_originator() {
+    let address = |last| Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+    let route = |source, group, originator: Option<IpAddr>| {
+        let multicast = Multicast { source, group, originator: originator.unwrap() };
+        key(&Nlri::Evpn(Box::new(EvpnRoute::SelectivePmsi { rd: Rd([0; 8]), tag: 0, multicast })))
+    };
+    let keys = [
+        route(address(1), address(2), address(3)),
+        route(address(4), address(2), address(3)),
+        route(address(1), address(4), address(3)),
+        route(address(1), address(2), address(4)),
+        route(None, address(2), address(3)),
+        route(address(1), None, address(3)),
+    ];
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
 }
 
 #[test]

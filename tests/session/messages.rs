@@ -814,6 +814,20 @@ fn fill(router: &mut Router) -> u32 {
 }
 
 #[test]
+fn a_table_name_for_which_there_is_no_room_is_not_kept() {
+    let mut router = Router::patient();
+    let name = [b'x'; 60_000];
+    let mut told = |number| {
+        router.says(&numbered(number).peer_up(&open(65_000, &[]), &open(65_001, &[]), &tlv(3, &name)));
+        let batch = router.batch();
+        batch.events.len() == 1 && !batch.peers[0].table_name.is_empty()
+    };
+    // Three quarters of 64 MiB are for peers with their names; then there is no room for a peer, or for a name.
+    assert!((0..800).all(&mut told), "a Peer Up with its name, and nothing else");
+    assert!(!(800..1119).all(&mut told));
+}
+
+#[test]
 fn peers_beyond_the_room_of_a_session_lose_no_route_and_no_order() {
     let mut router = Router::patient();
     let first = fill(&mut router);
