@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::clock;
 use super::limit::{Kind, Limiter, Verdict};
+use super::printable;
 use super::reports;
 
 /// Fields that say whom a line is about, and so take part in folding.
@@ -225,8 +226,7 @@ fn text(line: &Line<'_>, timestamp: &str) -> String {
         });
         write!(out, " {name}={}", bare.unwrap_or(&quoted)).unwrap_or_default();
     }
-    out.push('\n');
-    out
+    printable(&out) + "\n"
 }
 
 #[cfg(test)]

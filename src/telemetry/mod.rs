@@ -21,6 +21,13 @@ use crate::config::{LogFormat, Logging, Sentry};
 
 pub use line::Lines;
 
+/// A line for a terminal, without what would move its cursor or end the line: names and errors hold what routers and
+/// servers said.
+#[must_use]
+pub fn printable(line: &str) -> String {
+    line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
 /// Keeps telemetry alive; what is still to be sent goes out when it is dropped.
 pub struct Telemetry {
     lines: Lines,
@@ -64,4 +71,15 @@ pub fn init(
         None => tracing::debug!("sentry_disabled"),
     }
     Ok(Telemetry { lines, _reports: reports })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_cannot_draw_on_the_terminal() {
+        assert_eq!(printable("edge\u{1b}[2J\n1\u{9b}2J"), "edge [2J 1 2J");
+        assert_eq!(printable("größe"), "größe");
+    }
 }

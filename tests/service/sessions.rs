@@ -436,7 +436,7 @@ fn a_half_open_session_that_ends_late_leaves_its_successor_alone() {
 fn a_router_with_more_families_than_are_followed_shows_in_the_status() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &[]);
-    let mut router = daemon.send(&session("crowd", 0..1));
+    let mut router = daemon.send(&session("crowd\u{1b}[2J", 0..1));
     let few = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 1));
     assert_eq!((few.routers[0].not_kept, few.reasons), (0, Vec::new()));
     for number in 0..100 {
@@ -445,9 +445,13 @@ fn a_router_with_more_families_than_are_followed_shows_in_the_status() {
     }
     let many = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 101));
     assert!(many.routers[0].not_kept > 0);
-    assert_eq!(many.reasons, ["crowd has more peers or families than can be followed"]);
+    assert_eq!(many.reasons, ["crowd\u{1b}[2J has more peers or families than can be followed"]);
     let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
     assert!(page.contains("NO ROOM to follow all its peers and families"), "{page}");
+    assert!(
+        page.contains("! crowd [2J has more") && !page.contains('\u{1b}'),
+        "a name cannot draw: {page:?}"
+    );
 }
 
 #[test]

@@ -288,6 +288,18 @@ fn csv_fields(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
+fn a_name_cannot_draw_on_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = log(directory.path());
+    let one = peer(1, RibView::AdjInPre, 1);
+    append(&mut writer, &Builder::new("edge\u{1b}[2J\n1", 1).announce(&one, [1], &[65_001]).build());
+    let (code, table, _) = walctl(&["dump", directory.path().to_str().unwrap()]);
+    let last = table.lines().last().unwrap();
+    assert!(code == 0 && last.contains("edge [2J 1") && last.contains("1.0.1.0/24"), "{table:?}");
+    assert!(!table.contains('\u{1b}'));
+}
+
+#[test]
 fn what_has_a_meaning_in_csv_comes_out_of_it_as_it_was_logged() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();

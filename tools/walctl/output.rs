@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use holdfast::route::Timestamp;
+use holdfast::telemetry::printable;
 use holdfast::wal::ReadError;
 use serde_json::Value;
 
@@ -47,8 +48,9 @@ impl Output {
         Self(BufWriter::with_capacity(64 << 10, io::stdout().lock()))
     }
 
+    /// A line for people.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failure> {
-        Ok(writeln!(self.0, "{line}")?)
+        Ok(writeln!(self.0, "{}", printable(line))?)
     }
 
     pub(crate) const fn writer(&mut self) -> &mut dyn Write {

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::{Failure, database};
 use crate::config::Config;
 use crate::sink::{Answer, AnswerError, Call, QUERIES, Shape, ask};
+use crate::telemetry::printable;
 
 /// Rows from which a table learns the widths of its columns; later rows may be wider, and memory stays bounded.
 const WIDTH_ROWS: usize = 1000;
@@ -113,7 +114,7 @@ fn line(row: &[Option<String>], columns: &[(usize, bool)], out: &mut impl Write)
         let (value, width) = (cell(value), *width);
         text.push_str(&if *is_number { format!("{value:>width$}  ") } else { format!("{value:<width$}  ") });
     }
-    writeln!(out, "{}", text.trim_end())?;
+    writeln!(out, "{}", printable(text.trim_end()))?;
     Ok(())
 }
 

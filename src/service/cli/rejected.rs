@@ -5,6 +5,7 @@ use std::io::Write;
 use super::Failure;
 use crate::config::Config;
 use crate::sink::{self, Target};
+use crate::telemetry::printable;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -32,7 +33,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
     match arguments.command.unwrap_or(Command::List) {
         Command::List => {
             for line in runtime.block_on(list(&target, &config.collector)).map_err(failed)? {
-                writeln!(out, "{line}")?;
+                writeln!(out, "{}", printable(&line))?;
             }
             Ok(0)
         }

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use super::{Delivery, Document, Peer, Router, Wal};
+use crate::telemetry::printable;
 
 /// A page of text.
 #[must_use]
 pub fn table(document: &Document) -> String {
     let mut page = String::new();
     let mut say = |text: String| {
-        page.push_str(&text);
+        page.push_str(&printable(&text));
         page.push('\n');
     };
     say(format!(
@@ -79,7 +80,7 @@ fn router(router: &Router, say: &mut impl FnMut(String)) {
         (true, true) => "connected",
         (true, false) => "connected, no table sent since it connected",
     };
-    let name = printable(&router.name);
+    let name = &router.name;
     if !router.connected {
         say(format!("  {name} {state}, last session began {}", router.session));
     } else {
@@ -91,7 +92,7 @@ fn router(router: &Router, say: &mut impl FnMut(String)) {
             router.routes,
             router.errors,
             router.last_message_age_s,
-            printable(&router.sys_descr)
+            router.sys_descr
         ));
         if router.not_kept > 0 {
             say(format!("    NO ROOM to follow all its peers and families: {} times", router.not_kept));
@@ -118,11 +119,6 @@ fn peer(peer: &Peer, say: &mut impl FnMut(String)) {
     }
     let why = peer.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
     say(format!("    {:<5} AS{} {}{distinguisher}{views}{why}", peer.state, peer.asn, peer.address));
-}
-
-/// What a router said about itself, without what would move the cursor of a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn duration(seconds: u64) -> String {
@@ -160,10 +156,5 @@ mod tests {
         assert_eq!(duration(61), "1 min 1 s");
         assert_eq!(duration(3_660), "1 h 1 min");
         assert_eq!(duration(90_000), "1 d 1 h");
-    }
-
-    #[test]
-    fn a_router_cannot_draw_on_the_terminal() {
-        assert_eq!(printable("edge\u{1b}[2J1"), "edge [2J1");
     }
 }
