@@ -48,7 +48,7 @@ const SMALL: Scale = Scale {
 };
 const LARGE: Scale = Scale {
     routes: 1_000_000,
-    rows_max: 20_000,
+    rows_max: 10_000,
     lost_commits: 1000,
     hold: Duration::from_secs(12),
     dribble_bytes_per_second: 8000,
