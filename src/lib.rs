@@ -13,7 +13,7 @@ pub mod bmp;
 pub mod bgp;
 pub mod route;
 pub mod session;
-pub mod record;
+pub mod codec;
 pub mod wal;
 pub mod committer;
 pub mod state;

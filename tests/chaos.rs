@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use holdfast::record::{self, json};
+use holdfast::codec::{self, json};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::{Map, Value};
 
@@ -255,7 +255,7 @@ fn in_the_log(folder: &Path) -> BTreeMap<(i64, i64), Logged> {
     while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
         let Item::Data { seq, payload, .. } = item else { panic!("a gap in a log that no disk has damaged") };
         let seq = i64::try_from(seq.0).unwrap();
-        let batch = record::decode(payload).unwrap();
+        let batch = codec::decode(payload).unwrap();
         for record in batch.iter() {
             let object = json::object(&batch, &record);
             let idx = object["idx"].as_i64().unwrap();

@@ -9,18 +9,18 @@
 //! [`SECTIONS`] is the one table behind all of it. Everything that is wrong is found in one go: unknown names,
 //! values out of range, contradictions.
 
-mod ready;
+mod resolve;
 mod report;
 mod settings;
 mod source;
 mod suggest;
-mod value;
+mod parse;
 
-pub use ready::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Wal};
+pub use parse::{Secret, bytes_text};
 pub use report::{effective, env_example};
+pub use resolve::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Wal};
 pub use settings::{Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
 pub use source::{EnvFile, Inputs, Source, Typed, TypedValue};
-pub use value::{Secret, bytes_text};
 
 use std::fmt;
 
@@ -68,7 +68,7 @@ impl std::error::Error for Invalid {}
 pub fn load(inputs: &Inputs) -> Result<(Typed, Config), Invalid> {
     let mut problems = Vec::new();
     let typed = Typed::collect(inputs, &mut problems);
-    let config = ready::build(&typed, inputs, &mut problems);
+    let config = resolve::build(&typed, inputs, &mut problems);
     match config {
         Some(config) if problems.is_empty() => Ok((typed, config)),
         _ => Err(Invalid { problems }),

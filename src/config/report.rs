@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use std::path::Path;
 
-use super::ready::IN_URL;
+use super::resolve::IN_URL;
 use super::settings::{Kind, SECTIONS, Setting};
 use super::{Config, Database, Typed};
 

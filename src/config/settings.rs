@@ -135,8 +135,8 @@ impl Kind {
             Self::Decimal { min, max } => format!("a number from {min} to {max}"),
             Self::Bytes { min, max } => format!(
                 "bytes from {} to {}, with or without a unit (KiB, MiB, GiB, TiB, kB, MB, GB, TB)",
-                super::value::bytes_text(min),
-                super::value::bytes_text(max)
+                super::parse::bytes_text(min),
+                super::parse::bytes_text(max)
             ),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Prefixes => {

@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::notes::{DELIVERED, FORKED, Note};
+use super::marker_files::{DELIVERED, FORKED, Note};
 use super::random_token;
 use crate::sink::{self, Checkpoint, Client};
 use crate::wal::{GapReason, Item, Log, LogId, ReadError, SeqNo, Storage};

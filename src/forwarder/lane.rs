@@ -12,8 +12,8 @@ use super::machine::{End, Event, Limits, Machine, Step};
 use super::reading::Reading;
 use super::status::{LaneState, LaneStatus};
 use super::{Options, Shared, chance};
+use crate::codec;
 use crate::committer::Progress;
-use crate::record;
 use crate::sink::{self, Connection, Decision, Lane, MigrateError, Sealed, Target};
 use crate::wal::{Log, ReadError, SeqNo, Storage};
 
@@ -33,7 +33,7 @@ pub(super) enum Failure {
     Migrate(MigrateError),
     Read(ReadError),
     /// A later version of this program wrote it; it must not be thrown away.
-    Newer(u64, record::Error),
+    Newer(u64, codec::Error),
     Inconsistent(sink::Inconsistent),
     /// The log gave nothing although it says that there is something.
     Silent(u64),

@@ -13,7 +13,7 @@ mod backoff;
 mod identity;
 mod lane;
 pub mod machine;
-mod notes;
+mod marker_files;
 mod reading;
 mod status;
 
@@ -75,7 +75,7 @@ impl Default for Options {
 }
 
 /// Names of the files beside the segments that say under which id the log is delivered, and how far: a copy needs them too.
-pub const NOTE_FILES: [&str; 2] = [notes::FORKED.name, notes::DELIVERED.name];
+pub const NOTE_FILES: [&str; 2] = [marker_files::FORKED.name, marker_files::DELIVERED.name];
 
 /// The id under which the log in this directory is delivered: its own, or the one that it was given when it was found to be
 /// a fork.
@@ -84,9 +84,12 @@ pub const NOTE_FILES: [&str; 2] = [notes::FORKED.name, notes::DELIVERED.name];
 /// The file that says so is there and cannot be read.
 pub fn delivered_as(directory: &Path, log_id: LogId) -> io::Result<LogId> {
     let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", directory.join(notes::FORKED.name).display()))
+        io::Error::new(
+            error.kind(),
+            format!("{}: {error}", directory.join(marker_files::FORKED.name).display()),
+        )
     };
-    let noted = notes::FORKED.read(directory, log_id).map_err(named)?;
+    let noted = marker_files::FORKED.read(directory, log_id).map_err(named)?;
     Ok(noted.map_or(log_id, |id| LogId(id.to_be_bytes())))
 }
 
@@ -112,7 +115,8 @@ impl Shared {
         });
         if after.by_some > before.by_some
             && let Some(directory) = &self.directory
-            && let Err(error) = notes::DELIVERED.write(directory, self.log_id, u128::from(after.by_some.0))
+            && let Err(error) =
+                marker_files::DELIVERED.write(directory, self.log_id, u128::from(after.by_some.0))
         {
             tracing::warn!(error = %error, dir = %directory.display(), "delivery_not_noted");
         }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::lane::Failure;
 use super::machine::Event;
-use crate::record;
+use crate::codec;
 use crate::sink::{Chunk, Lane, Sealed, Span};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
 
@@ -103,7 +103,7 @@ impl<S: Storage> Reading<S> {
             while let Some(item) = reader.next(SeqNo(last)).map_err(Failure::Read)? {
                 match item {
                     Item::Gap { from, to, reason } => span.push_gap(from.0, to.0, reason.name()),
-                    Item::Data { seq, payload, .. } => match record::decode(payload) {
+                    Item::Data { seq, payload, .. } => match codec::decode(payload) {
                         Ok(batch) => span.push(seq.0, batch),
                         Err(_) => span.push_gap(seq.0, seq.0, "undecodable"),
                     },
@@ -130,9 +130,9 @@ impl<S: Storage> Open<S> {
             match reader.next(limit).map_err(Failure::Read)? {
                 None => break,
                 Some(Item::Gap { from, to, reason }) => chunk.push_gap(from.0, to.0, reason.name()),
-                Some(Item::Data { seq, payload, .. }) => match record::decode(payload) {
+                Some(Item::Data { seq, payload, .. }) => match codec::decode(payload) {
                     Ok(batch) => chunk.push(seq.0, payload, &batch).map_err(Failure::Inconsistent)?,
-                    Err(error) if payload.first().is_some_and(|version| *version > record::VERSION) => {
+                    Err(error) if payload.first().is_some_and(|version| *version > codec::VERSION) => {
                         return Err(Failure::Newer(seq.0, error));
                     }
                     // Whole, as the checksum says, and yet no batch: our bug. One batch must not stop all behind it.

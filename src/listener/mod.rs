@@ -28,8 +28,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use crate::codec;
 use crate::committer::{Committer, Refused};
-use crate::record;
 use crate::route::{Batch, Prefix, SessionEnd, Timestamp};
 use crate::session::Overrides;
 use crate::state::State;
@@ -280,7 +280,7 @@ impl Shared {
     /// long the last payload was, and then how long this one is.
     async fn log(&self, batch: &Batch, bytes: &mut usize) -> Result<Option<u64>, Refused> {
         let mut payload = Vec::with_capacity(*bytes + *bytes / 8);
-        if let Err(error) = record::encode(batch, &mut payload) {
+        if let Err(error) = codec::encode(batch, &mut payload) {
             tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_encode_failed");
             return Ok(None);
         }

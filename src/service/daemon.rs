@@ -15,7 +15,7 @@ use super::Error;
 use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
 use super::snapshot::{Rates, Snapshot};
-use super::start::{self, Found};
+use super::startup::{self, Found};
 use crate::committer::{self, Committer, Outcome, State as LogState};
 use crate::config::{Config, Database};
 use crate::forwarder::{self, Forwarder};
@@ -196,7 +196,7 @@ async fn listen(
     stopping: watch::Receiver<bool>,
 ) {
     let address = listener.address();
-    if let Err(error) = start::log_records(&state, &committer, &registry).await {
+    if let Err(error) = startup::log_records(&state, &committer, &registry).await {
         tracing::error!(%error, "startup_records_not_logged");
         return;
     }

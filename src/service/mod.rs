@@ -13,8 +13,8 @@ mod daemon;
 mod housekeeping;
 mod notify;
 mod snapshot;
-mod start;
-mod trend;
+mod startup;
+mod rates;
 
 use std::fmt::{self, Display};
 use std::io;
@@ -73,8 +73,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
 
 /// The part of a start that blocks, then the part that does not.
 fn prepare_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Error> {
-    let (writer, found) = start::open_log(config)?;
-    let state = Arc::new(start::open_state(config, &found)?);
+    let (writer, found) = startup::open_log(config)?;
+    let state = Arc::new(startup::open_state(config, &found)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::trend::{Ledger, Trend, ratio};
+use super::rates::{Ledger, Trend, ratio};
 use crate::committer::{Progress, State as LogState};
 use crate::forwarder::{Delivered, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};

@@ -18,21 +18,21 @@
 //!
 //! Pure: no socket, no clock, no log. Time comes in as an argument, what deserves a log line goes out as a [`Notice`].
 
-mod agreed;
+mod negotiated;
 mod builder;
-mod events;
-mod evidence;
+mod messages;
+mod encoding_evidence;
 mod overrides;
 mod peers;
-mod room;
-mod routes;
+mod memory_budget;
+mod route_monitoring;
 mod summary;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+pub use memory_budget::PEERS_BYTES_MAX;
 pub use overrides::Overrides;
-pub use room::PEERS_BYTES_MAX;
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
 use crate::bmp;

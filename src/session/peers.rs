@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::agreed::Agreed;
 use super::builder::PeerSlot;
-use super::evidence::Evidence;
-use super::room::{PEERS_BYTES_MAX, RESERVE_BYTES, Room, Share};
+use super::encoding_evidence::Evidence;
+use super::memory_budget::{PEERS_BYTES_MAX, RESERVE_BYTES, Room, Share};
+use super::negotiated::Agreed;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
 use crate::bmp::PeerHeader;
 use crate::route::{Family, Peer, PeerKey, RibView, Timestamp};

@@ -2,8 +2,8 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::chunk::Inconsistent;
-use super::decide::{Decision, decide_error};
+use crate::sink::error_policy::{Decision, decide_error};
+use crate::sink::transaction::builder::Inconsistent;
 
 /// Why a lane could not attach or store. After any of them the connection must be dropped.
 #[derive(Debug)]

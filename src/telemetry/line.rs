@@ -14,9 +14,9 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::clock;
-use super::limit::{Kind, Limiter, Verdict};
 use super::printable;
-use super::reports;
+use super::rate_limit::{Kind, Limiter, Verdict};
+use super::sentry;
 
 /// Fields that say whom a line is about, and so take part in folding.
 const ABOUT: [&str; 5] = ["peer", "router", "bgp_peer", "distinguisher", "lane"];
@@ -139,7 +139,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         }
         let line = Line { event: &name, logger: event.metadata().target(), level, fields: &fields };
         self.write(&line);
-        reports::line(&line);
+        sentry::line(&line);
     }
 }
 

@@ -5,9 +5,9 @@
 //! folded into a count, errors to Sentry when it is configured. [`status`] answers `holdfast status`.
 
 pub mod clock;
-mod limit;
+mod rate_limit;
 mod line;
-mod reports;
+mod sentry;
 pub mod status;
 
 use std::io::{IsTerminal as _, Write};
@@ -31,7 +31,7 @@ pub fn printable(line: &str) -> String {
 /// Keeps telemetry alive; what is still to be sent goes out when it is dropped.
 pub struct Telemetry {
     lines: Lines,
-    _reports: Option<sentry::ClientInitGuard>,
+    _reports: Option<::sentry::ClientInitGuard>,
 }
 
 impl Telemetry {
@@ -60,11 +60,11 @@ pub fn init(
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stdout().is_terminal(),
     };
-    let reports = sentry.map(reports::start);
+    let reports = sentry.map(sentry::start);
     let lines = Lines::new(json, out);
     tracing_subscriber::registry()
         .with(lines.clone().with_filter(LevelFilter::from_level(logging.level)))
-        .with(reports.as_ref().map(|_| reports::spans()))
+        .with(reports.as_ref().map(|_| sentry::spans()))
         .try_init()?;
     match sentry {
         Some(sentry) => tracing::info!(environment = sentry.environment, "sentry_initialized"),

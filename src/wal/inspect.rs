@@ -4,8 +4,8 @@ use super::catalogue::{Listing, Segment, list, segment_name};
 use super::format::{FRAME_HEADER_BYTES, FrameHeader, GapNote, GapReason, SealNote, SegmentHeader, kind};
 use super::reader::ReadError;
 use super::scan::Scanner;
+use super::segment_scan::Survey;
 use super::storage::{Storage, read_all, to_u64};
-use super::survey::Survey;
 use super::{LogId, SeqNo};
 
 /// The segments of a directory, by their headers alone.

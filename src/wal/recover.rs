@@ -14,14 +14,14 @@ use std::io;
 use std::sync::Arc;
 
 use super::catalogue::{Catalogue, LOCK_NAME, Log, NEXT_NAME, Segment, list, segment_name};
+use super::error::WriteError;
 use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, GapNote, GapReason, Place, SegmentHeader, kind};
 use super::group::Group;
-use super::pool::Spare;
 use super::reader::ReadError;
-use super::refusal::WriteError;
 use super::scan::{Scanner, Step};
+use super::segment_allocator::Spare;
+use super::segment_scan::Survey;
 use super::storage::{Storage, StorageFile, is_passing, to_u64};
-use super::survey::Survey;
 use super::writer::{Start, Writer};
 use super::{LogId, Options, SeqNo};
 

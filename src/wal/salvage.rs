@@ -7,10 +7,10 @@
 use std::fmt;
 
 use super::catalogue::list;
+use super::error::WriteError;
 use super::format::GapReason;
 use super::reader::{Item, ReadError, Reader};
 use super::recover::{OpenError, context_of, recover};
-use super::refusal::WriteError;
 use super::storage::Storage;
 use super::{Options, SeqNo};
 

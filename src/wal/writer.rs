@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use super::catalogue::Log;
 use super::compress;
+use super::error::{Usage, WriteError};
 use super::format::{
     CLOSING_BYTES, CODEC_RECORD, CODEC_RECORD_LZ4, Frame, GapNote, GapReason, Place, SealNote, SegmentHeader,
     frame_bytes, kind,
 };
 use super::group::Group;
-use super::pool::{Pool, Spare};
-use super::refusal::{Usage, WriteError};
+use super::segment_allocator::{Pool, Spare};
 use super::storage::{Storage, to_u64};
 use super::{LogId, Options, SeqNo};
 
@@ -279,7 +279,7 @@ impl<S: Storage> Writer<S> {
     #[must_use]
     pub fn usage(&self) -> Usage {
         let catalogue = self.log.catalogue();
-        let delivered = super::pool::delivered_bytes(&catalogue, self.retired);
+        let delivered = super::segment_allocator::delivered_bytes(&catalogue, self.retired);
         let (segments, bytes) = (to_u64(catalogue.segments.len()), catalogue.bytes());
         let oldest = catalogue.oldest().unwrap_or(self.next);
         drop(catalogue);

@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::{Batch, Event, EventKind};
 use holdfast::telemetry::status::{Document, ask};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
@@ -195,7 +195,7 @@ pub fn logged(folder: &Path) -> Vec<Batch> {
     let mut batches = Vec::new();
     while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
         match item {
-            Item::Data { payload, .. } => batches.push(record::decode(payload).unwrap()),
+            Item::Data { payload, .. } => batches.push(codec::decode(payload).unwrap()),
             gap @ Item::Gap { .. } => panic!("a gap in the log: {gap:?}"),
         }
     }

@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast::codec;
 use holdfast::committer::{self, Committer, Progress};
 use holdfast::forwarder::{self, Forwarder};
-use holdfast::record;
 use holdfast::route::{Batch, RibView};
 use holdfast::sink::{Chunk, Lane, Sealed, SslMode, Target, TlsFiles};
 use holdfast::wal::{self, Disk, Log, LogId, SeqNo};
@@ -128,7 +128,7 @@ impl Source {
 
     pub async fn put(&self, batch: &Batch) {
         let mut payload = Vec::new();
-        record::encode(batch, &mut payload).unwrap();
+        codec::encode(batch, &mut payload).unwrap();
         self.committer.append(payload, u32::try_from(batch.records()).unwrap()).await.unwrap();
     }
 

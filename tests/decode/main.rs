@@ -11,9 +11,9 @@
 
 #[path = "../fuzz/build.rs"]
 mod build;
-#[path = "../common/build.rs"]
+#[path = "../common/messages.rs"]
 mod bytes;
-#[path = "../common/families.rs"]
+#[path = "../common/nlri_samples.rs"]
 mod samples;
 
 mod attributes;

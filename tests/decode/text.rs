@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::bytes::*;
-use holdfast::record::json;
+use holdfast::codec::json;
 use holdfast::route::{Record, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 use serde_json::{Value, json};

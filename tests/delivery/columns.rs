@@ -9,7 +9,7 @@ use holdfast::route::{
     RibView, Segment, SegmentKind,
 };
 use holdfast::sink::{Chunk, Lane, columns};
-use holdfast::{bgp, record};
+use holdfast::{bgp, codec};
 
 /// Everything that an attribute set can have.
 fn full() -> Attributes {
@@ -115,7 +115,7 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let rows = rows(&chunk.seal().route_bytes());
     assert_eq!(rows.len(), batch.records());
     for (row, record) in rows.iter().zip(batch.iter()) {
-        let json = record::json::object(&batch, &record);
+        let json = codec::json::object(&batch, &record);
         let mut expected: BTreeSet<&str> =
             json.keys().map(String::as_str).filter(|key| *key != "record").collect();
         // Only the log and the database know these.

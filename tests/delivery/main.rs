@@ -12,13 +12,13 @@
 
 #[path = "../common/batches.rs"]
 mod batches;
-#[path = "../common/build.rs"]
+#[path = "../common/messages.rs"]
 mod build;
 #[path = "../common/daemon.rs"]
 mod daemon;
 #[path = "../common/db.rs"]
 mod db;
-#[path = "../common/families.rs"]
+#[path = "../common/nlri_samples.rs"]
 mod families;
 #[path = "../common/proxy.rs"]
 mod proxy;

@@ -14,7 +14,7 @@
 )]
 
 mod bgpkit;
-#[path = "../common/build.rs"]
+#[path = "../common/messages.rs"]
 mod build;
 mod generated;
 mod generated_bgpkit;

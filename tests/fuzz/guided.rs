@@ -8,7 +8,7 @@
 
 mod build;
 mod check;
-#[path = "../common/families.rs"]
+#[path = "../common/nlri_samples.rs"]
 mod families;
 mod generate;
 mod mutate;

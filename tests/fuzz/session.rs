@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::bmp;
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::{Batch, Record, SessionEnd, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 
@@ -69,10 +69,10 @@ fn batch_holds(batch: &Batch) {
     });
     assert!(places.eq(0..u32::try_from(batch.records()).unwrap()), "indexes are not dense");
     let mut bytes = Vec::new();
-    record::encode(batch, &mut bytes).unwrap();
-    assert_eq!(record::decode(&bytes).unwrap(), *batch, "the log gives back something else");
+    codec::encode(batch, &mut bytes).unwrap();
+    assert_eq!(codec::decode(&bytes).unwrap(), *batch, "the log gives back something else");
     for record in batch.iter() {
-        let object = record::json::object(batch, &record);
+        let object = codec::json::object(batch, &record);
         assert!(object.contains_key("idx"));
     }
 }
@@ -83,15 +83,15 @@ pub(crate) fn payload(rng: &mut Rng) -> Vec<u8> {
     (0..=rng.below(12)).for_each(|_| session.message(&generate::bmp(rng), NOW));
     let mut bytes = Vec::new();
     for batch in session.take_batches().take(1) {
-        record::encode(&batch, &mut bytes).unwrap();
+        codec::encode(&batch, &mut bytes).unwrap();
     }
     bytes
 }
 
 /// Damaged payloads are refused, or are a batch whose own rules hold well enough to be shown.
 pub(crate) fn payload_holds(bytes: &[u8]) {
-    let Ok(batch) = record::decode(bytes) else { return };
+    let Ok(batch) = codec::decode(bytes) else { return };
     assert!(batch.nlri.len() <= bytes.len(), "more rows than bytes");
     assert_eq!(batch.iter().count(), batch.records());
-    batch.iter().for_each(|record| drop(record::json::object(&batch, &record)));
+    batch.iter().for_each(|record| drop(codec::json::object(&batch, &record)));
 }

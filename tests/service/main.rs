@@ -10,7 +10,7 @@
     reason = "test code; what is shared is used in part by each test program"
 )]
 
-#[path = "../common/build.rs"]
+#[path = "../common/messages.rs"]
 mod build;
 #[path = "../common/daemon.rs"]
 mod daemon;

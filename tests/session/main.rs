@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 
-#[path = "../common/build.rs"]
+#[path = "../common/messages.rs"]
 mod build;
 
 mod evidence;

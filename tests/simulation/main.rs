@@ -25,7 +25,7 @@
 )]
 
 mod bugs;
-#[path = "../common/build.rs"]
+#[path = "../common/messages.rs"]
 mod build;
 mod database;
 mod disk;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast::codec;
 use holdfast::committer::machine as committing;
 use holdfast::forwarder::machine as draining;
-use holdfast::record;
 use holdfast::route::Record;
 use holdfast::sink::{Decision, Lane};
 use holdfast::wal::{Item, Log, Reader, SeqNo, WriteError, Writer};
@@ -64,7 +64,7 @@ pub(crate) fn rows_of(
     payload: &[u8],
     owns: impl Fn(&str, &holdfast::route::PeerKey) -> bool,
 ) -> Vec<Row> {
-    let batch = record::decode(payload).unwrap();
+    let batch = codec::decode(payload).unwrap();
     let mut rows = Vec::new();
     for one in batch.iter() {
         let Record::Route(route) = one else { continue };

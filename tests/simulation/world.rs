@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::Timestamp;
 use holdfast::session::{Introduced, Options as SessionOptions, Session};
 use holdfast::sink::Lane;
@@ -178,7 +178,7 @@ impl World {
         }
         for batch in session.take_batches() {
             let mut payload = Vec::new();
-            record::encode(&batch, &mut payload).unwrap();
+            codec::encode(&batch, &mut payload).unwrap();
             process.hand_over(payload, u32::try_from(batch.records()).unwrap());
         }
     }

@@ -20,20 +20,20 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
     ("bgp", &["wire", "route"], &[]),
     ("route", &[], &["serde"]),
     ("session", &["bmp", "bgp", "route"], &[]),
-    ("record", &["route"], &["bincode", "serde", "serde_bytes", "serde_json", "time"]),
+    ("codec", &["route"], &["bincode", "serde", "serde_bytes", "serde_json", "time"]),
     ("wal", &[], &["crc32fast", "lz4_flex", "rustix"]),
     ("committer", &["wal"], &["tokio", "tracing"]),
     ("state", &["route"], &["bincode", "serde", "sled"]),
     (
         "listener",
         // The state, for what was known of a router before; telemetry, for its clock.
-        &["bmp", "session", "route", "record", "committer", "state", "telemetry"],
+        &["bmp", "session", "route", "codec", "committer", "state", "telemetry"],
         &["socket2", "tokio", "tracing"],
     ),
     (
         "sink",
         // What the database refuses is kept as the log keeps it.
-        &["route", "record"],
+        &["route", "codec"],
         &[
             "bytes",
             "crc32fast",
@@ -49,7 +49,7 @@ const MODULES: [(&str, &[&str], &[&str]); 15] = [
             "tracing",
         ],
     ),
-    ("forwarder", &["route", "record", "wal", "committer", "sink"], &["siphasher", "tokio", "tracing"]),
+    ("forwarder", &["route", "codec", "wal", "committer", "sink"], &["siphasher", "tokio", "tracing"]),
     // What a value may be is asked of those who will use it: a DSN of sentry, a URL of tokio_postgres, a
     // TLS mode of the sink, what an override of the session can say.
     ("config", &["route", "session", "sink"], &["dotenvy", "sentry", "tokio_postgres", "tracing"]),

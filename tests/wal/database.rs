@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use crate::batches::{Builder, NOW, peer, peer_down, peer_up};
 use crate::db::{Database, Edition};
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::{Batch, EventKind, Family, RibView};
 use holdfast::wal::{Disk, LogId, Options, recover};
 use serde_json::Value;
@@ -87,7 +87,7 @@ fn extend(log: &Path, id: u8, batches: impl IntoIterator<Item = Batch>) {
     let (mut writer, _) = recover(Disk::create(log).unwrap(), options).unwrap();
     for batch in batches {
         let mut payload = Vec::new();
-        record::encode(&batch, &mut payload).unwrap();
+        codec::encode(&batch, &mut payload).unwrap();
         writer.append(&payload, u32::try_from(batch.records()).unwrap()).unwrap();
         writer.sync(NOW).unwrap();
     }

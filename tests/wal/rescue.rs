@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use crate::batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
 use bgpkit_parser::BgpkitParser;
 use bgpkit_parser::models::ElemType;
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::{Batch, Family, Nlri, Prefix, RibView};
 use holdfast::wal::{Disk, LogId, Options, SeqNo, Writer, recover};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn options() -> Options {
 
 fn append(writer: &mut Writer<Disk>, batch: &Batch) -> SeqNo {
     let mut payload = Vec::new();
-    record::encode(batch, &mut payload).unwrap();
+    codec::encode(batch, &mut payload).unwrap();
     let seq = writer.append(&payload, u32::try_from(batch.records()).unwrap()).unwrap();
     writer.sync(NOW).unwrap();
     seq
@@ -435,7 +435,7 @@ fn a_time_leaves_out_whole_segments_and_no_record() {
             // As large as a table of 1,500 routes, and one line to print.
             let batch = Builder::new("r1", 1).at(at).announce(&one, [7], &[65_001; 1500]).build();
             let mut payload = Vec::new();
-            record::encode(&batch, &mut payload).unwrap();
+            codec::encode(&batch, &mut payload).unwrap();
             writer.append(&payload, 1).unwrap();
             // The clock went back by a second between receipt and sync.
             writer.sync(NOW + at - 1_000_000).unwrap();
@@ -488,7 +488,7 @@ fn repair_says_first_and_changes_no_byte_that_is_there() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = log(directory.path());
     let mut payload = Vec::new();
-    record::encode(
+    codec::encode(
         &Builder::new("r1", 1).announce(&peer(1, RibView::AdjInPre, 1), [1], &[1]).build(),
         &mut payload,
     )

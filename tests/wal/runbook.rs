@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::batches::{Builder, NOW, peer};
 use crate::db::{Database, Edition};
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::RibView;
 use holdfast::wal::{Disk, LogId, Options, recover};
 use serde_json::Value;
@@ -25,7 +25,7 @@ fn damaged(directory: &Path) {
         let batch =
             Builder::new("r1", 1).announce(&peer(1, RibView::AdjInPre, 1), [number], &[65_001]).build();
         let mut payload = Vec::new();
-        record::encode(&batch, &mut payload).unwrap();
+        codec::encode(&batch, &mut payload).unwrap();
         writer.append(&payload, 1).unwrap();
         writer.sync(NOW).unwrap();
     }

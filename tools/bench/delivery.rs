@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use holdfast::codec;
 use holdfast::committer::{self, Committer, Progress};
 use holdfast::forwarder::{self, LaneState};
-use holdfast::record;
 use holdfast::route::{Action, Batch, Cause, Timestamp};
 use holdfast::sink::{SslMode, Target, TlsFiles};
 use holdfast::wal::{self, Disk, Item, Log, LogId, SeqNo};
@@ -113,13 +113,13 @@ impl Delivery {
         let mut last = self.progress.borrow().durable;
         loop {
             let batch = match reader.next(end).map_err(|error| error.to_string())? {
-                Some(Item::Data { payload, .. }) => record::decode(payload)?,
+                Some(Item::Data { payload, .. }) => codec::decode(payload)?,
                 Some(Item::Gap { .. }) => return Err("the log has a gap".into()),
                 None => break,
             };
             let Some(batch) = again.batch(batch) else { continue };
             let mut payload = Vec::new();
-            record::encode(&batch, &mut payload)?;
+            codec::encode(&batch, &mut payload)?;
             self.committer
                 .append(payload, u32::try_from(batch.records())?)
                 .await

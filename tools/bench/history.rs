@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
-use holdfast::record;
+use holdfast::codec;
 use holdfast::sink::{Chunk, Lane, columns};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 
@@ -39,7 +39,7 @@ impl Transactions {
         while chunk.rows() < TRANSACTION_ROWS {
             match self.reader.next(SeqNo(u64::MAX)).map_err(|error| error.to_string())? {
                 Some(Item::Data { seq, payload, .. }) => {
-                    chunk.push(seq.0, payload, &record::decode(payload)?)?;
+                    chunk.push(seq.0, payload, &codec::decode(payload)?)?;
                     self.next = SeqNo(seq.0 + 1);
                 }
                 Some(Item::Gap { from, to, .. }) => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use holdfast::bmp::{self, Message};
 use holdfast::route::{Batch, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
-use holdfast::{bgp, record};
+use holdfast::{bgp, codec};
 
 use crate::{Failure, result};
 
@@ -83,10 +83,10 @@ pub(crate) fn each_payload(bytes: &[u8], mut take: impl FnMut(&[u8], &Batch)) ->
     let mut close = |session: &mut Session| {
         for batch in session.take_batches() {
             payload.clear();
-            record::encode(&batch, &mut payload)?;
+            codec::encode(&batch, &mut payload)?;
             take(&payload, &batch);
         }
-        Ok::<_, record::Error>(())
+        Ok::<_, codec::Error>(())
     };
     let mut refused = None;
     each_message(bytes, |message| {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::Batch;
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::{Map, Value, json};
@@ -58,10 +58,10 @@ fn records(
     as_table: bool,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    match record::decode(payload) {
+    match codec::decode(payload) {
         Ok(batch) if filter.takes_batch(&batch) => {
             for record in batch.iter().filter(|record| filter.takes(&batch, record)) {
-                let mut object = record::json::object(&batch, &record);
+                let mut object = codec::json::object(&batch, &record);
                 if as_table {
                     out.line(&line(seq, &batch, &object))?;
                 } else {

@@ -79,7 +79,7 @@ pub(crate) fn now() -> i64 {
 
 /// A time for JSON; null when not known.
 pub(crate) fn time(us: i64) -> Value {
-    holdfast::record::json::time_value(Timestamp(us))
+    holdfast::codec::json::time_value(Timestamp(us))
 }
 
 /// A time for people.

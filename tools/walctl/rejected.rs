@@ -1,6 +1,6 @@
 //! `rejected`: rows that the database refused.
 
-use holdfast::record;
+use holdfast::codec;
 use holdfast::sink;
 use serde_json::{Value, json};
 
@@ -82,10 +82,10 @@ fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure>
         out.line(&format!("refused      {}, {} {}", row.rejected_at, row.sqlstate, row.error))?;
         out.line(&format!("tried again  {}", row.retried_at.as_deref().unwrap_or("never")))?;
         out.line(&format!("record       {}", row.record))?;
-        match record::decode(&row.payload) {
+        match codec::decode(&row.payload) {
             Ok(batch) => {
                 for record in batch.iter() {
-                    out.json(&Value::Object(record::json::object(&batch, &record)))?;
+                    out.json(&Value::Object(codec::json::object(&batch, &record)))?;
                 }
             }
             Err(error) => out.line(&format!("undecodable  {error}"))?,

@@ -1,6 +1,6 @@
 //! `stat`: how much is in the log, how fast it grows, and what of it a database lacks.
 
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::Batch;
 use holdfast::wal::inspect::{Overview, Totals, overview, totals};
 use holdfast::wal::{Disk, Item, Reader, SeqNo, Storage};
@@ -119,7 +119,7 @@ impl Backlog {
         while let Some(item) = reader.next(SeqNo::MAX)? {
             let Item::Data { seq, count, payload, .. } = item else { continue };
             if backlog.oldest == 0 {
-                backlog.oldest = record::decode(payload).map_or(0, |batch| received(&batch));
+                backlog.oldest = codec::decode(payload).map_or(0, |batch| received(&batch));
             }
             if seq > walk_to {
                 break;

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Failure, complain};
+use crate::codec::json;
 use crate::listener::Buffer;
-use crate::record::json;
 use crate::route::Timestamp;
 use crate::session::{Introduced, Level, Options, Session};
 

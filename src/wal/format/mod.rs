@@ -14,11 +14,11 @@
 //! of the file left behind is never taken for ours, and every frame names its own offset, so that a misplaced sector is
 //! not either.
 
-mod notes;
+mod control_frames;
 
 use super::{LogId, SeqNo};
 
-pub use notes::{CommitNote, GapNote, GapReason, SealNote};
+pub use control_frames::{CommitNote, GapNote, GapReason, SealNote};
 
 /// Version that this code writes.
 pub const VERSION: u16 = 0;

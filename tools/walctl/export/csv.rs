@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use holdfast::record::json;
+use holdfast::codec::json;
 use holdfast::route::{Batch, Record};
 use holdfast::wal::SeqNo;
 use serde_json::Value;

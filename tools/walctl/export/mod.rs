@@ -7,7 +7,7 @@ mod mrt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use holdfast::record;
+use holdfast::codec;
 use holdfast::route::{Batch, Record};
 use holdfast::wal::inspect::overview;
 use holdfast::wal::{Item, Reader, SeqNo};
@@ -72,7 +72,7 @@ fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Left, Failure>
         match item {
             Item::Data { seq, payload, .. } => {
                 progress.set(seq.0 - from.0 + 1);
-                match record::decode(payload) {
+                match codec::decode(payload) {
                     Ok(batch) => one(seq, &batch, &arguments.filter, arguments.format, out, &mut left)?,
                     Err(_) => left.undecodable += 1,
                 }

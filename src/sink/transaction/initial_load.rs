@@ -22,7 +22,7 @@ type Short = [u8; 5];
 
 /// What a connection knows of the peers that it has made.
 #[derive(Default)]
-pub(super) struct FirstTables {
+pub(in crate::sink) struct FirstTables {
     /// By the peer's id, the routes that it has.
     peers: HashMap<i64, HashSet<Short>>,
     routes: usize,
@@ -30,12 +30,12 @@ pub(super) struct FirstTables {
 
 impl FirstTables {
     /// The transaction makes this peer.
-    pub(super) fn begin(&mut self, peer: i64) {
+    pub(in crate::sink) fn begin(&mut self, peer: i64) {
         self.peers.entry(peer).or_default();
     }
 
     /// True when the database cannot have this route of the peer; from now on it has.
-    pub(super) fn is_new(&mut self, peer: i64, key: &[u8]) -> bool {
+    pub(in crate::sink) fn is_new(&mut self, peer: i64, key: &[u8]) -> bool {
         let Some(routes) = self.peers.get_mut(&peer) else { return false };
         let is_new = routes.insert(short(key));
         self.routes += usize::from(is_new);

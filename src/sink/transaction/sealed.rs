@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::binary as field;
-use super::first_tables::FirstTables;
-use super::repeats::Repeats;
-use super::rib::{KnownPeer, Rib, RibRows};
 use crate::route::Timestamp;
+use crate::sink::copy::pg_field as field;
+use crate::sink::transaction::dedup::Repeats;
+use crate::sink::transaction::initial_load::FirstTables;
+use crate::sink::transaction::rib::{KnownPeer, Rib, RibRows};
 
 /// What a chunk holds, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,16 +25,16 @@ pub struct Counts {
 }
 
 /// A range of the log that could not be read.
-pub(super) struct LogGap {
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) reason: String,
+pub(in crate::sink) struct LogGap {
+    pub(in crate::sink) from: u64,
+    pub(in crate::sink) to: u64,
+    pub(in crate::sink) reason: String,
 }
 
 /// The rows of one table.
-pub(super) struct Table {
-    pub(super) bytes: Vec<u8>,
-    pub(super) rows: u64,
+pub(in crate::sink) struct Table {
+    pub(in crate::sink) bytes: Vec<u8>,
+    pub(in crate::sink) rows: u64,
 }
 
 impl Default for Table {
@@ -44,7 +44,7 @@ impl Default for Table {
 }
 
 impl Table {
-    pub(super) fn seal(mut self) -> Bytes {
+    pub(in crate::sink) fn seal(mut self) -> Bytes {
         if self.rows == 0 {
             return Bytes::new();
         }
@@ -65,18 +65,18 @@ pub struct Sealed {
     pub counts: Counts,
     /// When the last record in it was received; 0 when there is none.
     pub received: Timestamp,
-    pub(super) routes: Bytes,
-    pub(super) repeats: Arc<Repeats>,
-    pub(super) events: Bytes,
-    pub(super) statistics: Bytes,
-    pub(super) gaps: Bytes,
-    pub(super) log_gaps: Vec<LogGap>,
-    pub(super) attributes: Bytes,
-    pub(super) peers: serde_json::Value,
-    pub(super) peer_changes: serde_json::Value,
-    pub(super) peer_families: serde_json::Value,
-    pub(super) routers: Option<serde_json::Value>,
-    pub(super) rib: Arc<Rib>,
+    pub(in crate::sink) routes: Bytes,
+    pub(in crate::sink) repeats: Arc<Repeats>,
+    pub(in crate::sink) events: Bytes,
+    pub(in crate::sink) statistics: Bytes,
+    pub(in crate::sink) gaps: Bytes,
+    pub(in crate::sink) log_gaps: Vec<LogGap>,
+    pub(in crate::sink) attributes: Bytes,
+    pub(in crate::sink) peers: serde_json::Value,
+    pub(in crate::sink) peer_changes: serde_json::Value,
+    pub(in crate::sink) peer_families: serde_json::Value,
+    pub(in crate::sink) routers: Option<serde_json::Value>,
+    pub(in crate::sink) rib: Arc<Rib>,
 }
 
 impl Sealed {
@@ -87,7 +87,7 @@ impl Sealed {
     }
 
     /// How many routes of the current table it concerns.
-    pub(super) fn rib_len(&self) -> u64 {
+    pub(in crate::sink) fn rib_len(&self) -> u64 {
         u64::try_from(self.rib.len()).unwrap_or(u64::MAX)
     }
 
@@ -99,9 +99,9 @@ impl Sealed {
 }
 
 /// COPY bytes, and how many rows they are.
-pub(super) struct Rows {
-    pub(super) bytes: Bytes,
-    pub(super) rows: u64,
+pub(in crate::sink) struct Rows {
+    pub(in crate::sink) bytes: Bytes,
+    pub(in crate::sink) rows: u64,
 }
 
 impl From<Table> for Rows {
@@ -111,17 +111,17 @@ impl From<Table> for Rows {
 }
 
 /// What of a chunk names peers by their ids, which the server gives.
-pub(super) struct Named {
+pub(in crate::sink) struct Named {
     /// For the current table: those that the merge has to look up.
-    pub(super) staged: Rows,
+    pub(in crate::sink) staged: Rows,
     /// Those that cannot be there yet.
-    pub(super) new: Rows,
+    pub(in crate::sink) new: Rows,
     /// The question which re-dumped routes change something.
-    pub(super) repeated: Bytes,
+    pub(in crate::sink) repeated: Bytes,
 }
 
 impl Named {
-    pub(super) fn encode(
+    pub(in crate::sink) fn encode(
         rib: &Rib,
         repeats: &Repeats,
         peers: &HashMap<u32, KnownPeer>,

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::chunk::{Chunk, Inconsistent};
-use super::lanes::Lane;
-use super::sealed::Sealed;
-use crate::record;
+use crate::codec;
 use crate::route::{Batch, Record};
+use crate::sink::lanes::Lane;
+use crate::sink::transaction::builder::{Chunk, Inconsistent};
+use crate::sink::transaction::sealed::Sealed;
 
 /// Where a record of the lane stands.
 #[derive(Clone, Copy)]
@@ -27,14 +27,14 @@ pub struct Span {
 }
 
 /// One record on its own.
-pub(super) struct Lone {
-    pub(super) seq: u64,
-    pub(super) index: u32,
+pub(in crate::sink) struct Lone {
+    pub(in crate::sink) seq: u64,
+    pub(in crate::sink) index: u32,
     /// As one JSON object.
-    pub(super) text: String,
+    pub(in crate::sink) text: String,
     /// As the log would hold it.
-    pub(super) payload: Vec<u8>,
-    pub(super) is_route: bool,
+    pub(in crate::sink) payload: Vec<u8>,
+    pub(in crate::sink) is_route: bool,
 }
 
 impl Span {
@@ -82,7 +82,7 @@ impl Span {
     }
 
     /// Some of the records, as a chunk of their own.
-    pub(super) fn piece(&self, range: Range<usize>) -> Result<Sealed, Inconsistent> {
+    pub(in crate::sink) fn piece(&self, range: Range<usize>) -> Result<Sealed, Inconsistent> {
         let mut chunk = Chunk::new(self.lane.clone(), 1).with_dedup(self.dedup);
         let mut rest = self.places.get(range).unwrap_or_default();
         while let Some((first, behind)) = rest.split_first() {
@@ -110,16 +110,16 @@ impl Span {
     }
 
     /// One record; `None` for a gap.
-    pub(super) fn lone(&self, place: usize) -> Option<Lone> {
+    pub(in crate::sink) fn lone(&self, place: usize) -> Option<Lone> {
         let Some(Place::Record(number, index)) = self.places.get(place).copied() else { return None };
         let (seq, batch) = self.batches.get(number)?;
         let found = batch.iter().find(|record| match record {
             Record::Route(route) => route.index == index,
             Record::Event(event) => event.index == index,
         })?;
-        let text = serde_json::Value::Object(record::json::object(batch, &found)).to_string();
+        let text = serde_json::Value::Object(codec::json::object(batch, &found)).to_string();
         let mut payload = Vec::new();
-        record::encode(&batch.only(&found), &mut payload).ok()?;
+        codec::encode(&batch.only(&found), &mut payload).ok()?;
         Some(Lone { seq: *seq, index, text, payload, is_route: matches!(found, Record::Route(_)) })
     }
 }

@@ -13,18 +13,18 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::binary as field;
-use super::columns;
-use super::copy::seq_number;
-use super::rib::{KnownPeer, Position, RouteEvent};
 use crate::route::{Family, Timestamp};
+use crate::sink::copy::columns;
+use crate::sink::copy::copy_rows::seq_number;
+use crate::sink::copy::pg_field as field;
+use crate::sink::transaction::rib::{KnownPeer, Position, RouteEvent};
 
 /// One such route.
-pub(super) struct Repeat<'a> {
+pub(in crate::sink) struct Repeat<'a> {
     /// What was said.
-    pub(super) event: RouteEvent<'a>,
+    pub(in crate::sink) event: RouteEvent<'a>,
     /// Its row of `route_updates`.
-    pub(super) row: &'a [u8],
+    pub(in crate::sink) row: &'a [u8],
 }
 
 struct Waiting {
@@ -40,14 +40,14 @@ struct Waiting {
 
 /// All of one transaction.
 #[derive(Default)]
-pub(super) struct Repeats {
+pub(in crate::sink) struct Repeats {
     waiting: Vec<Waiting>,
     bytes: Vec<u8>,
 }
 
 impl Repeats {
     /// Takes one.
-    pub(super) fn push(&mut self, repeat: &Repeat<'_>) {
+    pub(in crate::sink) fn push(&mut self, repeat: &Repeat<'_>) {
         let event = &repeat.event;
         let waiting = Waiting {
             place: event.place,
@@ -73,17 +73,17 @@ impl Repeats {
     }
 
     /// How many wait.
-    pub(super) fn len(&self) -> u64 {
+    pub(in crate::sink) fn len(&self) -> u64 {
         u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
     }
 
     /// How much memory they take.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(in crate::sink) const fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
     /// The COPY bytes of the question. A route is named by its number here.
-    pub(super) fn encode(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
+    pub(in crate::sink) fn encode(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
         let mut out = field::HEADER.to_vec();
         for (number, waiting) in (0_u32..).zip(&self.waiting) {
             // A place without a peer makes the count wrong, which the caller notices.
@@ -107,7 +107,7 @@ impl Repeats {
     }
 
     /// The COPY bytes of history for the routes of these numbers; empty when there are none.
-    pub(super) fn rows(&self, numbers: &[i32]) -> Bytes {
+    pub(in crate::sink) fn rows(&self, numbers: &[i32]) -> Bytes {
         if numbers.is_empty() {
             return Bytes::new();
         }

@@ -8,8 +8,8 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::decide::{Decision, decide_error};
-use super::error::Error;
+use crate::sink::error::Error;
+use crate::sink::error_policy::{Decision, decide_error};
 
 /// Of `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;
@@ -43,12 +43,16 @@ impl Migration {
 #[must_use]
 pub const fn migrations() -> &'static [Migration] {
     &[
-        Migration { version: 1, name: "delivery", sql: include_str!("../../migrations/0001_delivery.sql") },
-        Migration { version: 2, name: "history", sql: include_str!("../../migrations/0002_history.sql") },
-        Migration { version: 3, name: "current", sql: include_str!("../../migrations/0003_current.sql") },
-        Migration { version: 4, name: "verify", sql: include_str!("../../migrations/0004_verify.sql") },
-        Migration { version: 5, name: "answers", sql: include_str!("../../migrations/0005_answers.sql") },
-        Migration { version: 6, name: "rebuild", sql: include_str!("../../migrations/0006_rebuild.sql") },
+        Migration {
+            version: 1,
+            name: "delivery",
+            sql: include_str!("../../../migrations/0001_delivery.sql"),
+        },
+        Migration { version: 2, name: "history", sql: include_str!("../../../migrations/0002_history.sql") },
+        Migration { version: 3, name: "current", sql: include_str!("../../../migrations/0003_current.sql") },
+        Migration { version: 4, name: "verify", sql: include_str!("../../../migrations/0004_verify.sql") },
+        Migration { version: 5, name: "answers", sql: include_str!("../../../migrations/0005_answers.sql") },
+        Migration { version: 6, name: "rebuild", sql: include_str!("../../../migrations/0006_rebuild.sql") },
     ]
 }
 

@@ -11,14 +11,14 @@ use futures_util::SinkExt as _;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::error::Error;
-use super::first_tables::FirstTables;
-use super::lanes::{Lane, uuid_text};
-use super::rib::{KnownPeer, ValidFrom};
-use super::sealed::{Named, Sealed};
-use super::statements::{ATTACHED, ATTACHING, SESSION, Statements};
-use super::target::Target;
 use crate::route::Family;
+use crate::sink::connection::statements::{ATTACHED, ATTACHING, SESSION, Statements};
+use crate::sink::connection::target::Target;
+use crate::sink::error::Error;
+use crate::sink::lanes::{Lane, uuid_text};
+use crate::sink::transaction::initial_load::FirstTables;
+use crate::sink::transaction::rib::{KnownPeer, ValidFrom};
+use crate::sink::transaction::sealed::{Named, Sealed};
 
 /// COPY bytes go out in pieces of this size, so that the library's buffer stays small.
 const COPY_PIECE_BYTES: usize = 256 << 10;
@@ -37,9 +37,9 @@ pub struct Attached {
 
 /// A connection that holds its lane.
 pub struct Connection {
-    pub(super) client: Client,
-    pub(super) statements: Statements,
-    pub(super) lane: Lane,
+    pub(in crate::sink) client: Client,
+    pub(in crate::sink) statements: Statements,
+    pub(in crate::sink) lane: Lane,
     owner: String,
     epoch: i64,
     /// What is known of the peers that this connection has made.
@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// A connection that holds no lane yet.
-    pub(super) async fn open(target: &Target, lane: Lane) -> Result<Self, Error> {
+    pub(in crate::sink) async fn open(target: &Target, lane: Lane) -> Result<Self, Error> {
         let client = target.connect().await?;
         client.batch_execute(SESSION).await?;
         let statements = Statements::prepare(&client).await?;
@@ -123,7 +123,7 @@ impl Connection {
         self.patience = times;
     }
 
-    pub(super) const fn time_limit(&self) -> Duration {
+    pub(in crate::sink) const fn time_limit(&self) -> Duration {
         self.store_timeout.saturating_mul(self.patience)
     }
 
@@ -149,7 +149,7 @@ impl Connection {
     }
 
     /// Begins the transaction. The fence comes first.
-    pub(super) async fn begin(&self, chunk: &Sealed) -> Result<(), Error> {
+    pub(in crate::sink) async fn begin(&self, chunk: &Sealed) -> Result<(), Error> {
         let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
         let first = int8(chunk.first_seq);
         let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
@@ -209,13 +209,13 @@ impl Connection {
         Ok(named)
     }
 
-    pub(super) async fn peers(&self, chunk: &Sealed) -> Result<HashMap<u32, KnownPeer>, Error> {
+    pub(in crate::sink) async fn peers(&self, chunk: &Sealed) -> Result<HashMap<u32, KnownPeer>, Error> {
         let [peers, changes, families] = [&chunk.peers, &chunk.peer_changes, &chunk.peer_families].map(json);
         let peers: Params<'_, 4> = [&self.lane.collector, &peers, &changes, &families];
         known_peers(&self.client.query(&self.statements.peers, &peers).await?)
     }
 
-    pub(super) async fn log_gaps(&self, chunk: &Sealed) -> Result<(), Error> {
+    pub(in crate::sink) async fn log_gaps(&self, chunk: &Sealed) -> Result<(), Error> {
         let log_id = self.lane.log_id_text();
         for gap in &chunk.log_gaps {
             let (from, to) = (int8(gap.from), int8(gap.to));
@@ -225,7 +225,7 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn routers(&self, chunk: &Sealed) -> Result<(), Error> {
+    pub(in crate::sink) async fn routers(&self, chunk: &Sealed) -> Result<(), Error> {
         if let Some(routers) = &chunk.routers {
             self.client.query(&self.statements.routers, &[&self.lane.collector, &json(routers)]).await?;
         }
@@ -233,7 +233,7 @@ impl Connection {
     }
 
     /// Rows of history for those re-dumped routes that change something; returns how many do not.
-    pub(super) async fn store_changed(&self, chunk: &Sealed, waiting: &Bytes) -> Result<u64, Error> {
+    pub(in crate::sink) async fn store_changed(&self, chunk: &Sealed, waiting: &Bytes) -> Result<u64, Error> {
         let asked = chunk.repeats.len();
         if asked == 0 {
             return Ok(0);
@@ -265,7 +265,7 @@ impl Connection {
 
     /// UPDATE of what is known and INSERT of what is new, in either order. When the first half took all rows, the second
     /// has nothing to do: a first load and a re-dump both pay for one half only.
-    pub(super) async fn merge(&self, staged_rows: u64) -> Result<(), Error> {
+    pub(in crate::sink) async fn merge(&self, staged_rows: u64) -> Result<(), Error> {
         if staged_rows == 0 {
             return Ok(());
         }
@@ -284,7 +284,12 @@ impl Connection {
 
     /// Ledger, checkpoint and end of the transaction. Of the chunk's routes, `unchanged` and `rejected` are not in the
     /// history.
-    pub(super) async fn commit(&self, chunk: &Sealed, unchanged: u64, rejected: u64) -> Result<(), Error> {
+    pub(in crate::sink) async fn commit(
+        &self,
+        chunk: &Sealed,
+        unchanged: u64,
+        rejected: u64,
+    ) -> Result<(), Error> {
         let (first, last) = (int8(chunk.first_seq), int8(chunk.last_seq));
         let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
         let digest = chunk.digest.cast_signed();
@@ -316,14 +321,18 @@ impl Connection {
 }
 
 /// The arguments of a statement.
-pub(super) type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
+pub(in crate::sink) type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
 
 /// Without arguments.
-pub(super) async fn execute(client: &Client, statement: &Statement) -> Result<u64, Error> {
+pub(in crate::sink) async fn execute(client: &Client, statement: &Statement) -> Result<u64, Error> {
     Ok(client.execute(statement, &[]).await?)
 }
 
-pub(super) async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u64, Error> {
+pub(in crate::sink) async fn copy(
+    client: &Client,
+    statement: &Statement,
+    bytes: &Bytes,
+) -> Result<u64, Error> {
     if bytes.is_empty() {
         return Ok(0);
     }
@@ -366,10 +375,10 @@ fn json(value: &serde_json::Value) -> String {
     value.to_string().replace("\\u0000", "\\ufffd")
 }
 
-pub(super) fn int4(value: u32) -> i32 {
+pub(in crate::sink) fn int4(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-pub(super) fn int8(value: u64) -> i64 {
+pub(in crate::sink) fn int8(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls::{self, SslMode, TlsError, TlsFiles};
+use crate::sink::connection::tls::{self, SslMode, TlsError, TlsFiles};
 
 /// Shown in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
@@ -89,7 +89,7 @@ impl Target {
     }
 
     /// How long one transaction may take.
-    pub(super) const fn store_timeout(&self) -> Duration {
+    pub(in crate::sink) const fn store_timeout(&self) -> Duration {
         self.store_timeout
     }
 

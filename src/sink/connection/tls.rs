@@ -96,7 +96,7 @@ impl std::error::Error for TlsError {}
 ///
 /// # Errors
 /// The authorities cannot be read, or there are none.
-pub(super) fn connector(
+pub(in crate::sink) fn connector(
     mode: SslMode,
     files: &TlsFiles,
 ) -> Result<(MakeRustlsConnect, tokio_postgres::config::SslMode), TlsError> {

@@ -15,9 +15,9 @@ use std::net::IpAddr;
 use crate::route::{Prefix, Timestamp};
 
 /// The header of a COPY stream.
-pub(super) const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(in crate::sink) const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What ends a COPY stream.
-pub(super) const TRAILER: &[u8; 2] = b"\xff\xff";
+pub(in crate::sink) const TRAILER: &[u8; 2] = b"\xff\xff";
 
 /// PostgreSQL counts from 2000-01-01.
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
@@ -31,17 +31,17 @@ const OID_TEXT: u32 = 25;
 const OID_INET: u32 = 869;
 
 /// Starts a row.
-pub(super) fn row(out: &mut Vec<u8>, columns: usize) {
+pub(in crate::sink) fn row(out: &mut Vec<u8>, columns: usize) {
     out.extend_from_slice(&u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes());
 }
 
 /// NULL.
-pub(super) fn null(out: &mut Vec<u8>) {
+pub(in crate::sink) fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(&(-1i32).to_be_bytes());
 }
 
 /// A field that is NULL when there is no value.
-pub(super) fn optional<T>(out: &mut Vec<u8>, value: Option<T>, field: impl FnOnce(&mut Vec<u8>, T)) {
+pub(in crate::sink) fn optional<T>(out: &mut Vec<u8>, value: Option<T>, field: impl FnOnce(&mut Vec<u8>, T)) {
     match value {
         Some(value) => field(out, value),
         None => null(out),
@@ -65,52 +65,52 @@ fn fixed<const N: usize>(out: &mut Vec<u8>, value: [u8; N]) {
 }
 
 /// boolean.
-pub(super) fn boolean(out: &mut Vec<u8>, value: bool) {
+pub(in crate::sink) fn boolean(out: &mut Vec<u8>, value: bool) {
     fixed(out, [u8::from(value)]);
 }
 
 /// smallint.
-pub(super) fn int2(out: &mut Vec<u8>, value: i16) {
+pub(in crate::sink) fn int2(out: &mut Vec<u8>, value: i16) {
     fixed(out, value.to_be_bytes());
 }
 
 /// integer; what does not fit becomes the largest that does.
-pub(super) fn int4(out: &mut Vec<u8>, value: u32) {
+pub(in crate::sink) fn int4(out: &mut Vec<u8>, value: u32) {
     fixed(out, i32::try_from(value).unwrap_or(i32::MAX).to_be_bytes());
 }
 
 /// bigint.
-pub(super) fn int8(out: &mut Vec<u8>, value: i64) {
+pub(in crate::sink) fn int8(out: &mut Vec<u8>, value: i64) {
     fixed(out, value.to_be_bytes());
 }
 
 /// timestamptz; a time that PostgreSQL cannot hold becomes the nearest that it can.
-pub(super) fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
+pub(in crate::sink) fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
     int8(out, postgres_micros(value));
 }
 
 /// A time as PostgreSQL counts: microseconds since 2000, within what it takes.
-pub(super) fn postgres_micros(value: Timestamp) -> i64 {
+pub(in crate::sink) fn postgres_micros(value: Timestamp) -> i64 {
     value.0.saturating_sub(POSTGRES_EPOCH_US).clamp(TIMESTAMP_US_MIN, TIMESTAMP_US_MAX)
 }
 
 /// timestamptz; NULL when the router gave no time.
-pub(super) fn router_time(out: &mut Vec<u8>, value: Timestamp) {
+pub(in crate::sink) fn router_time(out: &mut Vec<u8>, value: Timestamp) {
     optional(out, (value.0 != 0).then_some(value), timestamp);
 }
 
 /// uuid.
-pub(super) fn uuid(out: &mut Vec<u8>, value: [u8; 16]) {
+pub(in crate::sink) fn uuid(out: &mut Vec<u8>, value: [u8; 16]) {
     fixed(out, value);
 }
 
 /// bytea.
-pub(super) fn bytea(out: &mut Vec<u8>, value: &[u8]) {
+pub(in crate::sink) fn bytea(out: &mut Vec<u8>, value: &[u8]) {
     sized(out, |out| out.extend_from_slice(value));
 }
 
 /// text. PostgreSQL refuses a zero byte in text, which a router's strings may have: it becomes U+FFFD.
-pub(super) fn text(out: &mut Vec<u8>, value: &str) {
+pub(in crate::sink) fn text(out: &mut Vec<u8>, value: &str) {
     if value.contains('\0') {
         return bytea(out, value.replace('\0', "\u{fffd}").as_bytes());
     }
@@ -118,12 +118,12 @@ pub(super) fn text(out: &mut Vec<u8>, value: &str) {
 }
 
 /// text; NULL when empty.
-pub(super) fn text_or_null(out: &mut Vec<u8>, value: &str) {
+pub(in crate::sink) fn text_or_null(out: &mut Vec<u8>, value: &str) {
     optional(out, (!value.is_empty()).then_some(value), text);
 }
 
 /// text of something that can be displayed, without an allocation of its own.
-pub(super) fn display(out: &mut Vec<u8>, value: impl Display) {
+pub(in crate::sink) fn display(out: &mut Vec<u8>, value: impl Display) {
     sized(out, |out| {
         // Writing to a Vec cannot fail.
         let _infallible = write!(out, "{value}");
@@ -131,7 +131,7 @@ pub(super) fn display(out: &mut Vec<u8>, value: impl Display) {
 }
 
 /// jsonb.
-pub(super) fn jsonb(out: &mut Vec<u8>, value: &serde_json::Value) {
+pub(in crate::sink) fn jsonb(out: &mut Vec<u8>, value: &serde_json::Value) {
     // jsonb refuses \u0000 as text refuses the zero byte.
     let json = value.to_string().replace("\\u0000", "\\ufffd");
     sized(out, |out| {
@@ -141,13 +141,13 @@ pub(super) fn jsonb(out: &mut Vec<u8>, value: &serde_json::Value) {
 }
 
 /// inet of one address.
-pub(super) fn inet(out: &mut Vec<u8>, address: IpAddr) {
+pub(in crate::sink) fn inet(out: &mut Vec<u8>, address: IpAddr) {
     let bits = if address.is_ipv4() { 32 } else { 128 };
     network(out, address, bits, false);
 }
 
 /// cidr.
-pub(super) fn cidr(out: &mut Vec<u8>, prefix: Prefix) {
+pub(in crate::sink) fn cidr(out: &mut Vec<u8>, prefix: Prefix) {
     network(out, prefix.address(), prefix.length(), true);
 }
 
@@ -166,7 +166,7 @@ fn network(out: &mut Vec<u8>, address: IpAddr, bits: u8, is_cidr: bool) {
 }
 
 /// numeric of an unsigned 64-bit number: digits to base 10,000, the highest first.
-pub(super) fn numeric(out: &mut Vec<u8>, value: u64) {
+pub(in crate::sink) fn numeric(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0u16; 5];
     let mut rest = value;
     for digit in digits.iter_mut().rev() {
@@ -200,12 +200,12 @@ fn array<T>(out: &mut Vec<u8>, oid: u32, items: &[T], element: impl Fn(&mut Vec<
 }
 
 /// bigint[]; NULL when empty.
-pub(super) fn int8_array(out: &mut Vec<u8>, items: &[u32]) {
+pub(in crate::sink) fn int8_array(out: &mut Vec<u8>, items: &[u32]) {
     array(out, OID_INT8, items, |out, item| int8(out, i64::from(*item)));
 }
 
 /// bigint[]; an empty array when empty.
-pub(super) fn int8_array_or_empty(out: &mut Vec<u8>, items: &[u32]) {
+pub(in crate::sink) fn int8_array_or_empty(out: &mut Vec<u8>, items: &[u32]) {
     if items.is_empty() {
         sized(out, |out| [0, 0, OID_INT8].iter().for_each(|n| out.extend_from_slice(&n.to_be_bytes())));
     } else {
@@ -214,12 +214,12 @@ pub(super) fn int8_array_or_empty(out: &mut Vec<u8>, items: &[u32]) {
 }
 
 /// text[] of what `form` makes of each item; NULL when empty.
-pub(super) fn text_array<T, S: AsRef<str>>(out: &mut Vec<u8>, items: &[T], form: impl Fn(&T) -> S) {
+pub(in crate::sink) fn text_array<T, S: AsRef<str>>(out: &mut Vec<u8>, items: &[T], form: impl Fn(&T) -> S) {
     array(out, OID_TEXT, items, |out, item| text(out, form(item).as_ref()));
 }
 
 /// inet[]; NULL when empty.
-pub(super) fn inet_array(out: &mut Vec<u8>, items: &[std::net::Ipv4Addr]) {
+pub(in crate::sink) fn inet_array(out: &mut Vec<u8>, items: &[std::net::Ipv4Addr]) {
     array(out, OID_INET, items, |out, item| inet(out, IpAddr::V4(*item)));
 }
 

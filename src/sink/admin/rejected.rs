@@ -2,13 +2,13 @@
 
 use tokio_postgres::Row;
 
-use super::chunk::Chunk;
-use super::error::Error;
-use super::isolate::what;
-use super::lanes::Lane;
-use super::postgres::{Connection, int4};
-use super::target::Target;
-use crate::record;
+use crate::codec;
+use crate::sink::connection::isolate::what;
+use crate::sink::connection::store::{Connection, int4};
+use crate::sink::connection::target::Target;
+use crate::sink::error::Error;
+use crate::sink::lanes::Lane;
+use crate::sink::transaction::builder::Chunk;
 
 /// So many are looked at in one go.
 const PAGE: i64 = 500;
@@ -85,7 +85,7 @@ async fn one(connection: &mut Connection, row: &Row) -> Result<Option<bool>, Err
     connection.lane.log_id = u128::from_str_radix(&hex, 16).unwrap_or(0).to_be_bytes();
     connection.lane.number = u32::try_from(number).unwrap_or(0);
     connection.lane.count = u32::try_from(count).unwrap_or(1);
-    let chunk = record::decode(&payload).map_err(|error| error.to_string()).and_then(|mut batch| {
+    let chunk = codec::decode(&payload).map_err(|error| error.to_string()).and_then(|mut batch| {
         // The payload counts records from 0; this one has its number from the batch that it was part of.
         let index = u32::try_from(index).unwrap_or(0);
         batch.groups.iter_mut().for_each(|group| group.index = index);

@@ -10,13 +10,13 @@
 
 use std::ops::Range;
 
-use super::bisect::{Bisect, Refused};
-use super::decide::{Decision, decide};
-use super::error::Error;
-use super::lanes::uuid_text;
-use super::postgres::{Connection, Params, copy, execute, int4, int8};
-use super::sealed::{Named, Sealed};
-use super::span::Span;
+use crate::sink::connection::bisect::{Bisect, Refused};
+use crate::sink::connection::store::{Connection, Params, copy, execute, int4, int8};
+use crate::sink::error::Error;
+use crate::sink::error_policy::{Decision, decide};
+use crate::sink::lanes::uuid_text;
+use crate::sink::transaction::record_range::Span;
+use crate::sink::transaction::sealed::{Named, Sealed};
 
 impl Connection {
     /// Stores the chunk in one transaction, record by record where it must be. Returns how many records were rejected.
@@ -93,7 +93,7 @@ impl Connection {
 
     /// What [`Connection::store`] does with the rows of a chunk, one step after the other. Returns how many routes of a
     /// re-dump change nothing.
-    pub(super) async fn piece(&self, chunk: &Sealed) -> Result<u64, Error> {
+    pub(in crate::sink) async fn piece(&self, chunk: &Sealed) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
         let known = self.peers(chunk).await?;
         copy(client, &s.copy_routes, &chunk.routes).await?;
@@ -121,14 +121,14 @@ enum Piece {
 }
 
 /// SQLSTATE and message of a refusal.
-pub(super) fn what(error: &tokio_postgres::Error) -> (String, String) {
+pub(in crate::sink) fn what(error: &tokio_postgres::Error) -> (String, String) {
     let db = error.as_db_error();
     db.map(|db| (db.code().code().to_owned(), db.message().to_owned())).unwrap_or_default()
 }
 
 impl Error {
     /// Whether the server refuses rows, so that storing fewer of them may help.
-    pub(super) fn refuses(error: &tokio_postgres::Error) -> bool {
+    pub(in crate::sink) fn refuses(error: &tokio_postgres::Error) -> bool {
         error.code().is_some_and(|state| decide(state) == Decision::Reject)
     }
 }

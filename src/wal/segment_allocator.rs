@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::catalogue::{Catalogue, Log, NEXT_NAME, Segment, segment_name};
-use super::refusal::Full;
+use super::error::Full;
 use super::storage::{Space, Storage, StorageFile, is_passing, to_u64, write_all};
 use super::{Options, SeqNo};
 

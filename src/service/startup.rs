@@ -5,10 +5,10 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use super::Error;
+use crate::codec;
 use crate::committer::{Committer, Refused};
 use crate::config::Config;
 use crate::listener::Registry;
-use crate::record;
 use crate::route::Batch;
 use crate::state::{Opened, State};
 use crate::telemetry::clock;
@@ -86,7 +86,7 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error>
     }
     let batches = replay(&state, log)?;
     // Otherwise what they end would be ended once more.
-    for batch in held_back.iter().filter_map(|payload| record::decode(payload).ok()) {
+    for batch in held_back.iter().filter_map(|payload| codec::decode(payload).ok()) {
         observe(&state, &batch);
     }
     // The next mark is past all of that: a start behind it sees none of it again.
@@ -121,7 +121,7 @@ fn replay(state: &State, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::new("reading the log behind the state", error);
     while let Some(item) = reader.next(SeqNo::MAX).map_err(|error| failed(&error))? {
         match item {
-            Item::Data { seq, payload, .. } => match record::decode(payload) {
+            Item::Data { seq, payload, .. } => match codec::decode(payload) {
                 Ok(batch) => {
                     batches += 1;
                     observe(state, &batch);
@@ -144,7 +144,7 @@ pub(super) async fn log_records(
 ) -> Result<(), Refused> {
     for batch in state.startup_records(clock::now()) {
         let mut payload = Vec::new();
-        if let Err(error) = record::encode(&batch, &mut payload) {
+        if let Err(error) = codec::encode(&batch, &mut payload) {
             tracing::error!(%error, "batch_encode_failed");
             continue;
         }

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::parse::{self, Secret};
 use super::settings::{self, Kind};
-use super::value::{self, Secret};
 use super::{Inputs, Problem, Typed};
 use crate::route::Prefix;
 use crate::session::Overrides;
@@ -175,10 +175,10 @@ fn listen(read: &mut Reader<'_>) -> Listen {
     Listen {
         host: read.host("BMP_LISTEN_HOST"),
         port: read.integer("BMP_LISTEN_PORT"),
-        allow: read.parsed("BMP_ALLOW", value::prefixes),
+        allow: read.parsed("BMP_ALLOW", parse::prefixes),
         connections_max: read.integer("BMP_CONNECTIONS_MAX"),
-        router_names: read.parsed("BMP_ROUTER_NAMES", value::names),
-        overrides: read.parsed("BMP_OVERRIDES", value::overrides),
+        router_names: read.parsed("BMP_ROUTER_NAMES", parse::names),
+        overrides: read.parsed("BMP_OVERRIDES", parse::overrides),
         first_message: read.seconds("BMP_FIRST_MESSAGE_S"),
         keepalive: read.seconds("BMP_KEEPALIVE_S"),
         user_timeout: read.seconds("BMP_USER_TIMEOUT_S"),
@@ -253,7 +253,7 @@ fn contradictions(config: &Config, read: &mut Reader<'_>) {
     // One segment is written, one made ready, one waits for delivery, two are kept behind, one is in reserve.
     if config.wal.segment_bytes.saturating_mul(6) > config.wal.bytes_max {
         let (segment, cap) =
-            (value::bytes_text(config.wal.segment_bytes), value::bytes_text(config.wal.bytes_max));
+            (parse::bytes_text(config.wal.segment_bytes), parse::bytes_text(config.wal.bytes_max));
         read.problem(
             "WAL_BYTES_MAX",
             format!("{cap} has no room for six segments of WAL_SEGMENT_BYTES, {segment}"),
@@ -317,7 +317,7 @@ impl<'a> Reader<'a> {
 
     fn bytes(&mut self, name: &str) -> u64 {
         self.with(name, |text, kind| match kind {
-            Kind::Bytes { min, max } => value::bytes(text).filter(|bytes| (min..=max).contains(bytes)),
+            Kind::Bytes { min, max } => parse::bytes(text).filter(|bytes| (min..=max).contains(bytes)),
             _ => None,
         })
     }

@@ -9,7 +9,7 @@ const REJECTED_PART: usize = 100;
 
 /// What to do after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::sink) enum Refused {
     /// Go on with the next range.
     Split,
     /// This one alone is refused.
@@ -19,7 +19,7 @@ pub(super) enum Refused {
 }
 
 /// The search, in the order of the log. With one bad record among `n`, `next` is called 2·log2(n) + 1 times at most.
-pub(super) struct Bisect {
+pub(in crate::sink) struct Bisect {
     /// Still to be tried, the next one last.
     pending: Vec<Range<usize>>,
     rejected: usize,
@@ -28,7 +28,7 @@ pub(super) struct Bisect {
 
 impl Bisect {
     /// Over `count` records that were refused together.
-    pub(super) fn new(count: usize) -> Self {
+    pub(in crate::sink) fn new(count: usize) -> Self {
         let mut search = Self {
             pending: Vec::new(),
             rejected: 0,
@@ -39,17 +39,17 @@ impl Bisect {
     }
 
     /// What to try next.
-    pub(super) fn next(&mut self) -> Option<Range<usize>> {
+    pub(in crate::sink) fn next(&mut self) -> Option<Range<usize>> {
         self.pending.pop()
     }
 
     /// How many were rejected.
-    pub(super) const fn rejected(&self) -> usize {
+    pub(in crate::sink) const fn rejected(&self) -> usize {
         self.rejected
     }
 
     /// The range was refused.
-    pub(super) fn refused(&mut self, range: Range<usize>) -> Refused {
+    pub(in crate::sink) fn refused(&mut self, range: Range<usize>) -> Refused {
         if range.len() > 1 {
             self.split(range);
             return Refused::Split;

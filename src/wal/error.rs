@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::SeqNo;
-use super::pool::NoSpare;
+use super::segment_allocator::NoSpare;
 
 /// Why nothing can be written now. It passes, by itself or by a hand outside.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13 as SipHasher;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::binary as field;
-use super::columns;
-use super::copy;
-use super::lanes::Lane;
-use super::peers::{Peers, Routers};
-use super::repeats::{Repeat, Repeats};
-use super::rib::{self, Before, Position, Rib, RouteEvent};
-use super::sealed::{Counts, LogGap, Sealed, Table};
 use crate::route::{Action, Batch, Cause, Event, Group, Peer, Record, RouteRecord, Timestamp};
+use crate::sink::copy::columns;
+use crate::sink::copy::copy_rows;
+use crate::sink::copy::pg_field as field;
+use crate::sink::lanes::Lane;
+use crate::sink::transaction::dedup::{Repeat, Repeats};
+use crate::sink::transaction::peers::{Peers, Routers};
+use crate::sink::transaction::rib::{self, Before, Position, Rib, RouteEvent};
+use crate::sink::transaction::sealed::{Counts, LogGap, Sealed, Table};
 
 /// A chunk with so many bytes of history takes no more.
 const BYTES_MAX: usize = 32 << 20;
@@ -168,7 +168,7 @@ impl Chunk {
     }
 
     /// Takes those records of a batch whose index lies in the range.
-    pub(super) fn push_records(
+    pub(in crate::sink) fn push_records(
         &mut self,
         seq: u64,
         batch: &Batch,
@@ -235,11 +235,11 @@ impl Chunk {
         out.extend_from_slice(blocks.bytes.get(peer_range).unwrap_or_default());
         match &attributes {
             Some(block) => out.extend_from_slice(blocks.bytes.get(block.range.clone()).unwrap_or_default()),
-            None => copy::attribute_block(out, batch.attributes_of(group)),
+            None => copy_rows::attribute_block(out, batch.attributes_of(group)),
         }
-        copy::group_block(out, group, route, group.action == Action::Withdraw);
+        copy_rows::group_block(out, group, route, group.action == Action::Withdraw);
         let nlri_start = out.len();
-        copy::nlri_block(out, &route.entry.nlri);
+        copy_rows::nlri_block(out, &route.entry.nlri);
         let nlri_range = nlri_start..out.len();
         rib::route_key(group.family, route.entry, &mut self.key);
         field::bytea(out, &self.key);
@@ -291,7 +291,7 @@ impl Chunk {
             let mut place = 0;
             if is_ours {
                 place = self.peers.place(&batch.router, peer);
-                copy::peer_block(&mut blocks.bytes, &self.lane, seq, batch, peer);
+                copy_rows::peer_block(&mut blocks.bytes, &self.lane, seq, batch, peer);
             }
             let range = start..blocks.bytes.len();
             let (first, last) = (group.received, group.received);
@@ -317,7 +317,7 @@ impl Chunk {
             return Some(block.clone());
         }
         let start = blocks.bytes.len();
-        copy::attribute_block(&mut blocks.bytes, Some(attributes));
+        copy_rows::attribute_block(&mut blocks.bytes, Some(attributes));
         let encoded = blocks.bytes.get(start..).unwrap_or_default();
         let hash = attribute_hash(&self.lane, encoded);
         if self.hashes.insert(hash) {
@@ -344,12 +344,12 @@ impl Chunk {
                 self.peers.event(seq, batch, peer, event);
             }
         }
-        let table = match copy::event_table(&event.kind) {
-            copy::EventTable::Events => &mut self.events,
-            copy::EventTable::Statistics => &mut self.statistics,
-            copy::EventTable::Gaps => &mut self.gaps,
+        let table = match copy_rows::event_table(&event.kind) {
+            copy_rows::EventTable::Events => &mut self.events,
+            copy_rows::EventTable::Statistics => &mut self.statistics,
+            copy_rows::EventTable::Gaps => &mut self.gaps,
         };
-        copy::event_row(&mut table.bytes, &self.lane, seq, batch, event);
+        copy_rows::event_row(&mut table.bytes, &self.lane, seq, batch, event);
         table.rows += 1;
         self.counts.events += 1;
         Ok(())

@@ -1,7 +1,7 @@
 //! Every message but Route Monitoring, and the sweep.
 
 use super::Session;
-use super::agreed::Agreed;
+use super::negotiated::Agreed;
 use super::peers;
 use super::summary::Level;
 use crate::bgp::{self, Open};

@@ -5,9 +5,9 @@ use std::collections::hash_map::Entry;
 
 use serde_json::{Value, json};
 
-use super::copy::{is_loc_rib, peer_up_detail, seq_number};
-use super::rib::Position;
 use crate::route::{Batch, Event, EventKind, Family, Peer, PeerKey, RibView, Router, Timestamp};
+use crate::sink::copy::copy_rows::{is_loc_rib, peer_up_detail, seq_number};
+use crate::sink::transaction::rib::Position;
 
 /// A view of a peer of a router.
 type ViewKey = (String, PeerKey, RibView);
@@ -49,7 +49,7 @@ struct FamilyChange {
 
 /// All peers of one transaction.
 #[derive(Default)]
-pub(super) struct Peers {
+pub(in crate::sink) struct Peers {
     views: HashMap<ViewKey, View>,
     /// By place: from which session and generation on routes count, where a Peer Down has moved it.
     ends: Vec<Option<(Timestamp, u32)>>,
@@ -59,7 +59,7 @@ pub(super) struct Peers {
 
 impl Peers {
     /// The place of a view within the transaction, given on its first sight.
-    pub(super) fn place(&mut self, router: &Router, peer: &Peer) -> u32 {
+    pub(in crate::sink) fn place(&mut self, router: &Router, peer: &Peer) -> u32 {
         let view = match self.views.entry((router.name.clone(), peer.key, peer.view)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
@@ -77,7 +77,7 @@ impl Peers {
     }
 
     /// Counts rows of a view.
-    pub(super) fn count(
+    pub(in crate::sink) fn count(
         &mut self,
         router: &Router,
         peer: &Peer,
@@ -94,14 +94,14 @@ impl Peers {
     }
 
     /// From which session and generation on routes count, where this transaction has moved it so far.
-    pub(super) fn ended(&self, place: u32, family: Family) -> Option<(Timestamp, u32)> {
+    pub(in crate::sink) fn ended(&self, place: u32, family: Family) -> Option<(Timestamp, u32)> {
         let of_peer = usize::try_from(place).ok().and_then(|place| self.ends.get(place)).copied().flatten();
         let of_family = self.families.get(&(place, family)).and_then(|change| change.valid);
         of_peer.max(of_family)
     }
 
     /// Takes one event of a peer.
-    pub(super) fn event(&mut self, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
+    pub(in crate::sink) fn event(&mut self, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
         let place = self.place(&batch.router, peer);
         self.count(&batch.router, peer, event.received, 0, 0);
         let session = batch.router.session;
@@ -177,7 +177,7 @@ impl Peers {
     }
 
     /// The arguments `peers`, `changes` and `families` of `holdfast_merge_peers`.
-    pub(super) fn arguments(&self) -> [Value; 3] {
+    pub(in crate::sink) fn arguments(&self) -> [Value; 3] {
         let peers =
             self.views.iter().map(|((router, key, view), known)| known.json(router, key, *view)).collect();
         let changes =
@@ -270,11 +270,11 @@ struct Seen {
 
 /// All routers of one transaction.
 #[derive(Default)]
-pub(super) struct Routers(HashMap<String, Seen>);
+pub(in crate::sink) struct Routers(HashMap<String, Seen>);
 
 impl Routers {
     /// Takes what a batch says of its router.
-    pub(super) fn batch(&mut self, batch: &Batch) {
+    pub(in crate::sink) fn batch(&mut self, batch: &Batch) {
         let times = batch.groups.iter().map(|group| group.received);
         let mut times = times.chain(batch.events.iter().map(|event| event.received));
         let first = times.next().unwrap_or(batch.router.session);
@@ -299,7 +299,7 @@ impl Routers {
     }
 
     /// The argument `routers` of `holdfast_merge_routers`.
-    pub(super) fn argument(&self) -> Value {
+    pub(in crate::sink) fn argument(&self) -> Value {
         self.0.values().map(Seen::json).collect()
     }
 }

@@ -2,12 +2,12 @@
 
 use tokio_postgres::{Client, Error, Statement};
 
-use super::columns;
+use crate::sink::copy::columns;
 
 /// What every connection of a lane begins with. A zombie must not hold the lane's row for long; the staging table is
 /// emptied by each commit; the merge is always the same nested loop over the staged rows, whatever the statistics say
 /// of tables that were empty a second ago.
-pub(super) const SESSION: &str = "
+pub(in crate::sink) const SESSION: &str = "
     SET idle_in_transaction_session_timeout = '30s'; SET lock_timeout = '10s'; SET jit = off;
     SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SET enable_seqscan = off; SET client_min_messages = warning;
@@ -30,9 +30,9 @@ pub(super) const SESSION: &str = "
 
 /// Whoever holds the lane's row while this process attaches is a connection that was given up, or a collector that is to be
 /// fenced out: neither is waited for as a transaction waits for others.
-pub(super) const ATTACHING: &str = "SET lock_timeout = '1s'";
+pub(in crate::sink) const ATTACHING: &str = "SET lock_timeout = '1s'";
 /// As in `SESSION`.
-pub(super) const ATTACHED: &str = "SET lock_timeout = '10s'";
+pub(in crate::sink) const ATTACHED: &str = "SET lock_timeout = '10s'";
 
 const ATTACH: &str =
     "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
@@ -117,32 +117,32 @@ const REJECT: &str = "
     VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, $8, $9)";
 
 /// All of them, prepared.
-pub(super) struct Statements {
-    pub(super) attach: Statement,
-    pub(super) fence: Statement,
-    pub(super) peers: Statement,
-    pub(super) routers: Statement,
-    pub(super) log_gap: Statement,
-    pub(super) copy_routes: Statement,
-    pub(super) copy_events: Statement,
-    pub(super) copy_statistics: Statement,
-    pub(super) copy_gaps: Statement,
-    pub(super) copy_attributes: Statement,
-    pub(super) copy_staged: Statement,
-    pub(super) copy_repeated: Statement,
-    pub(super) copy_rib: Statement,
-    pub(super) changed: Statement,
-    pub(super) touch: Statement,
-    pub(super) attributes: Statement,
-    pub(super) update: Statement,
-    pub(super) insert: Statement,
-    pub(super) advance: Statement,
-    pub(super) reject: Statement,
+pub(in crate::sink) struct Statements {
+    pub(in crate::sink) attach: Statement,
+    pub(in crate::sink) fence: Statement,
+    pub(in crate::sink) peers: Statement,
+    pub(in crate::sink) routers: Statement,
+    pub(in crate::sink) log_gap: Statement,
+    pub(in crate::sink) copy_routes: Statement,
+    pub(in crate::sink) copy_events: Statement,
+    pub(in crate::sink) copy_statistics: Statement,
+    pub(in crate::sink) copy_gaps: Statement,
+    pub(in crate::sink) copy_attributes: Statement,
+    pub(in crate::sink) copy_staged: Statement,
+    pub(in crate::sink) copy_repeated: Statement,
+    pub(in crate::sink) copy_rib: Statement,
+    pub(in crate::sink) changed: Statement,
+    pub(in crate::sink) touch: Statement,
+    pub(in crate::sink) attributes: Statement,
+    pub(in crate::sink) update: Statement,
+    pub(in crate::sink) insert: Statement,
+    pub(in crate::sink) advance: Statement,
+    pub(in crate::sink) reject: Statement,
 }
 
 impl Statements {
     /// Prepares them, in two round trips.
-    pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
+    pub(in crate::sink) async fn prepare(client: &Client) -> Result<Self, Error> {
         let copy_routes = columns::copy_statement("route_updates", columns::ROUTE_UPDATES);
         let copy_events = columns::copy_statement("peer_events", columns::PEER_EVENTS);
         let copy_statistics = columns::copy_statement("peer_stats", columns::PEER_STATS);

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use super::catalogue::{NEXT_NAME, Segment, segment_name};
+use super::error::{Full, WriteError};
 use super::format::{
     CLOSING_BYTES, CommitNote, FRAMES_START, Frame, GROUP_ALIGN, HEADER_COPY_OFFSET, Place, SealNote,
     SegmentHeader, kind,
 };
 use super::group::Group;
-use super::pool::{Need, Spare};
-use super::refusal::{Full, WriteError};
+use super::segment_allocator::{Need, Spare};
 use super::storage::{Storage, StorageFile, is_passing, to_u64, write_all};
 use super::writer::{Active, Writer};
 

@@ -2,9 +2,9 @@
 
 use tokio_postgres::Client;
 
-use super::error::Error;
-use super::lanes::uuid_text;
-use super::postgres::{int4, int8};
+use crate::sink::connection::store::{int4, int8};
+use crate::sink::error::Error;
+use crate::sink::lanes::uuid_text;
 
 /// Where a lane of a log stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

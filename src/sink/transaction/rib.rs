@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::binary as field;
-use super::columns;
-use super::copy::seq_number;
-use super::first_tables::FirstTables;
-use super::sealed::Table;
 use crate::route::{Family, NlriEntry, Timestamp};
+use crate::sink::copy::columns;
+use crate::sink::copy::copy_rows::seq_number;
+use crate::sink::copy::pg_field as field;
+use crate::sink::transaction::initial_load::FirstTables;
+use crate::sink::transaction::sealed::Table;
 
 /// A longer key is replaced by its hash: an index entry holds 2,704 bytes at most, and an NLRI that is not decoded can
 /// be longer.
@@ -19,19 +19,19 @@ const KEY_BYTES_MAX: usize = 255;
 
 /// When something was said: what is later in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    pub(super) session: Timestamp,
-    pub(super) generation: u32,
-    pub(super) seq: u64,
-    pub(super) index: u32,
+pub(in crate::sink) struct Position {
+    pub(in crate::sink) session: Timestamp,
+    pub(in crate::sink) generation: u32,
+    pub(in crate::sink) seq: u64,
+    pub(in crate::sink) index: u32,
 }
 
 /// From which (session, generation) on routes count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ValidFrom {
+pub(in crate::sink) struct ValidFrom {
     /// As PostgreSQL counts: microseconds since 2000, the lowest is `-infinity`.
-    pub(super) session: i64,
-    pub(super) generation: i64,
+    pub(in crate::sink) session: i64,
+    pub(in crate::sink) generation: i64,
 }
 
 impl From<(Timestamp, u32)> for ValidFrom {
@@ -42,17 +42,17 @@ impl From<(Timestamp, u32)> for ValidFrom {
 
 /// A peer as the database knew it before the transaction.
 #[derive(Clone, Debug)]
-pub(super) struct KnownPeer {
-    pub(super) id: i64,
+pub(in crate::sink) struct KnownPeer {
+    pub(in crate::sink) id: i64,
     /// The transaction has made it.
-    pub(super) is_new: bool,
-    pub(super) valid: ValidFrom,
-    pub(super) families: Vec<(Family, ValidFrom)>,
+    pub(in crate::sink) is_new: bool,
+    pub(in crate::sink) valid: ValidFrom,
+    pub(in crate::sink) families: Vec<(Family, ValidFrom)>,
 }
 
 impl KnownPeer {
     /// From when on routes counted when an event came that had this much before it in the transaction.
-    pub(super) fn valid_from(&self, family: Family, ended: Option<(Timestamp, u32)>) -> ValidFrom {
+    pub(in crate::sink) fn valid_from(&self, family: Family, ended: Option<(Timestamp, u32)>) -> ValidFrom {
         let of_family = self.families.iter().find(|(known, _)| *known == family).map(|(_, valid)| *valid);
         let before = of_family.map_or(self.valid, |valid| valid.max(self.valid));
         ended.map_or(before, |ended| before.max(ended.into()))
@@ -61,7 +61,7 @@ impl KnownPeer {
 
 /// What the transaction has said of a route before an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Before {
+pub(in crate::sink) enum Before {
     /// Nothing: only the database knows.
     Nothing,
     /// The same announcement, and nothing has ended it since.
@@ -71,19 +71,19 @@ pub(super) enum Before {
 }
 
 /// One route event.
-pub(super) struct RouteEvent<'a> {
-    pub(super) place: u32,
-    pub(super) family: Family,
-    pub(super) path_id: Option<u32>,
+pub(in crate::sink) struct RouteEvent<'a> {
+    pub(in crate::sink) place: u32,
+    pub(in crate::sink) family: Family,
+    pub(in crate::sink) path_id: Option<u32>,
     /// What identifies the route within its peer, see [`route_key`].
-    pub(super) key: &'a [u8],
+    pub(in crate::sink) key: &'a [u8],
     /// The NLRI columns as encoded for history.
-    pub(super) nlri_block: &'a [u8],
-    pub(super) attributes: Option<[u8; 16]>,
-    pub(super) received: Timestamp,
-    pub(super) position: Position,
+    pub(in crate::sink) nlri_block: &'a [u8],
+    pub(in crate::sink) attributes: Option<[u8; 16]>,
+    pub(in crate::sink) received: Timestamp,
+    pub(in crate::sink) position: Position,
     /// What Peer Downs and sweeps before it in the transaction have ended: routes of an earlier session and generation.
-    pub(super) ended: Option<(Timestamp, u32)>,
+    pub(in crate::sink) ended: Option<(Timestamp, u32)>,
 }
 
 struct Change {
@@ -105,23 +105,23 @@ struct Change {
 
 /// The rows for the current table.
 #[derive(Default)]
-pub(super) struct RibRows {
+pub(in crate::sink) struct RibRows {
     /// Those that the merge has to look up.
-    pub(super) staged: Table,
+    pub(in crate::sink) staged: Table,
     /// Those that cannot be there yet.
-    pub(super) new: Table,
+    pub(in crate::sink) new: Table,
 }
 
 /// The routes of one transaction, each once.
 #[derive(Default)]
-pub(super) struct Rib {
+pub(in crate::sink) struct Rib {
     changes: HashMap<(u32, Box<[u8]>), Change>,
     blocks: Vec<u8>,
 }
 
 impl Rib {
     /// Takes one event; events of a peer come in the order of the log.
-    pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> Before {
+    pub(in crate::sink) fn push(&mut self, event: &RouteEvent<'_>) -> Before {
         let start = self.blocks.len();
         match self.changes.entry((event.place, event.key.into())) {
             Entry::Vacant(vacant) => {
@@ -146,12 +146,12 @@ impl Rib {
     }
 
     /// How many routes there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::sink) fn len(&self) -> usize {
         self.changes.len()
     }
 
     /// The rows for the current table, in the order of its key.
-    pub(super) fn encode(
+    pub(in crate::sink) fn encode(
         &self,
         peers: &HashMap<u32, KnownPeer>,
         mut first: Option<&mut FirstTables>,
@@ -270,7 +270,7 @@ impl Change {
 }
 
 /// What identifies a route within its peer: family, path identifier, and the key fields of the NLRI. Replaces `out`.
-pub(super) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
+pub(in crate::sink) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);

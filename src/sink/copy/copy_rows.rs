@@ -7,17 +7,17 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::binary as field;
-use super::columns;
-use super::lanes::Lane;
 use crate::route::{
     AsPath, Attributes, Batch, Event, EventKind, Family, Group, Nlri, Peer, PeerUp, RawAttribute, Rd,
     RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
     extended_community_text, large_community_text,
 };
+use crate::sink::copy::columns;
+use crate::sink::copy::pg_field as field;
+use crate::sink::lanes::Lane;
 
 /// The block of a peer in a route row.
-pub(super) fn peer_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, peer: &Peer) {
+pub(in crate::sink) fn peer_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, peer: &Peer) {
     batch_fields(out, lane, seq, batch);
     peer_fields(out, peer);
 }
@@ -43,7 +43,7 @@ fn peer_fields(out: &mut Vec<u8>, peer: &Peer) {
 }
 
 /// The block of an attribute set; also a row of `path_attributes` behind its hash.
-pub(super) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>) {
+pub(in crate::sink) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>) {
     let Some(a) = attributes else {
         columns::ATTRIBUTES.iter().for_each(|_| field::null(out));
         return;
@@ -109,7 +109,12 @@ fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
 }
 
 /// The block of a group and the row's number in it.
-pub(super) fn group_block(out: &mut Vec<u8>, group: &Group, route: &RouteRecord<'_>, is_withdrawn: bool) {
+pub(in crate::sink) fn group_block(
+    out: &mut Vec<u8>,
+    group: &Group,
+    route: &RouteRecord<'_>,
+    is_withdrawn: bool,
+) {
     field::timestamp(out, group.received);
     field::router_time(out, group.router_time);
     family_name(out, group.family);
@@ -130,7 +135,7 @@ fn family_name(out: &mut Vec<u8>, family: Family) {
 }
 
 /// The block of the route itself.
-pub(super) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
+pub(in crate::sink) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
     // Nearly all routes.
     if let Nlri::Prefix(prefix) = nlri {
         field::cidr(out, *prefix);
@@ -166,14 +171,14 @@ fn event_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &
 
 /// Into which table an event belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EventTable {
+pub(in crate::sink) enum EventTable {
     Events,
     Statistics,
     Gaps,
 }
 
 /// Where the event goes.
-pub(super) const fn event_table(kind: &EventKind) -> EventTable {
+pub(in crate::sink) const fn event_table(kind: &EventKind) -> EventTable {
     match kind {
         EventKind::Statistics(_) => EventTable::Statistics,
         EventKind::Gap { .. } => EventTable::Gaps,
@@ -182,7 +187,7 @@ pub(super) const fn event_table(kind: &EventKind) -> EventTable {
 }
 
 /// A whole row of the table that [`event_table`] names.
-pub(super) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
+pub(in crate::sink) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
     match &event.kind {
         EventKind::Statistics(statistics) => {
             field::row(out, columns::count(columns::PEER_STATS));
@@ -253,7 +258,7 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
 }
 
 /// What a Peer Up tells, except for the OPEN messages.
-pub(super) fn peer_up_detail(up: &PeerUp) -> Value {
+pub(in crate::sink) fn peer_up_detail(up: &PeerUp) -> Value {
     let names = |families: &[Family]| families.iter().map(Family::to_string).collect::<Vec<_>>();
     json!({
         "local_address": up.local_address,
@@ -281,11 +286,11 @@ fn statistic(statistic: &Statistic) -> Value {
 }
 
 /// A sequence number as bigint.
-pub(super) fn seq_number(seq: u64) -> i64 {
+pub(in crate::sink) fn seq_number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 /// Whether the view has a life of its own, apart from the peer's session.
-pub(super) fn is_loc_rib(view: RibView) -> bool {
+pub(in crate::sink) fn is_loc_rib(view: RibView) -> bool {
     view == RibView::LocRib
 }

@@ -22,8 +22,8 @@
 //! Several labels of a route are only in use where both OPENs say so (RFC 8277 section 2.1). Where they are not known, or
 //! made up as those of a Loc-RIB are, a field that does not parse with one label each is read with several.
 
-use super::room::Share;
-use super::routes::{Context, Trouble};
+use super::memory_budget::Share;
+use super::route_monitoring::{Context, Trouble};
 use crate::bgp::{self, Encoding, FamilySet};
 use crate::route::{Family, RibView, Timestamp};
 

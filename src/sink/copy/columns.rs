@@ -2,7 +2,7 @@
 //!
 //! The order is not that of the tables: what a batch, a peer and an attribute set fix stands together, so that the
 //! encoder makes each such block once and copies it for every row. Names are those of the migrations and of
-//! `record::json`; tests hold all three together.
+//! `codec::json`; tests hold all three together.
 
 /// Fixed by batch and peer.
 pub const PEER: &[&str] = &[
