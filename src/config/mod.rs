@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! environment ─┐
-//! .env file   ─┼─► Inputs ─► Typed (what was typed, and where) ─► Config (ready values)
+//! .env file   ─┼─► Inputs ─► RawSettings (what was typed, and where) ─► Config (ready values)
 //! credentials ─┘                          └─► check-config, .env.example
 //! ```
 //!
@@ -20,7 +20,7 @@ pub use parse::{Secret, bytes_text};
 pub use report::{effective, env_example};
 pub use resolve::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Wal};
 pub use settings::{Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
-pub use source::{EnvFile, Inputs, Source, Typed, TypedValue};
+pub use source::{EnvFile, Inputs, RawSettings, RawValue, Source};
 
 use std::fmt;
 
@@ -65,9 +65,9 @@ impl std::error::Error for Invalid {}
 ///
 /// # Errors
 /// All that is wrong, at once.
-pub fn load(inputs: &Inputs) -> Result<(Typed, Config), Invalid> {
+pub fn load(inputs: &Inputs) -> Result<(RawSettings, Config), Invalid> {
     let mut problems = Vec::new();
-    let typed = Typed::collect(inputs, &mut problems);
+    let typed = RawSettings::collect(inputs, &mut problems);
     let config = resolve::build(&typed, inputs, &mut problems);
     match config {
         Some(config) if problems.is_empty() => Ok((typed, config)),

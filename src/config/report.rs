@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::resolve::IN_URL;
 use super::settings::{Kind, SECTIONS, Setting};
-use super::{Config, Database, Typed};
+use super::{Config, Database, RawSettings};
 
 /// Every setting with its effective value and where it came from; secrets masked.
 #[must_use]
-pub fn effective(typed: &Typed, config: &Config) -> String {
+pub fn effective(typed: &RawSettings, config: &Config) -> String {
     let row = |setting| Row::new(setting, typed, config);
     let rows: Vec<Row> = SECTIONS.iter().flat_map(|section| section.settings).map(row).collect();
     let name_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
@@ -43,7 +43,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(setting: &'static Setting, typed: &Typed, config: &Config) -> Self {
+    fn new(setting: &'static Setting, typed: &RawSettings, config: &Config) -> Self {
         let (value, source) = match typed.get(setting) {
             Some(value) if setting.is_secret() => (masked(setting, &value.text), value.source.to_string()),
             Some(value) => (value.text.clone(), value.source.to_string()),

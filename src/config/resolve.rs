@@ -1,4 +1,4 @@
-//! Typed values to ready ones.
+//! RawSettings values to ready ones.
 
 mod database;
 mod pgpass;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::parse::{self, Secret};
 use super::settings::{self, Kind};
-use super::{Inputs, Problem, Typed};
+use super::{Inputs, Problem, RawSettings};
 use crate::route::Prefix;
 use crate::session::Overrides;
 
@@ -142,7 +142,7 @@ pub struct Sentry {
 
 /// Builds the ready values. `None` only where the table itself is wrong; what is typed wrongly goes into `problems`,
 /// and the result is then of no use.
-pub(super) fn build(typed: &Typed, inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Config> {
+pub(super) fn build(typed: &RawSettings, inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Config> {
     let mut read = Reader { typed, problems };
     let state_dir = read
         .path("STATE_DIR")
@@ -272,7 +272,7 @@ fn host_name() -> Option<String> {
 
 /// Reads typed values by the kind that the table gives them. A wrong value is noted and read as the default.
 struct Reader<'a> {
-    typed: &'a Typed,
+    typed: &'a RawSettings,
     problems: &'a mut Vec<Problem>,
 }
 

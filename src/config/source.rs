@@ -49,7 +49,7 @@ impl fmt::Display for Source {
 
 /// One value as it was typed.
 #[derive(Clone, Debug)]
-pub struct TypedValue {
+pub struct RawValue {
     /// The text.
     pub text: String,
     /// Where it came from.
@@ -58,8 +58,8 @@ pub struct TypedValue {
 
 /// All values as they were typed, by the name of their setting. What nobody set is not in it.
 #[derive(Clone, Debug, Default)]
-pub struct Typed {
-    values: BTreeMap<&'static str, TypedValue>,
+pub struct RawSettings {
+    values: BTreeMap<&'static str, RawValue>,
 }
 
 impl Inputs {
@@ -125,7 +125,7 @@ fn is_ours(upper: &str) -> bool {
     PREFIXES.iter().any(|prefix| upper.starts_with(prefix)) && !FOREIGN.contains(&upper)
 }
 
-impl Typed {
+impl RawSettings {
     /// Sorts the variables by setting, and finds the ones that look like ours and are not.
     pub(super) fn collect(inputs: &Inputs, problems: &mut Vec<Problem>) -> Self {
         let mut typed = Self::default();
@@ -143,7 +143,7 @@ impl Typed {
         source: impl Fn(String) -> Source,
         problems: &mut Vec<Problem>,
     ) {
-        let mut here: BTreeMap<&'static str, TypedValue> = BTreeMap::new();
+        let mut here: BTreeMap<&'static str, RawValue> = BTreeMap::new();
         for (name, text) in pairs {
             let upper = name.to_ascii_uppercase();
             let Some(setting) = settings::find(&upper) else {
@@ -157,7 +157,7 @@ impl Typed {
             if text.is_empty() {
                 continue;
             }
-            let value = TypedValue { text: text.to_owned(), source: source(name.clone()) };
+            let value = RawValue { text: text.to_owned(), source: source(name.clone()) };
             if let Some(other) = here.insert(setting.name, value).filter(|other| other.text != text) {
                 let (Source::Environment(other) | Source::File(_, other)) = other.source else { continue };
                 problems
@@ -169,13 +169,13 @@ impl Typed {
 
     /// What was typed for a setting.
     #[must_use]
-    pub fn get(&self, setting: &Setting) -> Option<&TypedValue> {
+    pub fn get(&self, setting: &Setting) -> Option<&RawValue> {
         self.values.get(setting.name)
     }
 
     /// What was typed for the setting of this name.
     #[must_use]
-    pub fn by_name(&self, name: &str) -> Option<&TypedValue> {
+    pub fn by_name(&self, name: &str) -> Option<&RawValue> {
         self.values.get(name)
     }
 }

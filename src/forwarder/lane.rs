@@ -14,7 +14,7 @@ use super::status::{LaneState, LaneStatus};
 use super::{Options, Shared, chance};
 use crate::codec;
 use crate::committer::Progress;
-use crate::sink::{self, Connection, Decision, Lane, MigrateError, Sealed, Target};
+use crate::sink::{self, Connection, ErrorAction, Lane, MigrateError, Target, Transaction};
 use crate::wal::{Log, ReadError, SeqNo, Storage};
 
 /// The lane looks again after so long even if nobody wakes it; nothing depends on that.
@@ -42,12 +42,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn decision(&self) -> Decision {
+    fn decision(&self) -> ErrorAction {
         match self {
             Self::Sink(error) => error.decision(),
             Self::Migrate(error) => error.decision(),
-            Self::Read(ReadError::Io(_)) | Self::Silent(_) => Decision::Retry,
-            Self::Read(_) | Self::Newer(..) | Self::Inconsistent(_) | Self::Reader(_) => Decision::Halt,
+            Self::Read(ReadError::Io(_)) | Self::Silent(_) => ErrorAction::Retry,
+            Self::Read(_) | Self::Newer(..) | Self::Inconsistent(_) | Self::Reader(_) => ErrorAction::Halt,
         }
     }
 }
@@ -88,7 +88,7 @@ pub(super) struct Task<S: Storage> {
 struct Hand<S: Storage> {
     connection: Option<Connection>,
     reading: Reading<S>,
-    sealed: Option<Sealed>,
+    sealed: Option<Transaction>,
     /// The epoch under which this process holds the lane.
     epoch: Option<i64>,
     /// The last sequence number that is known to be stored.
@@ -252,24 +252,24 @@ impl<S: Storage> Task<S> {
     fn failed(&self, failure: &Failure, is_isolating: bool) {
         let (lane, mut error) = (self.lane.number, failure.to_string());
         let state = match failure.decision() {
-            Decision::Retry | Decision::Slow => {
+            ErrorAction::Retry | ErrorAction::Slow => {
                 tracing::warn!(lane, error, "delivery_failed");
                 LaneState::Retrying
             }
-            Decision::Reject if is_isolating => {
+            ErrorAction::Reject if is_isolating => {
                 tracing::warn!(lane, error, "records_refused");
                 LaneState::Retrying
             }
-            Decision::Reject => {
+            ErrorAction::Reject => {
                 error.push_str(REFUSED_AGAIN);
                 tracing::error!(lane, error, "delivery_needs_help");
                 LaneState::Alarm
             }
-            Decision::Alarm => {
+            ErrorAction::Alarm => {
                 tracing::error!(lane, error, "delivery_needs_help");
                 LaneState::Alarm
             }
-            Decision::Halt => {
+            ErrorAction::Halt => {
                 tracing::error!(lane, error, "delivery_halted");
                 LaneState::Halted
             }

@@ -18,7 +18,7 @@
 use std::time::Duration;
 
 use super::backoff;
-use crate::sink::Decision;
+use crate::sink::ErrorAction;
 
 /// So many transactions in a row may have rows that are refused.
 const REJECTING_MAX: u32 = 2;
@@ -68,7 +68,7 @@ pub enum Event {
     /// Attaching, storing or reading failed.
     Failed {
         /// What to do.
-        decision: Decision,
+        decision: ErrorAction,
         /// Any number.
         chance: u64,
     },
@@ -269,26 +269,26 @@ impl Machine {
         }
     }
 
-    fn failed(&mut self, decision: Decision, chance: u64, now: Duration) {
+    fn failed(&mut self, decision: ErrorAction, chance: u64, now: Duration) {
         self.failures = self.failures.saturating_add(1);
         let delay = match decision {
-            Decision::Retry => backoff::delay(self.failures, chance),
-            Decision::Slow => {
+            ErrorAction::Retry => backoff::delay(self.failures, chance),
+            ErrorAction::Slow => {
                 self.too_slow();
                 // The chunk is read anew, smaller; if it was stored after all, the row will say so.
                 self.drop_chunk();
                 backoff::delay(self.failures, chance)
             }
-            Decision::Reject if !self.is_refused && self.rejecting < REJECTING_MAX => {
+            ErrorAction::Reject if !self.is_refused && self.rejecting < REJECTING_MAX => {
                 self.is_refused = true;
                 Duration::ZERO
             }
-            Decision::Reject | Decision::Alarm => {
+            ErrorAction::Reject | ErrorAction::Alarm => {
                 // Whoever mended it did so for all rows.
                 self.is_refused = false;
                 backoff::ALARM
             }
-            Decision::Halt => {
+            ErrorAction::Halt => {
                 self.phase = Phase::Ended(End::Halted);
                 return;
             }
@@ -385,7 +385,7 @@ mod tests {
         machine
     }
 
-    fn fail(machine: &mut Machine, decision: Decision) {
+    fn fail(machine: &mut Machine, decision: ErrorAction) {
         machine.on(Event::Failed { decision, chance: 0 }, at(1000));
     }
 
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn a_failed_store_that_was_not_stored_is_stored_again() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Retry);
+        fail(&mut machine, ErrorAction::Retry);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(1100)) });
         assert_eq!(machine.next(at(1100)), Step::Attach { takeover: false });
         machine.on(Event::Attached { last_seq: 4 }, at(1100));
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn a_failed_store_that_was_stored_is_not_stored_again() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Retry);
+        fail(&mut machine, ErrorAction::Retry);
         machine.on(Event::Attached { last_seq: 7 }, at(1100));
         assert_eq!(machine.next(at(1100)), Step::Begin { after: 7 });
     }
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn a_database_that_came_back_older_is_believed() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Retry);
+        fail(&mut machine, ErrorAction::Retry);
         machine.on(Event::Attached { last_seq: 2 }, at(1100));
         assert_eq!(machine.next(at(1100)), Step::Begin { after: 2 });
     }
@@ -463,13 +463,13 @@ mod tests {
     #[test]
     fn what_a_person_must_mend_is_looked_at_once_a_minute() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Alarm);
+        fail(&mut machine, ErrorAction::Alarm);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
     }
 
     /// Stores the next chunk, of which some rows are refused.
     fn isolate(machine: &mut Machine, last_seq: u64) {
-        fail(machine, Decision::Reject);
+        fail(machine, ErrorAction::Reject);
         assert_eq!(machine.next(at(1000)), Step::Attach { takeover: false });
         machine.on(Event::Attached { last_seq: machine.stored() }, at(1000));
         assert_eq!(machine.next(at(1000)), Step::Isolate);
@@ -496,8 +496,8 @@ mod tests {
     #[test]
     fn a_connection_that_breaks_while_isolating_isolates_again() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Reject);
-        fail(&mut machine, Decision::Retry);
+        fail(&mut machine, ErrorAction::Reject);
+        fail(&mut machine, ErrorAction::Retry);
         machine.on(Event::Attached { last_seq: 4 }, at(2000));
         assert_eq!(machine.next(at(2000)), Step::Isolate);
         machine.on(Event::Attached { last_seq: 7 }, at(2000));
@@ -512,7 +512,7 @@ mod tests {
         store_next(&mut machine, 8);
         isolate(&mut machine, 8);
         store_next(&mut machine, 9);
-        fail(&mut machine, Decision::Reject);
+        fail(&mut machine, ErrorAction::Reject);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
         // And so it does again after that minute, until a transaction has none.
         machine.on(Event::Attached { last_seq: 8 }, at(61_000));
@@ -520,7 +520,7 @@ mod tests {
         machine.on(Event::Stored, at(61_000));
         machine.next(at(61_000));
         store_next(&mut machine, 12);
-        fail(&mut machine, Decision::Reject);
+        fail(&mut machine, ErrorAction::Reject);
         assert!(machine.is_isolating());
     }
 
@@ -529,16 +529,16 @@ mod tests {
         machine.on(Event::Attached { last_seq: stored }, at(2000));
         assert_eq!(machine.next(at(2000)), Step::Begin { after: stored });
         store_next(machine, last_seq);
-        fail(machine, Decision::Slow);
+        fail(machine, ErrorAction::Slow);
     }
 
     #[test]
     fn a_transaction_that_takes_too_long_is_made_smaller_and_grows_again_later() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Slow);
+        fail(&mut machine, ErrorAction::Slow);
         assert_eq!(machine.rows_max(20_000), 5000);
         // What takes too long before anything is stored says nothing of that.
-        fail(&mut machine, Decision::Slow);
+        fail(&mut machine, ErrorAction::Slow);
         assert_eq!(machine.rows_max(20_000), 5000);
         for _ in 0..3 {
             too_slow(&mut machine, 4, 9);
@@ -554,7 +554,7 @@ mod tests {
     #[test]
     fn what_cannot_be_made_smaller_gets_more_time() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Slow);
+        fail(&mut machine, ErrorAction::Slow);
         too_slow(&mut machine, 4, 5);
         assert_eq!((machine.rows_max(20_000), machine.patience()), (5000, 2), "a batch is not split");
         for _ in 0..3 {
@@ -574,7 +574,7 @@ mod tests {
     #[test]
     fn a_fenced_lane_never_comes_back() {
         let mut machine = storing();
-        fail(&mut machine, Decision::Halt);
+        fail(&mut machine, ErrorAction::Halt);
         assert_eq!(machine.next(at(1_000_000)), Step::End(End::Halted));
     }
 

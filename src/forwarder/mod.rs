@@ -1,9 +1,9 @@
 //! The drain: read the log, store, advance.
 //!
 //! ```text
-//!            ┌─ lane 0: Reader ─► Chunk ─► Connection ─┐
+//!            ┌─ lane 0: Reader ─► TransactionBuilder ─► Connection ─┐
 //!   Log ─────┤                                         ├──► Delivered ─► status; min over lanes ─► Committer::retire
-//!            └─ lane n: Reader ─► Chunk ─► Connection ─┘
+//!            └─ lane n: Reader ─► TransactionBuilder ─► Connection ─┘
 //! ```
 //!
 //! Each lane reads the whole log and stores what is its own, on a connection of its own; [`machine`] decides, [`lane`]
@@ -30,7 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use status::{Delivered, LaneState, LaneStatus};
 
 use crate::committer::Committer;
-use crate::sink::{self, Decision, Lane, MigrateError, Retention, Target};
+use crate::sink::{self, ErrorAction, Lane, MigrateError, Retention, Target};
 use crate::wal::{Log, LogId, ReadError, SeqNo, Storage};
 use identity::Question;
 use lane::Task;
@@ -49,7 +49,7 @@ pub struct Options {
     pub delay: Duration,
     /// Re-sent tables add history only for what they change (HISTORY_DEDUP).
     pub dedup: bool,
-    /// Chunk interval of tables that are yet to be made (CHUNK_INTERVAL_DAYS).
+    /// TransactionBuilder interval of tables that are yet to be made (CHUNK_INTERVAL_DAYS).
     pub chunk_interval_days: u32,
     /// What maintenance drops.
     pub retention: Retention,
@@ -239,7 +239,7 @@ impl<S: Storage> Supervisor<S> {
                 Err(error) => error,
             };
             failures += 1;
-            let is_passing = matches!(error.decision(), Decision::Retry | Decision::Slow);
+            let is_passing = matches!(error.decision(), ErrorAction::Retry | ErrorAction::Slow);
             let delay = if is_passing { backoff::delay(failures, chance()) } else { backoff::ALARM };
             if is_passing {
                 tracing::warn!(error = %error, retry_ms = delay.as_millis(), "database_connection_failed");
@@ -289,13 +289,13 @@ enum Unprepared {
 }
 
 impl Unprepared {
-    fn decision(&self) -> Decision {
+    fn decision(&self) -> ErrorAction {
         match self {
             Self::Connect(error) => error.decision(),
             Self::Migrate(error) => error.decision(),
             Self::Identity(identity::Error::Sink(error)) => error.decision(),
-            Self::Identity(identity::Error::Read(ReadError::Io(_))) => Decision::Retry,
-            Self::Identity(_) => Decision::Alarm,
+            Self::Identity(identity::Error::Read(ReadError::Io(_))) => ErrorAction::Retry,
+            Self::Identity(_) => ErrorAction::Alarm,
         }
     }
 }

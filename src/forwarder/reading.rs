@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::lane::Failure;
 use super::machine::Event;
 use crate::codec;
-use crate::sink::{Chunk, Lane, Sealed, Span};
+use crate::sink::{Lane, RecordRange, Transaction, TransactionBuilder};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
 
 /// What a lane reads.
@@ -31,7 +31,7 @@ pub(super) struct Reading<S: Storage> {
 /// A chunk that is being filled, and from where.
 struct Open<S: Storage> {
     reader: Reader<S>,
-    chunk: Chunk,
+    chunk: TransactionBuilder,
 }
 
 type Filling<S> = JoinHandle<(Open<S>, Result<(), Failure>)>;
@@ -49,7 +49,7 @@ impl<S: Storage> Reading<S> {
     fn open(&self, next: u64, reader: Option<Reader<S>>) -> Open<S> {
         let reader = reader.filter(|reader| reader.position() == SeqNo(next));
         let reader = reader.unwrap_or_else(|| self.log.reader(SeqNo(next)));
-        Open { reader, chunk: Chunk::new(self.lane.clone(), next).with_dedup(self.dedup) }
+        Open { reader, chunk: TransactionBuilder::new(self.lane.clone(), next).with_dedup(self.dedup) }
     }
 
     /// Begins a chunk behind `after`, or finds the one that was filled ahead.
@@ -82,7 +82,7 @@ impl<S: Storage> Reading<S> {
     }
 
     /// Closes the chunk, and goes on with the one behind it if the log has more.
-    pub(super) fn seal(&mut self, limit: u64, rows_max: u64) -> Option<Sealed> {
+    pub(super) fn seal(&mut self, limit: u64, rows_max: u64) -> Option<Transaction> {
         let Open { reader, chunk } = self.open.take()?;
         let sealed = chunk.seal();
         let first_seq = sealed.last_seq + 1;
@@ -96,9 +96,9 @@ impl<S: Storage> Reading<S> {
     }
 
     /// A range of the log once more, record by record.
-    pub(super) async fn span(&self, first: u64, last: u64) -> Result<Span, Failure> {
+    pub(super) async fn span(&self, first: u64, last: u64) -> Result<RecordRange, Failure> {
         let mut reader = self.log.reader(SeqNo(first));
-        let mut span = Span::new(self.lane.clone(), self.dedup);
+        let mut span = RecordRange::new(self.lane.clone(), self.dedup);
         let reading = move || {
             while let Some(item) = reader.next(SeqNo(last)).map_err(Failure::Read)? {
                 match item {

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Inputs, Invalid, Typed};
+use crate::config::{Config, Inputs, Invalid, RawSettings};
 
 /// The configuration is wrong: trying again does not help (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -148,7 +148,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
 }
 
-fn load(arguments: &Arguments) -> Result<(Typed, Config), Invalid> {
+fn load(arguments: &Arguments) -> Result<(RawSettings, Config), Invalid> {
     crate::config::load(&Inputs::of_process(arguments.env_file.as_deref())?)
 }
 

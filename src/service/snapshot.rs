@@ -14,7 +14,7 @@ use crate::forwarder::{Delivered, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::route::Timestamp;
 use crate::session::{FamilySummary, PeerSummary};
-use crate::state::{KnownPeer, State};
+use crate::state::{State, TrackedPeer};
 use crate::telemetry::clock;
 use crate::telemetry::status::{Delivery, Document, Family, Health, Lane, Listener, Peer, Router, Wal};
 
@@ -243,7 +243,7 @@ fn lane_of(lane: u16, status: &LaneStatus) -> Lane {
 
 fn connected(
     SessionView { address, summary }: &SessionView,
-    known: Vec<KnownPeer>,
+    known: Vec<TrackedPeer>,
     now: Timestamp,
 ) -> Router {
     let age = now.0.saturating_sub(summary.last_message.0).max(0);
@@ -297,7 +297,7 @@ fn live_peer(peer: &PeerSummary) -> Peer {
 }
 
 /// A peer that the router has not spoken of in its present session.
-fn stale_peer(known: &KnownPeer, reason: &str) -> Peer {
+fn stale_peer(known: &TrackedPeer, reason: &str) -> Peer {
     Peer {
         address: known.peer.key.address.to_string(),
         peer_type: known.peer.key.peer_type,
@@ -310,7 +310,7 @@ fn stale_peer(known: &KnownPeer, reason: &str) -> Peer {
     }
 }
 
-fn absent(name: String, peers: &[KnownPeer]) -> Router {
+fn absent(name: String, peers: &[TrackedPeer]) -> Router {
     let last = peers.iter().map(|known| known.session).max().unwrap_or_default();
     Router {
         name,

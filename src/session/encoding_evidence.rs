@@ -22,7 +22,7 @@
 //! Several labels of a route are only in use where both OPENs say so (RFC 8277 section 2.1). Where they are not known, or
 //! made up as those of a Loc-RIB are, a field that does not parse with one label each is read with several.
 
-use super::memory_budget::Share;
+use super::memory_budget::Reservation;
 use super::route_monitoring::{Context, Trouble};
 use crate::bgp::{self, Encoding, FamilySet};
 use crate::route::{Family, RibView, Timestamp};
@@ -47,7 +47,7 @@ struct Message {
     received: Timestamp,
     router_time: Timestamp,
     four_octet_as: bool,
-    _share: Share,
+    _share: Reservation,
 }
 
 impl Evidence {

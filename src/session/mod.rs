@@ -31,7 +31,7 @@ mod summary;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-pub use memory_budget::PEERS_BYTES_MAX;
+pub use memory_budget::PEER_MEMORY_MAX_BYTES;
 pub use overrides::Overrides;
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
@@ -141,7 +141,7 @@ impl Session {
         let refused = self.peers.refused();
         if refused > 0 && self.counters.not_kept == 0 {
             let text = format!(
-                "the router names more peers and families than fit {PEERS_BYTES_MAX} bytes; the others are read as if nothing \
+                "the router names more peers and families than fit {PEER_MEMORY_MAX_BYTES} bytes; the others are read as if nothing \
                  had been said of them, and are marked stale"
             );
             self.notice(Level::Warning, "session_memory_full", None, text, &[]);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
 use super::encoding_evidence::Evidence;
-use super::memory_budget::{PEERS_BYTES_MAX, RESERVE_BYTES, Room, Share};
+use super::memory_budget::{MemoryBudget, PEER_MEMORY_MAX_BYTES, RESERVE_BYTES, Reservation};
 use super::negotiated::Agreed;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
 use crate::bmp::PeerHeader;
@@ -56,7 +56,7 @@ pub(super) struct FamilyState {
     /// In this generation a PDU could not be read: the table may be wrong until the whole of a later one is told.
     pub(super) suspect: Option<u32>,
     pub(super) last_route: Timestamp,
-    _share: Share,
+    _share: Reservation,
 }
 
 impl FamilyState {
@@ -70,7 +70,7 @@ pub(super) struct ViewState {
     pub(super) view: RibView,
     pub(super) slot: PeerSlot,
     families: Vec<FamilyState>,
-    room: Room,
+    room: MemoryBudget,
 }
 
 impl ViewState {
@@ -98,8 +98,8 @@ impl ViewState {
         self.families.last_mut()
     }
 
-    /// Room for a PDU of this view to wait.
-    pub(super) fn share(&self, bytes: usize) -> Option<Share> {
+    /// MemoryBudget for a PDU of this view to wait.
+    pub(super) fn share(&self, bytes: usize) -> Option<Reservation> {
         self.room.share(bytes)
     }
 
@@ -137,11 +137,11 @@ pub(super) struct PeerState {
     /// A header without AS and BGP identifier has been told once.
     pub(super) zeros_told: bool,
     views: Vec<ViewState>,
-    room: Room,
+    room: MemoryBudget,
     /// For the peer itself; none when it is forgotten with the next one that has none.
-    share: Option<Share>,
+    share: Option<Reservation>,
     /// For its table name and what its OPENs agree on.
-    told: Option<Share>,
+    told: Option<Reservation>,
 }
 
 impl PeerState {
@@ -150,7 +150,7 @@ impl PeerState {
         header: &PeerHeader,
         known_before: bool,
         generation: u32,
-        (room, share): (&Room, Option<Share>),
+        (room, share): (&MemoryBudget, Option<Reservation>),
     ) -> Self {
         Self {
             key,
@@ -237,7 +237,7 @@ pub(super) struct Peers {
     states: Vec<PeerState>,
     places: HashMap<PeerKey, usize>,
     last: usize,
-    room: Room,
+    room: MemoryBudget,
     generation_min: u32,
     /// Some of them may be down: without them there may be room again.
     some_ended: bool,
@@ -249,7 +249,7 @@ impl Default for Peers {
             states: Vec::new(),
             places: HashMap::new(),
             last: 0,
-            room: Room::of(PEERS_BYTES_MAX),
+            room: MemoryBudget::of(PEER_MEMORY_MAX_BYTES),
             generation_min: 0,
             some_ended: false,
         }
@@ -293,7 +293,7 @@ impl Peers {
     }
 
     /// Forgets the peers that are down, and says whether there is room for one now.
-    fn room_of_the_ended(&mut self) -> Option<Share> {
+    fn room_of_the_ended(&mut self) -> Option<Reservation> {
         if !std::mem::take(&mut self.some_ended) {
             return None;
         }
@@ -306,7 +306,7 @@ impl Peers {
         self.room_for_one()
     }
 
-    fn room_for_one(&self) -> Option<Share> {
+    fn room_for_one(&self) -> Option<Reservation> {
         self.room.share_beside(RESERVE_BYTES, PEER_BYTES)
     }
 

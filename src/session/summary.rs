@@ -35,7 +35,7 @@ pub struct Counters {
     pub unexpected_peer_downs: u64,
     /// Messages whose per-peer header has neither AS nor BGP identifier.
     pub zero_identities: u64,
-    /// Peers, families and messages that were not kept in mind, because there was no room ([`super::PEERS_BYTES_MAX`]).
+    /// Peers, families and messages that were not kept in mind, because there was no room ([`super::PEER_MEMORY_MAX_BYTES`]).
     pub not_kept: u64,
 }
 

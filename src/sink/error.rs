@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::sink::error_policy::{Decision, decide_error};
+use crate::sink::error_policy::{ErrorAction, action_for_error};
 use crate::sink::transaction::builder::Inconsistent;
 
 /// Why a lane could not attach or store. After any of them the connection must be dropped.
@@ -28,7 +28,7 @@ pub enum Error {
     /// Somebody else has stored a route that this connection took for new.
     KnownBefore,
     /// The server took another number of rows than it was given.
-    Rows {
+    RowCount {
         /// Which table.
         table: &'static str,
         /// How many it was given.
@@ -41,13 +41,13 @@ pub enum Error {
 impl Error {
     /// What to do about it.
     #[must_use]
-    pub fn decision(&self) -> Decision {
+    pub fn decision(&self) -> ErrorAction {
         match self {
-            Self::Database(error) => decide_error(error),
-            Self::KnownBefore => Decision::Retry,
-            Self::Timeout => Decision::Slow,
-            Self::Systemic { .. } | Self::Encoder(_) => Decision::Alarm,
-            Self::Inconsistent(_) | Self::Rows { .. } => Decision::Halt,
+            Self::Database(error) => action_for_error(error),
+            Self::KnownBefore => ErrorAction::Retry,
+            Self::Timeout => ErrorAction::Slow,
+            Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
+            Self::Inconsistent(_) | Self::RowCount { .. } => ErrorAction::Halt,
         }
     }
 }
@@ -82,7 +82,9 @@ impl std::fmt::Display for Error {
             Self::Encoder(error) => write!(f, "the rows could not be encoded: {error}"),
             Self::KnownBefore => f.write_str("somebody else has stored a route that was taken for new"),
             Self::Timeout => f.write_str("the database did not answer in time"),
-            Self::Rows { table, sent, stored } => write!(f, "{table} was given {sent} rows and has {stored}"),
+            Self::RowCount { table, sent, stored } => {
+                write!(f, "{table} was given {sent} rows and has {stored}")
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The database side: rows, transactions, migrations.
 //!
 //! ```text
-//! Batch ─► Chunk (pure: history as COPY bytes, peers and routes folded) ─► Sealed
+//! Batch ─► TransactionBuilder (pure: history as COPY bytes, peers and routes folded) ─► Transaction
 //!                                                                            │ Connection::store
 //!   BEGIN · fence · peers · COPY history, events · COPY attributes, staging · what a re-dump changes: COPY history ·
 //!   COPY what is new, merge the rest · ledger + checkpoint · COMMIT
@@ -30,11 +30,11 @@ pub use connection::target::{Target, TargetError};
 pub use connection::tls::{SslMode, TlsError, TlsFiles};
 pub use copy::columns;
 pub use error::Error;
-pub use error_policy::{Decision, decide, decide_error};
+pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
 pub use lanes::{Lane, lane_of, uuid_text};
-pub use query::catalogue::{Answer, AnswerError, Call, Parameter, QUERIES, Query, Shape, ask};
+pub use query::catalogue::{BoundQuery, Parameter, QUERIES, Query, QueryError, Rows, Shape, ask};
 pub use query::rpki::{Loaded, Vrp, VrpError, load_vrps, parse_vrps};
 pub use tokio_postgres::Client;
-pub use transaction::builder::{Chunk, Inconsistent, digest};
-pub use transaction::record_range::Span;
-pub use transaction::sealed::{Counts, Sealed};
+pub use transaction::builder::{Inconsistent, TransactionBuilder, digest};
+pub use transaction::record_range::RecordRange;
+pub use transaction::sealed::{Counts, Transaction};

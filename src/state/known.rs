@@ -32,7 +32,7 @@ pub enum Standing {
 
 /// A peer that is up or stale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownPeer {
+pub struct TrackedPeer {
     /// The peer, in the view in which it was last named.
     pub peer: Peer,
     /// The BMP session that spoke of it last.
@@ -57,7 +57,7 @@ pub(super) enum Change {
 pub(super) struct Known {
     pub(super) last_session: Timestamp,
     pub(super) sessions: BTreeMap<Timestamp, OpenSession>,
-    pub(super) peers: BTreeMap<String, BTreeMap<PeerKey, KnownPeer>>,
+    pub(super) peers: BTreeMap<String, BTreeMap<PeerKey, TrackedPeer>>,
     /// Routers whose sessions the collector ended itself when it stopped, and when. The gap since then is still to be
     /// logged.
     pub(super) stopped: BTreeMap<String, (Router, Timestamp)>,
@@ -72,7 +72,7 @@ impl Known {
         self.peers.get(router).map(|peers| peers.keys().copied().collect()).unwrap_or_default()
     }
 
-    pub(super) fn routers(&self) -> BTreeMap<String, Vec<KnownPeer>> {
+    pub(super) fn routers(&self) -> BTreeMap<String, Vec<TrackedPeer>> {
         self.peers.iter().map(|(name, peers)| (name.clone(), peers.values().cloned().collect())).collect()
     }
 
@@ -90,7 +90,7 @@ impl Known {
             if before.is_some_and(|known| known.session > batch.router.session) {
                 continue;
             }
-            let after = said.map(|standing| KnownPeer {
+            let after = said.map(|standing| TrackedPeer {
                 peer: peer.clone(),
                 session: batch.router.session,
                 standing,
@@ -134,7 +134,7 @@ impl Known {
     }
 
     fn bytes_left(&self) -> usize {
-        let of_router = |(router, peers): (&String, &BTreeMap<PeerKey, KnownPeer>)| -> usize {
+        let of_router = |(router, peers): (&String, &BTreeMap<PeerKey, TrackedPeer>)| -> usize {
             peers.values().map(|known| bytes_of(router, known)).sum()
         };
         KNOWN_BYTES_MAX.saturating_sub(self.peers.iter().map(of_router).sum())
@@ -254,7 +254,7 @@ impl Known {
 }
 
 /// What a peer takes. The name of its router counts for each, so that a router of one peer takes what it takes.
-const fn bytes_of(router: &str, known: &KnownPeer) -> usize {
+const fn bytes_of(router: &str, known: &TrackedPeer) -> usize {
     PEER_BYTES + router.len() + known.peer.table_name.len()
 }
 

@@ -24,7 +24,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::route::{Batch, PeerKey, SessionEnd, Timestamp};
 
 use known::{Change, Known};
-pub use known::{KnownPeer, OpenSession, Standing};
+pub use known::{OpenSession, Standing, TrackedPeer};
 use store::Store;
 
 /// Why the state could not be kept.
@@ -196,7 +196,7 @@ impl State {
 
     /// All routers with their peers, for the status command.
     #[must_use]
-    pub fn routers(&self) -> BTreeMap<String, Vec<KnownPeer>> {
+    pub fn routers(&self) -> BTreeMap<String, Vec<TrackedPeer>> {
         self.lock().known.routers()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tree "sessions"  session identity        -> OpenSession
-//! tree "peers"     (router name, peer key) -> KnownPeer
+//! tree "peers"     (router name, peer key) -> TrackedPeer
 //! tree "stopped"   router name             -> (Router, Timestamp)
 //! default tree     "mark"                  -> (observed, logged until, last session)
 //! ```

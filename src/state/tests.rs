@@ -88,8 +88,8 @@ fn open(dir: &Path) -> State {
 }
 
 fn up(state: &State, name: &str) -> Vec<u8> {
-    let is_up = |known: &&KnownPeer| known.standing == Standing::Up;
-    let last = |known: &KnownPeer| match known.peer.key.address {
+    let is_up = |known: &&TrackedPeer| known.standing == Standing::Up;
+    let last = |known: &TrackedPeer| match known.peer.key.address {
         IpAddr::V4(v4) => v4.octets()[3],
         IpAddr::V6(_) => 0,
     };

@@ -17,7 +17,7 @@ use holdfast::codec;
 use holdfast::committer::{self, Committer, Progress};
 use holdfast::forwarder::{self, Forwarder};
 use holdfast::route::{Batch, RibView};
-use holdfast::sink::{Chunk, Lane, Sealed, SslMode, Target, TlsFiles};
+use holdfast::sink::{Lane, SslMode, Target, TlsFiles, Transaction, TransactionBuilder};
 use holdfast::wal::{self, Disk, Log, LogId, SeqNo};
 
 use crate::batches::{self, Builder, peer, peer_up};
@@ -47,8 +47,8 @@ pub fn batch(number: u32) -> Batch {
 
 pub const RECORDS_PER_BATCH: i64 = 15;
 
-pub fn chunk(first_seq: u64, batches: u32) -> Sealed {
-    let mut chunk = Chunk::new(lane(), first_seq);
+pub fn chunk(first_seq: u64, batches: u32) -> Transaction {
+    let mut chunk = TransactionBuilder::new(lane(), first_seq);
     for _ in 0..batches {
         let seq = chunk.next_seq();
         chunk.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap();

@@ -9,7 +9,7 @@
 )]
 
 use holdfast::route::Batch;
-use holdfast::sink::{Chunk, Connection, Lane};
+use holdfast::sink::{Connection, Lane, TransactionBuilder};
 
 use crate::db::{Database, Edition};
 
@@ -41,7 +41,7 @@ impl Store {
     }
 
     pub async fn put(&mut self, batches: &[Batch]) {
-        let mut chunk = Chunk::new(lane(), self.next).with_dedup(self.dedup);
+        let mut chunk = TransactionBuilder::new(lane(), self.next).with_dedup(self.dedup);
         for batch in batches {
             chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
         }

@@ -111,7 +111,7 @@ fn no_number_of_peers_takes_more_memory_than_a_session_may_keep() {
     }
     fs::write(&file, stream).unwrap();
     let base = least_limit_kib(&smallest(folder.path()));
-    let limit = base + BUFFERS_KIB + 2 * holdfast::session::PEERS_BYTES_MAX / 1024;
+    let limit = base + BUFFERS_KIB + 2 * holdfast::session::PEER_MEMORY_MAX_BYTES / 1024;
     let count = Command::new("sh")
         .args(["-c", r#"ulimit -v "$1" && "$2" decode "$3" | wc -l"#, "sh", &limit.to_string()])
         .args([Path::new(env!("CARGO_BIN_EXE_holdfast")), &file])

@@ -8,7 +8,7 @@ use holdfast::route::{
     Aggregator, AsPath, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix, RawAttribute, Rd,
     RibView, Segment, SegmentKind,
 };
-use holdfast::sink::{Chunk, Lane, columns};
+use holdfast::sink::{Lane, TransactionBuilder, columns};
 use holdfast::{bgp, codec};
 
 /// Everything that an attribute set can have.
@@ -110,7 +110,7 @@ fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
 fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let batch = batch();
     let lane = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 1 };
-    let mut chunk = Chunk::new(lane, 1);
+    let mut chunk = TransactionBuilder::new(lane, 1);
     chunk.push(1, b"", &batch).unwrap();
     let rows = rows(&chunk.seal().route_bytes());
     assert_eq!(rows.len(), batch.records());
@@ -134,7 +134,7 @@ fn a_chunk_that_has_read_sixteen_transactions_of_other_lanes_is_full() {
     let batch = |routes: u32| Builder::new("r", 0).announce(&peer, 0..routes, &[65_000]).build();
     let owner = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 2 };
     let number = u32::from(owner.owns("r", &peer.key));
-    let mut idle = Chunk::new(Lane { number, ..owner }, 1);
+    let mut idle = TransactionBuilder::new(Lane { number, ..owner }, 1);
     for seq in 1..=15 {
         idle.push(seq, b"", &batch(10)).unwrap();
     }

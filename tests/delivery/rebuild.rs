@@ -189,7 +189,7 @@ async fn the_table_is_compared_at_one_moment_and_mended_while_a_lane_stores() {
                 0..40,
                 &[u32::try_from(round).unwrap()],
             );
-            let mut chunk = holdfast::sink::Chunk::new(crate::store::lane(), next);
+            let mut chunk = holdfast::sink::TransactionBuilder::new(crate::store::lane(), next);
             chunk.push(next, b"payload", &batch.build()).unwrap();
             connection.store(&chunk.seal()).await.unwrap();
             next += 1;

@@ -5,7 +5,7 @@ use crate::db::{Database, Edition};
 use crate::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView};
-use holdfast::sink::{Chunk, Connection, Decision, Retried, Sealed, Span, retry};
+use holdfast::sink::{Connection, ErrorAction, RecordRange, Retried, Transaction, TransactionBuilder, retry};
 
 /// What makes a row of history bad, and how the cause goes away.
 const POISON: &str =
@@ -28,8 +28,9 @@ impl Lane {
         Some(Self { database, connection, next: 1 })
     }
 
-    fn chunk(&self, batches: &[Batch]) -> (Sealed, Span) {
-        let (mut chunk, mut span) = (Chunk::new(lane(), self.next), Span::new(lane(), true));
+    fn chunk(&self, batches: &[Batch]) -> (Transaction, RecordRange) {
+        let (mut chunk, mut span) =
+            (TransactionBuilder::new(lane(), self.next), RecordRange::new(lane(), true));
         for batch in batches {
             let seq = chunk.next_seq();
             chunk.push(seq, b"", batch).unwrap();
@@ -48,7 +49,7 @@ impl Lane {
     async fn isolate(&mut self, batches: &[Batch]) -> u64 {
         let (chunk, span) = self.chunk(batches);
         let refused = self.connection.store(&chunk).await.unwrap_err();
-        assert_eq!(refused.decision(), Decision::Reject, "{refused}");
+        assert_eq!(refused.decision(), ErrorAction::Reject, "{refused}");
         (self.connection, _) =
             Connection::attach(&self.database.target, &lane(), [1; 16], Some(1)).await.unwrap();
         let rejected = self.connection.isolate(&chunk, &span).await.unwrap();
@@ -173,7 +174,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     let batches: Vec<Batch> = (0..20).map(crate::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
     let refused = lane.connection.isolate(&chunk, &span).await.unwrap_err();
-    assert_eq!(refused.decision(), Decision::Alarm);
+    assert_eq!(refused.decision(), ErrorAction::Alarm);
     let text = refused.to_string();
     assert!(text.starts_with("11 of 300 records are refused, the first with: new row"), "{text}");
     assert!(text.contains("(23514)") && text.contains("nothing is lost"), "{text}");

@@ -8,7 +8,9 @@ use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
 use crate::daemon::Daemon;
 use crate::db::{Database, Edition, connect};
 use holdfast::route::RibView;
-use holdfast::sink::{Chunk, Connection, QUERIES, Retention, SslMode, Target, TlsFiles, maintain};
+use holdfast::sink::{
+    Connection, QUERIES, Retention, SslMode, Target, TlsFiles, TransactionBuilder, maintain,
+};
 use tokio_postgres::error::SqlState;
 
 const ROLES: [&str; 3] = ["holdfast_owner", "holdfast_writer", "holdfast_reader"];
@@ -93,7 +95,7 @@ async fn the_writer_has_old_rows_dropped_and_partitions_made() {
         let target = Target::new(config, SslMode::Disable, &TlsFiles::default()).unwrap();
         let (mut connection, _) =
             Connection::attach(&target, &crate::store::lane(), crate::store::OWNER, None).await.unwrap();
-        let mut chunk = Chunk::new(crate::store::lane(), 1);
+        let mut chunk = TransactionBuilder::new(crate::store::lane(), 1);
         // 2026-01 and 2020-11, whatever the server's clock says.
         for (seq, days) in [(1, -300), (2, -2_200)] {
             let batch = Builder::new("r1", 0)

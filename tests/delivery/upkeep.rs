@@ -7,7 +7,7 @@ use crate::batches::{Builder, attributes, peer, prefix};
 use crate::db::{Database, Edition};
 use crate::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, Family, Peer, RibView};
-use holdfast::sink::{Chunk, Connection, Lane, digests, lane_of};
+use holdfast::sink::{Connection, Lane, TransactionBuilder, digests, lane_of};
 
 fn batch(path: u32) -> Batch {
     Builder::new("r1", 0).announce(&peer(1, RibView::AdjInPre, 1), [1, 2], &[path]).build()
@@ -116,7 +116,7 @@ async fn an_attribute_set_that_a_lane_is_about_to_use_again_stays() {
             let (blocker, cleaner) = (store.database.client().await, store.database.client().await);
             blocker.batch_execute(AGE).await.unwrap();
             let again = [batch(1)];
-            let mut chunk = Chunk::new(crate::store::lane(), store.next);
+            let mut chunk = TransactionBuilder::new(crate::store::lane(), store.next);
             chunk.push(store.next, b"payload", &again[0]).unwrap();
             let sealed = chunk.seal();
             let (database, connection) = (&store.database, &mut store.connection);
@@ -179,7 +179,7 @@ async fn deliver(database: &Database, number: u32, first: u64, batches: u64) {
                 [(None, prefix(route))],
             );
         }
-        let mut chunk = Chunk::new(lane.clone(), seq);
+        let mut chunk = TransactionBuilder::new(lane.clone(), seq);
         chunk.push(seq, b"payload", &builder.build()).unwrap();
         connection.store(&chunk.seal()).await.unwrap();
     }

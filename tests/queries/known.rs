@@ -8,7 +8,7 @@ use crate::store::{self, Store};
 use holdfast::route::{
     Attributes, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Prefix, Rd, RibView, SessionEnd,
 };
-use holdfast::sink::{Chunk, Connection, Lane, QUERIES, load_vrps, parse_vrps};
+use holdfast::sink::{Connection, Lane, QUERIES, TransactionBuilder, load_vrps, parse_vrps};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -467,7 +467,7 @@ async fn a_router_that_two_collectors_see_counts_once() {
     let lane = Lane { collector: "c2".to_owned(), log_id: [8; 16], number: 0, count: 1 };
     let (mut connection, _) =
         Connection::attach(&store.database.target, &lane, store::OWNER, None).await.unwrap();
-    let mut chunk = Chunk::new(lane, 1);
+    let mut chunk = TransactionBuilder::new(lane, 1);
     chunk.push(1, b"payload", &batch().at(1).event(Some(&pre()), peer_down()).build()).unwrap();
     connection.store(&chunk.seal()).await.unwrap();
     // The peer is down by what one of them says; the other still hears it.

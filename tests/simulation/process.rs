@@ -9,7 +9,7 @@ use holdfast::codec;
 use holdfast::committer::machine as committing;
 use holdfast::forwarder::machine as draining;
 use holdfast::route::Record;
-use holdfast::sink::{Decision, Lane};
+use holdfast::sink::{ErrorAction, Lane};
 use holdfast::wal::{Item, Log, Reader, SeqNo, WriteError, Writer};
 
 use super::bugs::Bug;
@@ -22,7 +22,7 @@ const ROWS_MAX: usize = 12;
 /// No machine says so many steps in one moment.
 const STEPS_MAX: usize = 2_000;
 
-struct Chunk {
+struct TransactionBuilder {
     first: u64,
     next: u64,
     rows: Vec<Row>,
@@ -35,7 +35,7 @@ struct LaneShell {
     /// Epoch of the connection, while there is one.
     connection: Option<u64>,
     reader: Option<Reader<BuggyDisk>>,
-    chunk: Option<Chunk>,
+    chunk: Option<TransactionBuilder>,
     delivered: u64,
     ended: Option<draining::End>,
 }
@@ -276,8 +276,8 @@ impl Process {
                     let begun = calm || dice.below(2) == 0;
                     database.attach(number, self.owner, takeover, begun)
                 }) {
-                    None => failed(Decision::Retry),
-                    Some(Err(_)) => failed(Decision::Halt),
+                    None => failed(ErrorAction::Retry),
+                    Some(Err(_)) => failed(ErrorAction::Halt),
                     Some(Ok((epoch, last_seq))) => {
                         lane.connection = Some(epoch);
                         let believed =
@@ -288,14 +288,18 @@ impl Process {
                 }
             }
             draining::Step::Begin { after } => {
-                lane.chunk =
-                    Some(Chunk { first: after + 1, next: after + 1, rows: Vec::new(), gaps: Vec::new() });
+                lane.chunk = Some(TransactionBuilder {
+                    first: after + 1,
+                    next: after + 1,
+                    rows: Vec::new(),
+                    gaps: Vec::new(),
+                });
                 lane.reader = Some(self.log.reader(SeqNo(after + 1)));
                 return false;
             }
             draining::Step::Read { limit } => match lane.read(limit, bug) {
                 Some(event) => event,
-                None => failed(Decision::Retry),
+                None => failed(ErrorAction::Retry),
             },
             draining::Step::Store => {
                 let last = lane.chunk.as_ref().map_or(0, |chunk| chunk.next - 1);
@@ -351,7 +355,7 @@ impl LaneShell {
         calm: bool,
         bug: Bug,
     ) -> draining::Event {
-        let retry = draining::Event::Failed { decision: Decision::Retry, chance: 7 };
+        let retry = draining::Event::Failed { decision: ErrorAction::Retry, chance: 7 };
         let (Some(chunk), Some(epoch)) = (self.chunk.as_ref(), self.connection) else { return retry };
         let transaction = Transaction {
             lane: usize::try_from(self.lane.number).unwrap(),
@@ -382,7 +386,7 @@ impl LaneShell {
         match (result, answered) {
             (Some(Ok(())), true) => self.stored(transaction.last),
             (Some(Err(Refused::Fenced)), _) => {
-                draining::Event::Failed { decision: Decision::Halt, chance: 7 }
+                draining::Event::Failed { decision: ErrorAction::Halt, chance: 7 }
             }
             (_, false) if bug == Bug::LostAnswerMeansStored => self.stored(transaction.last),
             (_, false) if bug == Bug::RetryWithoutAttach && database.is_up => {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use holdfast::codec;
-use holdfast::sink::{Chunk, Lane, columns};
+use holdfast::sink::{Lane, TransactionBuilder, columns};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 
 use crate::{Failure, result};
@@ -35,7 +35,7 @@ impl Transactions {
     /// The next transaction: how many routes, and their bytes. `None` at the end of the log.
     fn take(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
         let lane = Lane { collector: "bench".into(), log_id: [0; 16], number: 0, count: 1 };
-        let mut chunk = Chunk::new(lane, self.next.0).with_dedup(false);
+        let mut chunk = TransactionBuilder::new(lane, self.next.0).with_dedup(false);
         while chunk.rows() < TRANSACTION_ROWS {
             match self.reader.next(SeqNo(u64::MAX)).map_err(|error| error.to_string())? {
                 Some(Item::Data { seq, payload, .. }) => {

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{self, Config, Typed};
+use crate::config::{self, Config, RawSettings};
 
-pub(super) fn run(typed: &Typed, config: &Config, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn run(typed: &RawSettings, config: &Config, out: &mut impl Write) -> io::Result<()> {
     out.write_all(config::effective(typed, config).as_bytes())?;
     out.flush()
 }

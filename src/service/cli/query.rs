@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::{Failure, database};
 use crate::config::Config;
-use crate::sink::{Answer, AnswerError, Call, QUERIES, Shape, ask};
+use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, ask};
 use crate::telemetry::printable;
 
 /// Rows from which a table learns the widths of its columns; later rows may be wider, and memory stays bounded.
@@ -61,7 +61,7 @@ impl Arguments {
 
 /// Asks, and prints.
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let call = Call::new(arguments.name.as_deref().unwrap_or_default(), &arguments.values)?;
+    let call = BoundQuery::new(arguments.name.as_deref().unwrap_or_default(), &arguments.values)?;
     let shape = if matches!(arguments.format, Format::Json) { Shape::Json } else { Shape::Values };
     database::with_client(config, async |client| {
         let answer = ask(&client, &call, shape, arguments.limit).await?;
@@ -73,14 +73,14 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
     })
 }
 
-impl From<AnswerError> for Failure {
-    fn from(error: AnswerError) -> Self {
-        let code = if matches!(error, AnswerError::Database(_)) { 1 } else { 2 };
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let code = if matches!(error, QueryError::Database(_)) { 1 } else { 2 };
         Self::Other(error.to_string(), code)
     }
 }
 
-async fn table(mut answer: Answer, out: &mut impl Write) -> Result<(), Failure> {
+async fn table(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
     let head: Vec<Option<String>> = answer.columns.iter().map(|(name, _)| Some(name.clone())).collect();
     let mut first = vec![head];
     while first.len() <= WIDTH_ROWS {
@@ -118,7 +118,7 @@ fn line(row: &[Option<String>], columns: &[(usize, bool)], out: &mut impl Write)
     Ok(())
 }
 
-async fn json(mut answer: Answer, out: &mut impl Write) -> Result<(), Failure> {
+async fn json(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
     let mut before = "[";
     while let Some(row) = answer.next().await? {
         write!(out, "{before}\n{}", row.first().map_or("", cell))?;
@@ -128,7 +128,7 @@ async fn json(mut answer: Answer, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn csv(mut answer: Answer, out: &mut impl Write) -> Result<(), Failure> {
+async fn csv(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
     let head: Vec<String> = answer.columns.iter().map(|(name, _)| field(name)).collect();
     write!(out, "{}\r\n", head.join(","))?;
     while let Some(row) = answer.next().await? {

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error::Error;
-use crate::sink::error_policy::{Decision, decide_error};
+use crate::sink::error_policy::{ErrorAction, action_for_error};
 
 /// Of `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;
@@ -116,11 +116,11 @@ impl std::error::Error for MigrateError {}
 impl MigrateError {
     /// What to do about it.
     #[must_use]
-    pub fn decision(&self) -> Decision {
+    pub fn decision(&self) -> ErrorAction {
         match self {
-            Self::Database { error, .. } => decide_error(error),
+            Self::Database { error, .. } => action_for_error(error),
             Self::Around(error) => error.decision(),
-            Self::Changed { .. } | Self::Newer { .. } => Decision::Alarm,
+            Self::Changed { .. } | Self::Newer { .. } => ErrorAction::Alarm,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::sink::connection::store::{Connection, int4};
 use crate::sink::connection::target::Target;
 use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::builder::Chunk;
+use crate::sink::transaction::builder::TransactionBuilder;
 
 /// So many are looked at in one go.
 const PAGE: i64 = 500;
@@ -90,8 +90,8 @@ async fn one(connection: &mut Connection, row: &Row) -> Result<Option<bool>, Err
         let index = u32::try_from(index).unwrap_or(0);
         batch.groups.iter_mut().for_each(|group| group.index = index);
         batch.events.iter_mut().for_each(|event| event.index = index);
-        let mut chunk =
-            Chunk::new(connection.lane.clone(), u64::try_from(seq).unwrap_or(0)).with_dedup(false);
+        let mut chunk = TransactionBuilder::new(connection.lane.clone(), u64::try_from(seq).unwrap_or(0))
+            .with_dedup(false);
         chunk.push(chunk.next_seq(), &payload, &batch).map_err(|error| error.to_string())?;
         Ok(chunk.seal())
     });

@@ -13,10 +13,10 @@ use std::ops::Range;
 use crate::sink::connection::bisect::{Bisect, Refused};
 use crate::sink::connection::store::{Connection, Params, copy, execute, int4, int8};
 use crate::sink::error::Error;
-use crate::sink::error_policy::{Decision, decide};
+use crate::sink::error_policy::{ErrorAction, action_for_sqlstate};
 use crate::sink::lanes::uuid_text;
-use crate::sink::transaction::record_range::Span;
-use crate::sink::transaction::sealed::{Named, Sealed};
+use crate::sink::transaction::record_range::RecordRange;
+use crate::sink::transaction::sealed::{Named, Transaction};
 
 impl Connection {
     /// Stores the chunk in one transaction, record by record where it must be. Returns how many records were rejected.
@@ -24,7 +24,7 @@ impl Connection {
     /// # Errors
     /// See [`Error::decision`]; [`Error::Systemic`] when too many are refused, and then nothing is stored. Whether it was
     /// stored is known only after attaching anew.
-    pub async fn isolate(&mut self, chunk: &Sealed, span: &Span) -> Result<u64, Error> {
+    pub async fn isolate(&mut self, chunk: &Transaction, span: &RecordRange) -> Result<u64, Error> {
         self.begin(chunk).await?;
         let mut search = Bisect::new(span.len());
         let (mut first, mut unchanged, mut routes_rejected) = (None, 0, 0);
@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// Stores a piece behind a savepoint. When it is refused, nothing of it is stored.
-    async fn try_piece(&self, span: &Span, range: Range<usize>) -> Result<Piece, Error> {
+    async fn try_piece(&self, span: &RecordRange, range: Range<usize>) -> Result<Piece, Error> {
         let piece = span.piece(range).map_err(Error::Inconsistent)?;
         self.client.batch_execute("SAVEPOINT piece").await?;
         let stored = tokio::time::timeout(self.time_limit(), self.piece(&piece)).await;
@@ -93,7 +93,7 @@ impl Connection {
 
     /// What [`Connection::store`] does with the rows of a chunk, one step after the other. Returns how many routes of a
     /// re-dump change nothing.
-    pub(in crate::sink) async fn piece(&self, chunk: &Sealed) -> Result<u64, Error> {
+    pub(in crate::sink) async fn piece(&self, chunk: &Transaction) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
         let known = self.peers(chunk).await?;
         copy(client, &s.copy_routes, &chunk.routes).await?;
@@ -129,7 +129,7 @@ pub(in crate::sink) fn what(error: &tokio_postgres::Error) -> (String, String) {
 impl Error {
     /// Whether the server refuses rows, so that storing fewer of them may help.
     pub(in crate::sink) fn refuses(error: &tokio_postgres::Error) -> bool {
-        error.code().is_some_and(|state| decide(state) == Decision::Reject)
+        error.code().is_some_and(|state| action_for_sqlstate(state) == ErrorAction::Reject)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::sink::connection::target::Target;
 use crate::sink::error::Error;
 use crate::sink::lanes::{Lane, uuid_text};
 use crate::sink::transaction::initial_load::FirstTables;
-use crate::sink::transaction::rib::{KnownPeer, ValidFrom};
-use crate::sink::transaction::sealed::{Named, Sealed};
+use crate::sink::transaction::rib::{StoredPeer, ValidFrom};
+use crate::sink::transaction::sealed::{Named, Transaction};
 
 /// COPY bytes go out in pieces of this size, so that the library's buffer stays small.
 const COPY_PIECE_BYTES: usize = 256 << 10;
@@ -131,14 +131,14 @@ impl Connection {
     ///
     /// # Errors
     /// See [`Error::decision`]. Whether it was stored is known only after attaching anew.
-    pub async fn store(&mut self, chunk: &Sealed) -> Result<(), Error> {
+    pub async fn store(&mut self, chunk: &Transaction) -> Result<(), Error> {
         // The transaction may still commit after that; the checkpoint row says so afterwards.
         tokio::time::timeout(self.time_limit(), self.store_untimed(chunk))
             .await
             .map_err(|_elapsed| Error::Timeout)?
     }
 
-    async fn store_untimed(&mut self, chunk: &Sealed) -> Result<(), Error> {
+    async fn store_untimed(&mut self, chunk: &Transaction) -> Result<(), Error> {
         // What a transaction adds to it is true only when that one is stored.
         let mut first_tables = std::mem::take(&mut self.first_tables);
         // Sent without waiting in between; in a transaction that failed, the server refuses all that follows.
@@ -149,7 +149,7 @@ impl Connection {
     }
 
     /// Begins the transaction. The fence comes first.
-    pub(in crate::sink) async fn begin(&self, chunk: &Sealed) -> Result<(), Error> {
+    pub(in crate::sink) async fn begin(&self, chunk: &Transaction) -> Result<(), Error> {
         let (log_id, number) = (self.lane.log_id_text(), int4(self.lane.number));
         let first = int8(chunk.first_seq);
         let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
@@ -162,7 +162,7 @@ impl Connection {
     }
 
     /// All rows of the chunk: history and the present. Returns how many routes of a re-dump change nothing.
-    async fn rows(&self, chunk: &Sealed, first_tables: &mut FirstTables) -> Result<u64, Error> {
+    async fn rows(&self, chunk: &Transaction, first_tables: &mut FirstTables) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
         let (named, _) = tokio::try_join!(
             biased;
@@ -182,13 +182,13 @@ impl Connection {
         // A place without a peer would have no row.
         if stored + named.new.rows != chunk.rib_len() {
             let sent = chunk.rib_len().saturating_sub(named.new.rows);
-            return Err(Error::Rows { table: "staged", sent, stored });
+            return Err(Error::RowCount { table: "staged", sent, stored });
         }
         let repeated = self.store_changed(chunk, &named.repeated).await?;
         let (stored, ()) =
             tokio::try_join!(biased; self.store_new(&named.new.bytes), self.merge(named.staged.rows))?;
         if stored != named.new.rows {
-            return Err(Error::Rows { table: "rib_entries", sent: named.new.rows, stored });
+            return Err(Error::RowCount { table: "rib_entries", sent: named.new.rows, stored });
         }
         self.log_gaps(chunk).await?;
         self.routers(chunk).await?;
@@ -196,7 +196,7 @@ impl Connection {
     }
 
     /// The rows that name peers by their ids, encoded on another thread while the server takes the history.
-    async fn named(&self, chunk: &Sealed, first_tables: &mut FirstTables) -> Result<Named, Error> {
+    async fn named(&self, chunk: &Transaction, first_tables: &mut FirstTables) -> Result<Named, Error> {
         let known = self.peers(chunk).await?;
         let mut first = std::mem::take(first_tables);
         let (rib, repeats) = (Arc::clone(&chunk.rib), Arc::clone(&chunk.repeats));
@@ -209,13 +209,16 @@ impl Connection {
         Ok(named)
     }
 
-    pub(in crate::sink) async fn peers(&self, chunk: &Sealed) -> Result<HashMap<u32, KnownPeer>, Error> {
+    pub(in crate::sink) async fn peers(
+        &self,
+        chunk: &Transaction,
+    ) -> Result<HashMap<u32, StoredPeer>, Error> {
         let [peers, changes, families] = [&chunk.peers, &chunk.peer_changes, &chunk.peer_families].map(json);
         let peers: Params<'_, 4> = [&self.lane.collector, &peers, &changes, &families];
         known_peers(&self.client.query(&self.statements.peers, &peers).await?)
     }
 
-    pub(in crate::sink) async fn log_gaps(&self, chunk: &Sealed) -> Result<(), Error> {
+    pub(in crate::sink) async fn log_gaps(&self, chunk: &Transaction) -> Result<(), Error> {
         let log_id = self.lane.log_id_text();
         for gap in &chunk.log_gaps {
             let (from, to) = (int8(gap.from), int8(gap.to));
@@ -225,15 +228,19 @@ impl Connection {
         Ok(())
     }
 
-    pub(in crate::sink) async fn routers(&self, chunk: &Sealed) -> Result<(), Error> {
+    pub(in crate::sink) async fn routers(&self, chunk: &Transaction) -> Result<(), Error> {
         if let Some(routers) = &chunk.routers {
             self.client.query(&self.statements.routers, &[&self.lane.collector, &json(routers)]).await?;
         }
         Ok(())
     }
 
-    /// Rows of history for those re-dumped routes that change something; returns how many do not.
-    pub(in crate::sink) async fn store_changed(&self, chunk: &Sealed, waiting: &Bytes) -> Result<u64, Error> {
+    /// CopyRows of history for those re-dumped routes that change something; returns how many do not.
+    pub(in crate::sink) async fn store_changed(
+        &self,
+        chunk: &Transaction,
+        waiting: &Bytes,
+    ) -> Result<u64, Error> {
         let asked = chunk.repeats.len();
         if asked == 0 {
             return Ok(0);
@@ -242,13 +249,13 @@ impl Connection {
         let asking = async { Ok(client.query(&s.changed, &[]).await?) };
         let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_repeated, waiting), asking)?;
         if copied != asked {
-            return Err(Error::Rows { table: "repeated", sent: asked, stored: copied });
+            return Err(Error::RowCount { table: "repeated", sent: asked, stored: copied });
         }
         let numbers = rows.iter().map(|row| row.try_get::<_, i32>(0)).collect::<Result<Vec<_>, _>>()?;
         let changed = u64::try_from(numbers.len()).unwrap_or(u64::MAX);
         let stored = copy(client, &s.copy_routes, &chunk.repeats.rows(&numbers)).await?;
         if stored != changed {
-            return Err(Error::Rows { table: "route_updates", sent: changed, stored });
+            return Err(Error::RowCount { table: "route_updates", sent: changed, stored });
         }
         Ok(asked - changed)
     }
@@ -286,7 +293,7 @@ impl Connection {
     /// history.
     pub(in crate::sink) async fn commit(
         &self,
-        chunk: &Sealed,
+        chunk: &Transaction,
         unchanged: u64,
         rejected: u64,
     ) -> Result<(), Error> {
@@ -316,7 +323,7 @@ impl Connection {
             self.client.execute(&self.statements.advance, &advance),
             self.client.batch_execute("COMMIT"),
         )?;
-        if stored == 1 { Ok(()) } else { Err(Error::Rows { table: "ingest_ledger", sent: 1, stored }) }
+        if stored == 1 { Ok(()) } else { Err(Error::RowCount { table: "ingest_ledger", sent: 1, stored }) }
     }
 }
 
@@ -347,21 +354,19 @@ pub(in crate::sink) async fn copy(
 
 /// What `holdfast_merge_peers` returns, by place: how each peer that was known stood before, the same for its families
 /// with a sweep of their own, and every peer once more without that. So one that comes but once has been made just now.
-fn known_peers(rows: &[Row]) -> Result<HashMap<u32, KnownPeer>, Error> {
+fn known_peers(rows: &[Row]) -> Result<HashMap<u32, StoredPeer>, Error> {
     let before_all = ValidFrom { session: i64::MIN, generation: 0 };
-    let mut known: HashMap<u32, KnownPeer> = HashMap::new();
+    let mut known: HashMap<u32, StoredPeer> = HashMap::new();
     for row in rows {
         let place = u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(u32::MAX);
         let id: i64 = row.try_get(1)?;
         let (afi, safi): (Option<i32>, Option<i16>) = (row.try_get(2)?, row.try_get(3)?);
         let session: Option<i64> = row.try_get(4)?;
         let valid = ValidFrom { session: session.unwrap_or(i64::MIN), generation: row.try_get(5)? };
-        let peer = known.entry(place).and_modify(|known| known.is_new = false).or_insert_with(|| KnownPeer {
-            id,
-            is_new: true,
-            valid: before_all,
-            families: Vec::new(),
-        });
+        let peer = known
+            .entry(place)
+            .and_modify(|known| known.is_new = false)
+            .or_insert_with(|| StoredPeer { id, is_new: true, valid: before_all, families: Vec::new() });
         match afi.and_then(|afi| u16::try_from(afi).ok()).zip(safi.and_then(|safi| u8::try_from(safi).ok())) {
             Some((afi, safi)) => peer.families.push((Family { afi, safi }, valid)),
             None => peer.valid = peer.valid.max(valid),

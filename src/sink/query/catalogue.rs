@@ -110,14 +110,14 @@ pub const QUERIES: &[Query] = &[
 
 /// A question with its arguments, as text.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct BoundQuery {
     query: &'static Query,
     arguments: Vec<(&'static Parameter, String)>,
 }
 
 /// Why a question cannot be asked, or was not answered.
 #[derive(Debug)]
-pub enum AnswerError {
+pub enum QueryError {
     /// There is no query of this name.
     Unknown(String),
     /// The arguments do not fit.
@@ -131,7 +131,7 @@ pub enum AnswerError {
     Database(tokio_postgres::Error),
 }
 
-impl fmt::Display for AnswerError {
+impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(name) => write!(f, "no query is called {name}; `holdfast query` lists them"),
@@ -147,9 +147,9 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl std::error::Error for AnswerError {}
+impl std::error::Error for QueryError {}
 
-impl From<tokio_postgres::Error> for AnswerError {
+impl From<tokio_postgres::Error> for QueryError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Database(error)
     }
@@ -167,17 +167,17 @@ impl Query {
     }
 }
 
-impl Call {
+impl BoundQuery {
     /// Matches words to the parameters of a query: `name=value` by name, the others in order.
     ///
     /// # Errors
     /// No such query, or the words do not fit it.
-    pub fn new(name: &str, words: &[String]) -> Result<Self, AnswerError> {
+    pub fn new(name: &str, words: &[String]) -> Result<Self, QueryError> {
         let query = QUERIES
             .iter()
             .find(|query| query.name == name)
-            .ok_or_else(|| AnswerError::Unknown(name.to_owned()))?;
-        let wrong = |what: String| AnswerError::Arguments { what, usage: query.usage() };
+            .ok_or_else(|| QueryError::Unknown(name.to_owned()))?;
+        let wrong = |what: String| QueryError::Arguments { what, usage: query.usage() };
         let mut arguments: Vec<(&'static Parameter, String)> = Vec::new();
         for word in words {
             let named = word.split_once('=').and_then(|(name, value)| {
@@ -236,26 +236,26 @@ pub enum Shape {
 }
 
 /// Rows as they come from the server.
-pub struct Answer {
+pub struct Rows {
     /// The names of the columns, and whether their values are numbers.
     pub columns: Vec<(String, bool)>,
     /// `None` after the last row: the stream must not be asked again.
     rows: Option<Pin<Box<RowStream>>>,
 }
 
-impl Answer {
+impl Rows {
     /// The next row: its values, or its one JSON object. `None` after the last.
     ///
     /// # Errors
     /// The database failed on the way.
-    pub async fn next(&mut self) -> Result<Option<Vec<Option<String>>>, AnswerError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Option<String>>>, QueryError> {
         let Some(rows) = &mut self.rows else { return Ok(None) };
         let Some(row) = rows.try_next().await? else {
             self.rows = None;
             return Ok(None);
         };
         (0..row.len())
-            .map(|place| row.try_get(place).map_err(AnswerError::from))
+            .map(|place| row.try_get(place).map_err(QueryError::from))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -267,10 +267,10 @@ impl Answer {
 /// The database refused an argument or failed.
 pub async fn ask(
     client: &Client,
-    call: &Call,
+    call: &BoundQuery,
     shape: Shape,
     limit: Option<i64>,
-) -> Result<Answer, AnswerError> {
+) -> Result<Rows, QueryError> {
     client
         .batch_execute("SET default_transaction_read_only = on; SET timezone = 'UTC'; SET jit = off")
         .await?;
@@ -297,7 +297,7 @@ pub async fn ask(
     let statement = client.prepare(&format!("SELECT {shown} FROM {from} q{limited}")).await?;
     let arguments = call.arguments.iter().map(|(_, value)| value as &(dyn ToSql + Sync));
     let rows = client.query_raw(&statement, arguments.collect::<Vec<_>>()).await?;
-    Ok(Answer { columns, rows: Some(Box::pin(rows)) })
+    Ok(Rows { columns, rows: Some(Box::pin(rows)) })
 }
 
 fn is_number(kind: &Type) -> bool {
@@ -308,9 +308,9 @@ fn is_number(kind: &Type) -> bool {
 mod tests {
     use super::*;
 
-    fn call(name: &str, words: &[&str]) -> Result<Call, String> {
+    fn call(name: &str, words: &[&str]) -> Result<BoundQuery, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        Call::new(name, &words).map_err(|error| error.to_string())
+        BoundQuery::new(name, &words).map_err(|error| error.to_string())
     }
 
     #[test]

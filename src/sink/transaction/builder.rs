@@ -19,7 +19,7 @@ use crate::sink::lanes::Lane;
 use crate::sink::transaction::dedup::{Repeat, Repeats};
 use crate::sink::transaction::peers::{Peers, Routers};
 use crate::sink::transaction::rib::{self, Before, Position, Rib, RouteEvent};
-use crate::sink::transaction::sealed::{Counts, LogGap, Sealed, Table};
+use crate::sink::transaction::sealed::{Counts, LogGap, Table, Transaction};
 
 /// A chunk with so many bytes of history takes no more.
 const BYTES_MAX: usize = 32 << 20;
@@ -50,7 +50,7 @@ impl std::fmt::Display for Inconsistent {
 impl std::error::Error for Inconsistent {}
 
 /// A chunk that is being filled.
-pub struct Chunk {
+pub struct TransactionBuilder {
     lane: Lane,
     first_seq: u64,
     next_seq: u64,
@@ -101,7 +101,7 @@ struct AttributeBlock {
     hash: [u8; 16],
 }
 
-impl Chunk {
+impl TransactionBuilder {
     /// An empty chunk that begins at `first_seq`.
     #[must_use]
     pub fn new(lane: Lane, first_seq: u64) -> Self {
@@ -357,9 +357,9 @@ impl Chunk {
 
     /// Closes it.
     #[must_use]
-    pub fn seal(self) -> Sealed {
+    pub fn seal(self) -> Transaction {
         let [peers, peer_changes, peer_families] = self.peers.arguments();
-        Sealed {
+        Transaction {
             first_seq: self.first_seq,
             last_seq: self.next_seq - 1,
             digest: self.digest,

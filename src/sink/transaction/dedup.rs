@@ -1,7 +1,7 @@
 //! Re-dumped routes whose row of history waits for the database to say whether anything changed. Pure.
 //!
 //! ```text
-//! Chunk ── announcement of a re-dump, the first word on its route ──► Repeats
+//! TransactionBuilder ── announcement of a re-dump, the first word on its route ──► Repeats
 //!                                     COPY into `repeated` ──► which differ from rib_entries?
 //!                                     COPY of just those rows into route_updates
 //! ```
@@ -17,7 +17,7 @@ use crate::route::{Family, Timestamp};
 use crate::sink::copy::columns;
 use crate::sink::copy::copy_rows::seq_number;
 use crate::sink::copy::pg_field as field;
-use crate::sink::transaction::rib::{KnownPeer, Position, RouteEvent};
+use crate::sink::transaction::rib::{Position, RouteEvent, StoredPeer};
 
 /// One such route.
 pub(in crate::sink) struct Repeat<'a> {
@@ -83,7 +83,7 @@ impl Repeats {
     }
 
     /// The COPY bytes of the question. A route is named by its number here.
-    pub(in crate::sink) fn encode(&self, peers: &HashMap<u32, KnownPeer>) -> Bytes {
+    pub(in crate::sink) fn encode(&self, peers: &HashMap<u32, StoredPeer>) -> Bytes {
         let mut out = field::HEADER.to_vec();
         for (number, waiting) in (0_u32..).zip(&self.waiting) {
             // A place without a peer makes the count wrong, which the caller notices.

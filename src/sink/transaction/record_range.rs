@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::codec;
 use crate::route::{Batch, Record};
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::builder::{Chunk, Inconsistent};
-use crate::sink::transaction::sealed::Sealed;
+use crate::sink::transaction::builder::{Inconsistent, TransactionBuilder};
+use crate::sink::transaction::sealed::Transaction;
 
 /// Where a record of the lane stands.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ enum Place {
 }
 
 /// A range of the log in memory, and the places of the lane's records in it.
-pub struct Span {
+pub struct RecordRange {
     lane: Lane,
     dedup: bool,
     batches: Vec<(u64, Batch)>,
@@ -37,8 +37,8 @@ pub(in crate::sink) struct Lone {
     pub(in crate::sink) is_route: bool,
 }
 
-impl Span {
-    /// An empty one. `dedup` as in [`Chunk::with_dedup`].
+impl RecordRange {
+    /// An empty one. `dedup` as in [`TransactionBuilder::with_dedup`].
     #[must_use]
     pub const fn new(lane: Lane, dedup: bool) -> Self {
         Self { lane, dedup, batches: Vec::new(), gaps: Vec::new(), places: Vec::new() }
@@ -82,8 +82,8 @@ impl Span {
     }
 
     /// Some of the records, as a chunk of their own.
-    pub(in crate::sink) fn piece(&self, range: Range<usize>) -> Result<Sealed, Inconsistent> {
-        let mut chunk = Chunk::new(self.lane.clone(), 1).with_dedup(self.dedup);
+    pub(in crate::sink) fn piece(&self, range: Range<usize>) -> Result<Transaction, Inconsistent> {
+        let mut chunk = TransactionBuilder::new(self.lane.clone(), 1).with_dedup(self.dedup);
         let mut rest = self.places.get(range).unwrap_or_default();
         while let Some((first, behind)) = rest.split_first() {
             rest = behind;

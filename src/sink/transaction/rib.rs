@@ -42,7 +42,7 @@ impl From<(Timestamp, u32)> for ValidFrom {
 
 /// A peer as the database knew it before the transaction.
 #[derive(Clone, Debug)]
-pub(in crate::sink) struct KnownPeer {
+pub(in crate::sink) struct StoredPeer {
     pub(in crate::sink) id: i64,
     /// The transaction has made it.
     pub(in crate::sink) is_new: bool,
@@ -50,7 +50,7 @@ pub(in crate::sink) struct KnownPeer {
     pub(in crate::sink) families: Vec<(Family, ValidFrom)>,
 }
 
-impl KnownPeer {
+impl StoredPeer {
     /// From when on routes counted when an event came that had this much before it in the transaction.
     pub(in crate::sink) fn valid_from(&self, family: Family, ended: Option<(Timestamp, u32)>) -> ValidFrom {
         let of_family = self.families.iter().find(|(known, _)| *known == family).map(|(_, valid)| *valid);
@@ -153,14 +153,14 @@ impl Rib {
     /// The rows for the current table, in the order of its key.
     pub(in crate::sink) fn encode(
         &self,
-        peers: &HashMap<u32, KnownPeer>,
+        peers: &HashMap<u32, StoredPeer>,
         mut first: Option<&mut FirstTables>,
     ) -> RibRows {
         if let Some(first) = &mut first {
             peers.values().filter(|peer| peer.is_new).for_each(|peer| first.begin(peer.id));
         }
         let mut out = RibRows::default();
-        let mut rows: Vec<(&KnownPeer, &[u8], &Change)> = self
+        let mut rows: Vec<(&StoredPeer, &[u8], &Change)> = self
             .changes
             .iter()
             .filter_map(|((place, key), change)| peers.get(place).map(|peer| (peer, &**key, change)))
@@ -222,7 +222,7 @@ impl Change {
     }
 
     /// Up to the NLRI, a row of the staging table.
-    fn encode_staged(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
+    fn encode_staged(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
         let valid = peer.valid_from(self.family, self.ended);
         field::row(out, columns::count(columns::STAGED));
         self.encode_key(peer, key, out);
@@ -240,7 +240,7 @@ impl Change {
     }
 
     /// Up to the NLRI, a row of the current table, as the merge would insert it.
-    fn encode_new(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
+    fn encode_new(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
         field::row(out, columns::count(columns::RIB_ENTRIES));
         self.encode_key(peer, key, out);
         field::timestamp(out, self.first_time);
@@ -253,7 +253,7 @@ impl Change {
         field::optional(out, self.attributes, field::uuid);
     }
 
-    fn encode_key(&self, peer: &KnownPeer, key: &[u8], out: &mut Vec<u8>) {
+    fn encode_key(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
         field::int8(out, peer.id);
         field::bytea(out, key);
         field::int4(out, u32::from(self.family.afi));

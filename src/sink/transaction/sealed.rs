@@ -9,7 +9,7 @@ use crate::route::Timestamp;
 use crate::sink::copy::pg_field as field;
 use crate::sink::transaction::dedup::Repeats;
 use crate::sink::transaction::initial_load::FirstTables;
-use crate::sink::transaction::rib::{KnownPeer, Rib, RibRows};
+use crate::sink::transaction::rib::{Rib, RibRows, StoredPeer};
 
 /// What a chunk holds, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Table {
 }
 
 /// A chunk that is ready to be stored, as often as it takes.
-pub struct Sealed {
+pub struct Transaction {
     /// First sequence number.
     pub first_seq: u64,
     /// Last sequence number.
@@ -79,7 +79,7 @@ pub struct Sealed {
     pub(in crate::sink) rib: Arc<Rib>,
 }
 
-impl Sealed {
+impl Transaction {
     /// How many rows of history it has.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -99,12 +99,12 @@ impl Sealed {
 }
 
 /// COPY bytes, and how many rows they are.
-pub(in crate::sink) struct Rows {
+pub(in crate::sink) struct CopyRows {
     pub(in crate::sink) bytes: Bytes,
     pub(in crate::sink) rows: u64,
 }
 
-impl From<Table> for Rows {
+impl From<Table> for CopyRows {
     fn from(table: Table) -> Self {
         Self { rows: table.rows, bytes: table.seal() }
     }
@@ -113,9 +113,9 @@ impl From<Table> for Rows {
 /// What of a chunk names peers by their ids, which the server gives.
 pub(in crate::sink) struct Named {
     /// For the current table: those that the merge has to look up.
-    pub(in crate::sink) staged: Rows,
+    pub(in crate::sink) staged: CopyRows,
     /// Those that cannot be there yet.
-    pub(in crate::sink) new: Rows,
+    pub(in crate::sink) new: CopyRows,
     /// The question which re-dumped routes change something.
     pub(in crate::sink) repeated: Bytes,
 }
@@ -124,7 +124,7 @@ impl Named {
     pub(in crate::sink) fn encode(
         rib: &Rib,
         repeats: &Repeats,
-        peers: &HashMap<u32, KnownPeer>,
+        peers: &HashMap<u32, StoredPeer>,
         first: Option<&mut FirstTables>,
     ) -> Self {
         let RibRows { staged, new } = rib.encode(peers, first);
