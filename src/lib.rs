@@ -8,6 +8,10 @@
 //! TimescaleDB ◄── sink (rows + checkpoint, one transaction) ◄── forwarder ◄── wal::Reader
 //! ```
 
+pub mod num;
+pub mod hex;
+pub mod log_id;
+
 pub mod wire;
 pub mod bmp;
 pub mod bgp;

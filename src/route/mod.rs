@@ -28,7 +28,7 @@ pub use nlri::{
     Mac, Match, Matches, Mdt, Multicast, MupKind, MupRoute, MvpnRoute, Nlri, Other, Rd, RouteTarget, Scope,
     SrPolicy, Vpls, descriptor_name,
 };
-pub use peer::{Peer, PeerKey, RibView, Router};
+pub use peer::{Incarnation, Peer, PeerKey, RibView, Router};
 pub use prefix::Prefix;
 
 use serde::{Deserialize, Serialize};

@@ -87,6 +87,18 @@ pub struct PeerKey {
     pub address: IpAddr,
 }
 
+/// One life of a peer: the BMP session and the generation of the peer within it.
+///
+/// Ordered by session, then generation, which is the order in which incarnations of one peer begin. A Peer Down ends all
+/// routes of its incarnation and of earlier ones; a Peer Up begins a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation {
+    /// Start of the BMP session, which identifies it.
+    pub session: Timestamp,
+    /// Number of Peer Ups and Peer Downs of the peer in that session; see [`Peer::generation`].
+    pub generation: u32,
+}
+
 /// One view of one peer in one generation, as a batch names it. Rows point to these by index.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peer {

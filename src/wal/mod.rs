@@ -29,6 +29,7 @@ mod writer;
 
 use std::fmt;
 
+pub use crate::log_id::LogId;
 pub use catalogue::Log;
 pub use disk::Disk;
 pub use error::{Full, Usage, WriteError};
@@ -68,22 +69,6 @@ impl SeqNo {
 impl fmt::Display for SeqNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// Who a log is: given once, when its directory is made. A copied directory has the same one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogId(pub [u8; 16]);
-
-impl fmt::Display for LogId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
     }
 }
 
