@@ -1,14 +1,5 @@
 //! Batches as a session would make them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{

@@ -2,9 +2,6 @@
 //! log on disk. Nothing here sleeps and hopes: whatever is waited for is polled until it is there, and a test that
 //! waits for ever fails after [`PATIENCE`].
 
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test helper that fails should panic")]
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

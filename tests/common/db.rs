@@ -1,14 +1,5 @@
 //! A real database for a test, or a loud SKIPPED.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -1,8 +1,5 @@
 //! Builds BMP and BGP bytes for tests, straight from the RFCs' diagrams and independent of the decoder.
 
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test helper that fails should panic")]
-
 use std::net::Ipv4Addr;
 
 /// A BMP message: common header (RFC 7854 section 4.1) and body.

@@ -1,14 +1,6 @@
 //! Valid routes of every family that is no bare prefix: the bytes put together by hand from the RFCs' diagrams, what they
 //! say, and how that reads.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::too_many_lines,
-    dead_code,
-    unreachable_pub,
-    reason = "tables for tests; each test uses its own part"
-)]
-
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{

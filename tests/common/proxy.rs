@@ -1,15 +1,6 @@
 //! A TCP proxy that loses the answer to COMMIT, cuts the connection in the middle of what is sent, delays, dribbles, and
 //! swallows.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use holdfast::wal::{Space, Storage, StorageFile};
 
-pub(crate) const SECTOR: usize = 512;
+pub const SECTOR: usize = 512;
 
 /// What becomes of one un-synced sector in a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     Survives,
     Lost,
     Garbage,
@@ -22,11 +22,11 @@ pub(crate) enum Fate {
 
 /// What happens at the chosen operation, and at all later ones if `forever`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Counts every call that changes something: create, write, sync, rename, remove, sync_dir.
-    pub(crate) at: u64,
-    pub(crate) kind: io::ErrorKind,
-    pub(crate) forever: bool,
+    pub at: u64,
+    pub kind: io::ErrorKind,
+    pub forever: bool,
 }
 
 #[derive(Clone, Default)]
@@ -61,17 +61,17 @@ struct State {
 
 /// The disk; clones are the same disk.
 #[derive(Clone)]
-pub(crate) struct SimDisk {
+pub struct SimDisk {
     state: Arc<Mutex<State>>,
     locked: Arc<Mutex<bool>>,
 }
 
-pub(crate) struct SimFile {
+pub struct SimFile {
     state: Arc<Mutex<State>>,
     inode: u64,
 }
 
-pub(crate) struct SimLock(Arc<Mutex<bool>>);
+pub struct SimLock(Arc<Mutex<bool>>);
 
 impl Drop for SimLock {
     fn drop(&mut self) {
@@ -121,7 +121,7 @@ impl State {
 }
 
 impl SimDisk {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::over(State { capacity: 1 << 40, ..State::default() })
     }
 
@@ -134,31 +134,31 @@ impl SimDisk {
     }
 
     /// How many changing calls there were.
-    pub(crate) fn ops(&self) -> u64 {
+    pub fn ops(&self) -> u64 {
         self.state().ops
     }
 
-    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
+    pub fn set_fault(&self, fault: Option<Fault>) {
         self.state().fault = fault;
     }
 
-    pub(crate) fn set_capacity(&self, bytes: u64) {
+    pub fn set_capacity(&self, bytes: u64) {
         self.state().capacity = bytes;
     }
 
-    pub(crate) fn set_write_bytes_max(&self, bytes: usize) {
+    pub fn set_write_bytes_max(&self, bytes: usize) {
         self.state().write_bytes_max = Some(bytes);
     }
 
     /// The process is gone, the machine is not: another disk with all that was written.
-    pub(crate) fn after_kill(&self) -> Self {
+    pub fn after_kill(&self) -> Self {
         let mut state = self.state().clone();
         state.fault = None;
         Self::over(state)
     }
 
     /// The machine is gone: `fate` is asked for each un-synced sector, `happened` for each un-synced name operation.
-    pub(crate) fn after_power_cut(
+    pub fn after_power_cut(
         &self,
         mut fate: impl FnMut() -> Fate,
         mut happened: impl FnMut() -> bool,
@@ -195,22 +195,22 @@ impl SimDisk {
     }
 
     /// How many sectors are written and not synced.
-    pub(crate) fn dirty_sectors(&self) -> usize {
+    pub fn dirty_sectors(&self) -> usize {
         self.state().inodes.values().map(|inode| inode.dirty.len()).sum()
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.state().names.keys().cloned().collect()
     }
 
     /// What a reader sees in that file.
-    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.inodes[&state.names[name]].written.clone()
     }
 
     /// Changes a file behind the log's back, in both images.
-    pub(crate) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let number = match state.names.get(name) {
             Some(number) => *number,
@@ -229,7 +229,7 @@ impl SimDisk {
     }
 
     /// From now on the sector at `offset` of that file gives an error when it is read.
-    pub(crate) fn break_sector(&self, name: &str, offset: usize) {
+    pub fn break_sector(&self, name: &str, offset: usize) {
         let mut state = self.state();
         let inode = state.names[name];
         state.unreadable.insert((inode, offset / SECTOR));
@@ -366,21 +366,21 @@ impl StorageFile for SimFile {
 }
 
 /// Reproducible randomness: the xorshift64* generator.
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(crate) fn roll(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         (self.roll() >> 11) % limit
     }
 }

@@ -1,14 +1,5 @@
 //! A log to drain: batches with known contents, and what becomes of them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +11,8 @@ use holdfast::route::{Batch, RibView};
 use holdfast::sink::{Lane, SslMode, Target, TlsFiles, Transaction, TransactionBuilder};
 use holdfast::wal::{self, Disk, Log, LogId, SeqNo};
 
-use crate::batches::{self, Builder, peer, peer_up};
-use crate::db::Database;
+use crate::common::batches::{self, Builder, peer, peer_up};
+use crate::common::db::Database;
 
 pub const COLLECTOR: &str = "c1";
 pub const LOG: LogId = LogId([5; 16]);

@@ -1,17 +1,9 @@
 //! A database into which batches are stored, for tests of what its tables say then.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    dead_code,
-    unreachable_pub,
-    reason = "test code; what is shared is used in part by each test binary"
-)]
-
 use holdfast::route::Batch;
 use holdfast::sink::{Connection, Lane, TransactionBuilder};
 
-use crate::db::{Database, Edition};
+use crate::common::db::{Database, Edition};
 
 pub const COLLECTOR: &str = "c1";
 pub const OWNER: [u8; 16] = [9; 16];

@@ -1,16 +1,16 @@
 //! Path attributes: values, the verdicts of RFC 7606, the merge of RFC 6793, and the key of a set.
 
-use crate::build;
+use crate::common::encoder;
 use holdfast::bgp::{self, Error, Verdict};
 use holdfast::route::{Aggregator, AsPath, Attributes, Family, RawAttribute, SegmentKind};
 
 fn decode(section: &[u8], four_octet_as: bool) -> (Attributes, Verdict) {
-    bgp::attributes(&bgp::split(&build::update(&[], section, &[])).unwrap(), four_octet_as)
+    bgp::attributes(&bgp::split(&encoder::update(&[], section, &[])).unwrap(), four_octet_as)
 }
 
 /// Checks what one attribute, flags and code and value, comes to.
 fn verdict(flags: u8, code: u8, value: &[u8]) -> Verdict {
-    let (attributes, verdict) = decode(&build::attribute(flags, code, value), true);
+    let (attributes, verdict) = decode(&encoder::attribute(flags, code, value), true);
     match &verdict {
         Verdict::Good => assert_eq!(attributes.discarded, Vec::<String>::new()),
         Verdict::Discarded => assert_eq!(attributes.discarded.len(), 1),
@@ -86,22 +86,22 @@ fn wrong_optional_or_transitive_flags_withdraw_the_routes_but_for_aigp() {
 
 #[test]
 fn a_verdict_names_the_attribute_and_its_place() {
-    let section = [build::attribute(0x40, 6, &[]), build::attribute(0x40, 1, &[7])].concat();
+    let section = [encoder::attribute(0x40, 6, &[]), encoder::attribute(0x40, 1, &[7])].concat();
     assert_eq!(
         decode(&section, true).1,
         Verdict::TreatAsWithdraw("ORIGIN (1) at byte 26: 7 is no origin".to_owned())
     );
-    let section = build::attribute(0xc0, 7, &[1]);
+    let section = encoder::attribute(0xc0, 7, &[1]);
     assert_eq!(decode(&section, true).0.discarded, ["AGGREGATOR (7) at byte 23: 1 bytes long, not 8"]);
 }
 
 #[test]
 fn what_is_well_formed_survives_what_is_not() {
     let section = [
-        build::attribute(0x40, 1, &[9]),
-        build::attribute(0x80, 4, &[0, 0, 0, 5]),
-        build::attribute(0xc0, 7, &[]),
-        build::attribute(0x40, 5, &[0, 0, 0, 6]),
+        encoder::attribute(0x40, 1, &[9]),
+        encoder::attribute(0x80, 4, &[0, 0, 0, 5]),
+        encoder::attribute(0xc0, 7, &[]),
+        encoder::attribute(0x40, 5, &[0, 0, 0, 6]),
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
@@ -113,10 +113,10 @@ fn what_is_well_formed_survives_what_is_not() {
 #[test]
 fn the_first_of_a_repeated_attribute_counts() {
     let section = [
-        build::attribute(0x40, 1, &[1]),
-        build::attribute(0x40, 1, &[2]),
-        build::attribute(0xc0, 200, &[1]),
-        build::attribute(0xc0, 200, &[2]),
+        encoder::attribute(0x40, 1, &[1]),
+        encoder::attribute(0x40, 1, &[2]),
+        encoder::attribute(0xc0, 200, &[1]),
+        encoder::attribute(0xc0, 200, &[2]),
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
@@ -131,7 +131,7 @@ fn the_first_of_a_repeated_attribute_counts() {
 #[test]
 fn every_type_code_counts_on_its_own() {
     let codes: Vec<u8> = (0..=255).filter(|code| !matches!(code, 14 | 15)).collect();
-    let section: Vec<u8> = codes.iter().flat_map(|code| build::attribute(0xc0, *code, &[])).collect();
+    let section: Vec<u8> = codes.iter().flat_map(|code| encoder::attribute(0xc0, *code, &[])).collect();
     let repeated = |section: &[u8]| {
         let (attributes, _) = decode(section, true);
         attributes.discarded.iter().filter(|text| text.contains("there is one already")).count()
@@ -142,10 +142,10 @@ fn every_type_code_counts_on_its_own() {
 
 #[test]
 fn a_repeated_mp_attribute_is_refused() {
-    let reach = build::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[8, 0x20]);
-    let unreach = build::mp_unreach(Family::IPV6_UNICAST, &[8, 0x20]);
+    let reach = encoder::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[8, 0x20]);
+    let unreach = encoder::mp_unreach(Family::IPV6_UNICAST, &[8, 0x20]);
     for (attribute, code) in [(reach, 14), (unreach, 15)] {
-        let pdu = build::update(&[], &[&attribute[..], &attribute].concat(), &[]);
+        let pdu = encoder::update(&[], &[&attribute[..], &attribute].concat(), &[]);
         let offset = 23 + attribute.len();
         assert_eq!(bgp::split(&pdu).unwrap_err(), Error::Repeated { code, offset });
     }
@@ -153,8 +153,8 @@ fn a_repeated_mp_attribute_is_refused() {
 
 #[test]
 fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_what_stands_before() {
-    let section = [&build::attribute(0x80, 4, &[0, 0, 0, 5])[..], &[0x50, 2, 0xff, 0xff]].concat();
-    let pdu = build::update(&[], &section, &[8, 10]);
+    let section = [&encoder::attribute(0x80, 4, &[0, 0, 0, 5])[..], &[0x50, 2, 0xff, 0xff]].concat();
+    let pdu = encoder::update(&[], &section, &[8, 10]);
     let update = bgp::split(&pdu).unwrap();
     let (attributes, verdict) = bgp::attributes(&update, true);
     assert_eq!(attributes.med, Some(5));
@@ -167,9 +167,9 @@ fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_what_stands_befo
 fn unknown_attributes_are_kept_raw_in_order() {
     let long = vec![7; 300];
     let section = [
-        build::attribute(0xe0, 129, &[1, 2]),
-        build::attribute(0x80, 255, &long),
-        build::attribute(0xc0, 0, &[]),
+        encoder::attribute(0xe0, 129, &[1, 2]),
+        encoder::attribute(0x80, 255, &long),
+        encoder::attribute(0xc0, 0, &[]),
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
@@ -182,20 +182,20 @@ fn unknown_attributes_are_kept_raw_in_order() {
 fn an_aigp_attribute_with_other_tlvs_is_kept_raw_too() {
     // The shortest TLV there is: a header alone.
     let (set, verdict) = decode(
-        &build::attribute(0x80, 26, &[&[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9][..], &[2, 0, 3]].concat()),
+        &encoder::attribute(0x80, 26, &[&[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9][..], &[2, 0, 3]].concat()),
         true,
     );
     assert_eq!((set.aigp, verdict, set.raw.len()), (Some(9), Verdict::Good, 1));
     let metric = [1, 0, 11, 0, 0, 0, 1, 0, 0, 0, 2];
-    let (plain, _) = decode(&build::attribute(0x80, 26, &metric), true);
+    let (plain, _) = decode(&encoder::attribute(0x80, 26, &metric), true);
     assert_eq!((plain.aigp, plain.raw.len()), (Some((1 << 32) + 2), 0));
-    let (more, verdict) = decode(&build::attribute(0x80, 26, &[&metric[..], &[9, 0, 4, 0]].concat()), true);
+    let (more, verdict) = decode(&encoder::attribute(0x80, 26, &[&metric[..], &[9, 0, 4, 0]].concat()), true);
     assert_eq!((more.aigp, more.raw.len(), verdict), (Some((1 << 32) + 2), 1, Verdict::Good));
 }
 
 #[test]
 fn an_odd_next_hop_is_told_and_an_empty_one_is_none() {
-    let next_hop = |bytes: &[u8]| decode(&build::mp_reach(Family::IPV4_UNICAST, bytes, &[]), true);
+    let next_hop = |bytes: &[u8]| decode(&encoder::mp_reach(Family::IPV4_UNICAST, bytes, &[]), true);
     assert_eq!(next_hop(&[]), (Attributes { missing: vec![1, 2], ..Attributes::default() }, Verdict::Good));
     let (attributes, verdict) = next_hop(&[1, 2, 3, 4, 5]);
     assert_eq!((attributes.next_hop, verdict), (None, Verdict::Discarded));
@@ -209,10 +209,11 @@ fn merged(old: &[(SegmentKind, &[u32])], new: &[(SegmentKind, &[u32])]) -> Strin
 
 fn path_of(old: &[(SegmentKind, &[u32])], new: &[(SegmentKind, &[u32])]) -> AsPath {
     let row = |segments: &[(SegmentKind, &[u32])], wide| -> Vec<u8> {
-        segments.iter().flat_map(|(kind, asns)| build::segment(*kind, asns, wide)).collect()
+        segments.iter().flat_map(|(kind, asns)| encoder::segment(*kind, asns, wide)).collect()
     };
     let section =
-        [build::attribute(0x40, 2, &row(old, false)), build::attribute(0xc0, 17, &row(new, true))].concat();
+        [encoder::attribute(0x40, 2, &row(old, false)), encoder::attribute(0xc0, 17, &row(new, true))]
+            .concat();
     let (attributes, _) = decode(&section, false);
     attributes.as_path.unwrap()
 }
@@ -258,8 +259,8 @@ fn the_origin_is_the_last_as_of_a_path_that_ends_in_a_sequence() {
         (vec![(Set, [1, 2].as_slice()), (Sequence, &[65_003])], Some(65_003)),
     ] {
         let value: Vec<u8> =
-            segments.iter().flat_map(|(kind, asns)| build::segment(*kind, asns, true)).collect();
-        let path = decode(&build::attribute(0x40, 2, &value), true).0.as_path.unwrap();
+            segments.iter().flat_map(|(kind, asns)| encoder::segment(*kind, asns, true)).collect();
+        let path = decode(&encoder::attribute(0x40, 2, &value), true).0.as_path.unwrap();
         assert_eq!(path.origin_as(), origin, "{path}");
     }
 }
@@ -282,10 +283,10 @@ fn sequences_that_meet_become_one_of_at_most_255() {
 
 #[test]
 fn as4_path_counts_on_two_octet_sessions_only() {
-    let path = build::segment(SegmentKind::Sequence, &[1, 2], true);
+    let path = encoder::segment(SegmentKind::Sequence, &[1, 2], true);
     let section = [
-        build::attribute(0x40, 2, &path),
-        build::attribute(0xc0, 17, &build::segment(SegmentKind::Sequence, &[70000], true)),
+        encoder::attribute(0x40, 2, &path),
+        encoder::attribute(0xc0, 17, &encoder::segment(SegmentKind::Sequence, &[70000], true)),
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
@@ -295,13 +296,13 @@ fn as4_path_counts_on_two_octet_sessions_only() {
 #[test]
 fn an_aggregator_that_knew_no_as4_attributes_voids_them() {
     let aggregator =
-        |asn: u16| build::attribute(0xc0, 7, &[&asn.to_be_bytes()[..], &[192, 0, 2, 1]].concat());
+        |asn: u16| encoder::attribute(0xc0, 7, &[&asn.to_be_bytes()[..], &[192, 0, 2, 1]].concat());
     let section = |asn| {
         [
-            build::attribute(0x40, 2, &build::segment(SegmentKind::Sequence, &[1, 70000], false)),
+            encoder::attribute(0x40, 2, &encoder::segment(SegmentKind::Sequence, &[1, 70000], false)),
             aggregator(asn),
-            build::attribute(0xc0, 17, &build::segment(SegmentKind::Sequence, &[70000], true)),
-            build::attribute(0xc0, 18, &[0, 1, 0x11, 0x70, 192, 0, 2, 9]),
+            encoder::attribute(0xc0, 17, &encoder::segment(SegmentKind::Sequence, &[70000], true)),
+            encoder::attribute(0xc0, 18, &[0, 1, 0x11, 0x70, 192, 0, 2, 9]),
         ]
         .concat()
     };
@@ -320,12 +321,12 @@ fn an_aggregator_that_knew_no_as4_attributes_voids_them() {
 fn the_key_is_that_of_the_attributes_wherever_the_routes_stand() {
     let key = |section: &[u8], withdrawn: &[u8], nlri: &[u8]| {
         let mut key = Vec::new();
-        bgp::split(&build::update(withdrawn, section, nlri)).unwrap().key(&mut key);
+        bgp::split(&encoder::update(withdrawn, section, nlri)).unwrap().key(&mut key);
         key
     };
-    let (origin, med) = (build::attribute(0x40, 1, &[0]), build::attribute(0x80, 4, &[0, 0, 0, 5]));
-    let reach = |hop: u8, route: u8| build::mp_reach(Family::IPV6_UNICAST, &[hop; 16], &[8, route]);
-    let unreach = |route: u8| build::mp_unreach(Family::IPV6_UNICAST, &[8, route]);
+    let (origin, med) = (encoder::attribute(0x40, 1, &[0]), encoder::attribute(0x80, 4, &[0, 0, 0, 5]));
+    let reach = |hop: u8, route: u8| encoder::mp_reach(Family::IPV6_UNICAST, &[hop; 16], &[8, route]);
+    let unreach = |route: u8| encoder::mp_unreach(Family::IPV6_UNICAST, &[8, route]);
 
     let plain = key(&[&origin[..], &med].concat(), &[], &[8, 10]);
     assert_eq!(plain, [&[0][..], &origin, &med].concat());
@@ -347,14 +348,14 @@ fn the_key_is_that_of_the_attributes_wherever_the_routes_stand() {
 #[test]
 fn attributes_around_mp_attributes_are_all_seen() {
     let section = [
-        build::attribute(0x40, 1, &[0]),
-        build::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[8, 0x20]),
-        build::attribute(0x80, 4, &[0, 0, 0, 5]),
-        build::mp_unreach(Family::IPV6_UNICAST, &[8, 0x20]),
-        build::attribute(0x40, 5, &[0, 0, 0, 6]),
+        encoder::attribute(0x40, 1, &[0]),
+        encoder::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[8, 0x20]),
+        encoder::attribute(0x80, 4, &[0, 0, 0, 5]),
+        encoder::mp_unreach(Family::IPV6_UNICAST, &[8, 0x20]),
+        encoder::attribute(0x40, 5, &[0, 0, 0, 6]),
     ]
     .concat();
-    let pdu = build::update(&[], &section, &[]);
+    let pdu = encoder::update(&[], &section, &[]);
     let update = bgp::split(&pdu).unwrap();
     let offsets: Vec<_> =
         update.attributes.iter().map(|attribute| (attribute.code, attribute.offset)).collect();

@@ -1,6 +1,6 @@
 //! BMP messages: what is in them, and what is refused.
 
-use crate::build;
+use crate::common::encoder;
 use std::net::{IpAddr, Ipv6Addr};
 
 use holdfast::bmp::{self, Error, Message, Stat, Tlv};
@@ -8,9 +8,9 @@ use holdfast::wire;
 
 #[test]
 fn peer_up_has_addresses_opens_and_tlvs() {
-    let (sent, received) = (build::open(1, &[(2, vec![])], false), build::open(2, &[], true));
-    let tlvs = [build::tlv(3, b"blue"), build::tlv(0, b"free")].concat();
-    let message = build::peer_up(&build::peer_v4(), &sent, &received, &tlvs);
+    let (sent, received) = (encoder::open(1, &[(2, vec![])], false), encoder::open(2, &[], true));
+    let tlvs = [encoder::tlv(3, b"blue"), encoder::tlv(0, b"free")].concat();
+    let message = encoder::peer_up(&encoder::peer_v4(), &sent, &received, &tlvs);
     let Ok(Message::PeerUp {
         peer,
         local_address,
@@ -33,9 +33,9 @@ fn peer_up_has_addresses_opens_and_tlvs() {
 
 #[test]
 fn damage_behind_the_opens_of_a_peer_up_does_not_cost_them() {
-    let open = build::open(1, &[], false);
-    let damaged = [&build::tlv(3, b"blue")[..], &[0, 0, 0, 9, 1]].concat();
-    let message = build::peer_up(&build::peer_v4(), &open, &open, &damaged);
+    let open = encoder::open(1, &[], false);
+    let damaged = [&encoder::tlv(3, b"blue")[..], &[0, 0, 0, 9, 1]].concat();
+    let message = encoder::peer_up(&encoder::peer_v4(), &open, &open, &damaged);
     let Ok(Message::PeerUp { tlvs, trailer, .. }) = bmp::decode(&message) else { panic!("no Peer Up") };
     assert_eq!((tlvs.len(), trailer), (1, [0, 0, 0, 9, 1].as_slice()));
 }
@@ -43,21 +43,21 @@ fn damage_behind_the_opens_of_a_peer_up_does_not_cost_them() {
 #[test]
 fn the_local_address_is_of_the_family_of_the_peer() {
     let local = |peer: &[u8]| {
-        let open = build::open(1, &[], false);
-        match bmp::decode(&build::peer_up(peer, &open, &open, &[])) {
+        let open = encoder::open(1, &[], false);
+        match bmp::decode(&encoder::peer_up(peer, &open, &open, &[])) {
             Ok(Message::PeerUp { local_address, .. }) => local_address,
             other => panic!("{other:?}"),
         }
     };
     let v6 = IpAddr::V6(Ipv6Addr::from_bits(0xc000_0201));
-    assert_eq!(local(&build::peer(0, 0x80, v6)), v6);
-    assert_eq!(local(&build::peer(3, 0x80, IpAddr::from([0; 4]))), IpAddr::from([192, 0, 2, 1]));
+    assert_eq!(local(&encoder::peer(0, 0x80, v6)), v6);
+    assert_eq!(local(&encoder::peer(3, 0x80, IpAddr::from([0; 4]))), IpAddr::from([192, 0, 2, 1]));
 }
 
 #[test]
 fn statistics_of_any_type_and_length_are_kept() {
     let stats = [(0, vec![0, 0, 0, 5]), (9, vec![0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7]), (65_531, vec![1, 2, 3])];
-    let message = build::statistics(&stats);
+    let message = encoder::statistics(&stats);
     let Ok(Message::StatisticsReport { stats: decoded, .. }) = bmp::decode(&message) else {
         panic!("refused")
     };
@@ -69,25 +69,25 @@ fn statistics_of_any_type_and_length_are_kept() {
 
 #[test]
 fn a_count_of_statistics_is_not_believed() {
-    let message = build::bmp(1, &[&build::peer_v4(), &u32::MAX.to_be_bytes(), &build::tlv(0, &[0; 4])]);
+    let message = encoder::bmp(1, &[&encoder::peer_v4(), &u32::MAX.to_be_bytes(), &encoder::tlv(0, &[0; 4])]);
     let error = wire::Error { what: "statistic type", offset: 60, needed: 2, available: 0 };
     assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
-    let message = build::bmp(1, &[&build::peer_v4(), &[0; 4], &[9]]);
+    let message = encoder::bmp(1, &[&encoder::peer_v4(), &[0; 4], &[9]]);
     let error = wire::Error { what: "bytes after the last statistic", offset: 52, needed: 0, available: 1 };
     assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
 }
 
 #[test]
 fn initiation_and_termination_have_tlvs() {
-    let tlvs = [build::tlv(2, b"r1"), build::tlv(1, b"router")].concat();
+    let tlvs = [encoder::tlv(2, b"r1"), encoder::tlv(1, b"router")].concat();
     let expected = vec![Tlv { kind: 2, value: b"r1" }, Tlv { kind: 1, value: b"router" }];
-    assert_eq!(bmp::decode(&build::bmp(4, &[&tlvs])), Ok(Message::Initiation { tlvs: expected.clone() }));
-    assert_eq!(bmp::decode(&build::bmp(5, &[&tlvs])), Ok(Message::Termination { tlvs: expected }));
+    assert_eq!(bmp::decode(&encoder::bmp(4, &[&tlvs])), Ok(Message::Initiation { tlvs: expected.clone() }));
+    assert_eq!(bmp::decode(&encoder::bmp(5, &[&tlvs])), Ok(Message::Termination { tlvs: expected }));
 }
 
 #[test]
 fn a_bgp_message_that_is_only_a_header_is_one() {
-    let message = build::bmp(0, &[&build::peer_v4(), &build::bgp(4, &[])]);
+    let message = encoder::bmp(0, &[&encoder::peer_v4(), &encoder::bgp(4, &[])]);
     let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!() };
     assert_eq!((pdu.len(), trailer.len()), (19, 0));
 }
@@ -95,21 +95,21 @@ fn a_bgp_message_that_is_only_a_header_is_one() {
 #[test]
 fn an_error_in_a_field_names_its_cause() {
     let cause = |error: &dyn std::error::Error| error.source().map(ToString::to_string);
-    let error = bmp::decode(&build::bmp(0, &[&[0; 9]])).unwrap_err();
+    let error = bmp::decode(&encoder::bmp(0, &[&[0; 9]])).unwrap_err();
     assert_eq!(cause(&error), Some("per-peer header at byte 6: needed 42, there are 9".to_owned()));
-    let length = bmp::decode(&build::bmp(0, &[&build::peer_v4(), &[0xff; 16], &[0, 18, 2]])).unwrap_err();
+    let length = bmp::decode(&encoder::bmp(0, &[&encoder::peer_v4(), &[0xff; 16], &[0, 18, 2]])).unwrap_err();
     assert_eq!(cause(&length), None, "a length that says too little is its own cause");
-    let error = holdfast::bgp::split(&build::bgp(2, &[0])).unwrap_err();
+    let error = holdfast::bgp::split(&encoder::bgp(2, &[0])).unwrap_err();
     assert_eq!(cause(&error), Some("withdrawn routes length at byte 19: needed 2, there are 1".to_owned()));
-    assert_eq!(cause(&holdfast::bgp::split(&build::bgp(4, &[])).unwrap_err()), None);
+    assert_eq!(cause(&holdfast::bgp::split(&encoder::bgp(4, &[])).unwrap_err()), None);
 }
 
 #[test]
 fn a_bgp_message_past_the_bmp_message_or_shorter_than_its_header_is_refused() {
     let with_length = |length: u16| {
-        let mut pdu = build::update(&[], &[], &[]);
+        let mut pdu = encoder::update(&[], &[], &[]);
         pdu[16..18].copy_from_slice(&length.to_be_bytes());
-        build::bmp(0, &[&build::peer_v4(), &pdu])
+        encoder::bmp(0, &[&encoder::peer_v4(), &pdu])
     };
     let error = wire::Error { what: "BGP message", offset: 48, needed: 4096, available: 23 };
     assert_eq!(bmp::decode(&with_length(4096)), Err(Error::Wire(error)));
@@ -120,13 +120,13 @@ fn a_bgp_message_past_the_bmp_message_or_shorter_than_its_header_is_refused() {
 
 #[test]
 fn a_message_cut_anywhere_is_refused_and_never_misread() {
-    let open = build::open(1, &[], false);
-    let pdu = build::update(&[], &[], &[]);
+    let open = encoder::open(1, &[], false);
+    let pdu = encoder::update(&[], &[], &[]);
     for whole in [
-        build::bmp(0, &[&build::peer_v4(), &pdu]),
-        build::statistics(&[(0, vec![0; 4])]),
-        build::peer_up(&build::peer_v4(), &open, &open, &[]),
-        build::bmp(6, &[&build::peer_v4(), &build::tlv(0, &pdu)]),
+        encoder::bmp(0, &[&encoder::peer_v4(), &pdu]),
+        encoder::statistics(&[(0, vec![0; 4])]),
+        encoder::peer_up(&encoder::peer_v4(), &open, &open, &[]),
+        encoder::bmp(6, &[&encoder::peer_v4(), &encoder::tlv(0, &pdu)]),
     ] {
         for length in 0..whole.len() {
             assert!(bmp::decode(&whole[..length]).is_err(), "cut, its header says more");

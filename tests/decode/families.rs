@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::samples::{self, RD, Sample, Says, family, samples, tlv};
+use crate::common::nlri_samples::{self, RD, Sample, Says, family, samples, tlv};
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{
     Component, Detail, EvpnRoute, Family, FlowSpec, Labelled, Mac, Multicast, MupKind, MupRoute, Nlri,
@@ -49,12 +49,12 @@ fn check(samples: Vec<Sample>) {
 
 #[test]
 fn labelled_and_vpn_prefixes_have_labels_rd_and_prefix() {
-    check(samples::labelled_samples());
+    check(nlri_samples::labelled_samples());
 }
 
 #[test]
 fn multicast_vpn_prefixes_are_read_with_a_label_and_without() {
-    check(samples::vpn_multicast_samples());
+    check(nlri_samples::vpn_multicast_samples());
 }
 
 #[test]
@@ -98,32 +98,32 @@ fn the_label_field_of_a_withdrawal_may_hold_anything() {
 
 #[test]
 fn evpn_types_6_to_11_keep_every_field() {
-    check(samples::evpn_samples());
+    check(nlri_samples::evpn_samples());
 }
 
 #[test]
 fn vpls_route_targets_sr_policies_and_mdt_keep_every_field() {
-    check(samples::small_samples());
+    check(nlri_samples::small_samples());
 }
 
 #[test]
 fn mvpn_types_1_to_7_keep_every_field() {
-    check(samples::mvpn_samples());
+    check(nlri_samples::mvpn_samples());
 }
 
 #[test]
 fn flow_specifications_read_as_operators_write_them() {
-    check(samples::flow_samples());
+    check(nlri_samples::flow_samples());
 }
 
 #[test]
 fn link_state_nlri_have_typed_descriptors_and_keep_unknown_ones() {
-    check(samples::link_state_samples());
+    check(nlri_samples::link_state_samples());
 }
 
 #[test]
 fn mup_routes_keep_every_field() {
-    check(samples::mup_samples());
+    check(nlri_samples::mup_samples());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! which an empty session decodes; each hostile stream then has to decode to the same output within little more. Seen
 //! failing with room for a million statistics taken because their count says so.
 
-use crate::bytes;
+use crate::common::messages;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -45,7 +45,7 @@ fn smallest(folder: &Path) -> PathBuf {
 }
 
 fn smallest_bytes() -> Vec<u8> {
-    bytes::bmp(4, &bytes::tlv(2, b"r"))
+    messages::bmp(4, &messages::tlv(2, b"r"))
 }
 
 #[test]
@@ -54,12 +54,12 @@ fn a_length_that_nothing_stands_behind_takes_no_memory() {
     let base = least_limit_kib(&smallest(folder.path()));
     // Each says 64 KiB or more, and has a few bytes: attributes, TLVs, the message itself, four billion statistics.
     let claims = [
-        bytes::PEER.route_monitoring(&bytes::update(&[], &[0x50, 8, 0xff, 0xff, 0, 0, 0, 0, 0], &[])),
-        bytes::bmp(4, &[0, 2, 0xff, 0xff, b'x']),
+        messages::PEER.route_monitoring(&messages::update(&[], &[0x50, 8, 0xff, 0xff, 0, 0, 0, 0, 0], &[])),
+        messages::bmp(4, &[0, 2, 0xff, 0xff, b'x']),
         [&[3, 0, 15, 0xff, 0xff, 4][..], &[0; 64]].concat(),
-        bytes::bmp(
+        messages::bmp(
             1,
-            &[&bytes::PEER.bytes()[..], &[0xff, 0xff, 0xff, 0xff, 0, 7, 0, 4, 0, 0, 0, 1]].concat(),
+            &[&messages::PEER.bytes()[..], &[0xff, 0xff, 0xff, 0xff, 0, 7, 0, 4, 0, 0, 0, 1]].concat(),
         ),
     ];
     for (number, claim) in claims.iter().enumerate() {
@@ -107,7 +107,7 @@ fn no_number_of_peers_takes_more_memory_than_a_session_may_keep() {
     let file = folder.path().join("peers.bmp");
     let mut stream = smallest_bytes();
     for distinguisher in 0..PEERS {
-        stream.extend(bytes::Header { distinguisher, ..bytes::PEER }.statistics(&[]));
+        stream.extend(messages::Header { distinguisher, ..messages::PEER }.statistics(&[]));
     }
     fs::write(&file, stream).unwrap();
     let base = least_limit_kib(&smallest(folder.path()));

@@ -9,12 +9,8 @@
     reason = "test code; what is shared is used in part by each test program"
 )]
 
-#[path = "../fuzz/build.rs"]
-mod build;
-#[path = "../common/messages.rs"]
-mod bytes;
-#[path = "../common/nlri_samples.rs"]
-mod samples;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod attributes;
 mod bmp;

@@ -1,10 +1,10 @@
 //! What few routes and few routers have: attributes with parts of their own, capabilities, extended communities,
 //! statistics, BMP version 4.
 
-use crate::build;
+use crate::common::encoder;
 use std::collections::HashSet;
 
-use crate::samples::tlv;
+use crate::common::nlri_samples::tlv;
 use holdfast::bgp::{self, Verdict};
 use holdfast::bmp::{self, IndexedTlv, Message, peer_down_reason, statistic_name};
 use holdfast::route::{
@@ -13,12 +13,12 @@ use holdfast::route::{
 };
 
 fn decode(section: &[u8]) -> (Attributes, Verdict) {
-    bgp::attributes(&bgp::split(&build::update(&[], section, &[])).unwrap(), true)
+    bgp::attributes(&bgp::split(&encoder::update(&[], section, &[])).unwrap(), true)
 }
 
 /// The one attribute that is typed, with its text; its bytes stand in `raw` too.
 fn more(flags: u8, code: u8, value: &[u8]) -> (More, String) {
-    let (mut set, verdict) = decode(&build::attribute(flags, code, value));
+    let (mut set, verdict) = decode(&encoder::attribute(flags, code, value));
     assert_eq!(verdict, Verdict::Good);
     assert_eq!((set.raw[0].code, set.raw[0].value.as_slice(), set.more.len()), (code, value, 1));
     let more = set.more.remove(0);
@@ -240,10 +240,10 @@ fn a_link_state_value_of_a_length_that_its_type_does_not_have_is_kept_raw() {
 #[test]
 fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
     let inner = [
-        build::attribute(0x40, 1, &[0]),
-        build::attribute(0x40, 2, &[2, 1, 0, 1, 0, 0]),
-        build::attribute(0x40, 5, &[0, 0, 0, 44]),
-        build::attribute(0xc0, 128, &[0, 0, 0, 1]),
+        encoder::attribute(0x40, 1, &[0]),
+        encoder::attribute(0x40, 2, &[2, 1, 0, 1, 0, 0]),
+        encoder::attribute(0x40, 5, &[0, 0, 0, 44]),
+        encoder::attribute(0xc0, 128, &[0, 0, 0, 1]),
     ]
     .concat();
     let (decoded, text) = more(0xc0, 128, &[&[0, 0, 0xfd, 0xe9], &inner[..]].concat());
@@ -252,13 +252,13 @@ fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
     assert!(attributes.more.is_empty(), "the set inside stays raw");
     assert_eq!(text, "ATTR_SET origin-as=65001 as-path=\"65536\" local-pref=44");
     // What an old speaker put in with two octets is read with two.
-    let old = [&[0, 0, 0xfd, 0xe9][..], &build::attribute(0x40, 2, &[2, 1, 0x15, 0xb3])].concat();
+    let old = [&[0, 0, 0xfd, 0xe9][..], &encoder::attribute(0x40, 2, &[2, 1, 0x15, 0xb3])].concat();
     assert_eq!(more(0xc0, 128, &old).1, "ATTR_SET origin-as=65001 as-path=\"5555\"");
 }
 
 #[test]
 fn what_a_malformed_one_costs_is_what_its_rfc_says() {
-    let verdict = |flags, code, value: &[u8]| decode(&build::attribute(flags, code, value));
+    let verdict = |flags, code, value: &[u8]| decode(&encoder::attribute(flags, code, value));
     for (flags, code, value) in [
         (0xc0, 22, [0, 6, 0, 0].as_slice()),
         (0xc0, 23, &[0, 8, 0, 9, 1]),
@@ -289,18 +289,18 @@ fn what_a_malformed_one_costs_is_what_its_rfc_says() {
 #[test]
 fn a_mandatory_attribute_that_is_not_there_is_told_and_withdraws_nothing() {
     let of = |section: &[u8], nlri: &[u8]| {
-        let pdu = build::update(&[], section, nlri);
+        let pdu = encoder::update(&[], section, nlri);
         let (set, verdict) = bgp::attributes(&bgp::split(&pdu).unwrap(), true);
         assert_eq!(verdict, Verdict::Good);
         set.missing
     };
-    let origin = build::attribute(0x40, 1, &[0]);
-    let path = build::attribute(0x40, 2, &[]);
-    let hop = build::attribute(0x40, 3, &[192, 0, 2, 1]);
+    let origin = encoder::attribute(0x40, 1, &[0]);
+    let path = encoder::attribute(0x40, 2, &[]);
+    let hop = encoder::attribute(0x40, 3, &[192, 0, 2, 1]);
     assert_eq!(of(&origin, &[8, 10]), [2, 3]);
     assert_eq!(of(&[origin.clone(), path.clone()].concat(), &[8, 10]), [3]);
     assert_eq!(of(&[origin.clone(), path.clone(), hop].concat(), &[8, 10]), Vec::<u8>::new());
-    let reach = build::mp_reach(holdfast::route::Family::EVPN, &[192, 0, 2, 1], &[12, 0]);
+    let reach = encoder::mp_reach(holdfast::route::Family::EVPN, &[192, 0, 2, 1], &[12, 0]);
     assert_eq!(
         of(&[origin, path, reach.clone()].concat(), &[]),
         Vec::<u8>::new(),
@@ -313,7 +313,7 @@ fn a_mandatory_attribute_that_is_not_there_is_told_and_withdraws_nothing() {
 #[test]
 fn capabilities_read_as_operators_know_them() {
     let texts = |capabilities: &[(u8, Vec<u8>)]| -> Vec<String> {
-        let open = bgp::open(&build::open(65_001, capabilities, false)).unwrap();
+        let open = bgp::open(&encoder::open(65_001, capabilities, false)).unwrap();
         open.capabilities.iter().map(ToString::to_string).collect()
     };
     let cases: Vec<(u8, Vec<u8>, &str)> = vec![
@@ -491,15 +491,15 @@ fn tunnels_and_sub_tlvs_that_are_registered_have_names() {
 
 #[test]
 fn version_4_has_the_update_in_a_tlv_of_any_number() {
-    let update = build::update(&[], &[], &[8, 10]);
+    let update = encoder::update(&[], &[], &[8, 10]);
     for kind in [4, 7] {
         let tlvs = [
-            build::indexed(1, 0x8001, &[0, 1, 0, 2]),
-            build::indexed(kind, 0, &update),
-            build::indexed(2, 0, b"blue"),
+            encoder::indexed(1, 0x8001, &[0, 1, 0, 2]),
+            encoder::indexed(kind, 0, &update),
+            encoder::indexed(2, 0, b"blue"),
         ]
         .concat();
-        let message = build::version_4(0, &[&build::peer_v4(), &tlvs]);
+        let message = encoder::version_4(0, &[&encoder::peer_v4(), &tlvs]);
         assert_eq!(bmp::frame(&message), Ok(Some(message.as_slice())));
         let Ok(Message::RouteMonitoring { pdu, trailer, tlvs, .. }) = bmp::decode(&message) else {
             panic!("refused")
@@ -509,11 +509,11 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
         assert_eq!(tlvs, [group, IndexedTlv { kind: 2, index: 0, value: b"blue" }]);
     }
     // What a TLV has behind the UPDATE belongs to nobody; it must not become NLRI, and not be lost without a word.
-    let behind = build::indexed(4, 0, &[&update[..], &[8, 11]].concat());
-    let message = build::version_4(0, &[&build::peer_v4(), &behind]);
+    let behind = encoder::indexed(4, 0, &[&update[..], &[8, 11]].concat());
+    let message = encoder::version_4(0, &[&encoder::peer_v4(), &behind]);
     let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };
     assert_eq!((pdu, trailer), (update.as_slice(), [8, 11].as_slice()));
-    let without = build::version_4(0, &[&build::peer_v4(), &build::indexed(2, 0, b"blue")]);
+    let without = encoder::version_4(0, &[&encoder::peer_v4(), &encoder::indexed(2, 0, b"blue")]);
     let error = bmp::decode(&without).unwrap_err().to_string();
     assert_eq!(error, "TLV with a BGP message at byte 58: needed 1, there are 0");
 }
@@ -521,18 +521,18 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
 #[test]
 fn version_4_has_statistics_in_a_tlv() {
     let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 0, 0, 0, 0, 9])].concat();
-    let message = build::version_4(1, &[&build::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
+    let message = encoder::version_4(1, &[&encoder::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
     let Ok(Message::StatisticsReport { stats, .. }) = bmp::decode(&message) else { panic!("refused") };
     assert_eq!((stats.len(), stats[0].kind, stats[0].number()), (1, 7, Some(9)));
 }
 
 #[test]
 fn version_4_messages_cut_anywhere_are_refused() {
-    let update = build::update(&[], &[], &[8, 10]);
+    let update = encoder::update(&[], &[], &[8, 10]);
     let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 9])].concat();
-    for (kind, rest) in [(0, build::indexed(4, 0, &update)), (1, tlv(1, &body))] {
+    for (kind, rest) in [(0, encoder::indexed(4, 0, &update)), (1, tlv(1, &body))] {
         for short in 1..rest.len() {
-            let message = build::version_4(kind, &[&build::peer_v4(), &rest[..short]]);
+            let message = encoder::version_4(kind, &[&encoder::peer_v4(), &rest[..short]]);
             assert!(bmp::decode(&message).is_err(), "type {kind}, {short} bytes");
         }
     }

@@ -1,6 +1,6 @@
 //! OPEN and what two of them agree on.
 
-use crate::build;
+use crate::common::encoder;
 use std::net::Ipv4Addr;
 
 use holdfast::bgp::{self, AddPath, Capability, Direction, Error, Open};
@@ -29,14 +29,14 @@ fn add_path(families: &[(Family, u8)]) -> Raw {
 }
 
 fn open(capabilities: &[Raw]) -> Open {
-    bgp::open(&build::open(64_512, capabilities, false)).unwrap()
+    bgp::open(&encoder::open(64_512, capabilities, false)).unwrap()
 }
 
 #[test]
 fn every_field_is_read() {
     let raw = [multiprotocol(V6), four_octet_as(4_200_000_000), (2, vec![]), add_path(&[(V4, 3), (V6, 1)])];
     for extended in [false, true] {
-        let open = bgp::open(&build::open(23_456, &raw, extended)).unwrap();
+        let open = bgp::open(&encoder::open(23_456, &raw, extended)).unwrap();
         assert_eq!((open.version, open.asn, open.hold_time_s), (4, 4_200_000_000, 180));
         assert_eq!(open.bgp_id, Ipv4Addr::new(192, 0, 2, 1));
         let paths = vec![
@@ -61,7 +61,7 @@ fn every_field_is_read() {
 #[test]
 fn an_open_without_capabilities_means_ipv4_and_two_octets() {
     for extended in [false, true] {
-        let open = bgp::open(&build::open(64_512, &[], extended)).unwrap();
+        let open = bgp::open(&encoder::open(64_512, &[], extended)).unwrap();
         assert_eq!((open.asn, open.families(), open.four_octet_as()), (64_512, vec![V4], false));
     }
 }
@@ -70,7 +70,7 @@ fn an_open_without_capabilities_means_ipv4_and_two_octets() {
 fn capabilities_in_several_parameters_are_all_read() {
     let parameters = [2, 6, 65, 4, 0, 1, 0x11, 0x70, 1, 1, 9, 2, 6, 1, 4, 0, 25, 0, 70, 2, 0];
     let body = [&[4, 0xfd, 0xe8, 0, 180, 192, 0, 2, 1, 21][..], &parameters].concat();
-    let open = bgp::open(&build::bgp(1, &body)).unwrap();
+    let open = bgp::open(&encoder::bgp(1, &body)).unwrap();
     assert_eq!((open.asn, open.families()), (70_000, vec![Family::EVPN]));
 }
 
@@ -94,7 +94,7 @@ fn add_path_tuples_of_unknown_mode_are_ignored() {
 
 #[test]
 fn an_open_that_contradicts_itself_is_refused() {
-    assert_eq!(bgp::open(&build::bgp(2, &[])), Err(Error::NotOpen { kind: 2 }));
+    assert_eq!(bgp::open(&encoder::bgp(2, &[])), Err(Error::NotOpen { kind: 2 }));
     let fixed = [4, 0xfd, 0xe8, 0, 180, 192, 0, 2, 1];
     for parameters in [
         [].as_slice(),
@@ -106,7 +106,7 @@ fn an_open_that_contradicts_itself_is_refused() {
         &[255, 255, 0],
         &[255, 255, 0, 3, 2, 0],
     ] {
-        let pdu = build::bgp(1, &[&fixed[..], parameters].concat());
+        let pdu = encoder::bgp(1, &[&fixed[..], parameters].concat());
         assert!(matches!(bgp::open(&pdu), Err(Error::Wire(_))), "{parameters:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::bytes::{self, PEER, bgp, bmp, update, v4};
+use crate::common::messages::{self, PEER, bgp, bmp, update, v4};
 use holdfast::bgp::{self, Capability, Encoding, Update, Verdict};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{Family, Nlri};
@@ -192,11 +192,11 @@ fn outcome(shape: Shape, bytes: &[u8]) -> Option<Outcome> {
             routes(Family::EVPN, &[&[kind, length], bytes].concat(), Encoding::PLAIN)
         }
         Length(flags, code, width) => with_attributes(&[&[flags, code], bytes].concat(), width),
-        Shape::Value(flags, code, width) => with_attributes(&bytes::attribute(flags, code, bytes), width),
+        Shape::Value(flags, code, width) => with_attributes(&messages::attribute(flags, code, bytes), width),
         Attribute(width) => with_attributes(bytes, width),
         PrefixSid(kind) => {
             let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
-            with_attributes(&bytes::attribute(0xc0, 40, &[&[kind], &length[..], bytes].concat()), true)
+            with_attributes(&messages::attribute(0xc0, 40, &[&[kind], &length[..], bytes].concat()), true)
         }
         Shape::Capability => match bgp::capability(bytes) {
             None => Outcome::Refused,

@@ -1,7 +1,7 @@
 //! The faults of other collectors that concern decoding, one named test each. Each was seen failing with the code
 //! that it guards broken.
 
-use crate::build;
+use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use holdfast::bgp::{self, Encoding, Error, Update, Verdict};
@@ -49,14 +49,14 @@ fn an_as_number_over_two_to_the_31_is_kept() {
         as_path: Some(path(&[(SEQUENCE, &[4_200_000_000, u32::MAX])])),
         ..Attributes::default()
     };
-    let decoded = good(&build::update(&[], &build::attributes(&sent, true), &[]), true);
+    let decoded = good(&encoder::update(&[], &encoder::attributes(&sent, true), &[]), true);
     assert_eq!(decoded.as_path.unwrap().to_string(), "4200000000 4294967295");
 }
 
 #[test]
 fn a_med_of_two_to_the_32_less_one_is_kept() {
     let sent = Attributes { med: Some(u32::MAX), local_pref: Some(u32::MAX), ..Attributes::default() };
-    assert_eq!(good(&build::update(&[], &build::attributes(&sent, true), &[]), true), sent);
+    assert_eq!(good(&encoder::update(&[], &encoder::attributes(&sent, true), &[]), true), sent);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn host_bits_of_a_prefix_are_cleared() {
 
 #[test]
 fn an_unknown_bmp_type_is_cut_by_its_length_and_kept() {
-    let unknown = build::bmp(100, &[&[1, 2, 3]]);
-    let stream = [unknown.clone(), build::bmp(4, &[])].concat();
+    let unknown = encoder::bmp(100, &[&[1, 2, 3]]);
+    let stream = [unknown.clone(), encoder::bmp(4, &[])].concat();
     let first = bmp::frame(&stream).unwrap().unwrap();
     assert_eq!(bmp::decode(first), Ok(Message::Unknown { kind: 100, body: &[1, 2, 3] }));
     let second = bmp::frame(&stream[first.len()..]).unwrap().unwrap();
@@ -80,8 +80,8 @@ fn an_unknown_bmp_type_is_cut_by_its_length_and_kept() {
 
 #[test]
 fn route_mirroring_is_decoded() {
-    let pdu = build::update(&[], &[], &[]);
-    let message = build::bmp(6, &[&build::peer_v4(), &build::tlv(1, &[0, 1]), &build::tlv(0, &pdu)]);
+    let pdu = encoder::update(&[], &[], &[]);
+    let message = encoder::bmp(6, &[&encoder::peer_v4(), &encoder::tlv(1, &[0, 1]), &encoder::tlv(0, &pdu)]);
     let Ok(Message::RouteMirroring { peer, tlvs }) = bmp::decode(&message) else {
         panic!("no Route Mirroring")
     };
@@ -92,7 +92,7 @@ fn route_mirroring_is_decoded() {
 #[test]
 fn peer_down_of_any_reason_is_accepted() {
     for reason in [0, 1, 6, 250] {
-        let message = build::bmp(2, &[&build::peer_v4(), &[reason, 9, 9]]);
+        let message = encoder::bmp(2, &[&encoder::peer_v4(), &[reason, 9, 9]]);
         let Ok(Message::PeerDown { reason: decoded, data, .. }) = bmp::decode(&message) else {
             panic!("no Peer Down for reason {reason}")
         };
@@ -102,7 +102,7 @@ fn peer_down_of_any_reason_is_accepted() {
 
 #[test]
 fn an_ipv4_withdraw_only_update_is_no_end_of_rib_and_has_its_routes() {
-    let pdu = build::update(&[24, 198, 51, 100], &[], &[]);
+    let pdu = encoder::update(&[24, 198, 51, 100], &[], &[]);
     let update = bgp::split(&pdu).unwrap();
     assert_eq!(update.end_of_rib(), None);
     assert_eq!(texts(Family::IPV4_UNICAST, update.withdrawn, false), ["198.51.100.0/24"]);
@@ -112,11 +112,11 @@ fn an_ipv4_withdraw_only_update_is_no_end_of_rib_and_has_its_routes() {
 #[test]
 fn each_field_of_an_update_has_its_own_family() {
     let attributes = [
-        build::mp_unreach(Family::IPV6_MULTICAST, &[16, 0x20, 2]),
-        build::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[32, 0x20, 1, 0x0d, 0xb8]),
+        encoder::mp_unreach(Family::IPV6_MULTICAST, &[16, 0x20, 2]),
+        encoder::mp_reach(Family::IPV6_UNICAST, &[1; 16], &[32, 0x20, 1, 0x0d, 0xb8]),
     ]
     .concat();
-    let pdu = build::update(&[8, 10], &attributes, &[8, 11]);
+    let pdu = encoder::update(&[8, 10], &attributes, &[8, 11]);
     let Update { withdrawn, nlri, mp_reach: Some(reach), mp_unreach: Some(unreach), .. } =
         bgp::split(&pdu).unwrap()
     else {
@@ -174,8 +174,8 @@ fn a_field_of_prefixes_is_plausible_when_a_router_can_have_meant_it() {
 fn a_two_octet_path_of_several_segments_keeps_them() {
     let sent =
         path(&[(SEQUENCE, &[65001, 65002]), (SegmentKind::Set, &[65003, 65004]), (SEQUENCE, &[65005])]);
-    let attributes = build::attribute(0x40, 2, &build::as_path(&sent, false));
-    let pdu = build::update(&[], &attributes, &[]);
+    let attributes = encoder::attribute(0x40, 2, &encoder::as_path(&sent, false));
+    let pdu = encoder::update(&[], &attributes, &[]);
     let update = bgp::split(&pdu).unwrap();
     assert!(bgp::as_path_width_fits(&update, false) && !bgp::as_path_width_fits(&update, true));
     let decoded = good(&pdu, false).as_path.unwrap();
@@ -225,7 +225,7 @@ fn evpn_routes() -> Vec<EvpnRoute> {
 #[test]
 fn evpn_types_1_to_5_keep_every_field() {
     let routes_sent = evpn_routes();
-    let bytes: Vec<u8> = routes_sent.iter().flat_map(build::evpn).collect();
+    let bytes: Vec<u8> = routes_sent.iter().flat_map(encoder::evpn).collect();
     let decoded: Vec<_> = routes(Family::EVPN, &bytes, false).into_iter().map(|entry| entry.nlri).collect();
     let expected: Vec<_> = routes_sent.into_iter().map(|route| Nlri::Evpn(Box::new(route))).collect();
     assert_eq!(decoded, expected);
@@ -241,19 +241,23 @@ fn the_withdrawal_of_an_evpn_route_has_the_key_of_its_announcement() {
         }
         key
     };
-    let announced = key(&build::evpn(&mac_ip(7, 1, 0x00_1388)), false);
-    assert_eq!(key(&build::evpn(&mac_ip(7, 1, 0)), true), announced);
-    assert_eq!(key(&build::evpn(&mac_ip(7, 1, 0x80_0000)), true), announced);
-    assert_ne!(key(&build::evpn(&mac_ip(8, 1, 0x00_1388)), true), announced, "the tag is part of the key");
-    assert_ne!(key(&build::evpn(&mac_ip(7, 2, 0x00_1388)), true), announced, "so are MAC and IP");
+    let announced = key(&encoder::evpn(&mac_ip(7, 1, 0x00_1388)), false);
+    assert_eq!(key(&encoder::evpn(&mac_ip(7, 1, 0)), true), announced);
+    assert_eq!(key(&encoder::evpn(&mac_ip(7, 1, 0x80_0000)), true), announced);
+    assert_ne!(key(&encoder::evpn(&mac_ip(8, 1, 0x00_1388)), true), announced, "the tag is part of the key");
+    assert_ne!(key(&encoder::evpn(&mac_ip(7, 2, 0x00_1388)), true), announced, "so are MAC and IP");
     let same_ip = |last| match mac_ip(7, last, 0) {
         EvpnRoute::MacIp { rd, esi, tag, mac, label, label2, .. } => {
             EvpnRoute::MacIp { rd, esi, tag, mac, ip: None, label, label2 }
         }
         other => other,
     };
-    assert_ne!(key(&build::evpn(&same_ip(1)), true), key(&build::evpn(&same_ip(2)), true), "the MAC alone");
-    let mut keys: Vec<_> = evpn_routes().iter().map(|route| key(&build::evpn(route), false)).collect();
+    assert_ne!(
+        key(&encoder::evpn(&same_ip(1)), true),
+        key(&encoder::evpn(&same_ip(2)), true),
+        "the MAC alone"
+    );
+    let mut keys: Vec<_> = evpn_routes().iter().map(|route| key(&encoder::evpn(route), false)).collect();
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), evpn_routes().len());
@@ -261,14 +265,14 @@ fn the_withdrawal_of_an_evpn_route_has_the_key_of_its_announcement() {
 
 #[test]
 fn the_label_of_a_withdrawn_evpn_route_says_nothing() {
-    let bytes = build::evpn(&mac_ip(7, 1, 0x80_0000));
+    let bytes = encoder::evpn(&mac_ip(7, 1, 0x80_0000));
     let withdrawn = bgp::nlri(Family::EVPN, &bytes, Encoding::PLAIN, true).next().unwrap().unwrap();
     assert_eq!(withdrawn.nlri, Nlri::Evpn(Box::new(mac_ip(7, 1, 0))));
 }
 
 #[test]
 fn an_evpn_route_of_another_type_is_kept_raw() {
-    let bytes = [&[12, 3, 1, 2, 3][..], &build::evpn(&mac_ip(7, 1, 2)), &[0, 0]].concat();
+    let bytes = [&[12, 3, 1, 2, 3][..], &encoder::evpn(&mac_ip(7, 1, 2)), &[0, 0]].concat();
     let decoded: Vec<_> = routes(Family::EVPN, &bytes, false).into_iter().map(|entry| entry.nlri).collect();
     let raw = |bytes: &[u8]| Nlri::Raw(bytes.into());
     assert_eq!(decoded, [raw(&[12, 3, 1, 2, 3]), Nlri::Evpn(Box::new(mac_ip(7, 1, 2))), raw(&[0, 0])]);
@@ -277,7 +281,7 @@ fn an_evpn_route_of_another_type_is_kept_raw() {
 #[test]
 fn an_evpn_route_is_as_long_as_its_type_or_refused() {
     for route in evpn_routes() {
-        let whole = build::evpn(&route);
+        let whole = encoder::evpn(&route);
         for change in [-1_isize, 1, 4] {
             let mut bytes = whole.clone();
             bytes.resize(whole.len().saturating_add_signed(change), 0);
@@ -297,7 +301,7 @@ fn ipv4_routes_have_an_ipv6_next_hop() {
     let global = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     let local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     let next_hop = [global.octets(), local.octets()].concat();
-    let pdu = build::update(&[], &build::mp_reach(Family::IPV4_UNICAST, &next_hop, &[24, 10, 1, 2]), &[]);
+    let pdu = encoder::update(&[], &encoder::mp_reach(Family::IPV4_UNICAST, &next_hop, &[24, 10, 1, 2]), &[]);
     let decoded = good(&pdu, true);
     assert_eq!(decoded.next_hop, Some(global.into()));
     assert_eq!(decoded.next_hop_link_local, Some(local));
@@ -309,11 +313,11 @@ fn ipv4_routes_have_an_ipv6_next_hop() {
 fn an_update_that_announces_twice_has_two_next_hops_and_two_keys() {
     let v4 = Ipv4Addr::new(192, 0, 2, 9);
     let attributes = [
-        build::mp_reach(Family::IPV6_UNICAST, &[0x20; 16], &[8, 0x20]),
-        build::attribute(0x40, 3, &v4.octets()),
+        encoder::mp_reach(Family::IPV6_UNICAST, &[0x20; 16], &[8, 0x20]),
+        encoder::attribute(0x40, 3, &v4.octets()),
     ]
     .concat();
-    let pdu = build::update(&[], &attributes, &[8, 10]);
+    let pdu = encoder::update(&[], &attributes, &[8, 10]);
     let update = bgp::split(&pdu).unwrap();
     assert_eq!(bgp::attributes(&update, true).0.next_hop, Some(IpAddr::from([0x20; 16])));
     assert_eq!(bgp::attributes(&update.without_mp_reach(), true).0.next_hop, Some(v4.into()));
@@ -325,9 +329,9 @@ fn an_update_that_announces_twice_has_two_next_hops_and_two_keys() {
 
 #[test]
 fn what_stands_behind_the_bgp_message_is_a_trailer() {
-    let pdu = build::update(&[], &[], &[8, 10]);
+    let pdu = encoder::update(&[], &[], &[8, 10]);
     let huawei = [0xea, 0x62, 0, 4, 0, 0, 0, 1];
-    let message = build::bmp(0, &[&build::peer_v4(), &pdu, &huawei]);
+    let message = encoder::bmp(0, &[&encoder::peer_v4(), &pdu, &huawei]);
     let Ok(Message::RouteMonitoring { pdu: cut, trailer, .. }) = bmp::decode(&message) else {
         panic!("refused")
     };

@@ -1,6 +1,6 @@
 //! What an encoder that shares no code with the decoder writes, the decoder reads back equal.
 
-use crate::build;
+use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use holdfast::bgp::{self, Encoding, Verdict};
@@ -163,7 +163,7 @@ proptest! {
 
     #[test]
     fn attributes_survive_sessions_of_both_widths(sent in attributes(), four_octet_as: bool) {
-        let pdu = build::update(&[], &build::attributes(&sent, four_octet_as), &[]);
+        let pdu = encoder::update(&[], &encoder::attributes(&sent, four_octet_as), &[]);
         let update = bgp::split(&pdu).unwrap();
         prop_assert!(bgp::as_path_width_fits(&update, four_octet_as));
         let (decoded, verdict) = bgp::attributes(&update, four_octet_as);
@@ -183,14 +183,14 @@ proptest! {
     ) {
         let mut section = Vec::new();
         if let Some((family, entries)) = &reach {
-            section.extend(build::mp_reach(*family, &next_hop.octets(), &build::nlri(entries, add_path)));
+            section.extend(encoder::mp_reach(*family, &next_hop.octets(), &encoder::nlri(entries, add_path)));
         }
-        section.extend(build::attributes(&before, true));
+        section.extend(encoder::attributes(&before, true));
         if let Some((family, entries)) = &unreach {
-            section.extend(build::mp_unreach(*family, &build::nlri(entries, add_path)));
+            section.extend(encoder::mp_unreach(*family, &encoder::nlri(entries, add_path)));
         }
-        let pdu = build::update(&build::nlri(&withdrawn, add_path), &section, &build::nlri(&announced, add_path));
-        let message = build::bmp(0, &[&build::peer_v4(), &pdu, &[9, 9]]);
+        let pdu = encoder::update(&encoder::nlri(&withdrawn, add_path), &section, &encoder::nlri(&announced, add_path));
+        let message = encoder::bmp(0, &[&encoder::peer_v4(), &pdu, &[9, 9]]);
         let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };
         prop_assert_eq!(trailer, [9, 9]);
 

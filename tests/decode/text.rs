@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::bytes::*;
+use crate::common::messages::*;
 use holdfast::codec::json;
 use holdfast::route::{Record, Timestamp};
 use holdfast::session::{Introduced, Options, Session};

@@ -1,6 +1,6 @@
 //! UPDATE: its fields, End-of-RIB, routes at their limits, and what is refused.
 
-use crate::build;
+use crate::common::encoder;
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{Family, Nlri};
 use holdfast::wire;
@@ -8,14 +8,14 @@ use holdfast::wire;
 #[test]
 fn an_update_without_routes_is_the_end_of_a_rib() {
     let end = |withdrawn: &[u8], section: &[u8], nlri: &[u8]| {
-        bgp::split(&build::update(withdrawn, section, nlri)).unwrap().end_of_rib()
+        bgp::split(&encoder::update(withdrawn, section, nlri)).unwrap().end_of_rib()
     };
-    let med = build::attribute(0x80, 4, &[0; 4]);
-    let unreach = build::mp_unreach(Family::EVPN, &[]);
+    let med = encoder::attribute(0x80, 4, &[0; 4]);
+    let unreach = encoder::mp_unreach(Family::EVPN, &[]);
     assert_eq!(end(&[], &[], &[]), Some(Family::IPV4_UNICAST));
     assert_eq!(end(&[], &unreach, &[]), Some(Family::EVPN));
     assert_eq!(
-        end(&[], &build::mp_unreach(Family { afi: 1, safi: 128 }, &[]), &[]),
+        end(&[], &encoder::mp_unreach(Family { afi: 1, safi: 128 }, &[]), &[]),
         Some(Family { afi: 1, safi: 128 })
     );
     for (withdrawn, section, nlri) in [
@@ -25,8 +25,8 @@ fn an_update_without_routes_is_the_end_of_a_rib() {
         (&[], &unreach, &[8, 10]),
         (&[], &med, &[]),
         (&[], &[&unreach[..], &med].concat(), &[]),
-        (&[], &build::mp_unreach(Family::EVPN, &[0]), &[]),
-        (&[], &build::mp_reach(Family::IPV6_UNICAST, &[], &[]), &[]),
+        (&[], &encoder::mp_unreach(Family::EVPN, &[0]), &[]),
+        (&[], &encoder::mp_reach(Family::IPV6_UNICAST, &[], &[]), &[]),
         (&[], &[0x50], &[]),
     ] {
         assert_eq!(end(withdrawn, section, nlri), None, "{withdrawn:?} {section:?} {nlri:?}");
@@ -36,13 +36,13 @@ fn an_update_without_routes_is_the_end_of_a_rib() {
 #[test]
 fn a_message_that_is_no_update_is_told_by_its_type() {
     for kind in [0, 1, 3, 4, 5, 9, 255] {
-        assert_eq!(bgp::split(&build::bgp(kind, &[])).unwrap_err(), Error::NotUpdate { kind });
+        assert_eq!(bgp::split(&encoder::bgp(kind, &[])).unwrap_err(), Error::NotUpdate { kind });
     }
 }
 
 #[test]
 fn a_wrong_header_is_refused() {
-    let good = build::update(&[], &[], &[8, 10]);
+    let good = encoder::update(&[], &[], &[8, 10]);
     let mut marker = good.clone();
     marker[15] = 0xfe;
     assert_eq!(bgp::split(&marker).unwrap_err(), Error::Marker);
@@ -66,7 +66,7 @@ fn a_field_past_the_message_is_refused_with_its_place() {
         (&[0, 0, 0, 5, 0x80, 15, 2, 0, 1], "AFI and SAFI", 26, 3, 2),
     ] {
         let expected = wire::Error { what, offset, needed, available };
-        assert_eq!(bgp::split(&build::bgp(2, body)).unwrap_err(), Error::Wire(expected));
+        assert_eq!(bgp::split(&encoder::bgp(2, body)).unwrap_err(), Error::Wire(expected));
     }
 }
 
@@ -129,7 +129,7 @@ fn prefixes_of_every_length_are_read() {
         let bytes = [&[length][..], &[0xff; 4][..usize::from(length).div_ceil(8)]].concat();
         let entry = bgp::nlri(Family::IPV4_UNICAST, &bytes, Encoding::PLAIN, false).next().unwrap().unwrap();
         let Nlri::Prefix(prefix) = entry.nlri else { panic!("no prefix") };
-        assert_eq!(build::prefix(&prefix).len(), bytes.len());
+        assert_eq!(encoder::prefix(&prefix).len(), bytes.len());
         assert_eq!(prefix, holdfast::route::Prefix::v4(u32::MAX, length).unwrap());
     }
     for length in 0..=128_u8 {
@@ -161,7 +161,7 @@ fn an_update_may_have_65535_bytes() {
     routes.extend([16, 172, 16, 8]);
     routes.truncate(65_535 - 23);
     routes.splice(65_508.., [0; 4]);
-    let pdu = build::bgp(2, &[&[0, 0, 0, 0][..], &routes].concat());
+    let pdu = encoder::bgp(2, &[&[0, 0, 0, 0][..], &routes].concat());
     assert_eq!(pdu.len(), 65_535);
     assert_eq!(field(Family::IPV4_UNICAST, bgp::split(&pdu).unwrap().nlri, false), (16_377 + 4, None));
 }

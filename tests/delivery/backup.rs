@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
-use crate::daemon::{Daemon, until};
-use crate::db::{Database, Edition, connect, testbed};
+use crate::common::daemon::{Daemon, until};
+use crate::common::db::{Database, Edition, connect, testbed};
+use crate::common::messages::{PEER, initiation, open, plain_attributes, update, v4};
 use holdfast::sink::rebuild_state;
 
 /// The commands of the page, in its order.

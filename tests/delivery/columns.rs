@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::batches::{Builder, attributes, peer, prefix};
+use crate::common::batches::{Builder, attributes, peer, prefix};
 use holdfast::route::{
     Aggregator, AsPath, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix, RawAttribute, Rd,
     RibView, Segment, SegmentKind,
@@ -53,7 +53,7 @@ fn batch() -> Batch {
     ];
     let stack = bgp::Encoding { add_path: false, multiple_labels: true };
     let mut builder = Builder::new("r1", 5);
-    for sample in crate::families::samples() {
+    for sample in crate::common::nlri_samples::samples() {
         let routes =
             bgp::nlri(sample.family, &sample.bytes, stack, false).map(|entry| (None, entry.unwrap().nlri));
         builder =

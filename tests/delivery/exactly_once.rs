@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::db::{Database, Edition};
-use crate::proxy::Proxy;
-use crate::source::{
+use crate::common::db::{Database, Edition};
+use crate::common::proxy::Proxy;
+use crate::common::source::{
     COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, batch, chunk, delivered, lane, server_address,
     target_through,
 };

@@ -7,10 +7,10 @@ mod small_disk;
 
 use std::time::{Duration, Instant};
 
-use crate::batches::{Builder, NOW, peer};
-use crate::db::{Database, Edition};
-use crate::proxy::Proxy;
-use crate::source::{COLLECTOR, Source, server_address, target_through};
+use crate::common::batches::{Builder, NOW, peer};
+use crate::common::db::{Database, Edition};
+use crate::common::proxy::Proxy;
+use crate::common::source::{COLLECTOR, Source, server_address, target_through};
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView, Timestamp};
 use holdfast::wal::SeqNo;

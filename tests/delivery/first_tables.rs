@@ -1,9 +1,9 @@
 //! Routes that are known to be new take a shorter way into the current table: it must lead to the same place.
 
-use crate::batches::{Builder, attributes, peer, peer_down, peer_up};
-use crate::db::{Database, Edition};
-use crate::source::{COLLECTOR, PATIENCE, Source, delivered};
-use crate::store::{OWNER, Store};
+use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up};
+use crate::common::db::{Database, Edition};
+use crate::common::source::{COLLECTOR, PATIENCE, Source, delivered};
+use crate::common::store::{OWNER, Store};
 use holdfast::route::{Batch, Cause, EvpnRoute, Family, Mac, Nlri, Rd, RibView};
 use holdfast::sink::Connection;
 use holdfast::wal::LogId;
@@ -40,7 +40,7 @@ fn tables() -> Vec<Batch> {
                 &second,
                 Family::IPV4_UNICAST,
                 Some(&attributes(&[9])),
-                [(Some(7), crate::batches::prefix(1))],
+                [(Some(7), crate::common::batches::prefix(1))],
             )
             .build(),
         Builder::new("r1", 0).at(2).event(Some(&first), peer_down()).announce(&second, 4..9, &[5]).build(),
@@ -65,7 +65,7 @@ async fn the_table_is_the_same_whether_routes_are_known_to_be_new_or_looked_up()
                 store.put(&[batch]).await;
                 if reconnects {
                     // A new connection knows nothing, and the merge looks each route up.
-                    let lane = crate::store::lane();
+                    let lane = crate::common::store::lane();
                     store.connection =
                         Connection::attach(&store.database.target, &lane, OWNER, None).await.unwrap().0;
                 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::db::{Database, Edition};
-use crate::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered};
+use crate::common::db::{Database, Edition};
+use crate::common::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered};
 
 fn copy(directory: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();

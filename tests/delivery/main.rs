@@ -10,22 +10,8 @@
     reason = "test code; what is shared is used in part by each test program"
 )]
 
-#[path = "../common/batches.rs"]
-mod batches;
-#[path = "../common/messages.rs"]
-mod build;
-#[path = "../common/daemon.rs"]
-mod daemon;
-#[path = "../common/db.rs"]
-mod db;
-#[path = "../common/nlri_samples.rs"]
-mod families;
-#[path = "../common/proxy.rs"]
-mod proxy;
-#[path = "../common/source.rs"]
-mod source;
-#[path = "../common/store.rs"]
-mod store;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod backup;
 mod columns;

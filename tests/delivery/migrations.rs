@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::db::{Database, Edition};
+use crate::common::db::{Database, Edition};
 use holdfast::route::Family;
 use holdfast::sink::{MigrateError, Retention, columns, maintain, migrate, migrations};
 

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
-use crate::daemon::{Daemon, run};
-use crate::db::{Database, Edition};
+use crate::common::daemon::{Daemon, run};
+use crate::common::db::{Database, Edition};
+use crate::common::messages::{PEER, initiation, open, plain_attributes, update, v4};
 use holdfast::telemetry::status::Health;
 
 const SECRET: &str = "hunter2-p@ss:word";
@@ -74,7 +74,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Waits in a thread that may, so that the runtime of the test goes on.
 async fn routes(database: &Database, wanted: i64) {
-    let give_up = std::time::Instant::now() + crate::daemon::PATIENCE;
+    let give_up = std::time::Instant::now() + crate::common::daemon::PATIENCE;
     loop {
         let found = database.value::<i64>("SELECT count(*) FROM route_updates").await;
         if found == wanted {
@@ -194,7 +194,7 @@ async fn tls_server(folder: &Path) -> Option<Database> {
         return None;
     }
     // One that a failed run has left.
-    drop(crate::db::testbed(&["destroy", "--name", "tests-tls"]));
+    drop(crate::common::db::testbed(&["destroy", "--name", "tests-tls"]));
     let database = Database::named(Edition::Plain, "tests-tls", "tls").await?;
     let client = database.client().await;
     let directory: String = client.query_one("SHOW data_directory", &[]).await.unwrap().get(0);

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use crate::db::{Database, Edition};
-use crate::store::{COLLECTOR, Store};
+use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::common::db::{Database, Edition};
+use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{
     Batch, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
 };
@@ -189,7 +189,7 @@ async fn the_table_is_compared_at_one_moment_and_mended_while_a_lane_stores() {
                 0..40,
                 &[u32::try_from(round).unwrap()],
             );
-            let mut chunk = holdfast::sink::TransactionBuilder::new(crate::store::lane(), next);
+            let mut chunk = holdfast::sink::TransactionBuilder::new(crate::common::store::lane(), next);
             chunk.push(next, b"payload", &batch.build()).unwrap();
             connection.store(&chunk.seal()).await.unwrap();
             next += 1;

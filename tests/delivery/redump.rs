@@ -1,8 +1,8 @@
 //! Tables that routers send again: history gets what they change, and nothing else.
 
-use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use crate::db::Edition;
-use crate::store::Store;
+use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::common::db::Edition;
+use crate::common::store::Store;
 use holdfast::route::{
     Batch, Cause, Esi, EventKind, EvpnRoute, Family, Labelled, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
 };
@@ -71,7 +71,7 @@ async fn a_table_that_is_sent_again_is_no_longer_stale() {
     let [up, lost] = first_session(2);
     let redump = again(2, 1).announce(&pre(1), 0..1, &[1]).because(Cause::ReDump).build();
     let expected = ["198.51.100.1 adj-in-pre 1.0.0.0/24 1", "198.51.100.1 adj-in-pre 1.0.1.0/24 1 stale"];
-    crate::store::each_way("refreshed", &[up, lost, redump], &expected).await;
+    crate::common::store::each_way("refreshed", &[up, lost, redump], &expected).await;
 }
 
 #[tokio::test]
@@ -195,8 +195,12 @@ async fn an_old_session_that_repeats_itself_late_is_history_and_changes_nothing(
     let late = Builder::new("r1", 0).at(9).announce(&pre(1), 0..1, &[1]).because(Cause::ReDump).build();
     let expected = ["1.0.0.0/24 initial-dump {4200000000:1:2}", "1.0.0.0/24 re-dump {4200000000:1:2}"];
     history("late", &[up.clone(), newer.clone(), late.clone()], &expected, "3 2 1").await;
-    crate::store::each_way("late_current", &[up, newer, late], &["198.51.100.1 adj-in-pre 1.0.0.0/24 1"])
-        .await;
+    crate::common::store::each_way(
+        "late_current",
+        &[up, newer, late],
+        &["198.51.100.1 adj-in-pre 1.0.0.0/24 1"],
+    )
+    .await;
 }
 
 #[tokio::test]

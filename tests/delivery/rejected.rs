@@ -1,8 +1,8 @@
 //! Records that the database refuses: put aside one by one, visible, and stored once the cause is gone.
 
-use crate::batches::{Builder, peer};
-use crate::db::{Database, Edition};
-use crate::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
+use crate::common::batches::{Builder, peer};
+use crate::common::db::{Database, Edition};
+use crate::common::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView};
 use holdfast::sink::{Connection, ErrorAction, RecordRange, Retried, Transaction, TransactionBuilder, retry};
@@ -153,9 +153,9 @@ async fn events_that_are_refused_are_put_aside_too() {
     lane.sql("ALTER TABLE peer_events ADD CONSTRAINT poison CHECK (event_type <> 'peer_down')").await;
     let pre = peer(1, RibView::AdjInPre, 1);
     let batch = Builder::new("r1", 0)
-        .event(Some(&pre), crate::batches::peer_up())
+        .event(Some(&pre), crate::common::batches::peer_up())
         .announce(&pre, 0..3, &[1])
-        .event(Some(&pre), crate::batches::peer_down())
+        .event(Some(&pre), crate::common::batches::peer_down())
         .build();
     assert_eq!(lane.isolate(&[batch]).await, 1);
     // The present knows as much as the history.
@@ -171,7 +171,7 @@ async fn events_that_are_refused_are_put_aside_too() {
 async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     let Some(mut lane) = Lane::open("systemic").await else { return };
     lane.sql("ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (length(rib) < 3)").await;
-    let batches: Vec<Batch> = (0..20).map(crate::source::batch).collect();
+    let batches: Vec<Batch> = (0..20).map(crate::common::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
     let refused = lane.connection.isolate(&chunk, &span).await.unwrap_err();
     assert_eq!(refused.decision(), ErrorAction::Alarm);
@@ -179,7 +179,9 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     assert!(text.starts_with("11 of 300 records are refused, the first with: new row"), "{text}");
     assert!(text.contains("(23514)") && text.contains("nothing is lost"), "{text}");
     (lane.connection, _) =
-        Connection::attach(&lane.database.target, &crate::source::lane(), [1; 16], Some(1)).await.unwrap();
+        Connection::attach(&lane.database.target, &crate::common::source::lane(), [1; 16], Some(1))
+            .await
+            .unwrap();
     assert_eq!(lane.database.value::<i64>("SELECT count(*) FROM stored_records").await, 0);
     lane.sql(CURED).await;
     lane.store(&batches).await;

@@ -1,8 +1,8 @@
 //! What retention drops is not missed: neither by the proof of exactly once, nor by tables of later times.
 
-use crate::batches::{Builder, peer, peer_down, peer_up};
-use crate::db::Edition;
-use crate::store::Store;
+use crate::common::batches::{Builder, peer, peer_down, peer_up};
+use crate::common::db::Edition;
+use crate::common::store::Store;
 use holdfast::route::{Batch, Peer, RibView};
 use holdfast::sink::{Retention, maintain};
 
@@ -15,7 +15,7 @@ fn pre(generation: u32) -> Peer {
 /// A batch of so many days before the server's now.
 fn ago(days: i64) -> Builder {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let now = i64::try_from(since.as_micros()).unwrap() - crate::batches::NOW;
+    let now = i64::try_from(since.as_micros()).unwrap() - crate::common::batches::NOW;
     Builder::new("r1", 0).at(now - days * DAY)
 }
 
@@ -61,7 +61,7 @@ async fn routes_older_than_retention_are_in_tables_of_later_times() {
             assert_eq!(table(&store, 20).await, ["1:2", "2:1"], "{edition:?}, dropped: {dropped}");
             assert_eq!(table(&store, 0).await, now, "{edition:?}, dropped: {dropped}");
             assert_eq!(
-                store.database.missing_and_doubled(crate::store::COLLECTOR).await,
+                store.database.missing_and_doubled(crate::common::store::COLLECTOR).await,
                 (0, 0),
                 "{edition:?}"
             );
@@ -71,7 +71,11 @@ async fn routes_older_than_retention_are_in_tables_of_later_times() {
         assert!(early.is_err(), "a table from before the history");
         // What is missing beside the dropped rows is still noticed.
         client.batch_execute("DELETE FROM route_updates WHERE seq = 4 AND idx = 0").await.unwrap();
-        assert_eq!(store.database.missing_and_doubled(crate::store::COLLECTOR).await, (1, 0), "{edition:?}");
+        assert_eq!(
+            store.database.missing_and_doubled(crate::common::store::COLLECTOR).await,
+            (1, 0),
+            "{edition:?}"
+        );
         drop((client, pool));
         drop(store.connection);
         store.database.drop().await;

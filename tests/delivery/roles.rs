@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use crate::batches::{Builder, peer};
-use crate::build::{PEER, initiation, open, plain_attributes, update, v4};
-use crate::daemon::Daemon;
-use crate::db::{Database, Edition, connect};
+use crate::common::batches::{Builder, peer};
+use crate::common::daemon::Daemon;
+use crate::common::db::{Database, Edition, connect};
+use crate::common::messages::{PEER, initiation, open, plain_attributes, update, v4};
 use holdfast::route::RibView;
 use holdfast::sink::{
     Connection, QUERIES, Retention, SslMode, Target, TlsFiles, TransactionBuilder, maintain,
@@ -34,7 +34,7 @@ async fn with_roles(edition: Edition, test: &str) -> Option<Database> {
     let connect = format!("\\connect {}", database.config.get_dbname().unwrap());
     let server = if edition == Edition::Plain { "tests-plain" } else { "tests" };
     let psql = ["psql", "--name", server, "--", "-q", "-c", &connect, "-f", script.to_str().unwrap()];
-    if let Err(error) = crate::db::testbed(&psql) {
+    if let Err(error) = crate::common::db::testbed(&psql) {
         println!("SKIPPED: roles: deploy/roles.sql could not be run: {error}");
         database.drop().await;
         return None;
@@ -94,8 +94,10 @@ async fn the_writer_has_old_rows_dropped_and_partitions_made() {
         let config = as_role(&database, "holdfast_writer");
         let target = Target::new(config, SslMode::Disable, &TlsFiles::default()).unwrap();
         let (mut connection, _) =
-            Connection::attach(&target, &crate::store::lane(), crate::store::OWNER, None).await.unwrap();
-        let mut chunk = TransactionBuilder::new(crate::store::lane(), 1);
+            Connection::attach(&target, &crate::common::store::lane(), crate::common::store::OWNER, None)
+                .await
+                .unwrap();
+        let mut chunk = TransactionBuilder::new(crate::common::store::lane(), 1);
         // 2026-01 and 2020-11, whatever the server's clock says.
         for (seq, days) in [(1, -300), (2, -2_200)] {
             let batch = Builder::new("r1", 0)

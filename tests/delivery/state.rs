@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
-use crate::db::Edition;
-use crate::store::{Store, each_way};
+use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::common::db::Edition;
+use crate::common::store::{Store, each_way};
 use holdfast::route::{
     AsPath, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
     SessionEnd, Statistic,
@@ -309,7 +309,7 @@ async fn as_paths_keep_their_segments() {
 async fn implausible_times_are_stored() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "times").await else { continue };
-        for now in [-crate::batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
+        for now in [-crate::common::batches::NOW, 0, 3_000_000_000_000_000, 8_000_000_000_000_000_000] {
             let batch =
                 Builder::new("r1", 0).at(now).announce(&pre(1), [1], &[1]).event(Some(&pre(1)), peer_up());
             store.put(&[batch.build()]).await;

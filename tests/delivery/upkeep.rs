@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::batches::{Builder, attributes, peer, prefix};
-use crate::db::{Database, Edition};
-use crate::store::{COLLECTOR, Store};
+use crate::common::batches::{Builder, attributes, peer, prefix};
+use crate::common::db::{Database, Edition};
+use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, Family, Peer, RibView};
 use holdfast::sink::{Connection, Lane, TransactionBuilder, digests, lane_of};
 
@@ -116,7 +116,7 @@ async fn an_attribute_set_that_a_lane_is_about_to_use_again_stays() {
             let (blocker, cleaner) = (store.database.client().await, store.database.client().await);
             blocker.batch_execute(AGE).await.unwrap();
             let again = [batch(1)];
-            let mut chunk = TransactionBuilder::new(crate::store::lane(), store.next);
+            let mut chunk = TransactionBuilder::new(crate::common::store::lane(), store.next);
             chunk.push(store.next, b"payload", &again[0]).unwrap();
             let sealed = chunk.seal();
             let (database, connection) = (&store.database, &mut store.connection);
@@ -166,7 +166,7 @@ fn peer_of(lane: u32) -> Peer {
 async fn deliver(database: &Database, number: u32, first: u64, batches: u64) {
     let lane = Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number, count: 2 };
     let (mut connection, attached) =
-        Connection::attach(&database.target, &lane, crate::store::OWNER, None).await.unwrap();
+        Connection::attach(&database.target, &lane, crate::common::store::OWNER, None).await.unwrap();
     assert_eq!(attached.last_seq + 1, first);
     for seq in first..first + batches {
         let mut builder = Builder::new("r1", 0);

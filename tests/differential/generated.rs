@@ -26,7 +26,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
-use crate::build::{Header, PEER, TWO_OCTET_AS, add_path, four_octet_as, multiprotocol, open};
+use crate::common::messages::{Header, PEER, TWO_OCTET_AS, add_path, four_octet_as, multiprotocol, open};
 use crate::netgauze;
 use crate::ours::Ours;
 

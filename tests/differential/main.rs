@@ -13,9 +13,10 @@
     reason = "a test that fails should panic, and says what it compared"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod bgpkit;
-#[path = "../common/messages.rs"]
-mod build;
 mod generated;
 mod generated_bgpkit;
 mod netgauze;

@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use holdfast::bmp;
 use serde_json::Value;
 
-use crate::build::PEER;
+use crate::common::messages::PEER;
 
 /// One TCP connection of one router.
 pub(crate) struct Stream {

@@ -4,7 +4,8 @@ use holdfast::bgp::{self, Direction, Encoding, Verdict};
 use holdfast::bmp::{self, Message, Tlv};
 use holdfast::route::{Attributes, Family, Nlri};
 
-use crate::{build, generate};
+use crate::common::encoder;
+use crate::generate;
 
 /// The length of a flow specification can be written in two ways, so it may be written shorter than it was read.
 const fn is_canonical(family: Family) -> bool {
@@ -200,7 +201,7 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
         assert!(entries.len() <= bytes.len(), "the iterator ends");
     }
     // A family that is not decoded is one entry without a path identifier.
-    let written = build::nlri(&entries, add_path && generate::is_decoded(family));
+    let written = encoder::nlri(&entries, add_path && generate::is_decoded(family));
     match error {
         None if !is_canonical(family) => assert!(written.len() <= bytes.len()),
         None => assert_eq!(written.len(), bytes.len()),

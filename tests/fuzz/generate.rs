@@ -7,8 +7,8 @@ use holdfast::route::{
     Segment, SegmentKind,
 };
 
+use crate::common::{encoder, nlri_samples};
 use crate::mutate::Rng;
-use crate::{build, families};
 
 pub(crate) const FAMILIES: [Family; 27] = [
     Family::IPV4_UNICAST,
@@ -113,7 +113,7 @@ pub(crate) fn entries(rng: &mut Rng, family: Family) -> Vec<NlriEntry> {
 /// A valid route of a family that is no bare prefix.
 fn sample(rng: &mut Rng, family: Family) -> Nlri {
     thread_local! {
-        static SAMPLES: Vec<families::Sample> = families::samples();
+        static SAMPLES: Vec<nlri_samples::Sample> = nlri_samples::samples();
     }
     SAMPLES.with(|samples| {
         let of_family: Vec<_> = samples.iter().filter(|sample| sample.family == family).collect();
@@ -155,24 +155,24 @@ fn attributes(rng: &mut Rng) -> Attributes {
 pub(crate) fn update(rng: &mut Rng) -> Vec<u8> {
     let (add_path, four_octet_as) = (rng.is_one_in(4), !rng.is_one_in(4));
     let set = attributes(rng);
-    let mut section = build::attributes(&set, four_octet_as);
+    let mut section = encoder::attributes(&set, four_octet_as);
     if rng.is_one_in(2) {
         let family = family(rng);
         let length = [0, 4, 12, 16, 24, 32, 48][rng.below(7)];
         let next_hop = rng.bytes(length);
-        let routes = build::nlri(&entries(rng, family), add_path);
-        section.splice(0..0, build::mp_reach(family, &next_hop, &routes));
+        let routes = encoder::nlri(&entries(rng, family), add_path);
+        section.splice(0..0, encoder::mp_reach(family, &next_hop, &routes));
     }
     if rng.is_one_in(3) {
         let family = family(rng);
-        section.extend(build::mp_unreach(family, &build::nlri(&entries(rng, family), add_path)));
+        section.extend(encoder::mp_unreach(family, &encoder::nlri(&entries(rng, family), add_path)));
     }
     let mut v4 = |one_in| {
         let is_there = rng.is_one_in(one_in);
-        if is_there { build::nlri(&entries(rng, Family::IPV4_UNICAST), add_path) } else { Vec::new() }
+        if is_there { encoder::nlri(&entries(rng, Family::IPV4_UNICAST), add_path) } else { Vec::new() }
     };
     let (withdrawn, announced) = (v4(3), v4(2));
-    build::update(&withdrawn, &section, &announced)
+    encoder::update(&withdrawn, &section, &announced)
 }
 
 pub(crate) fn open(rng: &mut Rng) -> Vec<u8> {
@@ -187,17 +187,17 @@ pub(crate) fn open(rng: &mut Rng) -> Vec<u8> {
             _ => (rng.byte(), rng.bytes(5)),
         });
     }
-    build::open(64_512, &capabilities, rng.is_one_in(2))
+    encoder::open(64_512, &capabilities, rng.is_one_in(2))
 }
 
 pub(crate) fn bmp(rng: &mut Rng) -> Vec<u8> {
     let peer_type = u8::try_from(rng.below(5)).unwrap();
     let flags = rng.byte() & 0xf0;
-    let peer = build::peer(peer_type, flags, address(rng));
+    let peer = encoder::peer(peer_type, flags, address(rng));
     let tlvs: Vec<u8> = (0..rng.below(4))
         .flat_map(|_| {
             let value = rng.bytes(7);
-            build::tlv(u16::from(rng.byte() % 5), &value)
+            encoder::tlv(u16::from(rng.byte() % 5), &value)
         })
         .collect();
     match rng.below(10) {
@@ -205,23 +205,23 @@ pub(crate) fn bmp(rng: &mut Rng) -> Vec<u8> {
             let stats: Vec<_> = (0..rng.below(5))
                 .map(|kind| (u16::try_from(kind).unwrap(), rng.bytes([4, 8, 11, 3][kind % 4])))
                 .collect();
-            build::statistics(&stats)
+            encoder::statistics(&stats)
         }
-        1 => build::bmp(2, &[&peer, &[rng.byte() % 7], &tlvs]),
-        2 => build::peer_up(&peer, &open(rng), &open(rng), &tlvs),
-        3 => build::bmp(4, &[&tlvs]),
-        4 => build::bmp(5, &[&tlvs]),
-        5 => build::bmp(6, &[&peer, &tlvs]),
-        6 => build::bmp(rng.byte(), &[&peer, &tlvs]),
+        1 => encoder::bmp(2, &[&peer, &[rng.byte() % 7], &tlvs]),
+        2 => encoder::peer_up(&peer, &open(rng), &open(rng), &tlvs),
+        3 => encoder::bmp(4, &[&tlvs]),
+        4 => encoder::bmp(5, &[&tlvs]),
+        5 => encoder::bmp(6, &[&peer, &tlvs]),
+        6 => encoder::bmp(rng.byte(), &[&peer, &tlvs]),
         7 => {
             let behind = if rng.is_one_in(4) { rng.bytes(5) } else { Vec::new() };
             let parts = [(1, rng.bytes(7)), (4, [update(rng), behind].concat()), (2, rng.bytes(3))];
             let tlvs: Vec<u8> = parts
                 .iter()
-                .flat_map(|(kind, value)| build::indexed(*kind, u16::from(rng.byte() % 4), value))
+                .flat_map(|(kind, value)| encoder::indexed(*kind, u16::from(rng.byte() % 4), value))
                 .collect();
-            build::version_4(0, &[&peer, &tlvs])
+            encoder::version_4(0, &[&peer, &tlvs])
         }
-        _ => build::bmp(0, &[&peer, &update(rng), if rng.is_one_in(4) { &tlvs } else { &[] }]),
+        _ => encoder::bmp(0, &[&peer, &update(rng), if rng.is_one_in(4) { &tlvs } else { &[] }]),
     }
 }

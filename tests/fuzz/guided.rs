@@ -6,10 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 
-mod build;
+#[path = "../common/mod.rs"]
+mod common;
+
 mod check;
-#[path = "../common/nlri_samples.rs"]
-mod families;
 mod generate;
 mod mutate;
 mod session;

@@ -18,10 +18,10 @@
     reason = "a test that says what it did"
 )]
 
-mod build;
+#[path = "../common/mod.rs"]
+mod common;
+
 mod check;
-#[path = "../common/nlri_samples.rs"]
-mod families;
 mod generate;
 mod mutate;
 mod session;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::common::encoder;
 use crate::mutate::Rng;
-use crate::{build, check, generate, session};
+use crate::{check, generate, session};
 
 /// One decoder, or a whole session.
 pub(crate) struct Target {
@@ -40,7 +41,7 @@ pub(crate) const NLRI: Target = Target {
     make: |rng| {
         let byte = rng.byte();
         let (family, add_path) = form(byte);
-        [vec![byte], build::nlri(&generate::entries(rng, family), add_path)].concat()
+        [vec![byte], encoder::nlri(&generate::entries(rng, family), add_path)].concat()
     },
     check: |bytes, _| {
         if let Some((byte, bytes)) = bytes.split_first() {

@@ -3,9 +3,9 @@
 //! They must run as they are; only "slow queries" is left out, which asks the extension pg_stat_statements about the server.
 //! Where such a query gives a wrong answer by its own form, the view or function that gives the right one stands beside it.
 
-use crate::batches::{Builder, peer, peer_up};
-use crate::db::Edition;
-use crate::store::Store;
+use crate::common::batches::{Builder, peer, peer_up};
+use crate::common::db::Edition;
+use crate::common::store::Store;
 use holdfast::route::RibView;
 
 /// What is asked, and the SQL.

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::batches::{self, Builder, attributes, peer, peer_down, peer_up, prefix};
-use crate::db::{Database, Edition};
-use crate::store::{self, Store};
+use crate::common::batches::{self, Builder, attributes, peer, peer_down, peer_up, prefix};
+use crate::common::db::{Database, Edition};
+use crate::common::store::{self, Store};
 use holdfast::route::{
     Attributes, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Prefix, Rd, RibView, SessionEnd,
 };

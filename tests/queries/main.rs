@@ -9,12 +9,8 @@
     reason = "test code; what is shared is used in part by each test program"
 )]
 
-#[path = "../common/batches.rs"]
-mod batches;
-#[path = "../common/db.rs"]
-mod db;
-#[path = "../common/store.rs"]
-mod store;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod documented;
 mod known;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::build::{PEER, initiation, open, plain_attributes, tlv, update, v4};
-use crate::daemon::{self, Daemon};
-use crate::db::{Database, Edition};
-use crate::proxy::Proxy;
+use crate::common::daemon::{self, Daemon};
+use crate::common::db::{Database, Edition};
+use crate::common::messages::{PEER, initiation, open, plain_attributes, tlv, update, v4};
+use crate::common::proxy::Proxy;
 
 /// Routes of a table; so many that the room of a full log ends in the middle of it.
 const ROUTES: u16 = 2_000;

@@ -10,14 +10,8 @@
     reason = "test code; what is shared is used in part by each test program"
 )]
 
-#[path = "../common/messages.rs"]
-mod build;
-#[path = "../common/daemon.rs"]
-mod daemon;
-#[path = "../common/db.rs"]
-mod db;
-#[path = "../common/proxy.rs"]
-mod proxy;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod full;
 mod program;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::build::{self, PEER, initiation, open, plain_attributes, update, v4};
-use crate::daemon::{self, Daemon, PATIENCE, logged, run, until};
+use crate::common::daemon::{self, Daemon, PATIENCE, logged, run, until};
+use crate::common::messages::{self, PEER, initiation, open, plain_attributes, update, v4};
 use holdfast::telemetry::status::Health;
 
 fn text(bytes: &[u8]) -> String {
@@ -169,7 +169,7 @@ fn an_abstract_notify_socket_is_heard_too_and_no_watchdog_is_fed_that_nobody_ask
 
 /// A Route Mirroring message of about a megabyte: it fills a log quickly.
 fn bulky() -> Vec<u8> {
-    let tlvs: Vec<u8> = (0..15).flat_map(|_| build::tlv(0, &[0xaa; 60_000])).collect();
+    let tlvs: Vec<u8> = (0..15).flat_map(|_| messages::tlv(0, &[0xaa; 60_000])).collect();
     PEER.mirror(&tlvs)
 }
 

@@ -4,10 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::build::{
+use crate::common::daemon::{
+    self, Daemon, command_with_small_files, event_names, gaps, logged, logged_events,
+};
+use crate::common::messages::{
     Header, PEER, bmp, initiation, mp_reach, open, plain_attributes, termination, update, v4, v4_path,
 };
-use crate::daemon::{self, Daemon, command_with_small_files, event_names, gaps, logged, logged_events};
 use holdfast::route::{EventKind, SessionEnd};
 use holdfast::wal::{Disk, LogId, Options, recover};
 

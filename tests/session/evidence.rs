@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::build::*;
+use crate::common::messages::*;
 use holdfast::route::{EventKind, Family, Nlri, Prefix, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 use proptest::collection::{btree_map, vec};

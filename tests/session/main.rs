@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 
-#[path = "../common/messages.rs"]
-mod build;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod evidence;
 mod messages;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::build::*;
+use crate::common::messages::*;
 use holdfast::route::{
     Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, Timestamp,
 };

@@ -5,7 +5,7 @@ use std::io;
 use holdfast::wal::{Space, Storage, StorageFile};
 
 use super::bugs::Bug;
-use super::simdisk::{SimDisk, SimFile};
+use crate::common::simdisk::{SimDisk, SimFile};
 
 #[derive(Clone)]
 pub(crate) struct BuggyDisk {

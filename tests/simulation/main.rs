@@ -24,14 +24,13 @@
     reason = "a test that fails should panic, and says what it did"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod bugs;
-#[path = "../common/messages.rs"]
-mod build;
 mod database;
 mod disk;
 mod process;
-#[path = "../common/simdisk.rs"]
-mod simdisk;
 mod world;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -15,7 +15,7 @@ use holdfast::wal::{Item, Log, Reader, SeqNo, WriteError, Writer};
 use super::bugs::Bug;
 use super::database::{Database, GapRow, Refused, Row, Transaction};
 use super::disk::BuggyDisk;
-use super::simdisk::Dice;
+use crate::common::simdisk::Dice;
 
 /// Rows of one transaction.
 const ROWS_MAX: usize = 12;

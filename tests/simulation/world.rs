@@ -11,11 +11,11 @@ use holdfast::sink::Lane;
 use holdfast::wal::{LogId, Options, recover};
 
 use super::bugs::Bug;
-use super::build::{self, Header, PEER};
 use super::database::{Database, Row, Tables, Transaction};
 use super::disk::BuggyDisk;
 use super::process::{Process, rows_of};
-use super::simdisk::{Dice, Fate, Fault, SimDisk};
+use crate::common::messages::{self, Header, PEER};
+use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 
 const LANES: u32 = 2;
 const ROUTERS: usize = 2;
@@ -173,7 +173,8 @@ impl World {
         for _ in 0..=self.dice.below(4) {
             let [_, a, b, c] = self.says.to_be_bytes();
             self.says += 1;
-            let pdu = build::update(&[], &build::plain_attributes(&[65_001]), &build::v4(a, b, c, 24));
+            let pdu =
+                messages::update(&[], &messages::plain_attributes(&[65_001]), &messages::v4(a, b, c, 24));
             session.message(&header.route_monitoring(&pdu), received);
         }
         for batch in session.take_batches() {

@@ -3,8 +3,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::logs::simdisk::{Fate, Fault, SimDisk};
-use crate::logs::{check_dense, count, options, payload, read_all};
+use crate::common::logs::{check_dense, count, options, payload, read_all};
+use crate::common::simdisk::{Fate, Fault, SimDisk};
 use holdfast::committer::machine::{Event, Machine, Step};
 use holdfast::committer::{Committer, Options, Outcome, Progress, Refused, State, spawn};
 use holdfast::wal::{Item, Log, SeqNo, recover};

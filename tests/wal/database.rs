@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::batches::{Builder, NOW, peer, peer_down, peer_up};
-use crate::db::{Database, Edition};
+use crate::common::batches::{Builder, NOW, peer, peer_down, peer_up};
+use crate::common::db::{Database, Edition};
 use holdfast::codec;
 use holdfast::route::{Batch, EventKind, Family, RibView};
 use holdfast::wal::{Disk, LogId, Options, recover};

@@ -5,8 +5,8 @@
 //! cost, and where.
 use std::io;
 
-use crate::logs::simdisk::{Dice, Fate, Fault, SECTOR, SimDisk};
-use crate::logs::{check_dense, count, options, payload, read_all};
+use crate::common::logs::{check_dense, count, options, payload, read_all};
+use crate::common::simdisk::{Dice, Fate, Fault, SECTOR, SimDisk};
 use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader};
 use holdfast::wal::{Damage, GapReason, Options, Recovered, SeqNo, WriteError, Writer, recover};
 

@@ -2,8 +2,8 @@
 //! `GOLDEN_WRITE=1` writes the segment of the present version anew: only before that version is released.
 use std::path::{Path, PathBuf};
 
-use crate::logs::simdisk::SimDisk;
-use crate::logs::{count, options, payload, read_all};
+use crate::common::logs::{count, options, payload, read_all};
+use crate::common::simdisk::SimDisk;
 use holdfast::wal::{SeqNo, recover};
 
 const NAME: &str = "0000000000000001.wal";

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::logs::simdisk::{Dice, Fate, Fault, SimDisk};
-use crate::logs::{check_dense, count, options, payload, read_all};
+use crate::common::logs::{check_dense, count, options, payload, read_all};
+use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 use holdfast::wal::{GapReason, Options, SeqNo, WriteError, Writer, recover};
 
 /// What must be true of the log whatever happened.

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
+use crate::common::batches::{Builder, NOW, attributes, peer, peer_down, peer_up, prefix};
 use bgpkit_parser::BgpkitParser;
 use bgpkit_parser::models::ElemType;
 use holdfast::codec;

@@ -3,8 +3,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::batches::{Builder, NOW, peer};
-use crate::db::{Database, Edition};
+use crate::common::batches::{Builder, NOW, peer};
+use crate::common::db::{Database, Edition};
 use holdfast::codec;
 use holdfast::route::RibView;
 use holdfast::wal::{Disk, LogId, Options, recover};

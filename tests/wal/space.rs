@@ -2,8 +2,8 @@
 use std::io;
 use std::ops::Range;
 
-use crate::logs::simdisk::{Dice, Fate, Fault, SimDisk};
-use crate::logs::{self, check_dense, count, options, payload, read_all};
+use crate::common::logs::{self, check_dense, count, options, payload, read_all};
+use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader, kind};
 use holdfast::wal::{Damage, Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
 

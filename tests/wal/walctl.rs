@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::logs::{count, options, payload};
+use crate::common::logs::{count, options, payload};
 use holdfast::wal::{Disk, SeqNo, Writer, recover};
 use serde_json::Value;
 

@@ -10,9 +10,9 @@ use tokio_postgres::{Client, NoTls};
 
 use super::small_disk::SmallDisk;
 use super::{BATCH_ROUTES, Fault, Scale, server_name};
-use crate::db::{self, Database, Edition};
-use crate::proxy::Proxy;
-use crate::source::COLLECTOR;
+use crate::common::db::{self, Database, Edition};
+use crate::common::proxy::Proxy;
+use crate::common::source::COLLECTOR;
 
 /// Longest time until a slow link has carried something.
 const DRIBBLE_MAX: Duration = Duration::from_secs(900);

@@ -1,14 +1,9 @@
 //! What the tests of the log share.
-#![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
-
-#[path = "simdisk.rs"]
-pub(crate) mod simdisk;
 
 use holdfast::wal::{GapReason, Item, LogId, Options, Reader, SeqNo, Storage};
 
 /// A small log: segments of 64 KiB, 32 of them.
-pub(crate) fn options() -> Options {
+pub fn options() -> Options {
     Options {
         segment_bytes: 64 << 10,
         bytes_max: 32 * (64 << 10),
@@ -18,16 +13,16 @@ pub(crate) fn options() -> Options {
 }
 
 /// The bytes of a payload follow from its number, so that a wrong byte is seen anywhere.
-pub(crate) fn payload(seq: u64) -> Vec<u8> {
+pub fn payload(seq: u64) -> Vec<u8> {
     let length = usize::try_from(20 + seq * 37 % 150).unwrap();
     (0..length).map(|at| (seq.wrapping_mul(31).wrapping_add(at as u64) % 251).to_le_bytes()[0]).collect()
 }
 
 /// What a reader said: numbers, or gaps.
-pub(crate) type Told = Result<u64, (u64, u64, GapReason)>;
+pub type Told = Result<u64, (u64, u64, GapReason)>;
 
 /// Reads to the end and checks every byte on the way.
-pub(crate) fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<Told> {
+pub fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<Told> {
     let mut told = Vec::new();
     while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
         told.push(match item {
@@ -43,7 +38,7 @@ pub(crate) fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<Told> {
 }
 
 /// All numbers in order, each once, as data or in a gap; returns the highest one and the lost ones.
-pub(crate) fn check_dense(told: &[Told]) -> (u64, Vec<(u64, GapReason)>) {
+pub fn check_dense(told: &[Told]) -> (u64, Vec<(u64, GapReason)>) {
     let mut next = 1;
     let mut lost = Vec::new();
     for item in told {
@@ -63,6 +58,6 @@ pub(crate) fn check_dense(told: &[Told]) -> (u64, Vec<(u64, GapReason)>) {
 }
 
 /// Records of a payload, as the tests count them.
-pub(crate) fn count(seq: u64) -> u32 {
+pub fn count(seq: u64) -> u32 {
     u32::try_from(seq % 100).unwrap()
 }

@@ -1,7 +1,5 @@
 //! Builds valid BMP and BGP bytes for the decoder's tests: an encoder of our own that shares no code with the decoder.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{
@@ -9,19 +7,19 @@ use holdfast::route::{
     SegmentKind,
 };
 
-pub(crate) const UPDATE: u8 = 2;
-pub(crate) const OPEN: u8 = 1;
-pub(crate) const KEEPALIVE: u8 = 4;
+pub const UPDATE: u8 = 2;
+pub const OPEN: u8 = 1;
+pub const KEEPALIVE: u8 = 4;
 
 /// A whole BMP message.
-pub(crate) fn bmp(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub fn bmp(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     let length = u32::try_from(6 + body.len()).unwrap();
     [&[3][..], &length.to_be_bytes(), &[kind], &body].concat()
 }
 
 /// A per-peer header.
-pub(crate) fn peer(peer_type: u8, flags: u8, address: IpAddr) -> Vec<u8> {
+pub fn peer(peer_type: u8, flags: u8, address: IpAddr) -> Vec<u8> {
     let mut bytes = vec![peer_type, flags, 0, 0, 0, 0, 0, 0, 0, 0];
     bytes.extend(address_16(address));
     bytes.extend(4_200_000_000_u32.to_be_bytes());
@@ -31,60 +29,60 @@ pub(crate) fn peer(peer_type: u8, flags: u8, address: IpAddr) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn peer_v4() -> Vec<u8> {
+pub fn peer_v4() -> Vec<u8> {
     peer(0, 0, IpAddr::from([192, 0, 2, 2]))
 }
 
-pub(crate) fn address_16(address: IpAddr) -> [u8; 16] {
+pub fn address_16(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits()).to_be_bytes(),
         IpAddr::V6(v6) => v6.octets(),
     }
 }
 
-pub(crate) fn tlv(kind: u16, value: &[u8]) -> Vec<u8> {
+pub fn tlv(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap();
     [&kind.to_be_bytes()[..], &length.to_be_bytes(), value].concat()
 }
 
 /// A version 4 message (draft-ietf-grow-bmp-tlv).
-pub(crate) fn version_4(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub fn version_4(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut message = bmp(kind, parts);
     message[0] = 4;
     message
 }
 
 /// A TLV of version 4's Route Monitoring.
-pub(crate) fn indexed(kind: u16, index: u16, value: &[u8]) -> Vec<u8> {
+pub fn indexed(kind: u16, index: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap().to_be_bytes();
     [&kind.to_be_bytes()[..], &length, &index.to_be_bytes(), value].concat()
 }
 
-pub(crate) fn statistics(stats: &[(u16, Vec<u8>)]) -> Vec<u8> {
+pub fn statistics(stats: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let count = u32::try_from(stats.len()).unwrap();
     let stats: Vec<u8> = stats.iter().flat_map(|(kind, value)| tlv(*kind, value)).collect();
     bmp(1, &[&peer_v4(), &count.to_be_bytes(), &stats])
 }
 
-pub(crate) fn peer_up(peer: &[u8], sent: &[u8], received: &[u8], tlvs: &[u8]) -> Vec<u8> {
+pub fn peer_up(peer: &[u8], sent: &[u8], received: &[u8], tlvs: &[u8]) -> Vec<u8> {
     let local = [&address_16(IpAddr::from([192, 0, 2, 1]))[..], &[0, 179, 0x9c, 0x40]].concat();
     bmp(3, &[peer, &local, sent, received, tlvs])
 }
 
 /// A whole BGP message.
-pub(crate) fn bgp(kind: u8, body: &[u8]) -> Vec<u8> {
+pub fn bgp(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(19 + body.len()).unwrap();
     [&[0xff; 16][..], &length.to_be_bytes(), &[kind], body].concat()
 }
 
 /// An UPDATE from its three fields.
-pub(crate) fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
+pub fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
     let field = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
     bgp(UPDATE, &[&field(withdrawn)[..], &field(attributes), nlri].concat())
 }
 
 /// A path attribute; the length has two octets when it needs them.
-pub(crate) fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
+pub fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
     match u8::try_from(value.len()) {
         Ok(length) => [&[flags & !0x10, code, length], value].concat(),
         Err(_) => {
@@ -94,18 +92,18 @@ pub(crate) fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
     }
 }
 
-pub(crate) fn mp_reach(family: Family, next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
+pub fn mp_reach(family: Family, next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
     let head =
         [&family.afi.to_be_bytes()[..], &[family.safi, u8::try_from(next_hop.len()).unwrap()]].concat();
     attribute(0x80, 14, &[&head[..], next_hop, &[0], nlri].concat())
 }
 
-pub(crate) fn mp_unreach(family: Family, nlri: &[u8]) -> Vec<u8> {
+pub fn mp_unreach(family: Family, nlri: &[u8]) -> Vec<u8> {
     attribute(0x80, 15, &[&family.afi.to_be_bytes()[..], &[family.safi], nlri].concat())
 }
 
 /// One segment of an AS path.
-pub(crate) fn segment(kind: SegmentKind, asns: &[u32], four_octet_as: bool) -> Vec<u8> {
+pub fn segment(kind: SegmentKind, asns: &[u32], four_octet_as: bool) -> Vec<u8> {
     let mut bytes = vec![u8::from(kind), u8::try_from(asns.len()).unwrap()];
     for asn in asns {
         match (four_octet_as, u16::try_from(*asn)) {
@@ -117,12 +115,12 @@ pub(crate) fn segment(kind: SegmentKind, asns: &[u32], four_octet_as: bool) -> V
     bytes
 }
 
-pub(crate) fn as_path(path: &AsPath, four_octet_as: bool) -> Vec<u8> {
+pub fn as_path(path: &AsPath, four_octet_as: bool) -> Vec<u8> {
     path.iter().flat_map(|(kind, asns)| segment(kind, asns, four_octet_as)).collect()
 }
 
 /// AS4_PATH of a path: without confederation segments.
-pub(crate) fn as4_path(path: &AsPath) -> Vec<u8> {
+pub fn as4_path(path: &AsPath) -> Vec<u8> {
     path.iter()
         .filter(|(kind, _)| matches!(kind, SegmentKind::Sequence | SegmentKind::Set))
         .flat_map(|(kind, asns)| segment(kind, asns, true))
@@ -131,7 +129,7 @@ pub(crate) fn as4_path(path: &AsPath) -> Vec<u8> {
 
 /// The attribute section of a set, the IPv4 next hop included, without MP attributes. On a two-octet session, AS
 /// numbers that need four go into AS4_PATH and AS4_AGGREGATOR too.
-pub(crate) fn attributes(set: &Attributes, four_octet_as: bool) -> Vec<u8> {
+pub fn attributes(set: &Attributes, four_octet_as: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut put = |flags, code, value: Option<Vec<u8>>| {
         if let Some(value) = value {
@@ -173,7 +171,7 @@ pub(crate) fn attributes(set: &Attributes, four_octet_as: bool) -> Vec<u8> {
 }
 
 /// One field of routes.
-pub(crate) fn nlri(entries: &[NlriEntry], add_path: bool) -> Vec<u8> {
+pub fn nlri(entries: &[NlriEntry], add_path: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for entry in entries {
         if add_path {
@@ -195,7 +193,7 @@ pub(crate) fn nlri(entries: &[NlriEntry], add_path: bool) -> Vec<u8> {
     out
 }
 
-pub(crate) fn prefix(prefix: &Prefix) -> Vec<u8> {
+pub fn prefix(prefix: &Prefix) -> Vec<u8> {
     let address = match prefix.address() {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
@@ -205,7 +203,7 @@ pub(crate) fn prefix(prefix: &Prefix) -> Vec<u8> {
 }
 
 /// As announced: the last label has the bottom bit.
-pub(crate) fn labelled(route: &Labelled) -> Vec<u8> {
+pub fn labelled(route: &Labelled) -> Vec<u8> {
     let mut body = Vec::new();
     for (place, label) in route.labels.iter().enumerate() {
         let bottom = u32::from(place + 1 == route.labels.len());
@@ -218,14 +216,14 @@ pub(crate) fn labelled(route: &Labelled) -> Vec<u8> {
 }
 
 /// One octet below 240, else two.
-pub(crate) fn flow_length(length: usize) -> Vec<u8> {
+pub fn flow_length(length: usize) -> Vec<u8> {
     match u8::try_from(length) {
         Ok(length) if length < 240 => vec![length],
         _ => (u16::try_from(length).unwrap() | 0xf000).to_be_bytes().to_vec(),
     }
 }
 
-pub(crate) fn evpn(route: &EvpnRoute) -> Vec<u8> {
+pub fn evpn(route: &EvpnRoute) -> Vec<u8> {
     let label = |label: u32| label.to_be_bytes()[1..].to_vec();
     let plain = |address: IpAddr| match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -282,7 +280,7 @@ pub(crate) fn evpn(route: &EvpnRoute) -> Vec<u8> {
 }
 
 /// An OPEN with one capabilities parameter; `extended` uses the lengths of RFC 9072.
-pub(crate) fn open(asn: u16, capabilities: &[(u8, Vec<u8>)], extended: bool) -> Vec<u8> {
+pub fn open(asn: u16, capabilities: &[(u8, Vec<u8>)], extended: bool) -> Vec<u8> {
     let capabilities: Vec<u8> = capabilities
         .iter()
         .flat_map(|(code, value)| [&[*code, u8::try_from(value.len()).unwrap()], &value[..]].concat())
