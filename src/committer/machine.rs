@@ -14,7 +14,7 @@ const FLUSH_BYTES: usize = 64 << 10;
 /// After the log said that it is full, it is asked again at this pace.
 const RETRY: Duration = Duration::from_millis(100);
 /// A group without a successor gets its beacon after this time.
-const BEACON: Duration = Duration::from_secs(1);
+const DURABILITY_MARK: Duration = Duration::from_secs(1);
 /// The thread shows that it lives at least this often.
 const BEAT: Duration = Duration::from_millis(500);
 /// A stop in a paused log gives up after this time.
@@ -30,7 +30,7 @@ pub enum Step {
     /// End the group and make it durable.
     Sync,
     /// Write the beacon.
-    Beacon,
+    MarkDurable,
     /// Do a bit of the work for the next segment.
     Prepare,
     /// Wait for a message, but not longer than this.
@@ -54,7 +54,7 @@ pub enum Event {
     /// All that was appended is durable.
     Synced,
     /// The beacon is written.
-    BeaconWritten,
+    DurabilityMarkWritten,
     /// There is more, or no more, to do for the next segment.
     Prepared {
         /// More.
@@ -80,7 +80,7 @@ pub struct Machine {
     /// When the oldest payload of the open group came.
     group_since: Duration,
     /// When the last group became durable; `None` once its beacon is written.
-    beacon_from: Option<Duration>,
+    mark_from: Option<Duration>,
     /// The log is full; it is asked again at this time.
     paused_until: Option<Duration>,
     stopping_since: Option<Duration>,
@@ -101,7 +101,7 @@ impl Machine {
             unflushed_bytes: 0,
             group_bytes: 0,
             group_since: Duration::ZERO,
-            beacon_from: None,
+            mark_from: None,
             paused_until: None,
             stopping_since: None,
             prepare: true,
@@ -134,15 +134,15 @@ impl Machine {
             Event::Synced => {
                 (self.unflushed_bytes, self.group_bytes) = (0, 0);
                 self.paused_until = None;
-                self.beacon_from = Some(now);
+                self.mark_from = Some(now);
                 (self.prepare, self.prepare_owed) = (true, true);
             }
-            Event::BeaconWritten => self.beacon_from = None,
+            Event::DurabilityMarkWritten => self.mark_from = None,
             Event::Prepared { more } => (self.prepare, self.prepare_owed) = (more, false),
             Event::Full => {
                 self.paused_until = Some(now.saturating_add(RETRY));
                 // A beacon that found no room is not worth another try.
-                self.beacon_from = None;
+                self.mark_from = None;
             }
             Event::Space => {
                 self.paused_until = self.paused_until.map(|_| now);
@@ -197,10 +197,10 @@ impl Machine {
         let mut wait = BEAT;
         if self.group_bytes > 0 {
             wait = wait.min(self.group_since.saturating_add(self.sync_interval).saturating_sub(now));
-        } else if let Some(from) = self.beacon_from {
-            let due = from.saturating_add(BEACON);
+        } else if let Some(from) = self.mark_from {
+            let due = from.saturating_add(DURABILITY_MARK);
             if now >= due {
-                return Step::Beacon;
+                return Step::MarkDurable;
             }
             wait = wait.min(due.saturating_sub(now));
         }

@@ -39,7 +39,7 @@ impl Default for Options {
 
 /// Whether the log takes anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum LogState {
     /// It does.
     Running,
     /// Not now, and why; it goes on by itself.
@@ -63,7 +63,7 @@ pub struct Progress {
     /// Records in what became durable since the start.
     pub records_durable: u64,
     /// Whether the log takes anything.
-    pub state: State,
+    pub state: LogState,
     /// Room.
     pub usage: Usage,
     /// Moves at least once a second while the thread lives and the disk answers.
@@ -72,7 +72,7 @@ pub struct Progress {
 
 /// Why a payload was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum AppendError {
     /// The log has ended, in order or not: see [`Progress::state`].
     Stopped,
     /// It can never be logged; the caller must cut it up.
@@ -84,7 +84,7 @@ pub enum Refused {
     },
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("the log takes no more"),
@@ -95,7 +95,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for AppendError {}
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ pub fn spawn<S: Storage>(
     let (messages, inbox) = std::sync::mpsc::channel();
     let payload_bytes_max = writer.payload_bytes_max();
     let (told, progress) = watch::channel(worker::first_progress(&writer));
-    let last = Arc::new(Mutex::new(writer.next().before()));
+    let last = Arc::new(Mutex::new(writer.next().prev()));
     let closing = Arc::clone(&room);
     let thread = std::thread::Builder::new()
         .name("wal".to_owned())
@@ -142,15 +142,15 @@ impl Committer {
     /// Queues a payload with `count` records. Waits while the queue is full: that is the back-pressure. The order of
     /// one caller's payloads is kept. Returns the number that it will have: in the log it is when [`Progress::written`] has
     /// reached that.
-    pub async fn append(&self, payload: Vec<u8>, count: u32) -> Result<SeqNo, Refused> {
+    pub async fn append(&self, payload: Vec<u8>, count: u32) -> Result<SeqNo, AppendError> {
         let (bytes, bytes_max) = (payload.len(), self.payload_bytes_max);
         if bytes > bytes_max {
-            return Err(Refused::TooLarge { bytes, bytes_max });
+            return Err(AppendError::TooLarge { bytes, bytes_max });
         }
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Refused::Stopped)?;
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| AppendError::Stopped)?;
         // Both under the lock, or another caller's payload could come in between.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.messages.send(Message::Batch { payload, count, room }).map_err(|_| Refused::Stopped)?;
+        self.messages.send(Message::Batch { payload, count, room }).map_err(|_| AppendError::Stopped)?;
         *last = last.next();
         Ok(*last)
     }
@@ -167,8 +167,8 @@ impl Committer {
     }
 
     /// These bytes stand at the head of each new segment from now on. They tell the state after what is queued so far.
-    pub fn set_context(&self, context: Vec<u8>) {
-        self.tell(Message::Context(context));
+    pub fn set_snapshot(&self, snapshot: Vec<u8>) {
+        self.tell(Message::Snapshot(snapshot));
     }
 
     /// Takes no more, logs what is queued, makes it durable, seals the log and ends the thread.

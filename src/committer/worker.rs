@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::machine::{Event, Machine, Step};
-use super::{Options, Outcome, Progress, State};
+use super::{LogState, Options, Outcome, Progress};
 use crate::wal::{SeqNo, Storage, WriteError, Writer};
 
 /// What the handles send.
@@ -15,7 +15,7 @@ pub(super) enum Message {
     /// To be logged. The permit is its place in the queue.
     Batch { payload: Vec<u8>, count: u32, room: OwnedSemaphorePermit },
     /// To stand at the head of new segments; in order with the batches.
-    Context(Vec<u8>),
+    Snapshot(Vec<u8>),
     /// Delivered up to here.
     Retire(SeqNo),
     /// Finish.
@@ -25,16 +25,16 @@ pub(super) enum Message {
 /// What waits, in order.
 enum Queued {
     Batch { payload: Vec<u8>, count: u32, _room: OwnedSemaphorePermit },
-    Context(Vec<u8>),
+    Snapshot(Vec<u8>),
 }
 
 pub(super) fn first_progress<S: Storage>(writer: &Writer<S>) -> Progress {
     Progress {
         written: writer.durable(),
         durable: writer.durable(),
-        end: writer.next().before(),
+        end: writer.next().prev(),
         records_durable: 0,
-        state: State::Running,
+        state: LogState::Running,
         usage: writer.usage(),
         beat: 0,
     }
@@ -61,7 +61,7 @@ pub(super) fn run<S: Storage>(
         queue: VecDeque::new(),
         told,
         started,
-        state: State::Running,
+        state: LogState::Running,
         usage_at: None,
     };
     worker.work(inbox);
@@ -76,7 +76,7 @@ struct Worker<'a, S: Storage> {
     queue: VecDeque<Queued>,
     told: &'a watch::Sender<Progress>,
     started: Instant,
-    state: State,
+    state: LogState,
     /// When the disk was last asked how much room there is.
     usage_at: Option<Instant>,
 }
@@ -99,7 +99,9 @@ impl<S: Storage> Worker<'_, S> {
                 Step::Append => self.append(),
                 Step::Flush => self.writer.flush().map(|_| Event::Flushed),
                 Step::Sync => self.writer.sync(wall_clock()).map(|_| Event::Synced),
-                Step::Beacon => self.writer.beacon(wall_clock()).map(|()| Event::BeaconWritten),
+                Step::MarkDurable => {
+                    self.writer.mark_durable(wall_clock()).map(|()| Event::DurabilityMarkWritten)
+                }
                 Step::Prepare => Ok(Event::Prepared { more: self.writer.prepare() }),
             };
             let appended = matches!(result, Ok(Event::Appended { .. }));
@@ -141,7 +143,7 @@ impl<S: Storage> Worker<'_, S> {
             Message::Batch { payload, count, room } => {
                 self.queue.push_back(Queued::Batch { payload, count, _room: room });
             }
-            Message::Context(context) => self.queue.push_back(Queued::Context(context)),
+            Message::Snapshot(snapshot) => self.queue.push_back(Queued::Snapshot(snapshot)),
             Message::Retire(up_to) => {
                 self.writer.retire(up_to);
                 self.machine.on(Event::Space, now);
@@ -154,7 +156,7 @@ impl<S: Storage> Worker<'_, S> {
     fn append(&mut self) -> Result<Event, WriteError> {
         let result = match self.queue.front_mut() {
             Some(Queued::Batch { payload, count, .. }) => self.writer.append(payload, *count).map(|_| ()),
-            Some(Queued::Context(context)) => self.writer.set_context(std::mem::take(context)),
+            Some(Queued::Snapshot(snapshot)) => self.writer.set_snapshot(std::mem::take(snapshot)),
             None => Ok(()),
         };
         match result {
@@ -173,17 +175,17 @@ impl<S: Storage> Worker<'_, S> {
         let event = match result {
             Ok(event) => {
                 if !matches!(event, Event::Prepared { .. }) {
-                    self.state = State::Running;
+                    self.state = LogState::Running;
                 }
                 event
             }
             Err(WriteError::Full(full)) => {
-                self.state = State::Paused(full.to_string());
+                self.state = LogState::Paused(full.to_string());
                 Event::Full
             }
             // The handles refuse what is too large; that it came through is a fault of ours, and no reason to drop it.
             Err(error @ (WriteError::TooLarge { .. } | WriteError::Failed(_))) => {
-                self.state = State::Failed(error.to_string());
+                self.state = LogState::Failed(error.to_string());
                 Event::Failed
             }
         };
@@ -198,7 +200,7 @@ impl<S: Storage> Worker<'_, S> {
         self.told.send_modify(|progress| {
             progress.written = self.writer.flushed();
             progress.durable = self.writer.durable();
-            progress.end = self.writer.next().before();
+            progress.end = self.writer.next().prev();
             progress.records_durable = self.writer.records_durable();
             progress.state.clone_from(&self.state);
             progress.beat += 1;
@@ -212,14 +214,14 @@ impl<S: Storage> Worker<'_, S> {
         self.drain(inbox);
         let left = self.queue.iter().filter_map(|queued| match queued {
             Queued::Batch { count, .. } => Some(u64::from(*count)),
-            Queued::Context(_) => None,
+            Queued::Snapshot(_) => None,
         });
         let (lost_batches, lost_records) =
             left.fold((0, 0), |(batches, records), count| (batches + 1, records + count));
         let (durable, records_durable) = (self.writer.durable(), self.writer.records_durable());
         let closed = match self.state {
-            State::Failed(error) => Err(error),
-            State::Running | State::Paused(_) | State::Stopped => {
+            LogState::Failed(error) => Err(error),
+            LogState::Running | LogState::Paused(_) | LogState::Stopped => {
                 self.writer.close(wall_clock()).map_err(|error| error.to_string())
             }
         };
@@ -232,7 +234,7 @@ impl<S: Storage> Worker<'_, S> {
         self.told.send_modify(|progress| {
             progress.durable = outcome.durable;
             progress.records_durable = progress.records_durable.max(records_durable);
-            progress.state = outcome.error.clone().map_or(State::Stopped, State::Failed);
+            progress.state = outcome.error.clone().map_or(LogState::Stopped, LogState::Failed);
             progress.beat += 1;
         });
         outcome

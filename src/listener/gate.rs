@@ -19,7 +19,7 @@
 //!
 //! Sessions that are there already go on waiting, and are first when there is room.
 
-use crate::committer::{Progress, State};
+use crate::committer::{LogState, Progress};
 
 /// The last answer.
 #[derive(Debug, Default)]
@@ -31,9 +31,9 @@ impl Gate {
     /// True when routers may connect.
     pub(super) fn look(&mut self, Progress { state, usage, .. }: &Progress) -> bool {
         match state {
-            State::Paused(_) => self.held_off = true,
-            State::Running if usage.room_bytes >= usage.undelivered_bytes => self.held_off = false,
-            State::Running | State::Failed(_) | State::Stopped => {}
+            LogState::Paused(_) => self.held_off = true,
+            LogState::Running if usage.available_bytes >= usage.undelivered_bytes => self.held_off = false,
+            LogState::Running | LogState::Failed(_) | LogState::Stopped => {}
         }
         !self.held_off
     }
@@ -44,32 +44,32 @@ mod tests {
     use super::*;
     use crate::wal::{SeqNo, Usage};
 
-    fn progress(state: &State, undelivered_bytes: u64, room_bytes: u64) -> Progress {
+    fn progress(state: &LogState, undelivered_bytes: u64, available_bytes: u64) -> Progress {
         Progress {
             written: SeqNo(9),
             durable: SeqNo(9),
             end: SeqNo(9),
             records_durable: 0,
             state: state.clone(),
-            usage: Usage { undelivered_bytes, room_bytes, ..Usage::default() },
+            usage: Usage { undelivered_bytes, available_bytes, ..Usage::default() },
             beat: 0,
         }
     }
 
     #[test]
     fn routers_wait_outside_from_a_pause_on_until_half_of_the_log_is_free() {
-        let paused = State::Paused("the log has reached its limit".to_owned());
+        let paused = LogState::Paused("the log has reached its limit".to_owned());
         let mut gate = Gate::default();
         for (step, state, undelivered, room, open) in [
-            ("a log that fills is no reason", &State::Running, 9, 1, true),
+            ("a log that fills is no reason", &LogState::Running, 9, 1, true),
             ("a pause is", &paused, 10, 0, false),
-            ("some room is not enough", &State::Running, 9, 1, false),
+            ("some room is not enough", &LogState::Running, 9, 1, false),
             ("a pause with room on paper is one all the same: a read-only disk", &paused, 5, 5, false),
-            ("nor is a bit less than half", &State::Running, 6, 5, false),
-            ("half is", &State::Running, 5, 5, true),
-            ("and it may fill again", &State::Running, 9, 1, true),
+            ("nor is a bit less than half", &LogState::Running, 6, 5, false),
+            ("half is", &LogState::Running, 5, 5, true),
+            ("and it may fill again", &LogState::Running, 9, 1, true),
             ("until the next pause", &paused, 10, 0, false),
-            ("what ends is no room", &State::Stopped, 0, 10, false),
+            ("what ends is no room", &LogState::Stopped, 0, 10, false),
         ] {
             assert_eq!(gate.look(&progress(state, undelivered, room)), open, "{step}");
         }

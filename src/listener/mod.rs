@@ -29,7 +29,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::codec;
-use crate::committer::{Committer, Refused};
+use crate::committer::{AppendError, Committer};
 use crate::route::{Batch, Prefix, SessionEnd, Timestamp};
 use crate::session::Overrides;
 use crate::state::State;
@@ -278,7 +278,7 @@ impl Shared {
 
     /// Encodes a batch and hands it to the log; returns its number, if it gets one. An error: the log has ended. `bytes` is how
     /// long the last payload was, and then how long this one is.
-    async fn log(&self, batch: &Batch, bytes: &mut usize) -> Result<Option<u64>, Refused> {
+    async fn log(&self, batch: &Batch, bytes: &mut usize) -> Result<Option<u64>, AppendError> {
         let mut payload = Vec::with_capacity(*bytes + *bytes / 8);
         if let Err(error) = codec::encode(batch, &mut payload) {
             tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_encode_failed");
@@ -291,9 +291,9 @@ impl Shared {
                 self.registry.appended();
                 Ok(Some(seq.0))
             }
-            Err(Refused::Stopped) => Err(Refused::Stopped),
+            Err(AppendError::Stopped) => Err(AppendError::Stopped),
             // The bound on a batch's bytes is far below the log's: this is a fault of ours, and must be heard of.
-            Err(error @ Refused::TooLarge { .. }) => {
+            Err(error @ AppendError::TooLarge { .. }) => {
                 tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_lost");
                 Ok(None)
             }

@@ -16,7 +16,7 @@ use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
 use super::snapshot::{Rates, Snapshot};
 use super::startup::{self, Found};
-use crate::committer::{self, Committer, Outcome, State as LogState};
+use crate::committer::{self, Committer, LogState, Outcome};
 use crate::config::{Config, Database};
 use crate::forwarder::{self, Forwarder};
 use crate::listener::{self, Listener, Registry};
@@ -89,7 +89,7 @@ impl Daemon {
             Arc::clone(&notifier),
             telemetry,
             committer.clone(),
-            found.recovered.next.before().0,
+            found.recovered.next.prev().0,
         );
         let answer = Arc::clone(&snapshot);
         Ok(Self {
@@ -282,6 +282,6 @@ fn snapshot_of(
         state: Arc::clone(state),
         progress: committer.progress(),
         delivered: forwarder.map(Forwarder::delivered),
-        rates: Mutex::new(Rates::new(found.recovered.next.before().0)),
+        rates: Mutex::new(Rates::new(found.recovered.next.prev().0)),
     }
 }

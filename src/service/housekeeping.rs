@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::notify::Notifier;
 use super::snapshot::Snapshot;
-use crate::committer::{Committer, Progress, State as LogState};
+use crate::committer::{Committer, LogState, Progress};
 use crate::route::Timestamp;
 use crate::telemetry::{Telemetry, clock};
 use crate::wal::SeqNo;
@@ -120,7 +120,7 @@ impl Housekeeping {
                 tracing::warn!(bytes = context.len(), "context_too_large");
             }
             Ok(context) if progress.state == LogState::Running && context != self.context => {
-                self.committer.set_context(context.clone());
+                self.committer.set_snapshot(context.clone());
                 self.context = context;
             }
             Ok(_) => {}

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::rates::{Ledger, Trend, ratio};
-use crate::committer::{Progress, State as LogState};
+use crate::committer::{LogState, Progress};
 use crate::forwarder::{Delivered, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::route::Timestamp;
@@ -91,7 +91,7 @@ impl Snapshot {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.trend.sample(self.started.elapsed(), usage.undelivered_bytes);
         rates.ledger.sample(durable, records);
-        let room = usage.room_bytes;
+        let room = usage.available_bytes;
         let share = 1.0 - ratio(room, room.saturating_add(usage.undelivered_bytes));
         (share, rates.trend.hours_until(room))
     }

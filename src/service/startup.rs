@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::codec;
-use crate::committer::{Committer, Refused};
+use crate::committer::{AppendError, Committer};
 use crate::config::Config;
 use crate::listener::Registry;
 use crate::route::Batch;
@@ -73,14 +73,14 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error>
         Opened::InMemory { why } => tracing::error!(error = why, "state_in_memory"),
     }
     // A run with its state in memory leaves a sled that is older than what the log still has.
-    let has_holes = state.observed() < recovered.oldest.before().0;
+    let has_holes = state.observed() < recovered.oldest.prev().0;
     if opened != Opened::Whole || (!recovered.is_new && (state.observed() == 0 || has_holes)) {
         restore(&state, recovered);
     }
     // A log that was deleted, or restored from a copy, is behind what the state has seen of it.
     if state.observed() >= recovered.next.0 {
         tracing::warn!(observed_seq = state.observed(), next_seq = recovered.next.0, "state_ahead_of_log");
-        if let Err(error) = state.rewind(recovered.next.before().0) {
+        if let Err(error) = state.rewind(recovered.next.prev().0) {
             tracing::error!(%error, "state_in_memory");
         }
     }
@@ -98,7 +98,7 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error>
 }
 
 fn restore(state: &State, recovered: &Recovered) {
-    match &recovered.context {
+    match &recovered.snapshot {
         Some((_, context)) if !context.is_empty() => match state.restore(context) {
             Ok(()) => tracing::info!(observed_seq = state.observed(), "state_restored"),
             Err(error) => tracing::error!(%error, "state_not_restored"),
@@ -141,7 +141,7 @@ pub(super) async fn log_records(
     state: &State,
     committer: &Committer,
     registry: &Registry,
-) -> Result<(), Refused> {
+) -> Result<(), AppendError> {
     for batch in state.startup_records(clock::now()) {
         let mut payload = Vec::new();
         if let Err(error) = codec::encode(&batch, &mut payload) {

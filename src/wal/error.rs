@@ -88,7 +88,7 @@ pub struct Usage {
     pub undelivered_bytes: u64,
     /// Bytes that undelivered segments may still take before the log is full: up to its limit, less the segment that is kept
     /// back, and up to what the disk has beside its reserve. Delivered segments are room, but for those that always stay.
-    pub room_bytes: u64,
+    pub available_bytes: u64,
     /// Payloads that were given up undelivered since the start, to make room for newer ones.
     pub dropped: u64,
     /// Lowest number that is still there.

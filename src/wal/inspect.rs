@@ -100,8 +100,8 @@ pub struct Examined {
     pub time_min: i64,
     /// Time of the last group.
     pub time_max: i64,
-    /// Length of the context at its head.
-    pub context_bytes: Option<usize>,
+    /// Length of the snapshot at its head.
+    pub snapshot_bytes: Option<usize>,
     /// Bytes that are no sound frame.
     pub bad: Vec<BadRange>,
     /// Numbers that readers will be told as missing.
@@ -194,7 +194,7 @@ pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Exami
     });
     // What stood in a segment that was given up says nothing about this one.
     let own_end = bound.filter(|_| segment.is_followed).unwrap_or_else(|| survey.last_seq.next());
-    missing.see(own_end, own_end.before(), None);
+    missing.see(own_end, own_end.prev(), None);
     let bad: Vec<BadRange> = survey
         .holes
         .iter()
@@ -215,7 +215,7 @@ pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Exami
         missing.unexplained(GapReason::Unreadable);
     }
     if let Some(bound) = bound {
-        missing.see(missing.expected, bound.before(), Some(GapReason::Dropped));
+        missing.see(missing.expected, bound.prev(), Some(GapReason::Dropped));
     }
     Ok(Some(Examined {
         payloads: survey.payloads,
@@ -229,7 +229,7 @@ pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Exami
         end: survey.end,
         time_min: survey.time_min,
         time_max: survey.time_max,
-        context_bytes: survey.context.as_ref().map(|(_, context)| context.len()),
+        snapshot_bytes: survey.snapshot.as_ref().map(|(_, snapshot)| snapshot.len()),
         is_rotten: missing.gaps.iter().any(|(gap, told)| !told && gap.reason == GapReason::Rot),
         gaps: missing.gaps.into_iter().map(|(gap, _)| gap).collect(),
         bad,
@@ -253,7 +253,7 @@ impl Missing {
     /// The range comes next; with a reason it is itself missing.
     fn see(&mut self, from: SeqNo, to: SeqNo, noted: Option<GapReason>) {
         if from > self.expected {
-            let gap = GapNote { from: self.expected, to: from.before(), reason: GapReason::Rot };
+            let gap = GapNote { from: self.expected, to: from.prev(), reason: GapReason::Rot };
             self.gaps.push((gap, false));
         }
         if let Some(reason) = noted.filter(|_| to >= self.expected) {

@@ -61,7 +61,7 @@ impl SeqNo {
 
     /// The number before this one.
     #[must_use]
-    pub const fn before(self) -> Self {
+    pub const fn prev(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
 }
@@ -91,7 +91,7 @@ pub struct Options {
     pub first: SeqNo,
     /// What stands at the head of the segments when the directory holds none yet, and before which number it tells the
     /// state: nothing, except in a copy of another log.
-    pub context: Option<(SeqNo, Vec<u8>)>,
+    pub snapshot: Option<(SeqNo, Vec<u8>)>,
     /// Payloads are stored compressed when that makes them smaller by an eighth.
     pub compress: bool,
     /// At the cap the oldest segments are given up, delivered or not, instead of taking nothing: the loss is told as a
@@ -101,7 +101,7 @@ pub struct Options {
     pub salt_seed: u64,
     /// Another place that knows how far this log once was (the delivery checkpoint). Numbers up to it are not
     /// given a second time.
-    pub witness: Option<(LogId, SeqNo)>,
+    pub external_high_water: Option<(LogId, SeqNo)>,
     /// Wall clock, µs since the epoch, for the times inside the log. Nothing is decided by it.
     pub now: i64,
 }
@@ -123,19 +123,19 @@ impl Options {
             keep_segments_min: 2,
             new_log_id,
             first: SeqNo(1),
-            context: None,
+            snapshot: None,
             compress: false,
             drop_oldest: false,
             salt_seed,
-            witness: None,
+            external_high_water: None,
             now,
         }
     }
 
-    /// The longest payload that is sure to fit a segment of this size beside its headers, context and closing frames.
+    /// The longest payload that is sure to fit a segment of this size beside its headers, snapshot and closing frames.
     #[must_use]
     pub fn payload_bytes_max(&self) -> usize {
-        // A context of up to half as much may stand before it.
+        // A snapshot of up to half as much may stand before it.
         let room = self
             .segment_bytes
             .saturating_sub(format::FRAMES_START + format::GROUP_ALIGN + format::CLOSING_BYTES + 512)

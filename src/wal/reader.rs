@@ -190,7 +190,7 @@ impl<S: Storage> Reader<S> {
             }
             let Some((segment, bound)) = place else {
                 return Ok(match oldest {
-                    Some(oldest) => Found::Gap { to: oldest.before().min(limit), reason: GapReason::Dropped },
+                    Some(oldest) => Found::Gap { to: oldest.prev().min(limit), reason: GapReason::Dropped },
                     None => Found::Nothing,
                 });
             };
@@ -200,14 +200,14 @@ impl<S: Storage> Reader<S> {
                     return Ok(Found::Nothing);
                 }
                 if self.log.owned {
-                    let to = bound.map_or(limit, SeqNo::before).min(limit);
+                    let to = bound.map_or(limit, SeqNo::prev).min(limit);
                     return Ok(Found::Gap { to, reason: GapReason::Unreadable });
                 }
                 self.log.refresh()?;
                 refreshed = true;
                 continue;
             }
-            let end = bound.map_or(limit, |bound| bound.before().min(limit));
+            let end = bound.map_or(limit, |bound| bound.prev().min(limit));
             match self.walk(end)? {
                 Found::Nothing => {}
                 found if self.log.owned || matches!(found, Found::Data(_)) || !self.was_reused() => {
@@ -281,7 +281,7 @@ impl<S: Storage> Reader<S> {
                     open.sealed = true;
                     continue;
                 }
-                kind::COMMIT | kind::CONTEXT | kind::BEACON => continue,
+                kind::COMMIT | kind::SNAPSHOT | kind::DURABILITY_MARK => continue,
                 _ if header.flags & FLAG_IGNORABLE != 0 => continue,
                 other => return Err(ReadError::UnknownKind { segment: open.segment.number, kind: other }),
             };
@@ -294,7 +294,7 @@ impl<S: Storage> Reader<S> {
             }
             if from > next {
                 open.scanner.rewind(offset);
-                return Ok(Found::Gap { to: from.before(), reason: self.blame() });
+                return Ok(Found::Gap { to: from.prev(), reason: self.blame() });
             }
             let Some(reason) = reason else { return Ok(Found::Data(header)) };
             if to > end {

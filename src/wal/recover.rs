@@ -119,9 +119,9 @@ pub struct Recovered {
     pub oldest: SeqNo,
     /// Grows with each start: the number of the first segment that this process makes.
     pub run: u64,
-    /// The last context that was written, and the number before which it tells the state. What came since is in the
+    /// The last snapshot that was written, and the number before which it tells the state. What came since is in the
     /// payloads from that number on.
-    pub context: Option<(SeqNo, Vec<u8>)>,
+    pub snapshot: Option<(SeqNo, Vec<u8>)>,
     /// When the last group was closed, µs since the epoch; 0 when unknown. What came later was lost with the process.
     pub last_commit: i64,
     /// The last process sealed the log in order.
@@ -154,9 +154,10 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     let highest =
         listing.segments.iter().map(|segment| segment.number).chain(listing.foreign.iter().copied()).max();
     let next_number = highest.map_or(1, |number| number + 1);
-    let witness = options.witness.filter(|(id, _)| *id == log_id).map_or(SeqNo::NONE, |(_, seq)| seq);
+    let external_high_water =
+        options.external_high_water.filter(|(id, _)| *id == log_id).map_or(SeqNo::NONE, |(_, seq)| seq);
     let mut group = tail.group;
-    let next = note_missing(&mut group, tail.next, witness);
+    let next = note_missing(&mut group, tail.next, external_high_water);
     let is_new = listing.segments.is_empty();
     let oldest = listing
         .segments
@@ -169,7 +170,7 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
         next,
         oldest,
         run: next_number,
-        context: tail.context.clone(),
+        snapshot: tail.snapshot.clone(),
         last_commit: tail.last_commit,
         was_closed: tail.was_closed,
         copied: group.payloads,
@@ -177,7 +178,7 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     };
     let catalogue = Catalogue {
         segments: listing.segments.into_iter().map(Arc::new).collect(),
-        durable: Some(if group.bytes.is_empty() { next.before() } else { group.first.before() }),
+        durable: Some(if group.bytes.is_empty() { next.prev() } else { group.first.prev() }),
     };
     let start = Start {
         log: Log::new(storage, catalogue, true),
@@ -187,7 +188,7 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
         next,
         next_group: tail.next_group,
         next_number,
-        context: tail.context,
+        snapshot: tail.snapshot,
         group,
         previous_end: tail.previous_end,
     };
@@ -213,7 +214,7 @@ struct Tail {
     next: SeqNo,
     next_group: u64,
     group: Group,
-    context: Option<(SeqNo, Vec<u8>)>,
+    snapshot: Option<(SeqNo, Vec<u8>)>,
     last_commit: i64,
     was_closed: bool,
     previous_end: u64,
@@ -224,7 +225,7 @@ fn tail<S: Storage>(storage: &S, segments: &[Segment], options: &Options) -> Res
     let readable =
         segments.iter().enumerate().rev().find_map(|(at, segment)| segment.header.map(|header| (at, header)));
     let mut tail =
-        Tail { next: options.first, next_group: 1, context: options.context.clone(), ..Tail::default() };
+        Tail { next: options.first, next_group: 1, snapshot: options.snapshot.clone(), ..Tail::default() };
     if let Some((_, header)) = readable {
         tail = last_segment(storage, header)?;
     }
@@ -239,8 +240,8 @@ fn tail<S: Storage>(storage: &S, segments: &[Segment], options: &Options) -> Res
         tail.next_group = tail.next_group.saturating_add(frames_max + 1);
         tail.was_closed = false;
     }
-    if tail.context.is_none() {
-        tail.context = older_context(storage, segments)?;
+    if tail.snapshot.is_none() {
+        tail.snapshot = older_snapshot(storage, segments)?;
     }
     Ok(tail)
 }
@@ -301,7 +302,7 @@ fn last_segment<S: Storage>(storage: &S, header: SegmentHeader) -> Result<Tail, 
         last_commit: survey.time_max,
         was_closed: survey.sealed_at.is_some(),
         previous_end: survey.sealed_at.unwrap_or(0),
-        context: survey.context,
+        snapshot: survey.snapshot,
         damage,
     })
 }
@@ -347,41 +348,41 @@ impl Undecided {
                 continue;
             }
             if header.seq > expected {
-                push_gap(&mut group, expected, header.seq.before(), GapReason::Torn);
+                push_gap(&mut group, expected, header.seq.prev(), GapReason::Torn);
             }
             group.push(&Frame::again(&header), NOWHERE, &payload);
             expected = header.seq.next();
         }
         if expected < next {
-            push_gap(&mut group, expected, next.before(), GapReason::Torn);
+            push_gap(&mut group, expected, next.prev(), GapReason::Torn);
         }
         group
     }
 }
 
-/// The context of the last segment that has one.
-fn older_context<S: Storage>(
+/// The snapshot of the last segment that has one.
+fn older_snapshot<S: Storage>(
     storage: &S,
     segments: &[Segment],
 ) -> Result<Option<(SeqNo, Vec<u8>)>, OpenError> {
     // Three of them bound the time of a start.
     for header in segments.iter().rev().filter_map(|segment| segment.header).take(3) {
-        let context = context_of(storage, header)?;
-        if context.is_some() {
-            return Ok(context);
+        let snapshot = read_snapshot(storage, header)?;
+        if snapshot.is_some() {
+            return Ok(snapshot);
         }
     }
     Ok(None)
 }
 
-/// The context at the head of a segment: its first frame, when it has one and that is sound.
-pub(super) fn context_of<S: Storage>(
+/// The snapshot at the head of a segment: its first frame, when it has one and that is sound.
+pub(super) fn read_snapshot<S: Storage>(
     storage: &S,
     header: SegmentHeader,
 ) -> io::Result<Option<(SeqNo, Vec<u8>)>> {
     let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, header);
     Ok(match scanner.step() {
-        Step::Frame(frame) if frame.kind == kind::CONTEXT => Some((frame.seq, scanner.payload().to_vec())),
+        Step::Frame(frame) if frame.kind == kind::SNAPSHOT => Some((frame.seq, scanner.payload().to_vec())),
         _ => None,
     })
 }

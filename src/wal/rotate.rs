@@ -25,7 +25,7 @@ impl<S: Storage> Writer<S> {
             Some(active) if ending == kind::SEAL => active.seal.with(&self.group, self.now).encode(note),
             _ => note.encode(),
         };
-        self.push(&Frame::own(ending, self.next.before()), &payload);
+        self.push(&Frame::own(ending, self.next.prev()), &payload);
         match self.write_group().and_then(|()| self.sync_active()) {
             Ok(()) => {
                 self.settle();
@@ -78,7 +78,7 @@ impl<S: Storage> Writer<S> {
 
     /// The group is durable, wherever it went: the next one begins.
     fn count_durable(&mut self) {
-        self.durable = self.next.before();
+        self.durable = self.next.prev();
         self.records_durable += self.group.records;
         self.group.clear();
         self.flushed = 0;
@@ -127,7 +127,7 @@ impl<S: Storage> Writer<S> {
         result
     }
 
-    /// Takes a spare file into use: headers, context and the frames that move are written and synced before the file
+    /// Takes a spare file into use: headers, snapshot and the frames that move are written and synced before the file
     /// gets its name. So a segment that has its name is whole up to the end of its first group, whenever a crash comes.
     fn enter(&mut self, spare: Spare<S::File>) -> Result<(), WriteError> {
         let (header, head, group) = self.head(&spare);
@@ -153,7 +153,7 @@ impl<S: Storage> Writer<S> {
         let segment = Segment { number: header.number, bytes: header.capacity, header: Some(header) };
         self.log.catalogue().segments.push_back(Arc::new(segment));
         // The head is group `first_group`; what moved is durable with it.
-        self.beacon_due = false;
+        self.mark_due = false;
         self.count_durable();
         Ok(())
     }
@@ -164,15 +164,15 @@ impl<S: Storage> Writer<S> {
         let salt = salt(self.options.salt_seed, self.next_number);
         let mut place = Place { salt, group: self.next_group, offset: FRAMES_START };
         let mut frames = Group::default();
-        if let Some((seq, context)) = &self.context {
-            frames.push(&Frame::own(kind::CONTEXT, *seq), place, context);
+        if let Some((seq, snapshot)) = &self.snapshot {
+            frames.push(&Frame::own(kind::SNAPSHOT, *seq), place, snapshot);
         }
         place.offset = FRAMES_START + to_u64(frames.bytes.len());
         let group = self.group.moved(place);
         frames.bytes.extend_from_slice(&group.bytes);
         place.offset = FRAMES_START + to_u64(frames.bytes.len());
         let note = CommitNote { time: self.now, first_seq };
-        let seq = self.next.before();
+        let seq = self.next.prev();
         frames.push(&Frame::own(kind::COMMIT, seq), place, &note.encode());
         let head_bytes = FRAMES_START + to_u64(frames.bytes.len());
         let header = SegmentHeader {
@@ -181,7 +181,7 @@ impl<S: Storage> Writer<S> {
             first_seq,
             first_group: self.next_group,
             run: self.run,
-            previous_last_seq: first_seq.before(),
+            previous_last_seq: first_seq.prev(),
             previous_end: self.previous_end,
             // A group that moves into a smaller segment size still fits.
             capacity: spare.bytes.max(head_bytes + GROUP_ALIGN + CLOSING_BYTES),

@@ -1,7 +1,7 @@
 //! A sound copy of a damaged log: what can be read, in a new directory, under the same numbers.
 //!
 //! The source is only read. The copy has the identity of the source, so that a database goes on where it was, and its last
-//! context, so that a daemon that lost its own state still ends the sessions that were open; what is missing is a gap in
+//! snapshot, so that a daemon that lost its own state still ends the sessions that were open; what is missing is a gap in
 //! it, with its reason.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use super::catalogue::list;
 use super::error::WriteError;
 use super::format::GapReason;
 use super::reader::{Item, ReadError, Reader};
-use super::recover::{OpenError, context_of, recover};
+use super::recover::{OpenError, read_snapshot, recover};
 use super::storage::Storage;
 use super::{Options, SeqNo};
 
@@ -80,7 +80,7 @@ pub struct Salvaged {
 }
 
 /// Copies what can be read of `source` into the empty directory behind `target`. `options` are those of the copy; its
-/// identity, first number and context are taken from the source. `progress` is told each number as it is copied.
+/// identity, first number and snapshot are taken from the source. `progress` is told each number as it is copied.
 ///
 /// # Errors
 /// See [`SalvageError`]. What was copied until then stays in the target.
@@ -99,15 +99,21 @@ pub fn salvage<S: Storage, T: Storage>(
         return Err(SalvageError::TargetInUse);
     }
     // Of the last one that can be read: what came behind it is in the copy, or a gap.
-    let context =
-        listing.segments.iter().rev().filter_map(header).find_map(|of| context_of(&source, of).ok()?);
-    let options = Options { new_log_id: log_id, first: first.first_seq, context, witness: None, ..options };
+    let snapshot =
+        listing.segments.iter().rev().filter_map(header).find_map(|of| read_snapshot(&source, of).ok()?);
+    let options = Options {
+        new_log_id: log_id,
+        first: first.first_seq,
+        snapshot,
+        external_high_water: None,
+        ..options
+    };
     let now = options.now;
     let (mut writer, _) = recover(target, options)?;
     let mut reader = Reader::open(source, first.first_seq)?;
     let mut salvaged = Salvaged {
         first: first.first_seq,
-        last: first.first_seq.before(),
+        last: first.first_seq.prev(),
         payloads: 0,
         records: 0,
         gaps: Vec::new(),

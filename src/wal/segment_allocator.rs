@@ -83,8 +83,8 @@ impl<F: StorageFile> Pool<F> {
         self.dropped
     }
 
-    /// See [`super::Usage::room_bytes`]; the log's files have so many bytes, and so many of them are delivered.
-    pub(super) fn room_bytes(&self, bytes: u64, delivered: u64, space: Option<Space>) -> u64 {
+    /// See [`super::Usage::available_bytes`]; the log's files have so many bytes, and so many of them are delivered.
+    pub(super) fn available_bytes(&self, bytes: u64, delivered: u64, space: Option<Space>) -> u64 {
         let kept = delivered.min(to_u64(self.keep_segments_min).saturating_mul(self.segment_bytes));
         let by_cap = self.bytes_max.saturating_sub(self.segment_bytes);
         let by_disk = space.map_or(u64::MAX, |space| {
@@ -300,7 +300,7 @@ fn create<S: Storage>(storage: &S) -> io::Result<Spare<S::File>> {
 /// How many of the oldest segments hold nothing that is still to be delivered. The newest is never among them.
 fn delivered_segments(catalogue: &Catalogue, retired: SeqNo) -> usize {
     let bounds = (0..catalogue.segments.len()).map_while(|index| catalogue.bound(index));
-    bounds.take_while(|bound| bound.before() <= retired).count()
+    bounds.take_while(|bound| bound.prev() <= retired).count()
 }
 
 pub(super) fn delivered_bytes(catalogue: &Catalogue, retired: SeqNo) -> u64 {

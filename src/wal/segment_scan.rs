@@ -29,7 +29,7 @@ pub(super) struct Survey {
     pub(super) sealed_at: Option<u64>,
     /// Behind the last sound frame.
     pub(super) end: u64,
-    pub(super) context: Option<(SeqNo, Vec<u8>)>,
+    pub(super) snapshot: Option<(SeqNo, Vec<u8>)>,
     pub(super) holes: Vec<Hole>,
     pub(super) time_min: i64,
     pub(super) time_max: i64,
@@ -55,8 +55,8 @@ impl Survey {
     ) -> Self {
         let mut survey = Self {
             last_group: scanner.header().first_group,
-            last_seq: scanner.header().first_seq.before(),
-            decided_seq: scanner.header().first_seq.before(),
+            last_seq: scanner.header().first_seq.prev(),
+            decided_seq: scanner.header().first_seq.prev(),
             end: scanner.offset(),
             ..Self::default()
         };
@@ -128,13 +128,13 @@ impl Survey {
                 self.payload_bytes += u64::from(header.payload_bytes);
                 self.last_group_lowest = self.last_group_lowest.or(Some(header.seq));
             }
-            kind::CONTEXT => self.context = Some((header.seq, payload.to_vec())),
+            kind::SNAPSHOT => self.snapshot = Some((header.seq, payload.to_vec())),
             kind::GAP => {
                 if let Some(note) = GapNote::decode(payload) {
                     self.last_seq = self.last_seq.max(note.to);
                 }
             }
-            kind::COMMIT | kind::BEACON | kind::SEAL => {
+            kind::COMMIT | kind::DURABILITY_MARK | kind::SEAL => {
                 self.closed = true;
                 if let Some(note) = CommitNote::decode(payload) {
                     self.last_group_first = Some(note.first_seq);

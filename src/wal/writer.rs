@@ -32,7 +32,7 @@ pub(super) struct Start<S: Storage> {
     pub(super) next: SeqNo,
     pub(super) next_group: u64,
     pub(super) next_number: u64,
-    pub(super) context: Option<(SeqNo, Vec<u8>)>,
+    pub(super) snapshot: Option<(SeqNo, Vec<u8>)>,
     /// Frames of the undecided group, to be logged again; the first of them, and their records.
     pub(super) group: Group,
     pub(super) previous_end: u64,
@@ -70,8 +70,8 @@ pub struct Writer<S: Storage> {
     pub(super) durable: SeqNo,
     pub(super) records_durable: u64,
     pub(super) retired: SeqNo,
-    pub(super) context: Option<(SeqNo, Vec<u8>)>,
-    pub(super) beacon_due: bool,
+    pub(super) snapshot: Option<(SeqNo, Vec<u8>)>,
+    pub(super) mark_due: bool,
     pub(super) now: i64,
     /// Memory for the compressed form of the payload in hand.
     packed: Vec<u8>,
@@ -79,8 +79,7 @@ pub struct Writer<S: Storage> {
 
 impl<S: Storage> Writer<S> {
     pub(super) fn start(start: Start<S>, options: Options) -> Self {
-        let durable =
-            if start.group.bytes.is_empty() { start.next.before() } else { start.group.first.before() };
+        let durable = if start.group.bytes.is_empty() { start.next.prev() } else { start.group.first.prev() };
         Self {
             pool: Pool::new(&options, start.spare),
             log: start.log,
@@ -99,8 +98,8 @@ impl<S: Storage> Writer<S> {
             durable,
             records_durable: 0,
             retired: SeqNo::NONE,
-            context: start.context,
-            beacon_due: false,
+            snapshot: start.snapshot,
+            mark_due: false,
             now: options.now,
             packed: Vec::new(),
             options,
@@ -157,7 +156,7 @@ impl<S: Storage> Writer<S> {
     pub fn flush(&mut self) -> Result<SeqNo, WriteError> {
         self.ensure_active()?;
         self.flush_group()?;
-        self.flushed_seq = self.next.before();
+        self.flushed_seq = self.next.prev();
         Ok(self.flushed_seq)
     }
 
@@ -167,18 +166,18 @@ impl<S: Storage> Writer<S> {
         self.ensure_active()?;
         if !self.group.bytes.is_empty() {
             self.end_group(kind::COMMIT)?;
-            self.beacon_due = true;
+            self.mark_due = true;
         }
         Ok(self.durable)
     }
 
     /// When nothing came since the last group: a group of its own that proves the last one durable. Does nothing the
     /// second time.
-    pub fn beacon(&mut self, now: i64) -> Result<(), WriteError> {
+    pub fn mark_durable(&mut self, now: i64) -> Result<(), WriteError> {
         self.now = now;
         self.ensure_active()?;
-        if std::mem::take(&mut self.beacon_due) && self.group.bytes.is_empty() && self.fits(frame_bytes(16)) {
-            self.end_group(kind::BEACON)?;
+        if std::mem::take(&mut self.mark_due) && self.group.bytes.is_empty() && self.fits(frame_bytes(16)) {
+            self.end_group(kind::DURABILITY_MARK)?;
         }
         Ok(())
     }
@@ -203,12 +202,12 @@ impl<S: Storage> Writer<S> {
     }
 
     /// From now on these bytes stand at the head of each new segment. They tell the state just before the next number.
-    pub fn set_context(&mut self, context: Vec<u8>) -> Result<(), WriteError> {
+    pub fn set_snapshot(&mut self, snapshot: Vec<u8>) -> Result<(), WriteError> {
         let bytes_max = self.options.payload_bytes_max() / 2;
-        if context.len() > bytes_max {
-            return Err(WriteError::TooLarge { bytes: context.len(), bytes_max });
+        if snapshot.len() > bytes_max {
+            return Err(WriteError::TooLarge { bytes: snapshot.len(), bytes_max });
         }
-        self.context = Some((self.next, context));
+        self.snapshot = Some((self.next, snapshot));
         Ok(())
     }
 
@@ -242,7 +241,7 @@ impl<S: Storage> Writer<S> {
     #[must_use]
     pub fn flushed(&self) -> SeqNo {
         // In between it may be more; nobody needs to know how much of a group half written counts.
-        if self.unflushed_bytes() == 0 { self.next.before() } else { self.durable.max(self.flushed_seq) }
+        if self.unflushed_bytes() == 0 { self.next.prev() } else { self.durable.max(self.flushed_seq) }
     }
 
     /// Last durable number.
@@ -289,7 +288,7 @@ impl<S: Storage> Writer<S> {
             bytes: bytes + self.pool.spare_bytes(),
             bytes_max: self.options.bytes_max,
             undelivered_bytes: bytes - delivered,
-            room_bytes: self.pool.room_bytes(bytes, delivered, space),
+            available_bytes: self.pool.available_bytes(bytes, delivered, space),
             dropped: self.pool.dropped(),
             oldest,
             disk_free_bytes: space.map_or(0, |space| space.free_bytes),

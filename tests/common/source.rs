@@ -112,7 +112,7 @@ impl Source {
     pub async fn close(self) -> tempfile::TempDir {
         self.committer.stop();
         let mut progress = self.progress;
-        let ended = |progress: &Progress| matches!(progress.state, committer::State::Stopped);
+        let ended = |progress: &Progress| matches!(progress.state, committer::LogState::Stopped);
         drop(progress.wait_for(ended).await.unwrap());
         self.directory
     }

@@ -185,8 +185,8 @@ impl Process {
                 committing::Step::Append => self.append(),
                 committing::Step::Flush => self.writer.flush().map(|_| committing::Event::Flushed),
                 committing::Step::Sync => self.writer.sync(wall).map(|_| committing::Event::Synced),
-                committing::Step::Beacon => {
-                    self.writer.beacon(wall).map(|()| committing::Event::BeaconWritten)
+                committing::Step::MarkDurable => {
+                    self.writer.mark_durable(wall).map(|()| committing::Event::DurabilityMarkWritten)
                 }
                 committing::Step::Prepare => Ok(committing::Event::Prepared { more: self.writer.prepare() }),
             };
@@ -236,7 +236,7 @@ impl Process {
                 // A lane that waits for the log to grow hears of it; this is where a wake-up can be lost.
                 let lane = &mut self.lanes[number];
                 if self.bug != Bug::LostWakeUp || lane.chunk.is_none() {
-                    lane.machine.on(draining::Event::Known(self.writer.next().before().0), now);
+                    lane.machine.on(draining::Event::Known(self.writer.next().prev().0), now);
                     lane.machine.on(draining::Event::Durable(self.durable), now);
                 }
                 if self.step(number, database, dice, calm, now) {

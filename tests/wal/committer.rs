@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::logs::{check_dense, count, options, payload, read_all};
 use crate::common::simdisk::{Fate, Fault, SimDisk};
 use holdfast::committer::machine::{Event, Machine, Step};
-use holdfast::committer::{Committer, Options, Outcome, Progress, Refused, State, spawn};
+use holdfast::committer::{AppendError, Committer, LogState, Options, Outcome, Progress, spawn};
 use holdfast::wal::{Item, Log, SeqNo, recover};
 
 type Thread = std::thread::JoinHandle<Outcome>;
@@ -46,7 +46,7 @@ async fn a_single_payload_becomes_durable_without_anything_behind_it() {
         let progress = until(&committer, |progress| progress.durable == SeqNo(1)).await;
         assert_eq!(
             (progress.written, progress.records_durable, progress.state),
-            (SeqNo(1), 1, State::Running)
+            (SeqNo(1), 1, LogState::Running)
         );
         // A power cut now: nothing that was not synced survives.
         let after = disk.after_power_cut(|| Fate::Lost, || false);
@@ -96,10 +96,10 @@ async fn an_orderly_stop_makes_all_durable_and_seals() {
         append(&committer, seq).await;
     }
     committer.stop();
-    assert_eq!(committer.append(vec![1], 1).await, Err(Refused::Stopped));
+    assert_eq!(committer.append(vec![1], 1).await, Err(AppendError::Stopped));
     let outcome = thread.join().unwrap();
     assert_eq!(outcome, Outcome { durable: SeqNo(50), lost_batches: 0, lost_records: 0, error: None });
-    assert_eq!(committer.progress().borrow().state, State::Stopped);
+    assert_eq!(committer.progress().borrow().state, LogState::Stopped);
     let (writer, recovered) = recover(disk.after_power_cut(|| Fate::Lost, || false), options()).unwrap();
     assert!(recovered.was_closed);
     assert_eq!(check_dense(&read_all(&mut writer.log().reader(SeqNo(1)))), (50, vec![]));
@@ -124,10 +124,10 @@ async fn a_full_log_pauses_holds_the_caller_back_and_goes_on_when_something_is_d
     while delivered < SeqNo(3000) {
         // Deliver only when the log has no room left, or is done.
         let progress = until(&committer, |progress| {
-            matches!(progress.state, State::Paused(_)) || progress.durable == SeqNo(3000)
+            matches!(progress.state, LogState::Paused(_)) || progress.durable == SeqNo(3000)
         })
         .await;
-        if let State::Paused(why) = &progress.state {
+        if let LogState::Paused(why) = &progress.state {
             assert_eq!(why, "the log has reached its limit of 393216 bytes");
             // At the end the queue may have taken all that was left.
             assert!(!feeding.is_finished() || progress.durable >= SeqNo(2990));
@@ -191,7 +191,7 @@ async fn a_broken_disk_ends_the_thread_and_everybody_is_told() {
     }
     let outcome = thread.join().unwrap();
     assert!(outcome.error.is_some() && outcome.durable == SeqNo(1), "{outcome:?}");
-    assert!(matches!(committer.progress().borrow().state, State::Failed(_)));
+    assert!(matches!(committer.progress().borrow().state, LogState::Failed(_)));
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_payload_that_is_too_large_is_refused_before_it_is_queued() {
     let (committer, thread, _) = started(&SimDisk::new(), options(), Options::default());
     let bytes_max = options().payload_bytes_max();
     let refused = committer.append(vec![0; bytes_max + 1], 1).await;
-    assert_eq!(refused, Err(Refused::TooLarge { bytes: bytes_max + 1, bytes_max }));
+    assert_eq!(refused, Err(AppendError::TooLarge { bytes: bytes_max + 1, bytes_max }));
     drop(committer);
     assert_eq!(thread.join().unwrap().error, None);
 }
@@ -256,8 +256,8 @@ fn the_last_group_gets_one_beacon_after_a_second_of_silence() {
     assert_eq!(machine.next(0, 100 * MS), Step::Prepare);
     machine.on(Event::Prepared { more: false }, 100 * MS);
     assert_eq!(machine.next(0, 900 * MS), Step::Wait(200 * MS));
-    assert_eq!(machine.next(0, 1100 * MS), Step::Beacon);
-    machine.on(Event::BeaconWritten, 1101 * MS);
+    assert_eq!(machine.next(0, 1100 * MS), Step::MarkDurable);
+    machine.on(Event::DurabilityMarkWritten, 1101 * MS);
     assert_eq!(machine.next(0, 9000 * MS), Step::Wait(500 * MS));
 }
 

@@ -25,7 +25,7 @@ fn opened(disk: &SimDisk) -> (Writer<SimDisk>, Recovered) {
 fn two_segments() -> SimDisk {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
-    writer.set_context(b"context".to_vec()).unwrap();
+    writer.set_snapshot(b"snapshot".to_vec()).unwrap();
     while disk.names().iter().filter(|name| name.ends_with(".wal")).count() < 2
         || !writer.next().0.is_multiple_of(3)
     {

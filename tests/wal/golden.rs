@@ -13,7 +13,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wal-v0").join(NAME)
 }
 
-/// The log behind the golden segment: four groups, a context, a beacon, a seal. Pages of zeros at the end are left out.
+/// The log behind the golden segment: four groups, a snapshot, a beacon, a seal. Pages of zeros at the end are left out.
 fn written_today() -> Vec<u8> {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
@@ -23,7 +23,7 @@ fn written_today() -> Vec<u8> {
             writer.sync(1_700_000_000_000_000).unwrap();
         }
     }
-    writer.beacon(1_700_000_001_000_000).unwrap();
+    writer.mark_durable(1_700_000_001_000_000).unwrap();
     writer.close(1_700_000_002_000_000).unwrap();
     let mut bytes = disk.bytes(NAME);
     bytes.truncate((bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(4096));

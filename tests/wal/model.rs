@@ -111,7 +111,7 @@ impl Model {
                 self.note(result);
             }
             73..=77 => drop(writer.flush()),
-            78..=80 => drop(writer.beacon(3_000_000)),
+            78..=80 => drop(writer.mark_durable(3_000_000)),
             81..=84 => {
                 writer.prepare();
             }

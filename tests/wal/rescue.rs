@@ -368,7 +368,7 @@ fn a_salvaged_log_has_the_last_context_that_can_be_read() {
     let mut told = Vec::new();
     // Each fills some segments, which begin with it.
     for byte in [1_u8, 2] {
-        writer.set_context(vec![byte; 1000]).unwrap();
+        writer.set_snapshot(vec![byte; 1000]).unwrap();
         told.push((writer.next(), vec![byte; 1000]));
         for _ in 0..20 {
             append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001]).build());
@@ -390,8 +390,8 @@ fn a_salvaged_log_has_the_last_context_that_can_be_read() {
         }
         writer.close(NOW).unwrap();
         let (_, again) = recover(Disk::open(&to).unwrap(), options()).unwrap();
-        assert_eq!(again.context, recovered.context);
-        recovered.context
+        assert_eq!(again.snapshot, recovered.snapshot);
+        recovered.snapshot
     };
     assert_eq!(copy(&[], "whole"), Some(told[1].clone()));
     let segments = files(source.path()).into_iter().map(|(path, _)| path);

@@ -60,18 +60,18 @@ fn the_room_that_is_told_is_none_when_the_log_is_full_and_what_is_taken_until_it
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     // One of six is kept back for a group that has to move, one is being written.
-    assert_eq!(writer.usage().room_bytes, 4 * (64 << 10), "{:?}", writer.usage());
+    assert_eq!(writer.usage().available_bytes, 4 * (64 << 10), "{:?}", writer.usage());
     let full_at = fill(&mut writer);
-    assert_eq!(writer.usage().room_bytes, 0, "{:?}", writer.usage());
+    assert_eq!(writer.usage().available_bytes, 0, "{:?}", writer.usage());
     writer.retire(full_at);
     // Two delivered ones always stay.
     let before = writer.usage();
-    assert_eq!(before.room_bytes, 2 * (64 << 10), "{before:?}");
+    assert_eq!(before.available_bytes, 2 * (64 << 10), "{before:?}");
     fill(&mut writer);
     let after = writer.usage();
     assert_eq!(
-        (after.room_bytes, after.undelivered_bytes - before.undelivered_bytes),
-        (0, before.room_bytes)
+        (after.available_bytes, after.undelivered_bytes - before.undelivered_bytes),
+        (0, before.available_bytes)
     );
     drop(writer);
     // Where the disk is the limit: what it has, less what must stay free, our own files included.
@@ -79,7 +79,7 @@ fn the_room_that_is_told_is_none_when_the_log_is_full_and_what_is_taken_until_it
     disk.set_capacity(10 * (64 << 10));
     let (writer, _) = recover(disk, Options { free_percent_min: 50, ..options() }).unwrap();
     let free = 10 * (64 << 10) / 100 * 50;
-    assert_eq!(writer.usage().room_bytes, 9 * (64 << 10) - free, "{:?}", writer.usage());
+    assert_eq!(writer.usage().available_bytes, 9 * (64 << 10) - free, "{:?}", writer.usage());
 }
 
 #[test]
@@ -384,16 +384,18 @@ fn numbers_that_another_place_has_seen_are_not_given_again() {
     append(&mut writer).unwrap();
     writer.sync(2_000_000).unwrap();
     drop(writer);
-    let witness = Some((LogId([7; 16]), SeqNo(5)));
-    let (mut writer, recovered) = recover(disk.after_kill(), Options { witness, ..options() }).unwrap();
+    let external_high_water = Some((LogId([7; 16]), SeqNo(5)));
+    let (mut writer, recovered) =
+        recover(disk.after_kill(), Options { external_high_water, ..options() }).unwrap();
     assert_eq!(recovered.next, SeqNo(6));
     append(&mut writer).unwrap();
     writer.sync(2_000_000).unwrap();
     let told = read_all(&mut writer.log().reader(SeqNo(1)));
     assert_eq!(told, [Ok(1), Err((2, 5, GapReason::Rot)), Ok(6)]);
     let other = Some((LogId([8; 16]), SeqNo(500)));
-    let (_, recovered) = recover(disk.after_kill(), Options { witness: other, ..options() }).unwrap();
-    assert_eq!(recovered.next, SeqNo(2), "another log's witness says nothing");
+    let (_, recovered) =
+        recover(disk.after_kill(), Options { external_high_water: other, ..options() }).unwrap();
+    assert_eq!(recovered.next, SeqNo(2), "another log's external_high_water says nothing");
 }
 
 #[test]
@@ -406,7 +408,7 @@ fn the_last_context_is_found_with_the_number_it_belongs_to() {
             let durable = writer.sync(2_000_000).unwrap();
             writer.retire(durable);
         }
-        writer.set_context(vec![round; 100]).unwrap();
+        writer.set_snapshot(vec![round; 100]).unwrap();
     }
     let since = writer.next();
     for _ in 0..40 {
@@ -417,18 +419,18 @@ fn the_last_context_is_found_with_the_number_it_belongs_to() {
     let next = writer.next();
     drop(writer);
     let (mut writer, recovered) = recover(disk.after_kill(), small()).unwrap();
-    assert_eq!(recovered.context, Some((since, vec![2; 100])));
+    assert_eq!(recovered.snapshot, Some((since, vec![2; 100])));
     assert_eq!(recovered.next, next);
-    writer.retire(next.before());
+    writer.retire(next.prev());
     append(&mut writer).unwrap();
     let (_, again) = recover(disk.after_kill(), small()).unwrap();
-    assert_eq!(again.context, Some((since, vec![2; 100])), "recovery carries it on");
+    assert_eq!(again.snapshot, Some((since, vec![2; 100])), "recovery carries it on");
     // Where the head of the last segment is rotten, that of the one before counts.
     drop(writer);
     let disk = disk.after_kill();
     disk.tamper(segments(&disk).last().unwrap(), |bytes| bytes[8192 + FRAME_HEADER_BYTES] ^= 1);
     let (_, older) = recover(disk, small()).unwrap();
-    assert_eq!(older.context, Some((since, vec![2; 100])));
+    assert_eq!(older.snapshot, Some((since, vec![2; 100])));
 }
 
 #[test]
@@ -510,7 +512,7 @@ fn the_newest_segment_is_not_given_up_even_when_all_others_are_being_read() {
         };
         if writer.usage().segments > segments {
             // One that stays in the segment before.
-            let mut reader = writer.log().reader(seq.before());
+            let mut reader = writer.log().reader(seq.prev());
             assert!(reader.next(SeqNo::MAX).unwrap().is_some());
             readers.push(reader);
             segments = writer.usage().segments;

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 MAGIC, FRAME_MAGIC = b"HOLDFAST", b"hfr\xf7"
 FRAMES_START, HEADER_COPY, GROUP_ALIGN, FRAME_BYTES = 8192, 4096, 4096, 48
-DATA, COMMIT, GAP, BEACON, SEAL = 1, 2, 4, 5, 6
+DATA, COMMIT, GAP, DURABILITY_MARK, SEAL = 1, 2, 4, 5, 6
 NAME = re.compile(r"^[0-9a-f]{16}\.wal$")
 
 
@@ -76,7 +76,7 @@ def frame_at(file, header, at):
     if len(payload) < padded or zlib.crc32(payload, header.salt) != payload_crc:
         return None
     end = at + FRAME_BYTES + padded
-    if kind in (COMMIT, BEACON, SEAL):
+    if kind in (COMMIT, DURABILITY_MARK, SEAL):
         end = -(-end // GROUP_ALIGN) * GROUP_ALIGN
     gap = struct.unpack_from("<QQQ", payload) if kind == GAP else ()
     return Frame(kind, seq, group, count, zlib.crc32(payload[:length]), end, gap)

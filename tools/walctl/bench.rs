@@ -164,7 +164,7 @@ impl Log {
             self.0.append(&payload, 1000).map_err(failed)?;
         }
         let durable = self.0.sync(1).map_err(failed)?;
-        self.0.retire(durable.before());
+        self.0.retire(durable.prev());
         self.0.prepare();
         Ok((self.0.next().0 - before.0) * u64::try_from(PAYLOAD_BYTES).unwrap_or(1))
     }

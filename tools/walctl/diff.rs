@@ -148,7 +148,7 @@ fn text(comparison: &Comparison, standing: &Standing, out: &mut Output) -> Resul
 
 /// The last number of the log; `from` is the first one of its last segment.
 fn end(disk: &Disk, from: SeqNo) -> Result<SeqNo, Failure> {
-    let mut last = from.before();
+    let mut last = from.prev();
     let mut reader = Reader::open(disk.clone(), from)?;
     while let Some(item) = reader.next(SeqNo::MAX)? {
         last = match item {

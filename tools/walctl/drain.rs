@@ -33,7 +33,7 @@ pub(crate) fn drain(arguments: &args::Drain, out: &mut Output) -> Result<u8, Fai
     let directory = Some(arguments.log.directory.clone());
     let options = forwarder::Options { directory, ..forwarder::Options::default() };
     let (writer, recovered) = salvage::recover(disk)?;
-    let (log, last) = (writer.log(), recovered.next.before());
+    let (log, last) = (writer.log(), recovered.next.prev());
     let outcome = database::block_on(async {
         let (committer, thread) = committer::spawn(writer, committer::Options::default())?;
         wait_for_durable(&committer, last).await;

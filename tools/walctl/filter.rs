@@ -64,7 +64,7 @@ impl Filter {
                     && self.since.is_some_and(|since| totals.time_max.saturating_add(CLOCK_US) < since.0);
             }
             if self.until.is_some_and(|until| totals.time_min.saturating_sub(CLOCK_US) > until.0) {
-                to = to.min(header.first_seq.before());
+                to = to.min(header.first_seq.prev());
                 break;
             }
         }

@@ -44,7 +44,7 @@ pub(crate) fn list(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, F
 /// The last number, as far as the header of the next segment tells it.
 fn last_by_headers(segment: &Listed) -> Option<SeqNo> {
     segment.header?;
-    segment.bound.map(SeqNo::before)
+    segment.bound.map(SeqNo::prev)
 }
 
 fn state(segment: &Listed) -> &'static str {

@@ -170,7 +170,7 @@ fn say(recovered: &Recovered, as_json: bool, out: &mut Output) -> Result<(), Fai
         "done: {} batches copied into a new segment; the log holds {} to {}",
         recovered.copied,
         recovered.oldest,
-        recovered.next.before()
+        recovered.next.prev()
     ))
 }
 

@@ -64,7 +64,7 @@ impl Summary {
             summary.first = summary.first.or(Some(header.first_seq));
             summary.begun = if summary.begun == 0 { header.created } else { summary.begun };
             // Batches that moved into a later segment are counted there too.
-            summary.last = SeqNo(summary.last.0.max(header.first_seq.before().0 + totals.payloads));
+            summary.last = SeqNo(summary.last.0.max(header.first_seq.prev().0 + totals.payloads));
             summary.batches += totals.payloads;
             summary.records += totals.records;
             summary.payload_bytes += totals.payload_bytes;
@@ -109,7 +109,7 @@ impl Backlog {
             let (Some(header), Some(totals)) = (segment.header, totals) else { continue };
             // An empty segment, as each start makes one, waits for nothing.
             if header.first_seq > delivered && totals.payloads > 0 {
-                walk_to = walk_to.min(header.first_seq.before());
+                walk_to = walk_to.min(header.first_seq.prev());
                 backlog.batches += totals.payloads;
                 backlog.records += totals.records;
                 backlog.stored_bytes += totals.used_bytes;

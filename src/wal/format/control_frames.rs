@@ -68,7 +68,7 @@ impl GapNote {
     }
 }
 
-/// Payload of COMMIT and BEACON: when the group ended, and its first number.
+/// Payload of COMMIT and DURABILITY_MARK: when the group ended, and its first number.
 ///
 /// ```text
 ///      0   time i64, µs since the epoch      8   first seq u64

@@ -34,7 +34,7 @@ pub const FRAME_HEADER_BYTES: usize = 48;
 pub const ALIGN: u64 = 8;
 /// Every group starts at a multiple of this: the largest physical sector, and the smallest page.
 pub const GROUP_ALIGN: u64 = 4096;
-/// Room that is always left for the frames that end a segment: COMMIT, BEACON and SEAL, each in a group of its own.
+/// Room that is always left for the frames that end a segment: COMMIT, DURABILITY_MARK and SEAL, each in a group of its own.
 pub const CLOSING_BYTES: u64 = 2 * GROUP_ALIGN + 512;
 /// Codec id of a payload as the record module writes it, stored as it is.
 pub const CODEC_RECORD: u8 = 1;
@@ -54,18 +54,18 @@ pub mod kind {
     /// End of a sync group; `seq` is the last number of the group.
     pub const COMMIT: u8 = 2;
     /// What the caller wants to find at the head of each segment; true just before `seq`.
-    pub const CONTEXT: u8 = 3;
+    pub const SNAPSHOT: u8 = 3;
     /// Numbers that are known to be lost.
     pub const GAP: u8 = 4;
     /// A group of its own when nothing comes: it proves that the group before it is durable.
-    pub const BEACON: u8 = 5;
+    pub const DURABILITY_MARK: u8 = 5;
     /// End of a segment, and of its last group.
     pub const SEAL: u8 = 6;
 
     /// The next frame is of the next group.
     #[must_use]
     pub const fn ends_group(kind: u8) -> bool {
-        matches!(kind, COMMIT | BEACON | SEAL)
+        matches!(kind, COMMIT | DURABILITY_MARK | SEAL)
     }
 
     /// Name for people.
@@ -74,9 +74,9 @@ pub mod kind {
         match kind {
             DATA => "data",
             COMMIT => "commit",
-            CONTEXT => "context",
+            SNAPSHOT => "snapshot",
             GAP => "gap",
-            BEACON => "beacon",
+            DURABILITY_MARK => "durability_mark",
             SEAL => "seal",
             _ => "unknown",
         }
