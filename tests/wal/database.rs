@@ -122,10 +122,10 @@ async fn diff_tells_level_behind_ahead_and_forked_apart() {
     let log = place.path("log");
     extend(&log, 3, announcements(1..=20, 1));
     let (code, text) = place.walctl(&["diff", log.to_str().unwrap()]);
-    assert!(code == 3 && text.contains("never had this log: say --collector"), "{text}");
+    assert!(code == 3 && text.contains("no checkpoint of this log; specify --collector"), "{text}");
     let (code, text) = place.walctl(&["diff", log.to_str().unwrap(), "--collector", "edge1"]);
     assert!(
-        code == 0 && text.starts_with("behind: the log holds 1 to 20; ") && text.contains("nothing of"),
+        code == 0 && text.starts_with("behind: the log contains batches 1 to 20; ") && text.contains("nothing of this log"),
         "{text}"
     );
 
@@ -150,7 +150,7 @@ async fn diff_tells_level_behind_ahead_and_forked_apart() {
     assert_eq!(place.drain(&log, &[]).0, 0);
     assert_eq!(place.diff(&older), apart("forked", 40, 20));
     let (_, text) = place.walctl(&["diff", older.to_str().unwrap()]);
-    assert!(text.contains("lane 0 up to 50") && text.contains("known to have the same up to 20"), "{text}");
+    assert!(text.contains("lane 0: up to batch 50") && text.contains("same in both: 20"), "{text}");
     // Two collectors have had this log: nobody guesses which one is meant.
     let shared = place.path("shared");
     extend(&shared, 5, announcements(1..=2, 1));
@@ -159,7 +159,7 @@ async fn diff_tells_level_behind_ahead_and_forked_apart() {
         assert_eq!(place.walctl(&drain).0, 0);
     }
     let (code, text) = place.walctl(&["diff", shared.to_str().unwrap()]);
-    assert!(code == 3 && text.contains("edge1 and edge2 have both had this log: say --collector"), "{text}");
+    assert!(code == 3 && text.contains("several collectors (edge1, edge2); specify --collector"), "{text}");
     place.close().await;
 }
 
@@ -224,14 +224,14 @@ async fn refused_rows_are_listed_shown_and_tried_again() {
     let record: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!((code, &record["prefix"], &record["as_path_text"]), (0, &"1.0.13.0/24".into(), &"1".into()));
     let (code, text) = place.walctl(&["rejected", "show", "14:0"]);
-    assert!(code == 1 && text.contains("no row 14:0 was refused"), "{text}");
+    assert!(code == 1 && text.contains("no rejected record 14:0"), "{text}");
     let (code, text) = place.walctl(&["rejected", "show", "13"]);
     assert!(code == 2 && text.contains("SEQ:IDX"), "{text}");
 
     let retry = ["rejected", "retry", "--collector", "edge1"];
     assert_eq!(place.walctl(&retry), (1, "0 stored, 1 refused again\n".to_owned()));
     let (_, text) = place.walctl(&["rejected", "show", "13:0"]);
-    assert!(text.contains("tried again  20"), "{text}");
+    assert!(text.contains("last retry   20"), "{text}");
     place
         .database
         .client()

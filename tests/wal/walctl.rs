@@ -108,7 +108,7 @@ fn the_exit_code_tells_a_torn_tail_from_rot_and_from_what_cannot_be_read() {
     );
     let (code, text) = walctl("verify", rotten.path(), &["--deep"]);
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("payloads 1 to 1 are lost (rot)") && text.contains(", 1 payloads lost"), "{text}");
+    assert!(text.contains("batches 1 to 1 lost (rot)") && text.contains(", 1 batches lost"), "{text}");
     let (code, text) = walctl("dump", rotten.path(), &["--json", "--seq", "1"]);
     let gap: Value = serde_json::from_str(text.trim()).unwrap();
     assert_eq!(

@@ -1,24 +1,28 @@
-//! `bench`: what a sync costs on this disk, and how fast the log appends beside a bare write and sync loop.
+//! `walctl bench`: sync latency of a disk, and the append rate of the log relative to a bare write-and-sync
+//! loop.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use holdfast::num::to_u64;
 use holdfast::wal::{Disk, LogId, Options, WriteError, Writer, recover};
 use serde_json::json;
 
 use crate::args;
 use crate::output::{Failure, Output};
 
-/// The file that is written, over and over.
+/// Size of the file that the bare loop overwrites.
 const FILE_BYTES: u64 = 64 << 20;
+/// Bytes per sync, in both loops.
 const GROUP_BYTES: usize = 1 << 20;
+/// Bytes per appended batch.
 const PAYLOAD_BYTES: usize = 20_000;
-/// So often the bare loop and the log take turns.
+/// Number of alternations between the bare loop and the log.
 const TURNS: u32 = 5;
 
-/// A directory of our own that goes away with us.
+/// A temporary directory, removed on drop.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -29,7 +33,7 @@ impl Drop for Scratch {
 
 pub(crate) fn bench(arguments: &args::Bench, out: &mut Output) -> Result<u8, Failure> {
     let scratch = arguments.directory.join(format!("walctl-bench-{}", std::process::id()));
-    fs::create_dir(&scratch).map_err(|error| Failure::about(&scratch.display(), &error))?;
+    fs::create_dir(&scratch).map_err(|error| Failure::new(&scratch.display(), &error))?;
     let scratch = Scratch(scratch);
     let time = Duration::from_secs(arguments.seconds);
     let mut bare = Bare::new(&scratch.0)?;
@@ -37,7 +41,7 @@ pub(crate) fn bench(arguments: &args::Bench, out: &mut Output) -> Result<u8, Fai
     let mut log = Log::warm(&scratch.0)?;
     let mut bare_rate = Times::new(GROUP_BYTES);
     let (mut log_bytes, mut log_time) = (0, Duration::ZERO);
-    // In turns, because a disk that others use is not as fast in one moment as in the next.
+    // Alternated, because the speed of a shared disk changes from one moment to the next.
     for _ in 0..TURNS {
         bare_rate.add(bare.run(GROUP_BYTES, time / TURNS)?);
         let (bytes, took) = log.run(time / TURNS)?;
@@ -66,17 +70,17 @@ pub(crate) fn bench(arguments: &args::Bench, out: &mut Output) -> Result<u8, Fai
             bare_rate.bytes_per_second() / mib
         ))?;
         out.line(&format!(
-            "the log, 1 MiB a sync      {:.0} MiB/s, {ratio:.2} of the bare loop",
+            "log, 1 MiB per sync        {:.0} MiB/s, {ratio:.2} of the bare loop",
             log_rate / mib
         ))?;
         out.line(&format!(
-            "WAL_SYNC_INTERVAL_MS       {interval_ms} or more: a sync then takes a tenth of the time"
+            "WAL_SYNC_INTERVAL_MS       {interval_ms} or more: syncing then takes at most a tenth of the time"
         ))?;
     }
     Ok(0)
 }
 
-/// How long each write and sync took.
+/// Durations of write-and-sync operations of one size.
 struct Times {
     sorted: Vec<Duration>,
     bytes: usize,
@@ -96,10 +100,10 @@ impl Times {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a place in a list that is in memory"
+            reason = "an index into a list in memory"
         )]
-        let place = (self.sorted.len() as f64 * share) as usize;
-        self.sorted.get(place.min(self.sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+        let index = (self.sorted.len() as f64 * share) as usize;
+        self.sorted.get(index.min(self.sorted.len().saturating_sub(1))).copied().unwrap_or_default()
     }
 
     fn bytes_per_second(&self) -> f64 {
@@ -108,15 +112,15 @@ impl Times {
     }
 }
 
-/// A file that has its blocks, overwritten as the log does it, and nothing else.
+/// A preallocated file that is overwritten and synced as the log does, without any other work.
 struct Bare(File);
 
 impl Bare {
     fn new(directory: &Path) -> Result<Self, Failure> {
         let file = File::options().read(true).write(true).create_new(true).open(directory.join("bare"))?;
         let zeros = vec![0; GROUP_BYTES];
-        for at in (0..FILE_BYTES).step_by(GROUP_BYTES) {
-            file.write_all_at(&zeros, at)?;
+        for offset in (0..FILE_BYTES).step_by(GROUP_BYTES) {
+            file.write_all_at(&zeros, offset)?;
         }
         file.sync_all()?;
         Ok(Self(file))
@@ -124,21 +128,21 @@ impl Bare {
 
     fn run(&mut self, bytes: usize, time: Duration) -> Result<Times, Failure> {
         let data = vec![0x5a; bytes];
-        let step = u64::try_from(bytes).unwrap_or(FILE_BYTES);
-        let (mut times, mut at, started) = (Times::new(bytes), 0, Instant::now());
+        let step = to_u64(bytes);
+        let (mut times, mut offset, started) = (Times::new(bytes), 0, Instant::now());
         while started.elapsed() < time || times.sorted.is_empty() {
             let before = Instant::now();
-            self.0.write_all_at(&data, at)?;
+            self.0.write_all_at(&data, offset)?;
             self.0.sync_data()?;
             times.sorted.push(before.elapsed());
-            at = if at + 2 * step <= FILE_BYTES { at + step } else { 0 };
+            offset = if offset + 2 * step <= FILE_BYTES { offset + step } else { 0 };
         }
         times.sorted.sort_unstable();
         Ok(times)
     }
 }
 
-/// The log, as a collector that delivers all the time has it: its files are there and are used again.
+/// A log in its steady state: all segment files exist and are recycled.
 struct Log(Writer<Disk>);
 
 impl Log {
@@ -155,7 +159,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Appends one group and makes it durable; returns its bytes of payload.
+    /// Appends one sync group and syncs it. Returns the number of payload bytes.
     fn group(&mut self) -> Result<u64, Failure> {
         let failed = |error: WriteError| Failure::Other(error.to_string());
         let payload = [0x5a; PAYLOAD_BYTES];
@@ -166,7 +170,7 @@ impl Log {
         let durable = self.0.sync(1).map_err(failed)?;
         self.0.retire(durable.prev());
         self.0.prepare();
-        Ok((self.0.next().0 - before.0) * u64::try_from(PAYLOAD_BYTES).unwrap_or(1))
+        Ok((self.0.next().0 - before.0) * to_u64(PAYLOAD_BYTES))
     }
 
     fn run(&mut self, time: Duration) -> Result<(u64, Duration), Failure> {
@@ -178,7 +182,7 @@ impl Log {
     }
 }
 
-/// A sync then takes at most a tenth of the writer's time.
+/// Sync interval at which syncing takes at most a tenth of the writer's time.
 fn interval_ms(p99: Duration) -> u64 {
     u64::try_from((p99 * 10).as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -1,4 +1,4 @@
-//! What a database says of a log.
+//! The delivery state of a log, as the database has it.
 
 use std::future::Future;
 
@@ -12,59 +12,61 @@ use tokio_postgres::error::SqlState;
 
 use crate::output::Failure;
 
-/// How far one lane is.
+/// Delivery position of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lane {
     pub(crate) number: i32,
     pub(crate) last: SeqNo,
-    /// Digest of that batch; 0 when there is none.
+    /// Digest of the batch at `last`; 0 if it is not known.
     pub(crate) digest: u64,
 }
 
-/// How far the database is with a log.
+/// Delivery state of one log in the database.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) collector: String,
-    /// Under which id the log is delivered: not its own when it is a fork.
+    /// Log id under which the log is delivered. A forked log is delivered under an id other than its own.
     pub(crate) log_id: LogId,
-    /// Empty when it has never had anything of the log.
+    /// The lanes; empty if nothing of the log was ever delivered.
     pub(crate) lanes: Vec<Lane>,
 }
 
 impl Standing {
-    /// Everything up to here is stored.
+    /// Last sequence number up to which every lane has delivered.
     pub(crate) fn delivered(&self) -> SeqNo {
         self.lanes.iter().map(|lane| lane.last).min().unwrap_or_default()
     }
 }
 
-/// Runs what needs the database.
+/// Runs a future that talks to the database to its end.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
 }
 
-/// The database behind a URL, with TLS as the daemon would have it.
+/// The database named by a URL, with the TLS settings that the daemon would use.
 pub(crate) fn target(url: &str) -> Result<Target, Failure> {
     let inputs = Inputs { environment: vec![("DATABASE_URL".to_owned(), url.to_owned())], file: None };
-    // What is wrong is said of the variable; here it came from the command line.
-    let wrong =
+    // Messages name the variable DATABASE_URL; here the value came from the command line.
+    let invalid =
         |error: &dyn std::fmt::Display| Failure::Other(error.to_string().replace("DATABASE_URL", "--to"));
-    let (_, config) = config::load(&inputs).map_err(|error| wrong(&error))?;
-    let database = config.database.ok_or_else(|| Failure::Other("--to: names no database".to_owned()))?;
-    Target::new(database.connection, database.ssl_mode, &database.ssl_files).map_err(|error| wrong(&error))
+    let (_, config) = config::load(&inputs).map_err(|error| invalid(&error))?;
+    let database = config.database.ok_or_else(|| {
+        Failure::Other("--to: expected a database URL, such as postgres://user@host/database".to_owned())
+    })?;
+    Target::new(database.connection, database.ssl_mode, &database.ssl_files).map_err(|error| invalid(&error))
 }
 
 pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
     target(url)?.connect().await.map_err(|error| failure(&error))
 }
 
-/// In words, with what the server says.
+/// A failure with the server's message and its cause.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::Other(format!("the database: {error}{source}"))
+    Failure::Other(format!("database: {error}{source}"))
 }
 
-/// Asks how far the database is with this log.
+/// Reads the delivery state of this log from the database.
 pub(crate) fn standing(
     url: &str,
     collector: Option<&str>,
@@ -72,7 +74,7 @@ pub(crate) fn standing(
     overview: &Overview,
 ) -> Result<Standing, Failure> {
     let Some(log_id) = overview.log_id else {
-        return Err(Failure::Other("no segment can be read, so nobody knows which log this is".to_owned()));
+        return Err(Failure::Other("no readable segment: the log id is unknown".to_owned()));
     };
     let log_id = forwarder::delivered_as(disk.directory(), log_id)?;
     block_on(async {
@@ -80,7 +82,7 @@ pub(crate) fn standing(
         let sql = "SELECT collector, lane, last_seq, digest FROM ingest_checkpoint
             WHERE log_id = $1::text::uuid AND ($2::text IS NULL OR collector = $2) ORDER BY collector, lane";
         let rows = match client.query(sql, &[&uuid_text(log_id.0), &collector]).await {
-            // No collector has ever delivered into it.
+            // The database has no schema of ours: nothing was ever delivered.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Vec::new(),
             other => other.map_err(|error| failure(&error))?,
         };
@@ -89,8 +91,10 @@ pub(crate) fn standing(
         for row in rows {
             let owner: String = row.try_get(0).map_err(|error| failure(&error))?;
             if name.get_or_insert_with(|| owner.clone()) != &owner {
-                let both = format!("{} and {owner}", name.unwrap_or_default());
-                return Err(Failure::Other(format!("{both} have both had this log: say --collector")));
+                let both = format!("{}, {owner}", name.unwrap_or_default());
+                return Err(Failure::Other(format!(
+                    "log delivered by several collectors ({both}); specify --collector"
+                )));
             }
             let last: i64 = row.try_get(2).map_err(|error| failure(&error))?;
             let digest: i64 = row.try_get(3).map_err(|error| failure(&error))?;
@@ -100,12 +104,14 @@ pub(crate) fn standing(
                 digest: digest.cast_unsigned(),
             });
         }
-        let unknown = || Failure::Other("the database has never had this log: say --collector".to_owned());
+        let unknown =
+            || Failure::Other("the database has no checkpoint of this log; specify --collector".to_owned());
         Ok(Standing { collector: name.ok_or_else(unknown)?, log_id, lanes })
     })
 }
 
-/// (lane, last number, digest there) of each transaction by which this log was delivered, as far as it ended in the range.
+/// Returns (lane, last sequence number, digest of that batch) of each delivered transaction that ended in the
+/// range.
 pub(crate) fn digests(
     url: &str,
     standing: &Standing,
@@ -115,6 +121,6 @@ pub(crate) fn digests(
     block_on(async {
         let client = connect(url).await?;
         let digests = sink::digests(&client, &standing.collector, standing.log_id.0, from.0, to.0).await;
-        digests.map_err(|error| Failure::about(&"the database", &error))
+        digests.map_err(|error| Failure::new(&"database", &error))
     })
 }

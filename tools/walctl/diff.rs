@@ -1,8 +1,8 @@
-//! `diff`: is the database behind the log, level with it, or has it had another one.
+//! `walctl diff`: compares the log with what the database has of it.
 //!
 //! ```text
 //!  log       1 … 20 │ 21 … 30          database at 20: behind          at 30: level
-//!            1 … 20 │ 21'… 40'         at 30, and 30' ≠ 30: forked; both have the same up to 20
+//!            1 … 20 │ 21'… 40'         at 30, and 30' ≠ 30: forked; the same batches up to 20
 //!            1 … 20                    at 30: ahead
 //! ```
 
@@ -18,16 +18,16 @@ use crate::args;
 use crate::database::{self, Standing};
 use crate::output::{Failure, Output};
 
-/// What the comparison came to.
+/// Result of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The database has all.
+    /// The database has every batch of the log.
     Level,
-    /// It lacks the end of the log.
+    /// The database lacks the end of the log.
     Behind,
-    /// It has numbers that the log does not have.
+    /// The database has sequence numbers above the last one of the log.
     Ahead,
-    /// It was given something else under the same numbers.
+    /// The database has other batches under the same sequence numbers.
     Forked,
 }
 
@@ -41,20 +41,20 @@ impl Verdict {
         }
     }
 
-    /// The database has had something that this log does not have.
-    pub(crate) const fn is_apart(self) -> bool {
+    /// True if the database has batches that this log does not contain.
+    pub(crate) const fn has_diverged(self) -> bool {
         matches!(self, Self::Ahead | Self::Forked)
     }
 }
 
-/// A log beside what a database has of it.
+/// A log compared with its delivery state in the database.
 pub(crate) struct Comparison {
     pub(crate) verdict: Verdict,
     first: SeqNo,
     last: SeqNo,
-    /// At some place at which a transaction ended, the log could be read and held against the database.
+    /// True if the digest of at least one batch could be compared.
     is_compared: bool,
-    /// When they are apart: up to here both are known to have the same. 0: nothing.
+    /// For a log that has diverged: last sequence number up to which both are known to agree; 0 if none.
     pub(crate) common: SeqNo,
 }
 
@@ -68,8 +68,8 @@ impl Comparison {
         let headers = || overview.segments.iter().filter_map(|segment| segment.header);
         let first = headers().next().map_or(SeqNo(1), |header| header.first_seq);
         let last = end(disk, headers().next_back().map_or(first, |header| header.first_seq))?;
-        let places = standing.lanes.iter().map(|lane| (lane.last.0, lane.digest));
-        let same = compare(disk, first.0..=last.0, places)?;
+        let positions = standing.lanes.iter().map(|lane| (lane.last.0, lane.digest));
+        let same = compare(disk, first.0..=last.0, positions)?;
         let most = standing.lanes.iter().map(|lane| lane.last).max().unwrap_or_default();
         let mut verdict = match (same.differs, most > last, standing.delivered() < last) {
             (true, ..) => Verdict::Forked,
@@ -78,21 +78,21 @@ impl Comparison {
             (false, false, false) => Verdict::Level,
         };
         let (mut common, mut is_compared) = (SeqNo::NONE, same.compared > 0);
-        if verdict.is_apart() {
+        if verdict.has_diverged() {
             let ledger = database::digests(url, standing, first, last)?;
-            let places = ledger.iter().map(|(_, seq, digest)| (*seq, *digest));
-            let same = compare(disk, first.0..=last.0, places)?;
+            let positions = ledger.iter().map(|(_, seq, digest)| (*seq, *digest));
+            let same = compare(disk, first.0..=last.0, positions)?;
             is_compared |= same.compared > 0;
             if same.differs {
                 verdict = Verdict::Forked;
             }
-            let of_lane = |number: i32| {
+            let common_in_lane = |number: i32| {
                 let own = |(lane, seq, digest): &(u32, u64, u64)| {
                     (i32::try_from(*lane) == Ok(number) && same.own.get(seq) == Some(digest)).then_some(*seq)
                 };
                 ledger.iter().filter_map(own).max().unwrap_or(0)
             };
-            common = SeqNo(standing.lanes.iter().map(|lane| of_lane(lane.number)).min().unwrap_or(0));
+            common = SeqNo(standing.lanes.iter().map(|lane| common_in_lane(lane.number)).min().unwrap_or(0));
         }
         Ok(Self { verdict, first, last, is_compared, common })
     }
@@ -108,7 +108,7 @@ pub(crate) fn diff(disk: &Disk, arguments: &args::Diff, out: &mut Output) -> Res
     } else {
         text(&comparison, &standing, out)?;
     }
-    Ok(u8::from(comparison.verdict.is_apart()))
+    Ok(u8::from(comparison.verdict.has_diverged()))
 }
 
 fn json(comparison: &Comparison, standing: &Standing) -> serde_json::Value {
@@ -121,32 +121,32 @@ fn json(comparison: &Comparison, standing: &Standing) -> serde_json::Value {
         "log_last_seq": comparison.last.0,
         "lanes": lanes.collect::<Vec<_>>(),
         "contents_compared": comparison.is_compared,
-        "common_seq": comparison.verdict.is_apart().then_some(comparison.common.0),
+        "common_seq": comparison.verdict.has_diverged().then_some(comparison.common.0),
     })
 }
 
 fn text(comparison: &Comparison, standing: &Standing, out: &mut Output) -> Result<(), Failure> {
     let Comparison { verdict, first, last, common, .. } = comparison;
     out.line(&format!(
-        "{}: the log holds {first} to {last}; the database has, as {}:",
+        "{}: the log contains batches {first} to {last}; delivered to the database as collector {}:",
         verdict.name(),
         standing.collector
     ))?;
     for lane in &standing.lanes {
-        out.line(&format!("  lane {} up to {}", lane.number, lane.last))?;
+        out.line(&format!("  lane {}: up to batch {}", lane.number, lane.last))?;
     }
     if standing.lanes.is_empty() {
         out.line("  nothing of this log")?;
     } else if !comparison.is_compared {
-        out.line("contents not compared: at no place that the database knows can the log be read")?;
+        out.line("contents not compared: no batch with a digest in the database can be read from the log")?;
     }
-    if verdict.is_apart() {
-        out.line(&format!("both are known to have the same up to {common}"))?;
+    if verdict.has_diverged() {
+        out.line(&format!("last batch known to be the same in both: {common}"))?;
     }
     Ok(())
 }
 
-/// The last number of the log; `from` is the first one of its last segment.
+/// Last sequence number of the log; `from` is the first one of its last segment.
 fn end(disk: &Disk, from: SeqNo) -> Result<SeqNo, Failure> {
     let mut last = from.prev();
     let mut reader = Reader::open(disk.clone(), from)?;
@@ -159,25 +159,28 @@ fn end(disk: &Disk, from: SeqNo) -> Result<SeqNo, Failure> {
     Ok(last)
 }
 
-/// The log's own digests at some places, and whether one of them is not what it should be.
-struct Same {
+/// Digests of selected batches of the log, compared with those in the database.
+struct DigestComparison {
     own: HashMap<u64, u64>,
-    /// At so many places the log could be read and held against something.
+    /// Number of batches whose digests were compared.
     compared: usize,
     differs: bool,
 }
 
-/// Reads the log at these places, (number, digest), in one walk. A digest of 0 says nothing: a gap stood there.
+/// Reads the batches at `positions` (sequence number, expected digest) in one pass and compares their
+/// digests.
+///
+/// A digest of 0 is not compared: the database recorded a gap there.
 fn compare(
     disk: &Disk,
     range: RangeInclusive<u64>,
-    places: impl Iterator<Item = (u64, u64)>,
-) -> Result<Same, Failure> {
-    let mut same = Same { own: HashMap::new(), compared: 0, differs: false };
-    let places: Vec<_> = places.filter(|(seq, digest)| range.contains(seq) && *digest != 0).collect();
-    let (from, to) = (places.iter().min(), places.iter().max());
+    positions: impl Iterator<Item = (u64, u64)>,
+) -> Result<DigestComparison, Failure> {
+    let mut same = DigestComparison { own: HashMap::new(), compared: 0, differs: false };
+    let positions: Vec<_> = positions.filter(|(seq, digest)| range.contains(seq) && *digest != 0).collect();
+    let (from, to) = (positions.iter().min(), positions.iter().max());
     let (Some((from, _)), Some((to, _))) = (from, to) else { return Ok(same) };
-    let wanted: HashSet<u64> = places.iter().map(|(seq, _)| *seq).collect();
+    let wanted: HashSet<u64> = positions.iter().map(|(seq, _)| *seq).collect();
     let mut reader = Reader::open(disk.clone(), SeqNo(*from))?;
     while let Some(item) = reader.next(SeqNo(*to))? {
         if let Item::Data { seq, payload, .. } = item
@@ -186,7 +189,7 @@ fn compare(
             same.own.insert(seq.0, digest(seq.0, payload));
         }
     }
-    for (seq, expected) in places {
+    for (seq, expected) in positions {
         if let Some(own) = same.own.get(&seq) {
             same.compared += 1;
             same.differs |= *own != expected;

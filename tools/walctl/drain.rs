@@ -1,4 +1,4 @@
-//! `drain`: delivers a log by hand, as the daemon does.
+//! `walctl drain`: delivers a log to the database without the daemon.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,10 @@ use crate::output::{Failure, Output};
 use crate::progress::{Progress, Unit};
 use crate::salvage;
 
-/// A database that gives no sign for so long has to be looked at by a person.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(100);
+/// The command gives up if no transaction was committed for this long.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Interval at which the delivery position is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn drain(arguments: &args::Drain, out: &mut Output) -> Result<u8, Failure> {
     let disk = crate::open(&arguments.log.directory)?;
@@ -24,12 +25,12 @@ pub(crate) fn drain(arguments: &args::Drain, out: &mut Output) -> Result<u8, Fai
     let (url, collector) = (&arguments.database.url, arguments.database.collector.as_deref());
     let standing = database::standing(url, collector, &disk, &overview)?;
     let comparison = Comparison::new(&disk, &overview, &standing, url)?;
-    if comparison.verdict.is_apart() && !arguments.fork {
-        return refuse(&comparison, arguments.log.json, out);
+    if comparison.verdict.has_diverged() && !arguments.fork {
+        return report_divergence(&comparison, arguments.log.json, out);
     }
     let (collector, from) = (standing.collector.clone(), standing.delivered());
     let target = database::target(url)?;
-    // Where a fork has its id written down, so that a second time delivers it under the same one.
+    // The log id of a fork is recorded in this directory, so that a second run delivers under the same id.
     let directory = Some(arguments.log.directory.clone());
     let options = forwarder::Options { directory, ..forwarder::Options::default() };
     let (writer, recovered) = salvage::recover(disk)?;
@@ -40,11 +41,11 @@ pub(crate) fn drain(arguments: &args::Drain, out: &mut Output) -> Result<u8, Fai
         let forwarder =
             forwarder::spawn(options, target, collector.clone(), recovered.log_id, log, committer.clone());
         let outcome = watch(&forwarder, from, last).await;
-        forwarder.stop(LOOK).await;
+        forwarder.stop(POLL_INTERVAL).await;
         committer.stop();
         let ended = tokio::task::spawn_blocking(|| thread.join()).await;
         let closed = matches!(ended, Ok(Ok(committer::Outcome { error: None, .. })));
-        if closed { outcome } else { Err(Failure::Other("the log could not be closed".to_owned())) }
+        if closed { outcome } else { Err(Failure::Other("the log could not be closed cleanly".to_owned())) }
     })?;
     let (delivered, why) = (outcome.delivered.seq(), outcome.why);
     let delivered_as = forwarder::delivered_as(&arguments.log.directory, recovered.log_id)?;
@@ -59,22 +60,20 @@ pub(crate) fn drain(arguments: &args::Drain, out: &mut Output) -> Result<u8, Fai
             "error": why,
         }))?;
     } else if let Some(why) = &why {
-        out.line(&format!("stopped at {delivered} of {last}: {why}"))?;
+        out.line(&format!("stopped after batch {delivered} of {last}: {why}"))?;
     } else {
         let rows = outcome.delivered.rows();
-        out.line(&format!(
-            "all of the log is delivered, up to {last}; {rows} rows were new to the database"
-        ))?;
+        out.line(&format!("all batches up to {last} are delivered; {rows} rows were added to the database"))?;
     }
     Ok(u8::from(why.is_some()))
 }
 
-/// The database has had something else under these numbers, or more of them: which of both is right only a person knows.
-fn refuse(comparison: &Comparison, as_json: bool, out: &mut Output) -> Result<u8, Failure> {
+/// Reports that log and database have diverged. Which of them is right is the operator's decision.
+fn report_divergence(comparison: &Comparison, as_json: bool, out: &mut Output) -> Result<u8, Failure> {
     let (name, common) = (comparison.verdict.name(), comparison.common);
     let what = format!(
-        "{name}: the database has had what is not in this log; both are known to have the same up to {common}. Look with \
-         `walctl diff`; --fork delivers what is behind that under an id of its own"
+        "{name}: the database contains batches that this log does not; last batch known to be the same in \
+         both: {common}. Inspect with `walctl diff`; --fork delivers the later batches under a new log id"
     );
     if as_json {
         out.json(&json!({ "verdict": name, "common_seq": common.0, "error": what }))?;
@@ -84,20 +83,20 @@ fn refuse(comparison: &Comparison, as_json: bool, out: &mut Output) -> Result<u8
     Ok(1)
 }
 
-/// What recovery moved is synced by the log's own thread.
+/// Waits until the batches that recovery copied are synced by the committer's thread.
 async fn wait_for_durable(committer: &committer::Committer, last: SeqNo) {
     let mut progress = committer.progress();
-    // An error means that the thread has gone, and that shows in what follows.
+    // An error means that the committer ended; closing the log reports why.
     drop(progress.wait_for(|progress| progress.durable >= last).await);
 }
 
 struct Outcome {
     delivered: Delivered,
-    /// Why it went no further.
+    /// Reason why delivery stopped before the end of the log; `None` if it is complete.
     why: Option<String>,
 }
 
-/// Waits until everything behind `from` up to `last` is delivered, or nothing moves any more.
+/// Waits until all batches after `from` up to `last` are delivered, or delivery stops.
 async fn watch(forwarder: &forwarder::Forwarder, from: SeqNo, last: SeqNo) -> Result<Outcome, Failure> {
     let mut progress = Progress::new("drain", last.0 - from.0.min(last.0), Unit::Batches);
     let mut changed = (SeqNo::NONE, Instant::now());
@@ -117,11 +116,13 @@ async fn watch(forwarder: &forwarder::Forwarder, from: SeqNo, last: SeqNo) -> Re
         if let Some(why) = lane_error {
             return Ok(Outcome { delivered, why: Some(why) });
         }
-        if changed.1.elapsed() > PATIENCE {
+        if changed.1.elapsed() > STALL_TIMEOUT {
             let lanes = delivered.lanes.iter().find_map(|lane| lane.last_error.clone());
-            let why = lanes.or(delivered.last_error).unwrap_or_else(|| "it does not move".to_owned());
-            return Err(Failure::Other(format!("the database: {why}")));
+            let why = lanes
+                .or(delivered.last_error)
+                .unwrap_or_else(|| format!("no transaction was committed for {} s", STALL_TIMEOUT.as_secs()));
+            return Err(Failure::Other(format!("database: {why}")));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,9 +1,10 @@
-//! `dump`: what is in the payloads.
+//! `walctl dump`: the records of the log as a table, as JSON, or one line per batch.
 
 use std::thread;
 use std::time::Duration;
 
 use holdfast::codec;
+use holdfast::num::to_u64;
 use holdfast::route::Batch;
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::{Map, Value, json};
@@ -12,15 +13,15 @@ use crate::args;
 use crate::filter::Filter;
 use crate::output::{Failure, Output, size};
 
-/// How often a log is looked at for more.
-const FOLLOW: Duration = Duration::from_millis(200);
+/// Interval at which `--follow` looks for new batches.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Result<u8, Failure> {
     let (from, to) = arguments.filter.range(disk)?;
     let mut reader = Reader::open(disk.clone(), from)?;
     let as_table = !arguments.log.json && !arguments.batches;
     if as_table {
-        out.line(&row(["SEQ", "TIME", "ROUTER", "PEER", "RIB", "WHAT", "ABOUT", "MORE"]))?;
+        out.line(&row(["SEQ", "TIME", "ROUTER", "PEER", "RIB", "EVENT", "ROUTE", "DETAIL"]))?;
     }
     loop {
         while let Some(item) = reader.next(to)? {
@@ -29,7 +30,7 @@ pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Res
                     records(seq, payload, &arguments.filter, as_table, out)?;
                 }
                 Item::Data { seq, count, codec, payload } => {
-                    let bytes = size(u64::try_from(payload.len()).unwrap_or(u64::MAX));
+                    let bytes = size(to_u64(payload.len()));
                     out.line(&format!("{seq:>12}  {count:>6} records  {bytes:>10}  codec {codec}"))?;
                 }
                 Item::Gap { from, to, reason } if arguments.log.json => {
@@ -38,7 +39,7 @@ pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Res
                     )?;
                 }
                 Item::Gap { from, to, reason } => {
-                    out.line(&format!("{from:>12}  gap up to {to}: {}", reason.name()))?;
+                    out.line(&format!("{from:>12}  batches {from} to {to} are missing: {}", reason.name()))?;
                 }
             }
         }
@@ -46,11 +47,11 @@ pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Res
             return Ok(0);
         }
         out.finish()?;
-        thread::sleep(FOLLOW);
+        thread::sleep(FOLLOW_INTERVAL);
     }
 }
 
-/// One line for each record. A payload that cannot be decoded is told in its place, and the next one is tried.
+/// Prints one line per record of a batch. A payload that cannot be decoded is reported in a line of its own.
 fn records(
     seq: SeqNo,
     payload: &[u8],
@@ -59,8 +60,8 @@ fn records(
     out: &mut Output,
 ) -> Result<(), Failure> {
     match codec::decode(payload) {
-        Ok(batch) if filter.takes_batch(&batch) => {
-            for record in batch.iter().filter(|record| filter.takes(&batch, record)) {
+        Ok(batch) if filter.matches_batch(&batch) => {
+            for record in batch.iter().filter(|record| filter.matches(&batch, record)) {
                 let mut object = codec::json::object(&batch, &record);
                 if as_table {
                     out.line(&line(seq, &batch, &object))?;
@@ -83,10 +84,10 @@ fn line(seq: SeqNo, batch: &Batch, object: &Map<String, Value>) -> String {
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    let event = text("event_type");
-    let (what, about, more) = if event.is_empty() {
-        let about = [text("rd"), text("prefix")].join(" ");
-        let about = if text("nlri").is_empty() { about } else { text("nlri") };
+    let event_type = text("event_type");
+    let (event, route, detail) = if event_type.is_empty() {
+        let route = [text("rd"), text("prefix")].join(" ");
+        let route = if text("nlri").is_empty() { route } else { text("nlri") };
         let path =
             if object.contains_key("path_id") { format!("path {} ", text("path_id")) } else { String::new() };
         let hop = if object.contains_key("next_hop") {
@@ -94,17 +95,17 @@ fn line(seq: SeqNo, batch: &Batch, object: &Map<String, Value>) -> String {
         } else {
             String::new()
         };
-        (text("cause"), about, format!("{path}{hop}{}", text("as_path_text")))
+        (text("cause"), route, format!("{path}{hop}{}", text("as_path_text")))
     } else {
-        (event, text("family"), [text("reason"), text("error"), text("sys_name")].concat())
+        (event_type, text("family"), [text("reason"), text("error"), text("sys_name")].concat())
     };
     let (seq, peer) = (seq.to_string(), text("bgp_peer_ip"));
-    row([&seq, &text("time"), &batch.router.name, &peer, &text("rib"), &what, about.trim(), more.trim()])
+    row([&seq, &text("time"), &batch.router.name, &peer, &text("rib"), &event, route.trim(), detail.trim()])
 }
 
 fn row(cells: [&str; 8]) -> String {
-    let [seq, time, router, peer, rib, what, about, more] = cells;
-    format!("{seq:>12}  {time:<27}  {router:<16}  {peer:<15}  {rib:<12}  {what:<14}  {about:<20}  {more}")
+    let [seq, time, router, peer, rib, event, route, detail] = cells;
+    format!("{seq:>12}  {time:<27}  {router:<16}  {peer:<15}  {rib:<12}  {event:<14}  {route:<20}  {detail}")
         .trim_end()
         .to_owned()
 }

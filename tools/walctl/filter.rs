@@ -1,4 +1,4 @@
-//! Which records a person wants to see.
+//! Selection of records by the options of `dump` and `export`.
 
 use std::net::IpAddr;
 
@@ -11,42 +11,42 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::output::Failure;
 
-/// What a clock may jump between the receipt of a record and the end of its group, in microseconds.
-const CLOCK_US: i64 = 60_000_000;
+/// Tolerance between the receive time of a record and the commit time of its sync group, microseconds.
+const CLOCK_TOLERANCE_US: i64 = 60_000_000;
 
-/// All that is given must hold.
+/// Conditions on a record; all that are given must hold.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Only these records")]
+#[command(next_help_heading = "Selection of records")]
 pub(crate) struct Filter {
-    /// Batches with these numbers, both ends included: `7..9`, `7..`, `..9`, `7`
+    /// Batches with these sequence numbers, inclusive: `7..9`, `7..`, `..9`, `7`
     #[arg(long, value_name = "A..B", value_parser = range)]
     pub(crate) seq: Option<(SeqNo, SeqNo)>,
-    /// Of the router with this name or address
+    /// Records of the router with this name or address
     #[arg(long, value_name = "NAME")]
     pub(crate) router: Option<String>,
-    /// Of the peer with this address
+    /// Records of the peer with this address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) peer: Option<IpAddr>,
-    /// Of this RIB: adj-in-pre, adj-in-post, adj-out-pre, adj-out-post, loc-rib
+    /// Records of this RIB view: adj-in-pre, adj-in-post, adj-out-pre, adj-out-post, loc-rib
     #[arg(long, value_name = "VIEW")]
     pub(crate) rib: Option<String>,
-    /// Routes to this prefix and those inside it
+    /// Routes to this prefix or a more specific one
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub(crate) prefix: Option<Prefix>,
-    /// Of this family: ipv4_unicast, evpn, …, or AFI/SAFI in numbers
+    /// Records of this address family: ipv4_unicast, evpn, …, or AFI/SAFI as numbers, such as 1/1
     #[arg(long, value_name = "FAMILY")]
     pub(crate) family: Option<String>,
-    /// Received at this time or later: RFC 3339, a date, or `90s`, `15m`, `2h`, `3d` ago
+    /// Records received at or after this time: RFC 3339, a date, or a time ago (`90s`, `15m`, `2h`, `3d`)
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<Timestamp>,
-    /// Received at this time or earlier
+    /// Records received at or before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) until: Option<Timestamp>,
 }
 
 impl Filter {
-    /// First and last batch that have to be read: whole segments that were closed before `--since`, or begun after `--until`,
-    /// are left out. Their SEALs know the times, so that the last minutes of a large log are there at once.
+    /// First and last batch to read. Segments that were closed before `--since` or created after `--until`
+    /// are skipped by the times in their seals, so that the last minutes of a large log are found at once.
     pub(crate) fn range(&self, disk: &Disk) -> Result<(SeqNo, SeqNo), Failure> {
         let (mut from, mut to) = self.seq.unwrap_or((SeqNo(1), SeqNo::MAX));
         if self.since.is_none() && self.until.is_none() {
@@ -61,9 +61,11 @@ impl Filter {
             if is_before {
                 from = from.max(header.first_seq);
                 is_before = totals.sealed
-                    && self.since.is_some_and(|since| totals.time_max.saturating_add(CLOCK_US) < since.0);
+                    && self
+                        .since
+                        .is_some_and(|since| totals.time_max.saturating_add(CLOCK_TOLERANCE_US) < since.0);
             }
-            if self.until.is_some_and(|until| totals.time_min.saturating_sub(CLOCK_US) > until.0) {
+            if self.until.is_some_and(|until| totals.time_min.saturating_sub(CLOCK_TOLERANCE_US) > until.0) {
                 to = to.min(header.first_seq.prev());
                 break;
             }
@@ -71,14 +73,14 @@ impl Filter {
         Ok((from, to))
     }
 
-    /// Whether any record of the batch can pass.
-    pub(crate) fn takes_batch(&self, batch: &Batch) -> bool {
+    /// Returns true if a record of this batch can match.
+    pub(crate) fn matches_batch(&self, batch: &Batch) -> bool {
         let router = &batch.router;
         self.router.as_ref().is_none_or(|name| *name == router.name || *name == router.address.to_string())
     }
 
-    /// Whether this record of such a batch passes.
-    pub(crate) fn takes(&self, batch: &Batch, record: &Record<'_>) -> bool {
+    /// Returns true if this record of a matching batch matches.
+    pub(crate) fn matches(&self, batch: &Batch, record: &Record<'_>) -> bool {
         let (time, peer, family) = match record {
             Record::Route(route) => {
                 (route.group.received, batch.peer_of(route.group), Some(route.group.family))
@@ -90,18 +92,18 @@ impl Filter {
         };
         self.since.is_none_or(|since| time >= since)
             && self.until.is_none_or(|until| time <= until)
-            && self.takes_peer(peer)
-            && self.takes_family(family)
+            && self.matches_peer(peer)
+            && self.matches_family(family)
             && self.prefix.is_none_or(|wanted| is_inside(record, wanted))
     }
 
-    fn takes_peer(&self, peer: Option<&Peer>) -> bool {
+    fn matches_peer(&self, peer: Option<&Peer>) -> bool {
         let view = |view: RibView, name: &str| view.to_string() == name;
         self.peer.is_none_or(|address| peer.is_some_and(|peer| peer.key.address == address))
             && self.rib.as_ref().is_none_or(|name| peer.is_some_and(|peer| view(peer.view, name)))
     }
 
-    fn takes_family(&self, family: Option<Family>) -> bool {
+    fn matches_family(&self, family: Option<Family>) -> bool {
         let is = |family: Family, name: &str| {
             family.to_string() == name || format!("{}/{}", family.afi, family.safi) == name
         };
@@ -134,12 +136,12 @@ fn contains(outer: Prefix, inner: Prefix) -> bool {
 fn range(text: &str) -> Result<(SeqNo, SeqNo), String> {
     let number = |text: &str, default: SeqNo| match text {
         "" => Ok(default),
-        digits => digits.parse().map(SeqNo).map_err(|_| format!("`{digits}` is not a number")),
+        digits => digits.parse().map(SeqNo).map_err(|_| format!("invalid sequence number \"{digits}\"")),
     };
     let (from, to) = text.split_once("..").unwrap_or((text, text));
     let range = (number(from, SeqNo(1))?, number(to.trim_start_matches('='), SeqNo::MAX)?);
     if range.0 > range.1 {
-        return Err("the range runs backwards".to_owned());
+        return Err("invalid range: the first number is greater than the last".to_owned());
     }
     Ok(range)
 }
@@ -147,14 +149,16 @@ fn range(text: &str) -> Result<(SeqNo, SeqNo), String> {
 fn prefix(text: &str) -> Result<Prefix, String> {
     let (address, length) =
         text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse().map_err(|_| format!("`{address}` is not an IP address"))?;
+    let address: IpAddr = address.parse().map_err(|_| format!("invalid IP address \"{address}\""))?;
     let full = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.map_or(Ok(full), str::parse).map_err(|_| "the length is not a number".to_owned())?;
+    let length = length
+        .map_or(Ok(full), str::parse)
+        .map_err(|_| "invalid prefix length: expected a number".to_owned())?;
     let prefix = match address {
         IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), length),
         IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), length),
     };
-    prefix.ok_or_else(|| format!("the length is at most {full}"))
+    prefix.ok_or_else(|| format!("invalid prefix length: expected 0 to {full}"))
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -167,7 +171,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     }
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let time = OffsetDateTime::parse(&whole, &Rfc3339).map_err(|_| {
-        "a time is 2026-01-31T12:00:00Z, 2026-01-31, or 90s, 15m, 2h, 3d for so long ago".to_owned()
+        "expected a time such as 2026-01-31T12:00:00Z, 2026-01-31, or a time ago: 90s, 15m, 2h, 3d".to_owned()
     })?;
     Ok(Timestamp(i64::try_from(time.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)))
 }

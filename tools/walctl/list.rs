@@ -1,4 +1,4 @@
-//! `list`: what the headers say.
+//! `walctl list`: one line per segment, from the segment headers alone.
 
 use holdfast::wal::inspect::{Listed, overview};
 use holdfast::wal::{Disk, SeqNo};
@@ -35,13 +35,16 @@ pub(crate) fn list(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, F
         if as_json {
             out.json(&json!({ "segment": number, "state": "foreign" }))?;
         } else {
-            out.line(&format!("{number:016x}.wal belongs to another log, or was renamed"))?;
+            out.line(&format!(
+                "{number:016x}.wal  foreign: belongs to another log, or the file was renamed"
+            ))?;
         }
     }
     Ok(0)
 }
 
-/// The last number, as far as the header of the next segment tells it.
+/// Last sequence number of a segment, derived from the header of the next segment; `None` for the last
+/// segment.
 fn last_by_headers(segment: &Listed) -> Option<SeqNo> {
     segment.header?;
     segment.bound.map(SeqNo::prev)
@@ -52,7 +55,7 @@ fn state(segment: &Listed) -> &'static str {
         (None, _) => "unreadable header",
         (Some(_), None) => "last",
         (Some(header), Some(bound)) if bound <= header.first_seq => "empty",
-        (Some(_), Some(_)) if !segment.is_followed => "complete, the next was dropped",
+        (Some(_), Some(_)) if !segment.is_followed => "complete, next segment missing",
         (Some(_), Some(_)) => "complete",
     }
 }

@@ -1,6 +1,7 @@
-//! `walctl`: looks into the log of a running or a dead collector, and rescues what is in it.
+//! `walctl`: inspects, verifies and salvages the write-ahead log of a running or stopped collector.
 //!
-//! Everything but `repair`, `drain` and `bench` only reads and takes no lock.
+//! Every command except `salvage`, `repair`, `drain` and `bench` is read-only; `repair` and `drain` take the
+//! log's lock.
 
 mod args;
 mod bench;
@@ -10,6 +11,7 @@ mod drain;
 mod dump;
 mod export;
 mod filter;
+mod help;
 mod list;
 mod man;
 mod output;
@@ -26,9 +28,10 @@ use clap::Parser;
 use holdfast::wal::Disk;
 
 use args::{Arguments, Command};
-use output::{Failure, Output, complain};
+use output::{Failure, Output, print_error};
 
-/// What the shell sees. Damage has codes of its own, so that a script can tell a crash from a dying disk.
+/// Exit code when the log, the disk or the database cannot be read. `verify` has further codes, so that a
+/// script can distinguish a torn tail after a crash from a failing disk.
 const EXIT_UNREADABLE: u8 = 3;
 
 fn main() -> ExitCode {
@@ -36,8 +39,8 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Err(Failure::Other(what)) => {
-            complain(&what);
+        Err(Failure::Other(message)) => {
+            print_error(&message);
             ExitCode::from(EXIT_UNREADABLE)
         }
     }

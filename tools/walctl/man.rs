@@ -1,4 +1,4 @@
-//! The manual pages, made from the command line's own words.
+//! Manual pages, generated from the definition of the command line.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use clap_mangen::Man;
 use crate::args::Arguments;
 use crate::output::Failure;
 
-/// Writes one page for the tool and one for each of its commands.
+/// Writes one page for `walctl` and one for each of its commands into `directory`.
 pub(crate) fn write(directory: &Path) -> Result<(), Failure> {
     fs::create_dir_all(directory)?;
     let mut root = Arguments::command();

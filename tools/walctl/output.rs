@@ -1,4 +1,4 @@
-//! The one way out: a locked, buffered writer, and what can go wrong with it.
+//! Standard output as one locked, buffered writer; failures; and the formatting of sizes and times.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -12,9 +12,9 @@ use serde_json::Value;
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The reader of our output has gone: nothing is left to do, and nothing is wrong.
+    /// The reader of standard output closed the pipe. The command ends with success.
     OutputClosed,
-    /// Anything else, in words.
+    /// Any other failure, as the message to print.
     Other(String),
 }
 
@@ -34,9 +34,9 @@ impl From<ReadError> for Failure {
 }
 
 impl Failure {
-    /// With what it is about.
-    pub(crate) fn about(what: &dyn Display, why: &dyn Display) -> Self {
-        Self::Other(format!("{what}: {why}"))
+    /// A failure that concerns `subject`: a path, a command line option, the database.
+    pub(crate) fn new(subject: &dyn Display, cause: &dyn Display) -> Self {
+        Self::Other(format!("{subject}: {cause}"))
     }
 }
 
@@ -44,50 +44,55 @@ impl Failure {
 pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
 
 impl Output {
+    /// Locks standard output for the life of the program.
     pub(crate) fn locked() -> Self {
         Self(BufWriter::with_capacity(64 << 10, io::stdout().lock()))
     }
 
-    /// A line for people.
+    /// Writes one line of text; control characters are replaced by spaces.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failure> {
         Ok(writeln!(self.0, "{}", printable(line))?)
     }
 
+    /// The writer itself, for formats other than lines of text.
     pub(crate) const fn writer(&mut self) -> &mut dyn Write {
         &mut self.0
     }
 
+    /// Writes one JSON value on a line of its own.
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
         Ok(writeln!(self.0, "{value}")?)
     }
 
+    /// Flushes all buffered output.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         Ok(self.0.flush()?)
     }
 }
 
-/// Says what went wrong. When nobody can hear that either, the exit code is left to tell it.
-pub(crate) fn complain(what: &str) {
-    drop(writeln!(io::stderr().lock(), "walctl: {what}"));
+/// Prints a message on standard error. An error in doing so is ignored: the exit code still reports the
+/// failure.
+pub(crate) fn print_error(message: &str) {
+    drop(writeln!(io::stderr().lock(), "walctl: {message}"));
 }
 
-/// The wall clock, µs since the epoch.
+/// Wall-clock time in microseconds since the Unix epoch.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A time for JSON; null when not known.
+/// A time (microseconds since the epoch) as an RFC 3339 JSON string; `null` for 0.
 pub(crate) fn time(us: i64) -> Value {
     holdfast::codec::json::time_value(Timestamp(us))
 }
 
-/// A time for people.
+/// A time (microseconds since the epoch) as RFC 3339 text; `-` for 0.
 pub(crate) fn time_text(us: i64) -> String {
     time(us).as_str().map_or_else(|| "-".to_owned(), str::to_owned)
 }
 
-/// Bytes for people.
+/// A number of bytes in the largest binary unit that fits, with one decimal digit.
 pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units.into_iter().find(|(_, shift)| bytes >> shift > 0);

@@ -1,4 +1,4 @@
-//! `rejected`: rows that the database refused.
+//! `walctl rejected`: records that the database rejected.
 
 use holdfast::codec;
 use holdfast::sink;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args;
 use crate::database::{block_on, connect, failure, target};
-use crate::output::{Failure, Output, complain};
+use crate::output::{Failure, Output, print_error};
 
 pub(crate) fn rejected(arguments: &args::Rejected, out: &mut Output) -> Result<u8, Failure> {
     match arguments {
@@ -32,12 +32,13 @@ struct Row {
     retried_at: Option<String>,
 }
 
-fn rows(url: &str, which: Option<(i64, i32)>) -> Result<Vec<Row>, Failure> {
+fn rows(url: &str, position: Option<(i64, i32)>) -> Result<Vec<Row>, Failure> {
     block_on(async {
         let client = connect(url).await?;
-        let (seq, idx) = which.map_or((None, None), |(seq, idx)| (Some(seq), Some(idx)));
+        let (seq, idx) = position.map_or((None, None), |(seq, idx)| (Some(seq), Some(idx)));
         let sql = format!(
-            "{ROWS} WHERE ($1::bigint IS NULL OR seq = $1) AND ($2::int IS NULL OR idx = $2) ORDER BY 1, 2, 3, 4"
+            "{ROWS} WHERE ($1::bigint IS NULL OR seq = $1) AND ($2::int IS NULL OR idx = $2) \
+             ORDER BY collector, log_id, seq, idx"
         );
         let rows = client.query(&sql, &[&seq, &idx]).await.map_err(|error| failure(&error))?;
         let read = |row: &tokio_postgres::Row| {
@@ -74,13 +75,13 @@ fn list(arguments: &args::RejectedList, out: &mut Output) -> Result<u8, Failure>
 }
 
 fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure> {
-    let rows = rows(&arguments.url, Some(arguments.which))?;
+    let rows = rows(&arguments.url, Some(arguments.position))?;
     for row in &rows {
         out.line(&format!("collector    {}", row.collector))?;
         out.line(&format!("log id       {}", row.log_id))?;
         out.line(&format!("batch        {}, record {}", row.seq, row.idx))?;
-        out.line(&format!("refused      {}, {} {}", row.rejected_at, row.sqlstate, row.error))?;
-        out.line(&format!("tried again  {}", row.retried_at.as_deref().unwrap_or("never")))?;
+        out.line(&format!("rejected     {}, SQLSTATE {}: {}", row.rejected_at, row.sqlstate, row.error))?;
+        out.line(&format!("last retry   {}", row.retried_at.as_deref().unwrap_or("never")))?;
         out.line(&format!("record       {}", row.record))?;
         match codec::decode(&row.payload) {
             Ok(batch) => {
@@ -92,8 +93,8 @@ fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure>
         }
     }
     if rows.is_empty() {
-        let (seq, idx) = arguments.which;
-        complain(&format!("no row {seq}:{idx} was refused"));
+        let (seq, idx) = arguments.position;
+        print_error(&format!("no rejected record {seq}:{idx}"));
     }
     Ok(u8::from(rows.is_empty()))
 }
@@ -101,14 +102,12 @@ fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure>
 fn retry(arguments: &args::RejectedRetry, out: &mut Output) -> Result<u8, Failure> {
     let target = target(&arguments.url)?;
     let retried = block_on(async {
-        sink::retry(&target, &arguments.collector)
-            .await
-            .map_err(|error| Failure::about(&"the database", &error))
+        sink::retry(&target, &arguments.collector).await.map_err(|error| Failure::new(&"database", &error))
     })?;
     if arguments.json {
         out.json(&json!({ "stored": retried.stored, "refused": retried.refused }))?;
     } else {
-        out.line(&format!("{} stored, {} refused again", retried.stored, retried.refused))?;
+        out.line(&format!("{} stored, {} rejected again", retried.stored, retried.refused))?;
     }
     Ok(u8::from(retried.refused > 0))
 }

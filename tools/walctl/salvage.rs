@@ -15,10 +15,10 @@ use crate::args;
 use crate::output::{Failure, Output, now};
 use crate::progress::{Progress, Unit, batches};
 
-/// So many payloads tell whether a log is compressed.
-const LOOKED_AT: usize = 1_000;
+/// Number of batches that are examined to find out whether the log is compressed.
+const COMPRESSION_SAMPLE: usize = 1_000;
 
-/// Options that fit what is there: the same segment size, and a cap that is not in the way.
+/// Log options for an existing log: its own segment size, and a size limit that recovery cannot reach.
 pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
     let overview = overview(disk)?;
     let bytes: u64 = overview.segments.iter().map(|segment| segment.bytes).sum();
@@ -27,7 +27,7 @@ pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let [id @ .., a, b, c, d, e, f, g, h] = random;
     let segment_bytes = largest.clamp(Options::SEGMENT_BYTES_MIN, Options::SEGMENT_BYTES_MAX);
-    // Stored as it was: a copy of a compressed log must not need three times the room.
+    // A copy of a compressed log is compressed too; otherwise it could need three times the space.
     let first = overview.segments.iter().find_map(|segment| segment.header).map_or(SeqNo(1), |h| h.first_seq);
     let compress = is_compressed(disk, first)?;
     Ok(Options {
@@ -39,10 +39,10 @@ pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
     })
 }
 
-/// Whether one of the first payloads that can be read is; short ones never are.
+/// Returns true if one of the first readable batches is compressed; short batches never are.
 fn is_compressed(disk: &Disk, from: SeqNo) -> Result<bool, Failure> {
     let mut reader = Reader::open(disk.clone(), from)?;
-    for _ in 0..LOOKED_AT {
+    for _ in 0..COMPRESSION_SAMPLE {
         match reader.next(SeqNo::MAX)? {
             Some(Item::Data { codec: CODEC_RECORD_LZ4, .. }) => return Ok(true),
             Some(_) => {}
@@ -52,14 +52,14 @@ fn is_compressed(disk: &Disk, from: SeqNo) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// The copy is delivered under the same id, from the same place on.
-fn copy_notes(arguments: &args::Salvage) -> Result<(), Failure> {
+/// Copies the marker files, so that the copy is delivered under the same log id and from the same position.
+fn copy_marker_files(arguments: &args::Salvage) -> Result<(), Failure> {
     for name in NOTE_FILES {
         let [from, to] = [&arguments.source, &arguments.target].map(|directory| directory.join(name));
         match fs::copy(&from, &to) {
             Ok(_) => File::open(&to)?.sync_all()?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::about(&from.display(), &error)),
+            Err(error) => return Err(Failure::new(&from.display(), &error)),
         }
     }
     Ok(())
@@ -67,8 +67,8 @@ fn copy_notes(arguments: &args::Salvage) -> Result<(), Failure> {
 
 pub(crate) fn salvage(arguments: &args::Salvage, out: &mut Output) -> Result<u8, Failure> {
     let source = crate::open(&arguments.source)?;
-    let target = Disk::create(&arguments.target)
-        .map_err(|error| Failure::about(&arguments.target.display(), &error))?;
+    let target =
+        Disk::create(&arguments.target).map_err(|error| Failure::new(&arguments.target.display(), &error))?;
     let options = options(&source)?;
     let listed = overview(&source)?;
     let first =
@@ -77,7 +77,7 @@ pub(crate) fn salvage(arguments: &args::Salvage, out: &mut Output) -> Result<u8,
     let salvaged = wal::salvage(source, target, options, |seq| progress.set(seq.0.saturating_sub(first) + 1));
     progress.end();
     let salvaged = salvaged.map_err(|error: SalvageError| Failure::Other(error.to_string()))?;
-    copy_notes(arguments)?;
+    copy_marker_files(arguments)?;
     if arguments.json {
         let gaps = salvaged
             .gaps
@@ -92,7 +92,7 @@ pub(crate) fn salvage(arguments: &args::Salvage, out: &mut Output) -> Result<u8,
         }))?;
     } else {
         for (from, to, reason) in &salvaged.gaps {
-            out.line(&format!("batches {from} to {to} are lost ({})", reason.name()))?;
+            out.line(&format!("batches {from} to {to} lost ({})", reason.name()))?;
         }
         let (batches, records) = (salvaged.payloads, salvaged.records);
         out.line(&format!(
@@ -107,7 +107,7 @@ pub(crate) fn repair(arguments: &args::Repair, out: &mut Output) -> Result<u8, F
     let disk = crate::open(&arguments.log.directory)?;
     if arguments.yes {
         let (writer, recovered) = recover(disk)?;
-        say(&recovered, arguments.log.json, out)?;
+        report_recovery(&recovered, arguments.log.json, out)?;
         writer.close(now()).map_err(|error| Failure::Other(error.to_string()))?;
         return Ok(0);
     }
@@ -118,40 +118,42 @@ pub(crate) fn repair(arguments: &args::Repair, out: &mut Output) -> Result<u8, F
     };
     let (verdict, is_sealed) =
         examined.map_or((Some(Verdict::Unreadable), false), |examined| (examined.verdict(), examined.sealed));
-    let what = match (verdict, is_sealed) {
-        (None, true) => "closed in order: there is nothing to do",
+    let state = match (verdict, is_sealed) {
+        (None, true) => "log closed cleanly; nothing to do",
         (None, false) => {
-            "whole, but not closed: the last group would be copied into a new segment, and the log closed"
+            "log not closed, no damage: recovery would copy the last sync group into a new segment and close \
+             the log"
         }
         (Some(Verdict::Torn), _) => {
-            "torn at its end: what is whole of the last group would be copied into a new segment"
+            "torn tail: recovery would copy the intact frames of the last sync group into a new segment"
         }
         (Some(Verdict::Rot), _) => {
-            "rotten in its last segment: what is lost would be told as a gap, nothing is mended"
+            "last segment corrupt; lost batches will be recorded as a gap, nothing is repaired"
         }
         (Some(Verdict::Unreadable), _) => {
-            "unreadable in part: what is lost would be told as a gap; salvage it if the disk fails"
+            "last segment unreadable; lost batches will be recorded as a gap. If the disk is failing, use \
+             `walctl salvage`"
         }
     };
     let is_done = verdict.is_none() && is_sealed;
     if arguments.log.json {
-        out.json(&json!({ "done": is_done, "what": what }))?;
+        out.json(&json!({ "done": is_done, "state": state }))?;
     } else {
-        out.line(&format!("the log is {what}"))?;
+        out.line(state)?;
         if !is_done {
-            out.line("say --yes to do it; no byte that is there is changed")?;
+            out.line("re-run with --yes; existing data is not modified")?;
         }
     }
     Ok(u8::from(!is_done))
 }
 
-/// Takes the lock and does what the daemon does at its start.
+/// Takes the log's lock and runs the daemon's crash recovery.
 pub(crate) fn recover(disk: Disk) -> Result<(Writer<Disk>, Recovered), Failure> {
     let options = options(&disk)?;
     wal::recover(disk, options).map_err(|error: OpenError| Failure::Other(error.to_string()))
 }
 
-fn say(recovered: &Recovered, as_json: bool, out: &mut Output) -> Result<(), Failure> {
+fn report_recovery(recovered: &Recovered, as_json: bool, out: &mut Output) -> Result<(), Failure> {
     let damage: Vec<String> = recovered.damage.iter().map(text).collect();
     if as_json {
         return out.json(&json!({
@@ -167,7 +169,7 @@ fn say(recovered: &Recovered, as_json: bool, out: &mut Output) -> Result<(), Fai
         out.line(line)?;
     }
     out.line(&format!(
-        "done: {} batches copied into a new segment; the log holds {} to {}",
+        "recovered: {} batches copied into a new segment; the log contains batches {} to {}",
         recovered.copied,
         recovered.oldest,
         recovered.next.prev()
@@ -176,12 +178,14 @@ fn say(recovered: &Recovered, as_json: bool, out: &mut Output) -> Result<(), Fai
 
 fn text(damage: &Damage) -> String {
     match damage {
-        Damage::Rot { segment, from, to } => format!("{segment:016x}.wal  rot: bytes {from} to {to}"),
+        Damage::Rot { segment, from, to } => format!("{segment:016x}.wal  corrupt: bytes {from}–{to}"),
         Damage::Torn { segment, from, to } if from == to => {
-            format!("{segment:016x}.wal  torn: the last group is open at byte {from}")
+            format!("{segment:016x}.wal  torn: the last sync group has no end after byte {from}")
         }
-        Damage::Torn { segment, from, to } => format!("{segment:016x}.wal  torn: bytes {from} to {to}"),
-        Damage::Header { segment } => format!("{segment:016x}.wal  unreadable: both copies of the header"),
+        Damage::Torn { segment, from, to } => format!("{segment:016x}.wal  torn: bytes {from}–{to}"),
+        Damage::Header { segment } => {
+            format!("{segment:016x}.wal  unreadable: both copies of the segment header are damaged")
+        }
         Damage::Foreign { segment } => format!("{segment:016x}.wal  foreign: belongs to another log"),
     }
 }

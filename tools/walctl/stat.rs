@@ -1,6 +1,7 @@
-//! `stat`: how much is in the log, how fast it grows, and what of it a database lacks.
+//! `walctl stat`: size and growth of the log, and its backlog against a database.
 
 use holdfast::codec;
+use holdfast::num::to_u64;
 use holdfast::route::Batch;
 use holdfast::wal::inspect::{Overview, Totals, overview, totals};
 use holdfast::wal::{Disk, Item, Reader, SeqNo, Storage};
@@ -22,13 +23,13 @@ pub(crate) fn stat(disk: &Disk, arguments: &args::Stat, out: &mut Output) -> Res
         None => None,
     };
     let backlog = match &standing {
-        Some(standing) => Some(Backlog::behind(disk, &overview, &each, standing.delivered())?),
+        Some(standing) => Some(Backlog::after(disk, &overview, &each, standing.delivered())?),
         None => None,
     };
     let undelivered = backlog.as_ref().map_or(summary.used_bytes, |backlog| backlog.stored_bytes);
     let free = disk.space().map_or(0, |space| space.free_bytes);
-    let room = arguments.bytes_max.saturating_sub(undelivered).min(free);
-    let hours_left = summary.bytes_per_hour.filter(|rate| *rate > 0.0).map(|rate| room as f64 / rate);
+    let available = arguments.max_bytes.saturating_sub(undelivered).min(free);
+    let hours_left = summary.bytes_per_hour.filter(|rate| *rate > 0.0).map(|rate| available as f64 / rate);
     let report = Report { overview: &overview, summary, standing, backlog, free, hours_left };
     if arguments.log.json {
         out.json(&report.json())?
@@ -38,7 +39,7 @@ pub(crate) fn stat(disk: &Disk, arguments: &args::Stat, out: &mut Output) -> Res
     Ok(0)
 }
 
-/// The whole log in numbers.
+/// Totals over all segments of the log.
 #[derive(Default)]
 struct Summary {
     first: Option<SeqNo>,
@@ -48,10 +49,11 @@ struct Summary {
     payload_bytes: u64,
     file_bytes: u64,
     used_bytes: u64,
-    begun: i64,
+    created: i64,
     last_commit: i64,
     sealed: bool,
-    /// Of the last hour of the log, or of all of it when it is younger.
+    /// Growth over the last hour before the last commit, or over the whole log if it is younger; bytes per
+    /// hour.
     bytes_per_hour: Option<f64>,
 }
 
@@ -62,8 +64,8 @@ impl Summary {
             summary.file_bytes += segment.bytes;
             let (Some(header), Some(totals)) = (segment.header, totals) else { continue };
             summary.first = summary.first.or(Some(header.first_seq));
-            summary.begun = if summary.begun == 0 { header.created } else { summary.begun };
-            // Batches that moved into a later segment are counted there too.
+            summary.created = if summary.created == 0 { header.created } else { summary.created };
+            // A batch that recovery copied into a later segment is counted in both.
             summary.last = SeqNo(summary.last.0.max(header.first_seq.prev().0 + totals.payloads));
             summary.batches += totals.payloads;
             summary.records += totals.records;
@@ -86,28 +88,30 @@ fn growth(each: &[Option<Totals>], last_commit: i64) -> Option<f64> {
     Some(bytes as f64 * HOUR_US as f64 / span as f64)
 }
 
-/// What a database does not have yet.
+/// Records of the log that the database has not stored yet.
 struct Backlog {
     batches: u64,
     records: u64,
     stored_bytes: u64,
-    /// When the oldest record of it was received; 0 when there is none.
+    /// Time at which the oldest undelivered record was received, microseconds since the epoch; 0 if there is
+    /// none.
     oldest: i64,
 }
 
 impl Backlog {
-    fn behind(
+    fn after(
         disk: &Disk,
         overview: &Overview,
         each: &[Option<Totals>],
         delivered: SeqNo,
     ) -> Result<Self, Failure> {
         let mut backlog = Self { batches: 0, records: 0, stored_bytes: 0, oldest: 0 };
-        // The segment that the database is in the middle of is walked; those behind it are summed up.
+        // The segment that contains the delivered position is read record by record; later segments are
+        // summed up.
         let mut walk_to = SeqNo::MAX;
         for (segment, totals) in overview.segments.iter().zip(each) {
             let (Some(header), Some(totals)) = (segment.header, totals) else { continue };
-            // An empty segment, as each start makes one, waits for nothing.
+            // Every start creates a segment; one without batches has nothing to deliver.
             if header.first_seq > delivered && totals.payloads > 0 {
                 walk_to = walk_to.min(header.first_seq.prev());
                 backlog.batches += totals.payloads;
@@ -126,7 +130,7 @@ impl Backlog {
             }
             backlog.batches += 1;
             backlog.records += u64::from(count);
-            backlog.stored_bytes += u64::try_from(payload.len()).unwrap_or(u64::MAX);
+            backlog.stored_bytes += to_u64(payload.len());
         }
         Ok(backlog)
     }
@@ -176,7 +180,7 @@ impl Report<'_> {
             "records": summary.records,
             "payload_bytes": summary.payload_bytes,
             "run": last.map(|header| header.run),
-            "begun": time(summary.begun),
+            "created": time(summary.created),
             "last_commit": time(summary.last_commit),
             "sealed": summary.sealed,
             "bytes_per_hour": summary.bytes_per_hour.map(f64::round),
@@ -188,7 +192,7 @@ impl Report<'_> {
 
     fn text(&self, out: &mut Output) -> Result<(), Failure> {
         let summary = &self.summary;
-        let Some(first) = summary.first else { return out.line("no segment can be read") };
+        let Some(first) = summary.first else { return out.line("no readable segment") };
         let id = self.overview.log_id.map(|id| id.to_string()).unwrap_or_default();
         out.line(&format!("log id        {id}"))?;
         let (files, used) = (size(summary.file_bytes), size(summary.used_bytes));
@@ -197,19 +201,27 @@ impl Report<'_> {
         let each =
             if summary.records == 0 { 0.0 } else { summary.used_bytes as f64 / summary.records as f64 };
         out.line(&format!("records       {}, {each:.1} bytes each", summary.records))?;
-        out.line(&format!("begun         {}", time_text(summary.begun)))?;
+        out.line(&format!("created       {}", time_text(summary.created)))?;
         out.line(&format!("last commit   {}", time_text(summary.last_commit)))?;
-        let state = if summary.sealed { "closed in order" } else { "being written, or left by a crash" };
+        let state =
+            if summary.sealed { "closed cleanly" } else { "in use, or not closed because of a crash" };
         out.line(&format!("state         {state}"))?;
         if let Some(rate) = summary.bytes_per_hour {
             let left = self.hours_left.map_or_else(|| "-".to_owned(), |hours| format!("{hours:.1} h"));
-            out.line(&format!("growth        {:.1} MiB an hour, full in {left}", rate / f64::from(1 << 20)))?;
+            out.line(&format!(
+                "growth        {:.1} MiB per hour, full in {left}",
+                rate / f64::from(1 << 20)
+            ))?;
         }
         if let Some((backlog, standing)) = self.backlog.as_ref().zip(self.standing.as_ref()) {
             let bytes = size(backlog.stored_bytes);
-            out.line(&format!("delivered     up to {} as {}", standing.delivered(), standing.collector))?;
             out.line(&format!(
-                "backlog       {} batches, {} records, {bytes}, {} s old",
+                "delivered     up to batch {} as collector {}",
+                standing.delivered(),
+                standing.collector
+            ))?;
+            out.line(&format!(
+                "backlog       {} batches, {} records, {bytes}, oldest record {} s old",
                 backlog.batches,
                 backlog.records,
                 backlog.age_s()

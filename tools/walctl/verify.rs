@@ -1,4 +1,4 @@
-//! `verify`: what is as it was written, and what is not.
+//! `walctl verify`: checks the log against its checksums.
 
 use std::thread;
 use std::time::Duration;
@@ -11,9 +11,11 @@ use crate::args;
 use crate::output::{Failure, Output};
 use crate::progress::{Progress, Unit};
 
-/// A live daemon ends its open group in this time, or has a sync interval that nobody wants.
-const SETTLE: Duration = Duration::from_millis(300);
-const SETTLE_TIMES: usize = 4;
+/// Interval between two looks at a segment whose last sync group has no end. A running daemon ends the group
+/// within a few of these.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
+/// Number of looks before an open group counts as a torn tail.
+const SETTLE_ATTEMPTS: usize = 4;
 
 pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) -> Result<u8, Failure> {
     let overview = overview(disk)?;
@@ -30,7 +32,7 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
             continue;
         }
         checked += 1;
-        let (verdict, missing) = one(disk, segment, arguments.log.json, out)?;
+        let (verdict, missing) = verify_segment(disk, segment, arguments.log.json, out)?;
         worst = worst.max(verdict);
         lost += missing;
     }
@@ -41,25 +43,25 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
             arguments.log.json,
             *number,
             "foreign",
-            "belongs to another log, or was renamed; it is not read",
+            "belongs to another log, or the file was renamed; not checked",
         )?;
     }
     let segments = overview.segments.len();
-    let name = worst.map_or("clean", verdict_name);
+    let name = worst.map_or("clean", damage_name);
     if arguments.log.json {
         out.json(
-            &json!({ "verdict": name, "segments": segments, "checked": checked, "payloads_lost": lost }),
+            &json!({ "verdict": name, "segments": segments, "checked": checked, "batches_lost": lost }),
         )?;
     } else {
         out.line(&format!(
-            "{name}: {checked} of {segments} segments checked byte by byte, {lost} payloads lost"
+            "{name}: {checked} of {segments} segments checked completely, {lost} batches lost"
         ))?;
     }
     Ok(worst.map_or(0, exit_code))
 }
 
-/// Checks one segment; returns its verdict and how many payloads are lost in it.
-fn one(
+/// Checks one segment. Returns its worst damage and the number of batches lost in it.
+fn verify_segment(
     disk: &Disk,
     segment: &Listed,
     as_json: bool,
@@ -68,10 +70,16 @@ fn one(
     let mut examined = match examine(disk, segment) {
         Ok(Some(examined)) => examined,
         Ok(None) => {
-            report(out, as_json, segment.number, "unreadable", "both copies of the header are damaged")?;
+            report(
+                out,
+                as_json,
+                segment.number,
+                "unreadable",
+                "both copies of the segment header are damaged",
+            )?;
             return Ok((Some(Verdict::Unreadable), 0));
         }
-        // Reused by the daemon since it was listed: delivered, and gone.
+        // The daemon has recycled the segment since it was listed: its batches are delivered.
         Err(holdfast::wal::ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok((None, 0));
         }
@@ -87,38 +95,39 @@ fn one(
             return Ok((None, 0));
         }
         if segment.bound.is_none() {
-            examined = settled(disk, segment, examined)?;
+            examined = re_examine(disk, segment, examined)?;
         }
     }
     for bad in &examined.bad {
-        let what = format!("bytes {} to {} are no sound frame", bad.from, bad.to);
-        report(out, as_json, segment.number, verdict_name(bad.verdict), &what)?;
+        let detail = format!("corrupt data at bytes {}–{}", bad.from, bad.to);
+        report(out, as_json, segment.number, damage_name(bad.verdict), &detail)?;
     }
     for gap in &examined.gaps {
-        let what = format!("payloads {} to {} are lost ({})", gap.from, gap.to, gap.reason.name());
-        report(out, as_json, segment.number, "gap", &what)?;
+        let detail = format!("batches {} to {} lost ({})", gap.from, gap.to, gap.reason.name());
+        report(out, as_json, segment.number, "gap", &detail)?;
     }
     if !examined.closed {
-        let what = format!("the last group is open at byte {}", examined.end);
-        report(out, as_json, segment.number, "torn", &what)?;
+        let detail = format!("the last sync group has no end after byte {}", examined.end);
+        report(out, as_json, segment.number, "torn", &detail)?;
     }
     let lost = examined.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum();
     Ok((examined.verdict(), lost))
 }
 
-/// An open group is a torn tail only when nobody goes on writing it.
-fn settled(disk: &Disk, segment: &Listed, first: Examined) -> Result<Examined, Failure> {
+/// Re-examines a segment whose last sync group has no end: it is a torn tail only if no daemon is still
+/// writing it.
+fn re_examine(disk: &Disk, segment: &Listed, first: Examined) -> Result<Examined, Failure> {
     let mut examined = first;
-    for _ in 0..SETTLE_TIMES {
+    for _ in 0..SETTLE_ATTEMPTS {
         if examined.verdict() != Some(Verdict::Torn) {
             break;
         }
         let (group, end) = (examined.last_group, examined.end);
-        thread::sleep(SETTLE);
+        thread::sleep(SETTLE_INTERVAL);
         let Some(now) = examine(disk, segment)? else { break };
         examined = now;
         if examined.last_group > group || examined.end > end {
-            // It grows: it is alive, and what was open has been ended.
+            // The segment grows, so a daemon is writing it and has ended the group.
             examined.closed = true;
             examined.bad.retain(|bad| bad.verdict != Verdict::Torn);
         }
@@ -126,18 +135,18 @@ fn settled(disk: &Disk, segment: &Listed, first: Examined) -> Result<Examined, F
     Ok(examined)
 }
 
-fn report(out: &mut Output, as_json: bool, segment: u64, kind: &str, what: &str) -> Result<(), Failure> {
+fn report(out: &mut Output, as_json: bool, segment: u64, finding: &str, detail: &str) -> Result<(), Failure> {
     if as_json {
-        out.json(&json!({ "segment": segment, "finding": kind, "what": what }))
+        out.json(&json!({ "segment": segment, "finding": finding, "detail": detail }))
     } else {
-        out.line(&format!("{segment:016x}.wal  {kind}: {what}"))
+        out.line(&format!("{segment:016x}.wal  {finding}: {detail}"))
     }
 }
 
-const fn verdict_name(verdict: Verdict) -> &'static str {
+const fn damage_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Torn => "torn",
-        Verdict::Rot => "rot",
+        Verdict::Rot => "corrupt",
         Verdict::Unreadable => "unreadable",
     }
 }

@@ -1,39 +1,43 @@
-//! An UPDATE (RFC 4271) made of what the log holds of one: attributes, and prefixes of IPv4 or IPv6 unicast.
+//! Encodes a BGP UPDATE (RFC 4271) from a logged row group: its attributes, and IPv4 or IPv6 unicast
+//! prefixes.
 
 use std::net::IpAddr;
 
 use holdfast::route::{Action, AsPath, Attributes, Family, Group, Nlri, NlriEntry, Prefix, RawAttribute};
 
-/// Before RFC 8654; a longer message is made only when one prefix needs it.
+/// Maximum message size of RFC 4271. A longer message (RFC 8654) is used only if a single prefix requires it.
 const MESSAGE_BYTES: usize = 4096;
 const MESSAGE_BYTES_MAX: usize = 65_535;
-/// Marker, length, type, and the two lengths of an UPDATE.
+/// Size of marker, length, type, and the two length fields of an UPDATE.
 const FIXED_BYTES: usize = 23;
-/// Flags and code, a length of two octets, AFI, SAFI, length of the next hop, two addresses, reserved.
+/// Maximum size of MP_REACH_NLRI without its NLRI: attribute header, AFI, SAFI, next hop length, two
+/// addresses, reserved.
 const MP_BYTES: usize = 4 + 3 + 1 + 32 + 1;
 
 const OPTIONAL: u8 = 0x80;
 const TRANSITIVE: u8 = 0x40;
 const EXTENDED_LENGTH: u8 = 0x10;
 
-/// As many of the entries as fit one message, at least one, and how many that were. `None` when not even one fits.
+/// Encodes as many of the entries as fit into one message, at least one.
+///
+/// Returns the message and the number of entries in it, or `None` if not even one entry fits.
 pub(super) fn update(
     group: &Group,
     attributes: Option<&Attributes>,
     entries: &[&NlriEntry],
 ) -> Option<(Vec<u8>, usize)> {
     let is_withdrawal = group.action == Action::Withdraw;
-    // Treat-as-withdraw: the attributes were no good, and a withdrawal has none.
+    // A withdrawal has no attributes. With treat-as-withdraw (RFC 7606) the logged ones were malformed.
     let attributes = attributes.filter(|_| !is_withdrawal);
     let mut sets = Vec::new();
     if let Some(attributes) = attributes {
         put_attributes(&mut sets, attributes);
     }
-    let room = MESSAGE_BYTES.saturating_sub(FIXED_BYTES + MP_BYTES + sets.len());
+    let available = MESSAGE_BYTES.saturating_sub(FIXED_BYTES + MP_BYTES + sets.len());
     let (mut nlri, mut count) = (Vec::new(), 0);
     for entry in entries {
         let before = nlri.len();
-        if put_nlri(&mut nlri, entry, group.add_path).is_none() || (count > 0 && nlri.len() > room) {
+        if put_nlri(&mut nlri, entry, group.add_path).is_none() || (count > 0 && nlri.len() > available) {
             nlri.truncate(before);
             break;
         }
@@ -67,7 +71,7 @@ pub(super) fn update(
     Some((message, count))
 }
 
-/// MP_REACH_NLRI and MP_UNREACH_NLRI, RFC 4760.
+/// Appends MP_REACH_NLRI, or MP_UNREACH_NLRI if there are no attributes (RFC 4760).
 fn put_multiprotocol(out: &mut Vec<u8>, group: &Group, attributes: Option<&Attributes>, nlri: &[u8]) {
     let mut value = group.family.afi.to_be_bytes().to_vec();
     value.push(group.family.safi);
@@ -88,7 +92,8 @@ fn put_multiprotocol(out: &mut Vec<u8>, group: &Group, attributes: Option<&Attri
     put(out, OPTIONAL, 14, &value);
 }
 
-/// `None` for what is no prefix: a unicast family has nothing else, except what was kept raw.
+/// Appends one NLRI. Returns `None` if it is neither a prefix nor raw bytes, which cannot occur in a unicast
+/// family.
 fn put_nlri(out: &mut Vec<u8>, entry: &NlriEntry, add_path: bool) -> Option<()> {
     if add_path {
         out.extend_from_slice(&entry.path_id.to_be_bytes());
@@ -111,7 +116,7 @@ fn put_nlri(out: &mut Vec<u8>, entry: &NlriEntry, add_path: bool) -> Option<()> 
     }
 }
 
-/// All but the next hop, in the order of their codes.
+/// Appends all attributes except the next hop, in the order of their type codes.
 fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
     if let Some(origin) = attributes.origin {
         put(out, TRANSITIVE, 1, &[origin]);

@@ -1,4 +1,4 @@
-//! CSV (RFC 4180): one line for each record, in the words of `holdfast decode`.
+//! CSV (RFC 4180) with a header row: one line per record, with the field names of `holdfast decode`.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use holdfast::route::{Batch, Record};
 use holdfast::wal::SeqNo;
 use serde_json::Value;
 
-/// The columns; what a record has beside them is in the last one, as JSON.
+/// Names of the columns. All other fields of a record are in the last column, `more`, as a JSON object.
 const COLUMNS: [&str; 28] = [
     "time",
     "router_time",
@@ -39,10 +39,12 @@ const COLUMNS: [&str; 28] = [
     "large_communities",
 ];
 
-pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
+/// Writes the header row.
+pub(super) fn header(out: &mut dyn Write) -> io::Result<()> {
     write!(out, "seq,idx,{},more\r\n", COLUMNS.join(","))
 }
 
+/// Writes one line per record.
 pub(super) fn batch(
     seq: SeqNo,
     batch: &Batch,
@@ -63,7 +65,7 @@ pub(super) fn batch(
     Ok(())
 }
 
-/// Lists as words with blanks between, as operators write communities.
+/// A JSON value as text; the elements of a list are separated by spaces, as operators write communities.
 fn text(value: Option<Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -75,6 +77,7 @@ fn text(value: Option<Value>) -> String {
     }
 }
 
+/// Quotes a field if RFC 4180 requires it.
 fn field(text: &str) -> String {
     if text.contains(['"', ',', '\r', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))

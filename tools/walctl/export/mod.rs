@@ -1,4 +1,4 @@
-//! `export`: records for other tools.
+//! `walctl export`: records as CSV or MRT.
 
 mod bgp;
 mod csv;
@@ -14,15 +14,15 @@ use holdfast::wal::{Item, Reader, SeqNo};
 
 use crate::args::{self, Format};
 use crate::filter::Filter;
-use crate::output::{Failure, Output, complain};
+use crate::output::{Failure, Output, print_error};
 use crate::progress::{Progress, Unit, batches};
 
-/// What could not be written in the format, or not be read.
+/// Numbers of records and batches that are missing in the output.
 #[derive(Default)]
-pub(crate) struct Left {
-    /// Records that the format has no place for.
+pub(crate) struct Omitted {
+    /// Records that the format cannot represent.
     records: u64,
-    /// Numbers that are missing in the log.
+    /// Batches that are missing in the log.
     missing: u64,
     /// Batches that could not be decoded.
     undecodable: u64,
@@ -30,42 +30,42 @@ pub(crate) struct Left {
 
 pub(crate) fn export(arguments: &args::Export, out: &mut Output) -> Result<u8, Failure> {
     let Some(path) = &arguments.out else {
-        let left = write(arguments, out.writer())?;
-        return Ok(told(&left));
+        let omitted = write(arguments, out.writer())?;
+        return Ok(report_omitted(&omitted));
     };
     let file = File::options().write(true).create_new(true).open(path);
-    let mut file = BufWriter::new(file.map_err(|error| Failure::about(&path.display(), &error))?);
-    let left = write(arguments, &mut file)?;
+    let mut file = BufWriter::new(file.map_err(|error| Failure::new(&path.display(), &error))?);
+    let omitted = write(arguments, &mut file)?;
     file.flush()?;
-    Ok(told(&left))
+    Ok(report_omitted(&omitted))
 }
 
-fn told(left: &Left) -> u8 {
-    if left.records > 0 {
-        complain(&format!("{} records have no place in this format", left.records));
+fn report_omitted(omitted: &Omitted) -> u8 {
+    if omitted.records > 0 {
+        print_error(&format!("{} records cannot be represented in this format", omitted.records));
     }
-    if left.undecodable > 0 {
-        complain(&format!("{} batches could not be decoded", left.undecodable));
+    if omitted.undecodable > 0 {
+        print_error(&format!("{} batches could not be decoded", omitted.undecodable));
     }
-    if left.missing > 0 {
-        complain(&format!("{} batches are missing in the log", left.missing));
+    if omitted.missing > 0 {
+        print_error(&format!("{} batches are missing in the log", omitted.missing));
     }
-    // Rot, in the words of `verify`.
-    if left.missing + left.undecodable > 0 { 2 } else { 0 }
+    // The exit code of `verify` for corruption.
+    if omitted.missing + omitted.undecodable > 0 { 2 } else { 0 }
 }
 
-fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Left, Failure> {
+fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Omitted, Failure> {
     let disk = crate::open(&arguments.directory)?;
     let (from, to) = arguments.filter.range(&disk)?;
     let first = overview(&disk)?.segments.iter().find_map(|segment| segment.header).map(|h| h.first_seq);
-    // What was given up before the first segment is no damage.
+    // Batches before the first segment were delivered and recycled, or dropped on purpose.
     let from = from.max(first.unwrap_or(from));
-    // On standard output the bar would stand between the lines.
+    // With standard output as the target the bar would be mixed with the lines.
     let all = if arguments.out.is_some() { batches(&disk, from, to) } else { 0 };
     let mut progress = Progress::new("export", all, Unit::Batches);
-    let mut left = Left::default();
+    let mut omitted = Omitted::default();
     if arguments.format == Format::Csv {
-        csv::head(out)?;
+        csv::header(out)?;
     }
     let mut reader = Reader::open(disk, from)?;
     while let Some(item) = reader.next(to)? {
@@ -73,31 +73,33 @@ fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Left, Failure>
             Item::Data { seq, payload, .. } => {
                 progress.set(seq.0 - from.0 + 1);
                 match codec::decode(payload) {
-                    Ok(batch) => one(seq, &batch, &arguments.filter, arguments.format, out, &mut left)?,
-                    Err(_) => left.undecodable += 1,
+                    Ok(batch) => {
+                        write_batch(seq, &batch, &arguments.filter, arguments.format, out, &mut omitted)?
+                    }
+                    Err(_) => omitted.undecodable += 1,
                 }
             }
-            Item::Gap { from, to, .. } => left.missing += to.0 - from.0 + 1,
+            Item::Gap { from, to, .. } => omitted.missing += to.0 - from.0 + 1,
         }
     }
-    Ok(left)
+    Ok(omitted)
 }
 
-fn one(
+fn write_batch(
     seq: SeqNo,
     batch: &Batch,
     filter: &Filter,
     format: Format,
     out: &mut dyn Write,
-    left: &mut Left,
+    omitted: &mut Omitted,
 ) -> Result<(), Failure> {
-    if !filter.takes_batch(batch) {
+    if !filter.matches_batch(batch) {
         return Ok(());
     }
-    let records: Vec<Record<'_>> = batch.iter().filter(|record| filter.takes(batch, record)).collect();
+    let records: Vec<Record<'_>> = batch.iter().filter(|record| filter.matches(batch, record)).collect();
     match format {
         Format::Csv => csv::batch(seq, batch, &records, out)?,
-        Format::Mrt => left.records += mrt::batch(batch, &records, out)?,
+        Format::Mrt => omitted.records += mrt::batch(batch, &records, out)?,
     }
     Ok(())
 }

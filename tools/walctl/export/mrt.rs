@@ -2,14 +2,17 @@
 //!
 //! ```text
 //!  seconds u32 │ type 17 u16 │ subtype u16 │ length u32 │ microseconds u32 │
-//!  peer AS u32 │ local AS u32 │ interface u16 │ AFI u16 │ peer address │ local address │ BGP message, or two states
+//!  peer AS u32 │ local AS u32 │ interface u16 │ AFI u16 │ peer address │ local address │
+//!  BGP message, or two states
 //! ```
 //!
-//! The length counts from the microseconds on. A log knows nothing of the router's own side of a session: zeros.
+//! The length counts from the microseconds on. The log does not record the router's own AS and address:
+//! zeros.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use holdfast::num::to_u64;
 use holdfast::route::{Batch, EventKind, Family, Group, NlriEntry, Peer, Record, Timestamp};
 
 use super::bgp;
@@ -23,14 +26,17 @@ const MESSAGE_AS4_ADDPATH: u16 = 9;
 const IDLE: u16 = 1;
 const ESTABLISHED: u16 = 6;
 
-/// Writes what the format can hold; returns how many records it cannot.
+/// Writes all records that the format can represent. Returns the number of those that it cannot.
 pub(super) fn batch(batch: &Batch, records: &[Record<'_>], out: &mut dyn Write) -> io::Result<u64> {
-    let mut left = 0;
+    let mut omitted = 0;
     let mut rest = records;
     while let Some((first, tail)) = rest.split_first() {
         match first {
             Record::Route(route) => {
-                let same = |record: &&Record<'_>| matches!(record, Record::Route(other) if std::ptr::eq(other.group, route.group));
+                let same = |record: &&Record<'_>| match record {
+                    Record::Route(other) => std::ptr::eq(other.group, route.group),
+                    Record::Event(_) => false,
+                };
                 let count = rest.iter().take_while(same).count();
                 let (group, behind) = rest.split_at(count);
                 let entries: Vec<&NlriEntry> = group
@@ -40,7 +46,7 @@ pub(super) fn batch(batch: &Batch, records: &[Record<'_>], out: &mut dyn Write) 
                         Record::Event(_) => None,
                     })
                     .collect();
-                left += routes(batch, route.group, &entries, out)?;
+                omitted += routes(batch, route.group, &entries, out)?;
                 rest = behind;
             }
             Record::Event(event) => {
@@ -55,37 +61,37 @@ pub(super) fn batch(batch: &Batch, records: &[Record<'_>], out: &mut dyn Write) 
                         let states = [from.to_be_bytes(), to.to_be_bytes()].concat();
                         message(event.received, STATE_CHANGE_AS4, peer, &states, out)?;
                     }
-                    None => left += 1,
+                    None => omitted += 1,
                 }
                 rest = tail;
             }
         }
     }
-    Ok(left)
+    Ok(omitted)
 }
 
 fn routes(batch: &Batch, group: &Group, entries: &[&NlriEntry], out: &mut dyn Write) -> io::Result<u64> {
     let is_unicast = [Family::IPV4_UNICAST, Family::IPV6_UNICAST].contains(&group.family);
     let Some(peer) = batch.peer_of(group).filter(|_| is_unicast) else {
-        return Ok(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        return Ok(to_u64(entries.len()));
     };
     let subtype = if group.add_path { MESSAGE_AS4_ADDPATH } else { MESSAGE_AS4 };
     let mut rest = entries;
-    let mut left = 0;
+    let mut omitted = 0;
     while !rest.is_empty() {
         match bgp::update(group, batch.attributes_of(group), rest) {
             Some((update, count)) => {
                 message(group.received, subtype, peer, &update, out)?;
                 rest = rest.split_at_checked(count).map_or(&[][..], |(_, behind)| behind);
             }
-            // Attributes and one prefix that no BGP message can hold.
+            // The attributes and one prefix exceed the largest BGP message.
             None => {
-                left += 1;
+                omitted += 1;
                 rest = rest.split_first().map_or(&[][..], |(_, behind)| behind);
             }
         }
     }
-    Ok(left)
+    Ok(omitted)
 }
 
 fn message(
