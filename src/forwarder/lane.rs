@@ -34,7 +34,7 @@ pub(super) enum Failure {
     Read(ReadError),
     /// A later version of this program wrote it; it must not be thrown away.
     Newer(u64, codec::Error),
-    Inconsistent(sink::Inconsistent),
+    Inconsistent(sink::InconsistentBatch),
     /// The log gave nothing although it says that there is something.
     Silent(u64),
     /// The task that reads panicked.
@@ -42,10 +42,10 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn decision(&self) -> ErrorAction {
+    fn action(&self) -> ErrorAction {
         match self {
-            Self::Sink(error) => error.decision(),
-            Self::Migrate(error) => error.decision(),
+            Self::Sink(error) => error.action(),
+            Self::Migrate(error) => error.action(),
             Self::Read(ReadError::Io(_)) | Self::Silent(_) => ErrorAction::Retry,
             Self::Read(_) | Self::Newer(..) | Self::Inconsistent(_) | Self::Reader(_) => ErrorAction::Halt,
         }
@@ -116,7 +116,7 @@ impl<S: Storage> Task<S> {
             let step = machine.next(start.elapsed());
             let rows_max = machine.rows_max(self.options.rows_max);
             if let Some(connection) = &mut hand.connection {
-                connection.be_patient(machine.patience());
+                connection.set_timeout_factor(machine.patience());
             }
             let result = match step {
                 Step::Attach { takeover } => {
@@ -145,7 +145,7 @@ impl<S: Storage> Task<S> {
                 Ok(Some(event)) => machine.on(event, start.elapsed()),
                 Err(failure) => {
                     hand.connection = None;
-                    let decision = failure.decision();
+                    let decision = failure.action();
                     machine.on(Event::Failed { decision, chance: chance() }, start.elapsed());
                     self.failed(&failure, machine.is_isolating());
                 }
@@ -251,8 +251,8 @@ impl<S: Storage> Task<S> {
 
     fn failed(&self, failure: &Failure, is_isolating: bool) {
         let (lane, mut error) = (self.lane.number, failure.to_string());
-        let state = match failure.decision() {
-            ErrorAction::Retry | ErrorAction::Slow => {
+        let state = match failure.action() {
+            ErrorAction::Retry | ErrorAction::RetrySmaller => {
                 tracing::warn!(lane, error, "delivery_failed");
                 LaneState::Retrying
             }

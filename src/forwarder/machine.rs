@@ -273,7 +273,7 @@ impl Machine {
         self.failures = self.failures.saturating_add(1);
         let delay = match decision {
             ErrorAction::Retry => backoff::delay(self.failures, chance),
-            ErrorAction::Slow => {
+            ErrorAction::RetrySmaller => {
                 self.too_slow();
                 // The chunk is read anew, smaller; if it was stored after all, the row will say so.
                 self.drop_chunk();
@@ -529,16 +529,16 @@ mod tests {
         machine.on(Event::Attached { last_seq: stored }, at(2000));
         assert_eq!(machine.next(at(2000)), Step::Begin { after: stored });
         store_next(machine, last_seq);
-        fail(machine, ErrorAction::Slow);
+        fail(machine, ErrorAction::RetrySmaller);
     }
 
     #[test]
     fn a_transaction_that_takes_too_long_is_made_smaller_and_grows_again_later() {
         let mut machine = storing();
-        fail(&mut machine, ErrorAction::Slow);
+        fail(&mut machine, ErrorAction::RetrySmaller);
         assert_eq!(machine.rows_max(20_000), 5000);
         // What takes too long before anything is stored says nothing of that.
-        fail(&mut machine, ErrorAction::Slow);
+        fail(&mut machine, ErrorAction::RetrySmaller);
         assert_eq!(machine.rows_max(20_000), 5000);
         for _ in 0..3 {
             too_slow(&mut machine, 4, 9);
@@ -554,7 +554,7 @@ mod tests {
     #[test]
     fn what_cannot_be_made_smaller_gets_more_time() {
         let mut machine = storing();
-        fail(&mut machine, ErrorAction::Slow);
+        fail(&mut machine, ErrorAction::RetrySmaller);
         too_slow(&mut machine, 4, 5);
         assert_eq!((machine.rows_max(20_000), machine.patience()), (5000, 2), "a batch is not split");
         for _ in 0..3 {

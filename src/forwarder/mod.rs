@@ -239,7 +239,7 @@ impl<S: Storage> Supervisor<S> {
                 Err(error) => error,
             };
             failures += 1;
-            let is_passing = matches!(error.decision(), ErrorAction::Retry | ErrorAction::Slow);
+            let is_passing = matches!(error.action(), ErrorAction::Retry | ErrorAction::RetrySmaller);
             let delay = if is_passing { backoff::delay(failures, chance()) } else { backoff::ALARM };
             if is_passing {
                 tracing::warn!(error = %error, retry_ms = delay.as_millis(), "database_connection_failed");
@@ -289,11 +289,11 @@ enum Unprepared {
 }
 
 impl Unprepared {
-    fn decision(&self) -> ErrorAction {
+    fn action(&self) -> ErrorAction {
         match self {
-            Self::Connect(error) => error.decision(),
-            Self::Migrate(error) => error.decision(),
-            Self::Identity(identity::Error::Sink(error)) => error.decision(),
+            Self::Connect(error) => error.action(),
+            Self::Migrate(error) => error.action(),
+            Self::Identity(identity::Error::Sink(error)) => error.action(),
             Self::Identity(identity::Error::Read(ReadError::Io(_))) => ErrorAction::Retry,
             Self::Identity(_) => ErrorAction::Alarm,
         }

@@ -84,7 +84,7 @@ impl<S: Storage> Reading<S> {
     /// Closes the chunk, and goes on with the one behind it if the log has more.
     pub(super) fn seal(&mut self, limit: u64, rows_max: u64) -> Option<Transaction> {
         let Open { reader, chunk } = self.open.take()?;
-        let sealed = chunk.seal();
+        let sealed = chunk.build();
         let first_seq = sealed.last_seq + 1;
         let open = self.open(first_seq, Some(reader));
         if sealed.last_seq < limit {

@@ -3,7 +3,7 @@
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error_policy::{ErrorAction, action_for_error};
-use crate::sink::transaction::builder::Inconsistent;
+use crate::sink::transaction::builder::InconsistentBatch;
 
 /// Why a lane could not attach or store. After any of them the connection must be dropped.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub enum Error {
     /// No answer in time.
     Timeout,
     /// The batch contradicts itself.
-    Inconsistent(Inconsistent),
+    InconsistentBatch(InconsistentBatch),
     /// So many rows are refused that it is not about rows.
     Systemic {
         /// How many, until it gave up.
@@ -26,7 +26,7 @@ pub enum Error {
     /// The thread that encodes rows has ended; our bug.
     Encoder(tokio::task::JoinError),
     /// Somebody else has stored a route that this connection took for new.
-    KnownBefore,
+    RouteExists,
     /// The server took another number of rows than it was given.
     RowCount {
         /// Which table.
@@ -41,13 +41,13 @@ pub enum Error {
 impl Error {
     /// What to do about it.
     #[must_use]
-    pub fn decision(&self) -> ErrorAction {
+    pub fn action(&self) -> ErrorAction {
         match self {
             Self::Database(error) => action_for_error(error),
-            Self::KnownBefore => ErrorAction::Retry,
-            Self::Timeout => ErrorAction::Slow,
+            Self::RouteExists => ErrorAction::Retry,
+            Self::Timeout => ErrorAction::RetrySmaller,
             Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
-            Self::Inconsistent(_) | Self::RowCount { .. } => ErrorAction::Halt,
+            Self::InconsistentBatch(_) | Self::RowCount { .. } => ErrorAction::Halt,
         }
     }
 }
@@ -78,9 +78,9 @@ impl std::fmt::Display for Error {
                 "{rejected} of {records} records are refused, the first with: {first}; compare the database's tables, \
                  triggers and constraints with docs/SCHEMA.md and mend them: nothing is lost, and delivery goes on by itself"
             ),
-            Self::Inconsistent(error) => error.fmt(f),
+            Self::InconsistentBatch(error) => error.fmt(f),
             Self::Encoder(error) => write!(f, "the rows could not be encoded: {error}"),
-            Self::KnownBefore => f.write_str("somebody else has stored a route that was taken for new"),
+            Self::RouteExists => f.write_str("somebody else has stored a route that was taken for new"),
             Self::Timeout => f.write_str("the database did not answer in time"),
             Self::RowCount { table, sent, stored } => {
                 write!(f, "{table} was given {sent} rows and has {stored}")

@@ -8,7 +8,7 @@ pub enum ErrorAction {
     /// It passes by itself: try again, 0.1 s to 5 s later.
     Retry,
     /// It took too long: try again with fewer rows at a time.
-    Slow,
+    RetrySmaller,
     /// These rows are refused, and would be again.
     Reject,
     /// Somebody has to mend something first: alarm, look again once a minute.
@@ -27,7 +27,7 @@ pub fn action_for_sqlstate(state: &SqlState) -> ErrorAction {
         // The lane stands elsewhere than we thought: attach, and believe the row.
         "BM003" => ErrorAction::Retry,
         // A statement timeout: the server is slow, or what was asked of it was too much.
-        "57014" => ErrorAction::Slow,
+        "57014" => ErrorAction::RetrySmaller,
         // A read-only standby after a failover, or a transaction that the server ended for being idle.
         "25006" | "25P03" | "25P04" => ErrorAction::Retry,
         code => match code.get(..2).unwrap_or_default() {
@@ -59,7 +59,7 @@ mod tests {
                 "08000 08006 40001 40P01 53100 53200 53300 55P03 57P01 57P03 58030 25006 25P03 BM003",
                 ErrorAction::Retry,
             ),
-            ("57014", ErrorAction::Slow),
+            ("57014", ErrorAction::RetrySmaller),
             ("22003 22021 22P02 23502 23514 54000", ErrorAction::Reject),
             (
                 "28000 28P01 3D000 3F000 42P01 42501 42703 0A000 P0001 XX000 25P02 BM002 ZZZZZ",

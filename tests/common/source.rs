@@ -44,7 +44,7 @@ pub fn chunk(first_seq: u64, batches: u32) -> Transaction {
         let seq = chunk.next_seq();
         chunk.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap();
     }
-    chunk.seal()
+    chunk.build()
 }
 
 pub fn target_through(database: &Database, address: SocketAddr) -> Target {

@@ -37,7 +37,7 @@ impl Store {
         for batch in batches {
             chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
         }
-        let sealed = chunk.seal();
+        let sealed = chunk.build();
         self.connection.store(&sealed).await.unwrap();
         self.next = sealed.last_seq + 1;
     }

@@ -161,7 +161,7 @@ async fn a_collector_goes_on_with_a_backup_that_was_taken_while_it_delivered() {
         let gaps = "SELECT count(*) FROM collector_gaps WHERE first_seq IS NOT NULL";
         assert_eq!(client.query_one(gaps, &[]).await.unwrap().get::<_, i64>(0), 0);
         let found = rebuild_state(&mut client, "test", false).await.unwrap();
-        assert!(found.iter().all(holdfast::sink::Verdict::is_good), "{edition:?}: {found:?}");
+        assert!(found.iter().all(holdfast::sink::RouteComparison::is_consistent), "{edition:?}: {found:?}");
         drop(client);
         admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", places.new)).await.unwrap();
         database.drop().await;

@@ -112,7 +112,7 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let lane = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 1 };
     let mut chunk = TransactionBuilder::new(lane, 1);
     chunk.push(1, b"", &batch).unwrap();
-    let rows = rows(&chunk.seal().route_bytes());
+    let rows = rows(&chunk.build().route_bytes());
     assert_eq!(rows.len(), batch.records());
     for (row, record) in rows.iter().zip(batch.iter()) {
         let json = codec::json::object(&batch, &record);

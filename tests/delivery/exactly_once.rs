@@ -21,13 +21,13 @@ async fn a_stale_epoch_is_refused_and_a_reconnect_does_not_win_it_back() {
     let (mut newer, second) = Connection::attach(&database.target, &lane(), [2; 16], None).await.unwrap();
     assert_eq!((first.epoch, second.epoch, second.last_seq), (1, 2, 2));
     let refused = older.store(&chunk(3, 1)).await.unwrap_err();
-    assert_eq!(refused.decision(), ErrorAction::Halt, "{refused}");
+    assert_eq!(refused.action(), ErrorAction::Halt, "{refused}");
     let again =
         Connection::attach(&database.target, &lane(), [1; 16], Some(first.epoch)).await.err().unwrap();
-    assert_eq!(again.decision(), ErrorAction::Halt, "{again}");
+    assert_eq!(again.action(), ErrorAction::Halt, "{again}");
     newer.store(&chunk(3, 1)).await.unwrap();
     let gone = newer.store(&chunk(3, 1)).await.unwrap_err();
-    assert_eq!(gone.decision(), ErrorAction::Retry, "a range that is stored already: {gone}");
+    assert_eq!(gone.action(), ErrorAction::Retry, "a range that is stored already: {gone}");
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     assert_eq!(database.value::<i64>("SELECT count(*) FROM stored_records").await, 3 * RECORDS_PER_BATCH);
     drop((older, newer));
@@ -61,7 +61,7 @@ async fn a_lane_of_another_owner_or_epoch_stores_nothing() {
         let client = database.client().await;
         client.batch_execute(&format!("UPDATE ingest_checkpoint SET {other}")).await.unwrap();
         let refused = connection.store(&chunk(1, 1)).await.unwrap_err();
-        assert_eq!(refused.decision(), ErrorAction::Halt, "{other}: {refused}");
+        assert_eq!(refused.action(), ErrorAction::Halt, "{other}: {refused}");
         assert_eq!(database.value::<i64>("SELECT count(*) FROM stored_records").await, 0);
         drop(connection);
         database.drop().await;
@@ -74,7 +74,7 @@ async fn the_number_of_lanes_of_a_log_is_fixed() {
     let (connection, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
     let other = Lane { count: 2, ..lane() };
     let refused = Connection::attach(&database.target, &other, [1; 16], None).await.err().unwrap();
-    assert_eq!(refused.decision(), ErrorAction::Alarm, "{refused}");
+    assert_eq!(refused.action(), ErrorAction::Alarm, "{refused}");
     drop(connection);
     database.drop().await;
 }
@@ -146,7 +146,7 @@ async fn what_one_lane_read_and_another_could_not_is_a_gap_and_told_once() {
                     Gap(from, to) => chunk.push_gap(from, to, "rot"),
                 }
             }
-            connections[number].store(&chunk.seal()).await.unwrap();
+            connections[number].store(&chunk.build()).await.unwrap();
         }
         let gaps = "SELECT concat_ws(' ', first_seq, last_seq, reason) FROM collector_gaps WHERE first_seq IS NOT NULL
             ORDER BY first_seq";

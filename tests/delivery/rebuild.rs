@@ -191,7 +191,7 @@ async fn the_table_is_compared_at_one_moment_and_mended_while_a_lane_stores() {
             );
             let mut chunk = holdfast::sink::TransactionBuilder::new(crate::common::store::lane(), next);
             chunk.push(next, b"payload", &batch.build()).unwrap();
-            connection.store(&chunk.seal()).await.unwrap();
+            connection.store(&chunk.build()).await.unwrap();
             next += 1;
         }
     };

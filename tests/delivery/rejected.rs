@@ -5,7 +5,9 @@ use crate::common::db::{Database, Edition};
 use crate::common::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView};
-use holdfast::sink::{Connection, ErrorAction, RecordRange, Retried, Transaction, TransactionBuilder, retry};
+use holdfast::sink::{
+    Connection, ErrorAction, RecordRange, RetryCounts, Transaction, TransactionBuilder, retry_rejected,
+};
 
 /// What makes a row of history bad, and how the cause goes away.
 const POISON: &str =
@@ -36,7 +38,7 @@ impl Lane {
             chunk.push(seq, b"", batch).unwrap();
             span.push(seq, batch.clone());
         }
-        (chunk.seal(), span)
+        (chunk.build(), span)
     }
 
     async fn store(&mut self, batches: &[Batch]) {
@@ -49,7 +51,7 @@ impl Lane {
     async fn isolate(&mut self, batches: &[Batch]) -> u64 {
         let (chunk, span) = self.chunk(batches);
         let refused = self.connection.store(&chunk).await.unwrap_err();
-        assert_eq!(refused.decision(), ErrorAction::Reject, "{refused}");
+        assert_eq!(refused.action(), ErrorAction::Reject, "{refused}");
         (self.connection, _) =
             Connection::attach(&self.database.target, &lane(), [1; 16], Some(1)).await.unwrap();
         let rejected = self.connection.isolate(&chunk, &span).await.unwrap();
@@ -67,8 +69,9 @@ impl Lane {
         self.database.texts(sql).await
     }
 
-    async fn retry(&self) -> (u64, u64) {
-        let Retried { stored, refused } = retry(&self.database.target, COLLECTOR).await.unwrap();
+    async fn retry_rejected(&self) -> (u64, u64) {
+        let RetryCounts { stored, rejected: refused } =
+            retry_rejected(&self.database.target, COLLECTOR).await.unwrap();
         (stored, refused)
     }
 
@@ -100,11 +103,11 @@ async fn one_bad_row_is_put_aside_and_delivered_when_the_cause_is_gone() {
         assert_eq!(database.value::<i64>(present).await, 200 * 7 - 1);
         assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
 
-        let still = retry(&database.target, COLLECTOR).await.unwrap();
-        assert_eq!(still, Retried { stored: 0, refused: 1 });
+        let still = retry_rejected(&database.target, COLLECTOR).await.unwrap();
+        assert_eq!(still, RetryCounts { stored: 0, rejected: 1 });
         database.client().await.batch_execute(CURED).await.unwrap();
-        let cured = retry(&database.target, COLLECTOR).await.unwrap();
-        assert_eq!(cured, Retried { stored: 1, refused: 0 });
+        let cured = retry_rejected(&database.target, COLLECTOR).await.unwrap();
+        assert_eq!(cured, RetryCounts { stored: 1, rejected: 0 });
         assert_eq!(database.texts(LEDGER).await, ["2600 2600 0 0"]);
         assert_eq!(database.value::<i64>(present).await, 200 * 7);
         assert_eq!(database.value::<i64>("SELECT count(*) FROM rejected_routes").await, 0);
@@ -125,7 +128,7 @@ async fn a_retried_row_never_takes_the_present_back() {
     assert_eq!(lane.present().await, ["1.0.14.0/24 {1}"]);
     lane.sql(CURED).await;
     lane.store(&[Builder::new("r1", 0).at(1).announce(&pre, [13], &[2]).build()]).await;
-    assert_eq!(lane.retry().await, (1, 0));
+    assert_eq!(lane.retry_rejected().await, (1, 0));
     assert_eq!(lane.present().await, ["1.0.13.0/24 {2}", "1.0.14.0/24 {1}"]);
     let history = "SELECT as_path::text FROM route_updates WHERE prefix = '1.0.13.0/24' ORDER BY seq";
     assert_eq!(lane.database.texts(history).await, ["{1}", "{2}"]);
@@ -142,7 +145,7 @@ async fn what_the_current_table_alone_refuses_is_in_neither_table() {
     assert_eq!(lane.present().await.len(), 9);
     assert_eq!(lane.database.value::<i64>("SELECT count(*) FROM route_updates").await, 9);
     lane.sql("ALTER TABLE rib_entries DROP CONSTRAINT poison").await;
-    assert_eq!(lane.retry().await, (1, 0));
+    assert_eq!(lane.retry_rejected().await, (1, 0));
     assert_eq!(lane.present().await.len(), 10);
     lane.close().await;
 }
@@ -162,7 +165,7 @@ async fn events_that_are_refused_are_put_aside_too() {
     assert_eq!(lane.present().await.len(), 3);
     assert_eq!(lane.database.texts(LEDGER).await, ["3 3 0 0"]);
     lane.sql("ALTER TABLE peer_events DROP CONSTRAINT poison").await;
-    assert_eq!(lane.retry().await, (1, 0));
+    assert_eq!(lane.retry_rejected().await, (1, 0));
     assert!(lane.present().await.is_empty());
     lane.close().await;
 }
@@ -174,7 +177,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     let batches: Vec<Batch> = (0..20).map(crate::common::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
     let refused = lane.connection.isolate(&chunk, &span).await.unwrap_err();
-    assert_eq!(refused.decision(), ErrorAction::Alarm);
+    assert_eq!(refused.action(), ErrorAction::Alarm);
     let text = refused.to_string();
     assert!(text.starts_with("11 of 300 records are refused, the first with: new row"), "{text}");
     assert!(text.contains("(23514)") && text.contains("nothing is lost"), "{text}");
@@ -185,7 +188,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     assert_eq!(lane.database.value::<i64>("SELECT count(*) FROM stored_records").await, 0);
     lane.sql(CURED).await;
     lane.store(&batches).await;
-    assert_eq!(lane.retry().await, (0, 0));
+    assert_eq!(lane.retry_rejected().await, (0, 0));
     lane.close().await;
 }
 

@@ -106,7 +106,7 @@ async fn the_writer_has_old_rows_dropped_and_partitions_made() {
                 .build();
             chunk.push(seq, b"payload", &batch).unwrap();
         }
-        connection.store(&chunk.seal()).await.unwrap();
+        connection.store(&chunk.build()).await.unwrap();
         let pool = target.pool(2).unwrap();
         for _ in 0..2 {
             maintain(&pool, Retention { routes_days: Some(2_000), events_days: Some(180) }).await.unwrap();

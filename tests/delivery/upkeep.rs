@@ -118,7 +118,7 @@ async fn an_attribute_set_that_a_lane_is_about_to_use_again_stays() {
             let again = [batch(1)];
             let mut chunk = TransactionBuilder::new(crate::common::store::lane(), store.next);
             chunk.push(store.next, b"payload", &again[0]).unwrap();
-            let sealed = chunk.seal();
+            let sealed = chunk.build();
             let (database, connection) = (&store.database, &mut store.connection);
             let (stored, gone) = if cleaning_first {
                 let meanwhile = async {
@@ -181,7 +181,7 @@ async fn deliver(database: &Database, number: u32, first: u64, batches: u64) {
         }
         let mut chunk = TransactionBuilder::new(lane.clone(), seq);
         chunk.push(seq, b"payload", &builder.build()).unwrap();
-        connection.store(&chunk.seal()).await.unwrap();
+        connection.store(&chunk.build()).await.unwrap();
     }
 }
 

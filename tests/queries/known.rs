@@ -469,7 +469,7 @@ async fn a_router_that_two_collectors_see_counts_once() {
         Connection::attach(&store.database.target, &lane, store::OWNER, None).await.unwrap();
     let mut chunk = TransactionBuilder::new(lane, 1);
     chunk.push(1, b"payload", &batch().at(1).event(Some(&pre()), peer_down()).build()).unwrap();
-    connection.store(&chunk.seal()).await.unwrap();
+    connection.store(&chunk.build()).await.unwrap();
     // The peer is down by what one of them says; the other still hears it.
     for (sql, expected) in [
         ("SELECT count(*)::text FROM route_state WHERE NOT is_withdrawn", "3"),

@@ -51,7 +51,7 @@ impl Transactions {
         if chunk.rows() == 0 {
             return Ok(None);
         }
-        let sealed = chunk.seal();
+        let sealed = chunk.build();
         Ok(Some((sealed.counts.routes, sealed.route_bytes())))
     }
 }

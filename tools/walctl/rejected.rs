@@ -102,12 +102,12 @@ fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure>
 fn retry(arguments: &args::RejectedRetry, out: &mut Output) -> Result<u8, Failure> {
     let target = target(&arguments.url)?;
     let retried = block_on(async {
-        sink::retry(&target, &arguments.collector).await.map_err(|error| Failure::new(&"database", &error))
+        sink::retry_rejected(&target, &arguments.collector).await.map_err(|error| Failure::new(&"database", &error))
     })?;
     if arguments.json {
-        out.json(&json!({ "stored": retried.stored, "refused": retried.refused }))?;
+        out.json(&json!({ "stored": retried.stored, "refused": retried.rejected }))?;
     } else {
-        out.line(&format!("{} stored, {} rejected again", retried.stored, retried.refused))?;
+        out.line(&format!("{} stored, {} rejected again", retried.stored, retried.rejected))?;
     }
-    Ok(u8::from(retried.refused > 0))
+    Ok(u8::from(retried.rejected > 0))
 }

@@ -38,9 +38,10 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
             Ok(0)
         }
         Command::Retry => {
-            let retried = runtime.block_on(sink::retry(&target, &config.collector)).map_err(failed)?;
-            writeln!(out, "stored {}, still refused {}", retried.stored, retried.refused)?;
-            Ok(u8::from(retried.refused > 0))
+            let retried =
+                runtime.block_on(sink::retry_rejected(&target, &config.collector)).map_err(failed)?;
+            writeln!(out, "stored {}, still refused {}", retried.stored, retried.rejected)?;
+            Ok(u8::from(retried.rejected > 0))
         }
     }
 }

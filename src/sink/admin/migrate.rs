@@ -116,10 +116,10 @@ impl std::error::Error for MigrateError {}
 impl MigrateError {
     /// What to do about it.
     #[must_use]
-    pub fn decision(&self) -> ErrorAction {
+    pub fn action(&self) -> ErrorAction {
         match self {
             Self::Database { error, .. } => action_for_error(error),
-            Self::Around(error) => error.decision(),
+            Self::Around(error) => error.action(),
             Self::Changed { .. } | Self::Newer { .. } => ErrorAction::Alarm,
         }
     }

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 /// What was found of so many routes of a collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RouteComparison {
     /// One word: equal, refreshed, forgotten, different, missing, unfounded or excess.
     pub name: String,
     /// How many.
@@ -13,10 +13,10 @@ pub struct Verdict {
     pub example: String,
 }
 
-impl Verdict {
+impl RouteComparison {
     /// Whether the current table is what history says of these routes.
     #[must_use]
-    pub fn is_good(&self) -> bool {
+    pub fn is_consistent(&self) -> bool {
         ["equal", "refreshed", "forgotten"].contains(&self.name.as_str())
     }
 }
@@ -35,7 +35,7 @@ pub async fn rebuild_state(
     client: &mut Client,
     collector: &str,
     mend: bool,
-) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+) -> Result<Vec<RouteComparison>, tokio_postgres::Error> {
     client.batch_execute(if mend { MEND } else { COMPARE }).await?;
     let sql = "SELECT verdict, routes, example FROM holdfast_rebuild_state($1, $2) ORDER BY 1";
     let verdicts = match client.query(sql, &[&collector, &mend]).await {
@@ -46,7 +46,7 @@ pub async fn rebuild_state(
     verdicts
 }
 
-fn verdict(row: &tokio_postgres::Row) -> Result<Verdict, tokio_postgres::Error> {
+fn verdict(row: &tokio_postgres::Row) -> Result<RouteComparison, tokio_postgres::Error> {
     let routes = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
-    Ok(Verdict { name: row.try_get(0)?, routes, example: row.try_get(2)? })
+    Ok(RouteComparison { name: row.try_get(0)?, routes, example: row.try_get(2)? })
 }

@@ -15,11 +15,11 @@ const PAGE: i64 = 500;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retried {
+pub struct RetryCounts {
     /// Records that are in their tables now.
     pub stored: u64,
     /// Records that are refused still.
-    pub refused: u64,
+    pub rejected: u64,
 }
 
 const PAGE_OF: &str = "
@@ -50,8 +50,8 @@ const STILL: &str = "
 ///
 /// # Errors
 /// The database cannot be reached, or refuses something other than a record. What was stored until then stays stored.
-pub async fn retry(target: &Target, collector: &str) -> Result<Retried, Error> {
-    let mut retried = Retried::default();
+pub async fn retry_rejected(target: &Target, collector: &str) -> Result<RetryCounts, Error> {
+    let mut retried = RetryCounts::default();
     let mut at = (String::new(), i64::MIN, i32::MIN);
     let mut connection: Option<Connection> = None;
     loop {
@@ -68,7 +68,7 @@ pub async fn retry(target: &Target, collector: &str) -> Result<Retried, Error> {
             at = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             match one(&mut opened, row).await? {
                 Some(true) => retried.stored += 1,
-                Some(false) => retried.refused += 1,
+                Some(false) => retried.rejected += 1,
                 None => {}
             }
         }
@@ -93,7 +93,7 @@ async fn one(connection: &mut Connection, row: &Row) -> Result<Option<bool>, Err
         let mut chunk = TransactionBuilder::new(connection.lane.clone(), u64::try_from(seq).unwrap_or(0))
             .with_dedup(false);
         chunk.push(chunk.next_seq(), &payload, &batch).map_err(|error| error.to_string())?;
-        Ok(chunk.seal())
+        Ok(chunk.build())
     });
     let client = &connection.client;
     let collector = &connection.lane.collector;

@@ -16,13 +16,13 @@ use crate::sink::error::Error;
 use crate::sink::error_policy::{ErrorAction, action_for_sqlstate};
 use crate::sink::lanes::uuid_text;
 use crate::sink::transaction::record_range::RecordRange;
-use crate::sink::transaction::sealed::{Named, Transaction};
+use crate::sink::transaction::sealed::{ResolvedRows, Transaction};
 
 impl Connection {
     /// Stores the chunk in one transaction, record by record where it must be. Returns how many records were rejected.
     ///
     /// # Errors
-    /// See [`Error::decision`]; [`Error::Systemic`] when too many are refused, and then nothing is stored. Whether it was
+    /// See [`Error::action`]; [`Error::Systemic`] when too many are refused, and then nothing is stored. Whether it was
     /// stored is known only after attaching anew.
     pub async fn isolate(&mut self, chunk: &Transaction, span: &RecordRange) -> Result<u64, Error> {
         self.begin(chunk).await?;
@@ -72,7 +72,7 @@ impl Connection {
 
     /// Stores a piece behind a savepoint. When it is refused, nothing of it is stored.
     async fn try_piece(&self, span: &RecordRange, range: Range<usize>) -> Result<Piece, Error> {
-        let piece = span.piece(range).map_err(Error::Inconsistent)?;
+        let piece = span.piece(range).map_err(Error::InconsistentBatch)?;
         self.client.batch_execute("SAVEPOINT piece").await?;
         let stored = tokio::time::timeout(self.time_limit(), self.piece(&piece)).await;
         match stored.map_err(|_elapsed| Error::Timeout)? {
@@ -104,7 +104,7 @@ impl Connection {
         execute(client, &s.touch).await?;
         execute(client, &s.attributes).await?;
         // What a piece has made may be taken back: the merge looks each route up.
-        let named = Named::encode(&chunk.rib, &chunk.repeats, &known, None);
+        let named = ResolvedRows::encode(&chunk.rib, &chunk.repeats, &known, None);
         copy(client, &s.copy_staged, &named.staged.bytes).await?;
         let repeated = self.store_changed(chunk, &named.repeated).await?;
         self.merge(named.staged.rows).await?;

@@ -16,9 +16,9 @@ use crate::sink::connection::statements::{ATTACHED, ATTACHING, SESSION, Statemen
 use crate::sink::connection::target::Target;
 use crate::sink::error::Error;
 use crate::sink::lanes::{Lane, uuid_text};
-use crate::sink::transaction::initial_load::FirstTables;
-use crate::sink::transaction::rib::{StoredPeer, ValidFrom};
-use crate::sink::transaction::sealed::{Named, Transaction};
+use crate::sink::transaction::initial_load::InitialLoad;
+use crate::sink::transaction::rib::{StoredIncarnation, StoredPeer};
+use crate::sink::transaction::sealed::{ResolvedRows, Transaction};
 
 /// COPY bytes go out in pieces of this size, so that the library's buffer stays small.
 const COPY_PIECE_BYTES: usize = 256 << 10;
@@ -43,7 +43,7 @@ pub struct Connection {
     owner: String,
     epoch: i64,
     /// What is known of the peers that this connection has made.
-    first_tables: FirstTables,
+    first_tables: InitialLoad,
     /// Which half of the merge is likely to have all the work.
     inserts_first: AtomicBool,
     store_timeout: Duration,
@@ -55,7 +55,7 @@ impl Connection {
     /// reconnect gives the epoch that it held, and fails with BM001 when somebody else has taken over since.
     ///
     /// # Errors
-    /// See [`Error::decision`].
+    /// See [`Error::action`].
     pub async fn attach(
         target: &Target,
         lane: &Lane,
@@ -73,7 +73,7 @@ impl Connection {
         let statements = Statements::prepare(&client).await?;
         let store_timeout = target.store_timeout();
         let (owner, inserts_first) = (String::new(), AtomicBool::new(true));
-        let first_tables = FirstTables::default();
+        let first_tables = InitialLoad::default();
         Ok(Self {
             client,
             statements,
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// From now on a transaction may take so many times the usual limit.
-    pub const fn be_patient(&mut self, times: u32) {
+    pub const fn set_timeout_factor(&mut self, times: u32) {
         self.patience = times;
     }
 
@@ -130,7 +130,7 @@ impl Connection {
     /// Stores the chunk in one transaction.
     ///
     /// # Errors
-    /// See [`Error::decision`]. Whether it was stored is known only after attaching anew.
+    /// See [`Error::action`]. Whether it was stored is known only after attaching anew.
     pub async fn store(&mut self, chunk: &Transaction) -> Result<(), Error> {
         // The transaction may still commit after that; the checkpoint row says so afterwards.
         tokio::time::timeout(self.time_limit(), self.store_untimed(chunk))
@@ -162,7 +162,7 @@ impl Connection {
     }
 
     /// All rows of the chunk: history and the present. Returns how many routes of a re-dump change nothing.
-    async fn rows(&self, chunk: &Transaction, first_tables: &mut FirstTables) -> Result<u64, Error> {
+    async fn rows(&self, chunk: &Transaction, first_tables: &mut InitialLoad) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
         let (named, _) = tokio::try_join!(
             biased;
@@ -196,12 +196,16 @@ impl Connection {
     }
 
     /// The rows that name peers by their ids, encoded on another thread while the server takes the history.
-    async fn named(&self, chunk: &Transaction, first_tables: &mut FirstTables) -> Result<Named, Error> {
+    async fn named(
+        &self,
+        chunk: &Transaction,
+        first_tables: &mut InitialLoad,
+    ) -> Result<ResolvedRows, Error> {
         let known = self.peers(chunk).await?;
         let mut first = std::mem::take(first_tables);
         let (rib, repeats) = (Arc::clone(&chunk.rib), Arc::clone(&chunk.repeats));
         let encoding = tokio::task::spawn_blocking(move || {
-            let named = Named::encode(&rib, &repeats, &known, Some(&mut first));
+            let named = ResolvedRows::encode(&rib, &repeats, &known, Some(&mut first));
             (named, first)
         });
         let (named, first) = encoding.await.map_err(Error::Encoder)?;
@@ -264,7 +268,7 @@ impl Connection {
     async fn store_new(&self, rows: &Bytes) -> Result<u64, Error> {
         match copy(&self.client, &self.statements.copy_rib, rows).await {
             Err(Error::Database(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                Err(Error::KnownBefore)
+                Err(Error::RouteExists)
             }
             other => other,
         }
@@ -355,14 +359,14 @@ pub(in crate::sink) async fn copy(
 /// What `holdfast_merge_peers` returns, by place: how each peer that was known stood before, the same for its families
 /// with a sweep of their own, and every peer once more without that. So one that comes but once has been made just now.
 fn known_peers(rows: &[Row]) -> Result<HashMap<u32, StoredPeer>, Error> {
-    let before_all = ValidFrom { session: i64::MIN, generation: 0 };
+    let before_all = StoredIncarnation { session: i64::MIN, generation: 0 };
     let mut known: HashMap<u32, StoredPeer> = HashMap::new();
     for row in rows {
         let place = u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(u32::MAX);
         let id: i64 = row.try_get(1)?;
         let (afi, safi): (Option<i32>, Option<i16>) = (row.try_get(2)?, row.try_get(3)?);
         let session: Option<i64> = row.try_get(4)?;
-        let valid = ValidFrom { session: session.unwrap_or(i64::MIN), generation: row.try_get(5)? };
+        let valid = StoredIncarnation { session: session.unwrap_or(i64::MIN), generation: row.try_get(5)? };
         let peer = known
             .entry(place)
             .and_modify(|known| known.is_new = false)

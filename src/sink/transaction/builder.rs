@@ -16,10 +16,10 @@ use crate::sink::copy::columns;
 use crate::sink::copy::copy_rows;
 use crate::sink::copy::pg_field as field;
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::dedup::{Repeat, Repeats};
+use crate::sink::transaction::dedup::{DedupCandidate, DedupCandidates};
 use crate::sink::transaction::peers::{Peers, Routers};
-use crate::sink::transaction::rib::{self, Before, Position, Rib, RouteEvent};
-use crate::sink::transaction::sealed::{Counts, LogGap, Table, Transaction};
+use crate::sink::transaction::rib::{self, EarlierEvent, Position, Rib, RouteEvent};
+use crate::sink::transaction::sealed::{LogGap, TableBuffer, Transaction, TransactionCounts};
 
 /// A chunk with so many bytes of history takes no more.
 const BYTES_MAX: usize = 32 << 20;
@@ -30,14 +30,14 @@ const PASSED_PER_ROW: u64 = 16;
 
 /// A batch names a peer or an attribute set that it does not have. Decoding refuses such a batch, so this is our fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inconsistent {
+pub struct InconsistentBatch {
     /// Sequence number of the batch.
     pub seq: u64,
     /// Index of the record.
     pub index: u32,
 }
 
-impl std::fmt::Display for Inconsistent {
+impl std::fmt::Display for InconsistentBatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
@@ -47,7 +47,7 @@ impl std::fmt::Display for Inconsistent {
     }
 }
 
-impl std::error::Error for Inconsistent {}
+impl std::error::Error for InconsistentBatch {}
 
 /// A chunk that is being filled.
 pub struct TransactionBuilder {
@@ -59,15 +59,15 @@ pub struct TransactionBuilder {
     digest: u64,
     /// An announcement of a re-dump gets no row of history where it changes nothing.
     dedup: bool,
-    counts: Counts,
+    counts: TransactionCounts,
     received: Timestamp,
-    routes: Table,
-    repeats: Repeats,
-    events: Table,
-    statistics: Table,
-    gaps: Table,
+    routes: TableBuffer,
+    repeats: DedupCandidates,
+    events: TableBuffer,
+    statistics: TableBuffer,
+    gaps: TableBuffer,
     log_gaps: Vec<LogGap>,
-    attributes: Table,
+    attributes: TableBuffer,
     hashes: HashSet<[u8; 16]>,
     peers: Peers,
     routers: Routers,
@@ -112,15 +112,15 @@ impl TransactionBuilder {
             passed: 0,
             digest: 0,
             dedup: true,
-            counts: Counts::default(),
+            counts: TransactionCounts::default(),
             received: Timestamp(0),
-            routes: Table::default(),
-            repeats: Repeats::default(),
-            events: Table::default(),
-            statistics: Table::default(),
-            gaps: Table::default(),
+            routes: TableBuffer::default(),
+            repeats: DedupCandidates::default(),
+            events: TableBuffer::default(),
+            statistics: TableBuffer::default(),
+            gaps: TableBuffer::default(),
             log_gaps: Vec::new(),
-            attributes: Table::default(),
+            attributes: TableBuffer::default(),
             hashes: HashSet::new(),
             peers: Peers::default(),
             routers: Routers::default(),
@@ -161,7 +161,7 @@ impl TransactionBuilder {
     ///
     /// # Errors
     /// The batch is inconsistent; the chunk must not be stored then.
-    pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), Inconsistent> {
+    pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), InconsistentBatch> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
         self.passed += u64::try_from(batch.records()).unwrap_or(u64::MAX).max(1);
         self.push_records(seq, batch, 0..=u32::MAX)
@@ -173,7 +173,7 @@ impl TransactionBuilder {
         seq: u64,
         batch: &Batch,
         range: RangeInclusive<u32>,
-    ) -> Result<(), Inconsistent> {
+    ) -> Result<(), InconsistentBatch> {
         let last_group = batch.groups.last().map(|group| group.received);
         let last = batch.events.last().map(|event| event.received).max(last_group);
         self.received = self.received.max(last.unwrap_or(self.received));
@@ -217,9 +217,9 @@ impl TransactionBuilder {
         batch: &Batch,
         route: &RouteRecord<'_>,
         blocks: &mut Blocks,
-    ) -> Result<(), Inconsistent> {
+    ) -> Result<(), InconsistentBatch> {
         let group = route.group;
-        let inconsistent = Inconsistent { seq, index: route.index };
+        let inconsistent = InconsistentBatch { seq, index: route.index };
         let (peer, block) = self.peer_block(seq, batch, group, blocks).ok_or(inconsistent)?;
         if !block.is_ours {
             return Ok(());
@@ -261,10 +261,10 @@ impl TransactionBuilder {
             ended: self.peers.ended(place, group.family),
         };
         let before = self.rib.push(&event);
-        if self.dedup && group.cause == Cause::ReDump && before != Before::Other {
-            if before == Before::Nothing {
+        if self.dedup && group.cause == Cause::ReDump && before != EarlierEvent::Other {
+            if before == EarlierEvent::Nothing {
                 let row = self.routes.bytes.get(row_start..).unwrap_or_default();
-                self.repeats.push(&Repeat { event, row });
+                self.repeats.push(&DedupCandidate { event, row });
             } else {
                 self.counts.unchanged += 1;
             }
@@ -331,13 +331,15 @@ impl TransactionBuilder {
         Some(block)
     }
 
-    fn event(&mut self, seq: u64, batch: &Batch, event: &Event) -> Result<(), Inconsistent> {
+    fn event(&mut self, seq: u64, batch: &Batch, event: &Event) -> Result<(), InconsistentBatch> {
         match event.peer {
             None if !self.lane.owns_routers() => return Ok(()),
             None => {}
             Some(number) => {
-                let peer =
-                    batch.peers.get(usize::from(number)).ok_or(Inconsistent { seq, index: event.index })?;
+                let peer = batch
+                    .peers
+                    .get(usize::from(number))
+                    .ok_or(InconsistentBatch { seq, index: event.index })?;
                 if !self.lane.owns(&batch.router.name, &peer.key) {
                     return Ok(());
                 }
@@ -357,7 +359,7 @@ impl TransactionBuilder {
 
     /// Closes it.
     #[must_use]
-    pub fn seal(self) -> Transaction {
+    pub fn build(self) -> Transaction {
         let [peers, peer_changes, peer_families] = self.peers.arguments();
         Transaction {
             first_seq: self.first_seq,

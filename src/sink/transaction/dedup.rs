@@ -1,7 +1,7 @@
 //! Re-dumped routes whose row of history waits for the database to say whether anything changed. Pure.
 //!
 //! ```text
-//! TransactionBuilder ── announcement of a re-dump, the first word on its route ──► Repeats
+//! TransactionBuilder ── announcement of a re-dump, the first word on its route ──► DedupCandidates
 //!                                     COPY into `repeated` ──► which differ from rib_entries?
 //!                                     COPY of just those rows into route_updates
 //! ```
@@ -20,7 +20,7 @@ use crate::sink::copy::pg_field as field;
 use crate::sink::transaction::rib::{Position, RouteEvent, StoredPeer};
 
 /// One such route.
-pub(in crate::sink) struct Repeat<'a> {
+pub(in crate::sink) struct DedupCandidate<'a> {
     /// What was said.
     pub(in crate::sink) event: RouteEvent<'a>,
     /// Its row of `route_updates`.
@@ -40,14 +40,14 @@ struct Waiting {
 
 /// All of one transaction.
 #[derive(Default)]
-pub(in crate::sink) struct Repeats {
+pub(in crate::sink) struct DedupCandidates {
     waiting: Vec<Waiting>,
     bytes: Vec<u8>,
 }
 
-impl Repeats {
+impl DedupCandidates {
     /// Takes one.
-    pub(in crate::sink) fn push(&mut self, repeat: &Repeat<'_>) {
+    pub(in crate::sink) fn push(&mut self, repeat: &DedupCandidate<'_>) {
         let event = &repeat.event;
         let waiting = Waiting {
             place: event.place,

@@ -22,13 +22,13 @@ type Short = [u8; 5];
 
 /// What a connection knows of the peers that it has made.
 #[derive(Default)]
-pub(in crate::sink) struct FirstTables {
+pub(in crate::sink) struct InitialLoad {
     /// By the peer's id, the routes that it has.
     peers: HashMap<i64, HashSet<Short>>,
     routes: usize,
 }
 
-impl FirstTables {
+impl InitialLoad {
     /// The transaction makes this peer.
     pub(in crate::sink) fn begin(&mut self, peer: i64) {
         self.peers.entry(peer).or_default();
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_route_is_new_once_and_only_of_a_peer_that_was_made_here() {
-        let mut tables = FirstTables::default();
+        let mut tables = InitialLoad::default();
         assert!(!tables.is_new(1, b"a"));
         tables.begin(1);
         assert!(tables.is_new(1, b"a") && tables.is_new(1, b"b"));
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn beyond_its_bound_it_knows_nothing() {
-        let mut tables = FirstTables::default();
+        let mut tables = InitialLoad::default();
         tables.begin(1);
         // Among so many a few share their short form.
         let taken_for_known = 10;

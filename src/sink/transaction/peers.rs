@@ -76,7 +76,7 @@ impl Peers {
         view.place
     }
 
-    /// Counts rows of a view.
+    /// TransactionCounts rows of a view.
     pub(in crate::sink) fn count(
         &mut self,
         router: &Router,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::codec;
 use crate::route::{Batch, Record};
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::builder::{Inconsistent, TransactionBuilder};
+use crate::sink::transaction::builder::{InconsistentBatch, TransactionBuilder};
 use crate::sink::transaction::sealed::Transaction;
 
 /// Where a record of the lane stands.
@@ -27,7 +27,7 @@ pub struct RecordRange {
 }
 
 /// One record on its own.
-pub(in crate::sink) struct Lone {
+pub(in crate::sink) struct SingleRecord {
     pub(in crate::sink) seq: u64,
     pub(in crate::sink) index: u32,
     /// As one JSON object.
@@ -82,7 +82,7 @@ impl RecordRange {
     }
 
     /// Some of the records, as a chunk of their own.
-    pub(in crate::sink) fn piece(&self, range: Range<usize>) -> Result<Transaction, Inconsistent> {
+    pub(in crate::sink) fn piece(&self, range: Range<usize>) -> Result<Transaction, InconsistentBatch> {
         let mut chunk = TransactionBuilder::new(self.lane.clone(), 1).with_dedup(self.dedup);
         let mut rest = self.places.get(range).unwrap_or_default();
         while let Some((first, behind)) = rest.split_first() {
@@ -106,11 +106,11 @@ impl RecordRange {
                 }
             }
         }
-        Ok(chunk.seal())
+        Ok(chunk.build())
     }
 
     /// One record; `None` for a gap.
-    pub(in crate::sink) fn lone(&self, place: usize) -> Option<Lone> {
+    pub(in crate::sink) fn lone(&self, place: usize) -> Option<SingleRecord> {
         let Some(Place::Record(number, index)) = self.places.get(place).copied() else { return None };
         let (seq, batch) = self.batches.get(number)?;
         let found = batch.iter().find(|record| match record {
@@ -120,6 +120,6 @@ impl RecordRange {
         let text = serde_json::Value::Object(codec::json::object(batch, &found)).to_string();
         let mut payload = Vec::new();
         codec::encode(&batch.only(&found), &mut payload).ok()?;
-        Some(Lone { seq: *seq, index, text, payload, is_route: matches!(found, Record::Route(_)) })
+        Some(SingleRecord { seq: *seq, index, text, payload, is_route: matches!(found, Record::Route(_)) })
     }
 }

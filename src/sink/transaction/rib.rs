@@ -10,8 +10,8 @@ use crate::route::{Family, NlriEntry, Timestamp};
 use crate::sink::copy::columns;
 use crate::sink::copy::copy_rows::seq_number;
 use crate::sink::copy::pg_field as field;
-use crate::sink::transaction::initial_load::FirstTables;
-use crate::sink::transaction::sealed::Table;
+use crate::sink::transaction::initial_load::InitialLoad;
+use crate::sink::transaction::sealed::TableBuffer;
 
 /// A longer key is replaced by its hash: an index entry holds 2,704 bytes at most, and an NLRI that is not decoded can
 /// be longer.
@@ -28,13 +28,13 @@ pub(in crate::sink) struct Position {
 
 /// From which (session, generation) on routes count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::sink) struct ValidFrom {
+pub(in crate::sink) struct StoredIncarnation {
     /// As PostgreSQL counts: microseconds since 2000, the lowest is `-infinity`.
     pub(in crate::sink) session: i64,
     pub(in crate::sink) generation: i64,
 }
 
-impl From<(Timestamp, u32)> for ValidFrom {
+impl From<(Timestamp, u32)> for StoredIncarnation {
     fn from((session, generation): (Timestamp, u32)) -> Self {
         Self { session: field::postgres_micros(session), generation: i64::from(generation) }
     }
@@ -46,13 +46,17 @@ pub(in crate::sink) struct StoredPeer {
     pub(in crate::sink) id: i64,
     /// The transaction has made it.
     pub(in crate::sink) is_new: bool,
-    pub(in crate::sink) valid: ValidFrom,
-    pub(in crate::sink) families: Vec<(Family, ValidFrom)>,
+    pub(in crate::sink) valid: StoredIncarnation,
+    pub(in crate::sink) families: Vec<(Family, StoredIncarnation)>,
 }
 
 impl StoredPeer {
     /// From when on routes counted when an event came that had this much before it in the transaction.
-    pub(in crate::sink) fn valid_from(&self, family: Family, ended: Option<(Timestamp, u32)>) -> ValidFrom {
+    pub(in crate::sink) fn valid_from(
+        &self,
+        family: Family,
+        ended: Option<(Timestamp, u32)>,
+    ) -> StoredIncarnation {
         let of_family = self.families.iter().find(|(known, _)| *known == family).map(|(_, valid)| *valid);
         let before = of_family.map_or(self.valid, |valid| valid.max(self.valid));
         ended.map_or(before, |ended| before.max(ended.into()))
@@ -61,7 +65,7 @@ impl StoredPeer {
 
 /// What the transaction has said of a route before an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink) enum Before {
+pub(in crate::sink) enum EarlierEvent {
     /// Nothing: only the database knows.
     Nothing,
     /// The same announcement, and nothing has ended it since.
@@ -107,9 +111,9 @@ struct Change {
 #[derive(Default)]
 pub(in crate::sink) struct RibRows {
     /// Those that the merge has to look up.
-    pub(in crate::sink) staged: Table,
+    pub(in crate::sink) staged: TableBuffer,
     /// Those that cannot be there yet.
-    pub(in crate::sink) new: Table,
+    pub(in crate::sink) new: TableBuffer,
 }
 
 /// The routes of one transaction, each once.
@@ -121,18 +125,18 @@ pub(in crate::sink) struct Rib {
 
 impl Rib {
     /// Takes one event; events of a peer come in the order of the log.
-    pub(in crate::sink) fn push(&mut self, event: &RouteEvent<'_>) -> Before {
+    pub(in crate::sink) fn push(&mut self, event: &RouteEvent<'_>) -> EarlierEvent {
         let start = self.blocks.len();
         match self.changes.entry((event.place, event.key.into())) {
             Entry::Vacant(vacant) => {
                 self.blocks.extend_from_slice(event.nlri_block);
                 vacant.insert(Change::first(event, start..self.blocks.len()));
-                Before::Nothing
+                EarlierEvent::Nothing
             }
             Entry::Occupied(mut occupied) => {
                 let change = occupied.get_mut();
                 if event.position <= change.position {
-                    return Before::Other;
+                    return EarlierEvent::Other;
                 }
                 // Labels are not in the key, and a withdrawal's are of no interest.
                 let differs = self.blocks.get(change.nlri_block.clone()) != Some(event.nlri_block);
@@ -140,7 +144,7 @@ impl Rib {
                     self.blocks.extend_from_slice(event.nlri_block);
                     change.nlri_block = start..self.blocks.len();
                 }
-                if change.again(event) && !differs { Before::Same } else { Before::Other }
+                if change.again(event) && !differs { EarlierEvent::Same } else { EarlierEvent::Other }
             }
         }
     }
@@ -154,7 +158,7 @@ impl Rib {
     pub(in crate::sink) fn encode(
         &self,
         peers: &HashMap<u32, StoredPeer>,
-        mut first: Option<&mut FirstTables>,
+        mut first: Option<&mut InitialLoad>,
     ) -> RibRows {
         if let Some(first) = &mut first {
             peers.values().filter(|peer| peer.is_new).for_each(|peer| first.begin(peer.id));
@@ -376,7 +380,7 @@ mod tests {
     fn a_route_that_a_peer_down_ended_is_learnt_again() {
         let mut rib = Rib::default();
         rib.push(&event(true, 1, 1));
-        assert_eq!(rib.push(&event(true, 3, 2)), Before::Other);
+        assert_eq!(rib.push(&event(true, 3, 2)), EarlierEvent::Other);
         assert_eq!((only(&rib).learns, only(&rib).withdraws), (1, 0));
     }
 
@@ -384,18 +388,18 @@ mod tests {
     fn a_repetition_is_known_as_one() {
         let mut rib = Rib::default();
         let said = |rib: &mut Rib, seq, announced| rib.push(&event(announced, seq, 1));
-        assert_eq!(said(&mut rib, 1, true), Before::Nothing);
-        assert_eq!(said(&mut rib, 2, true), Before::Same);
-        assert_eq!(said(&mut rib, 2, true), Before::Other, "not later");
+        assert_eq!(said(&mut rib, 1, true), EarlierEvent::Nothing);
+        assert_eq!(said(&mut rib, 2, true), EarlierEvent::Same);
+        assert_eq!(said(&mut rib, 2, true), EarlierEvent::Other, "not later");
         let mut labelled = event(true, 3, 1);
         labelled.nlri_block = &[1];
-        assert_eq!(rib.push(&labelled), Before::Other);
+        assert_eq!(rib.push(&labelled), EarlierEvent::Other);
         labelled.position.seq = 4;
-        assert_eq!(rib.push(&labelled), Before::Same);
+        assert_eq!(rib.push(&labelled), EarlierEvent::Same);
         labelled.position.seq = 5;
         labelled.attributes = Some([2; 16]);
-        assert_eq!(rib.push(&labelled), Before::Other);
-        assert_eq!(said(&mut rib, 6, false), Before::Other);
-        assert_eq!(said(&mut rib, 7, true), Before::Other, "announced after a withdrawal");
+        assert_eq!(rib.push(&labelled), EarlierEvent::Other);
+        assert_eq!(said(&mut rib, 6, false), EarlierEvent::Other);
+        assert_eq!(said(&mut rib, 7, true), EarlierEvent::Other, "announced after a withdrawal");
     }
 }

@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use crate::route::Timestamp;
 use crate::sink::copy::pg_field as field;
-use crate::sink::transaction::dedup::Repeats;
-use crate::sink::transaction::initial_load::FirstTables;
+use crate::sink::transaction::dedup::DedupCandidates;
+use crate::sink::transaction::initial_load::InitialLoad;
 use crate::sink::transaction::rib::{Rib, RibRows, StoredPeer};
 
 /// What a chunk holds, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct TransactionCounts {
     /// Announcements and withdrawals.
     pub routes: u64,
     /// Those of them that repeat what this same chunk has said before, and get no row of history.
@@ -32,18 +32,18 @@ pub(in crate::sink) struct LogGap {
 }
 
 /// The rows of one table.
-pub(in crate::sink) struct Table {
+pub(in crate::sink) struct TableBuffer {
     pub(in crate::sink) bytes: Vec<u8>,
     pub(in crate::sink) rows: u64,
 }
 
-impl Default for Table {
+impl Default for TableBuffer {
     fn default() -> Self {
         Self { bytes: field::HEADER.to_vec(), rows: 0 }
     }
 }
 
-impl Table {
+impl TableBuffer {
     pub(in crate::sink) fn seal(mut self) -> Bytes {
         if self.rows == 0 {
             return Bytes::new();
@@ -62,11 +62,11 @@ pub struct Transaction {
     /// Of the batch at `last_seq` ([`digest`](super::digest)); 0 when it could not be read.
     pub digest: u64,
     /// What is in it.
-    pub counts: Counts,
+    pub counts: TransactionCounts,
     /// When the last record in it was received; 0 when there is none.
     pub received: Timestamp,
     pub(in crate::sink) routes: Bytes,
-    pub(in crate::sink) repeats: Arc<Repeats>,
+    pub(in crate::sink) repeats: Arc<DedupCandidates>,
     pub(in crate::sink) events: Bytes,
     pub(in crate::sink) statistics: Bytes,
     pub(in crate::sink) gaps: Bytes,
@@ -104,14 +104,14 @@ pub(in crate::sink) struct CopyRows {
     pub(in crate::sink) rows: u64,
 }
 
-impl From<Table> for CopyRows {
-    fn from(table: Table) -> Self {
+impl From<TableBuffer> for CopyRows {
+    fn from(table: TableBuffer) -> Self {
         Self { rows: table.rows, bytes: table.seal() }
     }
 }
 
 /// What of a chunk names peers by their ids, which the server gives.
-pub(in crate::sink) struct Named {
+pub(in crate::sink) struct ResolvedRows {
     /// For the current table: those that the merge has to look up.
     pub(in crate::sink) staged: CopyRows,
     /// Those that cannot be there yet.
@@ -120,12 +120,12 @@ pub(in crate::sink) struct Named {
     pub(in crate::sink) repeated: Bytes,
 }
 
-impl Named {
+impl ResolvedRows {
     pub(in crate::sink) fn encode(
         rib: &Rib,
-        repeats: &Repeats,
+        repeats: &DedupCandidates,
         peers: &HashMap<u32, StoredPeer>,
-        first: Option<&mut FirstTables>,
+        first: Option<&mut InitialLoad>,
     ) -> Self {
         let RibRows { staged, new } = rib.encode(peers, first);
         Self { staged: staged.into(), new: new.into(), repeated: repeats.encode(peers) }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use holdfast::forwarder::{Forwarder, LaneState, LaneStatus};
-use holdfast::sink::{Retention, Retried, Target, maintain, retry};
+use holdfast::sink::{Retention, RetryCounts, Target, maintain, retry_rejected};
 use holdfast::wal::SeqNo;
 use tokio_postgres::{Client, NoTls};
 
@@ -311,8 +311,8 @@ impl Run {
         let refused = self.database.value::<i64>("SELECT count(*) FROM rejected_routes").await;
         assert_eq!((stored, refused), (i64::from(self.scale.routes) - 1, 1));
         self.sql("ALTER TABLE route_updates DROP CONSTRAINT bad").await;
-        let retried = retry(target, COLLECTOR).await.unwrap();
-        assert_eq!(retried, Retried { stored: 1, refused: 0 });
+        let retried = retry_rejected(target, COLLECTOR).await.unwrap();
+        assert_eq!(retried, RetryCounts { stored: 1, rejected: 0 });
         format!("{stored} stored and 1 put aside, in {longer:+.1} s against none; stored by retry")
     }
 
