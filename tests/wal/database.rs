@@ -229,7 +229,7 @@ async fn refused_rows_are_listed_shown_and_tried_again() {
     assert!(code == 2 && text.contains("SEQ:IDX"), "{text}");
 
     let retry = ["rejected", "retry", "--collector", "edge1"];
-    assert_eq!(place.walctl(&retry), (1, "0 stored, 1 refused again\n".to_owned()));
+    assert_eq!(place.walctl(&retry), (1, "0 stored, 1 rejected again\n".to_owned()));
     let (_, text) = place.walctl(&["rejected", "show", "13:0"]);
     assert!(text.contains("last retry   20"), "{text}");
     place

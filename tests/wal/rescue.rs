@@ -249,7 +249,7 @@ fn a_bgp_message_of_mrt_is_long_only_where_one_prefix_needs_it() {
     writer.close(NOW).unwrap();
     let (wal, out) = (directory.path().to_str().unwrap(), directory.path().join("out.mrt"));
     let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
-    assert_eq!((code, err.as_str()), (0, "walctl: 1 records have no place in this format\n"));
+    assert_eq!((code, err.as_str()), (0, "walctl: 1 records cannot be represented in this format\n"));
     let messages = mrt_messages(&out);
     let (short, long) = messages.split_at(messages.len() - 2);
     assert!(short.iter().all(|(_, message)| message.len() <= 4096));
