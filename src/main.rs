@@ -1,4 +1,4 @@
-//! The daemon `holdfast`, and the commands around it.
+//! The program `holdfast`: the collector daemon and its administrative commands.
 
 use std::process::ExitCode;
 

@@ -153,7 +153,7 @@ impl Collector {
         command.env("BMP_LISTEN_PORT", self.port.to_string()).env("DATABASE_URL", &self.url);
         command.env("WAL_DIR", self.folder.join("wal")).env("STATE_DIR", self.folder.join("state"));
         command.env("STATUS_SOCKET", self.folder.join("status.sock")).env("LOG_FORMAT", "json");
-        command.env("WAL_FREE_PERCENT_MIN", "0").env("HISTORY_DEDUP", self.dedup);
+        command.env("WAL_MIN_FREE_PERCENT", "0").env("HISTORY_DEDUP", self.dedup);
         self.process = Some(Running(command.spawn().unwrap()));
     }
 

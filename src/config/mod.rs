@@ -1,20 +1,20 @@
-//! Environment to configuration.
+//! Configuration: environment variables and a `.env` file become a validated [`Config`].
 //!
 //! ```text
 //! environment ─┐
-//! .env file   ─┼─► Inputs ─► RawSettings (what was typed, and where) ─► Config (ready values)
-//! credentials ─┘                          └─► check-config, .env.example
+//! .env file   ─┼─► Inputs ─► RawSettings (text and source of each value) ─► Config (validated values)
+//! credentials ─┘                 └─► check-config
+//! SECTIONS (table of settings) ─────► parsing, check-config, .env.example
 //! ```
 //!
-//! [`SECTIONS`] is the one table behind all of it. Everything that is wrong is found in one go: unknown names,
-//! values out of range, contradictions.
+//! [`SECTIONS`] is the single table of settings; parsing, `check-config` and `.env.example` are derived from it. [`load`]
+//! reports all problems at once: unknown names, values out of range, contradictions between settings.
 
-mod resolve;
+mod parse;
 mod report;
+mod resolve;
 mod settings;
 mod source;
-mod suggest;
-mod parse;
 
 pub use parse::{Secret, bytes_text};
 pub use report::{effective, env_example};
@@ -22,55 +22,44 @@ pub use resolve::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry
 pub use settings::{Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
 pub use source::{EnvFile, Inputs, RawSettings, RawValue, Source};
 
-use std::fmt;
-
-/// One thing that is wrong with the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One problem of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {message}")]
 pub struct Problem {
-    /// The variable.
+    /// Name of the variable as the user wrote it, or the path of the `.env` file.
     pub name: String,
-    /// What is wrong with it.
-    pub what: String,
+    /// Description of the problem and, where there is a fixed set of accepted values, of those.
+    pub message: String,
 }
 
 impl Problem {
-    fn new(name: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { name: name.into(), what: what.into() }
+    fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), message: message.into() }
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.what)
-    }
-}
-
-/// Everything that is wrong with the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The configuration is invalid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid configuration:{}", self.lines())]
 pub struct Invalid {
-    /// At least one.
+    /// All problems found, in the order of the settings; at least one.
     pub problems: Vec<Problem>,
 }
 
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration is not valid:")?;
-        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+impl Invalid {
+    /// One indented line per problem, each with a line break before it.
+    fn lines(&self) -> String {
+        self.problems.iter().map(|problem| format!("\n  {problem}")).collect()
     }
 }
 
-impl std::error::Error for Invalid {}
-
-/// The typed values of some inputs, and what they mean.
+/// Validates the inputs. Returns the values as written and the resulting configuration.
 ///
 /// # Errors
-/// All that is wrong, at once.
+/// Returns all problems of the inputs together.
 pub fn load(inputs: &Inputs) -> Result<(RawSettings, Config), Invalid> {
     let mut problems = Vec::new();
-    let typed = RawSettings::collect(inputs, &mut problems);
-    let config = resolve::build(&typed, inputs, &mut problems);
-    match config {
-        Some(config) if problems.is_empty() => Ok((typed, config)),
-        _ => Err(Invalid { problems }),
-    }
+    let raw = RawSettings::collect(inputs, &mut problems);
+    let config = resolve::resolve(&raw, inputs, &mut problems);
+    if problems.is_empty() { Ok((raw, config)) } else { Err(Invalid { problems }) }
 }

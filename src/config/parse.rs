@@ -1,4 +1,4 @@
-//! Texts to values.
+//! Parsers of setting values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,18 +7,18 @@ use std::net::IpAddr;
 use crate::route::{Family, Prefix};
 use crate::session::Overrides;
 
-/// A text that is never shown by accident.
+/// A text whose `Debug` form is masked: a password, or a URL that contains one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text.
+    /// Wraps a secret text.
     #[must_use]
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself.
+    /// The secret in clear text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -31,6 +31,7 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Units of sizes in lower case, each with its number of bytes.
 const UNITS: [(&str, u64); 10] = [
     ("kib", 1 << 10),
     ("mib", 1 << 20),
@@ -44,7 +45,7 @@ const UNITS: [(&str, u64); 10] = [
     ("", 1),
 ];
 
-/// `10GiB`, `500 MB`, `4096`. `None` when it is no such thing, or over 2^64.
+/// Parses a size in bytes, such as `10GiB`, `500 MB` or `4096`. `None` if the text is not a size, or exceeds 2^64 - 1.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
@@ -53,7 +54,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// A number of bytes with the largest binary unit that leaves it whole.
+/// A size in bytes, in the largest binary unit that divides it exactly.
 #[must_use]
 pub fn bytes_text(bytes: u64) -> String {
     [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
@@ -62,9 +63,9 @@ pub fn bytes_text(bytes: u64) -> String {
         .map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift))
 }
 
-/// Prefixes or bare addresses, with commas between.
+/// Parses a comma-separated list of IP prefixes. An address without a length is a host prefix.
 pub(super) fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
-    items(text).map(|item| prefix(item).ok_or_else(|| format!("`{item}` is no IP prefix"))).collect()
+    items(text).map(|item| prefix(item).ok_or_else(|| format!("invalid IP prefix \"{item}\""))).collect()
 }
 
 fn prefix(text: &str) -> Option<Prefix> {
@@ -78,68 +79,70 @@ fn prefix(text: &str) -> Option<Prefix> {
     }
 }
 
-/// `address=name` pairs, with commas between. Neither an address nor a name may come twice: two routers under one
-/// name would overwrite each other.
-pub(super) fn names(text: &str) -> Result<BTreeMap<IpAddr, String>, String> {
+/// Parses comma-separated `address=name` pairs. Addresses and names must be unique: two routers with the same name would
+/// overwrite each other's routes.
+pub(super) fn router_names(text: &str) -> Result<BTreeMap<IpAddr, String>, String> {
     let mut names = BTreeMap::new();
     for item in items(text) {
         let (address, name) =
-            item.split_once('=').ok_or_else(|| format!("`{item}` has no `=`; write address=name"))?;
+            item.split_once('=').ok_or_else(|| format!("invalid entry \"{item}\": expected address=name"))?;
         let address: IpAddr =
-            address.trim().parse().map_err(|_| format!("`{}` is no IP address", address.trim()))?;
+            address.trim().parse().map_err(|_| format!("invalid IP address \"{}\"", address.trim()))?;
         let name = name.trim();
         if name.is_empty() {
-            return Err(format!("{address} has an empty name"));
+            return Err(format!("empty name for {address}"));
         }
         if names.values().any(|known| known == name) {
-            return Err(format!("two addresses have the name `{name}`"));
+            return Err(format!("two addresses have the name \"{name}\""));
         }
         if names.insert(address.to_canonical(), name.to_owned()).is_some() {
-            return Err(format!("{address} is named twice"));
+            return Err(format!("{address} has two names"));
         }
     }
     Ok(names)
 }
 
-/// `router:as-width=2|4` and `router[/family]:add-path=on|off`, with commas between. Read from the right, because the
-/// name of a router may be an IPv6 address.
+/// Parses comma-separated entries of the forms `router:as-width=2|4` and `router[/family]:add-path=on|off`, by router
+/// name. Entries are split from the right, because the name of a router may be an IPv6 address.
 pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, String> {
     let mut all: BTreeMap<String, Overrides> = BTreeMap::new();
     for item in items(text) {
+        let invalid = |reason: &str| format!("invalid entry \"{item}\": {reason}");
         let split = item.rsplit_once('=').and_then(|(left, value)| {
-            let (whom, what) = left.rsplit_once(':')?;
-            Some((whom.trim(), what.trim(), value.trim()))
+            let (target, option) = left.rsplit_once(':')?;
+            Some((target.trim(), option.trim(), value.trim()))
         });
-        let (whom, what, value) = split.ok_or_else(|| format!("`{item}` is no override"))?;
-        let (router, family) = match whom.rsplit_once('/') {
-            None => (whom, None),
+        let (target, option, value) = split.ok_or_else(|| invalid("no option"))?;
+        let (router, family) = match target.rsplit_once('/') {
+            None => (target, None),
             Some((router, name)) => {
-                let family = Family::named(name).ok_or_else(|| format!("`{name}` is no address family"))?;
-                (router, Some(family))
+                let unknown = || invalid(&format!("unknown address family \"{name}\""));
+                (router, Some(Family::named(name).ok_or_else(unknown)?))
             }
         };
         if router.is_empty() {
-            return Err(format!("`{item}` names no router"));
+            return Err(invalid("no router"));
         }
         let overrides = all.entry(router.to_owned()).or_default();
-        match (what, value, family) {
+        match (option, value, family) {
             ("as-width", "2" | "4", None) => {
                 if overrides.four_octet_as.replace(value == "4").is_some() {
-                    return Err(format!("`{item}`: as-width is set twice"));
+                    return Err(invalid("as-width is set twice"));
                 }
             }
             ("as-width", "2" | "4", Some(_)) => {
-                return Err(format!("`{item}`: as-width holds for all families of a router"));
+                return Err(invalid("as-width applies to all address families of a router"));
             }
             ("add-path", "on" | "off", _) => {
-                overrides.set_add_path(family, value == "on").map_err(|what| format!("`{item}`: {what}"))?
+                overrides.set_add_path(family, value == "on").map_err(|error| invalid(&error.to_string()))?;
             }
-            _ => return Err(format!("`{item}` is no override")),
+            _ => return Err(invalid("unknown option or value")),
         }
     }
     Ok(all)
 }
 
+/// The items of a comma-separated list, without surrounding white space; empty items are skipped.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -190,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_name_belongs_to_one_address() {
-        assert_eq!(names("192.0.2.1=edge1, 2001:db8::1 = edge2").unwrap().len(), 2);
+        assert_eq!(router_names("192.0.2.1=edge1, 2001:db8::1 = edge2").unwrap().len(), 2);
         for wrong in [
             "192.0.2.1",
             "edge1=192.0.2.1",
@@ -198,16 +201,21 @@ mod tests {
             "192.0.2.1=a,192.0.2.2=a",
             "192.0.2.1=a,192.0.2.1=b",
         ] {
-            assert!(names(wrong).is_err(), "{wrong}");
+            assert!(router_names(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn overrides_name_a_router_and_say_how_to_read_it() {
-        let text = "edge1:as-width=2, edge1:add-path=off,edge1/evpn:add-path=on,2001:db8::1/ipv6_unicast:add-path=on";
+    fn overrides_are_read_by_router_and_family() {
+        let text = "edge1:as-width=2, edge1:add-path=off,edge1/evpn:add-path=on,\
+                    2001:db8::1/ipv6_unicast:add-path=on";
         let all = overrides(text).unwrap();
         assert_eq!(all["edge1"].to_string(), "as-width=2 evpn:add-path=on add-path=off");
-        assert_eq!(all["edge1"].add_path_of(Family::EVPN), Some(true), "the family goes first");
+        assert_eq!(
+            all["edge1"].add_path_of(Family::EVPN),
+            Some(true),
+            "the entry with a family takes precedence"
+        );
         assert_eq!(all["edge1"].add_path_of(Family::IPV4_UNICAST), Some(false));
         let v6 = &all["2001:db8::1"];
         assert_eq!(v6.add_path_of(Family::IPV6_UNICAST), Some(true));

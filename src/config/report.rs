@@ -1,17 +1,16 @@
-//! What `check-config` prints, and `.env.example`.
+//! The output of `check-config`, and the text of `.env.example`.
 
 use std::fmt::Write as _;
-
 use std::path::Path;
 
-use super::resolve::IN_URL;
+use super::resolve::URL_SETTINGS;
 use super::settings::{Kind, SECTIONS, Setting};
 use super::{Config, Database, RawSettings};
 
-/// Every setting with its effective value and where it came from; secrets masked.
+/// All settings with their effective values and the source of each; secrets are masked.
 #[must_use]
-pub fn effective(typed: &RawSettings, config: &Config) -> String {
-    let row = |setting| Row::new(setting, typed, config);
+pub fn effective(raw: &RawSettings, config: &Config) -> String {
+    let row = |setting| Row::new(setting, raw, config);
     let rows: Vec<Row> = SECTIONS.iter().flat_map(|section| section.settings).map(row).collect();
     let name_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let value_width = rows.iter().map(|row| row.value.len()).filter(|width| *width <= 40).max().unwrap_or(0);
@@ -30,8 +29,10 @@ pub fn effective(typed: &RawSettings, config: &Config) -> String {
 
 fn mode(config: &Config) -> String {
     match &config.database {
-        None => "No database is configured: store-only mode, the log fills up to WAL_BYTES_MAX.".to_owned(),
-        Some(database) => format!("Delivery is on; the password comes from: {}.", database.password_source),
+        None => "No database is configured: store-only mode; the log grows up to WAL_MAX_BYTES.".to_owned(),
+        Some(database) => {
+            format!("Delivery is enabled. Source of the password: {}.", database.password_source)
+        }
     }
 }
 
@@ -43,8 +44,8 @@ struct Row {
 }
 
 impl Row {
-    fn new(setting: &'static Setting, typed: &RawSettings, config: &Config) -> Self {
-        let (value, source) = match typed.get(setting) {
+    fn new(setting: &'static Setting, raw: &RawSettings, config: &Config) -> Self {
+        let (value, source) = match raw.get(setting) {
             Some(value) if setting.is_secret() => (masked(setting, &value.text), value.source.to_string()),
             Some(value) => (value.text.clone(), value.source.to_string()),
             None => unset(setting, config),
@@ -53,7 +54,7 @@ impl Row {
     }
 }
 
-/// The value of a setting that nobody set, and why it is that.
+/// Effective value of an unset setting, and its source.
 fn unset(setting: &Setting, config: &Config) -> (String, String) {
     let derived = |path: &Path| (path.display().to_string(), format!("default: {}", setting.derived));
     match setting.name {
@@ -62,9 +63,9 @@ fn unset(setting: &Setting, config: &Config) -> (String, String) {
         "STATUS_SOCKET" => return derived(&config.status_socket),
         "COLLECTOR_ID" => return derived(Path::new(&config.collector)),
         name if name.starts_with("DB_") => match &config.database {
-            None => return (String::new(), "not in use: no database is configured".to_owned()),
-            Some(Database { in_url: true, .. }) if IN_URL.contains(&name) => {
-                return (String::new(), "not in use: DATABASE_URL says it".to_owned());
+            None => return (String::new(), "unused: no database is configured".to_owned()),
+            Some(Database { from_url: true, .. }) if URL_SETTINGS.contains(&name) => {
+                return (String::new(), "unused: set by DATABASE_URL".to_owned());
             }
             Some(_) => {}
         },
@@ -78,7 +79,7 @@ fn unset(setting: &Setting, config: &Config) -> (String, String) {
     (setting.default.to_owned(), source)
 }
 
-/// A secret as three stars; of a URL everything but its user and password is shown.
+/// The masked form of a secret. URLs keep their scheme, host and path.
 fn masked(setting: &Setting, text: &str) -> String {
     let parts = match setting.kind {
         Kind::Url => {
@@ -87,31 +88,35 @@ fn masked(setting: &Setting, text: &str) -> String {
         _ => None,
     };
     match parts {
-        // Some drivers take a password in the query too.
+        // The query is removed as well, because it may contain a password.
         Some((scheme, rest)) => format!("{scheme}://***@{}", rest.split('?').next().unwrap_or_default()),
         None => "***".to_owned(),
     }
 }
 
-/// The text of `.env.example`: every setting with its meaning, its range and its default.
+/// The text of `.env.example`: every setting with its description, accepted values and default.
 #[must_use]
 pub fn env_example() -> String {
     let mut out = String::from(
-        "# Holdfast: all settings, each with its default.\n\
+        "# All settings of Holdfast with their defaults.\n\
          #\n\
-         # Copy this file to `.env` and take the `#` away where you change a value. The same names work in the\n\
-         # environment, which wins. An unknown name or a bad value stops the start, with the name in the message;\n\
-         # `holdfast check-config` shows what is in effect. An empty value counts as not set. Put single quotes around\n\
-         # a value that has `$`, `#`, quotes or blanks in it.\n",
+         # Copy this file to `.env` and remove the `#` from the settings to change. The same names are accepted as\n\
+         # environment variables, which take precedence. Unknown names and invalid values are reported and prevent the\n\
+         # start; `holdfast check-config` prints the effective configuration. An empty value counts as unset. Enclose a\n\
+         # value that contains `$`, `#`, quotes or spaces in single quotes.\n",
     );
     for section in SECTIONS {
-        write_wrapped(&mut out, "\n# ---- ", section.title, "# ");
+        line(&mut out, format_args!("\n# ---- {}", section.title));
+        if !section.note.is_empty() {
+            write_wrapped(&mut out, "# ", section.note, "# ");
+        }
         for setting in section.settings {
             out.push('\n');
-            write_wrapped(&mut out, "# ", setting.meaning, "# ");
-            write_wrapped(&mut out, "# Accepted: ", &format!("{}.", setting.kind.accepts()), "#   ");
-            if !setting.aliases.is_empty() {
-                write_wrapped(&mut out, "# Also: ", &format!("{}.", setting.aliases.join(", ")), "#   ");
+            write_wrapped(&mut out, "# ", setting.description, "# ");
+            write_wrapped(&mut out, "# Accepted: ", &format!("{}.", setting.kind.expected()), "#   ");
+            if let [.., last] = setting.aliases {
+                let label = if setting.aliases == [*last] { "# Alias: " } else { "# Aliases: " };
+                write_wrapped(&mut out, label, &setting.aliases.join(", "), "#   ");
             }
             if !setting.derived.is_empty() {
                 write_wrapped(&mut out, "# Default: ", &format!("{}.", setting.derived), "#   ");
@@ -122,26 +127,28 @@ pub fn env_example() -> String {
     out
 }
 
+/// Maximum length of a line of `.env.example`, in bytes.
 const WIDTH: usize = 110;
 
+/// Appends `text` in lines of at most [`WIDTH`] bytes. The first line begins with `first`, the others with `next`.
 fn write_wrapped(out: &mut String, first: &str, text: &str, next: &str) {
     let mut row = first.to_owned();
-    let mut fresh = true;
+    let mut is_empty = true;
     for word in text.split(' ') {
-        if !fresh && row.trim_start().len() + 1 + word.len() > WIDTH {
+        if !is_empty && row.len() + 1 + word.len() > WIDTH {
             line(out, format_args!("{row}"));
             next.clone_into(&mut row);
-            fresh = true;
+            is_empty = true;
         }
-        row.push_str(if fresh { "" } else { " " });
+        row.push_str(if is_empty { "" } else { " " });
         row.push_str(word);
-        fresh = false;
+        is_empty = false;
     }
     line(out, format_args!("{row}"));
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String has no way to fail.
+    // Writing to a String cannot fail.
     if writeln!(out, "{text}").is_err() {
         out.push('\n');
     }

@@ -1,11 +1,11 @@
-//! RawSettings values to ready ones.
+//! Validation: [`RawSettings`] become a [`Config`].
 
 mod database;
 mod pgpass;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::parse::{self, Secret};
@@ -15,135 +15,135 @@ use crate::route::Prefix;
 use crate::session::Overrides;
 
 pub use database::Database;
-pub(super) use database::IN_URL;
+pub(super) use database::URL_SETTINGS;
 
-/// The whole configuration, checked.
+/// The validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Identity of this collector.
+    /// Identity of this collector in the database.
     pub collector: String,
-    /// Where and how routers connect.
+    /// BMP listener and sessions.
     pub listen: Listen,
-    /// The log on disk.
+    /// Write-ahead log.
     pub wal: Wal,
-    /// Folder of all that the daemon keeps.
+    /// Directory of all persistent data.
     pub state_dir: PathBuf,
-    /// Batches and transactions.
+    /// Batches and database transactions.
     pub delivery: Delivery,
-    /// The database; `None` is store-only mode.
+    /// Database connection; `None` in store-only mode.
     pub database: Option<Database>,
-    /// Log lines.
+    /// Log output.
     pub logging: Logging,
-    /// Error reports; `None` is off.
+    /// Error reports to Sentry; `None` if disabled.
     pub sentry: Option<Sentry>,
-    /// Where `holdfast status` is answered.
+    /// Path of the Unix socket for `holdfast status`.
     pub status_socket: PathBuf,
 }
 
-/// Where and how routers connect.
+/// BMP listener and sessions.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// Address or host name.
+    /// IP address or host name to listen on.
     pub host: String,
-    /// TCP port; 0 lets the kernel choose.
+    /// TCP port; with 0 the kernel chooses one.
     pub port: u16,
-    /// Who may connect; empty is everybody.
+    /// Source prefixes from which connections are accepted; empty accepts all.
     pub allow: Vec<Prefix>,
-    /// How many may be connected at once.
-    pub connections_max: usize,
-    /// Fixed names by source address.
+    /// Maximum number of concurrent connections.
+    pub max_connections: usize,
+    /// Configured router names by source address.
     pub router_names: BTreeMap<IpAddr, String>,
-    /// How to read what routers send, by the router's name.
+    /// Encoding overrides by router name.
     pub overrides: BTreeMap<String, Overrides>,
-    /// Time within which the first whole message must have come.
+    /// Time within which the first complete message must arrive.
     pub first_message: Duration,
-    /// Quiet time before TCP keepalive probes.
+    /// Idle time before TCP keepalive probes.
     pub keepalive: Duration,
-    /// Time without an answer after which the router is gone.
+    /// Time without a TCP acknowledgement after which a connection is lost.
     pub user_timeout: Duration,
-    /// Quiet time after End-of-RIB before a sweep.
+    /// Idle time after End-of-RIB before a sweep.
     pub sweep_quiet: Duration,
 }
 
-/// The log on disk.
+/// Write-ahead log.
 #[derive(Clone, Debug)]
 pub struct Wal {
-    /// Its folder.
+    /// Directory of the log.
     pub dir: PathBuf,
-    /// Most bytes that it may take.
-    pub bytes_max: u64,
-    /// Free space that it leaves alone.
-    pub free_percent_min: u8,
-    /// Size of one file.
+    /// Maximum size of the log, in bytes.
+    pub max_bytes: u64,
+    /// Minimum free space that the log leaves on its file system, in percent.
+    pub min_free_percent: u8,
+    /// Size of a segment file, in bytes.
     pub segment_bytes: u64,
-    /// Most time between two syncs.
+    /// Maximum interval between two fsyncs; 0 syncs every batch.
     pub sync_interval: Duration,
-    /// At the cap the oldest segments are given up, delivered or not.
+    /// At the size limit, drop the oldest segments even if they are undelivered, instead of pausing.
     pub drop_oldest: bool,
-    /// Batches are compressed.
+    /// Compress batches.
     pub compress: bool,
 }
 
-/// Batches and transactions.
+/// Batches and database transactions.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Routes at which a batch is closed.
-    pub batch_routes_max: usize,
-    /// Age at which a batch is closed.
-    pub batch_delay_max: Duration,
-    /// Rows at which a transaction is sent.
-    pub drain_rows_max: usize,
-    /// Age at which a transaction is sent.
-    pub drain_delay_max: Duration,
-    /// Parallel deliveries.
+    /// Maximum number of records in a batch.
+    pub batch_max_routes: usize,
+    /// Maximum age of an open batch.
+    pub batch_max_delay: Duration,
+    /// Maximum number of rows in a transaction.
+    pub drain_max_rows: usize,
+    /// Maximum time for which a transaction waits for further rows.
+    pub drain_max_delay: Duration,
+    /// Number of parallel deliveries.
     pub lanes: u16,
-    /// Re-sent tables add history only for what they change.
+    /// Suppress history rows for unchanged routes in a re-sent table.
     pub history_dedup: bool,
-    /// Time span of one chunk of history, in days.
+    /// Time range of one chunk of the history tables, in days.
     pub chunk_interval_days: u32,
-    /// How long route history is kept, in days; `None` is for ever.
+    /// Retention period of route history, in days; `None` disables retention.
     pub retention_routes_days: Option<u32>,
-    /// How long events are kept, in days; `None` is for ever.
+    /// Retention period of events and statistics, in days; `None` disables retention.
     pub retention_events_days: Option<u32>,
 }
 
-/// Log lines.
+/// Log output.
 #[derive(Clone, Debug)]
 pub struct Logging {
-    /// Least level.
+    /// Minimum level.
     pub level: tracing::Level,
-    /// Shape of a line.
+    /// Format of log lines.
     pub format: LogFormat,
-    /// How often `route_stats` is logged.
+    /// Interval between two `route_stats` lines of a router.
     pub stats_interval: Duration,
 }
 
-/// Shape of a log line.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
+    /// Text if standard output is a terminal, else JSON.
     Auto,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for reading on a terminal.
     Text,
 }
 
-/// Error reports.
+/// Error reports to Sentry.
 #[derive(Clone, Debug)]
 pub struct Sentry {
-    /// Where to.
+    /// Data source name: the URL to which reports are sent.
     pub dsn: Secret,
-    /// Which environment they name.
+    /// Environment name in events.
     pub environment: String,
-    /// Share of database writes that are traced.
+    /// Fraction of database transactions that are traced, from 0 to 1.
     pub traces_sample_rate: f32,
 }
 
-/// Builds the ready values. `None` only where the table itself is wrong; what is typed wrongly goes into `problems`,
-/// and the result is then of no use.
-pub(super) fn build(typed: &RawSettings, inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Config> {
-    let mut read = Reader { typed, problems };
+/// Validates the raw settings. If it adds to `problems`, the returned configuration has defaults in place of the invalid
+/// values and must not be used.
+pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Problem>) -> Config {
+    let mut read = Reader { raw, problems };
     let state_dir = read
         .path("STATE_DIR")
         .or_else(|| inputs.systemd_directory("STATE_DIRECTORY"))
@@ -151,24 +151,23 @@ pub(super) fn build(typed: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
     let status_socket = read.path("STATUS_SOCKET").unwrap_or_else(|| {
         inputs.systemd_directory("RUNTIME_DIRECTORY").unwrap_or_else(|| state_dir.clone()).join("status.sock")
     });
+    let collector = read.optional_text("COLLECTOR_ID").map(str::to_owned).or_else(host_name);
     let config = Config {
-        collector: read.optional_text("COLLECTOR_ID").map(str::to_owned).or_else(host_name).unwrap_or_else(
-            || {
-                read.problem("COLLECTOR_ID", "must be set: this machine has no host name");
-                String::new()
-            },
-        ),
+        collector: collector.unwrap_or_else(|| {
+            read.problem("COLLECTOR_ID", "must be set, because this machine has no host name");
+            String::new()
+        }),
         listen: listen(&mut read),
         wal: wal(&mut read, &state_dir),
         delivery: delivery(&mut read),
-        database: database::build(&mut read, inputs),
+        database: database::resolve(&mut read, inputs),
         logging: logging(&mut read),
         sentry: sentry(&mut read),
         state_dir,
         status_socket,
     };
-    contradictions(&config, &mut read);
-    Some(config)
+    check_contradictions(&config, &mut read);
+    config
 }
 
 fn listen(read: &mut Reader<'_>) -> Listen {
@@ -176,8 +175,8 @@ fn listen(read: &mut Reader<'_>) -> Listen {
         host: read.host("BMP_LISTEN_HOST"),
         port: read.integer("BMP_LISTEN_PORT"),
         allow: read.parsed("BMP_ALLOW", parse::prefixes),
-        connections_max: read.integer("BMP_CONNECTIONS_MAX"),
-        router_names: read.parsed("BMP_ROUTER_NAMES", parse::names),
+        max_connections: read.integer("BMP_MAX_CONNECTIONS"),
+        router_names: read.parsed("BMP_ROUTER_NAMES", parse::router_names),
         overrides: read.parsed("BMP_OVERRIDES", parse::overrides),
         first_message: read.seconds("BMP_FIRST_MESSAGE_S"),
         keepalive: read.seconds("BMP_KEEPALIVE_S"),
@@ -186,15 +185,15 @@ fn listen(read: &mut Reader<'_>) -> Listen {
     }
 }
 
-fn wal(read: &mut Reader<'_>, state_dir: &std::path::Path) -> Wal {
+fn wal(read: &mut Reader<'_>, state_dir: &Path) -> Wal {
     let drop_oldest = read.choice("WAL_FULL") == "drop-oldest";
     let compress = read.choice("WAL_COMPRESSION") == "lz4";
     Wal {
         drop_oldest,
         compress,
         dir: read.path("WAL_DIR").unwrap_or_else(|| state_dir.join("wal")),
-        bytes_max: read.bytes("WAL_BYTES_MAX"),
-        free_percent_min: read.integer("WAL_FREE_PERCENT_MIN"),
+        max_bytes: read.bytes("WAL_MAX_BYTES"),
+        min_free_percent: read.integer("WAL_MIN_FREE_PERCENT"),
         segment_bytes: read.bytes("WAL_SEGMENT_BYTES"),
         sync_interval: read.milliseconds("WAL_SYNC_INTERVAL_MS"),
     }
@@ -202,10 +201,10 @@ fn wal(read: &mut Reader<'_>, state_dir: &std::path::Path) -> Wal {
 
 fn delivery(read: &mut Reader<'_>) -> Delivery {
     Delivery {
-        batch_routes_max: read.integer("BATCH_MAX_ROUTES"),
-        batch_delay_max: read.milliseconds("BATCH_MAX_DELAY_MS"),
-        drain_rows_max: read.integer("DRAIN_MAX_ROWS"),
-        drain_delay_max: read.milliseconds("DRAIN_MAX_DELAY_MS"),
+        batch_max_routes: read.integer("BATCH_MAX_ROUTES"),
+        batch_max_delay: read.milliseconds("BATCH_MAX_DELAY_MS"),
+        drain_max_rows: read.integer("DRAIN_MAX_ROWS"),
+        drain_max_delay: read.milliseconds("DRAIN_MAX_DELAY_MS"),
         lanes: read.integer("DRAIN_LANES"),
         history_dedup: read.choice("HISTORY_DEDUP") == "on",
         chunk_interval_days: read.integer("CHUNK_INTERVAL_DAYS"),
@@ -237,52 +236,64 @@ fn sentry(read: &mut Reader<'_>) -> Option<Sentry> {
     let traces_sample_rate = read.decimal("SENTRY_TRACES_SAMPLE_RATE");
     let dsn = read.optional_text("SENTRY_DSN")?.to_owned();
     if dsn.parse::<sentry::types::Dsn>().is_err() {
-        read.problem("SENTRY_DSN", "is no DSN; accepted is https://KEY@HOST/PROJECT");
+        read.problem("SENTRY_DSN", "invalid value; expected https://KEY@HOST/PROJECT");
     }
     Some(Sentry { dsn: Secret::new(dsn), environment, traces_sample_rate })
 }
 
-fn contradictions(config: &Config, read: &mut Reader<'_>) {
-    let Delivery { batch_routes_max, drain_rows_max, .. } = config.delivery;
-    if batch_routes_max > drain_rows_max {
-        let what = format!(
-            "{batch_routes_max} is more than DRAIN_MAX_ROWS, {drain_rows_max}: a batch is never split"
+/// Reports settings that are valid by themselves but contradict each other.
+fn check_contradictions(config: &Config, read: &mut Reader<'_>) {
+    let Delivery { batch_max_routes, drain_max_rows, .. } = config.delivery;
+    if batch_max_routes > drain_max_rows {
+        let rows = read.raw.written_name("DRAIN_MAX_ROWS");
+        let message = format!(
+            "{batch_max_routes} exceeds {rows} ({drain_max_rows}); a batch is never split over transactions"
         );
-        read.problem("BATCH_MAX_ROUTES", what);
+        read.problem("BATCH_MAX_ROUTES", message);
     }
-    // One segment is written, one made ready, one waits for delivery, two are kept behind, one is in reserve.
-    if config.wal.segment_bytes.saturating_mul(6) > config.wal.bytes_max {
-        let (segment, cap) =
-            (parse::bytes_text(config.wal.segment_bytes), parse::bytes_text(config.wal.bytes_max));
-        read.problem(
-            "WAL_BYTES_MAX",
-            format!("{cap} has no room for six segments of WAL_SEGMENT_BYTES, {segment}"),
+    // The log needs six segments: the open one, a preallocated one, one awaiting delivery, two kept after delivery, and
+    // one in reserve for recovery.
+    let Wal { segment_bytes, max_bytes, .. } = config.wal;
+    if segment_bytes.saturating_mul(6) > max_bytes {
+        let segments = read.raw.written_name("WAL_SEGMENT_BYTES");
+        let message = format!(
+            "{} is less than six times {segments} ({})",
+            parse::bytes_text(max_bytes),
+            parse::bytes_text(segment_bytes)
         );
+        read.problem("WAL_MAX_BYTES", message);
     }
     if config.listen.keepalive > config.listen.user_timeout {
-        read.problem("BMP_KEEPALIVE_S", "is more than BMP_USER_TIMEOUT_S: no probe would be sent in time");
+        let timeout = read.raw.written_name("BMP_USER_TIMEOUT_S");
+        let message =
+            format!("exceeds {timeout}, so that the connection would be closed before the first probe");
+        read.problem("BMP_KEEPALIVE_S", message);
     }
 }
 
-/// The machine's name, as the kernel has it.
+/// The kernel's host name; `None` if it is not set.
 fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
 }
 
-/// Reads typed values by the kind that the table gives them. A wrong value is noted and read as the default.
+/// Parses raw values by the kinds of their settings. An invalid value is reported as a problem and replaced by the
+/// default.
+///
+/// Settings are named by [`settings::Setting::name`], never by an alias.
 struct Reader<'a> {
-    typed: &'a RawSettings,
+    raw: &'a RawSettings,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    fn problem(&mut self, name: &str, what: impl Into<String>) {
-        self.problems.push(Problem::new(name, what));
+    /// Reports a problem of a setting under the name that the user wrote.
+    fn problem(&mut self, name: &str, message: impl Into<String>) {
+        self.problems.push(Problem::new(self.raw.written_name(name), message));
     }
 
     fn optional_text(&self, name: &str) -> Option<&'a str> {
-        self.typed.by_name(name).map(|value| value.text.as_str())
+        self.raw.by_name(name).map(|value| value.text.as_str())
     }
 
     fn text(&self, name: &str) -> &'a str {
@@ -290,18 +301,18 @@ impl<'a> Reader<'a> {
         self.optional_text(name).unwrap_or(default)
     }
 
-    /// Reads a text by `parse`; when that gives nothing, notes what would be accepted and takes the default.
+    /// Parses a value with `parse`, which returns `None` for an invalid one.
     fn with<T: Default>(&mut self, name: &str, parse: impl Fn(&str, Kind) -> Option<T>) -> T {
         let Some(setting) = settings::find(name) else {
-            self.problem(name, "is not in the table of settings");
+            self.problem(name, "missing in the table of settings");
             return T::default();
         };
         let text = self.text(name);
         if let Some(value) = parse(text, setting.kind) {
             return value;
         }
-        let shown = if setting.is_secret() { "the value" } else { text };
-        self.problem(name, format!("`{shown}` is not accepted; accepted is {}", setting.kind.accepts()));
+        let shown = if setting.is_secret() { String::new() } else { format!(" \"{text}\"") };
+        self.problem(name, format!("invalid value{shown}; expected {}", setting.kind.expected()));
         parse(setting.default, setting.kind).unwrap_or_default()
     }
 
@@ -331,7 +342,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The word of the table, so that it can be matched whatever the case in which it was typed.
+    /// The keyword as the table spells it, whatever its case in the input.
     fn choice(&mut self, name: &str) -> &'static str {
         self.with(name, |text, kind| match kind {
             Kind::Choice(words) => words.iter().copied().find(|word| word.eq_ignore_ascii_case(text)),
@@ -341,16 +352,17 @@ impl<'a> Reader<'a> {
 
     fn host(&mut self, name: &str) -> String {
         self.with(name, |text, _| {
-            let letters = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
-            (text.parse::<IpAddr>().is_ok() || text.chars().all(letters)).then(|| text.to_owned())
+            let is_valid = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+            (text.parse::<IpAddr>().is_ok() || text.chars().all(is_valid)).then(|| text.to_owned())
         })
     }
 
+    /// Parses a list with `parse`, whose error describes the invalid item.
     fn parsed<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         let result = self.optional_text(name).map_or_else(|| Ok(T::default()), parse);
-        result.unwrap_or_else(|what| {
-            let accepted = settings::find(name).map(|setting| setting.kind.accepts()).unwrap_or_default();
-            self.problem(name, format!("{what}; accepted is {accepted}"));
+        result.unwrap_or_else(|error| {
+            let expected = settings::find(name).map(|setting| setting.kind.expected()).unwrap_or_default();
+            self.problem(name, format!("{error}; expected {expected}"));
             T::default()
         })
     }

@@ -1,5 +1,5 @@
-//! The table of settings: names, defaults, meanings, ranges. Parsing, `check-config` and `.env.example` all come
-//! from it, so that they cannot differ.
+//! The table of settings: names, defaults, descriptions, accepted values. Parsing, `check-config` and `.env.example` are
+//! derived from it.
 
 mod table;
 
@@ -8,76 +8,80 @@ pub use table::SECTIONS;
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name in the environment and in `.env`.
+    /// Name in the environment and in the `.env` file, in upper case.
     pub name: &'static str,
-    /// Other names under which it is accepted.
+    /// Alternative names, in upper case.
     pub aliases: &'static [&'static str],
-    /// What a value may be.
+    /// Type and range of the value.
     pub kind: Kind,
-    /// The value when none is given, as it would be typed; empty where there is none.
+    /// Default value in its text form; empty if there is no constant default.
     pub default: &'static str,
-    /// What the value is when none is given and it is not a constant; empty where `default` says it all.
+    /// Description of a default that is not a constant; empty if `default` is complete.
     pub derived: &'static str,
-    /// What it does, in a sentence or two.
-    pub meaning: &'static str,
+    /// Description of the setting, in one or two sentences.
+    pub description: &'static str,
 }
 
-/// What a value may be.
+/// Type and range of a value.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// Any text.
     Text,
-    /// Text that is never shown.
+    /// Text that is masked in all output.
     Secret,
-    /// A connection address that may hold a password.
+    /// A URL that may contain a password; its user part and query are masked in all output.
     Url,
-    /// A path of the file system.
+    /// A file system path.
     Path,
-    /// An IP address, or a host name.
+    /// An IP address or a host name.
     Host,
-    /// A whole number.
+    /// An integer.
     Integer {
-        /// Smallest value.
+        /// Smallest accepted value.
         min: u64,
-        /// Largest value.
+        /// Largest accepted value.
         max: u64,
-        /// Unit, for people; empty for a bare count.
+        /// Unit as shown to users; empty for a count.
         unit: &'static str,
     },
-    /// A number with a fraction.
+    /// A decimal number.
     Decimal {
-        /// Smallest value.
+        /// Smallest accepted value.
         min: f64,
-        /// Largest value.
+        /// Largest accepted value.
         max: f64,
     },
-    /// A number of bytes, with an optional unit: `512MiB`, `10GiB`, `1000000`.
+    /// A size in bytes with an optional unit: `512MiB`, `10GiB`, `1000000`.
     Bytes {
-        /// Smallest value.
+        /// Smallest accepted value, in bytes.
         min: u64,
-        /// Largest value.
+        /// Largest accepted value, in bytes.
         max: u64,
     },
-    /// One of these words, in any case.
+    /// One of these keywords, compared without regard to case.
     Choice(&'static [&'static str]),
-    /// IP prefixes or addresses, with commas between.
+    /// A comma-separated list of IP prefixes or addresses.
     Prefixes,
-    /// `address=name` pairs, with commas between.
-    Names,
-    /// `router:as-width=2|4` and `router[/family]:add-path=on|off`, with commas between.
+    /// A comma-separated list of `address=name` pairs.
+    RouterNames,
+    /// A comma-separated list of `router:as-width=2|4` and `router[/family]:add-path=on|off`.
     Overrides,
+    /// Any value; it has no effect.
+    Ignored,
 }
 
-/// Settings under one heading.
+/// A group of settings.
 #[derive(Debug)]
 pub struct Section {
-    /// The heading.
+    /// Heading in `.env.example` and `check-config`.
     pub title: &'static str,
-    /// What belongs under it.
+    /// A sentence below the heading in `.env.example`; may be empty.
+    pub note: &'static str,
+    /// The settings of the group, in the order of display.
     pub settings: &'static [Setting],
 }
 
-/// Beginnings of names that are ours: a variable that begins so and is not in the table is a mistake.
+/// Prefixes of the names of settings. A variable with such a prefix that is not in the table is reported as unknown.
 pub const PREFIXES: &[&str] = &[
     "BMP_",
     "DB_",
@@ -97,7 +101,7 @@ pub const PREFIXES: &[&str] = &[
     "SENTRY_",
 ];
 
-/// Names that begin like ours and belong to systemd.
+/// Variables of systemd that have such a prefix and are not settings.
 pub(super) const FOREIGN: &[&str] = &["STATE_DIRECTORY", "LOG_NAMESPACE"];
 
 /// All settings.
@@ -105,14 +109,14 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
     SECTIONS.iter().flat_map(|section| section.settings)
 }
 
-/// The setting that has this name or alias, in capitals.
+/// The setting with this name or alias, given in upper case.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.name == name || setting.aliases.contains(&name))
 }
 
 impl Setting {
-    /// The value must never be shown as it is.
+    /// Whether the value is masked in all output.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret | Kind::Url)
@@ -120,32 +124,37 @@ impl Setting {
 }
 
 impl Kind {
-    /// The accepted values, in words.
+    /// Description of the accepted values, as a noun phrase that completes "expected".
     #[must_use]
-    pub fn accepts(&self) -> String {
+    pub fn expected(&self) -> String {
         match *self {
             Self::Text | Self::Secret => "text".to_owned(),
             Self::Url => "a URL".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::Host => "an IP address or a host name".to_owned(),
             Self::Integer { min, max, unit: "" } => {
-                format!("a whole number from {min} to {max}")
+                format!("an integer from {min} to {max}")
             }
-            Self::Integer { min, max, unit } => format!("a whole number from {min} to {max} ({unit})"),
+            Self::Integer { min, max, unit } => format!("an integer from {min} to {max} ({unit})"),
             Self::Decimal { min, max } => format!("a number from {min} to {max}"),
             Self::Bytes { min, max } => format!(
-                "bytes from {} to {}, with or without a unit (KiB, MiB, GiB, TiB, kB, MB, GB, TB)",
+                "a size from {} to {}, in bytes or with a unit (KiB, MiB, GiB, TiB, kB, MB, GB, TB)",
                 super::parse::bytes_text(min),
                 super::parse::bytes_text(max)
             ),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Prefixes => {
-                "IP prefixes with commas between, such as 192.0.2.0/24,2001:db8::/32".to_owned()
+                "a comma-separated list of IP prefixes, such as 192.0.2.0/24,2001:db8::/32".to_owned()
             }
-            Self::Names => "address=name pairs with commas between, such as 192.0.2.1=edge1".to_owned(),
-            Self::Overrides => "ROUTER:as-width=2|4, ROUTER:add-path=on|off and ROUTER/FAMILY:add-path=on|off with commas between, \
+            Self::RouterNames => {
+                "a comma-separated list of address=name pairs, such as 192.0.2.1=edge1".to_owned()
+            }
+            Self::Overrides => {
+                "a comma-separated list of ROUTER:as-width=2|4 and ROUTER[/FAMILY]:add-path=on|off, \
                                 such as edge1:as-width=2,edge1/ipv4_unicast:add-path=on"
-                .to_owned(),
+                    .to_owned()
+            }
+            Self::Ignored => "any value".to_owned(),
         }
     }
 }

@@ -237,7 +237,7 @@ impl Shared {
         }
         if self.registry.connections() >= *connections_max {
             self.registry.refused();
-            tracing::error!(peer = %address.ip(), reason = "BMP_CONNECTIONS_MAX", connections_max, "connection_refused");
+            tracing::error!(peer = %address.ip(), reason = "BMP_MAX_CONNECTIONS", connections_max, "connection_refused");
             return;
         }
         if let Err(error) = self.prepare(&stream) {

@@ -149,7 +149,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 fn load(arguments: &Arguments) -> Result<(RawSettings, Config), Invalid> {
-    crate::config::load(&Inputs::of_process(arguments.env_file.as_deref())?)
+    crate::config::load(&Inputs::from_process(arguments.env_file.as_deref())?)
 }
 
 /// Says what is wrong on standard error. When nobody listens there either, the exit code has to do.

@@ -222,15 +222,15 @@ fn deliver(
     let target = database.target().map_err(|error| Error::new("TLS to the database", &error))?;
     let options = forwarder::Options {
         lanes: u32::from(config.delivery.lanes),
-        rows_max: u64::try_from(config.delivery.drain_rows_max).unwrap_or(u64::MAX),
-        delay: config.delivery.drain_delay_max,
+        rows_max: u64::try_from(config.delivery.drain_max_rows).unwrap_or(u64::MAX),
+        delay: config.delivery.drain_max_delay,
         dedup: config.delivery.history_dedup,
         chunk_interval_days: config.delivery.chunk_interval_days,
         retention: Retention {
             routes_days: config.delivery.retention_routes_days,
             events_days: config.delivery.retention_events_days,
         },
-        pool_size_max: database.pool_size_max,
+        pool_size_max: database.pool_max_size,
         directory: Some(config.wal.dir.clone()),
     };
     let collector = config.collector.clone();
@@ -247,15 +247,15 @@ fn deliver(
 fn listening(config: &Config) -> listener::Options {
     listener::Options {
         allow: config.listen.allow.clone(),
-        connections_max: config.listen.connections_max,
+        connections_max: config.listen.max_connections,
         router_names: config.listen.router_names.clone(),
         overrides: config.listen.overrides.clone(),
         first_message: config.listen.first_message,
         keepalive: config.listen.keepalive,
         user_timeout: config.listen.user_timeout,
         sweep_quiet: config.listen.sweep_quiet,
-        batch_routes_max: config.delivery.batch_routes_max,
-        batch_delay_max: config.delivery.batch_delay_max,
+        batch_routes_max: config.delivery.batch_max_routes,
+        batch_delay_max: config.delivery.batch_max_delay,
         stats_interval: config.logging.stats_interval,
         hold_off: !config.wal.drop_oldest,
     }
@@ -273,7 +273,7 @@ fn snapshot_of(
     Snapshot {
         collector: config.collector.clone(),
         address,
-        connections_max: config.listen.connections_max,
+        connections_max: config.listen.max_connections,
         wal_dir: config.wal.dir.clone(),
         log_id: found.recovered.log_id.to_string(),
         records_copied: found.records_copied,

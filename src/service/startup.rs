@@ -30,8 +30,8 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Found), Error> 
     let (id, seed) = random().map_err(|error| Error::new("the kernel's random numbers", &error))?;
     let mut options = wal::Options::new(LogId(id), seed, clock::now().0);
     options.segment_bytes = config.wal.segment_bytes;
-    options.bytes_max = config.wal.bytes_max;
-    options.free_percent_min = config.wal.free_percent_min;
+    options.bytes_max = config.wal.max_bytes;
+    options.free_percent_min = config.wal.min_free_percent;
     options.drop_oldest = config.wal.drop_oldest;
     options.compress = config.wal.compress;
     let at = || format!("the log in {}", config.wal.dir.display());

@@ -56,8 +56,8 @@ fn prepared(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -
         .env("COLLECTOR_ID", "test")
         .env("LOG_FORMAT", "json")
         .env("WAL_SEGMENT_BYTES", "16MiB")
-        .env("WAL_BYTES_MAX", "96MiB")
-        .env("WAL_FREE_PERCENT_MIN", "0")
+        .env("WAL_MAX_BYTES", "96MiB")
+        .env("WAL_MIN_FREE_PERCENT", "0")
         .envs(environment.iter().copied());
     command
 }

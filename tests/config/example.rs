@@ -1,4 +1,4 @@
-//! `.env.example` is what the table of settings says, and it is a valid file.
+//! `.env.example` is generated from the table of settings, and is a valid `.env` file.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ fn example() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")
 }
 
-/// `UPDATE=1` writes the file anew.
+/// With `UPDATE=1` the test writes the file.
 #[test]
 fn the_example_is_equal_to_the_table() {
     let expected = config::env_example();
@@ -31,9 +31,9 @@ fn the_example_with_every_line_in_effect_is_the_default_configuration() {
     assert_eq!(lines.len(), config::all().count());
     let pairs = dotenvy::from_read_iter(lines.join("\n").as_bytes()).map(Result::unwrap).collect();
     let file = EnvFile { path: example(), pairs };
-    let (typed, _) = config::load(&Inputs { environment: Vec::new(), file: Some(file) }).unwrap();
+    let (raw, _) = config::load(&Inputs { environment: Vec::new(), file: Some(file) }).unwrap();
     for setting in config::all() {
-        let text = typed.get(setting).map_or("", |value| value.text.as_str());
+        let text = raw.get(setting).map_or("", |value| value.text.as_str());
         assert_eq!(text, setting.default, "{}", setting.name);
     }
 }

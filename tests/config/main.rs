@@ -1,4 +1,4 @@
-//! The configuration: what it accepts, and its documented form.
+//! Tests of the configuration and of `.env.example`.
 
 #![allow(
     clippy::unwrap_used,

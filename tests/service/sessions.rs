@@ -334,12 +334,12 @@ fn who_is_not_allowed_is_refused() {
 #[test]
 fn no_more_routers_than_configured_are_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let mut daemon = Daemon::start(folder.path(), &[("BMP_CONNECTIONS_MAX", "2")]);
+    let mut daemon = Daemon::start(folder.path(), &[("BMP_MAX_CONNECTIONS", "2")]);
     let first = daemon.send(&session("edge1", 0..1));
     let _second = daemon.send(&session("edge2", 0..1));
     daemon.durable(6);
     closed(daemon.connect());
-    assert_eq!(daemon.event("connection_refused")["reason"], "BMP_CONNECTIONS_MAX");
+    assert_eq!(daemon.event("connection_refused")["reason"], "BMP_MAX_CONNECTIONS");
     drop(first);
     daemon.status_when(|document| document.listener.connections == 1);
     let _third = daemon.send(&session("edge3", 0..1));

@@ -54,7 +54,7 @@ class Backlogs:
     def backlog(self, gib):
         bytes_wanted = int(gib * (1 << 30))
         collector = Collector(self.rig, self.rig.folder("backlog"), name="backlog", WAL_SEGMENT_BYTES="64MiB",
-                              WAL_BYTES_MAX=bytes_wanted + (1 << 30))
+                              WAL_MAX_BYTES=bytes_wanted + (1 << 30))
         self._fill(collector, lambda status: status["wal"]["bytes"] >= bytes_wanted)
         seconds, alone = self._start(collector)
         collector.kill()
@@ -110,7 +110,7 @@ class Backlogs:
     def extreme(self, name, batches, **settings):
         """A log of tiny or giant batches: made, checked byte by byte, started with, and drained."""
         database = self.server.database()
-        collector = Collector(self.rig, self.rig.folder(name), name=name, WAL_SEGMENT_BYTES="64MiB", WAL_BYTES_MAX="2GiB", **settings)
+        collector = Collector(self.rig, self.rig.folder(name), name=name, WAL_SEGMENT_BYTES="64MiB", WAL_MAX_BYTES="2GiB", **settings)
         promise = Promise(collector.wal)
         promise.new_life()
         collector.start().ready()

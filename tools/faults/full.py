@@ -16,7 +16,7 @@ from rig import Collector, checked, end, noticed, spend, until
 NAME, WEIGHT, SHORT_CYCLES = "full-disk", 2, 3
 DISK_MIB, SEGMENT_MIB = 64, 16
 # The log's own cap must not be what stops it.
-SETTINGS = {"WAL_BYTES_MAX": "1GiB", "WAL_FREE_PERCENT_MIN": 0}
+SETTINGS = {"WAL_MAX_BYTES": "1GiB", "WAL_MIN_FREE_PERCENT": 0}
 
 
 class Watchdog:

@@ -39,7 +39,7 @@ class Kills:
             self.rig.run("rm", "-rf", "--", self.collector.home)
         home = self.rig.folder("kill")
         compression = self.rig.random.choice(["none", "lz4"])
-        self.collector = Collector(self.rig, home, name="kill", url=self.database.url, WAL_BYTES_MAX="512MiB",
+        self.collector = Collector(self.rig, home, name="kill", url=self.database.url, WAL_MAX_BYTES="512MiB",
                                    WAL_COMPRESSION=compression)
         self.promise = Promise(self.collector.wal)
         self.counts, self.torn, self.compared, self.kills, self.senders = {}, set(), 0, [], []

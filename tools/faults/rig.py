@@ -188,8 +188,8 @@ class Collector:
         values = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "COLLECTOR_ID": self.name, "LOG_FORMAT": "json",
             "BMP_LISTEN_HOST": "127.0.0.1", "BMP_LISTEN_PORT": self.port, "STATUS_SOCKET": self.socket,
-            "STATE_DIR": self.state, "WAL_DIR": self.wal, "WAL_SEGMENT_BYTES": "16MiB", "WAL_BYTES_MAX": "96MiB",
-            "WAL_FREE_PERCENT_MIN": 0, "HISTORY_DEDUP": "off",
+            "STATE_DIR": self.state, "WAL_DIR": self.wal, "WAL_SEGMENT_BYTES": "16MiB", "WAL_MAX_BYTES": "96MiB",
+            "WAL_MIN_FREE_PERCENT": 0, "HISTORY_DEDUP": "off",
             # As in deploy/systemd/holdfast.service.
             "MALLOC_MMAP_THRESHOLD_": 131_072,
         }

@@ -53,7 +53,7 @@ class Collector:
         env = {"PATH": os.environ["PATH"], "HOME": str(work), "BMP_LISTEN_HOST": self.station[0], "BMP_LISTEN_PORT": str(self.station[1]),
                "BMP_ROUTER_NAMES": "127.0.0.1=live", "COLLECTOR_ID": "live", "DATABASE_URL": self.url + "?sslmode=disable",
                "STATE_DIR": str(work / "state"), "WAL_DIR": str(work / "wal"), "STATUS_SOCKET": str(work / "status.sock"),
-               "WAL_BYTES_MAX": "96MiB", "WAL_SEGMENT_BYTES": "16MiB", "SWEEP_QUIET_S": "2", "WAL_FREE_PERCENT_MIN": "1", "LOG_FORMAT": "json"}
+               "WAL_MAX_BYTES": "96MiB", "WAL_SEGMENT_BYTES": "16MiB", "SWEEP_QUIET_S": "2", "WAL_MIN_FREE_PERCENT": "1", "LOG_FORMAT": "json"}
         self.process = self.bench.start("collector", [self.program], env=env)
         scenario.until("the collector to reach its database", lambda: self.status()["delivery"]["lanes"])
 

@@ -1,4 +1,4 @@
-//! The settings of the database: single values, or a URL.
+//! Settings of the database: `DATABASE_URL` or the single `DB_*` values.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use super::super::{Inputs, Problem};
 use super::{Reader, pgpass};
 use crate::sink::{SslMode, Target, TargetError, TlsFiles};
 
-/// The variables of this section that take part in "is a database configured at all".
-const NAMES: [&str; 15] = [
+/// Settings of which any one configures a database.
+const NAMES: [&str; 14] = [
     "DATABASE_URL",
     "DB_HOST",
     "DB_PORT",
@@ -20,80 +20,70 @@ const NAMES: [&str; 15] = [
     "DB_SSLROOTCERT",
     "DB_SSLCERT",
     "DB_SSLKEY",
-    "DB_POOL_MIN_SIZE",
     "DB_POOL_MAX_SIZE",
     "DB_CONNECT_TIMEOUT_S",
     "DB_COMMAND_TIMEOUT_S",
 ];
 
-/// What a URL says too, so that both at once contradict.
-pub(in crate::config) const IN_URL: [&str; 4] = ["DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"];
+/// Settings that are part of `DATABASE_URL` and must not be set in addition to it.
+pub(in crate::config) const URL_SETTINGS: [&str; 4] = ["DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"];
 
-/// How to reach the database.
+/// Database connection.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Host, port, role, database, password. TLS is chosen by `ssl_mode` and not in here.
+    /// Host, port, role, database and password. The TLS mode is in `ssl_mode`.
     pub connection: tokio_postgres::Config,
-    /// TLS.
+    /// TLS mode.
     pub ssl_mode: SslMode,
-    /// Certificates and keys.
+    /// Certificates and private key.
     pub ssl_files: TlsFiles,
-    /// Connections that the pool keeps open.
-    pub pool_size_min: usize,
-    /// Connections that the pool opens at most.
-    pub pool_size_max: usize,
-    /// How long one delivery may take.
+    /// Maximum number of pooled connections.
+    pub pool_max_size: usize,
+    /// Timeout of a transaction.
     pub command_timeout: Duration,
-    /// Host, port, role and database came from `DATABASE_URL`.
-    pub in_url: bool,
-    /// Where the password came from, for `check-config`.
+    /// Whether host, port, role and database are from `DATABASE_URL`.
+    pub from_url: bool,
+    /// Source of the password, for `check-config`.
     pub password_source: String,
 }
 
 impl Database {
-    /// The database as the sink reaches it.
+    /// The connection target for the sink.
     ///
     /// # Errors
-    /// TLS is not possible as configured.
+    /// Fails if a certificate or key file is unusable.
     pub fn target(&self) -> Result<Target, TargetError> {
         let target = Target::new(self.connection.clone(), self.ssl_mode, &self.ssl_files)?;
         Ok(target.with_store_timeout(self.command_timeout))
     }
 }
 
-/// `None` when no database is configured.
-pub(super) fn build(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> {
+/// Validates the database settings. `None` if no database is configured.
+pub(super) fn resolve(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database> {
     if !NAMES.iter().any(|name| read.optional_text(name).is_some()) {
         return None;
     }
-    let (mut connection, from_url) = match read.optional_text("DATABASE_URL") {
+    let url = read.optional_text("DATABASE_URL");
+    let (mut connection, url_options) = match url {
         Some(url) => from_url(url, read),
         None => (from_parts(read), UrlOptions::default()),
     };
     let password_source = password(&mut connection, read, inputs);
-    let ssl_mode = ssl_mode(from_url.ssl_mode.as_deref(), read);
-    let ssl_files = ssl_files(from_url, ssl_mode, read);
+    let ssl_mode = ssl_mode(url_options.ssl_mode.as_deref(), read);
+    let ssl_files = ssl_files(url_options, ssl_mode, read);
+    // The sink establishes TLS itself, because tokio-postgres does not have all modes of libpq.
     connection.connect_timeout(read.seconds("DB_CONNECT_TIMEOUT_S"));
     connection.application_name("holdfast");
-    // TLS is laid around the stream by the sink, which knows the modes that this crate has no word for.
-    let (pool_size_min, pool_size_max) = (read.integer("DB_POOL_MIN_SIZE"), read.integer("DB_POOL_MAX_SIZE"));
-    if pool_size_min > pool_size_max {
-        read.problem(
-            "DB_POOL_MIN_SIZE",
-            format!("{pool_size_min} is more than DB_POOL_MAX_SIZE, {pool_size_max}"),
-        );
-    }
     let database = Database {
         connection,
         ssl_mode,
         ssl_files,
-        pool_size_min,
-        pool_size_max,
+        pool_max_size: read.integer("DB_POOL_MAX_SIZE"),
         command_timeout: read.seconds("DB_COMMAND_TIMEOUT_S"),
-        in_url: read.optional_text("DATABASE_URL").is_some(),
+        from_url: url.is_some(),
         password_source,
     };
-    // What the files hold is asked of those who will use them.
+    // The contents of the files are validated by the code that uses them.
     if let Err(TargetError::Tls(error)) = database.target() {
         read.problem("DB_SSLMODE", error.to_string());
     }
@@ -110,19 +100,20 @@ fn from_parts(read: &mut Reader<'_>) -> tokio_postgres::Config {
     connection
 }
 
-/// What a URL may say and the driver has no words for.
+/// Options of a URL that tokio-postgres does not support.
 #[derive(Default)]
 struct UrlOptions {
     ssl_mode: Option<String>,
-    /// By the name of the setting that says the same.
+    /// Paths by the name of the equivalent setting.
     files: Vec<(&'static str, PathBuf)>,
 }
 
 fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOptions) {
-    for name in IN_URL {
-        if let Some(value) = read.typed.by_name(name) {
-            let what = format!("contradicts DATABASE_URL, which says it too (set by: {})", value.source);
-            read.problem(name, what);
+    for name in URL_SETTINGS {
+        if let Some(value) = read.raw.by_name(name) {
+            let message =
+                format!("conflicts with DATABASE_URL: set only one of them (source: {})", value.source);
+            read.problem(name, message);
         }
     }
     let mut options = UrlOptions::default();
@@ -134,8 +125,8 @@ fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOpt
                 options.ssl_mode = Some(mode.to_owned());
                 false
             }
-            Some((word @ ("sslrootcert" | "sslcert" | "sslkey"), path)) => {
-                let name = match word {
+            Some((option @ ("sslrootcert" | "sslcert" | "sslkey"), path)) => {
+                let name = match option {
                     "sslrootcert" => "DB_SSLROOTCERT",
                     "sslcert" => "DB_SSLCERT",
                     _ => "DB_SSLKEY",
@@ -150,37 +141,41 @@ fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOpt
     let scheme = url.starts_with("postgres://") || url.starts_with("postgresql://");
     match url.parse::<tokio_postgres::Config>() {
         Ok(connection) if scheme && !connection.get_hosts().is_empty() => return (connection, options),
-        // The error may quote a part of the URL, and with it the password.
+        // The parser's error is not printed, because it may quote the password.
         _ => read.problem(
             "DATABASE_URL",
-            "is not accepted; accepted is postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=MODE, special letters as %XX",
+            "invalid value; expected postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=MODE with special characters \
+             encoded as %XX",
         ),
     }
     (tokio_postgres::Config::new(), options)
 }
 
-/// Finds the password and says where: URL, variable, file, systemd credential.
+/// Sets the password of `connection` from the URL, a setting, a file, a systemd credential or libpq's password file.
+/// Returns a description of its source.
 fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inputs: &Inputs) -> String {
-    let mut found: Vec<&str> = Vec::new();
+    let mut sources: Vec<&str> = Vec::new();
     if connection.get_password().is_some() {
-        found.push("DATABASE_URL");
+        sources.push("DATABASE_URL");
     }
-    found
+    sources
         .extend(["DB_PASSWORD", "DB_PASSWORD_FILE"].iter().filter(|name| read.optional_text(name).is_some()));
-    if let [first, second, ..] = found.as_slice() {
-        read.problem(second, format!("contradicts {first}: the password is given twice"));
+    if let [first, second, ..] = sources.as_slice() {
+        let first = read.raw.written_name(first);
+        read.problem(second, format!("conflicts with {first}: the password is set twice"));
         return String::new();
     }
     let credential =
         inputs.systemd_directory("CREDENTIALS_DIRECTORY").map(|folder| folder.join("db_password"));
-    match (found.first().copied(), credential) {
+    match (sources.first().copied(), credential) {
         (Some("DB_PASSWORD"), _) => {
             connection.password(read.text("DB_PASSWORD"));
             "DB_PASSWORD".to_owned()
         }
-        (Some("DB_PASSWORD_FILE"), _) => {
-            let path = PathBuf::from(read.text("DB_PASSWORD_FILE"));
-            from_file(connection, &path, "DB_PASSWORD_FILE", read.problems);
+        (Some(name @ "DB_PASSWORD_FILE"), _) => {
+            let path = PathBuf::from(read.text(name));
+            let name = read.raw.written_name(name);
+            from_file(connection, &path, name, read.problems);
             format!("file {}", path.display())
         }
         (Some(name), _) => name.to_owned(),
@@ -193,44 +188,44 @@ fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inpu
 }
 
 fn from_file(connection: &mut tokio_postgres::Config, path: &Path, name: &str, problems: &mut Vec<Problem>) {
-    match std::fs::read_to_string(path) {
+    let message = match std::fs::read_to_string(path) {
         Ok(text) => match text.lines().next() {
             Some(line) if !line.is_empty() => {
                 connection.password(line);
+                return;
             }
-            _ => problems.push(Problem::new(name, format!("{} has no first line", path.display()))),
+            _ => format!("the first line of {} is empty; expected the password", path.display()),
         },
-        Err(error) => {
-            problems.push(Problem::new(name, format!("{} cannot be read: {error}", path.display())))
-        }
-    }
+        Err(error) => format!("{} cannot be read: {error}", path.display()),
+    };
+    problems.push(Problem::new(name, message));
 }
 
 fn ssl_mode(from_url: Option<&str>, read: &mut Reader<'_>) -> SslMode {
     if from_url.is_some() && read.optional_text("DB_SSLMODE").is_some() {
-        read.problem("DB_SSLMODE", "contradicts DATABASE_URL, which has an sslmode too");
+        read.problem("DB_SSLMODE", "conflicts with sslmode in DATABASE_URL: set only one of them");
     }
-    let Some(word) = from_url else {
-        // The words of the table are those of the type.
+    let Some(mode) = from_url else {
+        // The keywords of the table are those that `SslMode` parses.
         return read.choice("DB_SSLMODE").parse().unwrap_or(SslMode::VerifyFull);
     };
-    word.parse().unwrap_or_else(|what: String| {
-        read.problem("DATABASE_URL", format!("sslmode is not accepted: {what}"));
+    mode.parse().unwrap_or_else(|error: String| {
+        read.problem("DATABASE_URL", format!("invalid sslmode: {error}"));
         SslMode::VerifyFull
     })
 }
 
-/// libpq's word for the authorities of the system.
+/// libpq's keyword for the root certificates of the operating system.
 const SYSTEM: &str = "system";
 
-fn ssl_files(from_url: UrlOptions, mode: SslMode, read: &mut Reader<'_>) -> TlsFiles {
+fn ssl_files(url_options: UrlOptions, mode: SslMode, read: &mut Reader<'_>) -> TlsFiles {
     let mut file = |name: &'static str| {
-        let in_url = from_url.files.iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone());
-        let typed = read.path(name);
-        if in_url.is_some() && typed.is_some() {
-            read.problem(name, "contradicts DATABASE_URL, which says it too");
+        let in_url = url_options.files.iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone());
+        let set = read.path(name);
+        if in_url.is_some() && set.is_some() {
+            read.problem(name, "conflicts with the same option in DATABASE_URL: set only one of them");
         }
-        let path = in_url.or(typed).filter(|path| name != "DB_SSLROOTCERT" || path != Path::new(SYSTEM))?;
+        let path = in_url.or(set).filter(|path| name != "DB_SSLROOTCERT" || path != Path::new(SYSTEM))?;
         if let Err(error) = std::fs::File::open(&path) {
             read.problem(name, format!("{} cannot be read: {error}", path.display()));
             return None;
@@ -242,17 +237,17 @@ fn ssl_files(from_url: UrlOptions, mode: SslMode, read: &mut Reader<'_>) -> TlsF
         read.problem("DB_SSLROOTCERT", "has no effect unless DB_SSLMODE is verify-ca or verify-full");
     }
     if certificate.is_some() && mode == SslMode::Disable {
-        read.problem("DB_SSLCERT", "has no effect when DB_SSLMODE is disable");
+        read.problem("DB_SSLCERT", "has no effect if DB_SSLMODE is disable");
     }
     let client = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => {
-            read.problem("DB_SSLKEY", "is missing: a certificate needs its key");
+            read.problem("DB_SSLKEY", "must be set, because DB_SSLCERT is set");
             None
         }
         (None, Some(_)) => {
-            read.problem("DB_SSLCERT", "is missing: a key needs its certificate");
+            read.problem("DB_SSLCERT", "must be set, because DB_SSLKEY is set");
             None
         }
     };

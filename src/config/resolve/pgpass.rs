@@ -1,37 +1,41 @@
-//! libpq's password file: one line per server, the first that matches counts.
+//! libpq's password file (`~/.pgpass`): one line per server, of which the first that matches is used.
 //!
 //! ```text
-//! host:port:database:user:password      * matches all; \: and \\ stand for : and \; # begins a comment
+//! host:port:database:user:password
 //! ```
+//!
+//! `*` matches any value, `\:` and `\\` stand for `:` and `\`, and `#` begins a comment.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tokio_postgres::config::Host;
 
 use super::super::Inputs;
 use super::Reader;
 
-/// Takes the password from the file, and says where it came from; `None` when it has none for this server. A file that
-/// others may read is not used, as in libpq; if a variable names it, that is a mistake to be told.
+/// Sets the password of `connection` from the password file, and returns a description of its source. `None` if the file
+/// has no line for this server.
+///
+/// As in libpq, a file that is readable by others is not used. That is a problem if `PGPASSFILE` names the file.
 pub(super) fn password(
     connection: &mut tokio_postgres::Config,
     read: &mut Reader<'_>,
     inputs: &Inputs,
 ) -> Option<String> {
-    let named = read.path("PGPASSFILE");
-    let path = named.clone().or_else(|| home(inputs).map(|home| home.join(".pgpass")))?;
+    let configured = read.path("PGPASSFILE");
+    let path = configured.clone().or_else(|| home(inputs).map(|home| home.join(".pgpass")))?;
     let text = match text(&path) {
         Ok(text) => text,
-        Err(what) if named.is_some() => {
-            read.problem("PGPASSFILE", format!("{} {what}", path.display()));
+        Err(error) if configured.is_some() => {
+            read.problem("PGPASSFILE", format!("{} {error}", path.display()));
             return None;
         }
-        Err(Unusable::Open) => return Some(format!("none ({} {})", path.display(), Unusable::Open)),
+        Err(error @ Unusable::Permissions) => return Some(format!("none ({} {error})", path.display())),
         Err(Unusable::Unreadable(_)) => return None,
     };
-    let server = Server::of(connection);
+    let server = Server::from_connection(connection);
     let found = text.lines().find_map(|line| server.password(line))?;
     connection.password(found);
     Some(format!("file {}", path.display()))
@@ -41,37 +45,30 @@ fn home(inputs: &Inputs) -> Option<PathBuf> {
     inputs.environment.iter().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home))
 }
 
+/// Reason why a password file is not used.
+#[derive(Debug, thiserror::Error)]
 enum Unusable {
-    /// Others may read it.
-    Open,
-    Unreadable(std::io::Error),
-}
-
-impl std::fmt::Display for Unusable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Open => f.write_str("is readable by others; accepted is mode 0600"),
-            Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
-        }
-    }
+    #[error("is readable by others; expected mode 0600")]
+    Permissions,
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
 }
 
 fn text(path: &Path) -> Result<String, Unusable> {
-    let about = fs::metadata(path).map_err(Unusable::Unreadable)?;
-    if about.mode() & 0o077 != 0 {
-        return Err(Unusable::Open);
+    if fs::metadata(path)?.mode() & 0o077 != 0 {
+        return Err(Unusable::Permissions);
     }
-    fs::read_to_string(path).map_err(Unusable::Unreadable)
+    Ok(fs::read_to_string(path)?)
 }
 
-/// What a line must match: host, port, database, user.
+/// The fields of a line that must match: host, port, database, user.
 struct Server([String; 4]);
 
 impl Server {
-    fn of(connection: &tokio_postgres::Config) -> Self {
+    fn from_connection(connection: &tokio_postgres::Config) -> Self {
         let host = match connection.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),
-            // libpq's word for a socket in the file system.
+            // libpq looks up Unix sockets as "localhost".
             Some(Host::Unix(_)) | None => "localhost".to_owned(),
         };
         let port = connection.get_ports().first().copied().unwrap_or(5432).to_string();
@@ -80,6 +77,7 @@ impl Server {
         Self([host, port, database.to_owned(), user.to_owned()])
     }
 
+    /// The password of a line that matches this server.
     fn password(&self, line: &str) -> Option<String> {
         if line.starts_with('#') {
             return None;
@@ -89,7 +87,7 @@ impl Server {
         while let Some(letter) = letters.next() {
             let letter = match letter {
                 '\\' => letters.next()?,
-                // The rest is the password, with its colons.
+                // The fifth field is the password, which may contain colons.
                 ':' if fields.len() < 5 => {
                     fields.push(String::new());
                     continue;

@@ -1,4 +1,4 @@
-//! The settings, section by section.
+//! The table of settings, by section.
 
 use super::{Kind, Section, Setting};
 
@@ -8,363 +8,388 @@ const fn integer(min: u64, max: u64, unit: &'static str) -> Kind {
     Kind::Integer { min, max, unit }
 }
 
-const fn fixed(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, aliases: NONE, kind, default, derived: "", meaning }
+/// A setting with a constant default and no alias.
+const fn fixed(name: &'static str, kind: Kind, default: &'static str, description: &'static str) -> Setting {
+    Setting { name, aliases: NONE, kind, default, derived: "", description }
 }
 
-const fn derived(name: &'static str, kind: Kind, derived: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, aliases: NONE, kind, default: "", derived, meaning }
+/// A setting without alias whose default is not a constant.
+const fn derived(
+    name: &'static str,
+    kind: Kind,
+    derived: &'static str,
+    description: &'static str,
+) -> Setting {
+    Setting { name, aliases: NONE, kind, default: "", derived, description }
 }
 
+/// A setting with a constant default and aliases.
 const fn aliased(
     name: &'static str,
     aliases: &'static [&'static str],
     kind: Kind,
     default: &'static str,
-    meaning: &'static str,
+    description: &'static str,
 ) -> Setting {
-    Setting { name, aliases, kind, default, derived: "", meaning }
+    Setting { name, aliases, kind, default, derived: "", description }
 }
 
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
-/// Every setting, in the order in which it is shown.
+/// All settings, in the order of display.
 pub static SECTIONS: &[Section] = &[
     Section {
         title: "Routers",
+        note: "",
         settings: &[
             fixed(
                 "BMP_LISTEN_HOST",
                 Kind::Host,
                 "0.0.0.0",
-                "Address on which routers connect. `::` takes IPv6 and IPv4.",
+                "Address on which BMP connections are accepted. `::` accepts IPv6 and IPv4.",
             ),
             fixed(
                 "BMP_LISTEN_PORT",
                 integer(0, 65_535, ""),
                 "11019",
-                "TCP port on which routers connect. 0 lets the kernel choose; the log and `holdfast status` say which.",
+                "TCP port on which BMP connections are accepted. With 0 the kernel chooses a port, which is shown in \
+                 the log and by `holdfast status`.",
             ),
             derived(
                 "BMP_ALLOW",
                 Kind::Prefixes,
-                "everybody",
-                "Source prefixes that may connect, such as `192.0.2.0/24,2001:db8::/32`.",
+                "all addresses",
+                "Source prefixes from which connections are accepted, such as `192.0.2.0/24,2001:db8::/32`.",
             ),
-            fixed(
-                "BMP_CONNECTIONS_MAX",
+            aliased(
+                "BMP_MAX_CONNECTIONS",
+                &["BMP_CONNECTIONS_MAX"],
                 integer(1, 100_000, ""),
                 "200",
-                "How many routers may be connected at once.",
+                "Maximum number of concurrent BMP connections.",
             ),
             derived(
                 "BMP_ROUTER_NAMES",
-                Kind::Names,
+                Kind::RouterNames,
                 "the router's sysName, else its address",
-                "Fixed names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. A name is the router's identity in the database.",
+                "Router names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. The name identifies the \
+                 router in the database.",
             ),
             derived(
                 "BMP_OVERRIDES",
                 Kind::Overrides,
-                "what the OPENs agree on, and evidence where a router does otherwise",
-                "How to read what a router sends when it announces something else, by its name in the database: \
-                 `edge1:as-width=2` (octets of AS numbers in AS_PATH and AGGREGATOR), `edge1/ipv4_labelled_unicast:add-path=on` (path \
-                 identifiers, ADD-PATH). Families are named as in the column `family`; one with a family goes before one for all.",
+                "negotiated in the BGP OPENs, else auto-detected",
+                "Encoding of the messages of routers that deviate from their BGP OPENs, by router name: \
+                 `edge1:as-width=2` (octets per AS number in AS_PATH and AGGREGATOR), \
+                 `edge1/ipv4_labelled_unicast:add-path=on` (ADD-PATH path identifiers). Address families are named as \
+                 in the column `family`; an entry with a family takes precedence over one without.",
             ),
             fixed(
                 "BMP_FIRST_MESSAGE_S",
                 integer(1, 86_400, "s"),
                 "60",
-                "A connection that has not sent a whole BMP message after this time is closed.",
+                "Time after which a connection without a complete BMP message is closed.",
             ),
             fixed(
                 "BMP_KEEPALIVE_S",
                 integer(1, 7_200, "s"),
                 "60",
-                "Quiet time after which TCP keepalive probes are sent. Silence alone never ends a session.",
+                "Idle time after which TCP keepalive probes are sent. An idle session is never closed if the probes \
+                 are acknowledged.",
             ),
             fixed(
                 "BMP_USER_TIMEOUT_S",
                 integer(1, 86_400, "s"),
                 "120",
-                "A router that answers no TCP probe for this time is gone.",
+                "Time without a TCP acknowledgement after which a connection is considered lost.",
             ),
             fixed(
                 "SWEEP_QUIET_S",
                 integer(1, 86_400, "s"),
                 "60",
-                "Quiet time after End-of-RIB before routes that a re-sent table lacks are taken as gone.",
+                "Idle time after End-of-RIB after which routes missing from a re-sent table are ended.",
             ),
             derived(
                 "COLLECTOR_ID",
                 Kind::Text,
                 "the host name",
-                "Identity of this collector in the database. Never change it while the log holds undelivered routes.",
+                "Identity of this collector in the database. Do not change it while the log contains undelivered \
+                 routes.",
             ),
         ],
     },
     Section {
-        title: "Database. With none of these set the daemon only stores, and delivers nothing",
-        settings: &[
-            derived(
-                "DATABASE_URL",
-                Kind::Url,
-                "made of the DB_* values",
-                "`postgres://user:password@host:port/name?sslmode=verify-full`, in place of the single values below.",
-            ),
-            aliased(
-                "DB_HOST",
-                &["DATABASE_HOST"],
-                Kind::Text,
-                "localhost",
-                "Host name, address, or folder of the Unix socket.",
-            ),
-            aliased("DB_PORT", &["DATABASE_PORT"], integer(1, 65_535, ""), "5432", "TCP port."),
-            aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as."),
-            aliased("DB_NAME", &["DATABASE_NAME"], Kind::Text, "bmpmon", "Name of the database."),
-            Setting {
-                name: "DB_PASSWORD",
-                aliases: &["DATABASE_PASSWORD"],
-                kind: Kind::Secret,
-                default: "",
-                derived: "the systemd credential `db_password`, else none",
-                meaning: "Password. Prefer the file or the credential: what is in the environment is seen by many.",
-            },
-            Setting {
-                name: "DB_PASSWORD_FILE",
-                aliases: &["DATABASE_PASSWORD_FILE"],
-                kind: Kind::Path,
-                default: "",
-                derived: "none",
-                meaning: "File whose first line is the password.",
-            },
-            Setting {
-                name: "PGPASSFILE",
-                aliases: NONE,
-                kind: Kind::Path,
-                default: "",
-                derived: "~/.pgpass, if it is there",
-                meaning: "Password file of libpq, one line `host:port:database:user:password` per server; asked when no other password is given.",
-            },
-            Setting {
-                name: "DB_SSLMODE",
-                aliases: &["DATABASE_SSLMODE"],
-                kind: Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
-                default: "prefer",
-                derived: "",
-                meaning: "TLS to the database, in the words of libpq. Only `verify-full` knows whom it talks to.",
-            },
-            Setting {
-                name: "DB_SSLROOTCERT",
-                aliases: &["DATABASE_SSLROOTCERT"],
-                kind: Kind::Path,
-                default: "",
-                derived: "the certificates of the system",
-                meaning: "PEM file with the certificates that may sign the server's; `system` for those of the system.",
-            },
-            Setting {
-                name: "DB_SSLCERT",
-                aliases: &["DATABASE_SSLCERT"],
-                kind: Kind::Path,
-                default: "",
-                derived: "none",
-                meaning: "PEM file with the certificate by which the server knows the collector.",
-            },
-            Setting {
-                name: "DB_SSLKEY",
-                aliases: &["DATABASE_SSLKEY"],
-                kind: Kind::Path,
-                default: "",
-                derived: "none",
-                meaning: "PEM file with its key, which nobody else may read.",
-            },
-            aliased(
-                "DB_POOL_MIN_SIZE",
-                &["DATABASE_POOL_MIN_SIZE"],
-                integer(0, 100, ""),
-                "1",
-                "Taken for the sake of older configurations. Connections are opened when they are needed, so it changes nothing.",
-            ),
-            aliased(
-                "DB_POOL_MAX_SIZE",
-                &["DATABASE_POOL_MAX_SIZE"],
-                integer(1, 100, ""),
-                "4",
-                "Connections for migrations, retention and health at most; each lane has one of its own beside them.",
-            ),
-            aliased(
-                "DB_CONNECT_TIMEOUT_S",
-                &["DATABASE_CONNECT_TIMEOUT"],
-                integer(1, 600, "s"),
-                "5",
-                "How long one attempt to connect may take.",
-            ),
-            aliased(
-                "DB_COMMAND_TIMEOUT_S",
-                &["DATABASE_COMMAND_TIMEOUT", "DB_COMMAND_TIMEOUT"],
-                integer(1, 3_600, "s"),
-                "120",
-                "How long one transaction may take before it is tried anew, smaller. A single batch gets up to 64 times as long.",
-            ),
-        ],
+        title: "Database",
+        note: "If none are set, Holdfast only buffers locally (store-only mode).",
+        settings: DATABASE,
     },
     Section {
-        title: "Log on disk",
+        title: "Write-ahead log",
+        note: "",
         settings: &[
             derived(
                 "STATE_DIR",
                 Kind::Path,
-                "$STATE_DIRECTORY of systemd, else ./holdfast-data",
-                "Folder of all that the daemon keeps.",
+                "$STATE_DIRECTORY (set by systemd), else ./holdfast-data",
+                "Directory of all persistent data.",
             ),
             derived(
                 "WAL_DIR",
                 Kind::Path,
                 "STATE_DIR/wal",
-                "Folder of the log. Give it a disk of its own where you can.",
+                "Directory of the write-ahead log. A disk of its own is recommended.",
             ),
-            fixed(
-                "WAL_BYTES_MAX",
+            aliased(
+                "WAL_MAX_BYTES",
+                &["WAL_BYTES_MAX"],
                 Kind::Bytes { min: 96 * MIB, max: 1024 * TIB },
                 "10GiB",
-                "Most bytes that the log may take. At this cap reading from routers pauses.",
+                "Maximum size of the log. WAL_FULL sets the behavior at this limit.",
             ),
-            fixed(
-                "WAL_FREE_PERCENT_MIN",
+            aliased(
+                "WAL_MIN_FREE_PERCENT",
+                &["WAL_FREE_PERCENT_MIN"],
                 integer(0, 90, "%"),
                 "10",
-                "Free space of its file system that the log leaves alone.",
+                "Minimum free space that the log leaves on its file system.",
             ),
             fixed(
                 "WAL_SEGMENT_BYTES",
                 Kind::Bytes { min: 16 * MIB, max: 2048 * MIB },
                 "64MiB",
-                "Size of one file of the log.",
+                "Size of a segment file of the log.",
             ),
             fixed(
                 "WAL_SYNC_INTERVAL_MS",
                 integer(0, 60_000, "ms"),
                 "200",
-                "Most time between two syncs to disk, and so what a power cut may cost. 0 syncs every batch.",
+                "Maximum interval between fsyncs; also the most data (in time) that a power loss can cost. With 0 \
+                 every batch is synced.",
             ),
             fixed(
                 "WAL_FULL",
                 Kind::Choice(&["pause", "drop-oldest"]),
                 "pause",
-                "What happens at the cap. `pause`: the routers wait, nothing is lost; one that closes meanwhile is let in again \
-                 when half of the log is free. `drop-oldest`: the oldest routes that are not delivered yet are given up and \
-                 become rows in `collector_gaps`.",
+                "Behavior at the size limit. `pause`: ingest pauses and no data is lost; a router that disconnects \
+                 can reconnect when log usage is below 50 %. `drop-oldest`: the oldest undelivered batches are \
+                 dropped and recorded in the table `collector_gaps`.",
             ),
             fixed(
                 "WAL_COMPRESSION",
                 Kind::Choice(&["none", "lz4"]),
                 "none",
-                "How batches are stored. `lz4` takes less of the disk, and a little of the processor.",
+                "Compression of batches in the log. `lz4` saves disk space at the cost of some CPU time.",
             ),
         ],
     },
     Section {
         title: "Batches and delivery",
+        note: "",
         settings: &[
             fixed(
                 "BATCH_MAX_ROUTES",
                 integer(1, 50_000, "routes"),
                 "1000",
-                "A batch is logged when it holds this many routes,",
+                "Maximum number of records in a batch. A full batch is appended to the log at once.",
             ),
             fixed(
                 "BATCH_MAX_DELAY_MS",
                 integer(1, 10_000, "ms"),
                 "10",
-                "or when its first route is this old.",
+                "Maximum time between the first record of a batch and its append to the log.",
             ),
             fixed(
                 "DRAIN_MAX_ROWS",
                 integer(1, 1_000_000, "rows"),
                 "10000",
-                "Rows of a transaction. More make up for a long way to the database, and take 3 kB of memory each in every lane.",
+                "Maximum number of rows in a database transaction. Larger transactions compensate for a high round-trip \
+                 time to the database; each lane needs 3 kB of memory per row.",
             ),
             fixed(
                 "DRAIN_MAX_DELAY_MS",
                 integer(1, 60_000, "ms"),
                 "500",
-                "A transaction is sent to the database when it holds as many, or when its first row has waited this long.",
+                "Maximum time for which a transaction waits for further rows.",
             ),
             fixed(
                 "DRAIN_LANES",
                 integer(1, 16, ""),
                 "2",
-                "Parallel deliveries. Fixed for the life of a log directory.",
+                "Number of parallel deliveries. It cannot be changed during the life of a log directory.",
             ),
             fixed(
                 "HISTORY_DEDUP",
                 Kind::Choice(&["on", "off"]),
                 "on",
-                "`on`: a table that a router sends again adds history only for what it changes. `off`: every announcement is kept.",
+                "Suppress history rows for unchanged routes in a re-sent table. `off` stores every announcement.",
             ),
             fixed(
                 "CHUNK_INTERVAL_DAYS",
                 integer(1, 365, "days"),
                 "7",
-                "Time span of one chunk (partition) of the history tables.",
+                "Time range of one chunk (partition) of the history tables.",
             ),
             fixed(
                 "RETENTION_ROUTES_DAYS",
                 integer(0, 36_500, "days"),
                 "1825",
-                "How long route history is kept. 0 keeps it for ever.",
+                "Retention period of route history. 0 disables retention.",
             ),
             fixed(
                 "RETENTION_EVENTS_DAYS",
                 integer(0, 36_500, "days"),
                 "180",
-                "How long peer events and statistics are kept. 0 keeps them for ever.",
+                "Retention period of peer events and statistics. 0 disables retention.",
             ),
         ],
     },
     Section {
-        title: "Log lines, status, Sentry",
+        title: "Logging, status, Sentry",
+        note: "",
         settings: &[
             fixed(
                 "LOG_LEVEL",
                 Kind::Choice(&["TRACE", "DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL"]),
                 "INFO",
-                "Least level that is logged.",
+                "Minimum log level.",
             ),
             fixed(
                 "LOG_FORMAT",
                 Kind::Choice(&["auto", "json", "text"]),
                 "auto",
-                "`auto` is text on a terminal, JSON elsewhere.",
+                "Format of log lines. `auto`: text if standard output is a terminal, else JSON.",
             ),
             fixed(
                 "STATS_INTERVAL_S",
                 integer(1, 86_400, "s"),
                 "10",
-                "How often `route_stats` is logged for each active router.",
+                "Interval between two `route_stats` log lines of an active router.",
             ),
             derived(
                 "STATUS_SOCKET",
                 Kind::Path,
-                "$RUNTIME_DIRECTORY of systemd, else STATE_DIR, and in it status.sock",
-                "Unix socket on which `holdfast status` is answered.",
+                "status.sock in $RUNTIME_DIRECTORY (set by systemd), else in STATE_DIR",
+                "Unix socket that `holdfast status` connects to.",
             ),
-            Setting {
-                name: "SENTRY_DSN",
-                aliases: NONE,
-                kind: Kind::Url,
-                default: "",
-                derived: "off",
-                meaning: "Where errors are reported. Without it nothing is sent anywhere.",
-            },
-            fixed("SENTRY_ENVIRONMENT", Kind::Text, "production", "Environment that the reports name."),
+            derived(
+                "SENTRY_DSN",
+                Kind::Url,
+                "none; no errors are reported",
+                "Sentry DSN to which errors are reported.",
+            ),
+            fixed("SENTRY_ENVIRONMENT", Kind::Text, "production", "Environment name in Sentry events."),
             fixed(
                 "SENTRY_TRACES_SAMPLE_RATE",
                 Kind::Decimal { min: 0.0, max: 1.0 },
                 "0.1",
-                "Share of the database writes that are traced.",
+                "Fraction of database transactions that are traced.",
             ),
         ],
     },
+];
+
+const DATABASE: &[Setting] = &[
+    derived(
+        "DATABASE_URL",
+        Kind::Url,
+        "built from the DB_* settings",
+        "Connection URL `postgres://user:password@host:port/name?sslmode=verify-full`, as an alternative to DB_HOST, \
+         DB_PORT, DB_USER and DB_NAME.",
+    ),
+    aliased(
+        "DB_HOST",
+        &["DATABASE_HOST"],
+        Kind::Text,
+        "localhost",
+        "Host name, IP address, or directory of the Unix socket.",
+    ),
+    aliased("DB_PORT", &["DATABASE_PORT"], integer(1, 65_535, ""), "5432", "TCP port of the server."),
+    aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as."),
+    aliased("DB_NAME", &["DATABASE_NAME"], Kind::Text, "bmpmon", "Database name."),
+    Setting {
+        name: "DB_PASSWORD",
+        aliases: &["DATABASE_PASSWORD"],
+        kind: Kind::Secret,
+        default: "",
+        derived: "the systemd credential `db_password`, else none",
+        description: "Password. Prefer a file or a systemd credential: environment variables are visible to other \
+                      processes.",
+    },
+    Setting {
+        name: "DB_PASSWORD_FILE",
+        aliases: &["DATABASE_PASSWORD_FILE"],
+        kind: Kind::Path,
+        default: "",
+        derived: "none",
+        description: "File whose first line is the password.",
+    },
+    derived(
+        "PGPASSFILE",
+        Kind::Path,
+        "~/.pgpass, if it exists",
+        "Password file of libpq, with one line `host:port:database:user:password` per server. It is used if no other \
+         password is configured.",
+    ),
+    aliased(
+        "DB_SSLMODE",
+        &["DATABASE_SSLMODE"],
+        Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
+        "prefer",
+        "TLS mode (libpq sslmode). Only `verify-full` authenticates the server.",
+    ),
+    Setting {
+        name: "DB_SSLROOTCERT",
+        aliases: &["DATABASE_SSLROOTCERT"],
+        kind: Kind::Path,
+        default: "",
+        derived: "the certificates of the operating system",
+        description: "PEM file with the trusted root certificates; `system` selects those of the operating system.",
+    },
+    Setting {
+        name: "DB_SSLCERT",
+        aliases: &["DATABASE_SSLCERT"],
+        kind: Kind::Path,
+        default: "",
+        derived: "none",
+        description: "PEM file with the client certificate.",
+    },
+    Setting {
+        name: "DB_SSLKEY",
+        aliases: &["DATABASE_SSLKEY"],
+        kind: Kind::Path,
+        default: "",
+        derived: "none",
+        description: "PEM file with the private key of the client certificate. It must not be readable by others.",
+    },
+    aliased(
+        "DB_POOL_MIN_SIZE",
+        &["DATABASE_POOL_MIN_SIZE"],
+        Kind::Ignored,
+        "1",
+        "Ignored; accepted for compatibility with pybmpmon.",
+    ),
+    aliased(
+        "DB_POOL_MAX_SIZE",
+        &["DATABASE_POOL_MAX_SIZE"],
+        integer(1, 100, ""),
+        "4",
+        "Maximum number of pooled connections for migrations, retention and health checks. Each lane has an additional \
+         connection of its own.",
+    ),
+    aliased(
+        "DB_CONNECT_TIMEOUT_S",
+        &["DATABASE_CONNECT_TIMEOUT"],
+        integer(1, 600, "s"),
+        "5",
+        "Timeout of a connection attempt.",
+    ),
+    aliased(
+        "DB_COMMAND_TIMEOUT_S",
+        &["DATABASE_COMMAND_TIMEOUT", "DB_COMMAND_TIMEOUT"],
+        integer(1, 3_600, "s"),
+        "120",
+        "Timeout of a transaction, which is then retried with fewer rows. A transaction of one batch, which cannot be \
+         split, gets up to 64 times as much.",
+    ),
 ];

@@ -44,7 +44,7 @@ pub(super) fn run(
 }
 
 fn configured(env_file: Option<&Path>) -> Result<PathBuf, Failure> {
-    let inputs = Inputs::of_process(env_file)?;
+    let inputs = Inputs::from_process(env_file)?;
     let (typed, config) = config::load(&inputs)?;
     let said = ["STATUS_SOCKET", "STATE_DIR"].iter().any(|name| typed.by_name(name).is_some())
         || ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"]
