@@ -218,7 +218,7 @@ async fn refused_rows_are_listed_shown_and_tried_again() {
     assert!(code == 0 && line.starts_with("13:0  20") && line.contains("  edge1  "), "{line}");
 
     let (code, text) = place.walctl(&["rejected", "show", "13:0"]);
-    for part in ["collector    edge1\n", "batch        13, record 0\n", "23514 ", "tried again  never\n"] {
+    for part in ["collector    edge1\n", "batch        13, record 0\n", "SQLSTATE 23514: ", "last retry   never\n"] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
     let record: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
