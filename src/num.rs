@@ -3,6 +3,8 @@
 //! `usize` is 64 bits wide wherever Holdfast is built; the assertion below stops the build elsewhere. With it, `usize` and
 //! `u64` convert without loss, and no caller needs a fallback value that could hide an error.
 
+use std::time::Duration;
+
 const _: () = assert!(usize::BITS == 64, "Holdfast needs a 64-bit target");
 
 /// A length or index as `u64`. Exact, because `usize` has 64 bits.
@@ -63,6 +65,13 @@ pub const fn to_f64(value: u64) -> f64 {
     value as f64
 }
 
+/// A duration in whole milliseconds, for log fields and rates. Values above `u64::MAX` become `u64::MAX`.
+#[must_use]
+#[inline]
+pub fn to_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +82,7 @@ mod tests {
         assert_eq!(to_i64_saturating(u64::MAX), i64::MAX);
         assert_eq!(to_i64_saturating(7), 7);
         assert_eq!(to_u32_saturating(1 << 40), u32::MAX);
+        assert_eq!(to_millis(Duration::from_micros(1_999)), 1);
         assert_eq!([-1.5, f64::NAN, 2.9, 1e300].map(floor_to_u64), [0, 0, 2, u64::MAX]);
     }
 }

@@ -1,125 +1,139 @@
-//! What a lane does next. Pure: no clock, no database, no log.
+//! The state machine of one lane: decides the next step. Pure: uses no clock, no database, and no log.
 //!
 //! ```text
-//!             ┌────────── failed, after a wait ──────────┐
-//!             ▼                                          │
-//!   Attach ─► Begin ─► Read ─► (Wait) ─► Store ──────────┤
-//!             ▲          ▲        │        │ stored      │
-//!             │          └────────┘        │             │
-//!             └────────────────────────────┘           Halt (fenced, fork, our bug)
+//!             ┌──────────── failed, after a delay ───────────┐
+//!             ▼                                              │
+//!   Attach ─► Begin ─► Read ─► (Wait) ─► Store or Isolate ───┤
+//!             ▲          ▲        │        │ stored          │
+//!             │          └────────┘        │                 ▼
+//!             └────────────────────────────┘                End (fenced out, fork, internal error)
 //! ```
 //!
-//! A chunk with rows that the database refuses is stored with Isolate in place of Store: all but those rows. Too many of
-//! them, or some in each of three transactions in a row, are no matter of rows: the lane waits for a person.
+//! The caller asks [`Machine::next`] for a [`Step`], carries it out, and reports the outcome as an [`Event`].
 //!
-//! After a failed store nobody knows whether it was stored. The lane attaches again, and the checkpoint row decides: it
-//! stands before the chunk (store it again), at its end (it was stored), or elsewhere (begin there).
+//! | state | meaning | next steps |
+//! |---|---|---|
+//! | detached | no connection holds the lane | Wait until the delay is over, Attach |
+//! | attached, no open transaction | the lane is held; the checkpoint is at `stored` | Begin |
+//! | attached, open transaction | batches after `stored` are being collected | Read, Wait, Store, Isolate |
+//! | ended | the lane delivers nothing more | End |
+//!
+//! **Rejected rows.** If the database rejects rows of a transaction, the transaction is stored once more with Isolate in
+//! place of Store, which leaves out the rejected rows. Too many rejected rows in one transaction, or some in each of three
+//! consecutive transactions, indicate a fault of the schema: the lane is blocked until an operator has removed it.
+//!
+//! **In-doubt commits.** After a failed store it is unknown whether the transaction was committed. The lane attaches again
+//! and reads the checkpoint: if it is at the start of the transaction, the transaction is stored again; if it is at its
+//! end, the transaction was committed; if it is elsewhere, reading resumes there.
 
 use std::time::Duration;
 
 use super::backoff;
 use crate::sink::ErrorAction;
 
-/// So many transactions in a row may have rows that are refused.
+/// Largest number of consecutive transactions with rejected rows.
 const REJECTING_MAX: u32 = 2;
 
-/// A transaction is never made smaller than the limit divided by two to this power, a quarter at a time: how slow
-/// a link is has been found out after four transactions.
+/// Limits the size of a transaction from below: `rows_max` divided by two to this power.
 const HALVINGS_MAX: u32 = 8;
+/// Halvings after one transaction that took too long. Four such transactions reach the smallest size.
 const HALVINGS_STEP: u32 = 2;
-/// Nor is a batch ever split: one that is too slow by itself gets more time, at most two to this power as much.
+/// Limits the timeout from above: two to this power times the usual one. A batch is never split, so that a transaction
+/// of a single batch that takes too long gets a longer timeout instead.
 const DOUBLINGS_MAX: u32 = 6;
-/// After so many transactions in time, half of that is taken back.
+/// Number of transactions in time after which one halving or doubling is taken back.
 const IN_TIME_MIN: u32 = 16;
 
-/// Sizes of transactions.
+/// Limits of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A chunk is stored when its first record has waited so long.
+    /// Age of its first record at which a transaction is stored.
     pub delay: Duration,
 }
 
-/// What happened.
+/// The outcome of a step, or a change outside the lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The log is durable up to here.
+    /// All batches up to this sequence number are durable and can be read.
     Durable(u64),
-    /// The log has numbers up to here, of which the last may not be shown yet.
-    Known(u64),
-    /// The lane is ours, and everything up to here is stored.
+    /// The log holds batches up to this sequence number. Those after the durable one cannot be read yet.
+    LogEnd(u64),
+    /// This process holds the lane.
     Attached {
-        /// From the checkpoint row.
+        /// Sequence number of the checkpoint: all batches up to it are stored.
         last_seq: u64,
     },
-    /// Reading added to the chunk.
+    /// Batches were added to the open transaction.
     Read {
-        /// Last sequence number in the chunk.
+        /// Sequence number of the last batch in the transaction.
         last_seq: u64,
-        /// It should take no more.
+        /// True if the transaction has reached its size limit.
         is_full: bool,
     },
-    /// The chunk was stored, and the answer came.
+    /// The transaction was committed and the commit acknowledged.
     Stored,
-    /// The chunk was stored but for the records that were refused, and the answer came.
+    /// The transaction was committed without its rejected records and the commit acknowledged.
     Isolated {
-        /// How many were refused.
+        /// Number of rejected records.
         rejected: u64,
     },
-    /// Attaching, storing or reading failed.
+    /// Attaching, reading, or storing failed. The connection is closed.
     Failed {
-        /// What to do.
-        decision: ErrorAction,
-        /// Any number.
-        chance: u64,
+        /// Action that the error requires.
+        action: ErrorAction,
+        /// Random number for the delay.
+        jitter: u64,
     },
-    /// What is durable is to be delivered now, without waiting for more; then the lane ends.
+    /// The lane is to deliver what is durable now, without waiting for more, and then end.
     Stop,
 }
 
-/// What to do.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Connect and take the lane. `takeover` once per process.
+    /// Connect and attach to the lane.
     Attach {
-        /// Fence out whoever held the lane.
+        /// True for the first attachment of this process, which fences out any earlier holder. A later one fails if
+        /// another process has taken the lane over.
         takeover: bool,
     },
-    /// Begin an empty chunk behind this sequence number.
+    /// Begin an empty transaction.
     Begin {
-        /// Last sequence number that is stored.
+        /// Sequence number of the last stored batch.
         after: u64,
     },
-    /// Read into the chunk, up to this sequence number.
+    /// Read batches into the transaction.
     Read {
-        /// What is durable.
+        /// Sequence number of the last durable batch.
         limit: u64,
     },
-    /// Store the chunk.
+    /// Store the transaction.
     Store,
-    /// Store the chunk but for the records that the database refuses.
+    /// Store the transaction without the records that the database rejects.
     Isolate,
-    /// Wait for an event, or until then.
+    /// Wait for an event.
     Wait {
-        /// In the machine's time; `None` for as long as nothing happens.
+        /// Time at which to call [`Machine::next`] again without one, as the machine measures time. `None` if only an
+        /// event changes the next step.
         until: Option<Duration>,
     },
-    /// The end of this lane.
+    /// End the lane.
     End(End),
 }
 
-/// How a lane ends.
+/// Why a lane ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It was told to.
+    /// Orderly stop.
     Stopped,
-    /// Going on could do harm.
+    /// An error after which another attempt could do harm.
     Halted,
-    /// The database is ahead of the log: this log is not the one that was delivered.
+    /// The checkpoint is beyond the end of the log: another log was delivered under this id.
     Fork {
-        /// What the database has.
-        database: u64,
-        /// What the log has.
-        durable: u64,
+        /// Sequence number of the checkpoint.
+        database_seq: u64,
+        /// Sequence number of the last durable batch of the log.
+        durable_seq: u64,
     },
 }
 
@@ -130,42 +144,48 @@ enum Phase {
     Ended(End),
 }
 
-/// One lane.
+/// State of one lane.
 #[derive(Clone, Debug)]
 pub struct Machine {
     limits: Limits,
     phase: Phase,
+    /// True once this process has attached to the lane.
     has_taken_over: bool,
+    /// Last durable batch of the log.
     durable: u64,
-    /// The log has numbers up to here. More than `durable` after a crash that left no room for the copy of the last group:
-    /// that group may well have been delivered.
-    known: u64,
-    /// Everything up to here is stored, as far as we know.
+    /// Last batch of the log. Greater than `durable` after a crash if there was no space to copy the last group: that
+    /// group may have been delivered before the crash.
+    log_end: u64,
+    /// Last batch that is known to be stored.
     stored: u64,
-    /// The chunk holds what is behind `stored` up to here. `None`: there is no chunk yet.
-    held: Option<u64>,
+    /// Last batch in the open transaction, which begins after `stored`. Equal to `stored` if it is empty; `None` if no
+    /// transaction is open.
+    collected: Option<u64>,
+    /// True if the open transaction has reached its size limit.
     is_full: bool,
-    /// The chunk was closed for storing; it takes no more.
-    is_closed: bool,
-    /// When the first record came into the chunk.
-    since: Option<Duration>,
-    /// How often transactions were halved because one took too long.
+    /// True once storing has been attempted: the transaction accepts no further batches.
+    is_sealed: bool,
+    /// Time at which the first batch was read into the open transaction.
+    first_read_at: Option<Duration>,
+    /// Number of times that the transaction size is halved, because a transaction took too long.
     halvings: u32,
-    /// How often the time for one was doubled because it could not be made smaller.
+    /// Number of times that the timeout is doubled, because a transaction that cannot be made smaller took too long.
     doublings: u32,
-    /// Transactions in a row that did not.
+    /// Transactions stored in time since the last change of `halvings` or `doublings`.
     in_time: u32,
-    /// Some row of the chunk is refused.
-    is_refused: bool,
-    /// So many transactions in a row had rows that were refused.
+    /// True if the database rejected rows of the open transaction.
+    is_isolating: bool,
+    /// Consecutive transactions in which rows were rejected.
     rejecting: u32,
+    /// Consecutive failures.
     failures: u32,
+    /// Earliest time of the next attachment.
     retry_at: Option<Duration>,
     is_stopping: bool,
 }
 
 impl Machine {
-    /// A lane that knows nothing yet but how far the log is durable.
+    /// A detached lane over a log whose last durable batch is `durable`.
     #[must_use]
     pub const fn new(limits: Limits, durable: u64) -> Self {
         Self {
@@ -173,16 +193,16 @@ impl Machine {
             phase: Phase::Detached,
             has_taken_over: false,
             durable,
-            known: durable,
+            log_end: durable,
             stored: 0,
-            held: None,
+            collected: None,
             is_full: false,
-            is_closed: false,
-            since: None,
+            is_sealed: false,
+            first_read_at: None,
             halvings: 0,
             doublings: 0,
             in_time: 0,
-            is_refused: false,
+            is_isolating: false,
             rejecting: 0,
             failures: 0,
             retry_at: None,
@@ -190,103 +210,107 @@ impl Machine {
         }
     }
 
-    /// Everything up to here is stored.
+    /// Sequence number of the last batch that is known to be stored.
     #[must_use]
     pub const fn stored(&self) -> u64 {
         self.stored
     }
 
-    /// Of `rows_max`, what a transaction should have now: less on a link or a server that is too slow for it.
+    /// The current size limit of a transaction: the configured `rows_max`, reduced while transactions take too long. At
+    /// least 1.
     #[must_use]
     pub fn rows_max(&self, rows_max: u64) -> u64 {
         (rows_max >> self.halvings).max(1)
     }
 
-    /// So many times the usual limit a transaction may take now.
+    /// The factor by which the usual timeout of a transaction is multiplied now.
     #[must_use]
-    pub const fn patience(&self) -> u32 {
+    pub const fn timeout_factor(&self) -> u32 {
         1 << self.doublings
     }
 
-    /// True when the chunk has rows that are refused and is to be stored without them.
+    /// True if the open transaction is to be stored without its rejected rows.
     #[must_use]
     pub const fn is_isolating(&self) -> bool {
-        self.is_refused
+        self.is_isolating
     }
 
-    /// True when everything durable is stored.
+    /// True if every durable batch is stored.
     #[must_use]
     pub const fn is_caught_up(&self) -> bool {
         self.stored >= self.durable
     }
 
-    /// Takes what happened.
+    /// Applies an event that occurred at time `now`.
     pub fn on(&mut self, event: Event, now: Duration) {
         match event {
             Event::Durable(seq) => self.durable = self.durable.max(seq),
-            Event::Known(seq) => self.known = self.known.max(seq),
+            Event::LogEnd(seq) => self.log_end = self.log_end.max(seq),
             Event::Attached { last_seq } => self.attached(last_seq),
             Event::Read { last_seq, is_full } => {
-                if self.held.is_some_and(|held| last_seq > held) && self.since.is_none() {
-                    self.since = Some(now);
+                if self.collected.is_some_and(|collected| last_seq > collected)
+                    && self.first_read_at.is_none()
+                {
+                    self.first_read_at = Some(now);
                 }
-                self.held = Some(last_seq);
+                self.collected = Some(last_seq);
                 self.is_full = is_full;
                 self.failures = 0;
             }
-            Event::Stored => self.finish(0),
-            Event::Isolated { rejected } => self.finish(rejected),
-            Event::Failed { decision, chance } => self.failed(decision, chance, now),
+            Event::Stored => self.committed(0),
+            Event::Isolated { rejected } => self.committed(rejected),
+            Event::Failed { action, jitter } => self.failed(action, jitter, now),
             Event::Stop => self.is_stopping = true,
         }
     }
 
-    fn finish(&mut self, rejected: u64) {
-        self.stored = self.held.unwrap_or(self.stored);
-        self.drop_chunk();
+    fn committed(&mut self, rejected: u64) {
+        self.stored = self.collected.unwrap_or(self.stored);
+        self.discard_transaction();
         self.failures = 0;
         self.in_time += 1;
         if self.in_time >= IN_TIME_MIN {
             self.in_time = 0;
-            let taken_back = if self.doublings > 0 { &mut self.doublings } else { &mut self.halvings };
-            *taken_back = taken_back.saturating_sub(1);
+            let reduced = if self.doublings > 0 { &mut self.doublings } else { &mut self.halvings };
+            *reduced = reduced.saturating_sub(1);
         }
         self.rejecting = if rejected == 0 { 0 } else { self.rejecting.saturating_add(1) };
     }
 
     fn attached(&mut self, last_seq: u64) {
-        if last_seq > self.durable.max(self.known) {
-            self.phase = Phase::Ended(End::Fork { database: last_seq, durable: self.durable });
+        if last_seq > self.durable.max(self.log_end) {
+            let end = End::Fork { database_seq: last_seq, durable_seq: self.durable };
+            self.phase = Phase::Ended(end);
             return;
         }
-        let stands_before_chunk = self.has_taken_over && last_seq == self.stored;
+        let is_at_transaction_start = self.has_taken_over && last_seq == self.stored;
         self.phase = Phase::Attached;
         self.has_taken_over = true;
         self.retry_at = None;
         self.stored = last_seq;
-        if !stands_before_chunk {
-            self.drop_chunk();
+        if !is_at_transaction_start {
+            self.discard_transaction();
         }
     }
 
-    fn failed(&mut self, decision: ErrorAction, chance: u64, now: Duration) {
+    fn failed(&mut self, action: ErrorAction, jitter: u64, now: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let delay = match decision {
-            ErrorAction::Retry => backoff::delay(self.failures, chance),
+        let delay = match action {
+            ErrorAction::Retry => backoff::delay(self.failures, jitter),
             ErrorAction::RetrySmaller => {
-                self.too_slow();
-                // The chunk is read anew, smaller; if it was stored after all, the row will say so.
-                self.drop_chunk();
-                backoff::delay(self.failures, chance)
+                self.reduce_load();
+                // The transaction is read again, smaller. If it was committed after all, the checkpoint shows it.
+                self.discard_transaction();
+                backoff::delay(self.failures, jitter)
             }
-            ErrorAction::Reject if !self.is_refused && self.rejecting < REJECTING_MAX => {
-                self.is_refused = true;
+            ErrorAction::Reject if !self.is_isolating && self.rejecting < REJECTING_MAX => {
+                self.is_isolating = true;
                 Duration::ZERO
             }
             ErrorAction::Reject | ErrorAction::Alarm => {
-                // Whoever mended it did so for all rows.
-                self.is_refused = false;
-                backoff::ALARM
+                // Once the cause is removed, the transaction is expected to pass as a whole.
+                self.is_isolating = false;
+                backoff::BLOCKED
             }
             ErrorAction::Halt => {
                 self.phase = Phase::Ended(End::Halted);
@@ -297,13 +321,14 @@ impl Machine {
         self.retry_at = Some(now + delay);
     }
 
-    /// Attaching says nothing about the size of transactions.
-    fn too_slow(&mut self) {
-        if !self.is_closed {
+    /// Makes the next transaction smaller, or its timeout longer if it cannot be made smaller.
+    fn reduce_load(&mut self) {
+        // A timeout before storing, as while attaching, does not depend on the size of the transaction.
+        if !self.is_sealed {
             return;
         }
         self.in_time = 0;
-        let is_one_batch = self.held <= Some(self.stored + 1);
+        let is_one_batch = self.collected <= Some(self.stored + 1);
         if is_one_batch || self.halvings == HALVINGS_MAX {
             self.doublings = (self.doublings + 1).min(DOUBLINGS_MAX);
         } else {
@@ -311,19 +336,19 @@ impl Machine {
         }
     }
 
-    fn drop_chunk(&mut self) {
-        self.held = None;
+    fn discard_transaction(&mut self) {
+        self.collected = None;
         self.is_full = false;
-        self.is_closed = false;
-        self.is_refused = false;
-        self.since = None;
+        self.is_sealed = false;
+        self.is_isolating = false;
+        self.first_read_at = None;
     }
 
-    /// What to do now.
+    /// The step to take at time `now`.
     pub fn next(&mut self, now: Duration) -> Step {
         match self.phase {
             Phase::Ended(end) => return Step::End(end),
-            // Nothing more can be delivered in order to stop: what is durable stays in the log.
+            // A stop does not wait for the database: undelivered batches stay in the log.
             Phase::Detached if self.is_stopping => return Step::End(End::Stopped),
             Phase::Detached => {
                 return match self.retry_at {
@@ -333,29 +358,29 @@ impl Machine {
             }
             Phase::Attached => {}
         }
-        let Some(held) = self.held else {
-            self.held = Some(self.stored);
+        let Some(collected) = self.collected else {
+            self.collected = Some(self.stored);
             return Step::Begin { after: self.stored };
         };
-        let is_empty = held == self.stored;
-        let has_more = self.durable > held && !self.is_full && !self.is_closed;
-        let due_at = self.since.map(|since| since + self.limits.delay);
-        if !is_empty && (self.is_full || self.is_closed || due_at.is_some_and(|due| due <= now)) {
-            return self.store();
+        let is_empty = collected == self.stored;
+        let has_more = self.durable > collected && !self.is_full && !self.is_sealed;
+        let due_at = self.first_read_at.map(|at| at + self.limits.delay);
+        if !is_empty && (self.is_full || self.is_sealed || due_at.is_some_and(|due| due <= now)) {
+            return self.seal();
         }
         if has_more {
             return Step::Read { limit: self.durable };
         }
         match (is_empty, self.is_stopping) {
             (true, true) => Step::End(End::Stopped),
-            (false, true) => self.store(),
+            (false, true) => self.seal(),
             _ => Step::Wait { until: due_at },
         }
     }
 
-    fn store(&mut self) -> Step {
-        self.is_closed = true;
-        if self.is_refused { Step::Isolate } else { Step::Store }
+    fn seal(&mut self) -> Step {
+        self.is_sealed = true;
+        if self.is_isolating { Step::Isolate } else { Step::Store }
     }
 }
 
@@ -385,12 +410,12 @@ mod tests {
         machine
     }
 
-    fn fail(machine: &mut Machine, decision: ErrorAction) {
-        machine.on(Event::Failed { decision, chance: 0 }, at(1000));
+    fn fail(machine: &mut Machine, action: ErrorAction) {
+        machine.on(Event::Failed { action, jitter: 0 }, at(1000));
     }
 
     #[test]
-    fn a_full_chunk_is_stored_at_once_and_the_next_begins_behind_it() {
+    fn a_full_transaction_is_stored_at_once_and_the_next_begins_after_it() {
         let mut machine = storing();
         machine.on(Event::Stored, at(10));
         assert_eq!(machine.stored(), 7);
@@ -399,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_chunk_waits_for_more_but_no_longer_than_the_delay() {
+    fn a_small_transaction_waits_for_more_but_no_longer_than_the_delay() {
         let mut machine = attached(5, 4);
         machine.on(Event::Read { last_seq: 5, is_full: false }, at(100));
         assert_eq!(machine.next(at(100)), Step::Wait { until: Some(at(600)) });
@@ -417,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_store_that_was_not_stored_is_stored_again() {
+    fn a_transaction_that_was_not_committed_is_stored_again() {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::Retry);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(1100)) });
@@ -427,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_store_that_was_stored_is_not_stored_again() {
+    fn a_transaction_that_was_committed_without_an_answer_is_not_stored_again() {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::Retry);
         machine.on(Event::Attached { last_seq: 7 }, at(1100));
@@ -435,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_came_back_older_is_believed() {
+    fn delivery_resumes_at_the_checkpoint_of_a_database_that_was_restored() {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::Retry);
         machine.on(Event::Attached { last_seq: 2 }, at(1100));
@@ -446,13 +471,13 @@ mod tests {
     fn a_database_ahead_of_the_log_is_a_fork() {
         let mut machine = Machine::new(Limits { delay: DELAY }, 3);
         machine.on(Event::Attached { last_seq: 4 }, at(0));
-        assert_eq!(machine.next(at(0)), Step::End(End::Fork { database: 4, durable: 3 }));
+        assert_eq!(machine.next(at(0)), Step::End(End::Fork { database_seq: 4, durable_seq: 3 }));
     }
 
     #[test]
-    fn a_database_that_has_what_the_log_cannot_show_yet_is_no_fork() {
+    fn a_checkpoint_within_the_unreadable_end_of_the_log_is_not_a_fork() {
         let mut machine = Machine::new(Limits { delay: DELAY }, 3);
-        machine.on(Event::Known(6), at(0));
+        machine.on(Event::LogEnd(6), at(0));
         machine.on(Event::Attached { last_seq: 5 }, at(0));
         assert_eq!(machine.next(at(0)), Step::Begin { after: 5 });
         assert_eq!(machine.next(at(0)), Step::Wait { until: None });
@@ -461,13 +486,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_mend_is_looked_at_once_a_minute() {
+    fn a_blocked_lane_retries_once_a_minute() {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::Alarm);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
     }
 
-    /// Stores the next chunk, of which some rows are refused.
+    /// Stores the open transaction, of which some rows are rejected.
     fn isolate(machine: &mut Machine, last_seq: u64) {
         fail(machine, ErrorAction::Reject);
         assert_eq!(machine.next(at(1000)), Step::Attach { takeover: false });
@@ -484,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_chunk_is_stored_at_once_but_for_the_rows_that_are_refused() {
+    fn a_rejected_transaction_is_stored_at_once_without_the_rejected_rows() {
         let mut machine = storing();
         isolate(&mut machine, 7);
         assert_eq!(machine.stored(), 7);
@@ -506,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn the_third_transaction_in_a_row_with_refused_rows_waits_for_a_person() {
+    fn the_third_consecutive_transaction_with_rejected_rows_blocks_the_lane() {
         let mut machine = storing();
         isolate(&mut machine, 7);
         store_next(&mut machine, 8);
@@ -514,7 +539,7 @@ mod tests {
         store_next(&mut machine, 9);
         fail(&mut machine, ErrorAction::Reject);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
-        // And so it does again after that minute, until a transaction has none.
+        // Isolating starts over once a transaction without rejected rows has been stored.
         machine.on(Event::Attached { last_seq: 8 }, at(61_000));
         assert_eq!(machine.next(at(61_000)), Step::Store);
         machine.on(Event::Stored, at(61_000));
@@ -524,7 +549,7 @@ mod tests {
         assert!(machine.is_isolating());
     }
 
-    /// A chunk up to `last_seq` is begun, stored, and takes too long; `stored` is what the database has.
+    /// A transaction up to `last_seq` takes too long to store; the checkpoint is at `stored`.
     fn too_slow(machine: &mut Machine, stored: u64, last_seq: u64) {
         machine.on(Event::Attached { last_seq: stored }, at(2000));
         assert_eq!(machine.next(at(2000)), Step::Begin { after: stored });
@@ -537,13 +562,13 @@ mod tests {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::RetrySmaller);
         assert_eq!(machine.rows_max(20_000), 5000);
-        // What takes too long before anything is stored says nothing of that.
+        // A timeout while attaching does not depend on the size of a transaction.
         fail(&mut machine, ErrorAction::RetrySmaller);
         assert_eq!(machine.rows_max(20_000), 5000);
         for _ in 0..3 {
             too_slow(&mut machine, 4, 9);
         }
-        assert_eq!((machine.rows_max(20_000), machine.patience()), (78, 1));
+        assert_eq!((machine.rows_max(20_000), machine.timeout_factor()), (78, 1));
         for _ in 0..16 {
             machine.on(Event::Stored, at(2000));
         }
@@ -552,27 +577,31 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_smaller_gets_more_time() {
+    fn a_transaction_that_cannot_be_made_smaller_gets_a_longer_timeout() {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::RetrySmaller);
         too_slow(&mut machine, 4, 5);
-        assert_eq!((machine.rows_max(20_000), machine.patience()), (5000, 2), "a batch is not split");
+        assert_eq!((machine.rows_max(20_000), machine.timeout_factor()), (5000, 2), "a batch is not split");
         for _ in 0..3 {
             too_slow(&mut machine, 4, 9);
         }
-        assert_eq!((machine.rows_max(20_000), machine.patience()), (78, 2));
+        assert_eq!((machine.rows_max(20_000), machine.timeout_factor()), (78, 2));
         for _ in 0..20 {
             too_slow(&mut machine, 4, 9);
         }
-        assert_eq!((machine.rows_max(20_000), machine.patience()), (78, 64));
+        assert_eq!((machine.rows_max(20_000), machine.timeout_factor()), (78, 64));
         for _ in 0..16 * 7 {
             machine.on(Event::Stored, at(2000));
         }
-        assert_eq!((machine.rows_max(20_000), machine.patience()), (156, 1), "time is taken back first");
+        assert_eq!(
+            (machine.rows_max(20_000), machine.timeout_factor()),
+            (156, 1),
+            "doublings are taken back before halvings"
+        );
     }
 
     #[test]
-    fn a_fenced_lane_never_comes_back() {
+    fn a_fenced_lane_stays_ended() {
         let mut machine = storing();
         fail(&mut machine, ErrorAction::Halt);
         assert_eq!(machine.next(at(1_000_000)), Step::End(End::Halted));

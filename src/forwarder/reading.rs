@@ -1,44 +1,51 @@
-//! Chunks out of the log: the next one is filled while the one before it is stored.
+//! Builds transactions from the log. The next transaction is built while the current one is stored.
 //!
 //! ```text
-//! store      │ chunk 1     │ chunk 2     │
-//! fill   1   │ 2     │     │ 3     │
+//! store      │ transaction 1 │ transaction 2 │
+//! build   1  │ 2     │       │ 3     │
 //! ```
 //!
-//! The server works while we decode and encode. What was filled ahead counts only if it begins where the lane goes on; after
-//! a failure that may be elsewhere, and then it is thrown away and read once more.
+//! The server works while the next transaction is decoded and encoded. A transaction that was built ahead is used only if
+//! the lane continues where it begins. After a failure the lane may continue elsewhere; the transaction is then discarded
+//! and built again.
 
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::lane::Failure;
+use super::error::LaneError;
 use super::machine::Event;
 use crate::codec;
 use crate::sink::{Lane, RecordRange, Transaction, TransactionBuilder};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
 
-/// What a lane reads.
+/// Reason of a gap for a batch that is intact but cannot be decoded.
+const UNDECODABLE: &str = "undecodable";
+
+/// The log reader and the open transaction of one lane.
 pub(super) struct Reading<S: Storage> {
     log: Arc<Log<S>>,
     lane: Lane,
     dedup: bool,
-    /// `None` while it is being filled.
-    open: Option<Open<S>>,
-    ahead: Option<Ahead<S>>,
+    /// The open transaction; `None` while it is built on another thread.
+    open: Option<OpenTransaction<S>>,
+    /// The transaction that is built while the current one is stored.
+    ahead: Option<Prefetch<S>>,
 }
 
-/// A chunk that is being filled, and from where.
-struct Open<S: Storage> {
+/// A transaction that is being built, with the reader that continues after its last batch.
+struct OpenTransaction<S: Storage> {
     reader: Reader<S>,
-    chunk: TransactionBuilder,
+    builder: TransactionBuilder,
 }
 
-type Filling<S> = JoinHandle<(Open<S>, Result<(), Failure>)>;
+/// The task that adds batches to a transaction.
+type Building<S> = JoinHandle<(OpenTransaction<S>, Result<(), LaneError>)>;
 
-struct Ahead<S: Storage> {
+struct Prefetch<S: Storage> {
+    /// First batch of the transaction.
     first_seq: u64,
-    filling: Filling<S>,
+    building: Building<S>,
 }
 
 impl<S: Storage> Reading<S> {
@@ -46,99 +53,102 @@ impl<S: Storage> Reading<S> {
         Self { log, lane, dedup, open: None, ahead: None }
     }
 
-    fn open(&self, next: u64, reader: Option<Reader<S>>) -> Open<S> {
-        let reader = reader.filter(|reader| reader.position() == SeqNo(next));
-        let reader = reader.unwrap_or_else(|| self.log.reader(SeqNo(next)));
-        Open { reader, chunk: TransactionBuilder::new(self.lane.clone(), next).with_dedup(self.dedup) }
+    /// An empty transaction that begins at `first_seq`. Reuses `reader` if it is positioned there.
+    fn open(&self, first_seq: u64, reader: Option<Reader<S>>) -> OpenTransaction<S> {
+        let reader = reader.filter(|reader| reader.position() == SeqNo(first_seq));
+        let reader = reader.unwrap_or_else(|| self.log.reader(SeqNo(first_seq)));
+        let builder = TransactionBuilder::new(self.lane.clone(), first_seq).with_dedup(self.dedup);
+        OpenTransaction { reader, builder }
     }
 
-    /// Begins a chunk behind `after`, or finds the one that was filled ahead.
+    /// Begins a transaction after batch `after`, unless that transaction has been built ahead.
     pub(super) fn begin(&mut self, after: u64) {
-        let next = after.saturating_add(1);
-        self.ahead = self.ahead.take().filter(|ahead| ahead.first_seq == next);
+        let first_seq = after.saturating_add(1);
+        self.ahead = self.ahead.take().filter(|ahead| ahead.first_seq == first_seq);
         let reader = self.open.take().map(|open| open.reader);
         if self.ahead.is_none() {
-            self.open = Some(self.open(next, reader));
+            self.open = Some(self.open(first_seq, reader));
         }
     }
 
-    /// Adds to the chunk: what was filled ahead, or what the log has up to `limit`.
-    pub(super) async fn read(&mut self, limit: u64, rows_max: u64) -> Result<Event, Failure> {
-        let (before, filling) = match (self.ahead.take(), self.open.take()) {
-            (Some(ahead), _) => (ahead.first_seq, ahead.filling),
-            (None, Some(open)) => (open.chunk.next_seq(), fill(open, limit, rows_max)),
-            (None, None) => return Err(Failure::Silent(limit)),
+    /// Adds batches up to `limit` to the transaction, or takes over the transaction that was built ahead.
+    pub(super) async fn read(&mut self, limit: u64, rows_max: u64) -> Result<Event, LaneError> {
+        let (before, building) = match (self.ahead.take(), self.open.take()) {
+            (Some(ahead), _) => (ahead.first_seq, ahead.building),
+            (None, Some(open)) => (open.builder.next_seq(), build(open, limit, rows_max)),
+            (None, None) => return Err(LaneError::NothingRead(limit)),
         };
-        let (open, result) = filling.await.map_err(Failure::Reader)?;
-        let (next, is_full) = (open.chunk.next_seq(), open.chunk.is_full(rows_max));
+        let (open, result) = building.await.map_err(LaneError::Panicked)?;
+        let (next, is_full) = (open.builder.next_seq(), open.builder.is_full(rows_max));
         let open = self.open.insert(open);
         result?;
         if next == before {
-            // The chunk stays; a new reader looks afresh.
+            // The transaction is kept. A new reader lists the segments again.
             open.reader = self.log.reader(SeqNo(next));
-            return Err(Failure::Silent(next));
+            return Err(LaneError::NothingRead(next));
         }
         Ok(Event::Read { last_seq: next - 1, is_full })
     }
 
-    /// Closes the chunk, and goes on with the one behind it if the log has more.
+    /// Seals the open transaction, and starts to build the next one if the log has batches up to `limit` after it.
     pub(super) fn seal(&mut self, limit: u64, rows_max: u64) -> Option<Transaction> {
-        let Open { reader, chunk } = self.open.take()?;
-        let sealed = chunk.build();
-        let first_seq = sealed.last_seq + 1;
+        let OpenTransaction { reader, builder } = self.open.take()?;
+        let transaction = builder.build();
+        let first_seq = transaction.last_seq + 1;
         let open = self.open(first_seq, Some(reader));
-        if sealed.last_seq < limit {
-            self.ahead = Some(Ahead { first_seq, filling: fill(open, limit, rows_max) });
+        if transaction.last_seq < limit {
+            self.ahead = Some(Prefetch { first_seq, building: build(open, limit, rows_max) });
         } else {
             self.open = Some(open);
         }
-        Some(sealed)
+        Some(transaction)
     }
 
-    /// A range of the log once more, record by record.
-    pub(super) async fn span(&self, first: u64, last: u64) -> Result<RecordRange, Failure> {
+    /// Reads the batches `first` to `last` again, as single records.
+    pub(super) async fn record_range(&self, first: u64, last: u64) -> Result<RecordRange, LaneError> {
         let mut reader = self.log.reader(SeqNo(first));
-        let mut span = RecordRange::new(self.lane.clone(), self.dedup);
+        let mut records = RecordRange::new(self.lane.clone(), self.dedup);
         let reading = move || {
-            while let Some(item) = reader.next(SeqNo(last)).map_err(Failure::Read)? {
+            while let Some(item) = reader.next(SeqNo(last)).map_err(LaneError::Read)? {
                 match item {
-                    Item::Gap { from, to, reason } => span.push_gap(from.0, to.0, reason.name()),
+                    Item::Gap { from, to, reason } => records.push_gap(from.0, to.0, reason.name()),
                     Item::Data { seq, payload, .. } => match codec::decode(payload) {
-                        Ok(batch) => span.push(seq.0, batch),
-                        Err(_) => span.push_gap(seq.0, seq.0, "undecodable"),
+                        Ok(batch) => records.push(seq.0, batch),
+                        Err(_) => records.push_gap(seq.0, seq.0, UNDECODABLE),
                     },
                 }
             }
-            Ok(span)
+            Ok(records)
         };
-        tokio::task::spawn_blocking(reading).await.map_err(Failure::Reader)?
+        tokio::task::spawn_blocking(reading).await.map_err(LaneError::Panicked)?
     }
 }
 
-/// Reads, decodes and encodes on a thread that may block, until the chunk is full or there is no more.
-fn fill<S: Storage>(mut open: Open<S>, limit: u64, rows_max: u64) -> Filling<S> {
+/// Adds batches to the transaction on a blocking thread, until it is full or `limit` is reached.
+fn build<S: Storage>(mut open: OpenTransaction<S>, limit: u64, rows_max: u64) -> Building<S> {
     tokio::task::spawn_blocking(move || {
-        let result = open.fill(SeqNo(limit), rows_max);
+        let result = open.build(SeqNo(limit), rows_max);
         (open, result)
     })
 }
 
-impl<S: Storage> Open<S> {
-    fn fill(&mut self, limit: SeqNo, rows_max: u64) -> Result<(), Failure> {
-        let Self { reader, chunk } = self;
-        while !chunk.is_full(rows_max) {
-            match reader.next(limit).map_err(Failure::Read)? {
+impl<S: Storage> OpenTransaction<S> {
+    fn build(&mut self, limit: SeqNo, rows_max: u64) -> Result<(), LaneError> {
+        let Self { reader, builder } = self;
+        while !builder.is_full(rows_max) {
+            match reader.next(limit).map_err(LaneError::Read)? {
                 None => break,
-                Some(Item::Gap { from, to, reason }) => chunk.push_gap(from.0, to.0, reason.name()),
+                Some(Item::Gap { from, to, reason }) => builder.push_gap(from.0, to.0, reason.name()),
                 Some(Item::Data { seq, payload, .. }) => match codec::decode(payload) {
-                    Ok(batch) => chunk.push(seq.0, payload, &batch).map_err(Failure::Inconsistent)?,
+                    Ok(batch) => builder.push(seq.0, payload, &batch).map_err(LaneError::Inconsistent)?,
                     Err(error) if payload.first().is_some_and(|version| *version > codec::VERSION) => {
-                        return Err(Failure::Newer(seq.0, error));
+                        return Err(LaneError::NewerVersion { seq: seq.0, error });
                     }
-                    // Whole, as the checksum says, and yet no batch: our bug. One batch must not stop all behind it.
+                    // The checksum is valid, so that an undecodable batch is a bug of the encoder or decoder. One such
+                    // batch must not block all batches after it.
                     Err(error) => {
-                        tracing::error!(seq = seq.0, error = %error, "batch_undecodable");
-                        chunk.push_gap(seq.0, seq.0, "undecodable");
+                        tracing::error!(seq = seq.0, %error, "batch_undecodable");
+                        builder.push_gap(seq.0, seq.0, UNDECODABLE);
                     }
                 },
             }

@@ -1,70 +1,70 @@
-//! What is known of the delivery, for whoever wants to know.
+//! Status of the delivery, as published to the status socket and to metrics.
 
 use crate::route::Timestamp;
 use crate::wal::SeqNo;
 
-/// What a lane is doing.
+/// State of a lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LaneState {
-    /// Not attached yet.
+    /// Not attached to the database yet.
     #[default]
     Connecting,
-    /// There is something to deliver.
+    /// Attached, with undelivered batches.
     Draining,
-    /// Everything durable is delivered.
+    /// Attached, with every durable batch delivered.
     CaughtUp,
-    /// The last attempt failed; it tries again by itself.
+    /// The last attempt failed; the next one follows within seconds.
     Retrying,
-    /// Somebody has to mend something; it looks again once a minute.
-    Alarm,
-    /// It delivers no more until the next start.
+    /// The last attempt failed for a reason that an operator has to remove; the next one follows after a minute.
+    Blocked,
+    /// Ended after an error; delivers nothing until the next start.
     Halted,
-    /// It was stopped in order.
+    /// Ended by an orderly stop.
     Stopped,
 }
 
-/// One lane.
+/// Status of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
-    /// Everything up to here is delivered.
+    /// Last delivered batch; all batches before it are delivered too.
     pub delivered: SeqNo,
-    /// What it is doing.
+    /// State of the lane.
     pub state: LaneState,
     /// Rows delivered since the start.
     pub rows: u64,
-    /// Records that the database refused since the start; they are in `rejected_routes`.
+    /// Records that the database rejected since the start. They are in `rejected_routes`.
     pub rejected: u64,
-    /// Transactions since the start.
+    /// Transactions committed since the start.
     pub transactions: u64,
-    /// When the last record that was delivered had been received; 0 before the first.
+    /// Reception time of the last delivered record; 0 before the first one.
     pub received: Timestamp,
-    /// The last error, kept after it has passed.
+    /// The last error, kept after a later success.
     pub last_error: Option<String>,
 }
 
-/// The delivery as a whole.
+/// Status of the delivery as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// By number; empty until the database was reached for the first time.
+pub struct DeliveryStatus {
+    /// The lanes by number. Empty until the database has been prepared for the first time.
     pub lanes: Vec<LaneStatus>,
-    /// Why there are no lanes yet, or what the log's number of lanes overrules.
+    /// The last error before the lanes were started.
     pub last_error: Option<String>,
 }
 
-impl Delivered {
-    /// Everything up to here is delivered by every lane.
+impl DeliveryStatus {
+    /// Last batch that every lane has delivered; zero if there are no lanes yet.
     #[must_use]
     pub fn seq(&self) -> SeqNo {
         self.lanes.iter().map(|lane| lane.delivered).min().unwrap_or_default()
     }
 
-    /// Rows delivered since the start.
+    /// Rows delivered since the start, over all lanes.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.rows).sum()
     }
 
-    /// True when every lane delivers or has nothing to deliver.
+    /// True if there are lanes and each of them is draining or caught up.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let healthy = |lane: &LaneStatus| matches!(lane.state, LaneState::Draining | LaneState::CaughtUp);

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::rates::{Ledger, Trend, ratio};
 use crate::committer::{LogState, Progress};
-use crate::forwarder::{Delivered, LaneState, LaneStatus};
+use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::route::Timestamp;
 use crate::session::{FamilySummary, PeerSummary};
@@ -38,7 +38,7 @@ pub(super) struct Snapshot {
     pub(super) state: Arc<State>,
     pub(super) progress: watch::Receiver<Progress>,
     /// Nothing in store-only mode.
-    pub(super) delivered: Option<watch::Receiver<Delivered>>,
+    pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
     pub(super) rates: Mutex<Rates>,
 }
 
@@ -122,7 +122,7 @@ impl Snapshot {
         }
     }
 
-    fn delivery(&self, delivered: &Delivered, progress: &Progress, now: Timestamp) -> Delivery {
+    fn delivery(&self, delivered: &DeliveryStatus, progress: &Progress, now: Timestamp) -> Delivery {
         let (seq, durable) = (delivered.seq().0, progress.durable.0);
         let lag_batches = durable.saturating_sub(seq);
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +234,7 @@ fn lane_of(lane: u16, status: &LaneStatus) -> Lane {
         LaneState::Draining => "draining",
         LaneState::CaughtUp => "caught up",
         LaneState::Retrying => "retrying",
-        LaneState::Alarm => "in need of help",
+        LaneState::Blocked => "in need of help",
         LaneState::Halted => "halted until the next start",
         LaneState::Stopped => "stopped",
     };

@@ -301,7 +301,7 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
         ("LOG_LEVEL", "debug"),
     ]);
     let mut daemon = Daemon::start(folder.path(), &settings);
-    daemon.event("database_needs_help");
+    daemon.event("database_blocked");
     let said = format!("{:?}{:?}", daemon.status(), daemon.lines());
     assert!(said.contains("28P01") && !said.contains("hunter2"), "{said}");
     assert_eq!(daemon.stop().code(), Some(0));

@@ -202,7 +202,7 @@ async fn refusals_in_every_transaction_stop_the_drain_with_an_alarm() {
     let forwarder = source.drain(database.target.clone(), 1, RECORDS_PER_BATCH.cast_unsigned());
     let mut watch = forwarder.delivered();
     let alarmed = watch
-        .wait_for(|delivered| delivered.lanes.first().is_some_and(|lane| lane.state == LaneState::Alarm));
+        .wait_for(|delivered| delivered.lanes.first().is_some_and(|lane| lane.state == LaneState::Blocked));
     let lane = tokio::time::timeout(PATIENCE, alarmed).await.unwrap().unwrap().lanes[0].clone();
     assert_eq!((lane.delivered.0, lane.rejected), (2, 2));
     assert!(lane.last_error.unwrap().contains("nothing is lost"));

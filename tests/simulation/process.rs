@@ -236,7 +236,7 @@ impl Process {
                 // A lane that waits for the log to grow hears of it; this is where a wake-up can be lost.
                 let lane = &mut self.lanes[number];
                 if self.bug != Bug::LostWakeUp || lane.chunk.is_none() {
-                    lane.machine.on(draining::Event::Known(self.writer.next().prev().0), now);
+                    lane.machine.on(draining::Event::LogEnd(self.writer.next().prev().0), now);
                     lane.machine.on(draining::Event::Durable(self.durable), now);
                 }
                 if self.step(number, database, dice, calm, now) {
@@ -263,7 +263,7 @@ impl Process {
     ) -> bool {
         let bug = self.bug;
         let lane = &mut self.lanes[number];
-        let failed = |decision| draining::Event::Failed { decision, chance: 7 };
+        let failed = |action| draining::Event::Failed { action, jitter: 7 };
         let event = match lane.machine.next(now) {
             draining::Step::Wait { .. } => return true,
             draining::Step::End(end) => {
@@ -355,7 +355,7 @@ impl LaneShell {
         calm: bool,
         bug: Bug,
     ) -> draining::Event {
-        let retry = draining::Event::Failed { decision: ErrorAction::Retry, chance: 7 };
+        let retry = draining::Event::Failed { action: ErrorAction::Retry, jitter: 7 };
         let (Some(chunk), Some(epoch)) = (self.chunk.as_ref(), self.connection) else { return retry };
         let transaction = Transaction {
             lane: usize::try_from(self.lane.number).unwrap(),
@@ -386,7 +386,7 @@ impl LaneShell {
         match (result, answered) {
             (Some(Ok(())), true) => self.stored(transaction.last),
             (Some(Err(Refused::Fenced)), _) => {
-                draining::Event::Failed { decision: ErrorAction::Halt, chance: 7 }
+                draining::Event::Failed { action: ErrorAction::Halt, jitter: 7 }
             }
             (_, false) if bug == Bug::LostAnswerMeansStored => self.stored(transaction.last),
             (_, false) if bug == Bug::RetryWithoutAttach && database.is_up => {

@@ -125,7 +125,9 @@ async fn diff_tells_level_behind_ahead_and_forked_apart() {
     assert!(code == 3 && text.contains("no checkpoint of this log; specify --collector"), "{text}");
     let (code, text) = place.walctl(&["diff", log.to_str().unwrap(), "--collector", "edge1"]);
     assert!(
-        code == 0 && text.starts_with("behind: the log contains batches 1 to 20; ") && text.contains("nothing of this log"),
+        code == 0
+            && text.starts_with("behind: the log contains batches 1 to 20; ")
+            && text.contains("nothing of this log"),
         "{text}"
     );
 

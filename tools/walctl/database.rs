@@ -76,7 +76,8 @@ pub(crate) fn standing(
     let Some(log_id) = overview.log_id else {
         return Err(Failure::Other("no readable segment: the log id is unknown".to_owned()));
     };
-    let log_id = forwarder::delivered_as(disk.directory(), log_id)?;
+    let log_id = forwarder::delivered_as(disk.directory(), log_id)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     block_on(async {
         let client = connect(url).await?;
         let sql = "SELECT collector, lane, last_seq, digest FROM ingest_checkpoint

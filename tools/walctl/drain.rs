@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use holdfast::committer;
-use holdfast::forwarder::{self, Delivered, LaneState};
+use holdfast::forwarder::{self, DeliveryStatus, LaneState};
 use holdfast::wal::{SeqNo, inspect};
 use serde_json::json;
 
@@ -48,7 +48,8 @@ pub(crate) fn drain(arguments: &args::Drain, out: &mut Output) -> Result<u8, Fai
         if closed { outcome } else { Err(Failure::Other("the log could not be closed cleanly".to_owned())) }
     })?;
     let (delivered, why) = (outcome.delivered.seq(), outcome.why);
-    let delivered_as = forwarder::delivered_as(&arguments.log.directory, recovered.log_id)?;
+    let delivered_as = forwarder::delivered_as(&arguments.log.directory, recovered.log_id)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     if arguments.log.json {
         out.json(&json!({
             "collector": collector,
@@ -91,7 +92,7 @@ async fn wait_for_durable(committer: &committer::Committer, last: SeqNo) {
 }
 
 struct Outcome {
-    delivered: Delivered,
+    delivered: DeliveryStatus,
     /// Reason why delivery stopped before the end of the log; `None` if it is complete.
     why: Option<String>,
 }
@@ -110,7 +111,7 @@ async fn watch(forwarder: &forwarder::Forwarder, from: SeqNo, last: SeqNo) -> Re
             return Ok(Outcome { delivered, why: None });
         }
         let lane_error = delivered.lanes.iter().find_map(|lane| match lane.state {
-            LaneState::Halted | LaneState::Alarm => lane.last_error.clone(),
+            LaneState::Halted | LaneState::Blocked => lane.last_error.clone(),
             _ => None,
         });
         if let Some(why) = lane_error {

@@ -102,7 +102,9 @@ fn show(arguments: &args::RejectedShow, out: &mut Output) -> Result<u8, Failure>
 fn retry(arguments: &args::RejectedRetry, out: &mut Output) -> Result<u8, Failure> {
     let target = target(&arguments.url)?;
     let retried = block_on(async {
-        sink::retry_rejected(&target, &arguments.collector).await.map_err(|error| Failure::new(&"database", &error))
+        sink::retry_rejected(&target, &arguments.collector)
+            .await
+            .map_err(|error| Failure::new(&"database", &error))
     })?;
     if arguments.json {
         out.json(&json!({ "stored": retried.stored, "refused": retried.rejected }))?;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 
-use holdfast::forwarder::NOTE_FILES;
+use holdfast::forwarder::MARKER_FILES;
 use holdfast::wal::format::CODEC_RECORD_LZ4;
 use holdfast::wal::inspect::{Verdict, examine, overview};
 use holdfast::wal::{
@@ -54,7 +54,7 @@ fn is_compressed(disk: &Disk, from: SeqNo) -> Result<bool, Failure> {
 
 /// Copies the marker files, so that the copy is delivered under the same log id and from the same position.
 fn copy_marker_files(arguments: &args::Salvage) -> Result<(), Failure> {
-    for name in NOTE_FILES {
+    for name in MARKER_FILES {
         let [from, to] = [&arguments.source, &arguments.target].map(|directory| directory.join(name));
         match fs::copy(&from, &to) {
             Ok(_) => File::open(&to)?.sync_all()?,

@@ -1,0 +1,87 @@
+//! Errors of the delivery and the action that each one requires.
+
+use tokio::task::JoinError;
+
+use super::marker_files::MarkerFileError;
+use crate::codec;
+use crate::sink::{self, ErrorAction, InconsistentBatch, MigrateError};
+use crate::wal::ReadError;
+
+/// Why the log id to deliver under could not be determined.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IdentityError {
+    #[error(transparent)]
+    MarkerFile(#[from] MarkerFileError),
+    #[error("reading the log: {0}")]
+    Read(#[source] ReadError),
+    /// The thread that reads the log panicked.
+    #[error("reading the log: {0}")]
+    Panicked(#[source] JoinError),
+    #[error(transparent)]
+    Sink(#[from] sink::Error),
+}
+
+/// Why the lanes could not be started yet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrepareError {
+    #[error(transparent)]
+    Connect(sink::Error),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+impl PrepareError {
+    /// The action to take.
+    pub(super) fn action(&self) -> ErrorAction {
+        match self {
+            Self::Connect(error) => error.action(),
+            Self::Migrate(error) => error.action(),
+            Self::Identity(IdentityError::Sink(error)) => error.action(),
+            Self::Identity(IdentityError::Read(ReadError::Io(_))) => ErrorAction::Retry,
+            Self::Identity(_) => ErrorAction::Alarm,
+        }
+    }
+}
+
+/// Why a lane could not continue.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaneError {
+    #[error(transparent)]
+    Sink(#[from] sink::Error),
+    /// The schema is missing and could not be created.
+    #[error(transparent)]
+    Migrate(MigrateError),
+    #[error("reading the log: {0}")]
+    Read(#[source] ReadError),
+    /// Written by a later version of Holdfast. The batch must be kept until that version delivers it.
+    #[error("batch {seq} was written by a later version of Holdfast: {error}")]
+    NewerVersion {
+        seq: u64,
+        #[source]
+        error: codec::Error,
+    },
+    #[error(transparent)]
+    Inconsistent(InconsistentBatch),
+    /// The log returned nothing although the batch is durable.
+    #[error("batch {0} is durable, but the log reader returned nothing")]
+    NothingRead(u64),
+    /// The thread that reads the log panicked.
+    #[error("reading the log: {0}")]
+    Panicked(#[source] JoinError),
+}
+
+impl LaneError {
+    /// The action to take.
+    pub(super) fn action(&self) -> ErrorAction {
+        match self {
+            Self::Sink(error) => error.action(),
+            Self::Migrate(error) => error.action(),
+            Self::Read(ReadError::Io(_)) | Self::NothingRead(_) => ErrorAction::Retry,
+            Self::Read(_) | Self::NewerVersion { .. } | Self::Inconsistent(_) | Self::Panicked(_) => {
+                ErrorAction::Halt
+            }
+        }
+    }
+}

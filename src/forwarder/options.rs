@@ -1,0 +1,44 @@
+//! Settings of the delivery.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::sink::Retention;
+
+/// How the log is delivered.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Number of lanes of a log that the database has no checkpoint of yet (DRAIN_LANES). A log that it has a checkpoint
+    /// of keeps its number of lanes.
+    pub lanes: u32,
+    /// Number of rows at which a transaction is stored (DRAIN_MAX_ROWS).
+    pub rows_max: u64,
+    /// Longest time that a record waits for further ones before its transaction is stored (DRAIN_MAX_DELAY_MS).
+    pub delay: Duration,
+    /// Suppress history rows for unchanged routes in a re-sent table (HISTORY_DEDUP).
+    pub dedup: bool,
+    /// Chunk interval of hypertables that are created, in days (CHUNK_INTERVAL_DAYS).
+    pub chunk_interval_days: u32,
+    /// Age at which maintenance drops history.
+    pub retention: Retention,
+    /// Maximum number of pooled connections, which maintenance uses (DB_POOL_MAX_SIZE).
+    pub pool_size_max: usize,
+    /// Directory of the log's segments, where the marker files are. If `None`, no marker file is read or written, and a
+    /// fork gets a new id at every start.
+    pub directory: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lanes: 2,
+            rows_max: 10_000,
+            delay: Duration::from_millis(500),
+            dedup: true,
+            chunk_interval_days: 7,
+            retention: Retention::default(),
+            pool_size_max: 4,
+            directory: None,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Prepares the database and runs the lanes and the maintenance.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::backoff;
+use super::error::PrepareError;
+use super::identity::ForkCheck;
+use super::lane::Task;
+use super::options::Options;
+use super::reporter::Reporter;
+use super::status::LaneStatus;
+use crate::num::to_millis;
+use crate::sink::{self, ErrorAction, Lane, Target};
+use crate::wal::{Log, LogId, Storage};
+
+/// Interval between two runs of maintenance.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Starts and owns all lanes of one log.
+pub(super) struct Supervisor<S: Storage> {
+    pub(super) options: Options,
+    pub(super) target: Target,
+    /// The collector's id.
+    pub(super) collector: String,
+    /// The log's own id.
+    pub(super) log_id: LogId,
+    pub(super) log: Arc<Log<S>>,
+    /// Becomes true when the delivery is to stop.
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) reporter: Arc<Reporter>,
+}
+
+impl<S: Storage> Supervisor<S> {
+    /// Runs until every lane has ended.
+    pub(super) async fn run(mut self) {
+        let Some((log_id, count)) = self.prepare().await else { return };
+        self.reporter.update(|status| {
+            status.lanes = (0..count).map(|_| LaneStatus::default()).collect();
+        });
+        // The random id under which this process holds its lanes.
+        let owner = Uuid::new_v4().into_bytes();
+        let mut lanes = JoinSet::new();
+        for number in 0..count {
+            let lane = Lane { collector: self.collector.clone(), log_id: log_id.0, number, count };
+            lanes.spawn(
+                Task {
+                    options: self.options.clone(),
+                    target: self.target.clone(),
+                    lane,
+                    owner,
+                    log: Arc::clone(&self.log),
+                    progress: self.reporter.committer().progress(),
+                    stop: self.stop.clone(),
+                    reporter: Arc::clone(&self.reporter),
+                }
+                .run(),
+            );
+        }
+        let maintenance = run_maintenance(self.target.clone(), self.options.clone());
+        tokio::select! {
+            () = maintenance => {}
+            () = async { while lanes.join_next().await.is_some() {} } => {}
+        }
+    }
+
+    /// Migrates the schema and determines the log id and the number of lanes to deliver under. Retries until it
+    /// succeeds; returns `None` if the delivery is stopped first.
+    async fn prepare(&mut self) -> Option<(LogId, u32)> {
+        let mut failures = 0;
+        loop {
+            if *self.stop.borrow_and_update() {
+                return None;
+            }
+            let error = match self.try_prepare().await {
+                Ok(prepared) => return Some(prepared),
+                Err(error) => error,
+            };
+            failures += 1;
+            let is_transient = matches!(error.action(), ErrorAction::Retry | ErrorAction::RetrySmaller);
+            let delay =
+                if is_transient { backoff::delay(failures, backoff::jitter()) } else { backoff::BLOCKED };
+            if is_transient {
+                tracing::warn!(%error, retry_ms = to_millis(delay), "database_connection_failed");
+            } else {
+                tracing::error!(%error, retry_ms = to_millis(delay), "database_blocked");
+            }
+            self.reporter.update(|status| status.last_error = Some(error.to_string()));
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                _ = self.stop.changed() => {}
+            }
+        }
+    }
+
+    async fn try_prepare(&self) -> Result<(LogId, u32), PrepareError> {
+        let mut client = self.target.connect().await.map_err(|error| PrepareError::Connect(error.into()))?;
+        let applied = sink::migrate(&mut client, self.options.chunk_interval_days).await?;
+        if applied.is_empty() {
+            tracing::info!("migrations_up_to_date");
+        } else {
+            let versions = applied.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            tracing::info!(count = applied.len(), versions, "migrations_complete");
+        }
+        let progress = self.reporter.committer().progress().borrow().clone();
+        let check = ForkCheck {
+            directory: self.options.directory.as_deref(),
+            collector: &self.collector,
+            log_id: self.log_id,
+            log: &self.log,
+            durable: progress.durable,
+            end: progress.end,
+        };
+        let (log_id, known_lanes) = check.resolve(&mut client).await?;
+        let lanes = known_lanes.unwrap_or_else(|| self.options.lanes.max(1));
+        if lanes != self.options.lanes {
+            tracing::warn!(lanes, configured = self.options.lanes, "lanes_fixed_by_log");
+        }
+        Ok((log_id, lanes))
+    }
+}
+
+/// Runs maintenance at every interval; never returns.
+async fn run_maintenance(target: Target, options: Options) {
+    let pool = match target.pool(options.pool_size_max) {
+        Ok(pool) => pool,
+        Err(error) => {
+            tracing::error!(%error, "maintenance_disabled");
+            return std::future::pending().await;
+        }
+    };
+    loop {
+        if let Err(error) = sink::maintain(&pool, options.retention).await {
+            tracing::warn!(%error, "maintenance_failed");
+        }
+        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+    }
+}
