@@ -1,7 +1,8 @@
-//! A log into a database as the daemon delivers it: history, current table, checkpoint and ledger.
+//! `bench delivery`: delivers a log as the daemon does, with history, current table, checkpoint and ledger.
 //!
-//! Three times: the log as it is; every announcement of it again as an update, with another MED; and all of that once
-//! more as a table that a router sends after a reconnect, of which nothing changes. Each is logged before its clock starts.
+//! Three measurements: the log as a first load; every announcement again as an update with another MED; and
+//! the same once more as an unchanged table that a router re-sends after a reconnect. The batches are logged
+//! before each measurement starts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,34 +18,34 @@ use tokio::sync::watch;
 
 use crate::{Failure, result};
 
-/// Longest time that one of the three may take.
-const PATIENCE: Duration = Duration::from_secs(1800);
+/// Time limit of one measurement.
+const TIMEOUT: Duration = Duration::from_secs(1800);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The log; it grows by what is sent again.
+    /// Directory of the log, to which updates and the re-dump are appended
     #[arg(value_name = "WAL-FOLDER")]
     log: PathBuf,
-    /// The database.
+    /// Database URL
     #[arg(long, value_name = "URL")]
     database: String,
-    /// Lanes (DRAIN_LANES).
+    /// Number of lanes (DRAIN_LANES)
     #[arg(long, value_name = "N", default_value_t = 2)]
     lanes: u32,
-    /// Only the log as it is.
+    /// Measure only the first load
     #[arg(long)]
     once: bool,
 }
 
-/// What is sent again.
+/// How the announcements of the log are repeated.
 #[derive(Clone, Copy)]
-enum Again {
+enum Repetition {
     Update,
     ReDump,
 }
 
-impl Again {
-    /// The same batch with what differs.
+impl Repetition {
+    /// The batch as the repetition logs it; `None` if it has no announcements.
     fn batch(self, mut batch: Batch) -> Option<Batch> {
         batch.events.clear();
         batch.groups.retain(|group| group.action == Action::Announce);
@@ -74,15 +75,17 @@ struct Delivery {
     target: Target,
 }
 
-/// Delivers, and says how long each of the three took.
+/// Runs the measurements and returns one JSON object per line.
 pub(crate) fn run(arguments: Arguments) -> Result<String, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let mut delivery = Delivery::open(arguments)?;
         let end = delivery.progress.borrow().durable;
         let mut lines = vec![delivery.deliver("first load").await?];
         if !delivery.arguments.once {
-            for (name, again) in [("update", Again::Update), ("unchanged re-dump", Again::ReDump)] {
-                delivery.append(end, again).await?;
+            for (name, repetition) in
+                [("update", Repetition::Update), ("unchanged re-dump", Repetition::ReDump)]
+            {
+                delivery.append(end, repetition).await?;
                 lines.push(delivery.deliver(name).await?);
             }
         }
@@ -107,8 +110,8 @@ impl Delivery {
         Ok(Self { arguments, log, log_id: recovered.log_id, committer, progress, target })
     }
 
-    /// Logs the batches up to `end` once more.
-    async fn append(&mut self, end: SeqNo, again: Again) -> Result<(), Failure> {
+    /// Appends the announcements of all batches up to `end` again.
+    async fn append(&mut self, end: SeqNo, repetition: Repetition) -> Result<(), Failure> {
         let mut reader = self.log.reader(SeqNo(1));
         let mut last = self.progress.borrow().durable;
         loop {
@@ -117,7 +120,7 @@ impl Delivery {
                 Some(Item::Gap { .. }) => return Err("the log has a gap".into()),
                 None => break,
             };
-            let Some(batch) = again.batch(batch) else { continue };
+            let Some(batch) = repetition.batch(batch) else { continue };
             let mut payload = Vec::new();
             codec::encode(&batch, &mut payload)?;
             self.committer
@@ -130,7 +133,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Delivers what there is.
+    /// Delivers all undelivered batches and measures the rate.
     async fn deliver(&self, name: &str) -> Result<String, Failure> {
         let options = forwarder::Options { lanes: self.arguments.lanes, ..forwarder::Options::default() };
         let (durable, collector) = (self.progress.borrow().durable, "bench".to_owned());
@@ -147,10 +150,10 @@ impl Delivery {
         let done = delivered.wait_for(|delivered| {
             delivered.seq() >= durable || delivered.lanes.iter().any(|lane| lane.state == LaneState::Halted)
         });
-        let rows = tokio::time::timeout(PATIENCE, done).await??.rows();
+        let rows = tokio::time::timeout(TIMEOUT, done).await??.rows();
         let seconds = start.elapsed().as_secs_f64();
-        if !forwarder.stop(PATIENCE).await {
-            return Err(format!("{name}: the delivery halted: {:?}", delivered.borrow().lanes).into());
+        if !forwarder.stop(TIMEOUT).await {
+            return Err(format!("{name}: delivery halted: {:?}", delivered.borrow().lanes).into());
         }
         Ok(format!("{{\"step\":\"{name}\",{}", result(rows, seconds).trim_start_matches('{')))
     }

@@ -1,6 +1,7 @@
-//! A log's history into the database: by our own drain, and as files for `psql \copy` to do the same.
+//! `bench history` and `bench export`: delivers the history rows of a log, and writes them as files for `psql
+//! \copy`.
 //!
-//! Only the history: no current table, no checkpoint. That is what a bare COPY can be held against.
+//! History only, without current table and checkpoint, so that the rate is comparable with a bare COPY.
 
 use std::fs;
 use std::path::Path;
@@ -15,12 +16,12 @@ use holdfast::wal::{Disk, Item, Reader, SeqNo};
 
 use crate::{Failure, result};
 
-/// Rows in a transaction: the default of DRAIN_MAX_ROWS.
+/// Rows per transaction: the default of DRAIN_MAX_ROWS.
 const TRANSACTION_ROWS: u64 = 10_000;
 /// The default of CHUNK_INTERVAL_DAYS.
 const CHUNK_INTERVAL_DAYS: u32 = 7;
 
-/// Rows of history as COPY bytes, one transaction after the other.
+/// The history rows of a log, as the COPY data of successive transactions.
 struct Transactions {
     reader: Reader<Disk>,
     next: SeqNo,
@@ -32,14 +33,14 @@ impl Transactions {
         Ok(Self { reader, next: SeqNo(1) })
     }
 
-    /// The next transaction: how many routes, and their bytes. `None` at the end of the log.
+    /// Returns the number of routes in the next transaction and its COPY data; `None` at the end of the log.
     fn take(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
         let lane = Lane { collector: "bench".into(), log_id: [0; 16], number: 0, count: 1 };
-        let mut chunk = TransactionBuilder::new(lane, self.next.0).with_dedup(false);
-        while chunk.rows() < TRANSACTION_ROWS {
+        let mut builder = TransactionBuilder::new(lane, self.next.0).with_dedup(false);
+        while builder.rows() < TRANSACTION_ROWS {
             match self.reader.next(SeqNo(u64::MAX)).map_err(|error| error.to_string())? {
                 Some(Item::Data { seq, payload, .. }) => {
-                    chunk.push(seq.0, payload, &codec::decode(payload)?)?;
+                    builder.push(seq.0, payload, &codec::decode(payload)?)?;
                     self.next = SeqNo(seq.0 + 1);
                 }
                 Some(Item::Gap { from, to, .. }) => {
@@ -48,15 +49,15 @@ impl Transactions {
                 None => break,
             }
         }
-        if chunk.rows() == 0 {
+        if builder.rows() == 0 {
             return Ok(None);
         }
-        let sealed = chunk.build();
-        Ok(Some((sealed.counts.routes, sealed.route_bytes())))
+        let transaction = builder.build();
+        Ok(Some((transaction.counts.routes, transaction.route_bytes())))
     }
 }
 
-/// Writes one file per transaction and the statement that takes them.
+/// Writes one file per transaction, and the COPY statement for them.
 pub(crate) fn export(log: &Path, out: &Path) -> Result<String, Failure> {
     let mut transactions = Transactions::open(log)?;
     let (start, mut routes, mut number) = (Instant::now(), 0, 0);
@@ -71,7 +72,7 @@ pub(crate) fn export(log: &Path, out: &Path) -> Result<String, Failure> {
     Ok(result(routes, start.elapsed().as_secs_f64()))
 }
 
-/// Reads, decodes and encodes one transaction ahead of the one that is stored, as the daemon does.
+/// Delivers the history rows; the next transaction is prepared while one is stored, as in the daemon.
 pub(crate) fn drain(log: &Path, database: &str) -> Result<String, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(store(log, database))
 }

@@ -1,7 +1,7 @@
-//! What a route takes in the log, plain and compressed: bytes on the disk, and processor time on the way in and out.
+//! `bench log`: size of a route in the log, plain and compressed, and CPU time to append and to read it.
 //!
-//! The batches are made in memory first. Then the product's own log takes them and gives them back, in the groups that the
-//! collector would write under load; frames and the ends of groups are counted.
+//! The batches are encoded in memory first. They are then appended to a log, in sync groups of the size that
+//! the collector writes under load, and read back. Frame headers and group ends are included in the size.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,22 +14,23 @@ use serde_json::{Value, json};
 use crate::Failure;
 use crate::stream::each_payload;
 
-/// The committer's limit for one group: under load a group is this large.
+/// Size of a sync group under load: the committer's limit.
 const GROUP_BYTES: usize = 4 << 20;
-/// Times that each way is measured, in turns; the best counts, because everything else on the machine only makes it slower.
+/// Number of alternating rounds. The fastest round counts: other activity on the machine only slows a round
+/// down.
 const ROUNDS: usize = 3;
-/// For the hours that a GiB lasts.
+/// Rate for which the hours per GiB are computed: 100 routes per second.
 const ROUTES_PER_HOUR: f64 = 100.0 * 3600.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A recorded byte stream.
+    /// Recorded BMP stream
     #[arg(value_name = "FILE")]
     stream: PathBuf,
-    /// Where the logs are made; they are taken away again.
+    /// Directory for temporary logs
     #[arg(long, value_name = "FOLDER")]
     directory: PathBuf,
-    /// Also write each batch into a file of its own, for the measurement of other ways to compress it.
+    /// Also write each batch to a file of its own, to measure other compression methods
     #[arg(long, value_name = "FOLDER")]
     batches: Option<PathBuf>,
 }
@@ -42,7 +43,7 @@ struct Input {
     payload_bytes: u64,
 }
 
-/// What one way came to.
+/// Result of one storage method.
 #[derive(Clone, Copy)]
 struct Cost {
     stored_bytes: u64,
@@ -116,7 +117,7 @@ fn measure(input: &Input, directory: &Path, compress: bool) -> Result<Cost, Fail
     let directory = directory.join("log");
     let options = Options { compress, free_percent_min: 0, ..Options::new(LogId([1; 16]), 1, 1) };
     let (mut writer, _) = recover(Disk::create(&directory)?, options)?;
-    // Segments are zeroed ahead by the collector in its idle time: not what is measured here.
+    // The collector zeroes segments ahead in idle time, so that is not measured.
     while writer.prepare() {}
     let mut append_s = 0.0;
     for (payload, count) in &input.batches {
@@ -136,7 +137,11 @@ fn measure(input: &Input, directory: &Path, compress: bool) -> Result<Cost, Fail
     for (payload, _) in &input.batches {
         match reader.next(SeqNo::MAX)? {
             Some(Item::Data { payload: read, .. }) if read == payload => {}
-            other => return Err(format!("the log gives {other:?} in place of what was written").into()),
+            other => {
+                return Err(
+                    format!("the log returned {other:?} instead of the batch that was appended").into()
+                );
+            }
         }
     }
     let read_s = cpu_s() - before;
@@ -148,7 +153,7 @@ fn measure(input: &Input, directory: &Path, compress: bool) -> Result<Cost, Fail
     Ok(Cost { stored_bytes, append_s, read_s })
 }
 
-/// What this thread has had of the processor until now, in seconds.
+/// CPU time that this thread has used so far, in seconds.
 fn cpu_s() -> f64 {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9

@@ -1,5 +1,5 @@
-//! `bench`: the parts of the path that can be measured without a daemon. `tools/bench/run` and
-//! `tools/bench/log` put the figures together.
+//! `bench`: measures the stages of the data path that need no daemon. `tools/bench/run` and `tools/bench/log`
+//! combine the results.
 
 mod delivery;
 mod history;
@@ -12,55 +12,55 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures parts of the path; one JSON object per run on stdout.
+/// Measure stages of the data path. Prints one JSON object per measurement.
 #[derive(Parser)]
 #[command(name = "bench", version)]
 struct Arguments {
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Frame, decode and walk every route of a recorded stream, on one core.
+enum Command {
+    /// Frame and decode a recorded stream, and iterate over every route, on one core
     Decode(stream::Arguments),
-    /// The same through the session into encoded batches, as they are logged.
+    /// As decode, and through the session into encoded batches, as they are logged
     Session(stream::Arguments),
-    /// Write a recorded stream into a log, plain and with LZ4: bytes a route, and what it costs in processor time.
+    /// Write a recorded stream into a log, plain and with LZ4: bytes and CPU time per route
     Log(log::Arguments),
-    /// Write a log's history as files of COPY bytes, one per transaction, and the statement that takes them.
+    /// Write the history rows of a log as COPY files, one per transaction, and the COPY statement for them
     Export {
-        /// The log.
+        /// Directory of the log
         #[arg(value_name = "WAL-FOLDER")]
         log: PathBuf,
-        /// Where to write.
+        /// Output directory
         #[arg(value_name = "FOLDER")]
         out: PathBuf,
     },
-    /// Deliver a log as the daemon does: a first load, the same as updates, and once more unchanged.
+    /// Deliver a log as the daemon does: as a first load, as updates, and as an unchanged re-dump
     Delivery(delivery::Arguments),
-    /// Drain a log's history into route_updates, in transactions of the same rows.
+    /// Deliver only the history rows of a log, in transactions of the default size
     History {
-        /// The log.
+        /// Directory of the log
         #[arg(value_name = "WAL-FOLDER")]
         log: PathBuf,
-        /// The database, with its tables.
+        /// Database URL
         #[arg(long, value_name = "URL")]
         database: String,
     },
 }
 
-/// Why nothing could be measured.
+/// Reason why a measurement failed.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let line = match Arguments::parse().verb {
-        Verb::Decode(arguments) => stream::decode(&arguments),
-        Verb::Session(arguments) => stream::session(&arguments),
-        Verb::Log(arguments) => log::log(&arguments),
-        Verb::Export { log, out } => history::export(&log, &out),
-        Verb::Delivery(arguments) => delivery::run(arguments),
-        Verb::History { log, database } => history::drain(&log, &database),
+    let line = match Arguments::parse().command {
+        Command::Decode(arguments) => stream::decode(&arguments),
+        Command::Session(arguments) => stream::session(&arguments),
+        Command::Log(arguments) => log::log(&arguments),
+        Command::Export { log, out } => history::export(&log, &out),
+        Command::Delivery(arguments) => delivery::run(arguments),
+        Command::History { log, database } => history::drain(&log, &database),
     };
     let printed = match line {
         Ok(line) => writeln!(io::stdout().lock(), "{line}").map(|()| ExitCode::SUCCESS),
@@ -69,17 +69,8 @@ fn main() -> ExitCode {
     printed.unwrap_or(ExitCode::FAILURE)
 }
 
-/// What a run came to.
+/// Result of one measurement as a JSON object.
 fn result(routes: u64, seconds: f64) -> String {
-    serde_json::json!({"routes": routes, "seconds": seconds, "routes_per_second": whole(routes as f64 / seconds)})
-        .to_string()
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates: what a rate needs"
-)]
-fn whole(rate: f64) -> u64 {
-    rate.round() as u64
+    let rate = holdfast::num::floor_to_u64((routes as f64 / seconds).round());
+    serde_json::json!({"routes": routes, "seconds": seconds, "routes_per_second": rate}).to_string()
 }

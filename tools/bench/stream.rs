@@ -1,4 +1,5 @@
-//! Bytes of a router to routes and to encoded batches, without socket and disk.
+//! `bench decode` and `bench session`: from a recorded stream to routes and encoded batches, without socket
+//! and disk.
 
 use std::fs;
 use std::hint::black_box;
@@ -13,19 +14,19 @@ use holdfast::{bgp, codec};
 
 use crate::{Failure, result};
 
-/// Records in a batch: the default of BATCH_MAX_ROUTES.
+/// Records per batch: the default of BATCH_MAX_ROUTES.
 const BATCH_RECORDS: usize = 1_000;
-/// Times that the stream is walked; the best counts, because everything else on the machine only makes it slower.
+/// Number of passes. The fastest counts: other activity on the machine only slows a pass down.
 const ROUNDS: usize = 3;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A recorded byte stream.
+    /// Recorded BMP stream
     #[arg(value_name = "FILE")]
     stream: PathBuf,
 }
 
-/// Every field of every message, and every route, looked at once.
+/// Decodes every attribute and every NLRI of the stream once.
 pub(crate) fn decode(arguments: &Arguments) -> Result<String, Failure> {
     best(arguments, |bytes| {
         let mut routes = 0;
@@ -55,7 +56,7 @@ fn walk(update: &bgp::Update<'_>) -> u64 {
     routes
 }
 
-/// Through the session, in batches, to the bytes that are logged.
+/// Runs the stream through a session and encodes the batches as they are logged.
 pub(crate) fn session(arguments: &Arguments) -> Result<String, Failure> {
     best(arguments, |bytes| {
         let mut routes = 0;
@@ -67,7 +68,7 @@ pub(crate) fn session(arguments: &Arguments) -> Result<String, Failure> {
     })
 }
 
-/// Every batch of the stream as it would be logged, and its bytes.
+/// Calls `take` with each encoded batch of the stream, and the batch.
 pub(crate) fn each_payload(bytes: &[u8], mut take: impl FnMut(&[u8], &Batch)) -> Result<(), Failure> {
     let options = Options {
         router_name: Some("bench".into()),

@@ -1,21 +1,21 @@
-//! Mutation testing of the decoder and the session: is there a test that notices when the code is wrong?
+//! Mutation testing of the decoder and the session: does a test fail when the code is changed?
 //!
 //! ```text
 //! cargo run --example mutants -- [--seed N] [--sample N] [--only TEXT] [--list]
 //! ```
 //!
-//! Building the program anew for each of hundreds of mutants would take a day. So all of them are built at once, each
-//! behind a question to the environment (`MUTANT=17`), and only the tests run anew:
+//! Rebuilding for each of hundreds of mutants would take a day. Instead, all mutants are compiled into one
+//! crate, each selected by an environment variable (`MUTANT=17`), and only the tests are run again:
 //!
 //! ```text
-//! src/{wire,bmp,bgp,route,session,record} ─► schema: `if crate::mutant(17) { a != b } else { a == b }`, …
-//! tests/{decode,session,fuzz}             ─► a crate under target/mutants, built once, its tests run per mutant
+//! src/{wire,bmp,bgp,route,session,codec} ─► schema: `if crate::mutant(17) { a != b } else { a == b }`, …
+//! tests/{decode,session,fuzz}             ─► a crate under target/mutants, built once; its tests run per mutant
 //! ```
 //!
-//! The modules know nothing of the rest of the package, which is what makes the small crate possible. A survivor is
-//! either a missing test, or argued for in tests/mutants.md; without an argument for at least 95 of 100, this fails.
+//! These modules depend on no other module of the package, which makes the small crate possible. A surviving
+//! mutant needs a new test, or a reason in tests/mutants.md; the command fails if more than 5 % have neither.
 
-#![allow(clippy::print_stdout, reason = "a command that says what it found")]
+#![allow(clippy::print_stdout, reason = "a command that prints its results")]
 
 mod rig;
 mod schema;
@@ -28,22 +28,22 @@ use std::process::ExitCode;
 use clap::Parser;
 use rig::{Outcome, Rig};
 
-/// Of the mutants, this many percent at most may survive without an argument.
-const UNARGUED_PERCENT_MAX: usize = 5;
+/// Maximum share of mutants that may survive without a reason, in percent.
+const MAX_UNEXPLAINED_PERCENT: usize = 5;
 
 #[derive(Parser)]
 #[command(about = "Mutation testing of the decoder and the session")]
 struct Arguments {
-    /// Where the sample begins: the same seed takes the same mutants of the same code
+    /// Seed of the sample: the same seed selects the same mutants of the same code
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many mutants; 0: all
+    /// Number of mutants; 0 for all
     #[arg(long, default_value_t = 400)]
     sample: usize,
-    /// Only those whose line contains this, such as src/bgp/mp.rs
+    /// Only mutants whose description contains this text, such as src/bgp/mp.rs
     #[arg(long, default_value = "")]
     only: String,
-    /// Print the sample and stop
+    /// Print the sample without testing it
     #[arg(long)]
     list: bool,
 }
@@ -58,36 +58,36 @@ fn main() -> io::Result<ExitCode> {
         chosen.iter().for_each(|mutant| println!("{mutant}"));
         return Ok(ExitCode::SUCCESS);
     }
-    let argued = fs::read_to_string(root.join("tests/mutants.md"))?;
+    let explained = fs::read_to_string(root.join("tests/mutants.md"))?;
     let binaries = rig.build()?;
-    let (mut caught, mut stuck, mut survivors) = (0, 0, Vec::new());
+    let (mut caught, mut timed_out, mut survivors) = (0, 0, Vec::new());
     for mutant in &chosen {
         match rig.try_mutant(&binaries, mutant.number)? {
             Outcome::Caught => caught += 1,
-            Outcome::Stuck => stuck += 1,
+            Outcome::TimedOut => timed_out += 1,
             Outcome::Survived => {
                 let reason =
-                    if argued.contains(&format!("`{}`", mutant.name)) { "argued" } else { "NO TEST" };
+                    if explained.contains(&format!("`{}`", mutant.name)) { "explained" } else { "NO TEST" };
                 println!("survived, {reason}: {mutant}");
-                survivors.push(reason == "argued");
+                survivors.push(reason == "explained");
             }
         }
     }
-    let unargued = survivors.iter().filter(|is_argued| !**is_argued).count();
+    let unexplained = survivors.iter().filter(|is_explained| !**is_explained).count();
     println!(
-        "{} mutants: {caught} caught by a test, {stuck} did not end and so were caught, {} survived, {unargued} of them \
-         without an argument",
+        "{} mutants: {caught} caught by a test, {timed_out} by the time limit, {} survived, {unexplained} of them \
+         without a reason",
         chosen.len(),
         survivors.len()
     );
-    Ok(if unargued * 100 > chosen.len() * UNARGUED_PERCENT_MAX {
+    Ok(if unexplained * 100 > chosen.len() * MAX_UNEXPLAINED_PERCENT {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
 }
 
-/// The mutants asked for, in the order of their numbers.
+/// The selected mutants, in the order of their numbers.
 fn sample<'a>(mutants: &'a [schema::Mutant], arguments: &Arguments) -> Vec<&'a schema::Mutant> {
     let mut chosen: Vec<_> =
         mutants.iter().filter(|mutant| mutant.to_string().contains(&arguments.only)).collect();

@@ -1,4 +1,4 @@
-//! The small crate: written, built once, and run once per mutant.
+//! The crate that contains all mutants: generated and built once, its tests run once per mutant.
 
 use std::fs;
 use std::io;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::schema::{Mutant, Schema};
 
-/// In the order of the package's lib.rs.
-const MODULES: [&str; 6] = ["wire", "bmp", "bgp", "route", "session", "record"];
-/// Those whose code is made wrong: the cursor is below them, the log's format has golden files of its own.
+/// Modules in the crate, in the order of the package's lib.rs.
+const MODULES: [&str; 8] = ["num", "hex", "wire", "bmp", "bgp", "route", "session", "codec"];
+/// Modules whose code is mutated. The others are leaves, or have golden files of their own (`codec`).
 const MUTATED: [&str; 4] = ["bmp", "bgp", "route", "session"];
-/// A run takes a second or two; what takes this long goes round in a circle.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// A run takes a second or two; a mutant whose tests take this long is in an endless loop.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// What became of a mutant.
+/// Result of running the tests with one mutant.
 pub(crate) enum Outcome {
     Caught,
-    Stuck,
+    TimedOut,
     Survived,
 }
 
@@ -29,14 +29,14 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Writes the crate, with every mutant in it.
+    /// Writes the crate with all mutants.
     pub(crate) fn write(root: &Path) -> io::Result<(Self, Vec<Mutant>)> {
         let folder = root.join("target/mutants/crate");
         let mut schema = Schema::default();
         let mut lib = include_str!("switch.rs.txt").to_owned();
         for module in MODULES {
             lib.push_str(&format!("pub mod {module};\n"));
-            for file in files(&root.join("src").join(module))? {
+            for file in module_files(root, module)? {
                 let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
                 let mut text = fs::read_to_string(&file)?;
                 if MUTATED.contains(&module) {
@@ -49,7 +49,7 @@ impl Rig {
         }
         put(&folder.join("src/lib.rs"), &lib)?;
         tests(root, &folder)?;
-        // What tests look for beside the sources: golden files, and recordings that are no part of the repository.
+        // Input files of the tests: golden files, and recordings that are not part of the repository.
         for (from, to) in [("tests/golden", "crate/tests/golden"), ("../shared", "shared")] {
             let to = root.join("target/mutants").join(to);
             if !to.is_symlink() {
@@ -61,7 +61,7 @@ impl Rig {
         Ok((Self { folder }, schema.mutants))
     }
 
-    /// Builds it, and makes sure that without a mutant all tests pass.
+    /// Builds the crate and checks that all tests pass without a mutant.
     pub(crate) fn build(&self) -> io::Result<Vec<PathBuf>> {
         let output = Command::new(env!("CARGO"))
             .args(["test", "--no-run", "--message-format=json"])
@@ -83,7 +83,7 @@ impl Rig {
         Ok(binaries)
     }
 
-    /// Runs the tests with one mutant in force.
+    /// Runs the tests with one active mutant; 0 for none.
     pub(crate) fn try_mutant(&self, binaries: &[PathBuf], number: u32) -> io::Result<Outcome> {
         for binary in binaries {
             let mut child = Command::new(binary)
@@ -98,10 +98,10 @@ impl Rig {
                 if let Some(status) = child.try_wait()? {
                     break status;
                 }
-                if start.elapsed() > STUCK_AFTER {
+                if start.elapsed() > TIME_LIMIT {
                     child.kill()?;
                     child.wait()?;
-                    return Ok(Outcome::Stuck);
+                    return Ok(Outcome::TimedOut);
                 }
                 thread::sleep(Duration::from_millis(5));
             };
@@ -113,7 +113,13 @@ impl Rig {
     }
 }
 
-/// All Rust files below a folder, in order.
+/// The sources of a module: one file, or a folder.
+fn module_files(root: &Path, module: &str) -> io::Result<Vec<PathBuf>> {
+    let file = root.join("src").join(format!("{module}.rs"));
+    if file.exists() { Ok(vec![file]) } else { files(&root.join("src").join(module)) }
+}
+
+/// All Rust files below a folder, sorted.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
@@ -129,7 +135,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Writes a file, but leaves alone one that says this already: its dependents need not be built again.
+/// Writes a file unless it already has this content, so that cargo rebuilds only what has changed.
 fn put(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -140,10 +146,10 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// The test programs that need no daemon and no database, and what they share.
+/// Test programs that need neither daemon nor database, and their shared modules.
 const TESTS: [&str; 4] = ["common", "decode", "fuzz", "session"];
 
-/// Copies the tests, but for the one that runs the daemon.
+/// Copies the tests, except the one that runs the daemon.
 fn tests(root: &Path, folder: &Path) -> io::Result<()> {
     for part in TESTS {
         for file in files(&root.join("tests").join(part))? {
@@ -159,17 +165,34 @@ fn tests(root: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// With the same versions as the package, and optimised a little: it is built once and run often.
+/// The manifest: dependency versions of the package, and light optimisation, since it is built once and run
+/// often.
 fn manifest(package: &str) -> String {
     let version = |name: &str| {
         let line = package.lines().find(|line| line.starts_with(&format!("{name} = ")));
         line.map(|line| format!("{line}\n")).unwrap_or_default()
     };
-    let used: String =
-        ["bincode", "serde", "serde_bytes", "serde_json", "time"].iter().map(|name| version(name)).collect();
+    let used: String = ["bincode", "serde", "serde_bytes", "serde_json", "thiserror", "time"]
+        .iter()
+        .map(|name| version(name))
+        .collect();
+    let tests = version("proptest");
     format!(
-        "[package]\nname = \"holdfast\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[dependencies]\n{used}\n\
-         [dev-dependencies]\n{}\n[profile.test]\nopt-level = 1\ndebug = false\n\n[workspace]\n",
-        version("proptest")
+        r#"[package]
+name = "holdfast"
+version = "0.0.0"
+edition = "2024"
+publish = false
+
+[dependencies]
+{used}
+[dev-dependencies]
+{tests}
+[profile.test]
+opt-level = 1
+debug = false
+
+[workspace]
+"#
     )
 }

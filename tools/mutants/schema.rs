@@ -1,4 +1,4 @@
-//! Code with its mutants in it: each place that is made wrong asks which mutant is in force.
+//! Inserts mutants into source code: every mutated expression checks whether its mutant is active.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,11 +12,11 @@ use syn::{
     parse_quote,
 };
 
-/// One way to be wrong.
+/// One change of the code.
 pub(crate) struct Mutant {
-    /// From 1.
+    /// Number, from 1.
     pub(crate) number: u32,
-    /// File, function and change, and which of several such there: stays the same when lines move.
+    /// File, function and change, with an ordinal if there are several: independent of line numbers.
     pub(crate) name: String,
     line: usize,
 }
@@ -27,19 +27,19 @@ impl fmt::Display for Mutant {
     }
 }
 
-/// Collects the mutants of one file after another.
+/// Mutants of all files so far, and the position of the visitor.
 #[derive(Default)]
 pub(crate) struct Schema {
     pub(crate) mutants: Vec<Mutant>,
     file: String,
-    /// The type of the `impl` block around the place.
-    of_type: Option<String>,
+    /// Type of the enclosing `impl` block.
+    impl_type: Option<String>,
     function: Option<String>,
     seen: HashMap<String, u32>,
 }
 
 impl Schema {
-    /// The text of a file with its mutants in it.
+    /// The source text with mutants inserted.
     pub(crate) fn apply(&mut self, name: &str, text: &str) -> syn::Result<String> {
         let mut file = syn::parse_file(text)?;
         name.clone_into(&mut self.file);
@@ -47,7 +47,7 @@ impl Schema {
         Ok(file.into_token_stream().to_string())
     }
 
-    /// A new mutant: its number.
+    /// Registers a mutant and returns its number.
     fn number(&mut self, line: usize, change: &str) -> u32 {
         let number = u32::try_from(self.mutants.len()).unwrap_or(u32::MAX).saturating_add(1);
         let function = self.function.as_deref().unwrap_or("-");
@@ -61,11 +61,11 @@ impl Schema {
         number
     }
 
-    /// What a function body can be replaced by.
+    /// Inserts mutants that return a constant instead of running the body.
     fn function(&mut self, signature: &mut Signature, block: &mut Block) {
         let outer = self.function.take();
-        let of_type = self.of_type.as_ref().map(|name| format!("{name}::")).unwrap_or_default();
-        self.function = Some(format!("{of_type}{}", signature.ident));
+        let impl_type = self.impl_type.as_ref().map(|name| format!("{name}::")).unwrap_or_default();
+        self.function = Some(format!("{impl_type}{}", signature.ident));
         let before = self.mutants.len();
         visit_mut::visit_block_mut(self, block);
         let values = match &signature.output {
@@ -79,7 +79,7 @@ impl Schema {
             block.stmts.insert(0, parse_quote!(if crate::mutant(#number) { return #value; }));
         }
         if self.mutants.len() > before {
-            // What asks the environment is not constant.
+            // A function that reads the environment cannot be const.
             signature.constness = None;
         }
         self.function = outer;
@@ -97,14 +97,15 @@ impl Schema {
         result
     }
 
-    /// An arm that is never taken, where another one takes what it leaves; a guard that always or never holds.
+    /// Mutates a match arm: it never matches (if a wildcard arm exists), or its guard is always true or
+    /// false.
     fn arm(&mut self, pattern: &mut Pat, plain: &Pat, has_rest: bool) {
         let line = plain.span().start().line;
         let what: String = plain.to_token_stream().to_string().chars().take(60).collect();
         match pattern {
             Pat::Guard(guarded) if !has_let(&guarded.guard) => {
-                let always = self.number(line, &format!("guard of {what} always holds"));
-                let never = self.number(line, &format!("guard of {what} never holds"));
+                let always = self.number(line, &format!("guard of {what} is true"));
+                let never = self.number(line, &format!("guard of {what} is false"));
                 let plain = guarded.guard.clone();
                 *guarded.guard = parse_quote!(crate::mutant(#always) || (!crate::mutant(#never) && (#plain)));
             }
@@ -133,13 +134,13 @@ impl VisitMut for Schema {
     }
 
     fn visit_item_impl_mut(&mut self, item: &mut ItemImpl) {
-        let of_type = match &*item.self_ty {
+        let impl_type = match &*item.self_ty {
             Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
             _ => None,
         };
-        let outer = std::mem::replace(&mut self.of_type, of_type);
+        let outer = std::mem::replace(&mut self.impl_type, impl_type);
         visit_mut::visit_item_impl_mut(self, item);
-        self.of_type = outer;
+        self.impl_type = outer;
     }
 
     fn visit_item_mod_mut(&mut self, item: &mut ItemMod) {
@@ -194,7 +195,7 @@ impl VisitMut for Schema {
         }
     }
 
-    // What must be constant is left alone.
+    // Constant expressions cannot read the environment and are not mutated.
     fn visit_item_const_mut(&mut self, _: &mut ItemConst) {}
     fn visit_item_static_mut(&mut self, _: &mut ItemStatic) {}
     fn visit_item_enum_mut(&mut self, _: &mut ItemEnum) {}
@@ -203,7 +204,7 @@ impl VisitMut for Schema {
     fn visit_attribute_mut(&mut self, _: &mut Attribute) {}
 }
 
-/// A condition of a chain binds names for what follows it, and so has no other place.
+/// True for a `let` condition, which binds names for the conditions after it and cannot be moved.
 fn has_let(expression: &Expr) -> bool {
     match expression {
         Expr::Let(_) => true,
@@ -216,7 +217,7 @@ fn is_text(expression: &Expr) -> bool {
     matches!(expression, Expr::Lit(lit) if matches!(lit.lit, syn::Lit::Str(_)))
 }
 
-/// Values of a type that a wrong function might give.
+/// Constant values of a return type.
 fn values(output: &Type) -> Vec<Expr> {
     let text = output.to_token_stream().to_string();
     match output {
@@ -251,7 +252,7 @@ fn values(output: &Type) -> Vec<Expr> {
     }
 }
 
-/// Operators that stand where another one should.
+/// Replacements for an operator.
 fn others(op: &BinOp) -> Vec<BinOp> {
     let texts: &[_] = match op {
         BinOp::Eq(_) => &[quote!(!=)],
