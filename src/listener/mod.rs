@@ -32,7 +32,7 @@ use crate::codec;
 use crate::committer::{AppendError, Committer};
 use crate::route::{Batch, Prefix, SessionEnd, Timestamp};
 use crate::session::Overrides;
-use crate::state::State;
+use crate::state::StateStore;
 use crate::telemetry::clock;
 
 use gate::Gate;
@@ -82,7 +82,7 @@ pub struct Options {
 pub(crate) struct Shared {
     options: Options,
     committer: Committer,
-    state: Arc<State>,
+    state: Arc<StateStore>,
     registry: Arc<Registry>,
 }
 
@@ -125,7 +125,7 @@ impl Listener {
         socket: TcpListener,
         options: Options,
         committer: Committer,
-        state: Arc<State>,
+        state: Arc<StateStore>,
         registry: Arc<Registry>,
     ) -> io::Result<Self> {
         let address = socket.local_addr()?;
@@ -263,16 +263,18 @@ impl Shared {
     async fn reap(&self, ended: Result<(), JoinError>) {
         let Err(error) = ended else { return };
         tracing::error!(%error, "session_task_failed");
-        for batch in self.state.session_records(&self.registry.lost(), &SessionEnd::Protocol, clock::now()) {
+        for batch in
+            self.state.session_end_batches(&self.registry.lost(), &SessionEnd::Protocol, clock::now())
+        {
             self.log_end(&batch, &mut 0).await;
         }
     }
 
     /// As [`Shared::log`], a batch that ends a session.
     async fn log_end(&self, batch: &Batch, bytes: &mut usize) -> bool {
-        let ending = self.state.ending(batch.clone());
+        let ending = self.state.begin_end(batch.clone());
         let seq = self.log(batch, bytes).await;
-        self.state.logged(ending, seq.unwrap_or_default());
+        self.state.end_logged(ending, seq.unwrap_or_default());
         seq.is_ok()
     }
 

@@ -21,7 +21,7 @@ use crate::config::{Config, Database};
 use crate::forwarder::{self, Forwarder};
 use crate::listener::{self, Listener, Registry};
 use crate::sink::Retention;
-use crate::state::State;
+use crate::state::StateStore;
 use crate::telemetry::{self, Telemetry, status};
 use crate::wal::{Disk, Writer};
 
@@ -40,7 +40,7 @@ pub(super) struct Daemon {
     log_thread: JoinHandle<Outcome>,
     forwarder: Option<Forwarder>,
     notifier: Arc<Notifier>,
-    state: Arc<State>,
+    state: Arc<StateStore>,
     stop: watch::Sender<bool>,
     listening: Task<()>,
     housekeeping: Task<()>,
@@ -52,7 +52,7 @@ impl Daemon {
         config: &Config,
         writer: Writer<Disk>,
         found: &Found,
-        state: Arc<State>,
+        state: Arc<StateStore>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, Error> {
         let notifier = Arc::new(Notifier::of_process());
@@ -190,7 +190,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Error> {
 /// Logs what the last run left open, and only then hears routers.
 async fn listen(
     listener: Listener,
-    state: Arc<State>,
+    state: Arc<StateStore>,
     committer: Committer,
     registry: Arc<Registry>,
     stopping: watch::Receiver<bool>,
@@ -205,8 +205,8 @@ async fn listen(
 }
 
 /// Everything in the log has been observed, and everything received is in the log.
-fn remember(state: &State, durable: u64) {
-    let kept = state.tick(durable, telemetry::clock::now()).and_then(|_| state.flush());
+fn remember(state: &StateStore, durable: u64) {
+    let kept = state.mark_observed(durable, telemetry::clock::now()).and_then(|_| state.flush());
     if let Err(error) = kept {
         tracing::error!(%error, "state_error");
     }
@@ -266,7 +266,7 @@ fn snapshot_of(
     found: &Found,
     address: SocketAddr,
     registry: &Arc<Registry>,
-    state: &Arc<State>,
+    state: &Arc<StateStore>,
     committer: &Committer,
     forwarder: Option<&Forwarder>,
 ) -> Snapshot {

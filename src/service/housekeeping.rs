@@ -113,7 +113,7 @@ impl Housekeeping {
             self.handed_over = Some(HandedOver { batches: self.snapshot.registry.batches_appended(), until });
         }
         let SeqNo(written) = progress.written;
-        match self.snapshot.state.tick(written, self.logged_until) {
+        match self.snapshot.state.mark_observed(written, self.logged_until) {
             // While the log is paused its queue must not fill with contexts.
             Ok(context) if context.len() > CONTEXT_BYTES_MAX => {
                 // The last one that fitted stays, with the number from which the log must be read to make up for it.

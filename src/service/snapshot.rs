@@ -14,7 +14,7 @@ use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::route::Timestamp;
 use crate::session::{FamilySummary, PeerSummary};
-use crate::state::{State, TrackedPeer};
+use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
 use crate::telemetry::status::{Delivery, Document, Family, Health, Lane, Listener, Peer, Router, Wal};
 
@@ -35,7 +35,7 @@ pub(super) struct Snapshot {
     pub(super) records_copied: u64,
     pub(super) started: Instant,
     pub(super) registry: Arc<Registry>,
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<StateStore>,
     pub(super) progress: watch::Receiver<Progress>,
     /// Nothing in store-only mode.
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,

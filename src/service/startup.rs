@@ -10,7 +10,7 @@ use crate::committer::{AppendError, Committer};
 use crate::config::Config;
 use crate::listener::Registry;
 use crate::route::Batch;
-use crate::state::{Opened, State};
+use crate::state::{OpenOutcome, StateStore};
 use crate::telemetry::clock;
 use crate::wal::{self, Disk, Item, Log, LogId, Recovered, SeqNo, Writer};
 
@@ -61,20 +61,20 @@ fn random() -> io::Result<([u8; 16], u64)> {
 }
 
 /// Opens the local state and brings it up to the end of the log.
-pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error> {
+pub(super) fn open_state(config: &Config, found: &Found) -> Result<StateStore, Error> {
     let Found { recovered, log, held_back, .. } = found;
     let dir = config.state_dir.join("sled");
-    let (state, opened) = State::open(&dir);
+    let (state, opened) = StateStore::open(&dir);
     match &opened {
-        Opened::Whole => {}
-        Opened::MovedAside { why, to } => {
-            tracing::error!(error = why, moved_to = %to.display(), "state_moved_aside");
+        OpenOutcome::Intact => {}
+        OpenOutcome::Recreated { reason, moved_to } => {
+            tracing::error!(error = %reason, moved_to = %moved_to.display(), "state_moved_aside");
         }
-        Opened::InMemory { why } => tracing::error!(error = why, "state_in_memory"),
+        OpenOutcome::InMemory { reason } => tracing::error!(error = %reason, "state_in_memory"),
     }
     // A run with its state in memory leaves a sled that is older than what the log still has.
     let has_holes = state.observed() < recovered.oldest.prev().0;
-    if opened != Opened::Whole || (!recovered.is_new && (state.observed() == 0 || has_holes)) {
+    if !matches!(opened, OpenOutcome::Intact) || (!recovered.is_new && (state.observed() == 0 || has_holes)) {
         restore(&state, recovered);
     }
     // A log that was deleted, or restored from a copy, is behind what the state has seen of it.
@@ -90,14 +90,14 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<State, Error>
         observe(&state, &batch);
     }
     // The next mark is past all of that: a start behind it sees none of it again.
-    if let Err(error) = state.keep() {
+    if let Err(error) = state.store_sessions() {
         tracing::error!(%error, "state_error");
     }
     tracing::info!(batches, "state_opened");
     Ok(state)
 }
 
-fn restore(state: &State, recovered: &Recovered) {
+fn restore(state: &StateStore, recovered: &Recovered) {
     match &recovered.snapshot {
         Some((_, context)) if !context.is_empty() => match state.restore(context) {
             Ok(()) => tracing::info!(observed_seq = state.observed(), "state_restored"),
@@ -108,14 +108,14 @@ fn restore(state: &State, recovered: &Recovered) {
 }
 
 /// A full disk stops no start: what is learned holds in memory, and the next start reads it from the log again.
-fn observe(state: &State, batch: &Batch) {
+fn observe(state: &StateStore, batch: &Batch) {
     if let Err(error) = state.observe(batch) {
         tracing::error!(%error, "state_in_memory");
     }
 }
 
 /// Observes the batches that the state has not seen, or perhaps not kept.
-fn replay(state: &State, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
+fn replay(state: &StateStore, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
     let mut reader = log.reader(SeqNo(state.observed()).next());
     let mut batches = 0;
     let failed = |error: &dyn std::fmt::Display| Error::new("reading the log behind the state", error);
@@ -138,19 +138,19 @@ fn replay(state: &State, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
 
 /// Logs what the end of the last run left open, and only then lets the state forget it.
 pub(super) async fn log_records(
-    state: &State,
+    state: &StateStore,
     committer: &Committer,
     registry: &Registry,
 ) -> Result<(), AppendError> {
-    for batch in state.startup_records(clock::now()) {
+    for batch in state.startup_batches(clock::now()) {
         let mut payload = Vec::new();
         if let Err(error) = codec::encode(&batch, &mut payload) {
             tracing::error!(%error, "batch_encode_failed");
             continue;
         }
-        let ending = state.ending(batch.clone());
+        let ticket = state.begin_end(batch.clone());
         let seq = committer.append(payload, u32::try_from(batch.records()).unwrap_or(u32::MAX)).await;
-        state.logged(ending, seq.ok().map(|seq| seq.0));
+        state.end_logged(ticket, seq.ok().map(|seq| seq.0));
         seq?;
         registry.appended();
         say(&batch);

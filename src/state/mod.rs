@@ -1,275 +1,299 @@
-//! Rebuildable local state in sled: sessions that are open, peers last seen up, how far it has looked.
+//! Local state in sled: open sessions, peers that are up or stale, and the sequence number up to which both are current.
 //!
 //! ```text
-//! batch ─► Known (pure) ─► changes ─► sled          at every batch, before it is logged; its end when it is
-//!            │
-//!            └─► context bytes ─► CONTEXT frames    at every tick
+//! batch ─► TrackedState (pure) ─► changes ─► sled      at every batch, before it is logged
+//!            │                                         (at the end of a session: once it is logged)
+//!            └─► snapshot bytes ─► SNAPSHOT frames     at every tick
 //! ```
 //!
-//! It is never the authority. Each batch is observed *before* it is appended, so that everything up to a sequence
-//! number that the log has written was observed; that number is kept ([`State::observed`]), and a start observes again
-//! what the log has behind it. Seeing a batch twice changes nothing. Only the end of a session is observed when it is
-//! written ([`State::ending`]): what was forgotten before could be lost with the queue, and nobody would tell it. A sled that does not open is moved aside, and the
-//! state comes back from the newest CONTEXT frame of the log and the batches behind that. On a disk that takes nothing
-//! sled does not open either: then the state is in memory, from the same source.
+//! The log is the authority; the state can be rebuilt from it. Three rules keep the state consistent with the log:
+//!
+//! * A batch is observed **before** it is appended. Every batch that the log has written has therefore been observed, and
+//!   [`StateStore::observed`] records up to which sequence number. A start observes the batches after it again; observing
+//!   a batch twice has no effect.
+//! * A batch that ends a session is observed only **after** it is written ([`StateStore::begin_end`]). If it were observed
+//!   earlier, a crash could lose the batch while the state no longer lists the session as open, and the end would never
+//!   be logged.
+//! * After a failed write sled is not written again until the next start, which reads the missing batches from the log.
+//!
+//! If sled does not open, its directory is moved aside and the state is rebuilt from the newest SNAPSHOT frame and the
+//! batches after it. If the disk is full or read-only, the state of this run is kept in memory, rebuilt the same way.
 
-mod known;
+mod error;
 mod store;
+mod tracked;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::route::{Batch, PeerKey, SessionEnd, Timestamp};
 
-use known::{Change, Known};
-pub use known::{OpenSession, Standing, TrackedPeer};
-use store::Store;
+pub use error::StateError;
+use store::SledStore;
+use tracked::{Change, TrackedState};
+pub use tracked::{Liveness, OpenSession, TrackedPeer};
 
-/// Why the state could not be kept.
+/// How the state was opened.
 #[derive(Debug)]
-pub struct Error(String);
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// What opening found.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Opened {
-    /// Everything was there, or the folder is new.
-    Whole,
-    /// It did not open for this reason, was moved to this place, and a new one was made: the log must tell the rest.
-    MovedAside {
-        /// Why.
-        why: String,
-        /// Where the old one is.
-        to: PathBuf,
+pub enum OpenOutcome {
+    /// The existing state was read, or the directory is new.
+    Intact,
+    /// The existing state did not open and was moved aside; the state is empty and must be rebuilt from the log.
+    Recreated {
+        /// Why the existing state did not open.
+        reason: StateError,
+        /// Path of the directory that was moved aside.
+        moved_to: PathBuf,
     },
-    /// It did not open for this reason, nor can there be a new one: the state of this run is in memory only. The log must
-    /// tell the rest, now and at the next start.
+    /// Neither the existing state nor a new one could be opened. The state of this run is kept in memory and must be
+    /// rebuilt from the log, now and at the next start.
     InMemory {
-        /// Why.
-        why: String,
+        /// Why no state could be opened.
+        reason: StateError,
     },
 }
 
 /// The local state of this collector.
-pub struct State {
+pub struct StateStore {
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    known: Known,
-    /// None: in memory only.
-    store: Option<Store>,
-    /// Sequence number up to which everything has been observed.
+    tracked: TrackedState,
+    /// `None` if the state is kept in memory only.
+    store: Option<SledStore>,
+    /// Sequence number up to which every batch has been observed.
     observed: u64,
-    /// Everything that was received before this time is durable.
+    /// Every record received before this time is durable.
     logged_until: Timestamp,
-    /// Bytes of `known` for CONTEXT frames; empty when it has changed since.
+    /// Encoded form of `tracked` for SNAPSHOT frames. Empty if `tracked` has changed since.
     encoded: Vec<u8>,
-    /// Batches on their way into the log that end something, in order.
-    endings: Vec<Under>,
-    /// So many there were.
-    last_ending: u64,
+    /// Batches that end sessions and are not written yet, in the order of their tickets.
+    pending_ends: Vec<PendingEnd>,
+    /// Number of the last ticket issued.
+    last_ticket: u64,
 }
 
-/// A batch that ends something and is not in the log yet.
-struct Under {
-    way: Ending,
+/// A batch that ends a session and is not written to the log yet.
+struct PendingEnd {
+    ticket: EndTicket,
     batch: Batch,
-    /// Its sequence number, once it is known; until then, what had been observed when it set out: it gets a greater one.
-    seq: Result<u64, u64>,
+    seq: EndSeq,
 }
 
-/// Stands for a batch between [`State::ending`] and [`State::logged`].
+/// Sequence number of a batch that ends a session.
+#[derive(Clone, Copy)]
+enum EndSeq {
+    /// The log assigned this number.
+    Assigned(u64),
+    /// No number is assigned yet; it will be greater than this one.
+    After(u64),
+}
+
+impl EndSeq {
+    /// The assigned number, if it is at most `written`.
+    const fn written(self, written: u64) -> Option<u64> {
+        match self {
+            Self::Assigned(seq) if seq <= written => Some(seq),
+            Self::Assigned(_) | Self::After(_) => None,
+        }
+    }
+}
+
+/// Identifies a batch that ends a session between [`StateStore::begin_end`] and [`StateStore::end_logged`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Ending(u64);
+pub struct EndTicket(u64);
 
-/// Version of the context bytes.
-const CONTEXT_VERSION: u8 = 0;
+/// Format version of the snapshot bytes.
+const SNAPSHOT_VERSION: u8 = 0;
 
-impl State {
-    /// Opens the state in a folder, or makes a new one there. It never stops a start: a disk that takes nothing now leaves
-    /// what is there as it is, and the log is the authority anyway.
+impl StateStore {
+    /// Opens the state in a directory, or creates it there. Always succeeds: see [`OpenOutcome`]. On a full or read-only
+    /// disk the existing files are left unchanged.
     #[must_use]
-    pub fn open(dir: &Path) -> (Self, Opened) {
-        let opened = match Store::open(dir) {
-            Ok(store) => Ok((store, Opened::Whole)),
-            Err(error) if error.passes => Err(error.why),
-            Err(error) => Self::open_anew(dir, error.why),
+    pub fn open(dir: &Path) -> (Self, OpenOutcome) {
+        let opened = match SledStore::open(dir) {
+            Ok(store) => Ok((store, OpenOutcome::Intact)),
+            Err(failure) if failure.is_transient => Err(failure.error),
+            Err(failure) => Self::recreate(dir, failure.error),
         };
-        let loaded = opened.and_then(|(store, opened)| match store.load() {
-            Ok(loaded) => Ok((loaded, store, opened)),
-            Err(error) => Err(error.to_string()),
-        });
-        let (inner, opened) = match loaded {
-            Ok(((known, observed, logged_until), store, opened)) => {
-                (Inner { known, store: Some(store), observed, logged_until, ..Inner::default() }, opened)
+        let loaded = opened.and_then(|(store, outcome)| Ok((store.load()?, store, outcome)));
+        let (inner, outcome) = match loaded {
+            Ok(((tracked, observed, logged_until), store, outcome)) => {
+                (Inner { tracked, store: Some(store), observed, logged_until, ..Inner::default() }, outcome)
             }
-            Err(why) => (Inner::default(), Opened::InMemory { why }),
+            Err(reason) => (Inner::default(), OpenOutcome::InMemory { reason }),
         };
-        (Self { inner: Mutex::new(inner) }, opened)
+        (Self { inner: Mutex::new(inner) }, outcome)
     }
 
-    fn open_anew(dir: &Path, why: String) -> Result<(Store, Opened), String> {
-        let to = store::move_aside(dir).map_err(|error| format!("{why}, and then: {error}"))?;
-        match Store::open(dir) {
-            Ok(store) => Ok((store, Opened::MovedAside { why, to })),
-            Err(error) => Err(format!("{why}, and then: {}", error.why)),
+    fn recreate(dir: &Path, reason: StateError) -> Result<(SledStore, OpenOutcome), StateError> {
+        let created = store::move_aside(dir).and_then(|moved_to| {
+            let store = SledStore::open(dir).map_err(|failure| failure.error)?;
+            Ok((store, moved_to))
+        });
+        match created {
+            Ok((store, moved_to)) => Ok((store, OpenOutcome::Recreated { reason, moved_to })),
+            Err(creating) => {
+                Err(StateError::Recreate { opening: Box::new(reason), creating: Box::new(creating) })
+            }
         }
     }
 
-    /// Takes over what a CONTEXT frame says, in place of everything that was known.
+    /// Replaces the whole state by the contents of a SNAPSHOT frame.
     ///
     /// # Errors
-    /// When the bytes are no context, or sled fails; then it holds in memory all the same.
-    pub fn restore(&self, context: &[u8]) -> Result<(), Error> {
-        let (version, rest) = context.split_first().ok_or_else(|| Error("an empty context".to_owned()))?;
-        if *version != CONTEXT_VERSION {
-            return Err(Error(format!("a context of version {version}, only {CONTEXT_VERSION} is known")));
+    /// The bytes are not a snapshot (the state is unchanged), or sled failed (the state is replaced in memory).
+    pub fn restore(&self, snapshot: &[u8]) -> Result<(), StateError> {
+        let (&found, rest) = snapshot.split_first().ok_or(StateError::SnapshotEmpty)?;
+        if found != SNAPSHOT_VERSION {
+            return Err(StateError::SnapshotVersion { found, expected: SNAPSHOT_VERSION });
         }
-        let (observed, logged_until, known): (u64, Timestamp, Known) = bincode::deserialize(rest)
-            .map_err(|error| Error(format!("a context that cannot be read: {error}")))?;
+        let (observed, logged_until, tracked): (u64, Timestamp, TrackedState) =
+            bincode::deserialize(rest).map_err(StateError::SnapshotContents)?;
         let mut inner = self.lock();
-        inner.known = known;
+        inner.tracked = tracked;
         inner.encoded.clear();
-        let replaced = inner.write(Store::replace);
-        inner.mark(observed, logged_until).and(replaced)
+        let replaced = inner.write(SledStore::replace);
+        inner.set_mark(observed, logged_until).and(replaced)
     }
 
-    /// Learns from a batch that is about to be logged, or was. Seeing one twice changes nothing.
+    /// Updates the state from a batch that is about to be logged, or was logged. Observing a batch twice has no effect.
     ///
     /// # Errors
-    /// When sled fails; what was learned holds in memory all the same.
-    pub fn observe(&self, batch: &Batch) -> Result<(), Error> {
+    /// sled failed; the state is updated in memory.
+    pub fn observe(&self, batch: &Batch) -> Result<(), StateError> {
         self.lock().observe(batch)
     }
 
-    /// All that has been observed is in the log: writes down when each open session was last heard, which a mark alone would
-    /// leave at its first batch.
+    /// Stores the time of the last record of each open session. [`StateStore::observe`] keeps that time in memory only,
+    /// so that after a replay of the log sled would hold the time of the first batch of each session.
     ///
     /// # Errors
-    /// When sled fails; what was learned holds in memory all the same.
-    pub fn keep(&self) -> Result<(), Error> {
+    /// sled failed; the state is unchanged in memory.
+    pub fn store_sessions(&self) -> Result<(), StateError> {
         let mut inner = self.lock();
         inner.encoded.clear();
-        let sessions: Vec<_> = inner.known.sessions.keys().map(|session| Change::Session(*session)).collect();
-        inner.write(|store, known| store.apply(known, &sessions))
+        let sessions: Vec<_> =
+            inner.tracked.sessions.keys().map(|session| Change::Session(*session)).collect();
+        inner.write(|store, tracked| store.apply(tracked, &sessions))
     }
 
-    /// A batch that ends something sets out for the log. It is observed by the tick that finds it written, and not before: a
-    /// collector that is killed on the way must find open again what no log has the end of.
-    pub fn ending(&self, batch: Batch) -> Ending {
+    /// Registers a batch that ends a session, before it is appended. The first [`StateStore::mark_observed`] after the
+    /// batch is written observes it. Until then the session counts as open, so that the next start ends it if a crash
+    /// loses the batch.
+    pub fn begin_end(&self, batch: Batch) -> EndTicket {
         let mut inner = self.lock();
-        inner.last_ending += 1;
-        let way = Ending(inner.last_ending);
-        let seq = Err(inner.observed);
-        inner.endings.push(Under { way, batch, seq });
-        way
+        inner.last_ticket += 1;
+        let ticket = EndTicket(inner.last_ticket);
+        let seq = EndSeq::After(inner.observed);
+        inner.pending_ends.push(PendingEnd { ticket, batch, seq });
+        ticket
     }
 
-    /// It will have this sequence number; or it never came into the log.
-    pub fn logged(&self, ending: Ending, seq: Option<u64>) {
+    /// Records the sequence number that the log assigned to a registered batch, or with `None` that it was not accepted.
+    pub fn end_logged(&self, ticket: EndTicket, seq: Option<u64>) {
         let mut inner = self.lock();
         match seq {
-            Some(seq) => {
-                inner.endings.iter_mut().filter(|one| one.way == ending).for_each(|one| one.seq = Ok(seq))
-            }
-            None => inner.endings.retain(|one| one.way != ending),
+            Some(seq) => inner
+                .pending_ends
+                .iter_mut()
+                .filter(|pending| pending.ticket == ticket)
+                .for_each(|pending| pending.seq = EndSeq::Assigned(seq)),
+            None => inner.pending_ends.retain(|pending| pending.ticket != ticket),
         }
     }
 
-    /// The peers of a router that were up or stale when it was last heard.
+    /// The tracked peers of a router, up and stale.
     #[must_use]
     pub fn peers(&self, router: &str) -> Vec<PeerKey> {
-        self.lock().known.peers(router)
+        self.lock().tracked.peers(router)
     }
 
-    /// All routers with their peers, for the status command.
+    /// The tracked peers of all routers, by the router's name.
     #[must_use]
     pub fn routers(&self) -> BTreeMap<String, Vec<TrackedPeer>> {
-        self.lock().known.routers()
+        self.lock().tracked.routers()
     }
 
-    /// The greatest session identity that was ever given. The next must be greater.
+    /// The greatest session identity assigned so far. The next one must be greater.
     #[must_use]
     pub fn last_session(&self) -> Timestamp {
-        self.lock().known.last_session()
+        self.lock().tracked.last_session
     }
 
-    /// Sequence number up to which everything has been observed: a start reads the log from the one behind it.
+    /// Sequence number up to which every batch has been observed. A start replays the log from the next one on.
     #[must_use]
     pub fn observed(&self) -> u64 {
         self.lock().observed
     }
 
-    /// What the end of the last run left open, as records for the log: sessions that were open when the collector
-    /// died, with their stale peers, and a gap for every router that could not be heard until now.
+    /// The batches to log at a start. For each session that was open when the collector crashed: stale marks for its live
+    /// peers, the end of the session, and the gap until `now`. For each session that was ended by a stop of the
+    /// collector: the gap until `now`.
     #[must_use]
-    pub fn startup_records(&self, now: Timestamp) -> Vec<Batch> {
+    pub fn startup_batches(&self, now: Timestamp) -> Vec<Batch> {
         let inner = self.lock();
-        inner.known.startup_records(inner.logged_until, now)
+        inner.tracked.startup_batches(inner.logged_until, now)
     }
 
-    /// The end of sessions whose own task cannot tell it any more, as records for the log.
+    /// The batches that end these sessions, for sessions whose task can no longer log their end.
     #[must_use]
-    pub fn session_records(&self, sessions: &[Timestamp], end: &SessionEnd, now: Timestamp) -> Vec<Batch> {
+    pub fn session_end_batches(
+        &self,
+        sessions: &[Timestamp],
+        end: &SessionEnd,
+        now: Timestamp,
+    ) -> Vec<Batch> {
         let inner = self.lock();
-        sessions.iter().filter_map(|session| inner.known.session_records(*session, end, now)).collect()
+        sessions.iter().filter_map(|session| inner.tracked.session_end_batch(*session, end, now)).collect()
     }
 
-    /// Notes that everything up to `written` is in the log and has been observed, endings among it, and that everything received before `logged_until` is
-    /// durable. Returns the bytes for the CONTEXT frames that say the same.
+    /// Records that every batch up to `written` is in the log and that every record received before `logged_until` is
+    /// durable. Observes the registered ends of sessions up to `written`.
+    ///
+    /// Returns the snapshot bytes for SNAPSHOT frames.
     ///
     /// # Errors
-    /// When sled fails.
-    pub fn tick(&self, written: u64, logged_until: Timestamp) -> Result<Vec<u8>, Error> {
+    /// sled failed, or the state could not be encoded.
+    pub fn mark_observed(&self, written: u64, logged_until: Timestamp) -> Result<Vec<u8>, StateError> {
         let mut inner = self.lock();
-        let observed = inner.end(written)?;
-        inner.mark(observed, logged_until)?;
+        let observed = inner.observe_ends(written)?;
+        inner.set_mark(observed, logged_until)?;
         if inner.encoded.is_empty() {
-            inner.encoded = bincode::serialize(&inner.known).map_err(|error| Error(error.to_string()))?;
+            inner.encoded = bincode::serialize(&inner.tracked)?;
         }
-        let mut context = vec![CONTEXT_VERSION];
-        context.extend(
-            bincode::serialize(&(inner.observed, inner.logged_until))
-                .map_err(|error| Error(error.to_string()))?,
-        );
-        context.extend_from_slice(&inner.encoded);
-        Ok(context)
+        let mut snapshot = vec![SNAPSHOT_VERSION];
+        snapshot.extend(bincode::serialize(&(inner.observed, inner.logged_until))?);
+        snapshot.extend_from_slice(&inner.encoded);
+        Ok(snapshot)
     }
 
-    /// The log ends earlier than what has been observed: takes this number for the last one seen.
+    /// Sets the observed sequence number back to the end of a log that is shorter than the state has seen.
     ///
     /// # Errors
-    /// When sled fails.
-    pub fn rewind(&self, observed: u64) -> Result<(), Error> {
+    /// sled failed; the number is set in memory.
+    pub fn rewind(&self, observed: u64) -> Result<(), StateError> {
         let mut inner = self.lock();
         let logged_until = inner.logged_until;
-        inner.mark(observed, logged_until)
+        inner.set_mark(observed, logged_until)
     }
 
-    /// Until when everything received is known to be durable.
+    /// The time before which every received record is durable.
     #[must_use]
     pub fn logged_until(&self) -> Timestamp {
         self.lock().logged_until
     }
 
-    /// Brings everything to disk.
+    /// Syncs sled to disk.
     ///
     /// # Errors
-    /// When sled fails.
-    pub fn flush(&self) -> Result<(), Error> {
-        self.lock().store.as_ref().map_or(Ok(()), Store::flush)
+    /// sled failed.
+    pub fn flush(&self) -> Result<(), StateError> {
+        self.lock().store.as_ref().map_or(Ok(()), SledStore::flush)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -278,43 +302,49 @@ impl State {
 }
 
 impl Inner {
-    fn observe(&mut self, batch: &Batch) -> Result<(), Error> {
-        let changes = self.known.observe(batch);
+    fn observe(&mut self, batch: &Batch) -> Result<(), StateError> {
+        let changes = self.tracked.observe(batch);
         if changes.is_empty() {
             return Ok(());
         }
         self.encoded.clear();
-        self.write(|store, known| store.apply(known, &changes))
+        self.write(|store, tracked| store.apply(tracked, &changes))
     }
 
-    /// Writes to sled. Once it has failed it is left as it is, with the mark that it has, until the next start: what it missed
-    /// would otherwise be behind a later mark, and never be read from the log again.
-    fn write(&mut self, write: impl FnOnce(&Store, &Known) -> Result<(), Error>) -> Result<(), Error> {
+    /// Writes to sled. After the first failure sled is closed, with the last mark that it holds: a later mark would cover
+    /// the changes that were not written, so that the next start would not read them from the log again.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&SledStore, &TrackedState) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
         let Some(store) = &self.store else { return Ok(()) };
-        let written = write(store, &self.known);
+        let written = write(store, &self.tracked);
         if written.is_err() {
             self.store = None;
         }
         written
     }
 
-    /// Observes the endings that are written. Returns up to where everything has been observed now.
-    fn end(&mut self, written: u64) -> Result<u64, Error> {
-        let is_written = |one: &mut Under| one.seq.is_ok_and(|seq| seq <= written);
-        let mut due: Vec<Under> = self.endings.extract_if(.., is_written).collect();
-        due.sort_by_key(|one| one.seq);
-        // All of them, also when sled takes one of them not.
-        due.iter().map(|one| self.observe(&one.batch)).fold(Ok(()), Result::and)?;
-        let unknown = self.endings.iter().filter_map(|one| one.seq.err()).min();
-        Ok(unknown.map_or(written, |before| before.min(written)))
+    /// Observes the pending ends up to `written`. Returns the sequence number up to which every batch is observed.
+    fn observe_ends(&mut self, written: u64) -> Result<u64, StateError> {
+        let is_due = |pending: &mut PendingEnd| pending.seq.written(written).is_some();
+        let mut due: Vec<PendingEnd> = self.pending_ends.extract_if(.., is_due).collect();
+        due.sort_by_key(|pending| pending.seq.written(written));
+        // Observes all of them, even if sled fails for one.
+        due.iter().map(|pending| self.observe(&pending.batch)).fold(Ok(()), Result::and)?;
+        let unassigned = self.pending_ends.iter().filter_map(|pending| match pending.seq {
+            EndSeq::After(seq) => Some(seq),
+            EndSeq::Assigned(_) => None,
+        });
+        Ok(unassigned.min().map_or(written, |after| after.min(written)))
     }
 
-    fn mark(&mut self, observed: u64, logged_until: Timestamp) -> Result<(), Error> {
+    fn set_mark(&mut self, observed: u64, logged_until: Timestamp) -> Result<(), StateError> {
         if (self.observed, self.logged_until) == (observed, logged_until) {
             return Ok(());
         }
         (self.observed, self.logged_until) = (observed, logged_until);
-        self.write(|store, known| store.mark(observed, logged_until, known.last_session()))
+        self.write(|store, tracked| store.mark(observed, logged_until, tracked.last_session))
     }
 }
 

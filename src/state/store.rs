@@ -1,4 +1,4 @@
-//! The sled side: the same state, key by key.
+//! Persistence of the tracked state in sled, entry by entry.
 //!
 //! ```text
 //! tree "sessions"  session identity        -> OpenSession
@@ -7,9 +7,8 @@
 //! default tree     "mark"                  -> (observed, logged until, last session)
 //! ```
 //!
-//! Keys and values are bincode. Nothing depends on the order of keys.
+//! Keys and values are encoded with bincode. The order of keys has no meaning.
 
-use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -18,61 +17,61 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
-use super::known::{Change, Known};
+use super::error::StateError;
+use super::tracked::{Change, OpenSession, TrackedState};
 use crate::route::{PeerKey, Timestamp};
 
-/// How long sled may take to open. It reads a file of a few megabytes; beyond this it hangs.
-const OPEN_TIME: Duration = Duration::from_secs(30);
+/// Time limit for opening sled. It reads a few megabytes; a longer time means that it hangs.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// There is little in it.
+/// Size of sled's cache. The state is at most a few megabytes.
 const CACHE_BYTES: u64 = 16 << 20;
 
+/// Key of the mark.
 const MARK: &str = "mark";
 
-pub(super) struct Store {
+/// An open sled database.
+pub(super) struct SledStore {
     db: sled::Db,
     sessions: sled::Tree,
     peers: sled::Tree,
     stopped: sled::Tree,
 }
 
-fn failed(error: impl Display) -> Error {
-    Error(error.to_string())
-}
-
 /// Why sled did not open.
 #[derive(Debug)]
-pub(super) struct NotOpened {
-    pub(super) why: String,
-    /// It is the disk that takes nothing now; the files may be sound.
-    pub(super) passes: bool,
+pub(super) struct OpenFailure {
+    pub(super) error: StateError,
+    /// True if the disk is full, over quota, or read-only: the files may be intact and must not be moved aside.
+    pub(super) is_transient: bool,
 }
 
-impl NotOpened {
-    fn broken(why: impl Display) -> Self {
-        Self { why: why.to_string(), passes: false }
+impl OpenFailure {
+    fn permanent(error: impl Into<StateError>) -> Self {
+        Self { error: error.into(), is_transient: false }
     }
 
-    fn io(error: &io::Error) -> Self {
-        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        let passes = matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem);
-        Self { why: error.to_string(), passes }
+    fn from_io(error: io::Error) -> Self {
+        let is_transient = is_transient(&error);
+        Self { error: error.into(), is_transient }
     }
 
-    fn sled(error: &sled::Error) -> Self {
-        match error {
-            sled::Error::Io(error) => Self::io(error),
-            error => Self::broken(error),
-        }
+    fn from_sled(error: sled::Error) -> Self {
+        let is_transient = matches!(&error, sled::Error::Io(error) if is_transient(error));
+        Self { error: error.into(), is_transient }
     }
 }
 
-impl Store {
-    /// Opens sled in a thread of its own: on a damaged file it may return an error, panic, or hang, and none of these
-    /// must stop the collector.
-    pub(super) fn open(dir: &Path) -> Result<Self, NotOpened> {
-        std::fs::create_dir_all(dir).map_err(|error| NotOpened::io(&error))?;
+fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
+impl SledStore {
+    /// Opens sled on a thread of its own. On damaged files sled may return an error, panic, or hang; none of these may
+    /// stop the collector.
+    pub(super) fn open(dir: &Path) -> Result<Self, OpenFailure> {
+        std::fs::create_dir_all(dir).map_err(OpenFailure::from_io)?;
         let (send, receive) = mpsc::sync_channel(1);
         let path = dir.to_owned();
         let open = move || {
@@ -81,90 +80,101 @@ impl Store {
                 .cache_capacity(CACHE_BYTES)
                 .mode(sled::Mode::LowSpace)
                 .open()
-                .map_err(|error| NotOpened::sled(&error))
-                .and_then(Self::of);
-            // When nobody waits any more, the files have been moved aside.
+                .map_err(OpenFailure::from_sled)
+                .and_then(Self::from_db);
+            // Fails after a timeout, when the caller has moved the files aside.
             send.send(opened).unwrap_or_default();
         };
-        std::thread::Builder::new().name("state-open".to_owned()).spawn(open).map_err(NotOpened::broken)?;
-        match receive.recv_timeout(OPEN_TIME) {
+        std::thread::Builder::new()
+            .name("state-open".to_owned())
+            .spawn(open)
+            .map_err(OpenFailure::permanent)?;
+        match receive.recv_timeout(OPEN_TIMEOUT) {
             Ok(opened) => opened,
-            Err(RecvTimeoutError::Timeout) => Err(NotOpened::broken("sled hangs while it opens")),
-            Err(RecvTimeoutError::Disconnected) => Err(NotOpened::broken("sled panicked while it opened")),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(OpenFailure::permanent(StateError::OpenTimeout { seconds: OPEN_TIMEOUT.as_secs() }))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(OpenFailure::permanent(StateError::OpenPanicked)),
         }
     }
 
-    fn of(db: sled::Db) -> Result<Self, NotOpened> {
-        let tree = |name: &str| db.open_tree(name).map_err(|error| NotOpened::sled(&error));
+    fn from_db(db: sled::Db) -> Result<Self, OpenFailure> {
+        let tree = |name: &str| db.open_tree(name).map_err(OpenFailure::from_sled);
         let store = Self {
             sessions: tree("sessions")?,
             peers: tree("peers")?,
             stopped: tree("stopped")?,
             db: db.clone(),
         };
-        // Everything is read once here, where a panic is caught.
-        store.load().map_err(NotOpened::broken)?;
+        // Reads every entry on this thread, where a panic does not stop the collector.
+        store.load().map_err(OpenFailure::permanent)?;
         Ok(store)
     }
 
-    /// Everything: what is known, the observed sequence number, the time until which all is logged.
-    pub(super) fn load(&self) -> Result<(Known, u64, Timestamp), Error> {
-        let mut known = Known::default();
+    /// Reads the tracked state, the observed sequence number, and the time before which every record is durable.
+    pub(super) fn load(&self) -> Result<(TrackedState, u64, Timestamp), StateError> {
+        let mut tracked = TrackedState::default();
         for pair in self.sessions.iter().values() {
-            let open: super::OpenSession = read(&pair.map_err(failed)?)?;
-            known.sessions.insert(open.router.session, open);
+            let open: OpenSession = decode(&pair?)?;
+            tracked.sessions.insert(open.router.session, open);
         }
         for pair in &self.peers {
-            let (key, value) = pair.map_err(failed)?;
-            let (router, peer): (String, PeerKey) = read(&key)?;
-            known.peers.entry(router).or_default().insert(peer, read(&value)?);
+            let (key, value) = pair?;
+            let (router, peer): (String, PeerKey) = decode(&key)?;
+            tracked.peers.entry(router).or_default().insert(peer, decode(&value)?);
         }
         for pair in &self.stopped {
-            let (name, value) = pair.map_err(failed)?;
-            known.stopped.insert(read(&name)?, read(&value)?);
+            let (name, value) = pair?;
+            tracked.stopped.insert(decode(&name)?, decode(&value)?);
         }
-        let mark = self.db.get(bincode::serialize(MARK).map_err(failed)?).map_err(failed)?;
+        let mark = self.db.get(bincode::serialize(MARK)?)?;
         let (observed, logged_until, last_session) =
-            mark.map_or_else(|| Ok(Default::default()), |mark| read(&mark))?;
-        known.last_session = known.sessions.keys().copied().max().unwrap_or_default().max(last_session);
-        Ok((known, observed, logged_until))
+            mark.map_or_else(|| Ok(Default::default()), |mark| decode(&mark))?;
+        tracked.last_session = tracked.sessions.keys().copied().max().unwrap_or_default().max(last_session);
+        Ok((tracked, observed, logged_until))
     }
 
-    /// Writes what changed.
-    pub(super) fn apply(&self, known: &Known, changes: &[Change]) -> Result<(), Error> {
+    /// Writes the changed entries.
+    pub(super) fn apply(&self, tracked: &TrackedState, changes: &[Change]) -> Result<(), StateError> {
         for change in changes {
             match change {
-                Change::Session(id) => put(&self.sessions, id, known.sessions.get(id))?,
+                Change::Session(id) => put(&self.sessions, id, tracked.sessions.get(id))?,
                 Change::Peer(router, key) => {
-                    let peer = known.peers.get(router).and_then(|peers| peers.get(key));
+                    let peer = tracked.peers.get(router).and_then(|peers| peers.get(key));
                     put(&self.peers, &(router, key), peer)?;
                 }
-                Change::Stopped(router) => put(&self.stopped, router, known.stopped.get(router))?,
+                Change::Stopped(router) => put(&self.stopped, router, tracked.stopped.get(router))?,
             }
         }
         Ok(())
     }
 
-    /// Writes everything, in place of what was there.
-    pub(super) fn replace(&self, known: &Known) -> Result<(), Error> {
-        [&self.sessions, &self.peers, &self.stopped]
-            .iter()
-            .try_for_each(|tree| tree.clear().map_err(failed))?;
-        let sessions = known.sessions.keys().map(|id| Change::Session(*id));
-        let peers = known
+    /// Replaces all entries but the mark.
+    pub(super) fn replace(&self, tracked: &TrackedState) -> Result<(), StateError> {
+        [&self.sessions, &self.peers, &self.stopped].iter().try_for_each(|tree| tree.clear())?;
+        let sessions = tracked.sessions.keys().map(|id| Change::Session(*id));
+        let peers = tracked
             .peers
             .iter()
             .flat_map(|(router, peers)| peers.keys().map(|key| Change::Peer(router.clone(), *key)));
-        let stopped = known.stopped.keys().map(|name| Change::Stopped(name.clone()));
-        self.apply(known, &sessions.chain(peers).chain(stopped).collect::<Vec<_>>())
+        let stopped = tracked.stopped.keys().map(|name| Change::Stopped(name.clone()));
+        self.apply(tracked, &sessions.chain(peers).chain(stopped).collect::<Vec<_>>())
     }
 
-    pub(super) fn mark(&self, observed: u64, logged_until: Timestamp, last: Timestamp) -> Result<(), Error> {
-        put(&self.db, MARK, Some(&(observed, logged_until, last)))
+    /// Writes the mark.
+    pub(super) fn mark(
+        &self,
+        observed: u64,
+        logged_until: Timestamp,
+        last_session: Timestamp,
+    ) -> Result<(), StateError> {
+        put(&self.db, MARK, Some(&(observed, logged_until, last_session)))
     }
 
-    pub(super) fn flush(&self) -> Result<(), Error> {
-        self.db.flush().map(|_| ()).map_err(failed)
+    /// Syncs sled to disk.
+    pub(super) fn flush(&self) -> Result<(), StateError> {
+        self.db.flush()?;
+        Ok(())
     }
 }
 
@@ -172,27 +182,27 @@ fn put<K: Serialize + ?Sized, V: Serialize>(
     tree: &sled::Tree,
     key: &K,
     value: Option<&V>,
-) -> Result<(), Error> {
-    let key = bincode::serialize(key).map_err(failed)?;
+) -> Result<(), StateError> {
+    let key = bincode::serialize(key)?;
     match value {
-        Some(value) => tree.insert(key, bincode::serialize(value).map_err(failed)?).map_err(failed)?,
-        None => tree.remove(key).map_err(failed)?,
+        Some(value) => tree.insert(key, bincode::serialize(value)?)?,
+        None => tree.remove(key)?,
     };
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    bincode::deserialize(bytes).map_err(failed)
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
+    Ok(bincode::deserialize(bytes)?)
 }
 
-/// Renames the folder to `NAME.broken-N` and returns where it is now.
-pub(super) fn move_aside(dir: &Path) -> Result<PathBuf, Error> {
+/// Renames the directory to `NAME.broken-N` with the first free number, and returns the new path.
+pub(super) fn move_aside(dir: &Path) -> Result<PathBuf, StateError> {
+    let failed = |source| StateError::MoveAside { path: dir.to_owned(), source };
     let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let to = (1..u32::MAX)
         .map(|number| dir.with_file_name(format!("{name}.broken-{number}")))
         .find(|path| !path.exists())
-        .ok_or_else(|| Error("there is no free name to move it to".to_owned()))?;
-    std::fs::rename(dir, &to)
-        .map_err(|error| Error(format!("{} cannot be moved aside: {error}", dir.display())))?;
+        .ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))?;
+    std::fs::rename(dir, &to).map_err(failed)?;
     Ok(to)
 }

@@ -1,4 +1,4 @@
-//! What the state learns, keeps and tells.
+//! Tests of the local state: tracking, persistence, and the batches that a start logs.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -29,30 +29,30 @@ fn peer(number: u8) -> Peer {
     }
 }
 
-/// What a batch of a test says, one record after the other.
+/// One record of a test batch; the number is the last octet of the peer's address.
 #[derive(Clone, Copy)]
-enum Say {
+enum Entry {
     Route(u8),
     Withdraw(u8),
     Down(u8),
     Stale(u8),
     Lost,
     Stop,
-    GapTold,
+    Gap,
 }
 
-fn batch(name: &str, session: i64, at: i64, says: &[Say]) -> Batch {
+fn batch(name: &str, session: i64, at: i64, entries: &[Entry]) -> Batch {
     let mut batch = Batch::new(router(name, session));
-    for (index, say) in (0_u32..).zip(says) {
-        let mut place = |number| {
+    for (index, entry) in (0_u32..).zip(entries) {
+        let mut add_peer = |number| {
             batch.peers.push(peer(number));
             u16::try_from(batch.peers.len() - 1).unwrap()
         };
-        let (peer, kind) = match *say {
-            Say::Route(number) | Say::Withdraw(number) => {
-                let withdraw = matches!(say, Say::Withdraw(_));
+        let (peer, kind) = match *entry {
+            Entry::Route(number) | Entry::Withdraw(number) => {
+                let withdraw = matches!(entry, Entry::Withdraw(_));
                 let group = Group {
-                    peer: place(number),
+                    peer: add_peer(number),
                     attributes: NO_ATTRIBUTES,
                     family: Family::IPV4_UNICAST,
                     action: if withdraw { Action::Withdraw } else { Action::Announce },
@@ -67,11 +67,13 @@ fn batch(name: &str, session: i64, at: i64, says: &[Say]) -> Batch {
                 batch.nlri.push(NlriEntry { path_id: 0, nlri: Nlri::Prefix(Prefix::v4(0, 0).unwrap()) });
                 continue;
             }
-            Say::Down(number) => (Some(place(number)), EventKind::PeerDown { reason: 1, data: Vec::new() }),
-            Say::Stale(number) => (Some(place(number)), EventKind::PeerStale { end: SessionEnd::Lost }),
-            Say::Lost => (None, EventKind::SessionDown { end: SessionEnd::Lost }),
-            Say::Stop => (None, EventKind::SessionDown { end: SessionEnd::CollectorStop }),
-            Say::GapTold => {
+            Entry::Down(number) => {
+                (Some(add_peer(number)), EventKind::PeerDown { reason: 1, data: Vec::new() })
+            }
+            Entry::Stale(number) => (Some(add_peer(number)), EventKind::PeerStale { end: SessionEnd::Lost }),
+            Entry::Lost => (None, EventKind::SessionDown { end: SessionEnd::Lost }),
+            Entry::Stop => (None, EventKind::SessionDown { end: SessionEnd::CollectorStop }),
+            Entry::Gap => {
                 let (from, until) = (Timestamp(0), Timestamp(at));
                 (None, EventKind::Gap { reason: "stop".to_owned(), from, until })
             }
@@ -81,32 +83,32 @@ fn batch(name: &str, session: i64, at: i64, says: &[Say]) -> Batch {
     batch
 }
 
-fn open(dir: &Path) -> State {
-    let (state, opened) = State::open(dir);
-    assert_eq!(opened, Opened::Whole);
+fn open(dir: &Path) -> StateStore {
+    let (state, opened) = StateStore::open(dir);
+    assert!(matches!(opened, OpenOutcome::Intact), "{opened:?}");
     state
 }
 
-fn up(state: &State, name: &str) -> Vec<u8> {
-    let is_up = |known: &&TrackedPeer| known.standing == Standing::Up;
-    let last = |known: &TrackedPeer| match known.peer.key.address {
+fn up(state: &StateStore, name: &str) -> Vec<u8> {
+    let is_up = |tracked: &&TrackedPeer| tracked.liveness == Liveness::Up;
+    let last_octet = |tracked: &TrackedPeer| match tracked.peer.key.address {
         IpAddr::V4(v4) => v4.octets()[3],
         IpAddr::V6(_) => 0,
     };
-    state.routers().get(name).into_iter().flatten().filter(is_up).map(last).collect()
+    state.routers().get(name).into_iter().flatten().filter(is_up).map(last_octet).collect()
 }
 
-/// Kind names of each batch's events.
-fn told(batches: &[Batch]) -> Vec<Vec<&'static str>> {
+/// The kinds of each batch's events.
+fn event_kinds(batches: &[Batch]) -> Vec<Vec<&'static str>> {
     batches.iter().map(|batch| batch.events.iter().map(|event| event.kind.name()).collect()).collect()
 }
 
 #[test]
-fn a_peer_is_up_from_its_first_route_until_it_is_down_whatever_came_in_between() {
-    use Say::{Down, Route, Stale, Withdraw};
+fn a_peer_is_up_from_its_first_announcement_until_it_is_down_or_stale() {
+    use Entry::{Down, Route, Stale, Withdraw};
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
-    for (says, expected) in [
+    for (entries, expected) in [
         (&[Route(1)][..], &[1][..]),
         (&[Withdraw(2)], &[1]),
         (&[Route(2), Down(2)], &[1]),
@@ -114,37 +116,37 @@ fn a_peer_is_up_from_its_first_route_until_it_is_down_whatever_came_in_between()
         (&[Stale(1)], &[2]),
         (&[Down(1), Down(2), Down(9)], &[]),
     ] {
-        state.observe(&batch("edge1", 10, 10, says)).unwrap();
+        state.observe(&batch("edge1", 10, 10, entries)).unwrap();
         assert_eq!(up(&state, "edge1"), expected);
     }
 }
 
 #[test]
-fn an_old_session_that_ends_late_does_not_touch_what_a_newer_one_has_said() {
-    use Say::{Lost, Route, Stale};
+fn a_late_end_of_an_older_session_does_not_change_peers_of_a_newer_one() {
+    use Entry::{Lost, Route, Stale};
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
     state.observe(&batch("edge1", 10, 10, &[Route(1), Route(2)])).unwrap();
     state.observe(&batch("edge1", 20, 20, &[Route(1)])).unwrap();
     state.observe(&batch("edge1", 10, 30, &[Stale(1), Stale(2), Lost])).unwrap();
     assert_eq!(up(&state, "edge1"), [1]);
-    assert_eq!(state.peers("edge1").len(), 2, "the stale one is still known");
+    assert_eq!(state.peers("edge1").len(), 2, "the stale one is still tracked");
 }
 
 #[test]
-fn everything_comes_back_after_a_restart_and_after_a_loss_of_sled_by_the_context() {
+fn the_state_is_restored_from_sled_and_from_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(&folder.path().join("first"));
-    state.observe(&batch("edge1", 10, 11, &[Say::Route(1), Say::Route(2)])).unwrap();
-    state.observe(&batch("edge2", 12, 12, &[Say::Route(3), Say::Stop])).unwrap();
-    let context = state.tick(7, Timestamp(99)).unwrap();
+    state.observe(&batch("edge1", 10, 11, &[Entry::Route(1), Entry::Route(2)])).unwrap();
+    state.observe(&batch("edge2", 12, 12, &[Entry::Route(3), Entry::Stop])).unwrap();
+    let snapshot = state.mark_observed(7, Timestamp(99)).unwrap();
     state.flush().unwrap();
-    let records = state.startup_records(Timestamp(200));
+    let records = state.startup_batches(Timestamp(200));
     drop(state);
 
     let other = open(&folder.path().join("second"));
-    other.observe(&batch("wrong", 5, 5, &[Say::Route(9)])).unwrap();
-    other.restore(&context).unwrap();
+    other.observe(&batch("wrong", 5, 5, &[Entry::Route(9)])).unwrap();
+    other.restore(&snapshot).unwrap();
     for state in [open(&folder.path().join("first")), other] {
         assert_eq!(
             (state.observed(), state.logged_until(), state.last_session()),
@@ -152,7 +154,7 @@ fn everything_comes_back_after_a_restart_and_after_a_loss_of_sled_by_the_context
         );
         assert_eq!(up(&state, "edge1"), [1, 2]);
         assert!(up(&state, "wrong").is_empty());
-        assert_eq!(state.startup_records(Timestamp(200)), records);
+        assert_eq!(state.startup_batches(Timestamp(200)), records);
     }
     for broken in [&b""[..], &[1], &[0, 1, 2]] {
         assert!(open(&folder.path().join("third")).restore(broken).is_err());
@@ -167,170 +169,170 @@ fn gap(batch: &Batch) -> (String, i64, i64) {
 }
 
 #[test]
-fn what_several_runs_could_not_log_of_a_router_is_told_once() {
-    // Each run found the log full: what it logged at its start, and what its session sent, is not in the log.
+fn gaps_of_several_runs_that_could_not_log_do_not_overlap() {
+    // Each run found the log full: neither its startup batches nor those of its session are in the log.
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
-    state.observe(&batch("edge1", 10, 20, &[Say::Route(1), Say::Stop])).unwrap();
-    state.observe(&batch("edge1", 30, 40, &[Say::Route(1)])).unwrap();
-    state.observe(&batch("edge2", 31, 45, &[Say::Route(1)])).unwrap();
-    state.observe(&batch("edge1", 50, 60, &[Say::Route(1)])).unwrap();
-    let gaps: Vec<_> = state.startup_records(Timestamp(100)).iter().map(gap).collect();
+    state.observe(&batch("edge1", 10, 20, &[Entry::Route(1), Entry::Stop])).unwrap();
+    state.observe(&batch("edge1", 30, 40, &[Entry::Route(1)])).unwrap();
+    state.observe(&batch("edge2", 31, 45, &[Entry::Route(1)])).unwrap();
+    state.observe(&batch("edge1", 50, 60, &[Entry::Route(1)])).unwrap();
+    let gaps: Vec<_> = state.startup_batches(Timestamp(100)).iter().map(gap).collect();
     let (stop, crash) = ("stop".to_owned(), "crash".to_owned());
     assert_eq!(gaps, [(stop, 20, 40), (crash.clone(), 40, 60), (crash.clone(), 60, 100), (crash, 45, 100)]);
-    // A clock that went back to before all but one of them.
+    // The clock went back to before all but one of them.
     let gaps: Vec<_> =
-        state.startup_records(Timestamp(30)).iter().map(|batch| gap(batch).1..gap(batch).2).collect();
+        state.startup_batches(Timestamp(30)).iter().map(|batch| gap(batch).1..gap(batch).2).collect();
     assert_eq!(gaps, [20..30, 30..30, 30..30, 30..30]);
 }
 
 #[test]
-fn the_end_of_a_session_is_forgotten_only_when_the_log_has_it() {
+fn a_session_stays_open_until_its_end_is_written_to_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
-    state.observe(&batch("edge1", 10, 20, &[Say::Route(1)])).unwrap();
-    state.observe(&batch("edge2", 11, 21, &[Say::Route(1)])).unwrap();
-    state.tick(5, Timestamp(30)).unwrap();
-    let ended = |name, session| batch(name, session, 40, &[Say::Stale(1), Say::Lost]);
-    let (first, second) = (state.ending(ended("edge1", 10)), state.ending(ended("edge2", 11)));
-    // What a start would find now: how far the log has been observed, and the sessions that are open.
-    let found = |state: State| {
+    state.observe(&batch("edge1", 10, 20, &[Entry::Route(1)])).unwrap();
+    state.observe(&batch("edge2", 11, 21, &[Entry::Route(1)])).unwrap();
+    state.mark_observed(5, Timestamp(30)).unwrap();
+    let ended = |name, session| batch(name, session, 40, &[Entry::Stale(1), Entry::Lost]);
+    let (first, second) = (state.begin_end(ended("edge1", 10)), state.begin_end(ended("edge2", 11)));
+    // The observed sequence number and the open sessions that a start would find.
+    let found = |state: StateStore| {
         state.flush().unwrap();
         drop(state);
         let state = open(folder.path());
         let open: Vec<_> =
-            state.startup_records(Timestamp(100)).iter().map(|of| of.router.session.0).collect();
+            state.startup_batches(Timestamp(100)).iter().map(|of| of.router.session.0).collect();
         (state.observed(), open)
     };
-    // Their numbers are not known yet: they may be anything from 6 on.
-    state.tick(8, Timestamp(50)).unwrap();
+    // Their numbers are not assigned yet: they may be any from 6 on.
+    state.mark_observed(8, Timestamp(50)).unwrap();
     assert_eq!(state.observed(), 5);
-    state.logged(second, Some(9));
-    state.logged(first, Some(7));
-    let context = state.tick(8, Timestamp(50)).unwrap();
-    assert_eq!(found(state), (8, vec![11]), "9 is not written: the log that a kill leaves does not have it");
-    // The same from the log alone.
+    state.end_logged(second, Some(9));
+    state.end_logged(first, Some(7));
+    let snapshot = state.mark_observed(8, Timestamp(50)).unwrap();
+    assert_eq!(found(state), (8, vec![11]), "batch 9 is not written and would be lost by a kill");
+    // The same from the snapshot alone.
     let state = open(&folder.path().join("anew"));
-    state.restore(&context).unwrap();
-    assert_eq!((state.observed(), state.startup_records(Timestamp(100)).len()), (8, 1));
+    state.restore(&snapshot).unwrap();
+    assert_eq!((state.observed(), state.startup_batches(Timestamp(100)).len()), (8, 1));
     let state = open(folder.path());
-    let again = state.ending(ended("edge2", 11));
-    state.logged(again, Some(9));
-    state.tick(9, Timestamp(60)).unwrap();
+    let again = state.begin_end(ended("edge2", 11));
+    state.end_logged(again, Some(9));
+    state.mark_observed(9, Timestamp(60)).unwrap();
     assert_eq!(found(state), (9, vec![]));
-    // One that never gets there holds nothing up.
+    // A batch that the log did not accept does not hold back the observed number.
     let state = open(folder.path());
-    state.observe(&batch("edge3", 50, 60, &[Say::Route(1)])).unwrap();
-    let lost = state.ending(ended("edge3", 50));
-    state.logged(lost, None);
-    state.tick(12, Timestamp(70)).unwrap();
+    state.observe(&batch("edge3", 50, 60, &[Entry::Route(1)])).unwrap();
+    let lost = state.begin_end(ended("edge3", 50));
+    state.end_logged(lost, None);
+    state.mark_observed(12, Timestamp(70)).unwrap();
     assert_eq!(found(state), (12, vec![50]));
 }
 
 #[test]
-fn what_a_start_has_read_of_a_session_is_known_to_the_next_one() {
-    // The start between the two could log nothing: both tell the same gap, and nothing that is in the log lies in it.
+fn the_last_record_of_a_replayed_session_is_stored_for_the_next_start() {
+    // The start between the two logged nothing. Both report the same gap, and no logged record lies in it.
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
     for at in [20, 30, 40] {
-        state.observe(&batch("edge1", 10, at, &[Say::Route(1)])).unwrap();
+        state.observe(&batch("edge1", 10, at, &[Entry::Route(1)])).unwrap();
     }
-    let told: Vec<_> = state.startup_records(Timestamp(100)).iter().map(gap).collect();
-    state.keep().unwrap();
-    let context = state.tick(3, Timestamp(15)).unwrap();
+    let gaps: Vec<_> = state.startup_batches(Timestamp(100)).iter().map(gap).collect();
+    state.store_sessions().unwrap();
+    let snapshot = state.mark_observed(3, Timestamp(15)).unwrap();
     drop(state);
     let other = open(&folder.path().join("anew"));
-    other.restore(&context).unwrap();
+    other.restore(&snapshot).unwrap();
     for state in [open(folder.path()), other] {
         assert_eq!(state.observed(), 3);
-        assert_eq!(state.startup_records(Timestamp(100)).iter().map(gap).collect::<Vec<_>>(), told);
+        assert_eq!(state.startup_batches(Timestamp(100)).iter().map(gap).collect::<Vec<_>>(), gaps);
     }
-    assert_eq!(told, [("crash".to_owned(), 40, 100)]);
+    assert_eq!(gaps, [("crash".to_owned(), 40, 100)]);
 }
 
 #[test]
-fn a_crash_is_told_for_open_sessions_and_a_stop_for_those_that_it_ended() {
+fn a_start_logs_a_crash_for_open_sessions_and_a_gap_for_stopped_ones() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
-    state.observe(&batch("crashed", 10, 50, &[Say::Route(1), Say::Route(2), Say::Down(2)])).unwrap();
-    state.observe(&batch("stopped", 11, 60, &[Say::Route(1), Say::Stale(1), Say::Stop])).unwrap();
-    state.observe(&batch("lost", 12, 60, &[Say::Route(1), Say::Stale(1), Say::Lost])).unwrap();
-    state.tick(3, Timestamp(55)).unwrap();
-    let records = state.startup_records(Timestamp(100));
-    assert_eq!(told(&records), [vec!["peer_stale", "session_down", "gap"], vec!["gap"]]);
-    assert_eq!(gap(&records[0]), ("crash".to_owned(), 55, 100), "what came before 55 is known to be durable");
+    state.observe(&batch("crashed", 10, 50, &[Entry::Route(1), Entry::Route(2), Entry::Down(2)])).unwrap();
+    state.observe(&batch("stopped", 11, 60, &[Entry::Route(1), Entry::Stale(1), Entry::Stop])).unwrap();
+    state.observe(&batch("lost", 12, 60, &[Entry::Route(1), Entry::Stale(1), Entry::Lost])).unwrap();
+    state.mark_observed(3, Timestamp(55)).unwrap();
+    let records = state.startup_batches(Timestamp(100));
+    assert_eq!(event_kinds(&records), [vec!["peer_stale", "session_down", "gap"], vec!["gap"]]);
+    assert_eq!(gap(&records[0]), ("crash".to_owned(), 55, 100), "records before 55 are durable");
     assert_eq!(gap(&records[1]), ("stop".to_owned(), 60, 100));
-    // Once they are logged there is nothing more to tell, also when they are seen twice.
+    // Once they are logged there is nothing more to log, also if they are observed twice.
     for record in records.iter().chain(&records) {
         state.observe(record).unwrap();
     }
-    assert!(state.startup_records(Timestamp(300)).is_empty());
+    assert!(state.startup_batches(Timestamp(300)).is_empty());
     assert!(up(&state, "crashed").is_empty());
-    state.observe(&batch("stopped", 11, 400, &[Say::GapTold])).unwrap();
-    assert!(state.startup_records(Timestamp(500)).is_empty(), "a gap opens no session");
+    state.observe(&batch("stopped", 11, 400, &[Entry::Gap])).unwrap();
+    assert!(state.startup_batches(Timestamp(500)).is_empty(), "a gap does not open a session");
 }
 
 #[test]
-fn a_clock_that_went_back_makes_no_gap_that_ends_before_it_begins() {
+fn a_clock_that_went_back_makes_an_empty_gap() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
-    state.observe(&batch("edge1", 10, 500, &[Say::Route(1)])).unwrap();
-    let records = state.startup_records(Timestamp(100));
+    state.observe(&batch("edge1", 10, 500, &[Entry::Route(1)])).unwrap();
+    let records = state.startup_batches(Timestamp(100));
     let EventKind::Gap { from, until, .. } = records[0].events.last().unwrap().kind else { panic!() };
     assert_eq!((from, until), (Timestamp(100), Timestamp(100)));
 }
 
 #[test]
-fn a_session_that_changes_its_name_leaves_no_live_peer_under_the_old_one() {
+fn a_session_that_changes_its_router_name_leaves_no_live_peer_under_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
-    state.observe(&batch("192.0.2.1", 10, 10, &[Say::Route(1)])).unwrap();
-    state.observe(&batch("edge1", 10, 11, &[Say::Route(1)])).unwrap();
+    state.observe(&batch("192.0.2.1", 10, 10, &[Entry::Route(1)])).unwrap();
+    state.observe(&batch("edge1", 10, 11, &[Entry::Route(1)])).unwrap();
     assert_eq!((up(&state, "192.0.2.1"), up(&state, "edge1")), (vec![], vec![1]));
-    let records = state.startup_records(Timestamp(100));
-    assert_eq!(told(&records), [["peer_stale", "session_down", "gap"]]);
+    let records = state.startup_batches(Timestamp(100));
+    assert_eq!(event_kinds(&records), [["peer_stale", "session_down", "gap"]]);
     assert_eq!(records[0].router.name, "edge1");
 }
 
 #[test]
-fn a_sled_that_does_not_open_is_moved_aside() {
+fn a_damaged_sled_is_moved_aside() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("sled");
     for number in 1..=2 {
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("conf"), b"this is no sled").unwrap();
-        let (state, opened) = State::open(&dir);
-        let Opened::MovedAside { to, .. } = opened else { panic!("{opened:?}") };
-        assert_eq!(to, folder.path().join(format!("sled.broken-{number}")));
-        state.observe(&batch("edge1", 10, 10, &[Say::Route(1)])).unwrap();
+        std::fs::write(dir.join("conf"), b"not a sled file").unwrap();
+        let (state, opened) = StateStore::open(&dir);
+        let OpenOutcome::Recreated { moved_to, .. } = opened else { panic!("{opened:?}") };
+        assert_eq!(moved_to, folder.path().join(format!("sled.broken-{number}")));
+        state.observe(&batch("edge1", 10, 10, &[Entry::Route(1)])).unwrap();
         drop(state);
     }
 }
 
 #[test]
-fn a_state_that_can_be_nowhere_is_kept_in_memory() {
+fn a_state_that_cannot_be_stored_is_kept_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    std::fs::write(&file, b"no folder").unwrap();
-    let (state, opened) = State::open(&file.join("sled"));
-    assert!(matches!(opened, Opened::InMemory { .. }), "{opened:?}");
-    state.observe(&batch("edge", 10, 20, &[Say::Route(1)])).unwrap();
-    let context = state.tick(1, Timestamp(30)).unwrap();
+    std::fs::write(&file, b"a file").unwrap();
+    let (state, opened) = StateStore::open(&file.join("sled"));
+    assert!(matches!(opened, OpenOutcome::InMemory { .. }), "{opened:?}");
+    state.observe(&batch("edge", 10, 20, &[Entry::Route(1)])).unwrap();
+    let snapshot = state.mark_observed(1, Timestamp(30)).unwrap();
     state.flush().unwrap();
     assert_eq!(state.peers("edge"), [peer(1).key]);
-    assert_eq!(std::fs::read(&file).unwrap(), b"no folder", "what is there is left alone");
+    assert_eq!(std::fs::read(&file).unwrap(), b"a file", "the existing file is unchanged");
 
-    // The log's context is where the next start has it from.
-    let (next, _) = State::open(&folder.path().join("sled"));
-    next.restore(&context).unwrap();
+    // The next start restores the state from the snapshot.
+    let (next, _) = StateStore::open(&folder.path().join("sled"));
+    next.restore(&snapshot).unwrap();
     assert_eq!(next.observed(), 1);
-    assert_eq!(next.startup_records(Timestamp(40)).len(), 1);
+    assert_eq!(next.startup_batches(Timestamp(40)).len(), 1);
 }
 
-/// Batches of a session that names this many peers.
+/// Batches of a session with this many peers.
 fn many(name: &str, session: i64, peers: u64) -> impl Iterator<Item = Batch> {
     (0..peers).step_by(1000).map(move |first| {
-        let mut batch = batch(name, session, 1, &[Say::Route(1); 1000]);
+        let mut batch = batch(name, session, 1, &[Entry::Route(1); 1000]);
         for (peer, distinguisher) in batch.peers.iter_mut().zip(first..) {
             peer.key.distinguisher = distinguisher;
         }
@@ -339,35 +341,35 @@ fn many(name: &str, session: i64, peers: u64) -> impl Iterator<Item = Batch> {
 }
 
 #[test]
-fn routers_that_name_peers_without_end_fill_a_bounded_memory_and_lose_it_to_live_ones() {
-    let mut known = Known::default();
+fn the_number_of_tracked_peers_is_bounded() {
+    let mut tracked = TrackedState::default();
     for batch in many("hostile", 1, 100_000) {
-        known.observe(&batch);
+        tracked.observe(&batch);
     }
-    let peers = known.peers("hostile").len();
+    let peers = tracked.peers("hostile").len();
     assert!((60_000..80_000).contains(&peers), "{peers}");
-    assert!(bincode::serialize(&known).unwrap().len() < 9 << 20);
-    // While they are up nobody takes their place.
-    known.observe(&batch("late", 2, 1, &[Say::Route(1)]));
-    assert_eq!(known.peers("late").len(), 0);
-    // One goes down, and there is room for one.
-    known.observe(&batch("hostile", 1, 1, &[Say::Down(1)]));
-    known.observe(&batch("late", 2, 1, &[Say::Route(1), Say::Route(2)]));
-    assert_eq!(known.peers("late").len(), 1);
-    // Names count: each of them is kept with its peers.
+    assert!(bincode::serialize(&tracked).unwrap().len() < 9 << 20);
+    // Live peers are not dropped.
+    tracked.observe(&batch("late", 2, 1, &[Entry::Route(1)]));
+    assert_eq!(tracked.peers("late").len(), 0);
+    // A peer that goes down releases its memory.
+    tracked.observe(&batch("hostile", 1, 1, &[Entry::Down(1)]));
+    tracked.observe(&batch("late", 2, 1, &[Entry::Route(1), Entry::Route(2)]));
+    assert_eq!(tracked.peers("late").len(), 1);
+    // The names of routers count towards the limit.
     let long = "n".repeat(1 << 16);
-    let mut known = Known::default();
+    let mut tracked = TrackedState::default();
     for number in 0..300 {
-        known.observe(&batch(&format!("{number}{long}"), 1, 1, &[Say::Route(1)]));
+        tracked.observe(&batch(&format!("{number}{long}"), 1, 1, &[Entry::Route(1)]));
     }
-    assert!(known.routers().len() < 150, "{}", known.routers().len());
+    assert!(tracked.routers().len() < 150, "{}", tracked.routers().len());
 }
 
 #[test]
-fn stale_peers_make_room_for_live_ones() {
-    let mut known = Known::default();
+fn stale_peers_are_dropped_for_live_ones() {
+    let mut tracked = TrackedState::default();
     for mut batch in many("gone", 1, 100_000) {
-        known.observe(&batch);
+        tracked.observe(&batch);
         batch.groups.clear();
         batch.nlri.clear();
         for index in 0..1000 {
@@ -375,10 +377,10 @@ fn stale_peers_make_room_for_live_ones() {
             let peer = Some(u16::try_from(index).unwrap());
             batch.events.push(Event { index, peer, received: Timestamp(2), router_time: Timestamp(0), kind });
         }
-        known.observe(&batch);
+        tracked.observe(&batch);
     }
-    let changes = known.observe(&batch("live", 2, 1, &[Say::Route(1)]));
-    assert_eq!(known.peers("live").len(), 1);
-    assert!(known.peers("gone").len() < 80_000);
+    let changes = tracked.observe(&batch("live", 2, 1, &[Entry::Route(1)]));
+    assert_eq!(tracked.peers("live").len(), 1);
+    assert!(tracked.peers("gone").len() < 80_000);
     assert!(!changes.is_empty());
 }

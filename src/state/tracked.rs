@@ -1,0 +1,313 @@
+//! Open sessions and live or stale peers, derived from batches. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::num::to_u32_saturating;
+use crate::route::{Action, Batch, Event, EventKind, Peer, PeerKey, Router, SessionEnd, Timestamp};
+
+/// Largest size of all tracked peers in the bytes of a snapshot, about 75,000 peers. The number of peers and the length of
+/// their names are chosen by the routers and must be bounded.
+const TRACKED_BYTES_MAX: usize = 8 << 20;
+/// Size of one peer in a snapshot, without names.
+const PEER_BYTES: usize = 100;
+
+/// A BMP session whose end has not been logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// The router, with the identity of the session.
+    pub router: Router,
+    /// Reception time of its last observed record.
+    pub last_record: Timestamp,
+}
+
+/// Whether a tracked peer is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Liveness {
+    /// The router reported the peer as up, or announced routes of it, and the session is open.
+    Up,
+    /// The peer was up when the session ended.
+    Stale,
+}
+
+/// A peer that is up or stale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedPeer {
+    /// The peer, with the RIB view and generation of its last record.
+    pub peer: Peer,
+    /// Identity of the BMP session of its last record.
+    pub session: Timestamp,
+    /// Whether the peer is up.
+    pub liveness: Liveness,
+}
+
+/// An entry that a batch changed, so that only changed entries are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The session with this identity began or ended.
+    Session(Timestamp),
+    /// This peer of this router.
+    Peer(String, PeerKey),
+    /// The time at which a stop of the collector ended this router's session.
+    Stopped(String),
+}
+
+/// The tracked sessions and peers. Its encoding is that of snapshots: the order of the fields must not change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TrackedState {
+    /// The greatest session identity assigned so far.
+    pub(super) last_session: Timestamp,
+    /// Open sessions by identity.
+    pub(super) sessions: BTreeMap<Timestamp, OpenSession>,
+    /// Peers that are up or stale, by the router's name.
+    pub(super) peers: BTreeMap<String, BTreeMap<PeerKey, TrackedPeer>>,
+    /// Routers whose session a stop of the collector ended, with the time of the stop. The gap since then is not logged
+    /// yet.
+    pub(super) stopped: BTreeMap<String, (Router, Timestamp)>,
+}
+
+impl TrackedState {
+    /// The tracked peers of a router.
+    pub(super) fn peers(&self, router: &str) -> Vec<PeerKey> {
+        self.peers.get(router).map(|peers| peers.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// The tracked peers of all routers.
+    pub(super) fn routers(&self) -> BTreeMap<String, Vec<TrackedPeer>> {
+        self.peers.iter().map(|(name, peers)| (name.clone(), peers.values().cloned().collect())).collect()
+    }
+
+    /// Updates the state from a batch, and returns the changed entries.
+    ///
+    /// If the memory budget does not suffice for a new peer, all stale peers are dropped. If that does not suffice, the
+    /// new peer is not tracked: it is not marked stale after a crash, and its next table counts as an initial dump.
+    pub(super) fn observe(&mut self, batch: &Batch) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.observe_session(batch, &mut changes);
+        // Computed at the first new peer of the batch.
+        let mut bytes_left = None;
+        let mut may_drop_stale = true;
+        for (_, peer, liveness) in liveness_changes(batch) {
+            let before = self.peers.get(&batch.router.name).and_then(|peers| peers.get(&peer.key));
+            // A late record of an older session does not override a newer session.
+            if before.is_some_and(|before| before.session > batch.router.session) {
+                continue;
+            }
+            let after = liveness.map(|liveness| TrackedPeer {
+                peer: peer.clone(),
+                session: batch.router.session,
+                liveness,
+            });
+            let is_unchanged = match (before, &after) {
+                (Some(before), Some(after)) => {
+                    before.liveness == after.liveness
+                        && before.session == after.session
+                        && before.peer.generation == after.peer.generation
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            if is_unchanged {
+                continue;
+            }
+            if let (None, Some(after)) = (before, &after) {
+                let bytes = peer_bytes(&batch.router.name, after);
+                let mut left = bytes_left.unwrap_or_else(|| self.bytes_left());
+                if left < bytes && std::mem::take(&mut may_drop_stale) {
+                    self.drop_stale(&mut changes);
+                    left = self.bytes_left();
+                }
+                let rest = left.checked_sub(bytes);
+                bytes_left = Some(rest.unwrap_or(left));
+                if rest.is_none() {
+                    continue;
+                }
+            }
+            let peers = self.peers.entry(batch.router.name.clone()).or_default();
+            match after {
+                Some(after) => peers.insert(peer.key, after),
+                None => peers.remove(&peer.key),
+            };
+            if peers.is_empty() {
+                self.peers.remove(&batch.router.name);
+            }
+            changes.push(Change::Peer(batch.router.name.clone(), peer.key));
+        }
+        changes
+    }
+
+    /// Bytes of the memory budget that no tracked peer uses.
+    fn bytes_left(&self) -> usize {
+        let router_bytes = |(router, peers): (&String, &BTreeMap<PeerKey, TrackedPeer>)| -> usize {
+            peers.values().map(|tracked| peer_bytes(router, tracked)).sum()
+        };
+        TRACKED_BYTES_MAX.saturating_sub(self.peers.iter().map(router_bytes).sum())
+    }
+
+    fn drop_stale(&mut self, changes: &mut Vec<Change>) {
+        for (router, peers) in &mut self.peers {
+            peers.retain(|key, tracked| {
+                let is_up = tracked.liveness == Liveness::Up;
+                if !is_up {
+                    changes.push(Change::Peer(router.clone(), *key));
+                }
+                is_up
+            });
+        }
+        self.peers.retain(|_, peers| !peers.is_empty());
+    }
+
+    fn observe_session(&mut self, batch: &Batch, changes: &mut Vec<Change>) {
+        let session = batch.router.session;
+        self.last_session = self.last_session.max(session);
+        let down = batch.events.iter().find_map(|event| match &event.kind {
+            EventKind::SessionDown { end } => Some((end, event.received)),
+            _ => None,
+        });
+        let is_gap = batch.events.iter().any(|event| matches!(event.kind, EventKind::Gap { .. }));
+        if is_gap && self.stopped.remove(&batch.router.name).is_some() {
+            changes.push(Change::Stopped(batch.router.name.clone()));
+        }
+        match down {
+            Some((end, at)) => {
+                if self.sessions.remove(&session).is_some() {
+                    changes.push(Change::Session(session));
+                }
+                if *end == SessionEnd::CollectorStop {
+                    self.stopped.insert(batch.router.name.clone(), (batch.router.clone(), at));
+                    changes.push(Change::Stopped(batch.router.name.clone()));
+                }
+            }
+            // A gap record belongs to a session that has ended.
+            None if is_gap => {}
+            None => {
+                let last_record = last_received(batch);
+                let open =
+                    self.sessions.get_mut(&session).filter(|open| open.router.name == batch.router.name);
+                if let Some(open) = open {
+                    // Not written to sled: it changes with every batch, and the mark written at each tick is almost as
+                    // recent.
+                    open.last_record = last_record;
+                } else {
+                    let open = OpenSession { router: batch.router.clone(), last_record };
+                    let renamed = self.sessions.insert(session, open);
+                    changes.push(Change::Session(session));
+                    renamed.iter().for_each(|old| self.mark_stale(&old.router, changes));
+                }
+            }
+        }
+    }
+
+    /// Marks the session's peers under its previous router name as stale: the session continues under another name, so
+    /// that no further record refers to them.
+    fn mark_stale(&mut self, old: &Router, changes: &mut Vec<Change>) {
+        for (key, tracked) in self.peers.get_mut(&old.name).into_iter().flatten() {
+            if tracked.session == old.session && tracked.liveness == Liveness::Up {
+                tracked.liveness = Liveness::Stale;
+                changes.push(Change::Peer(old.name.clone(), *key));
+            }
+        }
+    }
+
+    /// See [`super::StateStore::startup_batches`].
+    pub(super) fn startup_batches(&self, logged_until: Timestamp, now: Timestamp) -> Vec<Batch> {
+        let crashed = self.sessions.values().map(|open| {
+            let batch = self.end_batch(open, &SessionEnd::CollectorCrash, now);
+            (batch, "crash", open.last_record.max(logged_until).min(now))
+        });
+        let stopped =
+            self.stopped.values().map(|(router, at)| (Batch::new(router.clone()), "stop", (*at).min(now)));
+        let mut batches: Vec<_> = crashed.chain(stopped).collect();
+        batches.sort_by(|(a, _, from_a), (b, _, from_b)| {
+            (&a.router.name, from_a).cmp(&(&b.router.name, from_b))
+        });
+        // A run that could not log its startup batches leaves several entries of one router. Each gap ends where the next
+        // one of the router begins, so that no time is covered twice.
+        let mut next: Option<(String, Timestamp)> = None;
+        for (batch, reason, from) in batches.iter_mut().rev() {
+            let until = next.filter(|(name, _)| *name == batch.router.name).map_or(now, |(_, from)| from);
+            next = Some((batch.router.name.clone(), *from));
+            let index = to_u32_saturating(batch.events.len());
+            batch.events.push(event(index, None, now, gap(reason, *from, until)));
+        }
+        batches.into_iter().map(|(batch, ..)| batch).collect()
+    }
+
+    /// See [`super::StateStore::session_end_batches`].
+    pub(super) fn session_end_batch(
+        &self,
+        session: Timestamp,
+        end: &SessionEnd,
+        now: Timestamp,
+    ) -> Option<Batch> {
+        self.sessions.get(&session).map(|open| self.end_batch(open, end, now))
+    }
+
+    /// The batch that the session itself would have logged at its end: a stale mark per live peer, and the session's end.
+    fn end_batch(&self, open: &OpenSession, end: &SessionEnd, now: Timestamp) -> Batch {
+        let mut batch = Batch::new(open.router.clone());
+        let peers = self.peers.get(&open.router.name).into_iter().flat_map(BTreeMap::values);
+        let live = peers.filter(|peer| peer.session == open.router.session && peer.liveness == Liveness::Up);
+        for (index, tracked) in (0_u16..).zip(live) {
+            batch.peers.push(tracked.peer.clone());
+            let stale = EventKind::PeerStale { end: end.clone() };
+            batch.events.push(event(u32::from(index), Some(index), now, stale));
+        }
+        let index = to_u32_saturating(batch.events.len());
+        batch.events.push(event(index, None, now, EventKind::SessionDown { end: end.clone() }));
+        batch
+    }
+}
+
+/// Size of a tracked peer in a snapshot. The router's name is counted for every peer, so that the names of routers with
+/// few peers are bounded too.
+const fn peer_bytes(router: &str, tracked: &TrackedPeer) -> usize {
+    PEER_BYTES + router.len() + tracked.peer.table_name.len()
+}
+
+/// A gap event. If the clock was set back, the gap is empty instead of ending before it begins.
+fn gap(reason: &str, from: Timestamp, until: Timestamp) -> EventKind {
+    EventKind::Gap { reason: reason.to_owned(), from: from.min(until), until }
+}
+
+/// An event without a router timestamp.
+const fn event(index: u32, peer: Option<u16>, received: Timestamp, kind: EventKind) -> Event {
+    Event { index, peer, received, router_time: Timestamp(0), kind }
+}
+
+/// Reception time of the last record of a batch.
+fn last_received(batch: &Batch) -> Timestamp {
+    let route = batch.groups.last().map(|group| group.received);
+    let event = batch.events.last().map(|event| event.received);
+    route.max(event).unwrap_or_default()
+}
+
+/// The liveness of peers as a batch changes it: record index, peer, and new liveness (`None` for down), ordered by index.
+///
+/// An announcement makes a peer up even without a Peer Up before it. Only the last announcement of a peer is returned, so
+/// that a batch of a thousand one-prefix messages costs a thousand writes to a small array and no look-up.
+fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Option<Liveness>)> {
+    let mut announced: Vec<Option<u32>> = vec![None; batch.peers.len()];
+    for group in batch.groups.iter().filter(|group| group.action == Action::Announce) {
+        if let Some(last) = announced.get_mut(usize::from(group.peer)) {
+            *last = Some(group.index);
+        }
+    }
+    let routes = announced.iter().zip(&batch.peers);
+    let mut changes: Vec<_> =
+        routes.filter_map(|(last, peer)| last.map(|index| (index, peer, Some(Liveness::Up)))).collect();
+    for event in &batch.events {
+        let liveness = match event.kind {
+            EventKind::PeerUp(_) => Some(Liveness::Up),
+            EventKind::PeerStale { .. } => Some(Liveness::Stale),
+            EventKind::PeerDown { .. } => None,
+            _ => continue,
+        };
+        if let Some(peer) = event.peer.and_then(|index| batch.peers.get(usize::from(index))) {
+            changes.push((event.index, peer, liveness));
+        }
+    }
+    changes.sort_by_key(|(index, ..)| *index);
+    changes
+}
