@@ -1,13 +1,14 @@
-//! A real database for a test, or a loud SKIPPED.
+//! A database on a real server for each test. Without a server the test prints SKIPPED and the reason.
 
-use std::path::Path;
 use std::process::Command;
 
 use holdfast::sink::{SslMode, Target, TlsFiles};
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
-/// Which server.
+use crate::common::process;
+
+/// TimescaleDB, or PostgreSQL without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
     Timescale,
@@ -18,51 +19,44 @@ impl Edition {
     pub const ALL: [Self; 2] = [Self::Timescale, Self::Plain];
 }
 
-/// A database of its own, migrated, dropped at the end.
+/// The database of one test.
 pub struct Database {
     pub target: Target,
     pub config: tokio_postgres::Config,
     pub edition: Edition,
     name: String,
     server: String,
+    /// Instance name of a server that only this test uses; empty for a shared server.
     own_server: String,
 }
 
-/// The URL of a server of this edition. `None` prints why there is none.
+/// Prints SKIPPED with the reason; panics instead if REQUIRE_ALL=1 is set.
+fn skipped(reason: &str) {
+    println!("SKIPPED: no database: {reason}");
+    let required = std::env::var_os("REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!required, "REQUIRE_ALL=1 is set, and there is no database");
+}
+
+/// The URL of a server of this edition, or `None` after a printed SKIPPED.
 fn server_url(edition: Edition) -> Option<String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed/timescale");
     if let (Edition::Timescale, Ok(url)) = (edition, std::env::var("DATABASE_URL")) {
         return Some(url);
     }
-    let mut command = Command::new(&script);
-    command.args(["up", "--name"]);
-    match edition {
-        Edition::Timescale => command.arg("tests"),
-        Edition::Plain => command.args(["tests-plain", "--plain"]),
+    let arguments: &[&str] = match edition {
+        Edition::Timescale => &["up", "--name", "tests"],
+        Edition::Plain => &["up", "--name", "tests-plain", "--plain"],
     };
-    let failed = match command.output() {
-        Ok(output) if output.status.success() => {
-            return Some(String::from_utf8(output.stdout).unwrap().trim().to_owned());
-        }
-        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        Err(error) => format!("{}: {error}", script.display()),
-    };
-    println!("SKIPPED: no database ({edition:?}): {failed}");
-    assert!(
-        std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"),
-        "REQUIRE_ALL=1 and no database"
-    );
-    None
+    testbed(arguments).map_err(|reason| skipped(&format!("{edition:?}: {reason}"))).ok()
 }
 
-/// Runs tools/testbed/timescale; what it printed, or said on standard error.
+/// Runs tools/testbed/timescale; returns its standard output, or its standard error if it failed.
 pub fn testbed(arguments: &[&str]) -> Result<String, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed/timescale");
-    let output = Command::new(script).args(arguments).output().map_err(|error| error.to_string())?;
+    let output = process::testbed("timescale").args(arguments).output().map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
+/// Connects without TLS; the connection's task ends with the client.
 pub async fn connect(config: &tokio_postgres::Config) -> Client {
     let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -75,26 +69,25 @@ impl Database {
         Self::at(server_url(edition)?, edition, test).await
     }
 
-    /// A migrated database on a server of this name, which is the test's own: see `restart` and `destroy`.
+    /// A migrated database on an instance that only this test uses, so that [`Self::restart`] and [`Self::destroy`]
+    /// affect no other test. `None` after a printed SKIPPED.
     pub async fn named(edition: Edition, server: &str, test: &str) -> Option<Self> {
         let plain: &[&str] = if edition == Edition::Plain { &["--plain"] } else { &[] };
-        let Ok(url) = testbed(&[&["up", "--name", server], plain].concat()) else {
-            println!("SKIPPED: no server {server}");
-            return None;
-        };
+        let url =
+            testbed(&[&["up", "--name", server], plain].concat()).map_err(|reason| skipped(&reason)).ok()?;
         let mut database = Self::at(url, edition, test).await?;
         server.clone_into(&mut database.own_server);
         holdfast::sink::migrate(&mut database.client().await, 7).await.unwrap();
         Some(database)
     }
 
-    /// Stops and starts the test's own server.
+    /// Stops and starts the test's instance.
     pub fn restart(&self) {
         testbed(&["stop", "--name", &self.own_server]).unwrap();
         testbed(&["start", "--name", &self.own_server]).unwrap();
     }
 
-    /// Ends the test's own server, with all that it has.
+    /// Deletes the test's instance.
     pub fn destroy(self) {
         testbed(&["destroy", "--name", &self.own_server]).unwrap();
     }
@@ -119,7 +112,7 @@ impl Database {
         Some(database)
     }
 
-    /// As an operator would write it.
+    /// The URL of this database, in the form of DATABASE_URL.
     pub fn url(&self) -> String {
         let host = match &self.config.get_hosts()[0] {
             tokio_postgres::config::Host::Tcp(host) => host.clone(),
@@ -132,11 +125,12 @@ impl Database {
         format!("postgres://{user}{password}@{host}:{}/{name}?sslmode=disable", self.config.get_ports()[0])
     }
 
+    /// A new connection to this database.
     pub async fn client(&self) -> Client {
         connect(&self.config).await
     }
 
-    /// Where it is, as settings of the program, for its own user or another role.
+    /// The DB_* settings for this database, with its user or another role.
     pub fn settings(&self, role: Option<&str>) -> Vec<(&'static str, String)> {
         let Host::Tcp(host) = &self.config.get_hosts()[0] else { panic!("no TCP host") };
         let password = self.config.get_password().unwrap_or_default();
@@ -150,7 +144,7 @@ impl Database {
         ]
     }
 
-    /// A command of the program as this role, for this collector: exit code, standard output, standard error.
+    /// Runs a command of the program as this role and collector; returns exit code, standard output, standard error.
     pub fn command(
         &self,
         role: Option<&str>,
@@ -168,18 +162,18 @@ impl Database {
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
-    /// The only value of a query.
+    /// The value of a query that returns one row with one column.
     pub async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
         self.client().await.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// The first column of all rows, as text, in order.
+    /// The first column of all rows as text; "null" for NULL.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let rows = self.client().await.query(sql, &[]).await.unwrap();
         rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_else(|| "null".to_owned())).collect()
     }
 
-    /// (missing, doubled) over all logs of the collector.
+    /// Numbers of missing and of doubly stored records of the collector, as `holdfast_verify` reports them.
     pub async fn missing_and_doubled(&self, collector: &str) -> (i64, i64) {
         let sql =
             "SELECT coalesce(sum(missing + ledger_breaks), -1)::bigint, coalesce(sum(doubled), -1)::bigint
@@ -188,11 +182,12 @@ impl Database {
         (row.get(0), row.get(1))
     }
 
-    /// A connection to the server's own database.
+    /// A connection to the database that the server's URL names.
     pub async fn admin(&self) -> Client {
         connect(&self.server.parse().unwrap()).await
     }
 
+    /// Drops the database on the server.
     pub async fn drop(self) {
         let admin = self.admin().await;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await.unwrap();

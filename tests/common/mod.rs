@@ -25,6 +25,8 @@ pub mod logs;
 pub mod messages;
 pub mod nlri_samples;
 #[cfg(test)]
+pub mod process;
+#[cfg(test)]
 pub mod proxy;
 #[cfg(test)]
 pub mod simdisk;

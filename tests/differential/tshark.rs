@@ -1,21 +1,22 @@
-//! tshark's reading, through `tools/testbed/truth.py`, which also makes the ground truth of our own captures.
+//! tshark's readings, through `tools/testbed/tshark`, whose decode is also the ground truth of the recordings.
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use holdfast::route::Family;
 use serde_json::Value;
 
+use crate::common::process;
 use crate::reading::{Action, Reading, labelled};
 use crate::streams::Stream;
+use crate::verdicts::TSHARK_SERIES;
 
-/// The families whose routes the script understands; it does not see those of 2/128 at all. Its labels of EVPN routes
-/// are wrong, and their other fields are compared in `tests/captures.rs`.
+/// Families that are compared. The script reads no 2/128 routes and reads labels of EVPN routes wrongly; the other
+/// fields of EVPN routes are compared in `tests/captures.rs`.
 pub(crate) const FAMILIES: [(u16, u8); 7] = [(1, 1), (2, 1), (1, 2), (2, 2), (1, 4), (2, 4), (1, 128)];
 
-/// What the script does not ask it.
+/// Attributes that the script does not extract.
 pub(crate) const NOT_COMPARED: [&str; 8] = [
     "codes",
     "next_hop_link_local",
@@ -27,28 +28,34 @@ pub(crate) const NOT_COMPARED: [&str; 8] = [
     "otc",
 ];
 
-/// What it says of the Route Monitoring messages of all streams together, by their place among all messages. `None`,
-/// and a loud line, where it cannot be had.
+/// The standard output of a successful command.
+fn output(command: &mut Command) -> Result<String, String> {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    let Output { status, stdout, stderr } = command.output().map_err(|error| error.to_string())?;
+    if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
+}
+
+/// Fails with the reason if there is no tshark of the series that the verdicts are about.
+fn check_version() -> Result<(), String> {
+    let version = output(process::testbed("tshark").arg("version"))?;
+    if version.strip_prefix(TSHARK_SERIES).is_some_and(|patch| patch.starts_with('.')) {
+        return Ok(());
+    }
+    Err(format!("tshark {version} has no list of verdicts; expected {TSHARK_SERIES}.x"))
+}
+
+/// tshark's readings of the Route Monitoring messages of all streams together, by their index among all messages.
+/// Returns `None` after a SKIPPED line if there is no suitable tshark.
 pub(crate) fn read(test: &str, streams: &[Stream]) -> Option<HashMap<usize, Reading>> {
-    let testbed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/testbed");
-    let path = Command::new(testbed.join("tshark")).arg("path").output();
-    let Some(path) = path.ok().filter(|path| path.status.success()) else {
-        println!("SKIPPED: {test}: no tshark as third judge: tools/testbed/tshark path says why");
+    if let Err(reason) = check_version() {
+        println!("SKIPPED: {test}: comparison with tshark: {reason}");
         return None;
-    };
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.bmp");
     let bytes: Vec<u8> = streams.iter().flat_map(|stream| stream.messages()).flatten().copied().collect();
     fs::write(&file, bytes).unwrap();
-    let lines = Command::new("python3")
-        .arg(testbed.join("truth.py"))
-        .arg("--lines")
-        .arg(&file)
-        .env("TSHARK", String::from_utf8(path.stdout).unwrap().trim())
-        .output()
-        .unwrap();
-    assert!(lines.status.success(), "truth.py: {}", String::from_utf8_lossy(&lines.stderr));
-    let lines = String::from_utf8(lines.stdout).unwrap();
+    let lines = output(process::testbed("tshark").arg("decode").arg(&file)).unwrap();
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let judged = lines.filter(|line| line["unclear"].is_null());
     Some(

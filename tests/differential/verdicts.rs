@@ -1,7 +1,10 @@
-//! The disagreements, and who is right.
+//! The known disagreements between decoders, each with a verdict.
 
 use crate::streams::Stream;
 use crate::{Counts, Key};
+
+/// Release series of tshark whose disagreements the table lists; another series decodes other messages differently.
+pub(crate) const TSHARK_SERIES: &str = "4.4";
 
 /// One kind of disagreement with one judge.
 pub(crate) struct Disagreement {

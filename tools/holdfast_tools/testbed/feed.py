@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """exabgp's command process: hands lines from a FIFO to exabgp (our stdout).
 
 It ends as soon as its exabgp is gone: one that lived on would take commands meant for the next run's exabgp.

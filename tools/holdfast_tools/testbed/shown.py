@@ -7,8 +7,8 @@ import ipaddress
 import json
 import re
 
-import routes
-from routes import PEER1, PEER2
+from . import routes
+from .routes import PEER1, PEER2
 
 PEERS = (PEER1, PEER2)
 FAMILIES = ("ipv4", "ipv6", "evpn")

@@ -2,11 +2,11 @@
 
 import pathlib
 
-import power
-from full import Watchdog
-from promise import Promise
-from rig import PATIENCE_S, RED_S, Collector, Sender, Skipped, noticed, spend, until
-from rivals import grow
+from . import power
+from .full import Watchdog
+from .promise import Promise
+from .rig import PATIENCE_S, RED_S, Collector, Sender, Skipped, noticed, spend, until
+from .rivals import grow
 
 NAME, WEIGHT, SHORT_CYCLES = "read-only", 1, 1
 

@@ -4,8 +4,8 @@ What must hold is that of a full disk. btrfs writes nothing in place, so the quo
 blocks, too.
 """
 
-import full
-from rig import checked
+from . import full
+from .rig import checked
 
 NAME, WEIGHT, SHORT_CYCLES = "quota", 1, 0
 IMAGE_BYTES = 512 << 20

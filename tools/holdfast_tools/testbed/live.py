@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Real routers, the real collector and a real database: after each step of the scenario, the current table
 (`route_state`) must be what the router itself shows. Started by the script `live`; see there.
 
@@ -17,9 +16,9 @@ import sys
 import tempfile
 import time
 
-import routes
-import scenario
-import shown
+from . import routes
+from . import scenario
+from . import shown
 
 COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag, mac_address,
     host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities, large_communities, path_id"""

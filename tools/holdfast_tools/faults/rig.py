@@ -49,7 +49,7 @@ def spend(budget, totals, cycle):
     """Cycle after cycle until the budget is spent; what they added up to."""
     while budget.more(totals["cycles"]):
         cycle()
-        budget.tell(totals)
+        budget.report(totals)
     return totals
 
 

@@ -4,8 +4,8 @@ The side channel is the status socket: what it calls durable or written was read
 batches were is noted from the files themselves, while they were whole, by a reader that shares no code with the product.
 """
 
-import segments
-from rig import checked
+from . import segments
+from .rig import checked
 
 
 class Promise:

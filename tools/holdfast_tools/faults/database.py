@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from rig import PATIENCE_S, Skipped, until
+from .rig import PATIENCE_S, Skipped, until
 
 
 class Server:

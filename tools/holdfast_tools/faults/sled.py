@@ -6,8 +6,8 @@ It can be rebuilt: so kills go on beside it, and log, database and gap rows are 
 import os
 import shutil
 
-import kill
-from rig import noticed
+from . import kill
+from .rig import noticed
 
 NAME, WEIGHT, SHORT_CYCLES = "local-state", 1, 0
 # A sled that hangs is given up after half a minute: so often that is waited for, and never in a short run.

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A BMP station that understands nothing: it writes the bytes of each TCP connection to a file.
 
     sink.py --out FOLDER [--listen 127.0.0.1:0]

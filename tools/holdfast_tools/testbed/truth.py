@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Makes the ground truth of recorded BMP captures with tshark, and checks it against the announcers.
 
     truth.py FOLDER...        each FOLDER is one router's: 1.bmp.gz, 2.bmp.gz, announced.jsonl.gz, capture.json
@@ -27,7 +26,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 
-import routes
+from . import routes
 
 PORT = 11019
 TSHARK = os.environ.get("TSHARK", "tshark")

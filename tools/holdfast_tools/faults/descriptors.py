@@ -4,9 +4,9 @@ import os
 import resource
 import socket
 
-from promise import Promise
-from rig import PATIENCE_S, RED_S, Collector, Sender, checked, noticed, spend, until
-from rivals import grow
+from .promise import Promise
+from .rig import PATIENCE_S, RED_S, Collector, Sender, checked, noticed, spend, until
+from .rivals import grow
 
 NAME, WEIGHT, SHORT_CYCLES = "descriptors", 1, 1
 ENOUGH = 1024

@@ -13,9 +13,9 @@ import signal
 import struct
 import time
 
-import segments
-from promise import Promise
-from rig import LIBC, PATIENCE_S, Collector, Load, Sender, Skipped, Violation, checked, rig_time, spend, until
+from . import segments
+from .promise import Promise
+from .rig import LIBC, PATIENCE_S, Collector, Load, Sender, Skipped, Violation, checked, rig_time, spend, until
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 LOGFLUSH, NOLOGFLUSH = 1, 2

@@ -10,8 +10,8 @@ import socket
 import statistics
 import time
 
-from promise import Promise
-from rig import Collector, checked, end, noticed, spend, until
+from .promise import Promise
+from .rig import Collector, checked, end, noticed, spend, until
 
 NAME, WEIGHT, SHORT_CYCLES = "full-disk", 2, 3
 DISK_MIB, SEGMENT_MIB = 64, 16

@@ -6,8 +6,8 @@ runs; a broken disk may, with an error and never by a panic. In each case the pr
 
 import time
 
-from promise import Promise
-from rig import Collector, Sender, checked, noticed, spend, until
+from .promise import Promise
+from .rig import Collector, Sender, checked, noticed, spend, until
 
 NAME, WEIGHT, SHORT_CYCLES = "system-calls", 2, 4
 PASSING = {"ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE"}

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs the scenario "churn-small" with one real router as BMP sender (FRR, BIRD or GoBGP) and two announcers.
 
 Started by the script `routers`, which unpacks the programs; see there for the usage. All speakers have addresses of
@@ -24,8 +23,8 @@ import sys
 import tempfile
 import time
 
-import routes
-from routes import PEER1, PEER2
+from . import routes
+from .routes import PEER1, PEER2
 
 HERE = pathlib.Path(__file__).resolve().parent
 FAMILIES = {(1, 1): "ipv4", (2, 1): "ipv6", (25, 70): "evpn"}

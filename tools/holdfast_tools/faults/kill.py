@@ -6,9 +6,9 @@
 
 import time
 
-from database import Server, delivered
-from promise import Promise
-from rig import Collector, Load, Sender, checked, noticed, until
+from .database import Server, delivered
+from .promise import Promise
+from .rig import Collector, Load, Sender, checked, noticed, until
 
 NAME, WEIGHT, SHORT_CYCLES = "sigkill", 4, 6
 # So many kills until log and database are compared, and so many until both begin anew.
@@ -191,7 +191,7 @@ class Kills:
             self.cycle()
             if self.lives % CHECK_EVERY == 0:
                 self.check()
-                budget.tell(self.totals)
+                budget.report(self.totals)
             if self.lives % LIVES == 0:
                 self.finish()
                 self._new_directory()

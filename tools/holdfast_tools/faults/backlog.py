@@ -8,10 +8,10 @@ import os
 import socket
 import time
 
-from database import Database, Server, delivered
-from full import flood
-from promise import Promise
-from rig import Collector, Violation, checked, end, noticed, until
+from .database import Database, Server, delivered
+from .full import flood
+from .promise import Promise
+from .rig import Collector, Violation, checked, end, noticed, until
 
 NAME, WEIGHT, SHORT_CYCLES = "backlog", 1, 0
 MEMORY_MAX_MIB, LISTEN_MAX_S = 100, 1

@@ -10,8 +10,8 @@ import struct
 import subprocess
 import time
 
-import kill
-from rig import Skipped, checked, noticed
+from . import kill
+from .rig import Skipped, checked, noticed
 
 NAME, WEIGHT, SHORT_CYCLES = "wall-clock", 1, 2
 YEAR_1970, YEAR_2036 = 60, 2_098_000_000

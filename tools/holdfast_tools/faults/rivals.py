@@ -5,10 +5,10 @@ import shutil
 import struct
 import zlib
 
-import segments
-from database import Server, delivered
-from promise import Promise
-from rig import Collector, Sender, checked, noticed, spend, until
+from . import segments
+from .database import Server, delivered
+from .promise import Promise
+from .rig import Collector, Sender, checked, noticed, spend, until
 
 NAME, WEIGHT, SHORT_CYCLES = "directories", 1, 0
 NAME_IN_DATABASE = "rivals"
