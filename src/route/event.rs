@@ -79,9 +79,9 @@ pub enum EventKind {
     Malformed {
         /// What was wrong, with the place in the bytes.
         error: String,
-        /// The family whose table may be wrong until it is told again (0/0: any of the view); `None` when all routes of
-        /// the PDU could be read, or may still be.
-        suspect: Option<Family>,
+        /// The families whose current table may be incomplete or outdated until they are re-announced; `None` when no
+        /// route of the PDU is lost.
+        suspect: Option<SuspectScope>,
         /// The PDU.
         pdu: Vec<u8>,
     },
@@ -94,6 +94,44 @@ pub enum EventKind {
         /// Until when.
         until: Timestamp,
     },
+}
+
+/// The address families of a RIB view that a PDU which could not be decoded may have concerned.
+///
+/// Serialized, displayed and stored as a [`Family`]; AFI 0 and SAFI 0 stand for all families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Family", into = "Family")]
+pub enum SuspectScope {
+    /// One family.
+    Family(Family),
+    /// Every family of the view: the PDU could not be decoded far enough to identify its families.
+    AllFamilies,
+}
+
+impl SuspectScope {
+    /// The reserved family (RFC 4760 section 8) under which [`SuspectScope::AllFamilies`] is stored.
+    const ALL: Family = Family { afi: 0, safi: 0 };
+}
+
+impl From<Family> for SuspectScope {
+    fn from(family: Family) -> Self {
+        if family == Self::ALL { Self::AllFamilies } else { Self::Family(family) }
+    }
+}
+
+impl From<SuspectScope> for Family {
+    fn from(scope: SuspectScope) -> Self {
+        match scope {
+            SuspectScope::Family(family) => family,
+            SuspectScope::AllFamilies => SuspectScope::ALL,
+        }
+    }
+}
+
+impl fmt::Display for SuspectScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Family::from(*self).fmt(f)
+    }
 }
 
 impl EventKind {

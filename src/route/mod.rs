@@ -17,7 +17,7 @@ mod prefix;
 pub use attributes::{Aggregator, AsPath, Attributes, RawAttribute, Segment, SegmentKind};
 pub use batch::{Action, Batch, Cause, Group, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord};
 pub use community::{community_text, extended_community_name, extended_community_text, large_community_text};
-pub use event::{Event, EventKind, PeerUp, SessionEnd, Statistic};
+pub use event::{Event, EventKind, PeerUp, SessionEnd, Statistic, SuspectScope};
 pub use family::Family;
 pub use more::{
     Ipv6ExtendedCommunity, LinkStateTlv, LinkStateValue, More, PmsiTunnel, PrefixSidTlv, ServiceSid, Tunnel,

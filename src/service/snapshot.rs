@@ -171,7 +171,7 @@ impl Snapshot {
         for name in self.registry.conflicts() {
             reasons.push(format!("two routers claim one name; the second is stored as {name}"));
         }
-        for router in routers.iter().filter(|router| router.not_kept > 0) {
+        for router in routers.iter().filter(|router| router.untracked_peers > 0) {
             reasons.push(format!("{} has more peers or families than can be followed", router.name));
         }
         if let Some(delivery) = delivery {
@@ -266,7 +266,7 @@ fn connected(
         messages: summary.counters.messages,
         routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
         errors: summary.counters.errors,
-        not_kept: summary.counters.not_kept,
+        untracked_peers: summary.counters.untracked_peers,
         dump_seen: summary.peers.iter().any(announced),
         peers: summary.peers.iter().map(live_peer).chain(stale).collect(),
     }

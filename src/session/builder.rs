@@ -1,46 +1,51 @@
-//! The batch being filled, with its dictionaries.
+//! The batch that a session fills, with its dictionaries of peers and attribute sets.
 
 use std::collections::HashMap;
 
 use crate::bgp;
+use crate::num;
 use crate::route::{Attributes, Batch, Event, EventKind, Group, NlriEntry, Peer, Router, Timestamp};
 
-/// A dictionary index is a `u16` whose last value is taken, and a single message adds few entries; so a batch is
-/// closed long before an index could overflow.
-const DICTIONARY_MAX: usize = 60_000;
+/// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is reserved, and
+/// one message adds few entries, so an index never overflows.
+const DICTIONARY_MAX_ENTRIES: usize = 60_000;
 
-/// Where a peer view stands in the dictionary of one batch.
+/// The dictionary index of a RIB view of a peer, and the batch for which it is valid.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PeerSlot {
     batch: u64,
     index: u16,
 }
 
-/// An attribute set of the open batch.
+/// An attribute set in the dictionary of the open batch.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Set {
-    /// Its index in the batch's dictionary.
+pub(super) struct InternedSet {
+    /// Index in the batch's dictionary.
     pub(super) index: u16,
-    /// Routes that come with it count as withdrawn (RFC 7606).
-    pub(super) withdraws: bool,
+    /// Whether an announcement with this set is treated as a withdrawal (RFC 7606).
+    pub(super) treat_as_withdraw: bool,
 }
 
-pub(super) struct Builder {
+/// Builds batches from rows and events.
+pub(super) struct BatchBuilder {
+    /// The open batch.
     batch: Batch,
-    /// Batches closed before their time, waiting to be taken.
+    /// Batches that were closed early and not yet taken.
     closed: Vec<Batch>,
-    /// Counts batches from 1, so that a [`PeerSlot`] of an older one is recognised.
+    /// Number of the open batch, from 1. A [`PeerSlot`] with another number is out of date.
     number: u64,
-    /// Attribute bytes → the set in the batch's dictionary. Cleared with each batch.
-    interned: HashMap<Box<[u8]>, Set>,
-    /// Key and index of the last attribute set: routers send runs of prefixes that share one.
+    /// The sets in the open batch's dictionary, by their attribute bytes.
+    interned: HashMap<Box<[u8]>, InternedSet>,
+    /// Attribute bytes of the last set. Routers send runs of prefixes with the same attributes.
     last_key: Vec<u8>,
-    last: Set,
-    /// Scratch for the key at hand.
+    /// The last set.
+    last: InternedSet,
+    /// Buffer for the attribute bytes of the current UPDATE.
     key: Vec<u8>,
 }
 
-impl Builder {
+impl BatchBuilder {
+    /// Returns a builder with an empty batch of `router`.
     pub(super) fn new(router: Router) -> Self {
         Self {
             batch: Batch::new(router),
@@ -48,7 +53,7 @@ impl Builder {
             number: 1,
             interned: HashMap::new(),
             last_key: Vec::new(),
-            last: Set::default(),
+            last: InternedSet::default(),
             key: Vec::new(),
         }
     }
@@ -57,6 +62,7 @@ impl Builder {
         &self.batch.router
     }
 
+    /// Changes the router's name for all later records.
     pub(super) fn rename(&mut self, name: String) {
         if self.batch.router.name != name {
             self.close();
@@ -64,26 +70,31 @@ impl Builder {
         }
     }
 
+    /// Number of records in the open batch.
     pub(super) fn records(&self) -> usize {
         self.batch.records()
     }
 
-    pub(super) fn is_crowded(&self) -> bool {
-        self.batch.attributes.len().max(self.batch.peers.len()) >= DICTIONARY_MAX
+    /// Whether a dictionary of the open batch has reached its maximum.
+    pub(super) fn is_dictionary_full(&self) -> bool {
+        self.batch.attributes.len().max(self.batch.peers.len()) >= DICTIONARY_MAX_ENTRIES
     }
 
+    /// Whether there is a record that has not been taken.
     pub(super) fn has_records(&self) -> bool {
         !self.closed.is_empty() || !self.batch.is_empty()
     }
 
+    /// Closes the open batch and returns all batches.
     pub(super) fn take(&mut self) -> Vec<Batch> {
         self.close();
         std::mem::take(&mut self.closed)
     }
 
-    /// Closes a batch whose dictionary is nearly full: the end of a session may tell of more peers than one can hold.
-    pub(super) fn make_room(&mut self) {
-        if self.is_crowded() {
+    /// Closes the open batch if a dictionary is full. The end of a session can mark more peers stale than one dictionary
+    /// holds.
+    pub(super) fn close_if_dictionary_full(&mut self) {
+        if self.is_dictionary_full() {
             self.close();
         }
     }
@@ -94,7 +105,7 @@ impl Builder {
         }
         let rows = self.batch.nlri.len();
         let mut next = Batch::new(self.batch.router.clone());
-        // The next batch of a busy session is about as large as this one.
+        // The next batch of a busy session has about the same size.
         next.nlri.reserve(rows);
         next.groups.reserve(self.batch.groups.len());
         self.closed.push(std::mem::replace(&mut self.batch, next));
@@ -103,24 +114,24 @@ impl Builder {
         self.last_key.clear();
     }
 
-    /// Index of a peer view in the open batch; `peer` is asked for only when it is not there yet.
+    /// Returns the dictionary index of a RIB view of a peer; calls `peer` for a new entry.
     pub(super) fn peer(&mut self, slot: &mut PeerSlot, peer: impl FnOnce() -> Peer) -> u16 {
         if slot.batch != self.number {
-            let index = index_u16(self.batch.peers.len());
+            let index = dictionary_index(self.batch.peers.len());
             self.batch.peers.push(peer());
             *slot = PeerSlot { batch: self.number, index };
         }
         slot.index
     }
 
-    /// An attribute set of the open batch. The bytes of the UPDATE decide whether it is already there; `decode` is asked
-    /// only when it is not, and says too whether its routes count as withdrawn.
+    /// Returns the attribute set of an UPDATE, identified by its bytes. For a new set, calls `decode`, which returns the
+    /// set and whether its announcements are treated as withdrawals.
     pub(super) fn attributes(
         &mut self,
         update: &bgp::Update<'_>,
         four_octet_as: bool,
         decode: impl FnOnce() -> (Attributes, bool),
-    ) -> Set {
+    ) -> InternedSet {
         self.key.clear();
         self.key.push(u8::from(four_octet_as));
         update.key(&mut self.key);
@@ -130,8 +141,9 @@ impl Builder {
         let set = if let Some(set) = self.interned.get(self.key.as_slice()) {
             *set
         } else {
-            let (attributes, withdraws) = decode();
-            let set = Set { index: index_u16(self.batch.attributes.len()), withdraws };
+            let (attributes, treat_as_withdraw) = decode();
+            let index = dictionary_index(self.batch.attributes.len());
+            let set = InternedSet { index, treat_as_withdraw };
             self.batch.attributes.push(attributes);
             self.interned.insert(self.key.as_slice().into(), set);
             set
@@ -141,21 +153,23 @@ impl Builder {
         set
     }
 
-    /// The last thing that was wrong with an attribute set.
-    pub(super) fn last_flaw(&self, index: u16) -> &str {
+    /// Why the last discarded attribute of a set was discarded; empty if none was.
+    pub(super) fn last_discard_reason(&self, index: u16) -> &str {
         let set = self.batch.attributes.get(usize::from(index));
         set.and_then(|set| set.discarded.last()).map_or("", String::as_str)
     }
 
-    /// Adds the rows of a group, all or none. `group.index` and `group.rows` are set here. Returns how many rows there
-    /// were.
+    /// Adds a group with its rows and returns their number. Sets `group.index` and `group.rows`.
+    ///
+    /// # Errors
+    /// The first error of `rows`. Then no row is added.
     pub(super) fn rows<E>(
         &mut self,
         mut group: Group,
         rows: impl Iterator<Item = Result<NlriEntry, E>>,
     ) -> Result<u32, E> {
         let start = self.batch.nlri.len();
-        group.index = u32::try_from(self.batch.records()).unwrap_or(u32::MAX);
+        group.index = num::to_u32_saturating(self.batch.records());
         for row in rows {
             match row {
                 Ok(entry) => self.batch.nlri.push(entry),
@@ -165,13 +179,14 @@ impl Builder {
                 }
             }
         }
-        group.rows = u32::try_from(self.batch.nlri.len() - start).unwrap_or(u32::MAX);
+        group.rows = num::to_u32_saturating(self.batch.nlri.len() - start);
         if group.rows > 0 {
             self.batch.groups.push(group);
         }
         Ok(group.rows)
     }
 
+    /// Adds an event. `peer` is an index into the dictionary of peers; `None` for an event of the whole session.
     pub(super) fn event(
         &mut self,
         peer: Option<u16>,
@@ -179,12 +194,12 @@ impl Builder {
         router_time: Timestamp,
         kind: EventKind,
     ) {
-        let index = u32::try_from(self.batch.records()).unwrap_or(u32::MAX);
+        let index = num::to_u32_saturating(self.batch.records());
         self.batch.events.push(Event { index, peer, received, router_time, kind });
     }
 }
 
-/// See [`DICTIONARY_MAX`]: the index always fits.
-fn index_u16(index: usize) -> u16 {
+/// A dictionary index. It always fits: see [`DICTIONARY_MAX_ENTRIES`].
+fn dictionary_index(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX - 1)
 }

@@ -1,208 +1,245 @@
-//! How a field of routes is read, where its bytes speak against what was agreed.
+//! The decision how an NLRI field is decoded where its bytes contradict the expected encoding.
 //!
-//! What was agreed is what the operator set, else what the message itself says (BMP version 4), else what the OPENs
-//! say. Some routers send otherwise than their OPENs say about path identifiers; and some damaged fields happen to parse
-//! otherwise than they were meant. One message cannot tell the two apart. Two can, because damage does not repeat itself:
+//! The expected encoding is the operator's override, else the one declared by the message itself (BMP version 4), else
+//! the one negotiated in the OPENs. Some routers send path IDs without negotiating ADD-PATH, or omit them although it
+//! was negotiated; and some damaged fields happen to decode in the other encoding. A single message does not
+//! distinguish the two cases, two messages do, because damage does not repeat itself:
 //!
 //! ```text
-//!                badly as agreed, and convincing otherwise
-//!   as agreed ─────────────────────────────────────────────► doubt: no rows; the PDU is kept raw, and aside
-//!      ▲  ▲                                                    │     │
-//!      │  └── a message reads well as agreed and only so: ─────┘     │ a second message as the first:
-//!      │      the first was malformed                                │ all that is aside is read otherwise
-//!      │                                                             ▼
-//!      └────────────────── the same, the other way round ─────── otherwise
+//!               decodable only in the other encoding
+//!   expected ─────────────────────────────────────────► uncertain: no rows; the PDU is recorded raw, and held
+//!      ▲  ▲                                               │     │
+//!      │  └── a message decodable only as expected: ──────┘     │ a second message decodable only
+//!      │      the first held PDU was malformed                  │ in the other encoding: all held
+//!      │                                                        ▼ PDUs are replayed in it
+//!      └──────────────── the same, reversed ─────────────── other
 //! ```
 //!
-//! "Badly": it does not parse whole, or names impossible routes, see [`bgp::nlri_plausible`]. "Convincing":
-//! [`bgp::nlri_convincing`]. A message that reads well both ways decides nothing, and in doubt goes aside with the first;
-//! the rows of all that is aside are made in order, each with the time at which it came. Where no OPENs were seen nothing
-//! was agreed, and the first message decides.
+//! A field is decodable as expected if [`bgp::nlri_plausible`] holds, and in the other encoding if the stricter
+//! [`bgp::nlri_convincing`] holds. A message decodable in both encodings decides nothing; while a PDU is held, it is
+//! held too. Held PDUs are replayed in order, with their own times of reception. Without OPENs no encoding was
+//! negotiated, and the first message decides.
 //!
-//! Several labels of a route are only in use where both OPENs say so (RFC 8277 section 2.1). Where they are not known, or
-//! made up as those of a Loc-RIB are, a field that does not parse with one label each is read with several.
+//! A route has several labels only if both OPENs contain the capability (RFC 8277 section 2.1). Without OPENs, and in a
+//! Loc-RIB, whose OPENs are synthetic, a field that does not decode with one label per route is tried with several.
+//!
+//! This module only judges. `update_recorder` holds, replays and records.
 
-use super::memory_budget::Reservation;
-use super::route_monitoring::{Context, Trouble};
-use crate::bgp::{self, Encoding, FamilySet};
-use crate::route::{Family, RibView, Timestamp};
+use std::fmt;
 
-/// How many messages are put aside before the first is taken for malformed.
-const ASIDE_MAX: usize = 16;
+use crate::bgp::{self, Encoding};
+use crate::route::Family;
 
-/// What the fields of one family of one view have said so far.
-#[derive(Default)]
-pub(super) struct Evidence {
-    /// Whether path identifiers are there, where it is not as agreed.
-    path_ids: Option<bool>,
-    /// The first that reads well only otherwise, and those behind it that read well both ways.
-    aside: Vec<Message>,
-}
+/// Maximum number of held PDUs of one family and RIB view. At this number the first one is taken to be malformed.
+const HELD_MAX: usize = 16;
 
-/// A message aside.
-struct Message {
-    /// Among those of its peer.
-    number: u64,
-    pdu: Box<[u8]>,
-    received: Timestamp,
-    router_time: Timestamp,
-    four_octet_as: bool,
-    _share: Reservation,
-}
-
-impl Evidence {
-    /// A message waits for another that confirms how it is to be read.
-    pub(super) const fn is_doubted(&self) -> bool {
-        !self.aside.is_empty()
-    }
-}
-
-/// The ways in which a field can be read with path identifiers, or without.
+/// One NLRI field of an UPDATE.
 #[derive(Clone, Copy)]
-struct Ways {
-    multiple_labels: bool,
-    /// Labels may be several without an agreement.
-    labels_are_open: bool,
+pub(super) struct Field<'a> {
+    pub(super) family: Family,
+    pub(super) bytes: &'a [u8],
+    pub(super) is_withdrawal: bool,
 }
 
-impl Ways {
-    /// The first of them that a field passes.
-    fn find(self, add_path: bool, passes: impl Fn(Encoding) -> bool) -> Option<Encoding> {
-        let agreed = Encoding { add_path, multiple_labels: self.multiple_labels };
-        let stack = Encoding { add_path, multiple_labels: true };
-        let other = (self.labels_are_open && !self.multiple_labels).then_some(stack);
-        [Some(agreed), other].into_iter().flatten().find(|encoding| passes(*encoding))
+impl Field<'_> {
+    fn is_plausible(self, encoding: Encoding) -> bool {
+        bgp::nlri_plausible(self.family, self.bytes, encoding, self.is_withdrawal)
+    }
+
+    fn is_convincing(self, encoding: Encoding) -> bool {
+        bgp::nlri_convincing(self.family, self.bytes, encoding, self.is_withdrawal)
     }
 }
 
-impl Context<'_> {
-    /// How this field is read; `None` when it is in doubt.
-    pub(super) fn encoding(&mut self, family: Family, nlri: &[u8], withdraw: bool) -> Option<Encoding> {
-        let view = self.peer.view_mut(self.view)?.view;
-        let by_opens = self.peer.agreed.by_opens;
-        let agreed = self.peer.agreed.of(view).encoding(family);
-        let says_itself = self.stateless.contains(family);
-        let ways = Ways {
-            multiple_labels: agreed.multiple_labels,
-            labels_are_open: !by_opens || view == RibView::LocRib,
+/// Everything that determines the encoding of a family of a RIB view, except the bytes received.
+pub(super) struct Expectation {
+    /// The encoding negotiated in the OPENs; no ADD-PATH and one label per route without them.
+    pub(super) negotiated: Encoding,
+    /// Whether `negotiated` results from two OPENs.
+    pub(super) from_opens: bool,
+    /// Whether the message itself declares path IDs for the family (BMP version 4, stateless parsing).
+    pub(super) declares_path_ids: bool,
+    /// Whether a route may have several labels although that was not negotiated.
+    pub(super) allows_several_labels: bool,
+    /// The operator's ADD-PATH setting for the family.
+    pub(super) add_path_override: Option<bool>,
+}
+
+impl Expectation {
+    /// The first encoding with or without path IDs, as `add_path` says, for which `test` holds.
+    fn find(&self, add_path: bool, test: impl Fn(Encoding) -> bool) -> Option<Encoding> {
+        let negotiated = self.encoding(add_path);
+        if test(negotiated) {
+            return Some(negotiated);
+        }
+        let several_labels = Encoding { add_path, multiple_labels: true };
+        (self.allows_several_labels && !negotiated.multiple_labels && test(several_labels))
+            .then_some(several_labels)
+    }
+
+    const fn encoding(&self, add_path: bool) -> Encoding {
+        Encoding { add_path, multiple_labels: self.negotiated.multiple_labels }
+    }
+}
+
+/// What earlier messages of the same family and RIB view have shown.
+#[derive(Clone, Copy, Default)]
+pub(super) struct History {
+    /// Whether path IDs are present, if earlier messages have contradicted the negotiated encoding.
+    pub(super) path_ids: Option<bool>,
+    /// Number of held PDUs.
+    pub(super) held: usize,
+    /// Whether the first held PDU is that of the current message: an UPDATE may have two fields of one family.
+    pub(super) first_held_is_current: bool,
+}
+
+/// How to proceed with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Decode the field in this encoding; if it does not decode, it is malformed.
+    Read(Encoding),
+    /// Record the PDU raw and hold it until another message decides its encoding.
+    Hold(HoldReason),
+    /// Decode the held PDUs in order of reception, then the field in `encoding`.
+    Replay {
+        /// The encoding of the field.
+        encoding: Encoding,
+        /// What the field shows about the first held PDU.
+        first_held: FirstHeld,
+    },
+}
+
+/// Why the encoding of a field is uncertain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HoldReason {
+    /// Path IDs were not expected; the field decodes only with them.
+    OnlyWithPathIds,
+    /// Path IDs were expected; the field decodes only without them.
+    OnlyWithoutPathIds,
+    /// The field decodes in both encodings, and an earlier PDU is held.
+    Ambiguous {
+        /// The encoding to use if the PDU cannot be held.
+        expected: Encoding,
+    },
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnlyWithPathIds => "decodable only with path IDs, which were not expected",
+            Self::OnlyWithoutPathIds => "decodable only without path IDs, which were expected",
+            Self::Ambiguous { .. } => "decodable with and without path IDs, and an earlier PDU is held",
+        })
+    }
+}
+
+/// What a field shows about the first held PDU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstHeld {
+    /// The router does send in the unexpected encoding, from the first held PDU on.
+    Confirmed,
+    /// The first held PDU was malformed.
+    Malformed,
+}
+
+/// Judges one field.
+pub(super) fn judge(field: Field<'_>, expectation: &Expectation, history: &History) -> Verdict {
+    let path_ids_expected = expectation
+        .add_path_override
+        .or(history.path_ids)
+        .unwrap_or(expectation.negotiated.add_path || expectation.declares_path_ids);
+    let find_other = || expectation.find(!path_ids_expected, |encoding| field.is_convincing(encoding));
+    if let Some(expected) = expectation.find(path_ids_expected, |encoding| field.is_plausible(encoding)) {
+        return if history.held == 0 {
+            Verdict::Read(expected)
+        } else if history.held < HELD_MAX && find_other().is_some() {
+            Verdict::Hold(HoldReason::Ambiguous { expected })
+        } else {
+            Verdict::Replay { encoding: expected, first_held: FirstHeld::Malformed }
         };
-        let reads_well = |encoding| bgp::nlri_plausible(family, nlri, encoding, withdraw);
-        let convinces = |encoding| bgp::nlri_convincing(family, nlri, encoding, withdraw);
-        let set = self.overrides.add_path_of(family);
-        // A family for which there is no room has nothing aside, and what was found out about it is not kept.
-        let state = self.peer.view_mut(self.view)?.family(family);
-        let (path_ids, waiting, first) = state.map_or((None, 0, None), |state| {
-            let aside = &state.evidence.aside;
-            (state.evidence.path_ids, aside.len(), aside.first().map(|first| first.number))
+    }
+    let malformed = Verdict::Read(expectation.encoding(path_ids_expected));
+    if expectation.add_path_override.is_some() {
+        return malformed;
+    }
+    let Some(encoding) = find_other() else { return malformed };
+    let is_first = history.held == 0 || history.first_held_is_current;
+    if is_first && (expectation.from_opens || expectation.declares_path_ids) {
+        return Verdict::Hold(if path_ids_expected {
+            HoldReason::OnlyWithoutPathIds
+        } else {
+            HoldReason::OnlyWithPathIds
         });
-        let expected = set.or(path_ids).unwrap_or(agreed.add_path || says_itself);
-        let as_agreed = Encoding { add_path: expected, multiple_labels: ways.multiple_labels };
-        if let Some(encoding) = ways.find(expected, reads_well) {
-            if waiting == 0 {
-                return Some(encoding);
-            }
-            let both = "reads well with path identifiers and without, behind a message in doubt";
-            let may_wait = waiting < ASIDE_MAX && ways.find(!expected, convinces).is_some();
-            if may_wait && self.put_aside(family, both) {
-                return None;
-            }
-            return self.read_aside(family, false).then_some(encoding);
-        }
-        if set.is_some() {
-            return Some(as_agreed);
-        }
-        let Some(otherwise) = ways.find(!expected, convinces) else { return Some(as_agreed) };
-        let is_first = first.is_none_or(|first| first == self.peer_message);
-        if is_first && (by_opens || says_itself) {
-            let what = if expected {
-                "reads well only without path identifiers, which were agreed on"
-            } else {
-                "reads well only with path identifiers, which were not agreed on"
-            };
-            if !self.put_aside(family, what) {
-                let error =
-                    format!("NLRI of {family}: {what}; kept raw, there is no room to wait for another");
-                self.trouble = Some(Trouble::new(error, Some(family)));
-            }
-            return None;
-        }
-        self.believe(family, !expected);
-        self.read_aside(family, true).then_some(otherwise)
+    }
+    Verdict::Replay { encoding, first_held: FirstHeld::Confirmed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITH: Encoding = Encoding { add_path: true, multiple_labels: false };
+    const WITHOUT: Encoding = Encoding { add_path: false, multiple_labels: false };
+    /// 10.1.2.0/24 without a path ID.
+    const PLAIN: &[u8] = &[24, 10, 1, 2];
+    /// 10.1.2.0/24 with path ID 1.
+    const WITH_ID: &[u8] = &[0, 0, 0, 1, 24, 10, 1, 2];
+    /// Two /24 without path IDs, or one /24 with a path ID.
+    const EITHER: &[u8] = &[24, 10, 1, 4, 24, 10, 1, 5];
+    /// A prefix length above 32.
+    const MALFORMED: &[u8] = &[33, 1, 2, 3, 4, 5];
+
+    const NEGOTIATED_WITHOUT: Expectation = Expectation {
+        negotiated: WITHOUT,
+        from_opens: true,
+        declares_path_ids: false,
+        allows_several_labels: false,
+        add_path_override: None,
+    };
+
+    fn verdict(bytes: &[u8], expectation: &Expectation, history: History) -> Verdict {
+        judge(Field { family: Family::IPV4_UNICAST, bytes, is_withdrawal: false }, expectation, &history)
     }
 
-    /// Keeps the message until another one decides how it is to be read; false when there is no room for it.
-    fn put_aside(&mut self, family: Family, what: &str) -> bool {
-        let Some(view) = self.peer.view_mut(self.view) else { return false };
-        // Another field of the same message may be there already.
-        let last = view.family(family).map(|state| state.evidence.aside.last().map(|last| last.number));
-        let Some(last) = last else { return false };
-        let error = format!("NLRI of {family}: {what}; kept raw until another message decides");
-        if last == Some(self.peer_message) {
-            self.trouble = Some(Trouble::new(error, None));
-            return true;
-        }
-        let Some(share) = view.share(self.pdu.len() + size_of::<Message>()) else { return false };
-        let message = Message {
-            number: self.peer_message,
-            pdu: self.pdu.into(),
-            received: self.received,
-            router_time: self.router_time,
-            four_octet_as: self.four_octet_as,
-            _share: share,
-        };
-        if let Some(state) = view.family(family) {
-            state.evidence.aside.push(message);
-        }
-        self.trouble = Some(Trouble::new(error, None));
-        true
+    #[test]
+    fn a_second_contradicting_message_replays_the_first() {
+        let judge = |bytes, held| verdict(bytes, &NEGOTIATED_WITHOUT, History { held, ..History::default() });
+        assert_eq!(judge(PLAIN, 0), Verdict::Read(WITHOUT));
+        assert_eq!(judge(EITHER, 0), Verdict::Read(WITHOUT));
+        assert_eq!(judge(MALFORMED, 0), Verdict::Read(WITHOUT));
+        assert_eq!(judge(WITH_ID, 0), Verdict::Hold(HoldReason::OnlyWithPathIds));
+        let ambiguous = HoldReason::Ambiguous { expected: WITHOUT };
+        assert_eq!(judge(EITHER, 1), Verdict::Hold(ambiguous));
+        let malformed = Verdict::Replay { encoding: WITHOUT, first_held: FirstHeld::Malformed };
+        assert_eq!(judge(EITHER, HELD_MAX), malformed);
+        assert_eq!(judge(PLAIN, 1), malformed);
+        let confirmed = Verdict::Replay { encoding: WITH, first_held: FirstHeld::Confirmed };
+        assert_eq!(judge(WITH_ID, 1), confirmed);
     }
 
-    /// Makes the rows of what is aside; of the first only when it is `confirmed`, else it was malformed. False when this
-    /// very message was among it.
-    fn read_aside(&mut self, family: Family, confirmed: bool) -> bool {
-        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
-        let mut aside = state.map(|state| std::mem::take(&mut state.evidence.aside)).unwrap_or_default();
-        let has_this = aside.last().is_some_and(|last| last.number == self.peer_message);
-        if !confirmed && !aside.is_empty() {
-            let error = format!("NLRI of {family}: a message that was in doubt is malformed");
-            let pdu = Some(aside.remove(0).pdu);
-            self.trouble = Some(Trouble { error, suspect: Some(family), pdu });
-        }
-        aside.iter().for_each(|message| self.read_again(family, message));
-        !has_this
+    #[test]
+    fn without_opens_one_message_decides_and_an_override_always() {
+        let no_opens = Expectation { from_opens: false, ..NEGOTIATED_WITHOUT };
+        let confirmed = Verdict::Replay { encoding: WITH, first_held: FirstHeld::Confirmed };
+        assert_eq!(verdict(WITH_ID, &no_opens, History::default()), confirmed);
+        let set = Expectation { add_path_override: Some(false), ..NEGOTIATED_WITHOUT };
+        assert_eq!(verdict(WITH_ID, &set, History::default()), Verdict::Read(WITHOUT));
     }
 
-    /// From now on this family is read so.
-    fn believe(&mut self, family: Family, add_path: bool) {
-        self.counters.add_path_mismatches += 1;
-        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
-        let is_news = state.is_some_and(|state| state.evidence.path_ids.replace(add_path).is_none());
-        self.path_id_news = self.path_id_news.or_else(|| is_news.then_some((family, add_path)));
+    #[test]
+    fn earlier_evidence_and_a_declaration_replace_the_negotiated_encoding() {
+        let changed = History { path_ids: Some(true), ..History::default() };
+        assert_eq!(verdict(WITH_ID, &NEGOTIATED_WITHOUT, changed), Verdict::Read(WITH));
+        let without_ids = Verdict::Hold(HoldReason::OnlyWithoutPathIds);
+        assert_eq!(verdict(PLAIN, &NEGOTIATED_WITHOUT, changed), without_ids);
+        let declared = Expectation { declares_path_ids: true, ..NEGOTIATED_WITHOUT };
+        assert_eq!(verdict(WITH_ID, &declared, History::default()), Verdict::Read(WITH));
     }
 
-    /// Makes the rows of a message that was aside, as if it had been understood when it came.
-    fn read_again(&mut self, family: Family, message: &Message) {
-        let Ok(update) = bgp::split(&message.pdu) else { return };
-        let mut again = Context {
-            peer: &mut *self.peer,
-            builder: &mut *self.builder,
-            counters: &mut *self.counters,
-            overrides: self.overrides,
-            view: self.view,
-            received: message.received,
-            router_time: message.router_time,
-            pdu: &message.pdu,
-            peer_message: message.number,
-            four_octet_as: message.four_octet_as,
-            stateless: FamilySet::new(),
-            only: Some(family),
-            trouble: None,
-            width_news: false,
-            path_id_news: None,
-        };
-        again.rows_of(&update);
-        // What was odd about the AS path was told when the message came.
-        let Context { trouble, .. } = again;
-        self.trouble = self.trouble.take().or(trouble);
+    #[test]
+    fn a_field_does_not_confirm_another_field_of_its_message() {
+        let current = History { held: 1, first_held_is_current: true, ..History::default() };
+        let hold = Verdict::Hold(HoldReason::OnlyWithPathIds);
+        assert_eq!(verdict(WITH_ID, &NEGOTIATED_WITHOUT, current), hold);
     }
 }

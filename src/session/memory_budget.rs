@@ -1,68 +1,77 @@
-//! How much a session keeps of its peers: a router decides how many it names, so there is a limit.
+//! The limit on the memory that a session uses for the state of its peers.
 //!
-//! Whatever outlives the message that brought it (a peer, a family of one of its views, its table name and what its OPENs
-//! agree on, a PDU aside) holds a [`Reservation`] of one [`MemoryBudget`], and gives it back when it goes. What finds no room is not
-//! kept, and loses nothing else: its routes and events are recorded like those of a peer of which nothing was said before.
+//! A router decides how many peers and address families it reports, so a session limits them. Everything that outlives
+//! the message it came with (a peer, an address family of a RIB view, a VRF name with the negotiated capabilities, a
+//! held PDU) owns a [`Reservation`] of the session's [`MemoryBudget`] and returns it when dropped. Once the budget is
+//! exhausted, new state is not kept; the routes and events of the message are recorded all the same, decoded like
+//! those of a peer without a Peer Up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How many bytes one session may keep of its peers. A peer with a view of one family takes about a thousand.
+/// Maximum number of bytes that one session uses for the state of its peers.
+///
+/// A peer with one RIB view and one address family takes about 1,000 bytes.
 pub const PEER_MEMORY_MAX_BYTES: usize = 64 << 20;
 
-/// A part of it is for what is told of the peers that are kept: new ones do not get it.
-pub(super) const RESERVE_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
+/// The part of [`PEER_MEMORY_MAX_BYTES`] that new peers may not use. It is left to the families, VRF names and held
+/// PDUs of the peers that are tracked already.
+pub(super) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
 
-/// The room of one session. Only its own task uses it; a session moves between threads, hence the atomics.
+/// The memory budget of one session, shared by its peers and their RIB views.
+///
+/// Only the session's own task uses it. The counters are atomic because a session moves between threads.
 #[derive(Clone)]
 pub(super) struct MemoryBudget(Arc<Inner>);
 
 struct Inner {
     bytes_left: AtomicUsize,
-    refused: AtomicU64,
+    refusals: AtomicU64,
 }
 
-/// Bytes of a [`MemoryBudget`] that are in use as long as this lives.
+/// Bytes of a [`MemoryBudget`] that are in use until this value is dropped.
 pub(super) struct Reservation {
-    room: MemoryBudget,
+    budget: MemoryBudget,
     bytes: usize,
 }
 
 impl MemoryBudget {
-    pub(super) fn of(bytes: usize) -> Self {
-        Self(Arc::new(Inner { bytes_left: AtomicUsize::new(bytes), refused: AtomicU64::new(0) }))
+    /// Returns a budget of `bytes` bytes.
+    pub(super) fn with_limit(bytes: usize) -> Self {
+        Self(Arc::new(Inner { bytes_left: AtomicUsize::new(bytes), refusals: AtomicU64::new(0) }))
     }
 
-    /// So many bytes; `None` when there are fewer left.
-    pub(super) fn share(&self, bytes: usize) -> Option<Reservation> {
-        self.share_beside(0, bytes)
+    /// Reserves `bytes` bytes. Returns `None`, and counts a refusal, if fewer are left.
+    pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+        self.reserve_above(0, bytes)
     }
 
-    /// So many bytes, where this reserve stays.
-    pub(super) fn share_beside(&self, reserve: usize, bytes: usize) -> Option<Reservation> {
+    /// Reserves `bytes` bytes if at least `min_left` bytes are left afterwards. Returns `None`, and counts a refusal,
+    /// otherwise.
+    pub(super) fn reserve_above(&self, min_left: usize, bytes: usize) -> Option<Reservation> {
         let left = self.0.bytes_left.load(Ordering::Relaxed);
-        if let Some(left) = left.checked_sub(bytes).filter(|left| *left >= reserve) {
+        if let Some(left) = left.checked_sub(bytes).filter(|left| *left >= min_left) {
             self.0.bytes_left.store(left, Ordering::Relaxed);
-            return Some(Reservation { room: self.clone(), bytes });
+            return Some(Reservation { budget: self.clone(), bytes });
         }
-        self.refuse();
+        self.count_refusal();
         None
     }
 
-    /// Counts something for which there is no room.
-    pub(super) fn refuse(&self) {
-        self.0.refused.fetch_add(1, Ordering::Relaxed);
+    /// Counts a refusal for another reason than exhausted memory.
+    pub(super) fn count_refusal(&self) {
+        self.0.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often something found no room.
-    pub(super) fn refused(&self) -> u64 {
-        self.0.refused.load(Ordering::Relaxed)
+    /// Number of refusals since the session began.
+    pub(super) fn refusals(&self) -> u64 {
+        self.0.refusals.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.room.0.bytes_left.fetch_add(self.bytes, Ordering::Relaxed);
+        self.budget.0.bytes_left.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -71,17 +80,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_gives_its_room_back() {
-        let room = MemoryBudget::of(10);
-        let first = room.share(7).unwrap();
-        assert!(room.share(4).is_none());
-        let second = room.share(3).unwrap();
-        assert!(room.share(1).is_none());
+    fn a_dropped_reservation_returns_its_bytes() {
+        let budget = MemoryBudget::with_limit(10);
+        let first = budget.reserve(7).unwrap();
+        assert!(budget.reserve(4).is_none());
+        let second = budget.reserve(3).unwrap();
+        assert!(budget.reserve(1).is_none());
         drop(first);
-        assert!(room.share(8).is_none() && room.share(7).is_some());
+        assert!(budget.reserve(8).is_none() && budget.reserve(7).is_some());
         drop(second);
-        assert!(room.share(10).is_some());
-        assert!(room.share_beside(2, 8).is_some() && room.share_beside(2, 9).is_none());
-        assert_eq!(room.refused(), 4);
+        assert!(budget.reserve(10).is_some());
+        assert!(budget.reserve_above(2, 8).is_some() && budget.reserve_above(2, 9).is_none());
+        assert_eq!(budget.refusals(), 4);
     }
 }

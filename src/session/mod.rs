@@ -1,32 +1,34 @@
-//! One router's BMP session: messages and time in, batches out. All semantics live here.
+//! One router's BMP session: turns messages and time into batches. All BMP semantics are here.
 //!
 //! ```text
 //!              first message
 //!   (new) ──────────────────────► running ── end() ──► ended: SessionDown, and one PeerStale for each live peer
 //!                                    │
 //!   for each peer key                │
-//!     Peer Up, or its first route ──► live, generation g
-//!     Peer Down ────────────────────► down: ends every adjacency route of generation ≤ g; what comes next is g + 1
-//!     Peer Up while live ───────────► live, generation g + 1: older routes are stale until they are swept
-//!     End-of-RIB, then quiet ───────► Sweep: what this family did not send again in generation g is gone
+//!     Peer Up, or first announcement ─► up, generation g
+//!     Peer Down ──────────────────────► down: routes of generations ≤ g end; the next generation is g + 1
+//!     Peer Up while up ───────────────► up, generation g + 1: older routes are stale until swept
+//!     End-of-RIB, then quiet time ────► Sweep: routes of the family that generation g did not re-announce end
 //! ```
 //!
-//! The rules are those that real routers force on a collector: Peer Up is no precondition for storing and Peer Down no
-//! promise; the end of the BMP session withdraws nothing; End-of-RIB is a hint, not the end of the table; nothing is
-//! swept by time alone. Capabilities are looked up by peer key alone, because some routers send one Peer Up for
-//! several views; the identity of a route keeps the view.
+//! The rules follow from the behaviour of real routers. A route is stored also without a Peer Up before it. The end of
+//! the BMP session withdraws no route. End-of-RIB may precede the last routes of a dump. No route ends by time alone.
+//! Capabilities are looked up by peer key, without the RIB view, because some routers send one Peer Up for several
+//! views; the identity of a route includes the view.
 //!
-//! Pure: no socket, no clock, no log. Time comes in as an argument, what deserves a log line goes out as a [`Notice`].
+//! Pure: no socket, no clock, no log. Time is an argument; log entries are returned as [`Notice`] values.
 
-mod negotiated;
 mod builder;
-mod messages;
 mod encoding_evidence;
+mod held_pdus;
+mod memory_budget;
+mod messages;
+mod negotiated;
 mod overrides;
 mod peers;
-mod memory_budget;
 mod route_monitoring;
 mod summary;
+mod update_recorder;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -36,46 +38,45 @@ pub use overrides::Overrides;
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
 use crate::bmp;
-use crate::route::{Batch, EventKind, Family, PeerKey, Router, SessionEnd, Timestamp};
-use builder::Builder;
+use crate::num;
+use crate::route::{Batch, EventKind, PeerKey, Router, SessionEnd, Timestamp};
+use builder::BatchBuilder;
 use peers::Peers;
 
-/// In the place of a family: a PDU could not be read so far that its families are known.
-pub const ANY_FAMILY: Family = Family { afi: 0, safi: 0 };
-
-/// What a session needs to know before its first byte.
+/// Parameters of a session.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A configured name, which wins over the sysName.
+    /// Configured router name; takes precedence over the sysName.
     pub router_name: Option<String>,
     /// Source address of the TCP connection.
     pub address: IpAddr,
     /// Source port of the TCP connection.
     pub port: u16,
-    /// Start and identity of the session; must be greater than that of every earlier session of this log.
+    /// Start and identity of the session; greater than that of every earlier session in this log.
     pub session: Timestamp,
-    /// A batch is full at this many records.
+    /// Number of records at which a batch is full.
     pub batch_records_max: usize,
-    /// How long a family must be quiet after End-of-RIB before what is older is swept, in microseconds.
+    /// Quiet time of a family after End-of-RIB, before stale routes are swept, in microseconds.
     pub sweep_quiet_us: i64,
 }
 
-/// What the rest of the collector knows about a router when it introduces itself.
+/// State of the collector about a router, looked up by the router's name.
 #[derive(Clone, Debug, Default)]
 pub struct Introduced {
-    /// The name to use: normally the one claimed, another one when a second live session claims the same.
+    /// Name to record: the requested one, or another one if a live session has that name.
     pub name: String,
-    /// Peers of that router that were up or stale when it was last heard.
+    /// Peers of the router that were up or stale at the end of its last session.
     pub prior: Vec<PeerKey>,
-    /// What the operator says of how to read it.
+    /// Decoding overrides of the router.
     pub overrides: Overrides,
 }
 
-/// Asked with the name that a router claims. Called once with the first message and again when an Initiation brings
-/// another name.
+/// Looks up a router by its requested name: the configured name, else its sysName, else its address.
+///
+/// Called before the first record, and again for each Initiation.
 pub type Introduce = Box<dyn FnMut(&str) -> Introduced + Send>;
 
-/// One BMP session.
+/// A BMP session.
 pub struct Session {
     options: Options,
     introduce: Introduce,
@@ -85,7 +86,7 @@ pub struct Session {
     prior: HashSet<PeerKey>,
     overrides: Overrides,
     peers: Peers,
-    builder: Builder,
+    builder: BatchBuilder,
     counters: Counters,
     notices: Vec<Notice>,
     terminated: Option<SessionEnd>,
@@ -93,13 +94,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has seen nothing yet.
+    /// Returns a session that has received no message.
     #[must_use]
     pub fn new(options: Options, introduce: Introduce) -> Self {
         let name = options.router_name.clone().unwrap_or_else(|| options.address.to_string());
         let router = Router { name, address: options.address, port: options.port, session: options.session };
         Self {
-            builder: Builder::new(router),
+            builder: BatchBuilder::new(router),
             options,
             introduce,
             introduced: false,
@@ -115,11 +116,13 @@ impl Session {
         }
     }
 
-    /// Takes one whole BMP message, as [`bmp::frame`] cuts it. Never fails: what cannot be decoded is counted, kept
-    /// raw where it may be a route, and leaves a [`Notice`].
+    /// Processes one whole BMP message, as delimited by [`bmp::frame()`], received at `now`.
+    ///
+    /// Does not fail: a message that cannot be decoded is counted, reported as a [`Notice`], and, if it may contain
+    /// routes, recorded raw.
     pub fn message(&mut self, message: &[u8], now: Timestamp) {
         self.counters.messages += 1;
-        self.counters.bytes += u64::try_from(message.len()).unwrap_or(u64::MAX);
+        self.counters.bytes += num::to_u64(message.len());
         self.last_message = now;
         match bmp::decode(message) {
             Ok(decoded) => {
@@ -133,28 +136,29 @@ impl Session {
                 self.notice(Level::Error, "bmp_parse_error", None, error.to_string(), message);
             }
         }
-        self.tell_of_room();
+        self.report_memory_limit();
     }
 
-    /// Counts what was not kept for want of room, and says so once.
-    fn tell_of_room(&mut self) {
-        let refused = self.peers.refused();
-        if refused > 0 && self.counters.not_kept == 0 {
+    /// Updates the counter of untracked peers and reports the first one.
+    fn report_memory_limit(&mut self) {
+        let refusals = self.peers.refusals();
+        if refusals > 0 && self.counters.untracked_peers == 0 {
             let text = format!(
-                "the router names more peers and families than fit {PEER_MEMORY_MAX_BYTES} bytes; the others are read as if nothing \
-                 had been said of them, and are marked stale"
+                "router exceeds the tracked peer/family limit ({} MiB per session, 64 families per RIB view); \
+                 untracked peers are recorded without negotiated capabilities and VRF name, and marked stale",
+                PEER_MEMORY_MAX_BYTES >> 20
             );
             self.notice(Level::Warning, "session_memory_full", None, text, &[]);
         }
-        self.counters.not_kept = refused;
+        self.counters.untracked_peers = refusals;
     }
 
-    /// Lets time pass: sweeps what is due. Call about once a second, also when nothing arrives.
+    /// Records the sweeps that are due at `now`. To be called about once a second, also if no message arrives.
     pub fn tick(&mut self, now: Timestamp) {
         self.sweep(now);
     }
 
-    /// Ends the session: one `SessionDown`, and one `PeerStale` for each live peer. Withdraws nothing.
+    /// Ends the session: records one `PeerStale` for each peer that is up, and one `SessionDown`. Withdraws no route.
     pub fn end(&mut self, end: &SessionEnd, now: Timestamp) {
         if !self.introduced {
             return;
@@ -165,41 +169,41 @@ impl Session {
         self.builder.event(None, now, Timestamp(0), EventKind::SessionDown { end: end.clone() });
     }
 
-    /// True when the open batch should be taken now, without waiting for its time.
+    /// Whether the open batch should be taken without waiting for its maximum delay.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.builder.records() >= self.options.batch_records_max || self.builder.is_crowded()
+        self.builder.records() >= self.options.batch_records_max || self.builder.is_dictionary_full()
     }
 
-    /// True when there is something to take.
+    /// Whether there is a record to take.
     #[must_use]
     pub fn has_records(&self) -> bool {
         self.builder.has_records()
     }
 
-    /// The batches so far, in order, none of them empty. What comes next begins a new batch.
+    /// Takes all batches, in order and none of them empty. The next record begins a new batch.
     pub fn take_batches(&mut self) -> impl Iterator<Item = Batch> + use<> {
         self.builder.take().into_iter()
     }
 
-    /// What deserves a log line since the last call.
+    /// Takes the notices since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
-    /// Set once the router has said that it ends the session: the connection is to be closed.
+    /// The end of the session if the router has sent a Termination. The caller then closes the connection.
     #[must_use]
     pub const fn terminated(&self) -> Option<&SessionEnd> {
         self.terminated.as_ref()
     }
 
-    /// What has been counted so far.
+    /// The counters of the session.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The session as an operator wants to see it.
+    /// The state of the session for operators.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
@@ -212,16 +216,16 @@ impl Session {
         }
     }
 
-    /// Learns what is known of the router by this claimed name; empty when it gave none.
-    fn introduce_as(&mut self, claimed: String) {
+    /// Looks up the router by its sysName, which is empty if the router sent none.
+    fn introduce_as(&mut self, sys_name: String) {
         self.introduced = true;
-        let claimed = self
+        let name = self
             .options
             .router_name
             .clone()
-            .or_else(|| (!claimed.is_empty()).then_some(claimed))
+            .or_else(|| (!sys_name.is_empty()).then_some(sys_name))
             .unwrap_or_else(|| self.options.address.to_string());
-        let introduced = (self.introduce)(&claimed);
+        let introduced = (self.introduce)(&name);
         self.prior = introduced.prior.into_iter().collect();
         self.overrides = introduced.overrides;
         self.builder.rename(introduced.name);

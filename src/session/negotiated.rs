@@ -1,34 +1,38 @@
-//! What the OPENs of a Peer Up agree on.
+//! What the two OPENs of a Peer Up negotiate, for each direction of the monitored BGP session.
 
 use crate::bgp::{self, Direction, Negotiated, Open};
 use crate::route::{Family, RibView};
 
-/// What the two OPENs agree on, for each direction. Without a Peer Up nothing is; the AS number width is told by each
-/// message's A flag (RFC 7854 section 4.2).
+/// The negotiated capabilities of one peer. Without a Peer Up they are the defaults of [`Negotiated`].
+///
+/// The AS number width of an UPDATE is not taken from here: the A flag of each message announces it (RFC 7854
+/// section 4.2).
 #[derive(Clone, Debug, Default)]
-pub(super) struct Agreed {
-    /// There were two OPENs that could be read.
-    pub(super) by_opens: bool,
-    /// For Adj-RIB-In: what the router receives.
-    pub(super) inbound: Negotiated,
-    /// For Adj-RIB-Out: what the router sends.
-    pub(super) outbound: Negotiated,
-    /// For a Loc-RIB, whose Peer Up carries one OPEN twice (RFC 9069 section 5.2).
-    pub(super) local: Negotiated,
+pub(super) struct PeerCapabilities {
+    /// Whether a Peer Up carried two OPENs that could be decoded.
+    pub(super) from_opens: bool,
+    /// For Adj-RIB-In: from the peer to the router.
+    inbound: Negotiated,
+    /// For Adj-RIB-Out: from the router to the peer.
+    outbound: Negotiated,
+    /// For Loc-RIB, whose Peer Up carries the same OPEN twice (RFC 9069 section 5.2).
+    local: Negotiated,
 }
 
-impl Agreed {
-    pub(super) fn by(sent: &Open, received: &Open) -> Self {
+impl PeerCapabilities {
+    /// Negotiates the capabilities of the OPEN that the router sent and the one that it received.
+    pub(super) fn from_opens(sent: &Open, received: &Open) -> Self {
         let towards = |direction| bgp::negotiate(sent, received, direction);
         Self {
-            by_opens: true,
+            from_opens: true,
             inbound: towards(Direction::In),
             outbound: towards(Direction::Out),
             local: towards(Direction::Local),
         }
     }
 
-    pub(super) const fn of(&self, view: RibView) -> &Negotiated {
+    /// The capabilities that apply to the UPDATEs of a RIB view.
+    pub(super) const fn for_view(&self, view: RibView) -> &Negotiated {
         match view {
             RibView::AdjInPre | RibView::AdjInPost | RibView::Unknown => &self.inbound,
             RibView::AdjOutPre | RibView::AdjOutPost => &self.outbound,
@@ -36,9 +40,9 @@ impl Agreed {
         }
     }
 
-    /// What the families in it take.
-    pub(super) fn bytes(&self) -> usize {
-        let families = |agreed: &Negotiated| agreed.add_path.len() + agreed.multiple_labels.len();
+    /// Heap memory in bytes: twice the size of the families, because a vector may have twice the capacity it needs.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let families = |negotiated: &Negotiated| negotiated.add_path.len() + negotiated.multiple_labels.len();
         let families: usize = [&self.inbound, &self.outbound, &self.local].map(families).iter().sum();
         2 * families * size_of::<Family>()
     }
@@ -49,12 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_take_twice_their_size_because_sets_keep_room() {
+    fn heap_memory_is_twice_the_size_of_the_families() {
         let families = |safis: std::ops::Range<u8>| safis.map(|safi| Family { afi: 1, safi }).collect();
-        let mut agreed = Agreed::default();
-        assert_eq!(agreed.bytes(), 0);
-        agreed.inbound.add_path = families(1..4);
-        agreed.local.multiple_labels = families(1..3);
-        assert_eq!(agreed.bytes(), 2 * 5 * size_of::<Family>());
+        let mut capabilities = PeerCapabilities::default();
+        assert_eq!(capabilities.heap_bytes(), 0);
+        capabilities.inbound.add_path = families(1..4);
+        capabilities.local.multiple_labels = families(1..3);
+        assert_eq!(capabilities.heap_bytes(), 2 * 5 * size_of::<Family>());
     }
 }

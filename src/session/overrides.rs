@@ -1,33 +1,36 @@
-//! What the operator knows better than a router says: how to read what it sends.
+//! Operator settings that override how the UPDATEs of one router are decoded.
 
 use std::fmt;
 
 use crate::route::Family;
 
-/// Settings for one router. What is not set is decided by the OPENs, and by evidence where they are wrong.
+/// Decoding overrides of one router. Whatever is not set follows the OPENs, or the received bytes where they contradict
+/// the OPENs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// AS numbers in AS_PATH and AGGREGATOR have four octets, or two.
+    /// Width of AS numbers in AS_PATH and AGGREGATOR: four octets or two; `None` to follow the A flag.
     pub four_octet_as: Option<bool>,
-    /// Routes of a family, or of all, carry path identifiers or do not. The first that fits counts.
+    /// Whether the routes of a family (`None`: of every family) carry path IDs (ADD-PATH). The first matching entry
+    /// applies.
     pub add_path: Vec<(Option<Family>, bool)>,
 }
 
 impl Overrides {
-    /// The same with one more setting for path identifiers; one of a family goes before one for all.
+    /// Adds an ADD-PATH setting for one family, or for all families if `family` is `None`. A setting for one family
+    /// takes precedence.
     ///
     /// # Errors
-    /// It is set already.
+    /// The same family, or all families, already has a setting.
     pub fn set_add_path(&mut self, family: Option<Family>, add_path: bool) -> Result<(), &'static str> {
         if self.add_path.iter().any(|(of, _)| *of == family) {
             return Err("add-path is set twice");
         }
-        let place = if family.is_some() { 0 } else { self.add_path.len() };
-        self.add_path.insert(place, (family, add_path));
+        let index = if family.is_some() { 0 } else { self.add_path.len() };
+        self.add_path.insert(index, (family, add_path));
         Ok(())
     }
 
-    /// What is set for the path identifiers of a family.
+    /// The ADD-PATH setting that applies to `family`.
     #[must_use]
     pub fn add_path_of(&self, family: Family) -> Option<bool> {
         let fits = |(of, _): &&(Option<Family>, bool)| of.is_none_or(|of| of == family);
@@ -35,7 +38,7 @@ impl Overrides {
     }
 }
 
-/// As in the configuration, without the router: `as-width=2 ipv4_unicast:add-path=on`.
+/// Formats the overrides as in `BMP_OVERRIDES`, without the router: `as-width=2 ipv4_unicast:add-path=on`.
 impl fmt::Display for Overrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();

@@ -1,36 +1,38 @@
-//! The peers of one session: what is negotiated, which generation, which views and families.
+//! The peers of one session: their capabilities, generation, RIB views and address families.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
-use super::encoding_evidence::Evidence;
-use super::memory_budget::{MemoryBudget, PEER_MEMORY_MAX_BYTES, RESERVE_BYTES, Reservation};
-use super::negotiated::Agreed;
+use super::held_pdus::HeldPdu;
+use super::memory_budget::{MemoryBudget, PEER_MEMORY_MAX_BYTES, Reservation, TRACKED_PEERS_MIN_BYTES};
+use super::negotiated::PeerCapabilities;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
 use crate::bmp::PeerHeader;
-use crate::route::{Family, Peer, PeerKey, RibView, Timestamp};
+use crate::route::{Family, Peer, PeerKey, RibView, SuspectScope, Timestamp};
 
-/// What a peer takes with all its views, of which there are four at most; vectors may be twice as long as what is in them.
+/// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the capacity that
+/// it needs.
 const PEER_BYTES: usize =
     2 * (size_of::<PeerState>() + size_of::<(PeerKey, usize)>()) + 4 * size_of::<ViewState>();
-/// What a family of a view takes.
+/// Memory of an address family of a RIB view.
 const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
 
-/// Families of one view that are kept in mind: more than are registered, and few enough to be looked through.
-const FAMILIES_MAX: usize = 64;
+/// Maximum number of tracked address families of a RIB view: more than IANA has registered, and few enough for a linear
+/// search.
+const VIEW_MAX_FAMILIES: usize = 64;
 
 /// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
 const LOC_RIB: u8 = 3;
 
-/// Identity of the peer in a per-peer header. A Loc-RIB is keyed without its address, which is zero by RFC 9069.
+/// The peer key of a per-peer header. That of a Loc-RIB contains no address: it is zero by RFC 9069.
 pub(super) fn key_of(header: &PeerHeader) -> PeerKey {
     let address =
         if header.peer_type == LOC_RIB { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { header.address };
     PeerKey { peer_type: header.peer_type, distinguisher: header.distinguisher, address }
 }
 
-/// The RIB view that a per-peer header speaks of.
+/// The RIB view of a per-peer header.
 pub(super) const fn view_of(header: &PeerHeader) -> RibView {
     match (header.peer_type, header.is_adj_rib_out(), header.is_post_policy()) {
         (LOC_RIB, ..) => RibView::LocRib,
@@ -42,45 +44,55 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
     }
 }
 
-/// One family of one view, in the current generation.
+/// State of one address family of a RIB view in the current generation.
 pub(super) struct FamilyState {
     pub(super) family: Family,
+    /// Routes announced.
     pub(super) announced: u64,
+    /// Routes withdrawn.
     pub(super) withdrawn: u64,
-    /// Routes are part of a first or repeated table until End-of-RIB, or a long silence, says otherwise.
+    /// Whether routes belong to an initial dump or a re-dump: until End-of-RIB or the quiet time.
     pub(super) dumping: bool,
+    /// Time of the last End-of-RIB.
     pub(super) end_of_rib: Option<Timestamp>,
+    /// Whether the sweep of this generation has been recorded.
     pub(super) swept: bool,
-    /// What its bytes say against what was agreed.
-    pub(super) evidence: Evidence,
-    /// In this generation a PDU could not be read: the table may be wrong until the whole of a later one is told.
-    pub(super) suspect: Option<u32>,
+    /// Whether path IDs are present, if received messages have contradicted the negotiated encoding.
+    pub(super) path_ids: Option<bool>,
+    /// PDUs whose encoding is uncertain, in order of reception.
+    pub(super) held: Vec<HeldPdu>,
+    /// Generation of the last PDU that could not be decoded. The table is suspect until End-of-RIB of a later one.
+    pub(super) suspect_since: Option<u32>,
+    /// Time of the last announcement or withdrawal.
     pub(super) last_route: Timestamp,
-    _share: Reservation,
+    /// The memory of this value.
+    _reservation: Reservation,
 }
 
 impl FamilyState {
-    /// Routes may be missing or too many.
+    /// Whether routes may be missing from the current table, or be outdated.
     fn is_suspect(&self) -> bool {
-        self.suspect.is_some() || self.evidence.is_doubted()
+        self.suspect_since.is_some() || !self.held.is_empty()
     }
 }
 
+/// State of one RIB view of a peer in the current generation.
 pub(super) struct ViewState {
     pub(super) view: RibView,
     pub(super) slot: PeerSlot,
     families: Vec<FamilyState>,
-    room: MemoryBudget,
+    budget: MemoryBudget,
 }
 
 impl ViewState {
-    /// The state of a family, made when it is first seen; `None` when there is no room for it.
+    /// Returns the state of a family, which is created on first use; `None` if the family is not tracked, because
+    /// [`VIEW_MAX_FAMILIES`] or the memory budget is exhausted.
     pub(super) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
-        if let Some(place) = self.families.iter().position(|state| state.family == family) {
-            return self.families.get_mut(place);
+        if let Some(index) = self.families.iter().position(|state| state.family == family) {
+            return self.families.get_mut(index);
         }
-        if self.families.len() == FAMILIES_MAX {
-            self.room.refuse();
+        if self.families.len() == VIEW_MAX_FAMILIES {
+            self.budget.count_refusal();
             return None;
         }
         self.families.push(FamilyState {
@@ -90,25 +102,31 @@ impl ViewState {
             dumping: true,
             end_of_rib: None,
             swept: false,
-            evidence: Evidence::default(),
-            suspect: None,
+            path_ids: None,
+            held: Vec::new(),
+            suspect_since: None,
             last_route: Timestamp(0),
-            _share: self.room.share(FAMILY_BYTES)?,
+            _reservation: self.budget.reserve(FAMILY_BYTES)?,
         });
         self.families.last_mut()
     }
 
-    /// MemoryBudget for a PDU of this view to wait.
-    pub(super) fn share(&self, bytes: usize) -> Option<Reservation> {
-        self.room.share(bytes)
+    /// Reserves memory for a held PDU.
+    pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+        self.budget.reserve(bytes)
     }
 
-    /// Marks a family, or all that are known when it could not be told which.
-    pub(super) fn suspect(&mut self, family: Family, generation: u32) {
-        if family == super::ANY_FAMILY {
-            self.families.iter_mut().for_each(|state| state.suspect = Some(generation));
-        } else if let Some(state) = self.family(family) {
-            state.suspect = Some(generation);
+    /// Marks one family, or all tracked families, as suspect since `generation`.
+    pub(super) fn mark_suspect(&mut self, scope: SuspectScope, generation: u32) {
+        match scope {
+            SuspectScope::AllFamilies => {
+                self.families.iter_mut().for_each(|state| state.suspect_since = Some(generation));
+            }
+            SuspectScope::Family(family) => {
+                if let Some(state) = self.family(family) {
+                    state.suspect_since = Some(generation);
+                }
+            }
         }
     }
 
@@ -117,40 +135,47 @@ impl ViewState {
     }
 }
 
+/// State of one peer.
 pub(super) struct PeerState {
     pub(super) key: PeerKey,
     pub(super) asn: u32,
     pub(super) bgp_id: Ipv4Addr,
+    /// VRF or table name from the Peer Up; empty if absent.
     pub(super) table_name: String,
+    /// Number of Peer Ups and Peer Downs of this peer in the session.
     pub(super) generation: u32,
     pub(super) up: bool,
-    /// Routes from before this generation may still be held as current: what is sent now may be a repetition.
-    pub(super) known_before: bool,
-    pub(super) agreed: Agreed,
+    /// Whether routes of an earlier generation or session may still be current. Then a dump is a re-dump, and it is
+    /// followed by a sweep.
+    pub(super) has_earlier_routes: bool,
+    pub(super) capabilities: PeerCapabilities,
+    /// BMP messages about this peer.
     pub(super) messages: u64,
+    /// PDUs that could not be decoded.
     pub(super) errors: u64,
+    /// Time of the last message about this peer.
     pub(super) last_message: Timestamp,
-    /// The odd AS path width of this peer has been told once.
-    pub(super) width_told: bool,
-    /// Bytes behind its PDUs have been told once.
-    pub(super) trailer_told: bool,
-    /// A header without AS and BGP identifier has been told once.
-    pub(super) zeros_told: bool,
+    /// Whether a wrong AS number width has been reported in this generation.
+    pub(super) width_reported: bool,
+    /// Whether trailing bytes have been reported.
+    pub(super) trailer_reported: bool,
+    /// Whether a header without AS number and BGP identifier has been reported.
+    pub(super) zeros_reported: bool,
     views: Vec<ViewState>,
-    room: MemoryBudget,
-    /// For the peer itself; none when it is forgotten with the next one that has none.
-    share: Option<Reservation>,
-    /// For its table name and what its OPENs agree on.
-    told: Option<Reservation>,
+    budget: MemoryBudget,
+    /// The memory of the peer; `None` for the untracked peer, which the next untracked peer replaces.
+    reservation: Option<Reservation>,
+    /// The memory of the table name and the capabilities.
+    details_reservation: Option<Reservation>,
 }
 
 impl PeerState {
     fn new(
         key: PeerKey,
         header: &PeerHeader,
-        known_before: bool,
+        has_earlier_routes: bool,
         generation: u32,
-        (room, share): (&MemoryBudget, Option<Reservation>),
+        (budget, reservation): (&MemoryBudget, Option<Reservation>),
     ) -> Self {
         Self {
             key,
@@ -159,48 +184,48 @@ impl PeerState {
             table_name: String::new(),
             generation,
             up: false,
-            known_before,
-            agreed: Agreed::default(),
+            has_earlier_routes,
+            capabilities: PeerCapabilities::default(),
             messages: 0,
             errors: 0,
             last_message: Timestamp(0),
-            width_told: false,
-            trailer_told: false,
-            zeros_told: false,
+            width_reported: false,
+            trailer_reported: false,
+            zeros_reported: false,
             views: Vec::new(),
-            room: room.clone(),
-            share,
-            told: None,
+            budget: budget.clone(),
+            reservation,
+            details_reservation: None,
         }
     }
 
-    /// Keeps what a Peer Up has told beyond this message, where there is room; else the peer is one without a Peer Up.
-    pub(super) fn keep_told(&mut self) {
-        self.told = None;
-        self.told = self.room.share(self.table_name.len() + self.agreed.bytes());
-        if self.told.is_none() {
-            (self.table_name, self.agreed) = (String::new(), Agreed::default());
+    /// Reserves memory for the table name and the capabilities of a Peer Up. Discards them if there is not enough.
+    pub(super) fn reserve_details(&mut self) {
+        self.details_reservation = None;
+        self.details_reservation =
+            self.budget.reserve(self.table_name.len() + self.capabilities.heap_bytes());
+        if self.details_reservation.is_none() {
+            (self.table_name, self.capabilities) = (String::new(), PeerCapabilities::default());
         }
     }
 
-    /// A new generation begins: nothing of the old one is known any more, but which families were suspect. Those are of
-    /// interest while their routes stand.
-    pub(super) fn next_generation(&mut self, routes_stand: bool) {
+    /// Begins a new generation with no views. If the earlier routes remain valid, their families remain suspect.
+    pub(super) fn next_generation(&mut self, earlier_routes_remain: bool) {
         let before = self.generation;
         self.generation = before.saturating_add(1);
-        self.width_told = false;
+        self.width_reported = false;
         for old in std::mem::take(&mut self.views) {
-            for family in old.families.iter().filter(|family| routes_stand && family.is_suspect()) {
-                let place = self.view(old.view);
-                if let Some(state) = self.view_mut(place).and_then(|view| view.family(family.family)) {
-                    state.suspect = family.suspect.or(Some(before));
+            for family in old.families.iter().filter(|family| earlier_routes_remain && family.is_suspect()) {
+                let index = self.view(old.view);
+                if let Some(state) = self.view_mut(index).and_then(|view| view.family(family.family)) {
+                    state.suspect_since = family.suspect_since.or(Some(before));
                 }
             }
         }
     }
 
-    /// The dictionary entry for one view.
-    pub(super) fn entry(&self, view: RibView) -> Peer {
+    /// The dictionary entry of a RIB view of this peer.
+    pub(super) fn dictionary_entry(&self, view: RibView) -> Peer {
         Peer {
             key: self.key,
             view,
@@ -211,17 +236,17 @@ impl PeerState {
         }
     }
 
-    /// The state of a view and its place, made when it is first seen.
+    /// Returns the index of a RIB view, which is created on first use.
     pub(super) fn view(&mut self, view: RibView) -> usize {
         self.views.iter().position(|state| state.view == view).unwrap_or_else(|| {
-            let room = self.room.clone();
-            self.views.push(ViewState { view, slot: PeerSlot::default(), families: Vec::new(), room });
+            let budget = self.budget.clone();
+            self.views.push(ViewState { view, slot: PeerSlot::default(), families: Vec::new(), budget });
             self.views.len() - 1
         })
     }
 
-    pub(super) fn view_mut(&mut self, place: usize) -> Option<&mut ViewState> {
-        self.views.get_mut(place)
+    pub(super) fn view_mut(&mut self, index: usize) -> Option<&mut ViewState> {
+        self.views.get_mut(index)
     }
 
     pub(super) fn views(&mut self) -> impl Iterator<Item = &mut ViewState> {
@@ -229,112 +254,116 @@ impl PeerState {
     }
 }
 
-/// All peers of a session. The last one is remembered: routers speak of one peer for long runs.
+/// The peers of a session.
 ///
-/// A peer for which there is no room takes the place of the one before it for which there was none. Generations of one
-/// peer must not go back, so that one that was forgotten begins where the highest of the forgotten ones ended.
+/// All but the last are tracked. The last one may be an untracked peer, for which the memory budget was exhausted; the
+/// next untracked peer replaces it. The generations of a peer must not decrease, so that a new peer begins with the
+/// highest generation of the peers removed.
 pub(super) struct Peers {
     states: Vec<PeerState>,
-    places: HashMap<PeerKey, usize>,
+    index_by_key: HashMap<PeerKey, usize>,
+    /// Index of the peer of the last message: routers send long runs of messages about one peer.
     last: usize,
-    room: MemoryBudget,
-    generation_min: u32,
-    /// Some of them may be down: without them there may be room again.
-    some_ended: bool,
+    budget: MemoryBudget,
+    /// First generation of a new peer.
+    first_generation: u32,
+    /// Whether a peer may be down, so that its memory can be reclaimed.
+    some_may_be_down: bool,
 }
 
 impl Default for Peers {
     fn default() -> Self {
         Self {
             states: Vec::new(),
-            places: HashMap::new(),
+            index_by_key: HashMap::new(),
             last: 0,
-            room: MemoryBudget::of(PEER_MEMORY_MAX_BYTES),
-            generation_min: 0,
-            some_ended: false,
+            budget: MemoryBudget::with_limit(PEER_MEMORY_MAX_BYTES),
+            first_generation: 0,
+            some_may_be_down: false,
         }
     }
 }
 
 impl Peers {
-    /// Place of a known peer.
+    /// Returns the index of a peer.
     pub(super) fn find(&mut self, key: &PeerKey) -> Option<usize> {
         if self.states.get(self.last).is_some_and(|state| state.key == *key) {
             return Some(self.last);
         }
-        let place = self.places.get(key).copied()?;
-        self.last = place;
-        Some(place)
+        let index = self.index_by_key.get(key).copied()?;
+        self.last = index;
+        Some(index)
     }
 
-    pub(super) fn add(&mut self, key: PeerKey, header: &PeerHeader, known_before: bool) -> usize {
-        // The one without room stands last.
-        if self.states.last().is_some_and(|state| state.share.is_none()) {
-            let stranger = self.states.pop();
-            self.forget(stranger.as_ref());
+    /// Adds a peer and returns its index. Replaces the untracked peer, if any.
+    pub(super) fn add(&mut self, key: PeerKey, header: &PeerHeader, has_earlier_routes: bool) -> usize {
+        if self.states.last().is_some_and(|state| state.reservation.is_none())
+            && let Some(untracked) = self.states.pop()
+        {
+            self.note_removed(&untracked);
         }
-        let share = self.room_for_one().or_else(|| self.room_of_the_ended());
-        let place = self.states.len();
-        let is_kept = share.is_some();
-        let room = (&self.room, share);
-        self.states.push(PeerState::new(key, header, known_before, self.generation_min, room));
-        if is_kept {
-            self.places.insert(key, place);
-            self.some_ended = true;
+        let reservation = self.reserve_peer().or_else(|| self.reclaim_down_peers());
+        let index = self.states.len();
+        let is_tracked = reservation.is_some();
+        let memory = (&self.budget, reservation);
+        self.states.push(PeerState::new(key, header, has_earlier_routes, self.first_generation, memory));
+        if is_tracked {
+            self.index_by_key.insert(key, index);
+            self.some_may_be_down = true;
         }
-        self.last = place;
-        place
+        self.last = index;
+        index
     }
 
-    /// Place of the peer for which there was no room, while it is up.
-    pub(super) fn live_stranger(&self) -> Option<usize> {
-        let place = self.states.len().checked_sub(1)?;
-        self.states.get(place).is_some_and(|state| state.share.is_none() && state.up).then_some(place)
+    /// Returns the index of the untracked peer, if there is one and it is up.
+    pub(super) fn untracked_live_peer(&self) -> Option<usize> {
+        let index = self.states.len().checked_sub(1)?;
+        self.states.get(index).is_some_and(|state| state.reservation.is_none() && state.up).then_some(index)
     }
 
-    /// Forgets the peers that are down, and says whether there is room for one now.
-    fn room_of_the_ended(&mut self) -> Option<Reservation> {
-        if !std::mem::take(&mut self.some_ended) {
+    /// Removes the peers that are down, and reserves memory for a new one.
+    fn reclaim_down_peers(&mut self) -> Option<Reservation> {
+        if !std::mem::take(&mut self.some_may_be_down) {
             return None;
         }
-        let (live, ended) = std::mem::take(&mut self.states).into_iter().partition(|state| state.up);
+        let (live, down) = std::mem::take(&mut self.states).into_iter().partition(|state| state.up);
         self.states = live;
-        self.places = (0..).zip(&self.states).map(|(place, state)| (state.key, place)).collect();
-        let ended: Vec<PeerState> = ended;
-        ended.iter().for_each(|state| self.forget(Some(state)));
-        drop(ended);
-        self.room_for_one()
+        self.index_by_key = (0..).zip(&self.states).map(|(index, state)| (state.key, index)).collect();
+        let down: Vec<PeerState> = down;
+        down.iter().for_each(|state| self.note_removed(state));
+        drop(down);
+        self.reserve_peer()
     }
 
-    fn room_for_one(&self) -> Option<Reservation> {
-        self.room.share_beside(RESERVE_BYTES, PEER_BYTES)
+    fn reserve_peer(&self) -> Option<Reservation> {
+        self.budget.reserve_above(TRACKED_PEERS_MIN_BYTES, PEER_BYTES)
     }
 
-    fn forget(&mut self, state: Option<&PeerState>) {
-        self.generation_min = state.map_or(0, |state| state.generation).max(self.generation_min);
+    fn note_removed(&mut self, state: &PeerState) {
+        self.first_generation = state.generation.max(self.first_generation);
     }
 
-    /// Notes that a peer is down.
-    pub(super) const fn note_ended(&mut self) {
-        self.some_ended = true;
+    /// Notes that a peer went down.
+    pub(super) const fn note_peer_down(&mut self) {
+        self.some_may_be_down = true;
     }
 
-    /// How often something found no room.
-    pub(super) fn refused(&self) -> u64 {
-        self.room.refused()
+    /// How often a peer, a family, its details or a PDU was not kept.
+    pub(super) fn refusals(&self) -> u64 {
+        self.budget.refusals()
     }
 
-    pub(super) fn get(&mut self, place: usize) -> Option<&mut PeerState> {
-        self.states.get_mut(place)
+    pub(super) fn get(&mut self, index: usize) -> Option<&mut PeerState> {
+        self.states.get_mut(index)
     }
 
     pub(super) fn len(&self) -> usize {
         self.states.len()
     }
 
-    /// Places of the peers that are up.
+    /// Indexes of the peers that are up.
     pub(super) fn live(&self) -> Vec<usize> {
-        (0..).zip(&self.states).filter(|(_, state)| state.up).map(|(place, _)| place).collect()
+        (0..).zip(&self.states).filter(|(_, state)| state.up).map(|(index, _)| index).collect()
     }
 
     pub(super) fn summaries(&self) -> Vec<PeerSummary> {

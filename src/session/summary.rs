@@ -1,4 +1,4 @@
-//! What a session shows of itself: counters, notices, and the summary for the status command.
+//! The state of a session for operators: counters, notices, and the summary for `holdfast status`.
 
 use std::net::Ipv4Addr;
 
@@ -7,69 +7,70 @@ use crate::route::{Family, PeerKey, RibView, Router, Timestamp};
 /// Counters of one BMP session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// BMP messages of every type.
+    /// BMP messages of all types.
     pub messages: u64,
-    /// Their bytes.
+    /// Bytes of these messages.
     pub bytes: u64,
     /// Routes announced.
     pub announced: u64,
     /// Routes withdrawn, explicitly or by treat-as-withdraw.
     pub withdrawn: u64,
-    /// Messages or PDUs that could not be decoded.
+    /// Messages and PDUs that could not be decoded.
     pub errors: u64,
-    /// Messages of a type that this program does not know (RFC 7854 section 4.1: skipped).
+    /// Messages of an unknown type, which are ignored (RFC 7854 section 4.1).
     pub unknown_messages: u64,
-    /// UPDATEs treated as withdrawals (RFC 7606).
+    /// Announcements treated as withdrawals (RFC 7606).
     pub treated_as_withdraw: u64,
-    /// Attributes left out (RFC 7606).
+    /// Attributes discarded (RFC 7606).
     pub attributes_discarded: u64,
-    /// Messages with bytes behind their BGP PDU.
+    /// Messages with bytes after their BGP PDU.
     pub trailers: u64,
-    /// Attribute sets whose AS path fits only the width that was not announced.
+    /// Attribute sets whose AS_PATH was decoded with the AS number width that was not announced.
     pub as_width_mismatches: u64,
-    /// Fields of routes that were read against what the OPENs agree on path identifiers.
+    /// NLRI fields that changed a family to the encoding opposite to the expected one: with or without path IDs.
     pub add_path_mismatches: u64,
-    /// Peers that sent routes without a Peer Up.
+    /// Peers that announced routes without a Peer Up.
     pub implicit_peers: u64,
     /// Peer Downs of peers that were not up.
     pub unexpected_peer_downs: u64,
-    /// Messages whose per-peer header has neither AS nor BGP identifier.
+    /// Messages whose per-peer header contains neither an AS number nor a BGP identifier.
     pub zero_identities: u64,
-    /// Peers, families and messages that were not kept in mind, because there was no room ([`super::PEER_MEMORY_MAX_BYTES`]).
-    pub not_kept: u64,
+    /// How often a peer, an address family, a VRF name or a PDU was not tracked, because the session exceeded its limit
+    /// ([`super::PEER_MEMORY_MAX_BYTES`], or 64 families per RIB view).
+    pub untracked_peers: u64,
 }
 
-/// How loud a notice is. `Warning`: no loss. `Error`: something was lost, or a person is needed.
+/// Severity of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// For tracing a problem.
+    /// Detail for tracing a problem.
     Debug,
-    /// Normal life.
+    /// Normal operation.
     Info,
-    /// Odd, but nothing is lost.
+    /// Unexpected input; nothing was lost.
     Warning,
-    /// Something was lost, or a person is needed.
+    /// Data was lost, or an operator has to act.
     Error,
 }
 
-/// Something that deserves a log line.
+/// A log entry that a session asks its caller to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// How loud.
+    /// Severity.
     pub level: Level,
     /// Name of the log event.
     pub event: &'static str,
-    /// Which peer, if one.
+    /// The peer concerned; `None` for the session as a whole.
     pub peer: Option<PeerKey>,
-    /// For people.
+    /// Message text.
     pub text: String,
-    /// The first bytes of what it is about, [`Notice::BYTES_MAX`] at most.
+    /// The beginning of the bytes concerned, at most [`Notice::MAX_BYTES`].
     pub bytes: Vec<u8>,
 }
 
 impl Notice {
-    /// How many bytes a notice keeps.
-    pub const BYTES_MAX: usize = 256;
+    /// Maximum length of [`Notice::bytes`].
+    pub const MAX_BYTES: usize = 256;
 
     pub(super) fn new(
         level: Level,
@@ -78,29 +79,29 @@ impl Notice {
         text: String,
         bytes: &[u8],
     ) -> Self {
-        let bytes = bytes.iter().take(Self::BYTES_MAX).copied().collect();
+        let bytes = bytes.iter().take(Self::MAX_BYTES).copied().collect();
         Self { level, event, peer, text, bytes }
     }
 }
 
-/// A session as an operator wants to see it.
+/// The state of one session.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Who, and since when.
+    /// The router, and the start of the session.
     pub router: Router,
-    /// sysName; empty when not given.
+    /// The router's sysName; empty if absent.
     pub sys_name: String,
-    /// sysDescr; empty when not given.
+    /// The router's sysDescr; empty if absent.
     pub sys_descr: String,
-    /// When the last message came; 0 when none did.
+    /// Time of the last message; 0 if none was received.
     pub last_message: Timestamp,
     /// Counters of the session.
     pub counters: Counters,
-    /// The peers seen in this session.
+    /// The peers of the session.
     pub peers: Vec<PeerSummary>,
 }
 
-/// One peer of a session.
+/// The state of one peer.
 #[derive(Clone, Debug)]
 pub struct PeerSummary {
     /// Identity within the router.
@@ -109,42 +110,42 @@ pub struct PeerSummary {
     pub asn: u32,
     /// BGP identifier.
     pub bgp_id: Ipv4Addr,
-    /// VRF or table name; empty when not given.
+    /// VRF or table name; empty if absent.
     pub table_name: String,
-    /// Up, as far as the router says.
+    /// Whether the peer is up, by its last Peer Up, Peer Down or announcement.
     pub up: bool,
-    /// Current generation.
+    /// Number of Peer Ups and Peer Downs in this session.
     pub generation: u32,
     /// BMP messages about this peer.
     pub messages: u64,
     /// PDUs of this peer that could not be decoded.
     pub errors: u64,
-    /// When the last message about it came.
+    /// Time of the last message about this peer.
     pub last_message: Timestamp,
-    /// Its RIB views.
+    /// RIB views of this peer.
     pub views: Vec<ViewSummary>,
 }
 
-/// One RIB view of a peer.
+/// The state of one RIB view of a peer.
 #[derive(Clone, Debug)]
 pub struct ViewSummary {
-    /// Which.
+    /// The RIB view.
     pub view: RibView,
-    /// Its families.
+    /// Address families of the view.
     pub families: Vec<FamilySummary>,
 }
 
-/// One family of a RIB view, in the current generation.
+/// The state of one address family of a RIB view, in the current generation.
 #[derive(Clone, Copy, Debug)]
 pub struct FamilySummary {
-    /// Which.
+    /// The address family.
     pub family: Family,
     /// Routes announced.
     pub announced: u64,
     /// Routes withdrawn.
     pub withdrawn: u64,
-    /// When End-of-RIB came, if it did.
+    /// Time of the last End-of-RIB; `None` if none was received.
     pub end_of_rib: Option<Timestamp>,
-    /// A PDU could not be read: routes may be missing or too many until the next whole table.
+    /// Whether routes may be missing or outdated, because a PDU could not be decoded, until the next complete dump.
     pub suspect: bool,
 }

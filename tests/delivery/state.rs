@@ -324,7 +324,7 @@ fn end_of_rib(family: Family) -> EventKind {
 }
 
 fn malformed(family: Family) -> EventKind {
-    EventKind::Malformed { error: "cut short".to_owned(), suspect: Some(family), pdu: vec![9] }
+    EventKind::Malformed { error: "cut short".to_owned(), suspect: Some(family.into()), pdu: vec![9] }
 }
 
 #[tokio::test]

@@ -440,13 +440,13 @@ fn a_router_with_more_families_than_are_followed_shows_in_the_status() {
     let daemon = Daemon::start(folder.path(), &[]);
     let mut router = daemon.send(&session("crowd\u{1b}[2J", 0..1));
     let few = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 1));
-    assert_eq!((few.routers[0].not_kept, few.reasons), (0, Vec::new()));
+    assert_eq!((few.routers[0].untracked_peers, few.reasons), (0, Vec::new()));
     for number in 0..100 {
         let attributes = mp_reach(0x8000 | number, 200, &[192, 0, 2, 9], &[1, 2, 3]);
         router.write_all(&PEER.route_monitoring(&update(&[], &attributes, &[]))).unwrap();
     }
     let many = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 101));
-    assert!(many.routers[0].not_kept > 0);
+    assert!(many.routers[0].untracked_peers > 0);
     assert_eq!(many.reasons, ["crowd\u{1b}[2J has more peers or families than can be followed"]);
     let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
     assert!(page.contains("NO ROOM to follow all its peers and families"), "{page}");

@@ -66,7 +66,7 @@ impl Router {
             }
             for event in &batch.events {
                 if let EventKind::Malformed { error, suspect, .. } = &event.kind {
-                    self.kept.push((error.clone(), *suspect));
+                    self.kept.push((error.clone(), suspect.map(Family::from)));
                 }
             }
         }
@@ -98,7 +98,7 @@ fn a_router_that_sends_path_identifiers_unasked_loses_no_route() {
     router.announces(&v4_path(1, 10, 1, 2, 24));
     assert_eq!(router.rows, [""; 0], "one message can be damage");
     assert!(router.is_suspect());
-    assert!(router.kept[0].0.contains("reads well only with path identifiers"), "{}", router.kept[0].0);
+    assert!(router.kept[0].0.contains("decodable only with path IDs"), "{}", router.kept[0].0);
     assert_eq!(router.kept[0].1, None, "nothing is lost yet");
     router.announces(&v4_path(2, 10, 1, 3, 24)).announces(&v4_path(3, 10, 1, 4, 24));
     // The first is told with the time at which it came.
@@ -158,7 +158,7 @@ fn damage_between_good_messages_stays_damage() {
     let family = Family::IPV4_UNICAST;
     assert_eq!(
         router.kept[1],
-        (format!("NLRI of {family}: a message that was in doubt is malformed"), Some(family))
+        (format!("NLRI of {family}: a later message shows that a held PDU is malformed"), Some(family))
     );
     router.announces(&damaged).announces(&v4(10, 1, 5, 24));
     assert_eq!(router.rows.len(), 3, "a second one, after a good message, confirms nothing");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::common::messages::*;
 use holdfast::route::{
-    Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, Timestamp,
+    Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, SuspectScope, Timestamp,
 };
 use holdfast::session::{Introduce, Introduced, Options, Overrides, Session};
 
@@ -650,7 +650,7 @@ fn a_family_is_suspect_from_a_pdu_that_could_not_be_read_to_its_next_whole_table
     router.says(&PEER.route_monitoring(&announce(&[33, 1, 2, 3, 4, 5])));
     assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
     let batch = router.batch();
-    let suspect = Some(Family::IPV4_UNICAST);
+    let suspect = Some(SuspectScope::Family(Family::IPV4_UNICAST));
     assert!(
         matches!(&batch.events.last().unwrap().kind, EventKind::Malformed { suspect: of, .. } if *of == suspect)
     );
@@ -803,7 +803,7 @@ fn numbered_up(number: u32) -> Vec<u8> {
 fn fill(router: &mut Router) -> u32 {
     for number in 0..1_000_000 {
         router.says(&numbered_up(number));
-        if router.session.counters().not_kept > 0 {
+        if router.session.counters().untracked_peers > 0 {
             return number + 1;
         }
         if number % 1000 == 0 {
@@ -814,7 +814,7 @@ fn fill(router: &mut Router) -> u32 {
 }
 
 #[test]
-fn a_table_name_for_which_there_is_no_room_is_not_kept() {
+fn a_table_name_beyond_the_memory_limit_is_not_kept() {
     let mut router = Router::patient();
     let name = [b'x'; 60_000];
     let mut told = |number| {
@@ -870,9 +870,9 @@ fn peers_beyond_the_room_of_a_session_lose_no_route_and_no_order() {
     assert_eq!(batch.peer_of(&batch.groups[0]).unwrap().table_name, "blue");
     // A peer that goes down makes room for one that comes.
     router.says(&numbered(1).peer_down(1, &[])).says(&numbered_up(first));
-    let refused = router.session.counters().not_kept;
+    let refused = router.session.counters().untracked_peers;
     router.says(&route(first)).says(&route(0)).says(&route(first));
-    assert_eq!(router.session.counters().not_kept, refused, "it is followed now");
+    assert_eq!(router.session.counters().untracked_peers, refused, "it is followed now");
 }
 
 #[test]
@@ -913,7 +913,7 @@ fn families_without_end_find_no_room_and_lose_no_route() {
     }
     assert_eq!(router.batch().nlri.len(), 1000);
     assert_eq!(router.session.summary().peers[0].views[0].families.len(), 64);
-    assert!(router.session.counters().not_kept >= 1000 - 64);
+    assert!(router.session.counters().untracked_peers >= 1000 - 64);
     assert_eq!(told(&mut router, "session_memory_full").len(), 1);
     // A family that has a decoder is read, though nothing of it can be kept.
     router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
@@ -922,8 +922,8 @@ fn families_without_end_find_no_room_and_lose_no_route() {
     router.says(&PEER.route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24))));
     let batch = router.batch();
     let EventKind::Malformed { suspect, error, .. } = &batch.events[0].kind else { panic!("kept raw") };
-    assert_eq!(*suspect, Some(Family::IPV4_UNICAST));
-    assert!(error.contains("there is no room to wait"), "{error}");
+    assert_eq!(*suspect, Some(SuspectScope::Family(Family::IPV4_UNICAST)));
+    assert!(error.contains("not held: peer/family limit exceeded"), "{error}");
     // A Peer Up frees what the generation before it took, and what it tells is kept again.
     router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
     assert_eq!(self::rows(&router.batch()), ["+10.1.3.0/24 ipv4_unicast adj-in-pre g2 re-dump"]);

@@ -111,10 +111,10 @@ impl Filter {
     }
 }
 
-const fn family_of(kind: &EventKind) -> Option<Family> {
+fn family_of(kind: &EventKind) -> Option<Family> {
     match kind {
         EventKind::EndOfRib { family } | EventKind::Sweep { family } => Some(*family),
-        EventKind::Malformed { suspect, .. } => *suspect,
+        EventKind::Malformed { suspect, .. } => suspect.map(Family::from),
         _ => None,
     }
 }

@@ -251,7 +251,7 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
         EventKind::PeerUp(up) => peer_up_detail(up),
         EventKind::Mirror { codes, .. } => json!({ "codes": codes }),
         EventKind::Malformed { error, suspect, .. } => {
-            json!({ "error": error, "suspect": suspect.map(|family| family.to_string()) })
+            json!({ "error": error, "suspect": suspect.map(|scope| scope.to_string()) })
         }
         _ => return None,
     })

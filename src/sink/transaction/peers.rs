@@ -131,8 +131,8 @@ impl Peers {
                     change.stale_reason = Some(end.to_string());
                 });
             }
-            EventKind::Malformed { error, suspect: Some(family), .. } => {
-                let change = self.families.entry((place, *family)).or_default();
+            EventKind::Malformed { error, suspect: Some(scope), .. } => {
+                let change = self.families.entry((place, Family::from(*scope))).or_default();
                 let suspect = Some((session, peer.generation, event.received, error.clone()));
                 change.suspect = change.suspect.take().max(suspect);
             }

@@ -112,7 +112,7 @@ pub struct Router {
     pub errors: u64,
     /// How often in this session a peer or a family found no room to be kept in mind; no route is lost by that, but a
     /// table may stand as stale.
-    pub not_kept: u64,
+    pub untracked_peers: u64,
     /// A table has been sent in this session. BIRD sends none after a mere reconnect of the collector.
     pub dump_seen: bool,
     /// Its peers.

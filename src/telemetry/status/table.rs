@@ -94,8 +94,11 @@ fn router(router: &Router, say: &mut impl FnMut(String)) {
             router.last_message_age_s,
             router.sys_descr
         ));
-        if router.not_kept > 0 {
-            say(format!("    NO ROOM to follow all its peers and families: {} times", router.not_kept));
+        if router.untracked_peers > 0 {
+            say(format!(
+                "    NO ROOM to follow all its peers and families: {} times",
+                router.untracked_peers
+            ));
         }
     }
     router.peers.iter().for_each(|one| peer(one, say));

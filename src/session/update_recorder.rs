@@ -1,0 +1,348 @@
+//! Recording of one UPDATE: its fields become rows of the open batch, or are held, or replayed.
+//!
+//! [`encoding_evidence::judge`](super::encoding_evidence::judge) decides the encoding of each NLRI field; this module
+//! acts on the verdict.
+
+use super::builder::{BatchBuilder, InternedSet};
+use super::encoding_evidence::{Expectation, Field, FirstHeld, History, HoldReason, Verdict, judge};
+use super::held_pdus::HeldPdu;
+use super::overrides::Overrides;
+use super::peers::PeerState;
+use super::summary::Counters;
+use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
+use crate::num;
+use crate::route::{Action, Cause, Family, Group, NO_ATTRIBUTES, RibView, SuspectScope, Timestamp};
+
+/// A PDU that could not be decoded, or only in part.
+pub(super) struct PduError {
+    /// What was found and what was expected, with the byte offset.
+    pub(super) error: String,
+    /// The families whose current table may be incomplete; `None` if every route of the PDU was decoded or is held.
+    pub(super) suspect: Option<SuspectScope>,
+    /// The PDU, if it is that of an earlier message.
+    pub(super) earlier_pdu: Option<Box<[u8]>>,
+}
+
+impl PduError {
+    pub(super) const fn new(error: String, suspect: Option<SuspectScope>) -> Self {
+        Self { error, suspect, earlier_pdu: None }
+    }
+}
+
+/// One UPDATE and everything that its rows take from the message around it.
+pub(super) struct MonitoredUpdate<'a> {
+    /// The fields of the UPDATE.
+    pub(super) update: &'a Update<'a>,
+    /// The bytes of the UPDATE.
+    pub(super) pdu: &'a [u8],
+    /// Number of the message among those of its peer, from 1.
+    pub(super) number: u64,
+    /// Time of reception.
+    pub(super) received: Timestamp,
+    /// Time in the per-peer header; 0 if absent.
+    pub(super) router_time: Timestamp,
+    /// AS number width according to the A flag or the operator's override: four octets or two.
+    pub(super) four_octet_as: bool,
+    /// Families for which the message itself declares path IDs (BMP version 4, stateless parsing).
+    pub(super) declared_path_ids: &'a FamilySet,
+    /// The only family to record; `None` for all. Set when a held PDU is replayed.
+    pub(super) only_family: Option<Family>,
+}
+
+impl MonitoredUpdate<'_> {
+    fn includes(&self, family: Family) -> bool {
+        self.only_family.is_none_or(|only| only == family)
+    }
+}
+
+/// The result of recording one UPDATE, apart from its rows.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// The last error of the PDU.
+    pub(super) error: Option<PduError>,
+    /// The first AS_PATH of this generation was decoded with the AS number width that was not announced.
+    pub(super) width_changed: bool,
+    /// From this UPDATE on, routes of this family are decoded with path IDs (`true`) or without.
+    pub(super) path_ids_changed: Option<(Family, bool)>,
+}
+
+/// Adds the rows of UPDATEs of one peer and RIB view to the open batch.
+pub(super) struct UpdateRecorder<'a> {
+    peer: &'a mut PeerState,
+    /// Index of the RIB view among the peer's views.
+    view: usize,
+    builder: &'a mut BatchBuilder,
+    counters: &'a mut Counters,
+    overrides: &'a Overrides,
+    /// The result for the UPDATE that is being recorded.
+    outcome: Outcome,
+}
+
+impl<'a> UpdateRecorder<'a> {
+    /// Returns a recorder for the RIB view at index `view` of `peer`.
+    pub(super) fn new(
+        peer: &'a mut PeerState,
+        view: usize,
+        builder: &'a mut BatchBuilder,
+        counters: &'a mut Counters,
+        overrides: &'a Overrides,
+    ) -> Self {
+        Self { peer, view, builder, counters, overrides, outcome: Outcome::default() }
+    }
+
+    /// Records one UPDATE, withdrawals first: a prefix that one UPDATE withdraws and announces is announced (RFC 4271
+    /// section 3.1).
+    pub(super) fn record(&mut self, message: &MonitoredUpdate<'_>) -> Outcome {
+        // A replay records a held UPDATE within another one.
+        let outer = std::mem::take(&mut self.outcome);
+        let update = message.update;
+        if !update.withdrawn.is_empty() && message.includes(Family::IPV4_UNICAST) {
+            self.withdraw(message, Family::IPV4_UNICAST, update.withdrawn, Cause::Update, NO_ATTRIBUTES);
+        }
+        if let Some(unreach) = update.mp_unreach.filter(|unreach| message.includes(unreach.family)) {
+            self.withdraw(message, unreach.family, unreach.nlri, Cause::Update, NO_ATTRIBUTES);
+        }
+        if !update.nlri.is_empty() && message.includes(Family::IPV4_UNICAST) {
+            // The NLRI field uses NEXT_HOP, MP_REACH_NLRI its own next hop: two attribute sets.
+            let without_mp_reach = update.without_mp_reach();
+            self.announce(message, Family::IPV4_UNICAST, update.nlri, &without_mp_reach);
+        }
+        if let Some(MpReach { family, nlri, .. }) =
+            update.mp_reach.filter(|reach| message.includes(reach.family))
+        {
+            self.announce(message, family, nlri, update);
+        }
+        std::mem::replace(&mut self.outcome, outer)
+    }
+
+    fn withdraw(
+        &mut self,
+        message: &MonitoredUpdate<'_>,
+        family: Family,
+        nlri: &[u8],
+        cause: Cause,
+        attributes: u16,
+    ) {
+        let field = Field { family, bytes: nlri, is_withdrawal: true };
+        let rows = self.add_group(message, field, cause, attributes);
+        self.counters.withdrawn += u64::from(rows);
+        if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
+            state.withdrawn += u64::from(rows);
+            state.last_route = message.received;
+        }
+    }
+
+    fn announce(&mut self, message: &MonitoredUpdate<'_>, family: Family, nlri: &[u8], update: &Update<'_>) {
+        let InternedSet { index, treat_as_withdraw } = self.attributes(message, update);
+        if treat_as_withdraw {
+            self.counters.treated_as_withdraw += 1;
+            let reason = self.builder.last_discard_reason(index);
+            self.outcome.error = Some(PduError::new(format!("treated as withdrawal: {reason}"), None));
+            self.withdraw(message, family, nlri, Cause::TreatAsWithdraw, index);
+            return;
+        }
+        let cause = self.cause(family);
+        let field = Field { family, bytes: nlri, is_withdrawal: false };
+        let rows = self.add_group(message, field, cause, index);
+        self.counters.announced += u64::from(rows);
+        self.peer.up |= rows > 0;
+        if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
+            state.announced += u64::from(rows);
+            state.last_route = message.received;
+        }
+    }
+
+    /// Returns the attribute set of an UPDATE; decodes it unless the open batch contains it.
+    fn attributes(&mut self, message: &MonitoredUpdate<'_>, update: &Update<'_>) -> InternedSet {
+        let width = message.four_octet_as;
+        let is_overridden = self.overrides.four_octet_as.is_some();
+        let (counters, peer, outcome) = (&mut *self.counters, &mut *self.peer, &mut self.outcome);
+        self.builder.attributes(update, width, || {
+            let use_other_width = !is_overridden
+                && !bgp::as_path_width_fits(update, width)
+                && bgp::as_path_width_fits(update, !width);
+            if use_other_width {
+                counters.as_width_mismatches += 1;
+                outcome.width_changed |= !std::mem::replace(&mut peer.width_reported, true);
+            }
+            let (mut attributes, verdict) = bgp::attributes(update, width != use_other_width);
+            counters.attributes_discarded += num::to_u64(attributes.discarded.len());
+            let treat_as_withdraw = if let bgp::Verdict::TreatAsWithdraw(reason) = verdict {
+                attributes.discarded.push(reason);
+                true
+            } else {
+                false
+            };
+            (attributes, treat_as_withdraw)
+        })
+    }
+
+    /// Returns whether an announcement changes a route or is part of an initial dump or a re-dump.
+    fn cause(&mut self, family: Family) -> Cause {
+        let has_earlier_routes = self.peer.has_earlier_routes;
+        match self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
+            Some(state) if state.dumping && has_earlier_routes => Cause::ReDump,
+            Some(state) if state.dumping => Cause::InitialDump,
+            _ => Cause::Update,
+        }
+    }
+
+    /// Adds the rows of one field. Returns their number, which is 0 if the field is held or malformed.
+    fn add_group(
+        &mut self,
+        message: &MonitoredUpdate<'_>,
+        field: Field<'_>,
+        cause: Cause,
+        attributes: u16,
+    ) -> u32 {
+        let Some(encoding) = self.encoding(message, field) else { return 0 };
+        let Some(state) = self.peer.view_mut(self.view) else { return 0 };
+        let (view, mut slot) = (state.view, state.slot);
+        let peer = self.builder.peer(&mut slot, || self.peer.dictionary_entry(view));
+        if let Some(state) = self.peer.view_mut(self.view) {
+            state.slot = slot;
+        }
+        let Field { family, bytes, is_withdrawal } = field;
+        let group = Group {
+            peer,
+            attributes,
+            family,
+            action: if is_withdrawal { Action::Withdraw } else { Action::Announce },
+            cause,
+            add_path: encoding.add_path,
+            index: 0,
+            rows: 0,
+            received: message.received,
+            router_time: message.router_time,
+        };
+        let rows = bgp::nlri(family, bytes, encoding, is_withdrawal);
+        self.builder.rows(group, rows).unwrap_or_else(|error| {
+            let error = format!("NLRI of {family}: {error}");
+            self.outcome.error = Some(PduError::new(error, Some(family.into())));
+            0
+        })
+    }
+
+    /// Returns the encoding in which to decode a field, or `None` if the field adds no rows of its own: its PDU is held,
+    /// or has just been replayed.
+    fn encoding(&mut self, message: &MonitoredUpdate<'_>, field: Field<'_>) -> Option<Encoding> {
+        let family = field.family;
+        let expectation = self.expectation(message, family)?;
+        let history = self.history(message, family);
+        match judge(field, &expectation, &history) {
+            Verdict::Read(encoding) => Some(encoding),
+            Verdict::Hold(reason) => self.hold(message, family, reason),
+            Verdict::Replay { encoding, first_held } => self.replay(message, family, encoding, first_held),
+        }
+    }
+
+    fn expectation(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> Option<Expectation> {
+        let view = self.peer.view_mut(self.view)?.view;
+        let capabilities = &self.peer.capabilities;
+        Some(Expectation {
+            negotiated: capabilities.for_view(view).encoding(family),
+            from_opens: capabilities.from_opens,
+            declares_path_ids: message.declared_path_ids.contains(family),
+            allows_several_labels: !capabilities.from_opens || view == RibView::LocRib,
+            add_path_override: self.overrides.add_path_of(family),
+        })
+    }
+
+    /// The history of a family; empty if the family is not tracked.
+    fn history(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> History {
+        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
+        state.map_or_else(History::default, |state| History {
+            path_ids: state.path_ids,
+            held: state.held.len(),
+            first_held_is_current: state.held.first().is_some_and(|first| first.number == message.number),
+        })
+    }
+
+    /// Holds the message, or decides at once if it cannot be held.
+    fn hold(
+        &mut self,
+        message: &MonitoredUpdate<'_>,
+        family: Family,
+        reason: HoldReason,
+    ) -> Option<Encoding> {
+        if self.try_hold(message, family) {
+            let error = format!("NLRI of {family}: {reason}; recorded raw until another message decides");
+            self.outcome.error = Some(PduError::new(error, None));
+            return None;
+        }
+        if let HoldReason::Ambiguous { expected } = reason {
+            return self.replay(message, family, expected, FirstHeld::Malformed);
+        }
+        let error =
+            format!("NLRI of {family}: {reason}; recorded raw and not held: peer/family limit exceeded");
+        self.outcome.error = Some(PduError::new(error, Some(family.into())));
+        None
+    }
+
+    /// Holds the message. Returns `false` if the family is not tracked or the memory budget is exhausted.
+    fn try_hold(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> bool {
+        let Some(view) = self.peer.view_mut(self.view) else { return false };
+        let Some(state) = view.family(family) else { return false };
+        // Another field of the same UPDATE may have caused it to be held.
+        if state.held.last().is_some_and(|last| last.number == message.number) {
+            return true;
+        }
+        let Some(reservation) = view.reserve(HeldPdu::memory_bytes(message.pdu)) else { return false };
+        let times = (message.received, message.router_time);
+        let held = HeldPdu::new(message.number, message.pdu, times, message.four_octet_as, reservation);
+        if let Some(state) = view.family(family) {
+            state.held.push(held);
+        }
+        true
+    }
+
+    /// Records the held PDUs of a family. Returns `encoding`, or `None` if the current message was one of them, so that
+    /// its field has been recorded.
+    fn replay(
+        &mut self,
+        message: &MonitoredUpdate<'_>,
+        family: Family,
+        encoding: Encoding,
+        first_held: FirstHeld,
+    ) -> Option<Encoding> {
+        if first_held == FirstHeld::Confirmed {
+            self.change_path_ids(family, encoding.add_path);
+        }
+        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
+        let mut held = state.map(|state| std::mem::take(&mut state.held)).unwrap_or_default();
+        let includes_current = held.last().is_some_and(|last| last.number == message.number);
+        if first_held == FirstHeld::Malformed && !held.is_empty() {
+            let error = format!("NLRI of {family}: a later message shows that a held PDU is malformed");
+            let earlier_pdu = Some(held.remove(0).pdu);
+            self.outcome.error = Some(PduError { error, suspect: Some(family.into()), earlier_pdu });
+        }
+        held.iter().for_each(|pdu| self.replay_pdu(family, pdu));
+        (!includes_current).then_some(encoding)
+    }
+
+    /// From now on the routes of `family` are decoded with path IDs, or without.
+    fn change_path_ids(&mut self, family: Family, path_ids: bool) {
+        self.counters.add_path_mismatches += 1;
+        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
+        let is_first = state.is_some_and(|state| state.path_ids.replace(path_ids).is_none());
+        let first = is_first.then_some((family, path_ids));
+        self.outcome.path_ids_changed = self.outcome.path_ids_changed.or(first);
+    }
+
+    /// Records one family of a held PDU as if it had been decoded when it was received.
+    fn replay_pdu(&mut self, family: Family, held: &HeldPdu) {
+        let Ok(update) = bgp::split(&held.pdu) else { return };
+        let replayed = self.record(&MonitoredUpdate {
+            update: &update,
+            pdu: &held.pdu,
+            number: held.number,
+            received: held.received,
+            router_time: held.router_time,
+            four_octet_as: held.four_octet_as,
+            declared_path_ids: &FamilySet::new(),
+            only_family: Some(family),
+        });
+        // The AS number width was reported when the PDU was received.
+        self.outcome.error = self.outcome.error.take().or(replayed.error);
+    }
+}
