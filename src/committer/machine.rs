@@ -1,4 +1,4 @@
-//! What the log thread does next. Pure: time comes in, steps go out.
+//! State machine of the log thread. Pure: the time is an argument, and the result is the next step.
 //!
 //! ```text
 //!            queue not empty              64 KiB or queue empty          interval, 4 MiB, or stop
@@ -9,90 +9,90 @@
 
 use std::time::Duration;
 
-/// Handed to the page cache at the latest when so much is open.
+/// Unflushed bytes at which the open group is written to the page cache.
 const FLUSH_BYTES: usize = 64 << 10;
-/// After the log said that it is full, it is asked again at this pace.
+/// Interval of retries while the log is full.
 const RETRY: Duration = Duration::from_millis(100);
-/// A group without a successor gets its beacon after this time.
-const DURABILITY_MARK: Duration = Duration::from_secs(1);
-/// The thread shows that it lives at least this often.
-const BEAT: Duration = Duration::from_millis(500);
-/// A stop in a paused log gives up after this time.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// Idle time after a sync before the durability mark is written.
+const MARK_DELAY: Duration = Duration::from_secs(1);
+/// Maximum interval between two heartbeats of the thread.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Time after which a stop ends although the log is still full.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What to do next.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Append the oldest payload of the queue.
+    /// Append the oldest payload of the queue to the open group.
     Append,
-    /// Hand what is open to the page cache.
+    /// Write the open group to the page cache.
     Flush,
-    /// End the group and make it durable.
+    /// End the open group and make it durable.
     Sync,
-    /// Write the beacon.
+    /// Write a durability mark.
     MarkDurable,
-    /// Do a bit of the work for the next segment.
+    /// Perform one step of preparing the next segment.
     Prepare,
-    /// Wait for a message, but not longer than this.
+    /// Wait for a message, at most this long.
     Wait(Duration),
-    /// Seal the log and end; what is still queued is lost.
+    /// Seal the log and end the thread; queued payloads are lost.
     End,
 }
 
-/// What became of a step, and what came from outside.
+/// The result of a step, or a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The payload is in the open group, and so much is not in the page cache and not durable.
+    /// The payload is in the open group.
     Appended {
-        /// Not in the page cache.
+        /// Bytes of the group that are not in the page cache.
         unflushed_bytes: usize,
-        /// Not durable.
+        /// Bytes of the group.
         group_bytes: usize,
     },
     /// The open group is in the page cache.
     Flushed,
-    /// All that was appended is durable.
+    /// Every appended payload is durable.
     Synced,
-    /// The beacon is written.
+    /// The durability mark is written.
     DurabilityMarkWritten,
-    /// There is more, or no more, to do for the next segment.
+    /// One step of preparing the next segment is done.
     Prepared {
-        /// More.
+        /// More steps are needed.
         more: bool,
     },
-    /// The log is full: nothing was taken.
+    /// The log is full: the step had no effect.
     Full,
-    /// Space may have become free: a paused log is asked at once.
+    /// Space may have become free: a full log is retried at once.
     Space,
-    /// Take no more, finish.
+    /// Finish the queue and end.
     Stop,
-    /// The disk is broken.
+    /// The log failed for good.
     Failed,
 }
 
-/// The state between two steps. Times are from any fixed moment on, and never go back.
+/// State of the log thread between two steps. Times are measured from a fixed moment and never decrease.
 #[derive(Clone, Debug)]
 pub struct Machine {
     sync_interval: Duration,
     group_bytes_max: usize,
     unflushed_bytes: usize,
     group_bytes: usize,
-    /// When the oldest payload of the open group came.
+    /// Time at which the oldest payload of the open group was appended.
     group_since: Duration,
-    /// When the last group became durable; `None` once its beacon is written.
+    /// Time of the last sync; `None` once its durability mark is written.
     mark_from: Option<Duration>,
-    /// The log is full; it is asked again at this time.
+    /// Time of the next retry while the log is full.
     paused_until: Option<Duration>,
     stopping_since: Option<Duration>,
-    /// There is work left for the next segment.
+    /// The next segment is not ready.
     prepare: bool,
-    /// A bit of it was not yet done since the last sync: under load it must keep pace with the segment being filled.
+    /// No step of preparing it was done since the last sync: under load, preparation must keep pace with writing.
     prepare_owed: bool,
     failed: bool,
 }
 
 impl Machine {
-    /// A log with nothing open.
+    /// The state with an empty group. Groups are synced after `sync_interval`, or at `group_bytes_max` bytes.
     #[must_use]
     pub const fn new(sync_interval: Duration, group_bytes_max: usize) -> Self {
         Self {
@@ -110,17 +110,17 @@ impl Machine {
         }
     }
 
-    /// True while the log said that it is full.
+    /// Whether the log is full.
     #[must_use]
     pub const fn is_paused(&self) -> bool {
         self.paused_until.is_some()
     }
 
-    /// Takes in what happened.
+    /// Applies an event.
     pub fn on(&mut self, event: Event, now: Duration) {
         match event {
             Event::Appended { unflushed_bytes, group_bytes } => {
-                // A switch of segments made the earlier part durable on the way.
+                // A smaller group: a rotation has synced the earlier payloads.
                 if self.group_bytes == 0 || group_bytes < self.group_bytes {
                     self.group_since = now;
                 }
@@ -141,7 +141,7 @@ impl Machine {
             Event::Prepared { more } => (self.prepare, self.prepare_owed) = (more, false),
             Event::Full => {
                 self.paused_until = Some(now.saturating_add(RETRY));
-                // A beacon that found no room is not worth another try.
+                // The mark is optional, and not retried.
                 self.mark_from = None;
             }
             Event::Space => {
@@ -153,14 +153,14 @@ impl Machine {
         }
     }
 
-    /// What to do now, with this many payloads in the queue.
+    /// The next step, with `queued` payloads in the queue.
     #[must_use]
     pub fn next(&self, queued: usize, now: Duration) -> Step {
         if self.failed {
             return Step::End;
         }
         if let Some(until) = self.paused_until {
-            if self.stopping_since.is_some_and(|since| now.saturating_sub(since) >= STOP_PATIENCE) {
+            if self.stopping_since.is_some_and(|since| now.saturating_sub(since) >= STOP_TIMEOUT) {
                 return Step::End;
             }
             if now < until {
@@ -185,7 +185,7 @@ impl Machine {
         self.idle(now)
     }
 
-    /// With an interval of 0 all that was waiting shares one sync; a group is never held open for more to come.
+    /// With an interval of 0, all queued payloads share one sync, and an empty queue ends the group.
     fn sync_is_due(&self, queued: usize, now: Duration) -> bool {
         let full = self.group_bytes >= self.group_bytes_max;
         let last = queued == 0 && (self.sync_interval.is_zero() || self.stopping_since.is_some());
@@ -194,11 +194,11 @@ impl Machine {
     }
 
     fn idle(&self, now: Duration) -> Step {
-        let mut wait = BEAT;
+        let mut wait = HEARTBEAT;
         if self.group_bytes > 0 {
             wait = wait.min(self.group_since.saturating_add(self.sync_interval).saturating_sub(now));
         } else if let Some(from) = self.mark_from {
-            let due = from.saturating_add(DURABILITY_MARK);
+            let due = from.saturating_add(MARK_DELAY);
             if now >= due {
                 return Step::MarkDurable;
             }

@@ -1,33 +1,33 @@
-//! The one owner of the log writer: queue, append, sync once, answer all.
+//! Group commit: a bounded queue of payloads, and one thread that owns the log writer.
 //!
 //! ```text
-//!  append ──► queue (bounded: full = the caller waits) ──► thread "wal": Machine says, Writer does ──► Progress
+//!  append ──► queue (bounded: a full queue makes the caller wait) ──► thread "wal": Machine, Writer ──► Progress
 //! ```
 //!
-//! [`machine`] decides and knows neither disk nor clock nor thread; the thread in [`worker`] does what it says.
+//! [`machine`] decides the next step, without disk, clock or thread; [`worker`] is the thread that performs it.
 
 pub mod machine;
 mod worker;
 
+use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::{fmt, io};
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::wal::{SeqNo, Storage, Usage, Writer};
 use worker::Message;
 
-/// How the queue and the groups are sized.
+/// Sizes of the queue and of sync groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// A group is synced when its first payload is this old; 0 = every payload that was waiting, at once.
+    /// Maximum age of the first payload of a group before the group is synced. 0 syncs all queued payloads at once.
     pub sync_interval: Duration,
-    /// So many payloads wait at most; then [`Committer::append`] waits.
+    /// Maximum number of queued payloads; [`Committer::append`] waits at this limit.
     pub queue_batches: usize,
-    /// A group is synced when it has this many bytes.
+    /// Size of a group, in bytes, at which it is synced.
     pub group_bytes_max: usize,
 }
 
@@ -37,148 +37,161 @@ impl Default for Options {
     }
 }
 
-/// Whether the log takes anything.
+/// State of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogState {
-    /// It does.
+    /// The log accepts batches.
     Running,
-    /// Not now, and why; it goes on by itself.
+    /// The log accepts no batches until the condition in this text ends. It is retried automatically.
     Paused(String),
-    /// Never again, and why: the process should end.
+    /// Writing failed for good, with the error in this text. The process should end.
     Failed(String),
-    /// It was stopped in order.
+    /// The log was sealed.
     Stopped,
 }
 
-/// How far the log is.
+/// A segment that was abandoned after an I/O error. Its undecided payloads are in another segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFailure {
+    /// Segment number.
+    pub segment: u64,
+    /// File name of the segment.
+    pub file: String,
+    /// Text of the I/O error.
+    pub error: String,
+    /// Time of the failure in µs since the Unix epoch.
+    pub time: i64,
+}
+
+/// Progress of the log, published after every step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Up to here a killed process loses nothing.
+    /// Last sequence number that survives the end of this process.
     pub written: SeqNo,
-    /// Up to here a power cut loses nothing.
+    /// Last sequence number that survives a power loss.
     pub durable: SeqNo,
-    /// Last number that the log has, shown or not: more than `durable` while a group is open, and while the last group that a
-    /// crash left has found no room for its copy (docs/WAL.md, recovery).
+    /// Last sequence number in the log, visible to readers or not. It is above `durable` while a group is open, and
+    /// while the last group of a crashed process cannot be relocated for lack of space (docs/WAL.md, recovery).
     pub end: SeqNo,
-    /// Records in what became durable since the start.
+    /// Records in the payloads that became durable since the start.
     pub records_durable: u64,
-    /// Whether the log takes anything.
+    /// State of the log.
     pub state: LogState,
-    /// Room.
+    /// Disk usage of the log, at most half a second old.
     pub usage: Usage,
-    /// Moves at least once a second while the thread lives and the disk answers.
+    /// The last segment that was abandoned since the start; `None` if there was none.
+    pub segment_failure: Option<SegmentFailure>,
+    /// Heartbeat counter: increases at least once a second while the thread runs and the disk responds.
     pub beat: u64,
 }
 
 /// Why a payload was not queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The log has ended, in order or not: see [`Progress::state`].
+    /// The log was stopped or has failed; see [`Progress::state`].
+    #[error("the log is closed")]
     Stopped,
-    /// It can never be logged; the caller must cut it up.
+    /// The payload exceeds the size limit. The caller must split it.
+    #[error("payload of {bytes} bytes exceeds the limit of {bytes_max} bytes")]
     TooLarge {
-        /// Its length.
+        /// Length of the payload in bytes.
         bytes: usize,
-        /// The limit.
+        /// Size limit of a payload in bytes.
         bytes_max: usize,
     },
 }
 
-impl fmt::Display for AppendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped => f.write_str("the log takes no more"),
-            Self::TooLarge { bytes, bytes_max } => {
-                write!(f, "a payload of {bytes} bytes is above the limit of {bytes_max}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AppendError {}
-
-/// How it ended.
+/// Result of the log thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Last durable number.
+    /// Last durable sequence number.
     pub durable: SeqNo,
-    /// Payloads that were in the queue and could not be logged.
+    /// Number of payloads that were queued and not logged.
     pub lost_batches: u64,
-    /// Records in them.
+    /// Number of records in these payloads.
     pub lost_records: u64,
-    /// What was in the way, if anything.
+    /// Text of the error that ended the thread or kept the log from being sealed.
     pub error: Option<String>,
 }
 
-/// A handle for everybody who logs or watches.
+/// A handle to the log thread.
 #[derive(Clone)]
 pub struct Committer {
     messages: Sender<Message>,
-    room: Arc<Semaphore>,
+    /// One permit for each free slot of the queue.
+    slots: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
     payload_bytes_max: usize,
-    /// Number of the last payload that was queued: each gets the next one, in this order.
+    /// Sequence number of the payload that was queued last.
     last: Arc<Mutex<SeqNo>>,
 }
 
-/// Starts the thread that owns `writer`.
+/// Starts the log thread, which owns `writer`.
+///
+/// # Errors
+/// If the thread cannot be created.
 pub fn spawn<S: Storage>(
     writer: Writer<S>,
     options: Options,
 ) -> io::Result<(Committer, JoinHandle<Outcome>)> {
-    let room = Arc::new(Semaphore::new(options.queue_batches.max(1)));
+    let slots = Arc::new(Semaphore::new(options.queue_batches.max(1)));
     let (messages, inbox) = std::sync::mpsc::channel();
     let payload_bytes_max = writer.payload_bytes_max();
-    let (told, progress) = watch::channel(worker::first_progress(&writer));
+    let (publisher, progress) = watch::channel(worker::first_progress(&writer));
     let last = Arc::new(Mutex::new(writer.next().prev()));
-    let closing = Arc::clone(&room);
+    let thread_slots = Arc::clone(&slots);
     let thread = std::thread::Builder::new()
         .name("wal".to_owned())
-        .spawn(move || worker::run(writer, options, &inbox, &told, &closing))?;
-    Ok((Committer { messages, room, progress, payload_bytes_max, last }, thread))
+        .spawn(move || worker::run(writer, options, &inbox, &publisher, &thread_slots))?;
+    Ok((Committer { messages, slots, progress, payload_bytes_max, last }, thread))
 }
 
 impl Committer {
-    /// Queues a payload with `count` records. Waits while the queue is full: that is the back-pressure. The order of
-    /// one caller's payloads is kept. Returns the number that it will have: in the log it is when [`Progress::written`] has
-    /// reached that.
+    /// Queues a payload with `count` records, and returns its sequence number. Waits while the queue is full.
+    ///
+    /// The payloads of one caller keep their order. The payload is in the log once [`Progress::written`] has reached
+    /// its sequence number.
+    ///
+    /// # Errors
+    /// [`AppendError`]; the payload is then not queued.
     pub async fn append(&self, payload: Vec<u8>, count: u32) -> Result<SeqNo, AppendError> {
         let (bytes, bytes_max) = (payload.len(), self.payload_bytes_max);
         if bytes > bytes_max {
             return Err(AppendError::TooLarge { bytes, bytes_max });
         }
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| AppendError::Stopped)?;
-        // Both under the lock, or another caller's payload could come in between.
+        let slots = Arc::clone(&self.slots);
+        let slot = slots.acquire_owned().await.map_err(|_| AppendError::Stopped)?;
+        // Sending under the lock keeps the numbers in the order of the queue.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.messages.send(Message::Batch { payload, count, room }).map_err(|_| AppendError::Stopped)?;
+        self.messages.send(Message::Batch { payload, count, slot }).map_err(|_| AppendError::Stopped)?;
         *last = last.next();
         Ok(*last)
     }
 
-    /// How far the log is, now and at each change.
+    /// The current progress, and notifications of changes.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Everything up to here is delivered: its space may be used again.
+    /// Declares everything up to `up_to` delivered: its space may be recycled.
     pub fn retire(&self, up_to: SeqNo) {
-        self.tell(Message::Retire(up_to));
+        self.send(Message::Retire(up_to));
     }
 
-    /// These bytes stand at the head of each new segment from now on. They tell the state after what is queued so far.
+    /// Sets the state snapshot for the head of each new segment. It describes the state after all queued payloads.
     pub fn set_snapshot(&self, snapshot: Vec<u8>) {
-        self.tell(Message::Snapshot(snapshot));
+        self.send(Message::Snapshot(snapshot));
     }
 
-    /// Takes no more, logs what is queued, makes it durable, seals the log and ends the thread.
+    /// Rejects new payloads, logs the queued ones, makes them durable, seals the log and ends the thread.
     pub fn stop(&self) {
-        self.room.close();
-        self.tell(Message::Stop);
+        self.slots.close();
+        self.send(Message::Stop);
     }
 
-    /// After the end there is nobody to tell, and nothing to be told.
-    fn tell(&self, message: Message) {
+    /// Sends a message. After the end of the thread it has no effect.
+    fn send(&self, message: Message) {
         drop(self.messages.send(message));
     }
 }

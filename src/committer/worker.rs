@@ -1,4 +1,4 @@
-//! The thread that owns the writer: does what the machine says, and tells how far it is.
+//! The log thread: performs the steps of the state machine on the writer, and publishes the progress.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::machine::{Event, Machine, Step};
-use super::{LogState, Options, Outcome, Progress};
+use super::{LogState, Options, Outcome, Progress, SegmentFailure};
 use crate::wal::{SeqNo, Storage, WriteError, Writer};
 
-/// What the handles send.
+/// A message to the log thread.
 pub(super) enum Message {
-    /// To be logged. The permit is its place in the queue.
-    Batch { payload: Vec<u8>, count: u32, room: OwnedSemaphorePermit },
-    /// To stand at the head of new segments; in order with the batches.
+    /// Append a payload with `count` records. The permit is its slot in the queue.
+    Batch { payload: Vec<u8>, count: u32, slot: OwnedSemaphorePermit },
+    /// Set the state snapshot for new segments, after the batches sent before.
     Snapshot(Vec<u8>),
-    /// Delivered up to here.
+    /// Everything up to this sequence number is delivered.
     Retire(SeqNo),
-    /// Finish.
+    /// Finish the queue and end.
     Stop,
 }
 
-/// What waits, in order.
+/// An entry of the queue.
 enum Queued {
-    Batch { payload: Vec<u8>, count: u32, _room: OwnedSemaphorePermit },
+    Batch { payload: Vec<u8>, count: u32, _slot: OwnedSemaphorePermit },
     Snapshot(Vec<u8>),
 }
 
@@ -36,6 +36,7 @@ pub(super) fn first_progress<S: Storage>(writer: &Writer<S>) -> Progress {
         records_durable: 0,
         state: LogState::Running,
         usage: writer.usage(),
+        segment_failure: None,
         beat: 0,
     }
 }
@@ -44,14 +45,14 @@ pub(super) fn run<S: Storage>(
     writer: Writer<S>,
     options: Options,
     inbox: &Receiver<Message>,
-    told: &watch::Sender<Progress>,
-    room: &Semaphore,
+    publisher: &watch::Sender<Progress>,
+    slots: &Semaphore,
 ) -> Outcome {
     let mut machine = Machine::new(options.sync_interval, options.group_bytes_max);
     let started = Instant::now();
     if writer.group_bytes() > 0 {
-        // What a crash left and the start found no room for: it is not durable in the new segment yet, and nobody need
-        // send anything for it to become so.
+        // The group of a crashed process that could not be relocated for lack of space: it must become durable also
+        // if no payload follows.
         let (unflushed_bytes, group_bytes) = (writer.unflushed_bytes(), writer.group_bytes());
         machine.on(Event::Appended { unflushed_bytes, group_bytes }, started.elapsed());
     }
@@ -59,14 +60,14 @@ pub(super) fn run<S: Storage>(
         writer,
         machine,
         queue: VecDeque::new(),
-        told,
+        publisher,
         started,
         state: LogState::Running,
-        usage_at: None,
+        usage_updated: None,
     };
     worker.work(inbox);
-    // From here on nobody can wait for room that never comes.
-    room.close();
+    // Ends all waits for a free slot.
+    slots.close();
     worker.end(inbox)
 }
 
@@ -74,20 +75,20 @@ struct Worker<'a, S: Storage> {
     writer: Writer<S>,
     machine: Machine,
     queue: VecDeque<Queued>,
-    told: &'a watch::Sender<Progress>,
+    publisher: &'a watch::Sender<Progress>,
     started: Instant,
     state: LogState,
-    /// When the disk was last asked how much room there is.
-    usage_at: Option<Instant>,
+    /// Time of the last update of [`Progress::usage`].
+    usage_updated: Option<Instant>,
 }
 
-/// Asking the file system costs a system call; nobody looks more often.
-const USAGE_EVERY: Duration = Duration::from_millis(500);
+/// Interval of updates of [`Progress::usage`], which cost a system call.
+const USAGE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl<S: Storage> Worker<'_, S> {
     fn work(&mut self, inbox: &Receiver<Message>) {
         loop {
-            self.drain(inbox);
+            self.receive_all(inbox);
             let now = self.started.elapsed();
             let result = match self.machine.next(self.queue.len(), now) {
                 Step::End => return,
@@ -104,19 +105,20 @@ impl<S: Storage> Worker<'_, S> {
                 }
                 Step::Prepare => Ok(Event::Prepared { more: self.writer.prepare() }),
             };
+            self.report_abandoned();
             let appended = matches!(result, Ok(Event::Appended { .. }));
-            self.settle(result);
+            self.apply(result);
             if !appended {
                 self.publish();
             }
         }
     }
 
-    /// Takes in whatever has come, without waiting.
-    fn drain(&mut self, inbox: &Receiver<Message>) {
+    /// Receives all pending messages, without waiting.
+    fn receive_all(&mut self, inbox: &Receiver<Message>) {
         loop {
             match inbox.try_recv() {
-                Ok(message) => self.take(message),
+                Ok(message) => self.receive(message),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     return self.machine.on(Event::Stop, self.started.elapsed());
@@ -127,21 +129,21 @@ impl<S: Storage> Worker<'_, S> {
 
     fn wait(&mut self, inbox: &Receiver<Message>, timeout: Duration) {
         match inbox.recv_timeout(timeout) {
-            Ok(message) => self.take(message),
+            Ok(message) => self.receive(message),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 self.machine.on(Event::Stop, self.started.elapsed());
-                // A paused log with nobody left still waits for its patience, and must not spin.
+                // A full log is retried until the stop times out; sleeping avoids a busy loop.
                 std::thread::sleep(timeout);
             }
         }
     }
 
-    fn take(&mut self, message: Message) {
+    fn receive(&mut self, message: Message) {
         let now = self.started.elapsed();
         match message {
-            Message::Batch { payload, count, room } => {
-                self.queue.push_back(Queued::Batch { payload, count, _room: room });
+            Message::Batch { payload, count, slot } => {
+                self.queue.push_back(Queued::Batch { payload, count, _slot: slot });
             }
             Message::Snapshot(snapshot) => self.queue.push_back(Queued::Snapshot(snapshot)),
             Message::Retire(up_to) => {
@@ -152,26 +154,36 @@ impl<S: Storage> Worker<'_, S> {
         }
     }
 
-    /// Appends the head of the queue; it leaves the queue only when the log has it.
+    /// Appends the oldest entry of the queue. It stays in the queue if that fails.
     fn append(&mut self) -> Result<Event, WriteError> {
-        let result = match self.queue.front_mut() {
-            Some(Queued::Batch { payload, count, .. }) => self.writer.append(payload, *count).map(|_| ()),
-            Some(Queued::Snapshot(snapshot)) => self.writer.set_snapshot(std::mem::take(snapshot)),
-            None => Ok(()),
-        };
-        match result {
-            Ok(()) => {
-                self.queue.pop_front();
-                Ok(Event::Appended {
-                    unflushed_bytes: self.writer.unflushed_bytes(),
-                    group_bytes: self.writer.group_bytes(),
-                })
-            }
-            Err(error) => Err(error),
+        match self.queue.front_mut() {
+            Some(Queued::Batch { payload, count, .. }) => drop(self.writer.append(payload, *count)?),
+            Some(Queued::Snapshot(snapshot)) => self.writer.set_snapshot(std::mem::take(snapshot))?,
+            None => {}
+        }
+        self.queue.pop_front();
+        Ok(Event::Appended {
+            unflushed_bytes: self.writer.unflushed_bytes(),
+            group_bytes: self.writer.group_bytes(),
+        })
+    }
+
+    /// Logs and publishes the segments that the last step abandoned.
+    fn report_abandoned(&mut self) {
+        for abandoned in self.writer.take_abandoned() {
+            let file = abandoned.file_name();
+            tracing::error!(segment = abandoned.number, file, error = %abandoned.error, "log_segment_abandoned");
+            let failure = SegmentFailure {
+                segment: abandoned.number,
+                file,
+                error: abandoned.error.to_string(),
+                time: wall_clock(),
+            };
+            self.publisher.send_modify(|progress| progress.segment_failure = Some(failure));
         }
     }
 
-    fn settle(&mut self, result: Result<Event, WriteError>) {
+    fn apply(&mut self, result: Result<Event, WriteError>) {
         let event = match result {
             Ok(event) => {
                 if !matches!(event, Event::Prepared { .. }) {
@@ -183,7 +195,7 @@ impl<S: Storage> Worker<'_, S> {
                 self.state = LogState::Paused(full.to_string());
                 Event::Full
             }
-            // The handles refuse what is too large; that it came through is a fault of ours, and no reason to drop it.
+            // `Committer::append` checks the size, so `TooLarge` is an internal error. The payload must not be dropped.
             Err(error @ (WriteError::TooLarge { .. } | WriteError::Failed(_))) => {
                 self.state = LogState::Failed(error.to_string());
                 Event::Failed
@@ -193,45 +205,50 @@ impl<S: Storage> Worker<'_, S> {
     }
 
     fn publish(&mut self) {
-        let ask = self.usage_at.is_none_or(|at| at.elapsed() >= USAGE_EVERY);
-        if ask {
-            self.usage_at = Some(Instant::now());
+        let updates_usage = self.usage_updated.is_none_or(|updated| updated.elapsed() >= USAGE_INTERVAL);
+        if updates_usage {
+            self.usage_updated = Some(Instant::now());
         }
-        self.told.send_modify(|progress| {
+        self.publisher.send_modify(|progress| {
             progress.written = self.writer.flushed();
             progress.durable = self.writer.durable();
             progress.end = self.writer.next().prev();
             progress.records_durable = self.writer.records_durable();
             progress.state.clone_from(&self.state);
             progress.beat += 1;
-            if ask {
+            if updates_usage {
                 progress.usage = self.writer.usage();
             }
         });
     }
 
     fn end(mut self, inbox: &Receiver<Message>) -> Outcome {
-        self.drain(inbox);
-        let left = self.queue.iter().filter_map(|queued| match queued {
-            Queued::Batch { count, .. } => Some(u64::from(*count)),
-            Queued::Snapshot(_) => None,
-        });
-        let (lost_batches, lost_records) =
-            left.fold((0, 0), |(batches, records), count| (batches + 1, records + count));
-        let (durable, records_durable) = (self.writer.durable(), self.writer.records_durable());
-        let closed = match self.state {
+        self.receive_all(inbox);
+        let (mut lost_batches, mut lost_records) = (0, 0);
+        for queued in &self.queue {
+            if let Queued::Batch { count, .. } = queued {
+                lost_batches += 1;
+                lost_records += u64::from(*count);
+            }
+        }
+        let closed = match std::mem::replace(&mut self.state, LogState::Stopped) {
             LogState::Failed(error) => Err(error),
             LogState::Running | LogState::Paused(_) | LogState::Stopped => {
-                self.writer.close(wall_clock()).map_err(|error| error.to_string())
+                // Closing consumes the writer: an error of the last sync is reported before.
+                let synced = self.writer.sync(wall_clock());
+                self.report_abandoned();
+                synced.map_err(|error| error.to_string())
             }
         };
+        let (durable, records_durable) = (self.writer.durable(), self.writer.records_durable());
+        let closed = closed.and_then(|_| self.writer.close(wall_clock()).map_err(|error| error.to_string()));
         let outcome = Outcome {
             durable: *closed.as_ref().unwrap_or(&durable),
             lost_batches,
             lost_records,
             error: closed.err(),
         };
-        self.told.send_modify(|progress| {
+        self.publisher.send_modify(|progress| {
             progress.durable = outcome.durable;
             progress.records_durable = progress.records_durable.max(records_durable);
             progress.state = outcome.error.clone().map_or(LogState::Stopped, LogState::Failed);
@@ -241,8 +258,8 @@ impl<S: Storage> Worker<'_, S> {
     }
 }
 
-/// For the times inside the log; nothing is decided by it. A clock before 1970 reads as 0.
+/// Wall clock in µs since the Unix epoch; 0 for a clock before 1970.
 fn wall_clock() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }

@@ -52,6 +52,7 @@ mod tests {
             records_durable: 0,
             state: state.clone(),
             usage: Usage { undelivered_bytes, available_bytes, ..Usage::default() },
+            segment_failure: None,
             beat: 0,
         }
     }

@@ -99,7 +99,7 @@ pub(super) fn open_state(config: &Config, found: &Found) -> Result<StateStore, E
 
 fn restore(state: &StateStore, recovered: &Recovered) {
     match &recovered.snapshot {
-        Some((_, context)) if !context.is_empty() => match state.restore(context) {
+        Some(snapshot) if !snapshot.bytes.is_empty() => match state.restore(&snapshot.bytes) {
             Ok(()) => tracing::info!(observed_seq = state.observed(), "state_restored"),
             Err(error) => tracing::error!(%error, "state_not_restored"),
         },

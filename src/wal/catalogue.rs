@@ -1,15 +1,17 @@
-//! Which segments there are: shared by the writer and the readers of one process.
+//! The segments of a log directory, shared by the writer and the readers of a process.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::LogId;
+use super::error::ReadError;
 use super::format::{HeaderError, SegmentHeader};
 use super::scan::read_header;
+use super::seq::SeqNo;
 use super::storage::{Storage, StorageFile};
-use super::{LogId, ReadError, Reader, SeqNo};
 
-/// Name of the file that is made ready for the next segment.
+/// Name of the file that is prepared for the next segment.
 pub(super) const NEXT_NAME: &str = "next";
 /// Name of the lock file.
 pub(super) const LOCK_NAME: &str = "LOCK";
@@ -20,32 +22,33 @@ pub(super) fn segment_name(number: u64) -> String {
     format!("{number:016x}{SUFFIX}")
 }
 
-/// Number of the segment in a file of this name.
+/// Segment number that a file name stands for.
 pub(super) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok().filter(|number| segment_name(*number) == name)
 }
 
-/// A segment file as listed. While a reader holds the `Arc` of one, the writer does not reuse its file.
+/// A segment file. The writer recycles the file only while the catalogue has the sole `Arc` of it.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) number: u64,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub(super) bytes: u64,
-    /// `None` when neither copy of the header can be read.
+    /// `None` if both copies of the header are damaged.
     pub(super) header: Option<SegmentHeader>,
 }
 
-/// What a directory holds.
+/// The segments of a directory.
 #[derive(Default)]
 pub(super) struct Catalogue {
+    /// In ascending order of their numbers.
     pub(super) segments: VecDeque<Arc<Segment>>,
-    /// Up to here everything is on the disk for good. `None` in a process that only looks on.
+    /// Last durable sequence number. `None` in a process that does not own the log.
     pub(super) durable: Option<SeqNo>,
 }
 
 impl Catalogue {
-    /// The readable segment that holds `seq`, and the first number that is not in it any more.
+    /// The segment that holds `seq`, and the first sequence number after that segment.
     pub(super) fn find(&self, seq: SeqNo) -> Option<(Arc<Segment>, Option<SeqNo>)> {
         let mut bound = None;
         for segment in self.segments.iter().rev() {
@@ -58,33 +61,33 @@ impl Catalogue {
         None
     }
 
-    /// First number that is still there.
+    /// Lowest sequence number in the directory.
     pub(super) fn oldest(&self) -> Option<SeqNo> {
         self.segments.iter().find_map(|segment| segment.header.as_ref()).map(|header| header.first_seq)
     }
 
-    /// First number of the first readable segment behind the one at `index`: all below belongs to it or to earlier ones.
+    /// First sequence number after the segment at `index`: that of the next segment with an intact header.
     pub(super) fn bound(&self, index: usize) -> Option<SeqNo> {
         let mut later = self.segments.iter().skip(index + 1).filter_map(|segment| segment.header.as_ref());
         later.next().map(|header| header.first_seq)
     }
 
-    /// The segment behind this one is there. Otherwise its space was needed.
+    /// Whether the segment with the next higher number exists. If not, it was dropped or recycled.
     pub(super) fn is_followed(&self, number: u64) -> bool {
         self.segments.binary_search_by_key(&(number + 1), |segment| segment.number).is_ok()
     }
 
-    /// All segment files together.
+    /// Size of all segment files in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 }
 
-/// A directory that holds a log, and what is known of it. Readers of this process are made from it.
+/// A log directory and its catalogue of segments. [`Log::reader`] creates readers.
 pub struct Log<S> {
     pub(super) storage: S,
     catalogue: Mutex<Catalogue>,
-    /// This process writes the log, so what it knows is what is.
+    /// This process is the writer: the catalogue is always current.
     pub(super) owned: bool,
 }
 
@@ -93,22 +96,16 @@ impl<S: Storage> Log<S> {
         Arc::new(Self { storage, catalogue: Mutex::new(catalogue), owned })
     }
 
-    /// Every holder leaves the catalogue whole, so a panic elsewhere does not spoil it.
+    /// Locks the catalogue. No holder leaves it inconsistent, so a poisoned lock is usable.
     pub(super) fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
         self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A reader that starts at `from` and holds its segment against reuse.
-    #[must_use]
-    pub fn reader(self: &Arc<Self>, from: SeqNo) -> Reader<S> {
-        Reader::over(Arc::clone(self), from)
-    }
-
-    /// Reads the directory again, for a process that does not own the log.
+    /// Reads the directory again, in a process that does not own the log.
     pub(super) fn refresh(&self) -> Result<(), ReadError> {
         let listing = list(&self.storage)?;
         let mut catalogue = self.catalogue();
-        // Segments that are still the same keep their Arc, so that a reader notices when its own is gone.
+        // An unchanged segment keeps its `Arc`: a reader recognizes its open segment by it.
         let known = std::mem::take(&mut catalogue.segments);
         catalogue.segments = listing
             .segments
@@ -122,18 +119,19 @@ impl<S: Storage> Log<S> {
     }
 }
 
-/// A directory as found.
+/// Contents of a log directory.
 pub(super) struct Listing {
+    /// Log id of the segment with the highest number among those with an intact header.
     pub(super) log_id: Option<LogId>,
-    /// In order of their numbers; unreadable ones among them.
+    /// The segments of that log in ascending order, including those with a damaged header.
     pub(super) segments: Vec<Segment>,
-    /// Segment files of another log, or whose header names another number.
+    /// Numbers of the segment files of another log, or whose header has another number.
     pub(super) foreign: Vec<u64>,
-    /// A file for the next segment is there.
+    /// A file for the next segment exists.
     pub(super) has_next: bool,
 }
 
-/// Lists the segments and reads their headers. The highest readable one says which log this is.
+/// Lists the segments and reads their headers.
 pub(super) fn list<S: Storage>(storage: &S) -> Result<Listing, ReadError> {
     let names = storage.list()?;
     let has_next = names.iter().any(|name| name == NEXT_NAME);
@@ -141,9 +139,9 @@ pub(super) fn list<S: Storage>(storage: &S) -> Result<Listing, ReadError> {
     numbers.sort_unstable();
     let mut segments = Vec::with_capacity(numbers.len());
     for number in numbers {
-        match look(storage, number) {
+        match read_segment(storage, number) {
             Ok(segment) => segments.push(segment),
-            // Reused between the listing and now.
+            // Recycled since the directory was listed.
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -164,7 +162,7 @@ pub(super) fn list<S: Storage>(storage: &S) -> Result<Listing, ReadError> {
     Ok(Listing { log_id, segments, foreign, has_next })
 }
 
-fn look<S: Storage>(storage: &S, number: u64) -> Result<Segment, ReadError> {
+fn read_segment<S: Storage>(storage: &S, number: u64) -> Result<Segment, ReadError> {
     let file = storage.open(&segment_name(number))?;
     let bytes = file.len()?;
     let header = match read_header(&file) {

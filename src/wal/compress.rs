@@ -1,13 +1,15 @@
-//! LZ4 for payloads, one block each. Bounded both ways: the frame's header says how long the result must be.
+//! LZ4 compression of payloads, one block each. The frame header has the decompressed length, which bounds memory.
 
-use super::PAYLOAD_BYTES_MAX;
+use super::format::PAYLOAD_BYTES_MAX;
+use crate::num::u32_to_usize;
 
-/// Shorter payloads are not worth a try: the frame around them and the end of their group weigh more.
-const PACK_BYTES_MIN: usize = 512;
+/// Payloads below this length, in bytes, are stored uncompressed: frame and group overhead exceed any saving.
+const COMPRESS_BYTES_MIN: usize = 512;
 
-/// Compresses `payload` into `out`. False when that is not worth it: `out` then means nothing.
-pub(super) fn pack(payload: &[u8], out: &mut Vec<u8>) -> bool {
-    if payload.len() < PACK_BYTES_MIN {
+/// Compresses `payload` into `out`. Returns `false`, with unspecified contents of `out`, if that saves less than one
+/// eighth.
+pub(super) fn compress(payload: &[u8], out: &mut Vec<u8>) -> bool {
+    if payload.len() < COMPRESS_BYTES_MIN {
         return false;
     }
     out.resize(lz4_flex::block::get_maximum_output_size(payload.len()), 0);
@@ -20,12 +22,13 @@ pub(super) fn pack(payload: &[u8], out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Decompresses `stored`, which must come to exactly `raw_bytes`. False when it does not: never more memory than a
-/// payload may have, and never a payload of another length.
-pub(super) fn unpack(stored: &[u8], raw_bytes: u32, out: &mut Vec<u8>) -> bool {
-    let Some(raw_bytes) = usize::try_from(raw_bytes).ok().filter(|bytes| *bytes <= PAYLOAD_BYTES_MAX) else {
+/// Decompresses `stored` into `out`. Returns `false` unless the result has exactly `raw_bytes` bytes, which must not
+/// exceed [`PAYLOAD_BYTES_MAX`].
+pub(super) fn decompress(stored: &[u8], raw_bytes: u32, out: &mut Vec<u8>) -> bool {
+    let raw_bytes = u32_to_usize(raw_bytes);
+    if raw_bytes > PAYLOAD_BYTES_MAX {
         return false;
-    };
+    }
     out.resize(raw_bytes, 0);
     lz4_flex::block::decompress_into(stored, out).is_ok_and(|bytes| bytes == raw_bytes)
 }
@@ -35,22 +38,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_packed_comes_back_and_anything_else_is_refused() {
+    fn compressed_data_round_trips_and_anything_else_is_rejected() {
         let payload: Vec<u8> = (0..4000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
-        let (mut packed, mut raw) = (Vec::new(), Vec::new());
-        assert!(pack(&payload, &mut packed) && packed.len() < payload.len() / 2);
+        let (mut compressed, mut raw) = (Vec::new(), Vec::new());
+        assert!(compress(&payload, &mut compressed) && compressed.len() < payload.len() / 2);
         let length = u32::try_from(payload.len()).unwrap();
-        assert!(unpack(&packed, length, &mut raw) && raw == payload);
+        assert!(decompress(&compressed, length, &mut raw) && raw == payload);
         for wrong in [0, length - 1, length + 1, u32::MAX] {
-            assert!(!unpack(&packed, wrong, &mut raw), "{wrong} bytes were not packed");
+            assert!(!decompress(&compressed, wrong, &mut raw), "{wrong} bytes is not the length");
         }
-        for cut in 0..packed.len() {
-            assert!(!unpack(&packed[..cut], length, &mut raw), "cut at {cut}");
+        for cut in 0..compressed.len() {
+            assert!(!decompress(&compressed[..cut], length, &mut raw), "cut at {cut}");
         }
     }
 
     #[test]
-    fn no_bytes_make_the_unpacking_panic_or_take_more_than_it_may() {
+    fn decompressing_arbitrary_bytes_neither_panics_nor_exceeds_its_bound() {
         let mut state = 1_u64;
         for _ in 0..20_000 {
             let stored: Vec<u8> = (0..state % 90)
@@ -60,14 +63,14 @@ mod tests {
                 })
                 .collect();
             let mut raw = Vec::new();
-            unpack(&stored, (state >> 40) as u32 % 5000, &mut raw);
+            decompress(&stored, (state >> 40) as u32 % 5000, &mut raw);
             assert!(raw.len() < 5000);
             state = state.wrapping_add(1);
         }
     }
 
     #[test]
-    fn what_does_not_shrink_is_stored_as_it_is() {
+    fn incompressible_and_short_payloads_are_not_compressed() {
         let mut state = 9_u64;
         let noise: Vec<u8> = (0..5000)
             .map(|_| {
@@ -75,7 +78,7 @@ mod tests {
                 state.to_le_bytes()[7]
             })
             .collect();
-        assert!(!pack(&noise, &mut Vec::new()));
-        assert!(!pack(&[0; 100], &mut Vec::new()), "too short to try");
+        assert!(!compress(&noise, &mut Vec::new()));
+        assert!(!compress(&[0; 100], &mut Vec::new()), "below the minimum length");
     }
 }

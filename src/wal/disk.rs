@@ -1,4 +1,4 @@
-//! The product's storage: a directory, pwrite, fdatasync, flock.
+//! [`Storage`] on a directory of the operating system: pwrite, fdatasync, flock.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use super::storage::{Space, Storage, StorageFile};
 
-/// A directory on a real disk.
+/// A directory of the operating system.
 #[derive(Clone, Debug)]
 pub struct Disk {
     directory: PathBuf,
-    /// Kept open, so that a process without descriptors left can still make its names durable.
+    /// Kept open, so that the directory can be synced when no file descriptor is left.
     handle: Arc<File>,
 }
 
 impl Disk {
-    /// For the daemon: makes the directory where needed, readable by its owner only.
+    /// Opens the directory for the daemon. A missing one is created, without access for others (mode 0750).
     pub fn create(directory: &Path) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
@@ -27,13 +27,13 @@ impl Disk {
         Self::open(directory)
     }
 
-    /// For tools: the directory must be there.
+    /// Opens an existing directory.
     pub fn open(directory: &Path) -> io::Result<Self> {
         fs::read_dir(directory)?;
         Ok(Self { directory: directory.to_owned(), handle: Arc::new(File::open(directory)?) })
     }
 
-    /// Where the files are.
+    /// Path of the directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -86,7 +86,7 @@ impl Storage for Disk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o640);
         let mut file = match options.open(self.path(name)) {
-            // A read-only disk can be read and delivered from, and so it must be locked as well.
+            // A log on a read-only file system can still be delivered, so it must be locked as well.
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 File::open(self.path(name)).map_err(|_| error)?
             }
@@ -94,10 +94,8 @@ impl Storage for Disk {
         };
         match file.try_lock() {
             Ok(()) => {
-                // Who holds it is a courtesy to the reader of the error; a full disk must not stop the start.
-                if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
-                    return Ok(Ok(file));
-                }
+                // The process id is only for error messages: a full disk must not prevent the start.
+                drop(file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())));
                 Ok(Ok(file))
             }
             Err(TryLockError::WouldBlock) => {

@@ -1,98 +1,202 @@
-//! What the writer says when it does not take a payload, and how much room there is.
+//! Errors of the log.
 
-use std::fmt;
+use std::io;
+use std::sync::Arc;
 
-use super::SeqNo;
-use super::segment_allocator::NoSpare;
+use super::seq::SeqNo;
+use super::storage::is_transient;
 
-/// Why nothing can be written now. It passes, by itself or by a hand outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An I/O error that can be cloned and compared.
+///
+/// The writer returns the same error again after it has failed for good, so that several callers hold it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct IoCause(Arc<io::Error>);
+
+impl IoCause {
+    /// Kind of the I/O error.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.0.kind()
+    }
+}
+
+impl From<io::Error> for IoCause {
+    fn from(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl PartialEq for IoCause {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Eq for IoCause {}
+
+/// Why the log accepts no payload for now. The condition ends by itself or when an operator removes its cause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    /// The log has its size, and none of it is delivered.
+    /// The log has reached its size limit and no segment is delivered.
+    #[error("the log has reached its limit of {bytes_max} bytes")]
     Cap {
-        /// The limit.
+        /// Size limit of the log in bytes.
         bytes_max: u64,
     },
-    /// The disk has too little room left for others.
+    /// Another segment would use disk space that must stay free.
+    #[error("the file system has {free_bytes} bytes free, and {free_bytes_min} must stay free")]
     FreeSpace {
-        /// What is left.
+        /// Free bytes of the file system.
         free_bytes: u64,
-        /// What must stay.
+        /// Bytes that must stay free.
         free_bytes_min: u64,
     },
-    /// The file system refuses: no space, quota, read-only, no descriptor.
-    Disk(String),
+    /// The operating system rejects the write: file system full or read-only, quota, permissions, open files.
+    #[error("{}: {_0}", condition(_0.kind()))]
+    Disk(#[source] IoCause),
 }
 
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cap { bytes_max } => write!(f, "the log has reached its limit of {bytes_max} bytes"),
-            Self::FreeSpace { free_bytes, free_bytes_min } => {
-                write!(f, "the disk has {free_bytes} bytes free, {free_bytes_min} must stay free")
-            }
-            Self::Disk(error) => write!(f, "the disk takes nothing: {error}"),
-        }
+impl Full {
+    /// The state that a transient I/O error stands for.
+    pub(super) fn from_io(error: io::Error) -> Self {
+        Self::Disk(error.into())
     }
 }
 
-/// Why a payload was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The condition of the file system that an I/O error reports.
+const fn condition(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull => "the file system is full",
+        io::ErrorKind::QuotaExceeded => "the disk quota is used up",
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        io::ErrorKind::FileTooLarge => "the file size limit is reached",
+        io::ErrorKind::PermissionDenied => "no permission to write to the log directory",
+        _ => "too many open files",
+    }
+}
+
+/// Why a payload was not appended, flushed or synced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// A state, not a fault: nothing was taken, try again later.
-    Full(Full),
-    /// This payload can never be logged.
+    /// The log accepts nothing for now; nothing was appended. The call can be repeated later.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The payload exceeds the size limit and can never be appended.
+    #[error("payload of {bytes} bytes exceeds the limit of {bytes_max} bytes")]
     TooLarge {
-        /// Its length.
+        /// Length of the payload in bytes.
         bytes: usize,
-        /// The limit.
+        /// Size limit of a payload in bytes.
         bytes_max: usize,
     },
-    /// The disk is broken, in a new file too. Every later call says the same.
-    Failed(String),
+    /// Writing failed in the open segment and in a new one. Every later call returns the same error.
+    #[error("cannot write the log: {0}")]
+    Failed(#[source] IoCause),
 }
 
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full(full) => full.fmt(f),
-            Self::TooLarge { bytes, bytes_max } => {
-                write!(f, "a payload of {bytes} bytes is above the limit of {bytes_max}")
-            }
-            Self::Failed(error) => write!(f, "the log cannot be written: {error}"),
+/// Why the allocator has no file for the next segment.
+#[derive(Debug)]
+pub(super) enum AllocationError {
+    /// A condition that ends; see [`Full`].
+    Full(Full),
+    /// An I/O error that does not end by itself.
+    Io(io::Error),
+}
+
+impl From<io::Error> for AllocationError {
+    fn from(error: io::Error) -> Self {
+        if is_transient(&error) { Self::Full(Full::from_io(error)) } else { Self::Io(error) }
+    }
+}
+
+impl From<AllocationError> for WriteError {
+    fn from(error: AllocationError) -> Self {
+        match error {
+            AllocationError::Full(full) => Self::Full(full),
+            AllocationError::Io(error) => Self::Failed(error.into()),
         }
     }
 }
 
-impl std::error::Error for WriteError {}
+/// Why reading stops. Damaged data is not an error: a reader returns it as a gap.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file system returned an error. The call can be repeated.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A later version of Holdfast wrote the segment in a format that this one cannot read.
+    #[error(
+        "segment {segment} has format version {version}, which needs a reader of version {oldest_reader} or later"
+    )]
+    Newer {
+        /// Segment number.
+        segment: u64,
+        /// Format version of the segment.
+        version: u16,
+        /// Oldest format version whose readers can read the segment.
+        oldest_reader: u16,
+    },
+    /// The segment holds a frame of an unknown kind that must not be skipped.
+    #[error("segment {segment} holds a frame of unknown kind {kind}: a later version of Holdfast wrote it")]
+    UnknownKind {
+        /// Segment number.
+        segment: u64,
+        /// Frame kind as stored.
+        kind: u8,
+    },
+    /// The payload is stored in an encoding that this version cannot decode.
+    #[error("payload {seq} has unknown codec {codec}: a later version of Holdfast wrote it")]
+    UnknownCodec {
+        /// Sequence number of the payload.
+        seq: SeqNo,
+        /// Codec id as stored.
+        codec: u8,
+    },
+}
 
-impl From<NoSpare> for WriteError {
-    fn from(none: NoSpare) -> Self {
-        match none {
-            NoSpare::Full(full) => Self::Full(full),
-            NoSpare::Broken(error) => Self::Failed(error.to_string()),
-        }
+/// Why a log could not be opened for writing.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the log open for writing.
+    #[error("the log is in use by process {holder}")]
+    Locked {
+        /// Process id that the lock file names.
+        holder: String,
+    },
+    /// An option is out of range or contradicts another one.
+    #[error("invalid log options: {0}")]
+    Options(&'static str),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log cannot be written. A full or read-only file system is not an error here; see [`WriteError::Full`].
+    #[error("cannot write the log: {0}")]
+    Write(#[source] IoCause),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(ReadError::Io(error))
     }
 }
 
-/// How much of the disk the log has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Segments, the one being written included.
-    pub segments: u64,
-    /// All files together, the one made ready included.
-    pub bytes: u64,
-    /// The limit.
-    pub bytes_max: u64,
-    /// Bytes of segments that hold something not yet delivered.
-    pub undelivered_bytes: u64,
-    /// Bytes that undelivered segments may still take before the log is full: up to its limit, less the segment that is kept
-    /// back, and up to what the disk has beside its reserve. Delivered segments are room, but for those that always stay.
-    pub available_bytes: u64,
-    /// Payloads that were given up undelivered since the start, to make room for newer ones.
-    pub dropped: u64,
-    /// Lowest number that is still there.
-    pub oldest: SeqNo,
-    /// Free on the disk, 0 when it could not be asked.
-    pub disk_free_bytes: u64,
+/// Why a damaged log was not copied, or not completely.
+#[derive(Debug, thiserror::Error)]
+pub enum SalvageError {
+    /// No segment of the source has an intact header.
+    #[error("source: no segment has a readable header")]
+    NothingToRead,
+    /// The target directory holds segments.
+    #[error("target: the directory already holds a log; specify an empty directory")]
+    TargetInUse,
+    /// The source cannot be read.
+    #[error("source: {0}")]
+    Read(#[from] ReadError),
+    /// The target cannot be opened.
+    #[error("target: {0}")]
+    Open(#[from] OpenError),
+    /// The target cannot be written.
+    #[error("target: {0}")]
+    Write(#[from] WriteError),
 }

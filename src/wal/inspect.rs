@@ -1,126 +1,133 @@
-//! Looks into a log without its lock and without writing: for tools, beside a live daemon or on a dead directory.
+//! Inspects a log without its lock and without writing: for tools, beside a running daemon or without one.
 
+use super::LogId;
 use super::catalogue::{Listing, Segment, list, segment_name};
-use super::format::{FRAME_HEADER_BYTES, FrameHeader, GapNote, GapReason, SealNote, SegmentHeader, kind};
-use super::reader::ReadError;
+use super::error::ReadError;
+use super::format::{
+    FRAME_HEADER_BYTES, FrameHeader, GapPayload, GapReason, SegmentHeader, SegmentTotals, kind,
+};
 use super::scan::Scanner;
-use super::segment_scan::Survey;
-use super::storage::{Storage, read_all, to_u64};
-use super::{LogId, SeqNo};
+use super::segment_scan::SegmentScan;
+use super::seq::SeqNo;
+use super::storage::{Storage, read_all};
+use crate::num::to_u64;
 
-/// The segments of a directory, by their headers alone.
+/// The segments of a directory, from their headers alone.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// Which log this is; `None` when no header can be read.
+    /// Log id; `None` if no segment has an intact header.
     pub log_id: Option<LogId>,
-    /// In order.
+    /// In ascending order of their numbers.
     pub segments: Vec<Listed>,
-    /// Numbers of segment files of another log, or under another name.
+    /// Numbers of segment files that belong to another log, or whose header has another number.
     pub foreign: Vec<u64>,
 }
 
-/// One segment, by its header.
+/// A segment, from its header alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed {
-    /// From the file's name.
+    /// Segment number according to the file name.
     pub number: u64,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub bytes: u64,
-    /// `None` when neither copy can be read.
+    /// `None` if both copies are corrupt.
     pub header: Option<SegmentHeader>,
-    /// First number behind it; `None` for the last segment.
+    /// First sequence number of the following segment; `None` for the last segment.
     pub bound: Option<SeqNo>,
-    /// The next segment file is there. Otherwise, and unless this is the last, its space was needed.
+    /// The segment with the next higher number exists. If not, it was dropped, or this is the last segment.
     pub is_followed: bool,
-    /// Where the SEAL begins, as the header of the next segment names it; 0 when there is none.
+    /// Offset of the SEAL frame according to the header of the following segment; 0 if unknown or not sealed.
     pub seal_at: u64,
 }
 
-/// What a segment holds, as its SEAL sums it up, or as counted.
+/// Totals of a segment, from its SEAL frame or counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Payloads.
+    /// Number of payloads.
     pub payloads: u64,
-    /// Records in them.
+    /// Number of records in the payloads.
     pub records: u64,
-    /// Bytes of them as stored.
+    /// Length of the payloads as stored, in bytes.
     pub payload_bytes: u64,
-    /// Bytes of the file that are in use.
+    /// Length of the used part of the file in bytes.
     pub used_bytes: u64,
-    /// Time of the first group, µs since the epoch; 0 when there is none.
+    /// Earliest commit time in µs since the Unix epoch; 0 if no group is committed.
     pub time_min: i64,
-    /// Time of the last group.
+    /// Latest commit time.
     pub time_max: i64,
-    /// It was left in order.
+    /// The segment is sealed.
     pub sealed: bool,
 }
 
-/// What kind of damage a range of bytes is.
+/// Kind of damage, in ascending order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Never synced: the crash came first.
+    /// A crash interrupted the write; the data was not synced.
     Torn,
-    /// Synced, and not what was written.
+    /// Synced data is corrupt.
     Rot,
-    /// The disk refuses to read it.
+    /// The disk returns an error.
     Unreadable,
 }
 
-/// Bytes of a segment that are no sound frame.
+/// A range of a segment that holds no intact frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRange {
-    /// First bad byte.
+    /// Offset of the first byte.
     pub from: u64,
-    /// First good byte behind.
+    /// Offset behind the last byte.
     pub to: u64,
-    /// What it is.
+    /// Kind of damage.
     pub verdict: Verdict,
 }
 
-/// What a walk through all frames of a segment found.
+/// Result of checking all frames of a segment.
 #[derive(Clone, Debug)]
 pub struct Examined {
-    /// Payloads in it.
+    /// Number of payloads.
     pub payloads: u64,
-    /// Records in them.
+    /// Number of records in the payloads.
     pub records: u64,
-    /// Bytes of them.
+    /// Length of the payloads as stored, in bytes.
     pub payload_bytes: u64,
-    /// Last number in it, also when only a gap names it.
+    /// Last sequence number, including those in GAP frames.
     pub last_seq: SeqNo,
-    /// Highest sync group, and whether its end is there.
+    /// Number of the highest sync group.
     pub last_group: u64,
-    /// The highest group has its end: nothing was being written when the walk ended.
+    /// The frame that ends the highest sync group is intact.
     pub closed: bool,
-    /// It was left in order.
+    /// The segment is sealed.
     pub sealed: bool,
-    /// Behind the last sound frame.
+    /// Offset behind the last intact frame.
     pub end: u64,
-    /// Time of the first group, µs since the epoch; 0 when there is none.
+    /// Earliest commit time in µs since the Unix epoch; 0 if no group is committed.
     pub time_min: i64,
-    /// Time of the last group.
+    /// Latest commit time.
     pub time_max: i64,
-    /// Length of the snapshot at its head.
+    /// Length in bytes of the state snapshot at the head of the segment.
     pub snapshot_bytes: Option<usize>,
-    /// Bytes that are no sound frame.
+    /// Ranges that hold no intact frame.
     pub bad: Vec<BadRange>,
-    /// Numbers that readers will be told as missing.
-    pub gaps: Vec<GapNote>,
-    /// Durable numbers are missing, and no GAP frame accounts for them.
-    pub is_rotten: bool,
+    /// Missing sequence numbers, as readers return them.
+    pub gaps: Vec<GapPayload>,
+    /// Durable sequence numbers are missing, and no GAP frame explains them.
+    pub has_unexplained_loss: bool,
 }
 
 impl Examined {
-    /// The worst of it; `None` when all is as it was written. A group without its end counts as torn.
+    /// The most severe damage; `None` if there is none. A group without the frame that ends it counts as torn.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let open = if self.closed { None } else { Some(Verdict::Torn) };
-        let lost = self.is_rotten.then_some(Verdict::Rot);
+        let lost = self.has_unexplained_loss.then_some(Verdict::Rot);
         self.bad.iter().map(|bad| bad.verdict).max().max(lost).max(open)
     }
 }
 
-/// Reads all headers.
+/// Reads the headers of all segments.
+///
+/// # Errors
+/// [`ReadError`].
 pub fn overview<S: Storage>(storage: &S) -> Result<Overview, ReadError> {
     let Listing { log_id, segments, foreign, .. } = list(storage)?;
     let (mut bound, mut next) = (None, None);
@@ -143,26 +150,29 @@ pub fn overview<S: Storage>(storage: &S) -> Result<Overview, ReadError> {
     Ok(Overview { log_id, segments: listed, foreign })
 }
 
-/// What the segment holds: by its SEAL where there is one, else by walking it. `None` without a header.
+/// Totals of a segment: from its SEAL frame if it has one, else by scanning it. `None` if the header is corrupt.
+///
+/// # Errors
+/// [`ReadError`].
 pub fn totals<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Totals>, ReadError> {
     let Some(header) = &segment.header else { return Ok(None) };
     let file = storage.open(&segment_name(segment.number))?;
-    let mut bytes = [0; FRAME_HEADER_BYTES + SealNote::BYTES];
+    let mut bytes = [0; FRAME_HEADER_BYTES + SegmentTotals::SEAL_BYTES];
     if segment.seal_at > 0
         && read_all(&file, &mut bytes, segment.seal_at).is_ok()
         && let Some(frame) = FrameHeader::decode(&bytes, header.salt)
         && let (frame_header, payload) = bytes.split_at(FRAME_HEADER_BYTES)
         && frame.kind == kind::SEAL
-        && frame.payload_is_sound(payload, header.salt)
-        && let Some(note) = SealNote::decode(payload)
+        && frame.payload_is_intact(payload, header.salt)
+        && let Some(totals) = SegmentTotals::decode_seal(payload)
     {
         return Ok(Some(Totals {
-            payloads: note.payloads,
-            records: note.records,
-            payload_bytes: note.payload_bytes,
+            payloads: totals.payloads,
+            records: totals.records,
+            payload_bytes: totals.payload_bytes,
             used_bytes: segment.seal_at + to_u64(frame_header.len() + payload.len()),
-            time_min: note.time_min,
-            time_max: note.time_max,
+            time_min: totals.time_min,
+            time_max: totals.time_max,
             sealed: true,
         }));
     }
@@ -178,86 +188,94 @@ pub fn totals<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Totals
     }))
 }
 
-/// Walks all frames of one segment and checks every byte of them. `None` without a header.
+/// Checks all frames of a segment and their checksums. `None` if the header is corrupt.
+///
+/// # Errors
+/// [`ReadError`].
 pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Examined>, ReadError> {
     let (Some(header), bound) = (&segment.header, segment.bound) else { return Ok(None) };
     let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, *header);
-    let mut missing = Missing { expected: header.first_seq, gaps: Vec::new() };
-    let survey = Survey::new(&mut scanner, bound, |frame, payload| match frame.kind {
-        kind::DATA => missing.see(frame.seq, frame.seq, None),
+    let mut missing = MissingRanges { expected: header.first_seq, gaps: Vec::new() };
+    let scan = SegmentScan::run(&mut scanner, bound, |frame, payload| match frame.kind {
+        kind::DATA => missing.add(frame.seq, frame.seq, None),
         kind::GAP => {
-            if let Some(note) = GapNote::decode(payload) {
-                missing.see(note.from, note.to, Some(note.reason));
+            if let Some(gap) = GapPayload::decode(payload) {
+                missing.add(gap.from, gap.to, Some(gap.reason));
             }
         }
         _ => {}
     });
-    // What stood in a segment that was given up says nothing about this one.
-    let own_end = bound.filter(|_| segment.is_followed).unwrap_or_else(|| survey.last_seq.next());
-    missing.see(own_end, own_end.prev(), None);
-    let bad: Vec<BadRange> = survey
+    // If the following segment was dropped, the first sequence number after it is no bound for this one.
+    let own_end = bound.filter(|_| segment.is_followed).unwrap_or_else(|| scan.last_seq.next());
+    missing.add(own_end, own_end.prev(), None);
+    let bad: Vec<BadRange> = scan
         .holes
         .iter()
         .map(|hole| {
-            let torn = survey.is_torn(hole, header.first_group, bound.is_none());
-            let verdict = match (hole.bad.unreadable, torn) {
+            let torn = scan.is_torn(hole, header.first_group, bound.is_none());
+            let verdict = match (hole.range.unreadable, torn) {
                 (true, _) => Verdict::Unreadable,
                 (false, true) => Verdict::Torn,
                 (false, false) => Verdict::Rot,
             };
-            BadRange { from: hole.bad.from, to: hole.bad.to, verdict }
+            BadRange { from: hole.range.from, to: hole.range.to, verdict }
         })
         .collect();
-    // In the group that nobody knows to be durable, what is missing was never promised.
+    // Numbers that are missing in the undecided group were not reported durable.
     if bound.is_none() && bad.iter().all(|bad| bad.verdict == Verdict::Torn) {
-        missing.unexplained(GapReason::Torn);
+        missing.explain(GapReason::Torn);
     } else if bad.iter().any(|bad| bad.verdict == Verdict::Unreadable) {
-        missing.unexplained(GapReason::Unreadable);
+        missing.explain(GapReason::Unreadable);
     }
     if let Some(bound) = bound {
-        missing.see(missing.expected, bound.prev(), Some(GapReason::Dropped));
+        missing.add(missing.expected, bound.prev(), Some(GapReason::Dropped));
     }
     Ok(Some(Examined {
-        payloads: survey.payloads,
-        records: survey.records,
-        payload_bytes: survey.payload_bytes,
-        last_seq: survey.last_seq,
-        last_group: survey.last_group,
-        // What follows in another segment was written after this one was given up or synced.
-        closed: survey.closed || bound.is_some(),
-        sealed: survey.sealed_at.is_some(),
-        end: survey.end,
-        time_min: survey.time_min,
-        time_max: survey.time_max,
-        snapshot_bytes: survey.snapshot.as_ref().map(|(_, snapshot)| snapshot.len()),
-        is_rotten: missing.gaps.iter().any(|(gap, told)| !told && gap.reason == GapReason::Rot),
+        payloads: scan.totals.payloads,
+        records: scan.totals.records,
+        payload_bytes: scan.totals.payload_bytes,
+        last_seq: scan.last_seq,
+        last_group: scan.last_group.number,
+        // A following segment was created after the last group of this one was synced or relocated.
+        closed: scan.last_group.closed || bound.is_some(),
+        sealed: scan.sealed_at.is_some(),
+        end: scan.end,
+        time_min: scan.totals.time_min,
+        time_max: scan.totals.time_max,
+        snapshot_bytes: scan.snapshot.as_ref().map(|snapshot| snapshot.bytes.len()),
+        has_unexplained_loss: missing
+            .gaps
+            .iter()
+            .any(|(gap, is_explained)| !is_explained && gap.reason == GapReason::Rot),
         gaps: missing.gaps.into_iter().map(|(gap, _)| gap).collect(),
         bad,
     }))
 }
 
-/// Keeps account of the numbers that do not come.
-struct Missing {
+/// Collects the ranges of sequence numbers that a scan does not find.
+struct MissingRanges {
+    /// Next expected sequence number.
     expected: SeqNo,
-    /// With each one whether the log itself has a reason for it.
-    gaps: Vec<(GapNote, bool)>,
+    /// Missing ranges, each with whether a GAP frame or a dropped segment explains it.
+    gaps: Vec<(GapPayload, bool)>,
 }
 
-impl Missing {
-    fn unexplained(&mut self, reason: GapReason) {
-        for (gap, _) in self.gaps.iter_mut().filter(|(_, explained)| !explained) {
+impl MissingRanges {
+    /// Sets the reason of all unexplained ranges.
+    fn explain(&mut self, reason: GapReason) {
+        for (gap, _) in self.gaps.iter_mut().filter(|(_, is_explained)| !is_explained) {
             gap.reason = reason;
         }
     }
 
-    /// The range comes next; with a reason it is itself missing.
-    fn see(&mut self, from: SeqNo, to: SeqNo, noted: Option<GapReason>) {
+    /// Adds the next range of a scan: payloads, or a missing range with its reason.
+    fn add(&mut self, from: SeqNo, to: SeqNo, missing: Option<GapReason>) {
         if from > self.expected {
-            let gap = GapNote { from: self.expected, to: from.prev(), reason: GapReason::Rot };
+            let gap = GapPayload { from: self.expected, to: from.prev(), reason: GapReason::Rot };
             self.gaps.push((gap, false));
         }
-        if let Some(reason) = noted.filter(|_| to >= self.expected) {
-            self.gaps.push((GapNote { from: from.max(self.expected), to, reason }, true));
+        if let Some(reason) = missing.filter(|_| to >= self.expected) {
+            self.gaps.push((GapPayload { from: from.max(self.expected), to, reason }, true));
         }
         self.expected = self.expected.max(to.next());
     }

@@ -1,170 +1,126 @@
-//! Reads the log in order and tells what is missing in place. Never writes.
+//! Reads the log in order, and returns what is missing as gaps. Never writes.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::SeqNo;
 use super::catalogue::{Catalogue, Log, Segment, segment_name};
-use super::compress;
+use super::compress::decompress;
+use super::error::ReadError;
 use super::format::{
-    CODEC_RECORD, CODEC_RECORD_LZ4, FLAG_IGNORABLE, FrameHeader, GapNote, GapReason, HeaderError, kind,
+    CODEC_RECORD, CODEC_RECORD_LZ4, FLAG_IGNORABLE, FrameHeader, GapPayload, GapReason, HeaderError, kind,
 };
-use super::scan::{Scanner, Step, read_header};
+use super::scan::{Scanned, Scanner, read_header};
+use super::seq::SeqNo;
 use super::storage::Storage;
 
-/// What stands next in the log.
+/// An entry of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// A payload.
     Data {
-        /// Its number.
+        /// Sequence number.
         seq: SeqNo,
-        /// Records in it.
+        /// Number of records in the payload.
         count: u32,
-        /// Codec id of what is stored; the payload is given as it was appended.
+        /// Codec id of the stored payload. [`Item::Data::payload`] is decompressed already.
         codec: u8,
-        /// The bytes as they were appended.
+        /// The payload as it was appended.
         payload: &'a [u8],
     },
-    /// Numbers that nobody will ever see.
+    /// A range of sequence numbers whose payloads are lost.
     Gap {
-        /// First missing number.
+        /// First missing sequence number.
         from: SeqNo,
-        /// Last missing number.
+        /// Last missing sequence number.
         to: SeqNo,
-        /// Why.
+        /// Why they are missing.
         reason: GapReason,
     },
 }
 
-/// Why reading cannot go on. Damage is not among it: that is a gap.
-#[derive(Debug)]
-pub enum ReadError {
-    /// The file system refuses; worth another try.
-    Io(io::Error),
-    /// Written by a later version of this program.
-    Newer {
-        /// Number of the segment.
-        segment: u64,
-        /// Version that wrote it.
-        version: u16,
-        /// Oldest version that can read it.
-        oldest_reader: u16,
-    },
-    /// A frame of a kind that must not be skipped by who does not know it.
-    UnknownKind {
-        /// Number of the segment.
-        segment: u64,
-        /// The kind.
-        kind: u8,
-    },
-    /// A payload in a form that a later version writes.
-    UnknownCodec {
-        /// Its number.
-        seq: SeqNo,
-        /// Codec id.
-        codec: u8,
-    },
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Newer { segment, version, oldest_reader } => write!(
-                f,
-                "segment {segment} has format version {version}, which needs a reader of version {oldest_reader} or later"
-            ),
-            Self::UnknownKind { segment, kind } => {
-                write!(f, "segment {segment} holds a frame of kind {kind}, which this version does not know")
-            }
-            Self::UnknownCodec { seq, codec } => {
-                write!(f, "payload {seq} is in codec {codec}, which this version does not know")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            Self::Newer { .. } | Self::UnknownKind { .. } | Self::UnknownCodec { .. } => None,
-        }
-    }
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// A place in the log that moves on item by item.
+/// A cursor over a log.
 ///
-/// In the writer's process ([`Log::reader`]) it never shows what is not durable, and holds its segment against reuse.
-/// In another process ([`Reader::open`]) it shows what the page cache shows, and finds out when a segment was
-/// reused under it.
+/// In the process of the writer ([`Log::reader`]) it returns only durable payloads, and keeps its segment from being
+/// recycled. In another process ([`Reader::open`]) it returns what is in the page cache, and detects that a segment was
+/// recycled while it was read.
 pub struct Reader<S: Storage> {
     log: Arc<Log<S>>,
     next: SeqNo,
-    open: Option<Open<S::File>>,
-    /// The last payload that was stored compressed.
-    unpacked: Vec<u8>,
+    open: Option<OpenSegment<S::File>>,
+    /// Buffer for a decompressed payload.
+    decompressed: Vec<u8>,
 }
 
-struct Open<F> {
+/// The segment that is being read.
+struct OpenSegment<F> {
     segment: Arc<Segment>,
     scanner: Scanner<F>,
-    /// The disk refused to read something since the last payload.
+    /// A read error occurred since the last payload.
     unreadable: bool,
+    /// The SEAL frame was read.
     sealed: bool,
 }
 
-/// What the walk through one segment came to.
-enum Found {
+/// Result of looking for the entry at the next sequence number.
+enum Located {
+    /// A DATA frame; the scanner holds its payload.
     Data(FrameHeader),
+    /// A gap from the next sequence number to `to`.
     Gap { to: SeqNo, reason: GapReason },
+    /// No entry yet.
     Nothing,
 }
 
+impl<S: Storage> Log<S> {
+    /// Creates a reader that starts at `from`. It keeps the segment that it reads from being recycled.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>, from: SeqNo) -> Reader<S> {
+        Reader::new(Arc::clone(self), from)
+    }
+}
+
 impl<S: Storage> Reader<S> {
-    /// For another process than the writer's: opens the directory read-only, without its lock.
+    /// Opens the directory read-only and without its lock, for another process than that of the writer.
+    ///
+    /// # Errors
+    /// [`ReadError`].
     pub fn open(storage: S, from: SeqNo) -> Result<Self, ReadError> {
         let log = Log::new(storage, Catalogue::default(), false);
         log.refresh()?;
-        Ok(Self::over(log, from))
+        Ok(Self::new(log, from))
     }
 
-    pub(super) fn over(log: Arc<Log<S>>, from: SeqNo) -> Self {
-        Self { log, next: from.max(SeqNo(1)), open: None, unpacked: Vec::new() }
+    fn new(log: Arc<Log<S>>, from: SeqNo) -> Self {
+        Self { log, next: from.max(SeqNo(1)), open: None, decompressed: Vec::new() }
     }
 
-    /// The number that the next item begins with.
+    /// First sequence number of the next item.
     #[must_use]
     pub const fn position(&self) -> SeqNo {
         self.next
     }
 
-    /// The next item with a number up to `limit`, `None` when there is none yet. Blocks on the disk only.
+    /// Returns the next item up to sequence number `limit`, or `None` if there is none yet. Waits only for the disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
     pub fn next(&mut self, limit: SeqNo) -> Result<Option<Item<'_>>, ReadError> {
-        match self.advance(limit)? {
-            Found::Nothing => Ok(None),
-            Found::Gap { to, reason } => {
+        match self.locate(limit)? {
+            Located::Nothing => Ok(None),
+            Located::Gap { to, reason } => {
                 let from = self.next;
                 self.next = to.next();
                 Ok(Some(Item::Gap { from, to, reason }))
             }
-            Found::Data(header) => {
+            Located::Data(header) => {
                 let stored = self.open.as_ref().map_or(&[][..], |open| open.scanner.payload());
                 let (seq, codec) = (header.seq, header.codec);
                 let payload = match codec {
                     CODEC_RECORD => stored,
-                    CODEC_RECORD_LZ4 if compress::unpack(stored, header.raw_bytes, &mut self.unpacked) => {
-                        &self.unpacked
+                    CODEC_RECORD_LZ4 if decompress(stored, header.raw_bytes, &mut self.decompressed) => {
+                        &self.decompressed
                     }
-                    // Its checksum fits, so this is what was written, and it is no payload: nobody will ever see it.
+                    // The checksum matches, so the stored bytes are what was written, and they are not valid LZ4.
                     CODEC_RECORD_LZ4 => {
                         self.next = seq.next();
                         return Ok(Some(Item::Gap { from: seq, to: seq, reason: GapReason::Rot }));
@@ -177,43 +133,43 @@ impl<S: Storage> Reader<S> {
         }
     }
 
-    fn advance(&mut self, limit: SeqNo) -> Result<Found, ReadError> {
+    fn locate(&mut self, limit: SeqNo) -> Result<Located, ReadError> {
         let mut refreshed = false;
         loop {
-            let (place, oldest, durable) = {
+            let (found, oldest, durable) = {
                 let catalogue = self.log.catalogue();
                 (catalogue.find(self.next), catalogue.oldest(), catalogue.durable)
             };
             let limit = durable.map_or(limit, |durable| limit.min(durable));
             if self.next > limit {
-                return Ok(Found::Nothing);
+                return Ok(Located::Nothing);
             }
-            let Some((segment, bound)) = place else {
+            let Some((segment, bound)) = found else {
                 return Ok(match oldest {
-                    Some(oldest) => Found::Gap { to: oldest.prev().min(limit), reason: GapReason::Dropped },
-                    None => Found::Nothing,
+                    Some(oldest) => Located::Gap { to: oldest.prev().min(limit), reason: GapReason::Dropped },
+                    None => Located::Nothing,
                 });
             };
             if !self.enter(&segment)? {
-                // Reused under us; a process that owns the log never sees that.
+                // The file was recycled. In the process of the writer this does not happen.
                 if refreshed {
-                    return Ok(Found::Nothing);
+                    return Ok(Located::Nothing);
                 }
                 if self.log.owned {
                     let to = bound.map_or(limit, SeqNo::prev).min(limit);
-                    return Ok(Found::Gap { to, reason: GapReason::Unreadable });
+                    return Ok(Located::Gap { to, reason: GapReason::Unreadable });
                 }
                 self.log.refresh()?;
                 refreshed = true;
                 continue;
             }
             let end = bound.map_or(limit, |bound| bound.prev().min(limit));
-            match self.walk(end)? {
-                Found::Nothing => {}
-                found if self.log.owned || matches!(found, Found::Data(_)) || !self.was_reused() => {
-                    return Ok(found);
+            match self.locate_in_segment(end)? {
+                Located::Nothing => {}
+                located if self.log.owned || matches!(located, Located::Data(_)) || !self.was_recycled() => {
+                    return Ok(located);
                 }
-                Found::Data(_) | Found::Gap { .. } => {
+                Located::Data(_) | Located::Gap { .. } => {
                     self.open = None;
                     self.log.refresh()?;
                     continue;
@@ -224,17 +180,18 @@ impl<S: Storage> Reader<S> {
                 refreshed = true;
                 continue;
             }
-            // The segment has no more, although these numbers are known to have been durable.
+            // The segment ends before `end`, although these numbers were durable.
             let is_dropped = bound.is_some() && !self.log.catalogue().is_followed(segment.number);
             return Ok(match (bound, durable) {
-                (None, None) => Found::Nothing,
-                _ if is_dropped => Found::Gap { to: end, reason: GapReason::Dropped },
-                _ => Found::Gap { to: end, reason: self.blame() },
+                (None, None) => Located::Nothing,
+                _ if is_dropped => Located::Gap { to: end, reason: GapReason::Dropped },
+                _ => Located::Gap { to: end, reason: self.take_damage_reason() },
             });
         }
     }
 
-    /// Makes `segment` the open one. False when its file is not what the catalogue says.
+    /// Opens `segment` unless it is open. Returns `false` if its file is missing or has another header than the
+    /// catalogue.
     fn enter(&mut self, segment: &Arc<Segment>) -> Result<bool, ReadError> {
         if self.open.as_ref().is_some_and(|open| Arc::ptr_eq(&open.segment, segment)) {
             return Ok(true);
@@ -250,31 +207,32 @@ impl<S: Storage> Reader<S> {
             return Ok(false);
         }
         let scanner = Scanner::new(file, header);
-        self.open = Some(Open { segment: Arc::clone(segment), scanner, unreadable: false, sealed: false });
+        let segment = Arc::clone(segment);
+        self.open = Some(OpenSegment { segment, scanner, unreadable: false, sealed: false });
         Ok(true)
     }
 
-    /// Goes to the frame that holds `self.next`, or to what stands in its place, but not beyond `end`.
-    fn walk(&mut self, end: SeqNo) -> Result<Found, ReadError> {
+    /// Finds the frame of `self.next` in the open segment, or the gap in its place, but not beyond `end`.
+    fn locate_in_segment(&mut self, end: SeqNo) -> Result<Located, ReadError> {
         let next = self.next;
-        let Some(open) = &mut self.open else { return Ok(Found::Nothing) };
+        let Some(open) = &mut self.open else { return Ok(Located::Nothing) };
         while !open.sealed {
             let offset = open.scanner.offset();
             let header = match open.scanner.step() {
-                Step::End => {
+                Scanned::End => {
                     open.unreadable |= open.scanner.met_unreadable();
                     break;
                 }
-                Step::Bad(bad) => {
-                    open.unreadable |= bad.unreadable;
+                Scanned::Invalid(range) => {
+                    open.unreadable |= range.unreadable;
                     continue;
                 }
-                Step::Frame(header) => header,
+                Scanned::Frame(header) => header,
             };
             let (from, to, reason) = match header.kind {
                 kind::DATA => (header.seq, header.seq, None),
-                kind::GAP => match GapNote::decode(open.scanner.payload()) {
-                    Some(note) => (note.from, note.to, Some(note.reason)),
+                kind::GAP => match GapPayload::decode(open.scanner.payload()) {
+                    Some(gap) => (gap.from, gap.to, Some(gap.reason)),
                     None => continue,
                 },
                 kind::SEAL => {
@@ -294,28 +252,29 @@ impl<S: Storage> Reader<S> {
             }
             if from > next {
                 open.scanner.rewind(offset);
-                return Ok(Found::Gap { to: from.prev(), reason: self.blame() });
+                return Ok(Located::Gap { to: from.prev(), reason: self.take_damage_reason() });
             }
-            let Some(reason) = reason else { return Ok(Found::Data(header)) };
+            let Some(reason) = reason else { return Ok(Located::Data(header)) };
             if to > end {
                 open.scanner.rewind(offset);
             }
-            return Ok(Found::Gap { to: to.min(end), reason });
+            return Ok(Located::Gap { to: to.min(end), reason });
         }
-        Ok(Found::Nothing)
+        Ok(Located::Nothing)
     }
 
-    fn blame(&mut self) -> GapReason {
+    /// Reason of a gap for which the log has no GAP frame: a read error since the last payload, or else bit rot.
+    fn take_damage_reason(&mut self) -> GapReason {
         let unreadable = self.open.as_mut().is_some_and(|open| std::mem::take(&mut open.unreadable));
         if unreadable { GapReason::Unreadable } else { GapReason::Rot }
     }
 
-    /// The file under the open segment has begun another life.
-    fn was_reused(&self) -> bool {
+    /// Whether the file of the open segment was recycled.
+    fn was_recycled(&self) -> bool {
         self.open.as_ref().is_some_and(|open| match read_header(open.scanner.file()) {
             Ok(Ok(header)) => header != *open.scanner.header(),
             Ok(Err(HeaderError::Newer { .. })) => true,
-            // Both copies are being rewritten, or both are gone: the listing will tell.
+            // Both copies are being overwritten, or both are corrupt: the directory must be read again.
             Ok(Err(HeaderError::Damaged)) | Err(_) => true,
         })
     }

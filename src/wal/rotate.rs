@@ -1,233 +1,170 @@
-//! How the writer ends a group, leaves a segment, and enters the next one.
+//! Enters the next segment: allocates a file, writes its head, and gives it its name.
 
 use std::io;
 use std::sync::Arc;
 
-use super::catalogue::{NEXT_NAME, Segment, segment_name};
+use super::LogId;
+use super::catalogue::{Log, NEXT_NAME, Segment, segment_name};
 use super::error::{Full, WriteError};
 use super::format::{
-    CLOSING_BYTES, CommitNote, FRAMES_START, Frame, GROUP_ALIGN, HEADER_COPY_OFFSET, Place, SealNote,
-    SegmentHeader, kind,
+    CLOSING_BYTES, CommitPayload, FRAMES_START, FramePosition, FrameSpec, GROUP_ALIGN, HEADER_COPY_OFFSET,
+    SegmentHeader, SegmentTotals, kind,
 };
-use super::group::Group;
-use super::segment_allocator::{Need, Spare};
-use super::storage::{Storage, StorageFile, is_passing, to_u64, write_all};
-use super::writer::{Active, Writer};
+use super::options::StateSnapshot;
+use super::segment_allocator::{Purpose, SegmentAllocator, SpareFile};
+use super::segment_writer::SegmentWriter;
+use super::seq::SeqNo;
+use super::storage::{Storage, StorageFile, is_transient, write_all};
+use super::sync_group::SyncGroup;
+use super::usage::{Usage, delivered_bytes};
+use crate::num::{to_u64, to_usize};
 
-impl<S: Storage> Writer<S> {
-    /// Closes the open group with a frame of this kind, writes and syncs it.
-    pub(super) fn end_group(&mut self, ending: u8) -> Result<(), WriteError> {
-        let open_bytes = self.group.bytes.len();
-        let first_seq = if open_bytes == 0 { self.next } else { self.group.first };
-        let note = CommitNote { time: self.now, first_seq };
-        let previous_end = self.place().offset;
-        let payload = match &self.active {
-            Some(active) if ending == kind::SEAL => active.seal.with(&self.group, self.now).encode(note),
-            _ => note.encode(),
-        };
-        self.push(&Frame::own(ending, self.next.prev()), &payload);
-        match self.write_group().and_then(|()| self.sync_active()) {
-            Ok(()) => {
-                self.settle();
-                if ending == kind::SEAL {
-                    self.active = None;
-                    self.previous_end = previous_end;
-                }
-                Ok(())
-            }
-            Err(Trouble::Write(error)) if is_lack_of_space(&error) => {
-                // Nothing of it is synced, so the same place can be written once more.
-                self.group.bytes.truncate(open_bytes);
-                self.flushed = self.flushed.min(open_bytes);
-                Err(WriteError::Full(Full::Disk(error.to_string())))
-            }
-            Err(Trouble::Write(error) | Trouble::Sync(error)) => self.move_group(&error),
-        }
+/// Creates segments one after another, and recycles the delivered ones.
+pub(super) struct Rotation<S: Storage> {
+    pub(super) log: Arc<Log<S>>,
+    pub(super) allocator: SegmentAllocator<S::File>,
+    pub(super) log_id: LogId,
+    /// Number of the first segment of this process.
+    pub(super) run: u64,
+    /// Number of the next segment.
+    pub(super) next_number: u64,
+    /// Offset of the SEAL frame of the previous segment; 0 if that one is not sealed.
+    pub(super) previous_end: u64,
+    pub(super) salt_seed: u64,
+    /// Written at the head of each segment.
+    pub(super) snapshot: Option<StateSnapshot>,
+    /// Last sequence number that is delivered.
+    pub(super) retired: SeqNo,
+}
+
+/// The start of a segment file, up to the end of its first sync group.
+struct Head {
+    header: SegmentHeader,
+    bytes: Vec<u8>,
+    totals: SegmentTotals,
+}
+
+impl<S: Storage> Rotation<S> {
+    /// Performs one step of preparing the next segment. Returns whether more steps are needed.
+    pub(super) fn prepare(&mut self) -> bool {
+        // Errors are not fatal here; they recur when the segment is needed.
+        self.allocator.step(&self.log, self.retired, Purpose::Ahead).is_ok() && !self.allocator.is_ready()
     }
 
-    /// Writes what is open and not yet in the page cache.
-    pub(super) fn flush_group(&mut self) -> Result<(), WriteError> {
-        match self.write_group() {
-            Ok(()) => Ok(()),
-            Err(Trouble::Write(error)) if is_lack_of_space(&error) => {
-                Err(WriteError::Full(Full::Disk(error.to_string())))
-            }
-            Err(Trouble::Write(error) | Trouble::Sync(error)) => self.move_group(&error),
-        }
+    /// Makes the file for the next segment ready.
+    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+        Ok(self.allocator.finish(&self.log, self.retired, Purpose::Append)?)
     }
 
-    fn write_group(&mut self) -> Result<(), Trouble> {
-        let Some(active) = &self.active else { return Ok(()) };
-        write_all(&active.file, &self.group.bytes, active.group_start, &mut self.flushed)
-            .map_err(Trouble::Write)
-    }
-
-    fn sync_active(&self) -> Result<(), Trouble> {
-        self.active.as_ref().map_or(Ok(()), |active| active.file.sync().map_err(Trouble::Sync))
-    }
-
-    /// The open group is durable.
-    fn settle(&mut self) {
-        if let Some(active) = &mut self.active {
-            active.seal = active.seal.with(&self.group, self.now);
-            let end = active.group_start + to_u64(self.group.bytes.len());
-            active.group_start = end.next_multiple_of(GROUP_ALIGN);
-        }
-        self.count_durable();
-    }
-
-    /// The group is durable, wherever it went: the next one begins.
-    fn count_durable(&mut self) {
-        self.durable = self.next.prev();
-        self.records_durable += self.group.records;
-        self.group.clear();
-        self.flushed = 0;
-        self.next_group += 1;
-        self.log.catalogue().durable = Some(self.durable);
-    }
-
-    /// The file let us down: whatever it says from now on, it is not written or synced again. What is in memory of the
-    /// undecided group is logged once more in a new segment, whose copy counts.
-    fn move_group(&mut self, _cause: &io::Error) -> Result<(), WriteError> {
-        self.active = None;
-        self.previous_end = 0;
-        self.flushed = 0;
-        self.ensure_active()
-    }
-
-    /// Seals this segment and enters the next. The next one is there before this one is given up.
-    pub(super) fn switch(&mut self) -> Result<(), WriteError> {
-        if let Err(none) = self.pool.fill(&self.log, self.retired, Need::Now) {
-            return self.note_failure(Err(none.into()));
-        }
-        self.end_group(kind::SEAL)?;
-        self.ensure_active()
-    }
-
-    /// Makes sure that there is a segment to write to.
-    pub(super) fn ensure_active(&mut self) -> Result<(), WriteError> {
-        if let Some(error) = &self.failed {
-            return Err(WriteError::Failed(error.clone()));
-        }
-        if self.active.is_some() {
-            return Ok(());
-        }
-        let need = if self.group.bytes.is_empty() { Need::Now } else { Need::Urgent };
-        let entered = match self.pool.take(&self.log, self.retired, need) {
-            Ok(spare) => self.enter(spare),
-            Err(none) => Err(none.into()),
-        };
-        self.note_failure(entered)
-    }
-
-    fn note_failure(&mut self, result: Result<(), WriteError>) -> Result<(), WriteError> {
-        if let Err(WriteError::Failed(error)) = &result {
-            self.failed = Some(error.clone());
-        }
-        result
-    }
-
-    /// Takes a spare file into use: headers, snapshot and the frames that move are written and synced before the file
-    /// gets its name. So a segment that has its name is whole up to the end of its first group, whenever a crash comes.
-    fn enter(&mut self, spare: Spare<S::File>) -> Result<(), WriteError> {
-        let (header, head, group) = self.head(&spare);
-        match self.publish(&spare, &head, header.number) {
+    /// Enters the next segment. Its first group consists of the snapshot and the payloads of `group`.
+    ///
+    /// The head is written and synced before the file gets its name: after a crash at any time, a segment with its
+    /// name is intact up to the end of its first group.
+    pub(super) fn enter(
+        &mut self,
+        group: &SyncGroup,
+        next: SeqNo,
+        now: i64,
+    ) -> Result<SegmentWriter<S::File>, WriteError> {
+        let purpose = if group.is_empty() { Purpose::Append } else { Purpose::Relocate };
+        let spare = self.allocator.take(&self.log, self.retired, purpose)?;
+        let Head { header, bytes, totals } = self.head(&spare, group, next, now);
+        match self.publish(&spare, &bytes, header.number) {
             Ok(()) => {}
-            Err(error) if is_passing(&error) => {
-                self.pool.put_back(spare);
-                return Err(WriteError::Full(Full::Disk(error.to_string())));
+            Err(error) if is_transient(&error) => {
+                self.allocator.put_back(spare);
+                return Err(Full::from_io(error).into());
             }
-            Err(error) => return Err(WriteError::Failed(self.give_up(&error))),
+            Err(error) => return Err(WriteError::Failed(self.discard_next(error).into())),
         }
-        if let Err(error) = self.log.storage.sync_dir() {
-            return Err(WriteError::Failed(error.to_string()));
-        }
+        self.log.storage.sync_dir().map_err(|error| WriteError::Failed(error.into()))?;
         self.next_number += 1;
-        let seal = SealNote::default().with(&group, self.now);
-        self.active = Some(Active {
-            file: spare.file,
-            header,
-            group_start: to_u64(head.len()).next_multiple_of(GROUP_ALIGN),
-            seal,
-        });
         let segment = Segment { number: header.number, bytes: header.capacity, header: Some(header) };
         self.log.catalogue().segments.push_back(Arc::new(segment));
-        // The head is group `first_group`; what moved is durable with it.
-        self.mark_due = false;
-        self.count_durable();
-        Ok(())
+        Ok(SegmentWriter::new(spare.file, header, to_u64(bytes.len()), totals))
     }
 
-    /// The segment header and all bytes of the file up to the end of its first group.
-    fn head(&self, spare: &Spare<S::File>) -> (SegmentHeader, Vec<u8>, Group) {
-        let first_seq = if self.group.bytes.is_empty() { self.next } else { self.group.first };
-        let salt = salt(self.options.salt_seed, self.next_number);
-        let mut place = Place { salt, group: self.next_group, offset: FRAMES_START };
-        let mut frames = Group::default();
-        if let Some((seq, snapshot)) = &self.snapshot {
-            frames.push(&Frame::own(kind::SNAPSHOT, *seq), place, snapshot);
+    fn head(&self, spare: &SpareFile<S::File>, group: &SyncGroup, next: SeqNo, now: i64) -> Head {
+        let first_seq = if group.is_empty() { next } else { group.first };
+        let salt = salt(self.salt_seed, self.next_number);
+        let mut position = FramePosition { salt, group: group.number, offset: FRAMES_START };
+        let mut frames = SyncGroup::new(group.number);
+        if let Some(StateSnapshot { next: seq, bytes }) = &self.snapshot {
+            frames.push(&FrameSpec::control(kind::SNAPSHOT, *seq), first_seq, position, bytes);
         }
-        place.offset = FRAMES_START + to_u64(frames.bytes.len());
-        let group = self.group.moved(place);
-        frames.bytes.extend_from_slice(&group.bytes);
-        place.offset = FRAMES_START + to_u64(frames.bytes.len());
-        let note = CommitNote { time: self.now, first_seq };
-        let seq = self.next.prev();
-        frames.push(&Frame::own(kind::COMMIT, seq), place, &note.encode());
-        let head_bytes = FRAMES_START + to_u64(frames.bytes.len());
+        position.offset = FRAMES_START + to_u64(frames.bytes.len());
+        let relocated = group.encoded_at(position);
+        frames.bytes.extend_from_slice(&relocated.bytes);
+        position.offset = FRAMES_START + to_u64(frames.bytes.len());
+        let commit = CommitPayload { time: now, first_seq }.encode();
+        frames.push(&FrameSpec::control(kind::COMMIT, next.prev()), first_seq, position, &commit);
         let header = SegmentHeader {
             log_id: self.log_id,
             number: self.next_number,
             first_seq,
-            first_group: self.next_group,
+            first_group: group.number,
             run: self.run,
             previous_last_seq: first_seq.prev(),
             previous_end: self.previous_end,
-            // A group that moves into a smaller segment size still fits.
-            capacity: spare.bytes.max(head_bytes + GROUP_ALIGN + CLOSING_BYTES),
-            created: self.now,
+            // A group that was written to a larger segment still fits after the segment size was reduced.
+            capacity: spare
+                .bytes
+                .max(FRAMES_START + to_u64(frames.bytes.len()) + GROUP_ALIGN + CLOSING_BYTES),
+            created: now,
             salt,
         };
         let copy = header.encode();
-        let mut head = copy.clone();
-        head.resize(usize::try_from(HEADER_COPY_OFFSET).unwrap_or(usize::MAX), 0);
-        head.extend_from_slice(&copy);
-        head.resize(usize::try_from(FRAMES_START).unwrap_or(usize::MAX), 0);
-        head.extend_from_slice(&frames.bytes);
-        (header, head, group)
+        let mut bytes = copy.clone();
+        bytes.resize(to_usize(HEADER_COPY_OFFSET), 0);
+        bytes.extend_from_slice(&copy);
+        bytes.resize(to_usize(FRAMES_START), 0);
+        bytes.extend_from_slice(&frames.bytes);
+        Head { header, bytes, totals: relocated.added_to(SegmentTotals::default(), now) }
     }
 
-    fn publish(&self, spare: &Spare<S::File>, head: &[u8], number: u64) -> io::Result<()> {
+    fn publish(&self, spare: &SpareFile<S::File>, head: &[u8], number: u64) -> io::Result<()> {
         write_all(&spare.file, head, 0, &mut 0)?;
         spare.file.sync()?;
         self.log.storage.rename(NEXT_NAME, &segment_name(number))
     }
 
-    /// The file for the next segment is no good: out of the way, so that the next start makes another.
-    fn give_up(&self, error: &io::Error) -> String {
+    /// Removes the file for the next segment after `error`, so that the next start creates another one.
+    fn discard_next(&self, error: io::Error) -> io::Error {
         match self.log.storage.remove(NEXT_NAME) {
-            Ok(()) => error.to_string(),
-            Err(second) => format!("{error}, and then: {second}"),
+            Ok(()) => error,
+            Err(second) => io::Error::new(
+                error.kind(),
+                format!("{error}; removing the file {NEXT_NAME} failed as well: {second}"),
+            ),
+        }
+    }
+
+    /// Disk usage of the log; `next` is the next sequence number to be assigned.
+    pub(super) fn usage(&self, next: SeqNo) -> Usage {
+        let catalogue = self.log.catalogue();
+        let delivered = delivered_bytes(&catalogue, self.retired);
+        let (segments, bytes) = (to_u64(catalogue.segments.len()), catalogue.bytes());
+        let oldest = catalogue.oldest().unwrap_or(next);
+        drop(catalogue);
+        let space = self.log.storage.space().ok();
+        let (limits, spare_bytes) = (self.allocator.limits(), self.allocator.spare_bytes());
+        Usage {
+            segments,
+            bytes: bytes + spare_bytes,
+            bytes_max: limits.bytes_max,
+            undelivered_bytes: bytes - delivered,
+            available_bytes: limits.available_bytes(bytes, delivered, spare_bytes, space),
+            dropped: self.allocator.dropped(),
+            oldest,
+            disk_free_bytes: space.map_or(0, |space| space.free_bytes),
         }
     }
 }
 
-/// What went wrong, and at which of the two steps.
-enum Trouble {
-    Write(io::Error),
-    Sync(io::Error),
-}
-
-/// A write that found no space has written nothing behind what it counted: it may be tried again. Not so a sync.
-fn is_lack_of_space(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
-}
-
-/// Salts of two segments of one run never agree by design, those of different runs only by chance: one in 2^32, and
-/// even then the first group keeps the frames apart. (The finalizer of the splitmix64 generator.)
+/// Salt of a segment, by the finalizer of the splitmix64 generator.
+///
+/// Two segments of one run have different salts with near certainty, and those of different runs are equal with a
+/// probability of 2^-32. In that case the first group number still keeps old frames from matching.
 fn salt(seed: u64, number: u64) -> u32 {
     let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

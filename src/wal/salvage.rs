@@ -1,89 +1,44 @@
-//! A sound copy of a damaged log: what can be read, in a new directory, under the same numbers.
+//! Copies what can be read of a damaged log to a new directory, under the same sequence numbers.
 //!
-//! The source is only read. The copy has the identity of the source, so that a database goes on where it was, and its last
-//! snapshot, so that a daemon that lost its own state still ends the sessions that were open; what is missing is a gap in
-//! it, with its reason.
+//! The source is only read. The copy has the log id of the source, so that delivery continues where it was, and its last
+//! state snapshot, so that a daemon without its local state still ends the sessions that were open. Lost payloads are
+//! gaps with their reasons.
 
-use std::fmt;
-
-use super::catalogue::list;
-use super::error::WriteError;
+use super::catalogue::{Segment, list};
+use super::error::SalvageError;
 use super::format::GapReason;
-use super::reader::{Item, ReadError, Reader};
-use super::recover::{OpenError, read_snapshot, recover};
+use super::options::Options;
+use super::reader::{Item, Reader};
+use super::recover::recover;
+use super::seq::SeqNo;
 use super::storage::Storage;
-use super::{Options, SeqNo};
+use super::tail::read_snapshot;
 
-/// So much is made durable at once.
+/// Size of a sync group of the copy, in bytes.
 const GROUP_BYTES: usize = 4 << 20;
 
-/// Why there is no copy, or not all of it.
-#[derive(Debug)]
-pub enum SalvageError {
-    /// No segment of the source has a header that can be read.
-    NothingToRead,
-    /// The target holds a log already.
-    TargetInUse,
-    /// The source.
-    Read(ReadError),
-    /// The target could not be opened.
-    Open(OpenError),
-    /// The target could not be written.
-    Write(WriteError),
-}
-
-impl fmt::Display for SalvageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NothingToRead => f.write_str("no segment has a header that can be read"),
-            Self::TargetInUse => f.write_str("the target holds a log already; give it an empty directory"),
-            Self::Read(error) => write!(f, "the source: {error}"),
-            Self::Open(error) => write!(f, "the target: {error}"),
-            Self::Write(error) => write!(f, "the target: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SalvageError {}
-
-impl From<ReadError> for SalvageError {
-    fn from(error: ReadError) -> Self {
-        Self::Read(error)
-    }
-}
-
-impl From<OpenError> for SalvageError {
-    fn from(error: OpenError) -> Self {
-        Self::Open(error)
-    }
-}
-
-impl From<WriteError> for SalvageError {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
-}
-
-/// What was copied.
+/// Contents of the copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salvaged {
-    /// First number of the copy.
+    /// First sequence number.
     pub first: SeqNo,
-    /// Last one.
+    /// Last sequence number.
     pub last: SeqNo,
-    /// Payloads.
+    /// Number of payloads.
     pub payloads: u64,
-    /// Records in them.
+    /// Number of records in the payloads.
     pub records: u64,
-    /// What is missing: first, last, why.
+    /// Missing ranges: first and last sequence number, and the reason.
     pub gaps: Vec<(SeqNo, SeqNo, GapReason)>,
 }
 
-/// Copies what can be read of `source` into the empty directory behind `target`. `options` are those of the copy; its
-/// identity, first number and snapshot are taken from the source. `progress` is told each number as it is copied.
+/// Copies what can be read of `source` to `target`, which must hold no log.
+///
+/// `options` are those of the copy, except log id, first sequence number and snapshot, which are taken from the source.
+/// `progress` is called with each sequence number after it was copied.
 ///
 /// # Errors
-/// See [`SalvageError`]. What was copied until then stays in the target.
+/// [`SalvageError`]. What was copied before stays in the target.
 pub fn salvage<S: Storage, T: Storage>(
     source: S,
     target: T,
@@ -91,16 +46,16 @@ pub fn salvage<S: Storage, T: Storage>(
     mut progress: impl FnMut(SeqNo),
 ) -> Result<Salvaged, SalvageError> {
     let listing = list(&source)?;
-    let header = |at: &super::catalogue::Segment| at.header;
+    let header = |segment: &Segment| segment.header;
     let (Some(log_id), Some(first)) = (listing.log_id, listing.segments.iter().find_map(header)) else {
         return Err(SalvageError::NothingToRead);
     };
     if !list(&target)?.segments.is_empty() {
         return Err(SalvageError::TargetInUse);
     }
-    // Of the last one that can be read: what came behind it is in the copy, or a gap.
-    let snapshot =
-        listing.segments.iter().rev().filter_map(header).find_map(|of| read_snapshot(&source, of).ok()?);
+    // The last snapshot that can be read. The payloads behind it are in the copy, or gaps.
+    let mut headers = listing.segments.iter().rev().filter_map(header);
+    let snapshot = headers.find_map(|header| read_snapshot(&source, header).ok()?);
     let options = Options {
         new_log_id: log_id,
         first: first.first_seq,

@@ -1,68 +1,74 @@
-//! Walks the frames of one segment: what is sound, what is not, and where it goes on.
+//! Reads the frames of one segment in order, and finds the next frame behind damaged data.
 
-use super::PAYLOAD_BYTES_MAX;
-use super::format::{
-    ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, FRAMES_START, FrameHeader, HEADER_COPY_OFFSET, HeaderError,
-    SEGMENT_HEADER_BYTES, SegmentHeader,
-};
-use super::storage::{StorageFile, read_all, to_u64};
 use std::io;
 
+use super::format::{
+    ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, FRAMES_START, FrameHeader, HEADER_COPY_OFFSET, HeaderError,
+    PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader,
+};
+use super::storage::{StorageFile, read_all};
+use crate::num::{to_u64, to_usize, u32_to_usize};
+
+/// Bytes read ahead at once.
 const WINDOW_BYTES: usize = 256 << 10;
-/// After a failed read the damage is narrowed down to pieces of this size.
+/// After a read error the window is read again in pieces of this size, to keep what can be read.
 const SECTOR_BYTES: usize = 4096;
-/// How much is searched at once for the next frame.
+/// Bytes searched at once for the next frame.
 const RESYNC_BYTES: usize = 16 << 10;
 
-/// One step through a segment.
+/// Result of one step through a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// A sound frame; its payload is at [`Scanner::payload`].
+pub(super) enum Scanned {
+    /// An intact frame; [`Scanner::payload`] returns its payload.
     Frame(FrameHeader),
-    /// Bytes that are no frame, with a sound frame header behind them or a sound header of their own.
-    Bad(Bad),
-    /// No frame from here to the end of the file.
+    /// Data that is not an intact frame, up to the next frame header or to the end of the damaged frame.
+    Invalid(InvalidRange),
+    /// No frame from the current offset to the end of the file.
     End,
 }
 
-/// A range that is not a sound frame.
+/// A range of a segment that holds no intact frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bad {
+pub(super) struct InvalidRange {
+    /// Offset of the first byte.
     pub(super) from: u64,
+    /// Offset behind the last byte.
     pub(super) to: u64,
-    /// The frame's own header when only its payload is damaged.
+    /// Header of the frame if only its payload is damaged.
     pub(super) header: Option<FrameHeader>,
-    /// The disk refused to read some of it.
+    /// A part of the range could not be read.
     pub(super) unreadable: bool,
 }
 
-/// Reads the segment header: the first sound copy of the two.
+/// Reads the segment header: the first intact copy.
 pub(super) fn read_header<F: StorageFile>(file: &F) -> io::Result<Result<SegmentHeader, HeaderError>> {
-    let mut verdict = HeaderError::Damaged;
-    let mut failure = None;
+    let mut invalid = HeaderError::Damaged;
+    let mut read_error = None;
     for offset in [0, HEADER_COPY_OFFSET] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         match read_all(file, &mut bytes, offset) {
             Ok(_) => match SegmentHeader::decode(&bytes) {
                 Ok(header) => return Ok(Ok(header)),
                 Err(HeaderError::Damaged) => {}
-                Err(newer) => verdict = newer,
+                Err(newer) => invalid = newer,
             },
-            Err(error) => failure = Some(error),
+            Err(error) => read_error = Some(error),
         }
     }
-    match failure {
-        Some(error) if verdict == HeaderError::Damaged => Err(error),
-        _ => Ok(Err(verdict)),
+    match read_error {
+        Some(error) if invalid == HeaderError::Damaged => Err(error),
+        _ => Ok(Err(invalid)),
     }
 }
 
-/// A place in a segment that moves on frame by frame.
+/// A cursor over the frames of a segment.
 pub(super) struct Scanner<F> {
     file: F,
     header: SegmentHeader,
+    /// Offset of the next frame.
     offset: u64,
     window: Window,
+    /// Offset and length of the last payload.
     payload: (u64, usize),
 }
 
@@ -83,60 +89,60 @@ impl<F: StorageFile> Scanner<F> {
         self.offset
     }
 
-    /// In the last step the disk refused to read something.
+    /// Whether the last step met a read error.
     pub(super) const fn met_unreadable(&self) -> bool {
         self.window.unreadable
     }
 
-    /// Goes back to the frame that begins here.
+    /// Moves the cursor back to the frame at `offset`.
     pub(super) const fn rewind(&mut self, offset: u64) {
         self.offset = offset;
     }
 
-    /// The payload of the last [`Step::Frame`].
+    /// Payload of the last [`Scanned::Frame`].
     pub(super) fn payload(&self) -> &[u8] {
         self.window.peek(self.payload.0, self.payload.1)
     }
 
-    /// The next frame or hole. A hole is looked at twice, because the writer may be filling it in this moment.
-    pub(super) fn step(&mut self) -> Step {
+    /// Moves behind the next frame or invalid range. Invalid data is read twice, because the writer may be writing it.
+    pub(super) fn step(&mut self) -> Scanned {
         self.window.unreadable = false;
-        match self.look() {
-            Look::Sound(header) => self.take(header),
-            Look::Payload(_) | Look::Nothing => {
-                self.window.forget();
-                match self.look() {
-                    Look::Sound(header) => self.take(header),
-                    Look::Payload(header) => {
+        match self.check_frame() {
+            FrameCheck::Intact(header) => self.accept(header),
+            FrameCheck::DamagedPayload(_) | FrameCheck::NoHeader => {
+                self.window.clear();
+                match self.check_frame() {
+                    FrameCheck::Intact(header) => self.accept(header),
+                    FrameCheck::DamagedPayload(header) => {
                         let from = self.offset;
                         self.offset = header.end(from);
-                        self.bad(from, Some(header))
+                        self.invalid(from, Some(header))
                     }
-                    Look::Nothing => self.resynchronize(),
+                    FrameCheck::NoHeader => self.resynchronize(),
                 }
             }
         }
     }
 
-    fn take(&mut self, header: FrameHeader) -> Step {
-        self.payload = (self.offset + to_u64(FRAME_HEADER_BYTES), usize_from(header.payload_bytes));
+    fn accept(&mut self, header: FrameHeader) -> Scanned {
+        self.payload = (self.offset + to_u64(FRAME_HEADER_BYTES), u32_to_usize(header.payload_bytes));
         self.offset = header.end(self.offset);
-        Step::Frame(header)
+        Scanned::Frame(header)
     }
 
-    fn bad(&self, from: u64, header: Option<FrameHeader>) -> Step {
-        Step::Bad(Bad { from, to: self.offset, header, unreadable: self.window.unreadable })
+    /// The range from `from` to the current offset.
+    fn invalid(&self, from: u64, header: Option<FrameHeader>) -> Scanned {
+        Scanned::Invalid(InvalidRange { from, to: self.offset, header, unreadable: self.window.unreadable })
     }
 
-    fn look(&mut self) -> Look {
-        let Some(header) = self.header_at(self.offset) else { return Look::Nothing };
-        let stored_bytes = header.frame_bytes() - to_u64(FRAME_HEADER_BYTES);
-        let stored_bytes = usize::try_from(stored_bytes).unwrap_or(usize::MAX);
+    fn check_frame(&mut self) -> FrameCheck {
+        let Some(header) = self.header_at(self.offset) else { return FrameCheck::NoHeader };
+        let stored_bytes = to_usize(header.frame_bytes()) - FRAME_HEADER_BYTES;
         let stored = self.window.get(&self.file, self.offset + to_u64(FRAME_HEADER_BYTES), stored_bytes);
-        if stored.len() == stored_bytes && header.payload_is_sound(stored, self.header.salt) {
-            Look::Sound(header)
+        if stored.len() == stored_bytes && header.payload_is_intact(stored, self.header.salt) {
+            FrameCheck::Intact(header)
         } else {
-            Look::Payload(header)
+            FrameCheck::DamagedPayload(header)
         }
     }
 
@@ -145,78 +151,82 @@ impl<F: StorageFile> Scanner<F> {
         let header = FrameHeader::decode(bytes, self.header.salt)?;
         let fits = u64::from(header.offset) == offset
             && header.group >= self.header.first_group
-            && usize_from(header.payload_bytes) <= PAYLOAD_BYTES_MAX
+            && u32_to_usize(header.payload_bytes) <= PAYLOAD_BYTES_MAX
             && offset + header.frame_bytes() <= self.header.capacity;
         fits.then_some(header)
     }
 
-    /// Looks for the next frame header, 8 bytes at a time. When there is none the place stays where it is: on a live
-    /// segment the next frame is yet to come.
-    fn resynchronize(&mut self) -> Step {
+    /// Searches the next frame header at multiples of 8 bytes. Without one the offset is unchanged: the next frame of
+    /// the open segment will be written there.
+    fn resynchronize(&mut self) -> Scanned {
         let from = self.offset;
-        let mut at = from + ALIGN;
-        while let Some(found) = self.next_magic(at) {
-            if self.header_at(found).is_some() {
-                self.offset = found;
-                return self.bad(from, None);
+        let mut start = from + ALIGN;
+        while let Some(candidate) = self.next_magic(start) {
+            if self.header_at(candidate).is_some() {
+                self.offset = candidate;
+                return self.invalid(from, None);
             }
-            at = found + ALIGN;
+            start = candidate + ALIGN;
         }
-        Step::End
+        Scanned::End
     }
 
-    /// The first place from `at` on that begins like a frame.
-    fn next_magic(&mut self, mut at: u64) -> Option<u64> {
-        let step = usize::try_from(ALIGN).unwrap_or(1);
-        while at < self.header.capacity {
-            let bytes = self.window.get(&self.file, at, RESYNC_BYTES);
-            let words = bytes.len() / step;
+    /// First offset from `start` on at which the magic of a frame stands.
+    fn next_magic(&mut self, mut start: u64) -> Option<u64> {
+        let align = to_usize(ALIGN);
+        while start < self.header.capacity {
+            let bytes = self.window.get(&self.file, start, RESYNC_BYTES);
+            let words = bytes.len() / align;
             if words == 0 {
                 return None;
             }
-            if let Some(word) = bytes.chunks_exact(step).position(|word| word.starts_with(&FRAME_MAGIC)) {
-                return Some(at + to_u64(word * step));
+            if let Some(word) = bytes.chunks_exact(align).position(|word| word.starts_with(&FRAME_MAGIC)) {
+                return Some(start + to_u64(word * align));
             }
-            at += to_u64(words * step);
+            start += to_u64(words * align);
         }
         None
     }
 }
 
-enum Look {
-    Sound(FrameHeader),
-    Payload(FrameHeader),
-    Nothing,
+/// Result of verifying the frame at an offset.
+enum FrameCheck {
+    Intact(FrameHeader),
+    DamagedPayload(FrameHeader),
+    NoHeader,
 }
 
-/// A piece of the file in memory.
+/// A section of the file in memory.
 #[derive(Default)]
 struct Window {
-    /// Memory that is kept from load to load; only `filled` bytes of it mean anything.
+    /// Buffer, reused for each load.
     bytes: Vec<u8>,
+    /// Number of valid bytes in `bytes`.
     filled: usize,
+    /// File offset of `bytes`.
     start: u64,
-    /// A read failed since this was last cleared; what could not be read is zero.
+    /// A read failed since this was cleared. Bytes that could not be read are zero.
     unreadable: bool,
 }
 
 impl Window {
-    const fn forget(&mut self) {
+    const fn clear(&mut self) {
         self.filled = 0;
     }
 
+    /// `length` bytes at `offset` if the window holds them, else none.
     fn peek(&self, offset: u64, length: usize) -> &[u8] {
-        let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        let start = offset.checked_sub(self.start).map(to_usize);
         let filled = self.bytes.get(..self.filled).unwrap_or(&[]);
-        at.and_then(|at| filled.get(at..at.checked_add(length)?)).unwrap_or(&[])
+        start.and_then(|start| filled.get(start..start.checked_add(length)?)).unwrap_or(&[])
     }
 
-    /// `length` bytes from `offset`, fewer only at the end of the file.
+    /// `length` bytes at `offset`; fewer at the end of the file.
     fn get<F: StorageFile>(&mut self, file: &F, offset: u64, length: usize) -> &[u8] {
         if length > 0 && self.peek(offset, length).is_empty() {
             self.load(file, offset, length);
         }
-        let start = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let start = to_usize(offset.saturating_sub(self.start));
         let end = start.saturating_add(length).min(self.filled);
         self.bytes.get(start..end).unwrap_or(&[])
     }
@@ -229,31 +239,27 @@ impl Window {
         }
         self.filled = match read_all(file, &mut self.bytes, offset) {
             Ok(read) => read,
-            Err(_) => self.load_in_pieces(file, offset),
+            Err(_) => self.load_by_sector(file, offset),
         };
     }
 
-    fn load_in_pieces<F: StorageFile>(&mut self, file: &F, offset: u64) -> usize {
+    fn load_by_sector<F: StorageFile>(&mut self, file: &F, offset: u64) -> usize {
         let mut done = 0;
-        for piece in self.bytes.chunks_mut(SECTOR_BYTES) {
-            match read_all(file, piece, offset + to_u64(done)) {
+        for sector in self.bytes.chunks_mut(SECTOR_BYTES) {
+            match read_all(file, sector, offset + to_u64(done)) {
                 Ok(read) => {
                     done += read;
-                    if read < piece.len() {
+                    if read < sector.len() {
                         break;
                     }
                 }
                 Err(_) => {
-                    piece.fill(0);
+                    sector.fill(0);
                     self.unreadable = true;
-                    done += piece.len();
+                    done += sector.len();
                 }
             }
         }
         done
     }
-}
-
-pub(super) fn usize_from(value: u32) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
 }

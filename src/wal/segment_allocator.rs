@@ -1,154 +1,132 @@
-//! The file for the next segment: zeroed ahead in slices, or taken from what is delivered.
+//! Provides the file for the next segment: zeroed ahead of use, or recycled from a delivered segment.
 //!
-//! Overwriting a file that has its blocks is several times faster to sync than growing one. The content of a spare file
-//! does not matter: a new salt, a new first group and the offsets keep it from being taken for ours.
+//! Overwriting allocated blocks syncs several times faster than extending a file. The old contents of a file need not
+//! be erased: a new salt, a new first group and the frame offsets keep old frames from matching.
 
 use std::io;
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, Log, NEXT_NAME, Segment, segment_name};
-use super::error::Full;
-use super::storage::{Space, Storage, StorageFile, is_passing, to_u64, write_all};
-use super::{Options, SeqNo};
+use super::catalogue::{Log, NEXT_NAME, Segment, segment_name};
+use super::error::{AllocationError, Full};
+use super::options::Options;
+use super::seq::SeqNo;
+use super::storage::{Storage, StorageFile, is_transient, write_all};
+use super::usage::{SpaceLimits, delivered_bytes, delivered_segments};
+use crate::num::{to_u64, to_usize};
 
-/// So much is zeroed at once when it is done ahead.
+/// Bytes that are zeroed and synced in one step.
 const SLICE_BYTES: u64 = 4 << 20;
-const ZERO_BYTES: usize = 1 << 20;
+/// Bytes of one write of zeros.
+const ZERO_BYTES: u64 = 1 << 20;
 
-/// Why there is no spare file.
-pub(super) enum NoSpare {
-    /// It passes: see [`Full`].
-    Full(Full),
-    /// The disk is broken.
-    Broken(io::Error),
-}
-
-impl From<io::Error> for NoSpare {
-    fn from(error: io::Error) -> Self {
-        if is_passing(&error) { Self::Full(Full::Disk(error.to_string())) } else { Self::Broken(error) }
-    }
-}
-
-/// How badly a spare file is wanted.
+/// What a file is allocated for. It decides which limits apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// It will be, some time.
+pub(super) enum Purpose {
+    /// The next segment, ahead of use.
     Ahead,
-    /// A payload waits for it.
-    Now,
-    /// A group that was taken already has to move: one segment of the cap is kept back for this.
-    Urgent,
+    /// A payload that waits to be appended.
+    Append,
+    /// A group that was accepted already and must be relocated: it may use the reserved segment of the size limit.
+    Relocate,
 }
 
-/// A file that holds no segment.
-pub(super) struct Spare<F> {
+/// A file that will become a segment.
+pub(super) struct SpareFile<F> {
     pub(super) file: F,
-    /// Its length; it is ready when this reaches the segment size.
+    /// Length of the file in bytes; it is ready when this reaches the segment size.
     pub(super) bytes: u64,
 }
 
-/// Makes room for the next segment.
-pub(super) struct Pool<F> {
-    spare: Option<Spare<F>>,
-    segment_bytes: u64,
-    bytes_max: u64,
-    free_percent_min: u8,
-    keep_bytes: u64,
-    keep_segments_min: usize,
+/// Allocates segment files.
+pub(super) struct SegmentAllocator<F> {
+    spare: Option<SpareFile<F>>,
+    limits: SpaceLimits,
     drop_oldest: bool,
-    /// Payloads that were given up undelivered.
+    /// Payloads dropped undelivered since the start.
     dropped: u64,
 }
 
-impl<F: StorageFile> Pool<F> {
-    pub(super) fn new(options: &Options, spare: Option<Spare<F>>) -> Self {
-        Self {
-            spare,
-            segment_bytes: options.segment_bytes,
-            bytes_max: options.bytes_max,
-            free_percent_min: options.free_percent_min,
-            keep_bytes: options.keep_bytes,
-            keep_segments_min: options.keep_segments_min,
-            drop_oldest: options.drop_oldest,
-            dropped: 0,
-        }
+impl<F: StorageFile> SegmentAllocator<F> {
+    pub(super) const fn new(options: &Options, spare: Option<SpareFile<F>>) -> Self {
+        Self { spare, limits: SpaceLimits::new(options), drop_oldest: options.drop_oldest, dropped: 0 }
     }
 
+    pub(super) const fn limits(&self) -> &SpaceLimits {
+        &self.limits
+    }
+
+    /// Length of the spare file in bytes; 0 without one.
     pub(super) fn spare_bytes(&self) -> u64 {
         self.spare.as_ref().map_or(0, |spare| spare.bytes)
     }
 
-    /// Payloads that were given up undelivered since the start.
+    /// Payloads dropped undelivered since the start.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// See [`super::Usage::available_bytes`]; the log's files have so many bytes, and so many of them are delivered.
-    pub(super) fn available_bytes(&self, bytes: u64, delivered: u64, space: Option<Space>) -> u64 {
-        let kept = delivered.min(to_u64(self.keep_segments_min).saturating_mul(self.segment_bytes));
-        let by_cap = self.bytes_max.saturating_sub(self.segment_bytes);
-        let by_disk = space.map_or(u64::MAX, |space| {
-            let ours = bytes.saturating_add(self.spare_bytes());
-            ours.saturating_add(space.free_bytes).saturating_sub(self.reserve_bytes(space))
-        });
-        by_cap.min(by_disk).saturating_sub(kept).saturating_sub(bytes.saturating_sub(delivered))
+    /// Whether the spare file has the size of a segment.
+    pub(super) fn is_ready(&self) -> bool {
+        self.spare_bytes() >= self.limits.segment_bytes
     }
 
-    /// What must stay free on the disk.
-    fn reserve_bytes(&self, space: Space) -> u64 {
-        space.total_bytes / 100 * u64::from(self.free_percent_min)
-    }
-
-    /// A bit of the work for the next segment. An error here is none yet: it shows again when the segment is needed.
-    pub(super) fn prepare<S: Storage<File = F>>(
+    /// Performs one step: finds a file, or zeroes one slice of it.
+    pub(super) fn step<S>(
         &mut self,
         log: &Log<S>,
         retired: SeqNo,
-    ) -> Result<(), NoSpare> {
-        self.go_on(log, retired, Need::Ahead)
-    }
-
-    fn go_on<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<(), NoSpare>
+        purpose: Purpose,
+    ) -> Result<(), AllocationError>
     where
         S: Storage<File = F>,
     {
         if self.spare.is_none() {
-            self.spare = Some(self.find(log, retired, need)?);
+            self.spare = Some(self.find(log, retired, purpose)?);
         }
-        self.zero(&log.storage)
+        self.zero_slice(&log.storage)
     }
 
-    /// True when the next segment is there.
-    pub(super) fn is_ready(&self) -> bool {
-        self.spare_bytes() >= self.segment_bytes
-    }
-
-    /// Finishes the spare file.
-    pub(super) fn fill<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<(), NoSpare>
+    /// Performs steps until the spare file is ready.
+    pub(super) fn finish<S>(
+        &mut self,
+        log: &Log<S>,
+        retired: SeqNo,
+        purpose: Purpose,
+    ) -> Result<(), AllocationError>
     where
         S: Storage<File = F>,
     {
         while !self.is_ready() {
-            self.go_on(log, retired, need)?;
+            self.step(log, retired, purpose)?;
         }
         Ok(())
     }
 
-    /// Finishes the spare file and gives it away.
-    pub(super) fn take<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<Spare<F>, NoSpare>
+    /// Finishes the spare file and returns it.
+    pub(super) fn take<S>(
+        &mut self,
+        log: &Log<S>,
+        retired: SeqNo,
+        purpose: Purpose,
+    ) -> Result<SpareFile<F>, AllocationError>
     where
         S: Storage<File = F>,
     {
-        self.fill(log, retired, need)?;
-        self.spare.take().ok_or_else(|| NoSpare::Broken(io::ErrorKind::NotFound.into()))
+        self.finish(log, retired, purpose)?;
+        self.spare.take().ok_or_else(|| AllocationError::Io(io::ErrorKind::NotFound.into()))
     }
 
-    /// Takes a file back that could not be used after all.
-    pub(super) fn put_back(&mut self, spare: Spare<F>) {
+    /// Returns a file that was taken and not used.
+    pub(super) fn put_back(&mut self, spare: SpareFile<F>) {
         self.spare = Some(spare);
     }
 
-    fn find<S>(&mut self, log: &Log<S>, retired: SeqNo, need: Need) -> Result<Spare<F>, NoSpare>
+    fn find<S>(
+        &mut self,
+        log: &Log<S>,
+        retired: SeqNo,
+        purpose: Purpose,
+    ) -> Result<SpareFile<F>, AllocationError>
     where
         S: Storage<File = F>,
     {
@@ -156,70 +134,88 @@ impl<F: StorageFile> Pool<F> {
             let catalogue = log.catalogue();
             (catalogue.bytes(), delivered_bytes(&catalogue, retired))
         };
-        let is_urgent = need == Need::Urgent;
-        let limit =
-            if is_urgent { self.bytes_max } else { self.bytes_max.saturating_sub(self.segment_bytes) };
-        let refusal = if in_use.saturating_add(self.segment_bytes) > limit {
-            Some(Full::Cap { bytes_max: self.bytes_max })
-        } else if is_urgent {
+        let SpaceLimits { segment_bytes, bytes_max, keep_bytes, .. } = self.limits;
+        let relocates = purpose == Purpose::Relocate;
+        let limit = if relocates { bytes_max } else { bytes_max.saturating_sub(segment_bytes) };
+        let full = if in_use.saturating_add(segment_bytes) > limit {
+            Some(Full::Cap { bytes_max })
+        } else if relocates {
             None
         } else {
-            self.no_room(&log.storage)?
+            self.lack_of_free_space(&log.storage)?
         };
-        if (refusal.is_some() || delivered > self.keep_bytes)
-            && let Some(spare) = self.reuse(log, retired)?
+        if (full.is_some() || delivered > keep_bytes)
+            && let Some(spare) = self.recycle_delivered(log, retired)?
         {
             return Ok(spare);
         }
-        let refusal = match refusal {
-            Some(refusal) => NoSpare::Full(refusal),
+        let error = match full {
+            Some(full) => AllocationError::Full(full),
             None => match create(&log.storage) {
                 Ok(spare) => return Ok(spare),
-                Err(error) if is_passing(&error) => match self.reuse(log, retired)? {
+                Err(error) if is_transient(&error) => match self.recycle_delivered(log, retired)? {
                     Some(spare) => return Ok(spare),
                     None => error.into(),
                 },
                 Err(error) => return Err(error.into()),
             },
         };
-        let dropped =
-            if self.drop_oldest && need != Need::Ahead { self.give_up_oldest(log, retired)? } else { None };
-        dropped.ok_or(refusal)
+        let dropped = if self.drop_oldest && purpose != Purpose::Ahead {
+            self.recycle_oldest(log, retired)?
+        } else {
+            None
+        };
+        dropped.ok_or(error)
     }
 
-    /// Takes the oldest segment that nobody reads, delivered or not, but never the newest. One that is being read is
-    /// passed over: its reader goes on to its end, and is told of a gap behind it.
-    fn give_up_oldest<S>(&mut self, log: &Log<S>, retired: SeqNo) -> Result<Option<Spare<F>>, NoSpare>
+    /// Recycles the oldest segment without a reader, delivered or not, but never the newest. A segment that is being
+    /// read is skipped: its reader continues to its end and then returns a gap.
+    fn recycle_oldest<S>(
+        &mut self,
+        log: &Log<S>,
+        retired: SeqNo,
+    ) -> Result<Option<SpareFile<F>>, AllocationError>
     where
         S: Storage<File = F>,
     {
         let (segment, undelivered) = {
             let mut catalogue = log.catalogue();
             let older = catalogue.segments.len().saturating_sub(1);
-            let free = |segment: &Arc<Segment>| Arc::strong_count(segment) == 1;
-            let Some(index) = catalogue.segments.iter().take(older).position(free) else { return Ok(None) };
+            let unread = |segment: &Arc<Segment>| Arc::strong_count(segment) == 1;
+            let Some(index) = catalogue.segments.iter().take(older).position(unread) else {
+                return Ok(None);
+            };
             let bound = catalogue.bound(index);
             let Some(segment) = catalogue.segments.remove(index) else { return Ok(None) };
             let first = segment.header.map_or(SeqNo::MAX, |header| header.first_seq).max(retired.next());
             (segment, bound.map_or(0, |bound| bound.0.saturating_sub(first.0)))
         };
-        let spare = self.claim(log, segment)?;
+        let spare = Self::claim(log, segment)?;
         self.dropped += undelivered;
         Ok(Some(spare))
     }
 
-    fn no_room<S: Storage>(&self, storage: &S) -> Result<Option<Full>, NoSpare> {
+    /// [`Full::FreeSpace`] if another segment would use space that must stay free.
+    fn lack_of_free_space<S: Storage>(&self, storage: &S) -> Result<Option<Full>, AllocationError> {
         let space = storage.space()?;
-        let min = self.reserve_bytes(space);
-        let left = space.free_bytes.saturating_sub(self.segment_bytes);
-        Ok((left < min).then_some(Full::FreeSpace { free_bytes: space.free_bytes, free_bytes_min: min }))
+        let free_bytes_min = self.limits.reserve_bytes(space);
+        let left = space.free_bytes.saturating_sub(self.limits.segment_bytes);
+        let full = Full::FreeSpace { free_bytes: space.free_bytes, free_bytes_min };
+        Ok((left < free_bytes_min).then_some(full))
     }
 
-    /// Takes the oldest segment when all of it is delivered, enough others are kept, and nobody reads it.
-    fn reuse<S: Storage<File = F>>(&self, log: &Log<S>, retired: SeqNo) -> Result<Option<Spare<F>>, NoSpare> {
+    /// Recycles the oldest segment if all of it is delivered, enough delivered ones remain, and it has no reader.
+    fn recycle_delivered<S>(
+        &self,
+        log: &Log<S>,
+        retired: SeqNo,
+    ) -> Result<Option<SpareFile<F>>, AllocationError>
+    where
+        S: Storage<File = F>,
+    {
         let segment = {
             let mut catalogue = log.catalogue();
-            if delivered_segments(&catalogue, retired) <= self.keep_segments_min {
+            if delivered_segments(&catalogue, retired) <= self.limits.keep_segments_min {
                 return Ok(None);
             }
             match catalogue.segments.pop_front() {
@@ -231,12 +227,15 @@ impl<F: StorageFile> Pool<F> {
                 None => return Ok(None),
             }
         };
-        self.claim(log, segment).map(Some)
+        Self::claim(log, segment).map(Some)
     }
 
-    /// From here on the file is no segment. The directory is synced before the first byte of it changes, or a crash
-    /// could leave the old name on a new header.
-    fn claim<S: Storage<File = F>>(&self, log: &Log<S>, segment: Arc<Segment>) -> Result<Spare<F>, NoSpare> {
+    /// Renames the file of a segment that was removed from the catalogue. The directory is synced before the file is
+    /// written; otherwise a crash could leave the old name on a file with a new header.
+    fn claim<S>(log: &Log<S>, segment: Arc<Segment>) -> Result<SpareFile<F>, AllocationError>
+    where
+        S: Storage<File = F>,
+    {
         let open = || -> io::Result<F> {
             let file = log.storage.open_write(&segment_name(segment.number))?;
             log.storage.rename(&segment_name(segment.number), NEXT_NAME)?;
@@ -245,25 +244,26 @@ impl<F: StorageFile> Pool<F> {
         match open() {
             Ok(file) => {
                 log.storage.sync_dir()?;
-                Ok(Spare { file, bytes: segment.bytes })
+                Ok(SpareFile { file, bytes: segment.bytes })
             }
             Err(error) => {
                 let mut catalogue = log.catalogue();
-                let place = catalogue.segments.partition_point(|other| other.number < segment.number);
-                catalogue.segments.insert(place, segment);
-                Err(NoSpare::from(error))
+                let index = catalogue.segments.partition_point(|other| other.number < segment.number);
+                catalogue.segments.insert(index, segment);
+                Err(error.into())
             }
         }
     }
 
-    fn zero<S: Storage<File = F>>(&mut self, storage: &S) -> Result<(), NoSpare> {
-        let Some(spare) = self.spare.as_mut().filter(|spare| spare.bytes < self.segment_bytes) else {
+    fn zero_slice<S: Storage<File = F>>(&mut self, storage: &S) -> Result<(), AllocationError> {
+        let segment_bytes = self.limits.segment_bytes;
+        let Some(spare) = self.spare.as_mut().filter(|spare| spare.bytes < segment_bytes) else {
             return Ok(());
         };
-        let end = self.segment_bytes.min(spare.bytes.saturating_add(SLICE_BYTES));
-        let Err(error) = zero_up_to(spare, end) else { return Ok(()) };
-        if !is_passing(&error) {
-            // The next try gets other blocks of the disk.
+        let end = segment_bytes.min(spare.bytes.saturating_add(SLICE_BYTES));
+        let Err(error) = zero_to(spare, end) else { return Ok(()) };
+        if !is_transient(&error) {
+            // A new file gets other blocks of the disk.
             self.spare = None;
             storage.remove(NEXT_NAME)?;
         }
@@ -271,39 +271,29 @@ impl<F: StorageFile> Pool<F> {
     }
 }
 
-fn zero_up_to<F: StorageFile>(spare: &mut Spare<F>, end: u64) -> io::Result<()> {
-    let zeros = vec![0; ZERO_BYTES];
+/// Extends the file with zeros to `end` and syncs it. Slices keep a sync of the log from waiting for a whole segment.
+fn zero_to<F: StorageFile>(spare: &mut SpareFile<F>, end: u64) -> io::Result<()> {
+    let zeros = vec![0; to_usize(ZERO_BYTES)];
     while spare.bytes < end {
-        let length = usize::try_from(end - spare.bytes).map_or(ZERO_BYTES, |left| left.min(ZERO_BYTES));
+        let length = to_usize((end - spare.bytes).min(ZERO_BYTES));
         let mut done = 0;
         let result = write_all(&spare.file, zeros.get(..length).unwrap_or(&zeros), spare.bytes, &mut done);
         spare.bytes += to_u64(done);
         result?;
     }
-    // In slices, so that no sync of the log itself ever waits behind a whole segment of zeros.
     spare.file.sync()
 }
 
-/// A new file, or the one that an earlier attempt left behind. Its name is made sure of before it is written to.
-fn create<S: Storage>(storage: &S) -> io::Result<Spare<S::File>> {
+/// Creates the file for the next segment, or opens the one that an earlier attempt left. That name is synced before
+/// the file is written: the file may be a recycled segment.
+fn create<S: Storage>(storage: &S) -> io::Result<SpareFile<S::File>> {
     match storage.create(NEXT_NAME) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             storage.sync_dir()?;
             let file = storage.open_write(NEXT_NAME)?;
             let bytes = file.len()?;
-            Ok(Spare { file, bytes })
+            Ok(SpareFile { file, bytes })
         }
-        file => Ok(Spare { file: file?, bytes: 0 }),
+        file => Ok(SpareFile { file: file?, bytes: 0 }),
     }
-}
-
-/// How many of the oldest segments hold nothing that is still to be delivered. The newest is never among them.
-fn delivered_segments(catalogue: &Catalogue, retired: SeqNo) -> usize {
-    let bounds = (0..catalogue.segments.len()).map_while(|index| catalogue.bound(index));
-    bounds.take_while(|bound| bound.prev() <= retired).count()
-}
-
-pub(super) fn delivered_bytes(catalogue: &Catalogue, retired: SeqNo) -> u64 {
-    let count = delivered_segments(catalogue, retired);
-    catalogue.segments.iter().take(count).map(|segment| segment.bytes).sum()
 }

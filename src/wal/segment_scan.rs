@@ -1,145 +1,152 @@
-//! One pass over a whole segment, and the verdict on its holes: rot, or a torn tail.
+//! One pass over a whole segment, which classifies its invalid ranges as bit rot or as a torn write.
 //!
-//! Group g + 1 is written only after group g was synced. So every group but the highest one in the log's last segment
-//! is durable, and a hole in it is rot. A hole in the highest group may as well be the crash: a torn tail.
+//! Group g + 1 is written only after the sync of group g has returned. So every group but the highest one in the last
+//! segment of the log is durable, and an invalid range in it is bit rot. An invalid range in that highest group may as
+//! well be a write that a crash interrupted.
 
-use super::SeqNo;
-use super::format::{CommitNote, FLAG_IGNORABLE, FrameHeader, GapNote, kind};
-use super::scan::{Bad, Scanner, Step};
+use super::format::{CommitPayload, FLAG_IGNORABLE, FrameHeader, GapPayload, SegmentTotals, kind};
+use super::options::StateSnapshot;
+use super::scan::{InvalidRange, Scanned, Scanner};
+use super::seq::SeqNo;
 use super::storage::StorageFile;
 
-/// What one pass over a segment finds.
+/// Findings of one pass over a segment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Survey {
-    pub(super) payloads: u64,
-    pub(super) records: u64,
-    pub(super) payload_bytes: u64,
-    /// Highest number that any sound header names, also that of a payload that is not sound.
+pub(super) struct SegmentScan {
+    /// Totals of the intact frames.
+    pub(super) totals: SegmentTotals,
+    /// Highest sequence number in an intact frame header, also if the payload of that frame is damaged.
     pub(super) last_seq: SeqNo,
-    /// Highest number of a group below the highest.
-    pub(super) decided_seq: SeqNo,
-    /// Highest group, and the first number that its end names.
-    pub(super) last_group: u64,
-    pub(super) last_group_first: Option<SeqNo>,
-    /// Lowest number of a sound payload in the highest group.
-    pub(super) last_group_lowest: Option<SeqNo>,
-    /// The highest group has its end.
-    pub(super) closed: bool,
-    /// Where the SEAL begins.
+    pub(super) last_group: LastGroup,
+    /// Offset of the SEAL frame.
     pub(super) sealed_at: Option<u64>,
-    /// Behind the last sound frame.
+    /// Offset behind the last intact frame.
     pub(super) end: u64,
-    pub(super) snapshot: Option<(SeqNo, Vec<u8>)>,
+    pub(super) snapshot: Option<StateSnapshot>,
     pub(super) holes: Vec<Hole>,
-    pub(super) time_min: i64,
-    pub(super) time_max: i64,
-    /// A kind of frame that this program must not skip.
+    /// Kind of a frame that must not be skipped and that this version does not support.
     pub(super) unknown_kind: Option<u8>,
 }
 
-/// A bad range with what stands around it.
+/// The highest sync group of a segment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastGroup {
+    pub(super) number: u64,
+    /// Last sequence number before the group.
+    pub(super) previous_seq: SeqNo,
+    /// First sequence number of the group according to the frame that ends it.
+    pub(super) first_seq: Option<SeqNo>,
+    /// Lowest sequence number of an intact payload in the group.
+    pub(super) lowest_seq: Option<SeqNo>,
+    /// The frame that ends the group is intact.
+    pub(super) closed: bool,
+}
+
+/// An invalid range, and the groups it may belong to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hole {
-    pub(super) bad: Bad,
-    /// Lowest group that a lost frame can have been of.
+    pub(super) range: InvalidRange,
+    /// Lowest group to which a lost frame can have belonged.
     pub(super) lowest_group: u64,
 }
 
-impl Survey {
-    /// Walks the segment. `bound` is the first number of the segment behind it: nothing from there on exists here,
-    /// and holes behind the last number that does are not looked at. `visit` sees every sound frame in order.
-    pub(super) fn new<F: StorageFile>(
+impl SegmentScan {
+    /// Scans the segment and calls `visit` with every intact frame in order.
+    ///
+    /// `bound` is the first sequence number of the following segment. Frames from `bound` on are superseded by that
+    /// segment; invalid ranges behind the last number below `bound` are ignored.
+    pub(super) fn run<F: StorageFile>(
         scanner: &mut Scanner<F>,
         bound: Option<SeqNo>,
         mut visit: impl FnMut(&FrameHeader, &[u8]),
     ) -> Self {
-        let mut survey = Self {
-            last_group: scanner.header().first_group,
-            last_seq: scanner.header().first_seq.prev(),
-            decided_seq: scanner.header().first_seq.prev(),
+        let before = scanner.header().first_seq.prev();
+        let number = scanner.header().first_group;
+        let mut scan = Self {
+            last_seq: before,
+            last_group: LastGroup { number, previous_seq: before, ..LastGroup::default() },
             end: scanner.offset(),
             ..Self::default()
         };
-        let complete = |survey: &Self| bound.is_some_and(|bound| survey.last_seq.next() >= bound);
+        let is_complete = |scan: &Self| bound.is_some_and(|bound| scan.last_seq.next() >= bound);
         let mut pending = Vec::new();
-        while survey.sealed_at.is_none() {
+        while scan.sealed_at.is_none() {
             match scanner.step() {
-                Step::End => {
-                    if scanner.met_unreadable() && !complete(&survey) {
+                Scanned::End => {
+                    if scanner.met_unreadable() && !is_complete(&scan) {
                         let (from, to) = (scanner.offset(), scanner.header().capacity);
-                        let lowest_group = survey.lowest_open_group(None);
-                        let bad = Bad { from, to, header: None, unreadable: true };
-                        pending.push(Hole { bad, lowest_group });
+                        let lowest_group = scan.lowest_possible_group(None);
+                        let range = InvalidRange { from, to, header: None, unreadable: true };
+                        pending.push(Hole { range, lowest_group });
                     }
                     break;
                 }
-                Step::Bad(_) if complete(&survey) => break,
-                Step::Bad(bad) => {
-                    if let Some(header) = bad.header {
-                        survey.see_group(header.group);
-                        survey.see_seq(&header);
+                Scanned::Invalid(_) if is_complete(&scan) => break,
+                Scanned::Invalid(range) => {
+                    if let Some(header) = range.header {
+                        scan.add_group(header.group);
+                        scan.add_seq(&header);
                     }
-                    let lowest_group = survey.lowest_open_group(bad.header.as_ref());
-                    pending.push(Hole { bad, lowest_group });
+                    let lowest_group = scan.lowest_possible_group(range.header.as_ref());
+                    pending.push(Hole { range, lowest_group });
                 }
-                Step::Frame(header) => {
+                Scanned::Frame(header) => {
                     if bound.is_some_and(|bound| header.kind == kind::DATA && header.seq >= bound) {
                         break;
                     }
-                    survey.holes.append(&mut pending);
-                    survey.see(&header, scanner.payload());
+                    scan.holes.append(&mut pending);
+                    scan.add(&header, scanner.payload());
                     visit(&header, scanner.payload());
                 }
             }
         }
-        survey.holes.append(&mut pending);
-        survey
+        scan.holes.append(&mut pending);
+        scan
     }
 
-    fn lowest_open_group(&self, header: Option<&FrameHeader>) -> u64 {
-        header.map_or(if self.closed { self.last_group + 1 } else { self.last_group }, |header| header.group)
+    /// Lowest group to which a frame in an invalid range can belong; `header` is that of the frame if it is intact.
+    fn lowest_possible_group(&self, header: Option<&FrameHeader>) -> u64 {
+        let LastGroup { number, closed, .. } = self.last_group;
+        header.map_or(if closed { number + 1 } else { number }, |header| header.group)
     }
 
-    fn see_group(&mut self, group: u64) {
-        if group > self.last_group {
-            self.decided_seq = self.last_seq;
-            self.last_group = group;
-            self.last_group_first = None;
-            self.last_group_lowest = None;
-            self.closed = false;
+    fn add_group(&mut self, number: u64) {
+        if number > self.last_group.number {
+            self.last_group = LastGroup { number, previous_seq: self.last_seq, ..LastGroup::default() };
         }
     }
 
-    fn see_seq(&mut self, header: &FrameHeader) {
+    fn add_seq(&mut self, header: &FrameHeader) {
         if matches!(header.kind, kind::DATA | kind::COMMIT | kind::SEAL) {
             self.last_seq = self.last_seq.max(header.seq);
         }
     }
 
-    fn see(&mut self, header: &FrameHeader, payload: &[u8]) {
-        self.see_group(header.group);
-        self.see_seq(header);
+    fn add(&mut self, header: &FrameHeader, payload: &[u8]) {
+        self.add_group(header.group);
+        self.add_seq(header);
         let offset = u64::from(header.offset);
         self.end = offset + header.frame_bytes();
         match header.kind {
             kind::DATA => {
-                self.payloads += 1;
-                self.records += u64::from(header.count);
-                self.payload_bytes += u64::from(header.payload_bytes);
-                self.last_group_lowest = self.last_group_lowest.or(Some(header.seq));
+                self.totals.payloads += 1;
+                self.totals.records += u64::from(header.count);
+                self.totals.payload_bytes += u64::from(header.payload_bytes);
+                self.last_group.lowest_seq = self.last_group.lowest_seq.or(Some(header.seq));
             }
-            kind::SNAPSHOT => self.snapshot = Some((header.seq, payload.to_vec())),
+            kind::SNAPSHOT => {
+                self.snapshot = Some(StateSnapshot { next: header.seq, bytes: payload.to_vec() });
+            }
             kind::GAP => {
-                if let Some(note) = GapNote::decode(payload) {
-                    self.last_seq = self.last_seq.max(note.to);
+                if let Some(gap) = GapPayload::decode(payload) {
+                    self.last_seq = self.last_seq.max(gap.to);
                 }
             }
             kind::COMMIT | kind::DURABILITY_MARK | kind::SEAL => {
-                self.closed = true;
-                if let Some(note) = CommitNote::decode(payload) {
-                    self.last_group_first = Some(note.first_seq);
-                    self.time_min = if self.time_min == 0 { note.time } else { self.time_min.min(note.time) };
-                    self.time_max = self.time_max.max(note.time);
+                self.last_group.closed = true;
+                if let Some(commit) = CommitPayload::decode(payload) {
+                    self.last_group.first_seq = Some(commit.first_seq);
+                    self.totals.add_time(commit.time);
                 }
                 if header.kind == kind::SEAL {
                     self.sealed_at = Some(offset);
@@ -153,9 +160,10 @@ impl Survey {
         }
     }
 
-    /// Only the highest group of the last segment may have holes without blame, and not even that when it was synced
-    /// before the segment got its name.
+    /// Whether a hole may be a torn write: it is in the highest group of the last segment, and that is not the first
+    /// group, which was synced before the segment got its name.
     pub(super) const fn is_torn(&self, hole: &Hole, first_group: u64, is_last_segment: bool) -> bool {
-        is_last_segment && self.last_group > first_group && hole.lowest_group >= self.last_group
+        let last = self.last_group.number;
+        is_last_segment && last > first_group && hole.lowest_group >= last
     }
 }

@@ -1,63 +1,65 @@
-//! The disk as the log sees it: small, synchronous, and all of it can be made to fail.
+//! The file system operations that the log uses, as traits: synchronous, and replaceable by a simulation.
 
 use std::io;
 
-/// Room on the file system that holds the log.
+use crate::num::to_u64;
+
+/// Size of the file system that holds the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// Size of the file system.
+    /// Total size in bytes.
     pub total_bytes: u64,
-    /// What a process like ours may still allocate.
+    /// Bytes that an unprivileged process can still allocate.
     pub free_bytes: u64,
 }
 
-/// One directory of plain files. A name has no path in it.
+/// A directory of regular files. File names have no path separator.
 ///
-/// New, renamed and removed names are durable only after [`Storage::sync_dir`]; bytes only after
+/// Created, renamed and removed names are durable after [`Storage::sync_dir`]; file contents after
 /// [`StorageFile::sync`].
 pub trait Storage: Send + Sync + 'static {
     /// An open file.
     type File: StorageFile;
-    /// Held as long as the log is open for writing; dropping it lets go.
+    /// An exclusive lock; dropping it releases the lock.
     type Lock: Send + 'static;
 
-    /// Names of all files.
+    /// Lists the names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// Makes a new file, for reading and writing. Fails when the name is taken.
+    /// Creates a file and opens it for reading and writing. Fails if the name exists.
     fn create(&self, name: &str) -> io::Result<Self::File>;
     /// Opens a file for reading.
     fn open(&self, name: &str) -> io::Result<Self::File>;
     /// Opens an existing file for reading and writing.
     fn open_write(&self, name: &str) -> io::Result<Self::File>;
-    /// Gives a file another name; a file that had it is gone.
+    /// Renames a file; an existing file with the new name is replaced.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes the names durable.
+    /// Makes all names durable.
     fn sync_dir(&self) -> io::Result<()>;
-    /// Takes the lock of that name, or says who holds it (`Ok(Err(holder))`).
+    /// Takes the exclusive lock of this name; `Ok(Err(holder))` if the process `holder` has it.
     fn lock(&self, name: &str) -> io::Result<Result<Self::Lock, String>>;
-    /// How much room there is.
+    /// Returns the size of the file system.
     fn space(&self) -> io::Result<Space>;
 }
 
-/// An open file. Reads and writes name their offset, so that one handle serves several readers.
+/// An open file. Every read and write has an explicit offset, so that several readers can share a handle.
 pub trait StorageFile: Send + Sync + 'static {
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// True when the file has no bytes.
+    /// Whether the file is empty.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
-    /// Reads some bytes; 0 means end of file.
+    /// Reads up to `buffer.len()` bytes; 0 means end of file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Writes some bytes, extending the file where needed.
+    /// Writes up to `bytes.len()` bytes and extends the file if needed.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
-    /// Makes bytes and length durable. After an error nothing is known about what was written since the last success.
+    /// Makes contents and length durable. After an error, all writes since the last successful sync may be lost.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Writes all of `bytes`; `done` counts what went through, also when an error ends it.
+/// Writes `bytes` from index `*done` on. `*done` is advanced by what was written, also when an error is returned.
 pub(super) fn write_all<F: StorageFile>(
     file: &F,
     bytes: &[u8],
@@ -75,7 +77,7 @@ pub(super) fn write_all<F: StorageFile>(
     Ok(())
 }
 
-/// Fills `buffer` as far as the file reaches; returns how much that was.
+/// Fills `buffer` up to the end of the file. Returns the number of bytes read.
 pub(super) fn read_all<F: StorageFile>(file: &F, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -89,9 +91,9 @@ pub(super) fn read_all<F: StorageFile>(file: &F, buffer: &mut [u8], offset: u64)
     Ok(done)
 }
 
-/// Errors that pass by themselves or by a hand outside: no room, no right to write, no descriptor left. They pause
-/// the log; everything else about a write is a broken disk.
-pub(super) fn is_passing(error: &io::Error) -> bool {
+/// Whether the condition behind an I/O error ends by itself or by an operator's action: no space, no permission, no
+/// file descriptors. Such an error pauses the log; any other write error means a broken disk.
+pub(super) fn is_transient(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     matches!(
@@ -104,7 +106,11 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// Widening that is lossless on every supported machine.
-pub(super) fn to_u64(value: usize) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
+/// Whether a write failed for lack of space. Bytes counted before the failure are written, and the rest can be
+/// written again at the same offset. This does not apply to a failed sync.
+pub(super) fn is_lack_of_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }

@@ -1,316 +1,409 @@
-//! Appends payloads and makes them durable, group by group.
+//! The writer of a log: appends payloads, and makes them durable in sync groups.
 //!
 //! ```text
-//!             append, flush           sync
-//!  Writing ──────────────────► group ──────► durable ──► next group
-//!     │  write or sync fails: the file is never synced again
+//!              append, flush          sync
+//!  Writing ─────────────────► group ───────► durable ──► next group
+//!     │ a write or sync fails: the segment is abandoned, never written or synced again
 //!     ▼
-//!  Moving ── the undecided group, still in memory, goes into a new segment ──► Writing
-//!     │  no room for one: Full, tried again           the disk fails again: Failed, for good
+//!  Relocating: the open group, still in memory, is written to a new segment ──► Writing
+//!     │ no space for it: Full, can be repeated        another I/O error: Failed, permanent
 //! ```
 
+use std::io;
 use std::sync::Arc;
 
+use super::LogId;
 use super::catalogue::Log;
-use super::compress;
-use super::error::{Usage, WriteError};
+use super::compress::{compress, decompress};
+use super::error::{Full, IoCause, WriteError};
 use super::format::{
-    CLOSING_BYTES, CODEC_RECORD, CODEC_RECORD_LZ4, Frame, GapNote, GapReason, Place, SealNote, SegmentHeader,
-    frame_bytes, kind,
+    CODEC_RECORD, CODEC_RECORD_LZ4, CommitPayload, FrameSpec, GapPayload, GapReason, frame_bytes, kind,
 };
-use super::group::Group;
-use super::segment_allocator::{Pool, Spare};
-use super::storage::{Storage, to_u64};
-use super::{LogId, Options, SeqNo};
+use super::options::{Options, StateSnapshot};
+use super::rotate::Rotation;
+use super::segment_allocator::{SegmentAllocator, SpareFile};
+use super::segment_writer::{AbandonedSegment, SegmentError, SegmentWriter};
+use super::seq::SeqNo;
+use super::storage::Storage;
+use super::sync_group::SyncGroup;
+use super::usage::Usage;
+use crate::num::{to_u32_saturating, to_u64};
 
-/// What a recovery hands over.
-pub(super) struct Start<S: Storage> {
+/// State that recovery hands over to the writer.
+pub(super) struct WriterStart<S: Storage> {
     pub(super) log: Arc<Log<S>>,
     pub(super) lock: S::Lock,
-    pub(super) spare: Option<Spare<S::File>>,
+    pub(super) spare: Option<SpareFile<S::File>>,
     pub(super) log_id: LogId,
+    /// Next sequence number to be assigned.
     pub(super) next: SeqNo,
-    pub(super) next_group: u64,
+    /// Number of the next segment.
     pub(super) next_number: u64,
-    pub(super) snapshot: Option<(SeqNo, Vec<u8>)>,
-    /// Frames of the undecided group, to be logged again; the first of them, and their records.
-    pub(super) group: Group,
+    pub(super) snapshot: Option<StateSnapshot>,
+    /// The group whose durability is undecided, to be written again; empty if there is none.
+    pub(super) group: SyncGroup,
+    /// Offset of the SEAL frame of the last segment; 0 if that one is not sealed.
     pub(super) previous_end: u64,
 }
 
-/// The segment that is being written.
-pub(super) struct Active<F> {
-    pub(super) file: F,
-    pub(super) header: SegmentHeader,
-    /// Where the open group begins.
-    pub(super) group_start: u64,
-    /// What the segment holds that is durable.
-    pub(super) seal: SealNote,
-}
-
-/// The one owner of a log.
-pub struct Writer<S: Storage> {
-    pub(super) log: Arc<Log<S>>,
-    pub(super) lock: S::Lock,
-    pub(super) pool: Pool<S::File>,
-    pub(super) options: Options,
-    pub(super) log_id: LogId,
-    pub(super) run: u64,
-    pub(super) active: Option<Active<S::File>>,
-    pub(super) failed: Option<String>,
-    pub(super) group: Group,
-    /// Bytes of the group that are in the page cache.
-    pub(super) flushed: usize,
+/// Sequence numbers up to which the log has got.
+#[derive(Clone, Copy)]
+struct Positions {
+    /// Next number to be assigned.
+    next: SeqNo,
     /// Last number of the last complete flush.
-    pub(super) flushed_seq: SeqNo,
-    pub(super) next: SeqNo,
-    pub(super) next_group: u64,
-    pub(super) next_number: u64,
-    pub(super) previous_end: u64,
-    pub(super) durable: SeqNo,
-    pub(super) records_durable: u64,
-    pub(super) retired: SeqNo,
-    pub(super) snapshot: Option<(SeqNo, Vec<u8>)>,
-    pub(super) mark_due: bool,
-    pub(super) now: i64,
-    /// Memory for the compressed form of the payload in hand.
-    packed: Vec<u8>,
+    flushed: SeqNo,
+    /// Last durable number.
+    durable: SeqNo,
+}
+
+/// Encoding of payloads.
+struct PayloadEncoding {
+    bytes_max: usize,
+    compress: bool,
+    /// Buffer for the compressed payload.
+    buffer: Vec<u8>,
+}
+
+/// The only writer of a log.
+pub struct Writer<S: Storage> {
+    rotation: Rotation<S>,
+    /// The open segment; `None` at the start, and after a segment was sealed or abandoned.
+    segment: Option<SegmentWriter<S::File>>,
+    group: SyncGroup,
+    positions: Positions,
+    encoding: PayloadEncoding,
+    /// Records in the payloads that became durable since the start.
+    records_durable: u64,
+    /// A group was synced since the last durability mark.
+    mark_due: bool,
+    /// Wall clock of the last call that passed one, in µs since the Unix epoch.
+    now: i64,
+    /// Segments abandoned since the last [`Writer::take_abandoned`].
+    abandoned: Vec<AbandonedSegment>,
+    /// The error after which the log is no longer written.
+    failed: Option<IoCause>,
+    lock: S::Lock,
 }
 
 impl<S: Storage> Writer<S> {
-    pub(super) fn start(start: Start<S>, options: Options) -> Self {
-        let durable = if start.group.bytes.is_empty() { start.next.prev() } else { start.group.first.prev() };
-        Self {
-            pool: Pool::new(&options, start.spare),
+    pub(super) fn from_start(start: WriterStart<S>, options: &Options) -> Self {
+        let next = start.next;
+        let durable = if start.group.is_empty() { next.prev() } else { start.group.first.prev() };
+        let rotation = Rotation {
             log: start.log,
-            lock: start.lock,
+            allocator: SegmentAllocator::new(options, start.spare),
             log_id: start.log_id,
             run: start.next_number,
-            active: None,
-            failed: None,
-            group: start.group,
-            flushed: 0,
-            flushed_seq: durable,
-            next: start.next,
-            next_group: start.next_group,
             next_number: start.next_number,
             previous_end: start.previous_end,
-            durable,
-            records_durable: 0,
-            retired: SeqNo::NONE,
+            salt_seed: options.salt_seed,
             snapshot: start.snapshot,
+            retired: SeqNo::NONE,
+        };
+        Self {
+            rotation,
+            segment: None,
+            group: start.group,
+            positions: Positions { next, flushed: durable, durable },
+            encoding: PayloadEncoding {
+                bytes_max: options.payload_bytes_max(),
+                compress: options.compress,
+                buffer: Vec::new(),
+            },
+            records_durable: 0,
             mark_due: false,
             now: options.now,
-            packed: Vec::new(),
-            options,
+            abandoned: Vec::new(),
+            failed: None,
+            lock: start.lock,
         }
     }
 
-    /// Takes a payload into the open group; [`Writer::flush`] and [`Writer::sync`] bring it to the disk.
+    /// Appends a payload with `count` records to the open sync group, in memory, and returns its sequence number.
+    /// [`Writer::flush`] and [`Writer::sync`] write the group.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the payload is then not in the log.
     pub fn append(&mut self, payload: &[u8], count: u32) -> Result<SeqNo, WriteError> {
-        let bytes_max = self.options.payload_bytes_max();
+        let bytes_max = self.encoding.bytes_max;
         if payload.len() > bytes_max {
             return Err(WriteError::TooLarge { bytes: payload.len(), bytes_max });
         }
-        self.ensure_active()?;
-        let mut packed = std::mem::take(&mut self.packed);
-        let taken = self.append_packed(payload, count, &mut packed);
-        self.packed = packed;
-        taken
+        let mut buffer = std::mem::take(&mut self.encoding.buffer);
+        let result = self.append_encoded(payload, count, &mut buffer);
+        self.encoding.buffer = buffer;
+        result
     }
 
-    fn append_packed(
+    fn append_encoded(
         &mut self,
         payload: &[u8],
         count: u32,
-        packed: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
     ) -> Result<SeqNo, WriteError> {
-        let is_packed = self.options.compress && compress::pack(payload, packed);
-        let (codec, stored) =
-            if is_packed { (CODEC_RECORD_LZ4, packed.as_slice()) } else { (CODEC_RECORD, payload) };
-        let bytes = frame_bytes(to_u64(stored.len()));
-        while !self.fits(bytes) {
-            self.switch()?;
-        }
-        let seq = self.next;
-        // Payloads are far below 4 GiB.
-        let raw_bytes = if is_packed { u32::try_from(payload.len()).unwrap_or(u32::MAX) } else { 0 };
-        self.push(&Frame { kind: kind::DATA, codec, seq, count, raw_bytes }, stored);
-        self.next = seq.next();
+        self.ensure_segment()?;
+        let is_compressed = self.encoding.compress && compress(payload, buffer);
+        let (codec, raw_bytes, stored) = if is_compressed {
+            (CODEC_RECORD_LZ4, to_u32_saturating(payload.len()), buffer.as_slice())
+        } else {
+            (CODEC_RECORD, 0, payload)
+        };
+        let seq = self.positions.next;
+        self.push(&FrameSpec { kind: kind::DATA, codec, seq, count, raw_bytes }, stored)?;
+        self.positions.next = seq.next();
         Ok(seq)
     }
 
-    /// Notes in place of payloads that the next ones, up to `to`, are lost: for a copy of a damaged log.
+    /// Appends a gap from the next sequence number to `to`, for a copy of a damaged log.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the gap is then not in the log.
     pub fn append_gap(&mut self, to: SeqNo, reason: GapReason) -> Result<(), WriteError> {
-        self.ensure_active()?;
-        let note = GapNote { from: self.next, to, reason }.encode();
-        while !self.fits(frame_bytes(to_u64(note.len()))) {
-            self.switch()?;
-        }
-        self.push(&Frame::own(kind::GAP, self.next), &note);
-        self.next = to.next();
+        let from = self.positions.next;
+        self.ensure_segment()?;
+        let gap = GapPayload { from, to, reason };
+        self.push(&FrameSpec::control(kind::GAP, from), &gap.encode())?;
+        self.positions.next = to.next();
         Ok(())
     }
 
-    /// Hands what is open to the page cache: a killed process no longer loses it.
+    /// Writes the open group to the page cache, where it survives the end of this process. Returns the last sequence
+    /// number in the page cache.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the group stays in memory.
     pub fn flush(&mut self) -> Result<SeqNo, WriteError> {
-        self.ensure_active()?;
-        self.flush_group()?;
-        self.flushed_seq = self.next.prev();
-        Ok(self.flushed_seq)
+        self.ensure_segment()?;
+        if let Some(segment) = &self.segment {
+            let flushed = segment.flush(&mut self.group);
+            self.relocate_if_broken(flushed)?;
+        }
+        self.positions.flushed = self.positions.next.prev();
+        Ok(self.positions.flushed)
     }
 
-    /// Ends the open group and makes it durable; returns the last durable number. `now` is the wall clock in µs.
+    /// Ends the open group and makes it durable. Returns the last durable sequence number. `now` is the wall clock in
+    /// µs since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the group stays in memory.
     pub fn sync(&mut self, now: i64) -> Result<SeqNo, WriteError> {
         self.now = now;
-        self.ensure_active()?;
-        if !self.group.bytes.is_empty() {
+        self.ensure_segment()?;
+        if !self.group.is_empty() {
             self.end_group(kind::COMMIT)?;
             self.mark_due = true;
         }
-        Ok(self.durable)
+        Ok(self.positions.durable)
     }
 
-    /// When nothing came since the last group: a group of its own that proves the last one durable. Does nothing the
-    /// second time.
+    /// Writes a durability mark if a group was synced since the last one and no frame was appended since: a group of
+    /// its own, which proves after a crash that the group before it is durable. `now` as for [`Writer::sync`].
+    ///
+    /// # Errors
+    /// [`WriteError`]; the mark is then not written.
     pub fn mark_durable(&mut self, now: i64) -> Result<(), WriteError> {
         self.now = now;
-        self.ensure_active()?;
-        if std::mem::take(&mut self.mark_due) && self.group.bytes.is_empty() && self.fits(frame_bytes(16)) {
+        self.ensure_segment()?;
+        let is_due = std::mem::take(&mut self.mark_due) && self.group.is_empty();
+        if is_due && self.fits(frame_bytes(to_u64(CommitPayload::BYTES))) {
             self.end_group(kind::DURABILITY_MARK)?;
         }
         Ok(())
     }
 
-    /// Makes all durable and seals the segment: the orderly end.
+    /// Makes everything durable, seals the segment and releases the lock. Returns the last durable sequence number.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the log is then as a crash would leave it.
     pub fn close(mut self, now: i64) -> Result<SeqNo, WriteError> {
         self.sync(now)?;
         self.end_group(kind::SEAL)?;
         drop(self.lock);
-        Ok(self.durable)
+        Ok(self.positions.durable)
     }
 
-    /// Everything up to here is delivered: its space may be used again.
+    /// Declares everything up to `up_to` delivered: its space may be recycled.
     pub fn retire(&mut self, up_to: SeqNo) {
-        self.retired = self.retired.max(up_to.min(self.durable));
+        self.rotation.retired = self.rotation.retired.max(up_to.min(self.positions.durable));
     }
 
-    /// A bit of the work for the next segment, so that a switch need not wait for it. Returns true while there is more.
+    /// Performs one step of preparing the next segment, so that a rotation need not wait for it. Returns whether more
+    /// steps are needed.
     pub fn prepare(&mut self) -> bool {
-        // What fails here fails again, and is told, when the segment is needed.
-        self.pool.prepare(&self.log, self.retired).is_ok() && !self.pool.is_ready()
+        self.rotation.prepare()
     }
 
-    /// From now on these bytes stand at the head of each new segment. They tell the state just before the next number.
-    pub fn set_snapshot(&mut self, snapshot: Vec<u8>) -> Result<(), WriteError> {
-        let bytes_max = self.options.payload_bytes_max() / 2;
-        if snapshot.len() > bytes_max {
-            return Err(WriteError::TooLarge { bytes: snapshot.len(), bytes_max });
+    /// Sets the state snapshot for the head of each new segment. It describes the state before the next payload.
+    ///
+    /// # Errors
+    /// [`WriteError::TooLarge`] if it has more than half the maximum size of a payload.
+    pub fn set_snapshot(&mut self, bytes: Vec<u8>) -> Result<(), WriteError> {
+        let bytes_max = self.encoding.bytes_max / 2;
+        if bytes.len() > bytes_max {
+            return Err(WriteError::TooLarge { bytes: bytes.len(), bytes_max });
         }
-        self.snapshot = Some((self.next, snapshot));
+        self.rotation.snapshot = Some(StateSnapshot { next: self.positions.next, bytes });
         Ok(())
     }
 
-    /// The payloads that are in the log and not durable in this run: after a start that found no room for the copy of the
-    /// last group, no reader is shown them yet.
+    /// Removes and returns the segments that were abandoned after an I/O error since the last call.
+    pub fn take_abandoned(&mut self) -> Vec<AbandonedSegment> {
+        std::mem::take(&mut self.abandoned)
+    }
+
+    /// Payloads in the open group. After a start without space for the relocated group these are in the log and not
+    /// yet visible to readers.
     #[must_use]
     pub fn held_back(&self) -> Vec<Vec<u8>> {
         let data = self.group.frames().filter(|(header, _)| header.kind == kind::DATA);
         data.filter_map(|(header, stored)| {
             let mut payload = stored.to_vec();
-            let whole =
-                header.codec != CODEC_RECORD_LZ4 || compress::unpack(stored, header.raw_bytes, &mut payload);
-            whole.then_some(payload)
+            let is_decoded =
+                header.codec != CODEC_RECORD_LZ4 || decompress(stored, header.raw_bytes, &mut payload);
+            is_decoded.then_some(payload)
         })
         .collect()
     }
 
-    /// Longer payloads are refused.
+    /// Maximum length of a payload in bytes.
     #[must_use]
-    pub fn payload_bytes_max(&self) -> usize {
-        self.options.payload_bytes_max()
+    pub const fn payload_bytes_max(&self) -> usize {
+        self.encoding.bytes_max
     }
 
-    /// Number that the next payload gets.
+    /// Sequence number of the next payload.
     #[must_use]
     pub const fn next(&self) -> SeqNo {
-        self.next
+        self.positions.next
     }
 
-    /// Last number that a killed process would not lose.
+    /// Last sequence number that survives the end of this process.
     #[must_use]
     pub fn flushed(&self) -> SeqNo {
-        // In between it may be more; nobody needs to know how much of a group half written counts.
-        if self.unflushed_bytes() == 0 { self.next.prev() } else { self.durable.max(self.flushed_seq) }
+        // Payloads of a partly flushed group are not counted.
+        let Positions { next, flushed, durable } = self.positions;
+        if self.unflushed_bytes() == 0 { next.prev() } else { durable.max(flushed) }
     }
 
-    /// Last durable number.
+    /// Last durable sequence number.
     #[must_use]
     pub const fn durable(&self) -> SeqNo {
-        self.durable
+        self.positions.durable
     }
 
-    /// Records in payloads that became durable since the start.
+    /// Number of records in the payloads that became durable since the start.
     #[must_use]
     pub const fn records_durable(&self) -> u64 {
         self.records_durable
     }
 
-    /// Bytes that wait for their sync.
+    /// Length of the open group in bytes.
     #[must_use]
-    pub fn group_bytes(&self) -> usize {
+    pub const fn group_bytes(&self) -> usize {
         self.group.bytes.len()
     }
 
-    /// Bytes that are not even in the page cache.
+    /// Bytes of the open group that are not in the page cache.
     #[must_use]
-    pub fn unflushed_bytes(&self) -> usize {
-        self.group.bytes.len() - self.flushed
+    pub const fn unflushed_bytes(&self) -> usize {
+        self.group.unflushed_bytes()
     }
 
-    /// For readers in this process.
+    /// The log, to create readers in this process.
     #[must_use]
     pub fn log(&self) -> Arc<Log<S>> {
-        Arc::clone(&self.log)
+        Arc::clone(&self.rotation.log)
     }
 
-    /// How much of the disk the log has.
+    /// Disk usage of the log.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let catalogue = self.log.catalogue();
-        let delivered = super::segment_allocator::delivered_bytes(&catalogue, self.retired);
-        let (segments, bytes) = (to_u64(catalogue.segments.len()), catalogue.bytes());
-        let oldest = catalogue.oldest().unwrap_or(self.next);
-        drop(catalogue);
-        let space = self.log.storage.space().ok();
-        Usage {
-            segments,
-            bytes: bytes + self.pool.spare_bytes(),
-            bytes_max: self.options.bytes_max,
-            undelivered_bytes: bytes - delivered,
-            available_bytes: self.pool.available_bytes(bytes, delivered, space),
-            dropped: self.pool.dropped(),
-            oldest,
-            disk_free_bytes: space.map_or(0, |space| space.free_bytes),
-        }
+        self.rotation.usage(self.positions.next)
     }
 
-    pub(super) fn push(&mut self, frame: &Frame, payload: &[u8]) {
-        if self.group.bytes.is_empty() {
-            self.group.first = self.next;
+    /// Opens a segment unless one is open. The open group, if any, is relocated to it.
+    pub(super) fn ensure_segment(&mut self) -> Result<(), WriteError> {
+        if let Some(error) = &self.failed {
+            return Err(WriteError::Failed(error.clone()));
         }
-        let place = self.place();
-        self.group.push(frame, place, payload);
+        if self.segment.is_none() {
+            let entered = self.rotation.enter(&self.group, self.positions.next, self.now);
+            self.segment = Some(self.remember_failure(entered)?);
+            self.mark_due = false;
+            // The head of the segment is a group, and durable.
+            self.group_is_durable();
+        }
+        Ok(())
     }
 
-    pub(super) fn place(&self) -> Place {
-        let (salt, start) =
-            self.active.as_ref().map_or((0, 0), |active| (active.header.salt, active.group_start));
-        Place { salt, group: self.next_group, offset: start + to_u64(self.group.bytes.len()) }
+    /// Appends a frame to the open group, in the next segment if the open one has no space for it.
+    fn push(&mut self, frame: &FrameSpec, payload: &[u8]) -> Result<(), WriteError> {
+        while !self.fits(frame_bytes(to_u64(payload.len()))) {
+            // The next segment is ready before the open one is sealed.
+            let ready = self.rotation.finish();
+            self.remember_failure(ready)?;
+            self.end_group(kind::SEAL)?;
+            self.ensure_segment()?;
+        }
+        if let Some(segment) = &self.segment {
+            segment.append(&mut self.group, frame, self.positions.next, payload);
+        }
+        Ok(())
     }
 
     fn fits(&self, bytes: u64) -> bool {
-        let capacity = self.active.as_ref().map_or(0, |active| active.header.capacity);
-        self.place().offset + bytes + CLOSING_BYTES <= capacity
+        self.segment.as_ref().is_some_and(|segment| segment.fits(&self.group, bytes))
+    }
+
+    /// Ends the open group with a control frame of kind `ending`, writes and syncs it.
+    fn end_group(&mut self, ending: u8) -> Result<(), WriteError> {
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        match segment.sync(&mut self.group, ending, self.positions.next, self.now) {
+            Ok(offset) => {
+                self.group_is_durable();
+                if ending == kind::SEAL {
+                    self.segment = None;
+                    self.rotation.previous_end = offset;
+                }
+                Ok(())
+            }
+            Err(error) => self.relocate_if_broken(Err(error)),
+        }
+    }
+
+    fn group_is_durable(&mut self) {
+        self.positions.durable = self.positions.next.prev();
+        self.records_durable += self.group.records;
+        self.group.start_next();
+        self.rotation.log.catalogue().durable = Some(self.positions.durable);
+    }
+
+    /// Abandons the open segment if it is broken, and relocates the open group to a new one.
+    fn relocate_if_broken(&mut self, result: Result<(), SegmentError>) -> Result<(), WriteError> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(SegmentError::NoSpace(error)) => Err(Full::from_io(error).into()),
+            Err(SegmentError::Broken(error)) => {
+                self.abandon_segment(error);
+                self.ensure_segment()
+            }
+        }
+    }
+
+    fn abandon_segment(&mut self, error: io::Error) {
+        if let Some(segment) = self.segment.take() {
+            self.abandoned.push(AbandonedSegment { number: segment.number(), error });
+        }
+        self.rotation.previous_end = 0;
+        self.group.flushed = 0;
+    }
+
+    fn remember_failure<T>(&mut self, result: Result<T, WriteError>) -> Result<T, WriteError> {
+        if let Err(WriteError::Failed(error)) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
     }
 }

@@ -195,6 +195,33 @@ async fn a_broken_disk_ends_the_thread_and_everybody_is_told() {
 }
 
 #[tokio::test]
+async fn an_abandoned_segment_is_published_with_its_error_and_the_log_goes_on() {
+    let disk = SimDisk::new();
+    let settings = Options { sync_interval: Duration::ZERO, ..Options::default() };
+    let (committer, thread, log) = started(&disk, options(), settings);
+    append(&committer, 1).await;
+    let progress = until(&committer, |progress| progress.durable == SeqNo(1)).await;
+    assert_eq!(progress.segment_failure, None);
+    // The next segment is prepared and the durability mark written: the next call is the write of the next group.
+    let mut ops = 0;
+    while std::mem::replace(&mut ops, disk.ops()) != disk.ops() {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+    disk.set_fault(Some(Fault { at: ops + 1, kind: io::ErrorKind::Other, forever: false }));
+    append(&committer, 2).await;
+    let progress = until(&committer, |progress| progress.durable == SeqNo(2)).await;
+    let failure = progress.segment_failure.expect("the failure is published with the progress");
+    assert_eq!((failure.segment, failure.file.as_str()), (1, "0000000000000001.wal"));
+    assert_eq!(failure.error, io::Error::from(io::ErrorKind::Other).to_string());
+    assert!(failure.time > 1_600_000_000_000_000, "{failure:?}");
+    assert_eq!(progress.state, LogState::Running);
+    committer.stop();
+    assert_eq!(thread.join().unwrap().error, None);
+    assert!(committer.progress().borrow().segment_failure.is_some(), "it stays visible after the end");
+    assert_eq!(check_dense(&read_all(&mut log.reader(SeqNo(1)))), (2, vec![]));
+}
+
+#[tokio::test]
 async fn a_payload_that_is_too_large_is_refused_before_it_is_queued() {
     let (committer, thread, _) = started(&SimDisk::new(), options(), Options::default());
     let bytes_max = options().payload_bytes_max();

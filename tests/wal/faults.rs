@@ -8,7 +8,7 @@ use std::io;
 use crate::common::logs::{check_dense, count, options, payload, read_all};
 use crate::common::simdisk::{Dice, Fate, Fault, SECTOR, SimDisk};
 use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader};
-use holdfast::wal::{Damage, GapReason, Options, Recovered, SeqNo, WriteError, Writer, recover};
+use holdfast::wal::{Damage, GapReason, IoCause, Options, Recovered, SeqNo, WriteError, Writer, recover};
 
 fn append(writer: &mut Writer<SimDisk>, payloads: u64) {
     for _ in 0..payloads {
@@ -460,6 +460,33 @@ fn a_sync_that_fails_once_is_never_repeated_and_its_group_is_logged_again() {
     let disk = disk.after_power_cut(|| Fate::Lost, || false);
     let (last, lost, recovered) = survives(&disk);
     assert_eq!((last, lost, recovered.damage), (9, vec![], vec![]));
+}
+
+#[test]
+fn the_error_that_made_the_writer_abandon_a_segment_is_kept_once() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = recover(disk.clone(), options()).unwrap();
+    append(&mut writer, 4);
+    assert!(writer.take_abandoned().is_empty());
+    // A failing write first, and then a failing sync of the next segment.
+    for (number, call) in [(1, 1), (2, 2)] {
+        disk.set_fault(Some(Fault { at: disk.ops() + call, kind: io::ErrorKind::Other, forever: false }));
+        writer.sync(2_000_000).unwrap();
+        let abandoned = writer.take_abandoned();
+        let seen: Vec<_> =
+            abandoned.iter().map(|one| (one.number, one.file_name(), one.error.kind())).collect();
+        assert_eq!(seen, [(number, format!("{number:016x}.wal"), io::ErrorKind::Other)]);
+        assert!(writer.take_abandoned().is_empty(), "each is reported once");
+        append(&mut writer, 1);
+    }
+    // Lack of space is a state: the segment stays in use.
+    disk.set_fault(Some(Fault { at: disk.ops() + 1, kind: io::ErrorKind::StorageFull, forever: false }));
+    let full = writer.sync(2_000_000).unwrap_err();
+    assert!(matches!(full, WriteError::Full(_)) && writer.take_abandoned().is_empty(), "{full}");
+    assert!(full.to_string().starts_with("the file system is full: "), "{full}");
+    let cause = std::error::Error::source(&full).and_then(|cause| cause.downcast_ref::<IoCause>());
+    assert_eq!(cause.map(IoCause::kind), Some(io::ErrorKind::StorageFull));
+    assert_eq!(writer.sync(2_000_000), Ok(SeqNo(6)));
 }
 
 #[test]

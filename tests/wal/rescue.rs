@@ -9,7 +9,7 @@ use bgpkit_parser::BgpkitParser;
 use bgpkit_parser::models::ElemType;
 use holdfast::codec;
 use holdfast::route::{Batch, Family, Nlri, Prefix, RibView};
-use holdfast::wal::{Disk, LogId, Options, SeqNo, Writer, recover};
+use holdfast::wal::{Disk, LogId, Options, SeqNo, StateSnapshot, Writer, recover};
 use serde_json::Value;
 
 fn options() -> Options {
@@ -365,11 +365,11 @@ fn a_salvaged_log_has_the_last_context_that_can_be_read() {
     let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut writer = log(source.path());
     let one = peer(1, RibView::AdjInPre, 1);
-    let mut told = Vec::new();
+    let mut snapshots = Vec::new();
     // Each fills some segments, which begin with it.
     for byte in [1_u8, 2] {
         writer.set_snapshot(vec![byte; 1000]).unwrap();
-        told.push((writer.next(), vec![byte; 1000]));
+        snapshots.push(StateSnapshot { next: writer.next(), bytes: vec![byte; 1000] });
         for _ in 0..20 {
             append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001]).build());
         }
@@ -393,14 +393,14 @@ fn a_salvaged_log_has_the_last_context_that_can_be_read() {
         assert_eq!(again.snapshot, recovered.snapshot);
         recovered.snapshot
     };
-    assert_eq!(copy(&[], "whole"), Some(told[1].clone()));
+    assert_eq!(copy(&[], "whole"), Some(snapshots[1].clone()));
     let segments = files(source.path()).into_iter().map(|(path, _)| path);
     let segments: Vec<_> = segments.filter(|path| path.extension().is_some_and(|end| end == "wal")).collect();
     let (last, older) = segments.split_last().unwrap();
-    assert_eq!(copy(&[last], "last"), Some(told[1].clone()), "the segment before has it as well");
+    assert_eq!(copy(&[last], "last"), Some(snapshots[1].clone()), "the segment before has it as well");
     // From here on that of the segments before counts, from its own number on.
     let with_second: Vec<_> = older.iter().filter(|path| fs::read(path).unwrap()[8192 + 48] == 2).collect();
-    assert_eq!(copy(&with_second, "older"), Some(told[0].clone()));
+    assert_eq!(copy(&with_second, "older"), Some(snapshots[0].clone()));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::ops::Range;
 use crate::common::logs::{self, check_dense, count, options, payload, read_all};
 use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 use holdfast::wal::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader, kind};
-use holdfast::wal::{Damage, Full, GapReason, LogId, Options, Reader, SeqNo, WriteError, Writer, recover};
+use holdfast::wal::{
+    Damage, Full, GapReason, LogId, Options, Reader, SeqNo, StateSnapshot, WriteError, Writer, recover,
+};
 
 fn small() -> Options {
     Options { bytes_max: 6 * (64 << 10), keep_segments_min: 2, ..options() }
@@ -419,18 +421,22 @@ fn the_last_context_is_found_with_the_number_it_belongs_to() {
     let next = writer.next();
     drop(writer);
     let (mut writer, recovered) = recover(disk.after_kill(), small()).unwrap();
-    assert_eq!(recovered.snapshot, Some((since, vec![2; 100])));
+    assert_eq!(recovered.snapshot, Some(StateSnapshot { next: since, bytes: vec![2; 100] }));
     assert_eq!(recovered.next, next);
     writer.retire(next.prev());
     append(&mut writer).unwrap();
     let (_, again) = recover(disk.after_kill(), small()).unwrap();
-    assert_eq!(again.snapshot, Some((since, vec![2; 100])), "recovery carries it on");
+    assert_eq!(
+        again.snapshot,
+        Some(StateSnapshot { next: since, bytes: vec![2; 100] }),
+        "recovery carries it on"
+    );
     // Where the head of the last segment is rotten, that of the one before counts.
     drop(writer);
     let disk = disk.after_kill();
     disk.tamper(segments(&disk).last().unwrap(), |bytes| bytes[8192 + FRAME_HEADER_BYTES] ^= 1);
     let (_, older) = recover(disk, small()).unwrap();
-    assert_eq!(older.snapshot, Some((since, vec![2; 100])));
+    assert_eq!(older.snapshot, Some(StateSnapshot { next: since, bytes: vec![2; 100] }));
 }
 
 #[test]

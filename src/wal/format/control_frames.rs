@@ -1,23 +1,24 @@
-//! Payloads of the frames that the log writes for itself.
+//! Payloads of the control frames: GAP, COMMIT, `DURABILITY_MARK` and SEAL.
 
-use super::{SeqNo, u64_at};
+use super::bytes::u64_at;
+use crate::wal::seq::SeqNo;
 
-/// Why numbers are missing.
+/// Why sequence numbers are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum GapReason {
-    /// They were durable, and what is on the disk now is not what was written.
+    /// They were synced, and their data is corrupt now.
     Rot = 1,
-    /// They were durable, and the disk refuses to read them.
+    /// They were synced, and the disk returns an error for them.
     Unreadable = 2,
-    /// They were never durable: a crash came before their sync ended.
+    /// A crash came before their sync returned.
     Torn = 3,
-    /// Their segment was given up for newer data.
+    /// Their segment was dropped for newer data.
     Dropped = 4,
 }
 
 impl GapReason {
-    /// The name that the database and the tools use.
+    /// Name in the database and in the output of tools.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,8 +29,8 @@ impl GapReason {
         }
     }
 
-    const fn from_byte(byte: u64) -> Self {
-        match byte {
+    const fn from_u64(value: u64) -> Self {
+        match value {
             2 => Self::Unreadable,
             3 => Self::Torn,
             4 => Self::Dropped,
@@ -38,99 +39,102 @@ impl GapReason {
     }
 }
 
-/// Payload of a GAP frame: first and last number, reason.
+/// Payload of a GAP frame.
 ///
 /// ```text
 ///      0   from u64      8   to u64      16   reason u64
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GapNote {
-    /// First missing number.
+pub struct GapPayload {
+    /// First missing sequence number.
     pub from: SeqNo,
-    /// Last missing number.
+    /// Last missing sequence number.
     pub to: SeqNo,
-    /// Why.
+    /// Why they are missing.
     pub reason: GapReason,
 }
 
-impl GapNote {
-    /// The payload bytes.
+impl GapPayload {
+    /// Encodes the payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        words(&[self.from.0, self.to.0, self.reason as u64])
+        encode_u64s(&[self.from.0, self.to.0, self.reason as u64])
     }
 
-    /// Reads the payload; `None` when it is too short or runs backwards.
+    /// Decodes the payload; `None` if it is too short or `from` is above `to`.
     #[must_use]
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let (from, to) = (SeqNo(u64_at(payload, 0)?), SeqNo(u64_at(payload, 8)?));
-        (from <= to).then_some(Self { from, to, reason: GapReason::from_byte(u64_at(payload, 16)?) })
+        (from <= to).then_some(Self { from, to, reason: GapReason::from_u64(u64_at(payload, 16)?) })
     }
 }
 
-/// Payload of COMMIT and DURABILITY_MARK: when the group ended, and its first number.
+/// Payload of a COMMIT or `DURABILITY_MARK` frame, and start of that of a SEAL frame.
 ///
 /// ```text
 ///      0   time i64, µs since the epoch      8   first seq u64
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommitNote {
-    /// When the group was closed.
+pub struct CommitPayload {
+    /// Time at which the group was closed, in µs since the Unix epoch.
     pub time: i64,
-    /// First number of the group; one above its last when it has none.
+    /// First sequence number of the group; one above its last if the group has no payload.
     pub first_seq: SeqNo,
 }
 
-impl CommitNote {
-    /// The payload bytes.
+impl CommitPayload {
+    /// Length of the payload in bytes.
+    pub const BYTES: usize = 16;
+
+    /// Encodes the payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        words(&[self.time.cast_unsigned(), self.first_seq.0])
+        encode_u64s(&[self.time.cast_unsigned(), self.first_seq.0])
     }
 
-    /// Reads the payload.
+    /// Decodes the payload; `None` if it is too short.
     #[must_use]
     pub fn decode(payload: &[u8]) -> Option<Self> {
         Some(Self { time: u64_at(payload, 0)?.cast_signed(), first_seq: SeqNo(u64_at(payload, 8)?) })
     }
 }
 
-/// Payload of SEAL: a COMMIT note, then what the segment holds.
+/// Totals of a segment: the part of a SEAL payload after the [`CommitPayload`].
 ///
 /// ```text
 ///      0   time i64   8   first seq of the group u64   16   payloads u64   24   records u64   32   payload bytes u64
 ///     40   earliest commit i64     48   latest commit i64
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SealNote {
-    /// Payloads in the segment.
+pub struct SegmentTotals {
+    /// Number of payloads in the segment.
     pub payloads: u64,
-    /// Records in them.
+    /// Number of records in these payloads.
     pub records: u64,
-    /// Bytes of them.
+    /// Length of these payloads as stored, in bytes.
     pub payload_bytes: u64,
-    /// Time of the first COMMIT, 0 when there is none.
+    /// Earliest commit time in µs since the Unix epoch; 0 if no group is committed.
     pub time_min: i64,
-    /// Time of the last one.
+    /// Latest commit time.
     pub time_max: i64,
 }
 
-impl SealNote {
-    /// Length of the payload.
-    pub const BYTES: usize = 56;
+impl SegmentTotals {
+    /// Length of a SEAL payload in bytes.
+    pub const SEAL_BYTES: usize = 56;
 
-    /// The payload bytes.
+    /// Encodes the payload of a SEAL frame.
     #[must_use]
-    pub fn encode(&self, commit: CommitNote) -> Vec<u8> {
+    pub fn encode_seal(&self, commit: CommitPayload) -> Vec<u8> {
         let mut out = commit.encode();
         let (min, max) = (self.time_min.cast_unsigned(), self.time_max.cast_unsigned());
-        out.extend(words(&[self.payloads, self.records, self.payload_bytes, min, max]));
+        out.extend(encode_u64s(&[self.payloads, self.records, self.payload_bytes, min, max]));
         out
     }
 
-    /// Reads the payload.
+    /// Decodes the totals in the payload of a SEAL frame; `None` if it is too short.
     #[must_use]
-    pub fn decode(payload: &[u8]) -> Option<Self> {
+    pub fn decode_seal(payload: &[u8]) -> Option<Self> {
         Some(Self {
             payloads: u64_at(payload, 16)?,
             records: u64_at(payload, 24)?,
@@ -139,8 +143,14 @@ impl SealNote {
             time_max: u64_at(payload, 48)?.cast_signed(),
         })
     }
+
+    /// Adds a commit time.
+    pub(in crate::wal) fn add_time(&mut self, time: i64) {
+        self.time_min = if self.time_min == 0 { time } else { self.time_min.min(time) };
+        self.time_max = self.time_max.max(time);
+    }
 }
 
-fn words(values: &[u64]) -> Vec<u8> {
+fn encode_u64s(values: &[u64]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -1,0 +1,264 @@
+//! The end of a log as a crash left it: the undecided group, the last snapshot, and damage.
+
+use std::fmt;
+use std::io;
+
+use super::catalogue::{Segment, segment_name};
+use super::error::{OpenError, ReadError};
+use super::format::{
+    FRAME_HEADER_BYTES, FrameHeader, FramePosition, FrameSpec, GapPayload, GapReason, SegmentHeader, kind,
+};
+use super::options::{Options, StateSnapshot};
+use super::scan::{Scanned, Scanner};
+use super::segment_scan::{Hole, SegmentScan};
+use super::seq::SeqNo;
+use super::storage::Storage;
+use super::sync_group::SyncGroup;
+use crate::num::to_u64;
+
+/// Damage found in a log directory. Readers return the lost sequence numbers as gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Synced data of the last segment is corrupt.
+    Rot {
+        /// Segment number.
+        segment: u64,
+        /// Offset of the first corrupt byte.
+        from: u64,
+        /// Offset of the next intact frame.
+        to: u64,
+    },
+    /// A crash interrupted the write of the last group.
+    Torn {
+        /// Segment number.
+        segment: u64,
+        /// Offset of the first invalid byte.
+        from: u64,
+        /// Offset of the next intact frame; equal to `from` if none follows.
+        to: u64,
+    },
+    /// Both copies of the header of a segment are corrupt.
+    Header {
+        /// Segment number according to the file name.
+        segment: u64,
+    },
+    /// A segment file belongs to another log, or its header has another number than its name. It is ignored.
+    Foreign {
+        /// Segment number according to the file name.
+        segment: u64,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rot { segment, from, to } => {
+                write!(f, "{}: corrupt data at bytes {from}–{to}", segment_name(*segment))
+            }
+            Self::Torn { segment, from, to } if from == to => {
+                write!(f, "{}: incomplete write at byte {from}", segment_name(*segment))
+            }
+            Self::Torn { segment, from, to } => {
+                write!(f, "{}: incomplete write at bytes {from}–{to}", segment_name(*segment))
+            }
+            Self::Header { segment } => {
+                write!(f, "{}: both copies of the header are corrupt", segment_name(*segment))
+            }
+            Self::Foreign { segment } => {
+                write!(f, "{}: belongs to another log or was renamed; ignored", segment_name(*segment))
+            }
+        }
+    }
+}
+
+/// The end of a log.
+#[derive(Default)]
+pub(super) struct Tail {
+    /// Next sequence number to be assigned.
+    pub(super) next: SeqNo,
+    /// The group whose durability is undecided, with GAP frames for what is missing, under the next free group number.
+    pub(super) group: SyncGroup,
+    /// The last intact snapshot.
+    pub(super) snapshot: Option<StateSnapshot>,
+    /// Time of the last commit in µs since the Unix epoch; 0 if unknown.
+    pub(super) last_commit: i64,
+    /// The last segment is sealed.
+    pub(super) was_closed: bool,
+    /// Offset of the SEAL frame of the last segment; 0 if that one is not sealed.
+    pub(super) previous_end: u64,
+    pub(super) damage: Vec<Damage>,
+}
+
+impl Tail {
+    /// Reads the end of the log.
+    pub(super) fn read<S: Storage>(
+        storage: &S,
+        segments: &[Segment],
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let last = segments
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(index, segment)| segment.header.map(|header| (index, header)));
+        let mut tail = match last {
+            Some((_, header)) => Self::of_segment(storage, header)?,
+            None => Self {
+                next: options.first,
+                group: SyncGroup::new(1),
+                snapshot: options.snapshot.clone(),
+                ..Self::default()
+            },
+        };
+        // A segment whose headers are lost may have held delivered numbers. None of these is assigned again. The file
+        // may have been truncated as well, so its length is no bound.
+        let headless = segments.iter().skip(last.map_or(0, |(index, _)| index + 1));
+        let bytes_max = segments.iter().map(|segment| segment.bytes).max().unwrap_or(0);
+        let frames_max = bytes_max.max(options.segment_bytes) / to_u64(FRAME_HEADER_BYTES);
+        for _ in headless {
+            tail.add_missing(SeqNo(tail.next.0.saturating_add(frames_max)));
+            tail.group.number = tail.group.number.saturating_add(frames_max + 1);
+            tail.was_closed = false;
+        }
+        if tail.snapshot.is_none() {
+            tail.snapshot = read_older_snapshot(storage, segments)?;
+        }
+        Ok(tail)
+    }
+
+    /// Adds a gap from the next sequence number to `lost_to`, which is known to have been assigned.
+    pub(super) fn add_missing(&mut self, lost_to: SeqNo) {
+        if lost_to >= self.next {
+            push_gap(&mut self.group, self.next, lost_to, GapReason::Rot);
+            self.next = lost_to.next();
+        }
+    }
+
+    /// Reads the end of the last segment with an intact header.
+    fn of_segment<S: Storage>(storage: &S, header: SegmentHeader) -> Result<Self, OpenError> {
+        let segment = header.number;
+        let mut scanner = Scanner::new(storage.open(&segment_name(segment))?, header);
+        let mut undecided = UndecidedGroup::new(header.first_group);
+        let scan = SegmentScan::run(&mut scanner, None, |frame, payload| undecided.add(frame, payload));
+        if let Some(kind) = scan.unknown_kind {
+            return Err(ReadError::UnknownKind { segment, kind }.into());
+        }
+        let is_torn = |hole: &Hole| scan.is_torn(hole, header.first_group, true);
+        let (torn, rotten): (Vec<Hole>, Vec<Hole>) = scan.holes.iter().copied().partition(is_torn);
+        let range = |hole: &Hole| (hole.range.from, hole.range.to);
+        let mut damage: Vec<Damage> =
+            rotten.iter().map(range).map(|(from, to)| Damage::Rot { segment, from, to }).collect();
+        damage.extend(torn.iter().map(range).map(|(from, to)| Damage::Torn { segment, from, to }));
+        if !scan.last_group.closed {
+            damage.push(Damage::Torn { segment, from: scan.end, to: scan.end });
+        }
+        let next = scan.last_seq.next();
+        let mut group = if scan.last_group.number > header.first_group {
+            undecided.into_group(first_undecided(&scan, !rotten.is_empty()), next)
+        } else {
+            SyncGroup::default()
+        };
+        group.number = scan.last_group.number + 1;
+        Ok(Self {
+            next,
+            group,
+            last_commit: scan.totals.time_max,
+            was_closed: scan.sealed_at.is_some(),
+            previous_end: scan.sealed_at.unwrap_or(0),
+            snapshot: scan.snapshot,
+            damage,
+        })
+    }
+}
+
+/// First sequence number of the undecided group.
+///
+/// The frame that ends the group has it. Without that frame the group follows the one before, unless there is bit rot
+/// in between, which then accounts for the missing numbers.
+fn first_undecided(scan: &SegmentScan, has_rot: bool) -> SeqNo {
+    let last = &scan.last_group;
+    match last.first_seq {
+        Some(first) => first,
+        None if has_rot => last.lowest_seq.unwrap_or_else(|| scan.last_seq.next()),
+        None => last.previous_seq.next(),
+    }
+}
+
+fn push_gap(group: &mut SyncGroup, from: SeqNo, to: SeqNo, reason: GapReason) {
+    let frame = FrameSpec::control(kind::GAP, from);
+    group.push(&frame, from, UNPLACED, &GapPayload { from, to, reason }.encode());
+}
+
+/// Position of frames that are encoded again when the group is written to the new segment.
+const UNPLACED: FramePosition = FramePosition { salt: 0, group: 0, offset: 0 };
+
+/// The payloads of the highest group seen so far.
+struct UndecidedGroup {
+    number: u64,
+    frames: Vec<(FrameHeader, Vec<u8>)>,
+}
+
+impl UndecidedGroup {
+    const fn new(first_group: u64) -> Self {
+        Self { number: first_group, frames: Vec::new() }
+    }
+
+    fn add(&mut self, header: &FrameHeader, payload: &[u8]) {
+        if header.group > self.number {
+            self.number = header.group;
+            self.frames.clear();
+        }
+        if header.kind == kind::DATA {
+            self.frames.push((*header, payload.to_vec()));
+        }
+    }
+
+    /// The frames from `first` to before `next`, with GAP frames for missing numbers.
+    fn into_group(self, first: SeqNo, next: SeqNo) -> SyncGroup {
+        let mut group = SyncGroup { first, ..SyncGroup::default() };
+        let mut expected = first;
+        for (header, payload) in self.frames {
+            if header.seq < expected {
+                continue;
+            }
+            if header.seq > expected {
+                push_gap(&mut group, expected, header.seq.prev(), GapReason::Torn);
+            }
+            group.push(&FrameSpec::from_header(&header), header.seq, UNPLACED, &payload);
+            expected = header.seq.next();
+        }
+        if expected < next {
+            push_gap(&mut group, expected, next.prev(), GapReason::Torn);
+        }
+        group
+    }
+}
+
+/// The snapshot of the last segment that has an intact one.
+fn read_older_snapshot<S: Storage>(
+    storage: &S,
+    segments: &[Segment],
+) -> Result<Option<StateSnapshot>, OpenError> {
+    // Reading at most three segments bounds the time of a start.
+    for header in segments.iter().rev().filter_map(|segment| segment.header).take(3) {
+        let snapshot = read_snapshot(storage, header)?;
+        if snapshot.is_some() {
+            return Ok(snapshot);
+        }
+    }
+    Ok(None)
+}
+
+/// The snapshot at the head of a segment; `None` if its first frame is not an intact SNAPSHOT frame.
+pub(super) fn read_snapshot<S: Storage>(
+    storage: &S,
+    header: SegmentHeader,
+) -> io::Result<Option<StateSnapshot>> {
+    let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, header);
+    Ok(match scanner.step() {
+        Scanned::Frame(frame) if frame.kind == kind::SNAPSHOT => {
+            Some(StateSnapshot { next: frame.seq, bytes: scanner.payload().to_vec() })
+        }
+        _ => None,
+    })
+}
