@@ -1,10 +1,10 @@
 //! State machine of the log thread. Pure: the time is an argument, and the result is the next step.
 //!
 //! ```text
-//!            queue not empty              64 KiB or queue empty          interval, 4 MiB, or stop
-//!  Wait ─────────────────────► Append ─────────────────────────► Flush ─────────────────────────► Sync ──► Wait
-//!   ▲                             │ full                                                          │ full
-//!   └──── retry time ─── Paused ◄─┴───────────────────────────────────────────────────────────────┘
+//!           queue not empty          64 KiB or queue empty         interval, 4 MiB, or stop
+//!  Wait ───────────────────► Append ──────────────────────► Flush ──────────────────────► Sync ──► Wait
+//!   ▲                          │ full                                                       │ full
+//!   └─── retry time ─── Paused ┴────────────────────────────────────────────────────────────┘
 //! ```
 
 use std::time::Duration;
@@ -86,7 +86,8 @@ pub struct Machine {
     stopping_since: Option<Duration>,
     /// The next segment is not ready.
     prepare: bool,
-    /// No step of preparing it was done since the last sync: under load, preparation must keep pace with writing.
+    /// No step of preparing it was done since the last sync: under load, preparation must keep pace with
+    /// writing.
     prepare_owed: bool,
     failed: bool,
 }

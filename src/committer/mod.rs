@@ -1,10 +1,11 @@
 //! Group commit: a bounded queue of payloads, and one thread that owns the log writer.
 //!
 //! ```text
-//!  append ──► queue (bounded: a full queue makes the caller wait) ──► thread "wal": Machine, Writer ──► Progress
+//!  append ──► queue (bounded: a caller waits while it is full) ──► thread "wal": Machine, Writer ──► Progress
 //! ```
 //!
-//! [`machine`] decides the next step, without disk, clock or thread; [`worker`] is the thread that performs it.
+//! [`machine`] decides the next step, without disk, clock or thread; [`worker`] is the thread that performs
+//! it.
 
 pub mod machine;
 mod worker;
@@ -23,7 +24,8 @@ use worker::Message;
 /// Sizes of the queue and of sync groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Maximum age of the first payload of a group before the group is synced. 0 syncs all queued payloads at once.
+    /// Maximum age of the first payload of a group before the group is synced. 0 syncs all queued payloads at
+    /// once.
     pub sync_interval: Duration,
     /// Maximum number of queued payloads; [`Committer::append`] waits at this limit.
     pub queue_batches: usize,
@@ -70,8 +72,9 @@ pub struct Progress {
     pub written: SeqNo,
     /// Last sequence number that survives a power loss.
     pub durable: SeqNo,
-    /// Last sequence number in the log, visible to readers or not. It is above `durable` while a group is open, and
-    /// while the last group of a crashed process cannot be relocated for lack of space (docs/WAL.md, recovery).
+    /// Last sequence number in the log, visible to readers or not. It is above `durable` while a group is
+    /// open, and while the last group of a crashed process cannot be relocated for lack of space
+    /// (docs/WAL.md, recovery).
     pub end: SeqNo,
     /// Records in the payloads that became durable since the start.
     pub records_durable: u64,
@@ -149,8 +152,8 @@ pub fn spawn<S: Storage>(
 impl Committer {
     /// Queues a payload with `count` records, and returns its sequence number. Waits while the queue is full.
     ///
-    /// The payloads of one caller keep their order. The payload is in the log once [`Progress::written`] has reached
-    /// its sequence number.
+    /// The payloads of one caller keep their order. The payload is in the log once [`Progress::written`] has
+    /// reached its sequence number.
     ///
     /// # Errors
     /// [`AppendError`]; the payload is then not queued.
@@ -179,7 +182,8 @@ impl Committer {
         self.send(Message::Retire(up_to));
     }
 
-    /// Sets the state snapshot for the head of each new segment. It describes the state after all queued payloads.
+    /// Sets the state snapshot for the head of each new segment. It describes the state after all queued
+    /// payloads.
     pub fn set_snapshot(&self, snapshot: Vec<u8>) {
         self.send(Message::Snapshot(snapshot));
     }

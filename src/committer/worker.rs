@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::machine::{Event, Machine, Step};
 use super::{LogState, Options, Outcome, Progress, SegmentFailure};
-use crate::wal::{SeqNo, Storage, WriteError, Writer};
+use crate::wal::{AbandonedSegment, SeqNo, Storage, WriteError, Writer};
 
 /// A message to the log thread.
 pub(super) enum Message {
@@ -51,8 +51,8 @@ pub(super) fn run<S: Storage>(
     let mut machine = Machine::new(options.sync_interval, options.group_bytes_max);
     let started = Instant::now();
     if writer.group_bytes() > 0 {
-        // The group of a crashed process that could not be relocated for lack of space: it must become durable also
-        // if no payload follows.
+        // The group of a crashed process that could not be relocated for lack of space: it must become
+        // durable also if no payload follows.
         let (unflushed_bytes, group_bytes) = (writer.unflushed_bytes(), writer.group_bytes());
         machine.on(Event::Appended { unflushed_bytes, group_bytes }, started.elapsed());
     }
@@ -172,11 +172,12 @@ impl<S: Storage> Worker<'_, S> {
     fn report_abandoned(&mut self) {
         for abandoned in self.writer.take_abandoned() {
             let file = abandoned.file_name();
-            tracing::error!(segment = abandoned.number, file, error = %abandoned.error, "log_segment_abandoned");
+            let AbandonedSegment { number: segment, error, .. } = &abandoned;
+            tracing::error!(segment, file, %error, "log_segment_abandoned");
             let failure = SegmentFailure {
-                segment: abandoned.number,
+                segment: *segment,
                 file,
-                error: abandoned.error.to_string(),
+                error: error.to_string(),
                 time: wall_clock(),
             };
             self.publisher.send_modify(|progress| progress.segment_failure = Some(failure));
@@ -195,7 +196,8 @@ impl<S: Storage> Worker<'_, S> {
                 self.state = LogState::Paused(full.to_string());
                 Event::Full
             }
-            // `Committer::append` checks the size, so `TooLarge` is an internal error. The payload must not be dropped.
+            // `Committer::append` checks the size, so `TooLarge` is an internal error. The payload must not
+            // be dropped.
             Err(error @ (WriteError::TooLarge { .. } | WriteError::Failed(_))) => {
                 self.state = LogState::Failed(error.to_string());
                 Event::Failed

@@ -1,14 +1,47 @@
-//! LZ4 compression of payloads, one block each. The frame header has the decompressed length, which bounds memory.
+//! LZ4 compression of payloads, one block each. The frame header has the decompressed length, which bounds
+//! memory.
 
-use super::format::PAYLOAD_BYTES_MAX;
-use crate::num::u32_to_usize;
+use super::format::{CODEC_RECORD, CODEC_RECORD_LZ4, PAYLOAD_BYTES_MAX};
+use crate::num::{to_u32_saturating, u32_to_usize};
 
 /// Payloads below this length, in bytes, are stored uncompressed: frame and group overhead exceed any saving.
 const COMPRESS_BYTES_MIN: usize = 512;
 
-/// Compresses `payload` into `out`. Returns `false`, with unspecified contents of `out`, if that saves less than one
-/// eighth.
-pub(super) fn compress(payload: &[u8], out: &mut Vec<u8>) -> bool {
+/// A payload as it is stored.
+pub(super) struct EncodedPayload<'a> {
+    pub(super) codec: u8,
+    /// Length of the decompressed payload in bytes; 0 if `stored` is not compressed.
+    pub(super) raw_bytes: u32,
+    pub(super) stored: &'a [u8],
+}
+
+/// Encodes payloads for storage.
+#[derive(Default)]
+pub(super) struct Compressor {
+    is_enabled: bool,
+    /// Buffer for the compressed payload.
+    buffer: Vec<u8>,
+}
+
+impl Compressor {
+    pub(super) const fn new(is_enabled: bool) -> Self {
+        Self { is_enabled, buffer: Vec::new() }
+    }
+
+    /// Compresses the payload if that is enabled and saves at least one eighth.
+    pub(super) fn encode<'a>(&'a mut self, payload: &'a [u8]) -> EncodedPayload<'a> {
+        if self.is_enabled && compress(payload, &mut self.buffer) {
+            let raw_bytes = to_u32_saturating(payload.len());
+            EncodedPayload { codec: CODEC_RECORD_LZ4, raw_bytes, stored: &self.buffer }
+        } else {
+            EncodedPayload { codec: CODEC_RECORD, raw_bytes: 0, stored: payload }
+        }
+    }
+}
+
+/// Compresses `payload` into `out`. Returns `false`, with unspecified contents of `out`, if that saves less
+/// than one eighth.
+fn compress(payload: &[u8], out: &mut Vec<u8>) -> bool {
     if payload.len() < COMPRESS_BYTES_MIN {
         return false;
     }
@@ -22,8 +55,8 @@ pub(super) fn compress(payload: &[u8], out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Decompresses `stored` into `out`. Returns `false` unless the result has exactly `raw_bytes` bytes, which must not
-/// exceed [`PAYLOAD_BYTES_MAX`].
+/// Decompresses `stored` into `out`. Returns `false` unless the result has exactly `raw_bytes` bytes, which
+/// must not exceed [`PAYLOAD_BYTES_MAX`].
 pub(super) fn decompress(stored: &[u8], raw_bytes: u32, out: &mut Vec<u8>) -> bool {
     let raw_bytes = u32_to_usize(raw_bytes);
     if raw_bytes > PAYLOAD_BYTES_MAX {

@@ -35,7 +35,8 @@ impl PartialEq for IoCause {
 
 impl Eq for IoCause {}
 
-/// Why the log accepts no payload for now. The condition ends by itself or when an operator removes its cause.
+/// Why the log accepts no payload for now. The condition ends by itself or when an operator removes its
+/// cause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// The log has reached its size limit and no segment is delivered.
@@ -127,7 +128,8 @@ pub enum ReadError {
     Io(#[from] io::Error),
     /// A later version of Holdfast wrote the segment in a format that this one cannot read.
     #[error(
-        "segment {segment} has format version {version}, which needs a reader of version {oldest_reader} or later"
+        "segment {segment} has format version {version}, which needs a reader of version {oldest_reader} \
+         or later"
     )]
     Newer {
         /// Segment number.
@@ -170,7 +172,8 @@ pub enum OpenError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The log cannot be written. A full or read-only file system is not an error here; see [`WriteError::Full`].
+    /// The log cannot be written. A full or read-only file system is not an error here; see
+    /// [`WriteError::Full`].
     #[error("cannot write the log: {0}")]
     Write(#[source] IoCause),
 }

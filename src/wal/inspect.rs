@@ -115,7 +115,8 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// The most severe damage; `None` if there is none. A group without the frame that ends it counts as torn.
+    /// The most severe damage; `None` if there is none. A group without the frame that ends it counts as
+    /// torn.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let open = if self.closed { None } else { Some(Verdict::Torn) };
@@ -150,7 +151,8 @@ pub fn overview<S: Storage>(storage: &S) -> Result<Overview, ReadError> {
     Ok(Overview { log_id, segments: listed, foreign })
 }
 
-/// Totals of a segment: from its SEAL frame if it has one, else by scanning it. `None` if the header is corrupt.
+/// Totals of a segment: from its SEAL frame if it has one, else by scanning it. `None` if the header is
+/// corrupt.
 ///
 /// # Errors
 /// [`ReadError`].

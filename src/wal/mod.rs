@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A [`Reader`] returns every sequence number up to the durable one exactly once, as data or inside a gap.
-//! docs/WAL.md has the guarantees, the on-disk format, the recovery procedure and the limits. The log does not
-//! interpret payloads.
+//! docs/WAL.md has the guarantees, the on-disk format, the recovery procedure and the limits. The log does
+//! not interpret payloads.
 
 mod catalogue;
 mod compress;

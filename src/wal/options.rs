@@ -8,7 +8,8 @@ use crate::num::{to_u64, to_usize};
 
 /// The collector's own state at one point of the log, stored at the head of each segment.
 ///
-/// After a restart the state is this snapshot plus the payloads from `next` on. The log does not interpret the bytes.
+/// After a restart the state is this snapshot plus the payloads from `next` on. The log does not interpret
+/// the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateSnapshot {
     /// Lowest sequence number that the snapshot does not cover.
@@ -26,14 +27,16 @@ pub struct Options {
     pub bytes_max: u64,
     /// Percentage of the file system that must stay free: no new file is created below it. At most 90.
     pub free_percent_min: u8,
-    /// Size of delivered segments, in bytes, above which they are recycled although the log is below `bytes_max`.
+    /// Size of delivered segments, in bytes, above which they are recycled although the log is below
+    /// `bytes_max`.
     pub keep_bytes: u64,
-    /// Number of delivered segments that are never recycled: they can be delivered again to a database that was
-    /// restored from a backup.
+    /// Number of delivered segments that are never recycled: they can be delivered again to a database that
+    /// was restored from a backup.
     pub keep_segments_min: usize,
     /// Log id if the directory holds no log.
     pub new_log_id: LogId,
-    /// Sequence number of the first payload if the directory holds no log: 1, except in a copy of another log.
+    /// Sequence number of the first payload if the directory holds no log: 1, except in a copy of another
+    /// log.
     pub first: SeqNo,
     /// State snapshot if the directory holds no log: `None`, except in a copy of another log.
     pub snapshot: Option<StateSnapshot>,
@@ -44,8 +47,8 @@ pub struct Options {
     pub drop_oldest: bool,
     /// Random number from which the salts of this run's segments are derived.
     pub salt_seed: u64,
-    /// Highest sequence number that a system outside the log directory has seen of the log with this id. Numbers up
-    /// to it are not assigned again, even if the log has lost its end.
+    /// Highest sequence number that a system outside the log directory has seen of the log with this id.
+    /// Numbers up to it are not assigned again, even if the log has lost its end.
     pub external_high_water: Option<(LogId, SeqNo)>,
     /// Wall clock in µs since the Unix epoch, for time stamps in the log. No decision depends on it.
     pub now: i64,
@@ -77,7 +80,8 @@ impl Options {
         }
     }
 
-    /// Maximum payload size in bytes: what always fits into a segment beside headers, snapshot and closing frames.
+    /// Maximum payload size in bytes: what always fits into a segment beside headers, snapshot and closing
+    /// frames.
     #[must_use]
     pub fn payload_bytes_max(&self) -> usize {
         // A snapshot of up to half of this size can precede the payload.
@@ -93,7 +97,8 @@ impl Options {
         if !(Self::SEGMENT_BYTES_MIN..=Self::SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
             return Err(OpenError::Options("segment_bytes must be from 64 KiB to 2 GiB"));
         }
-        // The open segment, the one prepared next, an undelivered one, and the reserve for a group that is relocated.
+        // The open segment, the one prepared next, an undelivered one, and the reserve for a group that is
+        // relocated.
         let others = 4;
         if self.bytes_max / self.segment_bytes < to_u64(self.keep_segments_min).saturating_add(others) {
             return Err(OpenError::Options("bytes_max must hold keep_segments_min + 4 segments"));

@@ -40,9 +40,9 @@ pub enum Item<'a> {
 
 /// A cursor over a log.
 ///
-/// In the process of the writer ([`Log::reader`]) it returns only durable payloads, and keeps its segment from being
-/// recycled. In another process ([`Reader::open`]) it returns what is in the page cache, and detects that a segment was
-/// recycled while it was read.
+/// In the process of the writer ([`Log::reader`]) it returns only durable payloads, and keeps its segment
+/// from being recycled. In another process ([`Reader::open`]) it returns what is in the page cache, and
+/// detects that a segment was recycled while it was read.
 pub struct Reader<S: Storage> {
     log: Arc<Log<S>>,
     next: SeqNo,
@@ -100,7 +100,8 @@ impl<S: Storage> Reader<S> {
         self.next
     }
 
-    /// Returns the next item up to sequence number `limit`, or `None` if there is none yet. Waits only for the disk.
+    /// Returns the next item up to sequence number `limit`, or `None` if there is none yet. Waits only for
+    /// the disk.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -120,7 +121,8 @@ impl<S: Storage> Reader<S> {
                     CODEC_RECORD_LZ4 if decompress(stored, header.raw_bytes, &mut self.decompressed) => {
                         &self.decompressed
                     }
-                    // The checksum matches, so the stored bytes are what was written, and they are not valid LZ4.
+                    // The checksum matches, so the stored bytes are what was written, and they are not valid
+                    // LZ4.
                     CODEC_RECORD_LZ4 => {
                         self.next = seq.next();
                         return Ok(Some(Item::Gap { from: seq, to: seq, reason: GapReason::Rot }));
@@ -190,8 +192,8 @@ impl<S: Storage> Reader<S> {
         }
     }
 
-    /// Opens `segment` unless it is open. Returns `false` if its file is missing or has another header than the
-    /// catalogue.
+    /// Opens `segment` unless it is open. Returns `false` if its file is missing or has another header than
+    /// the catalogue.
     fn enter(&mut self, segment: &Arc<Segment>) -> Result<bool, ReadError> {
         if self.open.as_ref().is_some_and(|open| Arc::ptr_eq(&open.segment, segment)) {
             return Ok(true);
@@ -263,7 +265,8 @@ impl<S: Storage> Reader<S> {
         Ok(Located::Nothing)
     }
 
-    /// Reason of a gap for which the log has no GAP frame: a read error since the last payload, or else bit rot.
+    /// Reason of a gap for which the log has no GAP frame: a read error since the last payload, or else bit
+    /// rot.
     fn take_damage_reason(&mut self) -> GapReason {
         let unreadable = self.open.as_mut().is_some_and(|open| std::mem::take(&mut open.unreadable));
         if unreadable { GapReason::Unreadable } else { GapReason::Rot }

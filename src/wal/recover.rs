@@ -3,11 +3,11 @@
 //! 1. Take the lock.
 //! 2. Read the headers of all segments.
 //! 3. Scan the last segment, and only that one: older ones were synced before the last one got its name.
-//! 4. Find the highest group in it. All groups below are durable. The highest one may be in the page cache only: the
-//!    writer copies it to a new segment, which is synced before it gets its name.
+//! 4. Find the highest group in it. All groups below are durable. The highest one may be in the page cache
+//!    only: the writer copies it to a new segment, which is synced before it gets its name.
 //!
-//! Existing data is not modified: nothing is truncated or appended. A crash during recovery leaves the directory as it
-//! was, or with one more segment, and recovery can start again.
+//! Existing data is not modified: nothing is truncated or appended. A crash during recovery leaves the
+//! directory as it was, or with one more segment, and recovery can start again.
 
 use std::sync::Arc;
 
@@ -48,15 +48,16 @@ pub struct Recovered {
 
 /// Opens the log for writing. The directory may be empty.
 ///
-/// A full or read-only file system is not an error: the writer returns [`WriteError::Full`] until the condition ends.
+/// A full or read-only file system is not an error: the writer returns [`WriteError::Full`] until the
+/// condition ends.
 ///
 /// # Errors
 /// [`OpenError`]; the directory is then unchanged.
 pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, Recovered), OpenError> {
     options.check()?;
     let lock = storage.lock(LOCK_NAME)?.map_err(|holder| OpenError::Locked { holder })?;
-    // The previous process may have ended between the rename of a segment and the sync of the directory. The contents
-    // of segments found here are treated as durable, so their names must be durable first.
+    // The previous process may have ended between the rename of a segment and the sync of the directory. The
+    // contents of segments found here are treated as durable, so their names must be durable first.
     storage.sync_dir()?;
     let listing = list(&storage)?;
     let spare = if listing.has_next { open_spare(&storage)? } else { None };
@@ -108,8 +109,8 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     }
 }
 
-/// Opens the file for the next segment that the previous process left. `None` if the file system does not allow it now:
-/// the allocator opens or replaces the file later.
+/// Opens the file for the next segment that the previous process left. `None` if the file system does not
+/// allow it now: the allocator opens or replaces the file later.
 fn open_spare<S: Storage>(storage: &S) -> Result<Option<SpareFile<S::File>>, OpenError> {
     match storage.open_write(NEXT_NAME) {
         Ok(file) => Ok(Some(SpareFile { bytes: file.len()?, file })),

@@ -58,8 +58,8 @@ impl<S: Storage> Rotation<S> {
 
     /// Enters the next segment. Its first group consists of the snapshot and the payloads of `group`.
     ///
-    /// The head is written and synced before the file gets its name: after a crash at any time, a segment with its
-    /// name is intact up to the end of its first group.
+    /// The head is written and synced before the file gets its name: after a crash at any time, a segment
+    /// with its name is intact up to the end of its first group.
     pub(super) fn enter(
         &mut self,
         group: &SyncGroup,
@@ -163,8 +163,8 @@ impl<S: Storage> Rotation<S> {
 
 /// Salt of a segment, by the finalizer of the splitmix64 generator.
 ///
-/// Two segments of one run have different salts with near certainty, and those of different runs are equal with a
-/// probability of 2^-32. In that case the first group number still keeps old frames from matching.
+/// Two segments of one run have different salts with near certainty, and those of different runs are equal
+/// with a probability of 2^-32. In that case the first group number still keeps old frames from matching.
 fn salt(seed: u64, number: u64) -> u32 {
     let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

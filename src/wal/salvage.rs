@@ -1,8 +1,8 @@
 //! Copies what can be read of a damaged log to a new directory, under the same sequence numbers.
 //!
-//! The source is only read. The copy has the log id of the source, so that delivery continues where it was, and its last
-//! state snapshot, so that a daemon without its local state still ends the sessions that were open. Lost payloads are
-//! gaps with their reasons.
+//! The source is only read. The copy has the log id of the source, so that delivery continues where it was,
+//! and its last state snapshot, so that a daemon without its local state still ends the sessions that were
+//! open. Lost payloads are gaps with their reasons.
 
 use super::catalogue::{Segment, list};
 use super::error::SalvageError;
@@ -34,8 +34,8 @@ pub struct Salvaged {
 
 /// Copies what can be read of `source` to `target`, which must hold no log.
 ///
-/// `options` are those of the copy, except log id, first sequence number and snapshot, which are taken from the source.
-/// `progress` is called with each sequence number after it was copied.
+/// `options` are those of the copy, except log id, first sequence number and snapshot, which are taken from
+/// the source. `progress` is called with each sequence number after it was copied.
 ///
 /// # Errors
 /// [`SalvageError`]. What was copied before stays in the target.

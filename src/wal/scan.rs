@@ -104,7 +104,8 @@ impl<F: StorageFile> Scanner<F> {
         self.window.peek(self.payload.0, self.payload.1)
     }
 
-    /// Moves behind the next frame or invalid range. Invalid data is read twice, because the writer may be writing it.
+    /// Moves behind the next frame or invalid range. Invalid data is read twice, because the writer may be
+    /// writing it.
     pub(super) fn step(&mut self) -> Scanned {
         self.window.unreadable = false;
         match self.check_frame() {
@@ -156,8 +157,8 @@ impl<F: StorageFile> Scanner<F> {
         fits.then_some(header)
     }
 
-    /// Searches the next frame header at multiples of 8 bytes. Without one the offset is unchanged: the next frame of
-    /// the open segment will be written there.
+    /// Searches the next frame header at multiples of 8 bytes. Without one the offset is unchanged: the next
+    /// frame of the open segment will be written there.
     fn resynchronize(&mut self) -> Scanned {
         let from = self.offset;
         let mut start = from + ALIGN;

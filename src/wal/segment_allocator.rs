@@ -1,7 +1,7 @@
 //! Provides the file for the next segment: zeroed ahead of use, or recycled from a delivered segment.
 //!
-//! Overwriting allocated blocks syncs several times faster than extending a file. The old contents of a file need not
-//! be erased: a new salt, a new first group and the frame offsets keep old frames from matching.
+//! Overwriting allocated blocks syncs several times faster than extending a file. The old contents of a file
+//! need not be erased: a new salt, a new first group and the frame offsets keep old frames from matching.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub(super) enum Purpose {
     Ahead,
     /// A payload that waits to be appended.
     Append,
-    /// A group that was accepted already and must be relocated: it may use the reserved segment of the size limit.
+    /// A group that was accepted already and must be relocated: it may use the reserved segment of the size
+    /// limit.
     Relocate,
 }
 
@@ -168,8 +169,8 @@ impl<F: StorageFile> SegmentAllocator<F> {
         dropped.ok_or(error)
     }
 
-    /// Recycles the oldest segment without a reader, delivered or not, but never the newest. A segment that is being
-    /// read is skipped: its reader continues to its end and then returns a gap.
+    /// Recycles the oldest segment without a reader, delivered or not, but never the newest. A segment that
+    /// is being read is skipped: its reader continues to its end and then returns a gap.
     fn recycle_oldest<S>(
         &mut self,
         log: &Log<S>,
@@ -204,7 +205,8 @@ impl<F: StorageFile> SegmentAllocator<F> {
         Ok((left < free_bytes_min).then_some(full))
     }
 
-    /// Recycles the oldest segment if all of it is delivered, enough delivered ones remain, and it has no reader.
+    /// Recycles the oldest segment if all of it is delivered, enough delivered ones remain, and it has no
+    /// reader.
     fn recycle_delivered<S>(
         &self,
         log: &Log<S>,
@@ -230,8 +232,8 @@ impl<F: StorageFile> SegmentAllocator<F> {
         Self::claim(log, segment).map(Some)
     }
 
-    /// Renames the file of a segment that was removed from the catalogue. The directory is synced before the file is
-    /// written; otherwise a crash could leave the old name on a file with a new header.
+    /// Renames the file of a segment that was removed from the catalogue. The directory is synced before the
+    /// file is written; otherwise a crash could leave the old name on a file with a new header.
     fn claim<S>(log: &Log<S>, segment: Arc<Segment>) -> Result<SpareFile<F>, AllocationError>
     where
         S: Storage<File = F>,
@@ -271,7 +273,8 @@ impl<F: StorageFile> SegmentAllocator<F> {
     }
 }
 
-/// Extends the file with zeros to `end` and syncs it. Slices keep a sync of the log from waiting for a whole segment.
+/// Extends the file with zeros to `end` and syncs it. Slices keep a sync of the log from waiting for a whole
+/// segment.
 fn zero_to<F: StorageFile>(spare: &mut SpareFile<F>, end: u64) -> io::Result<()> {
     let zeros = vec![0; to_usize(ZERO_BYTES)];
     while spare.bytes < end {
@@ -284,8 +287,8 @@ fn zero_to<F: StorageFile>(spare: &mut SpareFile<F>, end: u64) -> io::Result<()>
     spare.file.sync()
 }
 
-/// Creates the file for the next segment, or opens the one that an earlier attempt left. That name is synced before
-/// the file is written: the file may be a recycled segment.
+/// Creates the file for the next segment, or opens the one that an earlier attempt left. That name is synced
+/// before the file is written: the file may be a recycled segment.
 fn create<S: Storage>(storage: &S) -> io::Result<SpareFile<S::File>> {
     match storage.create(NEXT_NAME) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -1,8 +1,8 @@
 //! One pass over a whole segment, which classifies its invalid ranges as bit rot or as a torn write.
 //!
-//! Group g + 1 is written only after the sync of group g has returned. So every group but the highest one in the last
-//! segment of the log is durable, and an invalid range in it is bit rot. An invalid range in that highest group may as
-//! well be a write that a crash interrupted.
+//! Group g + 1 is written only after the sync of group g has returned. So every group but the highest one in
+//! the last segment of the log is durable, and an invalid range in it is bit rot. An invalid range in that
+//! highest group may as well be a write that a crash interrupted.
 
 use super::format::{CommitPayload, FLAG_IGNORABLE, FrameHeader, GapPayload, SegmentTotals, kind};
 use super::options::StateSnapshot;
@@ -53,8 +53,8 @@ pub(super) struct Hole {
 impl SegmentScan {
     /// Scans the segment and calls `visit` with every intact frame in order.
     ///
-    /// `bound` is the first sequence number of the following segment. Frames from `bound` on are superseded by that
-    /// segment; invalid ranges behind the last number below `bound` are ignored.
+    /// `bound` is the first sequence number of the following segment. Frames from `bound` on are superseded
+    /// by that segment; invalid ranges behind the last number below `bound` are ignored.
     pub(super) fn run<F: StorageFile>(
         scanner: &mut Scanner<F>,
         bound: Option<SeqNo>,
@@ -104,7 +104,8 @@ impl SegmentScan {
         scan
     }
 
-    /// Lowest group to which a frame in an invalid range can belong; `header` is that of the frame if it is intact.
+    /// Lowest group to which a frame in an invalid range can belong; `header` is that of the frame if it is
+    /// intact.
     fn lowest_possible_group(&self, header: Option<&FrameHeader>) -> u64 {
         let LastGroup { number, closed, .. } = self.last_group;
         header.map_or(if closed { number + 1 } else { number }, |header| header.group)
@@ -160,8 +161,8 @@ impl SegmentScan {
         }
     }
 
-    /// Whether a hole may be a torn write: it is in the highest group of the last segment, and that is not the first
-    /// group, which was synced before the segment got its name.
+    /// Whether a hole may be a torn write: it is in the highest group of the last segment, and that is not
+    /// the first group, which was synced before the segment got its name.
     pub(super) const fn is_torn(&self, hole: &Hole, first_group: u64, is_last_segment: bool) -> bool {
         let last = self.last_group.number;
         is_last_segment && last > first_group && hole.lowest_group >= last

@@ -76,7 +76,8 @@ impl<F: StorageFile> SegmentWriter<F> {
         })
     }
 
-    /// Ends the group with a control frame of kind `ending`, writes and syncs it. Returns the offset of that frame.
+    /// Ends the group with a control frame of kind `ending`, writes and syncs it. Returns the offset of that
+    /// frame.
     ///
     /// After [`SegmentError::NoSpace`] the group is as before, without the control frame.
     pub(super) fn sync(

@@ -55,11 +55,13 @@ pub trait StorageFile: Send + Sync + 'static {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes up to `bytes.len()` bytes and extends the file if needed.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
-    /// Makes contents and length durable. After an error, all writes since the last successful sync may be lost.
+    /// Makes contents and length durable. After an error, all writes since the last successful sync may be
+    /// lost.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Writes `bytes` from index `*done` on. `*done` is advanced by what was written, also when an error is returned.
+/// Writes `bytes` from index `*done` on. `*done` is advanced by what was written, also when an error is
+/// returned.
 pub(super) fn write_all<F: StorageFile>(
     file: &F,
     bytes: &[u8],
@@ -91,8 +93,8 @@ pub(super) fn read_all<F: StorageFile>(file: &F, buffer: &mut [u8], offset: u64)
     Ok(done)
 }
 
-/// Whether the condition behind an I/O error ends by itself or by an operator's action: no space, no permission, no
-/// file descriptors. Such an error pauses the log; any other write error means a broken disk.
+/// Whether the condition behind an I/O error ends by itself or by an operator's action: no space, no
+/// permission, no file descriptors. Such an error pauses the log; any other write error means a broken disk.
 pub(super) fn is_transient(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
@@ -106,8 +108,8 @@ pub(super) fn is_transient(error: &io::Error) -> bool {
     ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// Whether a write failed for lack of space. Bytes counted before the failure are written, and the rest can be
-/// written again at the same offset. This does not apply to a failed sync.
+/// Whether a write failed for lack of space. Bytes counted before the failure are written, and the rest can
+/// be written again at the same offset. This does not apply to a failed sync.
 pub(super) fn is_lack_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),

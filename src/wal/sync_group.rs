@@ -8,7 +8,8 @@ use crate::num::{to_u64, to_usize, u32_to_usize};
 
 /// Frames that are not durable yet, encoded for the open segment.
 ///
-/// The bytes stay in memory until the sync returns, so that they can be written to another segment if it fails.
+/// The bytes stay in memory until the sync returns, so that they can be written to another segment if it
+/// fails.
 #[derive(Default)]
 pub(super) struct SyncGroup {
     /// Group number.
@@ -41,7 +42,8 @@ impl SyncGroup {
         self.bytes.len() - self.flushed
     }
 
-    /// Encodes a frame at the end of the group. `seq` is the first number of the group if the frame is its first.
+    /// Encodes a frame at the end of the group. `seq` is the first number of the group if the frame is its
+    /// first.
     pub(super) fn push(&mut self, frame: &FrameSpec, seq: SeqNo, position: FramePosition, payload: &[u8]) {
         if self.bytes.is_empty() {
             self.first = seq;

@@ -76,7 +76,8 @@ impl fmt::Display for Damage {
 pub(super) struct Tail {
     /// Next sequence number to be assigned.
     pub(super) next: SeqNo,
-    /// The group whose durability is undecided, with GAP frames for what is missing, under the next free group number.
+    /// The group whose durability is undecided, with GAP frames for what is missing, under the next free
+    /// group number.
     pub(super) group: SyncGroup,
     /// The last intact snapshot.
     pub(super) snapshot: Option<StateSnapshot>,
@@ -110,8 +111,8 @@ impl Tail {
                 ..Self::default()
             },
         };
-        // A segment whose headers are lost may have held delivered numbers. None of these is assigned again. The file
-        // may have been truncated as well, so its length is no bound.
+        // A segment whose headers are lost may have held delivered numbers. None of these is assigned again.
+        // The file may have been truncated as well, so its length is no bound.
         let headless = segments.iter().skip(last.map_or(0, |(index, _)| index + 1));
         let bytes_max = segments.iter().map(|segment| segment.bytes).max().unwrap_or(0);
         let frames_max = bytes_max.max(options.segment_bytes) / to_u64(FRAME_HEADER_BYTES);
@@ -173,8 +174,8 @@ impl Tail {
 
 /// First sequence number of the undecided group.
 ///
-/// The frame that ends the group has it. Without that frame the group follows the one before, unless there is bit rot
-/// in between, which then accounts for the missing numbers.
+/// The frame that ends the group has it. Without that frame the group follows the one before, unless there is
+/// bit rot in between, which then accounts for the missing numbers.
 fn first_undecided(scan: &SegmentScan, has_rot: bool) -> SeqNo {
     let last = &scan.last_group;
     match last.first_seq {

@@ -19,8 +19,8 @@ pub struct Usage {
     pub undelivered_bytes: u64,
     /// Bytes by which undelivered segments can grow before the log is full.
     ///
-    /// The bound is the size limit less one reserved segment, or the free disk space less its reserve if that is
-    /// less. Delivered segments count as available, except those that are always kept.
+    /// The bound is the size limit less one reserved segment, or the free disk space less its reserve if that
+    /// is less. Delivered segments count as available, except those that are always kept.
     pub available_bytes: u64,
     /// Payloads that were dropped undelivered since the start (see [`super::Options::drop_oldest`]).
     pub dropped: u64,
@@ -56,8 +56,8 @@ impl SpaceLimits {
         space.total_bytes / 100 * u64::from(self.free_percent_min)
     }
 
-    /// [`Usage::available_bytes`] for segments of `bytes` in total, `delivered` of them delivered, and a prepared
-    /// file of `spare_bytes`.
+    /// [`Usage::available_bytes`] for segments of `bytes` in total, `delivered` of them delivered, and a
+    /// prepared file of `spare_bytes`.
     pub(super) fn available_bytes(
         &self,
         bytes: u64,

@@ -14,11 +14,9 @@ use std::sync::Arc;
 
 use super::LogId;
 use super::catalogue::Log;
-use super::compress::{compress, decompress};
+use super::compress::{Compressor, EncodedPayload, decompress};
 use super::error::{Full, IoCause, WriteError};
-use super::format::{
-    CODEC_RECORD, CODEC_RECORD_LZ4, CommitPayload, FrameSpec, GapPayload, GapReason, frame_bytes, kind,
-};
+use super::format::{CODEC_RECORD_LZ4, CommitPayload, FrameSpec, GapPayload, GapReason, frame_bytes, kind};
 use super::options::{Options, StateSnapshot};
 use super::rotate::Rotation;
 use super::segment_allocator::{SegmentAllocator, SpareFile};
@@ -27,7 +25,7 @@ use super::seq::SeqNo;
 use super::storage::Storage;
 use super::sync_group::SyncGroup;
 use super::usage::Usage;
-use crate::num::{to_u32_saturating, to_u64};
+use crate::num::to_u64;
 
 /// State that recovery hands over to the writer.
 pub(super) struct WriterStart<S: Storage> {
@@ -57,14 +55,6 @@ struct Positions {
     durable: SeqNo,
 }
 
-/// Encoding of payloads.
-struct PayloadEncoding {
-    bytes_max: usize,
-    compress: bool,
-    /// Buffer for the compressed payload.
-    buffer: Vec<u8>,
-}
-
 /// The only writer of a log.
 pub struct Writer<S: Storage> {
     rotation: Rotation<S>,
@@ -72,7 +62,9 @@ pub struct Writer<S: Storage> {
     segment: Option<SegmentWriter<S::File>>,
     group: SyncGroup,
     positions: Positions,
-    encoding: PayloadEncoding,
+    /// Maximum length of a payload in bytes.
+    payload_bytes_max: usize,
+    compressor: Compressor,
     /// Records in the payloads that became durable since the start.
     records_durable: u64,
     /// A group was synced since the last durability mark.
@@ -106,11 +98,8 @@ impl<S: Storage> Writer<S> {
             segment: None,
             group: start.group,
             positions: Positions { next, flushed: durable, durable },
-            encoding: PayloadEncoding {
-                bytes_max: options.payload_bytes_max(),
-                compress: options.compress,
-                buffer: Vec::new(),
-            },
+            payload_bytes_max: options.payload_bytes_max(),
+            compressor: Compressor::new(options.compress),
             records_durable: 0,
             mark_due: false,
             now: options.now,
@@ -120,37 +109,23 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    /// Appends a payload with `count` records to the open sync group, in memory, and returns its sequence number.
-    /// [`Writer::flush`] and [`Writer::sync`] write the group.
+    /// Appends a payload with `count` records to the open sync group, in memory, and returns its sequence
+    /// number. [`Writer::flush`] and [`Writer::sync`] write the group.
     ///
     /// # Errors
     /// [`WriteError`]; the payload is then not in the log.
     pub fn append(&mut self, payload: &[u8], count: u32) -> Result<SeqNo, WriteError> {
-        let bytes_max = self.encoding.bytes_max;
+        let bytes_max = self.payload_bytes_max;
         if payload.len() > bytes_max {
             return Err(WriteError::TooLarge { bytes: payload.len(), bytes_max });
         }
-        let mut buffer = std::mem::take(&mut self.encoding.buffer);
-        let result = self.append_encoded(payload, count, &mut buffer);
-        self.encoding.buffer = buffer;
-        result
-    }
-
-    fn append_encoded(
-        &mut self,
-        payload: &[u8],
-        count: u32,
-        buffer: &mut Vec<u8>,
-    ) -> Result<SeqNo, WriteError> {
         self.ensure_segment()?;
-        let is_compressed = self.encoding.compress && compress(payload, buffer);
-        let (codec, raw_bytes, stored) = if is_compressed {
-            (CODEC_RECORD_LZ4, to_u32_saturating(payload.len()), buffer.as_slice())
-        } else {
-            (CODEC_RECORD, 0, payload)
-        };
+        let mut compressor = std::mem::take(&mut self.compressor);
+        let EncodedPayload { codec, raw_bytes, stored } = compressor.encode(payload);
         let seq = self.positions.next;
-        self.push(&FrameSpec { kind: kind::DATA, codec, seq, count, raw_bytes }, stored)?;
+        let pushed = self.push(&FrameSpec { kind: kind::DATA, codec, seq, count, raw_bytes }, stored);
+        self.compressor = compressor;
+        pushed?;
         self.positions.next = seq.next();
         Ok(seq)
     }
@@ -168,8 +143,8 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
-    /// Writes the open group to the page cache, where it survives the end of this process. Returns the last sequence
-    /// number in the page cache.
+    /// Writes the open group to the page cache, where it survives the end of this process. Returns the last
+    /// sequence number in the page cache.
     ///
     /// # Errors
     /// [`WriteError`]; the group stays in memory.
@@ -183,8 +158,8 @@ impl<S: Storage> Writer<S> {
         Ok(self.positions.flushed)
     }
 
-    /// Ends the open group and makes it durable. Returns the last durable sequence number. `now` is the wall clock in
-    /// µs since the Unix epoch.
+    /// Ends the open group and makes it durable. Returns the last durable sequence number. `now` is the wall
+    /// clock in µs since the Unix epoch.
     ///
     /// # Errors
     /// [`WriteError`]; the group stays in memory.
@@ -198,8 +173,9 @@ impl<S: Storage> Writer<S> {
         Ok(self.positions.durable)
     }
 
-    /// Writes a durability mark if a group was synced since the last one and no frame was appended since: a group of
-    /// its own, which proves after a crash that the group before it is durable. `now` as for [`Writer::sync`].
+    /// Writes a durability mark if a group was synced since the last one and no frame was appended since: a
+    /// group of its own, which proves after a crash that the group before it is durable. `now` as for
+    /// [`Writer::sync`].
     ///
     /// # Errors
     /// [`WriteError`]; the mark is then not written.
@@ -213,7 +189,8 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
-    /// Makes everything durable, seals the segment and releases the lock. Returns the last durable sequence number.
+    /// Makes everything durable, seals the segment and releases the lock. Returns the last durable sequence
+    /// number.
     ///
     /// # Errors
     /// [`WriteError`]; the log is then as a crash would leave it.
@@ -229,18 +206,19 @@ impl<S: Storage> Writer<S> {
         self.rotation.retired = self.rotation.retired.max(up_to.min(self.positions.durable));
     }
 
-    /// Performs one step of preparing the next segment, so that a rotation need not wait for it. Returns whether more
-    /// steps are needed.
+    /// Performs one step of preparing the next segment, so that a rotation need not wait for it. Returns
+    /// whether more steps are needed.
     pub fn prepare(&mut self) -> bool {
         self.rotation.prepare()
     }
 
-    /// Sets the state snapshot for the head of each new segment. It describes the state before the next payload.
+    /// Sets the state snapshot for the head of each new segment. It describes the state before the next
+    /// payload.
     ///
     /// # Errors
     /// [`WriteError::TooLarge`] if it has more than half the maximum size of a payload.
     pub fn set_snapshot(&mut self, bytes: Vec<u8>) -> Result<(), WriteError> {
-        let bytes_max = self.encoding.bytes_max / 2;
+        let bytes_max = self.payload_bytes_max / 2;
         if bytes.len() > bytes_max {
             return Err(WriteError::TooLarge { bytes: bytes.len(), bytes_max });
         }
@@ -253,8 +231,8 @@ impl<S: Storage> Writer<S> {
         std::mem::take(&mut self.abandoned)
     }
 
-    /// Payloads in the open group. After a start without space for the relocated group these are in the log and not
-    /// yet visible to readers.
+    /// Payloads in the open group. After a start without space for the relocated group these are in the log
+    /// and not yet visible to readers.
     #[must_use]
     pub fn held_back(&self) -> Vec<Vec<u8>> {
         let data = self.group.frames().filter(|(header, _)| header.kind == kind::DATA);
@@ -270,7 +248,7 @@ impl<S: Storage> Writer<S> {
     /// Maximum length of a payload in bytes.
     #[must_use]
     pub const fn payload_bytes_max(&self) -> usize {
-        self.encoding.bytes_max
+        self.payload_bytes_max
     }
 
     /// Sequence number of the next payload.

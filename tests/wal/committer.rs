@@ -147,8 +147,8 @@ async fn a_full_log_pauses_holds_the_caller_back_and_goes_on_when_something_is_d
     assert_eq!(thread.join().unwrap().lost_batches, 0);
 }
 
-/// Fills a log of six segments with groups of one, in two lives: the second start finds no room for the copy of the last
-/// group.
+/// Fills a log of six segments with groups of one, in two lives: the second start finds no room for the copy
+/// of the last group.
 fn crowded() -> (SimDisk, holdfast::wal::Options) {
     let small = holdfast::wal::Options { bytes_max: 6 * (64 << 10), keep_segments_min: 2, ..options() };
     let mut disk = SimDisk::new();
@@ -202,7 +202,8 @@ async fn an_abandoned_segment_is_published_with_its_error_and_the_log_goes_on() 
     append(&committer, 1).await;
     let progress = until(&committer, |progress| progress.durable == SeqNo(1)).await;
     assert_eq!(progress.segment_failure, None);
-    // The next segment is prepared and the durability mark written: the next call is the write of the next group.
+    // The next segment is prepared and the durability mark written: the next call is the write of the next
+    // group.
     let mut ops = 0;
     while std::mem::replace(&mut ops, disk.ops()) != disk.ops() {
         tokio::time::sleep(Duration::from_millis(1200)).await;

@@ -1,5 +1,5 @@
-//! `walctl` between a log and a real database: what is apart is told, what was refused is looked at and tried again, and a
-//! dead machine's log is delivered without touching what is known since.
+//! `walctl` between a log and a real database: what is apart is told, what was refused is looked at and tried
+//! again, and a dead machine's log is delivered without touching what is known since.
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,8 @@ async fn diff_tells_level_behind_ahead_and_forked_apart() {
     assert_eq!(place.drain(&log, &[]).1["rows"], 10);
     assert_eq!(place.diff(&log), (0, "level".to_owned(), 30, None));
 
-    // Put back as it was at 20, and then gone its own way: shorter than what the database has, as long, and longer.
+    // Put back as it was at 20, and then gone its own way: shorter than what the database has, as long, and
+    // longer.
     assert_eq!(place.diff(&older), apart("ahead", 20, 20));
     extend(&older, 3, announcements(21..=25, 3));
     assert_eq!(place.diff(&older), apart("ahead", 25, 20));
@@ -186,7 +187,8 @@ async fn a_forked_log_is_drained_only_on_demand_and_then_under_one_id_however_of
     assert_eq!((code, &drained["delivered_seq"]), (0, &40.into()), "{drained}");
     assert_ne!(drained["delivered_as"], drained["log_id"]);
     assert_eq!(place.history().await, ["1 20", "2 10", "3 20"]);
-    // From now on it is what the database knows under that id, with --fork and without, and so is a copy of it.
+    // From now on it is what the database knows under that id, with --fork and without, and so is a copy of
+    // it.
     let copy = place.path("copy");
     let salvaged = Command::new(env!("CARGO_BIN_EXE_walctl")).arg("salvage").args([&forked, &copy]).output();
     assert!(salvaged.unwrap().status.success());
@@ -220,7 +222,9 @@ async fn refused_rows_are_listed_shown_and_tried_again() {
     assert!(code == 0 && line.starts_with("13:0  20") && line.contains("  edge1  "), "{line}");
 
     let (code, text) = place.walctl(&["rejected", "show", "13:0"]);
-    for part in ["collector    edge1\n", "batch        13, record 0\n", "SQLSTATE 23514: ", "last retry   never\n"] {
+    for part in
+        ["collector    edge1\n", "batch        13, record 0\n", "SQLSTATE 23514: ", "last retry   never\n"]
+    {
         assert!(text.contains(part), "{part:?} in {text}");
     }
     let record: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -272,7 +276,8 @@ async fn a_dead_machines_log_completes_the_history_and_leaves_the_present_alone(
             at(1_000_004).event(Some(&one), peer_down()).build(),
         ],
     );
-    // Its successor has a log of its own and a newer session with the router, which has told its whole table again.
+    // Its successor has a log of its own and a newer session with the router, which has told its whole table
+    // again.
     let session = 60_000_000;
     let sweep = EventKind::Sweep { family: Family::IPV4_UNICAST };
     extend(

@@ -1,8 +1,8 @@
 //! The log under faults: torn tails, flipped bits, lost sectors, failing calls, crashes inside recovery.
 //!
-//! `WAL_EVERY_BIT=1 cargo test --release --test wal -- --nocapture faults::any` flips every bit of two segments of 64 KiB and
-//! tears one at every byte in three ways; without it one bit of every 37th byte, and as many cuts. Either prints what that
-//! cost, and where.
+//! `WAL_EVERY_BIT=1 cargo test --release --test wal -- --nocapture faults::any` flips every bit of two
+//! segments of 64 KiB and tears one at every byte in three ways; without it one bit of every 37th byte, and
+//! as many cuts. Either prints what that cost, and where.
 use std::io;
 
 use crate::common::logs::{check_dense, count, options, payload, read_all};
@@ -43,7 +43,8 @@ fn two_segments() -> SimDisk {
     disk.after_kill()
 }
 
-/// Opens, reads all, appends, and reads all again after another start. Returns what was there, and what was lost.
+/// Opens, reads all, appends, and reads all again after another start. Returns what was there, and what was
+/// lost.
 fn survives(disk: &SimDisk) -> (u64, Vec<(u64, GapReason)>, Recovered) {
     let (mut writer, recovered) = opened(disk);
     let first = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
@@ -59,7 +60,8 @@ fn survives(disk: &SimDisk) -> (u64, Vec<(u64, GapReason)>, Recovered) {
     (first.0, first.1, recovered)
 }
 
-/// Two segments whose groups fill their blocks, so that nearly every byte means something; the last group is not synced.
+/// Two segments whose groups fill their blocks, so that nearly every byte means something; the last group is
+/// not synced.
 fn dense() -> SimDisk {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
@@ -92,7 +94,8 @@ fn segments(disk: &SimDisk) -> Vec<String> {
 enum Part {
     /// One of the two headers.
     Header,
-    /// The first group, which was synced before the segment got its name, and all others but the last one of the log.
+    /// The first group, which was synced before the segment got its name, and all others but the last one of
+    /// the log.
     Middle,
     /// The last group, which nobody knows to be durable.
     LastGroup,
@@ -147,7 +150,8 @@ impl Cost {
         for part in [Part::Header, Part::Middle, Part::LastGroup, Part::Nothing] {
             let (tried, payloads, most) = self.parts[part as usize];
             println!(
-                "{what}, {part:?}: {tried} tried, 0 wrong bytes, {payloads} payloads lost, {most} at most at once"
+                "{what}, {part:?}: {tried} tried, 0 wrong bytes, {payloads} payloads lost, \
+                 {most} at most at once"
             );
         }
     }
@@ -193,7 +197,8 @@ fn a_log_torn_at_any_byte_opens_with_a_valid_prefix_and_goes_on() {
                     "cut at {cut}"
                 );
             } else {
-                // Nothing before the cut may be missing. The payload that is cut itself is told if its header is whole.
+                // Nothing before the cut may be missing. The payload that is cut itself is told if its header
+                // is whole.
                 let torn = lost.iter().all(|(seq, why)| *seq == last && *why == GapReason::Torn);
                 let in_head = is_rotten && cut < first_group + 200;
                 assert!(in_head || torn && lost.len() <= 1, "cut at {cut}, mode {mode}: lost {lost:?}");
@@ -258,7 +263,8 @@ fn any_flipped_bit_is_found_and_costs_at_most_one_payload() {
         }
     }
     cost.print("flipped");
-    // Nearly every byte of the segments that is a payload's own costs that payload, and nothing else is there.
+    // Nearly every byte of the segments that is a payload's own costs that payload, and nothing else is
+    // there.
     for part in [Part::Middle, Part::LastGroup] {
         assert!(cost.lost(part) * 10 > cost.tried(part) * 9, "{part:?}");
     }
@@ -345,7 +351,8 @@ fn a_crash_at_any_call_inside_recovery_changes_nothing() {
     }
 }
 
-/// Appends, syncs, delivers and reads until the log ends or enough was done; returns what was reported durable.
+/// Appends, syncs, delivers and reads until the log ends or enough was done; returns what was reported
+/// durable.
 fn work(writer: &mut Writer<SimDisk>, until: u64) -> (SeqNo, Option<WriteError>) {
     let mut reader = writer.log().reader(SeqNo(1));
     while writer.next().0 < until {
@@ -424,8 +431,8 @@ fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
 
 #[test]
 fn what_a_start_on_a_full_disk_calls_durable_outlives_a_power_cut() {
-    // A start moves the undecided group into a segment of its own and ends before the name of that is synced; the next
-    // one finds the segment whole and has no room for another, whose name would make this one last.
+    // A start moves the undecided group into a segment of its own and ends before the name of that is synced;
+    // the next one finds the segment whole and has no room for another, whose name would make this one last.
     let found = two_segments();
     let mut ended = 0;
     for at in 1.. {

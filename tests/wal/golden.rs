@@ -13,7 +13,8 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wal-v0").join(NAME)
 }
 
-/// The log behind the golden segment: four groups, a snapshot, a beacon, a seal. Pages of zeros at the end are left out.
+/// The log behind the golden segment: four groups, a snapshot, a beacon, a seal. Pages of zeros at the end
+/// are left out.
 fn written_today() -> Vec<u8> {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();

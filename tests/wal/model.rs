@@ -1,6 +1,6 @@
-//! The log against a model in memory: any order of appends, syncs, reads, deliveries, kills, power cuts, crashes inside
-//! recovery and flipped bits. A failure prints its seed; `WAL_MODEL_SEED=N` plays that one again, `WAL_MODEL_RUNS=N` plays
-//! more of them.
+//! The log against a model in memory: any order of appends, syncs, reads, deliveries, kills, power cuts,
+//! crashes inside recovery and flipped bits. A failure prints its seed; `WAL_MODEL_SEED=N` plays that one
+//! again, `WAL_MODEL_RUNS=N` plays more of them.
 use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -67,7 +67,8 @@ impl Model {
         let log = self.writer.as_ref().unwrap().log();
         let told = read_all(&mut log.reader(SeqNo(1)));
         let (last, lost) = check_dense(&told);
-        // A start that finds no room for its copy of the last group does not show it yet; it is there, and comes later.
+        // A start that finds no room for its copy of the last group does not show it yet; it is there, and
+        // comes later.
         let writer = self.writer.as_ref().unwrap();
         let held_back = writer.group_bytes() > 0 && writer.durable() < self.durable;
         let shown = if held_back { writer.durable() } else { self.durable };

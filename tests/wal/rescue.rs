@@ -1,4 +1,5 @@
-//! `walctl` on real records: filters, exports, a copy of a damaged log, the daemon's recovery by hand, the manual pages.
+//! `walctl` on real records: filters, exports, a copy of a damaged log, the daemon's recovery by hand, the
+//! manual pages.
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -29,8 +30,8 @@ fn append(writer: &mut Writer<Disk>, batch: &Batch) -> SeqNo {
     seq
 }
 
-/// Thirty batches of two routers: a peer up, announcements (one table of them too large for one UPDATE), IPv6, paths,
-/// a withdrawal, a peer down.
+/// Thirty batches of two routers: a peer up, announcements (one table of them too large for one UPDATE),
+/// IPv6, paths, a withdrawal, a peer down.
 fn log(directory: &Path) -> Writer<Disk> {
     let (mut writer, _) = recover(Disk::create(directory).unwrap(), options()).unwrap();
     let (one, out) = (peer(1, RibView::AdjInPre, 1), peer(2, RibView::AdjOutPost, 1));
@@ -134,7 +135,8 @@ fn dump_follows_a_log_that_is_being_written_from_segment_to_segment() {
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!([next()["seq"].clone(), next()["seq"].clone()], [29, 30]);
-    // Each is shown before the next one is there, and what the filter leaves out is not. The other peer's tables fill segments.
+    // Each is shown before the next one is there, and what the filter leaves out is not. The other peer's
+    // tables fill segments.
     let (one, out) = (peer(1, RibView::AdjInPre, 1), peer(2, RibView::AdjOutPost, 1));
     let mut segments = 0;
     for number in 0..20 {
@@ -148,7 +150,8 @@ fn dump_follows_a_log_that_is_being_written_from_segment_to_segment() {
     assert!(segments > 3, "{segments} segments: it never had to go on in another");
 }
 
-/// The subtype of each record of an MRT file, and the bytes behind its addresses: a BGP message, or two states.
+/// The subtype of each record of an MRT file, and the bytes behind its addresses: a BGP message, or two
+/// states.
 fn mrt_messages(path: &Path) -> Vec<(u16, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();
     let (mut rest, mut found) = (bytes.as_slice(), Vec::new());

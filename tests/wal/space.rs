@@ -1,4 +1,5 @@
-//! The log and its space: the cap, what is delivered and used again, and what earlier lives of a file leave behind.
+//! The log and its space: the cap, what is delivered and used again, and what earlier lives of a file leave
+//! behind.
 use std::io;
 use std::ops::Range;
 
@@ -193,7 +194,8 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
     let lives: Vec<Vec<u8>> = names.iter().map(|name| image.bytes(name)).collect();
     let last = names.last().unwrap();
     let mut tried = 0;
-    // Any page of any segment, and of the end of the last one: as a lost, a misdirected or a duplicated write leaves it.
+    // Any page of any segment, and of the end of the last one: as a lost, a misdirected or a duplicated write
+    // leaves it.
     for (source, life) in lives.iter().enumerate() {
         for page in 2..16 {
             for target in 2..16 {
@@ -206,7 +208,8 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
                     bytes[target * 4096..(target + 1) * 4096].copy_from_slice(&copy);
                 });
                 let (writer, _) = recover(disk, Options { salt_seed: 77, ..small() }).unwrap();
-                // read_all checks each byte, and this the order: a stale or misplaced payload would fail one of them.
+                // read_all checks each byte, and this the order: a stale or misplaced payload would fail one
+                // of them.
                 let mut next = oldest;
                 for item in read_all(&mut writer.log().reader(SeqNo(oldest))) {
                     next = match item {

@@ -102,8 +102,9 @@ impl CommitPayload {
 /// Totals of a segment: the part of a SEAL payload after the [`CommitPayload`].
 ///
 /// ```text
-///      0   time i64   8   first seq of the group u64   16   payloads u64   24   records u64   32   payload bytes u64
-///     40   earliest commit i64     48   latest commit i64
+///      0   time i64             8   first seq of the group u64
+///     16   payloads u64        24   records u64           32   payload bytes u64
+///     40   earliest commit i64                            48   latest commit i64
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentTotals {

@@ -138,7 +138,8 @@ pub struct FramePosition {
 
 /// Appends a frame to `out`. The payload is copied once and read once for its checksum.
 pub fn encode_frame(out: &mut Vec<u8>, frame: &FrameSpec, position: FramePosition, payload: &[u8]) {
-    // `Options` keeps payloads and offsets below 4 GiB. A saturated value would fail verification when it is read.
+    // `Options` keeps payloads and offsets below 4 GiB. A saturated value would fail verification when it is
+    // read.
     let payload_bytes = to_u32_saturating(payload.len());
     let offset = u32::try_from(position.offset).unwrap_or(u32::MAX);
     let padding = ZEROS.get(..payload.len().next_multiple_of(8) - payload.len()).unwrap_or(&[]);

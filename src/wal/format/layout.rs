@@ -20,7 +20,8 @@ pub const CLOSING_BYTES: u64 = 2 * GROUP_ALIGN + 512;
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 /// Codec id of a payload that is stored unchanged.
 pub const CODEC_RECORD: u8 = 1;
-/// Codec id of a payload stored as one LZ4 block, without LZ4 frame or size prefix: the frame header has the size.
+/// Codec id of a payload stored as one LZ4 block, without LZ4 frame or size prefix: the frame header has the
+/// size.
 pub const CODEC_RECORD_LZ4: u8 = 2;
 /// Flag of a frame that a reader may skip if it does not support the kind.
 pub const FLAG_IGNORABLE: u8 = 1;
@@ -35,7 +36,8 @@ pub mod kind {
     pub const SNAPSHOT: u8 = 3;
     /// A range of lost sequence numbers; `seq` is the first of them.
     pub const GAP: u8 = 4;
-    /// A sync group without payloads, written when the log is idle: it proves that the group before it is durable.
+    /// A sync group without payloads, written when the log is idle: it proves that the group before it is
+    /// durable.
     pub const DURABILITY_MARK: u8 = 5;
     /// End of a segment and of its last group; `seq` is the last sequence number of the segment.
     pub const SEAL: u8 = 6;

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //!      0  segment header          4096  the same header again
-//!   8192  group: frame | frame | … | COMMIT ┊ skipped to a multiple of 4096 ┊ group ┊ … ┊ group that ends with SEAL
+//!   8192  group: frame | frame | … | COMMIT ┊ unused to a multiple of 4096 ┊ group ┊ … ┊ group that ends with SEAL
 //! ```
 //!
-//! A group shares no 4 KiB block with another one. Otherwise a power loss while group g + 1 is written could damage the
-//! block that also holds the end of group g, which was already reported durable. This costs space but no writes: the
-//! page cache writes whole pages, and thus writes no page twice.
+//! A group shares no 4 KiB block with another one. Otherwise a power loss while group g + 1 is written could
+//! damage the block that also holds the end of group g, which was already reported durable. This costs space
+//! but no writes: the page cache writes whole pages, and thus writes no page twice.
 //!
-//! A frame has two checksums. The header checksum protects the length, so that a flipped length does not hide the
-//! frames behind it; the payload checksum protects the rest. Both start from the salt of the segment, so that frames
-//! of an earlier use of the file do not match. Each frame stores its own offset, so that a misdirected sector does not
-//! match either.
+//! A frame has two checksums. The header checksum protects the length, so that a flipped length does not hide
+//! the frames behind it; the payload checksum protects the rest. Both start from the salt of the segment, so
+//! that frames of an earlier use of the file do not match. Each frame stores its own offset, so that a
+//! misdirected sector does not match either.
 
 mod bytes;
 mod control_frames;

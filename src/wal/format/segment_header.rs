@@ -30,8 +30,8 @@ pub struct SegmentHeader {
     pub number: u64,
     /// First sequence number of the segment. Earlier segments hold no valid frame from this number on.
     pub first_seq: SeqNo,
-    /// Number of the first sync group, which was synced before the segment got its file name. Frames of lower groups
-    /// are left over from an earlier use of the file.
+    /// Number of the first sync group, which was synced before the segment got its file name. Frames of lower
+    /// groups are left over from an earlier use of the file.
     pub first_group: u64,
     /// Number of the first segment that the writing process created.
     pub run: u64,
