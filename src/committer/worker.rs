@@ -172,14 +172,10 @@ impl<S: Storage> Worker<'_, S> {
     fn report_abandoned(&mut self) {
         for abandoned in self.writer.take_abandoned() {
             let file = abandoned.file_name();
-            let AbandonedSegment { number: segment, error, .. } = &abandoned;
+            let AbandonedSegment { number: segment, error } = &abandoned;
             tracing::error!(segment, file, %error, "log_segment_abandoned");
-            let failure = SegmentFailure {
-                segment: *segment,
-                file,
-                error: error.to_string(),
-                time: wall_clock(),
-            };
+            let failure =
+                SegmentFailure { segment: *segment, file, error: error.to_string(), time: wall_clock() };
             self.publisher.send_modify(|progress| progress.segment_failure = Some(failure));
         }
     }

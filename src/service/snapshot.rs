@@ -16,7 +16,9 @@ use crate::route::Timestamp;
 use crate::session::{FamilySummary, PeerSummary};
 use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
-use crate::telemetry::status::{Delivery, Document, Family, Health, Lane, Listener, Peer, Router, Wal};
+use crate::telemetry::status::{
+    Delivery, Document, FailedSegment, Family, Health, Lane, Listener, Peer, Router, Wal,
+};
 
 /// A delivery that is this far behind needs a look.
 const LAG_S_MAX: f64 = 60.0;
@@ -119,6 +121,12 @@ impl Snapshot {
                 LogState::Paused(why) => Some(why.clone()),
                 LogState::Running | LogState::Failed(_) | LogState::Stopped => None,
             },
+            failed_segment: progress.segment_failure.as_ref().map(|failure| FailedSegment {
+                segment: failure.segment,
+                file: failure.file.clone(),
+                error: failure.error.clone(),
+                time: clock::iso8601(Timestamp(failure.time)),
+            }),
         }
     }
 

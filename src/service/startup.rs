@@ -47,7 +47,7 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, Found), Error> 
         "log_opened"
     );
     for damage in &recovered.damage {
-        tracing::error!(damage = ?damage, "log_damage");
+        tracing::error!(%damage, "log_damage");
     }
     let (log, records_copied, held_back) = (writer.log(), writer.records_durable(), writer.held_back());
     Ok((writer, Found { recovered, log, records_copied, held_back }))

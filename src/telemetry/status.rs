@@ -6,6 +6,6 @@ mod server;
 mod table;
 
 pub use client::{Unreachable, ask};
-pub use document::{Delivery, Document, Family, Health, Lane, Listener, Peer, Router, Wal};
+pub use document::{Delivery, Document, FailedSegment, Family, Health, Lane, Listener, Peer, Router, Wal};
 pub use server::{Server, bind};
 pub use table::table;

@@ -180,6 +180,22 @@ pub struct Wal {
     pub hours_left: Option<f64>,
     /// Why writing waits; nothing when it does not.
     pub paused: Option<String>,
+    /// Last segment that was abandoned after an I/O error since the start.
+    #[serde(default)]
+    pub failed_segment: Option<FailedSegment>,
+}
+
+/// A segment that was abandoned after an I/O error.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FailedSegment {
+    /// Segment number.
+    pub segment: u64,
+    /// File name in the log directory.
+    pub file: String,
+    /// Text of the I/O error.
+    pub error: String,
+    /// Time of the failure (ISO 8601, UTC).
+    pub time: String,
 }
 
 /// The database side.

@@ -60,6 +60,9 @@ fn wal(wal: &Wal, say: &mut impl FnMut(String)) {
         say(format!("          GIVEN UP undelivered: {} batches since the start", wal.dropped));
     }
     wal.paused.iter().for_each(|why| say(format!("          PAUSED: {why}")));
+    if let Some(failed) = &wal.failed_segment {
+        say(format!("          segment {} abandoned at {}: {}", failed.file, failed.time, failed.error));
+    }
 }
 
 fn lanes(delivery: &Delivery, say: &mut impl FnMut(String)) {
