@@ -6,16 +6,16 @@ use uuid::Uuid;
 
 /// Delay after the first failure.
 pub(super) const FIRST: Duration = Duration::from_millis(100);
-/// Longest delay. It bounds how long delivery takes to resume once the database is back; one refused connection every
-/// five seconds is no load for either side.
+/// Longest delay. It bounds how long delivery takes to resume once the database is back; one refused
+/// connection every five seconds is no load for either side.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
 /// Delay between attempts while an operator has to remove the cause.
 pub(super) const BLOCKED: Duration = Duration::from_secs(60);
 
 /// The delay after the `failures`-th consecutive failure, counted from 1: doubles from 0.1 s to 5 s.
 ///
-/// `jitter` is any random number. It shortens the delay by less than half, so that lanes and collectors do not reconnect
-/// all at once.
+/// `jitter` is any random number. It shortens the delay by less than half, so that lanes and collectors do
+/// not reconnect all at once.
 #[must_use]
 pub(super) fn delay(failures: u32, jitter: u64) -> Duration {
     let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);

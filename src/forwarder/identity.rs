@@ -1,10 +1,11 @@
 //! Determines the log id to deliver under: the log's own, or a new one if the log is a fork.
 //!
-//! A copied or restored log directory has the id of the original. The checkpoint of each lane holds the digest of the last
-//! batch that was delivered under an id. A log that holds another batch at that sequence number, or ends before it, is not
-//! the log that was delivered: it is a fork. Continuing after the checkpoint would skip the batches in which the two logs
-//! differ. A fork therefore gets a new id, kept in a marker file beside the segments, and is delivered from the first batch
-//! after the last one that both have in common.
+//! A copied or restored log directory has the id of the original. The checkpoint of each lane holds the
+//! digest of the last batch that was delivered under an id. A log that holds another batch at that sequence
+//! number, or ends before it, is not the log that was delivered: it is a fork. Continuing after the
+//! checkpoint would skip the batches in which the two logs differ. A fork therefore gets a new id, kept in a
+//! marker file beside the segments, and is delivered from the first batch after the last one that both have
+//! in common.
 //!
 //! ```text
 //! database   1 … 70 │ 71 72 … 100          checkpoint at 100
@@ -12,10 +13,11 @@
 //!                   └ fork: the new id starts after 70
 //! ```
 //!
-//! If the log has dropped the batch at the checkpoint, the marker file `delivered` decides: a batch after the sequence
-//! number in that file, which the log no longer has, was delivered from another log.
+//! If the log has dropped the batch at the checkpoint, the marker file `delivered` decides: a batch after the
+//! sequence number in that file, which the log no longer has, was delivered from another log.
 //!
-//! The check runs before any lane is taken over, so that a copy that is started does not fence out the original.
+//! The check runs before any lane is taken over, so that a copy that is started does not fence out the
+//! original.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -25,6 +27,11 @@ use super::error::IdentityError;
 use super::marker_files::{DELIVERED, FORKED, MarkerFile};
 use crate::sink::{self, Checkpoint, Client};
 use crate::wal::{GapReason, Item, Log, LogId, SeqNo, Storage};
+
+/// Explains a fork in the `log_forked` event.
+const FORK_DETAIL: &str = "the log directory was copied or restored: the database has other batches under \
+    its id. The log is delivered under a new id from the last common batch on; no batch is skipped. Make sure \
+    that only one collector runs on each copy";
 
 /// Compares a log with the checkpoints that the database has of it.
 pub(super) struct ForkCheck<'a, S: Storage> {
@@ -42,8 +49,8 @@ pub(super) struct ForkCheck<'a, S: Storage> {
 }
 
 impl<S: Storage> ForkCheck<'_, S> {
-    /// Returns the id to deliver under, and the number of lanes that the database has of it (`None` if it has none).
-    /// Registers a new id for a fork in the marker file and in the database.
+    /// Returns the id to deliver under, and the number of lanes that the database has of it (`None` if it has
+    /// none). Registers a new id for a fork in the marker file and in the database.
     pub(super) async fn resolve(&self, client: &mut Client) -> Result<(LogId, Option<u32>), IdentityError> {
         let fork = self.read_marker(FORKED)?;
         let id = fork.map_or(self.log_id, |id| LogId(id.to_be_bytes()));
@@ -56,8 +63,8 @@ impl<S: Storage> ForkCheck<'_, S> {
         let starts = self.last_common(client, id, &checkpoints).await?;
         let from_seq = starts.iter().map(|lane| lane.last_seq).min().unwrap_or(0) + 1;
         let database_seq = checkpoints.iter().map(|lane| lane.last_seq).max().unwrap_or(0);
-        // The marker file is written first: if the process ends before the database knows the new id, the next start
-        // delivers under it from the beginning of the log.
+        // The marker file is written first: if the process ends before the database knows the new id, the
+        // next start delivers under it from the beginning of the log.
         if let Some(directory) = self.directory {
             FORKED.write(directory, self.log_id, u128::from_be_bytes(new.0))?;
         }
@@ -68,9 +75,7 @@ impl<S: Storage> ForkCheck<'_, S> {
             from_seq,
             database_seq,
             durable_seq = self.durable.0,
-            detail = "the log directory was copied or restored: the database has other batches under its id. The log is \
-                delivered under a new id from the last common batch on; no batch is skipped. Make sure that only one \
-                collector runs on each copy",
+            detail = FORK_DETAIL,
             "log_forked"
         );
         Ok((new, count))
@@ -83,7 +88,8 @@ impl<S: Storage> ForkCheck<'_, S> {
         }
     }
 
-    /// Returns whether the log holds the batches at the checkpoints. A batch that cannot be read is not compared.
+    /// Returns whether the log holds the batches at the checkpoints. A batch that cannot be read is not
+    /// compared.
     async fn matches(&self, checkpoints: &[Checkpoint]) -> Result<bool, IdentityError> {
         if checkpoints.iter().any(|lane| lane.last_seq > self.durable.max(self.end).0) {
             return Ok(false);

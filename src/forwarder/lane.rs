@@ -19,13 +19,14 @@ use crate::num::to_millis;
 use crate::sink::{self, Connection, ErrorAction, Lane, Target, Transaction};
 use crate::wal::{Log, SeqNo, Storage};
 
-/// Longest wait before the progress of the log is checked again. A safeguard: every change also wakes the lane.
+/// Longest wait before the progress of the log is checked again. A safeguard: every change also wakes the
+/// lane.
 const SAFETY_TICK: Duration = Duration::from_secs(10);
 
 /// Appended to the error if rows were rejected in several consecutive transactions.
-const REJECTED_AGAIN: &str = ": records were rejected in each of the last transactions; see rejected_routes, compare the \
-    database's tables, triggers and constraints with docs/SCHEMA.md and repair them. Nothing is lost; delivery resumes by \
-    itself";
+const REJECTED_AGAIN: &str = ": records were rejected in each of the last transactions; see rejected_routes, \
+    compare the database's tables, triggers and constraints with docs/SCHEMA.md and repair them. Nothing is \
+    lost; delivery resumes by itself";
 
 /// One lane's inputs.
 pub(super) struct Task<S: Storage> {
@@ -119,7 +120,8 @@ impl<S: Storage> Task<S> {
         resources.connection = None;
         let attach = || Connection::attach(&self.target, &self.lane, self.owner, resources.epoch);
         let (connection, attached) = match attach().await {
-            // The database was recreated without a schema: batches that the log still holds are delivered again.
+            // The database was recreated without a schema: batches that the log still holds are delivered
+            // again.
             Err(error) if error.lacks_schema() => {
                 sink::migrate(
                     &mut self.target.connect().await.map_err(sink::Error::from)?,
@@ -176,7 +178,8 @@ impl<S: Storage> Task<S> {
         });
     }
 
-    /// Stores the transaction without the records that the database rejects, which are read from the log once more.
+    /// Stores the transaction without the records that the database rejects, which are read from the log once
+    /// more.
     async fn isolate(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
         let (_, transaction) = resources.connection_and_transaction()?;
         let (first_seq, last_seq) = (transaction.first_seq, transaction.last_seq);
@@ -247,8 +250,9 @@ impl<S: Storage> Task<S> {
             End::Halted => {}
             End::Fork { database_seq, durable_seq } => {
                 let error = format!(
-                    "the database has batches of this log up to {database_seq}, but the log ends at {durable_seq}: the \
-                     log directory was copied or restored; restart Holdfast to deliver it under a new log id"
+                    "the database has batches of this log up to {database_seq}, but the log ends at \
+                     {durable_seq}: the log directory was copied or restored; restart Holdfast to deliver it under \
+                     a new log id"
                 );
                 tracing::error!(lane, error, "delivery_halted");
                 self.report(|status| {

@@ -18,13 +18,15 @@
 //! | attached, open transaction | batches after `stored` are being collected | Read, Wait, Store, Isolate |
 //! | ended | the lane delivers nothing more | End |
 //!
-//! **Rejected rows.** If the database rejects rows of a transaction, the transaction is stored once more with Isolate in
-//! place of Store, which leaves out the rejected rows. Too many rejected rows in one transaction, or some in each of three
-//! consecutive transactions, indicate a fault of the schema: the lane is blocked until an operator has removed it.
+//! **Rejected rows.** If the database rejects rows of a transaction, the transaction is stored once more with
+//! Isolate in place of Store, which leaves out the rejected rows. Too many rejected rows in one transaction,
+//! or some in each of three consecutive transactions, indicate a fault of the schema: the lane is blocked
+//! until an operator has removed it.
 //!
-//! **In-doubt commits.** After a failed store it is unknown whether the transaction was committed. The lane attaches again
-//! and reads the checkpoint: if it is at the start of the transaction, the transaction is stored again; if it is at its
-//! end, the transaction was committed; if it is elsewhere, reading resumes there.
+//! **In-doubt commits.** After a failed store it is unknown whether the transaction was committed. The lane
+//! attaches again and reads the checkpoint: if it is at the start of the transaction, the transaction is
+//! stored again; if it is at its end, the transaction was committed; if it is elsewhere, reading resumes
+//! there.
 
 use std::time::Duration;
 
@@ -38,8 +40,8 @@ const REJECTING_MAX: u32 = 2;
 const HALVINGS_MAX: u32 = 8;
 /// Halvings after one transaction that took too long. Four such transactions reach the smallest size.
 const HALVINGS_STEP: u32 = 2;
-/// Limits the timeout from above: two to this power times the usual one. A batch is never split, so that a transaction
-/// of a single batch that takes too long gets a longer timeout instead.
+/// Limits the timeout from above: two to this power times the usual one. A batch is never split, so that a
+/// transaction of a single batch that takes too long gets a longer timeout instead.
 const DOUBLINGS_MAX: u32 = 6;
 /// Number of transactions in time after which one halving or doubling is taken back.
 const IN_TIME_MIN: u32 = 16;
@@ -93,8 +95,8 @@ pub enum Event {
 pub enum Step {
     /// Connect and attach to the lane.
     Attach {
-        /// True for the first attachment of this process, which fences out any earlier holder. A later one fails if
-        /// another process has taken the lane over.
+        /// True for the first attachment of this process, which fences out any earlier holder. A later one
+        /// fails if another process has taken the lane over.
         takeover: bool,
     },
     /// Begin an empty transaction.
@@ -113,8 +115,8 @@ pub enum Step {
     Isolate,
     /// Wait for an event.
     Wait {
-        /// Time at which to call [`Machine::next`] again without one, as the machine measures time. `None` if only an
-        /// event changes the next step.
+        /// Time at which to call [`Machine::next`] again without one, as the machine measures time. `None` if
+        /// only an event changes the next step.
         until: Option<Duration>,
     },
     /// End the lane.
@@ -153,13 +155,13 @@ pub struct Machine {
     has_taken_over: bool,
     /// Last durable batch of the log.
     durable: u64,
-    /// Last batch of the log. Greater than `durable` after a crash if there was no space to copy the last group: that
-    /// group may have been delivered before the crash.
+    /// Last batch of the log. Greater than `durable` after a crash if there was no space to copy the last
+    /// group: that group may have been delivered before the crash.
     log_end: u64,
     /// Last batch that is known to be stored.
     stored: u64,
-    /// Last batch in the open transaction, which begins after `stored`. Equal to `stored` if it is empty; `None` if no
-    /// transaction is open.
+    /// Last batch in the open transaction, which begins after `stored`. Equal to `stored` if it is empty;
+    /// `None` if no transaction is open.
     collected: Option<u64>,
     /// True if the open transaction has reached its size limit.
     is_full: bool,
@@ -169,7 +171,8 @@ pub struct Machine {
     first_read_at: Option<Duration>,
     /// Number of times that the transaction size is halved, because a transaction took too long.
     halvings: u32,
-    /// Number of times that the timeout is doubled, because a transaction that cannot be made smaller took too long.
+    /// Number of times that the timeout is doubled, because a transaction that cannot be made smaller took
+    /// too long.
     doublings: u32,
     /// Transactions stored in time since the last change of `halvings` or `doublings`.
     in_time: u32,
@@ -216,8 +219,8 @@ impl Machine {
         self.stored
     }
 
-    /// The current size limit of a transaction: the configured `rows_max`, reduced while transactions take too long. At
-    /// least 1.
+    /// The current size limit of a transaction: the configured `rows_max`, reduced while transactions take
+    /// too long. At least 1.
     #[must_use]
     pub fn rows_max(&self, rows_max: u64) -> u64 {
         (rows_max >> self.halvings).max(1)
@@ -299,7 +302,8 @@ impl Machine {
             ErrorAction::Retry => backoff::delay(self.failures, jitter),
             ErrorAction::RetrySmaller => {
                 self.reduce_load();
-                // The transaction is read again, smaller. If it was committed after all, the checkpoint shows it.
+                // The transaction is read again, smaller. If it was committed after all, the checkpoint shows
+                // it.
                 self.discard_transaction();
                 backoff::delay(self.failures, jitter)
             }

@@ -14,7 +14,8 @@ use crate::wal::LogId;
 /// Names of the marker files. A copy of a log directory must include them.
 pub const MARKER_FILES: [&str; 2] = [FORKED.name, DELIVERED.name];
 
-/// The id under which a forked log is delivered. Synced, because losing it would deliver the fork under a third id.
+/// The id under which a forked log is delivered. Synced, because losing it would deliver the fork under a
+/// third id.
 pub(super) const FORKED: MarkerFile =
     MarkerFile { name: "forked", number: "id of the fork", is_synced: true };
 /// Last sequence number that the fastest lane has delivered. Not synced: after a power cut it may be too low.
@@ -34,8 +35,8 @@ pub enum MarkerFileError {
     },
     /// The file's contents do not have the expected form.
     #[error(
-        "{}: malformed marker file: expected \"{expected}\"; restore the file, or move it away and compare the log with \
-         the database (walctl diff)",
+        "{}: malformed marker file: expected \"{expected}\"; restore the file, or move it away \
+         and compare the log with the database (walctl diff)",
         path.display()
     )]
     Malformed {
@@ -58,7 +59,8 @@ pub(super) struct MarkerFile {
 }
 
 impl MarkerFile {
-    /// Reads the number. `None` if there is no file, or if it names another log: the directory was reused for a new log.
+    /// Reads the number. `None` if there is no file, or if it names another log: the directory was reused for
+    /// a new log.
     pub(super) fn read(&self, directory: &Path, log_id: LogId) -> Result<Option<u128>, MarkerFileError> {
         let path = directory.join(self.name);
         let text = match fs::read_to_string(&path) {
@@ -107,8 +109,8 @@ impl MarkerFile {
     }
 }
 
-/// The id under which the log in this directory is delivered: the id in its `forked` marker file if there is one, else
-/// its own.
+/// The id under which the log in this directory is delivered: the id in its `forked` marker file if there is
+/// one, else its own.
 ///
 /// # Errors
 /// The marker file exists, but cannot be read or is malformed.

@@ -6,9 +6,9 @@
 //!          └─ lane n: Reader ─► TransactionBuilder ─► Connection ─┘
 //! ```
 //!
-//! [`supervisor`] prepares the database and starts the lanes. Each lane reads the whole log, stores the peers that are
-//! its own, and has a connection of its own: [`machine`] decides the next step, [`lane`] carries it out. The database may
-//! be unavailable for any length of time without an effect on the routers.
+//! [`supervisor`] prepares the database and starts the lanes. Each lane reads the whole log, stores the peers
+//! that are its own, and has a connection of its own: [`machine`] decides the next step, [`lane`] carries it
+//! out. The database may be unavailable for any length of time without an effect on the routers.
 
 mod backoff;
 mod error;
@@ -52,7 +52,8 @@ impl Forwarder {
         self.status.clone()
     }
 
-    /// Delivers what is durable, for at most `within`, and stops all lanes. Undelivered batches stay in the log.
+    /// Delivers what is durable, for at most `within`, and stops all lanes. Undelivered batches stay in the
+    /// log.
     ///
     /// Returns true if every lane delivered all durable batches and stopped in time.
     pub async fn stop(mut self, within: Duration) -> bool {

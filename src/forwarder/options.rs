@@ -8,12 +8,13 @@ use crate::sink::Retention;
 /// How the log is delivered.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of lanes of a log that the database has no checkpoint of yet (DRAIN_LANES). A log that it has a checkpoint
-    /// of keeps its number of lanes.
+    /// Number of lanes of a log that the database has no checkpoint of yet (DRAIN_LANES). A log that it has a
+    /// checkpoint of keeps its number of lanes.
     pub lanes: u32,
     /// Number of rows at which a transaction is stored (DRAIN_MAX_ROWS).
     pub rows_max: u64,
-    /// Longest time that a record waits for further ones before its transaction is stored (DRAIN_MAX_DELAY_MS).
+    /// Longest time that a record waits for further ones before its transaction is stored
+    /// (DRAIN_MAX_DELAY_MS).
     pub delay: Duration,
     /// Suppress history rows for unchanged routes in a re-sent table (HISTORY_DEDUP).
     pub dedup: bool,
@@ -23,8 +24,8 @@ pub struct Options {
     pub retention: Retention,
     /// Maximum number of pooled connections, which maintenance uses (DB_POOL_MAX_SIZE).
     pub pool_size_max: usize,
-    /// Directory of the log's segments, where the marker files are. If `None`, no marker file is read or written, and a
-    /// fork gets a new id at every start.
+    /// Directory of the log's segments, where the marker files are. If `None`, no marker file is read or
+    /// written, and a fork gets a new id at every start.
     pub directory: Option<PathBuf>,
 }
 

@@ -5,9 +5,9 @@
 //! build   1  │ 2     │       │ 3     │
 //! ```
 //!
-//! The server works while the next transaction is decoded and encoded. A transaction that was built ahead is used only if
-//! the lane continues where it begins. After a failure the lane may continue elsewhere; the transaction is then discarded
-//! and built again.
+//! The server works while the next transaction is decoded and encoded. A transaction that was built ahead is
+//! used only if the lane continues where it begins. After a failure the lane may continue elsewhere; the
+//! transaction is then discarded and built again.
 
 use std::sync::Arc;
 
@@ -90,7 +90,8 @@ impl<S: Storage> Reading<S> {
         Ok(Event::Read { last_seq: next - 1, is_full })
     }
 
-    /// Seals the open transaction, and starts to build the next one if the log has batches up to `limit` after it.
+    /// Seals the open transaction, and starts to build the next one if the log has batches up to `limit`
+    /// after it.
     pub(super) fn seal(&mut self, limit: u64, rows_max: u64) -> Option<Transaction> {
         let OpenTransaction { reader, builder } = self.open.take()?;
         let transaction = builder.build();
@@ -144,8 +145,8 @@ impl<S: Storage> OpenTransaction<S> {
                     Err(error) if payload.first().is_some_and(|version| *version > codec::VERSION) => {
                         return Err(LaneError::NewerVersion { seq: seq.0, error });
                     }
-                    // The checksum is valid, so that an undecodable batch is a bug of the encoder or decoder. One such
-                    // batch must not block all batches after it.
+                    // The checksum is valid, so that an undecodable batch is a bug of the encoder or decoder.
+                    // One such batch must not block all batches after it.
                     Err(error) => {
                         tracing::error!(seq = seq.0, %error, "batch_undecodable");
                         builder.push_gap(seq.0, seq.0, UNDECODABLE);

@@ -1,4 +1,5 @@
-//! Collects the progress of all lanes: publishes it, records it in a marker file, and releases delivered segments.
+//! Collects the progress of all lanes: publishes it, records it in a marker file, and releases delivered
+//! segments.
 
 use std::path::PathBuf;
 

@@ -15,7 +15,8 @@ pub enum LaneState {
     CaughtUp,
     /// The last attempt failed; the next one follows within seconds.
     Retrying,
-    /// The last attempt failed for a reason that an operator has to remove; the next one follows after a minute.
+    /// The last attempt failed for a reason that an operator has to remove; the next one follows after a
+    /// minute.
     Blocked,
     /// Ended after an error; delivers nothing until the next start.
     Halted,

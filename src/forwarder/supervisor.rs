@@ -68,8 +68,8 @@ impl<S: Storage> Supervisor<S> {
         }
     }
 
-    /// Migrates the schema and determines the log id and the number of lanes to deliver under. Retries until it
-    /// succeeds; returns `None` if the delivery is stopped first.
+    /// Migrates the schema and determines the log id and the number of lanes to deliver under. Retries until
+    /// it succeeds; returns `None` if the delivery is stopped first.
     async fn prepare(&mut self) -> Option<(LogId, u32)> {
         let mut failures = 0;
         loop {

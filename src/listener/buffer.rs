@@ -1,19 +1,20 @@
-//! The bytes of one connection between the socket and the decoder.
+//! Receive buffer of one connection: bytes from the socket to whole BMP messages.
 
 use crate::bmp::{self, FrameError, MESSAGE_BYTES_MAX};
 
-/// What a buffer has when no message is longer: enough for about 2,000 one-prefix messages per read.
+/// Usual size of a buffer, sufficient for about 2,000 one-prefix messages per read. It grows only for longer
+/// messages.
 const BYTES: usize = 256 << 10;
 
-/// Room below which what is unread is moved to the front before the next read.
-const ROOM_MIN: usize = 16 << 10;
+/// If fewer bytes are free at the end, unread bytes are moved to the front before the next read.
+const FREE_MIN: usize = 16 << 10;
 
-/// A reusable buffer: bytes come in at the end, whole messages go out at the front. It never holds more than one
-/// message of the largest size allowed, or [`BYTES`].
+/// A reusable buffer: bytes are read in at the end, whole messages are taken out at the front. Its size is at
+/// most [`MESSAGE_BYTES_MAX`].
 ///
 /// ```text
-/// | taken | unread: messages, the last one perhaps in part | room |
-///         ^ start                                          ^ end
+/// | taken | unread: messages, the last one possibly incomplete | free |
+///         ^ start                                              ^ end
 /// ```
 #[derive(Debug)]
 pub struct Buffer {
@@ -29,15 +30,15 @@ impl Default for Buffer {
 }
 
 impl Buffer {
-    /// Room for the next read; never empty as long as every whole message has been taken.
-    pub fn room(&mut self) -> &mut [u8] {
+    /// The free bytes for the next read. Never empty if every whole message has been taken.
+    pub fn free(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             if self.bytes.len() > BYTES {
                 self.bytes = vec![0; BYTES];
             }
         }
-        if self.bytes.len() - self.end < ROOM_MIN {
+        if self.bytes.len() - self.end < FREE_MIN {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
@@ -47,21 +48,21 @@ impl Buffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// How much room the last call of [`Buffer::room`] gave.
+    /// Number of bytes that the last call of [`Buffer::free`] returned.
     #[must_use]
-    pub const fn room_bytes(&self) -> usize {
+    pub const fn free_bytes(&self) -> usize {
         self.bytes.len() - self.end
     }
 
-    /// Says how many bytes were read into the room.
+    /// Adds the first `bytes` free bytes to the unread ones, after a read into them.
     pub fn filled(&mut self, bytes: usize) {
         self.end = self.end.saturating_add(bytes).min(self.bytes.len());
     }
 
-    /// Takes the next whole message, common header included; nothing when its end has not come yet.
+    /// Takes the next whole message, including its common header. `None` if the message is incomplete.
     ///
     /// # Errors
-    /// Framing is lost; [`Buffer::unread`] begins with the bytes that say so.
+    /// Framing is lost: the unread bytes do not begin with a valid common header.
     pub fn message(&mut self) -> Result<Option<&[u8]>, FrameError> {
         let Some(length) = bmp::frame(self.unread())?.map(<[u8]>::len) else { return Ok(None) };
         let start = self.start;
@@ -69,7 +70,7 @@ impl Buffer {
         Ok(self.bytes.get(start..self.start))
     }
 
-    /// Bytes that no taken message holds.
+    /// The bytes that are not part of a taken message.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
@@ -80,12 +81,12 @@ impl Buffer {
 mod tests {
     use super::*;
 
-    /// A message of this many bytes in all, its body a running count.
+    /// A message of `length` bytes; its body is a running count.
     fn message(length: usize) -> Vec<u8> {
         let mut bytes = vec![3];
         bytes.extend(u32::try_from(length).unwrap().to_be_bytes());
         bytes.push(100);
-        bytes.extend((6..length).map(|place| u8::try_from(place % 251).unwrap()));
+        bytes.extend((6..length).map(|offset| u8::try_from(offset % 251).unwrap()));
         bytes
     }
 
@@ -94,10 +95,10 @@ mod tests {
         let mut messages = Vec::new();
         let mut rest = stream;
         while !rest.is_empty() {
-            let room = buffer.room();
-            let count = step.min(room.len()).min(rest.len());
-            assert!(count > 0, "a buffer without whole messages has room");
-            room[..count].copy_from_slice(&rest[..count]);
+            let free = buffer.free();
+            let count = step.min(free.len()).min(rest.len());
+            assert!(count > 0, "a buffer without whole messages has free bytes");
+            free[..count].copy_from_slice(&rest[..count]);
             rest = &rest[count..];
             buffer.filled(count);
             while let Some(message) = buffer.message().unwrap() {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_out_whole_however_the_bytes_come_in() {
+    fn messages_are_whole_however_the_bytes_are_split() {
         let lengths = [6, 7, 48, 4_096, MESSAGE_BYTES_MAX, 6, BYTES, BYTES - 1, BYTES + 1, 100];
         let messages: Vec<Vec<u8>> = lengths.iter().copied().map(message).collect();
         let stream = messages.concat();
@@ -121,22 +122,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_goes_back_after_a_long_message() {
+    fn memory_is_released_after_a_long_message() {
         let mut buffer = Buffer::default();
         let long = message(MESSAGE_BYTES_MAX);
         for piece in long.chunks(BYTES / 4) {
-            let room = buffer.room();
-            room[..piece.len()].copy_from_slice(piece);
+            let free = buffer.free();
+            free[..piece.len()].copy_from_slice(piece);
             buffer.filled(piece.len());
         }
         assert_eq!(buffer.message().unwrap().map(<[u8]>::len), Some(MESSAGE_BYTES_MAX));
-        assert_eq!(buffer.room().len(), BYTES);
+        assert_eq!(buffer.free().len(), BYTES);
     }
 
     #[test]
-    fn bytes_that_are_no_bmp_stay_to_be_shown() {
+    fn bytes_that_are_not_bmp_stay_unread() {
         let mut buffer = Buffer::default();
-        buffer.room()[..3].copy_from_slice(&[0x16, 3, 1]);
+        buffer.free()[..3].copy_from_slice(&[0x16, 3, 1]);
         buffer.filled(3);
         assert_eq!(buffer.message(), Err(FrameError::Version(0x16)));
         assert_eq!(buffer.unread(), [0x16, 3, 1]);

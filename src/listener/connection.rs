@@ -1,7 +1,8 @@
-//! One router's connection: socket to session to log.
+//! One router's connection: reads the socket, runs the session, and appends its batches to the log.
 //!
-//! The loop waits for five things at once: the order to stop, the age of the open batch, the second hand, the first
-//! message, and bytes. Whatever a read brought is taken apart without waiting, except where the log is behind.
+//! The loop waits for the first of: the stop signal, the age limit of the open batch, the next tick, the time
+//! limit for the first message, and bytes from the router. The messages of a read are processed without
+//! waiting, except while the queue of the log is full.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,60 +14,68 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, Sleep};
 use tracing::Instrument as _;
 
-use super::registry::{Claim, Entry};
+use super::buffer::Buffer;
+use super::registry::{Claim, SessionEntry};
+use super::shared::Shared;
 use super::stats::Stats;
-use super::{Buffer, Shared, micros, since, stopped};
+use crate::hex::{Hex, hex};
 use crate::route::{Batch, SessionEnd, Timestamp};
 use crate::session::{Introduce, Introduced, Level, Notice, Options, Overrides, Session};
 use crate::telemetry::clock;
 
-/// Time passes for a session this often.
+/// Interval of session timers and of published summaries.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long a stop goes on reading what routers have already sent.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// Time limit for reading the bytes that a router sent before a stop.
+const REMAINING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A batch is closed when the messages in it have this many bytes, however few routes they hold. It bounds the size of a
-/// record in the log: encoding makes at most about ten bytes of one.
+/// Size of its messages at which a batch is closed, whatever its number of routes. It bounds the size of a
+/// payload in the log: encoding expands a message to at most about ten times its size.
 const BATCH_BYTES_MAX: usize = 512 << 10;
 
-/// Bytes of an undecodable message that are shown.
+/// Number of bytes of an undecodable message in a log event.
 const SHOWN_BYTES: usize = 256;
 
-/// Why a connection ends.
+/// Why a connection ended.
 #[derive(Debug)]
 enum End {
-    /// As the log is to say it.
+    /// The end of the session, to be logged, and the reason for the `peer_disconnected` event.
     Session(SessionEnd, &'static str),
-    /// There was no BMP message within the time for the first.
+    /// No BMP message was received within the time limit for the first one.
     Silent,
-    /// The log takes nothing any more: nothing can be logged about it either.
-    LogEnded,
+    /// The log has stopped; the end of the session cannot be logged.
+    LogStopped,
 }
 
 struct Connection {
     shared: Arc<Shared>,
-    entry: Entry,
+    entry: SessionEntry,
     session: Session,
     buffer: Buffer,
     stats: Stats,
+    /// Time of the connection.
     began: Timestamp,
-    /// Everything that the router's bytes said before this time has been taken from the socket and the buffer.
+    /// Every message that the router sent before this time has been read and processed.
     drained: Timestamp,
-    /// When time last passed for the session.
-    ticked: Timestamp,
-    /// Bytes have come since then.
-    heard: bool,
-    /// The first message has come.
-    known: bool,
+    /// Time of the last tick.
+    last_tick: Timestamp,
+    /// True if bytes were received since the last tick.
+    received_bytes: bool,
+    /// True once the first message was received.
+    has_message: bool,
     /// Bytes of messages in the open batch.
     batch_bytes: usize,
-    /// Bytes of the last payload: the next is about as long.
+    /// Size of the last payload, used as the initial capacity of the next one.
     payload_bytes: usize,
 }
 
 /// Serves a connection until it ends, and logs the end.
-pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, entry: Entry, stop: watch::Receiver<bool>) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    entry: SessionEntry,
+    stop: watch::Receiver<bool>,
+) {
     let address = entry.address();
     let span = tracing::info_span!("session", peer = %address.ip(), port = address.port());
     let options = Options {
@@ -85,9 +94,9 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, entry: Entry, st
         stats: Stats::new(std::time::Instant::now()),
         began: now,
         drained: now,
-        ticked: now,
-        heard: false,
-        known: false,
+        last_tick: now,
+        received_bytes: false,
+        has_message: false,
         batch_bytes: 0,
         payload_bytes: 0,
         shared,
@@ -96,16 +105,19 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, entry: Entry, st
     connection.serve(stream, stop).instrument(span).await;
 }
 
-/// Finds the name that a session is to have, and what is known of that router.
-fn introduce(shared: &Arc<Shared>, entry: &Entry) -> Introduce {
+/// Returns the callback that claims a router's name for the session and looks up the router's tracked peers
+/// and overrides.
+fn introduce(shared: &Arc<Shared>, entry: &SessionEntry) -> Introduce {
     let (shared, session) = (Arc::clone(shared), entry.session());
     Box::new(move |claimed| {
         let claim = shared.registry.claim(session, claimed);
         let name = claim.name().to_owned();
         match claim {
-            Claim::Own(_) => {}
-            Claim::Again(_) => tracing::warn!(router = name, "router_session_overlaps"),
-            Claim::Taken(_) => tracing::error!(router = claimed, stored_as = name, "router_name_conflict"),
+            Claim::Exclusive(_) => {}
+            Claim::Overlapping(_) => tracing::warn!(router = name, "router_session_overlaps"),
+            Claim::Conflicting(_) => {
+                tracing::error!(router = claimed, stored_as = name, "router_name_conflict")
+            }
         }
         let prior = shared.state.peers(&name);
         let overrides = shared.options.overrides.get(&name).cloned().unwrap_or_default();
@@ -122,7 +134,7 @@ impl Connection {
         let mut end = self.receive(&mut stream, &mut stop).await;
         let mut until = clock::now();
         if let End::Session(SessionEnd::CollectorStop, _) = end {
-            match self.drain(&stream).await {
+            match self.read_remaining(&stream).await {
                 Ok(all) => until = if all { clock::now() } else { self.drained },
                 Err(other) => end = other,
             }
@@ -132,7 +144,7 @@ impl Connection {
         match end {
             End::Session(end, reason) => {
                 let logged = self.end(&end, until).await;
-                if self.known {
+                if self.has_message {
                     let router = self.session.summary().router.name;
                     tracing::info!(router, reason, duration_seconds, "peer_disconnected");
                 } else {
@@ -143,7 +155,7 @@ impl Connection {
                 }
             }
             End::Silent => tracing::debug!(reason = "no message", duration_seconds, "connection_closed"),
-            End::LogEnded => tracing::error!(duration_seconds, "session_cut_off_by_the_log"),
+            End::LogStopped => tracing::error!(duration_seconds, "session_ended_log_stopped"),
         }
         self.entry.finish();
     }
@@ -161,8 +173,8 @@ impl Connection {
                 () = stopped(stop) => return End::Session(SessionEnd::CollectorStop, "collector_stop"),
                 () = &mut batch_timer, if batch_open => self.flush("timeout").await,
                 _ = tick.tick() => self.tick().await,
-                () = tokio::time::sleep_until(first_message), if !self.known => return End::Silent,
-                read = stream.read(self.buffer.room()) => match read {
+                () = tokio::time::sleep_until(first_message), if !self.has_message => return End::Silent,
+                read = stream.read(self.buffer.free()) => match read {
                     Ok(0) if self.buffer.unread().is_empty() => {
                         return End::Session(self.eof(), "connection_closed");
                     }
@@ -181,13 +193,13 @@ impl Connection {
         }
     }
 
-    /// Takes what the kernel still has, so that nothing that a router sent before the stop is lost. `false`: it sends
-    /// faster than this comes to an end.
-    async fn drain(&mut self, stream: &TcpStream) -> Result<bool, End> {
-        let give_up = Instant::now() + DRAIN_TIME;
-        while Instant::now() < give_up {
-            match stream.try_read(self.buffer.room()) {
-                // Nothing there now, the router has closed, or the connection is broken.
+    /// Reads the bytes that the kernel still holds, so that no message sent before the stop is lost. Returns
+    /// false if the router sends faster than they can be processed within the time limit.
+    async fn read_remaining(&mut self, stream: &TcpStream) -> Result<bool, End> {
+        let deadline = Instant::now() + REMAINING_TIMEOUT;
+        while Instant::now() < deadline {
+            match stream.try_read(self.buffer.free()) {
+                // No more bytes, closed by the router, or an error.
                 Ok(0) | Err(_) => return Ok(true),
                 Ok(bytes) => self.received(bytes).await?,
             }
@@ -195,21 +207,22 @@ impl Connection {
         Ok(false)
     }
 
-    /// Takes in what a read brought.
+    /// Processes the bytes of a read.
     async fn received(&mut self, bytes: usize) -> Result<(), End> {
-        let emptied = bytes < self.buffer.room_bytes();
+        let emptied = bytes < self.buffer.free_bytes();
         let now = clock::now();
         self.buffer.filled(bytes);
-        self.heard = true;
+        self.received_bytes = true;
         self.messages(now).await?;
-        // A read that could have brought more left nothing in the kernel.
+        // A read that did not fill the buffer left no bytes in the kernel.
         if emptied && self.buffer.unread().is_empty() {
             self.drained = now;
         }
         Ok(())
     }
 
-    /// Starts the clock of a batch with its first record. Without one nothing wakes the task.
+    /// Starts the timer of a batch at its first record. Returns true if the batch has records, so that the
+    /// timer runs.
     fn arm(&self, timer: Pin<&mut Sleep>, open: bool) -> bool {
         let has_records = self.session.has_records();
         if has_records && !open {
@@ -218,30 +231,31 @@ impl Connection {
         has_records
     }
 
-    /// How a session ends whose router closed TCP.
+    /// The end of a session whose router closed the connection.
     fn eof(&self) -> SessionEnd {
         self.session.terminated().cloned().unwrap_or(SessionEnd::Lost)
     }
 
-    /// Takes every whole message out of the buffer.
+    /// Processes every whole message in the buffer.
     async fn messages(&mut self, now: Timestamp) -> Result<(), End> {
         loop {
             let message = match self.buffer.message() {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
                 Err(error) => {
-                    // What the bytes before it said comes first.
+                    // Notices of the messages before the error are logged first.
                     self.notices();
-                    let data_hex = hex(self.buffer.unread());
+                    let data_hex = hex(truncated(self.buffer.unread()));
                     tracing::error!(%error, data_hex, "bmp_parse_error");
                     return Err(End::Session(SessionEnd::Protocol, "protocol_error"));
                 }
             };
-            if !self.known {
-                self.known = true;
+            if !self.has_message {
+                self.has_message = true;
                 tracing::info!("peer_connected");
             }
-            tracing::debug!(length = message.len(), data_hex = %Hex(message), "bmp_message_received");
+            let data_hex = Hex(truncated(message));
+            tracing::debug!(length = message.len(), %data_hex, "bmp_message_received");
             self.session.message(message, now);
             self.batch_bytes += message.len();
             if self.session.is_full() || self.batch_bytes >= BATCH_BYTES_MAX {
@@ -260,12 +274,12 @@ impl Connection {
         self.session.tick(now);
         self.flush("tick").await?;
         self.notices();
-        // What had come before the last tick would have been read by now.
-        if !std::mem::take(&mut self.heard) && self.buffer.unread().is_empty() {
-            self.drained = self.drained.max(self.ticked);
+        // Without a read since the last tick, everything sent before that tick has been processed.
+        if !std::mem::take(&mut self.received_bytes) && self.buffer.unread().is_empty() {
+            self.drained = self.drained.max(self.last_tick);
         }
-        self.ticked = now;
-        if !self.known {
+        self.last_tick = now;
+        if !self.has_message {
             self.entry.publish(None, self.drained);
             return Ok(());
         }
@@ -276,14 +290,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Hands what there is to the log. Waits while the log is behind.
+    /// Appends the session's batches to the log. Waits while the queue of the log is full.
     async fn flush(&mut self, flush_trigger: &'static str) -> Result<(), End> {
         self.batch_bytes = 0;
         for batch in self.session.take_batches() {
-            // Before the log has it: see the head of the state module.
+            // A batch is observed before it is appended: see the documentation of the state module.
             self.observe(&batch);
             if !self.log(&batch).await {
-                return Err(End::LogEnded);
+                return Err(End::LogStopped);
             }
             let (routes, events) = (batch.nlri.len(), batch.events.len());
             tracing::debug!(routes, events, bytes = self.payload_bytes, flush_trigger, "batch_flushed");
@@ -291,7 +305,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Logs the end of the session; nothing that came before `until` is missing.
+    /// Logs the end of the session. Every message that the router sent before `until` has been processed.
+    /// Returns false if the log has stopped.
     async fn end(&mut self, end: &SessionEnd, until: Timestamp) -> bool {
         if self.flush("session_end").await.is_err() {
             return false;
@@ -320,37 +335,46 @@ impl Connection {
 
     fn notices(&mut self) {
         for notice in self.session.take_notices() {
-            say(&notice);
+            log_notice(&notice);
         }
     }
 }
 
-/// Writes the log line of a notice. Whom it concerns is in the span.
-fn say(Notice { level, event, peer, text, bytes }: &Notice) {
+/// Writes the log event of a notice. The router is a field of the span.
+fn log_notice(Notice { level, event, peer, text, bytes }: &Notice) {
     let bgp_peer = peer.map(|peer| peer.address.to_string());
     let bgp_peer = bgp_peer.as_deref();
     let distinguisher = peer.map(|peer| peer.distinguisher).filter(|distinguisher| *distinguisher != 0);
+    let data_hex = Hex(truncated(bytes));
     match level {
         Level::Debug => {
-            tracing::debug!(bgp_peer, distinguisher, detail = text, data_hex = %Hex(bytes), "{event}")
+            tracing::debug!(bgp_peer, distinguisher, detail = text, %data_hex, "{event}")
         }
         Level::Info => tracing::info!(bgp_peer, distinguisher, detail = text, "{event}"),
         Level::Warning => tracing::warn!(bgp_peer, distinguisher, detail = text, "{event}"),
         Level::Error => {
-            tracing::error!(bgp_peer, distinguisher, error = text, data_hex = %Hex(bytes), "{event}")
+            tracing::error!(bgp_peer, distinguisher, error = text, %data_hex, "{event}")
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Hex(bytes).to_string()
+/// The bytes to show in a log event.
+fn truncated(bytes: &[u8]) -> &[u8] {
+    bytes.get(..SHOWN_BYTES).unwrap_or(bytes)
 }
 
-/// The first bytes in hexadecimal, written only when somebody reads it.
-struct Hex<'a>(&'a [u8]);
+/// Waits until `stop` becomes true or its sender is dropped.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which also means stop.
+    drop(stop.wait_for(|stop| *stop).await);
+}
 
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().take(SHOWN_BYTES).try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+/// A duration in microseconds, the unit of the session's times.
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The time from `then` to `now`; zero if the clock went back.
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0))
 }

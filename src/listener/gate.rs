@@ -1,41 +1,46 @@
-//! Whether routers may connect.
+//! Decides whether new connections are accepted.
 //!
 //! ```text
 //!              the log is paused
-//!   open ────────────────────────────► held off
+//!   open ────────────────────────────► closed
 //!    ▲                                    │
 //!    └────────────────────────────────────┘
-//!      it is not, and half of it is free
+//!      the log is not paused, and its usage is below 50 %
 //! ```
 //!
-//! Some routers close a connection that is not read from, dial again and send their tables from the start. Let in at once,
-//! such a router would fill each bit of room that the drain makes with the beginning of one more dump, and be stopped in
-//! the middle of it again: without an end. So it waits outside until there is room for more than a beginning.
+//! Some routers close a connection that is not read from, reconnect, and send their tables from the start. If
+//! such a router were accepted at once, it would fill any space that delivery frees with the beginning of
+//! another initial dump, be stopped in the middle again, and never complete one. New connections are
+//! therefore refused until there is space for more than a beginning.
 //!
-//! Held off means that nothing listens: the router finds the connection refused, as with a collector that is not running,
-//! and tries again at its own pace. A connection that is accepted and closed would be worse: it takes along what the router
-//! has sent by then, which BIRD does not send twice. So would one that is accepted and left unread: when the router gives
-//! it up, its FIN stands behind bytes for which there is no room, and a dead connection looks like a live one.
+//! While the gate is closed the listening socket is closed: the router finds the connection refused, as if
+//! the collector were not running, and retries at its own interval. The alternatives lose data or waste
+//! connections:
 //!
-//! Sessions that are there already go on waiting, and are first when there is room.
+//! * A connection that is accepted and closed discards the messages that the router has sent by then, which
+//!   BIRD does not send again.
+//! * A connection that is accepted and not read looks alive after the router has closed it, because its FIN
+//!   is queued behind bytes that cannot be read.
+//!
+//! Existing sessions stay connected and wait; they are the first to continue.
 
 use crate::committer::{LogState, Progress};
 
-/// The last answer.
+/// Whether new connections are accepted, with hysteresis.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    held_off: bool,
+    is_closed: bool,
 }
 
 impl Gate {
-    /// True when routers may connect.
-    pub(super) fn look(&mut self, Progress { state, usage, .. }: &Progress) -> bool {
+    /// Updates the gate from the progress of the log. Returns true if new connections are accepted.
+    pub(super) fn update(&mut self, Progress { state, usage, .. }: &Progress) -> bool {
         match state {
-            LogState::Paused(_) => self.held_off = true,
-            LogState::Running if usage.available_bytes >= usage.undelivered_bytes => self.held_off = false,
+            LogState::Paused(_) => self.is_closed = true,
+            LogState::Running if usage.available_bytes >= usage.undelivered_bytes => self.is_closed = false,
             LogState::Running | LogState::Failed(_) | LogState::Stopped => {}
         }
-        !self.held_off
+        !self.is_closed
     }
 }
 
@@ -58,21 +63,21 @@ mod tests {
     }
 
     #[test]
-    fn routers_wait_outside_from_a_pause_on_until_half_of_the_log_is_free() {
+    fn connections_are_refused_from_a_pause_until_usage_is_below_half() {
         let paused = LogState::Paused("the log has reached its limit".to_owned());
         let mut gate = Gate::default();
-        for (step, state, undelivered, room, open) in [
-            ("a log that fills is no reason", &LogState::Running, 9, 1, true),
-            ("a pause is", &paused, 10, 0, false),
-            ("some room is not enough", &LogState::Running, 9, 1, false),
-            ("a pause with room on paper is one all the same: a read-only disk", &paused, 5, 5, false),
-            ("nor is a bit less than half", &LogState::Running, 6, 5, false),
-            ("half is", &LogState::Running, 5, 5, true),
-            ("and it may fill again", &LogState::Running, 9, 1, true),
-            ("until the next pause", &paused, 10, 0, false),
-            ("what ends is no room", &LogState::Stopped, 0, 10, false),
+        for (step, state, undelivered, available, open) in [
+            ("a log that fills up is not paused", &LogState::Running, 9, 1, true),
+            ("the log is paused", &paused, 10, 0, false),
+            ("10 % available is not enough", &LogState::Running, 9, 1, false),
+            ("paused with space available, as on a read-only disk", &paused, 5, 5, false),
+            ("slightly more than half is used", &LogState::Running, 6, 5, false),
+            ("half is available", &LogState::Running, 5, 5, true),
+            ("the log may fill up again", &LogState::Running, 9, 1, true),
+            ("the next pause", &paused, 10, 0, false),
+            ("a stopped log does not open the gate", &LogState::Stopped, 0, 10, false),
         ] {
-            assert_eq!(gate.look(&progress(state, undelivered, room)), open, "{step}");
+            assert_eq!(gate.update(&progress(state, undelivered, available)), open, "{step}");
         }
     }
 }

@@ -1,22 +1,24 @@
-//! TCP: accept, limits, one task per router.
+//! TCP listener: accepts connections within limits and runs one task per router.
 //!
 //! ```text
-//! accept ─► allowed? room? ─► task: read ─► Buffer ─► Session ─► Batch ─► State::observe ─► Committer::append
-//!                               ▲                                                              │ waits while the
-//!                               └────────────── nothing is read meanwhile ◄────────────────────┘ log is behind
+//! accept ─► within limits? ─► task: read ─► Buffer ─► Session ─► StateStore ─► Committer::append
+//!                               ▲                                                 │ waits while the
+//!                               └────────────── no read meanwhile ◄───────────────┘ queue is full
 //! ```
 //!
-//! The wait in `append` is the whole back-pressure: a task that waits does not read, and TCP does the rest. While the log
-//! is paused, and until half of it is free, nothing listens at all: see [`gate`]. The accept loop never gives up: an error
-//! is counted, and after a rest it goes on.
+//! The wait in `append` is the only back-pressure: a task that waits does not read, and TCP flow control
+//! stops the router. From the time at which the log is paused until its usage is below 50 %, new connections
+//! are refused: see [`gate`]. The accept loop survives every error: it counts the error, waits, and
+//! continues.
 
 mod buffer;
 mod connection;
 mod gate;
+mod options;
 mod registry;
+mod shared;
 mod stats;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -28,63 +30,26 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
-use crate::codec;
-use crate::committer::{AppendError, Committer};
-use crate::route::{Batch, Prefix, SessionEnd, Timestamp};
-use crate::session::Overrides;
+use crate::committer::Committer;
+use crate::route::Prefix;
 use crate::state::StateStore;
 use crate::telemetry::clock;
 
 use gate::Gate;
+use shared::Shared;
 
 pub use buffer::Buffer;
+pub use options::Options;
 pub use registry::{Registry, SessionView, Totals};
 
-/// Rest after an error of accept: with all descriptors in use, trying at once would be a busy loop.
-const ERROR_REST: Duration = Duration::from_millis(500);
+/// Delay after a failed accept. If no file descriptor is available, retrying at once would be a busy loop.
+const ACCEPT_ERROR_DELAY: Duration = Duration::from_millis(500);
 
-/// How often the log is asked whether routers may connect. A pause that is shorter than this drives no router away.
-const LOOK: Duration = Duration::from_millis(250);
+/// Interval at which the gate is updated. A shorter pause of the log does not close it.
+const GATE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Connections that the kernel keeps until they are accepted.
+/// Maximum number of connections that the kernel queues until they are accepted.
 const BACKLOG: u32 = 1_024;
-
-/// What a listener is told.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Who may connect; empty is everybody.
-    pub allow: Vec<Prefix>,
-    /// How many may be connected at once.
-    pub connections_max: usize,
-    /// Fixed names by source address.
-    pub router_names: BTreeMap<IpAddr, String>,
-    /// How to read what routers send, by the router's name.
-    pub overrides: BTreeMap<String, Overrides>,
-    /// Time within which the first whole message must have come.
-    pub first_message: Duration,
-    /// Quiet time before TCP keepalive probes.
-    pub keepalive: Duration,
-    /// Time without an answer after which the router is gone.
-    pub user_timeout: Duration,
-    /// Quiet time after End-of-RIB before a sweep.
-    pub sweep_quiet: Duration,
-    /// Routes at which a batch is closed.
-    pub batch_routes_max: usize,
-    /// Age at which a batch is closed.
-    pub batch_delay_max: Duration,
-    /// How often `route_stats` is logged for a session.
-    pub stats_interval: Duration,
-    /// Routers are held off while the log is paused, and until half of it is free.
-    pub hold_off: bool,
-}
-
-/// What all connections share.
-pub(crate) struct Shared {
-    options: Options,
-    committer: Committer,
-    state: Arc<StateStore>,
-    registry: Arc<Registry>,
-}
 
 /// A bound listener.
 pub struct Listener {
@@ -93,14 +58,14 @@ pub struct Listener {
     shared: Arc<Shared>,
 }
 
-/// Binds a listening socket to the first address of `host` that takes it.
+/// Binds a listening socket to the first address of `host` that can be bound.
 ///
 /// # Errors
-/// When the name has no address, or none can be bound.
+/// The name has no address, or none of its addresses can be bound; the error is that of the last one.
 pub async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in tokio::net::lookup_host((host, port)).await? {
-        match bind_one(address) {
+        match bind_address(address) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
@@ -108,19 +73,19 @@ pub async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(last)
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // After a restart the routers' old connections still wait in the kernel.
+    // After a restart, connections of the previous process are still in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
 impl Listener {
-    /// A listener over a bound socket.
+    /// A listener on a bound socket.
     ///
     /// # Errors
-    /// When the socket does not know its address.
+    /// The local address of the socket cannot be determined.
     pub fn new(
         socket: TcpListener,
         options: Options,
@@ -132,36 +97,37 @@ impl Listener {
         Ok(Self { socket, address, shared: Arc::new(Shared { options, committer, state, registry }) })
     }
 
-    /// Where routers connect.
+    /// The local address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts until `stop` says so, then closes the socket and waits until every session has ended in order.
+    /// Accepts connections until `stop` becomes true, then closes the socket and waits until every session
+    /// has logged its end.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let Self { socket, address, shared } = self;
         let mut socket = Some(socket);
         let mut gate = Gate::default();
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut gate_timer = tokio::time::interval(GATE_INTERVAL);
+        gate_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tasks = JoinSet::new();
         let mut stopping = stop.clone();
         tracing::info!(count = 0, "waiting_for_connections");
         loop {
             tokio::select! {
                 biased;
-                () = stopped(&mut stopping) => break,
+                () = connection::stopped(&mut stopping) => break,
                 Some(ended) = tasks.join_next() => shared.reap(ended).await,
-                _ = look.tick(), if shared.options.hold_off => {
-                    socket = shared.hold_off(&mut gate, socket, address);
+                _ = gate_timer.tick(), if shared.options.hold_off => {
+                    socket = shared.update_gate(&mut gate, socket, address);
                 }
                 accepted = accept(socket.as_ref()) => match accepted {
-                    Ok((stream, address)) => shared.take(stream, address, &mut tasks, &stop),
+                    Ok((stream, address)) => shared.accepted(stream, address, &mut tasks, &stop),
                     Err(error) => {
                         shared.registry.accept_failed();
                         tracing::warn!(%error, "connection_error");
-                        tokio::time::sleep(ERROR_REST).await;
+                        tokio::time::sleep(ACCEPT_ERROR_DELAY).await;
                     }
                 },
             }
@@ -175,7 +141,7 @@ impl Listener {
     }
 }
 
-/// The next connection; never, where nothing listens.
+/// Waits for the next connection; waits forever if there is no listening socket.
 async fn accept(socket: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     match socket {
         Some(socket) => socket.accept().await,
@@ -183,26 +149,20 @@ async fn accept(socket: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAd
     }
 }
 
-/// Waits until the value is true, or nobody is left to make it so.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the sender is gone, which is the same.
-    drop(stop.wait_for(|stop| *stop).await);
-}
-
 impl Shared {
-    /// Closes the listening socket, or opens it again, as the log has room.
-    fn hold_off(
+    /// Closes or reopens the listening socket as the gate requires. Returns the socket, if it is open.
+    fn update_gate(
         &self,
         gate: &mut Gate,
         socket: Option<TcpListener>,
         address: SocketAddr,
     ) -> Option<TcpListener> {
-        let is_open = gate.look(&self.committer.progress().borrow());
+        let is_open = gate.update(&self.committer.progress().borrow());
         match (is_open, socket) {
-            (true, None) => match bind_one(address) {
+            (true, None) => match bind_address(address) {
                 Ok(socket) => {
-                    self.registry.hold_off(false);
-                    tracing::info!(%address, "routers_let_in_again");
+                    self.registry.set_held_off(false);
+                    tracing::info!(%address, "routers_admitted");
                     Some(socket)
                 }
                 Err(error) => {
@@ -212,22 +172,24 @@ impl Shared {
                 }
             },
             (false, Some(_closed)) => {
-                self.registry.hold_off(true);
-                tracing::warn!(%address, "routers_held_off");
+                self.registry.set_held_off(true);
+                let detail = "new connections refused until log usage is below 50 %";
+                tracing::warn!(%address, detail, "routers_held_off");
                 None
             }
             (_, unchanged) => unchanged,
         }
     }
 
-    fn take(
+    /// Checks an accepted connection against the limits and starts its task.
+    fn accepted(
         self: &Arc<Self>,
         stream: TcpStream,
         address: SocketAddr,
         tasks: &mut JoinSet<()>,
         stop: &watch::Receiver<bool>,
     ) {
-        // IPv4 over a socket for both comes as ::ffff:a.b.c.d.
+        // A dual-stack socket reports IPv4 addresses as ::ffff:a.b.c.d.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let Options { allow, connections_max, .. } = &self.options;
         if !allow.is_empty() && !allow.iter().any(|prefix| covers(prefix, address.ip())) {
@@ -237,10 +199,11 @@ impl Shared {
         }
         if self.registry.connections() >= *connections_max {
             self.registry.refused();
-            tracing::error!(peer = %address.ip(), reason = "BMP_MAX_CONNECTIONS", connections_max, "connection_refused");
+            let reason = "BMP_MAX_CONNECTIONS";
+            tracing::error!(peer = %address.ip(), reason, connections_max, "connection_refused");
             return;
         }
-        if let Err(error) = self.prepare(&stream) {
+        if let Err(error) = self.set_socket_options(&stream) {
             tracing::warn!(peer = %address.ip(), %error, "socket_option_error");
         }
         let entry = Registry::begin(&self.registry, address, clock::now());
@@ -248,7 +211,7 @@ impl Shared {
         tasks.spawn(connection::run(shared, stream, entry, stop.clone()));
     }
 
-    fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
+    fn set_socket_options(&self, stream: &TcpStream) -> io::Result<()> {
         let socket = SockRef::from(stream);
         let Options { keepalive, user_timeout, .. } = self.options;
         let interval = (user_timeout.saturating_sub(keepalive) / 3).max(Duration::from_secs(1));
@@ -258,67 +221,21 @@ impl Shared {
         socket.set_tcp_user_timeout(Some(user_timeout))
     }
 
-    /// A task that ended by itself has logged the end of its session. One that panicked has not: that is done here,
-    /// from what the state knows.
+    /// Handles the end of a connection's task. A task that panicked has not logged the end of its session.
     async fn reap(&self, ended: Result<(), JoinError>) {
         let Err(error) = ended else { return };
         tracing::error!(%error, "session_task_failed");
-        for batch in
-            self.state.session_end_batches(&self.registry.lost(), &SessionEnd::Protocol, clock::now())
-        {
-            self.log_end(&batch, &mut 0).await;
-        }
-    }
-
-    /// As [`Shared::log`], a batch that ends a session.
-    async fn log_end(&self, batch: &Batch, bytes: &mut usize) -> bool {
-        let ending = self.state.begin_end(batch.clone());
-        let seq = self.log(batch, bytes).await;
-        self.state.end_logged(ending, seq.unwrap_or_default());
-        seq.is_ok()
-    }
-
-    /// Encodes a batch and hands it to the log; returns its number, if it gets one. An error: the log has ended. `bytes` is how
-    /// long the last payload was, and then how long this one is.
-    async fn log(&self, batch: &Batch, bytes: &mut usize) -> Result<Option<u64>, AppendError> {
-        let mut payload = Vec::with_capacity(*bytes + *bytes / 8);
-        if let Err(error) = codec::encode(batch, &mut payload) {
-            tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_encode_failed");
-            return Ok(None);
-        }
-        *bytes = payload.len();
-        let count = u32::try_from(batch.records()).unwrap_or(u32::MAX);
-        match self.committer.append(payload, count).await {
-            Ok(seq) => {
-                self.registry.appended();
-                Ok(Some(seq.0))
-            }
-            Err(AppendError::Stopped) => Err(AppendError::Stopped),
-            // The bound on a batch's bytes is far below the log's: this is a fault of ours, and must be heard of.
-            Err(error @ AppendError::TooLarge { .. }) => {
-                tracing::error!(router = batch.router.name, records = batch.records(), %error, "batch_lost");
-                Ok(None)
-            }
-        }
+        self.end_unfinished_sessions().await;
     }
 }
 
+/// Returns whether `prefix` covers `address`. A prefix covers addresses of its own family only.
 fn covers(prefix: &Prefix, address: IpAddr) -> bool {
     let same_length = match address {
         IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), prefix.length()),
         IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), prefix.length()),
     };
     same_length.as_ref() == Some(prefix)
-}
-
-/// A time some seconds from now, for sweeps, in the unit of the session.
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// How long ago a time was.
-fn since(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The sessions that are live: who they say they are, how they are doing. Shared by the tasks and the status command.
+//! Registry of live sessions: identities, router names, and progress. Shared by the connections and the
+//! status command.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::route::Timestamp;
 use crate::session::Summary;
 
-/// All live sessions.
+/// All live sessions, and counters of the listener.
 #[derive(Debug)]
 pub struct Registry {
     inner: Mutex<Inner>,
@@ -22,72 +23,79 @@ pub struct Registry {
 
 #[derive(Debug)]
 struct Inner {
+    /// The last identity assigned.
     last_session: Timestamp,
-    live: BTreeMap<Timestamp, Live>,
-    /// Sessions whose task ended without logging it.
-    lost: Vec<Timestamp>,
+    /// Live sessions by identity.
+    live: BTreeMap<Timestamp, LiveSession>,
+    /// Sessions whose task ended without logging the end of the session.
+    unfinished: Vec<Timestamp>,
 }
 
 #[derive(Debug)]
-struct Live {
+struct LiveSession {
     address: SocketAddr,
+    /// Name under which the router is stored; empty until it is claimed.
     name: String,
-    /// Another router has the name that this one claims.
-    conflict: bool,
+    /// True if a router at another address holds the name that this one claims.
+    has_conflict: bool,
+    /// `None` until the first message.
     summary: Option<Summary>,
+    /// Every record received before this time has been handed to the log.
     logged_until: Timestamp,
 }
 
 /// Counters of the listener since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Connections taken.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Connections refused: not allowed, or too many.
+    /// Connections refused because of BMP_ALLOW or BMP_MAX_CONNECTIONS.
     pub refused: u64,
-    /// Errors that the kernel gave in place of a connection.
+    /// Errors of accepting a connection or reopening the listening socket.
     pub accept_errors: u64,
-    /// Nothing listens now, because the log was full and is not yet half free.
+    /// True while new connections are refused: the log was paused, and its usage is not below 50 % yet.
     pub held_off: bool,
-    /// How often that has begun.
+    /// Number of times that new connections began to be refused.
     pub hold_offs: u64,
 }
 
-/// One live session.
+/// Status of one live session.
 #[derive(Clone, Debug)]
 pub struct SessionView {
-    /// Where it comes from.
+    /// Address and port of the router.
     pub address: SocketAddr,
-    /// The session as it was about a second ago.
+    /// The session's state, at most about one second old.
     pub summary: Summary,
 }
 
-/// A session's place in the registry; leaving it is dropping it.
-pub(super) struct Entry {
+/// Keeps a session in the registry; dropping it removes the session.
+pub(super) struct SessionEntry {
     registry: Arc<Registry>,
     session: Timestamp,
     address: SocketAddr,
-    finished: bool,
+    /// True if the end of the session has been logged or need not be.
+    is_finished: bool,
 }
 
-/// What became of a claimed name.
+/// Result of claiming a router name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// It is this session's alone.
-    Own(String),
-    /// A live session from the same address has it too. Most often that one is dead and TCP has not noticed yet: a
-    /// router that lost power comes back before its old connection times out. Both keep the name; what the newer
-    /// session says wins, because its identity is greater.
-    Again(String),
-    /// A live session from another address has it. The two stay two routers; this is the name of the second.
-    Taken(String),
+    /// No other live session has the name.
+    Exclusive(String),
+    /// A live session from the same address has the name too. Usually that connection is dead and has not
+    /// timed out yet, for example after a power failure of the router. Both sessions keep the name; records
+    /// of the newer session take precedence, because its identity is greater.
+    Overlapping(String),
+    /// A live session from another address has the name. This is the distinct name under which the second
+    /// router is stored.
+    Conflicting(String),
 }
 
 impl Registry {
-    /// A registry that gives out session identities above this one.
+    /// An empty registry that assigns session identities greater than `last_session`.
     #[must_use]
     pub fn new(last_session: Timestamp) -> Arc<Self> {
-        let inner = Inner { last_session, live: BTreeMap::new(), lost: Vec::new() };
+        let inner = Inner { last_session, live: BTreeMap::new(), unfinished: Vec::new() };
         Arc::new(Self {
             inner: Mutex::new(inner),
             accepted: AtomicU64::new(0),
@@ -99,36 +107,43 @@ impl Registry {
         })
     }
 
-    /// A session begins. Its identity is the time, or one more than the last identity where the clock stands still or
-    /// went back.
-    pub(super) fn begin(registry: &Arc<Self>, address: SocketAddr, now: Timestamp) -> Entry {
+    /// Adds a session. Its identity is the current time, or one more than the last identity if that is
+    /// greater, so that identities increase even if the clock is set back.
+    pub(super) fn begin(registry: &Arc<Self>, address: SocketAddr, now: Timestamp) -> SessionEntry {
         registry.accepted.fetch_add(1, Ordering::Relaxed);
         let mut inner = registry.lock();
         let session = now.max(Timestamp(inner.last_session.0.saturating_add(1)));
         inner.last_session = session;
         inner.live.insert(
             session,
-            Live { address, name: String::new(), conflict: false, summary: None, logged_until: now },
+            LiveSession {
+                address,
+                name: String::new(),
+                has_conflict: false,
+                summary: None,
+                logged_until: now,
+            },
         );
         drop(inner);
-        Entry { registry: Arc::clone(registry), session, address, finished: false }
+        SessionEntry { registry: Arc::clone(registry), session, address, is_finished: false }
     }
 
-    /// Connections open now.
+    /// Number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.lock().live.len()
     }
 
-    /// The sessions that have sent a message.
+    /// The live sessions that have sent at least one message.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionView> {
         let inner = self.lock();
-        let view = |live: &Live| Some(SessionView { address: live.address, summary: live.summary.clone()? });
+        let view =
+            |live: &LiveSession| Some(SessionView { address: live.address, summary: live.summary.clone()? });
         inner.live.values().filter_map(view).collect()
     }
 
-    /// Counters since the start.
+    /// The counters of the listener.
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals {
@@ -140,48 +155,50 @@ impl Registry {
         }
     }
 
-    /// Batches handed to the log since the start.
+    /// Number of batches handed to the log since the start.
     #[must_use]
     pub fn batches_appended(&self) -> u64 {
         self.appended.load(Ordering::Acquire)
     }
 
-    /// Everything that routers sent before this time has been handed to the log: the oldest such time of all sessions,
-    /// `now` when there is none.
+    /// The time before which every record received has been handed to the log: the oldest such time of all
+    /// sessions, or `now` if there is no session.
     #[must_use]
     pub fn handed_over_until(&self, now: Timestamp) -> Timestamp {
         self.lock().live.values().map(|live| live.logged_until).min().unwrap_or(now).min(now)
     }
 
-    /// Names under which routers are stored that claim another router's name.
+    /// The names under which routers are stored that claimed the name of another router.
     #[must_use]
     pub fn conflicts(&self) -> Vec<String> {
         let inner = self.lock();
-        inner.live.values().filter(|live| live.conflict).map(|live| live.name.clone()).collect()
+        inner.live.values().filter(|live| live.has_conflict).map(|live| live.name.clone()).collect()
     }
 
+    /// Counts a refused connection.
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a failed accept.
     pub(super) fn accept_failed(&self) {
         self.accept_errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether routers are held off from now on.
-    pub(super) fn hold_off(&self, held_off: bool) {
+    /// Records whether new connections are refused from now on.
+    pub(super) fn set_held_off(&self, held_off: bool) {
         self.held_off.store(held_off, Ordering::Relaxed);
         self.hold_offs.fetch_add(u64::from(held_off), Ordering::Relaxed);
     }
 
-    /// Counts a batch of any origin that was handed to the log.
+    /// Counts a batch that was handed to the log, by a session or at a start.
     pub fn appended(&self) {
         self.appended.fetch_add(1, Ordering::Release);
     }
 
-    /// The sessions whose tasks ended without logging it, once.
-    pub(super) fn lost(&self) -> Vec<Timestamp> {
-        std::mem::take(&mut self.lock().lost)
+    /// Removes and returns the sessions whose task ended without logging the end of the session.
+    pub(super) fn take_unfinished(&self) -> Vec<Timestamp> {
+        std::mem::take(&mut self.lock().unfinished)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -189,18 +206,19 @@ impl Registry {
     }
 }
 
-impl Entry {
+impl SessionEntry {
     /// The session's identity.
     pub(super) const fn session(&self) -> Timestamp {
         self.session
     }
 
-    /// Where it comes from.
+    /// Address and port of the router.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Publishes how the session is, and that what came before `logged_until` has been handed to the log.
+    /// Publishes the session's summary (`None` before its first message), and that every record received
+    /// before `logged_until` has been handed to the log.
     pub(super) fn publish(&self, summary: Option<Summary>, logged_until: Timestamp) {
         if let Some(live) = self.registry.lock().live.get_mut(&self.session) {
             live.summary = summary;
@@ -208,50 +226,51 @@ impl Entry {
         }
     }
 
-    /// The end of the session has been logged, or there is none to log.
+    /// Removes the session after its end has been logged, or if there is none to log.
     pub(super) fn finish(mut self) {
-        self.finished = true;
+        self.is_finished = true;
     }
 }
 
 impl Registry {
-    /// Takes a name for a session.
+    /// Claims a router name for a session.
     pub(super) fn claim(&self, session: Timestamp, name: &str) -> Claim {
         let mut inner = self.lock();
         let Some(own) = inner.live.get(&session).map(|live| live.address.ip()) else {
-            return Claim::Own(name.to_owned());
+            return Claim::Exclusive(name.to_owned());
         };
         let mut others =
             inner.live.iter().filter(|(id, live)| **id != session && live.name == name).peekable();
         let claim = if others.peek().is_none() {
-            Claim::Own(name.to_owned())
+            Claim::Exclusive(name.to_owned())
         } else if others.any(|(_, live)| live.address.ip() == own) {
-            Claim::Again(name.to_owned())
+            Claim::Overlapping(name.to_owned())
         } else {
-            Claim::Taken(format!("{name}@{own}"))
+            Claim::Conflicting(format!("{name}@{own}"))
         };
         if let Some(live) = inner.live.get_mut(&session) {
             claim.name().clone_into(&mut live.name);
-            live.conflict = matches!(claim, Claim::Taken(_));
+            live.has_conflict = matches!(claim, Claim::Conflicting(_));
         }
         claim
     }
 }
 
 impl Claim {
+    /// The name under which the router is stored.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Own(name) | Self::Again(name) | Self::Taken(name) => name,
+            Self::Exclusive(name) | Self::Overlapping(name) | Self::Conflicting(name) => name,
         }
     }
 }
 
-impl Drop for Entry {
+impl Drop for SessionEntry {
     fn drop(&mut self) {
         let mut inner = self.registry.lock();
         inner.live.remove(&self.session);
-        if !self.finished {
-            inner.lost.push(self.session);
+        if !self.is_finished {
+            inner.unfinished.push(self.session);
         }
     }
 }
@@ -265,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn session_identities_grow_even_when_the_clock_does_not() {
+    fn session_identities_increase_even_if_the_clock_does_not() {
         let registry = Registry::new(Timestamp(1_000));
         let ids: Vec<i64> = [500, 2_000, 2_000, 100, 3_000]
             .into_iter()
@@ -279,27 +298,38 @@ mod tests {
         let registry = Registry::new(Timestamp(0));
         let first = Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(1));
         let second = Registry::begin(&registry, at("192.0.2.2:1"), Timestamp(2));
-        assert_eq!(registry.claim(first.session(), "edge1"), Claim::Own("edge1".to_owned()));
-        assert_eq!(registry.claim(first.session(), "edge1"), Claim::Own("edge1".to_owned()), "claimed again");
-        assert_eq!(registry.claim(second.session(), "edge1"), Claim::Taken("edge1@192.0.2.2".to_owned()));
+        assert_eq!(registry.claim(first.session(), "edge1"), Claim::Exclusive("edge1".to_owned()));
+        assert_eq!(
+            registry.claim(first.session(), "edge1"),
+            Claim::Exclusive("edge1".to_owned()),
+            "claimed twice by one session"
+        );
+        assert_eq!(
+            registry.claim(second.session(), "edge1"),
+            Claim::Conflicting("edge1@192.0.2.2".to_owned())
+        );
         assert_eq!(registry.conflicts(), ["edge1@192.0.2.2"]);
         drop(first);
         let third = Registry::begin(&registry, at("192.0.2.3:1"), Timestamp(3));
-        assert_eq!(registry.claim(third.session(), "edge1"), Claim::Own("edge1".to_owned()), "free again");
+        assert_eq!(
+            registry.claim(third.session(), "edge1"),
+            Claim::Exclusive("edge1".to_owned()),
+            "released by the first"
+        );
     }
 
     #[test]
-    fn a_router_that_comes_back_before_its_old_connection_is_dead_keeps_its_name() {
+    fn a_router_that_reconnects_before_its_old_connection_times_out_keeps_its_name() {
         let registry = Registry::new(Timestamp(0));
         let old = Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(1));
         registry.claim(old.session(), "edge1");
         let new = Registry::begin(&registry, at("192.0.2.1:2"), Timestamp(2));
-        assert_eq!(registry.claim(new.session(), "edge1"), Claim::Again("edge1".to_owned()));
+        assert_eq!(registry.claim(new.session(), "edge1"), Claim::Overlapping("edge1".to_owned()));
         assert!(registry.conflicts().is_empty());
     }
 
     #[test]
-    fn what_is_handed_over_is_as_old_as_the_slowest_session() {
+    fn the_handed_over_time_is_that_of_the_slowest_session() {
         let registry = Registry::new(Timestamp(0));
         assert_eq!(registry.handed_over_until(Timestamp(9)), Timestamp(9));
         let slow = Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(10));
@@ -309,14 +339,14 @@ mod tests {
         assert_eq!(registry.handed_over_until(Timestamp(40)), Timestamp(20));
         slow.finish();
         assert_eq!(registry.handed_over_until(Timestamp(40)), Timestamp(30));
-        assert_eq!(registry.lost(), []);
+        assert_eq!(registry.take_unfinished(), []);
     }
 
     #[test]
-    fn a_task_that_ends_without_a_word_is_noticed() {
+    fn a_task_that_ends_without_finishing_its_session_is_reported_once() {
         let registry = Registry::new(Timestamp(0));
         drop(Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(7)));
-        assert_eq!(registry.lost(), [Timestamp(7)]);
-        assert_eq!(registry.lost(), []);
+        assert_eq!(registry.take_unfinished(), [Timestamp(7)]);
+        assert_eq!(registry.take_unfinished(), []);
     }
 }

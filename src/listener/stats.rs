@@ -1,16 +1,20 @@
-//! `route_stats`: what one session did in one interval.
+//! The `route_stats` log event: counts of one session in one interval.
 
 use std::time::{Duration, Instant};
 
+use crate::num::to_millis;
 use crate::route::{Batch, Family};
 use crate::session::Counters;
 
-/// Counts over one interval.
+/// Counts of the current interval.
 #[derive(Debug)]
 pub(super) struct Stats {
     began: Instant,
+    /// The session's counters at the start of the interval.
     before: Counters,
+    /// Routes in closed batches.
     processed: u64,
+    /// Of those, routes of AFI 1, of AFI 2, and of EVPN.
     ipv4: u64,
     ipv6: u64,
     evpn: u64,
@@ -21,7 +25,7 @@ impl Stats {
         Self { began: now, before: Counters::default(), processed: 0, ipv4: 0, ipv6: 0, evpn: 0 }
     }
 
-    /// Counts the routes of a batch.
+    /// Adds the routes of a batch.
     pub(super) fn add(&mut self, batch: &Batch) {
         for group in &batch.groups {
             let rows = u64::from(group.rows);
@@ -35,7 +39,7 @@ impl Stats {
         }
     }
 
-    /// When the interval is over, logs it if anything came, and begins the next.
+    /// If the interval is over, logs its counts unless no message was received, and begins the next one.
     pub(super) fn tick(&mut self, router: &str, counters: Counters, interval: Duration, now: Instant) {
         let elapsed = now.duration_since(self.began);
         if elapsed < interval {
@@ -43,8 +47,7 @@ impl Stats {
         }
         let received = counters.messages.saturating_sub(self.before.messages);
         if received > 0 {
-            let seconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-            let per_second = self.processed.saturating_mul(1_000) / seconds;
+            let throughput_per_sec = self.processed.saturating_mul(1_000) / to_millis(elapsed).max(1);
             tracing::info!(
                 router,
                 received,
@@ -54,7 +57,7 @@ impl Stats {
                 evpn = self.evpn,
                 errors = counters.errors.saturating_sub(self.before.errors),
                 bytes = counters.bytes.saturating_sub(self.before.bytes),
-                throughput_per_sec = per_second,
+                throughput_per_sec,
                 "route_stats"
             );
         }

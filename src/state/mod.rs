@@ -1,4 +1,5 @@
-//! Local state in sled: open sessions, peers that are up or stale, and the sequence number up to which both are current.
+//! Local state in sled: open sessions, peers that are up or stale, and the sequence number up to which both
+//! are current.
 //!
 //! ```text
 //! batch ─► TrackedState (pure) ─► changes ─► sled      at every batch, before it is logged
@@ -6,18 +7,21 @@
 //!            └─► snapshot bytes ─► SNAPSHOT frames     at every tick
 //! ```
 //!
-//! The log is the authority; the state can be rebuilt from it. Three rules keep the state consistent with the log:
+//! The log is the authority; the state can be rebuilt from it. Three rules keep the state consistent with the
+//! log:
 //!
-//! * A batch is observed **before** it is appended. Every batch that the log has written has therefore been observed, and
-//!   [`StateStore::observed`] records up to which sequence number. A start observes the batches after it again; observing
-//!   a batch twice has no effect.
-//! * A batch that ends a session is observed only **after** it is written ([`StateStore::begin_end`]). If it were observed
-//!   earlier, a crash could lose the batch while the state no longer lists the session as open, and the end would never
-//!   be logged.
-//! * After a failed write sled is not written again until the next start, which reads the missing batches from the log.
+//! * A batch is observed **before** it is appended. Every batch that the log has written has therefore been
+//!   observed, and [`StateStore::observed`] records up to which sequence number. A start observes the batches
+//!   after it again; observing a batch twice has no effect.
+//! * A batch that ends a session is observed only **after** it is written ([`StateStore::begin_end`]). If it
+//!   were observed earlier, a crash could lose the batch while the state no longer lists the session as open,
+//!   and the end would never be logged.
+//! * After a failed write sled is not written again until the next start, which reads the missing batches
+//!   from the log.
 //!
-//! If sled does not open, its directory is moved aside and the state is rebuilt from the newest SNAPSHOT frame and the
-//! batches after it. If the disk is full or read-only, the state of this run is kept in memory, rebuilt the same way.
+//! If sled does not open, its directory is moved aside and the state is rebuilt from the newest SNAPSHOT
+//! frame and the batches after it. If the disk is full or read-only, the state of this run is kept in memory,
+//! rebuilt the same way.
 
 mod error;
 mod store;
@@ -39,15 +43,16 @@ pub use tracked::{Liveness, OpenSession, TrackedPeer};
 pub enum OpenOutcome {
     /// The existing state was read, or the directory is new.
     Intact,
-    /// The existing state did not open and was moved aside; the state is empty and must be rebuilt from the log.
+    /// The existing state did not open and was moved aside; the state is empty and must be rebuilt from the
+    /// log.
     Recreated {
         /// Why the existing state did not open.
         reason: StateError,
         /// Path of the directory that was moved aside.
         moved_to: PathBuf,
     },
-    /// Neither the existing state nor a new one could be opened. The state of this run is kept in memory and must be
-    /// rebuilt from the log, now and at the next start.
+    /// Neither the existing state nor a new one could be opened. The state of this run is kept in memory and
+    /// must be rebuilt from the log, now and at the next start.
     InMemory {
         /// Why no state could be opened.
         reason: StateError,
@@ -111,8 +116,8 @@ pub struct EndTicket(u64);
 const SNAPSHOT_VERSION: u8 = 0;
 
 impl StateStore {
-    /// Opens the state in a directory, or creates it there. Always succeeds: see [`OpenOutcome`]. On a full or read-only
-    /// disk the existing files are left unchanged.
+    /// Opens the state in a directory, or creates it there. Always succeeds: see [`OpenOutcome`]. On a full
+    /// or read-only disk the existing files are left unchanged.
     #[must_use]
     pub fn open(dir: &Path) -> (Self, OpenOutcome) {
         let opened = match SledStore::open(dir) {
@@ -146,7 +151,8 @@ impl StateStore {
     /// Replaces the whole state by the contents of a SNAPSHOT frame.
     ///
     /// # Errors
-    /// The bytes are not a snapshot (the state is unchanged), or sled failed (the state is replaced in memory).
+    /// The bytes are not a snapshot (the state is unchanged), or sled failed (the state is replaced in
+    /// memory).
     pub fn restore(&self, snapshot: &[u8]) -> Result<(), StateError> {
         let (&found, rest) = snapshot.split_first().ok_or(StateError::SnapshotEmpty)?;
         if found != SNAPSHOT_VERSION {
@@ -161,7 +167,8 @@ impl StateStore {
         inner.set_mark(observed, logged_until).and(replaced)
     }
 
-    /// Updates the state from a batch that is about to be logged, or was logged. Observing a batch twice has no effect.
+    /// Updates the state from a batch that is about to be logged, or was logged. Observing a batch twice has
+    /// no effect.
     ///
     /// # Errors
     /// sled failed; the state is updated in memory.
@@ -169,8 +176,9 @@ impl StateStore {
         self.lock().observe(batch)
     }
 
-    /// Stores the time of the last record of each open session. [`StateStore::observe`] keeps that time in memory only,
-    /// so that after a replay of the log sled would hold the time of the first batch of each session.
+    /// Stores the time of the last record of each open session. [`StateStore::observe`] keeps that time in
+    /// memory only, so that after a replay of the log sled would hold the time of the first batch of each
+    /// session.
     ///
     /// # Errors
     /// sled failed; the state is unchanged in memory.
@@ -182,9 +190,9 @@ impl StateStore {
         inner.write(|store, tracked| store.apply(tracked, &sessions))
     }
 
-    /// Registers a batch that ends a session, before it is appended. The first [`StateStore::mark_observed`] after the
-    /// batch is written observes it. Until then the session counts as open, so that the next start ends it if a crash
-    /// loses the batch.
+    /// Registers a batch that ends a session, before it is appended. The first [`StateStore::mark_observed`]
+    /// after the batch is written observes it. Until then the session counts as open, so that the next start
+    /// ends it if a crash loses the batch.
     pub fn begin_end(&self, batch: Batch) -> EndTicket {
         let mut inner = self.lock();
         inner.last_ticket += 1;
@@ -194,7 +202,8 @@ impl StateStore {
         ticket
     }
 
-    /// Records the sequence number that the log assigned to a registered batch, or with `None` that it was not accepted.
+    /// Records the sequence number that the log assigned to a registered batch, or with `None` that it was
+    /// not accepted.
     pub fn end_logged(&self, ticket: EndTicket, seq: Option<u64>) {
         let mut inner = self.lock();
         match seq {
@@ -225,15 +234,16 @@ impl StateStore {
         self.lock().tracked.last_session
     }
 
-    /// Sequence number up to which every batch has been observed. A start replays the log from the next one on.
+    /// Sequence number up to which every batch has been observed. A start replays the log from the next one
+    /// on.
     #[must_use]
     pub fn observed(&self) -> u64 {
         self.lock().observed
     }
 
-    /// The batches to log at a start. For each session that was open when the collector crashed: stale marks for its live
-    /// peers, the end of the session, and the gap until `now`. For each session that was ended by a stop of the
-    /// collector: the gap until `now`.
+    /// The batches to log at a start. For each session that was open when the collector crashed: stale marks
+    /// for its live peers, the end of the session, and the gap until `now`. For each session that was ended
+    /// by a stop of the collector: the gap until `now`.
     #[must_use]
     pub fn startup_batches(&self, now: Timestamp) -> Vec<Batch> {
         let inner = self.lock();
@@ -252,8 +262,8 @@ impl StateStore {
         sessions.iter().filter_map(|session| inner.tracked.session_end_batch(*session, end, now)).collect()
     }
 
-    /// Records that every batch up to `written` is in the log and that every record received before `logged_until` is
-    /// durable. Observes the registered ends of sessions up to `written`.
+    /// Records that every batch up to `written` is in the log and that every record received before
+    /// `logged_until` is durable. Observes the registered ends of sessions up to `written`.
     ///
     /// Returns the snapshot bytes for SNAPSHOT frames.
     ///
@@ -311,8 +321,9 @@ impl Inner {
         self.write(|store, tracked| store.apply(tracked, &changes))
     }
 
-    /// Writes to sled. After the first failure sled is closed, with the last mark that it holds: a later mark would cover
-    /// the changes that were not written, so that the next start would not read them from the log again.
+    /// Writes to sled. After the first failure sled is closed, with the last mark that it holds: a later mark
+    /// would cover the changes that were not written, so that the next start would not read them from the log
+    /// again.
     fn write(
         &mut self,
         write: impl FnOnce(&SledStore, &TrackedState) -> Result<(), StateError>,
@@ -325,7 +336,8 @@ impl Inner {
         written
     }
 
-    /// Observes the pending ends up to `written`. Returns the sequence number up to which every batch is observed.
+    /// Observes the pending ends up to `written`. Returns the sequence number up to which every batch is
+    /// observed.
     fn observe_ends(&mut self, written: u64) -> Result<u64, StateError> {
         let is_due = |pending: &mut PendingEnd| pending.seq.written(written).is_some();
         let mut due: Vec<PendingEnd> = self.pending_ends.extract_if(.., is_due).collect();

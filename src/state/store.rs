@@ -42,7 +42,8 @@ pub(super) struct SledStore {
 #[derive(Debug)]
 pub(super) struct OpenFailure {
     pub(super) error: StateError,
-    /// True if the disk is full, over quota, or read-only: the files may be intact and must not be moved aside.
+    /// True if the disk is full, over quota, or read-only: the files may be intact and must not be moved
+    /// aside.
     pub(super) is_transient: bool,
 }
 
@@ -68,8 +69,8 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 impl SledStore {
-    /// Opens sled on a thread of its own. On damaged files sled may return an error, panic, or hang; none of these may
-    /// stop the collector.
+    /// Opens sled on a thread of its own. On damaged files sled may return an error, panic, or hang; none of
+    /// these may stop the collector.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenFailure> {
         std::fs::create_dir_all(dir).map_err(OpenFailure::from_io)?;
         let (send, receive) = mpsc::sync_channel(1);
@@ -111,7 +112,8 @@ impl SledStore {
         Ok(store)
     }
 
-    /// Reads the tracked state, the observed sequence number, and the time before which every record is durable.
+    /// Reads the tracked state, the observed sequence number, and the time before which every record is
+    /// durable.
     pub(super) fn load(&self) -> Result<(TrackedState, u64, Timestamp), StateError> {
         let mut tracked = TrackedState::default();
         for pair in self.sessions.iter().values() {

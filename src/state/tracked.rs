@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::num::to_u32_saturating;
 use crate::route::{Action, Batch, Event, EventKind, Peer, PeerKey, Router, SessionEnd, Timestamp};
 
-/// Largest size of all tracked peers in the bytes of a snapshot, about 75,000 peers. The number of peers and the length of
-/// their names are chosen by the routers and must be bounded.
+/// Largest size of all tracked peers in the bytes of a snapshot, about 75,000 peers. The number of peers and
+/// the length of their names are chosen by the routers and must be bounded.
 const TRACKED_BYTES_MAX: usize = 8 << 20;
 /// Size of one peer in a snapshot, without names.
 const PEER_BYTES: usize = 100;
@@ -53,7 +53,8 @@ pub(super) enum Change {
     Stopped(String),
 }
 
-/// The tracked sessions and peers. Its encoding is that of snapshots: the order of the fields must not change.
+/// The tracked sessions and peers. Its encoding is that of snapshots: the order of the fields must not
+/// change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TrackedState {
     /// The greatest session identity assigned so far.
@@ -62,8 +63,8 @@ pub(super) struct TrackedState {
     pub(super) sessions: BTreeMap<Timestamp, OpenSession>,
     /// Peers that are up or stale, by the router's name.
     pub(super) peers: BTreeMap<String, BTreeMap<PeerKey, TrackedPeer>>,
-    /// Routers whose session a stop of the collector ended, with the time of the stop. The gap since then is not logged
-    /// yet.
+    /// Routers whose session a stop of the collector ended, with the time of the stop. The gap since then is
+    /// not logged yet.
     pub(super) stopped: BTreeMap<String, (Router, Timestamp)>,
 }
 
@@ -80,8 +81,9 @@ impl TrackedState {
 
     /// Updates the state from a batch, and returns the changed entries.
     ///
-    /// If the memory budget does not suffice for a new peer, all stale peers are dropped. If that does not suffice, the
-    /// new peer is not tracked: it is not marked stale after a crash, and its next table counts as an initial dump.
+    /// If the memory budget does not suffice for a new peer, all stale peers are dropped. If that does not
+    /// suffice, the new peer is not tracked: it is not marked stale after a crash, and its next table counts
+    /// as an initial dump.
     pub(super) fn observe(&mut self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::new();
         self.observe_session(batch, &mut changes);
@@ -186,8 +188,8 @@ impl TrackedState {
                 let open =
                     self.sessions.get_mut(&session).filter(|open| open.router.name == batch.router.name);
                 if let Some(open) = open {
-                    // Not written to sled: it changes with every batch, and the mark written at each tick is almost as
-                    // recent.
+                    // Not written to sled: it changes with every batch, and the mark written at each tick is
+                    // almost as recent.
                     open.last_record = last_record;
                 } else {
                     let open = OpenSession { router: batch.router.clone(), last_record };
@@ -199,8 +201,8 @@ impl TrackedState {
         }
     }
 
-    /// Marks the session's peers under its previous router name as stale: the session continues under another name, so
-    /// that no further record refers to them.
+    /// Marks the session's peers under its previous router name as stale: the session continues under another
+    /// name, so that no further record refers to them.
     fn mark_stale(&mut self, old: &Router, changes: &mut Vec<Change>) {
         for (key, tracked) in self.peers.get_mut(&old.name).into_iter().flatten() {
             if tracked.session == old.session && tracked.liveness == Liveness::Up {
@@ -222,8 +224,8 @@ impl TrackedState {
         batches.sort_by(|(a, _, from_a), (b, _, from_b)| {
             (&a.router.name, from_a).cmp(&(&b.router.name, from_b))
         });
-        // A run that could not log its startup batches leaves several entries of one router. Each gap ends where the next
-        // one of the router begins, so that no time is covered twice.
+        // A run that could not log its startup batches leaves several entries of one router. Each gap ends
+        // where the next one of the router begins, so that no time is covered twice.
         let mut next: Option<(String, Timestamp)> = None;
         for (batch, reason, from) in batches.iter_mut().rev() {
             let until = next.filter(|(name, _)| *name == batch.router.name).map_or(now, |(_, from)| from);
@@ -244,7 +246,8 @@ impl TrackedState {
         self.sessions.get(&session).map(|open| self.end_batch(open, end, now))
     }
 
-    /// The batch that the session itself would have logged at its end: a stale mark per live peer, and the session's end.
+    /// The batch that the session itself would have logged at its end: a stale mark per live peer, and the
+    /// session's end.
     fn end_batch(&self, open: &OpenSession, end: &SessionEnd, now: Timestamp) -> Batch {
         let mut batch = Batch::new(open.router.clone());
         let peers = self.peers.get(&open.router.name).into_iter().flat_map(BTreeMap::values);
@@ -260,8 +263,8 @@ impl TrackedState {
     }
 }
 
-/// Size of a tracked peer in a snapshot. The router's name is counted for every peer, so that the names of routers with
-/// few peers are bounded too.
+/// Size of a tracked peer in a snapshot. The router's name is counted for every peer, so that the names of
+/// routers with few peers are bounded too.
 const fn peer_bytes(router: &str, tracked: &TrackedPeer) -> usize {
     PEER_BYTES + router.len() + tracked.peer.table_name.len()
 }
@@ -283,10 +286,12 @@ fn last_received(batch: &Batch) -> Timestamp {
     route.max(event).unwrap_or_default()
 }
 
-/// The liveness of peers as a batch changes it: record index, peer, and new liveness (`None` for down), ordered by index.
+/// The liveness of peers as a batch changes it: record index, peer, and new liveness (`None` for down),
+/// ordered by index.
 ///
-/// An announcement makes a peer up even without a Peer Up before it. Only the last announcement of a peer is returned, so
-/// that a batch of a thousand one-prefix messages costs a thousand writes to a small array and no look-up.
+/// An announcement makes a peer up even without a Peer Up before it. Only the last announcement of a peer is
+/// returned, so that a batch of a thousand one-prefix messages costs a thousand writes to a small array and
+/// no look-up.
 fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Option<Liveness>)> {
     let mut announced: Vec<Option<u32>> = vec![None; batch.peers.len()];
     for group in batch.groups.iter().filter(|group| group.action == Action::Announce) {

@@ -97,7 +97,7 @@ impl<'a, W: Write> Decoder<'a, W> {
     fn stream(&mut self, input: &mut dyn Read) -> Result<(), Failure> {
         let mut buffer = Buffer::default();
         loop {
-            match input.read(buffer.room()) {
+            match input.read(buffer.free()) {
                 Ok(0) => break,
                 Ok(count) => buffer.filled(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

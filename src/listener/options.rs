@@ -1,0 +1,38 @@
+//! Settings of the listener.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::route::Prefix;
+use crate::session::Overrides;
+
+/// How connections are accepted and sessions are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Source prefixes that may connect. If empty, any address may.
+    pub allow: Vec<Prefix>,
+    /// Maximum number of simultaneous connections.
+    pub connections_max: usize,
+    /// Router names by source address, in place of the sysName that the router sends.
+    pub router_names: BTreeMap<IpAddr, String>,
+    /// Encodings set by the operator, by the router's name.
+    pub overrides: BTreeMap<String, Overrides>,
+    /// Time limit for the first complete message of a connection.
+    pub first_message: Duration,
+    /// Idle time before TCP keepalive probes are sent.
+    pub keepalive: Duration,
+    /// Time without an acknowledgement after which a connection is closed (TCP_USER_TIMEOUT).
+    pub user_timeout: Duration,
+    /// Time without messages after End-of-RIB before routes that were not re-announced are swept.
+    pub sweep_quiet: Duration,
+    /// Number of routes at which a batch is closed.
+    pub batch_routes_max: usize,
+    /// Age of its first record at which a batch is closed.
+    pub batch_delay_max: Duration,
+    /// Interval of the `route_stats` log event of each session.
+    pub stats_interval: Duration,
+    /// If true, new connections are refused from the time at which the log is paused until log usage is below
+    /// 50 %.
+    pub hold_off: bool,
+}
