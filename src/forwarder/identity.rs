@@ -30,8 +30,8 @@ use crate::wal::{GapReason, Item, Log, LogId, SeqNo, Storage};
 
 /// Explains a fork in the `log_forked` event.
 const FORK_DETAIL: &str = "the log directory was copied or restored: the database has other batches under \
-    its id. The log is delivered under a new id from the last common batch on; no batch is skipped. Make sure \
-    that only one collector runs on each copy";
+    its id. The log is delivered under a new id from the last common batch on; no batch is skipped. Make \
+    sure that only one collector runs on each copy";
 
 /// Compares a log with the checkpoints that the database has of it.
 pub(super) struct ForkCheck<'a, S: Storage> {

@@ -251,8 +251,8 @@ impl<S: Storage> Task<S> {
             End::Fork { database_seq, durable_seq } => {
                 let error = format!(
                     "the database has batches of this log up to {database_seq}, but the log ends at \
-                     {durable_seq}: the log directory was copied or restored; restart Holdfast to deliver it under \
-                     a new log id"
+                     {durable_seq}: the log directory was copied or restored; restart Holdfast to deliver it \
+                     under a new log id"
                 );
                 tracing::error!(lane, error, "delivery_halted");
                 self.report(|status| {
