@@ -45,7 +45,7 @@ class Backlogs:
         self.totals = {"cycles": 0}
 
     def round(self):
-        for gib in self.rig.gib or SIZES_GIB[:1 if self.is_short else None]:
+        for gib in self.rig.gib or SIZES_GIB[: 1 if self.is_short else None]:
             self.backlog(gib)
         self.extreme("tiny", TINY_BATCHES_SHORT if self.is_short else TINY_BATCHES, BATCH_MAX_ROUTES=1)
         self.giant()
@@ -53,8 +53,13 @@ class Backlogs:
 
     def backlog(self, gib):
         bytes_wanted = int(gib * (1 << 30))
-        collector = Collector(self.rig, self.rig.folder("backlog"), name="backlog", WAL_SEGMENT_BYTES="64MiB",
-                              WAL_MAX_BYTES=bytes_wanted + (1 << 30))
+        collector = Collector(
+            self.rig,
+            self.rig.folder("backlog"),
+            name="backlog",
+            WAL_SEGMENT_BYTES="64MiB",
+            WAL_MAX_BYTES=bytes_wanted + (1 << 30),
+        )
         self._fill(collector, lambda status: status["wal"]["bytes"] >= bytes_wanted)
         seconds, alone = self._start(collector)
         collector.kill()
@@ -70,9 +75,13 @@ class Backlogs:
         self.totals[f"{gib} GiB: listens after ms"] = round(seconds * 1000)
         self.totals[f"{gib} GiB: peak MiB"], self.totals[f"{gib} GiB: peak MiB draining"] = alone, draining
         self.totals[f"{gib} GiB: drained rows a second"] = round(rate)
-        checked(seconds <= LISTEN_MAX_S, f"with {gib} GiB it takes {seconds:.2f} s until a router can connect")
-        checked(max(alone, draining) <= MEMORY_MAX_MIB,
-                f"with {gib} GiB it takes {alone} MiB of memory to start, {draining} MiB to drain")
+        checked(
+            seconds <= LISTEN_MAX_S, f"with {gib} GiB it takes {seconds:.2f} s until a router can connect"
+        )
+        checked(
+            max(alone, draining) <= MEMORY_MAX_MIB,
+            f"with {gib} GiB it takes {alone} MiB of memory to start, {draining} MiB to drain",
+        )
         self.rig.run("rm", "-rf", "--", collector.home)
 
     def _fill(self, collector, enough):
@@ -86,6 +95,7 @@ class Backlogs:
             if sender.poll() is not None:
                 raise Violation("the sender ended")
             return status and enough(status)
+
         until("the backlog is made", filled, seconds=3600, rest=0.1)
         end(sender)
         collector.kill()
@@ -99,6 +109,7 @@ class Backlogs:
         def connects():
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", collector.port)) == 0
+
         until("a router can connect", lambda: collector.must_run() or connects(), rest=0.002)
         seconds = time.monotonic() - begun
         collector.ready()
@@ -110,18 +121,30 @@ class Backlogs:
     def extreme(self, name, batches, **settings):
         """A log of tiny or giant batches: made, checked byte by byte, started with, and drained."""
         database = self.server.database()
-        collector = Collector(self.rig, self.rig.folder(name), name=name, WAL_SEGMENT_BYTES="64MiB", WAL_MAX_BYTES="2GiB", **settings)
+        collector = Collector(
+            self.rig,
+            self.rig.folder(name),
+            name=name,
+            WAL_SEGMENT_BYTES="64MiB",
+            WAL_MAX_BYTES="2GiB",
+            **settings,
+        )
         promise = Promise(collector.wal)
         promise.new_life()
         collector.start().ready()
         # A batch ends at so many bytes of messages, too: the largest come of routes that share all they have.
-        sender = flood(self.rig, collector.port) if batches else flood(self.rig, collector.port, 200_000, 200_000, 400)
+        sender = (
+            flood(self.rig, collector.port)
+            if batches
+            else flood(self.rig, collector.port, 200_000, 200_000, 400)
+        )
 
         def enough():
             collector.must_run()
             promise.hear(collector.status())
             largest = max((batch.count for batch in promise.noted.values()), default=0)
             return promise.durable >= batches if batches else largest >= settings["BATCH_MAX_ROUTES"]
+
         until(f"{name} batches are durable", enough, seconds=600, rest=0.05)
         end(sender)
         collector.kill()
@@ -136,10 +159,19 @@ class Backlogs:
         collector.kill()
         stored = database.counts(name, 0)
         wrong = [seq for seq, batch in log.batches.items() if stored.get(seq) != batch.count]
-        checked(not wrong, f"{len(wrong)} of {len(log.batches)} {name} batches are not in the database as they are in the log")
-        self.totals.update({f"{name}: batches": len(log.batches), f"{name}: largest": max(batch.count for batch in log.batches.values()),
-                            f"{name}: listens after ms": round(seconds * 1000), f"{name}: peak MiB": memory,
-                            f"{name}: drained records a second": round(sum(stored.values()) / max(took, 0.001))})
+        checked(
+            not wrong,
+            f"{len(wrong)} of {len(log.batches)} {name} batches are not in the database as they are in the log",
+        )
+        self.totals.update(
+            {
+                f"{name}: batches": len(log.batches),
+                f"{name}: largest": max(batch.count for batch in log.batches.values()),
+                f"{name}: listens after ms": round(seconds * 1000),
+                f"{name}: peak MiB": memory,
+                f"{name}: drained records a second": round(sum(stored.values()) / max(took, 0.001)),
+            }
+        )
 
 
 def run(rig, budget):
@@ -158,6 +190,7 @@ def seen_red(rig):
         found = counts(database, collector, after)
         found.pop(min(found))
         return found
+
     Database.counts = one_less
     try:
         seen = noticed("that a batch was missing", backlogs.giant)

@@ -13,12 +13,22 @@ NAME, WEIGHT, SHORT_CYCLES = "system-calls", 2, 4
 PASSING = {"ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE"}
 CASES = [
     # call, what happens, greatest N, for how many calls
-    ("fdatasync", "EIO", 12, 1), ("fdatasync", "ENOSPC", 12, 1), ("fdatasync", "KILL", 12, 1),
-    ("fsync", "EIO", 3, 1), ("fsync", "KILL", 3, 1),
-    ("pwrite64", "EIO", 60, 1), ("pwrite64", "ENOSPC", 60, 30), ("pwrite64", "EDQUOT", 60, 30),
-    ("pwrite64", "EROFS", 60, 30), ("pwrite64", "KILL", 60, 1),
-    ("rename", "EIO", 2, 1), ("rename", "ENOSPC", 2, 2), ("rename", "KILL", 2, 1),
-    ("openat", "EIO", 40, 1), ("openat", "EMFILE", 40, 5), ("openat", "KILL", 40, 1),
+    ("fdatasync", "EIO", 12, 1),
+    ("fdatasync", "ENOSPC", 12, 1),
+    ("fdatasync", "KILL", 12, 1),
+    ("fsync", "EIO", 3, 1),
+    ("fsync", "KILL", 3, 1),
+    ("pwrite64", "EIO", 60, 1),
+    ("pwrite64", "ENOSPC", 60, 30),
+    ("pwrite64", "EDQUOT", 60, 30),
+    ("pwrite64", "EROFS", 60, 30),
+    ("pwrite64", "KILL", 60, 1),
+    ("rename", "EIO", 2, 1),
+    ("rename", "ENOSPC", 2, 2),
+    ("rename", "KILL", 2, 1),
+    ("openat", "EIO", 40, 1),
+    ("openat", "EMFILE", 40, 5),
+    ("openat", "KILL", 40, 1),
 ]
 # A directory is used for so many lives, so that starts find what earlier faults left.
 LIVES = 6
@@ -29,8 +39,19 @@ def injection(trace, call, what, first, times):
     """The arguments that make strace do it; what it did it writes to `trace`."""
     fault = "signal=KILL" if what == "KILL" else f"error={what}"
     when = f"{first}" if times == 1 else f"{first}..{first + times - 1}"
-    return ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", str(trace), "-e", f"trace={call}", "-e",
-            f"inject={call}:{fault}:when={when}")
+    return (
+        "strace",
+        "-D",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        str(trace),
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:{fault}:when={when}",
+    )
 
 
 class Calls:
@@ -39,11 +60,15 @@ class Calls:
     def __init__(self, rig):
         rig.needs("strace", "strace")
         self.rig, self.lives = rig, 0
-        self.totals = dict.fromkeys(("cycles", "faults that struck", "batches durable", "went on", "ended with an error", "killed"), 0)
+        self.totals = dict.fromkeys(
+            ("cycles", "faults that struck", "batches durable", "went on", "ended with an error", "killed"), 0
+        )
 
     def cycle(self):
         if self.lives % LIVES == 0:
-            self.collector = Collector(self.rig, self.rig.folder("calls"), name="calls", WAL_FULL="drop-oldest")
+            self.collector = Collector(
+                self.rig, self.rig.folder("calls"), name="calls", WAL_FULL="drop-oldest"
+            )
             self.promise = Promise(self.collector.wal)
         call, what, most, times = CASES[self.lives % len(CASES)]
         self.lives += 1
@@ -53,7 +78,9 @@ class Calls:
         trace = self.rig.work / "trace"
         trace.unlink(missing_ok=True)
         was_ready = self._live(injection(trace, call, what, first, times))
-        struck = what == "KILL" and self.collector.process.poll() == -9 or "(INJECTED)" in trace.read_text(errors="replace")
+        struck = (what == "KILL" and self.collector.process.poll() == -9) or "(INJECTED)" in trace.read_text(
+            errors="replace"
+        )
         self.totals["faults that struck"] += struck
         self._judge(what, was_ready)
         self.collector.kill()
@@ -85,8 +112,14 @@ class Calls:
             checked(code == -9, f"{self.case}: ended with {code}")
             self.totals["killed"] += 1
         else:
-            checked(code not in (0, 101, -6, -11), f"{self.case}: ended with {code}: {self.collector.last_words()}")
-            checked(what not in PASSING or not was_ready, f"{self.case}: it passes, and the collector ended with {code}: {self.collector.last_words()}")
+            checked(
+                code not in (0, 101, -6, -11),
+                f"{self.case}: ended with {code}: {self.collector.last_words()}",
+            )
+            checked(
+                what not in PASSING or not was_ready,
+                f"{self.case}: it passes, and the collector ended with {code}: {self.collector.last_words()}",
+            )
             self.totals["ended with an error"] += 1
 
     def _next_start(self):
@@ -100,6 +133,7 @@ class Calls:
             status = self.collector.status()
             self.promise.hear(status)
             return self.promise.durable > before + 3
+
         until(f"after {self.case}: more becomes durable", more)
         sender.kill()
         self.collector.kill()
@@ -126,6 +160,7 @@ def seen_red(rig):
     def more():
         promise.hear(collector.status())
         return promise.durable > 20
+
     until("some batches are durable", more)
     sender.kill()
     collector.kill()

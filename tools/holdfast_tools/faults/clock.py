@@ -55,7 +55,9 @@ class Clock:
         self.file.write_bytes(bytes(4096))
         with open(self.file, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 4096)
-        shown = subprocess.run(["date", "+%Y"], env={"PATH": "/usr/bin:/bin", **self.environment}, capture_output=True, text=True)
+        shown = subprocess.run(
+            ["date", "+%Y"], env={"PATH": "/usr/bin:/bin", **self.environment}, capture_output=True, text=True
+        )
         if shown.returncode != 0:
             raise Skipped(f"the library between collector and clock does not load: {shown.stderr.strip()}")
 
@@ -94,7 +96,8 @@ class Lies(kill.Kills):
         super().compare()
         wrong = self.database.rows(
             "SELECT router, seq FROM (SELECT router, seq, session, max(session) OVER (PARTITION BY router ORDER BY seq) AS newest "
-            "FROM route_updates) r WHERE session < newest LIMIT 3")
+            "FROM route_updates) r WHERE session < newest LIMIT 3"
+        )
         checked(not wrong, f"a later batch has an earlier session: {wrong}")
 
 
@@ -109,7 +112,12 @@ def seen_red(rig):
     for lies.lives in range(2):
         lies.life_of(10)
     lies.check()
-    years = [row[0] for row in lies.database.rows("SELECT DISTINCT extract(year FROM time)::int FROM route_updates ORDER BY 1")]
+    years = [
+        row[0]
+        for row in lies.database.rows(
+            "SELECT DISTINCT extract(year FROM time)::int FROM route_updates ORDER BY 1"
+        )
+    ]
     checked({"1970", "2036"} & set(years), f"the clock did not lie: {years}")
     lies.database.rows("DELETE FROM route_updates WHERE seq = (SELECT min(seq) FROM route_updates)")
     lies.compared = 0

@@ -23,8 +23,12 @@ class Server:
         self._databases = 0
 
     def _timescale(self, verb, *arguments):
-        return subprocess.run([str(self.script), verb, "--name", self.name, *arguments], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            [str(self.script), verb, "--name", self.name, *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
 
     def database(self):
         """A new, empty one; those before are dropped."""
@@ -39,7 +43,19 @@ class Server:
         return f"{self.url.rsplit('/', 1)[0]}/{database}?sslmode=disable"
 
     def ask(self, database, query):
-        done = self._timescale("psql", "--", "-d", self.url_of(database), "-v", "ON_ERROR_STOP=1", "-XAtq", "-F", "\t", "-c", query)
+        done = self._timescale(
+            "psql",
+            "--",
+            "-d",
+            self.url_of(database),
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-XAtq",
+            "-F",
+            "\t",
+            "-c",
+            query,
+        )
         if done.returncode != 0:
             raise RuntimeError(f"{query}: {done.stderr.strip()}")
         return done.stdout
@@ -62,19 +78,21 @@ class Database:
 
     def routes(self, collector, seq):
         """The routes of one batch, in order: (prefix, withdrawn, AS path)."""
-        query = ("SELECT json_build_array(prefix, is_withdrawn, coalesce(to_json(as_path), '[]')) FROM route_updates "
-                 f"WHERE collector = '{collector}' AND seq = {seq} ORDER BY idx")
+        query = (
+            "SELECT json_build_array(prefix, is_withdrawn, coalesce(to_json(as_path), '[]')) FROM route_updates "
+            f"WHERE collector = '{collector}' AND seq = {seq} ORDER BY idx"
+        )
         return [tuple(json.loads(line)) for line in self.server.ask(self.name, query).splitlines()]
 
     def verdict(self, collector):
         """What the product's own query says: missing, doubled, breaks in the ledger."""
-        query = ("SELECT sum(missing), sum(doubled), sum(ledger_breaks) FROM "
-                 f"holdfast_verify('{collector}')")
+        query = f"SELECT sum(missing), sum(doubled), sum(ledger_breaks) FROM holdfast_verify('{collector}')"
         return [int(value or 0) for value in self.rows(query)[0]]
 
 
 def delivered(collector, seconds=PATIENCE_S):
     """Waits until the database has everything that the log has, and no router is connected."""
+
     def level():
         collector.must_run()
         status = collector.status()

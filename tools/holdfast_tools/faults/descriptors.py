@@ -19,7 +19,9 @@ class Descriptors:
     def __init__(self, rig, patience_s=PATIENCE_S):
         self.patience_s = patience_s
         self.rig = rig
-        self.totals = dict.fromkeys(("cycles", "batches durable", "refused accepts", "batches durable meanwhile"), 0)
+        self.totals = dict.fromkeys(
+            ("cycles", "batches durable", "refused accepts", "batches durable meanwhile"), 0
+        )
 
     def limit(self, collector, count):
         resource.prlimit(collector.process.pid, resource.RLIMIT_NOFILE, (count, ENOUGH))
@@ -36,12 +38,20 @@ class Descriptors:
         # The status socket needs a descriptor for each answer: from here on the log's files have to tell.
         self.limit(collector, len(os.listdir(f"/proc/{collector.process.pid}/fd")))
         dials = [self._dial(collector) for _ in range(CONNECTIONS)]
-        until("the collector finds no descriptor for a connection", lambda: collector.must_run() or collector.said("connection_error"),
-              self.patience_s)
+        until(
+            "the collector finds no descriptor for a connection",
+            lambda: collector.must_run() or collector.said("connection_error"),
+            self.patience_s,
+        )
         promise.tail.read()
         seen = max(promise.tail.batches, default=before)
         # The segment that is open goes on being filled.
-        until("the log goes on with the files that it has", lambda: collector.must_run() or promise.tail.read() or max(promise.tail.batches, default=0) > seen + 5)
+        until(
+            "the log goes on with the files that it has",
+            lambda: collector.must_run()
+            or promise.tail.read()
+            or max(promise.tail.batches, default=0) > seen + 5,
+        )
         self.totals["batches durable meanwhile"] += max(promise.tail.batches) - seen
         self.limit(collector, ENOUGH)
         for dial in dials:

@@ -43,9 +43,29 @@ class Watchdog:
 
 def flood(rig, port, prefixes=900_000, share=1, per_message=1, peers=1):
     """A router that dumps, and then changes, as fast as it goes; with routes that share nothing it fills a segment in a moment."""
-    command = [rig.program("bmpgen"), "table", "--prefixes", prefixes, "--peers", peers, "--attributes-share", share,
-               "--routes-per-message", per_message, "--router", "flood", "--to", f"127.0.0.1:{port}", "--reconnect", "--connect-seconds", 3600,
-               "--churn", 2_000_000, "--duration", 3600]
+    command = [
+        rig.program("bmpgen"),
+        "table",
+        "--prefixes",
+        prefixes,
+        "--peers",
+        peers,
+        "--attributes-share",
+        share,
+        "--routes-per-message",
+        per_message,
+        "--router",
+        "flood",
+        "--to",
+        f"127.0.0.1:{port}",
+        "--reconnect",
+        "--connect-seconds",
+        3600,
+        "--churn",
+        2_000_000,
+        "--duration",
+        3600,
+    ]
     return rig.spawn([str(word) for word in command], rig.work / "senders.log")
 
 
@@ -124,9 +144,13 @@ class FullDisk:
         def full():
             status = self._hear()
             return status and status["wal"]["paused"]
+
         until("the disk is full", full)
         fed = self.watchdog.count()
-        until("the watchdog is fed while the disk is full", lambda: self._hear() and self.watchdog.count() > fed + 1)
+        until(
+            "the watchdog is fed while the disk is full",
+            lambda: self._hear() and self.watchdog.count() > fed + 1,
+        )
         checked(self._hear()["wal"]["paused"], "the log goes on, and there is no room")
 
     def _make_room(self, room_mib):
@@ -136,6 +160,7 @@ class FullDisk:
         def goes_on():
             # It may be full again by the time that this is heard.
             return self._hear() and self.promise.durable > before
+
         until("the log goes on when there is room", goes_on, rest=0.002)
         self.times.append(time.monotonic() - since)
 
@@ -145,8 +170,12 @@ def run(rig, budget, disk=FullDisk):
     disk = disk(rig)
     spend(budget, disk.totals, lambda: disk.life(budget))
     resumed = [round(value * 1000) for value in disk.times]
-    return {**disk.totals, "resumed after ms (median)": round(statistics.median(resumed)), "(worst)": max(resumed),
-            "above 1 s": sum(value > 1000 for value in resumed)}
+    return {
+        **disk.totals,
+        "resumed after ms (median)": round(statistics.median(resumed)),
+        "(worst)": max(resumed),
+        "above 1 s": sum(value > 1000 for value in resumed),
+    }
 
 
 def seen_red(rig, disk=FullDisk):
@@ -160,5 +189,7 @@ def seen_red(rig, disk=FullDisk):
     disk._leave(2 * SEGMENT_MIB)
     newest = disk.promise.walker.read().segments[-1]
     os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 16 << 10)
-    seen = noticed("that promised batches were taken away", lambda: disk.promise.keep(written=True, fresh=True))
+    seen = noticed(
+        "that promised batches were taken away", lambda: disk.promise.keep(written=True, fresh=True)
+    )
     return f"with the newest segment cut to 16 KiB: {seen}"

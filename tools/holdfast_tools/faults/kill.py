@@ -1,7 +1,7 @@
 """SIGKILL at any time, with a real PostgreSQL behind: each batch that was written is stored once, and gaps have causes.
 
-    start ─► routers connect, dump, change ─► SIGKILL ─► read the files ─► start …
-    every so often: routers away, all delivered, log against database: counts of each batch, routes of some, gap rows
+start ─► routers connect, dump, change ─► SIGKILL ─► read the files ─► start …
+every so often: routers away, all delivered, log against database: counts of each batch, routes of some, gap rows
 """
 
 import time
@@ -29,7 +29,8 @@ class Kills:
     def __init__(self, rig):
         self.rig, self.server = rig, Server(rig)
         self.totals = dict.fromkeys(
-            ("cycles", "batches durable", "batches compared", "rows stored", "routes compared", "gap rows"), 0)
+            ("cycles", "batches durable", "batches compared", "rows stored", "routes compared", "gap rows"), 0
+        )
         self.lives, self.load = 0, Load()
         self._new_directory()
 
@@ -39,8 +40,14 @@ class Kills:
             self.rig.run("rm", "-rf", "--", self.collector.home)
         home = self.rig.folder("kill")
         compression = self.rig.random.choice(["none", "lz4"])
-        self.collector = Collector(self.rig, home, name="kill", url=self.database.url, WAL_MAX_BYTES="512MiB",
-                                   WAL_COMPRESSION=compression)
+        self.collector = Collector(
+            self.rig,
+            home,
+            name="kill",
+            url=self.database.url,
+            WAL_MAX_BYTES="512MiB",
+            WAL_COMPRESSION=compression,
+        )
         self.promise = Promise(self.collector.wal)
         self.counts, self.torn, self.compared, self.kills, self.senders = {}, set(), 0, [], []
 
@@ -49,8 +56,10 @@ class Kills:
         self.promise.new_life()
         self.start()
         if not self.senders:
-            self.senders = [Sender(self.rig, self.collector.port, seed, RATE, reconnect=True)
-                            for seed in range(1, ROUTERS + 1)]
+            self.senders = [
+                Sender(self.rig, self.collector.port, seed, RATE, reconnect=True)
+                for seed in range(1, ROUTERS + 1)
+            ]
         before = self.promise.durable
         for sender in self.senders:
             sender.since = time.monotonic()
@@ -73,6 +82,7 @@ class Kills:
             self.collector.must_run()
             self.promise.hear(self.collector.status())
             return self.promise.durable >= goal
+
         until("batches become durable", grown)
         self.kills.append(time.time())
         self.collector.kill()
@@ -89,7 +99,11 @@ class Kills:
         answer, so that on a slow machine, too, most lives log something."""
         draw = self.rig.random
         is_early = draw.random() < 0.25
-        rest = draw.uniform(0, 0.3) if is_early else draw.choice([draw.uniform(0, 0.2), draw.uniform(0.1, 0.4), draw.uniform(0.3, 0.7)])
+        rest = (
+            draw.uniform(0, 0.3)
+            if is_early
+            else draw.choice([draw.uniform(0, 0.2), draw.uniform(0.1, 0.4), draw.uniform(0.3, 0.7)])
+        )
         end = time.monotonic() + (rest if is_early else ANSWER_S)
         answered = False
         while time.monotonic() < end:
@@ -107,7 +121,10 @@ class Kills:
         self.torn |= {(first, last) for first, last, _ in log.gaps}
         for seq, batch in log.batches.items():
             before = self.counts.setdefault(seq, batch.count)
-            checked(before == batch.count or seq > self.promise.durable, f"batch {seq} had {before} records, now {batch.count}")
+            checked(
+                before == batch.count or seq > self.promise.durable,
+                f"batch {seq} had {before} records, now {batch.count}",
+            )
             self.counts[seq] = batch.count
 
     def check(self):
@@ -130,17 +147,30 @@ class Kills:
     def compare(self):
         """Every batch with its number of records, some with their routes, and the gap rows."""
         stored = self.database.counts("kill", self.compared)
-        logged = {seq: count for seq, count in self.counts.items() if self.compared < seq <= self.promise.durable}
+        logged = {
+            seq: count for seq, count in self.counts.items() if self.compared < seq <= self.promise.durable
+        }
         wrong = [seq for seq in logged.keys() | stored.keys() if logged.get(seq) != stored.get(seq)]
-        checked(not wrong, f"{len(wrong)} batches differ between log and database, such as {sorted(wrong)[0] if wrong else 0}: "
-                           f"{[(logged.get(seq), stored.get(seq)) for seq in sorted(wrong)[:3]]} records")
+        checked(
+            not wrong,
+            f"{len(wrong)} batches differ between log and database, such as {sorted(wrong)[0] if wrong else 0}: "
+            f"{[(logged.get(seq), stored.get(seq)) for seq in sorted(wrong)[:3]]} records",
+        )
         self.totals["rows stored"] += sum(stored.values())
-        there = [seq for seq in self.promise.walker.read().batches if self.compared < seq <= self.promise.durable]
+        there = [
+            seq for seq in self.promise.walker.read().batches if self.compared < seq <= self.promise.durable
+        ]
         for seq in self.rig.random.sample(there, min(SAMPLES, len(there))):
             records = self.rig.records(self.collector.wal, seq, seq)
-            routes = [(record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
-                      for record in records if record["record"] == "route"]
-            checked(routes == self.database.routes("kill", seq), f"the routes of batch {seq} differ between log and database")
+            routes = [
+                (record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
+                for record in records
+                if record["record"] == "route"
+            ]
+            checked(
+                routes == self.database.routes("kill", seq),
+                f"the routes of batch {seq} differ between log and database",
+            )
             self.totals["routes compared"] += len(routes)
         self._gaps()
 
@@ -148,42 +178,52 @@ class Kills:
         """Each session that a kill cut off has one end and one gap; each gap holds a kill, and no stored route."""
         ends = self.database.rows(
             "SELECT router, session, count(*), count(*) FILTER (WHERE detail->>'end' = 'collector died') "
-            "FROM peer_events WHERE event_type = 'session_down' GROUP BY 1, 2")
+            "FROM peer_events WHERE event_type = 'session_down' GROUP BY 1, 2"
+        )
         doubled = [row for row in ends if row[2] != "1"]
         checked(not doubled, f"sessions with more than one end: {doubled[:3]}")
         gaps = self.database.rows(
             "SELECT router, reason, extract(epoch FROM from_time), extract(epoch FROM until_time), "
             "(SELECT count(*) FROM route_updates r WHERE r.router = g.router AND r.time > g.from_time AND r.time < g.until_time) "
-            "FROM collector_gaps g WHERE reason <> 'torn' ORDER BY router, from_time")
+            "FROM collector_gaps g WHERE reason <> 'torn' ORDER BY router, from_time"
+        )
         wrong = [row for row in gaps if row[1] != "crash"]
         checked(not wrong, f"gap rows without a cause: {wrong[:3]}")
-        torn = {(int(first), int(last)) for first, last in self.database.rows(
-            "SELECT first_seq, last_seq FROM collector_gaps WHERE reason = 'torn'")}
+        torn = {
+            (int(first), int(last))
+            for first, last in self.database.rows(
+                "SELECT first_seq, last_seq FROM collector_gaps WHERE reason = 'torn'"
+            )
+        }
         checked(torn == self.torn, f"the log has the gaps {sorted(self.torn)}, the database {sorted(torn)}")
         crashed = sum(int(row[3]) for row in ends)
-        checked(len(gaps) == crashed, f"{crashed} sessions were cut off by a kill, and there are {len(gaps)} gap rows")
+        checked(
+            len(gaps) == crashed,
+            f"{crashed} sessions were cut off by a kill, and there are {len(gaps)} gap rows",
+        )
         if self.clock_is_right:
             self._gaps_in_time(gaps)
         never = self.database.rows(
             "SELECT DISTINCT router, session FROM route_updates EXCEPT SELECT router, session FROM peer_events "
-            "WHERE event_type = 'session_down'")
+            "WHERE event_type = 'session_down'"
+        )
         checked(not never, f"sessions that never ended: {never[:3]}")
         self.gap_rows = len(gaps) + len(torn)
 
     def _gaps_in_time(self, gaps):
-        for (router, _, start, until, inside), later in zip(gaps, gaps[1:] + [None]):
-            start, until = float(start), float(until)
-            checked(any(start <= kill <= until for kill in self.kills), f"no kill lies in the gap of {router} from {start} to {until}")
-            checked(inside == "0", f"{inside} stored routes of {router} lie in its gap from {start} to {until}")
+        for (router, _, from_text, to_text, inside), later in zip(gaps, [*gaps[1:], None]):
+            start, stop = float(from_text), float(to_text)
+            where = f"gap of {router} from {start} to {stop}"
+            checked(any(start <= kill <= stop for kill in self.kills), f"no kill in the {where}")
+            checked(inside == "0", f"{inside} stored routes in the {where}")
             if later and later[0] == router:
-                checked(float(later[2]) >= until, f"two gaps of {router} overlap at {until}")
+                checked(float(later[2]) >= stop, f"two gaps of {router} overlap at {stop}")
 
     def finish(self):
         """The end of a directory: the product's own verdict."""
         verdict = self.database.verdict("kill")
         checked(verdict == [0, 0, 0], f"holdfast_verify says missing, doubled, breaks: {verdict}")
         self.totals["gap rows"] += self.gap_rows
-
 
     def until_spent(self, budget):
         """Cycles and checks until the budget is spent; what they add up to."""
@@ -215,14 +255,23 @@ def seen_red(rig):
     seen = []
     tables = kills.database
     for what, spoil, mend in [
-        ("a row less", "CREATE TABLE kept AS SELECT * FROM route_updates WHERE seq = (SELECT max(seq) FROM route_updates) "
-                       "AND idx = 0; DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
-         "INSERT INTO route_updates SELECT * FROM kept"),
-        ("a row twice", "INSERT INTO route_updates SELECT * FROM kept",
-         "DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; INSERT INTO route_updates SELECT * FROM kept"),
-        ("a gap without a cause", "INSERT INTO collector_gaps (collector, log_id, first_seq, last_seq, router, reason, from_time, until_time) "
-                                  "SELECT collector, log_id, 1, 1, 'nobody', 'crash', now(), now() FROM kept LIMIT 1",
-         "DELETE FROM collector_gaps WHERE router = 'nobody'"),
+        (
+            "a row less",
+            "CREATE TABLE kept AS SELECT * FROM route_updates WHERE seq = (SELECT max(seq) FROM route_updates) "
+            "AND idx = 0; DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
+            "INSERT INTO route_updates SELECT * FROM kept",
+        ),
+        (
+            "a row twice",
+            "INSERT INTO route_updates SELECT * FROM kept",
+            "DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; INSERT INTO route_updates SELECT * FROM kept",
+        ),
+        (
+            "a gap without a cause",
+            "INSERT INTO collector_gaps (collector, log_id, first_seq, last_seq, router, reason, from_time, until_time) "
+            "SELECT collector, log_id, 1, 1, 'nobody', 'crash', now(), now() FROM kept LIMIT 1",
+            "DELETE FROM collector_gaps WHERE router = 'nobody'",
+        ),
     ]:
         tables.rows(spoil)
         kills.compared = 0

@@ -15,7 +15,19 @@ import time
 
 from . import segments
 from .promise import Promise
-from .rig import LIBC, PATIENCE_S, Collector, Load, Sender, Skipped, Violation, checked, rig_time, spend, until
+from .rig import (
+    LIBC,
+    PATIENCE_S,
+    Collector,
+    Load,
+    Sender,
+    Skipped,
+    Violation,
+    checked,
+    rig_time,
+    spend,
+    until,
+)
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 LOGFLUSH, NOLOGFLUSH = 1, 2
@@ -70,7 +82,9 @@ def write_back_some(rig, path, start, end):
         kept = 0
         for at in range(start, end, PAGE):
             if rig.random.random() < odds:
-                LIBC.sync_file_range(file, ctypes.c_int64(at), ctypes.c_int64(PAGE), SYNC_FILE_RANGE_WRITE_AND_WAIT)
+                LIBC.sync_file_range(
+                    file, ctypes.c_int64(at), ctypes.c_int64(PAGE), SYNC_FILE_RANGE_WRITE_AND_WAIT
+                )
                 kept += 1
         return kept
     finally:
@@ -96,7 +110,16 @@ class PowerCuts:
         self.disk = Disk(rig)
         self.truth = None
         self.totals = dict.fromkeys(
-            ("cycles", "batches durable", "records compared", "torn tails", "pages kept", "batches beyond the promise"), 0)
+            (
+                "cycles",
+                "batches durable",
+                "records compared",
+                "torn tails",
+                "pages kept",
+                "batches beyond the promise",
+            ),
+            0,
+        )
         self.lives, self.load = 0, Load()
         self.collector = self.promise = None
 
@@ -111,7 +134,9 @@ class PowerCuts:
         sender = self._load(mode == "subset")
         self._cut(mode)
         # Whatever it still says while the disk is dead is a promise all the same.
-        self.promise.durable = max(self.promise.durable, (self.collector.status() or {"wal": {"durable": 0}})["wal"]["durable"])
+        self.promise.durable = max(
+            self.promise.durable, (self.collector.status() or {"wal": {"durable": 0}})["wal"]["durable"]
+        )
         for process in (self.collector, sender):
             if process:
                 process.kill()
@@ -121,7 +146,9 @@ class PowerCuts:
         self._verify(log)
         self.totals["cycles"] += 1
         self.totals["batches durable"] += self.promise.durable - before
-        self.totals["batches beyond the promise"] += len(log.batches) and max(0, max(log.batches) - self.promise.durable)
+        self.totals["batches beyond the promise"] += len(log.batches) and max(
+            0, max(log.batches) - self.promise.durable
+        )
         if self.lives % DEEP_EVERY == 0 and self.promise.durable > before:
             self._compare(before + 1, since)
 
@@ -130,14 +157,30 @@ class PowerCuts:
         (self.disk.path / "data").mkdir()
         os.sync()
         compression = self.rig.random.choice(["none", "lz4"])
-        self.collector = Collector(self.rig, self.disk.path / "data", name="power", WAL_FULL="drop-oldest",
-                                   WAL_COMPRESSION=compression)
+        self.collector = Collector(
+            self.rig,
+            self.disk.path / "data",
+            name="power",
+            WAL_FULL="drop-oldest",
+            WAL_COMPRESSION=compression,
+        )
         self.promise = Promise(self.collector.wal)
 
     def _strace(self):
         if not self.faulty_sync:
             return ()
-        return ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:retval=0")
+        return (
+            "strace",
+            "-D",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fdatasync",
+            "-e",
+            "inject=fdatasync:retval=0",
+        )
 
     def _load(self, small):
         """Runs under load until a moment that chance chose: one time in four while it still starts."""
@@ -152,7 +195,10 @@ class PowerCuts:
                 time.sleep(0.005)
                 continue
             if not sender:
-                sender, end = Sender(self.rig, self.collector.port), min(end, time.monotonic() + draw.uniform(0.05, 0.5))
+                sender, end = (
+                    Sender(self.rig, self.collector.port),
+                    min(end, time.monotonic() + draw.uniform(0.05, 0.5)),
+                )
             name, _ = self.promise.tail.place
             if small and name != seen:
                 seen = name
@@ -167,10 +213,14 @@ class PowerCuts:
             tail = self.promise.tail
             tail.read()
             name, end = tail.place
-            durable = [at for seq, (file, at) in tail.ends.items() if seq <= self.promise.durable and file == name]
+            durable = [
+                at for seq, (file, at) in tail.ends.items() if seq <= self.promise.durable and file == name
+            ]
             start = max(durable, default=segments.FRAMES_START)
             if (self.collector.wal / name).is_file():
-                kept = write_back_some(self.rig, self.collector.wal / name, start // PAGE * PAGE, end + 16 * PAGE)
+                kept = write_back_some(
+                    self.rig, self.collector.wal / name, start // PAGE * PAGE, end + 16 * PAGE
+                )
                 self.totals["pages kept"] += kept
         self.disk.cut(LOGFLUSH if mode == "journal" else NOLOGFLUSH)
         if mode == "subset":
@@ -188,12 +238,17 @@ class PowerCuts:
         """What this life logged is the beginning of what was sent, route by route."""
         # Behind the promise a cut may leave holes.
         records = self.rig.records(self.collector.wal, first, self.promise.durable)
-        routes = [(record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
-                  for record in records if record["record"] == "route" and record["session"] >= since]
+        routes = [
+            (record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
+            for record in records
+            if record["record"] == "route" and record["session"] >= since
+        ]
         self.truth = self.truth or Sender.truth(self.rig, 1, TRUTH_ROUTES)
         wrong = [pair for pair in zip(routes, self.truth) if pair[0] != pair[1]]
-        checked(not wrong and len(routes) <= len(self.truth),
-                f"the log is not the beginning of what was sent: {len(wrong)} of {len(routes)} routes, such as {wrong[:1]}")
+        checked(
+            not wrong and len(routes) <= len(self.truth),
+            f"the log is not the beginning of what was sent: {len(wrong)} of {len(routes)} routes, such as {wrong[:1]}",
+        )
         self.totals["records compared"] += len(routes)
 
 

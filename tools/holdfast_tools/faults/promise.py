@@ -54,7 +54,10 @@ class Promise:
             before = self.noted.setdefault(seq, batch)
             checked(before == batch, f"batch {seq} changed while the collector ran: {before}, now {batch}")
         for first, last, _ in self.tail.gaps:
-            checked(first > self.promised, f"the start calls {first} to {last} torn, and {self.promised} was promised")
+            checked(
+                first > self.promised,
+                f"the start calls {first} to {last} torn, and {self.promised} was promised",
+            )
             self.torn.update(range(first, last + 1))
         self.tail.gaps.clear()
 
@@ -68,12 +71,18 @@ class Promise:
         promised = max(self.durable, self.written) if written else self.durable
         lowest = log.lowest
         # What this life's start has told to be torn was written by lives before, and not promised by them.
-        self.torn.update(seq for first, last, _ in log.gaps for seq in range(first, last + 1) if seq > self.promised)
+        self.torn.update(
+            seq for first, last, _ in log.gaps for seq in range(first, last + 1) if seq > self.promised
+        )
         if kept_segments_min is not None and len(log.segments) < kept_segments_min:
-            checked(lowest == 1 or not log.segments, f"batches below {lowest} are gone, and no room was needed")
+            checked(
+                lowest == 1 or not log.segments, f"batches below {lowest} are gone, and no room was needed"
+            )
         lost = [seq for seq in range(lowest, promised + 1) if seq not in log.batches and seq not in self.torn]
         checked(not lost, f"{len(lost)} of {promised} promised batches are lost, the first is {lost[:1]}")
-        altered = [seq for seq, batch in self.noted.items() if lowest <= seq and log.batches.get(seq) != batch]
+        altered = [
+            seq for seq, batch in self.noted.items() if lowest <= seq and log.batches.get(seq) != batch
+        ]
         checked(not altered, f"batches are not what was promised: {altered[:5]}")
         checked(not log.doubled, f"batches are twice in the log: {log.doubled[:5]}")
         self._no_hole(log)

@@ -38,7 +38,10 @@ class Quota(full.FullDisk):
     def life(self, budget):
         super().life(budget)
         reasons = [line["reason"] for line in self.collector.said("log_paused")]
-        checked(any("os error 122" in reason for reason in reasons), f"the log paused for another reason: {reasons}")
+        checked(
+            any("os error 122" in reason for reason in reasons),
+            f"the log paused for another reason: {reasons}",
+        )
 
 
 def run(rig, budget):

@@ -45,10 +45,14 @@ class ReadOnly:
             status = collector.status()
             promise.hear(status)
             return collector.process.poll() is not None or (status and status["wal"]["paused"])
+
         until("the collector notices that the disk is read-only", noticed, self.patience_s)
         collector.must_run()
         fed = self.watchdog.count()
-        until("the watchdog is fed while the disk is read-only", lambda: collector.must_run() or self.watchdog.count() > fed + 1)
+        until(
+            "the watchdog is fed while the disk is read-only",
+            lambda: collector.must_run() or self.watchdog.count() > fed + 1,
+        )
         self.totals["paused"] += 1
         sender.kill()
         collector.kill()
@@ -70,12 +74,21 @@ class ReadOnly:
         promise.new_life()
         collector.start(**self.watchdog.environment).ready()
         sender = Sender(self.rig, collector.port)
-        until("the collector says that the disk is read-only", lambda: (collector.status() or {"wal": {}})["wal"].get("paused") or collector.must_run())
+        until(
+            "the collector says that the disk is read-only",
+            lambda: (collector.status() or {"wal": {}})["wal"].get("paused") or collector.must_run(),
+        )
         fed = self.watchdog.count()
-        until("the watchdog is fed on the read-only disk", lambda: collector.must_run() or self.watchdog.count() > fed + 1)
+        until(
+            "the watchdog is fed on the read-only disk",
+            lambda: collector.must_run() or self.watchdog.count() > fed + 1,
+        )
         self.rig.run("mount", "-o", "remount,rw", self.disk.path)
         before = promise.durable
-        until("the log goes on when the disk can be written", lambda: collector.must_run() or promise.hear(collector.status()) or promise.durable > before + 3)
+        until(
+            "the log goes on when the disk can be written",
+            lambda: collector.must_run() or promise.hear(collector.status()) or promise.durable > before + 3,
+        )
         sender.kill()
         self.totals["starts on a read-only disk"] += 1
 

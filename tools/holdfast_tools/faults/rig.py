@@ -88,22 +88,38 @@ class Rig:
     def spawn(self, command, log, environment=None, cwd=None):
         """A process that does not outlive the run."""
         with open(log, "ab") as out:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment,
-                                       cwd=cwd, preexec_fn=_end_with_parent)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment,
+                cwd=cwd,
+                preexec_fn=_end_with_parent,
+            )
         self.stack.callback(end, process)
         return process
 
     def run(self, *command, accept=(0,)):
         """A command to its end; its standard output."""
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
         if done.returncode not in accept:
-            raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise RuntimeError(
+                f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            )
         return done.stdout
 
     @staticmethod
     def quiet(*command):
         """Whether a command succeeds."""
-        return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+        return (
+            subprocess.run(
+                [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True
+            ).returncode
+            == 0
+        )
 
     def code(self, program, *arguments):
         """The exit code of one of ours."""
@@ -112,7 +128,9 @@ class Rig:
 
     def records(self, wal, first, last=""):
         """The records of these batches, as walctl prints them."""
-        lines = self.run(self.program("walctl"), "dump", wal, "--json", "--seq", f"{first}..{last}").splitlines()
+        lines = self.run(
+            self.program("walctl"), "dump", wal, "--json", "--seq", f"{first}..{last}"
+        ).splitlines()
         return [json.loads(line) for line in lines]
 
     def mount(self, path, *arguments):
@@ -186,10 +204,18 @@ class Collector:
 
     def environment(self):
         values = {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "COLLECTOR_ID": self.name, "LOG_FORMAT": "json",
-            "BMP_LISTEN_HOST": "127.0.0.1", "BMP_LISTEN_PORT": self.port, "STATUS_SOCKET": self.socket,
-            "STATE_DIR": self.state, "WAL_DIR": self.wal, "WAL_SEGMENT_BYTES": "16MiB", "WAL_MAX_BYTES": "96MiB",
-            "WAL_MIN_FREE_PERCENT": 0, "HISTORY_DEDUP": "off",
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "COLLECTOR_ID": self.name,
+            "LOG_FORMAT": "json",
+            "BMP_LISTEN_HOST": "127.0.0.1",
+            "BMP_LISTEN_PORT": self.port,
+            "STATUS_SOCKET": self.socket,
+            "STATE_DIR": self.state,
+            "WAL_DIR": self.wal,
+            "WAL_SEGMENT_BYTES": "16MiB",
+            "WAL_MAX_BYTES": "96MiB",
+            "WAL_MIN_FREE_PERCENT": 0,
+            "HISTORY_DEDUP": "off",
             # As in deploy/systemd/holdfast.service.
             "MALLOC_MMAP_THRESHOLD_": 131_072,
         }
@@ -201,7 +227,9 @@ class Collector:
     def start(self, before=(), **environment):
         """`before` goes in front of the command line, such as strace."""
         environment = {**self.environment(), **environment}
-        self.process = self.rig.spawn([*before, self.rig.program("holdfast")], self.log, environment, cwd=self.rig.work)
+        self.process = self.rig.spawn(
+            [*before, self.rig.program("holdfast")], self.log, environment, cwd=self.rig.work
+        )
         return self
 
     def ready(self):
@@ -223,9 +251,9 @@ class Collector:
         found = []
         for line in lines:
             with contextlib.suppress(ValueError):
-                line = json.loads(line)
-                if line.get("event") == event:
-                    found.append(line)
+                fields = json.loads(line)
+                if fields.get("event") == event:
+                    found.append(fields)
         return found
 
     def status(self):
@@ -273,13 +301,22 @@ class Sender:
         """What it sends, in order: (prefix, withdrawn, AS path)."""
         path = rig.work / f"truth-{seed}.jsonl"
         arguments = cls.arguments(seed, rate, f"edge{seed}")
-        rig.run(rig.program("bmpgen"), *arguments, "--duration", -(-routes // rate), "--out", "/dev/null", "--truth", path)
+        rig.run(
+            rig.program("bmpgen"),
+            *arguments,
+            "--duration",
+            -(-routes // rate),
+            "--out",
+            "/dev/null",
+            "--truth",
+            path,
+        )
         truth = []
         with open(path) as lines:
             for line in lines:
-                line = json.loads(line)
-                path_text = [number for _, numbers in line.get("as_path", []) for number in numbers]
-                truth.append((line["prefix"], line["action"] == "withdraw", path_text))
+                route = json.loads(line)
+                path_text = [number for _, numbers in route.get("as_path", []) for number in numbers]
+                truth.append((route["prefix"], route["action"] == "withdraw", path_text))
         return truth
 
     def kill(self):
@@ -299,4 +336,7 @@ class Load:
             self.seconds += time.monotonic() - sender.since
 
     def totals(self):
-        return {"records logged": self.records, "a second": round(self.records / self.seconds) if self.seconds else 0}
+        return {
+            "records logged": self.records,
+            "a second": round(self.records / self.seconds) if self.seconds else 0,
+        }

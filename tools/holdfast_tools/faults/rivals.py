@@ -24,6 +24,7 @@ def grow(collector, promise, batches=15):
         collector.must_run()
         promise.hear(collector.status())
         return promise.durable >= goal
+
     until("batches become durable", grown)
     sender.kill()
 
@@ -41,7 +42,11 @@ def life(collector, promise, batches=15, all_of_it=True):
 
 def contents(directory):
     """A checksum of every file."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.iterdir()) if path.is_file()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.iterdir())
+        if path.is_file()
+    }
 
 
 class Rivals:
@@ -49,7 +54,9 @@ class Rivals:
 
     def __init__(self, rig):
         self.rig, self.server = rig, Server(rig)
-        self.totals = dict.fromkeys(("cycles", "refused second daemons", "refused later versions", "forks", "batches compared"), 0)
+        self.totals = dict.fromkeys(
+            ("cycles", "refused second daemons", "refused later versions", "forks", "batches compared"), 0
+        )
 
     def round(self):
         self.two_daemons()
@@ -77,10 +84,15 @@ class Rivals:
 
     def refuse_second(self, wal, words):
         second = self.collector(wal=wal).start()
-        code = until("the second daemon ends", lambda: second.process.poll() is not None or second.status()) and second.process.poll()
+        code = (
+            until("the second daemon ends", lambda: second.process.poll() is not None or second.status())
+            and second.process.poll()
+        )
         second.kill()
         checked(code, "a second daemon runs on a directory that another one writes")
-        checked(words in second.last_words(), f"the second daemon does not say {words!r}: {second.last_words()}")
+        checked(
+            words in second.last_words(), f"the second daemon does not say {words!r}: {second.last_words()}"
+        )
 
     # ---- a later version
 
@@ -99,13 +111,22 @@ class Rivals:
                 file.write(header)
         before = contents(collector.wal)
         collector.start()
-        until("the collector ends or answers", lambda: collector.process.poll() is not None or collector.status())
+        until(
+            "the collector ends or answers",
+            lambda: collector.process.poll() is not None or collector.status(),
+        )
         code = collector.process.poll()
         collector.kill()
         checked(code, "a collector runs on a directory that a later version wrote")
-        checked("version 1" in collector.last_words(), f"it does not say which version: {collector.last_words()}")
+        checked(
+            "version 1" in collector.last_words(), f"it does not say which version: {collector.last_words()}"
+        )
         after = contents(collector.wal)
-        changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name) and name != "LOCK"]
+        changed = [
+            name
+            for name in before.keys() | after.keys()
+            if before.get(name) != after.get(name) and name != "LOCK"
+        ]
         checked(not changed, f"it changed {changed}")
         self.totals["refused later versions"] += 1
 
@@ -148,12 +169,18 @@ class Rivals:
         checked(len(ids) == 2, f"two directories that differ are delivered under {len(ids)} ids")
         elder_id = elder.segments[0].log_id.hex()
         stored = {True: {}, False: {}}
-        for log_id, seq, count in database.rows("SELECT log_id, seq, count(*) FROM stored_records GROUP BY 1, 2"):
+        for log_id, seq, count in database.rows(
+            "SELECT log_id, seq, count(*) FROM stored_records GROUP BY 1, 2"
+        ):
             stored[log_id.replace("-", "") == elder_id][int(seq)] = int(count)
         # The ledger knows the elder at the ends of its transactions only: the fork may begin before the last common batch.
-        forked_at = min(int(row[0]) for row in database.rows(
-            f"SELECT forked_at FROM ingest_checkpoint WHERE log_id <> '{elder_id}'"))
-        checked(forked_at <= shared, f"the fork begins behind {forked_at}, and both have only {shared} in common")
+        forked_at = min(
+            int(row[0])
+            for row in database.rows(f"SELECT forked_at FROM ingest_checkpoint WHERE log_id <> '{elder_id}'")
+        )
+        checked(
+            forked_at <= shared, f"the fork begins behind {forked_at}, and both have only {shared} in common"
+        )
         early = [seq for seq in stored[False] if seq <= forked_at]
         checked(not early, f"batches from before the fork are stored under its id: {early[:5]}")
         for is_elder, log, after in ((True, elder, 0), (False, younger, shared)):
@@ -161,7 +188,10 @@ class Rivals:
             there = {seq: count for seq, count in stored[is_elder].items() if seq > after}
             wrong = [seq for seq in logged.keys() | there.keys() if logged.get(seq) != there.get(seq)]
             which = "that kept its id" if is_elder else "that got an id of its own"
-            checked(not wrong, f"of the directory {which} these batches differ in the database: {sorted(wrong)[:5]}, common up to {shared}")
+            checked(
+                not wrong,
+                f"of the directory {which} these batches differ in the database: {sorted(wrong)[:5]}, common up to {shared}",
+            )
             self.totals["batches compared"] += len(logged)
         verdict = database.verdict(NAME_IN_DATABASE)
         checked(verdict == [0, 0, 0], f"holdfast_verify says missing, doubled, breaks: {verdict}")
@@ -177,7 +207,9 @@ def run(rig, budget):
 def seen_red(rig):
     """A second daemon on a directory of its own, and a header that every version may read: neither is refused."""
     rivals, seen = Rivals(rig), []
-    for what, harmless in (("a second daemon", lambda: rivals.refuse_second(rig.folder("own"), "in use")),
-                           ("a later version", lambda: rivals.later_version(oldest_reader=0))):
+    for what, harmless in (
+        ("a second daemon", lambda: rivals.refuse_second(rig.folder("own"), "in use")),
+        ("a later version", lambda: rivals.later_version(oldest_reader=0)),
+    ):
         seen.append(f"{what} that may run: {noticed(f'{what} that may run', harmless)}")
     return "; ".join(seen)

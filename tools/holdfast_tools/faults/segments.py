@@ -57,7 +57,11 @@ def header_of(file):
     """The sound copy of the header, if there is one."""
     for at in (0, HEADER_COPY):
         raw = os.pread(file, 128, at)
-        if len(raw) == 128 and raw[:8] == MAGIC and struct.unpack_from("<I", raw, 124)[0] == zlib.crc32(raw[:124]):
+        if (
+            len(raw) == 128
+            and raw[:8] == MAGIC
+            and struct.unpack_from("<I", raw, 124)[0] == zlib.crc32(raw[:124])
+        ):
             number, first_seq, first_group = struct.unpack_from("<QQQ", raw, 32)
             return Header(raw[16:32], number, first_seq, first_group, struct.unpack_from("<I", raw, 96)[0])
     return None
@@ -149,7 +153,7 @@ class Walker:
         key = (header.number, header.salt)
         if key in self.known:
             return header, self.known[key], None
-        items = [frame for frame in frames(file, header)]
+        items = list(frames(file, header))
         end = items[-1].end if items else FRAMES_START
         kept = [frame for frame in items if frame.kind in (DATA, GAP)]
         if not last:
@@ -160,7 +164,7 @@ class Walker:
     def _assemble(segments):
         batches, gaps, doubled = {}, [], []
         bounds = [header.first_seq for header, _, _ in segments[1:]] + [1 << 64]
-        for (header, items, _), bound in zip(segments, bounds):
+        for (_header, items, _), bound in zip(segments, bounds):
             for frame in items:
                 if frame.seq >= bound:
                     continue  # the copy in the next segment counts

@@ -55,18 +55,32 @@ def in_words(totals):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="tools/torture", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="total time, divided among the faults (default 10)")
+    parser = argparse.ArgumentParser(
+        prog="tools/torture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="total time, divided among the faults (default 10)"
+    )
     parser.add_argument("--cycles", type=int, help="maximum number of cycles of each fault")
     parser.add_argument("--only", action="append", metavar="FAULT", help="run only this fault")
     parser.add_argument("--short", action="store_true", help="a few cycles of each fault")
-    parser.add_argument("--red", action="store_true", help="only show that each check detects a broken guarantee")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="seed of all random choices (default: the time)")
-    parser.add_argument("--programs", type=pathlib.Path,
-                        help="folder of holdfast, walctl and bmpgen (default: a release build)")
-    parser.add_argument("--gib", type=float, action="append",
-                        help="size of the backlog at a start, in GiB (may be given several times)")
+    parser.add_argument(
+        "--red", action="store_true", help="only show that each check detects a broken guarantee"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="seed of all random choices (default: the time)"
+    )
+    parser.add_argument(
+        "--programs",
+        type=pathlib.Path,
+        help="folder of holdfast, walctl and bmpgen (default: a release build)",
+    )
+    parser.add_argument(
+        "--gib",
+        type=float,
+        action="append",
+        help="size of the backlog at a start, in GiB (may be given several times)",
+    )
     parser.add_argument("--list", action="store_true", help="print the names of the faults")
     return parser.parse_args()
 

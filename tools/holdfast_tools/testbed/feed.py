@@ -2,6 +2,7 @@
 
 It ends as soon as its exabgp is gone: one that lived on would take commands meant for the next run's exabgp.
 """
+
 import os
 import select
 import sys
@@ -13,4 +14,4 @@ while os.getppid() == parent:
     if select.select([fifo], [], [], 0.1)[0] and os.getppid() == parent:
         data = os.read(fifo, 65536)
         while data:
-            data = data[os.write(1, data):]
+            data = data[os.write(1, data) :]

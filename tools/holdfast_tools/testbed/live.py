@@ -3,6 +3,7 @@
 
 The comparison is made when the collector says that all it has logged is delivered, and nothing has come for a while.
 """
+
 import argparse
 import contextlib
 import json
@@ -16,9 +17,7 @@ import sys
 import tempfile
 import time
 
-from . import routes
-from . import scenario
-from . import shown
+from . import routes, scenario, shown
 
 COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag, mac_address,
     host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities, large_communities, path_id"""
@@ -49,18 +48,35 @@ class Collector:
 
     def start(self):
         work = self.bench.work
-        env = {"PATH": os.environ["PATH"], "HOME": str(work), "BMP_LISTEN_HOST": self.station[0], "BMP_LISTEN_PORT": str(self.station[1]),
-               "BMP_ROUTER_NAMES": "127.0.0.1=live", "COLLECTOR_ID": "live", "DATABASE_URL": self.url + "?sslmode=disable",
-               "STATE_DIR": str(work / "state"), "WAL_DIR": str(work / "wal"), "STATUS_SOCKET": str(work / "status.sock"),
-               "WAL_MAX_BYTES": "96MiB", "WAL_SEGMENT_BYTES": "16MiB", "SWEEP_QUIET_S": "2", "WAL_MIN_FREE_PERCENT": "1", "LOG_FORMAT": "json"}
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(work),
+            "BMP_LISTEN_HOST": self.station[0],
+            "BMP_LISTEN_PORT": str(self.station[1]),
+            "BMP_ROUTER_NAMES": "127.0.0.1=live",
+            "COLLECTOR_ID": "live",
+            "DATABASE_URL": self.url + "?sslmode=disable",
+            "STATE_DIR": str(work / "state"),
+            "WAL_DIR": str(work / "wal"),
+            "STATUS_SOCKET": str(work / "status.sock"),
+            "WAL_MAX_BYTES": "96MiB",
+            "WAL_SEGMENT_BYTES": "16MiB",
+            "SWEEP_QUIET_S": "2",
+            "WAL_MIN_FREE_PERCENT": "1",
+            "LOG_FORMAT": "json",
+        }
         self.process = self.bench.start("collector", [self.program], env=env)
         scenario.until("the collector to reach its database", lambda: self.status()["delivery"]["lanes"])
 
     def status(self):
         if self.process.poll() is not None:
             raise SystemExit(f"live: the collector ended; its log: {self.bench.work}/collector.log")
-        answer = subprocess.run([str(self.program), "status", "--json", "--socket", str(self.bench.work / "status.sock")],
-                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+        answer = subprocess.run(
+            [str(self.program), "status", "--json", "--socket", str(self.bench.work / "status.sock")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).stdout
         return json.loads(answer)
 
     @staticmethod
@@ -71,14 +87,23 @@ class Collector:
                 return status[name]
             status = list(status.values())
         if isinstance(status, list):
-            return next((value for value in (Collector.number(part, name) for part in status) if value is not None), None)
+            return next(
+                (value for value in (Collector.number(part, name) for part in status) if value is not None),
+                None,
+            )
         return None
 
     def connections(self):
         return [line for line in self.query("SELECT 1 FROM bmp_peers WHERE is_active") if line]
 
     def query(self, text):
-        return subprocess.run([*self.psql, "-d", self.url, "-Atq", "-c", text], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+        return (
+            subprocess.run(
+                [*self.psql, "-d", self.url, "-Atq", "-c", text], stdout=subprocess.PIPE, check=True
+            )
+            .stdout.decode()
+            .splitlines()
+        )
 
     def quiet(self):
         """Nothing has been logged for a while, and all of it is delivered."""
@@ -90,7 +115,11 @@ class Collector:
             now = [self.number(status, name) for name in ("written", "durable", "delivered", "lag_routes")]
             if now != last:
                 since, last = time.monotonic(), now
-            return now[0] == now[1] == now[2] and now[3] == 0 and time.monotonic() - since > 2 * scenario.QUIET_SECONDS
+            return (
+                now[0] == now[1] == now[2]
+                and now[3] == 0
+                and time.monotonic() - since > 2 * scenario.QUIET_SECONDS
+            )
 
         scenario.until("the collector to have delivered everything", still, 180)
 
@@ -103,6 +132,7 @@ class Collector:
 
 class Live(scenario.Scenario):
     """The scenario, with a comparison at the end of each step."""
+
     reconnect_views = True
 
     def __init__(self, bench, router, collector, plant):
@@ -119,7 +149,9 @@ class Live(scenario.Scenario):
         if self.router.process.poll() is not None:
             # Nobody shows anything any more.
             if step != "stop" and not self.ended:
-                self.ended = f"{self.router.name}: ended by itself in step {step} ({self.router.process.returncode})"
+                self.ended = (
+                    f"{self.router.name}: ended by itself in step {step} ({self.router.process.returncode})"
+                )
             self.compare_with_last_words(step)
             return
         self.reconnected |= step == "reconnect"
@@ -135,7 +167,11 @@ class Live(scenario.Scenario):
     @staticmethod
     def table(row):
         """Where a row belongs: view, peer, family."""
-        return row["rib"], "-" if row["rib"] == "loc-rib" else row["peer"], scenario.FAMILIES[row["afi"], row["safi"]]
+        return (
+            row["rib"],
+            "-" if row["rib"] == "loc-rib" else row["peer"],
+            scenario.FAMILIES[row["afi"], row["safi"]],
+        )
 
     def standing(self):
         """What stands in the database: {table: {key: row}}."""
@@ -168,7 +204,11 @@ class Live(scenario.Scenario):
         expected = self.stood
         for said in self.rows(SAID % {"seq": self.seq}):
             if said["is_peer_down"]:
-                expected = {name: table for name, table in expected.items() if name[0] == "loc-rib" or name[1] != said["peer"]}
+                expected = {
+                    name: table
+                    for name, table in expected.items()
+                    if name[0] == "loc-rib" or name[1] != said["peer"]
+                }
             elif said["is_withdrawn"]:
                 expected.get(self.table(said), {}).pop(shown.row_key(said), None)
             else:
@@ -214,10 +254,14 @@ class Live(scenario.Scenario):
 
 class FrrFull(scenario.FrrRouter):
     """In step "full" the log is full while bgpd starts anew."""
+
     name, steps = "frr-full", ("announce", "full", "change")
 
 
-SENDERS = {**scenario.ROUTERS, **{router.name: router for router in (scenario.FrrAddPathRouter, scenario.GobgpAddPathRouter, FrrFull)}}
+SENDERS = {
+    **scenario.ROUTERS,
+    **{router.name: router for router in (scenario.FrrAddPathRouter, scenario.GobgpAddPathRouter, FrrFull)},
+}
 STEPS = ("announce", "full", *scenario.STEPS[1:])
 
 
@@ -227,7 +271,9 @@ class Full(Live):
     def __init__(self, bench, router, collector, args):
         super().__init__(bench, router, collector, args.plant)
         script, _, *name = args.psql.split()
-        self.server = lambda verb: subprocess.run([script, verb, *name[:2]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.server = lambda verb: subprocess.run(
+            [script, verb, *name[:2]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def run(self, steps):
         super().run(steps[:1])
@@ -255,7 +301,10 @@ class Full(Live):
 
     def is_delivered(self):
         status = self.sink.status()
-        return self.sink.number(status, "written") == self.sink.number(status, "delivered") and self.sink.connections()
+        return (
+            self.sink.number(status, "written") == self.sink.number(status, "delivered")
+            and self.sink.connections()
+        )
 
 
 class Filler:
@@ -272,13 +321,15 @@ class Filler:
         return b"\3" + (len(body) + 6).to_bytes(4, "big") + bytes([kind]) + body
 
     def fill(self, is_full):
-        peer = bytes(22) + bytes([192, 0, 2, 9]) + (65009).to_bytes(4, "big") + bytes([192, 0, 2, 9]) + bytes(8)
+        peer = (
+            bytes(22) + bytes([192, 0, 2, 9]) + (65009).to_bytes(4, "big") + bytes([192, 0, 2, 9]) + bytes(8)
+        )
         mirrored = self.message(6, peer + 15 * (b"\0\0" + (60000).to_bytes(2, "big") + bytes(60000)))
         rest = b""
         while not is_full():
             rest = rest or mirrored
             with contextlib.suppress(TimeoutError):
-                rest = rest[self.socket.send(rest):]
+                rest = rest[self.socket.send(rest) :]
 
     def close(self):
         self.socket.close()
@@ -289,7 +340,11 @@ def run(name, args, work):
     with contextlib.closing(bench):
         collector = Collector(bench, args.program.resolve(), args.url, args.psql.split())
         router = SENDERS[name](bench, collector.station)
-        live = Full(bench, router, collector, args) if name == FrrFull.name else Live(bench, router, collector, args.plant)
+        live = (
+            Full(bench, router, collector, args)
+            if name == FrrFull.name
+            else Live(bench, router, collector, args.plant)
+        )
         live.run(router.steps)
         bench.end(collector.process)
     return live
@@ -322,7 +377,10 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
     print(f"{'step':<12}" + "".join(f"{name:>20}" for name in results))
     for step in STEPS:
-        cells = [next((f"{equal} of {rows}" for at, equal, rows in live.results if at == step), "-") for live in results.values()]
+        cells = [
+            next((f"{equal} of {rows}" for at, equal, rows in live.results if at == step), "-")
+            for live in results.values()
+        ]
         print(f"{step:<12}" + "".join(f"{cell:>20}" for cell in cells))
     for live in results.values():
         if live.ended:

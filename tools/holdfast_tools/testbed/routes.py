@@ -3,6 +3,7 @@
 Everything is a function of an index, so that two runs announce the same. One Route is the truth of what was
 asked of the announcer; scenario.py writes it down as JSON lines and turns it into the announcer's own syntax.
 """
+
 import dataclasses
 import typing
 
@@ -58,7 +59,7 @@ def evpn_fields(words):
     # Type 1 begins with its segment, the word "esi" is its kind in type 4.
     if "LACP" in words:
         at = words.index("LACP")
-        fields["evpn_esi"] = "01:%s:%02x:%02x:00" % (words[at + 1], *divmod(int(words[at + 2]), 256))
+        fields["evpn_esi"] = "01:{}:{:02x}:{:02x}:00".format(words[at + 1], *divmod(int(words[at + 2]), 256))
     elif kind in ("macadv", "prefix"):
         fields["evpn_esi"] = ":".join(["00"] * 10)
     if kind == "macadv":
@@ -82,15 +83,21 @@ def peer1_route(afi, prefix, index, version=0, path_id=1):
     if group % 11 == 5:
         path.append((64500, 4200000500))
     return Route(
-        peer=PEER1, afi=afi, safi=1, prefix=prefix,
+        peer=PEER1,
+        afi=afi,
+        safi=1,
+        prefix=prefix,
         next_hop="192.0.2.1" if afi == 1 else "2001:db8:ffff::21",
         as_path=tuple(path),
         origin=("igp", "egp", "incomplete")[group % 3],
         med=None if group % 5 == 4 else 4294967295 if group % 7 == 3 else group * 10,
-        communities=("65001:%d" % group, "65001:65535")[:group % 3],
-        large_communities=("4200000000:%d:4294967295" % group, "65001:1:2")[:1 + group % 2] if group % 5 == 0 else (),
+        communities=("65001:%d" % group, "65001:65535")[: group % 3],
+        large_communities=("4200000000:%d:4294967295" % group, "65001:1:2")[: 1 + group % 2]
+        if group % 5 == 0
+        else (),
         route_targets=("65001:%d" % group,) if group % 4 == 1 else (),
-        path_id=path_id if ADD_PATH else None)
+        path_id=path_id if ADD_PATH else None,
+    )
 
 
 def peer1_table():
@@ -99,18 +106,24 @@ def peer1_table():
     ipv6 = ["::/0", "2001:db8:ffff::1/128", "2001:db8::/33", "2001:db8:fffe:8000::/49"]
     ipv6 += ["2001:db8:%x::/48" % (0x8000 + i) for i in range(IPV6 - len(ipv6))]
     more = [peer1_route(1, p, i, version=2, path_id=2) for i, p in enumerate(ipv4[10:60])] if ADD_PATH else []
-    return [peer1_route(1, p, i) for i, p in enumerate(ipv4)] + [peer1_route(2, p, i) for i, p in enumerate(ipv6)] + more
+    return (
+        [peer1_route(1, p, i) for i, p in enumerate(ipv4)]
+        + [peer1_route(2, p, i) for i, p in enumerate(ipv6)]
+        + more
+    )
 
 
 def peer1_withdrawn():
     """50 IPv4 and 10 IPv6 routes, in the middle of the table and across sets."""
     table = peer1_table()
-    return table[100:150] + table[IPV4 + 20:IPV4 + 30]
+    return table[100:150] + table[IPV4 + 20 : IPV4 + 30]
 
 
 def peer1_replaced():
     """30 IPv4 routes get other attributes."""
-    return [peer1_route(1, route.prefix, 200 + i, version=1) for i, route in enumerate(peer1_table()[200:230])]
+    return [
+        peer1_route(1, route.prefix, 200 + i, version=1) for i, route in enumerate(peer1_table()[200:230])
+    ]
 
 
 def peer1_last_withdrawn():
@@ -125,7 +138,7 @@ def peer2_table():
         prefix = "10.0.%d.0/24" % (20 + i) if i < 10 else "10.9.%d.0/24" % i
         routes.append(peer2_route(1, prefix, i))
     for i in range(30):
-        prefix = "2001:db8:%x::/48" % (0x8000 + 20 + i) if i < 10 else "2001:db8:9000:%x::/64" % i
+        prefix = "2001:db8:%x::/48" % (0x8000 + 20 + i) if i < 10 else f"2001:db8:9000:{i:x}::/64"
         routes.append(peer2_route(2, prefix, i))
     return routes
 
@@ -133,13 +146,17 @@ def peer2_table():
 def peer2_route(afi, prefix, index):
     group = index // SHARED
     return Route(
-        peer=PEER2, afi=afi, safi=1, prefix=prefix,
+        peer=PEER2,
+        afi=afi,
+        safi=1,
+        prefix=prefix,
         next_hop="192.0.2.2" if afi == 1 else "2001:db8:ffff::22",
-        as_path=(65002, 4200000000 + group, 64496 + group, 15169)[:3 + group % 2],
+        as_path=(65002, 4200000000 + group, 64496 + group, 15169)[: 3 + group % 2],
         origin=("igp", "egp", "incomplete")[group % 3],
         med=4294967295 if group == 1 else group,
         communities=("65002:%d" % group,),
-        large_communities=("4200000000:2:%d" % group,) if group % 2 else ())
+        large_communities=("4200000000:2:%d" % group,) if group % 2 else (),
+    )
 
 
 def peer2_evpn():
@@ -147,27 +164,89 @@ def peer2_evpn():
     routes = []
 
     def add(kind, next_hop, *words):
-        routes.append(Route(
-            peer=PEER2, afi=25, safi=70, prefix=None, next_hop=next_hop, as_path=(65002,), origin="igp", med=None,
-            route_targets=("65002:100",), evpn_route_type=kind, evpn=words))
+        routes.append(
+            Route(
+                peer=PEER2,
+                afi=25,
+                safi=70,
+                prefix=None,
+                next_hop=next_hop,
+                as_path=(65002,),
+                origin="igp",
+                med=None,
+                route_targets=("65002:100",),
+                evpn_route_type=kind,
+                evpn=words,
+            )
+        )
 
     for i in range(20):
         # Every fourth without an IP address, one in four with an IPv6 address.
-        ip = ("10.20.0.%d" % i, "0.0.0.0", "2001:db8:20::%x" % i, "10.20.1.%d" % i)[i % 4]
-        words = ["macadv", "02:00:00:00:%02x:%02x" % (i % 4, i), ip]
+        ip = ("10.20.0.%d" % i, "0.0.0.0", f"2001:db8:20::{i:x}", "10.20.1.%d" % i)[i % 4]
+        words = ["macadv", f"02:00:00:00:{i % 4:02x}:{i:02x}", ip]
         if i % 5 == 4:
             words += ["esi", "LACP", "aa:bb:cc:dd:ee:ff", "100"]
-        add(2, "192.0.2.2", *words, "etag", str(i % 3), "label", str(1000 + i), "rd", "10.0.0.22:%d" % (100 + i % 2))
+        add(
+            2,
+            "192.0.2.2",
+            *words,
+            "etag",
+            str(i % 3),
+            "label",
+            str(1000 + i),
+            "rd",
+            "10.0.0.22:%d" % (100 + i % 2),
+        )
     for i in range(3):
-        add(3, "192.0.2.2", "multicast", "192.0.2.%d" % (20 + i), "etag", str(i), "rd", "65002:%d" % (200 + i))
+        add(
+            3, "192.0.2.2", "multicast", "192.0.2.%d" % (20 + i), "etag", str(i), "rd", "65002:%d" % (200 + i)
+        )
     for i in range(10):
-        prefix = "2001:db8:50:%x::/64" % i if i >= 7 else "10.50.%d.0/%d" % (i << 4, 20 + i % 3)
+        prefix = f"2001:db8:50:{i:x}::/64" if i >= 7 else "10.50.%d.0/%d" % (i << 4, 20 + i % 3)
         gateway = "::" if i >= 7 else "0.0.0.0"
-        add(5, "192.0.2.2", "prefix", prefix, "gw", gateway, "etag", "0", "label", str(5000 + i), "rd", "10.0.0.22:500")
+        add(
+            5,
+            "192.0.2.2",
+            "prefix",
+            prefix,
+            "gw",
+            gateway,
+            "etag",
+            "0",
+            "label",
+            str(5000 + i),
+            "rd",
+            "10.0.0.22:500",
+        )
     for i in range(2):
-        add(1, "192.0.2.2", "a-d", "esi", "LACP", "aa:bb:cc:dd:ee:%02x" % i, "100", "etag", str(i), "label", "300", "rd", "10.0.0.22:1")
+        add(
+            1,
+            "192.0.2.2",
+            "a-d",
+            "esi",
+            "LACP",
+            f"aa:bb:cc:dd:ee:{i:02x}",
+            "100",
+            "etag",
+            str(i),
+            "label",
+            "300",
+            "rd",
+            "10.0.0.22:1",
+        )
     for i in range(2):
-        add(4, "192.0.2.2", "esi", "192.0.2.%d" % (30 + i), "esi", "LACP", "aa:bb:cc:dd:ee:%02x" % i, "100", "rd", "10.0.0.22:4")
+        add(
+            4,
+            "192.0.2.2",
+            "esi",
+            "192.0.2.%d" % (30 + i),
+            "esi",
+            "LACP",
+            f"aa:bb:cc:dd:ee:{i:02x}",
+            "100",
+            "rd",
+            "10.0.0.22:4",
+        )
     return routes
 
 

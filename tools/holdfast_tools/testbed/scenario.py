@@ -6,6 +6,7 @@ their own in 127.0.0.0/8 and ports chosen by the kernel; no root, no network nam
 Between the steps nothing sleeps and hopes: the next step begins when the router itself says that it has (or has
 lost) the routes, and when the sink's file has stopped growing.
 """
+
 import argparse
 import contextlib
 import ctypes
@@ -76,7 +77,9 @@ class Bench:
         log = open(self.work / f"{name}.log", "ab")
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", log)
-        process = subprocess.Popen([str(word) for word in command], stderr=log, cwd=self.work, preexec_fn=die_with_parent, **options)
+        process = subprocess.Popen(
+            [str(word) for word in command], stderr=log, cwd=self.work, preexec_fn=die_with_parent, **options
+        )
         log.close()
         self.processes.append(process)
         return process
@@ -97,8 +100,9 @@ class Bench:
             self.end(process, signal.SIGKILL)
 
     def run(self, command):
-        return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=30, cwd=self.work).stdout.decode()
+        return subprocess.run(
+            [str(word) for word in command], check=True, capture_output=True, timeout=30, cwd=self.work
+        ).stdout.decode()
 
 
 class Gobgp:
@@ -110,8 +114,18 @@ class Gobgp:
         self.address = address
         path = bench.work / f"{name}.toml"
         path.write_text(config)
-        self.process = bench.start(name, [bench.tree / "usr/bin/gobgpd", "-f", path, "--api-hosts", f"{address}:{self.api}",
-                                          "--pprof-disable", "--log-plain"])
+        self.process = bench.start(
+            name,
+            [
+                bench.tree / "usr/bin/gobgpd",
+                "-f",
+                path,
+                "--api-hosts",
+                f"{address}:{self.api}",
+                "--pprof-disable",
+                "--log-plain",
+            ],
+        )
         until(f"{name} answers", lambda: self.process.poll() is not None or self.cli("global"))
         if self.process.poll() is not None:
             raise SystemExit(f"routers: gobgpd ended; its log: {bench.work}/{name}.log")
@@ -144,30 +158,72 @@ class FrrRouter:
 
     def start(self):
         work, lib = self.bench.work, self.bench.lib
-        env = dict(os.environ, LD_PRELOAD=str(lib / "libnss_wrapper.so"),
-                   NSS_WRAPPER_PASSWD=str(work / "passwd"), NSS_WRAPPER_GROUP=str(work / "group"))
-        self.process = self.bench.start("frr", [
-            self.bench.tree / "usr/lib/frr/bgpd", "-M", "bmp", "--moduledir", lib / "frr/modules",
-            # -Z: no zebra, next hops count as valid. -x: without it an IPv4 session carries no IPv6 here.
-            "-Z", "-x", "-S", "-l", self.address, "-p", self.port, "-P", 0, "-f", work / "bgpd.conf", "-i", work / "bgpd.pid",
-            "--vty_socket", self.vty, "--log", "stdout"], env=env)
+        env = dict(
+            os.environ,
+            LD_PRELOAD=str(lib / "libnss_wrapper.so"),
+            NSS_WRAPPER_PASSWD=str(work / "passwd"),
+            NSS_WRAPPER_GROUP=str(work / "group"),
+        )
+        self.process = self.bench.start(
+            "frr",
+            [
+                self.bench.tree / "usr/lib/frr/bgpd",
+                "-M",
+                "bmp",
+                "--moduledir",
+                lib / "frr/modules",
+                # -Z: no zebra, next hops count as valid. -x: without it an IPv4 session carries no IPv6 here.
+                "-Z",
+                "-x",
+                "-S",
+                "-l",
+                self.address,
+                "-p",
+                self.port,
+                "-P",
+                0,
+                "-f",
+                work / "bgpd.conf",
+                "-i",
+                work / "bgpd.pid",
+                "--vty_socket",
+                self.vty,
+                "--log",
+                "stdout",
+            ],
+            env=env,
+        )
         until("bgpd answers", lambda: self.show("show version"))
 
     def config(self, station):
-        neighbors = "".join(f"""
+        neighbors = "".join(
+            f"""
  neighbor {peer} remote-as {routes.ASN[peer]}
  neighbor {peer} passive
  neighbor {peer} disable-connected-check
- neighbor {peer} timers 3 9""" for peer in (PEER1, PEER2))
-        families = "".join(f"""
- address-family {family}""" + "".join(f"""
+ neighbor {peer} timers 3 9"""
+            for peer in (PEER1, PEER2)
+        )
+        families = "".join(
+            f"""
+ address-family {family}"""
+            + "".join(
+                f"""
   neighbor {peer} activate
   neighbor {peer} soft-reconfiguration inbound
-  neighbor {peer} route-map IMPORT in""" for peer in (PEER1, PEER2)) + """
- exit-address-family""" for family in ("ipv4 unicast", "ipv6 unicast", "l2vpn evpn"))
-        monitor = "".join(f"""
-  bmp monitor {family} {view}""" for family in ("ipv4 unicast", "ipv6 unicast", "l2vpn evpn")
-                          for view in ("pre-policy", "post-policy", "loc-rib"))
+  neighbor {peer} route-map IMPORT in"""
+                for peer in (PEER1, PEER2)
+            )
+            + """
+ exit-address-family"""
+            for family in ("ipv4 unicast", "ipv6 unicast", "l2vpn evpn")
+        )
+        monitor = "".join(
+            f"""
+  bmp monitor {family} {view}"""
+            for family in ("ipv4 unicast", "ipv6 unicast", "l2vpn evpn")
+            for view in ("pre-policy", "post-policy", "loc-rib")
+        )
         mirror = "\n  bmp mirror" if self.mirror else ""
         return f"""hostname frr-sender
 ip prefix-list REJECTED seq 5 permit {routes.REJECTED}
@@ -210,15 +266,22 @@ router bgp 65000
     def views(self):
         yield "summary.json", self.show("show bgp summary json")
         for family, words in (("ipv4", "ipv4 unicast"), ("ipv6", "ipv6 unicast"), ("evpn", "l2vpn evpn")):
-            yield f"{family}-rib.json", self.show(f"show bgp {words} json" if family == "evpn" else f"show bgp {words} detail json")
+            yield (
+                f"{family}-rib.json",
+                self.show(f"show bgp {words} json" if family == "evpn" else f"show bgp {words} detail json"),
+            )
             for peer in (PEER1, PEER2):
                 # Nothing to see of a peer that is down.
                 if self.accepted(peer, family):
-                    yield f"{family}-in-{peer}.json", self.show(f"show bgp {words} neighbors {peer} received-routes json")
+                    yield (
+                        f"{family}-in-{peer}.json",
+                        self.show(f"show bgp {words} neighbors {peer} received-routes json"),
+                    )
 
 
 class FrrAbortRouter(FrrRouter):
     """Ends with bgpd's abort at the NOTIFICATION: a router that vanishes without a word."""
+
     name, steps = "frr-abort", ("announce", "change", "flap", "cease")
 
 
@@ -229,11 +292,13 @@ class FrrCeaseRouter(FrrRouter):
 class FrrAddPathRouter(FrrRouter):
     """Peer 1 sends two paths of some prefixes (RFC 7911). bgpd 10.3 agrees on it, and then sends no path identifiers over BMP.
     No reconnect: its dump of Loc-RIB leaves out most prefixes that have two paths."""
+
     name, steps, add_path = "frr-addpath", ("announce", "change", "last", "stop"), True
 
 
 class FrrMirrorRouter(FrrRouter):
     """With Route Mirroring (message type 6): what the peers sent, byte for byte."""
+
     name, steps, mirror = "frr-mirror", ("announce", "change", "reconnect", "last", "stop"), True
 
 
@@ -246,19 +311,34 @@ class BirdRouter:
         self.control = bench.work / "bird.ctl"
         conf = bench.work / "bird.conf"
         conf.write_text(self.config(station))
-        self.process = bench.start("bird", [bench.tree / "usr/sbin/bird", "-f", "-c", conf, "-s", self.control, "-P", bench.work / "bird.pid"])
+        self.process = bench.start(
+            "bird",
+            [
+                bench.tree / "usr/sbin/bird",
+                "-f",
+                "-c",
+                conf,
+                "-s",
+                self.control,
+                "-P",
+                bench.work / "bird.pid",
+            ],
+        )
         until("bird answers", lambda: self.show("show status"))
         self.version = re.search(r"BIRD (\S+)", self.show("show status")).group(1)
 
     def config(self, station):
-        peers = "".join(f"""
+        peers = "".join(
+            f"""
 protocol bgp {name} {{
   local {self.address} port {self.port} as 65000;
   neighbor {peer} as {routes.ASN[peer]};
   multihop; passive; hold time 9;
   ipv4 {{ import table on; import filter incoming; export none; }};
   ipv6 {{ import table on; import filter incoming; export none; }};
-}}""" for name, peer in (("peer1", PEER1), ("peer2", PEER2)))
+}}"""
+            for name, peer in (("peer1", PEER1), ("peer2", PEER2))
+        )
         return f"""router id 10.0.0.11;
 log stderr all;
 protocol device {{}}
@@ -306,7 +386,8 @@ class GobgpRouter:
         self.version = bench.run([bench.tree / "usr/bin/gobgpd", "--version"]).split()[-1]
 
     def config(self, station):
-        neighbors = "".join(f"""
+        neighbors = "".join(
+            f"""
 [[neighbors]]
   [neighbors.config]
     neighbor-address = "{peer}"
@@ -319,14 +400,24 @@ class GobgpRouter:
     multihop-ttl = 64
   [neighbors.timers.config]
     hold-time = 9
-    keepalive-interval = 3""" + "".join(f"""
+    keepalive-interval = 3"""
+            + "".join(
+                f"""
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "{family}"
-""" + ("""    [neighbors.afi-safis.add-paths.config]
+"""
+                + (
+                    """    [neighbors.afi-safis.add-paths.config]
       receive = true
-""" if self.add_path and peer == PEER1 and family != "l2vpn-evpn" else "")
-    for family in ("ipv4-unicast", "ipv6-unicast", "l2vpn-evpn")) for peer in (PEER1, PEER2))
+"""
+                    if self.add_path and peer == PEER1 and family != "l2vpn-evpn"
+                    else ""
+                )
+                for family in ("ipv4-unicast", "ipv6-unicast", "l2vpn-evpn")
+            )
+            for peer in (PEER1, PEER2)
+        )
         return f"""[global.config]
   as = 65000
   router-id = "10.0.0.12"
@@ -382,16 +473,23 @@ class GobgpRouter:
             yield f"{family}-rib.json", self.gobgp.cli("global", "rib", "-j", "-a", family)
             for peer in (PEER1, PEER2):
                 if self.accepted(peer, family):
-                    yield f"{family}-in-{peer}.json", self.gobgp.cli("neighbor", peer, "adj-in", "-j", "-a", family)
+                    yield (
+                        f"{family}-in-{peer}.json",
+                        self.gobgp.cli("neighbor", peer, "adj-in", "-j", "-a", family),
+                    )
 
 
 class GobgpAddPathRouter(GobgpRouter):
     """Peer 1 sends two paths of some prefixes (RFC 7911). Their identifiers are there before the policy, and nowhere else.
     No reconnect: in the table that gobgpd 3.36 sends then, they are not there before the policy either."""
+
     name, steps, add_path = "gobgp-addpath", ("announce", "change", "last", "stop"), True
 
 
-ROUTERS = {router.name: router for router in (FrrRouter, FrrCeaseRouter, FrrAbortRouter, FrrMirrorRouter, BirdRouter, GobgpRouter)}
+ROUTERS = {
+    router.name: router
+    for router in (FrrRouter, FrrCeaseRouter, FrrAbortRouter, FrrMirrorRouter, BirdRouter, GobgpRouter)
+}
 
 
 # ---- the announcers ------------------------------------------------------------------------------
@@ -405,9 +503,16 @@ class Peer1:
         self.fifo = bench.work / "peer1.fifo"
         os.mkfifo(self.fifo)
         self.conf = bench.work / "exabgp.conf"
-        table = "\n".join(f"      unicast {self.words(route)};" for route in routes.peer1_table() if route.afi == 1)
-        table6 = "\n".join(f"      unicast {self.words(route)};" for route in routes.peer1_table() if route.afi == 2)
-        add_path = routes.ADD_PATH and "\n  capability { add-path send; }\n  add-path { ipv4 unicast; ipv6 unicast; }" or ""
+        table = "\n".join(
+            f"      unicast {self.words(route)};" for route in routes.peer1_table() if route.afi == 1
+        )
+        table6 = "\n".join(
+            f"      unicast {self.words(route)};" for route in routes.peer1_table() if route.afi == 2
+        )
+        add_path = (
+            routes.ADD_PATH
+            and "\n  capability { add-path send; }\n  add-path { ipv4 unicast; ipv6 unicast; }"
+        ) or ""
         self.conf.write_text(f"""process feed {{
   run {self.python()} {HERE / "feed.py"} {self.fifo};
   encoder text;
@@ -443,34 +548,65 @@ neighbor {router.address} {{
         return [] if route.path_id is None else ["path-information", str(route.path_id)]
 
     def withdraw(self, table):
-        return (" ".join(["withdraw route", route.prefix, *self.path(route), "next-hop", route.next_hop]) for route in table)
+        return (
+            " ".join(["withdraw route", route.prefix, *self.path(route), "next-hop", route.next_hop])
+            for route in table
+        )
 
     @staticmethod
     def words(route):
-        path = " ".join("( %s )" % " ".join(map(str, asn)) if isinstance(asn, tuple) else str(asn) for asn in route.as_path)
-        words = [route.prefix, *Peer1.path(route), "next-hop", route.next_hop, "origin", route.origin, "as-path", f"[ {path} ]"]
+        path = " ".join(
+            "( {} )".format(" ".join(map(str, asn))) if isinstance(asn, tuple) else str(asn)
+            for asn in route.as_path
+        )
+        words = [
+            route.prefix,
+            *Peer1.path(route),
+            "next-hop",
+            route.next_hop,
+            "origin",
+            route.origin,
+            "as-path",
+            f"[ {path} ]",
+        ]
         if route.med is not None:
             words += ["med", str(route.med)]
-        for name, values in (("community", route.communities), ("large-community", route.large_communities),
-                             ("extended-community", ["target:" + target for target in route.route_targets])):
+        for name, values in (
+            ("community", route.communities),
+            ("large-community", route.large_communities),
+            ("extended-community", ["target:" + target for target in route.route_targets]),
+        ):
             if values:
-                words += [name, "[ %s ]" % " ".join(values)]
+                words += [name, "[ {} ]".format(" ".join(values))]
         return " ".join(words)
 
     def start(self):
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.bench.work), "PYTHONPATH": str(self.bench.tree / "usr/lib/python3/dist-packages"),
-               "exabgp_daemon_user": subprocess.run(["id", "-un"], stdout=subprocess.PIPE, check=True).stdout.decode().strip(),
-               "exabgp_api_cli": "false", "exabgp_api_ack": "false", "exabgp_log_destination": "stdout", "exabgp_daemon_drop": "false"}
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.bench.work),
+            "PYTHONPATH": str(self.bench.tree / "usr/lib/python3/dist-packages"),
+            "exabgp_daemon_user": subprocess.run(["id", "-un"], stdout=subprocess.PIPE, check=True)
+            .stdout.decode()
+            .strip(),
+            "exabgp_api_cli": "false",
+            "exabgp_api_ack": "false",
+            "exabgp_log_destination": "stdout",
+            "exabgp_daemon_drop": "false",
+        }
         code = "import sys; sys.argv = ['exabgp'] + sys.argv[1:]; from exabgp.application import main; main()"
-        self.process = self.bench.start("peer1", [self.python(), "-W", "ignore", "-c", code, self.conf], env=env)
+        self.process = self.bench.start(
+            "peer1", [self.python(), "-W", "ignore", "-c", code, self.conf], env=env
+        )
 
     def command(self, *lines):
         with open(self.fifo, "w") as fifo:
             fifo.write("".join(line + "\n" for line in lines))
 
     def change(self):
-        self.command(*self.withdraw(routes.peer1_withdrawn()),
-                     *(f"announce route {self.words(route)}" for route in routes.peer1_replaced()))
+        self.command(
+            *self.withdraw(routes.peer1_withdrawn()),
+            *(f"announce route {self.words(route)}" for route in routes.peer1_replaced()),
+        )
 
     def last(self):
         self.command(*self.withdraw(routes.peer1_last_withdrawn()))
@@ -484,7 +620,11 @@ class Peer2:
 
     def __init__(self, bench, router):
         self.router = router
-        self.gobgp = Gobgp(bench, "peer2", PEER2, f"""[global.config]
+        self.gobgp = Gobgp(
+            bench,
+            "peer2",
+            PEER2,
+            f"""[global.config]
   as = {routes.ASN[PEER2]}
   router-id = "10.0.0.22"
   port = -1
@@ -503,11 +643,17 @@ class Peer2:
     hold-time = 9
     keepalive-interval = 3
     connect-retry = 1
-    idle-hold-time-after-reset = 1""" + "".join(f"""
+    idle-hold-time-after-reset = 1"""
+            + "".join(
+                f"""
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "{name}"
-""" for name in ("ipv4-unicast", "ipv6-unicast") + (("l2vpn-evpn",) if (25, 70) in router.families else ())))
+"""
+                for name in ("ipv4-unicast", "ipv6-unicast")
+                + (("l2vpn-evpn",) if (25, 70) in router.families else ())
+            ),
+        )
         for route in self.table():
             self.gobgp.cli(*self.words("add", route))
 
@@ -516,7 +662,14 @@ class Peer2:
 
     @staticmethod
     def words(verb, route):
-        words = ["global", "rib", verb, "-a", FAMILIES[route.afi, route.safi], *(route.evpn or [route.prefix])]
+        words = [
+            "global",
+            "rib",
+            verb,
+            "-a",
+            FAMILIES[route.afi, route.safi],
+            *(route.evpn or [route.prefix]),
+        ]
         if verb == "del":
             return words
         for target in route.route_targets:
@@ -552,7 +705,12 @@ class Peer2:
 class Sink:
     def __init__(self, bench, folder):
         self.folder = folder
-        self.process = bench.start("sink", [sys.executable, HERE / "sink.py", "--out", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = bench.start(
+            "sink",
+            [sys.executable, HERE / "sink.py", "--out", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self.station = ("127.0.0.1", int(self.process.stdout.readline()))
 
     def connections(self):
@@ -595,7 +753,9 @@ class Scenario:
         """Wait until nothing comes any more; note how far the capture is, and what the router itself shows."""
         if self.sink:
             self.sink.quiet()
-            self.marks.append({"step": step, "bytes": [path.stat().st_size for path in self.sink.connections()]})
+            self.marks.append(
+                {"step": step, "bytes": [path.stat().st_size for path in self.sink.connections()]}
+            )
         else:
             time.sleep(self.pause)  # to an outside collector: room between the steps, nothing to wait for
         if self.out and views and self.router.process.poll() is None:
@@ -605,11 +765,17 @@ class Scenario:
     def wait(self, peer, table):
         """Wait until the router has accepted exactly this table from that peer."""
         for family in self.router.families:
-            want = sum((route.afi, route.safi) == family and not (self.router.rejects and route.prefix == routes.REJECTED)
-                       for route in table)
+            want = sum(
+                (route.afi, route.safi) == family
+                and not (self.router.rejects and route.prefix == routes.REJECTED)
+                for route in table
+            )
             if peer == PEER1 and family == (25, 70):
                 continue
-            until(f"{want} {FAMILIES[family]} routes of {peer}", lambda: self.router.accepted(peer, FAMILIES[family]) == want)
+            until(
+                f"{want} {FAMILIES[family]} routes of {peer}",
+                lambda name=FAMILIES[family], want=want: self.router.accepted(peer, name) == want,
+            )
 
     def note(self, step, action, table):
         self.expected += [dict(step=step, action=action, **route.as_json()) for route in table]
@@ -652,7 +818,11 @@ class Scenario:
                 now1 = list(table1)
             elif step == "cease":
                 self.peer2.cease()
-                until("the router to lose peer 2", lambda: self.router.process.poll() is not None or self.router.accepted(PEER2, "ipv4") is None)
+                until(
+                    "the router to lose peer 2",
+                    lambda: self.router.process.poll() is not None
+                    or self.router.accepted(PEER2, "ipv4") is None,
+                )
                 if self.router.process.poll() is not None:
                     # FRR's abort. The capture ends here.
                     say(f"{self.router.name} ended by itself ({self.router.process.returncode})")
@@ -693,14 +863,25 @@ def record(name, tree, out, work):
         sink.end()
         for path in sink.connections():
             write_gz(folder / f"{path.stem}.bmp.gz", path.read_bytes())
-        write_gz(folder / "announced.jsonl.gz", "".join(json.dumps(line) + "\n" for line in scenario.expected))
+        write_gz(
+            folder / "announced.jsonl.gz", "".join(json.dumps(line) + "\n" for line in scenario.expected)
+        )
         write_gz(folder / "show.jsonl.gz", "".join(json.dumps(line) + "\n" for line in scenario.shown))
-        (folder / "capture.json").write_text(json.dumps({
-            "router": name, "version": router.version, "scenario": "churn-small",
-            "recorded": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "router_exit": router.process.returncode,
-            # How long each connection's stream was at the end of each step.
-            "steps": scenario.marks}, indent=1) + "\n")
+        (folder / "capture.json").write_text(
+            json.dumps(
+                {
+                    "router": name,
+                    "version": router.version,
+                    "scenario": "churn-small",
+                    "recorded": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "router_exit": router.process.returncode,
+                    # How long each connection's stream was at the end of each step.
+                    "steps": scenario.marks,
+                },
+                indent=1,
+            )
+            + "\n"
+        )
 
 
 def live(name, tree, station, steps, pause, hold, work):

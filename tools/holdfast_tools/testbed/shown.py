@@ -3,6 +3,7 @@
 A table is {(view, peer, family): {key: attributes}}; a key is a prefix, or an EVPN route as "type rd tag mac ip prefix".
 An attribute that the router's command does not print is not in the dictionary.
 """
+
 import ipaddress
 import json
 import re
@@ -35,20 +36,36 @@ def frr(views):
             answer = json.loads(views.get(f"{family}-in-{peer}.json", "{}")) if family != "evpn" else {}
             if answer:
                 tables["adj-in-pre", peer, family] = {
-                    prefix: {"as_path": path(route["path"]), "origin": route["origin"].lower(), "next_hop": frr_hop(route)}
-                    for prefix, route in answer["receivedRoutes"].items()}
+                    prefix: {
+                        "as_path": path(route["path"]),
+                        "origin": route["origin"].lower(),
+                        "next_hop": frr_hop(route),
+                    }
+                    for prefix, route in answer["receivedRoutes"].items()
+                }
     for family in ("ipv4", "ipv6"):
         for prefix, paths in json.loads(views[f"{family}-rib.json"])["routes"].items():
             for route in paths:
-                put(tables, route["peer"]["peerId"], family, prefix, frr_attributes(route), "overall" in route.get("bestpath", {}))
-    for rd, routes in json.loads(views["evpn-rib.json"]).items():
-        if not isinstance(routes, dict):
+                put(
+                    tables,
+                    route["peer"]["peerId"],
+                    family,
+                    prefix,
+                    frr_attributes(route),
+                    "overall" in route.get("bestpath", {}),
+                )
+    for rd, entries in json.loads(views["evpn-rib.json"]).items():
+        if not isinstance(entries, dict):
             continue
-        for text, entry in routes.items():
+        for text, entry in entries.items():
             if text == "rd":
                 continue
             for route in entry["paths"]:
-                attributes = {"as_path": path(route["path"]), "origin": route["origin"].lower(), "next_hop": route["nexthops"][0]["ip"]}
+                attributes = {
+                    "as_path": path(route["path"]),
+                    "origin": route["origin"].lower(),
+                    "next_hop": route["nexthops"][0]["ip"],
+                }
                 key = frr_evpn(rd, text)
                 put(tables, route["peerId"], "evpn", key, attributes, route.get("bestpath"))
                 # No command shows EVPN routes before the policy, which rejects none of them.
@@ -61,10 +78,17 @@ def frr_hop(route):
 
 
 def frr_attributes(route):
-    listed = {name: sorted(route.get(key, {}).get("list", [])) for name, key in
-              (("communities", "community"), ("large_communities", "largeCommunity"))}
-    return {"as_path": path(route["aspath"]["string"]), "origin": route["origin"].lower(), "med": route.get("metric"),
-            "next_hop": route["nexthops"][0]["ip"], **listed}
+    listed = {
+        name: sorted(route.get(key, {}).get("list", []))
+        for name, key in (("communities", "community"), ("large_communities", "largeCommunity"))
+    }
+    return {
+        "as_path": path(route["aspath"]["string"]),
+        "origin": route["origin"].lower(),
+        "med": route.get("metric"),
+        "next_hop": route["nexthops"][0]["ip"],
+        **listed,
+    }
 
 
 def frr_evpn(rd, text):
@@ -135,23 +159,36 @@ def gobgp(views):
     for family in FAMILIES:
         for paths in json.loads(views[f"{family}-rib.json"]).values():
             for route in paths:
-                put(tables, route["neighbor-ip"], family, gobgp_key(route["nlri"]), gobgp_attributes(route["attrs"]), route["best"])
+                put(
+                    tables,
+                    route["neighbor-ip"],
+                    family,
+                    gobgp_key(route["nlri"]),
+                    gobgp_attributes(route["attrs"]),
+                    route["best"],
+                )
         for peer in PEERS:
             for paths in json.loads(views.get(f"{family}-in-{peer}.json", "{}")).values():
                 for route in paths:
                     attributes = gobgp_attributes(route["attrs"])
-                    key = with_path(gobgp_key(route["nlri"]), identifiers.get((gobgp_key(route["nlri"]), " ".join(attributes["as_path"]))))
+                    key = with_path(
+                        gobgp_key(route["nlri"]),
+                        identifiers.get((gobgp_key(route["nlri"]), " ".join(attributes["as_path"]))),
+                    )
                     tables.setdefault(("adj-in-pre", peer, family), {})[key] = attributes
     return tables
 
 
 def announced_identifiers():
     """{(prefix, path): identifier}: gobgp shows the paths of a prefix without their identifiers."""
+
     def words(one):
         return ["{", *map(str, one), "}"] if isinstance(one, tuple) else [str(one)]
 
-    return {(route.prefix, " ".join(word for one in route.as_path for word in words(one))): route.path_id
-            for route in routes.peer1_table() + routes.peer1_replaced()}
+    return {
+        (route.prefix, " ".join(word for one in route.as_path for word in words(one))): route.path_id
+        for route in routes.peer1_table() + routes.peer1_replaced()
+    }
 
 
 def gobgp_key(nlri):
@@ -160,8 +197,14 @@ def gobgp_key(nlri):
     kind, value = nlri["type"], nlri["value"]
     rd = "{admin}:{assigned}".format(**value["rd"])
     ip = value.get("ip")
-    return evpn_key(kind, rd, tag=None if kind == 4 else value.get("etag"), mac=value.get("mac"),
-                    ip=None if kind == 5 or ip in ("0.0.0.0", "<nil>", "invalid IP") else ip, prefix=value.get("prefix"))
+    return evpn_key(
+        kind,
+        rd,
+        tag=None if kind == 4 else value.get("etag"),
+        mac=value.get("mac"),
+        ip=None if kind == 5 or ip in ("0.0.0.0", "<nil>", "invalid IP") else ip,
+        prefix=value.get("prefix"),
+    )
 
 
 def gobgp_attributes(attributes):
@@ -179,9 +222,13 @@ def gobgp_attributes(attributes):
         elif kind == 5:
             found["local_pref"] = value
         elif kind == 8:
-            found["communities"] = sorted("%d:%d" % divmod(number, 65536) for number in attribute["communities"])
+            found["communities"] = sorted(
+                "%d:%d" % divmod(number, 65536) for number in attribute["communities"]
+            )
         elif kind == 32:
-            found["large_communities"] = sorted("{ASN}:{LocalData1}:{LocalData2}".format(**one) for one in value)
+            found["large_communities"] = sorted(
+                "{ASN}:{LocalData1}:{LocalData2}".format(**one) for one in value
+            )
     return found
 
 
@@ -204,19 +251,30 @@ def put(tables, peer, family, key, attributes, is_best):
         table[key].setdefault(OTHERS, []).append(attributes)
         before = tables.get(("adj-in-pre", peer, family), {}).get(key)
         if before:
-            path = [{name: shown[name] for name in before if name != OTHERS} for shown in (table[key], attributes)]
+            path = [
+                {name: shown[name] for name in before if name != OTHERS} for shown in (table[key], attributes)
+            ]
             before.setdefault(OTHERS, []).extend(path)
     else:
         table[key] = attributes
     if is_best:
-        tables.setdefault(("loc-rib", "-", family), {})[key] = {name: attributes[name] for name in attributes if name != OTHERS}
+        tables.setdefault(("loc-rib", "-", family), {})[key] = {
+            name: attributes[name] for name in attributes if name != OTHERS
+        }
 
 
 def row_key(row):
     if row["evpn_route_type"] is None:
         return with_path(str(ipaddress.ip_network(row["prefix"])), row["path_id"])
     kind = row["evpn_route_type"]
-    return evpn_key(kind, row["evpn_rd"], tag=row["evpn_tag"], mac=row["mac_address"], ip=row["evpn_ip"], prefix=row["prefix"])
+    return evpn_key(
+        kind,
+        row["evpn_rd"],
+        tag=row["evpn_tag"],
+        mac=row["mac_address"],
+        ip=row["evpn_ip"],
+        prefix=row["prefix"],
+    )
 
 
 def row_attributes(row):
@@ -225,6 +283,9 @@ def row_attributes(row):
     return {
         "as_path": path(row["as_path_text"] or " ".join(map(str, row["as_path"] or []))),
         "origin": None if origin is None else ("igp", "egp", "incomplete")[origin],
-        "next_hop": row["next_hop"], "med": row["med"], "local_pref": row["local_pref"],
-        "communities": sorted(row["communities"] or []), "large_communities": sorted(row["large_communities"] or []),
+        "next_hop": row["next_hop"],
+        "med": row["med"],
+        "local_pref": row["local_pref"],
+        "communities": sorted(row["communities"] or []),
+        "large_communities": sorted(row["large_communities"] or []),
     }

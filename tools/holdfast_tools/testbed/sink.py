@@ -6,6 +6,7 @@ Connection N goes to FOLDER/N.bmp, N from 1. The first line on stdout is the por
 stdin closes the connection (the router dials again and gets the next file); the end of stdin ends the sink.
 Standard library only, and no decoding, so that a capture cannot contain an error of a decoder.
 """
+
 import argparse
 import pathlib
 import selectors

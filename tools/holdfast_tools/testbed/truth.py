@@ -11,6 +11,7 @@ and fails if the capture does not show what the announcers were told to announce
 tables (show.jsonl.gz) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark (the environment's TSHARK, else that of the
 PATH; `tools/testbed/tshark path` has one), else standard library.
 """
+
 import collections
 import contextlib
 import gzip
@@ -24,13 +25,21 @@ import struct
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from . import routes
 
 PORT = 11019
 TSHARK = os.environ.get("TSHARK", "tshark")
-MESSAGES = ("route-monitoring", "statistics-report", "peer-down", "peer-up", "initiation", "termination", "route-mirroring")
+MESSAGES = (
+    "route-monitoring",
+    "statistics-report",
+    "peer-down",
+    "peer-up",
+    "initiation",
+    "termination",
+    "route-mirroring",
+)
 FAMILY_NAMES = {(1, 1): "ipv4", (2, 1): "ipv6", (25, 70): "evpn"}
 ATTRIBUTE = "bgp.update.path_attribute."
 
@@ -45,7 +54,7 @@ def split(stream):
         length = struct.unpack_from(">I", stream, offset + 1)[0]
         if length < 6 or offset + length > len(stream):
             break
-        messages.append(stream[offset:offset + length])
+        messages.append(stream[offset : offset + length])
         offset += length
     return messages, stream[offset:]
 
@@ -73,8 +82,12 @@ def decode(messages):
         write_pcap(path, messages)
         # -n: no names for addresses. Own configuration folder: a user's preferences must not count.
         command = [TSHARK, "-n", "-r", str(path), "-d", f"tcp.port=={PORT},bmp", "-T", "pdml"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": folder, "LC_ALL": "C"}) as tshark:
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": folder, "LC_ALL": "C"},
+        ) as tshark:
             for _, element in ElementTree.iterparse(tshark.stdout):
                 if element.tag == "packet":
                     yield element
@@ -111,9 +124,13 @@ def peer_header(bmp):
         rib = ("adj-out-" if flags & 0x10 else "adj-in-") + ("post" if flags & 0x40 else "pre")
     address = show(bmp, "bmp.peer.ip.addr") or show(bmp, "bmp.peer.ipv6.addr")
     return {
-        "peer_type": kind, "peer_flags": flags,
+        "peer_type": kind,
+        "peer_flags": flags,
         "peer_distinguisher": find(bmp, "bmp.peer.distinguisher").get("value"),
-        "peer_address": address, "peer_asn": number(bmp, "bmp.peer.asn"), "peer_bgp_id": show(bmp, "bmp.peer.id"), "rib": rib,
+        "peer_address": address,
+        "peer_asn": number(bmp, "bmp.peer.asn"),
+        "peer_bgp_id": show(bmp, "bmp.peer.id"),
+        "rib": rib,
         "timestamp": number(bmp, "bmp.peer.timestamp.sec") * 1000000 + number(bmp, "bmp.peer.timestamp.msec"),
     }
 
@@ -124,8 +141,10 @@ def unicast(container):
         if field.get("name") == "" and "/" in (field.get("show") or ""):
             path_id = next((child for child in field if (child.get("name") or "").endswith("path_id")), None)
             # Host bits are not part of a prefix; tshark prints the bytes as they came.
-            yield {"path_id": None if path_id is None else int(path_id.get("show")),
-                   "prefix": str(ipaddress.ip_network(field.get("show"), strict=False))}
+            yield {
+                "path_id": None if path_id is None else int(path_id.get("show")),
+                "prefix": str(ipaddress.ip_network(field.get("show"), strict=False)),
+            }
 
 
 def evpn(container):
@@ -136,26 +155,41 @@ def evpn(container):
         address = show(field, "bgp.evpn.nlri.ip.addr") or show(field, "bgp.evpn.nlri.ipv6.addr")
         length = number(field, "bgp.evpn.nlri.prefix_len")
         rd = find(field, "bgp.evpn.nlri.rd")
-        yield {"path_id": None, "evpn_route_type": kind,
-               "rd": rd is not None and re.search(r"\((.*)\)", rd.get("showname")).group(1) or None,
-               "evpn_esi": show(field, "bgp.evpn.nlri.esi"), "evpn_tag": number(field, "bgp.evpn.nlri.etag"),
-               "mac_address": show(field, "bgp.evpn.nlri.mac_addr"),
-               "evpn_ip": None if kind == 5 else address,
-               "evpn_prefix": f"{address}/{length}" if kind == 5 else None}
+        yield {
+            "path_id": None,
+            "evpn_route_type": kind,
+            "rd": (rd is not None and re.search(r"\((.*)\)", rd.get("showname")).group(1)) or None,
+            "evpn_esi": show(field, "bgp.evpn.nlri.esi"),
+            "evpn_tag": number(field, "bgp.evpn.nlri.etag"),
+            "mac_address": show(field, "bgp.evpn.nlri.mac_addr"),
+            "evpn_ip": None if kind == 5 else address,
+            "evpn_prefix": f"{address}/{length}" if kind == 5 else None,
+        }
 
 
 def labelled(container):
     """Prefixes with labels, and with a route distinguisher in the VPN families."""
     for field in container.findall("field"):
-        length = next((int(part.get("show")) for part in field if part.get("name") == "bgp.prefix_length"), None)
+        length = next(
+            (int(part.get("show")) for part in field if part.get("name") == "bgp.prefix_length"), None
+        )
         if length is None:
             continue
-        address = next((part.get("show") for part in field if re.search(r"ipv[46](_prefix)?$", part.get("name") or "")), None)
+        address = next(
+            (part.get("show") for part in field if re.search(r"ipv[46](_prefix)?$", part.get("name") or "")),
+            None,
+        )
         rd, labels = show(field, "bgp.rd"), show(field, "bgp.label_stack") or ""
         labels = [int(label) for label in re.findall(r"\d+", labels)]
-        path_id = next((int(part.get("show")) for part in field if (part.get("name") or "").endswith("path_id")), None)
+        path_id = next(
+            (int(part.get("show")) for part in field if (part.get("name") or "").endswith("path_id")), None
+        )
         length -= 24 * len(labels) + (64 if rd else 0)
-        prefix = str(ipaddress.ip_network(f"{address}/{length}", strict=False)) if address and length >= 0 else None
+        prefix = (
+            str(ipaddress.ip_network(f"{address}/{length}", strict=False))
+            if address and length >= 0
+            else None
+        )
         yield {"path_id": path_id, "prefix": prefix, "rd": rd, "labels": labels}
 
 
@@ -165,8 +199,18 @@ def nlri(container, safi):
 
 def attributes(update, packet_bytes):
     """The path attributes; what the message does not carry is null."""
-    found = {name: None for name in ("next_hop", "as_path", "origin", "med", "local_pref", "communities",
-                                     "large_communities", "ext_communities")}
+    found = dict.fromkeys(
+        (
+            "next_hop",
+            "as_path",
+            "origin",
+            "med",
+            "local_pref",
+            "communities",
+            "large_communities",
+            "ext_communities",
+        )
+    )
     for attribute in update.iter("field"):
         if attribute.get("name") != "bgp.update.path_attribute":
             continue
@@ -174,8 +218,11 @@ def attributes(update, packet_bytes):
         if code == 1:
             found["origin"] = ("igp", "egp", "incomplete")[number(attribute, ATTRIBUTE + "origin")]
         elif code == 2:
-            found["as_path"] = [as_path_segment(field) for field in attribute.iter("field")
-                                if field.get("name") == ATTRIBUTE + "as_path_segment"]
+            found["as_path"] = [
+                as_path_segment(field)
+                for field in attribute.iter("field")
+                if field.get("name") == ATTRIBUTE + "as_path_segment"
+            ]
         elif code == 3:
             found["next_hop"] = show(attribute, ATTRIBUTE + "next_hop")
         elif code == 4:
@@ -183,29 +230,50 @@ def attributes(update, packet_bytes):
         elif code == 5:
             found["local_pref"] = number(attribute, ATTRIBUTE + "local_pref")
         elif code == 8:
-            found["communities"] = [community(field) for field in attribute.iter("field") if field.get("name") in
-                                    (ATTRIBUTE + "community", ATTRIBUTE + "community_well_known")]
+            found["communities"] = [
+                community(field)
+                for field in attribute.iter("field")
+                if field.get("name") in (ATTRIBUTE + "community", ATTRIBUTE + "community_well_known")
+            ]
         elif code == 14:
-            hops = [field.get("show") for field in attribute.iter("field")
-                    if re.match(r".*mp_reach_nlri\.next_hop\.ipv[46]$", field.get("name"))]
+            hops = [
+                field.get("show")
+                for field in attribute.iter("field")
+                if re.match(r".*mp_reach_nlri\.next_hop\.ipv[46]$", field.get("name"))
+            ]
             found["next_hop"] = hops[0] if hops else None
         elif code == 16:
             # tshark splits each community into its parts; where it lies is exact, so take the bytes there.
-            places = [int(field.get("pos")) for field in attribute.iter("field") if field.get("name") == "bgp.ext_community"]
-            found["ext_communities"] = [packet_bytes[place:place + 8].hex() for place in places]
-            types = [field.get("value") for field in attribute.iter("field") if field.get("name") == "bgp.ext_com.type"]
-            assert types == [text[:2] for text in found["ext_communities"]], "extended communities lie elsewhere"
+            places = [
+                int(field.get("pos"))
+                for field in attribute.iter("field")
+                if field.get("name") == "bgp.ext_community"
+            ]
+            found["ext_communities"] = [packet_bytes[place : place + 8].hex() for place in places]
+            types = [
+                field.get("value")
+                for field in attribute.iter("field")
+                if field.get("name") == "bgp.ext_com.type"
+            ]
+            assert types == [text[:2] for text in found["ext_communities"]], (
+                "extended communities lie elsewhere"
+            )
         elif code == 32:
             found["large_communities"] = [
                 ":".join(show(field, "bgp.large_communities." + part) for part in ("ga", "ldp1", "ldp2"))
-                for field in attribute.iter("field") if field.get("name") == "bgp.large_communities"]
+                for field in attribute.iter("field")
+                if field.get("name") == "bgp.large_communities"
+            ]
     return found
 
 
 def as_path_segment(segment):
     kind = number(segment, ATTRIBUTE + "as_path_segment.type")
-    numbers = [int(field.get("show")) for field in segment
-               if field.get("name") in (ATTRIBUTE + "as_path_segment.as4", ATTRIBUTE + "as_path_segment.as2")]
+    numbers = [
+        int(field.get("show"))
+        for field in segment
+        if field.get("name") in (ATTRIBUTE + "as_path_segment.as4", ATTRIBUTE + "as_path_segment.as2")
+    ]
     return [{1: "AS_SET", 2: "AS_SEQUENCE", 3: "AS_CONFED_SEQUENCE", 4: "AS_CONFED_SET"}[kind], numbers]
 
 
@@ -214,7 +282,7 @@ def community(field):
     if None in parts:
         value = int(field.get("value"), 16)
         parts = [value >> 16, value & 0xFFFF]
-    return "%s:%s" % tuple(parts)
+    return "{}:{}".format(*tuple(parts))
 
 
 def route_events(index, header, update, packet_bytes):
@@ -223,7 +291,9 @@ def route_events(index, header, update, packet_bytes):
 
     def add(action, afi, safi, items, found):
         for item in items:
-            events.append({"msg_index": index, **header, "afi": afi, "safi": safi, "action": action, **item, **found})
+            events.append(
+                {"msg_index": index, **header, "afi": afi, "safi": safi, "action": action, **item, **found}
+            )
 
     nothing = {}
     found = attributes(update, packet_bytes)
@@ -243,8 +313,11 @@ def route_events(index, header, update, packet_bytes):
             families[-1] = (families[-1][0], int(field.get("show")))
     end_of_rib = None
     if not events:
-        codes = [number(field, ATTRIBUTE + "type_code") for field in update.iter("field")
-                 if field.get("name") == "bgp.update.path_attribute"]
+        codes = [
+            number(field, ATTRIBUTE + "type_code")
+            for field in update.iter("field")
+            if field.get("name") == "bgp.update.path_attribute"
+        ]
         if not codes:
             end_of_rib = (1, 1)
         elif codes == [15]:
@@ -260,11 +333,22 @@ def family_name(afi, safi):
 
 
 def table_name(event):
-    return " ".join((event["peer_address"] if event["rib"] != "loc-rib" else "-", event["rib"], family_name(event["afi"], event["safi"])))
+    return " ".join(
+        (
+            event["peer_address"] if event["rib"] != "loc-rib" else "-",
+            event["rib"],
+            family_name(event["afi"], event["safi"]),
+        )
+    )
 
 
-KEY_FIELDS = {1: ("rd", "evpn_esi", "evpn_tag"), 2: ("rd", "evpn_tag", "mac_address", "evpn_ip"), 3: ("rd", "evpn_tag", "evpn_ip"),
-              4: ("rd", "evpn_esi", "evpn_ip"), 5: ("rd", "evpn_tag", "evpn_prefix")}
+KEY_FIELDS = {
+    1: ("rd", "evpn_esi", "evpn_tag"),
+    2: ("rd", "evpn_tag", "mac_address", "evpn_ip"),
+    3: ("rd", "evpn_tag", "evpn_ip"),
+    4: ("rd", "evpn_esi", "evpn_ip"),
+    5: ("rd", "evpn_tag", "evpn_prefix"),
+}
 
 
 def route_key(event):
@@ -310,12 +394,21 @@ class Connection:
             self.malformed.append([index, kind])
             assert kind != "route-monitoring", f"message {index}: tshark cannot decode the routes"
         if kind == "peer-up":
-            self.peers.append({"msg_index": index, "event": "up", **header,
-                               "local_address": show(bmp, "bmp.peer.up.ip.addr") or show(bmp, "bmp.peer.up.ipv6.addr"),
-                               "local_port": number(bmp, "bmp.peer.up.port.local"), "remote_port": number(bmp, "bmp.peer.up.port.remote")})
+            self.peers.append(
+                {
+                    "msg_index": index,
+                    "event": "up",
+                    **header,
+                    "local_address": show(bmp, "bmp.peer.up.ip.addr") or show(bmp, "bmp.peer.up.ipv6.addr"),
+                    "local_port": number(bmp, "bmp.peer.up.port.local"),
+                    "remote_port": number(bmp, "bmp.peer.up.port.remote"),
+                }
+            )
         elif kind == "peer-down":
             # The reason is the byte after the two headers.
-            self.peers.append({"msg_index": index, "event": "down", **header, "reason": self.messages[index][48]})
+            self.peers.append(
+                {"msg_index": index, "event": "down", **header, "reason": self.messages[index][48]}
+            )
             if header["peer_type"] != 3:
                 for name in [name for name in self.tables if name.split()[0] == header["peer_address"]]:
                     self.tables[name].clear()
@@ -328,7 +421,12 @@ class Connection:
         update = next(proto for proto in packet.iter("proto") if proto.get("name") == "bgp")
         events, end_of_rib = route_events(index, header, update, packet_bytes)
         if end_of_rib:
-            self.end_of_rib.append({"msg_index": index, "table": table_name({**header, "afi": end_of_rib[0], "safi": end_of_rib[1]})})
+            self.end_of_rib.append(
+                {
+                    "msg_index": index,
+                    "table": table_name({**header, "afi": end_of_rib[0], "safi": end_of_rib[1]}),
+                }
+            )
         elif not events:
             self.counts["route-monitoring without routes"] += 1
         for event in events:
@@ -342,13 +440,19 @@ class Connection:
 
     def summary(self):
         return {
-            "messages": len(self.messages), "bytes": sum(map(len, self.messages)), "bytes_after_last_message": len(self.rest),
-            "messages_by_type": dict(sorted(self.counts.items())), "peer_events": self.peers,
+            "messages": len(self.messages),
+            "bytes": sum(map(len, self.messages)),
+            "bytes_after_last_message": len(self.rest),
+            "messages_by_type": dict(sorted(self.counts.items())),
+            "peer_events": self.peers,
             "routes": {name: dict(counts) for name, counts in sorted(self.routes.items())},
-            "end_of_rib": self.end_of_rib, "tshark_malformed": self.malformed,
+            "end_of_rib": self.end_of_rib,
+            "tshark_malformed": self.malformed,
             "messages_at_end_of_step": self.ends,
-            "table_sizes_at_end_of_step": {step: {name: len(table) for name, table in sorted(tables.items())}
-                                           for step, tables in self.snapshots.items()},
+            "table_sizes_at_end_of_step": {
+                step: {name: len(table) for name, table in sorted(tables.items())}
+                for step, tables in self.snapshots.items()
+            },
         }
 
 
@@ -376,16 +480,27 @@ def expected_attributes(line, view, router):
         # FRR puts its own AS in front, in every view.
         path[0][1].insert(0, 65000)
     return {
-        "next_hop": line["next_hop"], "as_path": path, "origin": line["origin"], "med": line.get("med"),
-        "communities": sorted(communities), "large_communities": sorted(line.get("large_communities", [])),
-        "route_targets": sorted("0002%04x%08x" % tuple(map(int, target.split(":"))) for target in line.get("route_targets", [])),
+        "next_hop": line["next_hop"],
+        "as_path": path,
+        "origin": line["origin"],
+        "med": line.get("med"),
+        "communities": sorted(communities),
+        "large_communities": sorted(line.get("large_communities", [])),
+        "route_targets": sorted(
+            "0002{:04x}{:08x}".format(*tuple(map(int, target.split(":"))))
+            for target in line.get("route_targets", [])
+        ),
     }
 
 
 def seen_attributes(event):
     return {
-        "next_hop": event["next_hop"], "as_path": event["as_path"], "origin": event["origin"], "med": event["med"],
-        "communities": sorted(event["communities"] or []), "large_communities": sorted(event["large_communities"] or []),
+        "next_hop": event["next_hop"],
+        "as_path": event["as_path"],
+        "origin": event["origin"],
+        "med": event["med"],
+        "communities": sorted(event["communities"] or []),
+        "large_communities": sorted(event["large_communities"] or []),
         # Type 4 EVPN routes get an ES-Import target from the announcer itself.
         "route_targets": sorted(text for text in event["ext_communities"] or [] if text.startswith("0002")),
     }
@@ -405,7 +520,9 @@ def check_table(router, step, peer, view, family, want, have):
     where = f"{router}, after {step}: {peer} {view} {family}"
     missing, extra = want.keys() - have.keys(), have.keys() - want.keys()
     if missing or extra:
-        raise Mismatch(f"{where}: {len(missing)} missing {sorted(map(str, missing))[:3]}, {len(extra)} too many {sorted(map(str, extra))[:3]}")
+        raise Mismatch(
+            f"{where}: {len(missing)} missing {sorted(map(str, missing))[:3]}, {len(extra)} too many {sorted(map(str, extra))[:3]}"
+        )
     for key, line in want.items():
         wanted, seen = expected_attributes(line, view, router), seen_attributes(have[key])
         if wanted != seen:
@@ -414,7 +531,9 @@ def check_table(router, step, peer, view, family, want, have):
             raise Mismatch(f"{where}: {key}: local-pref {have[key]['local_pref']}")
         for name in ("evpn_esi", "evpn_tag", "evpn_ip", "mac_address", "evpn_prefix", "rd"):
             if line.get(name) != have[key].get(name):
-                raise Mismatch(f"{where}: {key}: {name} announced {line.get(name)}, captured {have[key].get(name)}")
+                raise Mismatch(
+                    f"{where}: {key}: {name} announced {line.get(name)}, captured {have[key].get(name)}"
+                )
     return len(want)
 
 
@@ -451,9 +570,25 @@ def check(folder, router, connections, lines, steps):
                 continue  # no Peer Down came
             for family in FAMILY_NAMES.values():
                 want = {key[2]: line for key, line in table.items() if family_name(*key[:2]) == family}
-                compared += check_table(router, step, peer, "adj-in-pre", family, want, snapshot.get(f"{peer} adj-in-pre {family}", {}))
+                compared += check_table(
+                    router,
+                    step,
+                    peer,
+                    "adj-in-pre",
+                    family,
+                    want,
+                    snapshot.get(f"{peer} adj-in-pre {family}", {}),
+                )
                 want.pop(routes.REJECTED, None)
-                compared += check_table(router, step, peer, "adj-in-post", family, want, snapshot.get(f"{peer} adj-in-post {family}", {}))
+                compared += check_table(
+                    router,
+                    step,
+                    peer,
+                    "adj-in-post",
+                    family,
+                    want,
+                    snapshot.get(f"{peer} adj-in-post {family}", {}),
+                )
         compared += check_shown(folder, router, step, snapshot)
     return compared
 
@@ -482,12 +617,20 @@ def check_shown(folder, router, step, snapshot):
             peer = re.search(r"127\.0\.0\.\d+", view).group(0)
             have = set(snapshot.get(f"{peer} adj-in-pre {family}", {}))
         else:
-            have = {prefix for peer in (routes.PEER1, routes.PEER2) for prefix in snapshot.get(f"{peer} adj-in-post {family}", {})}
+            have = {
+                prefix
+                for peer in (routes.PEER1, routes.PEER2)
+                for prefix in snapshot.get(f"{peer} adj-in-post {family}", {})
+            }
             loc_rib = set(snapshot.get(f"- loc-rib {family}", have))
             if loc_rib != shown:
-                raise Mismatch(f"{router}, {step} {view}: the Loc-RIB of the capture differs: {sorted(loc_rib ^ shown)[:5]}")
+                raise Mismatch(
+                    f"{router}, {step} {view}: the Loc-RIB of the capture differs: {sorted(loc_rib ^ shown)[:5]}"
+                )
         if have != shown:
-            raise Mismatch(f"{router}, {step} {view}: the router shows other prefixes: {sorted(have ^ shown)[:5]}")
+            raise Mismatch(
+                f"{router}, {step} {view}: the router shows other prefixes: {sorted(have ^ shown)[:5]}"
+            )
         compared += len(shown)
     return compared
 
@@ -505,7 +648,9 @@ def write_gz(path, text):
 def make(folder):
     capture = json.loads((folder / "capture.json").read_text())
     router, connections, last = capture["router"], {}, {}
-    version = subprocess.run([TSHARK, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
+    version = subprocess.run(
+        [TSHARK, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    ).stdout.decode()
     for path in sorted(folder.glob("*.bmp.gz")):
         index = int(path.name.split(".")[0])
         ends = []
@@ -516,15 +661,23 @@ def make(folder):
                 ends.append((mark["step"], size))
                 last[index] = size
         connections[index] = Connection(gzip.open(path).read(), ends)
-        lines = "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in connections[index].events)
+        lines = "".join(
+            json.dumps(event, separators=(",", ":")) + "\n" for event in connections[index].events
+        )
         write_gz(folder / f"{index}.truth.jsonl.gz", lines)
     steps = [mark["step"] for mark in capture["steps"]]
     compared = check(folder, router, connections, read_lines(folder / "announced.jsonl.gz"), steps)
-    expected = {"router": router, "version": capture["version"], "decoder": version.splitlines()[0],
-                "routes_checked_against_announcers": compared,
-                "connections": {str(index): connection.summary() for index, connection in connections.items()}}
+    expected = {
+        "router": router,
+        "version": capture["version"],
+        "decoder": version.splitlines()[0],
+        "routes_checked_against_announcers": compared,
+        "connections": {str(index): connection.summary() for index, connection in connections.items()},
+    }
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
-    print(f"{router}: {sum(len(c.events) for c in connections.values())} route events, {compared} table entries agree with the announcers")
+    print(
+        f"{router}: {sum(len(c.events) for c in connections.values())} route events, {compared} table entries agree with the announcers"
+    )
 
 
 def print_lines(path):
