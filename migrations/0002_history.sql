@@ -1,70 +1,43 @@
--- History: what routers said, appended only. TimescaleDB makes the tables hypertables where it can be had; on plain
--- PostgreSQL they are range partitions that the collector makes ahead (holdfast_make_partitions).
+-- History: append-only tables, partitioned by time. They are hypertables where the extension timescaledb
+-- can be created; on plain PostgreSQL they are range partitions, which the collector creates ahead of time
+-- (holdfast_make_partitions).
 
 DO $$
 BEGIN
     CREATE EXTENSION IF NOT EXISTS timescaledb;
 EXCEPTION
-    -- Not installed, not preloaded, or not ours to create: native partitions then.
+    -- The extension is not installed or preloaded, or the role may not create it: native partitions are used.
     WHEN feature_not_supported OR undefined_file OR insufficient_privilege OR object_not_in_prerequisite_state
         OR invalid_parameter_value THEN NULL;
 END
 $$;
 
--- The tables that are cut by time, and how.
-CREATE TABLE time_tables (
+CREATE TABLE partitioned_tables (
     name           text PRIMARY KEY,
     is_hypertable  boolean NOT NULL,
     chunk_interval interval NOT NULL,
     dropped_before timestamptz
 );
+COMMENT ON TABLE partitioned_tables IS 'Tables that are partitioned by their column time.';
+COMMENT ON COLUMN partitioned_tables.is_hypertable IS
+    'True for a TimescaleDB hypertable, false for native range partitions.';
+COMMENT ON COLUMN partitioned_tables.chunk_interval IS 'Period that one chunk or partition covers.';
+COMMENT ON COLUMN partitioned_tables.dropped_before IS
+    'Retention has dropped all rows before this time; null if it has dropped none.';
 
--- Native partitions with their bounds. Empty where the tables are hypertables.
 CREATE TABLE time_partitions (
-    table_name text NOT NULL REFERENCES time_tables (name),
+    table_name text NOT NULL REFERENCES partitioned_tables (name),
     name       text NOT NULL PRIMARY KEY,
     from_time  timestamptz NOT NULL,
     until_time timestamptz NOT NULL,
     UNIQUE (table_name, from_time)
 );
+COMMENT ON TABLE time_partitions IS
+    'Native partitions and their bounds. Empty if the tables are hypertables.';
+COMMENT ON COLUMN time_partitions.name IS 'Name of the table that is the partition.';
+COMMENT ON COLUMN time_partitions.from_time IS 'Inclusive lower bound.';
+COMMENT ON COLUMN time_partitions.until_time IS 'Exclusive upper bound.';
 
--- Makes partitions for now and `ahead` intervals more. Rows that waited in the default partition move into theirs. With the
--- rights of the owner, like holdfast_retain: the collector itself makes and drops no tables.
-CREATE FUNCTION holdfast_make_partitions(ahead integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    t time_tables%ROWTYPE;
-    step bigint;
-    starts timestamptz;
-    ends timestamptz;
-    part text;
-    made integer := 0;
-BEGIN
-    FOR t IN SELECT * FROM time_tables WHERE NOT is_hypertable ORDER BY name FOR UPDATE LOOP
-        step := extract(epoch FROM t.chunk_interval)::bigint;
-        SELECT max(until_time) INTO starts FROM time_partitions WHERE table_name = t.name;
-        IF starts IS NULL OR starts < now() - t.chunk_interval THEN
-            starts := greatest(coalesce(starts, '-infinity'),
-                to_timestamp(floor(extract(epoch FROM now()) / step) * step) - t.chunk_interval);
-        END IF;
-        WHILE starts <= now() + ahead * t.chunk_interval LOOP
-            ends := starts + t.chunk_interval;
-            part := format('%s_%s', t.name, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS'));
-            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, t.name);
-            EXECUTE format(
-                'WITH moved AS (DELETE FROM %I WHERE time >= %L AND time < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
-                t.name || '_default', starts, ends, part);
-            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', t.name, part, starts, ends);
-            INSERT INTO time_partitions VALUES (t.name, part, starts, ends);
-            made := made + 1;
-            starts := ends;
-        END LOOP;
-    END LOOP;
-    RETURN made;
-END
-$$;
-
--- How many rows retention has dropped, so that holdfast_verify does not miss them.
 CREATE TABLE dropped_records (
     table_name text NOT NULL,
     collector  text NOT NULL,
@@ -73,111 +46,36 @@ CREATE TABLE dropped_records (
     records    bigint NOT NULL,
     PRIMARY KEY (table_name, collector, log_id)
 );
+COMMENT ON TABLE dropped_records IS
+    'Number of rows that retention has dropped, so that holdfast_verify does not report them as missing.';
+COMMENT ON COLUMN dropped_records.last_seq IS 'Highest sequence number among the dropped rows.';
+COMMENT ON COLUMN dropped_records.records IS 'Number of dropped rows.';
 
--- Notes what is about to be dropped from one chunk or partition (its rows of `from_time` to `cut`): their number; of each route the
--- last word, if it is an announcement (kept_routes); what ended routes without a word about each (kept_route_ends).
-CREATE FUNCTION holdfast_keep(table_name text, chunk regclass, from_time timestamptz, cut timestamptz) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', chunk);
-    EXECUTE format('INSERT INTO dropped_records AS d SELECT $1, collector, log_id, max(seq), count(*) FROM %s WHERE time >= $3 AND time < $2
-        GROUP BY collector, log_id
-        ON CONFLICT (table_name, collector, log_id) DO UPDATE SET last_seq = greatest(d.last_seq, excluded.last_seq),
-            records = d.records + excluded.records', chunk) USING table_name, cut, from_time;
-    IF table_name = 'peer_events' THEN
-        EXECUTE format('INSERT INTO kept_route_ends
-            SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi, session,
-                generation + (event_type = ''peer_down'')::integer
-            FROM %s WHERE time >= $2 AND time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk) USING cut, from_time;
-    ELSIF table_name = 'route_updates' THEN
-        CREATE TEMP TABLE last_words (LIKE kept_routes) ON COMMIT DROP;
-        -- Two passes and a hash of the short columns instead of a sort of whole rows.
-        EXECUTE format('INSERT INTO last_words
-            SELECT h.* FROM %1$s h JOIN (
-                SELECT collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key,
-                    max(ARRAY[(extract(epoch FROM session) * 1000000)::bigint, generation, seq, idx]) AS place
-                FROM %1$s WHERE time >= $2 AND time < $1 GROUP BY 1, 2, 3, 4, 5, 6, 7
-            ) l USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key)
-            WHERE h.time >= $2 AND h.time < $1
-                AND ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx] = l.place', chunk)
-            USING cut, from_time;
-        DELETE FROM kept_routes k USING last_words l
-            WHERE (k.collector, k.router, k.peer_type, k.peer_distinguisher, k.bgp_peer_ip, k.rib, k.route_key)
-                    = (l.collector, l.router, l.peer_type, l.peer_distinguisher, l.bgp_peer_ip, l.rib, l.route_key)
-                AND (k.session, k.generation, k.seq, k.idx) < (l.session, l.generation, l.seq, l.idx);
-        INSERT INTO kept_routes SELECT * FROM last_words WHERE NOT is_withdrawn ON CONFLICT DO NOTHING;
-        DROP TABLE last_words;
-    END IF;
-END
-$$;
-
--- Drops what is older than `keep`, by the server's clock. The cut-off moves by one chunk interval per call at most, so
--- that a clock that jumps ahead does not cost the history. What is dated before this program existed came from a collector
--- whose clock was wrong (one without a battery starts in 1970): nobody knows how old it is, and it stays.
-CREATE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    t time_tables%ROWTYPE;
-    cut timestamptz;
-    chunk regclass;
-    part time_partitions%ROWTYPE;
-    dropped integer := 0;
-    wrong_before CONSTANT timestamptz := '2020-01-01 00:00:00+00';
-BEGIN
-    SELECT * INTO STRICT t FROM time_tables WHERE name = table_name FOR UPDATE;
-    cut := least(now() - keep, coalesce(t.dropped_before + t.chunk_interval, 'infinity'));
-    IF cut <= wrong_before THEN
-        RETURN 0;
-    END IF;
-    IF t.is_hypertable THEN
-        FOR chunk IN EXECUTE format('SELECT show_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
-            t.name, cut, wrong_before) LOOP
-            PERFORM holdfast_keep(t.name, chunk, '-infinity', 'infinity');
-        END LOOP;
-        EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
-            t.name, cut, wrong_before) INTO dropped;
-    ELSE
-        FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut ORDER BY p.from_time LOOP
-            PERFORM holdfast_keep(t.name, part.name::regclass, '-infinity', 'infinity');
-            EXECUTE format('DROP TABLE %I', part.name);
-            DELETE FROM time_partitions p WHERE p.name = part.name;
-            dropped := dropped + 1;
-        END LOOP;
-        PERFORM holdfast_keep(t.name, (t.name || '_default')::regclass, wrong_before, cut);
-        EXECUTE format('DELETE FROM %I WHERE time >= %L AND time < %L', t.name || '_default', wrong_before, cut);
-    END IF;
-    UPDATE time_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
-    RETURN dropped;
-END
-$$;
-
-REVOKE EXECUTE ON FUNCTION holdfast_make_partitions(integer), holdfast_keep(text, regclass, timestamptz, timestamptz),
-    holdfast_retain(text, interval) FROM PUBLIC;
-
--- Turns a freshly made, empty table into one that is cut by its column `time`. holdfast.chunk_interval is set by the
--- migrator from CHUNK_INTERVAL_DAYS.
-CREATE FUNCTION holdfast_cut_by_time(table_name text) RETURNS void
+-- Partitions an empty table by its column `time`. The migrator sets holdfast.chunk_interval from
+-- CHUNK_INTERVAL_DAYS.
+CREATE FUNCTION pg_temp.partition_by_time(table_name text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    step interval := coalesce(nullif(current_setting('holdfast.chunk_interval', true), ''), '7 days')::interval;
+    step interval :=
+        coalesce(nullif(current_setting('holdfast.chunk_interval', true), ''), '7 days')::interval;
     has_timescale boolean := EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb');
 BEGIN
     IF has_timescale THEN
-        EXECUTE format(
-            'SELECT create_hypertable(%L, ''time'', chunk_time_interval => %L::interval, create_default_indexes => false)',
-            table_name, step);
+        EXECUTE format('SELECT create_hypertable(%L, ''time'', chunk_time_interval => %L::interval,
+            create_default_indexes => false)', table_name, step);
     ELSE
         EXECUTE format('ALTER TABLE %I RENAME TO %I', table_name, table_name || '_shape');
-        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) PARTITION BY RANGE (time)', table_name, table_name || '_shape');
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) PARTITION BY RANGE (time)',
+            table_name, table_name || '_shape');
         EXECUTE format('DROP TABLE %I', table_name || '_shape');
         EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', table_name || '_default', table_name);
     END IF;
-    INSERT INTO time_tables VALUES (table_name, has_timescale, step);
+    INSERT INTO partitioned_tables VALUES (table_name, has_timescale, step);
 END
 $$;
 
--- One row per announcement or withdrawal. The columns up to mac_address are those of pybmpmon; wider types.
--- No unique index: (collector, log_id, seq, idx) is unique by construction, and an index would only hide that it is not.
+-- No unique index: (collector, log_id, seq, idx) is unique by construction, and an index could only hide a
+-- violation.
 CREATE TABLE route_updates (
     time                 timestamptz NOT NULL,
     bmp_peer_ip          inet NOT NULL,
@@ -239,31 +137,89 @@ CREATE TABLE route_updates (
     discarded            text[],
     route_key            bytea NOT NULL
 );
-SELECT holdfast_cut_by_time('route_updates');
+SELECT pg_temp.partition_by_time('route_updates');
 CREATE INDEX route_updates_time ON route_updates (time DESC);
 CREATE INDEX route_updates_prefix ON route_updates (prefix, time DESC);
+COMMENT ON TABLE route_updates IS
+    'History of routes: one row per announcement or withdrawal. The columns up to mac_address are those of
+pybmpmon, with wider types.';
+COMMENT ON COLUMN route_updates.time IS 'Time at which the collector received the message.';
+COMMENT ON COLUMN route_updates.bmp_peer_ip IS 'Source address of the router''s BMP session.';
+COMMENT ON COLUMN route_updates.bmp_peer_asn IS
+    'Always null; kept for queries that were written for pybmpmon.';
+COMMENT ON COLUMN route_updates.bgp_peer_ip IS 'Peer address of the BMP per-peer header.';
+COMMENT ON COLUMN route_updates.bgp_peer_asn IS 'Peer AS of the BMP per-peer header.';
+COMMENT ON COLUMN route_updates.family IS
+    'Name of the address family (holdfast_family), or afi/safi in digits.';
+COMMENT ON COLUMN route_updates.prefix IS
+    'Prefix. EVPN: that of route type 5; flow specification: the destination; BGP-LS: that of a prefix
+NLRI. Else null.';
+COMMENT ON COLUMN route_updates.as_path IS 'All AS numbers of AS_PATH in order, segments joined.';
+COMMENT ON COLUMN route_updates.communities IS
+    'Standard communities as text, in the order sent, for example 65000:100.';
+COMMENT ON COLUMN route_updates.extended_communities IS
+    'Extended communities as text, for example RT:65000:100.';
+COMMENT ON COLUMN route_updates.is_withdrawn IS 'True for a withdrawal, false for an announcement.';
+COMMENT ON COLUMN route_updates.router_time IS
+    'Timestamp of the BMP per-peer header; null if the router sent none.';
+COMMENT ON COLUMN route_updates.log_id IS 'Write-ahead log of the collector that holds the record.';
+COMMENT ON COLUMN route_updates.seq IS 'Sequence number of the batch in the log, from 1 without holes.';
+COMMENT ON COLUMN route_updates.idx IS 'Index of the record in the batch, from 0 without holes.';
+COMMENT ON COLUMN route_updates.session IS
+    'Start of the BMP session. With generation it is the incarnation of the peer.';
+COMMENT ON COLUMN route_updates.generation IS
+    'Number of Peer Up and Peer Down messages of the peer within the session.';
+COMMENT ON COLUMN route_updates.router IS 'Name of the router: sysName, or its address.';
+COMMENT ON COLUMN route_updates.peer_type IS 'Peer type of the BMP per-peer header (RFC 7854, section 4.2).';
+COMMENT ON COLUMN route_updates.peer_distinguisher IS
+    'Peer distinguisher as text; 0:0 for the global instance.';
+COMMENT ON COLUMN route_updates.rib IS
+    'RIB view: adj-in-pre, adj-in-post, adj-out-pre, adj-out-post, loc-rib or unknown.';
+COMMENT ON COLUMN route_updates.table_name IS 'VRF or table name of a Loc-RIB (RFC 9069); null if unknown.';
+COMMENT ON COLUMN route_updates.path_id IS 'ADD-PATH path identifier; null without ADD-PATH.';
+COMMENT ON COLUMN route_updates.cause IS
+    'update, withdraw, initial-dump, re-dump or treat-as-withdraw (RFC 7606).';
+COMMENT ON COLUMN route_updates.origin IS 'ORIGIN as on the wire: 0 IGP, 1 EGP, 2 INCOMPLETE.';
+COMMENT ON COLUMN route_updates.as_path_text IS
+    'AS_PATH with its segments as text; null if it is one AS_SEQUENCE, so that as_path is complete.';
+COMMENT ON COLUMN route_updates.origin_as IS
+    'Last AS number of the path; null if the path is empty or ends in an AS_SET.';
+COMMENT ON COLUMN route_updates.otc IS 'Only to Customer attribute (RFC 9234).';
+COMMENT ON COLUMN route_updates.evpn_ip IS
+    'EVPN: host address of route type 2, originating router of types that name one.';
+COMMENT ON COLUMN route_updates.labels IS
+    'EVPN: 24-bit fields as sent, each a VNI or a label in the upper 20 bits. Labelled unicast and VPN:
+20-bit labels, outermost first. Null in withdrawals.';
+COMMENT ON COLUMN route_updates.rd IS 'Route distinguisher, for each family that has one.';
+COMMENT ON COLUMN route_updates.nlri IS 'Decoded NLRI as text; null for plain, labelled and VPN prefixes.';
+COMMENT ON COLUMN route_updates.nlri_raw IS
+    'NLRI in wire format, if its family or route type is not decoded.';
+COMMENT ON COLUMN route_updates.attributes_raw IS
+    'Path attributes without a column of their own, in BGP wire format.';
+COMMENT ON COLUMN route_updates.attributes_more IS 'Attributes of attributes_raw that are decoded, as text.';
+COMMENT ON COLUMN route_updates.missing IS 'Mandatory attributes that the announcement lacks.';
+COMMENT ON COLUMN route_updates.discarded IS 'Attributes discarded according to RFC 7606, with the reason.';
+COMMENT ON COLUMN route_updates.route_key IS
+    'Key of the route within its RIB view, for every family; as in rib_entries.';
 
--- Where the edition can (TimescaleDB community), chunks that get no rows any more are compressed by the server itself. By peer, and
--- within a peer by time: that takes least, and the last word on a prefix is in one of the first batches that are read. (Ordered by
--- prefix, rib_at took ten times as long; docs/SCHEMA.md has the figures.) Rows that come late all the same go in as always. The
--- Apache edition refuses; plain PostgreSQL has no such thing.
-CREATE FUNCTION holdfast_compress_history(after interval) RETURNS boolean
-LANGUAGE plpgsql AS $$
+-- The community edition of TimescaleDB compresses chunks that receive no new rows. Segments by peer and
+-- order by time use least space, and the last update of a prefix is in one of the first batches that are
+-- read; with order by prefix, rib_at takes ten times as long (docs/SCHEMA.md has the figures). Other
+-- editions refuse, and keep the rows uncompressed.
+DO $$
 BEGIN
-    IF NOT (SELECT is_hypertable FROM time_tables WHERE name = 'route_updates') THEN
-        RETURN false;
+    IF (SELECT is_hypertable FROM partitioned_tables WHERE name = 'route_updates') THEN
+        ALTER TABLE route_updates SET (timescaledb.compress,
+            timescaledb.compress_segmentby = 'bgp_peer_ip, rib', timescaledb.compress_orderby = 'time DESC');
+        EXECUTE format('SELECT add_compression_policy(''route_updates'', compress_after => %L::interval,
+            if_not_exists => true)',
+            (SELECT 2 * chunk_interval FROM partitioned_tables WHERE name = 'route_updates'));
     END IF;
-    ALTER TABLE route_updates SET (timescaledb.compress, timescaledb.compress_segmentby = 'bgp_peer_ip, rib',
-        timescaledb.compress_orderby = 'time DESC');
-    EXECUTE format('SELECT add_compression_policy(''route_updates'', compress_after => %L::interval, if_not_exists => true)', after);
-    RETURN true;
 EXCEPTION
-    WHEN feature_not_supported THEN RETURN false;
+    WHEN feature_not_supported THEN NULL;
 END
 $$;
-SELECT holdfast_compress_history((SELECT 2 * chunk_interval FROM time_tables WHERE name = 'route_updates'));
 
--- What happened to peers and sessions. peer_ip is the router, as in pybmpmon.
 CREATE TABLE peer_events (
     time               timestamptz NOT NULL,
     peer_ip            inet NOT NULL,
@@ -291,11 +247,22 @@ CREATE TABLE peer_events (
     data               bytea,
     detail             jsonb
 );
-SELECT holdfast_cut_by_time('peer_events');
+SELECT pg_temp.partition_by_time('peer_events');
 CREATE INDEX peer_events_time ON peer_events (time DESC);
 CREATE INDEX peer_events_peer ON peer_events (peer_ip, time DESC);
+COMMENT ON TABLE peer_events IS
+    'History of peers and sessions: Peer Up and Down, End-of-RIB, sweeps, stale marks, session starts and
+ends, mirrored and malformed PDUs. Columns not commented here are as in route_updates.';
+COMMENT ON COLUMN peer_events.peer_ip IS 'Address of the router, as in pybmpmon; not that of the BGP peer.';
+COMMENT ON COLUMN peer_events.reason_code IS 'Reason of a Peer Down or a BMP Termination.';
+COMMENT ON COLUMN peer_events.afi IS 'AFI of an End-of-RIB or a sweep.';
+COMMENT ON COLUMN peer_events.safi IS 'SAFI of an End-of-RIB or a sweep.';
+COMMENT ON COLUMN peer_events.sent_open IS 'OPEN message that the router sent, from a Peer Up.';
+COMMENT ON COLUMN peer_events.received_open IS 'OPEN message that the router received, from a Peer Up.';
+COMMENT ON COLUMN peer_events.data IS
+    'Data of a Peer Down (NOTIFICATION or FSM event code); bytes of a mirrored or malformed PDU.';
+COMMENT ON COLUMN peer_events.detail IS 'Further fields of the event, by name.';
 
--- One row per Statistics Report; peer_statistics has one per counter.
 CREATE TABLE peer_stats (
     time               timestamptz NOT NULL,
     peer_ip            inet NOT NULL,
@@ -316,14 +283,21 @@ CREATE TABLE peer_stats (
     table_name         text,
     statistics         jsonb NOT NULL
 );
-SELECT holdfast_cut_by_time('peer_stats');
+SELECT pg_temp.partition_by_time('peer_stats');
 CREATE INDEX peer_stats_time ON peer_stats (time DESC);
+COMMENT ON TABLE peer_stats IS
+    'BMP Statistics Reports, one row each; the view peer_statistics has one row per counter. Columns not
+commented here are as in peer_events.';
+COMMENT ON COLUMN peer_stats.peer_ip IS 'Address of the router; not that of the BGP peer.';
+COMMENT ON COLUMN peer_stats.statistics IS 'Array of counters: type, afi, safi, value and raw (hexadecimal).';
 
--- What retention leaves of the rows that it drops: of each route the last word that was said before the cut-off, if it was
--- an announcement, so that tables of later times stay whole; and what ended routes without a word about each.
 CREATE TABLE kept_routes (LIKE route_updates);
-ALTER TABLE kept_routes ADD PRIMARY KEY (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key);
+ALTER TABLE kept_routes ADD PRIMARY KEY
+    (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key);
 CREATE INDEX kept_routes_prefix ON kept_routes (prefix);
+COMMENT ON TABLE kept_routes IS
+    'Last update of each route before the cut-off of retention, if it is an announcement. Tables of later
+times need it. Columns as in route_updates.';
 CREATE TABLE kept_route_ends (
     time               timestamptz NOT NULL,
     collector          text NOT NULL,
@@ -338,11 +312,8 @@ CREATE TABLE kept_route_ends (
     generation         bigint NOT NULL
 );
 CREATE INDEX kept_route_ends_peer ON kept_route_ends (bgp_peer_ip);
+COMMENT ON TABLE kept_route_ends IS
+    'Peer Downs and sweeps whose rows retention has dropped from peer_events; columns as in the view
+route_ends.';
 
-CREATE VIEW peer_statistics AS
-SELECT s.time, s.collector, s.router, s.peer_ip, s.bgp_peer_ip, s.bgp_peer_asn, s.peer_distinguisher, s.rib,
-       x.type, x.afi, x.safi, x.value, decode(x.raw, 'hex') AS raw
-FROM peer_stats s
-CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x (type integer, afi integer, safi smallint, value numeric, raw text);
-
-SELECT holdfast_make_partitions(4);
+DROP FUNCTION pg_temp.partition_by_time(text);

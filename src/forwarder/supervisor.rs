@@ -103,8 +103,7 @@ impl<S: Storage> Supervisor<S> {
         if applied.is_empty() {
             tracing::info!("migrations_up_to_date");
         } else {
-            let versions = applied.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-            tracing::info!(count = applied.len(), versions, "migrations_complete");
+            tracing::info!(count = applied.versions.len(), versions = %applied, "migrations_complete");
         }
         let progress = self.reporter.committer().progress().borrow().clone();
         let check = ForkCheck {

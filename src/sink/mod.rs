@@ -22,7 +22,7 @@ mod transaction;
 
 pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests};
 pub use admin::maintain::{Retention, maintain};
-pub use admin::migrate::{MigrateError, Migration, migrate, migrations};
+pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
 pub use connection::store::{Attached, Connection};

@@ -1,4 +1,4 @@
-//! Migrations: forward only, once, whoever comes at the same time; and the columns that the encoder fills are there.
+//! Migrations: forward only, once, with concurrent migrators; functions are replaced; columns match the encoder.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,9 @@ async fn migrations_run_once_even_when_two_come_at_the_same_time() {
         let Some(database) = Database::empty(edition, "migrate").await else { continue };
         let (mut one, mut two) = (database.client().await, database.client().await);
         let (first, second) = tokio::join!(migrate(&mut one, 7), migrate(&mut two, 7));
-        let mut applied = [first.unwrap().len(), second.unwrap().len()];
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert_ne!(first.has_replaced_functions, second.has_replaced_functions);
+        let mut applied = [first.versions.len(), second.versions.len()];
         applied.sort_unstable();
         assert_eq!(applied, [0, migrations().len()]);
         assert!(migrate(&mut one, 7).await.unwrap().is_empty());
@@ -25,7 +27,7 @@ async fn migrations_run_once_even_when_two_come_at_the_same_time() {
 async fn tables_are_cut_by_time_as_the_edition_allows() {
     for edition in Edition::ALL {
         let Some(database) = Database::migrated(edition, "cut").await else { continue };
-        let kinds = database.texts("SELECT DISTINCT is_hypertable::text FROM time_tables").await;
+        let kinds = database.texts("SELECT DISTINCT is_hypertable::text FROM partitioned_tables").await;
         // A server given by DATABASE_URL may have no TimescaleDB.
         let has_extension: bool =
             database.value("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')").await;
@@ -50,7 +52,7 @@ async fn a_changed_or_newer_migration_is_refused() {
 #[tokio::test]
 async fn the_encoder_and_the_tables_have_the_same_columns() {
     let Some(database) = Database::migrated(Edition::Plain, "columns").await else { return };
-    // What the database fills by itself, or what is kept for compatibility and is always null.
+    // Filled by the server, or always null and kept for compatibility.
     let left_out = ["bmp_peer_asn", "records", "noticed_at", "used_at"];
     for (table, blocks) in [
         ("route_updates", columns::ROUTE_UPDATES),
@@ -115,5 +117,86 @@ async fn rows_that_waited_in_the_default_partition_move_into_theirs() {
     assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events_default").await, 0);
     assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events").await, 1);
     drop(client);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn stale_and_missing_functions_are_replaced_and_keep_their_privileges() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "functions").await else { continue };
+        let mut client = database.client().await;
+        let grants = "SELECT string_agg(oid::regclass || relacl::text, ' ' ORDER BY relname) FROM pg_class
+            WHERE relname IN ('route_state', 'current_routes')
+            UNION ALL SELECT proacl::text FROM pg_proc WHERE proname IN ('holdfast_verify', 'holdfast_retain')
+            ORDER BY 1";
+        client
+            .batch_execute(
+                "GRANT SELECT ON route_state, current_routes TO pg_monitor;
+                REVOKE EXECUTE ON FUNCTION holdfast_verify FROM PUBLIC;
+                GRANT EXECUTE ON FUNCTION holdfast_verify TO pg_monitor",
+            )
+            .await
+            .unwrap();
+        let before = database.texts(grants).await;
+        // An older release's body, a missing function with its stored checksum, and a missing view.
+        for (damage, check) in [
+            (
+                "CREATE OR REPLACE FUNCTION holdfast_time(microseconds bigint) RETURNS timestamptz
+                    LANGUAGE sql IMMUTABLE STRICT AS 'SELECT now()';
+                UPDATE schema_migrations SET checksum = 'other' WHERE version = 0",
+                "SELECT holdfast_time(0) = '1970-01-01 00:00Z'",
+            ),
+            ("DROP FUNCTION gaps(interval)", "SELECT count(*) = 0 FROM gaps()"),
+            ("DROP VIEW stored_records", "SELECT count(*) = 0 FROM stored_records"),
+            ("DELETE FROM schema_migrations WHERE version = 0", "SELECT true"),
+        ] {
+            client.batch_execute(damage).await.unwrap();
+            let applied = migrate(&mut client, 7).await.unwrap();
+            assert_eq!((applied.to_string().as_str(), applied.versions.len()), ("functions", 0), "{damage}");
+            assert!(database.value::<bool>(check).await, "{damage}");
+            assert!(migrate(&mut client, 7).await.unwrap().is_empty(), "{damage}");
+        }
+        assert_eq!(database.texts(grants).await, before, "{edition:?}");
+        drop(client);
+        database.drop().await;
+    }
+}
+
+/// Objects of an extension, and partitions, which have the comments of their table, are left out.
+const OWN_OBJECTS: &str = "
+    FROM (
+        SELECT oid, 'pg_class'::regclass AS catalog, oid::regclass::text AS name FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
+        UNION ALL
+        SELECT oid, 'pg_proc'::regclass, oid::regprocedure::text FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
+    ) o
+    WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e')";
+
+#[tokio::test]
+async fn every_table_view_and_function_has_a_comment() {
+    for edition in Edition::ALL {
+        let Some(database) = Database::migrated(edition, "comments").await else { continue };
+        let own = database.texts(&format!("SELECT o.name {OWN_OBJECTS}")).await;
+        assert!(own.len() > 80, "{own:?}");
+        let sql = format!("SELECT o.name {OWN_OBJECTS} AND obj_description(o.oid, o.catalog::name) IS NULL");
+        assert_eq!(
+            database.texts(&sql).await,
+            Vec::<String>::new(),
+            "{edition:?}: objects without a comment"
+        );
+        database.drop().await;
+    }
+}
+
+/// A function without a fixed search path is one that the planner inlines; tests/queries runs those with an empty one.
+#[tokio::test]
+async fn every_function_that_is_not_inlined_has_a_fixed_search_path() {
+    let Some(database) = Database::migrated(Edition::Plain, "search_path").await else { return };
+    let sql = "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+        WHERE p.pronamespace = 'public'::regnamespace
+            AND (p.proconfig IS NULL OR NOT 'search_path=public, pg_temp' = ANY (p.proconfig))
+            AND NOT (l.lanname = 'sql' AND p.provolatile <> 'v' AND p.proconfig IS NULL)";
+    assert_eq!(database.texts(sql).await, Vec::<String>::new());
     database.drop().await;
 }

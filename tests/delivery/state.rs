@@ -370,7 +370,7 @@ async fn a_peer_that_is_not_told_again_stays_stale_with_the_reason() {
         assert_eq!(store.database.texts(stale).await, ["adj-in-pre, stale, connection lost"]);
         // BIRD 3 sends its Initiation, and nothing else.
         store.put(&[Builder::new("r1", 5).at(5).event(None, session_up.clone()).build()]).await;
-        let waiting = "adj-in-pre, stale, not told again since the router connected";
+        let waiting = "adj-in-pre, stale, not re-announced since reconnect";
         assert_eq!(store.database.texts(stale).await, [waiting]);
         assert_eq!(store.current().await, ["198.51.100.1 adj-in-pre 1.0.0.0/24 1 stale"]);
         store.put(&[Builder::new("r1", 5).at(6).event(Some(&pre(1)), peer_up()).build()]).await;

@@ -57,6 +57,37 @@ async fn the_catalogue_names_the_functions_that_are_there() {
     database.drop().await;
 }
 
+/// Inlined functions have no search path of their own: each object in them must be named with its schema.
+#[tokio::test]
+async fn every_query_runs_with_an_empty_search_path() {
+    let Some(mut store) = Store::open(Edition::Timescale, "search_path").await else { return };
+    for batch in story() {
+        store.put(&[batch]).await;
+    }
+    let client = store.database.client().await;
+    client.batch_execute("SET search_path = ''").await.unwrap();
+    for query in QUERIES {
+        let arguments = query.parameters.iter().filter(|parameter| parameter.is_required).map(|parameter| {
+            match (parameter.name, parameter.kind) {
+                ("at", _) => "'infinity'",
+                (_, "bigint[]") => "'{1}'",
+                (_, "cidr") => "'1.0.1.0/24'",
+                (_, "inet") => "'1.0.1.1'",
+                _ => "'198.51.100.1'",
+            }
+        });
+        let call = format!("public.{}({})", query.name, arguments.collect::<Vec<_>>().join(", "));
+        if let Err(error) = client.query(&format!("SELECT * FROM {call}"), &[]).await {
+            panic!("{call}: {error:?}");
+        }
+    }
+    for call in ["holdfast_verify('c1')", "prefix_lookup('1.0.0.0/16', 'more')", "hijacks('1 day')"] {
+        client.query(&format!("SELECT * FROM public.{call}"), &[]).await.unwrap();
+    }
+    drop(client);
+    store.close().await;
+}
+
 #[tokio::test]
 async fn an_address_is_looked_up_by_the_longest_match_of_each_peer() {
     for edition in Edition::ALL {
@@ -411,7 +442,7 @@ async fn a_peer_that_is_no_longer_monitored_has_a_cause_of_its_own() {
     }
     store.put(&batches).await;
     let texts = async |sql: &str| store.database.texts(sql).await;
-    let reasons = ["r0|no longer monitored", "r1|lost"];
+    let reasons = ["r0|no longer monitored", "r1|connection lost"];
     for sql in [
         "SELECT router || '|' || down_reason FROM peers()",
         "SELECT router || '|' || reason FROM peer_flaps() WHERE event = 'peer_down' ORDER BY 1",

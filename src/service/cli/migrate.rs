@@ -1,4 +1,4 @@
-//! `holdfast migrate`: the schema, made or brought up to date by whom the tables shall belong to.
+//! `holdfast migrate`: creates or upgrades the schema, as the role that is to own the tables.
 
 use std::io::Write;
 
@@ -13,8 +13,13 @@ pub(super) fn run(config: &Config, out: &mut impl Write) -> Result<(), Failure> 
             .await
             .map_err(|error| Failure::Other(error.to_string(), 1))
     })?;
-    for migration in sink::migrations().iter().filter(|migration| applied.contains(&migration.version)) {
-        writeln!(out, "applied {:04} {}", migration.version, migration.name)?;
+    for migration in sink::migrations() {
+        if applied.versions.contains(&migration.version) {
+            writeln!(out, "applied {:04} {}", migration.version, migration.name)?;
+        }
+    }
+    if applied.has_replaced_functions {
+        writeln!(out, "replaced functions and views")?;
     }
     if applied.is_empty() {
         writeln!(out, "the schema is up to date")?;

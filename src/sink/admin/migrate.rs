@@ -1,4 +1,8 @@
-//! Migrations: forward only, each in a transaction of its own, checksummed, one migrator at a time.
+//! Creation and upgrade of the schema: numbered migrations for tables, repeatable files for functions and views.
+//!
+//! A migration is applied once, forward only, in a transaction of its own, and its checksum is stored. Functions and
+//! views are replaced as a whole, in one transaction, whenever their common checksum differs from the stored one or one of
+//! them is missing. A session-level advisory lock admits one migrator at a time.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -11,35 +15,43 @@ use tokio_postgres::error::SqlState;
 use crate::sink::error::Error;
 use crate::sink::error_policy::{ErrorAction, action_for_error};
 
-/// Of `pg_advisory_lock`: "holdfast" in ASCII.
+/// Key of the migrator's `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;
 
 const BOOKKEEPING: &str = "
-    CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
-        applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL)";
+    CREATE TABLE public.schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL);
+    COMMENT ON TABLE public.schema_migrations IS
+        'Applied migrations. Version 0 stands for the functions and views, which are replaced as a whole.';
+    COMMENT ON COLUMN public.schema_migrations.checksum IS
+        'Checksum of the applied SQL. A migration whose file was changed afterwards stops the start.'";
 
-/// One file of migrations/.
+/// The schema of all objects, whatever the role's search path.
+const SEARCH_PATH: &str = "SET LOCAL search_path = public, pg_temp";
+
+/// Version under which [`FUNCTIONS`] are recorded in `schema_migrations`.
+const FUNCTIONS_VERSION: i32 = 0;
+
+/// A numbered file of migrations/.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// Number, dense from 1.
+    /// Number of the file, dense from 1.
     pub version: i32,
-    /// Name of the file without number and ending.
+    /// Name of the file without its number and extension.
     pub name: &'static str,
-    /// Its statements.
+    /// SQL statements of the file.
     pub sql: &'static str,
 }
 
 impl Migration {
-    /// What the database keeps of it, to notice that a file was changed after it was applied.
+    /// Checksum by which a change of an applied migration is detected.
     #[must_use]
     pub fn checksum(&self) -> String {
-        let mut hasher = SipHasher13::new();
-        hasher.write(self.sql.as_bytes());
-        format!("{:032x}", hasher.finish128().as_u128())
+        checksum(&[self.sql])
     }
 }
 
-/// All migrations, in order. A released one is never edited.
+/// All migrations in order. A released migration is never edited.
 #[must_use]
 pub const fn migrations() -> &'static [Migration] {
     &[
@@ -50,84 +62,113 @@ pub const fn migrations() -> &'static [Migration] {
         },
         Migration { version: 2, name: "history", sql: include_str!("../../../migrations/0002_history.sql") },
         Migration { version: 3, name: "current", sql: include_str!("../../../migrations/0003_current.sql") },
-        Migration { version: 4, name: "verify", sql: include_str!("../../../migrations/0004_verify.sql") },
-        Migration { version: 5, name: "answers", sql: include_str!("../../../migrations/0005_answers.sql") },
-        Migration { version: 6, name: "rebuild", sql: include_str!("../../../migrations/0006_rebuild.sql") },
+        Migration { version: 4, name: "queries", sql: include_str!("../../../migrations/0004_queries.sql") },
     ]
 }
 
-/// Why the schema is not as it must be.
-#[derive(Debug)]
-pub enum MigrateError {
-    /// A migration failed; nothing of it is there.
-    Database {
-        /// Which one; `None` for the bookkeeping around them.
-        version: Option<i32>,
-        /// What the server says.
-        error: tokio_postgres::Error,
-    },
-    /// An applied migration is not the one that this program knows.
-    Changed {
-        /// Which one.
-        version: i32,
-    },
-    /// What stands around the migrations failed.
-    Around(Error),
-    /// The database was migrated by a newer program.
-    Newer {
-        /// The highest version there.
-        version: i32,
-    },
+/// The files of migrations/functions, in the order of their dependencies.
+const FUNCTIONS: &[&str] = &[
+    include_str!("../../../migrations/functions/01_shared.sql"),
+    include_str!("../../../migrations/functions/02_delivery.sql"),
+    include_str!("../../../migrations/functions/03_merge.sql"),
+    include_str!("../../../migrations/functions/04_partitions.sql"),
+    include_str!("../../../migrations/functions/05_views.sql"),
+    include_str!("../../../migrations/functions/06_upkeep.sql"),
+    include_str!("../../../migrations/functions/07_verify.sql"),
+    include_str!("../../../migrations/functions/08_rebuild.sql"),
+    include_str!("../../../migrations/functions/10_lookup.sql"),
+    include_str!("../../../migrations/functions/11_past.sql"),
+    include_str!("../../../migrations/functions/12_change.sql"),
+    include_str!("../../../migrations/functions/13_attributes.sql"),
+    include_str!("../../../migrations/functions/14_policy.sql"),
+    include_str!("../../../migrations/functions/15_evpn.sql"),
+    include_str!("../../../migrations/functions/16_peers.sql"),
+    include_str!("../../../migrations/functions/17_collector.sql"),
+];
+
+/// Changes that [`migrate`] made to a schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Versions of the migrations that were applied, ascending.
+    pub versions: Vec<i32>,
+    /// Whether functions and views were replaced.
+    pub has_replaced_functions: bool,
 }
 
-impl fmt::Display for MigrateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let say = |error: &tokio_postgres::Error| {
-            error
-                .as_db_error()
-                .map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
-        };
-        match self {
-            Self::Database { version, error } => {
-                match version {
-                    Some(version) => write!(f, "migration {version}: {}", say(error))?,
-                    None => write!(f, "schema_migrations: {}", say(error))?,
-                }
-                match error.code() {
-                    Some(&SqlState::INSUFFICIENT_PRIVILEGE) => f.write_str(
-                        "; run `holdfast migrate` as the role that owns the tables (deploy/roles.sql)",
-                    ),
-                    _ => Ok(()),
-                }
-            }
-            Self::Around(error) => error.fmt(f),
-            Self::Changed { version } => {
-                write!(f, "migration {version} was changed after it had been applied to this database")
-            }
-            Self::Newer { version } => {
-                write!(f, "the database is at version {version}, which is newer than this program knows")
-            }
-        }
+impl Applied {
+    /// True if the schema was up to date.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.versions.is_empty() && !self.has_replaced_functions
     }
 }
 
-impl std::error::Error for MigrateError {}
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let versions = self.versions.iter().map(ToString::to_string);
+        let functions = self.has_replaced_functions.then(|| "functions".to_owned());
+        f.write_str(&versions.chain(functions).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The server rejected a statement. The transaction of that migration was rolled back.
+    #[error("{}", describe(*version, error))]
+    Database {
+        /// Version of the migration, 0 for the functions and views; `None` for `schema_migrations` itself.
+        version: Option<i32>,
+        /// Error of the server or of the connection.
+        #[source]
+        error: tokio_postgres::Error,
+    },
+    /// The checksum of an applied migration differs from that of the file in this program.
+    #[error("migration {version} was changed after it had been applied to this database")]
+    Changed {
+        /// Version of the migration.
+        version: i32,
+    },
+    /// The connection for the migration could not be established.
+    #[error(transparent)]
+    Connect(#[from] Error),
+    /// The database was migrated by a newer program.
+    #[error(
+        "the database schema is at version {version}, which this program does not know; install a newer release"
+    )]
+    Newer {
+        /// Highest version in the database.
+        version: i32,
+    },
+}
+
+fn describe(version: Option<i32>, error: &tokio_postgres::Error) -> String {
+    let subject = match version {
+        Some(FUNCTIONS_VERSION) => "functions and views".to_owned(),
+        Some(version) => format!("migration {version}"),
+        None => "schema_migrations".to_owned(),
+    };
+    let reason = error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()));
+    let remedy = match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            "; run `holdfast migrate` as the role that owns the tables (deploy/roles.sql)"
+        }
+        _ => "",
+    };
+    format!("{subject}: {reason}{remedy}")
+}
 
 impl MigrateError {
-    /// What to do about it.
+    /// Reaction of a lane or of the start to this error.
     #[must_use]
     pub fn action(&self) -> ErrorAction {
         match self {
             Self::Database { error, .. } => action_for_error(error),
-            Self::Around(error) => error.action(),
+            Self::Connect(error) => error.action(),
             Self::Changed { .. } | Self::Newer { .. } => ErrorAction::Alarm,
         }
-    }
-}
-
-impl From<Error> for MigrateError {
-    fn from(error: Error) -> Self {
-        Self::Around(error)
     }
 }
 
@@ -137,60 +178,80 @@ impl From<tokio_postgres::Error> for MigrateError {
     }
 }
 
-/// Brings the schema up to date and returns what it applied. Callers at the same time wait for each other.
+/// Creates or upgrades the schema. Concurrent callers wait for each other.
+///
+/// A role without the right to create objects succeeds if the schema is up to date, because then nothing is written.
 ///
 /// # Errors
-/// A migration failed, or the database holds others than this program knows.
-pub async fn migrate(client: &mut Client, chunk_interval_days: u32) -> Result<Vec<i32>, MigrateError> {
+/// A migration failed, or the database has migrations that differ from those of this program.
+pub async fn migrate(client: &mut Client, chunk_interval_days: u32) -> Result<Applied, MigrateError> {
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
     let result = apply_missing(client, chunk_interval_days).await;
-    // The lock belongs to the session: if this fails, the connection is gone and the lock with it.
+    // If the unlock fails, the connection is closed, and with it the session that holds the lock.
     let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
     let applied = result?;
     unlocked?;
     Ok(applied)
 }
 
-async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<Vec<i32>, MigrateError> {
-    // A role that may not make tables finds what another one has made: IF NOT EXISTS would ask for the right all the same.
-    let is_there = "SELECT to_regclass('schema_migrations') IS NOT NULL";
-    if !client.query_one(is_there, &[]).await?.try_get::<_, bool>(0)? {
+async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<Applied, MigrateError> {
+    // CREATE TABLE IF NOT EXISTS would require the right to create even where the table exists.
+    let exists = "SELECT to_regclass('public.schema_migrations') IS NOT NULL";
+    if !client.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {
         client.batch_execute(BOOKKEEPING).await?;
     }
     let interval = format!("{} days", chunk_interval_days.max(1));
     client.execute("SELECT set_config('holdfast.chunk_interval', $1, false)", &[&interval]).await?;
-    let known = applied(client).await?;
-    if let Some((version, _)) =
-        known.iter().find(|(version, _)| migrations().iter().all(|m| m.version != *version))
-    {
+    let stored = stored_checksums(client).await?;
+    let is_known =
+        |version| version == FUNCTIONS_VERSION || migrations().iter().any(|m| m.version == version);
+    if let Some((version, _)) = stored.iter().rev().find(|(version, _)| !is_known(*version)) {
         return Err(MigrateError::Newer { version: *version });
     }
-    let mut done = Vec::new();
+    let mut applied = Applied::default();
     for migration in migrations() {
-        match known.iter().find(|(version, _)| *version == migration.version) {
+        match stored.iter().find(|(version, _)| *version == migration.version) {
             Some((_, checksum)) if *checksum == migration.checksum() => {}
             Some(_) => return Err(MigrateError::Changed { version: migration.version }),
             None => {
                 apply(client, migration)
                     .await
                     .map_err(|error| MigrateError::Database { version: Some(migration.version), error })?;
-                done.push(migration.version);
+                applied.versions.push(migration.version);
             }
         }
     }
-    Ok(done)
+    let checksum = checksum(FUNCTIONS);
+    let is_stored =
+        stored.iter().any(|(version, stored)| *version == FUNCTIONS_VERSION && *stored == checksum);
+    if !applied.versions.is_empty() || !is_stored || is_object_missing(client).await? {
+        replace_functions(client, &checksum)
+            .await
+            .map_err(|error| MigrateError::Database { version: Some(FUNCTIONS_VERSION), error })?;
+        applied.has_replaced_functions = true;
+    }
+    Ok(applied)
 }
 
-async fn applied(client: &Client) -> Result<Vec<(i32, String)>, tokio_postgres::Error> {
-    let rows = client.query("SELECT version, checksum FROM schema_migrations ORDER BY version", &[]).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+fn checksum(parts: &[&str]) -> String {
+    let mut hasher = SipHasher13::new();
+    for part in parts {
+        hasher.write(part.as_bytes());
+    }
+    format!("{:032x}", hasher.finish128().as_u128())
+}
+
+async fn stored_checksums(client: &Client) -> Result<Vec<(i32, String)>, tokio_postgres::Error> {
+    let sql = "SELECT version, checksum FROM public.schema_migrations ORDER BY version";
+    client.query(sql, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 async fn apply(client: &mut Client, migration: &Migration) -> Result<(), tokio_postgres::Error> {
     let started = Instant::now();
     let transaction = client.transaction().await?;
+    transaction.batch_execute(SEARCH_PATH).await?;
     transaction.batch_execute(migration.sql).await?;
-    let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
+    let took_ms = milliseconds_since(started);
     transaction
         .execute(
             "INSERT INTO schema_migrations (version, name, checksum, execution_time_ms) VALUES ($1, $2, $3, $4)",
@@ -207,6 +268,47 @@ async fn apply(client: &mut Client, migration: &Migration) -> Result<(), tokio_p
     Ok(())
 }
 
+/// Functions and views that [`FUNCTIONS`] create, by kind.
+fn created(kind: &str) -> Vec<&'static str> {
+    let start = format!("CREATE OR REPLACE {kind} ");
+    let lines = FUNCTIONS.iter().flat_map(|sql| sql.lines());
+    lines.filter_map(|line| line.strip_prefix(&start)?.split([' ', '(']).next()).collect()
+}
+
+/// True if a function or view does not exist, as in a database that was restored in part.
+async fn is_object_missing(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let sql =
+        "SELECT EXISTS (SELECT FROM unnest($1::text[]) AS name WHERE to_regproc('public.' || name) IS NULL)
+        OR EXISTS (SELECT FROM unnest($2::text[]) AS name WHERE to_regclass('public.' || name) IS NULL)";
+    client.query_one(sql, &[&created("FUNCTION"), &created("VIEW")]).await?.try_get(0)
+}
+
+async fn replace_functions(client: &mut Client, checksum: &str) -> Result<(), tokio_postgres::Error> {
+    let started = Instant::now();
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(SEARCH_PATH).await?;
+    for sql in FUNCTIONS {
+        transaction.batch_execute(sql).await?;
+    }
+    let took_ms = milliseconds_since(started);
+    transaction
+        .execute(
+            "INSERT INTO schema_migrations (version, name, checksum, execution_time_ms)
+            VALUES ($1, 'functions', $2, $3)
+            ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = now(),
+                execution_time_ms = excluded.execution_time_ms",
+            &[&FUNCTIONS_VERSION, &checksum, &took_ms],
+        )
+        .await?;
+    transaction.commit().await?;
+    tracing::info!(duration_ms = took_ms, "functions_replaced");
+    Ok(())
+}
+
+fn milliseconds_since(started: Instant) -> i32 {
+    i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,5 +320,24 @@ mod tests {
             versions,
             (1..=versions.len()).map(|version| i32::try_from(version).unwrap()).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn every_file_of_the_directory_is_included_in_the_order_of_names() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/functions");
+        let mut paths: Vec<_> =
+            std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let files: Vec<String> = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        assert_eq!(files, FUNCTIONS);
+    }
+
+    #[test]
+    fn functions_and_views_are_replaced_and_not_dropped() {
+        assert!(created("FUNCTION").contains(&"rib_at") && created("VIEW").contains(&"route_state"));
+        for line in FUNCTIONS.iter().flat_map(|sql| sql.lines()) {
+            let is_allowed = !line.starts_with("CREATE ") || line.starts_with("CREATE OR REPLACE ");
+            assert!(is_allowed && !line.starts_with("DROP "), "{line}");
+        }
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::sink) const ATTACHED: &str = "SET lock_timeout = '10s'";
 const ATTACH: &str =
     "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
 const FENCE: &str = "SELECT holdfast_fence($1, $2::text::uuid, $3, $4, $5::text::uuid, $6)";
-const PEERS: &str = "SELECT place, id, afi, safi, CASE WHEN isfinite(valid_session)
+const PEERS: &str = "SELECT peer_index, id, afi, safi, CASE WHEN isfinite(valid_session)
         THEN (extract(epoch FROM valid_session - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint END, valid_generation
     FROM holdfast_merge_peers($1, $2::text::jsonb, $3::text::jsonb, $4::text::jsonb)";
 const LOG_GAP: &str = "SELECT holdfast_log_gap($1, $2::text::uuid, $3, $4, $5)";

@@ -184,7 +184,7 @@ impl Peers {
             self.changes.iter().map(|((router, key, loc_rib), change)| change.json(router, key, *loc_rib));
         let families = self.families.iter().map(|((place, family), change)| {
             json!({
-                "place": place, "afi": family.afi, "safi": family.safi,
+                "peer_index": place, "afi": family.afi, "safi": family.safi,
                 "eor_session": change.end_of_rib.map(|(session, ..)| session.0),
                 "eor_generation": change.end_of_rib.map(|(_, generation, _)| generation),
                 "eor_at": change.end_of_rib.map(|(.., at)| at.0),
@@ -216,7 +216,7 @@ impl View {
 
     fn json(&self, router: &str, key: &PeerKey, view: RibView) -> Value {
         json!({
-            "place": self.place, "router": router, "peer_type": key.peer_type,
+            "peer_index": self.place, "router": router, "peer_type": key.peer_type,
             "distinguisher": format!("{:016x}", key.distinguisher),
             "peer_distinguisher": crate::route::Rd(key.distinguisher.to_be_bytes()).to_string(),
             "address": key.address, "rib": view.to_string(), "bmp_peer_ip": self.address,

@@ -1,0 +1,115 @@
+-- Delivery: fencing of lanes, forks of a log, and gaps.
+
+CREATE OR REPLACE FUNCTION holdfast_attach(
+    a_collector text, a_log_id uuid, a_lane integer, a_lanes integer, a_owner uuid, a_epoch bigint
+) RETURNS TABLE (epoch bigint, last_seq bigint, digest bigint)
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    held ingest_checkpoint%ROWTYPE;
+    next_epoch bigint := coalesce(a_epoch, 0) + 1;
+    started timestamptz := (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid());
+BEGIN
+    SELECT * INTO held FROM ingest_checkpoint
+        WHERE collector = a_collector AND log_id = a_log_id AND lane = a_lane FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid,
+                backend_start, last_seq, digest, updated_at)
+            VALUES (a_collector, a_log_id, a_lane, a_lanes, next_epoch, a_owner, pg_backend_pid(), started, 0,
+                0, now());
+        RETURN QUERY SELECT next_epoch, 0::bigint, 0::bigint;
+        RETURN;
+    END IF;
+    IF held.lanes <> a_lanes THEN
+        RAISE EXCEPTION 'log % was created with % lanes, but % are configured', a_log_id, held.lanes, a_lanes
+            USING ERRCODE = 'BM002';
+    END IF;
+    IF held.owner <> a_owner THEN
+        IF held.epoch >= a_epoch THEN
+            RAISE EXCEPTION 'lane % of log % was taken over (epoch %)', a_lane, a_log_id, held.epoch
+                USING ERRCODE = 'BM001', HINT = 'Another collector runs with the same COLLECTOR_ID and log.';
+        END IF;
+        held.epoch := greatest(held.epoch + 1, next_epoch);
+    END IF;
+    UPDATE ingest_checkpoint AS c
+        SET epoch = held.epoch, owner = a_owner, backend_pid = pg_backend_pid(), backend_start = started,
+            updated_at = now()
+        WHERE collector = a_collector AND log_id = a_log_id AND lane = a_lane;
+    RETURN QUERY SELECT held.epoch, held.last_seq, held.digest;
+END
+$$;
+COMMENT ON FUNCTION holdfast_attach IS
+    'Takes a lane over, or reconnects to it. A process that starts passes a_epoch null and takes over: the
+earlier holder is fenced out. A reconnect passes the epoch that it held and succeeds only if no other
+process has taken the lane over, so that two collectors do not take it from each other in turns. A missing
+row or an earlier epoch means that an older copy of the database was restored: delivery resumes behind
+what that has. Returns epoch, last_seq and digest of the checkpoint.';
+
+CREATE OR REPLACE FUNCTION holdfast_fork(
+    f_collector text, f_old uuid, f_new uuid, f_lanes integer, f_lane integer, f_at bigint, f_digest bigint
+) RETURNS void
+LANGUAGE sql SET search_path = public, pg_temp AS $$
+    INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid, backend_start,
+        last_seq, digest, forked_from, forked_at, updated_at)
+    VALUES (f_collector, f_new, f_lane, f_lanes, 0, '00000000-0000-0000-0000-000000000000', 0, NULL, f_at,
+        f_digest, f_old, f_at, now())
+    ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION holdfast_fork IS
+    'Starts the delivery of one lane of a forked log under its new identifier, behind the last batch that
+it has in common with the original log. Does nothing if the fork was started before.';
+
+CREATE OR REPLACE FUNCTION holdfast_evict(a_collector text, a_log_id uuid, a_lane integer) RETURNS boolean
+LANGUAGE sql SET search_path = public, pg_temp AS $$
+    SELECT coalesce(bool_or(pg_terminate_backend(a.pid)), false)
+    FROM ingest_checkpoint c
+    JOIN pg_stat_activity a ON a.pid = c.backend_pid AND a.backend_start = c.backend_start
+    WHERE c.collector = a_collector AND c.log_id = a_log_id AND c.lane = a_lane AND a.pid <> pg_backend_pid()
+$$;
+COMMENT ON FUNCTION holdfast_evict IS
+    'Terminates the backend that holds the lane: a half-open TCP connection would keep its locks for
+hours. Returns whether there was one.';
+
+CREATE OR REPLACE FUNCTION holdfast_fence(
+    f_collector text, f_log_id uuid, f_lane integer, f_epoch bigint, f_owner uuid, f_first_seq bigint
+) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    held ingest_checkpoint%ROWTYPE;
+BEGIN
+    SELECT * INTO held FROM ingest_checkpoint
+        WHERE collector = f_collector AND log_id = f_log_id AND lane = f_lane FOR UPDATE;
+    IF NOT FOUND OR held.epoch <> f_epoch OR held.owner <> f_owner THEN
+        RAISE EXCEPTION 'lane % of log % was taken over: its epoch is %, this process holds %', f_lane,
+            f_log_id, held.epoch, f_epoch
+            USING ERRCODE = 'BM001', HINT = 'Another collector runs with the same COLLECTOR_ID and log.';
+    END IF;
+    IF held.last_seq <> f_first_seq - 1 THEN
+        RAISE EXCEPTION 'the checkpoint of lane % of log % is at %, so % does not follow', f_lane, f_log_id,
+            held.last_seq, f_first_seq USING ERRCODE = 'BM003';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION holdfast_fence IS
+    'First call of every transaction of a lane. Raises BM001 if another process holds the lane, BM003 if
+f_first_seq does not follow the checkpoint. It raises on the server, so that a process that was fenced out
+stores nothing even if it has pipelined its whole transaction.';
+
+CREATE OR REPLACE FUNCTION holdfast_log_gap(g_collector text, g_log_id uuid, g_first bigint, g_last bigint,
+    g_reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    -- Held until the transaction ends: two lanes record the same range at about the same time.
+    PERFORM pg_advisory_xact_lock(hashtextextended(g_collector || g_log_id, 0));
+    INSERT INTO collector_gaps (collector, log_id, first_seq, last_seq, reason)
+    SELECT g_collector, g_log_id, lower(part), upper(part) - 1, g_reason
+    FROM unnest(int8multirange(int8range(g_first, g_last, '[]')) - coalesce((
+        SELECT range_agg(int8range(first_seq, last_seq, '[]')) FROM collector_gaps
+        WHERE collector = g_collector AND log_id = g_log_id AND first_seq <= g_last AND last_seq >= g_first
+        ), '{}')) AS part;
+END
+$$;
+COMMENT ON FUNCTION holdfast_log_gap IS
+    'Records a range of the log that a lane could not read. Every lane records the ranges that it meets,
+because bit rot after one lane has passed a batch concerns the other lanes only. Parts that another lane
+has recorded are not recorded again.';

@@ -1,0 +1,140 @@
+-- Partitions and retention. These functions run with the rights of their owner: the collector's role may
+-- neither create nor drop tables. A function that is replaced keeps its privileges; on a new one the
+-- defaults of deploy/roles.sql apply.
+
+CREATE OR REPLACE FUNCTION holdfast_make_partitions(ahead integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    t partitioned_tables%ROWTYPE;
+    step bigint;
+    starts timestamptz;
+    ends timestamptz;
+    part text;
+    made integer := 0;
+BEGIN
+    FOR t IN SELECT * FROM partitioned_tables WHERE NOT is_hypertable ORDER BY name FOR UPDATE LOOP
+        step := extract(epoch FROM t.chunk_interval)::bigint;
+        SELECT max(until_time) INTO starts FROM time_partitions WHERE table_name = t.name;
+        IF starts IS NULL OR starts < now() - t.chunk_interval THEN
+            starts := greatest(coalesce(starts, '-infinity'),
+                to_timestamp(floor(extract(epoch FROM now()) / step) * step) - t.chunk_interval);
+        END IF;
+        WHILE starts <= now() + ahead * t.chunk_interval LOOP
+            ends := starts + t.chunk_interval;
+            part := format('%s_%s', t.name, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS'));
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, t.name);
+            EXECUTE format('WITH moved AS (DELETE FROM %I WHERE time >= %L AND time < %L RETURNING *)
+                INSERT INTO %I SELECT * FROM moved',
+                t.name || '_default', starts, ends, part);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', t.name, part,
+                starts, ends);
+            INSERT INTO time_partitions VALUES (t.name, part, starts, ends);
+            made := made + 1;
+            starts := ends;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION holdfast_make_partitions IS
+    'Creates native partitions for the present and the next `ahead` intervals, and moves rows of the
+default partition into them. Returns how many it created; 0 for hypertables.';
+
+CREATE OR REPLACE FUNCTION holdfast_preserve_dropped(table_name text, chunk regclass, from_time timestamptz,
+    cut timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', chunk);
+    EXECUTE format('INSERT INTO dropped_records AS d
+        SELECT $1, collector, log_id, max(seq), count(*) FROM %s WHERE time >= $3 AND time < $2
+        GROUP BY collector, log_id
+        ON CONFLICT (table_name, collector, log_id) DO UPDATE SET
+            last_seq = greatest(d.last_seq, excluded.last_seq),
+            records = d.records + excluded.records', chunk)
+        USING table_name, cut, from_time;
+    IF table_name = 'peer_events' THEN
+        EXECUTE format('INSERT INTO kept_route_ends
+            SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi,
+                session, generation + (event_type = ''peer_down'')::integer
+            FROM %s WHERE time >= $2 AND time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk)
+            USING cut, from_time;
+    ELSIF table_name = 'route_updates' THEN
+        CREATE TEMP TABLE last_updates (LIKE kept_routes) ON COMMIT DROP;
+        -- Two passes and a hash of the short columns instead of a sort of whole rows.
+        EXECUTE format('INSERT INTO last_updates
+            SELECT h.* FROM %1$s h JOIN (
+                SELECT collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key,
+                    max(ARRAY[(extract(epoch FROM session) * 1000000)::bigint, generation, seq, idx])
+                        AS position
+                FROM %1$s WHERE time >= $2 AND time < $1 GROUP BY 1, 2, 3, 4, 5, 6, 7
+            ) l USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key)
+            WHERE h.time >= $2 AND h.time < $1
+                AND ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx]
+                    = l.position', chunk)
+            USING cut, from_time;
+        DELETE FROM kept_routes k USING last_updates l
+            WHERE (k.collector, k.router, k.peer_type, k.peer_distinguisher) =
+                    (l.collector, l.router, l.peer_type, l.peer_distinguisher)
+                AND (k.bgp_peer_ip, k.rib, k.route_key) = (l.bgp_peer_ip, l.rib, l.route_key)
+                AND (k.session, k.generation, k.seq, k.idx) < (l.session, l.generation, l.seq, l.idx);
+        INSERT INTO kept_routes SELECT * FROM last_updates WHERE NOT is_withdrawn ON CONFLICT DO NOTHING;
+        DROP TABLE last_updates;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION holdfast_preserve_dropped IS
+    'Called before rows from `from_time` to `cut` of a chunk or partition are dropped: adds their number
+to dropped_records, the last update of each route to kept_routes if it is an announcement, and Peer Downs
+and sweeps to kept_route_ends.';
+
+CREATE OR REPLACE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    t partitioned_tables%ROWTYPE;
+    cut timestamptz;
+    chunk regclass;
+    part time_partitions%ROWTYPE;
+    dropped integer := 0;
+    wrong_before CONSTANT timestamptz := '2020-01-01 00:00:00+00';
+BEGIN
+    SELECT * INTO STRICT t FROM partitioned_tables WHERE name = table_name FOR UPDATE;
+    cut := least(now() - keep, coalesce(t.dropped_before + t.chunk_interval, 'infinity'));
+    IF cut <= wrong_before THEN
+        RETURN 0;
+    END IF;
+    IF t.is_hypertable THEN
+        FOR chunk IN EXECUTE format('SELECT show_chunks(%L::regclass,
+            older_than => %L::timestamptz, newer_than => %L::timestamptz)', t.name, cut, wrong_before) LOOP
+            PERFORM holdfast_preserve_dropped(t.name, chunk, '-infinity', 'infinity');
+        END LOOP;
+        EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass,
+            older_than => %L::timestamptz, newer_than => %L::timestamptz)', t.name, cut, wrong_before)
+            INTO dropped;
+    ELSE
+        FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut
+            ORDER BY p.from_time LOOP
+            PERFORM holdfast_preserve_dropped(t.name, part.name::regclass, '-infinity', 'infinity');
+            EXECUTE format('DROP TABLE %I', part.name);
+            DELETE FROM time_partitions p WHERE p.name = part.name;
+            dropped := dropped + 1;
+        END LOOP;
+        PERFORM holdfast_preserve_dropped(t.name, (t.name || '_default')::regclass, wrong_before, cut);
+        EXECUTE format('DELETE FROM %I WHERE time >= %L AND time < %L', t.name || '_default', wrong_before,
+            cut);
+    END IF;
+    UPDATE partitioned_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
+    RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION holdfast_retain IS
+    'Drops rows older than `keep` by the server''s clock. Returns the number of dropped chunks or
+partitions. The cut-off moves by at most one chunk interval per call, so that a clock that jumps ahead
+does not cost the whole history. Rows dated before 2020 are kept: they come from a collector whose clock
+was wrong, and their age is unknown.';
+
+REVOKE EXECUTE ON FUNCTION holdfast_make_partitions(integer),
+    holdfast_preserve_dropped(text, regclass, timestamptz, timestamptz), holdfast_retain(text, interval)
+    FROM PUBLIC;
+
+-- The partitions that rows of now go to, on a new schema. The collector's maintenance creates the later ones.
+SELECT holdfast_make_partitions(4);

@@ -1,0 +1,122 @@
+-- Views. CREATE OR REPLACE keeps privileges and dependent objects, and can only append columns: a change
+-- of an existing column needs a numbered migration that drops the view with CASCADE; this file then
+-- creates what was dropped.
+
+CREATE OR REPLACE VIEW peer_statistics AS
+SELECT s.time, s.collector, s.router, s.peer_ip, s.bgp_peer_ip, s.bgp_peer_asn, s.peer_distinguisher, s.rib,
+       x.type, x.afi, x.safi, x.value, decode(x.raw, 'hex') AS raw
+FROM peer_stats s
+CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x
+    (type integer, afi integer, safi smallint, value numeric, raw text);
+COMMENT ON VIEW peer_statistics IS 'Counters of Statistics Reports, one row each (peer_stats).';
+
+CREATE OR REPLACE VIEW route_state AS
+SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn,
+       holdfast_family(e.afi, e.safi) AS family,
+       e.prefix, e.first_seen, e.last_seen, e.last_state_change,
+       e.is_withdrawn OR ended.is_ended AS is_withdrawn,
+       e.learn_count, e.withdraw_count,
+       a.next_hop, a.as_path, a.communities, a.extended_communities, a.med, a.local_pref,
+       e.evpn_route_type, e.evpn_rd, e.evpn_esi, e.mac_address,
+       NOT e.is_withdrawn AND NOT ended.is_ended
+           AND (p.state = 'stale'
+               OR NOT holdfast_is_current(e.session, e.generation, p.session, p.generation)) AS is_stale,
+       ended.is_ended AND NOT e.is_withdrawn AS is_ended,
+       p.collector, p.router, p.peer_type, p.peer_distinguisher, p.bgp_id, p.rib, p.table_name,
+       p.state AS peer_state, e.peer_id, e.afi, e.safi, e.path_id, e.session, e.generation, e.seq, e.idx,
+       a.origin, a.as_path_text, a.origin_as, a.next_hop_link_local, a.atomic_aggregate, a.aggregator_asn,
+       a.aggregator_address, a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc,
+       e.rd, e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri, e.nlri_raw, a.attributes_raw,
+       a.attributes_more, a.missing, a.discarded, e.route_key
+FROM rib_entries e
+JOIN bgp_peers p ON p.id = e.peer_id
+LEFT JOIN peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
+CROSS JOIN LATERAL (
+    SELECT NOT holdfast_is_current(e.session, e.generation, p.valid_session, p.valid_generation)
+        OR (f.peer_id IS NOT NULL
+            AND NOT holdfast_is_current(e.session, e.generation, f.valid_session, f.valid_generation))
+        AS is_ended) ended
+LEFT JOIN path_attributes a ON a.hash = e.attributes;
+COMMENT ON VIEW route_state IS
+    'Current state of every route of every collector, with attributes; withdrawn routes included. The
+columns up to mac_address are those of pybmpmon.';
+COMMENT ON COLUMN route_state.is_withdrawn IS 'Withdrawn, or ended by a Peer Down or a sweep.';
+COMMENT ON COLUMN route_state.is_stale IS
+    'Current, but received before the session was lost and not re-announced since.';
+COMMENT ON COLUMN route_state.is_ended IS 'Ended by a Peer Down or a sweep, without a withdrawal of its own.';
+
+CREATE OR REPLACE VIEW family_state AS
+SELECT p.collector, p.router, p.bmp_peer_ip, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn, p.peer_type,
+       p.peer_distinguisher, p.rib, p.table_name, p.state AS peer_state, p.stale_since,
+       CASE WHEN p.state = 'stale' AND r.is_active AND r.session > p.session
+           THEN 'not re-announced since reconnect' ELSE p.stale_reason END AS stale_reason,
+       CASE WHEN f.afi = 0 THEN 'any' ELSE holdfast_family(f.afi, f.safi) END AS family, f.afi, f.safi,
+       f.eor_at AS end_of_rib_at, s.suspect_at AS suspect_since, s.suspect_reason
+FROM bgp_peers p
+JOIN bmp_peers r ON r.collector = p.collector AND r.router = p.router
+LEFT JOIN peer_families f ON f.peer_id = p.id
+LEFT JOIN LATERAL (
+    SELECT o.suspect_at, o.suspect_reason FROM peer_families o
+    WHERE o.peer_id = p.id AND ((o.afi = f.afi AND o.safi = f.safi) OR o.afi = 0)
+        AND holdfast_is_current(o.suspect_session, o.suspect_generation, p.valid_session, p.valid_generation)
+        AND (f.eor_session IS NULL OR holdfast_is_current(o.suspect_session, o.suspect_generation,
+            f.eor_session, f.eor_generation))
+    ORDER BY o.suspect_at DESC LIMIT 1) s ON true;
+COMMENT ON VIEW family_state IS
+    'Trustworthiness of each table, one row per RIB view and family. A family is suspect if a PDU of it
+could not be decoded, until an End-of-RIB of a later generation (the whole table was sent again) or a Peer
+Down.';
+
+CREATE OR REPLACE VIEW chosen_peers AS
+SELECT DISTINCT ON (router, peer_type, distinguisher, address, rib)
+       *, holdfast_vrf_text(peer_distinguisher, table_name) AS vrf
+FROM bgp_peers
+ORDER BY router, peer_type, distinguisher, address, rib, (state = 'up') DESC, last_seen DESC, id;
+COMMENT ON VIEW chosen_peers IS
+    'Each RIB view of each router once, whichever collectors receive it: the row whose peer is up, else
+the last updated one.';
+
+CREATE OR REPLACE VIEW current_routes AS
+SELECT s.router, s.bgp_peer_ip AS peer, s.bgp_peer_asn AS peer_as, s.rib, p.vrf, s.family,
+       holdfast_route_text(s.rd, s.prefix, s.nlri, s.nlri_raw) AS route, s.path_id,
+       holdfast_path_text(s.as_path, s.as_path_text) AS path, s.origin_as, s.next_hop, s.med, s.local_pref,
+       s.communities, s.large_communities, s.extended_communities, s.is_stale, s.last_state_change AS since,
+       s.last_seen, s.peer_id, s.prefix, s.rd, s.as_path, s.otc, s.labels, s.evpn_route_type, s.evpn_rd,
+       s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip, s.first_seen, s.learn_count, s.withdraw_count, s.afi,
+       s.safi, s.route_key
+FROM route_state s
+JOIN chosen_peers p ON p.id = s.peer_id
+WHERE NOT s.is_withdrawn;
+COMMENT ON VIEW current_routes IS
+    'Current routes, each route of each router once. The columns up to last_seen are for reading; those of
+route_state follow.';
+
+CREATE OR REPLACE VIEW route_ends AS
+SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, NULL::integer AS afi,
+       NULL::smallint AS safi, session, generation + 1 AS generation
+FROM peer_events WHERE event_type = 'peer_down'
+UNION ALL
+SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi, session,
+       generation
+FROM peer_events WHERE event_type = 'sweep'
+UNION ALL
+SELECT * FROM kept_route_ends;
+COMMENT ON VIEW route_ends IS
+    'Events that end routes without a withdrawal. A Peer Down (afi null) ends routes of incarnations
+before (session, generation) in all Adj-RIB views of the peer, or in its Loc-RIB; a sweep ends them in one
+family of one RIB view.';
+
+CREATE OR REPLACE VIEW route_history AS
+SELECT * FROM route_updates
+UNION ALL
+SELECT * FROM kept_routes;
+COMMENT ON VIEW route_history IS
+    'All rows of route_updates, and of dropped rows the last update of each route (kept_routes).';
+
+CREATE OR REPLACE VIEW stored_records AS
+    SELECT collector, log_id, seq, idx FROM route_updates
+    UNION ALL SELECT collector, log_id, seq, idx FROM peer_events
+    UNION ALL SELECT collector, log_id, seq, idx FROM peer_stats
+    UNION ALL SELECT collector, log_id, seq, idx FROM collector_gaps WHERE seq IS NOT NULL
+    UNION ALL SELECT collector, log_id, seq, idx FROM rejected_routes;
+COMMENT ON VIEW stored_records IS 'Identifiers of all stored records of all logs, for holdfast_verify.';

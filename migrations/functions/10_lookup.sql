@@ -1,0 +1,51 @@
+-- Queries: lookup of addresses and prefixes. Every function from here on is a query of `holdfast query`,
+-- or a part of one; docs/QUERIES.md has examples and plans. The planner inlines them unless a comment says
+-- otherwise.
+
+CREATE OR REPLACE FUNCTION holdfast_peers(selector text) RETURNS SETOF chosen_peers
+LANGUAGE sql STABLE AS $$
+    SELECT * FROM public.chosen_peers p
+    WHERE selector IS NULL OR p.id::text = selector OR host(p.address) = lower(selector)
+        OR 'AS' || p.asn = upper(selector) OR p.router = selector
+$$;
+COMMENT ON FUNCTION holdfast_peers IS
+    'RIB views that a selector names: an id of bgp_peers, a peer address, an AS number (AS65001) or a
+router; all if null.';
+
+CREATE OR REPLACE FUNCTION route_lookup(address inet)
+RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, prefix cidr, path_id bigint,
+    path text, next_hop inet, med bigint, local_pref bigint, communities text[], is_stale boolean,
+        since timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT router, peer, peer_as, rib, vrf, prefix, path_id, path, next_hop, med, local_pref, communities,
+        is_stale, since
+    FROM (SELECT *, rank() OVER (PARTITION BY peer_id, rd ORDER BY masklen(prefix) DESC)
+          FROM public.current_routes
+          WHERE prefix = ANY (public.holdfast_covering_prefixes(address)) AND safi IN (1, 4, 128)) found
+    WHERE rank = 1
+    ORDER BY masklen(prefix) DESC, router, peer, rib, vrf, path_id
+$$;
+COMMENT ON FUNCTION route_lookup IS
+    'Longest matching prefix of an address in each RIB view and VRF, with all its paths.';
+
+CREATE OR REPLACE FUNCTION prefix_lookup(prefix cidr, match text DEFAULT 'exact')
+RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, family text, route text,
+    path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[],
+        is_stale boolean, since timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT c.router, c.peer, c.peer_as, c.rib, c.vrf, c.family, c.route, c.path_id, c.path, c.next_hop, c.med,
+        c.local_pref, c.communities, c.is_stale, c.since
+    FROM public.current_routes c
+    WHERE match <> 'more' AND c.prefix = ANY (CASE match WHEN 'exact' THEN ARRAY[prefix_lookup.prefix]
+        WHEN 'less' THEN public.holdfast_covering_prefixes(prefix_lookup.prefix) ELSE '{}' END)
+    UNION ALL
+    SELECT c.router, c.peer, c.peer_as, c.rib, c.vrf, c.family, c.route, c.path_id, c.path, c.next_hop, c.med,
+        c.local_pref, c.communities, c.is_stale, c.since
+    FROM public.current_routes c
+    WHERE match = 'more' AND c.prefix BETWEEN prefix_lookup.prefix
+        AND public.holdfast_last_subprefix(prefix_lookup.prefix) AND c.prefix <<= prefix_lookup.prefix
+    ORDER BY route, router, peer, rib, vrf, path_id
+$$;
+COMMENT ON FUNCTION prefix_lookup IS
+    'Current routes of a prefix. match: exact, more (the prefix and its more-specifics) or less (the
+prefix and those that cover it).';

@@ -1,0 +1,215 @@
+-- Queries: past tables and the history of prefixes.
+
+CREATE OR REPLACE FUNCTION holdfast_last_updates_at(t_peer bigint, t_at timestamptz, route_keys bytea[])
+RETURNS SETOF route_updates
+LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off
+    SET enable_nestloop = on AS $$
+DECLARE
+    p bgp_peers%ROWTYPE;
+BEGIN
+    SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
+    RETURN QUERY
+    SELECT h.*
+    FROM (SELECT e.prefix, e.route_key
+          FROM unnest(route_keys) AS k JOIN rib_entries e ON e.peer_id = t_peer AND e.route_key = k
+          WHERE e.first_seen <= t_at AND e.prefix IS NOT NULL) c
+    CROSS JOIN LATERAL (
+        SELECT h.*
+        FROM (SELECT n.time FROM route_updates n
+              WHERE n.prefix = c.prefix AND n.time <= t_at AND n.route_key = c.route_key
+                  AND n.bgp_peer_ip = p.address AND n.rib = p.rib AND n.router = p.router
+                  AND n.collector = p.collector AND n.peer_type = p.peer_type
+                  AND n.peer_distinguisher = p.peer_distinguisher
+              ORDER BY n.time DESC LIMIT 1) n
+        JOIN route_updates h ON h.time BETWEEN n.time - interval '1 hour' AND n.time
+        WHERE h.prefix = c.prefix AND h.route_key = c.route_key AND h.bgp_peer_ip = p.address
+            AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
+            AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher
+        UNION ALL
+        SELECT k.* FROM kept_routes k
+        WHERE k.collector = p.collector AND k.router = p.router AND k.peer_type = p.peer_type
+            AND k.peer_distinguisher = p.peer_distinguisher AND k.bgp_peer_ip = p.address AND k.rib = p.rib
+            AND k.route_key = c.route_key AND k.time <= t_at
+        ORDER BY session DESC, generation DESC, seq DESC, idx DESC LIMIT 1
+    ) h;
+END
+$$;
+COMMENT ON FUNCTION holdfast_last_updates_at IS
+    'Last update up to a time of each of these routes of a RIB view that have a prefix, by index look-ups:
+for few routes. Updates are searched by time and then ordered by position, so that a clock that was set
+back by more than an hour may hide the last update of a route.';
+
+-- Index look-ups for few routes need nested loops; for a million routes a nested loop takes hours, and the
+-- planner cannot know how many there are. So the look-ups are a function of their own, and each function
+-- has a fixed setting.
+--
+-- An index of history by peer would not help: updates of many peers are on every page.
+CREATE OR REPLACE FUNCTION holdfast_table_at(t_peer bigint, t_at timestamptz)
+RETURNS TABLE (route_key bytea, afi integer, safi smallint, path_id bigint, prefix cidr, rd text, nlri text,
+    nlri_raw bytea, as_path bigint[], as_path_text text, origin_as bigint, next_hop inet, med bigint,
+    local_pref bigint, communities text[], last_update timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off SET work_mem = '256MB'
+    SET enable_nestloop = off AS $$
+#variable_conflict use_column
+DECLARE
+    p bgp_peers%ROWTYPE;
+    begins timestamptz := (SELECT dropped_before FROM partitioned_tables WHERE name = 'route_updates');
+    later bytea[];
+    has_routes_without_prefix boolean := false;
+    down_session timestamptz;
+    down_generation bigint;
+BEGIN
+    IF t_at < begins THEN
+        RAISE EXCEPTION 'no history before %', begins USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Earlier rows were dropped by retention (RETENTION_ROUTES_DAYS).';
+    END IF;
+    SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
+    SELECT x.session, x.generation INTO down_session, down_generation FROM route_ends x
+        WHERE x.afi IS NULL AND x.time <= t_at AND x.collector = p.collector AND x.router = p.router
+            AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher
+            AND x.bgp_peer_ip = p.address AND (x.rib = 'loc-rib') = (p.rib = 'loc-rib')
+        ORDER BY x.session DESC, x.generation DESC LIMIT 1;
+    down_session := coalesce(down_session, '-infinity');
+    down_generation := coalesce(down_generation, 0);
+    -- Routes with later updates, or null if there are too many of them for look-ups.
+    later := ARRAY(SELECT h.route_key FROM route_updates h
+        WHERE h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib AND h.router = p.router
+            AND h.collector = p.collector AND h.peer_type = p.peer_type
+            AND h.peer_distinguisher = p.peer_distinguisher LIMIT 20001);
+    IF cardinality(later) > 20000 THEN
+        later := NULL;
+    ELSE
+        later := ARRAY(SELECT DISTINCT l FROM unnest(later) AS l);
+        RETURN QUERY
+        SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path,
+            h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
+        FROM holdfast_last_updates_at(t_peer, t_at, later) h
+        WHERE NOT h.is_withdrawn
+            AND holdfast_is_current(h.session, h.generation, down_session, down_generation);
+        -- A look-up per route, whatever the planner's settings.
+        has_routes_without_prefix := EXISTS (SELECT FROM unnest(later) AS l WHERE (
+            SELECT e.prefix IS NULL FROM rib_entries e WHERE e.peer_id = t_peer AND e.route_key = l));
+    END IF;
+
+    RETURN QUERY
+    WITH updated_later AS MATERIALIZED (
+        SELECT l AS route_key FROM unnest(later) AS l
+        UNION
+        SELECT DISTINCT h.route_key FROM route_updates h
+        WHERE later IS NULL AND h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib
+            AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
+            AND h.peer_distinguisher = p.peer_distinguisher
+    ), swept AS MATERIALIZED (
+        SELECT DISTINCT ON (x.afi, x.safi) x.afi, x.safi, x.session, x.generation FROM route_ends x
+        WHERE x.afi IS NOT NULL AND x.time <= t_at AND x.collector = p.collector AND x.router = p.router
+            AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher
+            AND x.bgp_peer_ip = p.address AND x.rib = p.rib
+        ORDER BY x.afi, x.safi, x.session DESC, x.generation DESC
+    )
+    SELECT e.route_key, e.afi, e.safi, e.path_id, e.prefix, e.rd, e.nlri, e.nlri_raw, a.as_path,
+        a.as_path_text, a.origin_as, a.next_hop, a.med, a.local_pref, a.communities, e.last_seen
+    FROM rib_entries e LEFT JOIN path_attributes a ON a.hash = e.attributes
+    WHERE e.peer_id = t_peer AND NOT e.is_withdrawn AND e.first_seen <= t_at
+        AND NOT EXISTS (SELECT FROM updated_later l WHERE l.route_key = e.route_key)
+        AND holdfast_is_current(e.session, e.generation, down_session, down_generation)
+        AND NOT EXISTS (SELECT FROM swept x WHERE x.afi = e.afi AND x.safi = e.safi
+            AND NOT holdfast_is_current(e.session, e.generation, x.session, x.generation))
+    UNION ALL
+    SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path,
+        h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
+    FROM (
+        SELECT DISTINCT ON (h.route_key) h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri,
+            h.nlri_raw, h.as_path, h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref,
+                h.communities, h.time, h.is_withdrawn, h.session, h.generation
+        FROM route_history h
+        WHERE (later IS NULL OR has_routes_without_prefix) AND h.time <= t_at AND h.bgp_peer_ip = p.address
+            AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
+            AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher
+            AND h.route_key IN (SELECT l.route_key FROM updated_later l)
+            AND (later IS NULL OR h.prefix IS NULL)
+        ORDER BY h.route_key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
+    ) h
+    WHERE NOT h.is_withdrawn AND holdfast_is_current(h.session, h.generation, down_session, down_generation);
+END
+$$;
+COMMENT ON FUNCTION holdfast_table_at IS
+    'Table of a RIB view at a past time (infinity: now). Routes without an update since then are in the
+current table. The last update of each other route is in history: found by index look-ups if these routes
+are few, else by one pass over history. A re-dump that changes nothing has no row (HISTORY_DEDUP); so
+sweeps do not apply to a route with later updates, because it may have been re-announced before the sweep.
+Peer Downs are exact, because an announcement after one is never deduplicated.';
+
+CREATE OR REPLACE FUNCTION rib_at(peer text, at timestamptz, rib text DEFAULT NULL)
+RETURNS TABLE (router text, bgp_peer_ip inet, view text, vrf text, family text, route text, path_id bigint,
+    path text, next_hop inet, med bigint, local_pref bigint, communities text[], last_update timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT p.router, p.address, p.rib, p.vrf, public.holdfast_family(t.afi, t.safi),
+        public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw), t.path_id,
+        public.holdfast_path_text(t.as_path, t.as_path_text), t.next_hop, t.med, t.local_pref, t.communities,
+        t.last_update
+    FROM public.holdfast_peers(peer) p CROSS JOIN LATERAL public.holdfast_table_at(p.id, at) t
+    WHERE rib_at.rib IS NULL OR p.rib = rib_at.rib
+$$;
+COMMENT ON FUNCTION rib_at IS 'Table of a peer at a past time: of all its RIB views, unless rib names one.';
+
+CREATE OR REPLACE FUNCTION prefix_timeline(prefix cidr, span interval DEFAULT '7 days',
+    until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (at timestamptz, router text, peer inet, rib text, vrf text, event text, cause text,
+    path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[])
+LANGUAGE sql STABLE AS $$
+    WITH updates AS (
+        SELECT h.* FROM public.route_updates h
+        WHERE h.prefix = prefix_timeline.prefix AND h.time >= least(until, now()) - span AND h.time <= until
+    ), sources AS (
+        SELECT DISTINCT collector, router, peer_type, peer_distinguisher, bgp_peer_ip FROM updates
+    )
+    SELECT at, router, peer, rib, vrf, event, cause, path_id, path, next_hop, med, local_pref, communities
+    FROM (
+        SELECT t.time AS at, t.router, t.bgp_peer_ip AS peer, t.rib,
+            public.holdfast_vrf_text(t.peer_distinguisher, t.table_name) AS vrf,
+            CASE WHEN t.is_withdrawn THEN 'withdraw' ELSE 'announce' END AS event, t.cause, t.path_id,
+            public.holdfast_path_text(t.as_path, t.as_path_text) AS path, t.next_hop, t.med, t.local_pref,
+            t.communities, t.seq, t.idx
+        FROM updates t
+        UNION ALL
+        SELECT e.time, e.router, e.bgp_peer_ip, e.rib,
+            public.holdfast_vrf_text(e.peer_distinguisher, e.table_name), e.event_type,
+            CASE e.event_type WHEN 'peer_down' THEN public.holdfast_down_reason(e.reason_code, e.data)
+                WHEN 'peer_stale' THEN e.detail ->> 'end' END,
+            NULL, NULL, NULL, NULL, NULL, NULL, e.seq, e.idx
+        FROM public.peer_events e
+        JOIN sources t USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip)
+        WHERE e.time >= least(until, now()) - span AND e.time <= until
+            AND e.event_type IN ('peer_up', 'peer_down', 'peer_stale', 'sweep')
+    ) line
+    ORDER BY at, seq, idx
+$$;
+COMMENT ON FUNCTION prefix_timeline IS
+    'Announcements and withdrawals of a prefix in a period, with Peer Ups, Peer Downs, stale marks and
+sweeps of their peers.';
+
+CREATE OR REPLACE FUNCTION peer_differences(peer_a text, peer_b text, at_a timestamptz DEFAULT 'infinity',
+    at_b timestamptz DEFAULT 'infinity', rib text DEFAULT 'adj-in-pre')
+RETURNS TABLE (family text, route text, difference text, path_a text, path_b text, next_hop_a text,
+    next_hop_b text)
+LANGUAGE sql STABLE AS $$
+    WITH a AS (
+        SELECT r.family, r.route, string_agg(DISTINCT r.path, ' | ' ORDER BY r.path) AS path,
+            string_agg(DISTINCT host(r.next_hop), ' ') AS next_hop
+        FROM public.rib_at(peer_a, at_a, peer_differences.rib) r GROUP BY 1, 2
+    ), b AS (
+        SELECT r.family, r.route, string_agg(DISTINCT r.path, ' | ' ORDER BY r.path) AS path,
+            string_agg(DISTINCT host(r.next_hop), ' ') AS next_hop
+        FROM public.rib_at(peer_b, at_b, peer_differences.rib) r GROUP BY 1, 2
+    )
+    SELECT family, route,
+        CASE WHEN b.route IS NULL THEN 'only a' WHEN a.route IS NULL THEN 'only b' ELSE 'path' END,
+        a.path, b.path, a.next_hop, b.next_hop
+    FROM (SELECT *, true AS is_there FROM a) a
+    FULL JOIN (SELECT *, true AS is_there FROM b) b USING (family, route)
+    WHERE a.is_there IS NULL OR b.is_there IS NULL OR a.path IS DISTINCT FROM b.path
+    ORDER BY 1, 2
+$$;
+COMMENT ON FUNCTION peer_differences IS
+    'Differences between two peers, or of one peer at two times: only a, only b, or path (another path or
+next hop).';

@@ -1,0 +1,111 @@
+-- Queries: changes, origins and instability.
+
+CREATE OR REPLACE FUNCTION churn(by text DEFAULT 'prefix', span interval DEFAULT '1 hour',
+    until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (subject text, announcements bigint, withdrawals bigint, peers bigint, first_at timestamptz,
+    last_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT CASE by WHEN 'prefix' THEN public.holdfast_route_text(rd, prefix, nlri, nlri_raw)
+            WHEN 'peer' THEN concat_ws(' ', router, host(bgp_peer_ip), rib)
+            WHEN 'as' THEN 'AS' || origin_as END,
+        count(*) FILTER (WHERE NOT is_withdrawn), count(*) FILTER (WHERE is_withdrawn),
+        count(DISTINCT (router, bgp_peer_ip, rib)), min(time), max(time)
+    FROM public.route_updates
+    WHERE time >= least(until, now()) - span AND time <= until AND cause NOT IN ('initial-dump', 're-dump')
+    GROUP BY 1
+    ORDER BY count(*) DESC, 1
+$$;
+COMMENT ON FUNCTION churn IS
+    'Announcements and withdrawals in a period by prefix, peer or as (origin AS). Initial dumps and
+re-dumps do not count.';
+
+CREATE OR REPLACE FUNCTION origin_changes(span interval DEFAULT '1 hour',
+    until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (at timestamptz, router text, peer inet, rib text, prefix cidr, old_origin bigint,
+    new_origin bigint, old_path text, new_path text)
+LANGUAGE sql STABLE AS $$
+    WITH updates AS (
+        SELECT h.*, lag(h.origin_as) OVER same AS old_origin,
+            lag(public.holdfast_path_text(h.as_path, h.as_path_text)) OVER same AS old_path,
+            row_number() OVER same AS number
+        FROM public.route_updates h
+        WHERE h.time >= least(until, now()) - span AND h.time <= until AND NOT h.is_withdrawn
+            AND h.prefix IS NOT NULL
+        WINDOW same AS (PARTITION BY h.collector, h.router, h.peer_type, h.peer_distinguisher, h.bgp_peer_ip,
+                h.rib, h.route_key
+            ORDER BY h.session, h.generation, h.seq, h.idx)
+    )
+    SELECT t.time, t.router, t.bgp_peer_ip, t.rib, t.prefix, coalesce(t.old_origin, b.origin_as), t.origin_as,
+        coalesce(t.old_path, b.path), public.holdfast_path_text(t.as_path, t.as_path_text)
+    FROM updates t
+    LEFT JOIN LATERAL (
+        SELECT h.origin_as, public.holdfast_path_text(h.as_path, h.as_path_text) AS path FROM (
+            SELECT h.* FROM (
+                SELECT * FROM public.route_updates h
+                WHERE t.number = 1 AND h.prefix = t.prefix AND h.route_key = t.route_key
+                    AND h.time < least(until, now()) - span AND NOT h.is_withdrawn
+                    AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.router = t.router
+                    AND h.collector = t.collector AND h.peer_type = t.peer_type
+                    AND h.peer_distinguisher = t.peer_distinguisher
+                ORDER BY h.time DESC LIMIT 1) h
+            UNION ALL
+            SELECT * FROM public.kept_routes h
+            WHERE t.number = 1 AND h.collector = t.collector AND h.router = t.router
+                AND h.peer_type = t.peer_type AND h.peer_distinguisher = t.peer_distinguisher
+                AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.route_key = t.route_key) h
+        ORDER BY h.time DESC LIMIT 1
+    ) b ON true
+    WHERE coalesce(t.old_path, b.path) IS NOT NULL
+        AND CASE WHEN t.number = 1 THEN b.origin_as ELSE t.old_origin END IS DISTINCT FROM t.origin_as
+    ORDER BY t.time, t.seq, t.idx
+$$;
+COMMENT ON FUNCTION origin_changes IS
+    'Announcements in a period whose origin AS differs from that of the previous announcement of the same
+route. Updates within the period are ordered by position; the last one before it is found by time.';
+
+CREATE OR REPLACE FUNCTION moas()
+RETURNS TABLE (prefix cidr, rd text, origins bigint[], routes bigint, peers bigint, last_change timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT prefix, rd, array_agg(DISTINCT origin_as ORDER BY origin_as), count(*), count(DISTINCT peer_id),
+        max(since)
+    FROM public.current_routes
+    WHERE prefix IS NOT NULL AND origin_as IS NOT NULL AND safi IN (1, 4, 128)
+    GROUP BY prefix, rd
+    HAVING min(origin_as) <> max(origin_as)
+    ORDER BY max(since) DESC
+$$;
+COMMENT ON FUNCTION moas IS
+    'Prefixes currently originated by several AS numbers (multiple-origin AS conflicts), per VRF, over all
+routers.';
+
+CREATE OR REPLACE FUNCTION withdraw_storms(span interval DEFAULT '1 day', bucket interval DEFAULT '1 minute',
+    at_least bigint DEFAULT 1000)
+RETURNS TABLE (at timestamptz, router text, peer inet, rib text, vrf text, withdrawals bigint,
+    prefixes bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT date_bin(bucket, time, '2000-01-01'), router, bgp_peer_ip, rib,
+        public.holdfast_vrf_text(peer_distinguisher, table_name), count(*), count(DISTINCT route_key)
+    FROM public.route_updates
+    WHERE time >= now() - span AND is_withdrawn
+    GROUP BY 1, 2, 3, 4, 5
+    HAVING count(*) >= at_least
+    ORDER BY 1, 6 DESC
+$$;
+COMMENT ON FUNCTION withdraw_storms IS
+    'RIB views with at least `at_least` withdrawals within one time bucket.';
+
+CREATE OR REPLACE FUNCTION flapping_routes(at_least bigint DEFAULT 10)
+RETURNS TABLE (router text, peer inet, rib text, route text, learned integer, withdrawn integer,
+    changes_per_day numeric, is_withdrawn boolean, first_seen timestamptz, last_change timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT p.router, p.address, p.rib, public.holdfast_route_text(e.rd, e.prefix, e.nlri, e.nlri_raw),
+        e.learn_count, e.withdraw_count, round((e.learn_count + e.withdraw_count)
+            / greatest(extract(epoch FROM now() - e.first_seen) / 86400, 1.0 / 24), 1),
+        e.is_withdrawn, e.first_seen, e.last_state_change
+    FROM public.rib_entries e JOIN public.chosen_peers p ON p.id = e.peer_id
+    WHERE e.learn_count + e.withdraw_count >= at_least
+    ORDER BY 7 DESC, 4
+$$;
+COMMENT ON FUNCTION flapping_routes IS
+    'Routes, withdrawn ones included, by number of changes per day since they were first seen; the most
+unstable first.';

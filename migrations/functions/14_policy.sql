@@ -1,0 +1,124 @@
+-- Queries: policy, hijacks, route leaks and origin validation.
+
+CREATE OR REPLACE FUNCTION policy_effect(peer text DEFAULT NULL)
+RETURNS TABLE (router text, bgp_peer_ip inet, vrf text, family text, route text, path_id bigint, effect text,
+    changed text, path text, path_after text)
+LANGUAGE sql STABLE AS $$
+    SELECT v.router, v.address, v.vrf, a.family,
+        public.holdfast_route_text(a.rd, a.prefix, a.nlri, a.nlri_raw), a.path_id,
+        CASE WHEN b.route_key IS NULL THEN 'rejected' ELSE 'changed' END, differences.changed,
+        public.holdfast_path_text(a.as_path, a.as_path_text),
+        public.holdfast_path_text(b.as_path, b.as_path_text)
+    FROM (SELECT pre.*, post.id AS post_id
+          FROM public.holdfast_peers(peer) pre JOIN public.bgp_peers post
+              ON (post.collector, post.router, post.peer_type, post.distinguisher, post.address)
+                  = (pre.collector, pre.router, pre.peer_type, pre.distinguisher, pre.address)
+              AND post.rib = CASE pre.rib WHEN 'adj-in-pre' THEN 'adj-in-post'
+                  WHEN 'adj-out-pre' THEN 'adj-out-post' END) v
+    JOIN public.route_state a ON a.peer_id = v.id AND NOT a.is_withdrawn
+    LEFT JOIN public.route_state b ON b.peer_id = v.post_id AND b.route_key = a.route_key
+        AND NOT b.is_withdrawn
+    CROSS JOIN LATERAL (SELECT CASE WHEN b.route_key IS NOT NULL THEN concat_ws(' ',
+        CASE WHEN a.as_path IS DISTINCT FROM b.as_path THEN 'as_path' END,
+        CASE WHEN a.next_hop IS DISTINCT FROM b.next_hop THEN 'next_hop' END,
+        CASE WHEN a.med IS DISTINCT FROM b.med THEN 'med' END,
+        CASE WHEN a.local_pref IS DISTINCT FROM b.local_pref THEN 'local_pref' END,
+        CASE WHEN a.origin IS DISTINCT FROM b.origin THEN 'origin' END,
+        CASE WHEN a.communities IS DISTINCT FROM b.communities THEN 'communities' END,
+        CASE WHEN a.large_communities IS DISTINCT FROM b.large_communities THEN 'large_communities' END,
+        CASE WHEN a.extended_communities IS DISTINCT FROM b.extended_communities
+            THEN 'extended_communities' END)
+        END AS changed) differences
+    WHERE b.route_key IS NULL OR differences.changed <> ''
+    ORDER BY 1, 2, 3, 5, 6
+$$;
+COMMENT ON FUNCTION policy_effect IS
+    'Routes that policy rejected or changed, and the attributes that it changed. For peers monitored
+before and after policy.';
+
+CREATE OR REPLACE FUNCTION hijacks(span interval DEFAULT '0')
+RETURNS TABLE (own_prefix cidr, prefix cidr, problem text, origin_as bigint, router text, peer inet, rib text,
+    path text, first_at timestamptz, is_current boolean)
+LANGUAGE sql STABLE AS $$
+    WITH seen AS (
+        SELECT o.prefix AS own_prefix, o.origins, o.length_max, c.prefix, c.origin_as, c.router, c.peer,
+            c.rib, c.path, c.since AS first_at, true AS is_current
+        FROM public.own_prefixes o JOIN public.current_routes c
+            ON c.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
+                AND c.prefix <<= o.prefix
+        WHERE c.safi IN (1, 4)
+        UNION ALL
+        SELECT o.prefix, o.origins, o.length_max, h.prefix, h.origin_as, h.router, h.bgp_peer_ip, h.rib,
+            public.holdfast_path_text(h.as_path, h.as_path_text), min(h.time), false
+        FROM public.own_prefixes o JOIN public.route_updates h
+            ON h.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
+                AND h.prefix <<= o.prefix
+        WHERE span > '0' AND h.time >= now() - span AND h.safi IN (1, 4) AND NOT h.is_withdrawn
+        GROUP BY o.prefix, h.prefix, h.origin_as, h.router, h.bgp_peer_ip, h.rib, h.as_path, h.as_path_text
+    )
+    SELECT own_prefix, prefix,
+        CASE WHEN origin_as IS NULL THEN 'origin unknown' WHEN NOT origin_as = ANY (origins) THEN 'origin'
+            ELSE 'more specific' END,
+        origin_as, router, peer, rib, path, min(first_at), bool_or(is_current)
+    FROM seen
+    WHERE (origin_as IS NULL OR NOT origin_as = ANY (origins)
+            OR masklen(prefix) > coalesce(length_max, masklen(own_prefix)))
+        AND NOT EXISTS (SELECT FROM public.own_prefixes closer WHERE closer.prefix >>= seen.prefix
+            AND masklen(closer.prefix) > masklen(seen.own_prefix))
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ORDER BY 1, 2, 4, 5, 6
+$$;
+COMMENT ON FUNCTION hijacks IS
+    'Routes inside own_prefixes with an origin or a length that is not permitted: current ones, and with a
+span also those that were announced in it.';
+
+CREATE OR REPLACE FUNCTION leaks()
+RETURNS TABLE (router text, peer inet, peer_as bigint, role text, leaked_as bigint, leaked_role text,
+    reason text, route text, path text, since timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT c.router, c.peer, c.peer_as, r.role, over.asn, over.role,
+        CASE WHEN over.asn IS NOT NULL THEN 'path' ELSE 'otc ' || c.otc END, c.route, c.path, c.since
+    FROM public.current_routes c
+    JOIN public.peer_roles r ON r.asn = c.peer_as AND r.role IN ('customer', 'peer', 'rs-client')
+    LEFT JOIN LATERAL (
+        SELECT o.asn, o.role FROM public.peer_roles o
+        WHERE o.role IN ('provider', 'peer', 'rs') AND o.asn <> c.peer_as AND c.as_path @> ARRAY[o.asn]
+        ORDER BY array_position(c.as_path, o.asn) LIMIT 1
+    ) over ON true
+    WHERE c.rib IN ('adj-in-pre', 'adj-in-post') AND c.safi = 1
+        AND (over.asn IS NOT NULL OR (c.otc IS NOT NULL AND (r.role <> 'peer' OR c.otc <> c.peer_as)))
+    ORDER BY c.router, c.peer, c.route
+$$;
+COMMENT ON FUNCTION leaks IS
+    'Current route leaks (RFC 7908) by peer_roles: a customer or peer that passes on routes of a provider
+or of another peer, and routes with an OTC attribute that RFC 9234 section 5 does not accept.';
+
+-- The state is computed in the view: as a function of a route it takes more than twice the time.
+CREATE OR REPLACE VIEW rpki_routes AS
+SELECT v.state, c.*
+FROM current_routes c
+CROSS JOIN LATERAL (SELECT coalesce(c.origin_as, CASE WHEN c.as_path = '{}' THEN c.peer_as END) AS asn) o
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN count(*) = 0 THEN 'not-found'
+        WHEN bool_or(v.asn = o.asn AND v.asn <> 0 AND masklen(c.prefix) <= v.length_max) THEN 'valid'
+            ELSE 'invalid' END AS state
+    FROM rpki_vrps v WHERE v.prefix = ANY (holdfast_covering_prefixes(c.prefix))) v
+WHERE c.prefix IS NOT NULL AND c.safi IN (1, 4);
+COMMENT ON VIEW rpki_routes IS
+    'Route origin validation (RFC 6811) of current routes. The origin of an empty path is the AS of the
+peer; a path that ends in an AS_SET has no origin, and is never valid.';
+COMMENT ON COLUMN rpki_routes.state IS 'valid, invalid or not-found.';
+
+CREATE OR REPLACE FUNCTION rpki(state text DEFAULT 'invalid', peer text DEFAULT NULL)
+RETURNS TABLE (validity text, prefix cidr, origin_as bigint, router text, bgp_peer_ip inet, rib text,
+    path text, vrps text, since timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT r.state, r.prefix, r.origin_as, r.router, r.peer, r.rib, r.path,
+        (SELECT string_agg(format('AS%s %s-%s', v.asn, v.prefix, v.length_max), ', ' ORDER BY v.prefix, v.asn)
+         FROM public.rpki_vrps v WHERE v.prefix = ANY (public.holdfast_covering_prefixes(r.prefix))), r.since
+    FROM public.rpki_routes r
+    WHERE r.state = rpki.state AND (rpki.peer IS NULL OR r.peer_id IN (
+        SELECT id FROM public.holdfast_peers(rpki.peer)))
+    ORDER BY r.prefix, r.origin_as, r.router, r.peer
+$$;
+COMMENT ON FUNCTION rpki IS 'Current routes by origin validation state, with the VRPs that cover them.';

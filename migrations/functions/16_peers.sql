@@ -1,0 +1,80 @@
+-- Queries: peers.
+
+CREATE OR REPLACE FUNCTION peer_flaps(span interval DEFAULT '1 day', peer text DEFAULT NULL)
+RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, peer_as bigint, rib text, vrf text, event text,
+    reason text, was_up interval)
+LANGUAGE sql STABLE AS $$
+    SELECT time, router, bgp_peer_ip, bgp_peer_asn, rib,
+        public.holdfast_vrf_text(peer_distinguisher, table_name), event_type,
+        CASE event_type WHEN 'peer_down' THEN public.holdfast_down_reason(reason_code, data)
+            WHEN 'peer_stale' THEN detail ->> 'end' END,
+        CASE WHEN event_type <> 'peer_up' THEN time - last_up END
+    FROM (SELECT *, max(time) FILTER (WHERE event_type = 'peer_up') OVER (
+              PARTITION BY collector, router, peer_type, peer_distinguisher, e.bgp_peer_ip, rib = 'loc-rib'
+              ORDER BY session, generation, seq, idx) AS last_up
+          FROM public.peer_events e
+          WHERE time >= now() - span AND event_type IN ('peer_up', 'peer_down', 'peer_stale')) e
+    WHERE peer IS NULL OR host(bgp_peer_ip) = peer OR router = peer OR 'AS' || bgp_peer_asn = upper(peer)
+    ORDER BY time, seq, idx
+$$;
+COMMENT ON FUNCTION peer_flaps IS
+    'Peer Ups and Downs in a period, with their reasons and how long the peer had been up.';
+
+CREATE OR REPLACE FUNCTION peers(peer text DEFAULT NULL)
+RETURNS TABLE (id bigint, router text, bgp_peer_ip inet, peer_as bigint, bgp_id inet, rib text, vrf text,
+    state text, up_since timestamptz, down_at timestamptz, down_reason text, ups bigint, downs bigint,
+    announced bigint, withdrawn bigint, families text, add_path text, hold_time_s integer,
+    last_seen timestamptz, collector text)
+LANGUAGE sql STABLE AS $$
+    SELECT p.id, p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, p.state, p.up_since, p.down_at,
+        public.holdfast_down_reason(p.down_reason, NULL), p.ups, p.downs, p.announced, p.withdrawn,
+        (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'families') f),
+        (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'add_path') f),
+        (p.detail ->> 'hold_time_s')::integer, p.last_seen, p.collector
+    FROM public.holdfast_peers(peer) p
+    ORDER BY p.router, p.address, p.rib, p.vrf
+$$;
+COMMENT ON FUNCTION peers IS 'RIB views with state, fields of the last Peer Up, and counters.';
+
+CREATE OR REPLACE FUNCTION peer_capabilities(peer text DEFAULT NULL)
+RETURNS TABLE (router text, bgp_peer_ip inet, rib text, vrf text, capability text, is_sent boolean,
+    is_received boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT p.router, p.address, p.rib, p.vrf, c.name, bool_or(c.is_sent), bool_or(NOT c.is_sent)
+    FROM public.holdfast_peers(peer) p
+    CROSS JOIN LATERAL (
+        SELECT name, true AS is_sent FROM jsonb_array_elements_text(p.detail -> 'sent_capabilities') name
+        UNION ALL SELECT name, false FROM jsonb_array_elements_text(p.detail -> 'received_capabilities') name
+    ) c
+    GROUP BY 1, 2, 3, 4, 5
+    ORDER BY 1, 2, 3, 4, 5
+$$;
+COMMENT ON FUNCTION peer_capabilities IS
+    'Capabilities in the OPEN messages of the last Peer Up: sent by the router, or received from the peer.';
+
+CREATE OR REPLACE FUNCTION peer_counters(peer text DEFAULT NULL, span interval DEFAULT '1 day')
+RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, vrf text, type integer, name text, family text,
+    value numeric)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (s.router, s.bgp_peer_ip, s.peer_distinguisher, s.rib, s.type, s.afi, s.safi)
+        s.time, s.router, s.bgp_peer_ip, nullif(s.peer_distinguisher, '0:0'), s.type, CASE s.type
+            WHEN 0 THEN 'prefixes rejected by inbound policy' WHEN 1 THEN 'duplicate prefix advertisements'
+            WHEN 2 THEN 'duplicate withdraws' WHEN 3 THEN 'invalidated: CLUSTER_LIST loop'
+            WHEN 4 THEN 'invalidated: AS_PATH loop'
+            WHEN 5 THEN 'invalidated: ORIGINATOR_ID' WHEN 6 THEN 'invalidated: AS_CONFED loop'
+            WHEN 7 THEN 'routes in Adj-RIB-In'
+            WHEN 8 THEN 'routes in Loc-RIB' WHEN 9 THEN 'routes in Adj-RIB-In, of a family'
+            WHEN 10 THEN 'routes in Loc-RIB, of a family' WHEN 11 THEN 'updates treated as withdraw'
+            WHEN 12 THEN 'prefixes treated as withdraw' WHEN 13 THEN 'duplicate UPDATE messages'
+            WHEN 14 THEN 'routes in pre-policy Adj-RIB-Out' WHEN 15 THEN 'routes in post-policy Adj-RIB-Out'
+            WHEN 16 THEN 'routes in pre-policy Adj-RIB-Out, of a family'
+            WHEN 17 THEN 'routes in post-policy Adj-RIB-Out, of a family'
+            END, public.holdfast_family(s.afi, s.safi), s.value
+    FROM public.peer_statistics s
+    WHERE s.time >= now() - span
+        AND (peer IS NULL OR host(s.bgp_peer_ip) = peer OR s.router = peer
+        OR 'AS' || s.bgp_peer_asn = upper(peer))
+    ORDER BY s.router, s.bgp_peer_ip, s.peer_distinguisher, s.rib, s.type, s.afi, s.safi, s.time DESC
+$$;
+COMMENT ON FUNCTION peer_counters IS
+    'Newest value of each counter that a router reports for a peer (RFC 7854 section 4.8).';
