@@ -219,12 +219,12 @@ async fn the_command_says_what_differs_and_ends_with_a_code() {
         .await
         .unwrap();
     let differs = "12 routes compared, 1 differ\n\
-        different            1  such as 198.51.100.2 adj-in-pre 1.0.1.0/24\nequal               11\n";
+        different            1  for example 198.51.100.2 adj-in-pre 1.0.1.0/24\nequal               11\n";
     assert_eq!(command(&store.database, &[]), (Some(1), differs.to_owned()));
     let (code, said) = command(&store.database, &["--write"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.ends_with("after writing:\n12 routes compared, 0 differ\nequal               12\n"),
+        said.ends_with("after the repair:\n12 routes compared, 0 differ\nequal               12\n"),
         "{said}"
     );
     drop(client);

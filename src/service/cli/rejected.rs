@@ -1,4 +1,4 @@
-//! `holdfast rejected`: what the database refused, and another try.
+//! `holdfast rejected`: lists the records that the database rejected, and retries them.
 
 use std::io::Write;
 
@@ -15,19 +15,21 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 enum Command {
-    /// Show them, one line each, the newest last (what happens without a command)
+    /// List the rejected records, one per line, oldest first (default)
     List,
-    /// Store those that are accepted now: exit code 1 when some are still refused
+    /// Retry the rejected records; exit code 1 if some are rejected again
     Retry,
 }
 
 const LIST: &str = "
-    SELECT concat_ws(' ', to_char(rejected_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), log_id, seq || '/' || idx,
-        sqlstate, error, record)
+    SELECT concat_ws(' ', to_char(rejected_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), log_id,
+        seq || '/' || idx, sqlstate, error, record)
     FROM rejected_routes WHERE collector = $1 ORDER BY rejected_at, log_id, seq, idx";
 
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<u8, Failure> {
-    let database = config.database.as_ref().ok_or_else(|| failed("no database is configured"))?;
+    let database = config.database.as_ref().ok_or_else(|| {
+        failed("no database is configured: set DATABASE_URL, or DB_HOST and the other DB_* settings")
+    })?;
     let target = database.target().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command.unwrap_or(Command::List) {
@@ -40,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
         Command::Retry => {
             let retried =
                 runtime.block_on(sink::retry_rejected(&target, &config.collector)).map_err(failed)?;
-            writeln!(out, "stored {}, still refused {}", retried.stored, retried.rejected)?;
+            writeln!(out, "stored {}, rejected again {}", retried.stored, retried.rejected)?;
             Ok(u8::from(retried.rejected > 0))
         }
     }

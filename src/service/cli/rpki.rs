@@ -1,4 +1,4 @@
-//! `holdfast rpki`: the validated ROA payloads that `rpki_routes` is judged by.
+//! `holdfast rpki`: loads the validated ROA payloads (VRPs) of origin validation.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Replace all payloads by those of a file: JSON as routinator and rpki-client export it
+    /// Replace all VRPs by those of a file in the JSON format of Routinator and rpki-client
     Load {
-        /// The file
+        /// JSON file with an array "roas"
         file: PathBuf,
     },
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let Verb::Load { file } = &arguments.verb;
-    let failed = |what: &dyn std::fmt::Display| Failure::Other(format!("{}: {what}", file.display()), 1);
+    let failed = |error: &dyn std::fmt::Display| Failure::Other(format!("{}: {error}", file.display()), 1);
     let json = std::fs::read(file).map_err(|error| failed(&error))?;
     let vrps = parse_vrps(&json).map_err(|error| failed(&error))?;
     let loaded = database::with_client(config, async |mut client| {

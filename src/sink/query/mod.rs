@@ -1,4 +1,4 @@
-//! Reading from the database: the catalogue of queries, and the RPKI payloads that some of them need.
+//! Queries: their catalogue, and the RPKI payloads that some of them need.
 
 pub(super) mod catalogue;
 pub(super) mod rpki;

@@ -1,6 +1,5 @@
-//! Validated ROA payloads: from the JSON that validators export into `rpki_vrps`.
+//! Validated ROA payloads (VRPs): parsing of a validator's JSON export, and loading into `rpki_vrps`.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -8,61 +7,59 @@ use futures_util::SinkExt as _;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-/// One payload: who may originate what, and how specific (RFC 6811).
+/// A validated ROA payload (RFC 6811).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Vrp {
-    /// Address of the prefix.
+    /// Network address of the prefix; host bits are zero.
     pub address: IpAddr,
-    /// Its length.
+    /// Prefix length.
     pub length: u8,
-    /// The longest announcement that it permits.
+    /// maxLength: greatest prefix length that is authorised, at least `length`.
     pub length_max: u8,
-    /// The origin; 0 permits nobody.
+    /// Authorised origin AS; 0 authorises none.
     pub asn: u32,
-    /// Which registry vouches for it; empty when the file does not say.
+    /// Name of the trust anchor; empty if the file names none.
     pub trust_anchor: String,
 }
 
-/// Why a file cannot be taken.
-#[derive(Debug)]
+/// Why a file of VRPs was rejected.
+#[derive(Debug, thiserror::Error)]
 pub enum VrpError {
-    /// It is no JSON, or has no list of payloads.
-    File(String),
-    /// An entry is wrong.
+    /// The file is not valid JSON.
+    #[error("invalid JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The document has no array `roas`.
+    #[error("expected a JSON object with an array \"roas\"")]
+    NoList,
+    /// The array `roas` is empty.
+    #[error("the array \"roas\" is empty; refusing to delete all VRPs")]
+    Empty,
+    /// An entry is invalid.
+    #[error("roas[{index}]: {reason}")]
     Entry {
-        /// Its place in the list, from 0.
-        place: usize,
-        /// What is wrong with it.
-        what: String,
+        /// Index in the array, from 0.
+        index: usize,
+        /// Invalid field, and the expected value.
+        reason: String,
     },
 }
 
-impl fmt::Display for VrpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(what) => f.write_str(what),
-            Self::Entry { place, what } => write!(f, "roas[{place}]: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for VrpError {}
-
-/// Reads `{"roas": [{"asn": "AS64496", "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "…"}, …]}`; the AS number may be a
-/// number, and whatever else an entry has is left out. An empty list is refused: it would make every route unknown.
+/// Parses `{"roas": [{"asn": "AS64496", "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "…"}, …]}`.
+///
+/// `asn` may also be a number; other fields are ignored. An empty list is rejected, because every route would become
+/// not-found.
 ///
 /// # Errors
-/// The file is not of this form.
+/// The file does not have this form.
 pub fn parse_vrps(json: &[u8]) -> Result<Vec<Vrp>, VrpError> {
-    let document: Value = serde_json::from_slice(json).map_err(|error| VrpError::File(error.to_string()))?;
-    let list = document.get("roas").and_then(Value::as_array);
-    let list = list.ok_or_else(|| VrpError::File("there is no list \"roas\"".to_owned()))?;
+    let document: Value = serde_json::from_slice(json)?;
+    let list = document.get("roas").and_then(Value::as_array).ok_or(VrpError::NoList)?;
     if list.is_empty() {
-        return Err(VrpError::File("the list \"roas\" is empty".to_owned()));
+        return Err(VrpError::Empty);
     }
     let mut vrps = Vec::with_capacity(list.len());
-    for (place, entry) in list.iter().enumerate() {
-        vrps.push(vrp(entry).map_err(|what| VrpError::Entry { place, what })?);
+    for (index, entry) in list.iter().enumerate() {
+        vrps.push(vrp(entry).map_err(|reason| VrpError::Entry { index, reason })?);
     }
     vrps.sort_unstable();
     vrps.dedup();
@@ -74,7 +71,7 @@ fn vrp(entry: &Value) -> Result<Vrp, String> {
         .get("prefix")
         .and_then(Value::as_str)
         .and_then(prefix)
-        .ok_or("prefix is no IP prefix, or has bits behind its length")?;
+        .ok_or("invalid prefix; expected an IP prefix without host bits")?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
     let length_max = match entry.get("maxLength") {
         None | Some(Value::Null) => length,
@@ -82,7 +79,7 @@ fn vrp(entry: &Value) -> Result<Vrp, String> {
             .as_u64()
             .and_then(|length_max| u8::try_from(length_max).ok())
             .filter(|length_max| (length..=bits).contains(length_max))
-            .ok_or_else(|| format!("maxLength is no number from {length} to {bits}"))?,
+            .ok_or_else(|| format!("invalid maxLength; expected an integer from {length} to {bits}"))?,
     };
     let asn = match entry.get("asn") {
         Some(Value::String(text)) => text.trim_start_matches("AS").parse().ok(),
@@ -93,7 +90,7 @@ fn vrp(entry: &Value) -> Result<Vrp, String> {
         address,
         length,
         length_max,
-        asn: asn.ok_or("asn is no AS number")?,
+        asn: asn.ok_or("invalid asn; expected an AS number")?,
         trust_anchor: entry.get("ta").and_then(Value::as_str).unwrap_or_default().to_owned(),
     })
 }
@@ -105,28 +102,28 @@ fn prefix(text: &str) -> Option<(IpAddr, u8)> {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
         IpAddr::V6(v6) => (v6.to_bits(), 128),
     };
-    let behind = number.checked_shl(u32::from(length)).unwrap_or(0);
-    (length <= bits && behind == 0).then_some((address, length))
+    let host_bits = number.checked_shl(u32::from(length)).unwrap_or(0);
+    (length <= bits && host_bits == 0).then_some((address, length))
 }
 
-/// What a load changed.
+/// Number of rows that a load changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loaded {
-    /// New payloads.
+pub struct LoadCounts {
+    /// VRPs that were inserted.
     pub added: u64,
-    /// Payloads that the file no longer has.
+    /// VRPs that were deleted.
     pub removed: u64,
 }
 
-/// Makes `rpki_vrps` hold these payloads and no others, in one transaction; readers see the old ones until then.
+/// Replaces the contents of `rpki_vrps` in one transaction; readers see the old VRPs until it commits.
 ///
 /// # Errors
-/// The database said no; nothing is changed then.
+/// The database failed; nothing is changed then.
 pub async fn load_vrps(
     client: &mut Client,
     vrps: &[Vrp],
     source: &str,
-) -> Result<Loaded, tokio_postgres::Error> {
+) -> Result<LoadCounts, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction
         .batch_execute(
@@ -155,7 +152,7 @@ pub async fn load_vrps(
         )
         .await?;
     transaction.commit().await?;
-    Ok(Loaded { added, removed })
+    Ok(LoadCounts { added, removed })
 }
 
 fn csv_line(vrp: &Vrp) -> String {
@@ -186,24 +183,24 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_entry_is_named() {
-        for (entry, what) in [
+    fn an_invalid_entry_is_named() {
+        for (entry, message) in [
             (
                 r#"{"asn": 1, "prefix": "192.0.2.1/24"}"#,
-                "roas[0]: prefix is no IP prefix, or has bits behind its length",
+                "roas[0]: invalid prefix; expected an IP prefix without host bits",
             ),
             (
                 r#"{"asn": 1, "prefix": "192.0.2.0/33"}"#,
-                "roas[0]: prefix is no IP prefix, or has bits behind its length",
+                "roas[0]: invalid prefix; expected an IP prefix without host bits",
             ),
             (
                 r#"{"asn": 1, "prefix": "192.0.2.0/24", "maxLength": 23}"#,
-                "roas[0]: maxLength is no number from 24 to 32",
+                "roas[0]: invalid maxLength; expected an integer from 24 to 32",
             ),
-            (r#"{"asn": "ASX", "prefix": "192.0.2.0/24"}"#, "roas[0]: asn is no AS number"),
+            (r#"{"asn": "ASX", "prefix": "192.0.2.0/24"}"#, "roas[0]: invalid asn; expected an AS number"),
         ] {
             let json = format!(r#"{{"roas": [{entry}]}}"#);
-            assert_eq!(parse_vrps(json.as_bytes()).unwrap_err().to_string(), what);
+            assert_eq!(parse_vrps(json.as_bytes()).unwrap_err().to_string(), message);
         }
         assert!(
             parse_vrps(b"{\"roas\": []}").is_err() && parse_vrps(b"[]").is_err() && parse_vrps(b"{").is_err()
