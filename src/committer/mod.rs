@@ -1,7 +1,7 @@
 //! Group commit: a bounded queue of payloads, and one thread that owns the log writer.
 //!
 //! ```text
-//!  append ──► queue (bounded: a caller waits while it is full) ──► thread "wal": Machine, Writer ──► Progress
+//!  append ──► queue (bounded: full = the caller waits) ──► thread "wal": Machine, Writer ──► Progress
 //! ```
 //!
 //! [`machine`] decides the next step, without disk, clock or thread; [`worker`] is the thread that performs

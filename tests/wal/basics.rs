@@ -1,4 +1,5 @@
-//! The log on a real directory: what is appended comes out again, in order, after every kind of end.
+//! The log in a real directory: appended payloads are read back in order, after an orderly end and after a
+//! crash.
 use holdfast::wal::{
     Disk, GapReason, Item, LogId, OpenError, Options, Reader, SeqNo, Storage, WriteError, recover,
 };
@@ -21,7 +22,7 @@ fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<Result<u64, (u64, u64, Ga
     while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
         items.push(match item {
             Item::Data { seq, payload: bytes, .. } => {
-                assert_eq!(bytes, payload(seq.0), "the bytes of {seq} are not those that were appended");
+                assert_eq!(bytes, payload(seq.0), "payload {seq} is not what was appended");
                 Ok(seq.0)
             }
             Item::Gap { from, to, reason } => Err((from.0, to.0, reason)),
@@ -31,7 +32,7 @@ fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<Result<u64, (u64, u64, Ga
 }
 
 #[test]
-fn what_is_appended_is_read_back_over_restarts_and_segments() {
+fn payloads_are_read_back_across_restarts_and_segments() {
     let directory = tempfile::tempdir().unwrap();
     let mut next = 1;
     for run in 0..4 {
@@ -52,7 +53,7 @@ fn what_is_appended_is_read_back_over_restarts_and_segments() {
         assert_eq!(
             read_all(&mut reader),
             (1..=durable).map(Ok).collect::<Vec<_>>(),
-            "only what is durable is shown"
+            "a reader returns durable payloads only"
         );
         writer.sync(2_000_000).unwrap();
         assert_eq!(read_all(&mut reader), (durable + 1..next).map(Ok).collect::<Vec<_>>());
@@ -78,7 +79,7 @@ fn a_second_daemon_on_the_same_directory_gets_a_clear_error() {
 }
 
 #[test]
-fn a_payload_that_is_too_large_is_refused_by_its_size() {
+fn a_payload_that_is_too_large_is_rejected_with_its_size() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
     let bytes_max = options().payload_bytes_max();
@@ -88,7 +89,7 @@ fn a_payload_that_is_too_large_is_refused_by_its_size() {
 }
 
 #[test]
-fn compressed_payloads_come_out_as_they_went_in_over_a_crash_too() {
+fn compressed_payloads_are_read_back_unchanged_also_after_a_crash() {
     let directory = tempfile::tempdir().unwrap();
     let long = |seq: u64| format!("payload {seq} ").repeat(400).into_bytes();
     let packed = Options { compress: true, ..options() };
@@ -101,7 +102,7 @@ fn compressed_payloads_come_out_as_they_went_in_over_a_crash_too() {
     }
     assert!(writer.group_bytes() < plain_bytes / 10, "{} of {plain_bytes}", writer.group_bytes());
     writer.sync(2_000_000).unwrap();
-    // A crash: the group is copied as it stands, and a log may go on without compression.
+    // After a crash the group is copied as stored, and a log can continue without compression.
     drop(writer);
     let (mut writer, recovered) = recover(disk(), options()).unwrap();
     assert_eq!(recovered.copied, 100);
@@ -114,7 +115,7 @@ fn compressed_payloads_come_out_as_they_went_in_over_a_crash_too() {
             Some(Item::Data { seq, payload, .. }) => {
                 assert_eq!((seq.0, payload == long(seq.0)), (expected, true));
             }
-            other => panic!("{other:?} in place of {expected}"),
+            other => panic!("expected payload {expected}, found {other:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The committer: what is queued becomes durable by itself, a full log pauses and goes on, an end is orderly.
+//! The committer: queued payloads become durable, a full log pauses and continues, a stop seals the log.
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,18 +26,18 @@ async fn append(committer: &Committer, seq: u64) {
     assert_eq!(
         committer.append(payload(seq), count(seq)).await,
         Ok(SeqNo(seq)),
-        "the number that it will have"
+        "the sequence number of the payload"
     );
 }
 
 async fn until(committer: &Committer, what: impl FnMut(&Progress) -> bool) -> Progress {
     let mut progress = committer.progress();
     let reached = tokio::time::timeout(Duration::from_secs(60), progress.wait_for(what)).await;
-    reached.expect("the committer comes there").unwrap().clone()
+    reached.expect("the committer reaches the state").unwrap().clone()
 }
 
 #[tokio::test]
-async fn a_single_payload_becomes_durable_without_anything_behind_it() {
+async fn a_single_payload_becomes_durable_without_a_successor() {
     for sync_interval in [Duration::ZERO, Duration::from_millis(20)] {
         let disk = SimDisk::new();
         let (committer, thread, _) =
@@ -48,7 +48,7 @@ async fn a_single_payload_becomes_durable_without_anything_behind_it() {
             (progress.written, progress.records_durable, progress.state),
             (SeqNo(1), 1, LogState::Running)
         );
-        // A power cut now: nothing that was not synced survives.
+        // A power loss that drops all unsynced data.
         let after = disk.after_power_cut(|| Fate::Lost, || false);
         let (writer, _) = recover(after, options()).unwrap();
         assert_eq!(read_all(&mut writer.log().reader(SeqNo(1))), [Ok(1)]);
@@ -58,24 +58,24 @@ async fn a_single_payload_becomes_durable_without_anything_behind_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn each_caller_is_told_the_number_of_its_own_payload() {
+async fn each_caller_gets_the_number_of_its_own_payload() {
     let disk = SimDisk::new();
     let (committer, thread, log) = started(&disk, options(), Options::default());
     let callers = (0..4_u8).map(|caller| {
         let committer = committer.clone();
         tokio::spawn(async move {
-            let mut told = Vec::new();
+            let mut items = Vec::new();
             for number in 0..100_u8 {
-                told.push((committer.append(vec![caller, number], 1).await.unwrap(), vec![caller, number]));
+                items.push((committer.append(vec![caller, number], 1).await.unwrap(), vec![caller, number]));
             }
-            told
+            items
         })
     });
-    let mut told = Vec::new();
+    let mut items = Vec::new();
     for caller in callers.collect::<Vec<_>>() {
-        told.extend(caller.await.unwrap());
+        items.extend(caller.await.unwrap());
     }
-    told.sort();
+    items.sort();
     committer.stop();
     assert_eq!(thread.join().unwrap().durable, SeqNo(400));
     let mut reader = log.reader(SeqNo(1));
@@ -83,13 +83,13 @@ async fn each_caller_is_told_the_number_of_its_own_payload() {
     while let Some(Item::Data { seq, payload, .. }) = reader.next(SeqNo::MAX).unwrap() {
         logged.push((seq, payload.to_vec()));
     }
-    assert_eq!(told, logged);
+    assert_eq!(items, logged);
 }
 
 #[tokio::test]
 async fn an_orderly_stop_makes_all_durable_and_seals() {
     let disk = SimDisk::new();
-    // A long interval: it is the stop that syncs.
+    // The interval is so long that only the stop can have synced.
     let sync_interval = Duration::from_secs(3600);
     let (committer, thread, _) = started(&disk, options(), Options { sync_interval, ..Options::default() });
     for seq in 1..=50 {
@@ -106,7 +106,7 @@ async fn an_orderly_stop_makes_all_durable_and_seals() {
 }
 
 #[tokio::test]
-async fn a_full_log_pauses_holds_the_caller_back_and_goes_on_when_something_is_delivered() {
+async fn a_full_log_pauses_and_continues_after_a_delivery() {
     let disk = SimDisk::new();
     let wal = holdfast::wal::Options { bytes_max: 6 * (64 << 10), ..options() };
     let settings = Options { sync_interval: Duration::ZERO, queue_batches: 4, ..Options::default() };
@@ -119,36 +119,36 @@ async fn a_full_log_pauses_holds_the_caller_back_and_goes_on_when_something_is_d
     });
     let mut pauses = 0;
     let mut reader = log.reader(SeqNo(1));
-    let mut told = Vec::new();
+    let mut items = Vec::new();
     let mut delivered = SeqNo::NONE;
     while delivered < SeqNo(3000) {
-        // Deliver only when the log has no room left, or is done.
+        // Deliver only when the log is full or complete.
         let progress = until(&committer, |progress| {
             matches!(progress.state, LogState::Paused(_)) || progress.durable == SeqNo(3000)
         })
         .await;
         if let LogState::Paused(why) = &progress.state {
             assert_eq!(why, "the log has reached its limit of 393216 bytes");
-            // At the end the queue may have taken all that was left.
+            // At the end the queue can hold all remaining payloads.
             assert!(!feeding.is_finished() || progress.durable >= SeqNo(2990));
             let beat = progress.beat;
             until(&committer, |progress| progress.beat > beat).await;
             pauses += 1;
         }
-        told.extend(read_all(&mut reader));
+        items.extend(read_all(&mut reader));
         delivered = progress.durable;
         committer.retire(delivered);
         until(&committer, |progress| progress.durable > delivered || delivered == SeqNo(3000)).await;
     }
     assert!(pauses > 1, "{pauses} pauses");
-    assert_eq!(check_dense(&told), (3000, vec![]));
+    assert_eq!(check_dense(&items), (3000, vec![]));
     feeding.await.unwrap();
     committer.stop();
     assert_eq!(thread.join().unwrap().lost_batches, 0);
 }
 
-/// Fills a log of six segments with groups of one, in two lives: the second start finds no room for the copy
-/// of the last group.
+/// Fills a log of six segments with groups of one payload, by two processes: the next start has no space to
+/// relocate the last group.
 fn crowded() -> (SimDisk, holdfast::wal::Options) {
     let small = holdfast::wal::Options { bytes_max: 6 * (64 << 10), keep_segments_min: 2, ..options() };
     let mut disk = SimDisk::new();
@@ -164,11 +164,11 @@ fn crowded() -> (SimDisk, holdfast::wal::Options) {
 }
 
 #[tokio::test]
-async fn what_found_no_room_at_the_start_becomes_durable_when_there_is_room_and_nothing_else_comes() {
+async fn a_group_without_space_at_the_start_becomes_durable_once_space_is_free() {
     let (disk, small) = crowded();
     let (committer, thread, log) = started(&disk, small, Options::default());
     let first = committer.progress().borrow().clone();
-    assert!(first.durable < first.end, "the last group is there and cannot be shown: {first:?}");
+    assert!(first.durable < first.end, "the last group is in the log and not visible: {first:?}");
     committer.retire(first.durable);
     let progress = until(&committer, |progress| progress.durable == first.end).await;
     assert_eq!(progress.durable, progress.end);
@@ -178,14 +178,14 @@ async fn what_found_no_room_at_the_start_becomes_durable_when_there_is_room_and_
 }
 
 #[tokio::test]
-async fn a_broken_disk_ends_the_thread_and_everybody_is_told() {
+async fn a_broken_disk_ends_the_thread_and_all_waiting_callers() {
     let disk = SimDisk::new();
     let settings = Options { sync_interval: Duration::ZERO, queue_batches: 2, ..Options::default() };
     let (committer, thread, _) = started(&disk, options(), settings);
     append(&committer, 1).await;
     until(&committer, |progress| progress.durable == SeqNo(1)).await;
     disk.set_fault(Some(Fault { at: 0, kind: io::ErrorKind::Other, forever: true }));
-    // Whoever waits for room is let go, whenever he came.
+    // Every waiting call returns an error.
     while committer.append(payload(2), count(2)).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -223,7 +223,7 @@ async fn an_abandoned_segment_is_published_with_its_error_and_the_log_goes_on() 
 }
 
 #[tokio::test]
-async fn a_payload_that_is_too_large_is_refused_before_it_is_queued() {
+async fn a_payload_that_is_too_large_is_rejected_before_it_is_queued() {
     let (committer, thread, _) = started(&SimDisk::new(), options(), Options::default());
     let bytes_max = options().payload_bytes_max();
     let refused = committer.append(vec![0; bytes_max + 1], 1).await;
@@ -241,7 +241,7 @@ fn idle_machine(sync_interval: Duration) -> Machine {
 }
 
 #[test]
-fn what_waits_shares_one_sync_and_nothing_waits_for_more_to_come() {
+fn queued_payloads_share_one_sync_and_an_empty_queue_ends_the_group() {
     let mut machine = idle_machine(Duration::ZERO);
     let now = MS;
     assert_eq!(machine.next(2, now), Step::Append);
@@ -266,19 +266,19 @@ fn a_group_is_synced_when_it_is_old_or_large() {
 }
 
 #[test]
-fn the_next_segment_is_made_ready_bit_by_bit_under_load() {
+fn the_next_segment_is_prepared_step_by_step_under_load() {
     let mut machine = idle_machine(200 * MS);
     machine.on(Event::Appended { unflushed_bytes: 1000, group_bytes: 1000 }, MS);
     assert_eq!(machine.next(9, MS), Step::Sync);
     machine.on(Event::Synced, 2 * MS);
     assert_eq!(machine.next(9, 2 * MS), Step::Prepare);
     machine.on(Event::Prepared { more: true }, 3 * MS);
-    assert_eq!(machine.next(9, 3 * MS), Step::Append, "only one bit for each sync");
-    assert_eq!(machine.next(0, 3 * MS), Step::Prepare, "and all of it when there is time");
+    assert_eq!(machine.next(9, 3 * MS), Step::Append, "one step per sync under load");
+    assert_eq!(machine.next(0, 3 * MS), Step::Prepare, "all steps when idle");
 }
 
 #[test]
-fn the_last_group_gets_one_beacon_after_a_second_of_silence() {
+fn the_last_group_gets_one_durability_mark_after_an_idle_second() {
     let mut machine = idle_machine(Duration::ZERO);
     machine.on(Event::Synced, 100 * MS);
     assert_eq!(machine.next(0, 100 * MS), Step::Prepare);
@@ -290,7 +290,7 @@ fn the_last_group_gets_one_beacon_after_a_second_of_silence() {
 }
 
 #[test]
-fn a_paused_machine_asks_again_by_itself_and_at_once_when_there_may_be_space() {
+fn a_paused_machine_retries_periodically_and_at_once_after_a_delivery() {
     let mut machine = idle_machine(Duration::ZERO);
     machine.on(Event::Full, 10 * MS);
     assert!(machine.is_paused());
@@ -304,7 +304,7 @@ fn a_paused_machine_asks_again_by_itself_and_at_once_when_there_may_be_space() {
 }
 
 #[test]
-fn a_stop_finishes_the_queue_and_gives_up_on_a_full_log_after_a_while() {
+fn a_stop_finishes_the_queue_and_times_out_on_a_full_log() {
     let mut machine = idle_machine(200 * MS);
     machine.on(Event::Stop, 10 * MS);
     assert_eq!(machine.next(1, 10 * MS), Step::Append);

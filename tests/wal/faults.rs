@@ -1,8 +1,8 @@
-//! The log under faults: torn tails, flipped bits, lost sectors, failing calls, crashes inside recovery.
+//! The log under faults: torn writes, bit flips, lost sectors, failing calls, crashes during recovery.
 //!
 //! `WAL_EVERY_BIT=1 cargo test --release --test wal -- --nocapture faults::any` flips every bit of two
-//! segments of 64 KiB and tears one at every byte in three ways; without it one bit of every 37th byte, and
-//! as many cuts. Either prints what that cost, and where.
+//! segments of 64 KiB and cuts one at every byte in three ways; without it, one bit of every 37th byte, and
+//! as many cuts. Both print the loss per part of the segment.
 use std::io;
 
 use crate::common::logs::{check_dense, count, options, payload, read_all};
@@ -21,7 +21,7 @@ fn opened(disk: &SimDisk) -> (Writer<SimDisk>, Recovered) {
     recover(disk.clone(), Options { salt_seed: 43, ..options() }).expect("a damaged log opens")
 }
 
-/// One sealed segment and one being written, in groups of three; the last group is not synced.
+/// A sealed and an open segment, in groups of three payloads; the last group is not synced.
 fn two_segments() -> SimDisk {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
@@ -38,30 +38,30 @@ fn two_segments() -> SimDisk {
     writer.sync(2_000_000).unwrap();
     append(&mut writer, 3);
     writer.flush().unwrap();
-    // The file for the segment that recovery makes is there: the tests need not zero one each time.
+    // Prepares the file for the segment that recovery creates, so that not each test zeroes one.
     while writer.prepare() {}
     disk.after_kill()
 }
 
-/// Opens, reads all, appends, and reads all again after another start. Returns what was there, and what was
-/// lost.
+/// Opens the log, reads it, appends, and reads it again after another start. Returns the last sequence number
+/// and the lost ones.
 fn survives(disk: &SimDisk) -> (u64, Vec<(u64, GapReason)>, Recovered) {
     let (mut writer, recovered) = opened(disk);
     let first = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
-    assert_eq!(recovered.next.0, first.0 + 1, "numbers go on above what was there");
+    assert_eq!(recovered.next.0, first.0 + 1, "the next number follows the last one");
     append(&mut writer, 2);
     writer.sync(3_000_000).unwrap();
     drop(writer);
     let (writer, again) = opened(disk);
-    assert!(again.damage.is_empty(), "what recovery wrote is sound: {:?}", again.damage);
+    assert!(again.damage.is_empty(), "what recovery wrote is intact: {:?}", again.damage);
     let second = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
     assert_eq!(second.0, first.0 + 2);
-    assert_eq!(second.1, first.1, "what was lost stays lost, nothing else is");
+    assert_eq!(second.1, first.1, "the second start loses nothing more");
     (first.0, first.1, recovered)
 }
 
-/// Two segments whose groups fill their blocks, so that nearly every byte means something; the last group is
-/// not synced.
+/// Two segments whose groups fill their blocks, so that nearly every byte is in use; the last group is not
+/// synced.
 fn dense() -> SimDisk {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
@@ -80,7 +80,7 @@ fn dense() -> SimDisk {
     disk.after_kill()
 }
 
-/// So many groups fill one segment and half of the next.
+/// Number of groups that fill one segment and half of the next.
 const GROUPS_DENSE: usize = 18;
 
 fn segments(disk: &SimDisk) -> Vec<String> {
@@ -89,24 +89,23 @@ fn segments(disk: &SimDisk) -> Vec<String> {
     names
 }
 
-/// What is at a byte of a segment, for what damage there may cost.
+/// Part of a segment, by what damage to it can cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// One of the two headers.
+    /// A segment header.
     Header,
-    /// The first group, which was synced before the segment got its name, and all others but the last one of
-    /// the log.
+    /// A group that is durable: the first one of the segment, and all others but the last one of the log.
     Middle,
-    /// The last group, which nobody knows to be durable.
+    /// The last group of the log, whose durability is undecided.
     LastGroup,
-    /// Between two groups, and behind the last one: means nothing.
-    Nothing,
+    /// Unused: between two groups, or behind the last one.
+    Unused,
 }
 
-/// The parts of a segment, byte by byte.
+/// The part of each byte of a segment.
 fn parts(bytes: &[u8], is_last: bool) -> Vec<Part> {
     let salt = SegmentHeader::decode(bytes).unwrap().salt;
-    let mut parts = vec![Part::Nothing; bytes.len()];
+    let mut parts = vec![Part::Unused; bytes.len()];
     for header in [0..128, 4096..4224] {
         parts[header].fill(Part::Header);
     }
@@ -124,7 +123,7 @@ fn parts(bytes: &[u8], is_last: bool) -> Vec<Part> {
     parts
 }
 
-/// How often each part was damaged, and what that cost.
+/// Number of damages per part, and the payloads lost by them.
 #[derive(Default)]
 struct Cost {
     parts: [(u64, u64, u64); 4],
@@ -147,7 +146,7 @@ impl Cost {
     }
 
     fn print(&self, what: &str) {
-        for part in [Part::Header, Part::Middle, Part::LastGroup, Part::Nothing] {
+        for part in [Part::Header, Part::Middle, Part::LastGroup, Part::Unused] {
             let (tried, payloads, most) = self.parts[part as usize];
             println!(
                 "{what}, {part:?}: {tried} tried, 0 wrong bytes, {payloads} payloads lost, \
@@ -157,16 +156,17 @@ impl Cost {
     }
 }
 
-/// WAL_EVERY_BIT=1: every bit and every byte. Otherwise a sample, of each part.
+/// Whether every bit and byte is tested (WAL_EVERY_BIT=1) instead of a sample.
 fn thorough() -> bool {
     std::env::var_os("WAL_EVERY_BIT").is_some()
 }
 
-/// Every so many bytes; no multiple of it is a place that repeats itself in a segment.
+/// Distance of sampled bytes; coprime to the alignments of the format, so that all offsets in a block are
+/// hit.
 const SAMPLE: usize = 37;
 
 #[test]
-fn a_log_torn_at_any_byte_opens_with_a_valid_prefix_and_goes_on() {
+fn any_cut_leaves_a_valid_prefix_and_a_log_that_opens() {
     let image = dense();
     let name = segments(&image).remove(1);
     let bytes = image.bytes(&name);
@@ -185,25 +185,25 @@ fn a_log_torn_at_any_byte_opens_with_a_valid_prefix_and_goes_on() {
                 _ => bytes[cut..].iter_mut().for_each(|byte| *byte = dice.roll().to_le_bytes()[3]),
             });
             let (mut writer, recovered) = opened(&disk);
-            let told = read_all(&mut writer.log().reader(SeqNo(1)));
-            let (last, lost) = check_dense(&told);
+            let items = read_all(&mut writer.log().reader(SeqNo(1)));
+            let (last, lost) = check_dense(&items);
             assert_eq!(recovered.next.0, last + 1);
             let is_headless = recovered.damage.iter().any(|damage| matches!(damage, Damage::Header { .. }));
             let is_rotten = recovered.damage.iter().any(|damage| matches!(damage, Damage::Rot { .. }));
             if is_headless {
-                // Nobody knows how much was in it: as much as can have been, and no number comes twice.
+                // The contents are unknown: the gap is as long as they can have been.
                 assert!(
                     cut < 128 && last >= whole && lost.iter().all(|(_, why)| *why == GapReason::Rot),
                     "cut at {cut}"
                 );
             } else {
-                // Nothing before the cut may be missing. The payload that is cut itself is told if its header
-                // is whole.
+                // Nothing before the cut is missing. The payload that is cut is a gap if its header is
+                // intact.
                 let torn = lost.iter().all(|(seq, why)| *seq == last && *why == GapReason::Torn);
                 let in_head = is_rotten && cut < first_group + 200;
                 assert!(in_head || torn && lost.len() <= 1, "cut at {cut}, mode {mode}: lost {lost:?}");
                 assert!(last <= whole, "cut at {cut}, mode {mode}: {last}");
-                // Only the head was synced before the segment got its name; a hole in that is rot.
+                // Only the head was synced before the segment got its name; damage to it is bit rot.
                 assert!(!is_rotten || cut < 12288, "false alarm at {cut}");
             }
             let undecided = if is_headless { lost.len() as u64 } else { whole - last + lost.len() as u64 };
@@ -237,22 +237,22 @@ fn any_flipped_bit_is_found_and_costs_at_most_one_payload() {
                 disk.tamper(name, |bytes| bytes[at] ^= 1 << bit);
                 let (mut writer, recovered) = opened(&disk);
                 let (last, lost) = check_dense(&read_all(&mut writer.log().reader(SeqNo(1))));
-                // A payload at the very end that was never synced may go without a trace.
+                // An unsynced payload at the end can disappear without a gap.
                 let missing = lost.len() as u64 + (whole - last);
-                let place = format!("{name} {at}.{bit}: {lost:?}, last {last}");
+                let position = format!("{name} {at}.{bit}: {lost:?}, last {last}");
                 match part {
-                    // The second copy of a header stands in for the first.
-                    Part::Header | Part::Nothing => assert_eq!(missing, 0, "{place}"),
+                    // The other copy of the header is used.
+                    Part::Header | Part::Unused => assert_eq!(missing, 0, "{position}"),
                     Part::Middle => {
                         assert!(
                             missing <= 1 && lost.iter().all(|(_, why)| *why == GapReason::Rot),
-                            "{place}"
+                            "{position}"
                         );
                     }
                     Part::LastGroup => {
                         assert!(
                             missing <= 1 && lost.iter().all(|(_, why)| *why == GapReason::Torn),
-                            "{place}"
+                            "{position}"
                         );
                     }
                 }
@@ -263,8 +263,7 @@ fn any_flipped_bit_is_found_and_costs_at_most_one_payload() {
         }
     }
     cost.print("flipped");
-    // Nearly every byte of the segments that is a payload's own costs that payload, and nothing else is
-    // there.
+    // Nearly every byte in these parts belongs to a payload, and flipping it costs that payload.
     for part in [Part::Middle, Part::LastGroup] {
         assert!(cost.lost(part) * 10 > cost.tried(part) * 9, "{part:?}");
     }
@@ -301,7 +300,7 @@ fn no_subset_of_lost_sectors_touches_what_was_synced() {
     }
 }
 
-/// What the disk does with what was not synced.
+/// Power loss after which unsynced sectors are lost, kept or garbage at random.
 fn cut(disk: &SimDisk, dice: &mut Dice) -> SimDisk {
     let mode = dice.below(4);
     let mut names = Dice::new(dice.roll());
@@ -325,7 +324,7 @@ fn a_crash_at_any_call_inside_recovery_changes_nothing() {
             disk.set_fault(Some(Fault { at: before + at, kind: io::ErrorKind::Other, forever: true }));
             let crashed = recover(disk.clone(), Options { salt_seed: 50, ..options() }).is_err();
             let mut dice = Dice::new(at);
-            // The crash is twice: the second start crashes at another place.
+            // The second start crashes as well, at another call.
             let disk = if power_cut { cut(&disk, &mut dice) } else { disk.after_kill() };
             disk.set_fault(Some(Fault {
                 at: disk.ops() + 1 + dice.below(6),
@@ -336,7 +335,7 @@ fn a_crash_at_any_call_inside_recovery_changes_nothing() {
             let disk = if power_cut { cut(&disk, &mut dice) } else { disk.after_kill() };
             let (last, lost, _) = survives(&disk);
             if power_cut {
-                // The last group was never synced; all before it was.
+                // Only the last group was not synced.
                 let torn = lost.iter().all(|(seq, why)| *seq > whole - 3 && *why == GapReason::Torn);
                 assert!(last >= whole - 3 && torn, "power cut at call {at} of recovery: {last}, {lost:?}");
             } else {
@@ -351,8 +350,8 @@ fn a_crash_at_any_call_inside_recovery_changes_nothing() {
     }
 }
 
-/// Appends, syncs, delivers and reads until the log ends or enough was done; returns what was reported
-/// durable.
+/// Appends, syncs, delivers and reads up to sequence number `until` or to an error. Returns the last durable
+/// number.
 fn work(writer: &mut Writer<SimDisk>, until: u64) -> (SeqNo, Option<WriteError>) {
     let mut reader = writer.log().reader(SeqNo(1));
     while writer.next().0 < until {
@@ -377,7 +376,7 @@ fn work(writer: &mut Writer<SimDisk>, until: u64) -> (SeqNo, Option<WriteError>)
 }
 
 #[test]
-fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
+fn no_failing_call_loses_durable_payloads_in_a_following_power_cut() {
     let small = Options { bytes_max: 6 * (64 << 10), keep_segments_min: 1, ..options() };
     let (mut failed, mut moved, mut full) = (0, 0, 0);
     for (forever, kind) in [
@@ -405,7 +404,7 @@ fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
             let (writer, recovered) = recover(disk.clone(), small.clone()).unwrap();
             assert!(
                 recovered.next > durable,
-                "call {at} {kind}: {durable} was durable, {} comes next",
+                "call {at} {kind}: {durable} was durable, next is {}",
                 recovered.next
             );
             let foreign = recovered.damage.iter().any(|damage| matches!(damage, Damage::Foreign { .. }));
@@ -413,11 +412,11 @@ fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
                 !foreign,
                 "call {at} {kind}: a file has the name of one segment and the header of another"
             );
-            let told = read_all(&mut writer.log().reader(recovered.oldest));
+            let items = read_all(&mut writer.log().reader(recovered.oldest));
             for seq in recovered.oldest.0..=durable.0 {
                 assert!(
-                    told.contains(&Ok(seq)),
-                    "call {at} {kind}: {seq} was durable and is not there: {told:?}"
+                    items.contains(&Ok(seq)),
+                    "call {at} {kind}: {seq} was durable and is not there: {items:?}"
                 );
             }
             if !fired {
@@ -430,9 +429,9 @@ fn whatever_call_fails_nothing_durable_is_lost_in_the_power_cut_that_follows() {
 }
 
 #[test]
-fn what_a_start_on_a_full_disk_calls_durable_outlives_a_power_cut() {
-    // A start moves the undecided group into a segment of its own and ends before the name of that is synced;
-    // the next one finds the segment whole and has no room for another, whose name would make this one last.
+fn payloads_reported_durable_by_a_start_on_a_full_disk_survive_a_power_cut() {
+    // A start relocates the undecided group to a new segment and ends before the directory is synced. The
+    // next one finds that segment intact and has no space for another, which would sync the directory.
     let found = two_segments();
     let mut ended = 0;
     for at in 1.. {
@@ -448,7 +447,7 @@ fn what_a_start_on_a_full_disk_calls_durable_outlives_a_power_cut() {
         let durable = writer.durable();
         drop(writer);
         let (_, recovered) = opened(&disk.after_power_cut(|| Fate::Lost, || false));
-        assert!(recovered.next > durable, "call {at}: {durable} was durable, {} comes next", recovered.next);
+        assert!(recovered.next > durable, "call {at}: {durable} was durable, next is {}", recovered.next);
     }
     assert!(ended > 3, "only {ended} calls ended the start");
 }
@@ -461,7 +460,7 @@ fn a_sync_that_fails_once_is_never_repeated_and_its_group_is_logged_again() {
     writer.sync(2_000_000).unwrap();
     append(&mut writer, 5);
     writer.flush().unwrap();
-    // The next write is the COMMIT frame, then comes the sync.
+    // The next call writes the COMMIT frame, and the one after it is the sync.
     disk.set_fault(Some(Fault { at: disk.ops() + 2, kind: io::ErrorKind::Other, forever: false }));
     assert_eq!(writer.sync(2_000_000), Ok(SeqNo(9)));
     let disk = disk.after_power_cut(|| Fate::Lost, || false);
@@ -475,7 +474,7 @@ fn the_error_that_made_the_writer_abandon_a_segment_is_kept_once() {
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
     append(&mut writer, 4);
     assert!(writer.take_abandoned().is_empty());
-    // A failing write first, and then a failing sync of the next segment.
+    // First the write fails, then the sync in the next segment.
     for (number, call) in [(1, 1), (2, 2)] {
         disk.set_fault(Some(Fault { at: disk.ops() + call, kind: io::ErrorKind::Other, forever: false }));
         writer.sync(2_000_000).unwrap();
@@ -504,10 +503,7 @@ fn a_disk_that_fails_for_good_ends_the_writer_with_an_error() {
     disk.set_fault(Some(Fault { at: 0, kind: io::ErrorKind::Other, forever: true }));
     assert!(matches!(writer.sync(2_000_000), Err(WriteError::Failed(_))));
     disk.set_fault(None);
-    assert!(
-        matches!(writer.append(b"x", 1), Err(WriteError::Failed(_))),
-        "it stays so when the disk comes back"
-    );
+    assert!(matches!(writer.append(b"x", 1), Err(WriteError::Failed(_))), "the failure is permanent");
 }
 
 #[test]
@@ -521,7 +517,7 @@ fn short_writes_are_continued() {
 }
 
 #[test]
-fn a_sector_that_cannot_be_read_costs_what_is_in_it_and_is_told() {
+fn an_unreadable_sector_costs_its_payloads_and_is_a_gap() {
     let image = two_segments();
     let first = image.names().into_iter().filter(|name| name.ends_with(".wal")).min().unwrap();
     image.break_sector(&first, 12288);
@@ -531,7 +527,7 @@ fn a_sector_that_cannot_be_read_costs_what_is_in_it_and_is_told() {
 }
 
 #[test]
-fn a_segment_whose_two_headers_are_gone_is_a_gap_and_no_number_is_given_twice() {
+fn a_segment_without_headers_is_a_gap_and_no_number_is_assigned_twice() {
     for which in 0..2 {
         let image = two_segments();
         let mut names: Vec<_> = image.names().into_iter().filter(|name| name.ends_with(".wal")).collect();

@@ -1,5 +1,5 @@
-//! Segments of former versions stay readable, and what is written today has the bytes of its version.
-//! `GOLDEN_WRITE=1` writes the segment of the present version anew: only before that version is released.
+//! Segments of earlier format versions stay readable, and the current version is written byte for byte.
+//! `GOLDEN_WRITE=1` regenerates the segment of the current version: only before that version is released.
 use std::path::{Path, PathBuf};
 
 use crate::common::logs::{count, options, payload, read_all};
@@ -13,8 +13,8 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wal-v0").join(NAME)
 }
 
-/// The log behind the golden segment: four groups, a snapshot, a beacon, a seal. Pages of zeros at the end
-/// are left out.
+/// The log of the golden segment: four groups, a durability mark and a seal. Pages of zeros at the end are
+/// removed.
 fn written_today() -> Vec<u8> {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
@@ -47,5 +47,5 @@ fn the_segment_of_version_0_reads_as_it_was_written() {
 
 #[test]
 fn version_0_is_still_written_byte_for_byte() {
-    assert!(written_today() == std::fs::read(golden()).unwrap(), "the format changed without its version");
+    assert!(written_today() == std::fs::read(golden()).unwrap(), "the format changed, and VERSION did not");
 }

@@ -1,4 +1,4 @@
-//! The log: what it promises, against disks that fail, and the tool that looks inside.
+//! The write-ahead log: its guarantees on failing disks, and `walctl`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! The log against a model in memory: any order of appends, syncs, reads, deliveries, kills, power cuts,
-//! crashes inside recovery and flipped bits. A failure prints its seed; `WAL_MODEL_SEED=N` plays that one
-//! again, `WAL_MODEL_RUNS=N` plays more of them.
+//! The log against a model in memory: random sequences of appends, syncs, reads, deliveries, kills, power
+//! losses, crashes during recovery and bit flips. A failure prints its seed; `WAL_MODEL_SEED=N` repeats that
+//! run, `WAL_MODEL_RUNS=N` sets the number of runs.
 use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,18 +9,18 @@ use crate::common::logs::{check_dense, count, options, payload, read_all};
 use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 use holdfast::wal::{GapReason, Options, SeqNo, WriteError, Writer, recover};
 
-/// What must be true of the log whatever happened.
+/// The state that the log must have.
 struct Model {
     dice: Dice,
     disk: SimDisk,
     writer: Option<Writer<SimDisk>>,
-    /// Reported durable: never lost, except to a flipped bit.
+    /// Last number reported durable. Up to it, only a bit flip loses a payload.
     durable: SeqNo,
-    /// Delivered: may be gone.
+    /// Last delivered number. Up to it, payloads may be missing.
     retired: SeqNo,
-    /// Bits that were flipped: each may cost one durable payload.
+    /// Number of flipped bits. Each may cost one durable payload.
     flips: usize,
-    /// Numbers that a crash found undecided, and that were not seen since: never promised.
+    /// Numbers of undecided groups that were not read since the crash: they may be missing.
     excused: BTreeSet<u64>,
     starts: u64,
 }
@@ -54,26 +54,25 @@ impl Model {
     fn open(&mut self) {
         let options = self.options();
         let (writer, recovered) = recover(self.disk.clone(), options).expect("a log always opens");
-        assert!(recovered.next > self.durable, "{} was durable, {} comes next", self.durable, recovered.next);
-        assert!(recovered.oldest <= self.retired.next(), "{} is gone undelivered", recovered.oldest);
+        assert!(recovered.next > self.durable, "{} was durable, next is {}", self.durable, recovered.next);
+        assert!(recovered.oldest <= self.retired.next(), "{} was lost undelivered", recovered.oldest);
         self.excused.extend(self.durable.0 + 1..recovered.next.0);
         self.durable = self.durable.max(writer.durable());
         self.writer = Some(writer);
         self.check();
     }
 
-    /// Everything durable that was not delivered is there, byte for byte, but for one payload a flipped bit.
+    /// Checks that every durable and undelivered payload is there unaltered, except one per flipped bit.
     fn check(&mut self) {
         let log = self.writer.as_ref().unwrap().log();
-        let told = read_all(&mut log.reader(SeqNo(1)));
-        let (last, lost) = check_dense(&told);
-        // A start that finds no room for its copy of the last group does not show it yet; it is there, and
-        // comes later.
+        let items = read_all(&mut log.reader(SeqNo(1)));
+        let (last, lost) = check_dense(&items);
+        // After a start without space to relocate the last group, that group is in the log and not visible.
         let writer = self.writer.as_ref().unwrap();
         let held_back = writer.group_bytes() > 0 && writer.durable() < self.durable;
         let shown = if held_back { writer.durable() } else { self.durable };
         assert!(last >= shown.0, "the log ends at {last}, {} was durable", self.durable);
-        for seq in told.iter().flatten() {
+        for seq in items.iter().flatten() {
             self.excused.remove(seq);
         }
         let lost = lost.iter().filter(|(seq, why)| {
@@ -162,7 +161,7 @@ impl Model {
         self.crash(true);
     }
 
-    /// One bit of a segment other than the last, where everything was durable; never of a segment header.
+    /// Flips one bit behind the headers of a segment other than the last, where everything is durable.
     fn flip(&mut self) {
         let mut names: Vec<_> = self.disk.names().into_iter().filter(|name| name.ends_with(".wal")).collect();
         names.sort();
@@ -193,17 +192,17 @@ fn run(seed: u64, steps: u32) {
         model.check();
     }));
     if let Err(panic) = played {
-        // Said again at the end, where it is seen.
+        // Printed after the output of the failed run, where it is found.
         drop(std::io::Write::write_all(
             &mut io::stderr(),
-            format!("WAL_MODEL_SEED={seed} plays it again\n").as_bytes(),
+            format!("WAL_MODEL_SEED={seed} repeats it\n").as_bytes(),
         ));
         resume_unwind(panic);
     }
 }
 
 #[test]
-fn the_log_is_what_its_model_says_after_any_history() {
+fn the_log_matches_its_model_after_any_history() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     match number("WAL_MODEL_SEED") {
         Some(seed) => run(seed, 400),

@@ -81,7 +81,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn each_filter_leaves_what_was_asked_for() {
+fn each_filter_selects_its_records() {
     let directory = tempfile::tempdir().unwrap();
     log(directory.path()).close(NOW).unwrap();
     for (arguments, records) in [
@@ -110,7 +110,7 @@ fn each_filter_leaves_what_was_asked_for() {
     assert!(table.contains("path 2 via 198.51.100.254 65003 70000"), "{table}");
 }
 
-/// A child that is ended with the test, whatever becomes of it.
+/// A child process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -135,8 +135,8 @@ fn dump_follows_a_log_that_is_being_written_from_segment_to_segment() {
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!([next()["seq"].clone(), next()["seq"].clone()], [29, 30]);
-    // Each is shown before the next one is there, and what the filter leaves out is not. The other peer's
-    // tables fill segments.
+    // Each matching batch is printed before the next one is appended, others are not. The tables of the other
+    // peer fill segments.
     let (one, out) = (peer(1, RibView::AdjInPre, 1), peer(2, RibView::AdjOutPost, 1));
     let mut segments = 0;
     for number in 0..20 {
@@ -150,15 +150,14 @@ fn dump_follows_a_log_that_is_being_written_from_segment_to_segment() {
     assert!(segments > 3, "{segments} segments: it never had to go on in another");
 }
 
-/// The subtype of each record of an MRT file, and the bytes behind its addresses: a BGP message, or two
-/// states.
+/// The subtype of each record of an MRT file, and what follows its addresses: a BGP message or two states.
 fn mrt_messages(path: &Path) -> Vec<(u16, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();
     let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
     while !rest.is_empty() {
         let length = usize::try_from(u32::from_be_bytes(rest[8..12].try_into().unwrap())).unwrap();
         let (record, behind) = rest.split_at(12 + length);
-        // Microseconds, two AS numbers, the interface, the family; two addresses of it.
+        // Microseconds, two AS numbers, interface, address family, two addresses.
         let addresses = if record[27] == 1 { 8 } else { 32 };
         found.push((u16::from_be_bytes([record[6], record[7]]), record[28 + addresses..].to_vec()));
         rest = behind;
@@ -167,7 +166,7 @@ fn mrt_messages(path: &Path) -> Vec<(u16, Vec<u8>)> {
 }
 
 #[test]
-fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
+fn an_exported_mrt_file_is_read_by_another_program_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     log(directory.path()).close(NOW).unwrap();
     let (wal, out) = (directory.path().to_str().unwrap(), directory.path().join("out.mrt"));
@@ -191,19 +190,19 @@ fn an_exported_mrt_file_is_read_by_another_program_as_it_was_logged() {
         }
     }
     assert!((elements[0].timestamp - 1_795_392_000.0).abs() < 1e-6, "{}", elements[0].timestamp);
-    // Identifiers of paths are told by the subtype alone (RFC 8050); 5 is a change of state.
+    // Only the subtype shows path identifiers (RFC 8050); 5 is a state change.
     let subtypes: Vec<u16> = mrt_messages(&out).into_iter().map(|(subtype, _)| subtype).collect();
     let (up, tables, paths, changes) = (&subtypes[..1], &subtypes[1..3], &subtypes[4..5], &subtypes[5..7]);
     assert_eq!((up, tables, paths, changes), (&[5][..], &[4, 4][..], &[9][..], &[4, 5][..]), "{subtypes:?}");
     assert!(subtypes[7..].iter().all(|subtype| *subtype == 4), "{subtypes:?}");
-    // Never over a file that is there.
+    // An existing file is not overwritten.
     let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
     assert!(code == 3 && err.contains("exists"), "{err}");
 }
 
 #[test]
-fn an_ipv4_route_with_an_ipv6_next_hop_comes_out_of_mrt_with_both() {
-    // RFC 8950: such a route stands in MP_REACH_NLRI, whatever its family was told in.
+fn an_ipv4_route_with_an_ipv6_next_hop_keeps_both_in_mrt() {
+    // RFC 8950: such a route is encoded in MP_REACH_NLRI.
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
     let one = peer(1, RibView::AdjInPre, 1);
@@ -221,7 +220,7 @@ fn an_ipv4_route_with_an_ipv6_next_hop_comes_out_of_mrt_with_both() {
     let (code, _, err) = walctl(&["export", wal, "--format", "mrt", "--out", out.to_str().unwrap()]);
     assert_eq!((code, err.as_str()), (0, ""));
     let elements: Vec<_> = BgpkitParser::from_reader(fs::File::open(&out).unwrap()).into_iter().collect();
-    let told: Vec<_> = elements
+    let items: Vec<_> = elements
         .iter()
         .map(|element| (element.prefix.prefix.to_string(), element.next_hop.map(|hop| hop.to_string())))
         .collect();
@@ -231,7 +230,7 @@ fn an_ipv4_route_with_an_ipv6_next_hop_comes_out_of_mrt_with_both() {
         expected.extend((0..2).map(|number| announced(number, hop)));
     }
     expected.push(("1.0.1.0/24".to_owned(), None));
-    assert_eq!(told, expected);
+    assert_eq!(items, expected);
     assert!(
         elements[..4].iter().all(|element| element.as_path.as_ref().unwrap().to_string() == "65001 65002")
     );
@@ -239,14 +238,14 @@ fn an_ipv4_route_with_an_ipv6_next_hop_comes_out_of_mrt_with_both() {
 }
 
 #[test]
-fn a_bgp_message_of_mrt_is_long_only_where_one_prefix_needs_it() {
+fn a_bgp_message_in_mrt_exceeds_4096_bytes_only_if_one_prefix_needs_it() {
     let directory = tempfile::tempdir().unwrap();
     let roomy = Options { segment_bytes: 256 << 10, ..options() };
     let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), roomy).unwrap();
     let one = peer(1, RibView::AdjInPre, 1);
     append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..3000, &[65_001]).build());
     append(&mut writer, &Builder::new("r1", 1).withdraw(&one, 0..3000).build());
-    // Four bytes for each number: more than 4,096, and more than the 65,535 of RFC 8654.
+    // Four bytes per AS number: more than 4,096 bytes, and more than the 65,535 of RFC 8654.
     append(&mut writer, &Builder::new("r1", 1).announce(&one, [1, 2], &[65_002; 1200]).build());
     append(&mut writer, &Builder::new("r1", 1).announce(&one, [3], &[65_003; 16_400]).build());
     writer.close(NOW).unwrap();
@@ -256,7 +255,7 @@ fn a_bgp_message_of_mrt_is_long_only_where_one_prefix_needs_it() {
     let messages = mrt_messages(&out);
     let (short, long) = messages.split_at(messages.len() - 2);
     assert!(short.iter().all(|(_, message)| message.len() <= 4096));
-    // 4 bytes a prefix: four with attributes, three without.
+    // 4 bytes per prefix: four messages with attributes, three without.
     assert_eq!(short.len(), 4 + 3);
     assert!(long.iter().all(|(_, message)| message.len() > 4800), "the two with the long path");
     for (_, message) in &messages {
@@ -269,7 +268,7 @@ fn a_bgp_message_of_mrt_is_long_only_where_one_prefix_needs_it() {
     assert_eq!(last.as_path.as_ref().unwrap().to_string(), ["65002"; 1200].join(" "));
 }
 
-/// Lines and fields as RFC 4180 has them.
+/// Parses CSV (RFC 4180).
 fn csv_fields(text: &str) -> Vec<Vec<String>> {
     let (mut lines, mut line, mut field, mut is_quoted) = (vec![], vec![], String::new(), false);
     let mut rest = text.chars().peekable();
@@ -303,10 +302,10 @@ fn a_name_cannot_draw_on_the_terminal() {
 }
 
 #[test]
-fn what_has_a_meaning_in_csv_comes_out_of_it_as_it_was_logged() {
+fn special_characters_round_trip_through_csv() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
-    // One of a kind in each, so that none is quoted for the sake of another.
+    // One special character per name, so that each causes quoting by itself.
     let names = ["r1, rack 2", "r1 \"west\"", "r1\nrack", "r1\rrack", "\"", "r1 rack"];
     for name in names {
         let one = peer(1, RibView::AdjInPre, 1);
@@ -336,7 +335,7 @@ fn csv_has_one_line_for_each_record() {
 }
 
 #[test]
-fn a_salvaged_log_has_all_that_can_be_read_and_the_source_is_not_touched() {
+fn a_salvaged_log_has_everything_readable_and_the_source_is_not_modified() {
     let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     log(source.path()).close(NOW).unwrap();
     let expected = lines(source.path(), &[]);
@@ -354,7 +353,7 @@ fn a_salvaged_log_has_all_that_can_be_read_and_the_source_is_not_touched() {
     assert_eq!((&gap["record"], &gap["seq"], &gap["seq_to"]), (&"gap".into(), &2.into(), &2.into()));
     let kept: Vec<_> = expected.into_iter().filter(|line| line["seq"] != 2).collect();
     assert_eq!(copied, kept);
-    // A daemon goes on with it under the same identity, and nobody overwrites it.
+    // A daemon continues it under the same log id, and salvage does not overwrite it.
     let (writer, recovered) = recover(Disk::open(&to).unwrap(), options()).unwrap();
     assert_eq!((recovered.log_id, recovered.next), (LogId([9; 16]), SeqNo(31)));
     assert!(recovered.was_closed && recovered.damage.is_empty());
@@ -364,12 +363,12 @@ fn a_salvaged_log_has_all_that_can_be_read_and_the_source_is_not_touched() {
 }
 
 #[test]
-fn a_salvaged_log_has_the_last_context_that_can_be_read() {
+fn a_salvaged_log_has_the_last_readable_snapshot() {
     let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut writer = log(source.path());
     let one = peer(1, RibView::AdjInPre, 1);
     let mut snapshots = Vec::new();
-    // Each fills some segments, which begin with it.
+    // Each snapshot is at the head of several segments.
     for byte in [1_u8, 2] {
         writer.set_snapshot(vec![byte; 1000]).unwrap();
         snapshots.push(StateSnapshot { next: writer.next(), bytes: vec![byte; 1000] });
@@ -387,7 +386,7 @@ fn a_salvaged_log_has_the_last_context_that_can_be_read() {
         assert_eq!((code, walctl(&["verify", to.to_str().unwrap(), "--deep"]).0), (0, 0), "{out}");
         let (mut writer, recovered) = recover(Disk::open(&to).unwrap(), options()).unwrap();
         assert_eq!(recovered.next, next);
-        // It goes on from segment to segment, as in the log itself.
+        // Later segments have it as well.
         for _ in 0..20 {
             append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..1500, &[65_001]).build());
         }
@@ -401,7 +400,7 @@ fn a_salvaged_log_has_the_last_context_that_can_be_read() {
     let segments: Vec<_> = segments.filter(|path| path.extension().is_some_and(|end| end == "wal")).collect();
     let (last, older) = segments.split_last().unwrap();
     assert_eq!(copy(&[last], "last"), Some(snapshots[1].clone()), "the segment before has it as well");
-    // From here on that of the segments before counts, from its own number on.
+    // Without the second snapshot the first one is used, with its own sequence number.
     let with_second: Vec<_> = older.iter().filter(|path| fs::read(path).unwrap()[8192 + 48] == 2).collect();
     assert_eq!(copy(&with_second, "older"), Some(snapshots[0].clone()));
 }
@@ -412,7 +411,7 @@ fn the_copy_of_a_compressed_log_is_compressed() {
     let packed = Options { compress: true, ..options() };
     let (mut writer, _) = recover(Disk::create(source.path()).unwrap(), packed).unwrap();
     let one = peer(1, RibView::AdjInPre, 1);
-    // What is too short to be worth it comes first.
+    // The first payload is too short to be compressed.
     append(&mut writer, &Builder::new("r1", 1).withdraw(&one, [1]).build());
     append(&mut writer, &Builder::new("r1", 1).announce(&one, 0..100, &[65_001; 200]).build());
     writer.close(NOW).unwrap();
@@ -428,19 +427,19 @@ fn the_copy_of_a_compressed_log_is_compressed() {
 const TIMES: [i64; 3] = [0, 3_600_000_000, 7_200_000_000];
 
 #[test]
-fn a_time_leaves_out_whole_segments_and_no_record() {
+fn a_time_filter_skips_whole_segments_and_no_matching_record() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
     let one = peer(1, RibView::AdjInPre, 1);
     for hour in TIMES {
         for minute in 0..10 {
             let at = hour + minute * 60_000_000;
-            // As large as a table of 1,500 routes, and one line to print.
+            // As large as a table of 1,500 routes, and one line of output.
             let batch = Builder::new("r1", 1).at(at).announce(&one, [7], &[65_001; 1500]).build();
             let mut payload = Vec::new();
             codec::encode(&batch, &mut payload).unwrap();
             writer.append(&payload, 1).unwrap();
-            // The clock went back by a second between receipt and sync.
+            // The clock was set back by one second between receipt and sync.
             writer.sync(NOW + at - 1_000_000).unwrap();
         }
     }
@@ -467,13 +466,13 @@ fn a_time_leaves_out_whole_segments_and_no_record() {
         assert_eq!(batches(arguments), expected.collect::<Vec<_>>(), "{arguments:?}");
     }
     assert!(batches(&["--since", "2026-11-24"]).is_empty());
-    // Wherever the borders of segments lie: each time is the last one once, and the first one once.
+    // Each time is the end of one range and the start of another, wherever the segments end.
     for (number, hour, minute) in (0..30).map(|number| (number + 1, number / 10, number % 10)) {
         let time = format!("2026-11-23T{hour:02}:{minute:02}:00Z");
         let found = ["--until", "--since"].map(|side| batches(&[side, &time]));
         assert_eq!(found, [(1..=number).collect(), (number..=30).collect::<Vec<u64>>()], "{time}");
     }
-    // What is left out is not even looked at.
+    // Segments outside the range are not read.
     let segments = files(directory.path()).into_iter().map(|(path, _)| path);
     let segments: Vec<_> = segments.filter(|path| path.extension().is_some()).collect();
     for segment in [segments.first(), segments.last()] {
@@ -487,7 +486,7 @@ fn a_time_leaves_out_whole_segments_and_no_record() {
 }
 
 #[test]
-fn repair_says_first_and_changes_no_byte_that_is_there() {
+fn repair_reports_first_and_changes_no_existing_byte() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = log(directory.path());
     let mut payload = Vec::new();
@@ -541,8 +540,8 @@ fn bench_measures_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_manual_pages_say_what_the_help_says() {
-    // `walctl man deploy/man` writes them anew.
+fn the_manual_pages_match_the_help_texts() {
+    // `walctl man deploy/man` regenerates the pages.
     let made = tempfile::tempdir().unwrap();
     assert_eq!(walctl(&["man", made.path().to_str().unwrap()]).0, 0);
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/man");

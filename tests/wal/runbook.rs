@@ -1,4 +1,4 @@
-//! docs/RECOVERY.md: every command of it is run, on a damaged log and against a real database.
+//! Runs every command of docs/RECOVERY.md on a damaged log and against a real database.
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const BATCHES: u32 = 60;
 
-/// A log that a crash left, with one rotten batch in it.
+/// A log after a crash, with one corrupt batch.
 fn damaged(directory: &Path) {
     let options = Options {
         segment_bytes: 64 << 10,
@@ -54,22 +54,22 @@ fn commands() -> Vec<String> {
     commands
 }
 
-/// What the shell sees, on this log.
+/// Exit code of the command on this log.
 fn expected(command: &str) -> i32 {
     match command.split_whitespace().nth(1).unwrap() {
-        // One batch is rotten, and the copy lacks it; the copy itself is sound.
+        // One batch is corrupt and missing in the copy; the copy itself is intact.
         "salvage" => 2,
         "verify" if command.ends_with("/var/lib/holdfast/wal --deep") => 2,
-        // There is something to do, and this is the command that only says so.
+        // A repair is needed, and this command only reports it.
         "repair" if !command.contains("--yes") => 1,
-        // No row was refused here.
+        // No record was rejected.
         "rejected" if command.contains("show") => 1,
         _ => 0,
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_runbook_does_what_the_runbook_says() {
+async fn every_command_of_the_runbook_has_the_documented_result() {
     let Some(database) = Database::migrated(Edition::Plain, "runbook").await else { return };
     let directory = tempfile::tempdir().unwrap();
     let (log, copy) = (directory.path().join("wal"), directory.path().join("copy"));
@@ -91,7 +91,7 @@ async fn every_command_of_the_runbook_does_what_the_runbook_says() {
         let (code, out, err) = run(&command);
         assert_eq!(code, expected(&command), "{command}\n{out}{err}");
     }
-    // What was drained is there once, the lost batch is a gap, and a second time adds nothing.
+    // Drained batches are stored once, the lost one is a gap, and a second drain adds nothing.
     let rows = "SELECT count(*) FROM route_updates";
     assert_eq!(database.value::<i64>(rows).await, i64::from(BATCHES) - 1);
     assert_eq!(database.missing_and_doubled("edge1").await, (0, 0));

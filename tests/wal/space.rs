@@ -1,5 +1,4 @@
-//! The log and its space: the cap, what is delivered and used again, and what earlier lives of a file leave
-//! behind.
+//! Disk space of the log: the size limit, recycling of delivered segments, and old frames in recycled files.
 use std::io;
 use std::ops::Range;
 
@@ -38,36 +37,36 @@ fn fill(writer: &mut Writer<SimDisk>) -> SeqNo {
 }
 
 #[test]
-fn a_full_log_refuses_until_something_is_delivered_and_then_goes_on_by_itself() {
+fn a_full_log_rejects_payloads_until_a_segment_is_delivered() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     let full_at = fill(&mut writer);
     assert!(writer.usage().bytes <= small().bytes_max, "{:?}", writer.usage());
-    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))), "nothing was taken");
+    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))), "nothing was appended");
     assert_eq!(writer.next(), full_at.next());
-    // Two delivered segments are kept, the third one's space is used.
+    // Two delivered segments are kept; the third one is recycled.
     writer.retire(SeqNo(12));
     assert!(matches!(append(&mut writer), Err(WriteError::Full(_))));
     writer.retire(SeqNo(full_at.0 - 20));
     assert_eq!(append(&mut writer), Ok(full_at.next()));
     writer.sync(2_000_000).unwrap();
-    let told = read_all(&mut writer.log().reader(SeqNo(1)));
-    let (to, lost) = check_dense(&told);
+    let items = read_all(&mut writer.log().reader(SeqNo(1)));
+    let (to, lost) = check_dense(&items);
     assert_eq!(to, full_at.0 + 1);
-    assert!(matches!(told[0], Err((1, _, GapReason::Dropped))), "what is gone is told: {:?}", told[0]);
-    assert!(lost.iter().all(|(seq, _)| *seq <= full_at.0 - 20), "nothing undelivered is given up");
+    assert!(matches!(items[0], Err((1, _, GapReason::Dropped))), "dropped numbers are a gap: {:?}", items[0]);
+    assert!(lost.iter().all(|(seq, _)| *seq <= full_at.0 - 20), "nothing undelivered is dropped");
 }
 
 #[test]
-fn the_room_that_is_told_is_none_when_the_log_is_full_and_what_is_taken_until_it_is() {
+fn available_bytes_is_what_can_be_appended_until_the_log_is_full() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
-    // One of six is kept back for a group that has to move, one is being written.
+    // Of six segments one is open, and one is reserved for relocation.
     assert_eq!(writer.usage().available_bytes, 4 * (64 << 10), "{:?}", writer.usage());
     let full_at = fill(&mut writer);
     assert_eq!(writer.usage().available_bytes, 0, "{:?}", writer.usage());
     writer.retire(full_at);
-    // Two delivered ones always stay.
+    // Two delivered segments are always kept.
     let before = writer.usage();
     assert_eq!(before.available_bytes, 2 * (64 << 10), "{before:?}");
     fill(&mut writer);
@@ -77,7 +76,7 @@ fn the_room_that_is_told_is_none_when_the_log_is_full_and_what_is_taken_until_it
         (0, before.available_bytes)
     );
     drop(writer);
-    // Where the disk is the limit: what it has, less what must stay free, our own files included.
+    // If the file system is the limit: its size less the part that must stay free.
     let disk = SimDisk::new();
     disk.set_capacity(10 * (64 << 10));
     let (writer, _) = recover(disk, Options { free_percent_min: 50, ..options() }).unwrap();
@@ -86,7 +85,7 @@ fn the_room_that_is_told_is_none_when_the_log_is_full_and_what_is_taken_until_it
 }
 
 #[test]
-fn a_log_that_is_full_at_the_start_opens_and_waits() {
+fn a_log_that_is_full_at_the_start_opens() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     let full_at = fill(&mut writer);
@@ -94,14 +93,14 @@ fn a_log_that_is_full_at_the_start_opens_and_waits() {
     let disk = disk.after_kill();
     let (mut writer, recovered) = recover(disk.clone(), small()).unwrap();
     assert_eq!(recovered.next, full_at.next());
-    // All that was taken can be drained: one segment is kept back for the group that has to move.
+    // Everything can be drained: the reserved segment holds the relocated group.
     let mut reader = writer.log().reader(SeqNo(1));
     let (readable, _) = check_dense(&read_all(&mut reader));
     assert_eq!(readable, full_at.0);
     let full_at = fill(&mut writer);
     assert!(writer.usage().bytes <= small().bytes_max, "{:?}", writer.usage());
     drop(writer);
-    // The second start finds even that one used up, and still opens.
+    // The second start has no reserved segment left, and opens as well.
     let (mut writer, recovered) = recover(disk.after_kill(), small()).unwrap();
     let mut reader = writer.log().reader(SeqNo(1));
     let (readable, _) = check_dense(&read_all(&mut reader));
@@ -115,7 +114,7 @@ fn a_log_that_is_full_at_the_start_opens_and_waits() {
 }
 
 #[test]
-fn a_disk_without_room_is_a_state_and_ends_when_there_is_room() {
+fn a_full_file_system_pauses_the_log_until_space_is_free() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
     disk.set_capacity(3 * (64 << 10));
@@ -132,7 +131,7 @@ fn a_disk_without_room_is_a_state_and_ends_when_there_is_room() {
 }
 
 #[test]
-fn the_free_space_that_others_need_is_left_alone() {
+fn the_free_space_reserve_is_not_used() {
     let disk = SimDisk::new();
     disk.set_capacity(10 * (64 << 10));
     let (mut writer, _) = recover(disk.clone(), Options { free_percent_min: 50, ..options() }).unwrap();
@@ -147,7 +146,7 @@ fn the_free_space_that_others_need_is_left_alone() {
 }
 
 #[test]
-fn a_segment_under_an_open_reader_is_not_used_again() {
+fn a_segment_with_an_open_reader_is_not_recycled() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     let mut reader = writer.log().reader(SeqNo(1));
@@ -156,20 +155,23 @@ fn a_segment_under_an_open_reader_is_not_used_again() {
     assert_eq!(read_all(&mut reader), [Ok(1)]);
     let full_at = fill(&mut writer);
     writer.retire(full_at);
-    assert!(matches!(append(&mut writer), Err(WriteError::Full(_))), "the reader holds the oldest");
+    assert!(
+        matches!(append(&mut writer), Err(WriteError::Full(_))),
+        "the reader has the oldest segment open"
+    );
     assert_eq!(check_dense_from(&read_all(&mut reader), 2), full_at.0);
     assert_eq!(append(&mut writer), Ok(full_at.next()));
 }
 
-fn check_dense_from(told: &[logs::Told], first: u64) -> u64 {
-    told.iter().fold(first, |next, item| {
+fn check_dense_from(items: &[logs::Told], first: u64) -> u64 {
+    items.iter().fold(first, |next, item| {
         assert_eq!(*item, Ok(next));
         next + 1
     }) - 1
 }
 
-/// A log that has used its files many times; the last group is open.
-fn many_lives() -> (SimDisk, u64, u64) {
+/// A log that has recycled its files several times; the last group is open.
+fn recycled_log() -> (SimDisk, u64, u64) {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     let mut dice = Dice::new(9);
@@ -188,14 +190,14 @@ fn many_lives() -> (SimDisk, u64, u64) {
 }
 
 #[test]
-fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
-    let (image, durable, oldest) = many_lives();
+fn frames_of_an_earlier_use_of_a_file_are_never_accepted() {
+    let (image, durable, oldest) = recycled_log();
     let names = segments(&image);
     let lives: Vec<Vec<u8>> = names.iter().map(|name| image.bytes(name)).collect();
     let last = names.last().unwrap();
     let mut tried = 0;
-    // Any page of any segment, and of the end of the last one: as a lost, a misdirected or a duplicated write
-    // leaves it.
+    // Overwrites each page of the last segment with each page of every segment, as a lost, misdirected or
+    // duplicated write does.
     for (source, life) in lives.iter().enumerate() {
         for page in 2..16 {
             for target in 2..16 {
@@ -208,8 +210,8 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
                     bytes[target * 4096..(target + 1) * 4096].copy_from_slice(&copy);
                 });
                 let (writer, _) = recover(disk, Options { salt_seed: 77, ..small() }).unwrap();
-                // read_all checks each byte, and this the order: a stale or misplaced payload would fail one
-                // of them.
+                // read_all checks the bytes and this loop the order: a stale or misplaced payload fails one
+                // check.
                 let mut next = oldest;
                 for item in read_all(&mut writer.log().reader(SeqNo(oldest))) {
                     next = match item {
@@ -231,7 +233,7 @@ fn what_an_earlier_life_of_a_file_left_is_never_taken_for_ours() {
     assert!(tried > 500);
 }
 
-/// The payloads' frames of a segment, and where they are.
+/// The DATA frames of a segment with their byte ranges.
 fn frames(bytes: &[u8]) -> Vec<(FrameHeader, Range<usize>)> {
     let salt = SegmentHeader::decode(bytes).unwrap().salt;
     let (mut at, mut found) = (8192, Vec::new());
@@ -243,28 +245,29 @@ fn frames(bytes: &[u8]) -> Vec<(FrameHeader, Range<usize>)> {
     found
 }
 
-/// The numbers whose frames touch a page of a segment.
+/// The sequence numbers whose frames overlap a page of a segment.
 fn in_page(bytes: &[u8], page: usize) -> Vec<u64> {
-    let touches = |place: &Range<usize>| place.start < (page + 1) * 4096 && place.end > page * 4096;
-    frames(bytes).into_iter().filter(|(_, place)| touches(place)).map(|(header, _)| header.seq.0).collect()
+    let touches = |range: &Range<usize>| range.start < (page + 1) * 4096 && range.end > page * 4096;
+    frames(bytes).into_iter().filter(|(_, range)| touches(range)).map(|(header, _)| header.seq.0).collect()
 }
 
 #[test]
-fn a_page_that_was_meant_for_another_place_costs_only_what_it_covers() {
-    let (image, durable, oldest) = many_lives();
+fn a_misdirected_page_costs_only_the_payloads_it_overwrites() {
+    let (image, durable, oldest) = recycled_log();
     let names = segments(&image);
     let lives: Vec<Vec<u8>> = names.iter().map(|name| image.bytes(name)).collect();
     let mut tried = 0;
     for (target, old) in lives.iter().enumerate().take(lives.len() - 1) {
         for page in 2..16 {
             let covered = in_page(old, page);
-            // Of this segment and of every newer one, from the same place and from another.
-            for (life, place) in lives.iter().skip(target).flat_map(|life| [(life, page), (life, 17 - page)])
+            // The page of this segment and of every newer one, from the same offset and from another.
+            for (life, source_page) in
+                lives.iter().skip(target).flat_map(|life| [(life, page), (life, 17 - page)])
             {
                 let disk = image.after_kill();
                 disk.tamper(&names[target], |bytes| {
                     bytes[page * 4096..(page + 1) * 4096]
-                        .copy_from_slice(&life[place * 4096..(place + 1) * 4096]);
+                        .copy_from_slice(&life[source_page * 4096..(source_page + 1) * 4096]);
                 });
                 let (writer, _) = recover(disk, Options { salt_seed: 78, ..small() }).unwrap();
                 let mut next = oldest;
@@ -287,7 +290,7 @@ fn a_page_that_was_meant_for_another_place_costs_only_what_it_covers() {
 }
 
 #[test]
-fn what_moved_is_read_from_where_it_went_whatever_becomes_of_its_old_place() {
+fn a_relocated_group_is_read_from_its_new_segment_only() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
     for seq in 1..=8 {
@@ -298,11 +301,11 @@ fn what_moved_is_read_from_where_it_went_whatever_becomes_of_its_old_place() {
     }
     writer.sync(2_000_000).unwrap();
     drop(writer);
-    // The start copies the last group, 6 to 8, into a segment of its own.
+    // The start copies the last group, 6 to 8, to a new segment.
     let disk = disk.after_kill();
     let (_, recovered) = recover(disk.clone(), Options { salt_seed: 5, ..options() }).unwrap();
     assert_eq!(recovered.copied, 3);
-    // The payload on this side of the bound rots, and the one on the other.
+    // Bit rot in the old segment: in the last payload before the copied group, and in the first one of it.
     disk.tamper(&segments(&disk)[0], |bytes| {
         for seq in [5, 6] {
             let frame = frames(bytes).into_iter().find(|(header, _)| header.seq.0 == seq).unwrap().1;
@@ -316,7 +319,7 @@ fn what_moved_is_read_from_where_it_went_whatever_becomes_of_its_old_place() {
 }
 
 #[test]
-fn a_power_cut_in_the_middle_of_any_life_leaves_what_was_durable() {
+fn a_power_cut_at_any_time_keeps_durable_payloads() {
     for seed in 0..60 {
         let disk = SimDisk::new();
         let (mut writer, _) = recover(disk.clone(), small()).unwrap();
@@ -341,33 +344,33 @@ fn a_power_cut_in_the_middle_of_any_life_leaves_what_was_durable() {
         let disk = disk.after_power_cut(fate, || names.below(2) == 0);
         let (writer, recovered) = recover(disk, Options { salt_seed: seed, ..small() }).unwrap();
         assert_eq!(recovered.damage.iter().filter(|damage| matches!(damage, Damage::Rot { .. })).count(), 0);
-        let told = read_all(&mut writer.log().reader(SeqNo(1)));
-        check_dense(&told);
+        let items = read_all(&mut writer.log().reader(SeqNo(1)));
+        check_dense(&items);
         for seq in retired + 1..=durable {
             assert!(
-                told.contains(&Ok(seq)),
-                "seed={seed}: {seq} was durable and not delivered: {recovered:?} {told:?}"
+                items.contains(&Ok(seq)),
+                "seed={seed}: {seq} was durable and not delivered: {recovered:?} {items:?}"
             );
         }
     }
 }
 
 #[test]
-fn a_looker_on_survives_that_its_segment_is_used_again() {
+fn a_reader_in_another_process_survives_recycling_of_its_segment() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     append(&mut writer).unwrap();
     writer.sync(2_000_000).unwrap();
-    let mut looker = Reader::open(disk.clone(), SeqNo(1)).unwrap();
-    assert_eq!(read_all(&mut looker), [Ok(1)]);
+    let mut reader = Reader::open(disk.clone(), SeqNo(1)).unwrap();
+    assert_eq!(read_all(&mut reader), [Ok(1)]);
     for _ in 0..300 {
         append(&mut writer).unwrap();
         let durable = writer.sync(2_000_000).unwrap();
         writer.retire(durable);
     }
-    let told = read_all(&mut looker);
-    let Err((2, to, GapReason::Dropped)) = told[0] else { panic!("{:?}", &told[..2]) };
-    assert_eq!(check_dense_from(&told[1..], to + 1), 301);
+    let items = read_all(&mut reader);
+    let Err((2, to, GapReason::Dropped)) = items[0] else { panic!("{:?}", &items[..2]) };
+    assert_eq!(check_dense_from(&items[1..], to + 1), 301);
 }
 
 #[test]
@@ -383,7 +386,7 @@ fn crashes_in_a_row_do_not_fill_the_log_with_empty_segments() {
 }
 
 #[test]
-fn numbers_that_another_place_has_seen_are_not_given_again() {
+fn numbers_up_to_the_external_high_water_are_not_assigned_again() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), options()).unwrap();
     append(&mut writer).unwrap();
@@ -395,16 +398,16 @@ fn numbers_that_another_place_has_seen_are_not_given_again() {
     assert_eq!(recovered.next, SeqNo(6));
     append(&mut writer).unwrap();
     writer.sync(2_000_000).unwrap();
-    let told = read_all(&mut writer.log().reader(SeqNo(1)));
-    assert_eq!(told, [Ok(1), Err((2, 5, GapReason::Rot)), Ok(6)]);
+    let items = read_all(&mut writer.log().reader(SeqNo(1)));
+    assert_eq!(items, [Ok(1), Err((2, 5, GapReason::Rot)), Ok(6)]);
     let other = Some((LogId([8; 16]), SeqNo(500)));
     let (_, recovered) =
         recover(disk.after_kill(), Options { external_high_water: other, ..options() }).unwrap();
-    assert_eq!(recovered.next, SeqNo(2), "another log's external_high_water says nothing");
+    assert_eq!(recovered.next, SeqNo(2), "the high water of another log is ignored");
 }
 
 #[test]
-fn the_last_context_is_found_with_the_number_it_belongs_to() {
+fn the_last_snapshot_is_recovered_with_its_sequence_number() {
     let disk = SimDisk::new();
     let (mut writer, _) = recover(disk.clone(), small()).unwrap();
     for round in 0..3_u8 {
@@ -432,9 +435,9 @@ fn the_last_context_is_found_with_the_number_it_belongs_to() {
     assert_eq!(
         again.snapshot,
         Some(StateSnapshot { next: since, bytes: vec![2; 100] }),
-        "recovery carries it on"
+        "recovery copies it to its new segment"
     );
-    // Where the head of the last segment is rotten, that of the one before counts.
+    // If the snapshot of the last segment is corrupt, that of the one before is used.
     drop(writer);
     let disk = disk.after_kill();
     disk.tamper(segments(&disk).last().unwrap(), |bytes| bytes[8192 + FRAME_HEADER_BYTES] ^= 1);
@@ -443,7 +446,7 @@ fn the_last_context_is_found_with_the_number_it_belongs_to() {
 }
 
 #[test]
-fn a_log_of_a_later_version_is_refused_politely() {
+fn a_log_of_a_later_version_is_rejected_with_its_version() {
     let disk = SimDisk::new();
     let (writer, _) = recover(disk.clone(), options()).unwrap();
     writer.close(2_000_000).unwrap();
@@ -463,7 +466,7 @@ fn a_log_of_a_later_version_is_refused_politely() {
 }
 
 #[test]
-fn a_crash_while_a_file_is_used_again_never_leaves_an_old_name_on_a_new_header() {
+fn a_crash_while_a_file_is_recycled_never_leaves_an_old_name_on_a_new_header() {
     let mut reused = 0;
     for at in 1..40 {
         for renamed in [false, true] {
@@ -487,7 +490,7 @@ fn a_crash_while_a_file_is_used_again_never_leaves_an_old_name_on_a_new_header()
 }
 
 #[test]
-fn at_the_cap_the_oldest_is_given_up_and_told_when_that_is_wanted() {
+fn a_full_log_with_drop_oldest_drops_its_oldest_segment_and_has_a_gap() {
     let disk = SimDisk::new();
     let wanted = Options { drop_oldest: true, ..small() };
     let (mut writer, _) = recover(disk.clone(), wanted.clone()).unwrap();
@@ -495,21 +498,21 @@ fn at_the_cap_the_oldest_is_given_up_and_told_when_that_is_wanted() {
         append(&mut writer).expect("the log never pauses");
         let durable = writer.sync(2_000_000).unwrap();
         assert!(writer.usage().bytes <= wanted.bytes_max, "{:?}", writer.usage());
-        // Each time it is the oldest that goes: what stands behind the one gap is whole.
-        let told = read_all(&mut writer.log().reader(SeqNo(1)));
-        let given_up = match told[0] {
+        // The oldest segment is dropped each time: behind the one gap nothing is missing.
+        let items = read_all(&mut writer.log().reader(SeqNo(1)));
+        let dropped_to = match items[0] {
             Err((1, to, GapReason::Dropped)) => to,
             _ => 0,
         };
-        let kept = &told[usize::from(given_up > 0)..];
-        assert_eq!(check_dense_from(kept, given_up + 1), durable.0);
-        assert_eq!(writer.usage().dropped, given_up);
+        let kept = &items[usize::from(dropped_to > 0)..];
+        assert_eq!(check_dense_from(kept, dropped_to + 1), durable.0);
+        assert_eq!(writer.usage().dropped, dropped_to);
     }
     assert!(writer.usage().dropped > 100, "{:?}", writer.usage());
 }
 
 #[test]
-fn the_newest_segment_is_not_given_up_even_when_all_others_are_being_read() {
+fn the_newest_segment_is_not_dropped_even_if_all_others_have_readers() {
     let disk = SimDisk::new();
     let wanted = Options { drop_oldest: true, ..small() };
     let (mut writer, _) = recover(disk.clone(), wanted).unwrap();
@@ -520,7 +523,7 @@ fn the_newest_segment_is_not_given_up_even_when_all_others_are_being_read() {
             Err(error) => return Some(error),
         };
         if writer.usage().segments > segments {
-            // One that stays in the segment before.
+            // This reader stays in the previous segment.
             let mut reader = writer.log().reader(seq.prev());
             assert!(reader.next(SeqNo::MAX).unwrap().is_some());
             readers.push(reader);
@@ -533,11 +536,15 @@ fn the_newest_segment_is_not_given_up_even_when_all_others_are_being_read() {
     assert_eq!((readers.len() as u64, writer.usage().dropped), (segments - 1, 0));
     assert_eq!(check_dense(&read_all(&mut writer.log().reader(SeqNo(1)))), (full_at.0, vec![]));
     drop(readers);
-    assert_eq!(append(&mut writer), Ok(full_at.next()), "it goes on when nobody reads the oldest any more");
+    assert_eq!(
+        append(&mut writer),
+        Ok(full_at.next()),
+        "the log continues once the oldest segment has no reader"
+    );
 }
 
 #[test]
-fn a_segment_that_is_being_read_is_passed_over_and_the_gap_stands_behind_it() {
+fn a_segment_with_a_reader_is_not_dropped_and_the_gap_follows_it() {
     let disk = SimDisk::new();
     let wanted = Options { drop_oldest: true, ..small() };
     let (mut writer, _) = recover(disk.clone(), wanted.clone()).unwrap();
@@ -549,13 +556,13 @@ fn a_segment_that_is_being_read_is_passed_over_and_the_gap_stands_behind_it() {
         append(&mut writer).expect("the log never pauses");
         writer.sync(2_000_000).unwrap();
     }
-    let mut told = vec![Ok(1)];
-    told.extend(read_all(&mut reader));
-    let (last, lost) = check_dense(&told);
+    let mut items = vec![Ok(1)];
+    items.extend(read_all(&mut reader));
+    let (last, lost) = check_dense(&items);
     assert_eq!((last, lost.len() as u64), (200, writer.usage().dropped));
-    assert!(told[1] == Ok(2) && lost[0].0 > 2, "what was being read was read to its end: {:?}", &told[..5]);
+    assert!(items[1] == Ok(2) && lost[0].0 > 2, "the open segment is read to its end: {:?}", &items[..5]);
     assert!(lost.iter().all(|(_, why)| *why == GapReason::Dropped), "{lost:?}");
-    // Another life, and a person who looks on, are told the same.
+    // Inspection and the next start find the same.
     drop((reader, writer));
     let overview = holdfast::wal::inspect::overview(&disk).unwrap();
     for segment in &overview.segments {
@@ -564,5 +571,5 @@ fn a_segment_that_is_being_read_is_passed_over_and_the_gap_stands_behind_it() {
     }
     let (writer, recovered) = recover(disk.after_kill(), wanted).unwrap();
     assert!(recovered.damage.is_empty());
-    assert_eq!(read_all(&mut writer.log().reader(SeqNo(1))), told);
+    assert_eq!(read_all(&mut writer.log().reader(SeqNo(1))), items);
 }

@@ -1,4 +1,4 @@
-//! `walctl` as a person and a script use it: on a clean, a live, and a damaged directory.
+//! `walctl` on an intact, a live and a damaged directory, interactively and from scripts.
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const PAYLOADS: u64 = 40;
 
-/// A log of several segments, the last group not ended.
+/// A log of several segments; the last segment is not sealed.
 fn live(directory: &Path) -> Writer<Disk> {
     let (mut writer, _) = recover(Disk::create(directory).unwrap(), options()).unwrap();
     for seq in 1..=PAYLOADS {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!      0  segment header          4096  the same header again
-//!   8192  group: frame | frame | … | COMMIT ┊ unused to a multiple of 4096 ┊ group ┊ … ┊ group that ends with SEAL
+//!   8192  group: frame | … | COMMIT ┊ unused to a multiple of 4096 ┊ group ┊ … ┊ group that ends with SEAL
 //! ```
 //!
 //! A group shares no 4 KiB block with another one. Otherwise a power loss while group g + 1 is written could
