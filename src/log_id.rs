@@ -47,6 +47,14 @@ impl FromStr for LogId {
     }
 }
 
+/// A random seed for the salts of a log's segments, from the operating system's random number generator.
+#[must_use]
+pub fn random_seed() -> u64 {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    // The fixed bits of the UUID are in different positions of the two halves.
+    high ^ low
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

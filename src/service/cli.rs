@@ -1,4 +1,4 @@
-//! The command line: arguments to a command, a command to an exit code.
+//! The command line: its arguments, its commands and their exit codes.
 
 mod check_config;
 mod database;
@@ -18,14 +18,14 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Inputs, Invalid, RawSettings};
 
-/// The configuration is wrong: trying again does not help (`EX_CONFIG` of sysexits.h).
+/// Exit code for an invalid configuration (`EX_CONFIG` of sysexits.h), after which a restart is useless.
 const EXIT_CONFIG: u8 = 78;
 
-/// BMP collector that logs first and delivers later.
+/// Collects BMP, buffers it in a crash-safe local log, and delivers it exactly once to TimescaleDB.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, about, disable_help_subcommand = true)]
 struct Arguments {
-    /// File with settings, in place of ./.env
+    /// File with settings [default: ./.env, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
     #[command(subcommand)]
@@ -34,34 +34,34 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the collector (what happens without a command)
+    /// Run the collector (default without a command)
     Run,
-    /// Print the effective configuration, secrets masked
+    /// Print the effective configuration with masked secrets
     CheckConfig,
-    /// Ask the running collector how it is: exit code 0 healthy, 1 degraded, 2 down
+    /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down
     Status(status::Arguments),
-    /// Make the tables, or bring them up to date (the collector does so too where it may)
+    /// Create or upgrade the schema (the collector also does this if its role has the rights)
     Migrate,
-    /// Show or retry the records that the database refused
+    /// List or retry the records that the database rejected
     Rejected(rejected::Arguments),
-    /// Hold the current table against history: exit code 1 when they differ
+    /// Compare the current table with history; exit code 1 if they differ
     RebuildState(rebuild_state::Arguments),
-    /// Ask the database: lookups, past tables, churn, hijacks, peers and more
+    /// Query the database: route lookups, past tables, churn, hijacks, peers and more
     Query(query::Arguments),
-    /// Load what routes are validated against
+    /// Load RPKI validated ROA payloads (VRPs)
     Rpki(rpki::Arguments),
-    /// Decode recorded BMP byte streams to one JSON line per route and event
+    /// Decode recorded BMP byte streams into one JSON line per route and event
     Decode(decode::Arguments),
 }
 
-/// Why a command did not succeed.
+/// Reason why a command failed.
 #[derive(Debug)]
 enum Failure {
-    /// The reader of our output has gone: nothing is left to do, and nothing is wrong.
+    /// The reader of standard output has closed it. This counts as success.
     OutputClosed,
-    /// The configuration.
+    /// The configuration is invalid.
     Config(Invalid),
-    /// Anything else, in words, with the exit code for it.
+    /// Any other failure: its message and its exit code.
     Other(String, u8),
 }
 
@@ -80,7 +80,7 @@ impl From<Invalid> for Failure {
     }
 }
 
-/// The whole program.
+/// The entry point of the program.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -88,11 +88,11 @@ pub fn main() -> ExitCode {
         Ok(code) => return ExitCode::from(code),
         Err(Failure::OutputClosed) => return ExitCode::SUCCESS,
         Err(Failure::Config(invalid)) => {
-            complain(&invalid);
+            print_error(&invalid);
             EXIT_CONFIG
         }
-        Err(Failure::Other(what, code)) => {
-            complain(&what);
+        Err(Failure::Other(message, code)) => {
+            print_error(&message);
             code
         }
     };
@@ -103,12 +103,12 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         None | Some(Command::Run) => {
             let (_, config) = load(arguments)?;
-            // What is wrong has been logged.
+            // Errors have been logged.
             Ok(u8::from(super::run(&config).is_err()))
         }
         Some(Command::CheckConfig) => {
-            let (typed, config) = load(arguments)?;
-            check_config::run(&typed, &config, &mut io::stdout().lock())?;
+            let (raw, config) = load(arguments)?;
+            check_config::run(&raw, &config, &mut io::stdout().lock())?;
             Ok(0)
         }
         Some(Command::Status(status)) => {
@@ -152,7 +152,7 @@ fn load(arguments: &Arguments) -> Result<(RawSettings, Config), Invalid> {
     crate::config::load(&Inputs::from_process(arguments.env_file.as_deref())?)
 }
 
-/// Says what is wrong on standard error. When nobody listens there either, the exit code has to do.
-fn complain(what: &dyn std::fmt::Display) {
-    writeln!(io::stderr().lock(), "holdfast: {what}").unwrap_or_default();
+/// Prints an error on standard error. If that fails too, the exit code remains.
+fn print_error(message: &dyn std::fmt::Display) {
+    writeln!(io::stderr().lock(), "holdfast: {message}").unwrap_or_default();
 }

@@ -1,4 +1,4 @@
-//! What runs, in which order it is started, and in which it is stopped.
+//! The components of the running daemon, and the order in which they are started and stopped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,26 +15,27 @@ use super::Error;
 use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
 use super::snapshot::{Rates, Snapshot};
-use super::startup::{self, Found};
+use super::startup::{self, OpenedLog};
 use crate::committer::{self, Committer, LogState, Outcome};
 use crate::config::{Config, Database};
 use crate::forwarder::{self, Forwarder};
 use crate::listener::{self, Listener, Registry};
+use crate::num::to_u64;
 use crate::sink::Retention;
 use crate::state::StateStore;
 use crate::telemetry::{self, Telemetry, status};
 use crate::wal::{Disk, Writer};
 
-/// How long the sessions may take to log their ends.
-const SESSIONS_TIME: Duration = Duration::from_secs(5);
+/// Time limit for the sessions to log their ends.
+const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the log may take to write and sync what is queued.
-const LOG_TIME: Duration = Duration::from_secs(15);
+/// Time limit for the log to write and sync the queued batches.
+const LOG_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long the forwarder may go on with what is durable. The rest stays in the log.
-const DELIVERY_TIME: Duration = Duration::from_secs(5);
+/// Time limit for the forwarder to deliver durable batches. The rest remains in the log.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything that runs.
+/// The running components.
 pub(super) struct Daemon {
     committer: Committer,
     log_thread: JoinHandle<Outcome>,
@@ -51,47 +52,54 @@ impl Daemon {
     pub(super) async fn start(
         config: &Config,
         writer: Writer<Disk>,
-        found: &Found,
+        opened_log: &OpenedLog,
         state: Arc<StateStore>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, Error> {
-        let notifier = Arc::new(Notifier::of_process());
+        let notifier = Arc::new(Notifier::from_env());
         let registry = Registry::new(state.last_session());
-        // Bound first, so that a port that is taken ends the start before anything is logged.
+        // The sockets are bound first, so that a port in use ends the start before anything is appended to the log.
         let socket = bind(config).await?;
-        let address = socket.local_addr().map_err(|error| Error::new("the listening socket", &error))?;
-        let status = status::bind(&config.status_socket).map_err(|error| {
-            Error::new(format!("the status socket {}", config.status_socket.display()), &error)
-        })?;
+        let address = socket.local_addr().map_err(|error| listen_error(config, error))?;
+        let status = status::bind(&config.status_socket)?;
         let options = committer::Options { sync_interval: config.wal.sync_interval, ..Default::default() };
-        let (committer, log_thread) =
-            committer::spawn(writer, options).map_err(|error| Error::new("the log's thread", &error))?;
+        let (committer, log_thread) = committer::spawn(writer, options).map_err(Error::LogThread)?;
         let forwarder = match &config.database {
-            Some(database) => Some(deliver(config, database, found, &committer)?),
+            Some(database) => Some(spawn_forwarder(config, database, opened_log, &committer)?),
             None => {
-                tracing::warn!(detail = "no database is configured, nothing is delivered", "store_only_mode");
+                tracing::warn!(
+                    detail = "no database is configured; batches are only buffered locally",
+                    "store_only_mode"
+                );
                 None
             }
         };
-        let snapshot =
-            Arc::new(snapshot_of(config, found, address, &registry, &state, &committer, forwarder.as_ref()));
+        let snapshot = Arc::new(snapshot(
+            config,
+            opened_log,
+            address,
+            &registry,
+            &state,
+            &committer,
+            forwarder.as_ref(),
+        ));
         let (stop, stopping) = watch::channel(false);
         let listener = Listener::new(
             socket,
-            listening(config),
+            listener_options(config),
             committer.clone(),
             Arc::clone(&state),
             Arc::clone(&registry),
         )
-        .map_err(|error| Error::new("the listening socket", &error))?;
-        let keeper = Housekeeping::new(
+        .map_err(|error| listen_error(config, error))?;
+        let housekeeping = Housekeeping::new(
             Arc::clone(&snapshot),
             Arc::clone(&notifier),
             telemetry,
             committer.clone(),
-            found.recovered.next.prev().0,
+            opened_log.recovered.next.prev().0,
         );
-        let answer = Arc::clone(&snapshot);
+        let published = Arc::clone(&snapshot);
         Ok(Self {
             listening: tokio::spawn(listen(
                 listener,
@@ -100,8 +108,8 @@ impl Daemon {
                 registry,
                 stopping,
             )),
-            housekeeping: tokio::spawn(keeper.run()),
-            status: tokio::spawn(status.run(move || answer.document())),
+            housekeeping: tokio::spawn(housekeeping.run()),
+            status: tokio::spawn(status.run(move || published.document())),
             committer,
             log_thread,
             forwarder,
@@ -111,7 +119,7 @@ impl Daemon {
         })
     }
 
-    /// Runs until a signal, or the end of the log, and then stops in order.
+    /// Runs until a signal arrives or the log fails, and then stops the components in order.
     pub(super) async fn serve(self) -> Result<(), Error> {
         self.notifier.send("READY=1");
         let failed = self.wait().await?;
@@ -120,16 +128,17 @@ impl Daemon {
         let Self {
             committer, log_thread, forwarder, state, stop, mut listening, housekeeping, status, ..
         } = self;
-        // Whoever waits for this has it, even when the task is gone.
+        // Unlike `send`, this does not fail if the task has already ended.
         stop.send_replace(true);
-        if tokio::time::timeout(SESSIONS_TIME, &mut listening).await.is_err() {
-            tracing::warn!("sessions_cut_off");
+        if tokio::time::timeout(SESSIONS_TIMEOUT, &mut listening).await.is_err() {
+            tracing::warn!("sessions_aborted");
             listening.abort();
         }
         committer.stop();
-        let outcome = tokio::time::timeout(LOG_TIME, tokio::task::spawn_blocking(|| log_thread.join())).await;
+        let outcome =
+            tokio::time::timeout(LOG_TIMEOUT, tokio::task::spawn_blocking(|| log_thread.join())).await;
         if let Some(forwarder) = forwarder {
-            let all_delivered = forwarder.stop(DELIVERY_TIME).await;
+            let all_delivered = forwarder.stop(DELIVERY_TIMEOUT).await;
             tracing::info!(all_delivered, "forwarder_stopped");
         }
         housekeeping.abort();
@@ -137,28 +146,28 @@ impl Daemon {
         let lost = match outcome {
             Ok(Ok(Ok(Outcome { durable, lost_batches: 0, error: None, .. }))) => {
                 tracing::info!(durable_seq = durable.0, "log_closed");
-                remember(&state, durable.0);
+                store_final_position(&state, durable.0);
                 None
             }
             Ok(Ok(Ok(Outcome { lost_records, error, .. }))) => {
-                Some(format!("{lost_records} records not logged, {}", error.unwrap_or_default()))
+                Some(format!("{lost_records} records lost: {}", error.unwrap_or_default()))
             }
-            Ok(_) => Some("its thread panicked".to_owned()),
-            Err(_) => Some("it did not finish in time".to_owned()),
+            Ok(_) => Some("the thread that writes it panicked".to_owned()),
+            Err(_) => Some(format!("not finished within {} s", LOG_TIMEOUT.as_secs())),
         };
         match (failed, lost) {
-            (Some(why), _) | (None, Some(why)) => Err(Error::new("the log", &why)),
+            (Some(reason), _) => Err(Error::LogFailed(reason)),
+            (None, Some(reason)) => Err(Error::LogNotClosed(reason)),
             (None, None) => Ok(()),
         }
     }
 
-    /// Waits for a reason to stop; `Some` when it is that the log has failed.
+    /// Waits for a signal or the end of the log. Returns the reason if the log has failed.
     async fn wait(&self) -> Result<Option<String>, Error> {
-        let no_signal = |error: io::Error| Error::new("signals", &error);
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
-        // There is nothing to load anew yet, and a terminal that goes away must not cut a session off.
-        let mut hangup = signal(SignalKind::hangup()).map_err(no_signal)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+        // SIGHUP stops in order as well: there is no configuration to reload, and its default action would kill the daemon.
+        let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
         let mut progress = self.committer.progress();
         let ended =
             progress.wait_for(|progress| matches!(progress.state, LogState::Failed(_) | LogState::Stopped));
@@ -167,12 +176,15 @@ impl Daemon {
             _ = interrupt.recv() => "SIGINT",
             _ = hangup.recv() => "SIGHUP",
             ended = ended => {
-                let why = ended.map_or_else(|_| "its thread has gone".to_owned(), |progress| match &progress.state {
-                    LogState::Failed(why) => why.clone(),
-                    _ => "it ended".to_owned(),
-                });
-                tracing::error!(error = why, "log_failed");
-                return Ok(Some(why));
+                let reason = ended.map_or_else(
+                    |_| "the thread that writes it has ended".to_owned(),
+                    |progress| match &progress.state {
+                        LogState::Failed(reason) => reason.clone(),
+                        _ => "it was closed".to_owned(),
+                    },
+                );
+                tracing::error!(error = reason, "log_failed");
+                return Ok(Some(reason));
             }
         };
         tracing::info!(signal = name, "signal_received");
@@ -181,13 +193,15 @@ impl Daemon {
 }
 
 async fn bind(config: &Config) -> Result<TcpListener, Error> {
-    let (host, port) = (&config.listen.host, config.listen.port);
-    listener::bind(host, port)
-        .await
-        .map_err(|error| Error::new(format!("listening on {host} port {port}"), &error))
+    let bound = listener::bind(&config.listen.host, config.listen.port).await;
+    bound.map_err(|error| listen_error(config, error))
 }
 
-/// Logs what the last run left open, and only then hears routers.
+fn listen_error(config: &Config, source: io::Error) -> Error {
+    Error::Listen { host: config.listen.host.clone(), port: config.listen.port, source }
+}
+
+/// Appends the records for the sessions that the last run left open, and then accepts connections.
 async fn listen(
     listener: Listener,
     state: Arc<StateStore>,
@@ -204,25 +218,25 @@ async fn listen(
     listener.run(stopping).await;
 }
 
-/// Everything in the log has been observed, and everything received is in the log.
-fn remember(state: &StateStore, durable: u64) {
-    let kept = state.mark_observed(durable, telemetry::clock::now()).and_then(|_| state.flush());
-    if let Err(error) = kept {
+/// Records in the state that it has observed the whole log, and that everything received is in the log.
+fn store_final_position(state: &StateStore, durable: u64) {
+    let stored = state.mark_observed(durable, telemetry::clock::now()).and_then(|_| state.flush());
+    if let Err(error) = stored {
         tracing::error!(%error, "state_error");
     }
 }
 
-/// Starts the drain. The database need not be there.
-fn deliver(
+/// Starts the forwarder. The database may be unreachable.
+fn spawn_forwarder(
     config: &Config,
     database: &Database,
-    found: &Found,
+    opened_log: &OpenedLog,
     committer: &Committer,
 ) -> Result<Forwarder, Error> {
-    let target = database.target().map_err(|error| Error::new("TLS to the database", &error))?;
+    let target = database.target().map_err(Error::Tls)?;
     let options = forwarder::Options {
         lanes: u32::from(config.delivery.lanes),
-        rows_max: u64::try_from(config.delivery.drain_max_rows).unwrap_or(u64::MAX),
+        rows_max: to_u64(config.delivery.drain_max_rows),
         delay: config.delivery.drain_max_delay,
         dedup: config.delivery.history_dedup,
         chunk_interval_days: config.delivery.chunk_interval_days,
@@ -238,13 +252,13 @@ fn deliver(
         options,
         target,
         collector,
-        found.recovered.log_id,
-        Arc::clone(&found.log),
+        opened_log.recovered.log_id,
+        Arc::clone(&opened_log.log),
         committer.clone(),
     ))
 }
 
-fn listening(config: &Config) -> listener::Options {
+fn listener_options(config: &Config) -> listener::Options {
     listener::Options {
         allow: config.listen.allow.clone(),
         connections_max: config.listen.max_connections,
@@ -261,9 +275,9 @@ fn listening(config: &Config) -> listener::Options {
     }
 }
 
-fn snapshot_of(
+fn snapshot(
     config: &Config,
-    found: &Found,
+    opened_log: &OpenedLog,
     address: SocketAddr,
     registry: &Arc<Registry>,
     state: &Arc<StateStore>,
@@ -275,13 +289,13 @@ fn snapshot_of(
         address,
         connections_max: config.listen.max_connections,
         wal_dir: config.wal.dir.clone(),
-        log_id: found.recovered.log_id.to_string(),
-        records_copied: found.records_copied,
+        log_id: opened_log.recovered.log_id.to_string(),
+        records_copied: opened_log.records_copied,
         started: Instant::now(),
         registry: Arc::clone(registry),
         state: Arc::clone(state),
         progress: committer.progress(),
         delivered: forwarder.map(Forwarder::delivered),
-        rates: Mutex::new(Rates::new(found.recovered.next.prev().0)),
+        rates: Mutex::new(Rates::new(opened_log.recovered.next.prev().0)),
     }
 }

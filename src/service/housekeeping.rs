@@ -1,4 +1,5 @@
-//! What is done once a second: the state's mark, the watchdog, alarms of the log, counts of repeated lines.
+//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log, and the counts
+//! of suppressed log lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,38 +13,47 @@ use crate::route::Timestamp;
 use crate::telemetry::{Telemetry, clock};
 use crate::wal::SeqNo;
 
-const SECOND: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Seconds between two STATUS lines to the service manager.
-const STATUS_EVERY: u64 = 10;
+/// Seconds between two STATUS messages to the service manager.
+const STATUS_INTERVAL_S: u64 = 10;
 
-/// About 20,000 peers; a quarter of the smallest payload limit that the configuration allows.
-const CONTEXT_BYTES_MAX: usize = 2 << 20;
+/// Maximum size of a snapshot of the state, in bytes: about 20,000 peers, and a quarter of the smallest payload limit that
+/// the configuration allows.
+const SNAPSHOT_MAX_BYTES: usize = 2 << 20;
 
-/// Shares of the log at which an alarm is raised.
-const ALARMS: [f64; 3] = [0.5, 0.8, 0.95];
+/// Shares of the log in use at which `log_filling` is logged.
+const ALARM_LEVELS: [f64; 3] = [0.5, 0.8, 0.95];
 
 pub(super) struct Housekeeping {
     snapshot: Arc<Snapshot>,
     notifier: Arc<Notifier>,
     telemetry: Arc<Telemetry>,
     committer: Committer,
-    /// Sequence number of the last batch before this run.
-    before: u64,
-    handed_over: Option<HandedOver>,
+    /// Sequence number of the last batch of the run before.
+    last_seq_before: u64,
+    pending: Option<PendingPosition>,
+    /// Everything received before this time is durable.
     logged_until: Timestamp,
+    /// Last [`Progress::beat`].
     beat: u64,
+    /// Whether `log_paused` was logged and `log_resumed` was not.
     paused: bool,
-    /// Batches that the log has given up undelivered, as far as they were told.
+    /// Dropped undelivered batches for which `log_dropped_oldest` was logged.
     dropped: u64,
+    /// Number of [`ALARM_LEVELS`] that log usage exceeds.
     alarms: usize,
+    /// Seconds since the start.
     seconds: u64,
-    context: Vec<u8>,
+    /// Last snapshot passed to the log.
+    state_snapshot: Vec<u8>,
 }
 
-/// A time, and how many batches must be durable so that everything received before it is.
-struct HandedOver {
+/// A position of the log that is not durable yet.
+struct PendingPosition {
+    /// Number of batches of this run that must be durable.
     batches: u64,
+    /// Everything received before this time is in these batches.
     until: Timestamp,
 }
 
@@ -53,7 +63,7 @@ impl Housekeeping {
         notifier: Arc<Notifier>,
         telemetry: Arc<Telemetry>,
         committer: Committer,
-        before: u64,
+        last_seq_before: u64,
     ) -> Self {
         Self {
             logged_until: snapshot.state.logged_until(),
@@ -61,74 +71,82 @@ impl Housekeeping {
             notifier,
             telemetry,
             committer,
-            before,
-            handed_over: None,
+            last_seq_before,
+            pending: None,
             beat: 0,
             paused: false,
             dropped: 0,
             alarms: 0,
             seconds: 0,
-            context: Vec::new(),
+            state_snapshot: Vec::new(),
         }
     }
 
     pub(super) async fn run(mut self) {
-        let mut clock = tokio::time::interval(SECOND);
+        let mut clock = tokio::time::interval(INTERVAL);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             clock.tick().await;
-            self.second();
+            self.run_once();
         }
     }
 
-    fn second(&mut self) {
+    fn run_once(&mut self) {
         let progress = self.snapshot.progress.borrow().clone();
         self.telemetry.tick();
-        self.mark(&progress);
-        self.say(&progress);
-        // A pause at the cap still beats; a disk that hangs, or a thread that is gone, does not.
+        self.update_state(&progress);
+        self.log_alarms(&progress);
+        // The beat goes on while the log is paused. It stops if the disk hangs or the log's thread has ended.
         if std::mem::replace(&mut self.beat, progress.beat) != progress.beat {
-            self.notifier.alive();
+            self.notifier.reset_watchdog();
         }
-        if self.seconds.is_multiple_of(STATUS_EVERY) {
+        if self.seconds.is_multiple_of(STATUS_INTERVAL_S) {
             let routers = self.snapshot.registry.connections();
             self.notifier.send(&format!(
-                "STATUS={routers} connections, batch {} durable{}",
+                "STATUS={routers} connections, last batch fsynced: {}{}",
                 progress.durable,
-                if self.paused { ", PAUSED: the log takes nothing" } else { "" }
+                if self.paused { ", PAUSED: log not writable" } else { "" }
             ));
         }
         self.seconds += 1;
     }
 
-    /// Notes how far the state has seen the log, and until when nothing can be missing from it.
-    fn mark(&mut self, progress: &Progress) {
-        let durable = progress.durable.0.saturating_sub(self.before);
-        if let Some(HandedOver { until, .. }) = self.handed_over.take_if(|handed| handed.batches <= durable) {
+    /// Records in the state up to which batch it has observed the log, and up to which time everything received is durable.
+    fn update_state(&mut self, progress: &Progress) {
+        let durable = progress.durable.0.saturating_sub(self.last_seq_before);
+        if let Some(PendingPosition { until, .. }) =
+            self.pending.take_if(|pending| pending.batches <= durable)
+        {
             self.logged_until = until;
         }
-        if self.handed_over.is_none() {
-            // In this order: what was handed over until then is among the batches counted after.
+        if self.pending.is_none() {
+            // The time is read first, so that the batches counted afterwards include everything received before it.
             let until = self.snapshot.registry.handed_over_until(clock::now());
-            self.handed_over = Some(HandedOver { batches: self.snapshot.registry.batches_appended(), until });
+            self.pending =
+                Some(PendingPosition { batches: self.snapshot.registry.batches_appended(), until });
         }
         let SeqNo(written) = progress.written;
         match self.snapshot.state.mark_observed(written, self.logged_until) {
-            // While the log is paused its queue must not fill with contexts.
-            Ok(context) if context.len() > CONTEXT_BYTES_MAX => {
-                // The last one that fitted stays, with the number from which the log must be read to make up for it.
-                tracing::warn!(bytes = context.len(), "context_too_large");
+            // The log keeps the last snapshot that fitted, with the sequence number from which batches must be replayed.
+            Ok(snapshot) if snapshot.len() > SNAPSHOT_MAX_BYTES => {
+                tracing::warn!(
+                    bytes = snapshot.len(),
+                    max_bytes = SNAPSHOT_MAX_BYTES,
+                    "state_snapshot_too_large"
+                );
             }
-            Ok(context) if progress.state == LogState::Running && context != self.context => {
-                self.committer.set_snapshot(context.clone());
-                self.context = context;
+            // While the log is paused, snapshots would fill its queue.
+            Ok(snapshot) if progress.state == LogState::Running && snapshot != self.state_snapshot => {
+                self.committer.set_snapshot(snapshot.clone());
+                self.state_snapshot = snapshot;
             }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "state_error"),
         }
     }
 
-    fn say(&mut self, progress: &Progress) {
+    /// Logs changes of the state of the log: paused, resumed, batches dropped, nearly full.
+    fn log_alarms(&mut self, progress: &Progress) {
         match &progress.state {
             LogState::Paused(reason) if !self.paused => {
                 tracing::error!(reason, "log_paused");
@@ -146,7 +164,7 @@ impl Housekeeping {
             self.dropped = progress.usage.dropped;
         }
         let (share, hours_left) = self.snapshot.sample();
-        let alarms = ALARMS.iter().filter(|alarm| share >= **alarm).count();
+        let alarms = ALARM_LEVELS.iter().filter(|level| share >= **level).count();
         if alarms > self.alarms {
             let percent_full = (share * 1_000.0).round() / 10.0;
             tracing::error!(percent_full, hours_left, "log_filling");

@@ -1,58 +1,101 @@
-//! Start and stop order, and the command line.
+//! The program: start, operation and stop of the daemon, and the command line.
 //!
 //! ```text
 //! start: config ─► telemetry ─► log (lock, recovery) ─► state ─► committer ─► status ─► forwarder
-//!        ─► records of what the last run left open ─► listener ─► READY=1
-//! stop:  listener closed ─► sessions end, their ends logged ─► log synced and sealed ─► forwarder ─► exit
+//!        ─► records for the sessions left open by the last run ─► listener ─► READY=1
+//! stop:  listener closed ─► ends of sessions logged ─► log synced and sealed ─► forwarder ─► exit
 //! ```
 //!
-//! The database has no part in a start: the forwarder finds it, or goes on looking.
+//! A start does not depend on the database: the forwarder connects to it in the background, and retries until it succeeds.
 
 pub mod cli;
 mod daemon;
+mod health;
 mod housekeeping;
 mod notify;
+mod rates;
 mod snapshot;
 mod startup;
-mod rates;
 
-use std::fmt::{self, Display};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing_subscriber::util::TryInitError;
+
 use crate::config::Config;
+use crate::sink::TargetError;
+use crate::telemetry::status::BindError;
 use crate::telemetry::{self, Telemetry};
+use crate::wal::{OpenError, ReadError};
 use daemon::Daemon;
 
-/// Why the daemon did not start, or ended.
-#[derive(Debug)]
-pub struct Error {
-    what: String,
-    why: String,
+/// The daemon could not start, or has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A subscriber for log lines is already installed.
+    #[error("cannot install the log output: {0}")]
+    Telemetry(#[source] TryInitError),
+    /// The directory of the log cannot be created.
+    #[error("cannot create the log directory {}: {source}", dir.display())]
+    CreateLog {
+        /// Directory of the log.
+        dir: PathBuf,
+        /// Error of the file system.
+        source: io::Error,
+    },
+    /// The log cannot be opened.
+    #[error("cannot open the log in {}: {source}", dir.display())]
+    OpenLog {
+        /// Directory of the log.
+        dir: PathBuf,
+        /// Error of recovery.
+        source: OpenError,
+    },
+    /// The batches that the local state has not observed cannot be read.
+    #[error("cannot read the log to update the local state: {0}")]
+    Replay(#[source] ReadError),
+    /// The threads of the runtime cannot be started.
+    #[error("cannot start the asynchronous runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// The BMP listener cannot be bound.
+    #[error("cannot listen on {host} port {port}: {source}")]
+    Listen {
+        /// BMP_LISTEN_HOST.
+        host: String,
+        /// BMP_LISTEN_PORT.
+        port: u16,
+        /// Error of the network stack.
+        source: io::Error,
+    },
+    /// The status socket cannot be bound.
+    #[error(transparent)]
+    StatusSocket(#[from] BindError),
+    /// The thread that writes the log cannot be started.
+    #[error("cannot start the thread that writes the log: {0}")]
+    LogThread(#[source] io::Error),
+    /// TLS to the database is not possible as configured.
+    #[error("cannot use the TLS settings of the database: {0}")]
+    Tls(#[source] TargetError),
+    /// Signal handlers cannot be installed.
+    #[error("cannot install a signal handler: {0}")]
+    Signals(#[source] io::Error),
+    /// The log has failed while the daemon was running.
+    #[error("the log has failed: {0}")]
+    LogFailed(String),
+    /// The log could not be closed in order.
+    #[error("the log was not closed: {0}")]
+    LogNotClosed(String),
 }
 
-impl Error {
-    fn new(what: impl Into<String>, why: &dyn Display) -> Self {
-        Self { what: what.into(), why: why.to_string() }
-    }
-}
-
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// Runs the collector until it is told to stop. What is wrong has been logged when this returns.
+/// Runs the daemon until it is stopped by a signal. Errors are logged before this returns.
 ///
 /// # Errors
-/// When it could not start, or the log has failed.
+/// Fails if the daemon cannot start, or if the log fails.
 pub fn run(config: &Config) -> Result<(), Error> {
     let telemetry = telemetry::init(&config.logging, config.sentry.as_ref(), Box::new(io::stdout()))
-        .map_err(|error| Error::new("log lines", &error))?;
+        .map_err(Error::Telemetry)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         collector = config.collector,
@@ -62,25 +105,25 @@ pub fn run(config: &Config) -> Result<(), Error> {
         "holdfast_starting"
     );
     let telemetry = Arc::new(telemetry);
-    let result = prepare_and_serve(config, &telemetry);
+    let result = start_and_serve(config, &telemetry);
     match &result {
         Ok(()) => tracing::info!("holdfast_stopped"),
+        Err(error @ (Error::LogFailed(_) | Error::LogNotClosed(_))) => {
+            tracing::error!(%error, "holdfast_failed");
+        }
         Err(error) => tracing::error!(%error, "startup_error"),
     }
     telemetry.finish();
     result
 }
 
-/// The part of a start that blocks, then the part that does not.
-fn prepare_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Error> {
-    let (writer, found) = startup::open_log(config)?;
-    let state = Arc::new(startup::open_state(config, &found)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new("the runtime", &error))?;
+/// Opens the log and the state, which blocks, and then runs the daemon in an asynchronous runtime.
+fn start_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Error> {
+    let (writer, opened) = startup::open_log(config)?;
+    let state = Arc::new(startup::open_state(config, &opened)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     let result = runtime.block_on(async {
-        let daemon = Daemon::start(config, writer, &found, state, Arc::clone(telemetry)).await?;
+        let daemon = Daemon::start(config, writer, &opened, state, Arc::clone(telemetry)).await?;
         daemon.serve().await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));

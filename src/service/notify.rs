@@ -1,30 +1,31 @@
-//! systemd's notify protocol (sd_notify(3)): one datagram per message to the socket in `NOTIFY_SOCKET`.
+//! systemd's notification protocol (sd_notify(3)): one datagram per message to the socket in `NOTIFY_SOCKET`.
 
 use std::env;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::{io, process};
 
-/// Tells the service manager how the service is. Without one it tells nobody.
+/// Sends notifications to the service manager. Without a service manager it sends nothing.
 pub(super) struct Notifier {
     socket: Option<UnixDatagram>,
+    /// Whether the service manager expects watchdog messages of this process.
     watchdog: bool,
 }
 
 impl Notifier {
-    /// As the environment of this process says.
-    pub(super) fn of_process() -> Self {
+    /// Connects to the socket in `NOTIFY_SOCKET`, if it is set.
+    pub(super) fn from_env() -> Self {
         let address = env::var("NOTIFY_SOCKET").ok().filter(|address| !address.is_empty());
         let socket = address.and_then(|address| {
             connect(&address).inspect_err(|error| tracing::warn!(address, %error, "notify_socket_error")).ok()
         });
-        // A watchdog may be meant for another process of the same service.
+        // WATCHDOG_PID names the process that must send the watchdog messages, which may be another one of the service.
         let pid = env::var("WATCHDOG_PID").ok();
-        let for_us = pid.is_none_or(|pid| pid == process::id().to_string());
-        Self { socket, watchdog: for_us && env::var("WATCHDOG_USEC").is_ok() }
+        let for_this_process = pid.is_none_or(|pid| pid == process::id().to_string());
+        Self { socket, watchdog: for_this_process && env::var("WATCHDOG_USEC").is_ok() }
     }
 
-    /// Sends `NAME=value` lines.
+    /// Sends a message of `NAME=value` lines. Errors are logged at level DEBUG.
     pub(super) fn send(&self, message: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(message.as_bytes()) {
@@ -32,8 +33,8 @@ impl Notifier {
         }
     }
 
-    /// Says that the service makes progress.
-    pub(super) fn alive(&self) {
+    /// Resets the watchdog of the service manager.
+    pub(super) fn reset_watchdog(&self) {
         if self.watchdog {
             self.send("WATCHDOG=1");
         }
@@ -47,7 +48,7 @@ fn connect(address: &str) -> io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    // A manager that does not read must not hold up the collector.
+    // A service manager that does not read must not block the collector.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

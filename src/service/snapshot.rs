@@ -1,4 +1,4 @@
-//! The status document, put together from what the parts publish.
+//! The status document, built from the published state of all components.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -8,59 +8,62 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::rates::{Ledger, Trend, ratio};
+use super::health::{self, Condition};
+use super::rates::{GrowthRate, RecordCounts, ratio};
 use crate::committer::{LogState, Progress};
 use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
+use crate::num::to_f64;
 use crate::route::Timestamp;
 use crate::session::{FamilySummary, PeerSummary};
 use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
 use crate::telemetry::status::{
-    Delivery, Document, FailedSegment, Family, Health, Lane, Listener, Peer, Router, Wal,
+    self, Delivery, Document, FailedSegment, Family, Lane, Listener, Peer, PeerState, Router, StaleReason,
+    Wal,
 };
 
-/// A delivery that is this far behind needs a look.
-const LAG_S_MAX: f64 = 60.0;
+/// Delivery lag above which the daemon is degraded, in seconds.
+const MAX_LAG_S: f64 = 60.0;
 
-/// States of a lane that need no look.
-const WELL: [&str; 2] = ["draining", "caught up"];
+/// Share of the log in use above which the daemon is degraded.
+const MAX_LOG_SHARE: f64 = 0.5;
 
-/// Everything the document is made of.
+/// The components from which the document is built.
 pub(super) struct Snapshot {
     pub(super) collector: String,
     pub(super) address: SocketAddr,
     pub(super) connections_max: usize,
     pub(super) wal_dir: PathBuf,
     pub(super) log_id: String,
-    /// Records that the start copied into the new segment: made durable in this run, but not news.
+    /// Records that recovery copied into the first segment of this run. They are not counted as records of this run.
     pub(super) records_copied: u64,
     pub(super) started: Instant,
     pub(super) registry: Arc<Registry>,
     pub(super) state: Arc<StateStore>,
     pub(super) progress: watch::Receiver<Progress>,
-    /// Nothing in store-only mode.
+    /// `None` in store-only mode.
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
     pub(super) rates: Mutex<Rates>,
 }
 
-/// What is sampled over time.
+/// Estimates from samples over time.
 pub(super) struct Rates {
-    trend: Trend,
-    ledger: Ledger,
-    /// Where the delivery stood when it was first seen in this run.
+    growth: GrowthRate,
+    counts: RecordCounts,
+    /// Sequence number of the last delivered batch when the delivery was first observed in this run.
     delivered_first: Option<u64>,
 }
 
 impl Rates {
-    /// `before` is the last batch of the run before.
-    pub(super) fn new(before: u64) -> Self {
-        Self { trend: Trend::default(), ledger: Ledger::new(before), delivered_first: None }
+    /// `last_seq` is the sequence number of the last batch of the run before.
+    pub(super) fn new(last_seq: u64) -> Self {
+        Self { growth: GrowthRate::default(), counts: RecordCounts::new(last_seq), delivered_first: None }
     }
 }
 
 impl Snapshot {
-    /// How the daemon is now.
+    /// The current status.
     pub(super) fn document(&self) -> Document {
         let now = clock::now();
         let progress = self.progress.borrow().clone();
@@ -68,15 +71,15 @@ impl Snapshot {
         let delivery =
             self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress, now));
         let routers = self.routers(now);
-        let (state, reasons) = self.health(&progress, &wal, delivery.as_ref(), &routers);
+        let conditions = self.conditions(&progress, delivery.as_ref(), &routers);
         Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             collector: self.collector.clone(),
             pid: std::process::id(),
             time: clock::iso8601(now),
             uptime_s: self.started.elapsed().as_secs(),
-            state,
-            reasons,
+            state: health::overall(&conditions),
+            reasons: conditions.iter().map(Condition::to_string).collect(),
             listener: self.listener(),
             routers,
             wal,
@@ -84,21 +87,21 @@ impl Snapshot {
         }
     }
 
-    /// Notes how much waits for delivery. Returns the share of the log that is taken, and the hours left.
+    /// Samples the progress of the log. Returns the share of the log in use, and the hours until it is full.
     pub(super) fn sample(&self) -> (f64, Option<f64>) {
         let (usage, durable, records) = {
             let progress = self.progress.borrow();
             (progress.usage, progress.durable.0, self.records(&progress))
         };
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.trend.sample(self.started.elapsed(), usage.undelivered_bytes);
-        rates.ledger.sample(durable, records);
-        let room = usage.available_bytes;
-        let share = 1.0 - ratio(room, room.saturating_add(usage.undelivered_bytes));
-        (share, rates.trend.hours_until(room))
+        rates.growth.sample(self.started.elapsed(), usage.undelivered_bytes);
+        rates.counts.sample(durable, records);
+        let available = usage.available_bytes;
+        let share = 1.0 - ratio(available, available.saturating_add(usage.undelivered_bytes));
+        (share, rates.growth.hours_until_full(available))
     }
 
-    /// Records of this run that are durable.
+    /// Durable records of this run.
     const fn records(&self, progress: &Progress) -> u64 {
         progress.records_durable.saturating_sub(self.records_copied)
     }
@@ -118,7 +121,7 @@ impl Snapshot {
             free_bytes: progress.usage.disk_free_bytes,
             hours_left,
             paused: match &progress.state {
-                LogState::Paused(why) => Some(why.clone()),
+                LogState::Paused(reason) => Some(reason.clone()),
                 LogState::Running | LogState::Failed(_) | LogState::Stopped => None,
             },
             failed_segment: progress.segment_failure.as_ref().map(|failure| FailedSegment {
@@ -136,77 +139,50 @@ impl Snapshot {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *rates.delivered_first.get_or_insert(seq);
         let mean = ratio(delivered.rows(), seq.saturating_sub(first));
-        let lag_routes = if lag_batches == 0 { 0 } else { rates.ledger.records_behind(seq, mean) };
+        let lag_routes = if lag_batches == 0 { 0 } else { rates.counts.records_after(seq, mean) };
         drop(rates);
-        // A lane that has passed everything is not behind, however long ago its last record came.
+        // Only lanes with undelivered batches have a lag.
         let behind = delivered.lanes.iter().filter(|lane| lane.delivered < progress.durable);
         let oldest = behind.map(|lane| lane.received).filter(|received| received.0 > 0).min();
-        let lag_ms = oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0).max(0) / 1_000);
         Delivery {
             delivered: seq,
             lag_batches,
             lag_routes,
-            lag_s: f64::from(u32::try_from(lag_ms).unwrap_or(u32::MAX)) / 1_000.0,
+            lag_s: oldest.map_or(0.0, |oldest| seconds_between(oldest, now)),
             rejected: delivered.lanes.iter().map(|lane| lane.rejected).sum(),
-            lanes: (0..).zip(&delivered.lanes).map(|(number, lane)| lane_of(number, lane)).collect(),
+            lanes: (0..).zip(&delivered.lanes).map(|(number, published)| lane(number, published)).collect(),
             last_error: delivered.last_error.clone(),
         }
     }
 
-    fn health(
+    /// The conditions that need attention, the worst one first.
+    fn conditions(
         &self,
         progress: &Progress,
-        wal: &Wal,
         delivery: Option<&Delivery>,
         routers: &[Router],
-    ) -> (Health, Vec<String>) {
-        let mut reasons = Vec::new();
-        let down = match &progress.state {
-            LogState::Failed(why) => Some(format!("the log has failed: {why}")),
-            LogState::Stopped => Some("the collector is stopping".to_owned()),
-            LogState::Running | LogState::Paused(_) => None,
-        };
-        if let Some(why) = &wal.paused {
-            reasons.push(format!("routers wait, because nothing can be logged: {why}"));
+    ) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        match &progress.state {
+            LogState::Failed(reason) => conditions.push(Condition::LogFailed(reason.clone())),
+            LogState::Stopped => conditions.push(Condition::Stopping),
+            LogState::Paused(reason) => conditions.push(Condition::IngestPaused(reason.clone())),
+            LogState::Running => {}
         }
         if self.registry.totals().held_off {
-            reasons.push("routers that connect are refused until half of the log is free".to_owned());
+            conditions.push(Condition::ConnectionsRefused);
         }
-        let share = self.sample().0;
-        if share > 0.5 {
-            reasons.push(format!("the log is {:.0} % full", share * 100.0));
+        let (share, _) = self.sample();
+        if share > MAX_LOG_SHARE {
+            conditions.push(Condition::LogFilling(share * 100.0));
         }
-        for name in self.registry.conflicts() {
-            reasons.push(format!("two routers claim one name; the second is stored as {name}"));
-        }
-        for router in routers.iter().filter(|router| router.untracked_peers > 0) {
-            reasons.push(format!("{} has more peers or families than can be followed", router.name));
-        }
+        conditions.extend(self.registry.conflicts().into_iter().map(Condition::NameConflict));
+        let limited = routers.iter().filter(|router| router.untracked_peers > 0);
+        conditions.extend(limited.map(|router| Condition::PeerLimit(router.name.clone())));
         if let Some(delivery) = delivery {
-            if delivery.lag_s > LAG_S_MAX {
-                reasons.push(format!("delivery is {:.0} s behind", delivery.lag_s));
-            }
-            let troubled = delivery.lanes.iter().filter(|lane| !WELL.contains(&lane.state.as_str()));
-            reasons.extend(troubled.map(|lane| format!("lane {} is {}", lane.lane, lane.state)));
-            if delivery.rejected > 0 {
-                reasons.push(format!(
-                    "the database refused {} records: see holdfast rejected",
-                    delivery.rejected
-                ));
-            }
-            if delivery.lanes.is_empty() {
-                let why = delivery.last_error.as_deref().unwrap_or("not tried yet");
-                reasons.push(format!("the database has not been reached since the start: {why}"));
-            }
+            conditions.extend(delivery_conditions(delivery));
         }
-        match down {
-            Some(why) => {
-                reasons.insert(0, why);
-                (Health::Down, reasons)
-            }
-            None if reasons.is_empty() => (Health::Healthy, reasons),
-            None => (Health::Degraded, reasons),
-        }
+        conditions
     }
 
     fn listener(&self) -> Listener {
@@ -223,7 +199,7 @@ impl Snapshot {
         }
     }
 
-    /// The live sessions, and the routers of which only stale peers are known.
+    /// The routers with a session, and those without one that have stale peers.
     fn routers(&self, now: Timestamp) -> Vec<Router> {
         let mut known = self.state.routers();
         let live = self.registry.sessions();
@@ -231,22 +207,48 @@ impl Snapshot {
             .iter()
             .map(|view| connected(view, known.remove(&view.summary.router.name).unwrap_or_default(), now))
             .collect();
-        routers.extend(known.into_iter().map(|(name, peers)| absent(name, &peers)));
+        routers.extend(known.into_iter().map(|(name, peers)| disconnected(name, &peers)));
         routers
     }
 }
 
-fn lane_of(lane: u16, status: &LaneStatus) -> Lane {
-    let state = match status.state {
-        LaneState::Connecting => "connecting",
-        LaneState::Draining => "draining",
-        LaneState::CaughtUp => "caught up",
-        LaneState::Retrying => "retrying",
-        LaneState::Blocked => "in need of help",
-        LaneState::Halted => "halted until the next start",
-        LaneState::Stopped => "stopped",
+fn delivery_conditions(delivery: &Delivery) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    if delivery.lag_s > MAX_LAG_S {
+        conditions.push(Condition::DeliveryLag(delivery.lag_s));
+    }
+    let unhealthy = delivery.lanes.iter().filter(|lane| !lane.state.is_healthy());
+    conditions.extend(unhealthy.map(|lane| Condition::Lane {
+        lane: lane.lane,
+        state: lane.state,
+        last_error: lane.last_error.clone(),
+    }));
+    if delivery.rejected > 0 {
+        conditions.push(Condition::Rejected(delivery.rejected));
+    }
+    if delivery.lanes.is_empty() {
+        conditions.push(Condition::DatabaseNotReached(delivery.last_error.clone()));
+    }
+    conditions
+}
+
+/// Seconds from `start` to `end` with a resolution of a millisecond; 0 if `end` is earlier.
+fn seconds_between(start: Timestamp, end: Timestamp) -> f64 {
+    let milliseconds = end.0.saturating_sub(start.0).max(0) / 1_000;
+    to_f64(milliseconds.cast_unsigned()) / 1_000.0
+}
+
+fn lane(lane: u16, published: &LaneStatus) -> Lane {
+    let state = match published.state {
+        LaneState::Connecting => status::LaneState::Connecting,
+        LaneState::Draining => status::LaneState::Draining,
+        LaneState::CaughtUp => status::LaneState::CaughtUp,
+        LaneState::Retrying => status::LaneState::Retrying,
+        LaneState::Blocked => status::LaneState::NeedsOperator,
+        LaneState::Halted => status::LaneState::Halted,
+        LaneState::Stopped => status::LaneState::Stopped,
     };
-    Lane { lane, seq: status.delivered.0, state: state.to_owned(), last_error: status.last_error.clone() }
+    Lane { lane, seq: published.delivered.0, state, last_error: published.last_error.clone() }
 }
 
 fn connected(
@@ -254,22 +256,20 @@ fn connected(
     known: Vec<TrackedPeer>,
     now: Timestamp,
 ) -> Router {
-    let age = now.0.saturating_sub(summary.last_message.0).max(0);
-    let age_ms = u32::try_from(age / 1_000).unwrap_or(u32::MAX);
     let announced =
         |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
-    let spoken_of: HashSet<_> = summary.peers.iter().map(|peer| peer.key).collect();
+    let announced_peers: HashSet<_> = summary.peers.iter().map(|peer| peer.key).collect();
     let stale = known
         .iter()
-        .filter(|known| !spoken_of.contains(&known.peer.key))
-        .map(|known| stale_peer(known, "not told again since the router connected"));
+        .filter(|known| !announced_peers.contains(&known.peer.key))
+        .map(|known| stale_peer(known, StaleReason::NotReannounced));
     Router {
         name: summary.router.name.clone(),
         address: address.to_string(),
         session: clock::iso8601(summary.router.session),
         connected: true,
         sys_descr: summary.sys_descr.clone(),
-        last_message_age_s: f64::from(age_ms) / 1_000.0,
+        last_message_age_s: seconds_between(summary.last_message, now),
         bytes: summary.counters.bytes,
         messages: summary.counters.messages,
         routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
@@ -298,32 +298,32 @@ fn live_peer(peer: &PeerSummary) -> Peer {
         distinguisher: peer.key.distinguisher,
         asn: peer.asn,
         bgp_id: peer.bgp_id.to_string(),
-        state: if peer.up { "up" } else { "down" }.to_owned(),
+        state: if peer.up { PeerState::Up } else { PeerState::Down },
         reason: None,
         views,
     }
 }
 
-/// A peer that the router has not spoken of in its present session.
-fn stale_peer(known: &TrackedPeer, reason: &str) -> Peer {
+/// A peer about which the router has not sent a message in its current session.
+fn stale_peer(known: &TrackedPeer, reason: StaleReason) -> Peer {
     Peer {
         address: known.peer.key.address.to_string(),
         peer_type: known.peer.key.peer_type,
         distinguisher: known.peer.key.distinguisher,
         asn: known.peer.asn,
         bgp_id: known.peer.bgp_id.to_string(),
-        state: "stale".to_owned(),
-        reason: Some(reason.to_owned()),
+        state: PeerState::Stale,
+        reason: Some(reason),
         views: BTreeMap::new(),
     }
 }
 
-fn absent(name: String, peers: &[TrackedPeer]) -> Router {
+fn disconnected(name: String, peers: &[TrackedPeer]) -> Router {
     let last = peers.iter().map(|known| known.session).max().unwrap_or_default();
     Router {
         name,
         session: clock::iso8601(last),
-        peers: peers.iter().map(|known| stale_peer(known, "the router is not connected")).collect(),
+        peers: peers.iter().map(|known| stale_peer(known, StaleReason::RouterNotConnected)).collect(),
         ..Router::default()
     }
 }

@@ -1,4 +1,4 @@
-//! The wall clock, and how a time is written.
+//! The wall clock and the text form of timestamps.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::route::Timestamp;
 
-/// The time now.
+/// The current time.
 #[must_use]
 pub fn now() -> Timestamp {
     let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -16,8 +16,8 @@ pub fn now() -> Timestamp {
     Timestamp(micros)
 }
 
-/// ISO 8601 in UTC with microseconds: `2026-08-11T09:30:00.000000Z`. A time that no calendar has is written as its
-/// number.
+/// ISO 8601 form of a timestamp in UTC with microseconds: `2026-08-11T09:30:00.000000Z`. A timestamp beyond the range of
+/// the calendar is written as its number of microseconds.
 #[must_use]
 pub fn iso8601(Timestamp(micros): Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000) else {

@@ -1,12 +1,13 @@
-//! Log lines, Sentry, the status socket.
+//! Log lines, error reports to Sentry, and the status socket.
 //!
-//! A log line is a `tracing` event whose message is the *name* of what happened (`bmp_peer_up`) and whose fields say
-//! the rest. [`init`] installs the one subscriber: JSON for machines or text for people, repeated warnings and errors
-//! folded into a count, errors to Sentry when it is configured. [`status`] answers `holdfast status`.
+//! A log line is a `tracing` event whose message is the name of the event (`bmp_peer_up`) and whose fields are its details.
+//! [`init`] installs the subscriber of the process, which formats lines as JSON or text, suppresses repeated lines
+//! (`rate_limit`), and reports errors to Sentry if it is configured. [`status`] serves `holdfast status`.
 
 pub mod clock;
+mod log_layer;
+mod log_line;
 mod rate_limit;
-mod line;
 mod sentry;
 pub mod status;
 
@@ -18,38 +19,37 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{LogFormat, Logging, Sentry};
+use log_layer::LogLayer;
 
-pub use line::Lines;
-
-/// A line for a terminal, without what would move its cursor or end the line: names and errors hold what routers and
-/// servers said.
+/// Replaces control characters by spaces. Names and error messages contain text from routers and servers, which must not
+/// control a terminal or end a line.
 #[must_use]
 pub fn printable(line: &str) -> String {
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Keeps telemetry alive; what is still to be sent goes out when it is dropped.
+/// The installed log output. Dropping it sends the pending reports to Sentry.
 pub struct Telemetry {
-    lines: Lines,
-    _reports: Option<::sentry::ClientInitGuard>,
+    layer: LogLayer,
+    _sentry: Option<::sentry::ClientInitGuard>,
 }
 
 impl Telemetry {
-    /// Writes the counts of repeated lines whose time is over. Call about once a second.
+    /// Writes the counts of suppressed lines whose interval has ended. To be called about once per second.
     pub fn tick(&self) {
-        self.lines.tick();
+        self.layer.tick();
     }
 
-    /// Writes all counts that are still held back.
+    /// Writes the counts of all suppressed lines.
     pub fn finish(&self) {
-        self.lines.finish();
+        self.layer.finish();
     }
 }
 
-/// Installs the subscriber of this process, writing to `out`.
+/// Installs the subscriber of this process, which writes log lines to `out`.
 ///
 /// # Errors
-/// When one is installed already.
+/// Fails if a subscriber is already installed.
 pub fn init(
     logging: &Logging,
     sentry: Option<&Sentry>,
@@ -60,17 +60,17 @@ pub fn init(
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stdout().is_terminal(),
     };
-    let reports = sentry.map(sentry::start);
-    let lines = Lines::new(json, out);
+    let client = sentry.map(sentry::start);
+    let layer = LogLayer::new(json, out);
     tracing_subscriber::registry()
-        .with(lines.clone().with_filter(LevelFilter::from_level(logging.level)))
-        .with(reports.as_ref().map(|_| sentry::spans()))
+        .with(layer.clone().with_filter(LevelFilter::from_level(logging.level)))
+        .with(client.as_ref().map(|_| sentry::trace_layer()))
         .try_init()?;
     match sentry {
         Some(sentry) => tracing::info!(environment = sentry.environment, "sentry_initialized"),
         None => tracing::debug!("sentry_disabled"),
     }
-    Ok(Telemetry { lines, _reports: reports })
+    Ok(Telemetry { layer, _sentry: client })
 }
 
 #[cfg(test)]

@@ -1,72 +1,137 @@
-//! Folding of repeated lines: the first is written, the following ones of the same kind are counted for a while.
+//! Suppression of repeated log lines: the first line of a group is written, the following ones are counted for an interval.
+//!
+//! A group is an event with the same identifying fields ([`IDENTITY`]). When the interval has ended, the number of suppressed
+//! lines is written as `log_suppressed`, or as the field `suppressed` of the next line of the group.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
+use tracing::Level;
+
+use super::log_line::{Fields, LogLine};
 use crate::route::Timestamp;
 
-/// How long repetitions are only counted.
-pub(super) const WINDOW_US: i64 = 10_000_000;
+/// Length of an interval, in microseconds.
+pub(super) const INTERVAL_US: i64 = 10_000_000;
 
-/// Kinds that are watched at once. Beyond it lines are written unfolded, so that memory stays bounded whatever a
-/// hostile sender makes up.
-const KINDS_MAX: usize = 4_096;
+/// Maximum number of groups. Lines of further groups are written without suppression, so that made-up peers cannot use
+/// unbounded memory.
+const MAX_GROUPS: usize = 4_096;
 
-/// What makes two lines the same kind: the event, and whom it is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Kind {
+/// Fields that identify the subject of a line.
+const IDENTITY: [&str; 5] = ["peer", "router", "bgp_peer", "distinguisher", "lane"];
+
+/// A group of similar lines.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Group {
     pub(super) event: String,
-    pub(super) about: String,
+    /// Module that logged the first line.
+    pub(super) logger: &'static str,
+    /// Level of the first line.
+    pub(super) level: Level,
+    /// The identifying fields.
+    pub(super) identity: Fields,
 }
 
-#[derive(Debug)]
-struct Window {
-    since: Timestamp,
-    held_back: u64,
-}
-
-/// What to do with a line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Write it; so many like it were held back before.
-    Write { held_back: u64 },
-    /// It is counted.
-    HoldBack,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Limiter {
-    windows: BTreeMap<Kind, Window>,
-}
-
-impl Limiter {
-    pub(super) fn admit(&mut self, kind: &Kind, now: Timestamp) -> Verdict {
-        if let Some(window) = self.windows.get_mut(kind) {
-            // A clock that goes back ends the window too.
-            if (0..WINDOW_US).contains(&now.0.saturating_sub(window.since.0)) {
-                window.held_back += 1;
-                return Verdict::HoldBack;
+impl Group {
+    pub(super) fn new(event: &str, logger: &'static str, level: Level, fields: &Fields) -> Self {
+        let mut identity = Fields::default();
+        for name in IDENTITY {
+            if let Some(value) = fields.get(name) {
+                identity.set(name, value.clone());
             }
-            let held_back = std::mem::take(&mut window.held_back);
-            window.since = now;
-            return Verdict::Write { held_back };
         }
-        if self.windows.len() < KINDS_MAX {
-            self.windows.insert(kind.clone(), Window { since: now, held_back: 0 });
-        }
-        Verdict::Write { held_back: 0 }
+        Self { event: event.to_owned(), logger, level, identity }
     }
 
-    /// Ends the windows whose time is over; of each that held lines back, the kind and the count.
-    pub(super) fn expired(&mut self, now: Timestamp) -> Vec<(Kind, u64)> {
-        let mut counts = Vec::new();
-        self.windows.retain(|kind, window| {
-            let open = (0..WINDOW_US).contains(&now.0.saturating_sub(window.since.0));
-            if !open && window.held_back > 0 {
-                counts.push((kind.clone(), window.held_back));
+    /// The text by which groups are compared.
+    fn key(&self) -> String {
+        let mut key = self.event.clone();
+        for (name, value) in self.identity.iter() {
+            // Writing to a String cannot fail.
+            write!(key, " {name}={value}").unwrap_or_default();
+        }
+        key
+    }
+
+    /// Fields of the line `log_suppressed` for this group.
+    ///
+    /// The suppressed event is in `suppressed_event`, because `event` is the name of the line itself.
+    pub(super) fn summary(&self, suppressed: u64) -> Fields {
+        let mut fields = Fields::default();
+        fields.set("suppressed_event", self.event.clone().into());
+        self.identity.iter().for_each(|(name, value)| fields.set(name, value.clone()));
+        fields.set("suppressed", suppressed.into());
+        fields
+    }
+
+    /// The line `log_suppressed`, given its fields.
+    pub(super) const fn summary_line<'a>(&'a self, fields: &'a Fields) -> LogLine<'a> {
+        LogLine { event: "log_suppressed", logger: self.logger, level: self.level, fields }
+    }
+}
+
+/// State of a group.
+#[derive(Debug)]
+struct Interval {
+    group: Group,
+    start: Timestamp,
+    /// Lines suppressed since `start`.
+    suppressed: u64,
+}
+
+impl Interval {
+    /// Whether the interval has not ended. If the clock was set back before its start, it has.
+    fn is_open(&self, now: Timestamp) -> bool {
+        (0..INTERVAL_US).contains(&now.0.saturating_sub(self.start.0))
+    }
+}
+
+/// Decision about a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The line is written. `suppressed` is the number of lines of its group suppressed since the last written one.
+    Write { suppressed: u64 },
+    /// The line is counted and not written.
+    Suppress,
+}
+
+/// Counts the lines of each group.
+#[derive(Debug, Default)]
+pub(super) struct RateLimiter {
+    /// By [`Group::key`].
+    intervals: BTreeMap<String, Interval>,
+}
+
+impl RateLimiter {
+    /// Decides whether a line is written.
+    pub(super) fn admit(&mut self, group: Group, now: Timestamp) -> Decision {
+        let key = group.key();
+        if let Some(interval) = self.intervals.get_mut(&key) {
+            if interval.is_open(now) {
+                interval.suppressed += 1;
+                return Decision::Suppress;
             }
-            open
+            interval.start = now;
+            return Decision::Write { suppressed: std::mem::take(&mut interval.suppressed) };
+        }
+        if self.intervals.len() < MAX_GROUPS {
+            self.intervals.insert(key, Interval { group, start: now, suppressed: 0 });
+        }
+        Decision::Write { suppressed: 0 }
+    }
+
+    /// Removes the groups whose interval has ended. Returns those with suppressed lines, and their number.
+    pub(super) fn remove_expired(&mut self, now: Timestamp) -> Vec<(Group, u64)> {
+        let mut expired = Vec::new();
+        self.intervals.retain(|_, interval| {
+            let is_open = interval.is_open(now);
+            if !is_open && interval.suppressed > 0 {
+                expired.push((interval.group.clone(), interval.suppressed));
+            }
+            is_open
         });
-        counts
+        expired
     }
 }
 
@@ -74,48 +139,49 @@ impl Limiter {
 mod tests {
     use super::*;
 
-    fn kind(about: &str) -> Kind {
-        Kind { event: "bmp_parse_error".to_owned(), about: about.to_owned() }
+    fn group(peer: &str) -> Group {
+        let mut fields = Fields::default();
+        fields.set("peer", peer.into());
+        Group::new("bmp_parse_error", "test", Level::WARN, &fields)
     }
+
+    const FIRST: Decision = Decision::Write { suppressed: 0 };
 
     #[test]
     fn the_first_line_is_written_and_the_rest_are_counted() {
-        let mut limiter = Limiter::default();
-        assert_eq!(limiter.admit(&kind("a"), Timestamp(0)), Verdict::Write { held_back: 0 });
-        assert_eq!(limiter.admit(&kind("a"), Timestamp(1)), Verdict::HoldBack);
-        assert_eq!(limiter.admit(&kind("b"), Timestamp(1)), Verdict::Write { held_back: 0 });
-        assert_eq!(limiter.admit(&kind("a"), Timestamp(WINDOW_US - 1)), Verdict::HoldBack);
-        assert_eq!(limiter.admit(&kind("a"), Timestamp(WINDOW_US)), Verdict::Write { held_back: 2 });
-        assert_eq!(limiter.admit(&kind("a"), Timestamp(WINDOW_US + 1)), Verdict::HoldBack);
+        let mut limiter = RateLimiter::default();
+        assert_eq!(limiter.admit(group("a"), Timestamp(0)), FIRST);
+        assert_eq!(limiter.admit(group("a"), Timestamp(1)), Decision::Suppress);
+        assert_eq!(limiter.admit(group("b"), Timestamp(1)), FIRST);
+        assert_eq!(limiter.admit(group("a"), Timestamp(INTERVAL_US - 1)), Decision::Suppress);
+        assert_eq!(limiter.admit(group("a"), Timestamp(INTERVAL_US)), Decision::Write { suppressed: 2 });
+        assert_eq!(limiter.admit(group("a"), Timestamp(INTERVAL_US + 1)), Decision::Suppress);
     }
 
     #[test]
     fn a_count_comes_out_even_when_nothing_follows() {
-        let mut limiter = Limiter::default();
-        limiter.admit(&kind("a"), Timestamp(0));
-        limiter.admit(&kind("a"), Timestamp(1));
-        limiter.admit(&kind("b"), Timestamp(1));
-        assert_eq!(limiter.expired(Timestamp(2)), []);
-        assert_eq!(limiter.expired(Timestamp(WINDOW_US + 1)), [(kind("a"), 1)]);
-        assert_eq!(limiter.expired(Timestamp(WINDOW_US + 2)), []);
+        let mut limiter = RateLimiter::default();
+        limiter.admit(group("a"), Timestamp(0));
+        limiter.admit(group("a"), Timestamp(1));
+        limiter.admit(group("b"), Timestamp(1));
+        assert_eq!(limiter.remove_expired(Timestamp(2)), []);
+        assert_eq!(limiter.remove_expired(Timestamp(INTERVAL_US + 1)), [(group("a"), 1)]);
+        assert_eq!(limiter.remove_expired(Timestamp(INTERVAL_US + 2)), []);
     }
 
     #[test]
-    fn made_up_kinds_do_not_fill_memory() {
-        let mut limiter = Limiter::default();
-        for number in 0..KINDS_MAX * 2 {
-            assert_eq!(
-                limiter.admit(&kind(&number.to_string()), Timestamp(0)),
-                Verdict::Write { held_back: 0 }
-            );
+    fn made_up_groups_do_not_fill_memory() {
+        let mut limiter = RateLimiter::default();
+        for number in 0..MAX_GROUPS * 2 {
+            assert_eq!(limiter.admit(group(&number.to_string()), Timestamp(0)), FIRST);
         }
-        assert_eq!(limiter.windows.len(), KINDS_MAX);
+        assert_eq!(limiter.intervals.len(), MAX_GROUPS);
     }
 
     #[test]
     fn a_clock_that_goes_back_does_not_silence_a_line() {
-        let mut limiter = Limiter::default();
-        limiter.admit(&kind("a"), Timestamp(i64::MAX));
-        assert_eq!(limiter.admit(&kind("a"), Timestamp(0)), Verdict::Write { held_back: 0 });
+        let mut limiter = RateLimiter::default();
+        limiter.admit(group("a"), Timestamp(i64::MAX));
+        assert_eq!(limiter.admit(group("a"), Timestamp(0)), FIRST);
     }
 }

@@ -1,22 +1,25 @@
-//! Sentry: errors as events, what led to them as breadcrumbs, database writes as spans. All of it does nothing until
-//! [`start`] has been called.
+//! Reports to Sentry: errors as events, the lines before them as breadcrumbs, database transactions as spans.
+//!
+//! Everything here is without effect until [`start`] has been called.
 
 use std::collections::BTreeMap;
 
 use sentry::Hub;
 use sentry::integrations::tracing::SpanLayer;
 use sentry::protocol::{Breadcrumb, Event};
+use serde_json::Value;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::line::Line;
+use super::log_line::LogLine;
 use crate::config::Sentry;
 
-/// Spans that are traced, by name. The sink opens one around each transaction.
+/// Name of the spans that are traced. The sink opens one around each transaction.
 const TRACED: &str = "db.batch_write";
 
+/// Installs the Sentry client. Dropping the guard sends the pending reports.
 pub(super) fn start(sentry: &Sentry) -> sentry::ClientInitGuard {
     sentry::init(
         sentry::ClientOptions::new()
@@ -29,18 +32,19 @@ pub(super) fn start(sentry: &Sentry) -> sentry::ClientInitGuard {
     )
 }
 
-/// The layer that turns database writes into traces. Events are left to the layer for lines, so that one error is one report.
-pub(super) fn spans<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+/// The layer that traces database transactions. It ignores events, which [`report`] handles, so that each error is
+/// reported once.
+pub(super) fn trace_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     SpanLayer::new().with_filter(filter_fn(|metadata| metadata.is_span() && metadata.name() == TRACED))
 }
 
-/// Reports a line that was written: an error as an event, the rest from INFO on as a breadcrumb.
-pub(super) fn line(line: &Line<'_>) {
+/// Reports a log line: level ERROR as an event, WARN and INFO as a breadcrumb.
+pub(super) fn report(line: &LogLine<'_>) {
     if line.level > Level::INFO || Hub::main().client().is_none() {
         return;
     }
-    let data: BTreeMap<String, serde_json::Value> =
-        line.fields.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let data: BTreeMap<String, Value> =
+        line.fields.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
     let level = match line.level {
         Level::ERROR => sentry::Level::Error,
         Level::WARN => sentry::Level::Warning,
@@ -57,7 +61,7 @@ pub(super) fn line(line: &Line<'_>) {
         return;
     }
     let mut tags = BTreeMap::from([("error_type".to_owned(), line.event.to_owned())]);
-    if let Some(peer) = line.fields.get("peer").and_then(serde_json::Value::as_str) {
+    if let Some(peer) = line.fields.get("peer").and_then(Value::as_str) {
         tags.insert("peer_ip".to_owned(), peer.to_owned());
     }
     Hub::main().capture_event(Event {

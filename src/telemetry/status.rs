@@ -1,11 +1,15 @@
-//! `holdfast status`: one JSON document per connection over a local Unix socket, without database or HTTP.
+//! The status of the daemon, as served to `holdfast status`: one JSON document per connection to a local Unix socket. It
+//! needs neither the database nor HTTP.
 
 mod client;
 mod document;
 mod server;
-mod table;
+mod text;
 
-pub use client::{Unreachable, ask};
-pub use document::{Delivery, Document, FailedSegment, Family, Health, Lane, Listener, Peer, Router, Wal};
-pub use server::{Server, bind};
-pub use table::table;
+pub use client::{FetchError, fetch};
+pub use document::{
+    Delivery, Document, FailedSegment, Family, Health, Lane, LaneState, Listener, Peer, PeerState, Router,
+    StaleReason, Wal,
+};
+pub use server::{BindError, Server, bind};
+pub use text::render;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::codec;
 use holdfast::route::{Batch, Event, EventKind};
-use holdfast::telemetry::status::{Document, ask};
+use holdfast::telemetry::status::{Document, fetch};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::Value;
 
@@ -120,7 +120,7 @@ impl Daemon {
     }
 
     pub fn status(&self) -> Document {
-        ask(&self.folder.join("status.sock")).unwrap()
+        fetch(&self.folder.join("status.sock")).unwrap()
     }
 
     /// The status, once it is as wanted.

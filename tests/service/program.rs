@@ -316,7 +316,7 @@ fn the_version_is_that_of_the_build() {
 }
 
 #[test]
-fn a_stop_without_routers_leaves_a_log_that_was_closed_in_order() {
+fn a_stop_without_routers_leaves_a_log_that_was_closed_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &[]);
     let socket = folder.path().join("status.sock");
@@ -324,6 +324,6 @@ fn a_stop_without_routers_leaves_a_log_that_was_closed_in_order() {
     assert!(!socket.exists(), "the status socket is gone");
     let next = Daemon::start(folder.path(), &[]);
     let opened = next.heard.iter().find(|line| line["event"] == "log_opened").unwrap().clone();
-    assert_eq!(opened["closed_in_order"], true);
+    assert_eq!(opened["closed_cleanly"], true);
     until(|| Some(next.status()), || "no status".to_owned());
 }

@@ -11,6 +11,7 @@ use crate::common::messages::{
     Header, PEER, bmp, initiation, mp_reach, open, plain_attributes, termination, update, v4, v4_path,
 };
 use holdfast::route::{EventKind, SessionEnd};
+use holdfast::telemetry::status::{PeerState, StaleReason};
 use holdfast::wal::{Disk, LogId, Options, recover};
 
 fn peer_up() -> Vec<u8> {
@@ -360,7 +361,7 @@ fn a_lack_of_descriptors_is_waited_out() {
     let _router = daemon.send(&session("edge2", 0..1));
     daemon::until(
         || {
-            let answer = holdfast::telemetry::status::ask(&folder.path().join("status.sock")).ok()?;
+            let answer = holdfast::telemetry::status::fetch(&folder.path().join("status.sock")).ok()?;
             answer.routers.iter().any(|router| router.name == "edge2").then_some(())
         },
         || "the listener does not recover".to_owned(),
@@ -425,7 +426,7 @@ fn a_half_open_session_that_ends_late_leaves_its_successor_alone() {
     // A session is seen from its first second on.
     let status = daemon.status_when(|document| document.routers.len() == 1 && document.routers[0].connected);
     assert!(status.reasons.is_empty(), "{status:#?}");
-    assert_eq!(status.routers[0].peers.iter().map(|peer| peer.state.as_str()).collect::<Vec<_>>(), ["up"]);
+    assert_eq!(status.routers[0].peers.iter().map(|peer| peer.state).collect::<Vec<_>>(), [PeerState::Up]);
     // The next start finds only the successor open.
     daemon.kill();
     Daemon::start(folder.path(), &[]).stop();
@@ -447,13 +448,10 @@ fn a_router_with_more_families_than_are_followed_shows_in_the_status() {
     }
     let many = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 101));
     assert!(many.routers[0].untracked_peers > 0);
-    assert_eq!(many.reasons, ["crowd\u{1b}[2J has more peers or families than can be followed"]);
+    assert_eq!(many.reasons, ["crowd\u{1b}[2J exceeds the tracked peer/family limit"]);
     let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
-    assert!(page.contains("NO ROOM to follow all its peers and families"), "{page}");
-    assert!(
-        page.contains("! crowd [2J has more") && !page.contains('\u{1b}'),
-        "a name cannot draw: {page:?}"
-    );
+    assert!(page.contains("peer/family limit exceeded"), "{page}");
+    assert!(page.contains("! crowd [2J exceeds") && !page.contains('\u{1b}'), "a name cannot draw: {page:?}");
 }
 
 #[test]
@@ -464,18 +462,18 @@ fn a_router_that_sends_no_table_after_a_reconnect_stays_stale_and_says_why() {
     daemon.durable(6);
     let gone = daemon.status_when(|document| document.routers.first().is_some_and(|one| !one.connected));
     let peer = &gone.routers[0].peers[0];
-    assert_eq!((peer.state.as_str(), peer.reason.as_deref()), ("stale", Some("the router is not connected")));
+    assert_eq!((peer.state, peer.reason), (PeerState::Stale, Some(StaleReason::RouterNotConnected)));
     // BIRD 3 sends its Initiation, and no Peer Up and no route until the BGP session itself flaps.
     let mut again = daemon.send(&initiation("bird"));
     let back = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.connected));
     let peer = &back.routers[0].peers[0];
-    let why = "not told again since the router connected";
-    assert_eq!((peer.state.as_str(), peer.reason.as_deref()), ("stale", Some(why)));
+    assert_eq!((peer.state, peer.reason), (PeerState::Stale, Some(StaleReason::NotReannounced)));
     assert!(!back.routers[0].dump_seen);
     let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
-    assert!(page.contains("no table sent since it connected") && page.contains(why), "{page}");
+    let reason = "not re-announced since reconnect";
+    assert!(page.contains("connected, no initial dump received") && page.contains(reason), "{page}");
     again.write_all(&[peer_up(), route(0)].concat()).unwrap();
-    daemon.status_when(|document| document.routers[0].peers[0].state == "up");
+    daemon.status_when(|document| document.routers[0].peers[0].state == PeerState::Up);
 }
 
 #[test]
@@ -488,7 +486,7 @@ fn a_router_that_comes_back_sends_its_table_again_and_that_is_marked() {
     daemon.durable(7);
     let stale =
         daemon.status_when(|document| document.routers.first().is_some_and(|router| !router.connected));
-    assert_eq!(stale.routers[0].peers[0].state, "stale");
+    assert_eq!(stale.routers[0].peers[0].state, PeerState::Stale);
     let _second = daemon.send(&session("edge1", 0..3));
     daemon.durable(12);
     let causes: Vec<&str> = logged(folder.path())

@@ -1,9 +1,10 @@
 //! `salvage`: a sound copy of a damaged log. `repair`: the daemon's own recovery by hand.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 
 use holdfast::forwarder::MARKER_FILES;
+use holdfast::log_id::random_seed;
 use holdfast::wal::format::CODEC_RECORD_LZ4;
 use holdfast::wal::inspect::{Verdict, examine, overview};
 use holdfast::wal::{
@@ -23,9 +24,6 @@ pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
     let overview = overview(disk)?;
     let bytes: u64 = overview.segments.iter().map(|segment| segment.bytes).sum();
     let largest = overview.segments.iter().map(|segment| segment.bytes).max().unwrap_or(64 << 20);
-    let mut random = [0; 24];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let [id @ .., a, b, c, d, e, f, g, h] = random;
     let segment_bytes = largest.clamp(Options::SEGMENT_BYTES_MIN, Options::SEGMENT_BYTES_MAX);
     // A copy of a compressed log is compressed too; otherwise it could need three times the space.
     let first = overview.segments.iter().find_map(|segment| segment.header).map_or(SeqNo(1), |h| h.first_seq);
@@ -35,7 +33,7 @@ pub(crate) fn options(disk: &Disk) -> Result<Options, Failure> {
         compress,
         bytes_max: bytes.saturating_mul(2).saturating_add(segment_bytes * 16),
         free_percent_min: 0,
-        ..Options::new(LogId(id), u64::from_le_bytes([a, b, c, d, e, f, g, h]), now())
+        ..Options::new(LogId::random(), random_seed(), now())
     })
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Failure, complain};
+use super::{Failure, print_error};
 use crate::codec::json;
 use crate::listener::Buffer;
 use crate::route::Timestamp;
@@ -153,7 +153,7 @@ impl<'a, W: Write> Decoder<'a, W> {
         self.clean = false;
         let file = self.file.map_or_else(String::new, |file| format!("{}: ", file.display()));
         let hex: String = bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
-        complain(&format!("{file}message {} at byte {}: {what}: {hex}", self.message, self.offset));
+        print_error(&format!("{file}message {} at byte {}: {what}: {hex}", self.message, self.offset));
     }
 }
 

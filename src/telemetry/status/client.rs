@@ -1,42 +1,48 @@
-//! The command's end of the status socket.
+//! The client of the status socket.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fmt, io};
 
 use super::Document;
 
-/// How long the daemon may take to answer.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// Maximum time between two parts of the answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// No daemon answered.
-#[derive(Debug)]
-pub struct Unreachable {
-    path: PathBuf,
-    error: io::Error,
+/// The status document could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The daemon does not run or does not answer.
+    #[error("no daemon answers on {}: {source}", path.display())]
+    NoAnswer {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Error of the socket.
+        source: io::Error,
+    },
+    /// The answer is not a status document of this version.
+    #[error("malformed status document from {}: {source}; run `holdfast status` of the daemon's version", path.display())]
+    Malformed {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Error of the parser.
+        source: serde_json::Error,
+    },
 }
 
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no daemon answers on {}: {}", self.path.display(), self.error)
-    }
-}
-
-impl std::error::Error for Unreachable {}
-
-/// Asks the daemon for its document.
+/// Fetches the status document of the daemon whose status socket is at `path`.
 ///
 /// # Errors
-/// When none answers in time, or not in these words.
-pub fn ask(path: &Path) -> Result<Document, Unreachable> {
-    let answer = || -> io::Result<Document> {
+/// Fails if no daemon answers in time, or if the answer is malformed.
+pub fn fetch(path: &Path) -> Result<Document, FetchError> {
+    let answer = || -> io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(ANSWER_TIME))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
-        Ok(serde_json::from_slice(&bytes)?)
+        Ok(bytes)
     };
-    answer().map_err(|error| Unreachable { path: path.to_owned(), error })
+    let bytes = answer().map_err(|source| FetchError::NoAnswer { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| FetchError::Malformed { path: path.to_owned(), source })
 }

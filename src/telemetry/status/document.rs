@@ -1,51 +1,52 @@
-//! What the daemon says about itself. Names are stable; new ones may come.
+//! The status document. Its field names are stable; new fields may be added.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The whole answer.
+/// Status of the daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Document {
     /// Version of the daemon.
     pub version: String,
-    /// Which collector this is.
+    /// Identity of the collector (COLLECTOR_ID).
     pub collector: String,
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// When the answer was made, ISO 8601.
+    /// Time of this document, in ISO 8601.
     pub time: String,
     /// Seconds since the start.
     pub uptime_s: u64,
-    /// How it is.
+    /// Overall health.
     pub state: Health,
-    /// Why it is not healthy; empty when it is.
+    /// Conditions that make the daemon degraded or down; empty if it is healthy.
     pub reasons: Vec<String>,
-    /// The TCP side.
+    /// BMP listener.
     pub listener: Listener,
-    /// The routers connected now, and those that have been and have peers that are stale.
+    /// Connected routers, and disconnected ones that have stale peers.
     pub routers: Vec<Router>,
-    /// The log on disk.
+    /// Write-ahead log.
     pub wal: Wal,
-    /// The database side; nothing in store-only mode.
+    /// Delivery to the database; `None` in store-only mode.
     pub delivery: Option<Delivery>,
 }
 
-/// How the daemon is. The numbers are the exit codes of `holdfast status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Health of the daemon, from best to worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// All is well.
+    /// No condition needs attention.
+    #[default]
     Healthy,
-    /// It works, and something needs a look.
+    /// The daemon works; a condition needs attention.
     Degraded,
-    /// It does not collect.
+    /// The daemon does not collect.
     Down,
 }
 
 impl Health {
-    /// The exit code that says it.
+    /// The exit code of `holdfast status`.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -66,61 +67,61 @@ impl fmt::Display for Health {
     }
 }
 
-/// The TCP side.
+/// BMP listener.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Listener {
-    /// Address and port on which routers connect.
+    /// Address and port that routers connect to.
     pub address: String,
-    /// Connections open now.
+    /// Open connections.
     pub connections: usize,
-    /// Connections that may be open.
+    /// Maximum number of open connections.
     pub connections_max: usize,
-    /// Connections taken since the start.
+    /// Connections accepted since the start.
     pub accepted: u64,
-    /// Connections refused: not allowed, or too many.
+    /// Connections refused since the start, because of BMP_ALLOW or BMP_MAX_CONNECTIONS.
     pub refused: u64,
-    /// Times that the kernel gave an error in place of a connection.
+    /// Failed accept calls since the start.
     pub accept_errors: u64,
-    /// Nothing listens now, because the log was full and is not yet half free.
+    /// New connections are refused, because the log was full and its usage is not yet below 50 %.
     pub held_off: bool,
-    /// How often that has begun since the start.
+    /// Number of periods with `held_off` since the start.
     pub hold_offs: u64,
 }
 
-/// One router.
+/// A router.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Router {
-    /// Its identity.
+    /// Name that identifies the router in the database.
     pub name: String,
-    /// Source address and port of the session.
+    /// Source address and port of the session; empty if the router is not connected.
     pub address: String,
-    /// When the session began, ISO 8601.
+    /// Start of the current session, else of the last one, in ISO 8601.
     pub session: String,
-    /// It is connected now.
+    /// Whether the router is connected.
     pub connected: bool,
-    /// sysDescr.
+    /// The router's sysDescr.
     pub sys_descr: String,
-    /// Seconds since its last message.
+    /// Seconds since the last message.
     pub last_message_age_s: f64,
-    /// Bytes in this session.
+    /// Bytes received in this session.
     pub bytes: u64,
-    /// BMP messages in this session.
+    /// BMP messages received in this session.
     pub messages: u64,
-    /// Route records in this session.
+    /// Route records of this session.
     pub routes: u64,
-    /// Messages or PDUs in this session that could not be decoded.
+    /// Messages and PDUs of this session that could not be decoded.
     pub errors: u64,
-    /// How often in this session a peer or a family found no room to be kept in mind; no route is lost by that, but a
-    /// table may stand as stale.
+    /// Peers and address families of this session beyond the tracked peer/family limit. Their routes are recorded, but
+    /// may remain stale.
     pub untracked_peers: u64,
-    /// A table has been sent in this session. BIRD sends none after a mere reconnect of the collector.
+    /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere reconnect.
     pub dump_seen: bool,
-    /// Its peers.
+    /// Peers of the router.
     pub peers: Vec<Peer>,
 }
 
-/// One peer of a router.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// A peer of a router.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peer {
     /// Peer address.
     pub address: String,
@@ -132,53 +133,95 @@ pub struct Peer {
     pub asn: u32,
     /// BGP identifier.
     pub bgp_id: String,
-    /// `up`, `down` or `stale`.
-    pub state: String,
-    /// Why it is stale; nothing when it is not.
-    pub reason: Option<String>,
-    /// The RIB views seen, each with its families.
+    /// State of the peer.
+    pub state: PeerState,
+    /// Reason why the peer is stale; `None` if it is not.
+    pub reason: Option<StaleReason>,
+    /// Address families by RIB view.
     pub views: BTreeMap<String, Vec<Family>>,
 }
 
-/// One family in one view of a peer.
+/// State of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerState {
+    /// The BGP session is established.
+    Up,
+    /// The BGP session is down.
+    Down,
+    /// The routes of the peer are from an earlier BMP session.
+    Stale,
+}
+
+impl fmt::Display for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Stale => "stale",
+        })
+    }
+}
+
+/// Reason why a peer is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StaleReason {
+    /// The router is not connected.
+    #[serde(rename = "router not connected")]
+    RouterNotConnected,
+    /// The router has reconnected and has not sent a message about the peer since.
+    #[serde(rename = "not re-announced since reconnect")]
+    NotReannounced,
+}
+
+impl fmt::Display for StaleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RouterNotConnected => "router not connected",
+            Self::NotReannounced => "not re-announced since reconnect",
+        })
+    }
+}
+
+/// An address family in a RIB view of a peer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Family {
-    /// Name.
+    /// Name of the address family.
     pub family: String,
-    /// End-of-RIB has been seen in this session.
+    /// Whether End-of-RIB was received in this session.
     pub end_of_rib: bool,
-    /// Route records in this session.
+    /// Route records of this session.
     pub routes: u64,
-    /// A PDU could not be read: routes may be missing or too many until the next whole table.
+    /// A PDU could not be decoded: routes may be missing, or withdrawn routes present, until the next complete dump.
     pub suspect: bool,
 }
 
-/// The log on disk.
+/// Write-ahead log.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wal {
     /// Identity of the log.
     pub log_id: String,
-    /// Its folder.
+    /// Directory of the log.
     pub dir: String,
-    /// Last batch written.
+    /// Sequence number of the last batch written.
     pub written: u64,
-    /// Last batch that is safe on disk.
+    /// Sequence number of the last batch synced to disk.
     pub durable: u64,
-    /// Batches given up undelivered since the start, to make room for newer ones (`WAL_FULL=drop-oldest`).
+    /// Undelivered batches dropped since the start (`WAL_FULL=drop-oldest`).
     pub dropped: u64,
-    /// Records made durable since the start.
+    /// Records synced to disk since the start.
     pub records_durable: u64,
-    /// Files.
+    /// Number of segment files.
     pub segments: u64,
-    /// Bytes taken.
+    /// Size of the log in bytes.
     pub bytes: u64,
-    /// Bytes that may be taken.
+    /// Maximum size of the log in bytes.
     pub bytes_max: u64,
-    /// Bytes free on its file system.
+    /// Free bytes of the file system.
     pub free_bytes: u64,
-    /// Hours until the log is full, at the rate of the last minutes and with no delivery. Nothing when it does not grow.
+    /// Hours until the log is full at the growth rate of the last minutes; `None` if it does not grow.
     pub hours_left: Option<f64>,
-    /// Why writing waits; nothing when it does not.
+    /// Reason why the log is not writable; `None` if it is.
     pub paused: Option<String>,
     /// Last segment that was abandoned after an I/O error since the start.
     #[serde(default)]
@@ -198,34 +241,109 @@ pub struct FailedSegment {
     pub time: String,
 }
 
-/// The database side.
+/// Delivery to the database.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Last batch that every lane has delivered.
+    /// Sequence number of the last batch that all lanes have delivered.
     pub delivered: u64,
-    /// Durable batches that wait.
+    /// Durable batches not yet delivered by all lanes.
     pub lag_batches: u64,
-    /// Route and event records that wait.
+    /// Estimated number of route and event records in these batches.
     pub lag_routes: u64,
-    /// Age of the oldest record that waits, in seconds.
+    /// Seconds since the oldest undelivered record was received.
     pub lag_s: f64,
-    /// Records that the database refused since the start; they are in `rejected_routes`.
+    /// Records rejected by the database since the start; they are in the table `rejected_routes`.
     pub rejected: u64,
-    /// The lanes.
+    /// Lanes; empty until the database was reached for the first time.
     pub lanes: Vec<Lane>,
-    /// Last error of any lane, with its time; nothing when there was none.
+    /// Last error that concerns all lanes; `None` if there was none.
     pub last_error: Option<String>,
 }
 
-/// One lane.
+/// A lane of the delivery.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Lane {
-    /// Number, from 0.
+    /// Number of the lane, from 0.
     pub lane: u16,
-    /// Last batch delivered.
+    /// Sequence number of the last batch delivered.
     pub seq: u64,
-    /// What it does.
-    pub state: String,
-    /// Its last error.
+    /// State of the lane.
+    pub state: LaneState,
+    /// Last error, also after recovery from it; `None` if there was none.
     pub last_error: Option<String>,
+}
+
+/// State of a lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LaneState {
+    /// The lane has not attached to the database yet.
+    #[default]
+    #[serde(rename = "connecting")]
+    Connecting,
+    /// The lane delivers a backlog.
+    #[serde(rename = "draining")]
+    Draining,
+    /// All durable batches are delivered.
+    #[serde(rename = "caught up")]
+    CaughtUp,
+    /// The last attempt failed; the lane retries by itself.
+    #[serde(rename = "retrying")]
+    Retrying,
+    /// An operator must remove a cause; the lane retries once a minute.
+    #[serde(rename = "needs operator action")]
+    NeedsOperator,
+    /// The lane is stopped until the next start of the daemon.
+    #[serde(rename = "halted until restart")]
+    Halted,
+    /// The daemon has stopped the lane.
+    #[serde(rename = "stopped")]
+    Stopped,
+}
+
+impl LaneState {
+    /// Whether the lane delivers, or has nothing to deliver.
+    #[must_use]
+    pub const fn is_healthy(self) -> bool {
+        matches!(self, Self::Draining | Self::CaughtUp)
+    }
+}
+
+impl fmt::Display for LaneState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::Draining => "draining",
+            Self::CaughtUp => "caught up",
+            Self::Retrying => "retrying",
+            Self::NeedsOperator => "needs operator action",
+            Self::Halted => "halted until restart",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_read_alike_in_text_and_in_json() {
+        fn check<T: fmt::Display + Serialize + Copy>(values: &[T]) {
+            for value in values {
+                assert_eq!(serde_json::to_value(value).unwrap(), value.to_string());
+            }
+        }
+        check(&[Health::Healthy, Health::Degraded, Health::Down]);
+        check(&[PeerState::Up, PeerState::Down, PeerState::Stale]);
+        check(&[StaleReason::RouterNotConnected, StaleReason::NotReannounced]);
+        check(&[
+            LaneState::Connecting,
+            LaneState::Draining,
+            LaneState::CaughtUp,
+            LaneState::Retrying,
+            LaneState::NeedsOperator,
+            LaneState::Halted,
+            LaneState::Stopped,
+        ]);
+    }
 }

@@ -1,4 +1,4 @@
-//! The daemon's end of the status socket.
+//! The server of the status socket.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -11,62 +11,87 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::Document;
 
-/// How long a client may take to read its answer.
-const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// Maximum time for which a client may take to read its answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Rest after an error of accept, so that a lack of file descriptors does not become a busy loop.
-const ERROR_REST: Duration = Duration::from_millis(200);
+/// Pause after an error of accept, so that a lack of file descriptors does not cause a busy loop.
+const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
-/// A bound status socket. Its file is removed when this is dropped.
+/// The status socket cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The path is a file of another type, which is not removed.
+    #[error("STATUS_SOCKET: {} exists and is not a socket", .0.display())]
+    NotASocket(PathBuf),
+    /// Another daemon listens on the socket.
+    #[error("STATUS_SOCKET: another daemon is listening on {}", .0.display())]
+    InUse(PathBuf),
+    /// The file system or the kernel refused.
+    #[error("STATUS_SOCKET: cannot create {}: {source}", path.display())]
+    Io {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Error of the operation that failed.
+        source: io::Error,
+    },
+}
+
+/// A bound status socket. Dropping it removes the socket's file.
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
 }
 
-/// Binds the socket. What a dead daemon left there is removed; a live one's socket is not.
+/// Binds the status socket. A socket on which no daemon listens is removed first.
 ///
 /// # Errors
-/// When a daemon answers there already, when the path is something else than a socket, or when the folder cannot be
-/// written to.
-pub fn bind(path: &Path) -> io::Result<Server> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
-        }
-        Ok(_) if StdStream::connect(path).is_ok() => {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there"));
-        }
-        Ok(_) => std::fs::remove_file(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = UnixListener::bind(path)?;
-    // Group too: an operator in the service's group may ask, nobody else.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+/// Fails if a daemon listens on the socket, if the path is not a socket, or if it cannot be created.
+pub fn bind(path: &Path) -> Result<Server, BindError> {
+    remove_abandoned(path)?;
+    let listener = create(path).map_err(|source| BindError::Io { path: path.to_owned(), source })?;
     Ok(Server { listener, path: path.to_owned() })
 }
 
+/// Removes the socket of a daemon that no longer runs.
+fn remove_abandoned(path: &Path) -> Result<(), BindError> {
+    let failed = |source| BindError::Io { path: path.to_owned(), source };
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
+        Ok(_) if StdStream::connect(path).is_ok() => Err(BindError::InUse(path.to_owned())),
+        Ok(_) => std::fs::remove_file(path).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn create(path: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    // The members of the service's group may read the status.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
 impl Server {
-    /// Answers for ever.
-    pub async fn run(self, answer: impl Fn() -> Document) {
+    /// Sends the result of `document` to each client. Never returns.
+    pub async fn run(self, document: impl Fn() -> Document) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let document = answer();
+                    let document = document();
                     tokio::spawn(async move {
-                        match tokio::time::timeout(CLIENT_TIME, send(stream, &document)).await {
+                        match tokio::time::timeout(CLIENT_TIMEOUT, send(stream, &document)).await {
                             Ok(Ok(())) => {}
-                            Ok(Err(error)) => tracing::debug!(%error, "status_client_gone"),
-                            Err(_) => tracing::debug!("status_client_too_slow"),
+                            Ok(Err(error)) => tracing::debug!(%error, "status_client_disconnected"),
+                            Err(_) => tracing::debug!("status_client_timeout"),
                         }
                     });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "status_accept_error");
-                    tokio::time::sleep(ERROR_REST).await;
+                    tokio::time::sleep(ERROR_PAUSE).await;
                 }
             }
         }

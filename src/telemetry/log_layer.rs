@@ -1,0 +1,214 @@
+//! The subscriber layer that writes one log line per event.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::log_line::{Fields, LogLine};
+use super::rate_limit::{Decision, Group, RateLimiter};
+use super::{clock, sentry};
+use crate::route::Timestamp;
+
+/// Events with this field are rate-limited from level INFO on, because a router whose peers flap would flood the log.
+/// Others are rate-limited from level WARN on.
+const FLAPPING: &str = "bgp_peer";
+
+/// The layer that writes log lines. Clones share their output and their rate limits.
+#[derive(Clone)]
+pub(super) struct LogLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    json: bool,
+    limiter: Mutex<RateLimiter>,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl LogLayer {
+    /// A layer that writes JSON or text lines to `out`.
+    pub(super) fn new(json: bool, out: Box<dyn Write + Send>) -> Self {
+        Self { shared: Arc::new(Shared { json, limiter: Mutex::default(), out: Mutex::new(out) }) }
+    }
+
+    /// Writes the counts of suppressed lines whose interval has ended.
+    pub(super) fn tick(&self) {
+        self.write_suppressed(clock::now());
+    }
+
+    /// Writes the counts of all suppressed lines.
+    pub(super) fn finish(&self) {
+        self.write_suppressed(Timestamp(i64::MAX));
+    }
+
+    fn write_suppressed(&self, now: Timestamp) {
+        let expired = lock(&self.shared.limiter).remove_expired(now);
+        for (group, suppressed) in expired {
+            self.write(&group.summary_line(&group.summary(suppressed)));
+        }
+    }
+
+    fn write(&self, line: &LogLine<'_>) {
+        let timestamp = clock::iso8601(clock::now());
+        let text = if self.shared.json { line.to_json(&timestamp) } else { line.to_text(&timestamp) };
+        let mut out = lock(&self.shared.out);
+        // Errors are ignored: the collector must go on without its log, and there is no other place to report them.
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).unwrap_or_default();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                of_span.iter().for_each(|(name, value)| fields.set(name, value.clone()));
+            }
+        }
+        event.record(&mut fields);
+        let name = fields.remove("message").map_or_else(String::new, |value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        });
+        let (level, logger) = (*event.metadata().level(), event.metadata().target());
+        if level <= Level::WARN || level == Level::INFO && fields.get(FLAPPING).is_some() {
+            let group = Group::new(&name, logger, level, &fields);
+            match lock(&self.shared.limiter).admit(group, clock::now()) {
+                Decision::Suppress => return,
+                Decision::Write { suppressed: 0 } => {}
+                Decision::Write { suppressed } => fields.set("suppressed", Value::from(suppressed)),
+            }
+        }
+        let line = LogLine { event: &name, logger, level, fields: &fields };
+        self.write(&line);
+        sentry::report(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    /// An output that a test can read.
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            lock(&self.0).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(json: bool, work: impl FnOnce(&LogLayer)) -> Vec<String> {
+        let output = Output::default();
+        let layer = LogLayer::new(json, Box::new(output.clone()));
+        let subscriber = tracing_subscriber::registry().with(layer.clone());
+        tracing::subscriber::with_default(subscriber, || work(&layer));
+        let bytes = lock(&output.0).clone();
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_json_line_has_the_shape_of_pybmpmon() {
+        let lines =
+            written(true, |_| tracing::info!(peer = "192.0.2.1", count = 3_u64, "peer \"x\"\nconnected"));
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(line["event"], "peer \"x\"\nconnected");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["logger"], module_path!());
+        assert_eq!(line["peer"], "192.0.2.1");
+        assert_eq!(line["count"], 3);
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_field_cannot_pass_for_the_head_of_the_line() {
+        let lines = written(true, |_| tracing::info!(level = "FORGED", "named"));
+        assert_eq!(lines[0].matches("\"level\"").count(), 1);
+        assert!(!lines[0].contains("FORGED"));
+    }
+
+    #[test]
+    fn the_fields_of_the_span_are_in_its_lines() {
+        let lines = written(true, |_| {
+            let span = tracing::info_span!("session", peer = "192.0.2.1");
+            span.in_scope(|| tracing::info!("inside"));
+            tracing::info!("outside");
+        });
+        assert!(lines[0].contains(r#""peer":"192.0.2.1""#));
+        assert!(!lines[1].contains("peer"));
+    }
+
+    #[test]
+    fn an_error_is_one_line_however_often_it_comes_and_then_a_count() {
+        let lines = written(true, |layer| {
+            (0..50).for_each(|_| tracing::error!(peer = "a", "bmp_parse_error"));
+            tracing::error!(peer = "b", "bmp_parse_error");
+            (0..50).for_each(|_| tracing::info!(peer = "a", "peer_connected"));
+            (0..50).for_each(|_| tracing::info!(peer = "a", bgp_peer = "c", "bmp_peer_up"));
+            tracing::info!(peer = "a", bgp_peer = "d", "bmp_peer_up");
+            layer.finish();
+        });
+        let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(count(r#""event":"bmp_parse_error""#), 2);
+        assert_eq!(count("peer_connected"), 50);
+        assert_eq!(count(r#""event":"bmp_peer_up""#), 2);
+        let of_peer_up = r#""suppressed_event":"bmp_peer_up","peer":"a","bgp_peer":"c","suppressed":49"#;
+        assert_eq!(count(of_peer_up), 1);
+        assert_eq!(count(r#""suppressed_event":"bmp_parse_error","peer":"a","suppressed":49"#), 1);
+        let level_of = |event: &str| {
+            let summary = format!(r#""suppressed_event":"{event}""#);
+            let line: Value =
+                serde_json::from_str(lines.iter().find(|line| line.contains(&summary))?).ok()?;
+            Some(line["level"].as_str()?.to_owned())
+        };
+        assert_eq!(level_of("bmp_peer_up").as_deref(), Some("INFO"));
+        assert_eq!(level_of("bmp_parse_error").as_deref(), Some("ERROR"));
+    }
+
+    #[test]
+    fn wide_integers_are_json_numbers() {
+        let lines = written(true, |_| {
+            tracing::info!(wide = 52_u128, negative = -1_i128, huge = u128::MAX, "numbers")
+        });
+        assert!(lines[0].contains(r#""wide":52,"negative":-1,"huge":"340"#), "{}", lines[0]);
+    }
+
+    #[test]
+    fn text_is_for_people() {
+        let lines = written(false, |_| tracing::warn!(peer = "192.0.2.1", why = "two words", "odd"));
+        assert!(lines[0].ends_with(r#"WARNING odd peer=192.0.2.1 why="two words""#), "{}", lines[0]);
+    }
+}

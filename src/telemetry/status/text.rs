@@ -1,0 +1,164 @@
+//! The text form of the status document.
+
+use std::fmt::Write as _;
+
+use super::{Delivery, Document, Peer, Router, Wal};
+use crate::telemetry::printable;
+
+/// The status document as text for a terminal.
+#[must_use]
+pub fn render(document: &Document) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&printable(&text));
+        out.push('\n');
+    };
+    line(format!(
+        "{}  holdfast {} on {}, pid {}, up {}",
+        document.state.to_string().to_uppercase(),
+        document.version,
+        document.collector,
+        document.pid,
+        duration(document.uptime_s)
+    ));
+    document.reasons.iter().for_each(|reason| line(format!("  ! {reason}")));
+    let listener = &document.listener;
+    line(format!(
+        "listener  {}  {} of {} connections; since start: {} accepted, {} refused, {} accept errors",
+        listener.address,
+        listener.connections,
+        listener.connections_max,
+        listener.accepted,
+        listener.refused,
+        listener.accept_errors
+    ));
+    wal(&document.wal, document.delivery.as_ref(), &mut line);
+    match &document.delivery {
+        Some(delivery) => lanes(delivery, &mut line),
+        None => line("delivery  disabled (store-only mode)".to_owned()),
+    }
+    line(format!("routers   {}", document.routers.len()));
+    document.routers.iter().for_each(|one| router(one, &mut line));
+    out
+}
+
+fn wal(wal: &Wal, delivery: Option<&Delivery>, line: &mut impl FnMut(String)) {
+    line(format!("log       {}  id {}", wal.dir, wal.log_id));
+    let delivered =
+        delivery.map_or_else(String::new, |delivery| format!(", delivered {}", delivery.delivered));
+    line(format!(
+        "          last batch: written {}, fsynced {}{delivered}; {} records fsynced since start",
+        wal.written, wal.durable, wal.records_durable
+    ));
+    let full_in = wal
+        .hours_left
+        .map_or_else(String::new, |hours| format!(", full in {hours:.1} h at the current rate"));
+    line(format!(
+        "          {} segments, {} of {} used, {} free on disk{full_in}",
+        wal.segments,
+        size(wal.bytes),
+        size(wal.bytes_max),
+        size(wal.free_bytes)
+    ));
+    if wal.dropped > 0 {
+        line(format!("          dropped undelivered batches: {} since start", wal.dropped));
+    }
+    if let Some(failed) = &wal.failed_segment {
+        line(format!("          segment {} abandoned at {}: {}", failed.file, failed.time, failed.error));
+    }
+    wal.paused.iter().for_each(|reason| line(format!("          PAUSED, not writable: {reason}")));
+}
+
+fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
+    line(format!(
+        "delivery  lag: {} batches, {} records, {:.1} s; rejected records: {} since start",
+        delivery.lag_batches, delivery.lag_routes, delivery.lag_s, delivery.rejected
+    ));
+    for lane in &delivery.lanes {
+        let error =
+            lane.last_error.as_ref().map_or_else(String::new, |error| format!("  last error: {error}"));
+        line(format!("          lane {}  batch {}  {}{error}", lane.lane, lane.seq, lane.state));
+    }
+}
+
+fn router(router: &Router, line: &mut impl FnMut(String)) {
+    let name = &router.name;
+    if router.connected {
+        let dump = if router.dump_seen { "" } else { ", no initial dump received" };
+        line(format!("  {name} ({}) connected{dump}, since {}", router.address, router.session));
+        line(format!(
+            "    {} messages, {}, {} route records, {} decode errors, last message {:.1} s ago  {}",
+            router.messages,
+            size(router.bytes),
+            router.routes,
+            router.errors,
+            router.last_message_age_s,
+            router.sys_descr
+        ));
+        if router.untracked_peers > 0 {
+            line(format!("    peer/family limit exceeded {} times", router.untracked_peers));
+        }
+    } else {
+        line(format!("  {name} not connected, start of the last session {}", router.session));
+    }
+    router.peers.iter().for_each(|one| peer(one, line));
+}
+
+fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
+    let distinguisher =
+        if peer.distinguisher == 0 { String::new() } else { format!(" rd {:#x}", peer.distinguisher) };
+    let mut views = String::new();
+    for (view, families) in &peer.views {
+        let families: Vec<String> = families
+            .iter()
+            .map(|one| {
+                let end = if one.end_of_rib { " EoR" } else { "" };
+                let suspect = if one.suspect { " SUSPECT" } else { "" };
+                format!("{} {}{end}{suspect}", one.family, one.routes)
+            })
+            .collect();
+        // Writing to a String cannot fail.
+        write!(views, "  {view} [{}]", families.join(", ")).unwrap_or_default();
+    }
+    let reason = peer.reason.map(|reason| format!("  {reason}")).unwrap_or_default();
+    line(format!("    {:<5} AS{} {}{distinguisher}{views}{reason}", peer.state, peer.asn, peer.address));
+}
+
+/// A duration in its two largest units.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// A size in the largest fitting unit, with one decimal.
+fn size(bytes: u64) -> String {
+    let (shift, unit) = match bytes {
+        0..1_024 => return format!("{bytes} B"),
+        1_024..1_048_576 => (10, "KiB"),
+        1_048_576..1_073_741_824 => (20, "MiB"),
+        _ => (30, "GiB"),
+    };
+    let tenths = ((bytes >> (shift - 10)) * 10) >> 10;
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_short() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1_536), "1.5 KiB");
+        assert_eq!(size(10 << 30), "10.0 GiB");
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(61), "1 min 1 s");
+        assert_eq!(duration(3_660), "1 h 1 min");
+        assert_eq!(duration(90_000), "1 d 1 h");
+    }
+}
