@@ -1,13 +1,14 @@
-//! `bmpgen compare`: are the rows of a database exactly the ground truth, in order?
+//! `bmpgen compare`: compares the rows of a database with the ground truth.
 //!
-//! Both sides are JSON lines: the truth in the form that tshark's decode is written down in (see truth.rs), the rows
-//! with the names of the columns of `route_updates`. `router`, `connection`, `session` and `msg_index` say where a line
-//! belongs; all other keys are what must be equal. Keys that are null or empty count as absent, and the order of keys
-//! does not matter. Neither BMP nor BGP nor the collector's code is involved.
+//! Both inputs are JSON lines: the ground truth in the format of tshark's decode (see truth.rs), the rows
+//! with the column names of `route_updates`. The keys `router`, `connection`, `session` and `msg_index` give
+//! the position of a line; all other keys must be equal. Keys that are null or empty count as absent, and the
+//! order of keys does not matter. The comparison uses no BMP or BGP decoder and no code of the collector.
 //!
-//! Each BMP session in the rows must be a connection of the truth: the same routes, as often, message after message
-//! in the same order (within one message the order is free). A session that a crash of the collector cut off may be
-//! a beginning of it, and only as many as `--cut-sessions` says.
+//! Each BMP session in the rows must match one connection of the ground truth: the same routes, each as
+//! often, in the same order of messages. Within a message the order is not compared. A session that a crash
+//! of the collector interrupted may match the beginning of a connection; `--cut-sessions` limits the number
+//! of such sessions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -19,64 +20,68 @@ use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::truth::{self, Object};
 
-/// Differing lines that are shown.
+/// Maximum number of differing lines shown per input file.
 const EXAMPLES: usize = 5;
 
 /// Arguments of `compare`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Ground truth, JSON lines in the order of sending; `.gz` is unpacked. Without a key `connection`, every session
-    /// of that router must be the whole of it.
+    /// Ground truth: JSON lines in the order of sending; files ending in .gz are decompressed. In a file
+    /// without the key "connection", every session of the router must match the whole file
     #[arg(long, required = true, value_name = "FILE")]
     truth: Vec<PathBuf>,
-    /// Router that the truth is about, for truth lines that do not name one: one per --truth, in their order.
+    /// Router name for ground truth without the key "router": one per --truth, in the same order
     #[arg(long, value_name = "NAME")]
     router: Vec<String>,
-    /// Rows, JSON lines ordered by router, session and place in the log.
+    /// Rows: JSON lines ordered by router, session and position in the log
     #[arg(long, value_name = "FILE")]
     rows: PathBuf,
-    /// Sessions of each router, at most, that a kill of the collector may have cut off.
+    /// Maximum number of sessions per router that a crash of the collector may have interrupted
     #[arg(long, value_name = "N", default_value_t = 0)]
     cut_sessions: usize,
 }
 
-/// Keys that say where a line belongs, not what it is.
-const PLACE: [&str; 4] = ["router", "connection", "session", "msg_index"];
+/// Keys that give the position of a line and are not compared.
+const POSITION_KEYS: [&str; 4] = ["router", "connection", "session", "msg_index"];
 
-/// Brings a line into the form that is compared.
-type Form = fn(Object) -> Object;
+/// Converts a line to the format that is compared.
+type Convert = fn(Object) -> Object;
 
-fn as_it_is(row: Object) -> Object {
+fn unchanged(row: Object) -> Object {
     row
 }
 
-/// One line without its place: a hash that tells lines apart.
+/// Hash of a line without its position.
 type Content = u128;
 
-/// One connection of the truth or one session of the rows.
+/// One connection of the ground truth, or one session of the rows.
 #[derive(Default)]
 struct Sequence {
-    /// The key `connection` or `session`, as text.
+    /// Value of the key `connection` or `session`, as text.
     name: String,
-    /// Message and content of each line, in order.
+    /// Message index and content of each line, in order.
     lines: Vec<(u64, Content)>,
 }
 
 /// Sequences by router.
 type Side = BTreeMap<String, Vec<Sequence>>;
 
-/// What one session turned out to be.
+/// Result of comparing a session with the ground truth.
 enum Verdict {
-    Whole,
-    Beginning { sent: usize, allowed: bool },
+    /// The session is equal to a connection.
+    Complete,
+    /// The session is equal to the beginning of a connection that sent `sent` routes.
+    Interrupted { sent: usize, is_allowed: bool },
+    /// The session differs from a connection, first at row `at`.
     Differs { missing: Vec<Content>, extra: Vec<Content>, at: usize },
-    Nobodys,
+    /// No connection is left for the session.
+    Unmatched,
 }
 
-/// Compares, says what it found, and returns whether all is as it must be.
+/// Compares and prints the results. Returns true if every session matches.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let mut truth = Side::new();
     for (number, path) in arguments.truth.iter().enumerate() {
@@ -84,117 +89,125 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         read(path, "connection", name, truth::canonical, &mut truth)?;
     }
     let mut rows = Side::new();
-    read(&arguments.rows, "session", None, as_it_is, &mut rows)?;
+    read(&arguments.rows, "session", None, unchanged, &mut rows)?;
 
-    let mut good = true;
+    let mut is_equal = true;
     let mut examples = Vec::new();
     for (router, connections) in &truth {
         let sessions = rows.remove(router).unwrap_or_default();
-        good &= router_is_right(router, connections, &sessions, arguments.cut_sessions, &mut examples)?;
+        is_equal &= compare_router(router, connections, &sessions, arguments.cut_sessions, &mut examples)?;
     }
     for (router, sessions) in &rows {
         let count: usize = sessions.iter().map(|session| session.lines.len()).sum();
-        say(&format!("{router}: {count} rows of a router that sent nothing"))?;
-        good = false;
+        print_line(&format!("{router}: {count} rows of a router that the ground truth does not have"))?;
+        is_equal = false;
     }
-    show(arguments, &examples)?;
-    Ok(good)
+    print_examples(arguments, &examples)?;
+    Ok(is_equal)
 }
 
-/// Holds the sessions of one router against its connections, both in order.
-fn router_is_right(
+/// Compares the sessions of one router with its connections, both in order.
+fn compare_router(
     router: &str,
     connections: &[Sequence],
     sessions: &[Sequence],
     cut_sessions: usize,
     examples: &mut Vec<Content>,
 ) -> Result<bool, Failure> {
-    let mut good = true;
+    let mut is_equal = true;
     let mut left = connections;
     let mut cuts_left = cut_sessions;
     for session in sessions {
         let rows = session.lines.len();
-        let verdict = match_up(&mut left, &mut cuts_left, session);
+        let verdict = match_session(&mut left, &mut cuts_left, session);
         let what = match verdict {
-            Verdict::Whole => format!("all {rows} sent routes, each once, in order"),
-            Verdict::Beginning { sent, allowed: true } => {
-                format!("cut off by the kill: the first {rows} of {sent}, each once, in order")
+            Verdict::Complete => format!("all {rows} routes sent, each exactly once, in order"),
+            Verdict::Interrupted { sent, is_allowed: true } => {
+                format!("interrupted: the first {rows} of {sent} routes, each exactly once, in order")
             }
-            Verdict::Beginning { sent, allowed: false } => {
-                format!("WRONG: ends early, {} of {sent} are missing", sent - rows)
+            Verdict::Interrupted { sent, is_allowed: false } => {
+                format!("WRONG: incomplete, the last {} of {sent} routes are missing", sent - rows)
             }
-            Verdict::Nobodys => format!("WRONG: a session that nobody made, {rows} rows"),
+            Verdict::Unmatched => {
+                format!("WRONG: {rows} rows of a session that the ground truth does not have")
+            }
             Verdict::Differs { ref missing, ref extra, at } => {
                 examples.extend(missing.iter().take(EXAMPLES).chain(extra.iter().take(EXAMPLES)));
                 let order =
-                    if missing.is_empty() && extra.is_empty() { " (only the order is wrong)" } else { "" };
+                    if missing.is_empty() && extra.is_empty() { " (only the order differs)" } else { "" };
                 let (missing, extra) = (missing.len(), extra.len());
                 format!(
-                    "WRONG: {missing} missing, {extra} too many or altered, first difference at row {at}{order}"
+                    "WRONG: {missing} missing, {extra} extra or altered, first difference at row {at}{order}"
                 )
             }
         };
-        good &= matches!(verdict, Verdict::Whole | Verdict::Beginning { allowed: true, .. });
-        say(&format!("{router}, session {}: {what}", session.name))?;
+        is_equal &= matches!(verdict, Verdict::Complete | Verdict::Interrupted { is_allowed: true, .. });
+        print_line(&format!("{router}, session {}: {what}", session.name))?;
     }
     for connection in left.iter().filter(|connection| !connection.lines.is_empty()) {
-        good = false;
-        say(&format!("{router}: WRONG: a connection is missing, {} routes", connection.lines.len()))?;
+        is_equal = false;
+        print_line(&format!(
+            "{router}: WRONG: no session for a connection of {} routes",
+            connection.lines.len()
+        ))?;
     }
-    Ok(good)
+    Ok(is_equal)
 }
 
-/// Finds the connection that the session is, among those not yet used up.
+/// Finds the connection that matches a session, among the connections that are left, and removes it from
+/// them.
 ///
-/// A connection without routes leaves no rows. One whose truth is its own may have died before anything of it was
-/// logged, and the router's next connection is another; a recording that was cut off is sent again.
-fn match_up(left: &mut &[Sequence], cuts_left: &mut usize, session: &Sequence) -> Verdict {
+/// A connection without routes has no rows. A numbered connection may have been interrupted before any of its
+/// routes was logged; the router's next connection is then another one. A recording that was interrupted is
+/// sent again.
+fn match_session(left: &mut &[Sequence], cuts_left: &mut usize, session: &Sequence) -> Verdict {
     let (mut first, mut skipped) = (None, 0);
-    for (place, connection) in left.iter().enumerate() {
-        let numbered = !connection.name.is_empty();
-        match verdict_on(connection, session) {
-            Verdict::Whole => {
-                *left = left.get(place + 1..).unwrap_or_default();
+    for (index, connection) in left.iter().enumerate() {
+        let is_numbered = !connection.name.is_empty();
+        match compare_session(connection, session) {
+            Verdict::Complete => {
+                *left = left.get(index + 1..).unwrap_or_default();
                 *cuts_left -= skipped;
-                return Verdict::Whole;
+                return Verdict::Complete;
             }
-            Verdict::Beginning { sent, .. } if skipped < *cuts_left => {
-                *left = left.get(place + usize::from(numbered)..).unwrap_or_default();
+            Verdict::Interrupted { sent, .. } if skipped < *cuts_left => {
+                *left = left.get(index + usize::from(is_numbered)..).unwrap_or_default();
                 *cuts_left -= skipped + 1;
-                return Verdict::Beginning { sent, allowed: true };
+                return Verdict::Interrupted { sent, is_allowed: true };
             }
             verdict => drop(first.get_or_insert(verdict)),
         }
         if !connection.lines.is_empty() {
             skipped += 1;
-            if !numbered || skipped > *cuts_left {
+            if !is_numbered || skipped > *cuts_left {
                 break;
             }
         }
     }
     *left = left.get(1..).unwrap_or_default();
-    first.unwrap_or(Verdict::Nobodys)
+    first.unwrap_or(Verdict::Unmatched)
 }
 
-fn verdict_on(connection: &Sequence, session: &Sequence) -> Verdict {
+/// Compares a session with one connection, message by message.
+fn compare_session(connection: &Sequence, session: &Sequence) -> Verdict {
     let mut at = 0;
     for message in connection.lines.chunk_by(|one, other| one.0 == other.0) {
-        let there = session.lines.get(at..).unwrap_or_default();
-        let there = there.get(..message.len()).unwrap_or(there);
-        if there.is_empty() {
-            return Verdict::Beginning { sent: connection.lines.len(), allowed: false };
+        let rows = session.lines.get(at..).unwrap_or_default();
+        let rows = rows.get(..message.len()).unwrap_or(rows);
+        if rows.is_empty() {
+            return Verdict::Interrupted { sent: connection.lines.len(), is_allowed: false };
         }
-        let whole = there.len() == message.len();
-        let (missing, extra) = difference(message, there);
-        if !extra.is_empty() || (whole && !missing.is_empty()) {
+        let is_complete = rows.len() == message.len();
+        let (missing, extra) = difference(message, rows);
+        if !extra.is_empty() || (is_complete && !missing.is_empty()) {
             return differs(connection, session, at);
         }
-        at += there.len();
-        if !whole {
-            return Verdict::Beginning { sent: connection.lines.len(), allowed: false };
+        at += rows.len();
+        if !is_complete {
+            return Verdict::Interrupted { sent: connection.lines.len(), is_allowed: false };
         }
     }
-    if at == session.lines.len() { Verdict::Whole } else { differs(connection, session, at) }
+    if at == session.lines.len() { Verdict::Complete } else { differs(connection, session, at) }
 }
 
 fn differs(connection: &Sequence, session: &Sequence, at: usize) -> Verdict {
@@ -202,7 +215,8 @@ fn differs(connection: &Sequence, session: &Sequence, at: usize) -> Verdict {
     Verdict::Differs { missing, extra, at }
 }
 
-/// What is in one multiset only: lines of `truth` that are missing, and lines of `rows` that are too many.
+/// The difference of two multisets: lines that are missing in `rows`, and lines of `rows` that are not in
+/// `truth`.
 fn difference(truth: &[(u64, Content)], rows: &[(u64, Content)]) -> (Vec<Content>, Vec<Content>) {
     if let ([one], [other]) = (truth, rows)
         && one.1 == other.1
@@ -212,18 +226,19 @@ fn difference(truth: &[(u64, Content)], rows: &[(u64, Content)]) -> (Vec<Content
     let mut balance: HashMap<Content, i64> = HashMap::with_capacity(truth.len());
     truth.iter().for_each(|(_, content)| *balance.entry(*content).or_default() += 1);
     rows.iter().for_each(|(_, content)| *balance.entry(*content).or_default() -= 1);
-    let often = |wanted: i64| {
-        let some = balance.iter().filter(move |(_, count)| count.signum() == wanted);
+    let of_sign = |sign: i64| {
+        let some = balance.iter().filter(move |(_, count)| count.signum() == sign);
         let lines = some.flat_map(|(content, count)| {
             std::iter::repeat_n(*content, usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX))
         });
         lines.collect::<Vec<_>>()
     };
-    (often(1), often(-1))
+    (of_sign(1), of_sign(-1))
 }
 
+/// Opens a file, with decompression if its name ends in `.gz`.
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
-    let file = File::open(path).map_err(|error| Failure::at(&path.display().to_string(), &error))?;
+    let file = File::open(path).map_err(|error| Failure::io(path.display().to_string(), error))?;
     let reader: Box<dyn Read> = match path.extension() {
         Some(extension) if extension == "gz" => Box::new(MultiGzDecoder::new(file)),
         _ => Box::new(file),
@@ -231,51 +246,58 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::with_capacity(1 << 20, reader)))
 }
 
-/// Adds the lines of a file to one side. `part` names the key that tells sequences apart.
-fn read(path: &Path, part: &str, router: Option<&str>, form: Form, side: &mut Side) -> Result<(), Failure> {
-    let place = path.display().to_string();
-    let mut fresh = true;
+/// Adds the lines of a file to one side. A new sequence begins where the value of the key `part` changes.
+fn read(
+    path: &Path,
+    part: &str,
+    router: Option<&str>,
+    convert: Convert,
+    side: &mut Side,
+) -> Result<(), Failure> {
+    let name_of_file = path.display().to_string();
+    let mut begins_sequence = true;
     if let Some(name) = router {
-        // A recording without routes is a connection too.
+        // A recording without routes counts as a connection.
         side.entry(name.to_owned()).or_default().push(Sequence::default());
-        fresh = false;
+        begins_sequence = false;
     }
     for (number, line) in open(path)?.lines().enumerate() {
-        let line = line.map_err(|error| Failure::at(&place, &error))?;
+        let line = line.map_err(|error| Failure::io(&name_of_file, error))?;
         let mut object: Object = serde_json::from_str(&line)
-            .map_err(|error| Failure::Other(format!("{place}, line {}: {error}", number + 1)))?;
+            .map_err(|error| Failure::Other(format!("{name_of_file}, line {}: {error}", number + 1)))?;
         let name = object.get("router").and_then(Value::as_str).or(router).unwrap_or_default().to_owned();
         let sequence = object.get(part).map(ToString::to_string).unwrap_or_default();
         let message = object.get("msg_index").and_then(Value::as_u64).unwrap_or(number as u64);
-        PLACE.iter().for_each(|key| drop(object.remove(*key)));
-        let content = content(form(object));
+        POSITION_KEYS.iter().for_each(|key| drop(object.remove(*key)));
+        let content = content(convert(object));
         let sequences = match side.get_mut(&name) {
             Some(sequences) => sequences,
             None => side.entry(name).or_default(),
         };
         match sequences.last_mut() {
-            Some(last) if last.name == sequence && !fresh => last.lines.push((message, content)),
+            Some(last) if last.name == sequence && !begins_sequence => last.lines.push((message, content)),
             _ => sequences.push(Sequence { name: sequence, lines: vec![(message, content)] }),
         }
-        fresh = false;
+        begins_sequence = false;
     }
     Ok(())
 }
 
+/// Hash of a line that was converted and has no position keys.
 fn content(object: Object) -> Content {
     let mut hasher = SipHasher13::new();
-    // Keys come out sorted: serde_json keeps objects in a BTreeMap.
-    hasher.write(tidy(Value::Object(object)).to_string().as_bytes());
+    // The keys are sorted, because serde_json keeps objects in a BTreeMap.
+    hasher.write(without_empty(Value::Object(object)).to_string().as_bytes());
     hasher.finish128().as_u128()
 }
 
-/// Without what is null or empty, at any depth.
-fn tidy(value: Value) -> Value {
+/// Removes members that are null or empty, at any depth.
+fn without_empty(value: Value) -> Value {
     match value {
         Value::Object(object) => Value::Object(
             object
                 .into_iter()
-                .map(|(key, value)| (key, tidy(value)))
+                .map(|(key, value)| (key, without_empty(value)))
                 .filter(|(_, value)| !is_empty(value))
                 .collect(),
         ),
@@ -293,29 +315,29 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Shows the first differing lines in full, as they stand in their files.
-fn show(arguments: &Arguments, examples: &[Content]) -> Result<(), Failure> {
+/// Prints the first differing lines in full, as they are in their files.
+fn print_examples(arguments: &Arguments, examples: &[Content]) -> Result<(), Failure> {
     let wanted: HashSet<_> = examples.iter().copied().collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let truth = arguments.truth.iter().map(|path| (path, "sent", truth::canonical as Form));
-    for (path, what, form) in truth.chain([(&arguments.rows, "stored", as_it_is as Form)]) {
+    let truth = arguments.truth.iter().map(|path| (path, "sent", truth::canonical as Convert));
+    for (path, label, convert) in truth.chain([(&arguments.rows, "stored", unchanged as Convert)]) {
         let mut left = EXAMPLES;
         for line in open(path)?.lines().map_while(Result::ok) {
             let Ok(mut object) = serde_json::from_str::<Object>(&line) else { continue };
-            PLACE.iter().for_each(|key| drop(object.remove(*key)));
-            if left > 0 && wanted.contains(&content(form(object))) {
+            POSITION_KEYS.iter().for_each(|key| drop(object.remove(*key)));
+            if left > 0 && wanted.contains(&content(convert(object))) {
                 left -= 1;
-                say(&format!("  {what}: {line}"))?;
+                print_line(&format!("  {label}: {line}"))?;
             }
         }
     }
     Ok(())
 }
 
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(io::stdout().lock(), "{line}").map_err(|error| Failure::at("stdout", &error))
+fn print_line(line: &str) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{line}").map_err(|error| Failure::io("stdout", error))
 }
 
 #[cfg(test)]
@@ -331,63 +353,63 @@ mod tests {
         sequence("", &lines)
     }
 
-    fn word(verdict: &Verdict) -> &'static str {
+    fn name(verdict: &Verdict) -> &'static str {
         match verdict {
-            Verdict::Whole => "whole",
-            Verdict::Beginning { allowed: true, .. } => "cut",
-            Verdict::Beginning { allowed: false, .. } => "beginning",
-            Verdict::Nobodys => "nobody's",
+            Verdict::Complete => "complete",
+            Verdict::Interrupted { is_allowed: true, .. } => "interrupted",
+            Verdict::Interrupted { is_allowed: false, .. } => "incomplete",
+            Verdict::Unmatched => "unmatched",
             Verdict::Differs { missing, extra, .. } => match (missing.len(), extra.len()) {
                 (0, 0) => "order",
-                (0, _) => "doubled",
-                (_, 0) => "lost",
+                (0, _) => "duplicate",
+                (_, 0) => "missing",
                 _ => "altered",
             },
         }
     }
 
     #[test]
-    fn rows_are_held_against_the_truth() {
+    fn rows_are_compared_with_the_ground_truth() {
         let truth = sequence("", &[(1, 10), (2, 20), (3, 30), (3, 31), (4, 20)]);
         for (stored, expected) in [
-            (&[10, 20, 30, 31, 20][..], "whole"),
-            (&[10, 20, 31, 30, 20], "whole"), // within one message the order is free
-            (&[10, 20, 31], "beginning"),
-            (&[], "beginning"),
-            (&[10, 20, 20, 30, 31, 20], "doubled"),
-            (&[10, 20, 30, 31, 20, 20], "doubled"),
-            (&[10, 30, 31, 20], "lost"),
-            (&[10, 20, 30, 20], "lost"),
+            (&[10, 20, 30, 31, 20][..], "complete"),
+            (&[10, 20, 31, 30, 20], "complete"), // the order within a message is not compared
+            (&[10, 20, 31], "incomplete"),
+            (&[], "incomplete"),
+            (&[10, 20, 20, 30, 31, 20], "duplicate"),
+            (&[10, 20, 30, 31, 20, 20], "duplicate"),
+            (&[10, 30, 31, 20], "missing"),
+            (&[10, 20, 30, 20], "missing"),
             (&[10, 20, 30, 32, 20], "altered"),
             (&[20, 10, 30, 31, 20], "order"),
         ] {
-            assert_eq!(word(&verdict_on(&truth, &rows(stored))), expected, "{stored:?}");
+            assert_eq!(name(&compare_session(&truth, &rows(stored))), expected, "{stored:?}");
         }
     }
 
     #[test]
-    fn sessions_are_connections_in_their_order() {
+    fn sessions_match_connections_in_order() {
         let recordings =
             [sequence("", &[(1, 1), (2, 2)]), sequence("", &[]), sequence("", &[(1, 3), (2, 4)])];
         let numbered =
             [sequence("1", &[(1, 1), (2, 2)]), sequence("2", &[(1, 3), (2, 4)]), sequence("3", &[(1, 5)])];
         for (connections, cuts, sessions, expected, left) in [
-            (&recordings, 0, &[&[1, 2][..], &[3, 4]][..], &["whole", "whole"][..], 0),
-            (&recordings, 1, &[&[1], &[1, 2], &[3, 4]], &["cut", "whole", "whole"], 0),
-            (&recordings, 0, &[&[1], &[3, 4]], &["beginning", "whole"], 0),
-            (&recordings, 1, &[&[1, 2], &[3]], &["whole", "cut"], 1), // never sent to its end
-            (&recordings, 0, &[&[1, 2], &[1, 2], &[3, 4]], &["whole", "doubled", "whole"], 0), // stored twice
-            (&numbered, 1, &[&[1], &[3, 4], &[5]], &["cut", "whole", "whole"], 0),
-            (&numbered, 2, &[&[3], &[5]], &["cut", "whole"], 0), // the first died before anything was logged
-            (&numbered, 1, &[&[3, 4], &[5]], &["whole", "whole"], 0),
+            (&recordings, 0, &[&[1, 2][..], &[3, 4]][..], &["complete", "complete"][..], 0),
+            (&recordings, 1, &[&[1], &[1, 2], &[3, 4]], &["interrupted", "complete", "complete"], 0),
+            (&recordings, 0, &[&[1], &[3, 4]], &["incomplete", "complete"], 0),
+            (&recordings, 1, &[&[1, 2], &[3]], &["complete", "interrupted"], 1), // never sent completely
+            (&recordings, 0, &[&[1, 2], &[1, 2], &[3, 4]], &["complete", "duplicate", "complete"], 0),
+            (&numbered, 1, &[&[1], &[3, 4], &[5]], &["interrupted", "complete", "complete"], 0),
+            (&numbered, 2, &[&[3], &[5]], &["interrupted", "complete"], 0), // the first has no rows
+            (&numbered, 1, &[&[3, 4], &[5]], &["complete", "complete"], 0),
             (&numbered, 0, &[&[3, 4], &[5]], &["altered", "altered"], 1),
         ] {
             let (mut rest, mut cuts_left) = (&connections[..], cuts);
-            let words: Vec<_> = sessions
+            let names: Vec<_> = sessions
                 .iter()
-                .map(|session| word(&match_up(&mut rest, &mut cuts_left, &rows(session))))
+                .map(|session| name(&match_session(&mut rest, &mut cuts_left, &rows(session))))
                 .collect();
-            assert_eq!(words, expected, "{sessions:?}");
+            assert_eq!(names, expected, "{sessions:?}");
             assert_eq!(
                 rest.iter().filter(|connection| !connection.lines.is_empty()).count(),
                 left,
@@ -397,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_empty_count_as_absent_and_key_order_does_not_matter() {
+    fn null_and_empty_values_and_the_order_of_keys_are_ignored() {
         let line = |text: &str| content(serde_json::from_str(text).unwrap());
         let plain = line(r#"{"nlri":"10.0.0.0/8","path_id":0,"attributes":{"med":1}}"#);
         assert_eq!(

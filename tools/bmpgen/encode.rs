@@ -1,4 +1,4 @@
-//! BMP and BGP messages as bytes, written without the collector's code.
+//! Encodes BMP and BGP messages, independently of the collector's code.
 //!
 //! ```text
 //! common header (6) │ per-peer header (42) │ body
@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::routes::{AttributeSet, Prefix};
+use crate::routes::{AttributeSet, Prefix, View};
 
 /// BMP message types (RFC 7854 section 4.1).
 const ROUTE_MONITORING: u8 = 0;
@@ -15,55 +15,34 @@ const PEER_UP: u8 = 3;
 const INITIATION: u8 = 4;
 const TERMINATION: u8 = 5;
 
-/// What stands in a 2-octet field for a larger AS number (RFC 6793 section 9).
+/// Replaces an AS number above 65535 in a 2-octet field (RFC 6793 section 9).
 const AS_TRANS: u16 = 23456;
+/// L flag of the per-peer header (RFC 7854 section 4.2).
 const FLAG_POST_POLICY: u8 = 0x40;
 
-/// What the per-peer header says (RFC 7854 section 4.2), without the time.
+/// Fields of the per-peer header (RFC 7854 section 4.2), without the time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     /// Peer address.
     pub(crate) address: Ipv4Addr,
     /// Peer AS.
     pub(crate) asn: u32,
-    /// Which RIB the messages are about.
+    /// RIB view of the messages.
     pub(crate) view: View,
 }
 
-/// RIB views that a table can be sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum View {
-    /// Adj-RIB-In, pre-policy.
-    Pre,
-    /// Adj-RIB-In, post-policy.
-    Post,
-    /// Loc-RIB (RFC 9069).
-    Loc,
-}
-
-impl View {
-    /// The name that the database uses.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Pre => "adj-in-pre",
-            Self::Post => "adj-in-post",
-            Self::Loc => "loc-rib",
-        }
-    }
-}
-
-/// Writes whole messages to a buffer; knows the router and the time.
+/// Appends whole messages of one router to a buffer.
 pub(crate) struct Encoder {
     /// BGP identifier and address of the router itself.
     pub(crate) router: Ipv4Addr,
-    /// AS of the router.
+    /// AS number of the router.
     pub(crate) asn: u32,
-    /// Time in the per-peer header, in microseconds since the epoch.
+    /// Time for the per-peer header, in microseconds since 1970-01-01 00:00 UTC.
     pub(crate) time_us: u64,
 }
 
 impl Encoder {
-    /// Initiation (RFC 7854 section 4.3) with sysDescr and sysName.
+    /// Appends an Initiation (RFC 7854 section 4.3) with sysDescr and sysName.
     pub(crate) fn initiation(&self, name: &str, out: &mut Vec<u8>) {
         let start = begin(INITIATION, out);
         tlv(1, concat!("bmpgen ", env!("CARGO_PKG_VERSION")).as_bytes(), out);
@@ -71,14 +50,15 @@ impl Encoder {
         end(start, out);
     }
 
-    /// Termination (RFC 7854 section 4.5), reason 0: administratively closed.
+    /// Appends a Termination (RFC 7854 section 4.5), reason 0: administratively closed.
     pub(crate) fn termination(&self, out: &mut Vec<u8>) {
         let start = begin(TERMINATION, out);
         tlv(1, &0_u16.to_be_bytes(), out);
         end(start, out);
     }
 
-    /// Peer Up (RFC 7854 section 4.10) with both OPENs; for a Loc-RIB with its table name (RFC 9069 section 4.4).
+    /// Appends a Peer Up (RFC 7854 section 4.10) with both OPENs, and for a Loc-RIB the VRF/table name (RFC
+    /// 9069 section 4.4).
     pub(crate) fn peer_up(&self, peer: &Peer, out: &mut Vec<u8>) {
         let start = begin(PEER_UP, out);
         self.peer_header(peer, out);
@@ -96,7 +76,7 @@ impl Encoder {
         end(start, out);
     }
 
-    /// An announcement of prefixes of one family that share a set of attributes.
+    /// Appends an announcement of prefixes of one family that share an attribute set.
     pub(crate) fn announce(&self, peer: &Peer, set: &AttributeSet, prefixes: &[Prefix], out: &mut Vec<u8>) {
         let ipv6 = prefixes.first().is_some_and(|prefix| prefix.is_ipv6());
         self.update(peer, out, |out| {
@@ -110,7 +90,7 @@ impl Encoder {
         });
     }
 
-    /// A withdrawal of one prefix: RFC 4271's own field for IPv4, MP_UNREACH_NLRI for IPv6.
+    /// Appends a withdrawal of one prefix: the Withdrawn Routes field for IPv4, MP_UNREACH_NLRI for IPv6.
     pub(crate) fn withdraw(&self, peer: &Peer, prefix: Prefix, out: &mut Vec<u8>) {
         self.update(peer, out, |out| match prefix {
             Prefix::V4(..) => {
@@ -123,7 +103,7 @@ impl Encoder {
         });
     }
 
-    /// End-of-RIB (RFC 4724 section 2) of one family.
+    /// Appends an End-of-RIB (RFC 4724 section 2) of one family.
     pub(crate) fn end_of_rib(&self, peer: &Peer, ipv6: bool, out: &mut Vec<u8>) {
         self.update(
             peer,
@@ -141,7 +121,8 @@ impl Encoder {
         end(start, out);
     }
 
-    /// Peer type, AS and BGP identifier in the per-peer header; a Loc-RIB has the router's own (RFC 9069 section 4.1).
+    /// Peer type, AS number and BGP identifier for the per-peer header. A Loc-RIB has those of the router
+    /// (RFC 9069 section 4.1).
     pub(crate) fn identity(&self, peer: &Peer) -> (u8, u32, Ipv4Addr) {
         match peer.view {
             View::Pre | View::Post => (0, peer.asn, peer.address),
@@ -164,35 +145,39 @@ impl Encoder {
     }
 }
 
-/// Common header; the length is filled in by [`end`].
+/// Begins a message with its common header. [`end`] sets the length. Returns the offset of the message.
 fn begin(kind: u8, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[3, 0, 0, 0, 0, kind]);
     start
 }
 
+/// Sets the length of the message that begins at `start`.
 fn end(start: usize, out: &mut [u8]) {
     let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
     patch(start + 1, &length.to_be_bytes(), out);
 }
 
-/// Two octets of length, filled in by [`end_length`].
+/// Begins a field with a 2-octet length, which [`end_length`] sets. Returns the offset of the field's value.
 fn begin_length(out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(&[0; 2]);
     out.len()
 }
 
+/// Sets the length of the field whose value begins at `start`.
 fn end_length(start: usize, out: &mut [u8]) {
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     patch(start - 2, &length.to_be_bytes(), out);
 }
 
-fn patch(at: usize, bytes: &[u8], out: &mut [u8]) {
-    if let Some(place) = out.get_mut(at..at + bytes.len()) {
-        place.copy_from_slice(bytes);
+/// Overwrites the bytes at `offset`.
+fn patch(offset: usize, bytes: &[u8], out: &mut [u8]) {
+    if let Some(target) = out.get_mut(offset..offset + bytes.len()) {
+        target.copy_from_slice(bytes);
     }
 }
 
+/// An information TLV (RFC 7854 section 4.4).
 fn tlv(kind: u16, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&kind.to_be_bytes());
     let start = begin_length(out);
@@ -200,12 +185,13 @@ fn tlv(kind: u16, value: &[u8], out: &mut Vec<u8>) {
     end_length(start, out);
 }
 
-/// An IPv4 address in a 16-octet field: in the last 4 octets (RFC 7854 section 4.2).
+/// An IPv4 address in the last 4 octets of a 16-octet field (RFC 7854 section 4.2).
 fn address(v4: Ipv4Addr, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; 12]);
     out.extend_from_slice(&v4.octets());
 }
 
+/// A BGP message (RFC 4271 section 4.1).
 fn bgp(kind: u8, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0xff; 16]);
@@ -215,8 +201,8 @@ fn bgp(kind: u8, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     patch(start + 16, &length.to_be_bytes(), out);
 }
 
-/// OPEN (RFC 4271 section 4.2) with the capabilities of a present-day speaker: IPv4 and IPv6 unicast (RFC 4760),
-/// route refresh (RFC 2918), 4-octet AS numbers (RFC 6793).
+/// OPEN (RFC 4271 section 4.2) with the capabilities of a current implementation: IPv4 and IPv6 unicast (RFC
+/// 4760), route refresh (RFC 2918), 4-octet AS numbers (RFC 6793).
 fn open(asn: u32, id: Ipv4Addr, out: &mut Vec<u8>) {
     bgp(1, out, |out| {
         out.push(4);
@@ -231,7 +217,8 @@ fn open(asn: u32, id: Ipv4Addr, out: &mut Vec<u8>) {
     });
 }
 
-/// Path attributes in the order of their codes. With `ipv6`, the prefixes and the next hop are in MP_REACH_NLRI.
+/// Path attributes in the order of their type codes. For the prefixes in `ipv6`, MP_REACH_NLRI holds prefixes
+/// and next hop.
 fn attributes(set: &AttributeSet, ipv6: Option<&[Prefix]>, view: View, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0x40, 1, 1, set.origin]);
     attribute(0x40, 2, out, |out| {
@@ -268,7 +255,7 @@ fn attributes(set: &AttributeSet, ipv6: Option<&[Prefix]>, view: View, out: &mut
     }
 }
 
-/// One attribute; the extended length flag (0x10) decides about the width of its length.
+/// One path attribute. Its length has 2 octets if the Extended Length flag (0x10) is set, else 1.
 fn attribute(flags: u8, code: u8, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(&[flags, code]);
     if flags & 0x10 != 0 {
@@ -284,7 +271,8 @@ fn attribute(flags: u8, code: u8, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec
     }
 }
 
-/// Withdrawn IPv6 prefix, or End-of-RIB when there is none: no withdrawn IPv4, MP_UNREACH_NLRI as the only attribute.
+/// The body of an UPDATE with MP_UNREACH_NLRI as its only attribute: an IPv6 withdrawal, or End-of-RIB
+/// without a prefix.
 fn mp_unreach(prefix: Option<Prefix>, out: &mut Vec<u8>) {
     out.extend_from_slice(&0_u16.to_be_bytes());
     let start = begin_length(out);
@@ -295,7 +283,7 @@ fn mp_unreach(prefix: Option<Prefix>, out: &mut Vec<u8>) {
     end_length(start, out);
 }
 
-/// A prefix as NLRI (RFC 4271 section 4.3): its length in bits, then only as many octets as are needed.
+/// A prefix as NLRI (RFC 4271 section 4.3): its length in bits, then the minimum number of octets.
 fn prefix_bytes(prefix: Prefix, out: &mut Vec<u8>) {
     let (address, length) = match prefix {
         Prefix::V4(address, length) => (IpAddr::V4(Ipv4Addr::from_bits(address)), length),
@@ -322,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_says_its_own_length() {
+    fn the_length_of_every_message_is_correct() {
         let mut out = Vec::new();
         let mut ends = Vec::new();
         let set = AttributeSet::new(1, 4_200_000_001, 0, 0, 0);
@@ -342,15 +330,15 @@ mod tests {
         }
         encoder().termination(&mut out);
         ends.push(out.len());
-        let mut at = 0;
+        let mut offset = 0;
         for end in ends {
-            at += u32::from_be_bytes(out[at + 1..at + 5].try_into().unwrap()) as usize;
-            assert_eq!(at, end);
+            offset += u32::from_be_bytes(out[offset + 1..offset + 5].try_into().unwrap()) as usize;
+            assert_eq!(offset, end);
         }
     }
 
     #[test]
-    fn a_withdrawal_is_these_bytes() {
+    fn a_withdrawal_has_the_expected_bytes() {
         let mut out = Vec::new();
         encoder().withdraw(&peer(View::Post), Prefix::v4(0), &mut out);
         let mut expected = vec![3, 0, 0, 0, 75, 0, 0, 0x40];

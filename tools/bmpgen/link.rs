@@ -1,4 +1,4 @@
-//! One way out: a paced TCP connection (or a file), written in big pieces.
+//! Output of a sender: a rate-limited TCP connection or a file, with large writes.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,72 +6,77 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Failure;
+use holdfast::num::floor_to_u64;
+
+use crate::failure::Failure;
 use crate::report::{Progress, Totals};
 
-/// Bytes gathered before one write: large enough that system calls do not limit the rate.
+/// Buffered bytes at which the buffer is written: large enough that system calls do not limit the rate.
 const WRITE_BYTES: usize = 256 << 10;
-/// Shortest sleep of a paced sender: the burst that one sleep lets gather is rate × this.
+/// Shortest sleep of a rate-limited sender; the largest burst is the rate times this.
 const SLEEP_MIN: Duration = Duration::from_millis(2);
-/// Time between two attempts to connect.
-const RETRY: Duration = Duration::from_millis(100);
+/// Interval between two attempts to connect.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Where to send, and how fast.
+/// Arguments for the connection and the output.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// Collector to send to.
+    /// Address of the collector
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) to: Option<String>,
-    /// Source address, so that several senders on one host are several routers.
+    /// Source address, so that several senders on one host appear as different routers
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) from: Option<IpAddr>,
-    /// Connect again when the connection is lost, and begin anew as a router does.
+    /// After a lost connection, connect again and restart from the beginning, as a router does
     #[arg(long)]
     pub(crate) reconnect: bool,
-    /// Give up when no connection comes about for so long.
+    /// Time limit for connecting
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) connect_seconds: u64,
-    /// Say every second how many messages were sent, also when stderr is no terminal.
+    /// Print the number of sent messages once a second, even if stderr is not a terminal
     #[arg(long)]
     progress: bool,
-    /// Print the totals as JSON.
+    /// Print the totals as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-enum Way {
+enum Output {
     Tcp(TcpStream),
     File(File),
 }
 
-/// An open way out with its own pace.
+/// An open output with its own rate limit.
 pub(crate) struct Link {
-    way: Way,
+    output: Output,
+    /// Bytes to write.
     pending: Vec<u8>,
-    pace: Pace,
+    limit: RateLimit,
     progress: Progress,
-    /// Messages that the progress knows of.
-    told: u64,
-    /// What went out so far on this link.
+    /// Messages already added to the progress.
+    reported: u64,
+    /// Totals of this link so far.
     pub(crate) totals: Totals,
 }
 
 impl Target {
-    /// Connects; tries again until `connect_seconds` have passed.
+    /// Connects, with retries until `connect_seconds` have passed.
     pub(crate) fn connect(&self, rate: Option<f64>) -> Result<Link, Failure> {
-        let to = self.to.as_deref().ok_or_else(|| Failure::Other("--to HOST:PORT is missing".into()))?;
+        let to = self.to.as_deref().ok_or_else(|| {
+            Failure::Other("missing option: --to HOST:PORT (or --out FILE for a table)".into())
+        })?;
         let deadline = Instant::now() + Duration::from_secs(self.connect_seconds);
         loop {
             match self.connect_once(to) {
-                Ok(stream) => return Ok(Link::new(Way::Tcp(stream), rate, self.progress)),
-                Err(error) if Instant::now() >= deadline => return Err(Failure::at(to, &error)),
-                Err(_) => thread::sleep(RETRY),
+                Ok(stream) => return Ok(Link::new(Output::Tcp(stream), rate, self.progress)),
+                Err(error) if Instant::now() >= deadline => return Err(Failure::io(to, error)),
+                Err(_) => thread::sleep(RETRY_INTERVAL),
             }
         }
     }
 
     fn connect_once(&self, to: &str) -> io::Result<TcpStream> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "no address of that name");
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
         for address in to.to_socket_addrs()? {
             match self.connect_address(address) {
                 Ok(stream) => {
@@ -98,71 +103,74 @@ impl Target {
 }
 
 impl Link {
-    /// A file instead of a connection.
+    /// A link that writes to a file, without a rate limit.
     pub(crate) fn file(file: File) -> Self {
-        Self::new(Way::File(file), None, false)
+        Self::new(Output::File(file), None, false)
     }
 
-    fn new(way: Way, rate: Option<f64>, progress: bool) -> Self {
+    fn new(output: Output, rate: Option<f64>, progress: bool) -> Self {
         Self {
-            way,
+            output,
             pending: Vec::with_capacity(WRITE_BYTES * 2),
-            pace: Pace::new(rate),
+            limit: RateLimit::new(rate),
             progress: Progress::new(progress),
-            told: 0,
+            reported: 0,
             totals: Totals { connections: 1, ..Totals::default() },
         }
     }
 
-    /// Sets another rate from now on. A file has none.
+    /// Sets the rate from now on. Has no effect on a file.
     pub(crate) fn set_rate(&mut self, rate: f64) {
-        if matches!(self.way, Way::Tcp(_)) {
-            self.pace = Pace::new(Some(rate));
+        if matches!(self.output, Output::Tcp(_)) {
+            self.limit = RateLimit::new(Some(rate));
         }
     }
 
-    /// Waits until the pace allows `count` more; what is gathered goes out before it sleeps.
+    /// Waits until the rate limit admits `count` more. Buffered bytes are written before each sleep.
     pub(crate) fn wait(&mut self, count: u64) -> Result<(), Failure> {
-        while !self.pace.take(count) {
+        while !self.limit.take(count) {
             self.flush()?;
-            thread::sleep(self.pace.sleep());
+            thread::sleep(self.limit.sleep());
         }
         Ok(())
     }
 
-    /// The buffer to append whole messages to; call [`Link::sent`] afterwards.
+    /// The buffer for whole messages. [`Link::sent`] must be called after appending.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.pending
     }
 
-    /// Counts messages that were appended, and writes when enough is gathered.
+    /// Counts messages appended to the buffer, and writes the buffer if it is large enough.
     pub(crate) fn sent(&mut self, messages: u64) -> Result<(), Failure> {
         self.totals.messages += messages;
         if self.pending.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Writes all that is gathered.
+    /// Writes the buffer.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        match &mut self.way {
-            Way::Tcp(stream) => stream.write_all(&self.pending).map_err(Failure::Lost)?,
-            Way::File(file) => {
-                file.write_all(&self.pending).map_err(|error| Failure::at("output", &error))?
+        match &mut self.output {
+            Output::Tcp(stream) => stream.write_all(&self.pending).map_err(Failure::Lost)?,
+            Output::File(file) => {
+                file.write_all(&self.pending).map_err(|error| Failure::io("output file", error))?
             }
         }
         self.totals.bytes += self.pending.len() as u64;
         self.pending.clear();
-        self.progress.sent(self.totals.messages - self.told);
-        self.told = self.totals.messages;
+        self.progress.sent(self.totals.messages - self.reported);
+        self.reported = self.totals.messages;
         Ok(())
     }
 
-    /// Says nothing for so long, as a router with a quiet table; notices when the other side goes away.
+    /// Keeps the connection open for `time` without sending, as a router with a stable table.
+    ///
+    /// # Errors
+    /// The collector closed the connection.
     pub(crate) fn hold(&mut self, time: Duration) -> Result<(), Failure> {
         self.flush()?;
-        let Way::Tcp(stream) = &mut self.way else { return Ok(()) };
+        let Output::Tcp(stream) = &mut self.output else { return Ok(()) };
         let deadline = Instant::now() + time;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -181,12 +189,15 @@ impl Link {
         }
     }
 
-    /// Sends the rest, says that no more comes, and waits until the other side has read to the end and closed too.
-    /// A reset instead means that it died with bytes of ours unread.
+    /// Writes the buffer, shuts down the sending side, and waits until the collector has read everything and
+    /// closed.
+    ///
+    /// # Errors
+    /// The connection was reset: the collector ended with unread bytes.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.flush()?;
         self.progress.done();
-        let Way::Tcp(stream) = &mut self.way else { return Ok(()) };
+        let Output::Tcp(stream) = &mut self.output else { return Ok(()) };
         stream.shutdown(Shutdown::Write).map_err(Failure::Lost)?;
         stream.set_read_timeout(None).map_err(Failure::Lost)?;
         loop {
@@ -200,32 +211,36 @@ impl Link {
     }
 }
 
-/// Allows `rate` per second on average since its start, in bursts no longer than a sleep.
-struct Pace {
+/// Admits `rate` items per second on average since its start, in bursts no longer than one sleep.
+struct RateLimit {
+    /// Items per second; `None` is unlimited.
     rate: Option<f64>,
     start: Instant,
+    /// Items admitted so far.
     taken: u64,
+    /// Items that may be admitted so far, as last computed.
     allowed: u64,
 }
 
-impl Pace {
+impl RateLimit {
     fn new(rate: Option<f64>) -> Self {
         Self { rate, start: Instant::now(), taken: 0, allowed: 0 }
     }
 
+    /// Admits `count` items, or returns false if none are due yet.
     fn take(&mut self, count: u64) -> bool {
         let Some(rate) = self.rate else { return true };
         if self.taken >= self.allowed {
             self.allowed = due(self.start.elapsed(), rate);
         }
-        let may = self.taken < self.allowed;
-        if may {
+        let is_due = self.taken < self.allowed;
+        if is_due {
             self.taken += count;
         }
-        may
+        is_due
     }
 
-    /// Until the next one is due, but not so short that the sleeping itself costs.
+    /// Time until the next item is due, at least [`SLEEP_MIN`].
     fn sleep(&self) -> Duration {
         let rate = self.rate.unwrap_or(f64::INFINITY);
         let next = Duration::try_from_secs_f64((self.taken + 1) as f64 / rate).unwrap_or(SLEEP_MIN);
@@ -233,14 +248,9 @@ impl Pace {
     }
 }
 
-/// How many are due after so long.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "a float becomes a count: `as` saturates, which is what is meant"
-)]
-#[allow(clippy::cast_sign_loss, reason = "time and rate are not negative")]
+/// Number of items due after `elapsed`.
 fn due(elapsed: Duration, rate: f64) -> u64 {
-    (elapsed.as_secs_f64() * rate) as u64
+    floor_to_u64(elapsed.as_secs_f64() * rate)
 }
 
 #[cfg(test)]
@@ -248,21 +258,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_grows_with_time_and_rate() {
+    fn the_number_of_due_items_grows_with_time_and_rate() {
         assert_eq!(due(Duration::from_millis(1500), 20_000.0), 30_000);
         assert_eq!(due(Duration::ZERO, 20_000.0), 0);
     }
 
     #[test]
-    fn without_a_rate_everything_is_allowed_at_once() {
-        let mut pace = Pace::new(None);
-        assert!((0..1000).all(|_| pace.take(1_000_000)));
+    fn without_a_rate_everything_is_admitted_at_once() {
+        let mut limit = RateLimit::new(None);
+        assert!((0..1000).all(|_| limit.take(1_000_000)));
     }
 
     #[test]
-    fn a_pace_gives_out_no_more_than_is_due() {
-        let mut pace = Pace::new(Some(1.0));
-        pace.start = Instant::now() + Duration::from_secs(3600);
-        assert!(!pace.take(1), "nothing is due before the start");
+    fn a_rate_limit_admits_no_more_than_is_due() {
+        let mut limit = RateLimit::new(Some(1.0));
+        limit.start = Instant::now() + Duration::from_secs(3600);
+        assert!(!limit.take(1), "nothing is due before the start");
     }
 }

@@ -1,4 +1,4 @@
-//! `bmpgen replay`: recorded byte streams, each over a connection of its own, as fast or as slow as asked.
+//! `bmpgen replay`: sends recorded byte streams, each over its own connection, at a configurable rate.
 
 use std::fs;
 use std::io::Read;
@@ -9,23 +9,23 @@ use std::time::Instant;
 use flate2::read::MultiGzDecoder;
 use holdfast::bmp;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::link::{Link, Target};
 use crate::report::Totals;
 
 /// Arguments of `replay`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Recorded byte streams, exactly what came over TCP; `.gz` is unpacked.
+    /// Recorded byte streams as received over TCP; files ending in .gz are decompressed
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Messages a second, for each connection; as fast as it goes when absent.
+    /// Messages per second on each connection [default: unlimited]
     #[arg(long, value_name = "MESSAGES/S")]
     rate: Option<f64>,
-    /// How often each file is sent, each time over a new connection.
+    /// Number of times that each file is sent, each time over a new connection
     #[arg(long = "loop", value_name = "N", default_value_t = 1)]
     times: u64,
-    /// All files at the same time instead of one after the other.
+    /// Send all files at the same time instead of one after another
     #[arg(long)]
     parallel: bool,
     #[command(flatten)]
@@ -38,17 +38,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let started = Instant::now();
     let mut totals = Totals::default();
     if arguments.parallel {
-        let done: Vec<_> = thread::scope(|scope| {
+        let results: Vec<_> = thread::scope(|scope| {
             let senders: Vec<_> =
-                streams.iter().map(|stream| scope.spawn(|| send_often(arguments, stream))).collect();
+                streams.iter().map(|stream| scope.spawn(|| send_repeatedly(arguments, stream))).collect();
             senders.into_iter().map(|sender| sender.join()).collect()
         });
-        for one in done {
-            totals.add(&one.map_err(|_| Failure::Other("a sender panicked".into()))??);
+        for result in results {
+            totals.add(&result.map_err(|_| Failure::Other("a sender panicked".into()))??);
         }
     } else {
         for stream in &streams {
-            totals.add(&send_often(arguments, stream)?);
+            totals.add(&send_repeatedly(arguments, stream)?);
         }
     }
     totals.seconds = started.elapsed().as_secs_f64();
@@ -56,28 +56,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The bytes of a stream, checked to be whole messages: what is cut off cannot be sent at a rate of messages.
+/// The bytes of a recorded stream, decompressed if the file name ends in `.gz`.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let place = path.display().to_string();
-    let mut bytes = fs::read(path).map_err(|error| Failure::at(&place, &error))?;
+    let failed = |error| Failure::io(path.display().to_string(), error);
+    let mut bytes = fs::read(path).map_err(failed)?;
     if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut unpacked = Vec::new();
-        MultiGzDecoder::new(bytes.as_slice())
-            .read_to_end(&mut unpacked)
-            .map_err(|error| Failure::at(&place, &error))?;
-        bytes = unpacked;
+        let mut decompressed = Vec::new();
+        MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut decompressed).map_err(failed)?;
+        bytes = decompressed;
     }
     Ok(bytes)
 }
 
-fn send_often(arguments: &Arguments, stream: &[u8]) -> Result<Totals, Failure> {
+/// Sends a stream `--loop` times, and reconnects after a lost connection if `--reconnect` is set.
+fn send_repeatedly(arguments: &Arguments, stream: &[u8]) -> Result<Totals, Failure> {
     let mut totals = Totals::default();
     for _ in 0..arguments.times {
         loop {
             let mut link = arguments.target.connect(arguments.rate)?;
-            let done = send(&mut link, stream);
+            let sent = send(&mut link, stream);
             totals.add(&link.totals);
-            match done {
+            match sent {
                 Ok(()) => break,
                 Err(Failure::Lost(_)) if arguments.target.reconnect => totals.lost += 1,
                 Err(failure) => return Err(failure),
@@ -87,7 +86,8 @@ fn send_often(arguments: &Arguments, stream: &[u8]) -> Result<Totals, Failure> {
     Ok(totals)
 }
 
-/// One connection: message after message; bytes that are no message (a damaged recording) go out as they are.
+/// Sends a stream over one connection, message by message. Trailing bytes that are not a whole message, as in
+/// a damaged recording, are sent unchanged.
 fn send(link: &mut Link, stream: &[u8]) -> Result<(), Failure> {
     let mut rest = stream;
     while let Ok(Some(message)) = bmp::frame(rest) {

@@ -1,4 +1,4 @@
-//! What a sender says: a line a second on a terminal, and the totals at the end.
+//! Output of a sender: progress once a second, and the totals at the end.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,31 +6,31 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// Messages that this process has sent over all its connections.
+/// Messages sent by this process, over all connections.
 static SENT: AtomicU64 = AtomicU64::new(0);
 
 /// Totals of one run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Totals {
-    /// TCP connections that were made.
+    /// TCP connections established.
     pub(crate) connections: u64,
-    /// Connections that ended before all was sent.
+    /// Connections lost before everything was sent.
     pub(crate) lost: u64,
-    /// BMP messages handed to the network.
+    /// BMP messages written to the connection.
     pub(crate) messages: u64,
-    /// Routes in them (announced and withdrawn); not known for a replay.
+    /// Routes in those messages, announced and withdrawn; `None` for a replay, which does not decode them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) routes: Option<u64>,
-    /// Bytes handed to the network.
+    /// Bytes written to the connection.
     pub(crate) bytes: u64,
-    /// How long it took.
+    /// Duration of the run, in seconds.
     pub(crate) seconds: f64,
 }
 
 impl Totals {
-    /// Adds the totals of a connection that ran beside this one.
+    /// Adds the totals of another connection. The duration is unchanged.
     pub(crate) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.lost += other.lost;
@@ -39,7 +39,7 @@ impl Totals {
         self.bytes += other.bytes;
     }
 
-    /// Prints the totals on stdout, as JSON or as a line for people.
+    /// Prints the totals on stdout, as JSON or as text.
     pub(crate) fn print(&self, json: bool) -> Result<(), Failure> {
         let line = if json {
             serde_json::to_string(self).map_err(|error| Failure::Other(error.to_string()))?
@@ -51,7 +51,7 @@ impl Totals {
                 self.messages, self.bytes, self.connections, self.lost, self.seconds
             )
         };
-        writeln!(io::stdout().lock(), "{line}").map_err(|error| Failure::at("stdout", &error))
+        writeln!(io::stdout().lock(), "{line}").map_err(|error| Failure::io("stdout", error))
     }
 
     fn count(&self) -> u64 {
@@ -59,33 +59,38 @@ impl Totals {
     }
 }
 
-/// Progress on stderr, at most once a second: over and over in one line for a person, line after line for a script.
+/// Progress on stderr, at most once a second. On a terminal each line overwrites the previous one.
 pub(crate) struct Progress {
-    shown: bool,
+    is_shown: bool,
+    /// Line end: carriage return on a terminal, else newline.
     end: char,
     last: Instant,
 }
 
 impl Progress {
-    /// Shown on a terminal, and elsewhere when asked for.
-    pub(crate) fn new(asked: bool) -> Self {
+    /// Progress that is shown on a terminal, and elsewhere if requested.
+    pub(crate) fn new(requested: bool) -> Self {
         let terminal = io::stderr().is_terminal();
-        Self { shown: asked || terminal, end: if terminal { '\r' } else { '\n' }, last: Instant::now() }
+        Self {
+            is_shown: requested || terminal,
+            end: if terminal { '\r' } else { '\n' },
+            last: Instant::now(),
+        }
     }
 
-    /// Counts, and shows the count when a second has passed since the last time.
+    /// Adds messages to the count, and shows it if a second has passed since it was last shown.
     pub(crate) fn sent(&mut self, messages: u64) {
         let messages = SENT.fetch_add(messages, Ordering::Relaxed) + messages;
-        if self.shown && self.last.elapsed() >= Duration::from_secs(1) {
+        if self.is_shown && self.last.elapsed() >= Duration::from_secs(1) {
             self.last = Instant::now();
-            // Progress is a courtesy: a terminal that went away does not stop the sender.
+            // A closed terminal does not stop the sender.
             write!(io::stderr().lock(), "{messages} messages{}", self.end).unwrap_or_default();
         }
     }
 
-    /// Says the last count and ends the line.
+    /// Shows the final count and ends the line.
     pub(crate) fn done(&self) {
-        if self.shown {
+        if self.is_shown {
             let messages = SENT.load(Ordering::Relaxed);
             writeln!(io::stderr().lock(), "{messages} messages").unwrap_or_default();
         }

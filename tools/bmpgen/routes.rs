@@ -1,11 +1,31 @@
-//! The synthetic table: which prefix has which attributes, as a pure function of the seed.
+//! The synthetic table: prefixes and their attributes, as a pure function of the seed.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::encode::View;
+/// A RIB view of a peer's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum View {
+    /// Adj-RIB-In, pre-policy.
+    Pre,
+    /// Adj-RIB-In, post-policy.
+    Post,
+    /// Loc-RIB (RFC 9069).
+    Loc,
+}
 
-/// A prefix of the table.
+impl View {
+    /// The view's name in the database.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pre => "adj-in-pre",
+            Self::Post => "adj-in-post",
+            Self::Loc => "loc-rib",
+        }
+    }
+}
+
+/// A prefix of the table: address bits and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prefix {
     /// IPv4.
@@ -14,11 +34,11 @@ pub(crate) enum Prefix {
     V6(u128, u8),
 }
 
-/// How many IPv4 /24 there are from 1.0.0.0 up to multicast, without 10/8 and 127/8.
+/// Number of IPv4 /24 prefixes from 1.0.0.0 to 223.255.255.0, without 10/8 and 127/8.
 pub(crate) const IPV4_MAX: u32 = (223 - 2) << 16;
 
 impl Prefix {
-    /// IPv4 prefix number `index`: a /24 from 1.0.0.0 on, without 10/8 and 127/8.
+    /// IPv4 prefix number `index`: a /24, starting at 1.0.0.0, without 10/8 and 127/8.
     pub(crate) fn v4(index: u32) -> Self {
         let block = (1 << 16) + index;
         let block = if block >= 10 << 16 { block + (1 << 16) } else { block };
@@ -26,7 +46,7 @@ impl Prefix {
         Self::V4(block << 8, 24)
     }
 
-    /// IPv6 prefix number `index`: a /48 from 2400:: on.
+    /// IPv6 prefix number `index`: a /48, starting at 2400::.
     pub(crate) fn v6(index: u32) -> Self {
         Self::V6((0x2400 << 112) | (u128::from(index) << 80), 48)
     }
@@ -46,31 +66,31 @@ impl std::fmt::Display for Prefix {
     }
 }
 
-/// A set of attributes: what neighbouring prefixes share.
+/// The path attributes that a group of neighbouring prefixes shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttributeSet {
     /// ORIGIN.
     pub(crate) origin: u8,
-    /// AS_PATH, one sequence of 3 to 5 AS numbers, the peer's first.
+    /// AS_PATH: one AS_SEQUENCE of 3 to 5 AS numbers, starting with the peer's.
     pub(crate) path: Vec<u32>,
     /// Next hop of IPv4 routes.
     pub(crate) next_hop: Ipv4Addr,
     /// MULTI_EXIT_DISC.
     pub(crate) med: Option<u32>,
-    /// COMMUNITIES, 1 to 3.
+    /// COMMUNITIES: 1 to 3 values.
     pub(crate) communities: Vec<u32>,
-    /// LARGE_COMMUNITIES: every fifth set has one.
+    /// LARGE_COMMUNITY: one value in every fifth set.
     pub(crate) large: Option<[u32; 3]>,
 }
 
 impl AttributeSet {
-    /// The set of group number `group` in its `version`th change, as the peer sends it.
+    /// The attributes of a group of prefixes of a peer, after `version` changes.
     pub(crate) fn new(seed: u64, peer_asn: u32, peer: u16, group: u32, version: u32) -> Self {
-        let place = (u64::from(peer) << 56) ^ (u64::from(group) << 24) ^ u64::from(version);
-        let mut random = Random(seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let key = (u64::from(peer) << 56) ^ (u64::from(group) << 24) ^ u64::from(version);
+        let mut random = Random(seed ^ key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut path = vec![peer_asn];
-        // Transit from a few well-used networks, origin from many; two of three with 4-octet numbers, the last of
-        // them above 2^31.
+        // Transit networks come from a small range, origins from large ones. Two of three origins have a
+        // 4-octet AS number, one of them above 2^31.
         for _ in 0..=random.below(2) {
             path.push(64_496 + random.below(15));
         }
@@ -80,7 +100,7 @@ impl AttributeSet {
             _ => 4_200_000_000 + random.below(90_000_000),
         });
         if group.is_multiple_of(7) {
-            // Prepending, as one path in seven has it.
+            // One path in seven is prepended.
             path.extend(path.last().copied());
         }
         let count = random.below(3);
@@ -98,7 +118,7 @@ impl AttributeSet {
         }
     }
 
-    /// LOCAL_PREF: only routes that passed the import policy have one.
+    /// LOCAL_PREF: present after the import policy only.
     pub(crate) const fn local_pref(&self, view: View) -> Option<u32> {
         match view {
             View::Pre => None,
@@ -111,7 +131,7 @@ impl AttributeSet {
         Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(self.next_hop.to_bits()))
     }
 
-    /// The attributes as the ground truth has them, for inside an object.
+    /// The attributes as members of a JSON object of the ground truth.
     pub(crate) fn json(&self, ipv6: bool, view: View) -> String {
         let mut out = String::with_capacity(256);
         let origin = ["igp", "egp", "incomplete"].get(usize::from(self.origin)).copied().unwrap_or_default();
@@ -138,21 +158,22 @@ impl AttributeSet {
     }
 }
 
-fn append(out: &mut String, what: std::fmt::Arguments<'_>) {
-    // Writing to a String does not fail.
-    out.write_fmt(what).unwrap_or_default();
+fn append(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    out.write_fmt(arguments).unwrap_or_default();
 }
 
+/// Appends the values as `one` writes them, separated by commas.
 fn list<T>(out: &mut String, values: &[T], mut one: impl FnMut(&mut String, &T)) {
-    for (place, value) in values.iter().enumerate() {
-        if place > 0 {
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
             out.push(',');
         }
         one(out, value);
     }
 }
 
-/// SplitMix64: small, and the same on every machine for ever, which a library's generator does not promise.
+/// SplitMix64. Its sequence is fixed, which a library's generator does not guarantee across versions.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -166,7 +187,7 @@ impl Random {
         u32::try_from((value ^ (value >> 31)) >> 32).unwrap_or(u32::MAX)
     }
 
-    /// A number below `end`; 0 when `end` is 0.
+    /// A random number below `end`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: u32) -> u32 {
         let wide = u64::from(self.next()) * u64::from(end);
         u32::try_from(wide >> 32).unwrap_or_default()
@@ -178,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_leave_out_private_and_loopback_networks() {
+    fn prefixes_exclude_private_and_loopback_networks() {
         assert_eq!(Prefix::v4(0).to_string(), "1.0.0.0/24");
         assert_eq!(Prefix::v4((9 << 16) - 1).to_string(), "9.255.255.0/24");
         assert_eq!(Prefix::v4(9 << 16).to_string(), "11.0.0.0/24");
@@ -189,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_the_same_for_the_same_seed_and_another_for_another_version() {
+    fn a_set_depends_on_seed_and_version_only() {
         let set = |seed, version| AttributeSet::new(seed, 65_001, 0, 42, version);
         assert_eq!(set(1, 0), set(1, 0));
         assert_ne!(set(1, 0), set(1, 1));
@@ -197,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_look_like_a_real_table() {
+    fn sets_resemble_a_real_table() {
         for group in 0..10_000 {
             let set = AttributeSet::new(1, 65_001, 0, group, 0);
             assert!((3..=5).contains(&set.path.len()), "{:?}", set.path);

@@ -1,4 +1,5 @@
-//! `bmpgen table`: a router with a synthetic full table, which it dumps, changes, and dumps again after a reconnect.
+//! `bmpgen table`: simulates a router with a synthetic full table: initial dump, changes, and a re-dump after
+//! a reconnect.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,69 +9,74 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::builder::RangedU64ValueParser;
+use holdfast::num::{to_u32_saturating, u32_to_usize};
 
-use crate::Failure;
-use crate::encode::{Encoder, Peer, View};
+use crate::encode::{Encoder, Peer};
+use crate::failure::Failure;
 use crate::link::{Link, Target};
 use crate::report::Totals;
-use crate::routes::{AttributeSet, IPV4_MAX, Prefix, Random};
+use crate::routes::{AttributeSet, IPV4_MAX, Prefix, Random, View};
 
-/// The time that a stream written to a file begins with, so that the same arguments give the same bytes:
-/// 2026-01-01 00:00:00 UTC.
+/// Time of the first message of a stream written to a file, 2026-01-01 00:00:00 UTC. It is fixed, so that the
+/// same arguments produce the same bytes.
 const FILE_TIME_US: u64 = 1_767_225_600_000_000;
-/// Largest BGP message (RFC 4271 section 4.1) less header and a generous set of attributes, in /48 prefixes.
+/// Number of /48 prefixes that fit into the largest BGP message (RFC 4271 section 4.1) beside the header and
+/// the attributes.
 const ROUTES_PER_MESSAGE_MAX: u64 = 400;
 
-/// AS of the router.
+/// AS number of the router.
 const ROUTER_ASN: u32 = 64_500;
 
 /// Arguments of `table`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// IPv4 prefixes that each peer announces.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = RangedU64ValueParser::<u32>::new().range(..=u64::from(IPV4_MAX)))]
+    /// IPv4 prefixes per peer
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = RangedU64ValueParser::<u32>::new().range(..=u64::from(IPV4_MAX)))]
     prefixes: u32,
-    /// IPv6 prefixes that each peer announces.
+    /// IPv6 prefixes per peer
     #[arg(long, value_name = "N", default_value_t = 0)]
     ipv6: u32,
-    /// Peers of the router.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=250))]
+    /// Peers of the router
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=250))]
     peers: u16,
-    /// RIB views to send; the Loc-RIB is the first peer's table.
+    /// RIB views to send, separated by commas; the Loc-RIB holds the first peer's table
     #[arg(long, value_delimiter = ',', default_value = "pre")]
     views: Vec<View>,
-    /// Seed of everything that is random.
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Routes a second while the table is dumped; as fast as it goes when absent.
+    /// Routes per second during the initial dump [default: unlimited]
     #[arg(long, value_name = "ROUTES/S")]
     rate: Option<f64>,
-    /// Changes a second after the dump: new attributes, withdrawals, and withdrawn prefixes announced again.
+    /// Changes per second after the dump: new attributes, withdrawals, and re-announcements
     #[arg(long, value_name = "ROUTES/S", default_value_t = 0)]
     churn: u64,
-    /// Seconds of churn (or of silence, without --churn) after the dump.
+    /// Time after the dump, with changes if --churn is set
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     duration: u64,
-    /// Neighbouring prefixes that share one set of attributes.
+    /// Neighbouring prefixes that share one attribute set
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     attributes_share: u32,
-    /// Prefixes in one message at most; they share their attributes.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u32>::new().range(1..=ROUTES_PER_MESSAGE_MAX))]
+    /// Maximum number of prefixes per message
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = RangedU64ValueParser::<u32>::new().range(1..=ROUTES_PER_MESSAGE_MAX))]
     routes_per_message: u32,
-    /// The router's sysName.
+    /// sysName of the router
     #[arg(long, value_name = "NAME", default_value = "bmpgen")]
     router: String,
-    /// Write what was announced, in order, as JSON lines: the ground truth for `compare`.
+    /// Write the ground truth for `compare`: every route sent, in order, as JSON lines
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
-    /// Write the byte stream to a file instead of sending it.
+    /// Write the byte stream to a file instead of sending it
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     out: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
 }
 
-/// Sends the table and its changes, over as many connections as it takes.
+/// Sends the table and its changes, with `--reconnect` over several connections.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let mut router = Router::new(arguments)?;
     let started = Instant::now();
@@ -81,16 +87,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
             None => arguments.target.connect(arguments.rate)?,
         };
         link.totals.routes = Some(0);
-        let done = router.session(&mut link);
+        let sent = router.session(&mut link);
         totals.add(&link.totals);
-        match done {
+        match sent {
             Ok(()) => break,
             Err(Failure::Lost(_)) if arguments.target.reconnect => totals.lost += 1,
             Err(failure) => return Err(failure),
         }
     }
     if let Some(truth) = &mut router.truth {
-        truth.file.flush().map_err(|error| Failure::at("truth", &error))?;
+        truth.file.flush().map_err(|error| Failure::io("ground truth", error))?;
     }
     totals.seconds = started.elapsed().as_secs_f64();
     totals.print(arguments.target.json)?;
@@ -98,34 +104,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
 }
 
 fn create(path: &PathBuf) -> Result<File, Failure> {
-    File::create(path).map_err(|error| Failure::at(&path.display().to_string(), &error))
+    File::create(path).map_err(|error| Failure::io(path.display().to_string(), error))
 }
 
-/// One prefix of one peer: how often its attributes changed, and whether it is there.
+/// State of one prefix of one peer: the number of attribute changes, and whether the prefix is withdrawn.
 #[derive(Clone, Copy, Default)]
 struct Cell {
     version: u32,
     withdrawn: bool,
 }
 
-/// The router: its table as it is now, and what is left to change.
+/// The simulated router: its current table, and the changes left to send.
 struct Router<'a> {
     arguments: &'a Arguments,
     encoder: Encoder,
-    /// Per peer, IPv4 prefixes first, then IPv6.
+    /// The table of each peer: IPv4 prefixes, then IPv6 prefixes.
     tables: Vec<Vec<Cell>>,
     random: Random,
     changes_left: u64,
-    /// When the silence after the dump is over; set at its first beginning.
-    quiet_until: Option<Instant>,
+    /// End of the time without changes after the dump; set after the first dump.
+    idle_until: Option<Instant>,
     truth: Option<Truth>,
-    share: Share,
+    cache: AttributeCache,
 }
 
 impl<'a> Router<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
-        let prefixes = usize::try_from(u64::from(arguments.prefixes) + u64::from(arguments.ipv6))
-            .map_err(|_| Failure::Other("too many prefixes for this machine".into()))?;
+        let prefixes = u32_to_usize(arguments.prefixes) + u32_to_usize(arguments.ipv6);
         let truth = arguments.truth.as_ref().map(create).transpose()?;
         Ok(Self {
             arguments,
@@ -137,17 +142,17 @@ impl<'a> Router<'a> {
             tables: vec![vec![Cell::default(); prefixes]; usize::from(arguments.peers)],
             random: Random(arguments.seed),
             changes_left: arguments.churn.saturating_mul(arguments.duration),
-            quiet_until: None,
+            idle_until: None,
             truth: truth.map(|file| Truth {
                 file: BufWriter::with_capacity(1 << 20, file),
                 connection: 0,
                 message: 0,
             }),
-            share: Share::default(),
+            cache: AttributeCache::default(),
         })
     }
 
-    /// One BMP session from Initiation to Termination.
+    /// Sends one BMP session from Initiation to Termination.
     fn session(&mut self, link: &mut Link) -> Result<(), Failure> {
         if let Some(truth) = &mut self.truth {
             truth.connection += 1;
@@ -165,7 +170,7 @@ impl<'a> Router<'a> {
             self.churn(link)?;
         } else {
             let until = Instant::now() + Duration::from_secs(self.arguments.duration);
-            let until = *self.quiet_until.get_or_insert(until);
+            let until = *self.idle_until.get_or_insert(until);
             link.hold(until.saturating_duration_since(Instant::now()))?;
         }
         self.encoder.termination(link.buffer());
@@ -173,7 +178,7 @@ impl<'a> Router<'a> {
         link.finish()
     }
 
-    /// Every table in every view: peer number and per-peer header.
+    /// The peers in each of their views: peer number and per-peer header.
     fn sources(&self) -> Vec<(u16, Peer)> {
         let views = &self.arguments.views;
         (0..self.arguments.peers)
@@ -183,7 +188,7 @@ impl<'a> Router<'a> {
             .collect()
     }
 
-    /// The whole table as it is now.
+    /// Sends the current table.
     fn dump(&mut self, link: &mut Link) -> Result<(), Failure> {
         for (number, peer) in self.sources() {
             let mut index = 0;
@@ -192,19 +197,21 @@ impl<'a> Router<'a> {
                     index += 1;
                     continue;
                 }
-                let prefixes = self.run_of(number, index, cell.version);
-                let set = self.share.set(self.arguments, number, index, cell.version);
+                let prefixes = self.message_prefixes(number, index, cell.version);
+                let set = self.cache.set(self.arguments, number, index, cell.version);
                 self.send(link, &peer, &prefixes, Some(&set))?;
-                index += u32::try_from(prefixes.len()).unwrap_or(1);
+                index += to_u32_saturating(prefixes.len());
             }
         }
         Ok(())
     }
 
+    /// State of prefix number `index` of a peer; `None` beyond the table.
     fn cell(&self, number: u16, index: u32) -> Option<Cell> {
-        self.tables.get(usize::from(number))?.get(usize::try_from(index).ok()?).copied()
+        self.tables.get(usize::from(number))?.get(u32_to_usize(index)).copied()
     }
 
+    /// Prefix number `index` of the table.
     fn prefix(&self, index: u32) -> Prefix {
         match index.checked_sub(self.arguments.prefixes) {
             None => Prefix::v4(index),
@@ -212,8 +219,8 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// The prefixes from `index` on that can stand in one message: same family, group and version.
-    fn run_of(&self, number: u16, index: u32, version: u32) -> Vec<Prefix> {
+    /// The prefixes from `index` on that fit into one message: of the same family, group and version.
+    fn message_prefixes(&self, number: u16, index: u32, version: u32) -> Vec<Prefix> {
         let first = self.prefix(index);
         let group = index / self.arguments.attributes_share;
         (index..index.saturating_add(self.arguments.routes_per_message))
@@ -226,6 +233,7 @@ impl<'a> Router<'a> {
             .collect()
     }
 
+    /// Sends End-of-RIB of every family of every peer.
     fn end_of_rib(&self, link: &mut Link) -> Result<(), Failure> {
         for (_, peer) in self.sources() {
             for (ipv6, prefixes) in [(false, self.arguments.prefixes), (true, self.arguments.ipv6)] {
@@ -238,7 +246,7 @@ impl<'a> Router<'a> {
         link.flush()
     }
 
-    /// Changes random prefixes until none is left to do. One in ten of those present is withdrawn.
+    /// Changes random prefixes until no change is left. One change in ten withdraws a prefix.
     fn churn(&mut self, link: &mut Link) -> Result<(), Failure> {
         let prefixes = self.arguments.prefixes.saturating_add(self.arguments.ipv6);
         let sources = self.sources();
@@ -256,10 +264,10 @@ impl<'a> Router<'a> {
             cell.withdrawn = withdraw && !cell.withdrawn;
             cell.version += u32::from(!cell.withdrawn);
             let version = (!cell.withdrawn).then_some(cell.version);
-            let set = version.map(|version| self.share.set(self.arguments, number, index, version));
+            let set = version.map(|version| self.cache.set(self.arguments, number, index, version));
             let prefix = [self.prefix(index)];
-            for (_, peer) in sources.iter().filter(|(of, _)| *of == number) {
-                // A change that a lost connection cut short is made good by the dump that follows.
+            for (_, peer) in sources.iter().filter(|(source, _)| *source == number) {
+                // If the connection is lost here, the dump of the next connection includes the change.
                 self.changes_left = self.changes_left.saturating_sub(1);
                 self.send(link, peer, &prefix, set.as_deref())?;
             }
@@ -267,7 +275,7 @@ impl<'a> Router<'a> {
         Ok(())
     }
 
-    /// One message: an announcement with these attributes, or a withdrawal without.
+    /// Sends one message: an announcement with the attributes `set`, or a withdrawal if it is `None`.
     fn send(
         &mut self,
         link: &mut Link,
@@ -277,7 +285,7 @@ impl<'a> Router<'a> {
     ) -> Result<(), Failure> {
         let routes = prefixes.len() as u64;
         link.wait(routes)?;
-        self.clock(link);
+        self.set_time(link);
         match (set, prefixes) {
             (Some(set), _) => self.encoder.announce(peer, set, prefixes, link.buffer()),
             (None, [prefix, ..]) => self.encoder.withdraw(peer, *prefix, link.buffer()),
@@ -290,20 +298,21 @@ impl<'a> Router<'a> {
         link.sent(1)
     }
 
-    /// The time for the next message: the clock's once per write, or one microsecond a message into a file.
-    fn clock(&mut self, link: &mut Link) {
+    /// Sets the time of the next message: the current time, read once per write; in a file, one microsecond
+    /// per message.
+    fn set_time(&mut self, link: &mut Link) {
         if self.arguments.out.is_some() {
             self.encoder.time_us += 1;
         } else if link.buffer().is_empty() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.encoder.time_us = u64::try_from(now.as_micros()).unwrap_or_default();
+            self.encoder.time_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         }
     }
 }
 
-/// Peer number `number` as a view shows it.
+/// Per-peer header of peer number `number` in a view.
 fn peer(number: u16, view: View) -> Peer {
-    // Every second peer has a 4-octet AS number, above 2^31.
+    // Every second peer has a 4-octet AS number above 2^31.
     let asn =
         if number.is_multiple_of(2) { 65_001 + u32::from(number) } else { 4_200_000_000 + u32::from(number) };
     let [high, low] = number.to_be_bytes();
@@ -313,14 +322,14 @@ fn peer(number: u16, view: View) -> Peer {
     }
 }
 
-/// The set of attributes used last: neighbouring prefixes ask for the same one.
+/// The attribute set used last. Neighbouring prefixes share it.
 #[derive(Default)]
-struct Share {
+struct AttributeCache {
     last: Option<((u16, u32, u32), Arc<AttributeSet>)>,
 }
 
-impl Share {
-    /// The set of the prefix at `index` in that version.
+impl AttributeCache {
+    /// The attribute set of prefix number `index` of a peer after `version` changes.
     fn set(&mut self, arguments: &Arguments, number: u16, index: u32, version: u32) -> Arc<AttributeSet> {
         let group = index / arguments.attributes_share;
         let key = (number, group, version);
@@ -336,15 +345,17 @@ impl Share {
     }
 }
 
-/// The ground truth: what was announced, written down before it is encoded.
+/// Writer of the ground truth. Each route is written before it is encoded.
 struct Truth {
     file: BufWriter<File>,
+    /// Number of the connection, from 1.
     connection: u32,
+    /// Number of the next message.
     message: u64,
 }
 
 impl Truth {
-    /// One line per prefix, in the form of the recorded captures' ground truth.
+    /// Writes one line per prefix, in the format of the ground truth of the recorded captures.
     fn write(
         &mut self,
         encoder: &Encoder,
@@ -372,7 +383,7 @@ impl Truth {
                 encoder.time_us,
                 if prefix.is_ipv6() { 2 } else { 1 },
             )
-            .map_err(|error| Failure::at("truth", &error))?;
+            .map_err(|error| Failure::io("ground truth", error))?;
         }
         self.message += 1;
         Ok(())

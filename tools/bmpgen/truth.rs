@@ -1,8 +1,9 @@
-//! The ground truth's form, and the same in the words of the database.
+//! Converts a line of the ground truth to the names and formats of the `route_updates` columns.
 //!
-//! A line of truth is what an independent decoder (tshark) printed: paths as segments, communities as bytes, route
-//! distinguishers as bytes. The columns of `route_updates` have them as text. The conversion here is written from the
-//! RFCs and shares no code with the collector; what it does not know it leaves as it is, which then differs loudly.
+//! A line of the ground truth has the format of an independent decoder (tshark): AS paths as segments,
+//! extended communities and route distinguishers as bytes. The columns of `route_updates` have them as text.
+//! The conversion follows the RFCs and shares no code with the collector. Values of an unknown type are left
+//! unchanged, so that they are reported as a difference.
 
 use std::net::Ipv4Addr;
 
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 /// A JSON object.
 pub(crate) type Object = Map<String, Value>;
 
-/// Key in the truth, column in the database.
+/// Key in the ground truth, column in the database.
 const RENAMED: [(&str, &str); 8] = [
     ("peer_address", "bgp_peer_ip"),
     ("peer_asn", "bgp_peer_asn"),
@@ -23,9 +24,9 @@ const RENAMED: [(&str, &str); 8] = [
     ("ext_communities", "extended_communities"),
 ];
 
-/// A line of truth with the names and forms of `route_updates`.
+/// A line of the ground truth with the names and formats of `route_updates`.
 pub(crate) fn canonical(mut object: Object) -> Object {
-    // The flags say again what `rib` says, and the width of what is decoded already.
+    // The flags repeat `rib`, and the AS number width of an AS path that is already decoded.
     object.remove("peer_flags");
     for (from, to) in RENAMED {
         match object.remove(from) {
@@ -45,6 +46,7 @@ pub(crate) fn canonical(mut object: Object) -> Object {
     object
 }
 
+/// Replaces a value by its text, if it has one.
 fn convert(object: &mut Object, key: &str, text: impl FnOnce(&Value) -> Option<String>) {
     if let Some(value) = object.get_mut(key)
         && let Some(text) = text(value)
@@ -53,7 +55,7 @@ fn convert(object: &mut Object, key: &str, text: impl FnOnce(&Value) -> Option<S
     }
 }
 
-/// Eight octets from sixteen digits.
+/// Eight octets from sixteen hexadecimal digits.
 fn octets(value: &Value) -> Option<[u8; 8]> {
     let text = value.as_str().filter(|text| text.len() == 16)?;
     u64::from_str_radix(text, 16).ok().map(u64::to_be_bytes)
@@ -77,7 +79,7 @@ fn extended_community([kind, sub, a, b, c, d, e, f]: [u8; 8]) -> Option<String> 
     }
 }
 
-/// Segments as operators write them: `1 2 {3,4}`.
+/// An AS path in the usual notation: `1 2 {3,4}`.
 fn path(segments: &Value) -> Option<String> {
     let texts = segments.as_array()?.iter().map(|segment| {
         let [kind, numbers] = segment.as_array()?.as_slice() else { return None };
@@ -98,9 +100,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_truth_gets_the_names_and_forms_of_the_columns() {
-        let truth = r#"{"peer_flags":64,"peer_address":"192.0.2.1","peer_distinguisher":"0001c00002010064","timestamp":7,
-            "rd":null,"evpn_prefix":"10.0.0.0/8","as_path":[["AS_SEQUENCE",[65001,4200000000]],["AS_SET",[1,2]]],
+    fn a_line_of_the_ground_truth_is_converted_to_columns() {
+        let truth = r#"{"peer_flags":64,"peer_address":"192.0.2.1","peer_distinguisher":"0001c00002010064",
+            "timestamp":7,"rd":null,"evpn_prefix":"10.0.0.0/8",
+            "as_path":[["AS_SEQUENCE",[65001,4200000000]],["AS_SET",[1,2]]],
             "ext_communities":["0002fdea00000064","0602aabbccddee01","030c000000000008"]}"#;
         let expected = r#"{"bgp_peer_ip":"192.0.2.1","peer_distinguisher":"192.0.2.1:100","router_time":7,
             "prefix":"10.0.0.0/8","as_path_text":"65001 4200000000 {1,2}",
