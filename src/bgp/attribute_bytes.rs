@@ -1,11 +1,11 @@
-//! The path attribute section as bytes, and the cutting of one attribute.
+//! The path attribute section of an UPDATE, divided into attributes.
 
 use crate::wire::{self, Cursor};
 
 /// Flag bit: the length has two octets (RFC 4271 section 4.3).
 const EXTENDED_LENGTH: u8 = 0x10;
 
-/// One path attribute, not yet looked into.
+/// One undecoded path attribute (RFC 4271 section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<'a> {
     /// Flags octet.
@@ -14,11 +14,12 @@ pub struct Attribute<'a> {
     pub code: u8,
     /// Value.
     pub value: &'a [u8],
-    /// Where the attribute begins, from the start of the BGP message.
+    /// Byte offset of the attribute from the start of the BGP message.
     pub offset: usize,
 }
 
 impl<'a> Attribute<'a> {
+    /// Reads flags, type code, length and value.
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, wire::Error> {
         let offset = cursor.offset();
@@ -32,36 +33,36 @@ impl<'a> Attribute<'a> {
         Ok(Self { flags, code, value, offset })
     }
 
-    /// A cursor over the value.
+    /// A cursor over the value, which ends at byte offset `end` of the BGP message.
     #[inline]
     pub(super) fn cursor(&self, end: usize) -> Cursor<'a> {
         Cursor::at(self.value, end - self.value.len())
     }
 }
 
-/// All path attributes but MP_REACH_NLRI and MP_UNREACH_NLRI, in the order sent.
+/// All path attributes except MP_REACH_NLRI and MP_UNREACH_NLRI, in the order sent.
 ///
-/// Cutting those two out leaves at most three runs of bytes. The runs are what makes an attribute set recognisable
-/// without decoding it ([`super::Update::key`]).
+/// Removing those two leaves at most three runs of bytes, which identify an attribute set without decoding it
+/// ([`super::Update::key`]).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttributeBytes<'a> {
     pub(super) runs: [Cursor<'a>; 3],
 }
 
 impl<'a> AttributeBytes<'a> {
-    /// All attributes in one run.
-    pub(super) fn of(run: Cursor<'a>) -> Self {
+    /// Attributes in one contiguous run.
+    pub(super) fn from_run(run: Cursor<'a>) -> Self {
         Self { runs: [run, Cursor::default(), Cursor::default()] }
     }
 
-    /// The attributes, up to the end or to the first that runs past the section.
+    /// The attributes, up to the first one that extends past the end of the section.
     #[must_use]
     pub fn iter(&self) -> AttributeIter<'a> {
         let [run, second, third] = self.runs;
         AttributeIter { run, later: [second, third] }
     }
 
-    /// True when there is none.
+    /// True if there are no attributes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         let [a, b, c] = &self.runs;
@@ -100,7 +101,7 @@ impl<'a> Iterator for AttributeIter<'a> {
         if let Ok(attribute) = Attribute::read(&mut self.run) {
             return Some(attribute);
         }
-        // What overruns the section also ends it: there is no next attribute to be found.
+        // The start of the next attribute is unknown, so the iteration ends.
         *self = Self { run: Cursor::default(), later: [Cursor::default(); 2] };
         None
     }

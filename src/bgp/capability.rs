@@ -1,4 +1,4 @@
-//! Capabilities (RFC 5492).
+//! BGP capabilities (RFC 5492).
 
 use crate::route::Family;
 use crate::wire::{self, Cursor};
@@ -12,13 +12,14 @@ pub enum Capability {
     FourOctetAs(u32),
     /// ADD-PATH (69, RFC 7911).
     AddPath(Vec<AddPath>),
-    /// Multiple Labels (8, RFC 8277): families, and how many labels of one route the speaker can receive.
+    /// Multiple Labels (8, RFC 8277): families, each with the maximum number of labels per route that the speaker can
+    /// receive.
     MultipleLabels(Vec<(Family, u8)>),
-    /// Any other, and any whose length is not that of its code.
+    /// A capability with another code, or whose length does not fit its code.
     Other {
-        /// Code.
+        /// Capability code.
         code: u8,
-        /// Value.
+        /// Undecoded value.
         value: Vec<u8>,
     },
 }
@@ -26,15 +27,16 @@ pub enum Capability {
 /// One family of an ADD-PATH capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddPath {
-    /// Which.
+    /// Address family.
     pub family: Family,
-    /// The speaker can send several paths.
+    /// True if the speaker can send several paths per prefix.
     pub send: bool,
-    /// The speaker can receive several paths.
+    /// True if the speaker can receive several paths per prefix.
     pub receive: bool,
 }
 
-/// One capability that fills the bytes, as a stateless-parsing TLV of BMP version 4 holds it.
+/// Decodes a single capability, as in the stateless-parsing TLV of BMP version 4 (draft-ietf-grow-bmp-tlv). `None` if
+/// the bytes are not exactly one capability.
 #[must_use]
 pub fn capability(bytes: &[u8]) -> Option<Capability> {
     let mut cursor = Cursor::new(bytes);
@@ -47,6 +49,7 @@ const ADD_PATH: u8 = 69;
 const MULTIPLE_LABELS: u8 = 8;
 
 impl Capability {
+    /// Reads `code 1, length 1, value`.
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, wire::Error> {
         let code = cursor.u8("capability code")?;
         let length = cursor.u8("capability length")?;
@@ -67,7 +70,7 @@ fn family(afi: [u8; 2], safi: u8) -> Family {
     Family { afi: u16::from_be_bytes(afi), safi }
 }
 
-/// Mode 1 is receive, 2 send, 3 both; a family with any other mode is left out (RFC 7911 section 4).
+/// Decodes ADD-PATH. Mode 1 is receive, 2 send, 3 both; families with any other mode are ignored (RFC 7911 section 4).
 fn add_path(value: &[u8]) -> Vec<AddPath> {
     let (tuples, _) = value.as_chunks::<4>();
     tuples
@@ -81,7 +84,7 @@ fn add_path(value: &[u8]) -> Vec<AddPath> {
         .collect()
 }
 
-/// A count of 0 or 1 is as good as none, and the family is left out (RFC 8277 section 2.1).
+/// Decodes Multiple Labels. Families with a count of 0 or 1 are ignored (RFC 8277 section 2.1).
 fn multiple_labels(value: &[u8]) -> Vec<(Family, u8)> {
     let (triples, _) = value.as_chunks::<4>();
     triples

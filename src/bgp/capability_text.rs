@@ -1,12 +1,12 @@
-//! Capabilities as operators read them.
+//! The text form of capabilities.
 
 use std::fmt;
 
-use super::Capability;
-use super::capability::AddPath;
+use super::capability::{AddPath, Capability};
+use crate::hex::Hex;
 use crate::route::Family;
 
-/// IANA "Capability Codes"; `None` for a code that is not registered.
+/// The name of a capability code (IANA "Capability Codes"); `None` for a code without a name.
 const fn name(code: u8) -> Option<&'static str> {
     Some(match code {
         1 => "multiprotocol",
@@ -52,9 +52,8 @@ impl fmt::Display for Capability {
                     Some(name) => f.write_str(name)?,
                     None => write!(f, "capability {code}")?,
                 }
-                if !value.is_empty() && !detail(f, *code, value)? {
-                    f.write_str(" 0x")?;
-                    value.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                if !value.is_empty() && !write_value(f, *code, value)? {
+                    write!(f, " 0x{}", Hex(value))?;
                 }
                 Ok(())
             }
@@ -74,8 +73,9 @@ impl fmt::Display for AddPath {
     }
 }
 
-/// What the value says; false when its form is not known, or its length is not that of its form.
-fn detail(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<bool, fmt::Error> {
+/// Writes the decoded value. Returns false, and writes nothing, for a code without a decoder and for a length that does
+/// not fit the code.
+fn write_value(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<bool, fmt::Error> {
     match (code, value) {
         // RFC 9234 section 4.1.
         (9, [role]) => match role {
@@ -86,23 +86,28 @@ fn detail(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<bool, fm
             4 => f.write_str(" peer"),
             role => write!(f, " {role}"),
         },
-        // RFC 4724 section 3: flags and time, then families with a flag "forwarding state preserved".
+        // RFC 4724 section 3: flags and restart time, then families with the flag "forwarding state preserved".
         (64, [a, b, families @ ..]) if families.len().is_multiple_of(4) => {
-            let head = u16::from_be_bytes([*a, *b]);
-            write!(f, " {}s{}", head & 0x0fff, if head & 0x8000 == 0 { "" } else { " restarted" })?;
+            let flags_and_time = u16::from_be_bytes([*a, *b]);
+            write!(
+                f,
+                " {}s{}",
+                flags_and_time & 0x0fff,
+                if flags_and_time & 0x8000 == 0 { "" } else { " restarted" }
+            )?;
             families.as_chunks::<4>().0.iter().try_for_each(|&[a, b, safi, flags]| {
                 let kept = if flags & 0x80 == 0 { "" } else { ":preserved" };
                 write!(f, " {}{kept}", Family { afi: u16::from_be_bytes([a, b]), safi })
             })
         }
-        // RFC 9494 section 3.1: families with flags and a stale time of three octets.
+        // RFC 9494 section 3.1: families with flags and a stale time of three octets in seconds.
         (71, _) if value.len().is_multiple_of(7) => {
             value.as_chunks::<7>().0.iter().try_for_each(|&[a, b, safi, _, x, y, z]| {
                 let family = Family { afi: u16::from_be_bytes([a, b]), safi };
                 write!(f, " {family}:{}s", u32::from_be_bytes([0, x, y, z]))
             })
         }
-        // RFC 8950 section 4: family and AFI of its next hop.
+        // RFC 8950 section 4: families, each with the AFI of its next hops.
         (5, _) if value.len().is_multiple_of(6) => {
             value.as_chunks::<6>().0.iter().try_for_each(|&[a, b, _, safi, c, d]| {
                 let family = Family { afi: u16::from_be_bytes([a, b]), safi };
@@ -113,16 +118,16 @@ fn detail(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<bool, fm
             let Some((host, [_, domain @ ..])) = rest.split_at_checked(usize::from(*length)) else {
                 return Ok(false);
             };
-            write!(f, " {}", plain(host))?;
-            if domain.is_empty() { Ok(()) } else { write!(f, ".{}", plain(domain)) }
+            write!(f, " {}", printable(host))?;
+            if domain.is_empty() { Ok(()) } else { write!(f, ".{}", printable(domain)) }
         }
-        (75, [_, version @ ..]) => write!(f, " {}", plain(version)),
+        (75, [_, version @ ..]) => write!(f, " {}", printable(version)),
         _ => return Ok(false),
     }?;
     Ok(true)
 }
 
-/// Text of a router, NULs and what is no UTF-8 replaced.
-fn plain(bytes: &[u8]) -> String {
+/// Text sent by a router, with NUL and invalid UTF-8 replaced by U+FFFD.
+fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }

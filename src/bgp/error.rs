@@ -1,105 +1,74 @@
-//! What can be wrong with a BGP message.
-
-use std::fmt;
+//! Decoding errors of BGP messages.
 
 use crate::wire;
 
-/// A BGP message, or a field of routes, cannot be decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A BGP message or a field of routes that cannot be decoded.
+///
+/// Offsets count from the start of the message or field, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A field runs past its parent, or bytes are left over.
-    Wire(wire::Error),
+    /// A field extends past the end of its parent, or its parent has trailing bytes.
+    #[error("{0}")]
+    Wire(#[from] wire::Error),
     /// The marker is not all ones (RFC 4271 section 4.1).
-    Marker,
-    /// The length field is not the length of the message.
-    Length {
-        /// What the header says.
+    #[error("invalid BGP marker at byte 0: expected all ones")]
+    InvalidMarker,
+    /// The length field differs from the number of bytes.
+    #[error("invalid BGP message length at byte 16: found {stated}, but the message has {available} bytes")]
+    LengthMismatch {
+        /// Value of the length field.
         stated: u16,
-        /// How many bytes there are.
+        /// Number of bytes in the message.
         available: usize,
     },
-    /// A message of another type than UPDATE.
+    /// The message is not an UPDATE.
+    #[error("unexpected BGP message type {kind}: expected 2 (UPDATE)")]
     NotUpdate {
-        /// Its type.
+        /// Message type.
         kind: u8,
     },
-    /// A message of another type than OPEN.
+    /// The message is not an OPEN.
+    #[error("unexpected BGP message type {kind}: expected 1 (OPEN)")]
     NotOpen {
-        /// Its type.
+        /// Message type.
         kind: u8,
     },
-    /// MP_REACH_NLRI or MP_UNREACH_NLRI twice (RFC 7606 section 3.g).
-    Repeated {
-        /// The type code, 14 or 15.
+    /// MP_REACH_NLRI or MP_UNREACH_NLRI is present twice (RFC 7606 section 3.g).
+    #[error("duplicate attribute {code} at byte {offset}")]
+    DuplicateAttribute {
+        /// Type code, 14 or 15.
         code: u8,
-        /// Where the second one begins.
+        /// Offset of the second occurrence.
         offset: usize,
     },
-    /// A length in bits that its family does not have.
-    Bits {
-        /// Of what.
+    /// A length in bits that the address family or field does not allow.
+    #[error("{what} at byte {offset}: invalid length of {length} bits")]
+    InvalidBitLength {
+        /// Name of the field.
         what: &'static str,
-        /// What it says.
+        /// Length in bits.
         length: u8,
-        /// Where it stands.
+        /// Offset of the length.
         offset: usize,
     },
-    /// A part that stands where its type must not stand (RFC 8955 section 4.2).
-    Order {
-        /// Of what.
+    /// Components are not in ascending order of their types (RFC 8955 section 4.2).
+    #[error("{what} of type {kind} at byte {offset}: out of order, expected ascending types")]
+    OutOfOrder {
+        /// Name of the component.
         what: &'static str,
-        /// Its type.
+        /// Type of the component.
         kind: u8,
-        /// Where it begins.
+        /// Offset of the component.
         offset: usize,
     },
-    /// An EVPN route that is not as long as its type (RFC 7432 section 7, RFC 9136 section 3).
+    /// The length of an EVPN route does not fit its type (RFC 7432 section 7, RFC 9136 section 3).
+    #[error("EVPN route of type {route_type} at byte {offset}: invalid length of {length} bytes")]
     EvpnLength {
-        /// The route type.
+        /// Route type.
         route_type: u8,
-        /// Its length.
+        /// Length in octets, excluding type and length.
         length: usize,
-        /// Where the route begins.
+        /// Offset of the route.
         offset: usize,
     },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Wire(error) => error.fmt(f),
-            Self::Marker => f.write_str("BGP marker at byte 0: not all ones"),
-            Self::Length { stated, available } => {
-                write!(f, "BGP message length at byte 16: says {stated}, there are {available}")
-            }
-            Self::NotUpdate { kind } => write!(f, "BGP message of type {kind}, an UPDATE has 2"),
-            Self::NotOpen { kind } => write!(f, "BGP message of type {kind}, an OPEN has 1"),
-            Self::Repeated { code, offset } => {
-                write!(f, "attribute {code} at byte {offset}: there is one already")
-            }
-            Self::Bits { what, length, offset } => write!(f, "{what} at byte {offset}: {length} bits"),
-            Self::Order { what, kind, offset } => {
-                write!(f, "{what} of type {kind} at byte {offset}: out of order")
-            }
-            Self::EvpnLength { route_type, length, offset } => {
-                write!(f, "EVPN route of type {route_type} at byte {offset}: {length} bytes long")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Wire(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<wire::Error> for Error {
-    #[inline]
-    fn from(error: wire::Error) -> Self {
-        Self::Wire(error)
-    }
 }

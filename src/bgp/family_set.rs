@@ -1,8 +1,8 @@
-//! A set of address families.
+//! Sets of address families.
 
 use crate::route::Family;
 
-/// A few families. A session has one or two with ADD-PATH, so the set is a short sorted row.
+/// A set of address families, as a sorted vector: a session negotiates ADD-PATH for one or two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FamilySet(Vec<Family>);
 
@@ -13,33 +13,33 @@ impl FamilySet {
         Self(Vec::new())
     }
 
-    /// True when `family` is in it.
+    /// True if the set contains `family`.
     #[inline]
     #[must_use]
     pub fn contains(&self, family: Family) -> bool {
         self.0.contains(&family)
     }
 
-    /// Puts `family` in.
+    /// Adds `family`, if it is not in the set already.
     pub fn insert(&mut self, family: Family) {
-        if let Err(place) = self.0.binary_search(&family) {
-            self.0.insert(place, family);
+        if let Err(index) = self.0.binary_search(&family) {
+            self.0.insert(index, family);
         }
     }
 
-    /// True when nothing is in it.
+    /// True if the set is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Number of families in the set.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The families, in the order of their numbers.
+    /// The families, ordered by AFI and SAFI.
     pub fn iter(&self) -> impl Iterator<Item = Family> + '_ {
         self.0.iter().copied()
     }

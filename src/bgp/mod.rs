@@ -1,15 +1,19 @@
-//! BGP (RFC 4271, 4760 and others): one PDU to routes and attributes.
+//! BGP (RFC 4271, RFC 4760 and others): decodes one message into routes and attributes.
 //!
 //! ```text
-//! split(pdu) ─► Update ─┬─ key()          which attribute set this is, as bytes: the hot path stops here
-//!                       ├─ attributes()   the set, decoded (once per set), with a verdict by RFC 7606
+//! split(pdu) ─► Update ─┬─ key()          bytes that identify the attribute set; enough if the set is already decoded
+//!                       ├─ attributes()   the decoded attribute set and its error handling by RFC 7606
 //!                       └─ nlri()         the routes of one field, one by one
-//! open(pdu)  ─► Open ───── negotiate()    how the UPDATEs of the session are to be read
+//! open(pdu)  ─► Open ───── negotiate()    the encoding of the UPDATEs of the session
 //! ```
 //!
-//! What the session negotiated comes in as arguments; nothing here remembers anything. What the router sent is
-//! stored, not judged: only a malformed *encoding* gets a verdict.
+//! `attributes/NAME.rs` decodes the types of `route/attributes/NAME.rs`, and `nlri/NAME.rs` those of
+//! `route/nlri/NAME.rs`.
+//!
+//! The functions are stateless: negotiated parameters are arguments. Attributes are stored as the router sent them; only
+//! a malformed encoding leads to an error.
 
+mod address;
 mod attribute_bytes;
 mod attributes;
 mod capability;
@@ -24,7 +28,7 @@ mod open;
 mod update;
 
 pub use attribute_bytes::{Attribute, AttributeBytes, AttributeIter};
-pub use attributes::{Verdict, as_path_width_fits, attributes};
+pub use attributes::{AttributeOutcome, as_path_width_fits, attributes};
 pub use capability::{AddPath, Capability, capability};
 pub use error::Error;
 pub use family_set::FamilySet;

@@ -1,20 +1,22 @@
-//! What two OPENs agree on.
+//! The session parameters that two OPENs agree on.
 
-use super::{Encoding, FamilySet, Open};
+use super::family_set::FamilySet;
+use super::nlri::Encoding;
+use super::open::Open;
 use crate::route::Family;
 
-/// How the UPDATEs of a session, as one view shows them, are to be read.
+/// Encoding of the UPDATEs of one RIB view of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negotiated {
-    /// AS numbers have four octets.
+    /// True if AS numbers have four octets (RFC 6793).
     pub four_octet_as: bool,
-    /// Families whose routes carry path identifiers.
+    /// Address families whose routes have path identifiers (RFC 7911).
     pub add_path: FamilySet,
-    /// Families whose routes may carry several labels.
+    /// Address families whose routes may have several labels (RFC 8277).
     pub multiple_labels: FamilySet,
 }
 
-/// What holds without OPENs: four octets, and nothing that must be agreed on.
+/// The encoding without OPENs: four-octet AS numbers and no optional feature.
 impl Default for Negotiated {
     fn default() -> Self {
         Self { four_octet_as: true, add_path: FamilySet::new(), multiple_labels: FamilySet::new() }
@@ -22,7 +24,7 @@ impl Default for Negotiated {
 }
 
 impl Negotiated {
-    /// How the routes of a family are written.
+    /// The NLRI encoding of an address family.
     #[inline]
     #[must_use]
     pub fn encoding(&self, family: Family) -> Encoding {
@@ -33,22 +35,23 @@ impl Negotiated {
     }
 }
 
-/// Which way the routes of a view went over the monitored BGP session.
+/// Direction in which the routes of a RIB view pass over the monitored BGP session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Adj-RIB-In: from the peer to the router.
     In,
     /// Adj-RIB-Out: from the router to the peer.
     Out,
-    /// Loc-RIB: over no session; the OPENs of its Peer Up are made up to tell the encoding (RFC 9069 section 5.2).
+    /// Loc-RIB: no session exists; the router generates the OPENs of the Peer Up to signal the encoding (RFC 9069
+    /// section 5.2).
     Local,
 }
 
-/// Reads the two OPENs of a Peer Up: `sent` by the router, `received` from its peer.
+/// Derives the encoding of a RIB view from the two OPENs of a Peer Up: `sent` by the router, `received` from its peer.
 ///
-/// ADD-PATH has a direction (RFC 7911 section 5): paths come in when the peer sends and the router receives, they go
-/// out when the router sends and the peer receives. Multiple labels have none: they are in use, both ways, when both
-/// name the family (RFC 8277 section 2.1). One side alone changes nothing.
+/// ADD-PATH is directional (RFC 7911 section 5): it is in use from one side to the other if the first can send and the
+/// second can receive. Multiple labels are in use in both directions if both OPENs contain the family (RFC 8277
+/// section 2.1).
 #[must_use]
 pub fn negotiate(sent: &Open, received: &Open, direction: Direction) -> Negotiated {
     let can_send = |open: &Open| -> FamilySet {
@@ -72,10 +75,10 @@ pub fn negotiate(sent: &Open, received: &Open, direction: Direction) -> Negotiat
     let multiple_labels = if direction == Direction::Local {
         sent.multiple_labels().chain(received.multiple_labels()).collect()
     } else {
-        let theirs = labels(received);
-        labels(sent).iter().filter(|family| theirs.contains(*family)).collect()
+        let received_labels = labels(received);
+        labels(sent).iter().filter(|family| received_labels.contains(*family)).collect()
     };
-    // A Loc-RIB is always four octets wide (RFC 9069 section 5.4.1).
+    // Loc-RIB UPDATEs always have four-octet AS numbers (RFC 9069 section 5.4.1).
     let four_octet_as = direction == Direction::Local || (sent.four_octet_as() && received.four_octet_as());
     Negotiated { four_octet_as, add_path, multiple_labels }
 }

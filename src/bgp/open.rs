@@ -1,38 +1,39 @@
-//! OPEN (RFC 4271 section 4.2, RFC 5492, RFC 9072).
+//! OPEN messages (RFC 4271 section 4.2, RFC 5492, RFC 9072).
 
 use std::net::Ipv4Addr;
 
 use super::capability::{AddPath, Capability};
-use super::{Error, header};
+use super::error::Error;
+use super::header;
 use crate::route::Family;
 use crate::wire::{self, Cursor};
 
 /// Message type of an OPEN.
 const OPEN: u8 = 1;
-/// Optional parameter: capabilities (RFC 5492).
+/// Optional parameter type: capabilities (RFC 5492).
 const CAPABILITIES: u8 = 2;
-/// In the place of the first parameter type: lengths have two octets (RFC 9072).
+/// First parameter type that selects parameter lengths of two octets (RFC 9072 section 2).
 const EXTENDED: u8 = 255;
 
-/// What one side of a BGP session said of itself.
+/// A decoded OPEN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// BGP version.
     pub version: u8,
-    /// AS number: the one of the 4-octet capability where it is there.
+    /// AS number: from the four-octet AS number capability if present, else from the field My Autonomous System.
     pub asn: u32,
-    /// Proposed hold time.
+    /// Proposed hold time in seconds.
     pub hold_time_s: u16,
     /// BGP identifier.
     pub bgp_id: Ipv4Addr,
-    /// All capabilities, in the order sent.
+    /// Capabilities of all parameters, in the order sent.
     pub capabilities: Vec<Capability>,
 }
 
 /// Decodes one BGP message as an OPEN.
 ///
 /// # Errors
-/// No OPEN, or one that contradicts itself. Offsets count from the marker.
+/// The message is not an OPEN, or a length in it is inconsistent. Offsets count from the first octet of the marker.
 pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;
     if kind != OPEN {
@@ -51,8 +52,10 @@ pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     Ok(Open { version, asn, hold_time_s, bgp_id, capabilities })
 }
 
-/// Type 255 in the first place says that the extended format is in use; the one-octet length before it, as long as it is
-/// not zero, then means nothing (RFC 9072 section 2).
+/// Reads the capabilities of all optional parameters.
+///
+/// A first parameter of type 255 selects the extended format; the preceding one-octet length is then ignored, unless it
+/// is 0 (RFC 9072 section 2).
 fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
     let length = cursor.u8("optional parameters length")?;
     let is_extended = length != 0 && cursor.rest().first() == Some(&EXTENDED);
@@ -81,7 +84,7 @@ fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
 }
 
 impl Open {
-    /// The families it announces; IPv4 unicast when it announces none (RFC 4760 section 8).
+    /// Address families in Multiprotocol capabilities; IPv4 unicast if there are none (RFC 4760 section 8).
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
         let mut families = Vec::new();
@@ -98,13 +101,13 @@ impl Open {
         families
     }
 
-    /// True when it can do four-octet AS numbers.
+    /// True if the speaker supports four-octet AS numbers (RFC 6793).
     #[must_use]
     pub fn four_octet_as(&self) -> bool {
         self.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAs(_)))
     }
 
-    /// The families for which it can send or receive several paths.
+    /// Address families for which the speaker can send or receive several paths (RFC 7911).
     pub fn add_path(&self) -> impl Iterator<Item = AddPath> + '_ {
         self.capabilities
             .iter()
@@ -115,7 +118,7 @@ impl Open {
             .copied()
     }
 
-    /// The families of which it can receive routes with several labels.
+    /// Address families for which the speaker can receive several labels per route (RFC 8277).
     pub fn multiple_labels(&self) -> impl Iterator<Item = Family> + '_ {
         self.capabilities
             .iter()

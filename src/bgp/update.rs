@@ -1,33 +1,35 @@
-//! UPDATE (RFC 4271 section 4.3): cut into its fields.
+//! UPDATE messages (RFC 4271 section 4.3), divided into their fields.
 
 use super::attribute_bytes::{Attribute, AttributeBytes};
-use super::mp::{MP_REACH, MP_UNREACH, MpReach, MpUnreach};
-use super::{Error, header};
+use super::error::Error;
+use super::header;
+use super::mp::{MpReach, MpUnreach};
 use crate::route::Family;
+use crate::route::attribute_code::{MP_REACH_NLRI, MP_UNREACH_NLRI};
 use crate::wire::{self, Cursor};
 
 /// Message type of an UPDATE.
 const UPDATE: u8 = 2;
 
-/// One UPDATE, cut but not decoded.
+/// An UPDATE divided into its fields, which are not decoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Update<'a> {
-    /// Withdrawn IPv4 unicast routes.
+    /// Withdrawn IPv4 unicast routes (field "Withdrawn Routes").
     pub withdrawn: &'a [u8],
-    /// Announced IPv4 unicast routes.
+    /// Announced IPv4 unicast routes (field "NLRI").
     pub nlri: &'a [u8],
-    /// Path attributes but the two below.
+    /// Path attributes except MP_REACH_NLRI and MP_UNREACH_NLRI.
     pub attributes: AttributeBytes<'a>,
-    /// Announced routes of any family.
+    /// Announced routes of any address family.
     pub mp_reach: Option<MpReach<'a>>,
-    /// Withdrawn routes of any family.
+    /// Withdrawn routes of any address family.
     pub mp_unreach: Option<MpUnreach<'a>>,
-    /// Where the attribute section is cut short: an attribute runs past its end. What stands before it counts; all
-    /// routes of the message are to be treated as withdrawn (RFC 7606 section 4), as [`super::attributes()`] says.
+    /// Set if an attribute extends past the end of the attribute section. The attributes before it are valid, but all
+    /// routes of the message are to be treated as withdrawn (RFC 7606 section 4); [`super::attributes()`] reports this.
     pub malformed: Option<wire::Error>,
 }
 
-/// Cuts one BGP message into the fields of an UPDATE.
+/// Divides a BGP message into the fields of an UPDATE.
 ///
 /// ```text
 /// +-- 2 ---+-- - - ----+-- 2 ---+-- - - ---------+-- - -
@@ -36,8 +38,9 @@ pub struct Update<'a> {
 /// ```
 ///
 /// # Errors
-/// No UPDATE, or one whose routes cannot be found: a field length past the end of the message, or a malformed or
-/// repeated MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 7606 sections 3.g, 4 and 5.3). Offsets count from the marker.
+/// The message is not an UPDATE, or its routes cannot be located: a field extends past the end of the message, or
+/// MP_REACH_NLRI or MP_UNREACH_NLRI is malformed or present twice (RFC 7606 sections 3.g, 4 and 5.3). Offsets count from
+/// the first octet of the marker.
 #[inline]
 pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;
@@ -49,11 +52,11 @@ pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     let length = cursor.u16("total path attribute length")?;
     let attributes = cursor.sub(usize::from(length), "path attributes")?;
     let mut update = Update { withdrawn, nlri: cursor.rest(), ..Update::default() };
-    update.cut_attributes(attributes)?;
+    update.split_attributes(attributes)?;
     Ok(update)
 }
 
-/// Two attributes are taken out at most once each, so there are never more than three runs.
+/// Adds a run of attributes. There are at most three, because each of the two attributes is removed at most once.
 #[inline]
 fn push_run<'a>(attributes: &mut AttributeBytes<'a>, run: Cursor<'a>) {
     if !run.is_empty()
@@ -64,9 +67,9 @@ fn push_run<'a>(attributes: &mut AttributeBytes<'a>, run: Cursor<'a>) {
 }
 
 impl<'a> Update<'a> {
-    /// Walks over the attributes once, and takes out the two that carry routes.
+    /// Separates MP_REACH_NLRI and MP_UNREACH_NLRI from the other attributes, in one pass.
     #[inline]
-    fn cut_attributes(&mut self, mut cursor: Cursor<'a>) -> Result<(), Error> {
+    fn split_attributes(&mut self, mut cursor: Cursor<'a>) -> Result<(), Error> {
         let mut run = cursor;
         while !cursor.is_empty() {
             let attribute = match Attribute::read(&mut cursor) {
@@ -76,7 +79,7 @@ impl<'a> Update<'a> {
                     break;
                 }
             };
-            if !matches!(attribute.code, MP_REACH | MP_UNREACH) {
+            if !matches!(attribute.code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
                 continue;
             }
             self.take_routes(&attribute, cursor.offset())?;
@@ -87,23 +90,23 @@ impl<'a> Update<'a> {
         Ok(())
     }
 
-    /// Keeps MP_REACH_NLRI or MP_UNREACH_NLRI, of which there is to be one each (RFC 7606 section 3.g).
+    /// Stores MP_REACH_NLRI or MP_UNREACH_NLRI; each may be present once (RFC 7606 section 3.g).
     #[inline]
     fn take_routes(&mut self, attribute: &Attribute<'a>, end: usize) -> Result<(), Error> {
         let value = attribute.cursor(end);
-        let is_repeated = if attribute.code == MP_REACH {
+        let is_repeated = if attribute.code == MP_REACH_NLRI {
             self.mp_reach.replace(MpReach::decode(value)?).is_some()
         } else {
             self.mp_unreach.replace(MpUnreach::decode(value)?).is_some()
         };
         if is_repeated {
-            return Err(Error::Repeated { code: attribute.code, offset: attribute.offset });
+            return Err(Error::DuplicateAttribute { code: attribute.code, offset: attribute.offset });
         }
         Ok(())
     }
 
-    /// The family whose End-of-RIB this is (RFC 4724 section 2): an UPDATE without anything for IPv4 unicast, or with
-    /// nothing but an MP_UNREACH_NLRI without routes.
+    /// The address family, if this UPDATE is an End-of-RIB marker (RFC 4724 section 2): an empty UPDATE for IPv4 unicast,
+    /// or one that contains only an MP_UNREACH_NLRI without routes.
     #[inline]
     #[must_use]
     pub fn end_of_rib(&self) -> Option<Family> {
@@ -119,12 +122,12 @@ impl<'a> Update<'a> {
     }
 
     /// Appends bytes that identify the attribute set: the next hop of MP_REACH_NLRI with its length, then all other
-    /// attributes as they came. UPDATEs with equal keys decode to equal attributes at equal AS width, but for the
-    /// places named in [`crate::route::Attributes::discarded`].
+    /// attributes undecoded. UPDATEs with equal keys decode to equal attributes at equal AS number width, except for the
+    /// byte offsets in [`crate::route::Attributes::discarded`].
     #[inline]
     pub fn key(&self, out: &mut Vec<u8>) {
         let next_hop = self.mp_reach.map_or(&[][..], |reach| reach.next_hop);
-        // Its length came from one octet.
+        // The length fits: it was decoded from one octet.
         out.push(u8::try_from(next_hop.len()).unwrap_or(u8::MAX));
         if !next_hop.is_empty() {
             out.extend_from_slice(next_hop);
@@ -137,8 +140,8 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// The same UPDATE as its IPv4 unicast field [`Update::nlri`] sees it. When an UPDATE also has an MP_REACH_NLRI,
-    /// the two announce with different next hops, and so with different attribute sets.
+    /// The UPDATE that applies to its IPv4 unicast field [`Update::nlri`], without MP_REACH_NLRI: both fields announce
+    /// routes with their own next hops, and therefore with different attribute sets.
     #[inline]
     #[must_use]
     pub const fn without_mp_reach(self) -> Self {

@@ -98,7 +98,7 @@ fn route_keys(object: &mut Object, batch: &Batch, route: &RouteRecord<'_>) {
 }
 
 fn nlri_keys(object: &mut Object, nlri: &Nlri) {
-    let fields = nlri.fields();
+    let fields = nlri.columns();
     let evpn_rd = fields.rd.filter(|_| fields.evpn_route_type.is_some());
     put(object, "prefix", text(fields.prefix));
     put(object, "rd", text(fields.rd));
@@ -152,7 +152,7 @@ fn attribute_keys(object: &mut Object, attributes: &Attributes) {
     // flags, type code and value, each attribute as one string of hex.
     let raw = list(&attributes.raw, |raw| format!("{:02x}{:02x}{}", raw.flags, raw.code, hex(&raw.value)));
     put(object, "attributes_raw", raw);
-    put(object, "attributes_more", list(&attributes.more, ToString::to_string));
+    put(object, "attributes_more", list(&attributes.rare, ToString::to_string));
     put(object, "missing", list(&attributes.missing, |code| attribute_name(*code).unwrap_or("?").to_owned()));
     put(object, "discarded", list(&attributes.discarded, Clone::clone));
 }
@@ -199,7 +199,7 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
             });
             put(object, "statistics", values.collect::<Value>());
         }
-        EventKind::Mirror { codes, pdus } => {
+        EventKind::RouteMirroring { codes, pdus } => {
             put(object, "mirror_codes", codes.clone());
             put(object, "mirror_pdus", list(pdus, |pdu| hex(pdu)));
         }

@@ -19,10 +19,14 @@
 //! The record index of a group is not written: routes are counted on from the group before, past the indexes that the
 //! events take.
 
+use std::net::IpAddr;
+
 use bincode::Options as _;
 
 use super::Error;
-use crate::route::{Action, Batch, Cause, Family, Group, NO_ATTRIBUTES, Nlri, NlriEntry, Prefix, Timestamp};
+use crate::route::{
+    Action, Batch, Cause, Family, NO_ATTRIBUTES, Nlri, NlriEntry, Prefix, RowGroup, Timestamp,
+};
 
 const WITHDRAW: u8 = 1;
 const CAUSE_SHIFT: u32 = 1;
@@ -49,7 +53,7 @@ impl Before {
         Self { peer: 0, family: Family::IPV4_UNICAST, received: session.0, router_time: session.0 }
     }
 
-    const fn step(&mut self, group: &Group) {
+    const fn step(&mut self, group: &RowGroup) {
         self.peer = group.peer;
         self.family = group.family;
         self.received = group.received.0;
@@ -93,7 +97,7 @@ fn has_attributes(action: Action, cause: Cause) -> bool {
     action == Action::Announce || cause == Cause::TreatAsWithdraw
 }
 
-fn put_group(out: &mut Vec<u8>, group: &Group, before: &Before) {
+fn put_group(out: &mut Vec<u8>, group: &RowGroup, before: &Before) {
     let same_peer = group.peer == before.peer;
     let same_family = group.family == before.family;
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
@@ -123,19 +127,15 @@ fn put_group(out: &mut Vec<u8>, group: &Group, before: &Before) {
 }
 
 fn put_nlri(out: &mut Vec<u8>, family: Family, nlri: &Nlri) -> Result<(), Error> {
-    match (nlri, family.afi) {
-        (Nlri::Prefix(Prefix::V4(address, length)), 1) => {
-            put_prefix(out, *length, &address.to_be_bytes());
-        }
-        (Nlri::Prefix(Prefix::V6(address, length)), 2) => {
-            put_prefix(out, *length, &address.to_be_bytes());
-        }
-        _ => {
-            out.push(OTHER);
-            nlri_options().serialize_into(out, nlri).map_err(|error| Error::new(error.to_string(), None))?;
+    if let Nlri::Prefix(prefix) = nlri {
+        match (prefix.address(), family.afi) {
+            (IpAddr::V4(v4), 1) => return Ok(put_prefix(out, prefix.length(), &v4.octets())),
+            (IpAddr::V6(v6), 2) => return Ok(put_prefix(out, prefix.length(), &v6.octets())),
+            _ => {}
         }
     }
-    Ok(())
+    out.push(OTHER);
+    nlri_options().serialize_into(out, nlri).map_err(|error| Error::new(error.to_string(), None))
 }
 
 fn put_prefix(out: &mut Vec<u8>, length: u8, address: &[u8]) {
@@ -231,7 +231,7 @@ impl Reader<'_> {
         T::try_from(value).map_err(|_| self.error("number out of range"))
     }
 
-    fn group(&mut self, before: &Before) -> Result<Group, Error> {
+    fn group(&mut self, before: &Before) -> Result<RowGroup, Error> {
         let flags = self.byte()?;
         if flags & RESERVED != 0 {
             return Err(self.error("reserved flag set"));
@@ -248,7 +248,7 @@ impl Reader<'_> {
         let rows = if flags & ONE_ROW == 0 { self.number()? } else { 1 };
         let received = before.received.wrapping_add(unzigzag(self.varint()?));
         let router_time = before.router_time.wrapping_add(unzigzag(self.varint()?));
-        Ok(Group {
+        Ok(RowGroup {
             peer,
             attributes,
             family,

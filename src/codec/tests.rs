@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::route::{
-    Action, AsPath, Attributes, Cause, Event, EventKind, EvpnRoute, Family, Group, Mac, NO_ATTRIBUTES, Nlri,
-    NlriEntry, Peer, PeerKey, Prefix, Rd, RibView, Router, Segment, SegmentKind, SessionEnd, Timestamp,
+    Action, AsPath, AsPathSegment, Attributes, Cause, Event, EventKind, EvpnRoute, Family, Mac,
+    NO_ATTRIBUTES, Nlri, NlriEntry, Peer, PeerKey, Prefix, Rd, RibView, Router, RowGroup, SegmentKind,
+    SessionEnd, Timestamp,
 };
 
 const SESSION: Timestamp = Timestamp(1_790_000_000_000_000);
@@ -28,7 +29,7 @@ fn attributes() -> Attributes {
         origin: Some(0),
         as_path: Some(AsPath {
             asns: vec![65_001, 4_200_000_000],
-            segments: vec![Segment { kind: SegmentKind::Sequence, count: 2 }],
+            segments: vec![AsPathSegment { kind: SegmentKind::Sequence, count: 2 }],
         }),
         next_hop: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9))),
         med: Some(u32::MAX),
@@ -44,7 +45,7 @@ fn batch() -> Batch {
         port: 40_000,
         session: SESSION,
     };
-    let group = |index, rows, action, family| Group {
+    let group = |index, rows, action, family| RowGroup {
         peer: u16::from(index > 1),
         attributes: if action == Action::Announce { 0 } else { NO_ATTRIBUTES },
         family,
@@ -164,7 +165,7 @@ fn a_lone_prefix_costs_ten_bytes() {
     one.nlri.clear();
     let empty = encoded(&one).len();
     for row in 0..100_u32 {
-        one.groups.push(Group {
+        one.groups.push(RowGroup {
             peer: 0,
             attributes: 0,
             family: Family::IPV4_UNICAST,
@@ -199,7 +200,7 @@ proptest! {
         any.groups.clear();
         any.nlri.clear();
         for (index, (address, length, path_id, time, withdraw)) in (0_u32..).zip(rows) {
-            any.groups.push(Group {
+            any.groups.push(RowGroup {
                 peer: u16::from(time > 0),
                 attributes: if withdraw { NO_ATTRIBUTES } else { 0 },
                 family: Family::IPV4_UNICAST,

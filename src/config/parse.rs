@@ -65,18 +65,9 @@ pub fn bytes_text(bytes: u64) -> String {
 
 /// Parses a comma-separated list of IP prefixes. An address without a length is a host prefix.
 pub(super) fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
-    items(text).map(|item| prefix(item).ok_or_else(|| format!("invalid IP prefix \"{item}\""))).collect()
-}
-
-fn prefix(text: &str) -> Option<Prefix> {
-    let (address, length) = match text.split_once('/') {
-        Some((address, length)) => (address, Some(length.trim().parse::<u8>().ok()?)),
-        None => (text, None),
-    };
-    match address.trim().parse().ok()? {
-        IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), length.unwrap_or(32)),
-        IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), length.unwrap_or(128)),
-    }
+    items(text)
+        .map(|item| item.parse().map_err(|error| format!("invalid IP prefix \"{item}\": {error}")))
+        .collect()
 }
 
 /// Parses comma-separated `address=name` pairs. Addresses and names must be unique: two routers with the same name would
@@ -117,7 +108,7 @@ pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, Strin
             None => (target, None),
             Some((router, name)) => {
                 let unknown = || invalid(&format!("unknown address family \"{name}\""));
-                (router, Some(Family::named(name).ok_or_else(unknown)?))
+                (router, Some(Family::from_name(name).ok_or_else(unknown)?))
             }
         };
         if router.is_empty() {

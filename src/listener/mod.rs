@@ -20,7 +20,7 @@ mod shared;
 mod stats;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,6 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::committer::Committer;
-use crate::route::Prefix;
 use crate::state::StateStore;
 use crate::telemetry::clock;
 
@@ -192,7 +191,7 @@ impl Shared {
         // A dual-stack socket reports IPv4 addresses as ::ffff:a.b.c.d.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let Options { allow, connections_max, .. } = &self.options;
-        if !allow.is_empty() && !allow.iter().any(|prefix| covers(prefix, address.ip())) {
+        if !allow.is_empty() && !allow.iter().any(|prefix| prefix.contains(address.ip())) {
             self.registry.refused();
             tracing::warn!(peer = %address.ip(), reason = "not in BMP_ALLOW", "connection_refused");
             return;
@@ -226,37 +225,5 @@ impl Shared {
         let Err(error) = ended else { return };
         tracing::error!(%error, "session_task_failed");
         self.end_unfinished_sessions().await;
-    }
-}
-
-/// Returns whether `prefix` covers `address`. A prefix covers addresses of its own family only.
-fn covers(prefix: &Prefix, address: IpAddr) -> bool {
-    let same_length = match address {
-        IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), prefix.length()),
-        IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), prefix.length()),
-    };
-    same_length.as_ref() == Some(prefix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_covers_its_own_family_only() {
-        let v4 = Prefix::v4(0xc000_0200, 24).unwrap();
-        let v6 = Prefix::v6(0x2001_0db8 << 96, 32).unwrap();
-        let all = Prefix::v4(0, 0).unwrap();
-        for (prefix, address, covered) in [
-            (v4, "192.0.2.255", true),
-            (v4, "192.0.3.0", false),
-            (v4, "2001:db8::1", false),
-            (v6, "2001:db8:ffff::1", true),
-            (v6, "2001:db9::", false),
-            (all, "203.0.113.1", true),
-            (all, "::", false),
-        ] {
-            assert_eq!(covers(&prefix, address.parse().unwrap()), covered, "{address} in {prefix}");
-        }
     }
 }

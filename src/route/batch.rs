@@ -1,46 +1,47 @@
-//! A batch: the unit that is logged, and that gets a sequence number.
+//! A batch: the unit that is appended to the log under one sequence number.
 //!
 //! ```text
 //! Batch ─┬─ router                        one BMP session
 //!        ├─ peers      [ Peer, … ]        dictionary: each peer × view × generation once
 //!        ├─ attributes [ Attributes, … ]  dictionary: each attribute set once
-//!        ├─ groups     [ Group, … ]       rows that share everything but the NLRI
+//!        ├─ groups     [ RowGroup, … ]    rows that share everything but path identifier and NLRI
 //!        ├─ nlri       [ NlriEntry, … ]   the rows, group after group
-//!        └─ events     [ Event, … ]       peer events, each with its place among all records
+//!        └─ events     [ Event, … ]       peer and session events, each with its record index
 //! ```
 //!
-//! Record `index` counts routes and events together, in the order in which the router said them.
+//! The record index counts routes and events together from 0, in the order in which the router sent them.
 
 use super::{Attributes, Event, Family, Nlri, Peer, Router, Timestamp};
+use crate::num;
 
-/// In [`Group::attributes`]: the group has none, as withdrawals do that the router has told itself.
+/// Value of [`RowGroup::attributes`] for a group without an attribute set, such as explicit withdrawals.
 pub const NO_ATTRIBUTES: u16 = u16::MAX;
 
-/// What a route record does.
+/// Whether a route record announces or withdraws its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// The route is there, with these attributes.
+    /// The route is announced with the attribute set of its group.
     Announce,
-    /// The route is gone.
+    /// The route is withdrawn.
     Withdraw,
 }
 
-/// Why a route record is there, so that a re-dump is never mistaken for churn.
+/// The cause of a route record. It separates changes from re-dumps, which must not be counted as churn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {
-    /// The router told a change.
+    /// A change announced or withdrawn by the router.
     Update = 0,
-    /// Part of the first table after a Peer Up of a peer that was not known.
+    /// Part of the initial dump after the first Peer Up of a peer.
     InitialDump = 1,
-    /// Part of a table that is sent again, because the BMP session was lost or a peer came up again.
+    /// Part of a re-dump: the table is sent again because the BMP session was lost or the peer came up again.
     ReDump = 2,
-    /// An UPDATE with a malformed attribute, treated as a withdrawal (RFC 7606).
+    /// Treat-as-withdraw: an UPDATE with a malformed attribute (RFC 7606 section 2).
     TreatAsWithdraw = 3,
 }
 
 impl Cause {
-    /// The name that the database and the tools use; an explicit withdrawal is told from an announcement.
+    /// The name in the database and the tools. An update has the name `withdraw` if it is a withdrawal.
     #[must_use]
     pub const fn name(self, action: Action) -> &'static str {
         match self {
@@ -73,59 +74,59 @@ impl TryFrom<u8> for Cause {
     }
 }
 
-/// Rows that follow each other and share everything but the NLRI: in practice the announced or the withdrawn part of
-/// one UPDATE in one family.
+/// Consecutive rows that share everything but path identifier and NLRI: the routes that one UPDATE announces or
+/// withdraws in one address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct RowGroup {
     /// Index into [`Batch::peers`].
     pub peer: u16,
     /// Index into [`Batch::attributes`], or [`NO_ATTRIBUTES`].
     pub attributes: u16,
     /// Address family of every row.
     pub family: Family,
-    /// Announced or withdrawn.
+    /// Whether the rows are announced or withdrawn.
     pub action: Action,
-    /// Why.
+    /// Cause of every row.
     pub cause: Cause,
-    /// The rows carry path identifiers (RFC 7911).
+    /// True if the rows have path identifiers (ADD-PATH, RFC 7911).
     pub add_path: bool,
-    /// Record index of the first row.
+    /// Record index of the first row; the indexes of the other rows follow without gaps.
     pub index: u32,
-    /// How many rows, at least 1.
+    /// Number of rows, at least 1.
     pub rows: u32,
-    /// When the collector received the message.
+    /// Time at which the collector received the message.
     pub received: Timestamp,
-    /// The router's own time; 0 when it gave none.
+    /// Timestamp of the BMP per-peer header; 0 if the router sent none (RFC 7854 section 4.2).
     pub router_time: Timestamp,
 }
 
-/// One row: what is announced or withdrawn.
+/// One row: the route that is announced or withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NlriEntry {
     /// Path identifier (RFC 7911); 0 in a group without ADD-PATH.
     pub path_id: u32,
-    /// The route.
+    /// The key part of the NLRI.
     pub nlri: Nlri,
 }
 
-/// Everything that one router said within one batch window.
+/// The records of one BMP session within one batch window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Which router, in which BMP session.
+    /// The router and its BMP session.
     pub router: Router,
     /// Dictionary of peers.
     pub peers: Vec<Peer>,
     /// Dictionary of attribute sets.
     pub attributes: Vec<Attributes>,
-    /// Groups of rows; their `rows` sum to `nlri.len()`, and their `index` grows.
-    pub groups: Vec<Group>,
-    /// The rows of all groups.
+    /// Groups of rows, ordered by `index`. Their `rows` sum to `nlri.len()`.
+    pub groups: Vec<RowGroup>,
+    /// The rows of all groups, group after group.
     pub nlri: Vec<NlriEntry>,
-    /// Peer and session events, their `index` growing.
+    /// Peer and session events, ordered by `index`.
     pub events: Vec<Event>,
 }
 
-/// One record of a batch, in the order in which the router said it.
+/// One record of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// A route.
@@ -134,14 +135,14 @@ pub enum Record<'a> {
     Event(&'a Event),
 }
 
-/// One route with all that it shares with its group.
+/// One route together with its group.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteRecord<'a> {
-    /// Place among all records of the batch.
+    /// Record index within the batch, from 0.
     pub index: u32,
-    /// What it shares.
-    pub group: &'a Group,
-    /// The route.
+    /// The group of the row.
+    pub group: &'a RowGroup,
+    /// Path identifier and NLRI.
     pub entry: &'a NlriEntry,
 }
 
@@ -159,65 +160,71 @@ impl Batch {
         }
     }
 
-    /// How many records there are, routes and events together.
+    /// Number of records, routes and events together.
     #[must_use]
     pub fn records(&self) -> usize {
         self.nlri.len() + self.events.len()
     }
 
-    /// True when there is nothing in it.
+    /// True if the batch has no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nlri.is_empty() && self.events.is_empty()
     }
 
-    /// The attribute set of a group; `None` for a group without one.
+    /// The attribute set of a group; `None` if the group has none.
     #[must_use]
-    pub fn attributes_of(&self, group: &Group) -> Option<&Attributes> {
+    pub fn attributes_of(&self, group: &RowGroup) -> Option<&Attributes> {
         self.attributes.get(usize::from(group.attributes))
     }
 
     /// The peer of a group.
     #[must_use]
-    pub fn peer_of(&self, group: &Group) -> Option<&Peer> {
+    pub fn peer_of(&self, group: &RowGroup) -> Option<&Peer> {
         self.peers.get(usize::from(group.peer))
     }
 
-    /// A batch with this record alone, at its own index.
+    /// A batch that contains only `record`, which keeps its record index.
     #[must_use]
-    pub fn only(&self, record: &Record<'_>) -> Self {
-        let mut only = Self::new(self.router.clone());
+    pub fn extract(&self, record: &Record<'_>) -> Self {
+        let mut single = Self::new(self.router.clone());
         let peer = match record {
             Record::Route(route) => Some(route.group.peer),
             Record::Event(event) => event.peer,
         };
-        only.peers.extend(peer.and_then(|peer| self.peers.get(usize::from(peer))).cloned());
+        single.peers.extend(peer.and_then(|peer| self.peers.get(usize::from(peer))).cloned());
         match record {
             Record::Route(route) => {
-                only.attributes.extend(self.attributes_of(route.group).cloned());
-                let attributes = if only.attributes.is_empty() { NO_ATTRIBUTES } else { 0 };
-                only.groups.push(Group { peer: 0, attributes, index: route.index, rows: 1, ..*route.group });
-                only.nlri.push(route.entry.clone());
+                single.attributes.extend(self.attributes_of(route.group).cloned());
+                let attributes = if single.attributes.is_empty() { NO_ATTRIBUTES } else { 0 };
+                single.groups.push(RowGroup {
+                    peer: 0,
+                    attributes,
+                    index: route.index,
+                    rows: 1,
+                    ..*route.group
+                });
+                single.nlri.push(route.entry.clone());
             }
             Record::Event(event) => {
-                only.events.push(Event { peer: event.peer.and(Some(0)), ..(*event).clone() });
+                single.events.push(Event { peer: event.peer.and(Some(0)), ..(*event).clone() });
             }
         }
-        only
+        single
     }
 
-    /// All routes, in order.
+    /// All routes, ordered by record index.
     pub fn routes(&self) -> impl Iterator<Item = RouteRecord<'_>> {
         let mut rest = self.nlri.as_slice();
         self.groups.iter().flat_map(move |group| {
-            let rows = usize::try_from(group.rows).unwrap_or(usize::MAX).min(rest.len());
+            let rows = num::u32_to_usize(group.rows).min(rest.len());
             let (rows, tail) = rest.split_at(rows);
             rest = tail;
             (group.index..).zip(rows).map(move |(index, entry)| RouteRecord { index, group, entry })
         })
     }
 
-    /// All records, in the order in which the router said them.
+    /// All records, ordered by record index.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let mut routes = self.routes().peekable();
         let mut events = self.events.iter().peekable();

@@ -1,4 +1,4 @@
-//! What happens to peers and sessions, beside routes.
+//! Peer and session events: all records that are not routes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,104 +7,104 @@ use serde::{Deserialize, Serialize};
 
 use super::{Family, Timestamp};
 
-/// Something that happened to a peer or to a BMP session.
+/// An event of a peer or of the BMP session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Place among all records of the batch, counted from 0.
+    /// Record index within the batch, from 0.
     pub index: u32,
-    /// Index into the batch's peers; `None` for what concerns the router as a whole.
+    /// Index into the peers of the batch; `None` for an event of the whole BMP session.
     pub peer: Option<u16>,
-    /// When the collector received it.
+    /// Time at which the collector received the message or observed the event.
     pub received: Timestamp,
-    /// The router's own time; 0 when it gave none.
+    /// Timestamp of the BMP per-peer header; 0 if the router sent none.
     pub router_time: Timestamp,
-    /// What happened.
+    /// Kind of event with its data.
     pub kind: EventKind,
 }
 
-/// The kinds of events. New kinds are added at the end only: the position is the persistent tag.
+/// The kinds of events. The position of a kind is its tag in the log: new kinds are appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
-    /// The router introduced itself (Initiation, RFC 7854 section 4.3).
+    /// BMP Initiation (RFC 7854 section 4.3).
     SessionUp {
-        /// sysName (TLV 2); empty when not given.
+        /// sysName (TLV 2); empty if absent.
         sys_name: String,
-        /// sysDescr (TLV 1); empty when not given.
+        /// sysDescr (TLV 1); empty if absent.
         sys_descr: String,
-        /// Free-form strings (TLV 0) and unknown TLVs in hex.
+        /// Free-form strings (TLV 0), and unknown TLVs in hexadecimal.
         information: Vec<String>,
     },
-    /// The BMP session ended. Ends no route: its peers follow as [`EventKind::PeerStale`].
+    /// The BMP session ended. Its routes remain; one [`EventKind::PeerStale`] per peer follows.
     SessionDown {
-        /// Why.
+        /// How the session ended.
         end: SessionEnd,
     },
-    /// A peer came up (RFC 7854 section 4.10): a new generation begins.
+    /// Peer Up (RFC 7854 section 4.10). A new generation of the peer begins.
     PeerUp(Box<PeerUp>),
-    /// A peer went down: ends every route of this peer key, in all of its views, that is of the generation of the
-    /// batch's peer entry or of an earlier one. A Loc-RIB has a peer key of its own (type 3), so the Peer Down of an
-    /// adjacency never ends it. What comes after belongs to the next generation.
+    /// Peer Down (RFC 7854 section 4.9). Ends every route of this peer key, in all of its RIB views, that is of the
+    /// generation of the event's peer entry or of an earlier one. A Loc-RIB has its own peer key (type 3) and is not
+    /// affected by the Peer Down of an adjacency. Later records belong to the next generation.
     PeerDown {
-        /// Reason code (RFC 7854 section 4.9, RFC 9069), unknown ones kept.
+        /// Reason code (RFC 7854 section 4.9, RFC 9069 section 5.3); unassigned values are kept.
         reason: u8,
-        /// What follows the reason: a NOTIFICATION, an FSM event code, or TLVs.
+        /// Bytes after the reason code: a NOTIFICATION, an FSM event code, or TLVs.
         data: Vec<u8>,
     },
-    /// The session that carried this peer was lost: its routes are of unknown standing until they are sent again.
+    /// The BMP session of this peer ended: its routes are stale until they are announced again.
     PeerStale {
         /// How the session ended.
         end: SessionEnd,
     },
-    /// End-of-RIB (RFC 4724): the dump of a family is complete, as far as the router says.
+    /// End-of-RIB (RFC 4724 section 2): the router has sent its complete table of a family.
     EndOfRib {
-        /// Of which family.
+        /// Address family of the table.
         family: Family,
     },
-    /// Routes of this family that are older than the peer's generation are gone: End-of-RIB came, and then a
-    /// quiet time passed.
+    /// Ends the routes of this family that are older than the generation of the peer entry. Recorded when an End-of-RIB
+    /// has been followed by the quiet time.
     Sweep {
-        /// Of which family.
+        /// Address family of the routes.
         family: Family,
     },
     /// Statistics Report (RFC 7854 section 4.8).
     Statistics(Vec<Statistic>),
-    /// Route Mirroring (RFC 7854 section 4.7): the mirrored PDUs or the information codes.
-    Mirror {
+    /// Route Mirroring (RFC 7854 section 4.7).
+    RouteMirroring {
         /// Information codes (TLV 1).
         codes: Vec<u16>,
-        /// Mirrored PDUs (TLV 0).
+        /// Mirrored BGP messages (TLV 0).
         pdus: Vec<Vec<u8>>,
     },
-    /// A BGP PDU that could not be decoded, kept as it came.
+    /// A BGP message that could not be decoded, or only in part.
     Malformed {
-        /// What was wrong, with the place in the bytes.
+        /// The decoding error, with its byte offset in the message.
         error: String,
-        /// The families whose current table may be incomplete or outdated until they are re-announced; `None` when no
-        /// route of the PDU is lost.
+        /// Address families whose table may be wrong until their next complete dump. `None` if all routes of the message
+        /// were decoded, or may still be.
         suspect: Option<SuspectScope>,
-        /// The PDU.
+        /// The whole BGP message.
         pdu: Vec<u8>,
     },
-    /// Records are missing: the collector was not running, or died before it had logged what it had read.
+    /// Records may be missing: the collector was not running, or crashed before it had logged all messages it had read.
     Gap {
-        /// Why (`crash`, `stop`).
+        /// Cause: `crash` or `stop`.
         reason: String,
-        /// From when. The last time that the log knows of.
+        /// Start of the gap: the time of the last record in the log.
         from: Timestamp,
-        /// Until when.
+        /// End of the gap.
         until: Timestamp,
     },
 }
 
-/// The address families of a RIB view that a PDU which could not be decoded may have concerned.
+/// The address families of a RIB view whose table may be wrong after a BGP message that could not be decoded.
 ///
 /// Serialized, displayed and stored as a [`Family`]; AFI 0 and SAFI 0 stand for all families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Family", into = "Family")]
 pub enum SuspectScope {
-    /// One family.
+    /// One address family.
     Family(Family),
-    /// Every family of the view: the PDU could not be decoded far enough to identify its families.
+    /// All address families of the RIB view: those of the message are unknown.
     AllFamilies,
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for SuspectScope {
 }
 
 impl EventKind {
-    /// The name that the database and the tools use.
+    /// The name in the database and the tools.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -147,14 +147,14 @@ impl EventKind {
             Self::EndOfRib { .. } => "end_of_rib",
             Self::Sweep { .. } => "sweep",
             Self::Statistics(_) => "statistics",
-            Self::Mirror { .. } => "route_mirroring",
+            Self::RouteMirroring { .. } => "route_mirroring",
             Self::Malformed { .. } => "malformed",
             Self::Gap { .. } => "gap",
         }
     }
 }
 
-/// What a Peer Up tells.
+/// The contents of a Peer Up message (RFC 7854 section 4.10).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerUp {
     /// Local address of the monitored BGP session.
@@ -163,41 +163,41 @@ pub struct PeerUp {
     pub local_port: u16,
     /// Remote TCP port.
     pub remote_port: u16,
-    /// The OPEN that the router sent, as a whole BGP message.
+    /// OPEN sent by the router, as a whole BGP message.
     pub sent_open: Vec<u8>,
-    /// The OPEN that the router received, as a whole BGP message.
+    /// OPEN received by the router, as a whole BGP message.
     pub received_open: Vec<u8>,
-    /// Hold time from the received OPEN, in seconds.
+    /// Hold time in the received OPEN, in seconds.
     pub hold_time_s: u16,
-    /// Whether AS numbers are four octets wide on this session.
+    /// True if AS numbers have four octets on this session (RFC 6793).
     pub four_octet_as: bool,
-    /// Families for which path identifiers are expected in the views that this Peer Up covers.
+    /// Address families with ADD-PATH in the RIB views that this Peer Up covers (RFC 7911).
     pub add_path: Vec<Family>,
-    /// Families that both sides announced.
+    /// Address families in both OPENs (RFC 4760 section 8).
     pub families: Vec<Family>,
-    /// Free-form information TLVs, and unknown TLVs in hex.
+    /// Free-form information TLVs, and unknown TLVs in hexadecimal.
     pub information: Vec<String>,
-    /// The capabilities of the OPEN that the router sent, as operators read them.
+    /// Text forms of the capabilities in the sent OPEN.
     pub sent_capabilities: Vec<String>,
-    /// Those of the OPEN that it received.
+    /// Text forms of the capabilities in the received OPEN.
     pub received_capabilities: Vec<String>,
 }
 
 /// How a BMP session ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionEnd {
-    /// The router said so (Termination, RFC 7854 section 4.5), with this reason code if it gave one.
+    /// The router sent a Termination (RFC 7854 section 4.5), with this reason code if it contained one.
     Terminated(Option<u16>),
-    /// The router closed TCP, or TCP failed.
+    /// The TCP connection was closed by the router or failed.
     Lost,
-    /// The bytes were no BMP any more; the session was closed by us.
+    /// The collector closed the connection, because the stream was not valid BMP.
     Protocol,
-    /// The collector stopped in order.
+    /// The collector was stopped.
     CollectorStop,
-    /// The collector died, and found at its next start that this session had been open.
+    /// The collector crashed. Recorded at its next start for each session that was open.
     CollectorCrash,
-    /// The session goes on, but this peer is not followed any more: the router names more than there is room for.
-    Crowded,
+    /// The session continues, but this peer is no longer tracked: the router exceeds the limit of tracked peers.
+    PeerLimitExceeded,
 }
 
 impl fmt::Display for SessionEnd {
@@ -209,7 +209,7 @@ impl fmt::Display for SessionEnd {
             Self::Protocol => f.write_str("protocol error"),
             Self::CollectorStop => f.write_str("collector stopped"),
             Self::CollectorCrash => f.write_str("collector died"),
-            Self::Crowded => f.write_str("too many peers to follow"),
+            Self::PeerLimitExceeded => f.write_str("peer limit exceeded"),
         }
     }
 }
@@ -217,12 +217,12 @@ impl fmt::Display for SessionEnd {
 /// One counter or gauge of a Statistics Report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistic {
-    /// Type by its IANA number, unknown ones too.
+    /// Statistics type by its IANA number; unassigned types are kept.
     pub kind: u16,
-    /// For per-family statistics, which family.
+    /// Address family of a per-family statistic; `None` for all other types.
     pub family: Option<Family>,
-    /// The number; `None` where the length fits no number.
+    /// The counter or gauge; `None` if the length of the value is not that of a number.
     pub value: Option<u64>,
-    /// The bytes as they came.
+    /// The undecoded value.
     pub raw: Vec<u8>,
 }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An address family: AFI and SAFI by their IANA numbers.
+/// An address family (RFC 4760): AFI and SAFI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Family {
-    /// Address Family Identifier.
+    /// Address Family Identifier (IANA "Address Family Numbers").
     pub afi: u16,
-    /// Subsequent Address Family Identifier.
+    /// Subsequent Address Family Identifier (IANA "SAFI Values").
     pub safi: u8,
 }
 
-/// Families that have a name, by their IANA numbers.
+/// AFI, SAFI and name of each family that Holdfast names.
 const NAMES: [(u16, u8, &str); 27] = [
     (1, 1, "ipv4_unicast"),
     (2, 1, "ipv6_unicast"),
@@ -56,16 +56,16 @@ impl Family {
     /// EVPN (25/70).
     pub const EVPN: Self = Self { afi: 25, safi: 70 };
 
-    /// The family that has this name here.
+    /// The family with a name such as `ipv4_unicast`; `None` if there is no such name.
     #[must_use]
-    pub fn named(text: &str) -> Option<Self> {
-        let named = NAMES.iter().find(|(.., name)| *name == text);
-        named.map(|(afi, safi, _)| Self { afi: *afi, safi: *safi })
+    pub fn from_name(text: &str) -> Option<Self> {
+        let family = NAMES.iter().find(|(.., name)| *name == text);
+        family.map(|(afi, safi, _)| Self { afi: *afi, safi: *safi })
     }
 }
 
-/// The name that the database and the tools use: `ipv4_unicast`, `evpn`, or `afi/safi` in numbers for a family
-/// that has no name here.
+/// The name in the database and the tools, such as `ipv4_unicast`; for a family without a name, AFI and SAFI as
+/// `afi/safi`.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(afi, safi, _)| (*afi, *safi) == (self.afi, self.safi)) {

@@ -1,27 +1,30 @@
-//! Who said it: routers, peers and RIB views.
+//! Routers, peers and RIB views.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+/// Microseconds since the Unix epoch, UTC. As the timestamp of a per-peer header, 0 means that the router sent none
+/// (RFC 7854 section 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timestamp(pub i64);
 
-/// A monitored router, as one BMP session shows it.
+/// A monitored router in one BMP session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
-    /// Identity across sessions: the configured name, else the sysName, else the source address.
+    /// Name that identifies the router across sessions: the configured name, else the sysName, else the source address.
     pub name: String,
     /// Source address of the BMP session.
     pub address: IpAddr,
     /// Source port of the BMP session.
     pub port: u16,
-    /// When this BMP session began, in microseconds since the epoch, and at the same time its identity: the collector
-    /// makes it strictly greater than that of every session it has logged before, even when the clock went back.
+    /// Start of this BMP session, which also identifies it: strictly greater than that of every session that the log
+    /// has recorded before, even if the clock was set back.
     pub session: Timestamp,
 }
 
-/// A RIB view: which table, before or after which policy (RFC 7854, 8671, 9069).
+/// A RIB view: one of the tables of a peer, before or after policy (RFC 7854, RFC 8671, RFC 9069).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
 #[repr(u8)]
@@ -36,7 +39,7 @@ pub enum RibView {
     AdjOutPost = 3,
     /// Loc-RIB (RFC 9069).
     LocRib = 4,
-    /// A peer type that no RFC defines: the view cannot be known.
+    /// The peer type is not assigned by any RFC, so that the view cannot be derived.
     Unknown = 5,
 }
 
@@ -75,19 +78,21 @@ impl fmt::Display for RibView {
     }
 }
 
-/// What identifies a peer within a router (RFC 7854 section 4.2): type, distinguisher and address. AS and BGP ID are
-/// not part of it, because real routers send 0 for them at times (FRR's early Peer Down, GoBGP's Loc-RIB at exit).
+/// Identity of a peer within a router (RFC 7854 section 4.2): type, distinguisher and address.
+///
+/// AS number and BGP identifier are excluded, because some routers send 0 for them (FRR in an early Peer Down, GoBGP
+/// in its last Loc-RIB messages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerKey {
-    /// BMP peer type: 0 global, 1 RD, 2 local instance, 3 Loc-RIB; others are kept by number.
+    /// BMP peer type: 0 global instance, 1 RD instance, 2 local instance, 3 Loc-RIB; other values are kept.
     pub peer_type: u8,
-    /// Peer distinguisher (the RD of a VRF peer), as the 64-bit number on the wire.
+    /// Peer distinguisher as a 64-bit number: the RD of a peer in a VRF, else 0.
     pub distinguisher: u64,
     /// Peer address; all zeros for a Loc-RIB.
     pub address: IpAddr,
 }
 
-/// One life of a peer: the BMP session and the generation of the peer within it.
+/// The period between two Peer Ups or Peer Downs of a peer: the BMP session and the generation of the peer within it.
 ///
 /// Ordered by session, then generation, which is the order in which incarnations of one peer begin. A Peer Down ends all
 /// routes of its incarnation and of earlier ones; a Peer Up begins a new one.
@@ -99,20 +104,21 @@ pub struct Incarnation {
     pub generation: u32,
 }
 
-/// One view of one peer in one generation, as a batch names it. Rows point to these by index.
+/// One RIB view of one peer in one generation. Rows and events of a batch refer to it by its index in
+/// [`Batch::peers`](super::Batch::peers).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// Identity within the router.
     pub key: PeerKey,
-    /// Which of the peer's RIBs.
+    /// RIB view.
     pub view: RibView,
-    /// AS number of the peer, as the per-peer header gives it.
+    /// AS number of the peer from the per-peer header; 0 if the router sent none.
     pub asn: u32,
-    /// BGP identifier of the peer.
+    /// BGP identifier of the peer from the per-peer header; 0.0.0.0 if the router sent none.
     pub bgp_id: Ipv4Addr,
-    /// VRF or table name (RFC 9069 section 5.2.1, RFC 9736); empty when the router gave none.
+    /// VRF or table name (RFC 9069 section 5.2.1, RFC 9736); empty if the router sent none.
     pub table_name: String,
-    /// Session generation: 0 before the first Peer Up of this peer, then counted up within the BMP session at every
-    /// Peer Up. Rows are ordered by (session, generation, seq, index).
+    /// Number of Peer Ups and Peer Downs of this peer within the BMP session: 0 before the first one. Rows are ordered
+    /// by (session, generation, sequence number, record index).
     pub generation: u32,
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::bgp;
 use crate::num;
-use crate::route::{Attributes, Batch, Event, EventKind, Group, NlriEntry, Peer, Router, Timestamp};
+use crate::route::{Attributes, Batch, Event, EventKind, NlriEntry, Peer, Router, RowGroup, Timestamp};
 
 /// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is reserved, and
 /// one message adds few entries, so an index never overflows.
@@ -165,7 +165,7 @@ impl BatchBuilder {
     /// The first error of `rows`. Then no row is added.
     pub(super) fn rows<E>(
         &mut self,
-        mut group: Group,
+        mut group: RowGroup,
         rows: impl Iterator<Item = Result<NlriEntry, E>>,
     ) -> Result<u32, E> {
         let start = self.batch.nlri.len();

@@ -174,7 +174,7 @@ impl Session {
             .map(u16::from_be_bytes)
             .collect();
         let pdus = of_kind(MIRROR_PDU).map(|tlv| tlv.value.to_vec()).collect();
-        let kind = EventKind::Mirror { codes, pdus };
+        let kind = EventKind::RouteMirroring { codes, pdus };
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
     }
 
@@ -234,7 +234,7 @@ impl Session {
             None => {
                 // Adding a peer removes the untracked one, whose later state is unknown.
                 if let Some(untracked) = self.peers.untracked_live_peer() {
-                    let kind = EventKind::PeerStale { end: SessionEnd::Crowded };
+                    let kind = EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded };
                     self.peer_event(untracked, now, Timestamp(0), kind);
                 }
                 self.peers.add(key, header, self.prior.contains(&key))

@@ -11,7 +11,7 @@ use super::peers::PeerState;
 use super::summary::Counters;
 use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
 use crate::num;
-use crate::route::{Action, Cause, Family, Group, NO_ATTRIBUTES, RibView, SuspectScope, Timestamp};
+use crate::route::{Action, Cause, Family, NO_ATTRIBUTES, RibView, RowGroup, SuspectScope, Timestamp};
 
 /// A PDU that could not be decoded, or only in part.
 pub(super) struct PduError {
@@ -167,7 +167,7 @@ impl<'a> UpdateRecorder<'a> {
             }
             let (mut attributes, verdict) = bgp::attributes(update, width != use_other_width);
             counters.attributes_discarded += num::to_u64(attributes.discarded.len());
-            let treat_as_withdraw = if let bgp::Verdict::TreatAsWithdraw(reason) = verdict {
+            let treat_as_withdraw = if let bgp::AttributeOutcome::TreatAsWithdraw(reason) = verdict {
                 attributes.discarded.push(reason);
                 true
             } else {
@@ -203,7 +203,7 @@ impl<'a> UpdateRecorder<'a> {
             state.slot = slot;
         }
         let Field { family, bytes, is_withdrawal } = field;
-        let group = Group {
+        let group = RowGroup {
             peer,
             attributes,
             family,

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::route::{
-    Action, Cause, Event, EventKind, Family, Group, NO_ATTRIBUTES, Nlri, NlriEntry, Peer, Prefix, RibView,
-    Router, SessionEnd,
+    Action, Cause, Event, EventKind, Family, NO_ATTRIBUTES, Nlri, NlriEntry, Peer, Prefix, RibView, Router,
+    RowGroup, SessionEnd,
 };
 
 fn router(name: &str, session: i64) -> Router {
@@ -51,7 +51,7 @@ fn batch(name: &str, session: i64, at: i64, entries: &[Entry]) -> Batch {
         let (peer, kind) = match *entry {
             Entry::Route(number) | Entry::Withdraw(number) => {
                 let withdraw = matches!(entry, Entry::Withdraw(_));
-                let group = Group {
+                let group = RowGroup {
                     peer: add_peer(number),
                     attributes: NO_ATTRIBUTES,
                     family: Family::IPV4_UNICAST,

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{
-    Action, AsPath, Attributes, Batch, Cause, Event, EventKind, Family, Group, NO_ATTRIBUTES, Nlri,
-    NlriEntry, Peer, PeerKey, Prefix, RibView, Router, Segment, SegmentKind, Timestamp,
+    Action, AsPath, AsPathSegment, Attributes, Batch, Cause, Event, EventKind, Family, NO_ATTRIBUTES, Nlri,
+    NlriEntry, Peer, PeerKey, Prefix, RibView, Router, RowGroup, SegmentKind, Timestamp,
 };
 
 /// 2026-11-23 00:00:00 UTC.
@@ -43,7 +43,7 @@ pub fn attributes(path: &[u32]) -> Attributes {
         origin: Some(0),
         as_path: Some(AsPath {
             asns: path.to_vec(),
-            segments: vec![Segment {
+            segments: vec![AsPathSegment {
                 kind: SegmentKind::Sequence,
                 count: u16::try_from(path.len()).unwrap(),
             }],
@@ -107,7 +107,7 @@ impl Builder {
             self.batch.nlri.push(NlriEntry { path_id: path_id.unwrap_or(0), nlri });
             rows += 1;
         }
-        self.batch.groups.push(Group {
+        self.batch.groups.push(RowGroup {
             peer,
             attributes,
             family,

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{
-    AsPath, Attributes, Detail, EvpnRoute, Family, Labelled, Multicast, Nlri, NlriEntry, Prefix, Rd,
-    SegmentKind,
+    AsPath, Attributes, EvpnRoute, Family, LabelledPrefix, MulticastFlow, Nlri, NlriDetail, NlriEntry,
+    Prefix, Rd, SegmentKind,
 };
 
 pub const UPDATE: u8 = 2;
@@ -182,8 +182,8 @@ pub fn nlri(entries: &[NlriEntry], add_path: bool) -> Vec<u8> {
             Nlri::Evpn(route) => out.extend(evpn(route)),
             Nlri::Raw(bytes) => out.extend(bytes),
             Nlri::Labelled(route) => out.extend(labelled(route)),
-            Nlri::Other(other) => {
-                if matches!(other.detail, Detail::FlowSpec(_)) {
+            Nlri::Structured(other) => {
+                if matches!(other.detail, NlriDetail::FlowSpec(_)) {
                     out.extend(flow_length(other.bytes.len()));
                 }
                 out.extend(&other.bytes);
@@ -203,7 +203,7 @@ pub fn prefix(prefix: &Prefix) -> Vec<u8> {
 }
 
 /// As announced: the last label has the bottom bit.
-pub fn labelled(route: &Labelled) -> Vec<u8> {
+pub fn labelled(route: &LabelledPrefix) -> Vec<u8> {
     let mut body = Vec::new();
     for (place, label) in route.labels.iter().enumerate() {
         let bottom = u32::from(place + 1 == route.labels.len());
@@ -233,7 +233,7 @@ pub fn evpn(route: &EvpnRoute) -> Vec<u8> {
         let bytes = plain(address);
         [&[u8::try_from(bytes.len() * 8).unwrap()], &bytes[..]].concat()
     };
-    let flow = |multicast: &Multicast| {
+    let flow = |multicast: &MulticastFlow| {
         let wild = |address: Option<IpAddr>| address.map_or_else(|| vec![0], with_bits);
         [wild(multicast.source), wild(multicast.group), with_bits(multicast.originator)].concat()
     };

@@ -4,16 +4,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{
-    Component, Descriptor, DescriptorValue, Detail, Esi, EvpnRoute, Family, FlowSpec, Labelled, LinkState,
-    Match, Mdt, Multicast, MupKind, MupRoute, MvpnRoute, Nlri, Prefix, Rd, RouteTarget, Scope, SrPolicy,
-    Vpls,
+    Descriptor, DescriptorScope, DescriptorValue, Esi, EvpnRoute, Family, FlowSpec, FlowSpecComponent,
+    LabelledPrefix, LinkStateRoute, MdtRoute, MulticastFlow, MupKind, MupRoute, MvpnRoute, Nlri, NlriDetail,
+    OperatorValue, Prefix, Rd, RouteTargetMembership, SrPolicyRoute, VplsRoute,
 };
 
 /// One route.
 pub struct Sample {
     pub family: Family,
     pub bytes: Vec<u8>,
-    /// What it says; of [`Nlri::Other`] the detail alone.
+    /// What it says; of [`Nlri::Structured`] the detail alone.
     pub says: Says,
     /// Its text, or prefix and labels where it has none.
     pub text: &'static str,
@@ -22,7 +22,7 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Says {
     Nlri(Nlri),
-    Detail(Detail),
+    Detail(NlriDetail),
 }
 
 /// `65000:1`.
@@ -73,7 +73,7 @@ fn labelled(
     prefix: Prefix,
     text: &'static str,
 ) -> Sample {
-    let route = Labelled { rd, labels: labels.to_vec(), prefix };
+    let route = LabelledPrefix { rd, labels: labels.to_vec(), prefix };
     Sample { family: family(afi, safi), bytes, says: Says::Nlri(Nlri::Labelled(Box::new(route))), text }
 }
 
@@ -83,33 +83,33 @@ fn evpn(route: EvpnRoute, body: &[&[u8]], text: &'static str) -> Sample {
     Sample { family: Family::EVPN, bytes, says: Says::Nlri(Nlri::Evpn(Box::new(route))), text }
 }
 
-fn other(afi: u16, safi: u8, bytes: Vec<u8>, detail: Detail, text: &'static str) -> Sample {
+fn other(afi: u16, safi: u8, bytes: Vec<u8>, detail: NlriDetail, text: &'static str) -> Sample {
     Sample { family: family(afi, safi), bytes, says: Says::Detail(detail), text }
 }
 
 fn mvpn(route: MvpnRoute, body: &[&[u8]], text: &'static str) -> Sample {
     let body = body.concat();
     let bytes = [&[route.route_type(), u8::try_from(body.len()).unwrap()], &body[..]].concat();
-    other(1, 5, bytes, Detail::Mvpn(route), text)
+    other(1, 5, bytes, NlriDetail::Mvpn(route), text)
 }
 
 fn mup(afi: u16, route_type: u8, kind: MupKind, body: &[&[u8]], text: &'static str) -> Sample {
     let body = [&[&RD.0[..]], body].concat().concat();
     let bytes = [&[1, 0, route_type, u8::try_from(body.len()).unwrap()], &body[..]].concat();
-    other(afi, 85, bytes, Detail::Mup(MupRoute { rd: RD, kind }), text)
+    other(afi, 85, bytes, NlriDetail::Mup(MupRoute { rd: RD, kind }), text)
 }
 
 fn flow(
     afi: u16,
     safi: u8,
     rd: Option<Rd>,
-    components: Vec<Component>,
+    components: Vec<FlowSpecComponent>,
     body: &[u8],
     text: &'static str,
 ) -> Sample {
     let body = [&rd.map_or(vec![], |rd| rd.0.to_vec())[..], body].concat();
     let bytes = [&[u8::try_from(body.len()).unwrap()], &body[..]].concat();
-    other(afi, safi, bytes, Detail::FlowSpec(FlowSpec { rd, components }), text)
+    other(afi, safi, bytes, NlriDetail::FlowSpec(FlowSpec { rd, components }), text)
 }
 
 fn link_state(
@@ -123,8 +123,8 @@ fn link_state(
     let rd = (safi == 72).then_some(RD);
     let head = [&rd.map_or(vec![], |rd| rd.0.to_vec())[..], &[protocol], &7_u64.to_be_bytes()].concat();
     let bytes = tlv(kind, &[&head[..], &tlvs.concat()].concat());
-    let says = LinkState { rd, kind, protocol, identifier: 7, descriptors };
-    other(16_388, safi, bytes, Detail::LinkState(says), text)
+    let says = LinkStateRoute { rd, kind, protocol, identifier: 7, descriptors };
+    other(16_388, safi, bytes, NlriDetail::LinkState(says), text)
 }
 
 /// Labelled unicast and VPN.
@@ -255,9 +255,9 @@ pub fn vpn_multicast_samples() -> Vec<Sample> {
 /// EVPN route types 6 to 11; 1 to 5 stand in decode_regressions.
 pub fn evpn_samples() -> Vec<Sample> {
     let (rd, esi, tag) = (&RD.0[..], &ESI.0[..], &[0, 0, 0, 9][..]);
-    let any = Multicast { source: None, group: Some(v4(232)), originator: v4(1) };
+    let any = MulticastFlow { source: None, group: Some(v4(232)), originator: v4(1) };
     let any_bytes = &[0, 32, 192, 0, 2, 232, 32, 192, 0, 2, 1][..];
-    let full = Multicast { source: Some(v6(1)), group: Some(v6(2)), originator: v6(3) };
+    let full = MulticastFlow { source: Some(v6(1)), group: Some(v6(2)), originator: v6(3) };
     let with_length = |address| [&[128][..], &octets(address)].concat();
     let full_bytes = [with_length(v6(1)), with_length(v6(2)), with_length(v6(3))].concat();
     let key = [&[3, 17][..], rd, tag, &[32, 192, 0, 2, 1]].concat();
@@ -315,21 +315,22 @@ pub fn evpn_samples() -> Vec<Sample> {
 pub fn small_samples() -> Vec<Sample> {
     let rd = &RD.0[..];
     let target = [0, 2, 0xfd, 0xe8, 0, 0, 0, 100];
-    let wants = |bits, origin_as, target| Detail::RouteTarget(RouteTarget { bits, origin_as, target });
-    let policy = |endpoint| Detail::SrPolicy(SrPolicy { distinguisher: 5, color: 100, endpoint });
+    let wants =
+        |bits, origin_as, target| NlriDetail::RouteTarget(RouteTargetMembership { bits, origin_as, target });
+    let policy = |endpoint| NlriDetail::SrPolicy(SrPolicyRoute { distinguisher: 5, color: 100, endpoint });
     vec![
         other(
             25,
             65,
             [&[0, 17][..], rd, &[0, 3, 0, 1, 0, 8, 0x05, 0xdc, 0x11]].concat(),
-            Detail::Vpls(Vpls::Block { rd: RD, ve_id: 3, offset: 1, size: 8, label_base: 24_001 }),
+            NlriDetail::Vpls(VplsRoute::Block { rd: RD, ve_id: 3, offset: 1, size: 8, label_base: 24_001 }),
             "[65000:1][ve 3][offset 1][size 8][base 24001]",
         ),
         other(
             25,
             65,
             [&[0, 12][..], rd, &[192, 0, 2, 1]].concat(),
-            Detail::Vpls(Vpls::Discovery { rd: RD, pe: Ipv4Addr::new(192, 0, 2, 1) }),
+            NlriDetail::Vpls(VplsRoute::Discovery { rd: RD, pe: Ipv4Addr::new(192, 0, 2, 1) }),
             "[65000:1][pe 192.0.2.1]",
         ),
         other(1, 132, vec![0], wants(0, 0, [0; 8]), "0/0"),
@@ -367,14 +368,14 @@ pub fn small_samples() -> Vec<Sample> {
             1,
             66,
             [&[128][..], rd, &octets(v4(1)), &[232, 0, 0, 1]].concat(),
-            Detail::Mdt(Mdt { rd: RD, pe: v4(1), group: [232, 0, 0, 1].into() }),
+            NlriDetail::Mdt(MdtRoute { rd: RD, pe: v4(1), group: [232, 0, 0, 1].into() }),
             "[65000:1][192.0.2.1][232.0.0.1]",
         ),
         other(
             2,
             66,
             [&[40][..], rd, &octets(v6(1)), &octets(v6(2))].concat(),
-            Detail::Mdt(Mdt { rd: RD, pe: v6(1), group: v6(2) }),
+            NlriDetail::Mdt(MdtRoute { rd: RD, pe: v6(1), group: v6(2) }),
             "[65000:1][2001:db8::1][2001:db8::2]",
         ),
     ]
@@ -431,12 +432,12 @@ pub fn mvpn_samples() -> Vec<Sample> {
 
 /// Flow specifications of all component types.
 pub fn flow_samples() -> Vec<Sample> {
-    let values = |kind, pairs: &[(u8, u64)]| Component::Values {
+    let values = |kind, pairs: &[(u8, u64)]| FlowSpecComponent::Values {
         kind,
-        matches: pairs.iter().map(|&(operator, value)| Match { operator, value }).collect(),
+        values: pairs.iter().map(|&(operator, value)| OperatorValue { operator, value }).collect(),
     };
-    let destination = |prefix, offset| Component::Destination { prefix, offset };
-    let source = |prefix, offset| Component::Source { prefix, offset };
+    let destination = |prefix, offset| FlowSpecComponent::Destination { prefix, offset };
+    let source = |prefix, offset| FlowSpecComponent::Source { prefix, offset };
     vec![
         flow(
             1,
@@ -503,9 +504,9 @@ pub fn link_state_samples() -> Vec<Sample> {
         tlv(256, &[tlv(512, &65_000_u32.to_be_bytes()), tlv(513, &[0; 4]), tlv(515, &system)].concat());
     let near = || {
         vec![
-            of(Scope::Local, 512, Number(65_000)),
-            of(Scope::Local, 513, Number(0)),
-            of(Scope::Local, 515, RouterId(system.to_vec())),
+            of(DescriptorScope::LocalNode, 512, Number(65_000)),
+            of(DescriptorScope::LocalNode, 513, Number(0)),
+            of(DescriptorScope::LocalNode, 515, RouterId(system.to_vec())),
         ]
     };
     let far = tlv(257, &[tlv(514, &[0, 0, 0, 1]), tlv(515, &[192, 0, 2, 1, 192, 0, 2, 2])].concat());
@@ -519,13 +520,13 @@ pub fn link_state_samples() -> Vec<Sample> {
     .concat();
     let mut link = near();
     link.extend([
-        of(Scope::Remote, 514, Number(1)),
-        of(Scope::Remote, 515, RouterId(vec![192, 0, 2, 1, 192, 0, 2, 2])),
-        of(Scope::Object, 258, LinkIds(5, 6)),
-        of(Scope::Object, 259, Address(v4(1))),
-        of(Scope::Object, 262, Address(v6(2))),
-        of(Scope::Object, 263, Topologies(vec![2])),
-        of(Scope::Object, 999, Raw(vec![1, 2])),
+        of(DescriptorScope::RemoteNode, 514, Number(1)),
+        of(DescriptorScope::RemoteNode, 515, RouterId(vec![192, 0, 2, 1, 192, 0, 2, 2])),
+        of(DescriptorScope::Object, 258, LinkIds(5, 6)),
+        of(DescriptorScope::Object, 259, Address(v4(1))),
+        of(DescriptorScope::Object, 262, Address(v6(2))),
+        of(DescriptorScope::Object, 263, Topologies(vec![2])),
+        of(DescriptorScope::Object, 999, Raw(vec![1, 2])),
     ]);
     let with = |more: &[Descriptor]| [near(), more.to_vec()].concat();
     let reach4 = [tlv(264, &[3]), tlv(265, &[24, 10, 1, 2])].concat();
@@ -555,8 +556,8 @@ pub fn link_state_samples() -> Vec<Sample> {
             3,
             &[&local, &reach4],
             with(&[
-                of(Scope::Object, 264, Number(3)),
-                of(Scope::Object, 265, Reaches(net4(0x0a01_0200, 24))),
+                of(DescriptorScope::Object, 264, Number(3)),
+                of(DescriptorScope::Object, 265, Reaches(net4(0x0a01_0200, 24))),
             ]),
             "[ipv4-prefix][ospfv2][7][local asn=65000,ls-id=0,router-id=0000.0000.0001]\
              [ospf-route-type=3,prefix=10.1.2.0/24]",
@@ -566,7 +567,7 @@ pub fn link_state_samples() -> Vec<Sample> {
             4,
             6,
             &[&local, &reach6],
-            with(&[of(Scope::Object, 265, Reaches(net6(0x2001_0db8, 32)))]),
+            with(&[of(DescriptorScope::Object, 265, Reaches(net6(0x2001_0db8, 32)))]),
             "[ipv6-prefix][ospfv3][7][local asn=65000,ls-id=0,router-id=0000.0000.0001][prefix=2001:db8::/32]",
         ),
         link_state(
@@ -574,7 +575,7 @@ pub fn link_state_samples() -> Vec<Sample> {
             6,
             9,
             &[&local, &tlv(518, &octets(v6(5)))],
-            with(&[of(Scope::Object, 518, Sids(vec![v6(5)]))]),
+            with(&[of(DescriptorScope::Object, 518, Sids(vec![v6(5)]))]),
             "[srv6-sid][protocol 9][7][local asn=65000,ls-id=0,router-id=0000.0000.0001][sid=2001:db8::5]",
         ),
     ]

@@ -1,20 +1,20 @@
 //! Path attributes: values, the verdicts of RFC 7606, the merge of RFC 6793, and the key of a set.
 
 use crate::common::encoder;
-use holdfast::bgp::{self, Error, Verdict};
+use holdfast::bgp::{self, AttributeOutcome, Error};
 use holdfast::route::{Aggregator, AsPath, Attributes, Family, RawAttribute, SegmentKind};
 
-fn decode(section: &[u8], four_octet_as: bool) -> (Attributes, Verdict) {
+fn decode(section: &[u8], four_octet_as: bool) -> (Attributes, AttributeOutcome) {
     bgp::attributes(&bgp::split(&encoder::update(&[], section, &[])).unwrap(), four_octet_as)
 }
 
 /// Checks what one attribute, flags and code and value, comes to.
-fn verdict(flags: u8, code: u8, value: &[u8]) -> Verdict {
+fn verdict(flags: u8, code: u8, value: &[u8]) -> AttributeOutcome {
     let (attributes, verdict) = decode(&encoder::attribute(flags, code, value), true);
     match &verdict {
-        Verdict::Good => assert_eq!(attributes.discarded, Vec::<String>::new()),
-        Verdict::Discarded => assert_eq!(attributes.discarded.len(), 1),
-        Verdict::TreatAsWithdraw(_) => {}
+        AttributeOutcome::Accepted => assert_eq!(attributes.discarded, Vec::<String>::new()),
+        AttributeOutcome::Discarded => assert_eq!(attributes.discarded.len(), 1),
+        AttributeOutcome::TreatAsWithdraw(_) => {}
     }
     verdict
 }
@@ -59,8 +59,8 @@ fn a_malformed_attribute_is_discarded_or_withdraws_the_routes() {
         (0xc0, 35, &[0, 0], WITHDRAW),
     ] {
         let verdict = verdict(flags, code, value);
-        let is_withdraw = matches!(&verdict, Verdict::TreatAsWithdraw(_));
-        assert_ne!(verdict, Verdict::Good, "{code} {value:?}");
+        let is_withdraw = matches!(&verdict, AttributeOutcome::TreatAsWithdraw(_));
+        assert_ne!(verdict, AttributeOutcome::Accepted, "{code} {value:?}");
         assert_eq!(is_withdraw, expected, "{code} {value:?}: {verdict:?}");
     }
 }
@@ -75,13 +75,20 @@ fn wrong_optional_or_transitive_flags_withdraw_the_routes_but_for_aigp() {
         (0x80, 10, vec![0; 4]),
         (0xc0, 35, vec![0; 4]),
     ] {
-        assert_eq!(verdict(right, code, &value), Verdict::Good, "{code}");
-        assert_eq!(verdict(right | 0x20, code, &value), Verdict::Good, "{code} with the Partial flag");
+        assert_eq!(verdict(right, code, &value), AttributeOutcome::Accepted, "{code}");
+        assert_eq!(
+            verdict(right | 0x20, code, &value),
+            AttributeOutcome::Accepted,
+            "{code} with the Partial flag"
+        );
         for wrong in [right ^ 0x40, right ^ 0x80] {
-            assert!(matches!(verdict(wrong, code, &value), Verdict::TreatAsWithdraw(_)), "{code} {wrong:x}");
+            assert!(
+                matches!(verdict(wrong, code, &value), AttributeOutcome::TreatAsWithdraw(_)),
+                "{code} {wrong:x}"
+            );
         }
     }
-    assert_eq!(verdict(0xc0, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), Verdict::Discarded);
+    assert_eq!(verdict(0xc0, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]), AttributeOutcome::Discarded);
 }
 
 #[test]
@@ -89,10 +96,15 @@ fn a_verdict_names_the_attribute_and_its_place() {
     let section = [encoder::attribute(0x40, 6, &[]), encoder::attribute(0x40, 1, &[7])].concat();
     assert_eq!(
         decode(&section, true).1,
-        Verdict::TreatAsWithdraw("ORIGIN (1) at byte 26: 7 is no origin".to_owned())
+        AttributeOutcome::TreatAsWithdraw(
+            "ORIGIN (1) at byte 26: invalid value 7: expected 0, 1 or 2".to_owned()
+        )
     );
     let section = encoder::attribute(0xc0, 7, &[1]);
-    assert_eq!(decode(&section, true).0.discarded, ["AGGREGATOR (7) at byte 23: 1 bytes long, not 8"]);
+    assert_eq!(
+        decode(&section, true).0.discarded,
+        ["AGGREGATOR (7) at byte 23: invalid length 1: expected 8"]
+    );
 }
 
 #[test]
@@ -105,7 +117,7 @@ fn what_is_well_formed_survives_what_is_not() {
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
-    assert!(matches!(verdict, Verdict::TreatAsWithdraw(_)));
+    assert!(matches!(verdict, AttributeOutcome::TreatAsWithdraw(_)));
     assert_eq!((attributes.origin, attributes.med, attributes.local_pref), (None, Some(5), Some(6)));
     assert_eq!(attributes.discarded.len(), 1);
 }
@@ -120,11 +132,11 @@ fn the_first_of_a_repeated_attribute_counts() {
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
-    assert_eq!((attributes.origin, verdict), (Some(1), Verdict::Discarded));
+    assert_eq!((attributes.origin, verdict), (Some(1), AttributeOutcome::Discarded));
     assert_eq!(attributes.raw, [RawAttribute { flags: 0xc0, code: 200, value: vec![1] }]);
     assert_eq!(
         attributes.discarded,
-        ["ORIGIN (1) at byte 27: there is one already", "attribute (200) at byte 35: there is one already"]
+        ["ORIGIN (1) at byte 27: duplicate attribute", "attribute (200) at byte 35: duplicate attribute"]
     );
 }
 
@@ -134,7 +146,7 @@ fn every_type_code_counts_on_its_own() {
     let section: Vec<u8> = codes.iter().flat_map(|code| encoder::attribute(0xc0, *code, &[])).collect();
     let repeated = |section: &[u8]| {
         let (attributes, _) = decode(section, true);
-        attributes.discarded.iter().filter(|text| text.contains("there is one already")).count()
+        attributes.discarded.iter().filter(|text| text.contains("duplicate attribute")).count()
     };
     assert_eq!(repeated(&section), 0);
     assert_eq!(repeated(&section.repeat(2)), codes.len());
@@ -147,7 +159,7 @@ fn a_repeated_mp_attribute_is_refused() {
     for (attribute, code) in [(reach, 14), (unreach, 15)] {
         let pdu = encoder::update(&[], &[&attribute[..], &attribute].concat(), &[]);
         let offset = 23 + attribute.len();
-        assert_eq!(bgp::split(&pdu).unwrap_err(), Error::Repeated { code, offset });
+        assert_eq!(bgp::split(&pdu).unwrap_err(), Error::DuplicateAttribute { code, offset });
     }
 }
 
@@ -159,7 +171,7 @@ fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_what_stands_befo
     let (attributes, verdict) = bgp::attributes(&update, true);
     assert_eq!(attributes.med, Some(5));
     let reason = "attribute value at byte 34: needed 65535, there are 0";
-    assert_eq!(verdict, Verdict::TreatAsWithdraw(reason.to_owned()));
+    assert_eq!(verdict, AttributeOutcome::TreatAsWithdraw(reason.to_owned()));
     assert_eq!(update.nlri, [8, 10]);
 }
 
@@ -175,7 +187,7 @@ fn unknown_attributes_are_kept_raw_in_order() {
     let (attributes, verdict) = decode(&section, true);
     let raw = |flags, code, value: &[u8]| RawAttribute { flags, code, value: value.to_vec() };
     assert_eq!(attributes.raw, [raw(0xe0, 129, &[1, 2]), raw(0x90, 255, &long), raw(0xc0, 0, &[])]);
-    assert_eq!(verdict, Verdict::Good);
+    assert_eq!(verdict, AttributeOutcome::Accepted);
 }
 
 #[test]
@@ -185,21 +197,24 @@ fn an_aigp_attribute_with_other_tlvs_is_kept_raw_too() {
         &encoder::attribute(0x80, 26, &[&[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9][..], &[2, 0, 3]].concat()),
         true,
     );
-    assert_eq!((set.aigp, verdict, set.raw.len()), (Some(9), Verdict::Good, 1));
+    assert_eq!((set.aigp, verdict, set.raw.len()), (Some(9), AttributeOutcome::Accepted, 1));
     let metric = [1, 0, 11, 0, 0, 0, 1, 0, 0, 0, 2];
     let (plain, _) = decode(&encoder::attribute(0x80, 26, &metric), true);
     assert_eq!((plain.aigp, plain.raw.len()), (Some((1 << 32) + 2), 0));
     let (more, verdict) = decode(&encoder::attribute(0x80, 26, &[&metric[..], &[9, 0, 4, 0]].concat()), true);
-    assert_eq!((more.aigp, more.raw.len(), verdict), (Some((1 << 32) + 2), 1, Verdict::Good));
+    assert_eq!((more.aigp, more.raw.len(), verdict), (Some((1 << 32) + 2), 1, AttributeOutcome::Accepted));
 }
 
 #[test]
 fn an_odd_next_hop_is_told_and_an_empty_one_is_none() {
     let next_hop = |bytes: &[u8]| decode(&encoder::mp_reach(Family::IPV4_UNICAST, bytes, &[]), true);
-    assert_eq!(next_hop(&[]), (Attributes { missing: vec![1, 2], ..Attributes::default() }, Verdict::Good));
+    assert_eq!(
+        next_hop(&[]),
+        (Attributes { missing: vec![1, 2], ..Attributes::default() }, AttributeOutcome::Accepted)
+    );
     let (attributes, verdict) = next_hop(&[1, 2, 3, 4, 5]);
-    assert_eq!((attributes.next_hop, verdict), (None, Verdict::Discarded));
-    assert_eq!(attributes.discarded, ["MP_REACH_NLRI next hop: 5 bytes long"]);
+    assert_eq!((attributes.next_hop, verdict), (None, AttributeOutcome::Discarded));
+    assert_eq!(attributes.discarded, ["MP_REACH_NLRI next hop ignored: invalid length 5"]);
 }
 
 /// AS_PATH, AS4_PATH and what they come to, as text.
@@ -290,7 +305,10 @@ fn as4_path_counts_on_two_octet_sessions_only() {
     ]
     .concat();
     let (attributes, verdict) = decode(&section, true);
-    assert_eq!((attributes.as_path.unwrap().to_string(), verdict), ("1 2".to_owned(), Verdict::Discarded));
+    assert_eq!(
+        (attributes.as_path.unwrap().to_string(), verdict),
+        ("1 2".to_owned(), AttributeOutcome::Discarded)
+    );
 }
 
 #[test]
@@ -307,12 +325,12 @@ fn an_aggregator_that_knew_no_as4_attributes_voids_them() {
         .concat()
     };
     let (attributes, verdict) = decode(&section(23_456), false);
-    assert_eq!(verdict, Verdict::Good);
+    assert_eq!(verdict, AttributeOutcome::Accepted);
     assert_eq!(attributes.aggregator, Some(Aggregator { asn: 70000, address: [192, 0, 2, 9].into() }));
     assert_eq!(attributes.as_path.unwrap().to_string(), "1 70000");
 
     let (attributes, verdict) = decode(&section(64_512), false);
-    assert_eq!(verdict, Verdict::Discarded);
+    assert_eq!(verdict, AttributeOutcome::Discarded);
     assert_eq!(attributes.aggregator, Some(Aggregator { asn: 64_512, address: [192, 0, 2, 1].into() }));
     assert_eq!(attributes.as_path.unwrap().to_string(), "1 23456");
 }
@@ -362,5 +380,5 @@ fn attributes_around_mp_attributes_are_all_seen() {
     assert_eq!(offsets, [(1, 23), (4, 23 + 4 + 26), (5, 23 + 4 + 26 + 7 + 8)]);
     let (attributes, verdict) = bgp::attributes(&update, true);
     assert_eq!((attributes.origin, attributes.med, attributes.local_pref), (Some(0), Some(5), Some(6)));
-    assert_eq!(verdict, Verdict::Good);
+    assert_eq!(verdict, AttributeOutcome::Accepted);
 }

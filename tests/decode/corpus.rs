@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use holdfast::bgp::{self, Direction, Encoding, Negotiated, Open, Update, Verdict};
+use holdfast::bgp::{self, AttributeOutcome, Direction, Encoding, Negotiated, Open, Update};
 use holdfast::bmp::{self, Message, PeerHeader};
 use holdfast::route::{Attributes, Family, Nlri, large_community_text};
 use serde_json::Value;
@@ -192,7 +192,7 @@ fn check_update(update: &Update<'_>, negotiated: &Negotiated, expected: &[Value]
     let Some(announced) = expected.iter().find(|line| line["action"] == "announce") else { return };
     assert!(bgp::as_path_width_fits(update, negotiated.four_octet_as), "{place}");
     let (attributes, verdict) = bgp::attributes(update, negotiated.four_octet_as);
-    assert_eq!(verdict, Verdict::Good, "{place}");
+    assert_eq!(verdict, AttributeOutcome::Accepted, "{place}");
     check_attributes(&attributes, announced, place);
 }
 
@@ -301,7 +301,7 @@ fn decodes_well(pdu: &[u8]) -> bool {
             .flat_map(|(family, bytes)| bgp::nlri(family, bytes, encoding, false));
         entries.all(|entry| entry.is_ok())
     };
-    let is_good = |four_octet_as| bgp::attributes(&update, four_octet_as).1 == Verdict::Good;
+    let is_good = |four_octet_as| bgp::attributes(&update, four_octet_as).1 == AttributeOutcome::Accepted;
     ENCODINGS.into_iter().any(fits) && (is_good(true) || is_good(false))
 }
 
@@ -370,7 +370,7 @@ fn final_tables(stream: &[u8]) -> BTreeMap<(String, &'static str, Family), usize
             _ => "pre",
         };
         let update = bgp::split(pdu).unwrap();
-        assert_eq!(bgp::attributes(&update, true).1, Verdict::Good);
+        assert_eq!(bgp::attributes(&update, true).1, AttributeOutcome::Accepted);
         let v4 = Family::IPV4_UNICAST;
         for (announce, field) in [
             (false, Some((v4, update.withdrawn))),

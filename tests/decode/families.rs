@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::common::nlri_samples::{self, RD, Sample, Says, family, samples, tlv};
 use holdfast::bgp::{self, Encoding, Error};
 use holdfast::route::{
-    Component, Detail, EvpnRoute, Family, FlowSpec, Labelled, Mac, Multicast, MupKind, MupRoute, Nlri,
-    NlriEntry, Other, Prefix, Rd, Vpls,
+    EvpnRoute, Family, FlowSpec, FlowSpecComponent, LabelledPrefix, Mac, MulticastFlow, MupKind, MupRoute,
+    Nlri, NlriDetail, NlriEntry, Prefix, Rd, StructuredNlri, VplsRoute,
 };
 
 /// Labels as both OPENs have to agree on them.
@@ -27,13 +27,13 @@ fn key(nlri: &Nlri) -> Vec<u8> {
 
 fn says(nlri: &Nlri) -> Says {
     match nlri {
-        Nlri::Other(other) => Says::Detail(other.detail.clone()),
+        Nlri::Structured(other) => Says::Detail(other.detail.clone()),
         other => Says::Nlri(other.clone()),
     }
 }
 
 fn text(nlri: &Nlri) -> String {
-    let fields = nlri.fields();
+    let fields = nlri.columns();
     nlri.text().unwrap_or_else(|| format!("{} {:?}", fields.prefix.unwrap(), fields.labels))
 }
 
@@ -65,9 +65,9 @@ fn without_an_agreement_a_route_has_one_label_whatever_its_bit_s_says() {
             let bytes = [&[bits, 0, 0, last], rd, &[10, 1, 2]].concat();
             let read = |encoding| bgp::nlri(family(1, safi), &bytes, encoding, false).next().unwrap();
             let fields = read(Encoding::PLAIN).unwrap().nlri;
-            assert_eq!(fields.fields().labels, [1], "SAFI {safi}");
-            assert_eq!(fields.fields().prefix, Prefix::v4(0x0a01_0200, 24));
-            let with_agreement = read(STACK).ok().map(|entry| entry.nlri.fields().labels == [1]);
+            assert_eq!(fields.columns().labels, [1], "SAFI {safi}");
+            assert_eq!(fields.columns().prefix, Prefix::v4(0x0a01_0200, 24));
+            let with_agreement = read(STACK).ok().map(|entry| entry.nlri.columns().labels == [1]);
             assert_eq!(
                 with_agreement == Some(true),
                 last == 0x11,
@@ -86,14 +86,14 @@ fn the_label_field_of_a_withdrawal_may_hold_anything() {
             let Nlri::Labelled(route) = entry.nlri else { panic!("no labelled prefix") };
             assert_eq!(
                 *route,
-                Labelled { rd: None, labels: vec![], prefix: Prefix::v4(0x0a01_0200, 24).unwrap() }
+                LabelledPrefix { rd: None, labels: vec![], prefix: Prefix::v4(0x0a01_0200, 24).unwrap() }
             );
         }
     }
     // Older speakers repeat the labels that they announced.
     let bytes = [72, 0, 0, 0x10, 0, 0, 0x21, 10, 1, 2];
     let entry = bgp::nlri(family(1, 4), &bytes, STACK, true).next().unwrap().unwrap();
-    assert_eq!(entry.nlri.fields().prefix, Prefix::v4(0x0a01_0200, 24));
+    assert_eq!(entry.nlri.columns().prefix, Prefix::v4(0x0a01_0200, 24));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_withdrawal_has_the_key_of_its_announcement_and_no_other_route_has_it() {
 fn multicast_routes_differ_in_source_group_and_originator() {
     let address = |last| Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
     let route = |source, group, originator: Option<IpAddr>| {
-        let multicast = Multicast { source, group, originator: originator.unwrap() };
+        let multicast = MulticastFlow { source, group, originator: originator.unwrap() };
         key(&Nlri::Evpn(Box::new(EvpnRoute::SelectivePmsi { rd: Rd([0; 8]), tag: 0, multicast })))
     };
     let keys = [
@@ -191,7 +191,7 @@ fn labels_of_a_withdrawal_say_nothing_and_are_not_in_the_key() {
     for label in [[0x80, 0, 0], [0, 0, 1], [0x05, 0xdc, 0x11]] {
         let withdrawn = read(family, &with(&label), false, true);
         assert_eq!(key(&withdrawn[0].nlri), key(&announced[0].nlri), "{label:?}");
-        assert!(withdrawn[0].nlri.fields().labels.is_empty());
+        assert!(withdrawn[0].nlri.columns().labels.is_empty());
     }
 }
 
@@ -206,15 +206,15 @@ fn a_vpn_route_has_its_rd_in_the_key() {
 fn labels_without_an_end_are_refused() {
     let error =
         bgp::nlri(family(1, 4), &[48, 0, 0, 0x10, 0, 0, 0x20], STACK, false).next().unwrap().unwrap_err();
-    assert_eq!(error, Error::Bits { what: "labelled prefix", length: 48, offset: 0 });
+    assert_eq!(error, Error::InvalidBitLength { what: "labelled prefix", length: 48, offset: 0 });
     // And so is an RD that does not fit.
     let error =
         bgp::nlri(family(1, 128), &[32, 0, 0, 0x11, 0], Encoding::PLAIN, false).next().unwrap().unwrap_err();
-    assert_eq!(error, Error::Bits { what: "labelled prefix", length: 32, offset: 0 });
+    assert_eq!(error, Error::InvalidBitLength { what: "labelled prefix", length: 32, offset: 0 });
     // And a prefix that is too long.
     let bytes = [&[24 + 33, 0, 0, 0x11][..], &[0; 5]].concat();
     let error = bgp::nlri(family(1, 4), &bytes, Encoding::PLAIN, false).next().unwrap().unwrap_err();
-    assert_eq!(error, Error::Bits { what: "labelled prefix", length: 57, offset: 0 });
+    assert_eq!(error, Error::InvalidBitLength { what: "labelled prefix", length: 57, offset: 0 });
 }
 
 #[test]
@@ -222,23 +222,29 @@ fn flow_components_stand_in_order_and_unknown_ones_leave_the_route_raw() {
     let flow = family(1, 133);
     let error =
         bgp::nlri(flow, &[6, 5, 0x81, 80, 3, 0x81, 6], Encoding::PLAIN, false).next().unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "flow specification component of type 3 at byte 4: out of order");
+    assert_eq!(
+        error.to_string(),
+        "flow specification component of type 3 at byte 4: out of order, expected ascending types"
+    );
     let twice =
         bgp::nlri(flow, &[6, 3, 0x81, 6, 3, 0x81, 6], Encoding::PLAIN, false).next().unwrap().unwrap_err();
-    assert_eq!(twice.to_string(), "flow specification component of type 3 at byte 4: out of order");
+    assert_eq!(
+        twice.to_string(),
+        "flow specification component of type 3 at byte 4: out of order, expected ascending types"
+    );
     let bytes = [5, 3, 0x81, 6, 14, 1, 3, 3, 0x81, 6];
     let entries = read(flow, &bytes, false, false);
     assert_eq!(entries[0].nlri, Nlri::Raw(bytes[..6].into()));
-    assert!(matches!(entries[1].nlri, Nlri::Other(_)), "what follows it is read");
+    assert!(matches!(entries[1].nlri, Nlri::Structured(_)), "what follows it is read");
 }
 
 #[test]
 fn an_ipv6_pattern_may_begin_at_the_very_end() {
     let entries = read(family(2, 133), &[3, 1, 128, 128], false, false);
-    let destination = Component::Destination { prefix: Prefix::v6(0, 128).unwrap(), offset: 128 };
+    let destination = FlowSpecComponent::Destination { prefix: Prefix::v6(0, 128).unwrap(), offset: 128 };
     assert_eq!(
         says(&entries[0].nlri),
-        Says::Detail(Detail::FlowSpec(FlowSpec { rd: None, components: vec![destination] }))
+        Says::Detail(NlriDetail::FlowSpec(FlowSpec { rd: None, components: vec![destination] }))
     );
 }
 
@@ -277,19 +283,22 @@ fn route_types_that_are_not_known_stay_raw_in_their_place() {
 #[test]
 fn what_describes_a_route_without_identifying_it_is_not_in_its_key() {
     // As two speakers write it: the bytes differ.
-    let other = |byte: u8, detail| Nlri::Other(Box::new(Other { bytes: [1, 0, 3, 0, byte].into(), detail }));
+    let other = |byte: u8, detail| {
+        Nlri::Structured(Box::new(StructuredNlri { bytes: [1, 0, 3, 0, byte].into(), detail }))
+    };
     let block = |size: u16, label_base| {
-        let vpls = Vpls::Block { rd: RD, ve_id: 1, offset: 1, size, label_base };
-        other(u8::try_from(size).unwrap(), Detail::Vpls(vpls))
+        let vpls = VplsRoute::Block { rd: RD, ve_id: 1, offset: 1, size, label_base };
+        other(u8::try_from(size).unwrap(), NlriDetail::Vpls(vpls))
     };
     assert_eq!(key(&block(8, 100)), key(&block(16, 200)));
     let prefix = Prefix::v4(0x0a00_0000, 8).unwrap();
     let session = |teid| MupKind::Session1 { prefix, teid, qfi: 0, endpoint: [1; 4].into(), source: None };
     let mup =
-        |teid| other(u8::try_from(teid).unwrap(), Detail::Mup(MupRoute { rd: RD, kind: session(teid) }));
+        |teid| other(u8::try_from(teid).unwrap(), NlriDetail::Mup(MupRoute { rd: RD, kind: session(teid) }));
     assert_eq!(key(&mup(1)), key(&mup(2)));
-    let labelled =
-        |labels: &[u32]| Nlri::Labelled(Box::new(Labelled { rd: Some(RD), labels: labels.to_vec(), prefix }));
+    let labelled = |labels: &[u32]| {
+        Nlri::Labelled(Box::new(LabelledPrefix { rd: Some(RD), labels: labels.to_vec(), prefix }))
+    };
     assert_eq!(key(&labelled(&[1])), key(&labelled(&[2, 3])));
 }
 
@@ -298,7 +307,7 @@ fn rd_and_prefix_of_every_family_are_in_their_columns() {
     let mut prefixes: BTreeMap<Family, usize> = BTreeMap::new();
     for sample in samples() {
         let entries = read(sample.family, &sample.bytes, false, false);
-        let fields = entries[0].nlri.fields();
+        let fields = entries[0].nlri.columns();
         let has_rd = [RD.0, [0, 2, 0xfa, 0x56, 0xea, 0, 0, 1]]
             .iter()
             .any(|rd| sample.bytes.windows(8).any(|bytes| bytes == rd));
@@ -330,7 +339,7 @@ fn a_gateway_of_zeros_is_none() {
     let route = |gateway: [u8; 4]| {
         let body = [&RD.0[..], &[0; 14], &[24, 10, 1, 2, 0], &gateway, &[0, 0, 0x64]].concat();
         let entries = read(Family::EVPN, &[&[5, 34], &body[..]].concat(), false, false);
-        entries[0].nlri.fields().gateway
+        entries[0].nlri.columns().gateway
     };
     assert_eq!((route([0; 4]), route([192, 0, 2, 1])), (None, Some([192, 0, 2, 1].into())));
 }
@@ -378,6 +387,9 @@ fn the_bits_of_a_route_target_that_do_not_count_are_cleared() {
     for bits in [1, 31, 97, 255] {
         let bytes = [&[bits][..], &[0; 40]].concat();
         let error = bgp::nlri(family(1, 132), &bytes, Encoding::PLAIN, false).next().unwrap().unwrap_err();
-        assert_eq!(error, Error::Bits { what: "route target membership", length: bits, offset: 0 });
+        assert_eq!(
+            error,
+            Error::InvalidBitLength { what: "route target membership", length: bits, offset: 0 }
+        );
     }
 }

@@ -5,23 +5,23 @@ use crate::common::encoder;
 use std::collections::HashSet;
 
 use crate::common::nlri_samples::tlv;
-use holdfast::bgp::{self, Verdict};
+use holdfast::bgp::{self, AttributeOutcome};
 use holdfast::bmp::{self, IndexedTlv, Message, peer_down_reason, statistic_name};
 use holdfast::route::{
-    Attributes, Family, LinkStateTlv, LinkStateValue, More, PmsiTunnel, PrefixSidTlv, ServiceSid, Tunnel,
-    TunnelTlv, attribute_name, extended_community_name, extended_community_text, link_state_name,
+    Attributes, Family, LinkStateTlv, LinkStateValue, PmsiTunnel, PrefixSidTlv, RareAttribute, ServiceSid,
+    Tunnel, TunnelTlv, attribute_name, extended_community_name, extended_community_text, link_state_name,
 };
 
-fn decode(section: &[u8]) -> (Attributes, Verdict) {
+fn decode(section: &[u8]) -> (Attributes, AttributeOutcome) {
     bgp::attributes(&bgp::split(&encoder::update(&[], section, &[])).unwrap(), true)
 }
 
 /// The one attribute that is typed, with its text; its bytes stand in `raw` too.
-fn more(flags: u8, code: u8, value: &[u8]) -> (More, String) {
+fn more(flags: u8, code: u8, value: &[u8]) -> (RareAttribute, String) {
     let (mut set, verdict) = decode(&encoder::attribute(flags, code, value));
-    assert_eq!(verdict, Verdict::Good);
-    assert_eq!((set.raw[0].code, set.raw[0].value.as_slice(), set.more.len()), (code, value, 1));
-    let more = set.more.remove(0);
+    assert_eq!(verdict, AttributeOutcome::Accepted);
+    assert_eq!((set.raw[0].code, set.raw[0].value.as_slice(), set.rare.len()), (code, value, 1));
+    let more = set.rare.remove(0);
     let text = more.to_string();
     (more, text)
 }
@@ -37,7 +37,7 @@ fn a_pmsi_tunnel_has_type_label_and_end() {
     let value = [0, 6, 0x00, 0x13, 0x88, 192, 0, 2, 1];
     let (decoded, text) = more(0xc0, 22, &value);
     let identifier = vec![192, 0, 2, 1];
-    assert_eq!(decoded, More::PmsiTunnel(PmsiTunnel { flags: 0, kind: 6, label: 5000, identifier }));
+    assert_eq!(decoded, RareAttribute::PmsiTunnel(PmsiTunnel { flags: 0, kind: 6, label: 5000, identifier }));
     assert_eq!(text, "PMSI_TUNNEL ingress-replication label=5000 192.0.2.1");
     let pim = [1, 3, 0, 0, 0, 10, 0, 0, 1, 232, 1, 1, 1];
     assert_eq!(more(0xc0, 22, &pim).1, "PMSI_TUNNEL pim-ssm label=0 10.0.0.1 232.1.1.1");
@@ -56,7 +56,7 @@ fn tunnels_and_their_parts_have_names() {
     let name = [&[129, 0, 4, 0][..], b"abc"].concat();
     let policy = tlv(15, &[&[12, 6, 0, 0, 0, 0, 0, 200][..], &[15, 2, 5, 0], &name, &[77, 1, 9]].concat());
     let (decoded, text) = more(0xc0, 23, &[vxlan, policy].concat());
-    let More::TunnelEncapsulation(tunnels) = decoded else { panic!("no tunnels") };
+    let RareAttribute::TunnelEncapsulation(tunnels) = decoded else { panic!("no tunnels") };
     assert_eq!(tunnels.len(), 2);
     // An endpoint without an address is the next hop itself; one that is no address stays as it came.
     for (endpoint, text) in [(&[][..], "self"), (&[192, 0], "0x000000000000c000")] {
@@ -68,7 +68,7 @@ fn tunnels_and_their_parts_have_names() {
     for (kind, length) in [(127, &[3][..]), (128, &[0, 3])] {
         let (decoded, _) = more(0xc0, 23, &tlv(8, &[&[kind], length, b"abc"].concat()));
         let one = Tunnel { kind: 8, tlvs: vec![TunnelTlv { kind, value: b"abc".to_vec() }] };
-        assert_eq!(decoded, More::TunnelEncapsulation(vec![one]));
+        assert_eq!(decoded, RareAttribute::TunnelEncapsulation(vec![one]));
     }
     let first = TunnelTlv { kind: 6, value: vec![0, 0, 0, 0, 0, 1, 192, 0, 2, 7] };
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_prefix_sid_has_index_ranges_and_services() {
     let sid = ServiceSid { sid: address.into(), behavior: 18, structure: Some([40, 24, 16, 0, 16, 64]) };
     assert_eq!(
         decoded,
-        More::PrefixSid(vec![
+        RareAttribute::PrefixSid(vec![
             PrefixSidTlv::LabelIndex(9),
             PrefixSidTlv::Srgb(vec![(16_000, 8_000)]),
             PrefixSidTlv::Service { layer2: false, sids: vec![sid] },
@@ -181,7 +181,7 @@ fn the_link_state_attribute_has_typed_values_and_keeps_the_others() {
     ];
     for (kind, value, expected, text) in cases {
         let (decoded, whole) = more(0x80, 29, &tlv(kind, &value));
-        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind, value: expected }]));
+        assert_eq!(decoded, RareAttribute::LinkState(vec![LinkStateTlv { kind, value: expected }]));
         assert_eq!(whole, format!("BGP_LS {text}"));
     }
     assert_eq!(link_state_name(60_000), None);
@@ -202,7 +202,7 @@ fn link_state_addresses_and_numbers_are_typed_by_their_length() {
     ];
     for (kind, bytes, value, text) in cases {
         let (decoded, whole) = more(0x80, 29, &tlv(kind, bytes));
-        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind, value }]));
+        assert_eq!(decoded, RareAttribute::LinkState(vec![LinkStateTlv { kind, value }]));
         assert_eq!(whole, format!("BGP_LS {text}"));
     }
 }
@@ -212,7 +212,7 @@ fn a_sid_of_three_octets_is_a_label_of_twenty_bits_and_one_of_four_an_index() {
     for (sid, expected) in [(&[0xff, 0x5d, 0xc1][..], 0x0f_5dc1), (&[0, 0xff, 0x5d, 0xc1], 0xff_5dc1)] {
         let (decoded, _) = more(0x80, 29, &tlv(1099, &[&[0, 0, 0, 0], sid].concat()));
         let value = LinkStateValue::Sid { flags: 0, weight: 0, sid: expected };
-        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind: 1099, value }]));
+        assert_eq!(decoded, RareAttribute::LinkState(vec![LinkStateTlv { kind: 1099, value }]));
     }
 }
 
@@ -233,7 +233,10 @@ fn a_link_state_value_of_a_length_that_its_type_does_not_have_is_kept_raw() {
     ] {
         let value = vec![1; length];
         let (decoded, _) = more(0x80, 29, &tlv(kind, &value));
-        assert_eq!(decoded, More::LinkState(vec![LinkStateTlv { kind, value: LinkStateValue::Raw(value) }]));
+        assert_eq!(
+            decoded,
+            RareAttribute::LinkState(vec![LinkStateTlv { kind, value: LinkStateValue::Raw(value) }])
+        );
     }
 }
 
@@ -247,9 +250,9 @@ fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
     ]
     .concat();
     let (decoded, text) = more(0xc0, 128, &[&[0, 0, 0xfd, 0xe9], &inner[..]].concat());
-    let More::AttrSet { origin_as, attributes } = decoded else { panic!("no set") };
+    let RareAttribute::AttrSet { origin_as, attributes } = decoded else { panic!("no set") };
     assert_eq!((origin_as, attributes.local_pref, attributes.raw[0].code), (65_001, Some(44), 128));
-    assert!(attributes.more.is_empty(), "the set inside stays raw");
+    assert!(attributes.rare.is_empty(), "the set inside stays raw");
     assert_eq!(text, "ATTR_SET origin-as=65001 as-path=\"65536\" local-pref=44");
     // What an old speaker put in with two octets is read with two.
     let old = [&[0, 0, 0xfd, 0xe9][..], &encoder::attribute(0x40, 2, &[2, 1, 0x15, 0xb3])].concat();
@@ -270,10 +273,12 @@ fn what_a_malformed_one_costs_is_what_its_rfc_says() {
         (0xc0, 128, &[0, 0, 0, 1, 0x40, 1, 9, 0]),
     ] {
         let (set, verdict) = verdict(flags, code, value);
-        assert!(matches!(verdict, Verdict::TreatAsWithdraw(_)), "{code} {value:?}: {verdict:?}");
-        assert!(set.more.is_empty());
+        assert!(matches!(verdict, AttributeOutcome::TreatAsWithdraw(_)), "{code} {value:?}: {verdict:?}");
+        assert!(set.rare.is_empty());
     }
-    let Verdict::TreatAsWithdraw(reason) = verdict(0xc0, 23, &[0, 8, 0, 2, 1, 9]).1 else { panic!() };
+    let AttributeOutcome::TreatAsWithdraw(reason) = verdict(0xc0, 23, &[0, 8, 0, 2, 1, 9]).1 else {
+        panic!()
+    };
     assert!(reason.ends_with("sub-TLV at byte 6: needed 9, there are 0"), "{reason}");
     for (flags, code, value) in [
         (0x80, 29, [0x04, 2, 0, 9, 1].as_slice()),
@@ -282,7 +287,7 @@ fn what_a_malformed_one_costs_is_what_its_rfc_says() {
         (0x80, 40, &[]),
     ] {
         let (set, verdict) = verdict(flags, code, value);
-        assert_eq!((verdict, set.discarded.len()), (Verdict::Discarded, 1), "{code} {value:?}");
+        assert_eq!((verdict, set.discarded.len()), (AttributeOutcome::Discarded, 1), "{code} {value:?}");
     }
 }
 
@@ -291,7 +296,7 @@ fn a_mandatory_attribute_that_is_not_there_is_told_and_withdraws_nothing() {
     let of = |section: &[u8], nlri: &[u8]| {
         let pdu = encoder::update(&[], section, nlri);
         let (set, verdict) = bgp::attributes(&bgp::split(&pdu).unwrap(), true);
-        assert_eq!(verdict, Verdict::Good);
+        assert_eq!(verdict, AttributeOutcome::Accepted);
         set.missing
     };
     let origin = encoder::attribute(0x40, 1, &[0]);
@@ -433,9 +438,12 @@ fn extended_communities_read_by_their_form() {
 fn registered_numbers_have_names_and_others_none() {
     for (afi, safi) in [(1, 1), (2, 129), (25, 70), (16_388, 72)] {
         let family = Family { afi, safi };
-        assert_eq!(Family::named(&family.to_string()), Some(family));
+        assert_eq!(Family::from_name(&family.to_string()), Some(family));
     }
-    assert_eq!((Family::named("ipv4"), Family { afi: 1, safi: 200 }.to_string()), (None, "1/200".to_owned()));
+    assert_eq!(
+        (Family::from_name("ipv4"), Family { afi: 1, safi: 200 }.to_string()),
+        (None, "1/200".to_owned())
+    );
     let known: Vec<u16> = (0..=u16::MAX).filter(|kind| statistic_name(*kind).is_some()).collect();
     assert_eq!(known, [(0..=23).collect::<Vec<_>>(), (26..=43).collect()].concat());
     assert_eq!(statistic_name(7), Some("routes in Adj-RIB-In"));

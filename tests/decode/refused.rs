@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::messages::{self, PEER, bgp, bmp, update, v4};
-use holdfast::bgp::{self, Capability, Encoding, Update, Verdict};
+use holdfast::bgp::{self, AttributeOutcome, Capability, Encoding, Update};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{Family, Nlri};
 use serde_json::Value;
@@ -156,8 +156,8 @@ fn pdu(pdu: &[u8], four_octet_as: bool) -> Outcome {
     let routes = fields.map(|(family, bytes)| routes(family, bytes, Encoding::PLAIN)).min();
     let (attributes, verdict) = bgp::attributes(&update, four_octet_as);
     let attributes = match verdict {
-        Verdict::Good if attributes.raw.is_empty() => Outcome::Accepted,
-        Verdict::Good => Outcome::Raw,
+        AttributeOutcome::Accepted if attributes.raw.is_empty() => Outcome::Accepted,
+        AttributeOutcome::Accepted => Outcome::Raw,
         _ => Outcome::Refused,
     };
     routes.unwrap_or(Outcome::Accepted).min(attributes)

@@ -4,10 +4,10 @@
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use holdfast::bgp::{self, Encoding, Error, Update, Verdict};
+use holdfast::bgp::{self, AttributeOutcome, Encoding, Error, Update};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{
-    AsPath, Attributes, Esi, EvpnRoute, Family, Mac, Nlri, NlriEntry, Prefix, Rd, Segment, SegmentKind,
+    AsPath, AsPathSegment, Attributes, Esi, EvpnRoute, Family, Mac, Nlri, NlriEntry, Prefix, Rd, SegmentKind,
 };
 
 const SEQUENCE: SegmentKind = SegmentKind::Sequence;
@@ -29,7 +29,7 @@ fn texts(family: Family, bytes: &[u8], add_path: bool) -> Vec<String> {
 
 fn good(pdu: &[u8], four_octet_as: bool) -> Attributes {
     let (attributes, verdict) = bgp::attributes(&bgp::split(pdu).unwrap(), four_octet_as);
-    assert_eq!(verdict, Verdict::Good);
+    assert_eq!(verdict, AttributeOutcome::Accepted);
     attributes
 }
 
@@ -38,7 +38,7 @@ fn path(segments: &[(SegmentKind, &[u32])]) -> AsPath {
         asns: segments.iter().flat_map(|(_, asns)| *asns).copied().collect(),
         segments: segments
             .iter()
-            .map(|(kind, asns)| Segment { kind: *kind, count: u16::try_from(asns.len()).unwrap() })
+            .map(|(kind, asns)| AsPathSegment { kind: *kind, count: u16::try_from(asns.len()).unwrap() })
             .collect(),
     }
 }

@@ -3,11 +3,11 @@
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use holdfast::bgp::{self, Encoding, Verdict};
+use holdfast::bgp::{self, AttributeOutcome, Encoding};
 use holdfast::bmp::{self, Message};
 use holdfast::route::{
-    Aggregator, AsPath, Attributes, Esi, EvpnRoute, Family, Labelled, Mac, Nlri, NlriEntry, Prefix,
-    RawAttribute, Rd, Segment, SegmentKind,
+    Aggregator, AsPath, AsPathSegment, Attributes, Esi, EvpnRoute, Family, LabelledPrefix, Mac, Nlri,
+    NlriEntry, Prefix, RawAttribute, Rd, SegmentKind,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -30,7 +30,7 @@ fn as_path() -> impl Strategy<Value = AsPath> {
         AsPath {
             segments: segments
                 .iter()
-                .map(|(kind, asns)| Segment { kind: *kind, count: u16::try_from(asns.len()).unwrap() })
+                .map(|(kind, asns)| AsPathSegment { kind: *kind, count: u16::try_from(asns.len()).unwrap() })
                 .collect(),
             asns: segments.into_iter().flat_map(|(_, asns)| asns).collect(),
         }
@@ -82,7 +82,7 @@ prop_compose! {
         Attributes {
             origin, as_path, next_hop, med, local_pref, atomic_aggregate, aggregator, communities,
             extended_communities, large_communities, originator_id, cluster_list, aigp, only_to_customer, raw,
-            next_hop_link_local: None, discarded: Vec::new(), more: Vec::new(), missing: Vec::new(),
+            next_hop_link_local: None, discarded: Vec::new(), rare: Vec::new(), missing: Vec::new(),
         }
     }
 }
@@ -100,7 +100,7 @@ fn labelled(has_rd: bool, is_v4: bool) -> impl Strategy<Value = Nlri> {
     // Two labels at most: with more, RD and a long prefix would not fit a length of one octet.
     (any::<[u8; 8]>(), vec(0_u32..1 << 20, 1..3), prefix).prop_map(move |(rd, labels, prefix)| {
         let Nlri::Prefix(prefix) = prefix else { unreachable!("a prefix strategy") };
-        Nlri::Labelled(Box::new(Labelled { rd: has_rd.then_some(Rd(rd)), labels, prefix }))
+        Nlri::Labelled(Box::new(LabelledPrefix { rd: has_rd.then_some(Rd(rd)), labels, prefix }))
     })
 }
 
@@ -113,7 +113,7 @@ fn evpn() -> impl Strategy<Value = Nlri> {
         |(kind, (rd, esi, tag, label), rest, gateway4, gateway6)| {
             let (mac, ip, originator, label2, prefix) = rest;
             let Nlri::Prefix(prefix) = prefix else { unreachable!("a prefix strategy") };
-            let gateway = if matches!(prefix, Prefix::V4(..)) { gateway4.into() } else { gateway6.into() };
+            let gateway = if prefix.is_ipv4() { gateway4.into() } else { gateway6.into() };
             Nlri::Evpn(Box::new(match kind {
                 1 => EvpnRoute::AutoDiscovery { rd, esi, tag, label },
                 2 => EvpnRoute::MacIp { rd, esi, tag, mac: Mac(mac), ip, label, label2 },
@@ -167,7 +167,7 @@ proptest! {
         let update = bgp::split(&pdu).unwrap();
         prop_assert!(bgp::as_path_width_fits(&update, four_octet_as));
         let (decoded, verdict) = bgp::attributes(&update, four_octet_as);
-        prop_assert_eq!(verdict, Verdict::Good);
+        prop_assert_eq!(verdict, AttributeOutcome::Accepted);
         prop_assert_eq!(decoded, sent);
     }
 
@@ -216,6 +216,6 @@ proptest! {
         if reach.is_some() {
             expected.next_hop = Some(next_hop.into());
         }
-        prop_assert_eq!(bgp::attributes(&update, true), (expected, Verdict::Good));
+        prop_assert_eq!(bgp::attributes(&update, true), (expected, AttributeOutcome::Accepted));
     }
 }

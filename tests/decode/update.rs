@@ -45,10 +45,10 @@ fn a_wrong_header_is_refused() {
     let good = encoder::update(&[], &[], &[8, 10]);
     let mut marker = good.clone();
     marker[15] = 0xfe;
-    assert_eq!(bgp::split(&marker).unwrap_err(), Error::Marker);
+    assert_eq!(bgp::split(&marker).unwrap_err(), Error::InvalidMarker);
     let longer = [&good[..], &[0]].concat();
-    assert_eq!(bgp::split(&longer).unwrap_err(), Error::Length { stated: 25, available: 26 });
-    assert_eq!(bgp::split(&good[..24]).unwrap_err(), Error::Length { stated: 25, available: 24 });
+    assert_eq!(bgp::split(&longer).unwrap_err(), Error::LengthMismatch { stated: 25, available: 26 });
+    assert_eq!(bgp::split(&good[..24]).unwrap_err(), Error::LengthMismatch { stated: 25, available: 24 });
     let error = wire::Error { what: "BGP message header", offset: 0, needed: 19, available: 18 };
     assert_eq!(bgp::split(&good[..18]).unwrap_err(), Error::Wire(error));
 }
@@ -91,16 +91,16 @@ fn an_impossible_route_ends_its_field_with_its_place() {
             [8, 10, 33, 1, 2, 3, 4, 5].as_slice(),
             false,
             1,
-            "IPv4 prefix at byte 2: 33 bits",
+            "IPv4 prefix at byte 2: invalid length of 33 bits",
         ),
-        (Family::IPV4_MULTICAST, &[255], false, 0, "IPv4 prefix at byte 0: 255 bits"),
-        (v6, &[129; 20], false, 0, "IPv6 prefix at byte 0: 129 bits"),
+        (Family::IPV4_MULTICAST, &[255], false, 0, "IPv4 prefix at byte 0: invalid length of 255 bits"),
+        (v6, &[129; 20], false, 0, "IPv6 prefix at byte 0: invalid length of 129 bits"),
         (v6, &[0, 24, 10], false, 1, "prefix at byte 2: needed 3, there are 1"),
         (v6, &[0, 0, 0, 1], true, 0, "prefix length at byte 4: needed 1, there are 0"),
         (v6, &[0, 0, 0], true, 0, "path identifier at byte 0: needed 4, there are 3"),
         (Family::EVPN, &[2], false, 0, "EVPN route type and length at byte 0: needed 2, there are 1"),
         (Family::EVPN, &[12, 0, 12, 4, 1], false, 1, "EVPN route at byte 4: needed 4, there are 1"),
-        (Family::EVPN, &[2, 0, 2, 0], false, 0, "EVPN route of type 2 at byte 0: 0 bytes long"),
+        (Family::EVPN, &[2, 0, 2, 0], false, 0, "EVPN route of type 2 at byte 0: invalid length of 0 bytes"),
     ] {
         assert_eq!(field(family, bytes, add_path), (good, Some(error.to_owned())), "{bytes:?}");
     }
@@ -110,15 +110,24 @@ fn an_impossible_route_ends_its_field_with_its_place() {
 fn lengths_inside_an_evpn_route_are_checked() {
     let head = [&[0; 22][..]].concat();
     let wrong_mac = [&[2, 33][..], &head, &[40], &[0; 10]].concat();
-    assert_eq!(field(Family::EVPN, &wrong_mac, false).1.unwrap(), "EVPN MAC address at byte 24: 40 bits");
+    assert_eq!(
+        field(Family::EVPN, &wrong_mac, false).1.unwrap(),
+        "EVPN MAC address at byte 24: invalid length of 40 bits"
+    );
     let wrong_ip = [&[2, 33][..], &head, &[48], &[0; 6], &[33], &[0; 3]].concat();
-    assert_eq!(field(Family::EVPN, &wrong_ip, false).1.unwrap(), "EVPN IP address at byte 31: 33 bits");
+    assert_eq!(
+        field(Family::EVPN, &wrong_ip, false).1.unwrap(),
+        "EVPN IP address at byte 31: invalid length of 33 bits"
+    );
     let no_originator = [&[3, 13][..], &[0; 12], &[0]].concat();
-    assert_eq!(field(Family::EVPN, &no_originator, false).1.unwrap(), "EVPN IP address at byte 14: 0 bits");
+    assert_eq!(
+        field(Family::EVPN, &no_originator, false).1.unwrap(),
+        "EVPN IP address at byte 14: invalid length of 0 bits"
+    );
     for (length, bits) in [(34, 33), (58, 129)] {
         let mut wrong_prefix = vec![0; 2 + usize::from(length)];
         (wrong_prefix[0], wrong_prefix[1], wrong_prefix[24]) = (5, length, bits);
-        let error = format!("EVPN prefix at byte 24: {bits} bits");
+        let error = format!("EVPN prefix at byte 24: invalid length of {bits} bits");
         assert_eq!(field(Family::EVPN, &wrong_prefix, false).1.unwrap(), error);
     }
 }

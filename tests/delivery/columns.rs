@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::common::batches::{Builder, attributes, peer, prefix};
 use holdfast::route::{
-    Aggregator, AsPath, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix, RawAttribute, Rd,
-    RibView, Segment, SegmentKind,
+    Aggregator, AsPath, AsPathSegment, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix,
+    RawAttribute, Rd, RibView, SegmentKind,
 };
 use holdfast::sink::{Lane, TransactionBuilder, columns};
 use holdfast::{bgp, codec};
@@ -17,8 +17,8 @@ fn full() -> Attributes {
         as_path: Some(AsPath {
             asns: vec![1, 2],
             segments: vec![
-                Segment { kind: SegmentKind::Set, count: 1 },
-                Segment { kind: SegmentKind::Sequence, count: 1 },
+                AsPathSegment { kind: SegmentKind::Set, count: 1 },
+                AsPathSegment { kind: SegmentKind::Sequence, count: 1 },
             ],
         }),
         next_hop_link_local: Some("fe80::1".parse().unwrap()),

@@ -4,7 +4,7 @@ use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up, pref
 use crate::common::db::Edition;
 use crate::common::store::Store;
 use holdfast::route::{
-    Batch, Cause, Esi, EventKind, EvpnRoute, Family, Labelled, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
+    Batch, Cause, Esi, EventKind, EvpnRoute, Family, LabelledPrefix, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
 };
 
 const HISTORY: &str =
@@ -101,7 +101,7 @@ async fn a_change_of_the_label_alone_is_history() {
     let family = Family { afi: 1, safi: 4 };
     let labelled = |label| {
         let Nlri::Prefix(prefix) = prefix(0) else { unreachable!() };
-        [(None, Nlri::Labelled(Box::new(Labelled { rd: None, labels: vec![label], prefix })))]
+        [(None, Nlri::Labelled(Box::new(LabelledPrefix { rd: None, labels: vec![label], prefix })))]
     };
     let first = Builder::new("r1", 0).routes(&pre(1), family, Some(&attributes(&[1])), labelled(100));
     let same = Builder::new("r1", 1).routes(&pre(1), family, Some(&attributes(&[1])), labelled(100));

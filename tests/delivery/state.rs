@@ -6,8 +6,8 @@ use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up, pref
 use crate::common::db::Edition;
 use crate::common::store::{Store, each_way};
 use holdfast::route::{
-    AsPath, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView, Segment, SegmentKind,
-    SessionEnd, Statistic,
+    AsPath, AsPathSegment, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, PeerKey, Rd, RibView,
+    SegmentKind, SessionEnd, Statistic,
 };
 
 fn pre(generation: u32) -> Peer {
@@ -258,7 +258,10 @@ async fn each_record_is_in_one_table_and_text_with_zero_bytes_is_stored() {
                 .event(Some(&pre(1)), peer_up())
                 .event(Some(&pre(1)), EventKind::Statistics(vec![statistic]))
                 .event(None, gap)
-                .event(Some(&pre(1)), EventKind::Mirror { codes: vec![1], pdus: vec![vec![1, 2], vec![3]] })
+                .event(
+                    Some(&pre(1)),
+                    EventKind::RouteMirroring { codes: vec![1], pdus: vec![vec![1, 2], vec![3]] },
+                )
                 .event(
                     Some(&pre(1)),
                     EventKind::Malformed { error: "bad".to_owned(), suspect: None, pdu: vec![9] },
@@ -287,8 +290,8 @@ async fn as_paths_keep_their_segments() {
     set.as_path = Some(AsPath {
         asns: vec![1, 2, 3],
         segments: vec![
-            Segment { kind: SegmentKind::Sequence, count: 1 },
-            Segment { kind: SegmentKind::Set, count: 2 },
+            AsPathSegment { kind: SegmentKind::Sequence, count: 1 },
+            AsPathSegment { kind: SegmentKind::Set, count: 2 },
         ],
     });
     let mut local = attributes(&[]);

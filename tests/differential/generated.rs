@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use holdfast::bgp::{self, Encoding};
-use holdfast::route::{Descriptor, DescriptorValue, Detail, Family, LinkState, Nlri, Scope};
+use holdfast::route::{
+    Descriptor, DescriptorScope, DescriptorValue, Family, LinkStateRoute, Nlri, NlriDetail,
+};
 use netgauze_bgp_pkt::BgpMessage;
 use netgauze_bgp_pkt::community::{
     Community, ExtendedCommunity, LargeCommunity, TransitiveIpv4ExtendedCommunity,
@@ -236,7 +238,7 @@ fn meant(value: &BgpLsNlriValue) -> (u16, u8, u64, Vec<Descriptor>) {
         };
         nodes.subtlvs().iter().map(one).collect()
     };
-    let object = |kind, value| Descriptor { scope: Scope::Object, kind, value };
+    let object = |kind, value| Descriptor { scope: DescriptorScope::Object, kind, value };
     let topologies = |data: &MultiTopologyIdData| {
         object(263, DescriptorValue::Topologies(data.id().iter().map(|id| id.value()).collect()))
     };
@@ -269,17 +271,17 @@ fn meant(value: &BgpLsNlriValue) -> (u16, u8, u64, Vec<Descriptor>) {
     };
     match value {
         BgpLsNlriValue::Node(one) => {
-            let nodes = node(Scope::Local, one.local_node_descriptors().descriptors());
+            let nodes = node(DescriptorScope::LocalNode, one.local_node_descriptors().descriptors());
             (1, one.protocol_id() as u8, one.identifier(), nodes)
         }
         BgpLsNlriValue::Link(one) => {
-            let mut all = node(Scope::Local, one.local_node_descriptors().descriptors());
-            all.extend(node(Scope::Remote, one.remote_node_descriptors().descriptors()));
+            let mut all = node(DescriptorScope::LocalNode, one.local_node_descriptors().descriptors());
+            all.extend(node(DescriptorScope::RemoteNode, one.remote_node_descriptors().descriptors()));
             all.extend(one.link_descriptors().iter().map(link));
             (2, one.protocol_id() as u8, one.identifier(), all)
         }
         BgpLsNlriValue::Ipv4Prefix(one) | BgpLsNlriValue::Ipv6Prefix(one) => {
-            let mut all = node(Scope::Local, one.local_node_descriptors().descriptors());
+            let mut all = node(DescriptorScope::LocalNode, one.local_node_descriptors().descriptors());
             all.extend(one.prefix_descriptors().iter().map(prefix));
             let kind = if matches!(value, BgpLsNlriValue::Ipv4Prefix(_)) { 3 } else { 4 };
             (kind, one.protocol_id() as u8, one.identifier(), all)
@@ -527,8 +529,8 @@ proptest! {
         let family = Family { afi: 16_388, safi: 71 };
         let entries: Vec<_> = bgp::nlri(family, &bytes, Encoding::PLAIN, false).map(Result::unwrap).collect();
         prop_assert_eq!(entries.len(), 1);
-        let Nlri::Other(other) = &entries[0].nlri else { panic!("{:?}", entries[0]) };
-        let Detail::LinkState(LinkState { kind, protocol, identifier, descriptors, .. }) = &other.detail else { panic!() };
+        let Nlri::Structured(other) = &entries[0].nlri else { panic!("{:?}", entries[0]) };
+        let NlriDetail::LinkState(LinkStateRoute { kind, protocol, identifier, descriptors, .. }) = &other.detail else { panic!() };
         prop_assert_eq!((*kind, *protocol, *identifier, descriptors.clone()), meant(&value));
     }
 }

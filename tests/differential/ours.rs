@@ -3,7 +3,7 @@
 use holdfast::bgp;
 use holdfast::bmp::{self, Message};
 use holdfast::route::{
-    Attributes, Batch, Detail, Family, Nlri, RouteRecord, Timestamp, community_text, large_community_text,
+    Attributes, Batch, Family, Nlri, NlriDetail, RouteRecord, Timestamp, community_text, large_community_text,
 };
 use holdfast::session::{Introduced, Level, Options, Session};
 
@@ -61,7 +61,7 @@ fn take(reading: &mut Reading, batch: &Batch, route: &RouteRecord<'_>) {
 }
 
 fn nlri(family: Family, nlri: &Nlri, action: Action) -> String {
-    let fields = nlri.fields();
+    let fields = nlri.columns();
     match nlri {
         Nlri::Prefix(prefix) => prefix.to_string(),
         Nlri::Labelled(route) => labelled(route.rd, &route.labels, route.prefix, action),
@@ -78,8 +78,8 @@ fn nlri(family: Family, nlri: &Nlri, action: Action) -> String {
             labels: fields.labels,
         }
         .text(action),
-        Nlri::Other(other) => match &other.detail {
-            Detail::RouteTarget(target) => {
+        Nlri::Structured(other) => match &other.detail {
+            NlriDetail::RouteTarget(target) => {
                 let bytes = usize::from(target.bits.saturating_sub(32)).div_ceil(8);
                 format!("{} {}", target.origin_as, hex(&target.target[..bytes]))
             }

@@ -1,6 +1,6 @@
 //! What must hold of every answer of the decoder.
 
-use holdfast::bgp::{self, Direction, Encoding, Verdict};
+use holdfast::bgp::{self, AttributeOutcome, Direction, Encoding};
 use holdfast::bmp::{self, Message, Tlv};
 use holdfast::route::{Attributes, Family, Nlri};
 
@@ -128,7 +128,7 @@ pub(crate) fn update(pdu: &[u8]) {
     let update = match bgp::split(pdu) {
         Ok(update) => update,
         Err(bgp::Error::Wire(error)) => return assert!(error.offset <= pdu.len()),
-        Err(bgp::Error::Repeated { offset, .. }) => return assert!(offset < pdu.len()),
+        Err(bgp::Error::DuplicateAttribute { offset, .. }) => return assert!(offset < pdu.len()),
         Err(_) => return,
     };
     let (reach, unreach) = (update.mp_reach, update.mp_unreach);
@@ -158,16 +158,16 @@ pub(crate) fn update(pdu: &[u8]) {
     for four_octet_as in [false, true] {
         let (set, verdict) = bgp::attributes(&update, four_octet_as);
         attributes(&set, &verdict, pdu.len());
-        assert!(update.malformed.is_none() || matches!(verdict, Verdict::TreatAsWithdraw(_)));
+        assert!(update.malformed.is_none() || matches!(verdict, AttributeOutcome::TreatAsWithdraw(_)));
         if !bgp::as_path_width_fits(&update, four_octet_as) {
             assert_eq!(set.as_path, None);
-            assert!(matches!(verdict, Verdict::TreatAsWithdraw(_)));
+            assert!(matches!(verdict, AttributeOutcome::TreatAsWithdraw(_)));
         }
     }
 }
 
 /// Memory is bounded by the bytes, and the parts agree with each other.
-fn attributes(set: &Attributes, verdict: &Verdict, pdu_bytes: usize) {
+fn attributes(set: &Attributes, verdict: &AttributeOutcome, pdu_bytes: usize) {
     let path = set.as_path.iter();
     let path_bytes: usize = path.map(|path| path.segments.len() * 2 + path.asns.len() * 2).sum();
     let rows =
@@ -182,9 +182,9 @@ fn attributes(set: &Attributes, verdict: &Verdict, pdu_bytes: usize) {
     }
     assert!(set.origin.is_none_or(|origin| origin <= 2));
     match verdict {
-        Verdict::Good => assert!(set.discarded.is_empty()),
-        Verdict::Discarded => assert!(!set.discarded.is_empty()),
-        Verdict::TreatAsWithdraw(reason) => assert!(!reason.is_empty()),
+        AttributeOutcome::Accepted => assert!(set.discarded.is_empty()),
+        AttributeOutcome::Discarded => assert!(!set.discarded.is_empty()),
+        AttributeOutcome::TreatAsWithdraw(reason) => assert!(!reason.is_empty()),
     }
 }
 
@@ -210,8 +210,8 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
             assert!(error.offset <= bytes.len() && (error.needed > error.available || error.needed == 0));
         }
         Some(
-            bgp::Error::Bits { offset, .. }
-            | bgp::Error::Order { offset, .. }
+            bgp::Error::InvalidBitLength { offset, .. }
+            | bgp::Error::OutOfOrder { offset, .. }
             | bgp::Error::EvpnLength { offset, .. },
         ) => {
             assert!(offset < bytes.len() && offset >= written.len());
@@ -219,7 +219,7 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
         Some(other) => panic!("{other} is no error of a field of routes"),
     }
     for entry in &entries {
-        let fields = entry.nlri.fields();
+        let fields = entry.nlri.columns();
         assert!(fields.raw.is_some() || fields.prefix.is_some() || entry.nlri.text().is_some());
     }
     // Host bits and reserved bits may have been cleared; nothing else differs from what was read.

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use holdfast::route::{
-    Aggregator, AsPath, Attributes, Esi, EvpnRoute, Family, Mac, Nlri, NlriEntry, Prefix, RawAttribute, Rd,
-    Segment, SegmentKind,
+    Aggregator, AsPath, AsPathSegment, Attributes, Esi, EvpnRoute, Family, Mac, Nlri, NlriEntry, Prefix,
+    RawAttribute, Rd, SegmentKind,
 };
 
 use crate::common::{encoder, nlri_samples};
@@ -127,7 +127,7 @@ fn as_path(rng: &mut Rng) -> AsPath {
     for _ in 0..rng.below(4) {
         let count = 1 + rng.below(6);
         let kind = SegmentKind::try_from(u8::try_from(1 + rng.below(4)).unwrap()).unwrap();
-        path.segments.push(Segment { kind, count: u16::try_from(count).unwrap() });
+        path.segments.push(AsPathSegment { kind, count: u16::try_from(count).unwrap() });
         path.asns.extend((0..count).map(|_| if rng.is_one_in(3) { word(rng) } else { word(rng) >> 16 }));
     }
     path

@@ -243,7 +243,7 @@ fn the_labels_of_a_loc_rib_are_read_as_they_are() {
 
 fn prefixes(path_ids: bool) -> impl Strategy<Value = Vec<u8>> {
     let bytes = move |((bits, length), path_id): ((u32, u8), u32)| {
-        let Prefix::V4(bits, length) = Prefix::v4(bits, length).unwrap() else { unreachable!() };
+        let bits = Prefix::v4(bits, length).unwrap().v4_bits().unwrap();
         let octets = &bits.to_be_bytes()[..usize::from(length.div_ceil(8))];
         let id = path_id.to_be_bytes();
         [if path_ids { &id[..] } else { &[] }, &[length], octets].concat()

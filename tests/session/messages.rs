@@ -268,7 +268,7 @@ fn route_mirroring_is_kept_with_its_pdu() {
     let pdu = announce(&v4(10, 1, 2, 24));
     router.says(&PEER.mirror(&[tlv(1, &[0, 1]), tlv(0, &pdu)].concat()));
     let batch = router.batch();
-    assert_eq!(batch.events[0].kind, EventKind::Mirror { codes: vec![1], pdus: vec![pdu] });
+    assert_eq!(batch.events[0].kind, EventKind::RouteMirroring { codes: vec![1], pdus: vec![pdu] });
     assert!(batch.nlri.is_empty());
 }
 
@@ -447,9 +447,8 @@ fn one_attribute_set_serves_every_message_that_repeats_it() {
     let batch = router.batch();
     assert_eq!((batch.nlri.len(), batch.attributes.len(), batch.peers.len()), (50, 9, 1));
     for route in batch.routes() {
-        let Nlri::Prefix(holdfast::route::Prefix::V4(address, _)) = route.entry.nlri else {
-            panic!("no prefix")
-        };
+        let Nlri::Prefix(prefix) = route.entry.nlri else { panic!("no prefix") };
+        let address = prefix.v4_bits().unwrap();
         let path = batch.attributes_of(route.group).unwrap().as_path.clone().unwrap();
         assert_eq!(path.asns[1], 65_100 + ((address >> 8) & 0xff) / 6);
     }
@@ -525,12 +524,16 @@ fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
     assert_eq!(events(&batch), ["peer_up", "malformed"]);
     assert_eq!(router.session.summary().counters.treated_as_withdraw, 1);
     let set = batch.attributes_of(&batch.groups[0]).unwrap();
-    assert_eq!(set.discarded, ["ORIGIN (1) at byte 23: 7 is no origin"], "the reason stands with the route");
+    assert_eq!(
+        set.discarded,
+        ["ORIGIN (1) at byte 23: invalid value 7: expected 0, 1 or 2"],
+        "the reason stands with the route"
+    );
     assert_eq!(set.next_hop, Some([192, 0, 2, 9].into()), "and so does what could be read");
     let EventKind::Malformed { error, suspect: None, .. } = &batch.events[1].kind else {
         panic!("no route is missing")
     };
-    assert_eq!(error, "treated as withdrawal: ORIGIN (1) at byte 23: 7 is no origin");
+    assert_eq!(error, "treated as withdrawal: ORIGIN (1) at byte 23: invalid value 7: expected 0, 1 or 2");
 }
 
 #[test]
@@ -860,7 +863,7 @@ fn peers_beyond_the_room_of_a_session_lose_no_route_and_no_order() {
     router.says(&route(first));
     let batch = router.batch();
     let stale = &batch.events[0];
-    assert_eq!(stale.kind, EventKind::PeerStale { end: SessionEnd::Crowded });
+    assert_eq!(stale.kind, EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded });
     assert_eq!(batch.peers[usize::from(stale.peer.unwrap())].key.distinguisher, u64::from(first + 2));
     assert!(told(&mut router, "session_memory_full").is_empty(), "told once");
     // Those that were kept are as they were.

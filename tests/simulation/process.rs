@@ -72,7 +72,8 @@ pub(crate) fn rows_of(
         if !owns(&batch.router.name, &peer.key) {
             continue;
         }
-        let (IpAddr::V4(address), Some(prefix)) = (peer.key.address, route.entry.nlri.fields().prefix) else {
+        let (IpAddr::V4(address), Some(prefix)) = (peer.key.address, route.entry.nlri.columns().prefix)
+        else {
             panic!("only IPv4 is simulated")
         };
         let IpAddr::V4(prefix) = prefix.address() else { panic!("only IPv4 is simulated") };

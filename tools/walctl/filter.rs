@@ -31,7 +31,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "VIEW")]
     pub(crate) rib: Option<String>,
     /// Routes to this prefix or a more specific one
-    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    #[arg(long, value_name = "PREFIX")]
     pub(crate) prefix: Option<Prefix>,
     /// Records of this address family: ipv4_unicast, evpn, …, or AFI/SAFI as numbers, such as 1/1
     #[arg(long, value_name = "FAMILY")]
@@ -121,16 +121,7 @@ fn family_of(kind: &EventKind) -> Option<Family> {
 
 fn is_inside(record: &Record<'_>, wanted: Prefix) -> bool {
     let Record::Route(route) = record else { return false };
-    route.entry.nlri.fields().prefix.is_some_and(|prefix| contains(wanted, prefix))
-}
-
-fn contains(outer: Prefix, inner: Prefix) -> bool {
-    let cut = match inner {
-        Prefix::V4(address, length) if length >= outer.length() => Prefix::v4(address, outer.length()),
-        Prefix::V6(address, length) if length >= outer.length() => Prefix::v6(address, outer.length()),
-        _ => None,
-    };
-    cut == Some(outer)
+    route.entry.nlri.columns().prefix.is_some_and(|prefix| wanted.covers(&prefix))
 }
 
 fn range(text: &str) -> Result<(SeqNo, SeqNo), String> {
@@ -144,21 +135,6 @@ fn range(text: &str) -> Result<(SeqNo, SeqNo), String> {
         return Err("invalid range: the first number is greater than the last".to_owned());
     }
     Ok(range)
-}
-
-fn prefix(text: &str) -> Result<Prefix, String> {
-    let (address, length) =
-        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse().map_err(|_| format!("invalid IP address \"{address}\""))?;
-    let full = if address.is_ipv4() { 32 } else { 128 };
-    let length = length
-        .map_or(Ok(full), str::parse)
-        .map_err(|_| "invalid prefix length: expected a number".to_owned())?;
-    let prefix = match address {
-        IpAddr::V4(v4) => Prefix::v4(v4.to_bits(), length),
-        IpAddr::V6(v6) => Prefix::v6(v6.to_bits(), length),
-    };
-    prefix.ok_or_else(|| format!("invalid prefix length: expected 0 to {full}"))
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {

@@ -1,15 +1,15 @@
 //! AS_PATH (RFC 4271 section 4.3, RFC 5065, RFC 6793, RFC 7606 section 7.2).
 
-use super::known::AS_PATH;
-use crate::bgp::Update;
-use crate::route::{AsPath, Segment, SegmentKind};
+use crate::bgp::attribute_bytes::AttributeBytes;
+use crate::route::attribute_code::AS_PATH;
+use crate::route::{AsPath, AsPathSegment, SegmentKind};
 use crate::wire::Cursor;
 
-/// Decodes segments whose AS numbers have four octets or two.
+/// Decodes segments. AS numbers have four octets if `four_octet_as`, else two.
 ///
 /// ```text
 /// +-- 1 --+-- 1 ----------+-- 2 or 4 each -- - -
-/// | kind  | AS numbers, n | n AS numbers
+/// | type  | AS numbers, n | n AS numbers
 /// +-------+---------------+--------------- - -
 /// ```
 pub(super) fn decode(value: &[u8], four_octet_as: bool) -> Result<AsPath, String> {
@@ -24,40 +24,42 @@ pub(super) fn decode(value: &[u8], four_octet_as: bool) -> Result<AsPath, String
             let (asns, _) = asns.as_chunks::<2>();
             path.asns.extend(asns.iter().map(|asn| u32::from(u16::from_be_bytes(*asn))));
         }
-        path.segments.push(Segment { kind, count: u16::from(count) });
+        path.segments.push(AsPathSegment { kind, count: u16::from(count) });
     }
     Ok(path)
 }
 
-/// True when the AS_PATH parses exactly at this width, or there is none. Some routers send two octets where the A flag
-/// says four (FRR 8.0.1): the width that fits is then the right one.
-#[must_use]
-pub fn as_path_width_fits(update: &Update<'_>, four_octet_as: bool) -> bool {
-    let Some(path) = update.attributes.iter().find(|attribute| attribute.code == AS_PATH) else {
+/// True if `attributes` have no AS_PATH, or one whose segments fill it exactly at this AS number width.
+pub(super) fn width_fits(attributes: &AttributeBytes<'_>, four_octet_as: bool) -> bool {
+    let Some(path) = attributes.iter().find(|attribute| attribute.code == AS_PATH) else {
         return true;
     };
     Segments { cursor: Cursor::new(path.value), four_octet_as }.all(|segment| segment.is_ok())
 }
 
+/// Octets of an AS number.
 const fn width(four_octet_as: bool) -> usize {
     if four_octet_as { 4 } else { 2 }
 }
 
-/// The segments one by one; ends at the first that is malformed: of unknown kind, without AS numbers, or past the end.
+/// Iterator over segments. Ends after the first malformed one: of unassigned type, without AS numbers, or truncated.
 struct Segments<'a> {
     cursor: Cursor<'a>,
     four_octet_as: bool,
 }
 
 impl<'a> Segments<'a> {
+    /// Reads segment type, count and AS numbers.
     fn read(&mut self) -> Result<(SegmentKind, u8, &'a [u8]), String> {
         let offset = self.cursor.offset();
         let [kind, count] = self.cursor.array("segment header").map_err(|error| error.to_string())?;
         let Ok(kind) = SegmentKind::try_from(kind) else {
-            return Err(format!("segment at byte {offset} of the value: kind {kind}"));
+            return Err(format!(
+                "segment at byte {offset} of the value: invalid type {kind}, expected 1 to 4"
+            ));
         };
         if count == 0 {
-            return Err(format!("segment at byte {offset} of the value: no AS number"));
+            return Err(format!("segment at byte {offset} of the value: empty"));
         }
         let bytes = usize::from(count) * width(self.four_octet_as);
         let asns = self.cursor.take(bytes, "segment").map_err(|error| error.to_string())?;

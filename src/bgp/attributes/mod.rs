@@ -1,38 +1,50 @@
-//! Path attributes: bytes to [`Attributes`], with the verdict of RFC 7606.
+//! Decoding of path attributes into [`Attributes`], with the error handling of RFC 7606.
 //!
-//! The table in [`known`] says what an attribute is called, which flags it has and what a malformed one costs; one
-//! file per group says how its value is read. Whatever is not in the table is kept raw.
+//! [`attribute_spec`] lists flags and error handling of each attribute; one file per attribute or group of attributes
+//! decodes its value. All other attributes are kept undecoded.
 
-mod as4;
+mod as4_path;
 mod as_path;
+mod attr_set;
+mod attribute_spec;
 mod communities;
-mod known;
-mod more;
-mod numbers;
+mod ipv6_extended_communities;
+mod link_state;
+mod pmsi_tunnel;
+mod prefix_sid;
+mod scalar;
+mod tunnel_encapsulation;
 
-use self::known::{Known, Penalty};
+use self::attribute_spec::{AttributeSpec, ErrorHandling};
+use super::address;
 use super::attribute_bytes::Attribute;
-use super::{Update, mp};
-use crate::route::{Aggregator, AsPath, Attributes, More, RawAttribute, attribute_name};
+use super::update::Update;
+use crate::route::{
+    Aggregator, AsPath, Attributes, RareAttribute, RawAttribute, attribute_code, attribute_name,
+};
+use crate::wire;
 
-pub use self::as_path::as_path_width_fits;
+/// Maximum nesting of ATTR_SETs: an ATTR_SET within an ATTR_SET is kept undecoded.
+const ATTR_SET_DEPTH_MAX: u8 = 1;
 
-/// What RFC 7606 makes of an UPDATE. Only the encoding is judged: an attribute that is absent, or that stands where
-/// policy would not want it, is stored as the router sent it.
+/// Error handling of an UPDATE (RFC 7606). Only the encoding is checked: absent attributes, and attributes that a policy
+/// would reject, are stored as the router sent them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing is malformed.
-    Good,
-    /// Attributes were left out; [`Attributes::discarded`] says which and why. The routes stand.
+pub enum AttributeOutcome {
+    /// No attribute is malformed.
+    Accepted,
+    /// Attributes were left out (attribute-discard); [`Attributes::discarded`] has the reasons. The routes are valid.
     Discarded,
-    /// Why all routes of the UPDATE are to be treated as withdrawn.
+    /// All routes of the UPDATE count as withdrawn, for this reason.
     TreatAsWithdraw(String),
 }
 
-/// Decodes the attributes of an UPDATE. `four_octet_as` is the width of AS numbers in AS_PATH and AGGREGATOR;
-/// AS4_PATH and AS4_AGGREGATOR count only when they are two octets wide (RFC 6793).
+/// Decodes the attributes of an UPDATE.
+///
+/// AS numbers in AS_PATH and AGGREGATOR have four octets if `four_octet_as`, else two. AS4_PATH and AS4_AGGREGATOR are
+/// used in the latter case only (RFC 6793 section 4.1).
 #[must_use]
-pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, Verdict) {
+pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, AttributeOutcome) {
     let mut decoder = Decoder { four_octet_as, ..Decoder::default() };
     for attribute in &update.attributes {
         decoder.attribute(&attribute);
@@ -44,34 +56,44 @@ pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, Verd
     if let Some(reach) = &update.mp_reach {
         decoder.next_hop(reach.next_hop);
     }
-    decoder.tell_missing(update);
+    decoder.record_missing(update);
     decoder.finish()
 }
 
-/// The attributes so far.
+/// True if `update` has no AS_PATH, or one whose segments fill it exactly at this AS number width.
+///
+/// Some routers send two-octet AS numbers although the A flag of the per-peer header signals four (FRR 8.0.1). The width
+/// that fits is then the actual one.
+#[must_use]
+pub fn as_path_width_fits(update: &Update<'_>, four_octet_as: bool) -> bool {
+    as_path::width_fits(&update.attributes, four_octet_as)
+}
+
+/// Decoder of one attribute set.
 #[derive(Default)]
 struct Decoder {
     four_octet_as: bool,
-    /// In how many ATTR_SETs this stands.
+    /// Number of enclosing ATTR_SETs.
     depth: u8,
     out: Attributes,
-    seen: Seen,
+    seen: SeenCodes,
     as4_path: Option<AsPath>,
     as4_aggregator: Option<Aggregator>,
+    /// Reason for treat-as-withdraw.
     withdraw: Option<String>,
 }
 
-/// The type codes that were there.
+/// The set of type codes that have been decoded, as a bitmap.
 #[derive(Default)]
-struct Seen([u128; 2]);
+struct SeenCodes([u128; 2]);
 
-impl Seen {
+impl SeenCodes {
     fn contains(&self, code: u8) -> bool {
         let mut seen = Self(self.0);
         !seen.insert(code)
     }
 
-    /// True when `code` is new.
+    /// Adds `code`. Returns true if it was not in the set.
     fn insert(&mut self, code: u8) -> bool {
         let [low, high] = &mut self.0;
         let (half, bit) = (if code < 128 { low } else { high }, 1 << (code % 128));
@@ -82,115 +104,141 @@ impl Seen {
 }
 
 impl Decoder {
+    /// Decodes one attribute.
     fn attribute(&mut self, attribute: &Attribute<'_>) {
-        let known = Known::of(attribute.code);
         // All occurrences but the first are discarded (RFC 7606 section 3.g).
         if !self.seen.insert(attribute.code) {
-            return self.discard(attribute, "there is one already");
+            return self.discard(attribute, "duplicate attribute");
         }
-        let Some(known) = known else {
+        let Some(spec) = AttributeSpec::for_code(attribute.code) else {
             return self.raw(attribute);
         };
-        if !known.has_flags(attribute.flags) {
-            return self.penalise(attribute, known.wrong_flags, "wrong Optional or Transitive flag");
+        if !spec.has_flags(attribute.flags) {
+            return self.handle_error(attribute, spec.wrong_flags, "wrong Optional or Transitive flag");
         }
         if let Err(reason) = self.value(attribute) {
-            self.penalise(attribute, known.malformed, &reason);
+            self.handle_error(attribute, spec.malformed, &reason);
         }
     }
 
-    /// Reads the value of a known attribute.
+    /// Decodes the value of an attribute that has an [`AttributeSpec`].
     fn value(&mut self, attribute: &Attribute<'_>) -> Result<(), String> {
         let Attribute { code, value, .. } = *attribute;
         let out = &mut self.out;
         match code {
-            known::ORIGIN => out.origin = Some(numbers::origin(value)?),
-            known::AS_PATH => out.as_path = Some(as_path::decode(value, self.four_octet_as)?),
-            known::NEXT_HOP => out.next_hop = Some(numbers::address(value)?.into()),
-            known::MULTI_EXIT_DISC => out.med = Some(numbers::u32(value)?),
-            known::LOCAL_PREF => out.local_pref = Some(numbers::u32(value)?),
-            known::ATOMIC_AGGREGATE => out.atomic_aggregate = numbers::empty(value)?,
-            known::AGGREGATOR => out.aggregator = Some(numbers::aggregator(value, self.four_octet_as)?),
-            known::COMMUNITIES => out.communities = communities::standard(value)?,
-            known::ORIGINATOR_ID => out.originator_id = Some(numbers::address(value)?),
-            known::CLUSTER_LIST => out.cluster_list = communities::cluster_list(value)?,
-            known::EXTENDED_COMMUNITIES => out.extended_communities = communities::extended(value)?,
-            known::AS4_PATH => self.as4_path = Some(as4::path(value)?),
-            known::AS4_AGGREGATOR => self.as4_aggregator = Some(numbers::aggregator(value, true)?),
-            known::LARGE_COMMUNITIES => out.large_communities = communities::large(value)?,
-            known::ONLY_TO_CUSTOMER => out.only_to_customer = Some(numbers::u32(value)?),
-            known::PMSI_TUNNEL => self.more(attribute, more::pmsi_tunnel(value)?),
-            known::TUNNEL_ENCAPSULATION => self.more(attribute, more::tunnel_encapsulation(value)?),
-            known::IPV6_EXTENDED_COMMUNITIES => {
-                self.more(attribute, more::ipv6_extended_communities(value)?);
+            attribute_code::ORIGIN => out.origin = Some(scalar::origin(value)?),
+            attribute_code::AS_PATH => out.as_path = Some(as_path::decode(value, self.four_octet_as)?),
+            attribute_code::NEXT_HOP => out.next_hop = Some(scalar::address(value)?.into()),
+            attribute_code::MULTI_EXIT_DISC => out.med = Some(scalar::u32(value)?),
+            attribute_code::LOCAL_PREF => out.local_pref = Some(scalar::u32(value)?),
+            attribute_code::ATOMIC_AGGREGATE => out.atomic_aggregate = scalar::empty(value)?,
+            attribute_code::AGGREGATOR => {
+                out.aggregator = Some(scalar::aggregator(value, self.four_octet_as)?)
             }
-            known::LINK_STATE => self.more(attribute, more::link_state(value)?),
-            known::PREFIX_SID => self.more(attribute, more::prefix_sid(value)?),
-            known::ATTR_SET => match more::attr_set(value, self.depth)? {
-                Some(set) => self.more(attribute, set),
-                None => self.raw(attribute),
-            },
-            known::AIGP => {
-                let aigp = numbers::aigp(value)?;
+            attribute_code::COMMUNITIES => out.communities = communities::standard(value)?,
+            attribute_code::ORIGINATOR_ID => out.originator_id = Some(scalar::address(value)?),
+            attribute_code::CLUSTER_LIST => out.cluster_list = communities::cluster_list(value)?,
+            attribute_code::EXTENDED_COMMUNITIES => out.extended_communities = communities::extended(value)?,
+            attribute_code::AS4_PATH => self.as4_path = Some(as4_path::decode(value)?),
+            attribute_code::AS4_AGGREGATOR => self.as4_aggregator = Some(scalar::aggregator(value, true)?),
+            attribute_code::LARGE_COMMUNITIES => out.large_communities = communities::large(value)?,
+            attribute_code::ONLY_TO_CUSTOMER => out.only_to_customer = Some(scalar::u32(value)?),
+            attribute_code::AIGP => {
+                let aigp = scalar::aigp(value)?;
                 out.aigp = aigp.metric;
-                if aigp.has_more {
+                if aigp.has_other_tlvs {
                     self.raw(attribute);
                 }
             }
-            _ => self.raw(attribute),
+            _ => {
+                let rare = self.rare(code, value)?;
+                self.out.rare.extend(rare);
+                self.raw(attribute);
+            }
         }
         Ok(())
     }
 
-    /// Typed, and as it came.
-    fn more(&mut self, attribute: &Attribute<'_>, more: More) {
-        self.out.more.push(more);
-        self.raw(attribute);
+    /// Decodes the value of an attribute that few routes have; `None` if it is to be kept undecoded only.
+    fn rare(&self, code: u8, value: &[u8]) -> Result<Option<RareAttribute>, String> {
+        let text = |error: wire::Error| error.to_string();
+        Ok(Some(match code {
+            attribute_code::PMSI_TUNNEL => {
+                RareAttribute::PmsiTunnel(pmsi_tunnel::decode(value).map_err(text)?)
+            }
+            attribute_code::TUNNEL_ENCAPSULATION => {
+                RareAttribute::TunnelEncapsulation(tunnel_encapsulation::decode(value).map_err(text)?)
+            }
+            attribute_code::IPV6_EXTENDED_COMMUNITIES => {
+                RareAttribute::Ipv6ExtendedCommunities(ipv6_extended_communities::decode(value)?)
+            }
+            attribute_code::BGP_LS => RareAttribute::LinkState(link_state::decode(value).map_err(text)?),
+            attribute_code::PREFIX_SID => RareAttribute::PrefixSid(prefix_sid::decode(value).map_err(text)?),
+            attribute_code::ATTR_SET if self.depth < ATTR_SET_DEPTH_MAX => self.attr_set(value)?,
+            _ => return Ok(None),
+        }))
     }
 
-    /// Mandatory attributes that are not there (RFC 4271 section 5, RFC 4760 section 3). A monitor is told of the route
-    /// all the same, so this is said and nothing is withdrawn.
-    fn tell_missing(&mut self, update: &Update<'_>) {
+    /// Decodes ATTR_SET. It is malformed if an attribute in it leads to treat-as-withdraw (RFC 7606 section 7.16).
+    fn attr_set(&self, value: &[u8]) -> Result<RareAttribute, String> {
+        let (origin_as, nested) = attr_set::split(value).map_err(|error| error.to_string())?;
+        // RFC 6368 implies the width of the session; RFC 6793 section 3 requires four octets, but speakers without
+        // four-octet support write two.
+        let four_octet_as = as_path::width_fits(&nested, true);
+        let mut decoder = Self { four_octet_as, depth: self.depth + 1, ..Self::default() };
+        nested.iter().for_each(|attribute| decoder.attribute(&attribute));
+        match decoder.withdraw {
+            Some(reason) => Err(reason),
+            None => Ok(RareAttribute::AttrSet { origin_as, attributes: Box::new(decoder.out) }),
+        }
+    }
+
+    /// Records absent mandatory attributes (RFC 4271 section 5, RFC 4760 section 3). Their routes are still valid, because
+    /// the router itself has accepted them.
+    fn record_missing(&mut self, update: &Update<'_>) {
         if update.nlri.is_empty() && update.mp_reach.is_none() {
             return;
         }
-        let missing = |code: u8, is_there: bool| (!is_there && !self.seen.contains(code)).then_some(code);
-        let next_hop = update.nlri.is_empty() || update.mp_reach.is_some();
+        let missing =
+            |code: u8, is_optional: bool| (!is_optional && !self.seen.contains(code)).then_some(code);
+        let next_hop_is_optional = update.nlri.is_empty() || update.mp_reach.is_some();
         self.out.missing = [
-            missing(known::ORIGIN, false),
-            missing(known::AS_PATH, false),
-            missing(known::NEXT_HOP, next_hop),
+            missing(attribute_code::ORIGIN, false),
+            missing(attribute_code::AS_PATH, false),
+            missing(attribute_code::NEXT_HOP, next_hop_is_optional),
         ]
         .into_iter()
         .flatten()
         .collect();
     }
 
+    /// Keeps an attribute undecoded.
     fn raw(&mut self, attribute: &Attribute<'_>) {
         let Attribute { flags, code, value, .. } = *attribute;
         self.out.raw.push(RawAttribute { flags, code, value: value.to_vec() });
     }
 
     #[cold]
-    fn penalise(&mut self, attribute: &Attribute<'_>, penalty: Penalty, reason: &str) {
-        match penalty {
-            Penalty::Discard => self.discard(attribute, reason),
-            Penalty::TreatAsWithdraw => self.withdraw(text(attribute, reason)),
+    fn handle_error(&mut self, attribute: &Attribute<'_>, handling: ErrorHandling, reason: &str) {
+        match handling {
+            ErrorHandling::AttributeDiscard => self.discard(attribute, reason),
+            ErrorHandling::TreatAsWithdraw => self.withdraw(error_text(attribute, reason)),
         }
     }
 
     #[cold]
     fn discard(&mut self, attribute: &Attribute<'_>, reason: &str) {
-        self.out.discarded.push(text(attribute, reason));
+        self.out.discarded.push(error_text(attribute, reason));
     }
 
-    /// The first reason is told; one is enough.
+    /// Marks the routes as withdrawn. The first reason is kept.
     #[cold]
     fn withdraw(&mut self, reason: String) {
         self.withdraw.get_or_insert(reason);
     }
 
-    /// RFC 6793 sections 4.1 and 4.2.3.
+    /// Merges AS4_PATH and AS4_AGGREGATOR on sessions with two-octet AS numbers; ignores them on others (RFC 6793
+    /// sections 4.1 and 4.2.3).
     fn merge_four_octet(&mut self) {
         let (path, aggregator) = (self.as4_path.take(), self.as4_aggregator.take());
         if path.is_none() && aggregator.is_none() {
@@ -199,38 +247,41 @@ impl Decoder {
         if self.four_octet_as {
             self.out
                 .discarded
-                .push("AS4_PATH or AS4_AGGREGATOR where AS numbers have four octets".to_owned());
+                .push("AS4_PATH or AS4_AGGREGATOR ignored: AS numbers have four octets".to_owned());
         } else {
-            as4::merge(&mut self.out, path, aggregator);
+            as4_path::merge(&mut self.out, path, aggregator);
         }
     }
 
-    /// The next hop of MP_REACH_NLRI is that of its routes, whatever NEXT_HOP says; an empty one (flow
-    /// specifications) is none.
+    /// Decodes the next hop of MP_REACH_NLRI, which takes precedence over NEXT_HOP. An empty one, as in flow
+    /// specifications, is ignored.
     fn next_hop(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let decoded = mp::next_hop(bytes);
+        let decoded = address::next_hop(bytes);
         if decoded.is_none() {
-            self.out.discarded.push(format!("MP_REACH_NLRI next hop: {} bytes long", bytes.len()));
+            self.out
+                .discarded
+                .push(format!("MP_REACH_NLRI next hop ignored: invalid length {}", bytes.len()));
         }
         let (global, link_local) = decoded.unzip();
         self.out.next_hop = global;
         self.out.next_hop_link_local = link_local.flatten();
     }
 
-    fn finish(self) -> (Attributes, Verdict) {
-        let verdict = match self.withdraw {
-            Some(reason) => Verdict::TreatAsWithdraw(reason),
-            None if self.out.discarded.is_empty() => Verdict::Good,
-            None => Verdict::Discarded,
+    fn finish(self) -> (Attributes, AttributeOutcome) {
+        let outcome = match self.withdraw {
+            Some(reason) => AttributeOutcome::TreatAsWithdraw(reason),
+            None if self.out.discarded.is_empty() => AttributeOutcome::Accepted,
+            None => AttributeOutcome::Discarded,
         };
-        (self.out, verdict)
+        (self.out, outcome)
     }
 }
 
-fn text(attribute: &Attribute<'_>, reason: &str) -> String {
+/// The reason of an error together with name, type code and byte offset of the attribute.
+fn error_text(attribute: &Attribute<'_>, reason: &str) -> String {
     let name = attribute_name(attribute.code).unwrap_or("attribute");
     format!("{name} ({}) at byte {}: {reason}", attribute.code, attribute.offset)
 }

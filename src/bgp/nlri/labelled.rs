@@ -1,42 +1,47 @@
 //! Prefixes with labels (RFC 8277 section 2), and with a route distinguisher (RFC 4364 section 4.3.4, RFC 4659
 //! section 3.2, RFC 6514).
 
-use super::{Error, prefix};
-use crate::route::{Labelled, Nlri, Prefix, Rd};
+use super::prefix;
+use crate::bgp::error::Error;
+use crate::route::{LabelledPrefix, Nlri, Prefix, Rd};
 use crate::wire::Cursor;
 
-/// Bits of a label field.
+/// Length of a label field in bits.
 const LABEL_BITS: u8 = 24;
-/// Bits of a route distinguisher.
+/// Length of a route distinguisher in bits.
 const RD_BITS: u8 = 64;
 
-/// What stands before the prefix.
+/// Encoding of a labelled prefix.
 #[derive(Clone, Copy)]
-pub(super) struct Head {
+pub(super) struct LabelledFormat {
+    /// True for IPv6 prefixes, false for IPv4.
     pub(super) is_v6: bool,
+    /// True if the prefix has a route distinguisher.
     pub(super) has_rd: bool,
-    /// The two ends agreed on several labels for a route.
+    /// True if multiple labels were negotiated (RFC 8277 section 2.1).
     pub(super) multiple_labels: bool,
 }
 
+/// Decodes one labelled prefix.
+///
 /// ```text
 /// +-- 1 -----------------------+-- 3 each ---------+-- 8 -- (VPN) --+-- as many as it needs
 /// | bits of all that follows   | label 20, TC 3, S | RD             | prefix
 /// +----------------------------+-------------------+----------------+----------------------
 /// ```
 ///
-/// One label, whose bit S is to be ignored (RFC 8277 section 2.2), unless the two ends agreed on more: then the last
-/// label of an announcement has that bit (section 2.3). A withdrawal has one field in the place of the label, and it
-/// says nothing (section 2.4); where older speakers repeat the announced labels, S ends them as well.
-pub(super) fn route(cursor: &mut Cursor<'_>, head: Head, withdraw: bool) -> Result<Nlri, Error> {
+/// Without negotiation there is one label, whose bit S is ignored (RFC 8277 section 2.2). With multiple labels, bit S
+/// marks the last one (section 2.3). A withdrawal has one label field without meaning (section 2.4); older speakers
+/// repeat the announced labels there, which bit S terminates as well.
+pub(super) fn decode(cursor: &mut Cursor<'_>, format: LabelledFormat, withdraw: bool) -> Result<Nlri, Error> {
     let offset = cursor.offset();
     let length = cursor.u8("labelled prefix length")?;
-    let impossible = Error::Bits { what: "labelled prefix", length, offset };
+    let invalid_length = Error::InvalidBitLength { what: "labelled prefix", length, offset };
     let body = cursor.sub(usize::from(length.div_ceil(8)), "labelled prefix")?;
-    let one = Head { multiple_labels: false, ..head };
-    let read = |head| read(body, length, head, withdraw).ok_or(impossible);
-    let mut route = match read(head) {
-        Err(_) if withdraw && head.multiple_labels => read(one)?,
+    let single_label = LabelledFormat { multiple_labels: false, ..format };
+    let read = |format| read(body, length, format, withdraw).ok_or(invalid_length);
+    let mut route = match read(format) {
+        Err(_) if withdraw && format.multiple_labels => read(single_label)?,
         read => read?,
     };
     if withdraw {
@@ -45,30 +50,36 @@ pub(super) fn route(cursor: &mut Cursor<'_>, head: Head, withdraw: bool) -> Resu
     Ok(Nlri::Labelled(Box::new(route)))
 }
 
-/// Multicast VPN prefixes (SAFI 129, RFC 6514): for the choice of an upstream, no packet is forwarded by them. They have
-/// an RD and a prefix; most writers put the one label of SAFI 128 before those, some none. What it is shows in where
-/// an RD begins, whose type is 0, 1 or 2 (RFC 4364 section 4.2): behind three octets that are a label, or at once.
-pub(super) fn multicast(cursor: &mut Cursor<'_>, is_v6: bool, withdraw: bool) -> Result<Nlri, Error> {
-    let head = Head { is_v6, has_rd: true, multiple_labels: false };
+/// Decodes one prefix of the multicast VPN families (SAFI 129, RFC 6514), with or without a label before the RD.
+///
+/// Most speakers use the encoding of SAFI 128 with one label, some omit the label. The position of the RD, whose type is
+/// 0, 1 or 2 (RFC 4364 section 4.2), distinguishes the two.
+pub(super) fn decode_vpn_multicast(
+    cursor: &mut Cursor<'_>,
+    is_v6: bool,
+    withdraw: bool,
+) -> Result<Nlri, Error> {
+    let format = LabelledFormat { is_v6, has_rd: true, multiple_labels: false };
     let is_rd_type = |high: u8, low: u8| high == 0 && low <= 2;
-    let is_bare = match *cursor.rest() {
+    let has_no_label = match *cursor.rest() {
         [_, _, _, c, d, e, ..] if is_rd_type(d, e) && (c & 1 == 1 || withdraw) => false,
         [_, a, b, ..] => is_rd_type(a, b),
         _ => false,
     };
-    if !is_bare {
-        return route(cursor, head, withdraw);
+    if !has_no_label {
+        return decode(cursor, format, withdraw);
     }
     let offset = cursor.offset();
     let length = cursor.u8("VPN multicast prefix length")?;
-    let impossible = Error::Bits { what: "VPN multicast prefix", length, offset };
+    let invalid_length = Error::InvalidBitLength { what: "VPN multicast prefix", length, offset };
     let mut body = cursor.sub(usize::from(length.div_ceil(8)), "VPN multicast prefix")?;
-    let bits = length.checked_sub(RD_BITS).ok_or(impossible)?;
+    let bits = length.checked_sub(RD_BITS).ok_or(invalid_length)?;
     let rd = Some(Rd(body.array("RD")?));
-    let prefix = address(body.rest(), bits, is_v6).ok_or(impossible)?;
-    Ok(Nlri::Labelled(Box::new(Labelled { rd, labels: Vec::new(), prefix })))
+    let prefix = address(body.rest(), bits, is_v6).ok_or(invalid_length)?;
+    Ok(Nlri::Labelled(Box::new(LabelledPrefix { rd, labels: Vec::new(), prefix })))
 }
 
+/// The prefix of `bits` bits that begins with `octets`; `None` if the address family has fewer bits.
 fn address(octets: &[u8], bits: u8, is_v6: bool) -> Option<Prefix> {
     if is_v6 {
         Prefix::v6(prefix::left_aligned_v6(octets), bits)
@@ -77,23 +88,28 @@ fn address(octets: &[u8], bits: u8, is_v6: bool) -> Option<Prefix> {
     }
 }
 
-/// The body of a route that is `bits` long; `None` when they do not divide so.
-fn read(mut body: Cursor<'_>, mut bits: u8, head: Head, withdraw: bool) -> Option<Labelled> {
+/// Reads labels, RD and prefix of `bits` bits in total; `None` if they do not fit.
+fn read(
+    mut body: Cursor<'_>,
+    mut bits: u8,
+    format: LabelledFormat,
+    withdraw: bool,
+) -> Option<LabelledPrefix> {
     let mut labels = Vec::new();
     loop {
         bits = bits.checked_sub(LABEL_BITS)?;
         let [a, b, c] = body.array("label").ok()?;
         labels.push(u32::from_be_bytes([0, a, b, c]) >> 4);
         let is_placeholder = withdraw && matches!([a, b, c], [0x80 | 0, 0, 0]);
-        if !head.multiple_labels || c & 1 == 1 || is_placeholder {
+        if !format.multiple_labels || c & 1 == 1 || is_placeholder {
             break;
         }
     }
-    let rd = if head.has_rd {
+    let rd = if format.has_rd {
         bits = bits.checked_sub(RD_BITS)?;
         Some(Rd(body.array("RD").ok()?))
     } else {
         None
     };
-    Some(Labelled { rd, labels, prefix: address(body.rest(), bits, head.is_v6)? })
+    Some(LabelledPrefix { rd, labels, prefix: address(body.rest(), bits, format.is_v6)? })
 }

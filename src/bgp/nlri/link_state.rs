@@ -1,20 +1,27 @@
 //! BGP-LS NLRI (RFC 9552 section 5.2, RFC 9514 section 6).
 
-use super::{Error, other, prefix};
-use crate::route::{Descriptor, DescriptorValue, Detail, LinkState, Nlri, Prefix, Rd, Scope};
+use super::prefix;
+use crate::bgp::error::Error;
+use crate::route::{
+    Descriptor, DescriptorScope, DescriptorValue, LinkStateRoute, Nlri, NlriDetail, Prefix, Rd,
+};
 use crate::wire::{self, Cursor};
 
+/// TLV type of Local Node Descriptors.
 const LOCAL_NODE: u16 = 256;
+/// TLV type of Remote Node Descriptors.
 const REMOTE_NODE: u16 = 257;
 
+/// Decodes one BGP-LS route.
+///
 /// ```text
 /// +-- 2 --+-- 2 ----+-- 8 (72) --+-- 1 -------+-- 8 --------+-- type 2, length 2, value
 /// | type  | length  | RD         | protocol   | identifier  | descriptor TLVs
 /// +-------+---------+------------+------------+-------------+-- - - -
 /// ```
 ///
-/// A type that is not known is kept raw (RFC 9552 section 5.2: opaque).
-pub(super) fn route(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Error> {
+/// A route of an unassigned type stays undecoded (RFC 9552 section 5.2).
+pub(super) fn decode(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Error> {
     let start = cursor.rest();
     let kind = cursor.u16("BGP-LS NLRI type")?;
     let length = usize::from(cursor.u16("BGP-LS NLRI length")?);
@@ -31,31 +38,37 @@ pub(super) fn route(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Error
         let (code, mut value) = tlv(&mut body)?;
         match code {
             LOCAL_NODE | REMOTE_NODE => {
-                let scope = if code == LOCAL_NODE { Scope::Local } else { Scope::Remote };
+                let scope =
+                    if code == LOCAL_NODE { DescriptorScope::LocalNode } else { DescriptorScope::RemoteNode };
                 while !value.is_empty() {
                     let (code, value) = tlv(&mut value)?;
                     descriptors.push(descriptor(scope, code, value.rest(), kind));
                 }
             }
-            _ => descriptors.push(descriptor(Scope::Object, code, value.rest(), kind)),
+            _ => descriptors.push(descriptor(DescriptorScope::Object, code, value.rest(), kind)),
         }
     }
-    Ok(other(bytes, Detail::LinkState(LinkState { rd, kind, protocol, identifier, descriptors })))
+    Ok(Nlri::structured(
+        bytes,
+        NlriDetail::LinkState(LinkStateRoute { rd, kind, protocol, identifier, descriptors }),
+    ))
 }
 
+/// Reads `type 2, length 2, value`.
 fn tlv<'a>(body: &mut Cursor<'a>) -> Result<(u16, Cursor<'a>), wire::Error> {
     let code = body.u16("descriptor type")?;
     let length = body.u16("descriptor length")?;
     Ok((code, body.sub(usize::from(length), "descriptor")?))
 }
 
-fn descriptor(scope: Scope, kind: u16, value: &[u8], nlri_kind: u16) -> Descriptor {
-    let value = typed(kind, value, nlri_kind).unwrap_or_else(|| DescriptorValue::Raw(value.to_vec()));
+/// Decodes a descriptor TLV; its value stays undecoded if it does not fit the type.
+fn descriptor(scope: DescriptorScope, kind: u16, value: &[u8], nlri_kind: u16) -> Descriptor {
+    let value = typed_value(kind, value, nlri_kind).unwrap_or_else(|| DescriptorValue::Raw(value.to_vec()));
     Descriptor { scope, kind, value }
 }
 
-/// `None` for a type that is not known, and for a length that the type does not have.
-fn typed(kind: u16, value: &[u8], nlri_kind: u16) -> Option<DescriptorValue> {
+/// Decodes a value by its TLV type; `None` for a type without a decoder, and for a length that does not fit the type.
+fn typed_value(kind: u16, value: &[u8], nlri_kind: u16) -> Option<DescriptorValue> {
     let v4 = || Some(DescriptorValue::Address(<[u8; 4]>::try_from(value).ok()?.into()));
     let v6 = |value: &[u8]| Some(<[u8; 16]>::try_from(value).ok()?.into());
     Some(match kind {
@@ -68,7 +81,7 @@ fn typed(kind: u16, value: &[u8], nlri_kind: u16) -> Option<DescriptorValue> {
         261 | 262 => DescriptorValue::Address(v6(value)?),
         263 => {
             let (ids, []) = value.as_chunks::<2>() else { return None };
-            // The four upper bits are reserved.
+            // The upper four bits are reserved.
             DescriptorValue::Topologies(ids.iter().map(|id| u16::from_be_bytes(*id) & 0x0fff).collect())
         }
         264 => DescriptorValue::Number(u32::from(*value.first().filter(|_| value.len() == 1)?)),
@@ -83,7 +96,7 @@ fn typed(kind: u16, value: &[u8], nlri_kind: u16) -> Option<DescriptorValue> {
     })
 }
 
-/// A prefix of the family that the NLRI type names.
+/// Decodes IP Reachability Information: an IPv4 prefix in NLRI type 3, else an IPv6 prefix.
 fn reachability(value: &[u8], nlri_kind: u16) -> Option<Prefix> {
     let mut cursor = Cursor::new(value);
     let prefix = if nlri_kind == 3 { prefix::v4(&mut cursor) } else { prefix::v6(&mut cursor) }.ok()?;

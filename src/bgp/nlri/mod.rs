@@ -1,24 +1,26 @@
-//! NLRI: the routes of one field.
+//! Decoding of NLRI: the routes of one field.
 
 mod evpn;
 mod flowspec;
 mod labelled;
 mod link_state;
+mod mdt;
 mod mup;
 mod mvpn;
 mod prefix;
-mod small;
+mod route_target;
+mod sr_policy;
+mod vpls;
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Error;
-use crate::route::{Detail, Family, Nlri, NlriEntry, Other};
-use crate::wire::{self, Cursor};
+use super::error::Error;
+use crate::route::{Family, Nlri, NlriEntry};
+use crate::wire::Cursor;
 
-/// How the NLRI of a family are written.
+/// NLRI format of an address family.
 #[derive(Clone, Copy, Debug)]
-enum Form {
+enum NlriFormat {
     V4,
     V6,
     Labelled { is_v6: bool, has_rd: bool },
@@ -35,8 +37,8 @@ enum Form {
     Unknown,
 }
 
-impl Form {
-    const fn of(family: Family) -> Self {
+impl NlriFormat {
+    const fn for_family(family: Family) -> Self {
         match (family.afi, family.safi) {
             (1, 1 | 2) => Self::V4,
             (2, 1 | 2) => Self::V6,
@@ -56,54 +58,55 @@ impl Form {
     }
 }
 
-/// How the routes of a family are written, as far as the two ends of a session agree on it.
+/// Negotiated encoding of the routes of an address family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// Each route has a path identifier before it (RFC 7911 section 3).
+    /// True if each route is preceded by a path identifier (RFC 7911 section 3).
     pub add_path: bool,
-    /// A route may have several labels (RFC 8277 section 2.3). Without it each has one (section 2.2).
+    /// True if a route may have several labels (RFC 8277 section 2.3), false if it has one (section 2.2).
     pub multiple_labels: bool,
 }
 
 impl Encoding {
-    /// What holds when nothing was agreed.
+    /// The encoding without negotiated features.
     pub const PLAIN: Self = Self { add_path: false, multiple_labels: false };
-    /// Path identifiers, and one label where there are labels.
+    /// The encoding with path identifiers, and with one label per labelled route.
     pub const ADD_PATH: Self = Self { add_path: true, multiple_labels: false };
 }
 
-/// The routes of a field, one by one. Ends after the first error: what follows it cannot be found.
+/// Iterator over the routes of a field. Ends after the first error, because the start of the next route is unknown.
 #[derive(Clone, Debug)]
 pub struct NlriIter<'a> {
     cursor: Cursor<'a>,
-    form: Form,
+    format: NlriFormat,
     encoding: Encoding,
     withdraw: bool,
 }
 
-/// Decodes one field of routes of one family. `withdraw`: they are withdrawn, and their labels say nothing. Offsets of
-/// errors count from the start of the field.
+/// Decodes one field of routes of one address family. `withdraw` is true for withdrawn routes, whose labels have no
+/// meaning. Offsets of errors count from the start of the field.
 ///
-/// Unicast and multicast prefixes take no memory. A route type that is not known comes as [`Nlri::Raw`], and so does the
-/// whole field of a family that is not known.
+/// Prefixes of unicast and multicast families need no heap memory. A route of an unassigned type is returned as
+/// [`Nlri::Raw`], and so is the whole field of a family without a decoder.
 #[inline]
 #[must_use]
 pub fn nlri(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> NlriIter<'_> {
-    let form = Form::of(family);
-    NlriIter { cursor: Cursor::new(bytes), form, encoding, withdraw }
+    let format = NlriFormat::for_family(family);
+    NlriIter { cursor: Cursor::new(bytes), format, encoding, withdraw }
 }
 
-/// True when the field reads well this way: it decodes whole and, where it is prefixes, none has host bits and the
-/// default route comes at most once. A field is to be believed as a whole or not at all (RFC 7606 section 5.3): read
-/// with ADD-PATH decided wrongly, it begins with prefixes that nobody announced, `0.0.0.0/0` first of all. Path
-/// identifiers that are read as prefixes, and prefixes as path identifiers, hardly ever read well. Cheap for one prefix,
-/// which is what most messages have.
+/// True if the field is plausible in this encoding: all routes decode, no prefix has host bits set, and the default route
+/// occurs at most once.
+///
+/// Decoding with the wrong ADD-PATH setting yields prefixes that were never announced, often beginning with `0.0.0.0/0`;
+/// such a decoding is hardly ever plausible. A field is valid as a whole or not at all (RFC 7606 section 5.3). The check
+/// is cheap for a single prefix, the most common case.
 #[inline]
 #[must_use]
 pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
-    let address_bytes = match Form::of(family) {
-        Form::V4 => 4,
-        Form::V6 => 16,
+    let address_bytes = match NlriFormat::for_family(family) {
+        NlriFormat::V4 => 4,
+        NlriFormat::V6 => 16,
         _ => return nlri(family, bytes, encoding, withdraw).all(|entry| entry.is_ok()),
     };
     let skip = if encoding.add_path { 4 } else { 0 };
@@ -116,8 +119,8 @@ pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw
     several_plausible(bytes, skip, address_bytes)
 }
 
-/// True when the field reads so well this way that the reading can be held against what was agreed: it is plausible, each
-/// route is of a type that is known, and none stands in it twice.
+/// True if the field is so plausible in this encoding that it outweighs the negotiated encoding: each route is of an
+/// assigned type, and no route occurs twice.
 #[must_use]
 pub fn nlri_convincing(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
     let mut seen = HashSet::new();
@@ -131,14 +134,15 @@ pub fn nlri_convincing(family: Family, bytes: &[u8], encoding: Encoding, withdra
         })
 }
 
-/// Whether bits behind the length are set in the last octet.
+/// True if the last octet has bits set beyond the prefix length.
 #[inline]
 fn has_host_bits(length: u8, octets: &[u8]) -> bool {
     let used = length % 8;
     used != 0 && octets.last().is_some_and(|last| last & (0xff >> used) != 0)
 }
 
-/// The same for several prefixes, or for one that is the default route: with path identifiers, that may come again.
+/// The check of [`nlri_plausible`] for several prefixes, or for a default route, which may occur repeatedly with path
+/// identifiers.
 fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
     let mut rest = bytes;
     let mut defaults = 0;
@@ -160,65 +164,48 @@ fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
 }
 
 impl NlriIter<'_> {
+    /// Reads one route.
     #[inline(always)]
     fn read(&mut self) -> Result<NlriEntry, Error> {
-        let has_path_id = self.encoding.add_path && !matches!(self.form, Form::Unknown);
+        let has_path_id = self.encoding.add_path && !matches!(self.format, NlriFormat::Unknown);
         let path_id = if has_path_id { self.cursor.u32("path identifier")? } else { 0 };
-        let nlri = match self.form {
-            Form::V4 => Nlri::Prefix(prefix::v4(&mut self.cursor)?),
-            Form::V6 => Nlri::Prefix(prefix::v6(&mut self.cursor)?),
-            form => self.no_prefix(form)?,
+        let nlri = match self.format {
+            NlriFormat::V4 => Nlri::Prefix(prefix::v4(&mut self.cursor)?),
+            NlriFormat::V6 => Nlri::Prefix(prefix::v6(&mut self.cursor)?),
+            format => self.other(format)?,
         };
         Ok(NlriEntry { path_id, nlri })
     }
 
-    /// What is no bare prefix, apart from the path that nearly all routes take.
+    /// Reads one route that is not a plain prefix. Kept out of line, because nearly all routes are prefixes.
     #[inline(never)]
-    fn no_prefix(&mut self, form: Form) -> Result<Nlri, Error> {
+    fn other(&mut self, format: NlriFormat) -> Result<Nlri, Error> {
         let cursor = &mut self.cursor;
-        match form {
-            Form::V4 | Form::V6 | Form::Unknown => {
+        match format {
+            NlriFormat::V4 | NlriFormat::V6 | NlriFormat::Unknown => {
                 Ok(Nlri::Raw(cursor.take(cursor.remaining(), "NLRI")?.into()))
             }
-            Form::Labelled { is_v6, has_rd } => {
-                let head = labelled::Head { is_v6, has_rd, multiple_labels: self.encoding.multiple_labels };
-                labelled::route(cursor, head, self.withdraw)
+            NlriFormat::Labelled { is_v6, has_rd } => {
+                let format = labelled::LabelledFormat {
+                    is_v6,
+                    has_rd,
+                    multiple_labels: self.encoding.multiple_labels,
+                };
+                labelled::decode(cursor, format, self.withdraw)
             }
-            Form::VpnMulticast { is_v6 } => labelled::multicast(cursor, is_v6, self.withdraw),
-            Form::Evpn => evpn::route(cursor, self.withdraw),
-            Form::Vpls => small::vpls(cursor),
-            Form::RouteTarget => small::route_target(cursor),
-            Form::FlowSpec { is_v6, has_rd } => flowspec::route(cursor, is_v6, has_rd),
-            Form::SrPolicy { is_v6 } => small::sr_policy(cursor, is_v6),
-            Form::Mvpn => mvpn::route(cursor),
-            Form::Mdt { is_v6 } => small::mdt(cursor, is_v6),
-            Form::LinkState { has_rd } => link_state::route(cursor, has_rd),
-            Form::Mup { is_v6 } => mup::route(cursor, is_v6),
+            NlriFormat::VpnMulticast { is_v6 } => {
+                labelled::decode_vpn_multicast(cursor, is_v6, self.withdraw)
+            }
+            NlriFormat::Evpn => evpn::decode(cursor, self.withdraw),
+            NlriFormat::Vpls => vpls::decode(cursor),
+            NlriFormat::RouteTarget => route_target::decode(cursor),
+            NlriFormat::FlowSpec { is_v6, has_rd } => flowspec::decode(cursor, is_v6, has_rd),
+            NlriFormat::SrPolicy { is_v6 } => sr_policy::decode(cursor, is_v6),
+            NlriFormat::Mvpn => mvpn::decode(cursor),
+            NlriFormat::Mdt { is_v6 } => mdt::decode(cursor, is_v6),
+            NlriFormat::LinkState { has_rd } => link_state::decode(cursor, has_rd),
+            NlriFormat::Mup { is_v6 } => mup::decode(cursor, is_v6),
         }
-    }
-}
-
-/// A decoded route with the bytes that identify it.
-fn other(bytes: &[u8], detail: Detail) -> Nlri {
-    Nlri::Other(Box::new(Other { bytes: bytes.into(), detail }))
-}
-
-/// An address of the family that is known from elsewhere.
-fn address_of(body: &mut Cursor<'_>, is_v6: bool, what: &'static str) -> Result<IpAddr, wire::Error> {
-    Ok(if is_v6 {
-        Ipv6Addr::from_bits(body.u128(what)?).into()
-    } else {
-        Ipv4Addr::from_bits(body.u32(what)?).into()
-    })
-}
-
-/// An address with its length in bits before it: 0 for none, 32 or 128.
-fn flow_address(body: &mut Cursor<'_>, what: &'static str) -> Result<Option<IpAddr>, Error> {
-    let offset = body.offset();
-    match body.u8(what)? {
-        0 => Ok(None),
-        length @ (32 | 128) => Ok(Some(address_of(body, length == 128, what)?)),
-        length => Err(Error::Bits { what, length, offset }),
     }
 }
 

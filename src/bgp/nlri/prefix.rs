@@ -1,12 +1,13 @@
-//! Prefixes (RFC 4271 section 4.3): a length in bits, then as many bytes as it needs.
+//! Prefixes (RFC 4271 section 4.3): a length in bits, then the minimum number of octets that contain these bits.
 //!
-//! This is the innermost loop of the collector. Where enough bytes follow, a whole address is loaded at once: what is
-//! too much of it are host bits, and is cleared with those.
+//! This is the innermost loop of the collector. If enough octets follow, a whole address is loaded at once; the excess
+//! bits are cleared together with the host bits.
 
-use super::Error;
+use crate::bgp::error::Error;
 use crate::route::Prefix;
 use crate::wire::Cursor;
 
+/// Reads an IPv4 prefix.
 #[inline]
 pub(super) fn v4(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     let offset = cursor.offset();
@@ -20,6 +21,7 @@ pub(super) fn v4(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     Prefix::v4(bits, length).ok_or_else(|| too_long("IPv4 prefix", length, offset))
 }
 
+/// Reads an IPv6 prefix.
 #[inline]
 pub(super) fn v6(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     let offset = cursor.offset();
@@ -33,7 +35,7 @@ pub(super) fn v6(cursor: &mut Cursor<'_>) -> Result<Prefix, Error> {
     Prefix::v6(bits, length).ok_or_else(|| too_long("IPv6 prefix", length, offset))
 }
 
-/// The octets, four at most, at the upper end of an IPv4 address.
+/// An IPv4 address that begins with `octets`; octets beyond the fourth are ignored.
 #[inline]
 pub(super) fn left_aligned(octets: &[u8]) -> u32 {
     u32::from_be_bytes(match *octets {
@@ -45,15 +47,15 @@ pub(super) fn left_aligned(octets: &[u8]) -> u32 {
     })
 }
 
-/// The octets, sixteen at most, at the upper end of an IPv6 address. Prefixes of eight octets or fewer, which are most, are put
-/// together in one register.
+/// An IPv6 address that begins with `octets`, at most 16. Prefixes of up to eight octets, the majority, are assembled in
+/// one register.
 #[inline]
 pub(super) fn left_aligned_v6(octets: &[u8]) -> u128 {
     let (upper, lower) = octets.split_at_checked(8).unwrap_or((octets, &[]));
     (u128::from(left_aligned_u64(upper)) << 64) | u128::from(left_aligned_u64(lower))
 }
 
-/// Up to eight octets at the upper end of a number.
+/// A number whose most significant octets are `octets`, at most 8.
 #[inline]
 fn left_aligned_u64(octets: &[u8]) -> u64 {
     octets
@@ -64,5 +66,5 @@ fn left_aligned_u64(octets: &[u8]) -> u64 {
 
 #[cold]
 const fn too_long(what: &'static str, length: u8, offset: usize) -> Error {
-    Error::Bits { what, length, offset }
+    Error::InvalidBitLength { what, length, offset }
 }

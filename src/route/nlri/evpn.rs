@@ -1,38 +1,23 @@
 //! EVPN routes (RFC 7432, RFC 9136, RFC 9251, RFC 9572).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fields, Wild, address_key};
-use crate::route::Prefix;
+use crate::hex::{Hex, hex_separated};
+use crate::route::address::append_address;
+use crate::route::text::OrWildcard;
+use crate::route::{Prefix, Rd, extended_community_text};
 
-/// A route distinguisher (RFC 4364 section 4.2), its eight octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Rd(pub [u8; 8]);
-
-/// `65000:1` (types 0 and 2) or `192.0.2.1:1` (type 1); any other type in hex.
-impl fmt::Display for Rd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [t0, t1, a, b, c, d, e, g] = self.0;
-        match u16::from_be_bytes([t0, t1]) {
-            0 => write!(f, "{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, g])),
-            1 => write!(f, "{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g])),
-            2 => write!(f, "{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g])),
-            _ => write!(f, "0x{:016x}", u64::from_be_bytes(self.0)),
-        }
-    }
-}
-
-/// An Ethernet segment identifier.
+/// An Ethernet Segment Identifier (RFC 7432 section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Esi(pub [u8; 10]);
 
-/// Ten octets in hex, with colons.
+/// Ten octets in hexadecimal, separated by colons.
 impl fmt::Display for Esi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        colon_hex(f, &self.0)
+        f.write_str(&hex_separated(&self.0, ':'))
     }
 }
 
@@ -40,32 +25,27 @@ impl fmt::Display for Esi {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mac(pub [u8; 6]);
 
-/// Six octets in hex, with colons.
+/// Six octets in hexadecimal, separated by colons.
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        colon_hex(f, &self.0)
+        f.write_str(&hex_separated(&self.0, ':'))
     }
 }
 
-fn colon_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    for (place, byte) in bytes.iter().enumerate() {
-        write!(f, "{}{byte:02x}", if place == 0 { "" } else { ":" })?;
-    }
-    Ok(())
-}
-
-/// An EVPN route. Labels, and what RFC 7432 section 7 leaves out of the key, are stored but do not identify the route:
-/// see [`EvpnRoute::key`]. A label is the 24-bit field as it came: an MPLS label sits in its upper 20 bits, a VNI fills
-/// it.
+/// An EVPN route.
+///
+/// Fields that RFC 7432 section 7 excludes from the route key, such as labels, are stored but do not identify the route:
+/// see [`EvpnRoute::key`]. A label is the undivided 24-bit field: an MPLS label in its upper 20 bits, or a VNI in all
+/// 24 bits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EvpnRoute {
     /// Type 1, Ethernet Auto-Discovery.
     AutoDiscovery {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet segment; part of the key.
+        /// Ethernet segment identifier; part of the key.
         esi: Esi,
-        /// Ethernet tag; part of the key.
+        /// Ethernet tag ID; part of the key.
         tag: u32,
         /// MPLS label or VNI.
         label: u32,
@@ -74,136 +54,136 @@ pub enum EvpnRoute {
     MacIp {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet segment; not part of the key.
+        /// Ethernet segment identifier; not part of the key.
         esi: Esi,
-        /// Ethernet tag; part of the key.
+        /// Ethernet tag ID; part of the key.
         tag: u32,
         /// MAC address; part of the key.
         mac: Mac,
-        /// IP address, if any; part of the key.
+        /// IP address of the host, if present; part of the key.
         ip: Option<IpAddr>,
         /// First label or VNI.
         label: u32,
-        /// Second label or VNI, if any.
+        /// Second label or VNI, if present.
         label2: Option<u32>,
     },
     /// Type 3, Inclusive Multicast Ethernet Tag.
     InclusiveMulticast {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet tag; part of the key.
+        /// Ethernet tag ID; part of the key.
         tag: u32,
-        /// Originating router; part of the key.
+        /// Address of the originating router; part of the key.
         originator: IpAddr,
     },
     /// Type 4, Ethernet Segment.
     EthernetSegment {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet segment; part of the key.
+        /// Ethernet segment identifier; part of the key.
         esi: Esi,
-        /// Originating router; part of the key.
+        /// Address of the originating router; part of the key.
         originator: IpAddr,
     },
     /// Type 5, IP Prefix (RFC 9136).
     IpPrefix {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet segment; not part of the key.
+        /// Ethernet segment identifier; not part of the key.
         esi: Esi,
-        /// Ethernet tag; part of the key.
+        /// Ethernet tag ID; part of the key.
         tag: u32,
         /// The prefix; part of the key.
         prefix: Prefix,
-        /// Gateway address; all zeros when there is none.
+        /// Gateway IP address; all zeros if there is none. Not part of the key.
         gateway: IpAddr,
         /// MPLS label or VNI.
         label: u32,
     },
-    /// Type 6, Selective Multicast Ethernet Tag (RFC 9251). All but the flags is the key.
+    /// Type 6, Selective Multicast Ethernet Tag (RFC 9251). All fields but the flags are part of the key.
     SelectiveMulticast {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet tag.
+        /// Ethernet tag ID.
         tag: u32,
-        /// Who receives what.
-        multicast: Multicast,
-        /// IGMP or MLD versions and mode.
+        /// Multicast flow and the router that has receivers for it.
+        multicast: MulticastFlow,
+        /// IGMP or MLD versions and filter mode (RFC 9251 section 9.1).
         flags: u8,
     },
-    /// Types 7 (Multicast Membership Report Synch) and 8 (Multicast Leave Synch, RFC 9251). All but flags and time is
-    /// the key.
+    /// Types 7 (Multicast Membership Report Synch) and 8 (Multicast Leave Synch, RFC 9251). All fields but the flags and
+    /// the response time are part of the key.
     MembershipSynch {
-        /// Type 8.
+        /// True for type 8, false for type 7.
         leave: bool,
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet segment.
+        /// Ethernet segment identifier.
         esi: Esi,
-        /// Ethernet tag.
+        /// Ethernet tag ID.
         tag: u32,
-        /// Who receives what.
-        multicast: Multicast,
-        /// Type 8: maximum response time, in the unit of the query.
+        /// Multicast flow and the router that has receivers for it.
+        multicast: MulticastFlow,
+        /// Maximum response time of type 8, in the unit of the IGMP or MLD query; 0 for type 7.
         response_time: u8,
-        /// IGMP or MLD versions and mode.
+        /// IGMP or MLD versions and filter mode (RFC 9251 section 9.1).
         flags: u8,
     },
     /// Type 9, Per-Region I-PMSI A-D (RFC 9572).
     PerRegion {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet tag.
+        /// Ethernet tag ID.
         tag: u32,
-        /// Region ID, an extended community.
+        /// Region ID, encoded as an extended community.
         region: [u8; 8],
     },
     /// Type 10, S-PMSI A-D (RFC 9572).
     SelectivePmsi {
         /// Route distinguisher.
         rd: Rd,
-        /// Ethernet tag.
+        /// Ethernet tag ID.
         tag: u32,
-        /// Who sends what.
-        multicast: Multicast,
+        /// Multicast flow and the router that forwards it.
+        multicast: MulticastFlow,
     },
-    /// Type 11, Leaf A-D (RFC 9572): the route that it answers, and who answers.
+    /// Type 11, Leaf A-D (RFC 9572): the reply of a router to another route.
     Leaf {
-        /// Route key: a whole EVPN NLRI, type and length included.
+        /// Route key: the whole NLRI of the other route, including type and length.
         key: Vec<u8>,
-        /// Originating router.
+        /// Address of the originating router.
         originator: IpAddr,
     },
 }
 
-/// A multicast flow and who speaks of it. `None` is a wildcard.
+/// A multicast flow and the router that originates its route. `None` is a wildcard (RFC 6625).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Multicast {
-    /// Source.
+pub struct MulticastFlow {
+    /// Address of the source.
     pub source: Option<IpAddr>,
-    /// Group.
+    /// Address of the group.
     pub group: Option<IpAddr>,
-    /// Originating router.
+    /// Address of the originating router.
     pub originator: IpAddr,
 }
 
-impl Multicast {
-    fn key(self, out: &mut Vec<u8>) {
+impl MulticastFlow {
+    fn append_key(self, out: &mut Vec<u8>) {
         for address in [self.source, self.group, Some(self.originator)] {
-            // With its length before it, so that no two of them run into each other.
+            // The length in bits separates the addresses.
             out.push(match address {
                 None => 0,
                 Some(IpAddr::V4(_)) => 32,
                 Some(IpAddr::V6(_)) => 128,
             });
-            address.iter().for_each(|address| address_key(*address, out));
+            address.iter().for_each(|address| append_address(*address, out));
         }
     }
 }
 
-impl fmt::Display for Multicast {
+impl fmt::Display for MulticastFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}][{}][{}]", Wild(self.source), Wild(self.group), self.originator)
+        write!(f, "[{}][{}][{}]", OrWildcard(self.source), OrWildcard(self.group), self.originator)
     }
 }
 
@@ -226,7 +206,7 @@ impl EvpnRoute {
         }
     }
 
-    /// The route distinguisher; a Leaf A-D has one only inside its key.
+    /// The route distinguisher; `None` for a Leaf A-D route, which has one only inside its route key.
     #[must_use]
     pub const fn rd(&self) -> Option<Rd> {
         match self {
@@ -243,45 +223,9 @@ impl EvpnRoute {
         }
     }
 
-    /// What has a column.
-    pub(super) fn fields(&self) -> Fields<'static> {
-        let common = Fields { rd: self.rd(), evpn_route_type: Some(self.route_type()), ..Fields::default() };
-        match *self {
-            Self::AutoDiscovery { esi, tag, label, .. } => {
-                Fields { esi: Some(esi), tag: Some(tag), labels: vec![label], ..common }
-            }
-            Self::MacIp { esi, tag, mac, ip, label, label2, .. } => {
-                let labels = std::iter::once(label).chain(label2).collect();
-                Fields { esi: Some(esi), tag: Some(tag), mac: Some(mac), ip, labels, ..common }
-            }
-            Self::InclusiveMulticast { tag, originator, .. } => {
-                Fields { tag: Some(tag), ip: Some(originator), ..common }
-            }
-            Self::EthernetSegment { esi, originator, .. } => {
-                Fields { esi: Some(esi), ip: Some(originator), ..common }
-            }
-            Self::IpPrefix { esi, tag, prefix, gateway, label, .. } => Fields {
-                prefix: Some(prefix),
-                esi: Some(esi),
-                tag: Some(tag),
-                gateway: (!gateway.is_unspecified()).then_some(gateway),
-                labels: vec![label],
-                ..common
-            },
-            Self::SelectiveMulticast { tag, multicast, .. } | Self::SelectivePmsi { tag, multicast, .. } => {
-                Fields { tag: Some(tag), ip: Some(multicast.originator), ..common }
-            }
-            Self::MembershipSynch { esi, tag, multicast, .. } => {
-                Fields { esi: Some(esi), tag: Some(tag), ip: Some(multicast.originator), ..common }
-            }
-            Self::PerRegion { tag, .. } => Fields { tag: Some(tag), ..common },
-            Self::Leaf { originator, .. } => Fields { ip: Some(originator), ..common },
-        }
-    }
-
-    /// Appends the key fields of RFC 7432 section 7, RFC 9136 section 3.1 and RFC 9251 section 9, and only those: two routes are the same
-    /// route when their keys are equal. Withdrawals carry other labels than announcements do (FRR sends 0), so labels
-    /// must not be here.
+    /// Appends the fields that identify the route (RFC 7432 section 7, RFC 9136 section 3.1, RFC 9251 section 9).
+    ///
+    /// Labels are excluded: a withdrawal may have other labels than the announcement (FRR sends 0).
     pub fn key(&self, out: &mut Vec<u8>) {
         out.push(self.route_type());
         self.rd().iter().for_each(|rd| out.extend_from_slice(&rd.0));
@@ -293,29 +237,29 @@ impl EvpnRoute {
             Self::MacIp { tag, mac, ip, .. } => {
                 out.extend_from_slice(&tag.to_be_bytes());
                 out.extend_from_slice(&mac.0);
-                ip.iter().for_each(|ip| address_key(*ip, out));
+                ip.iter().for_each(|ip| append_address(*ip, out));
             }
             Self::InclusiveMulticast { tag, originator, .. } => {
                 out.extend_from_slice(&tag.to_be_bytes());
-                address_key(*originator, out);
+                append_address(*originator, out);
             }
             Self::EthernetSegment { esi, originator, .. } => {
                 out.extend_from_slice(&esi.0);
-                address_key(*originator, out);
+                append_address(*originator, out);
             }
             Self::IpPrefix { tag, prefix, .. } => {
                 out.extend_from_slice(&tag.to_be_bytes());
                 out.push(prefix.length());
-                address_key(prefix.address(), out);
+                append_address(prefix.address(), out);
             }
             Self::SelectiveMulticast { tag, multicast, .. } | Self::SelectivePmsi { tag, multicast, .. } => {
                 out.extend_from_slice(&tag.to_be_bytes());
-                multicast.key(out);
+                multicast.append_key(out);
             }
             Self::MembershipSynch { esi, tag, multicast, .. } => {
                 out.extend_from_slice(&esi.0);
                 out.extend_from_slice(&tag.to_be_bytes());
-                multicast.key(out);
+                multicast.append_key(out);
             }
             Self::PerRegion { tag, region, .. } => {
                 out.extend_from_slice(&tag.to_be_bytes());
@@ -323,13 +267,13 @@ impl EvpnRoute {
             }
             Self::Leaf { key, originator } => {
                 out.extend_from_slice(key);
-                address_key(*originator, out);
+                append_address(*originator, out);
             }
         }
     }
 }
 
-/// The type, then the key fields in the order of the RFC, without the RD: `[2][0][02:00:00:00:00:01][10.0.0.1]`.
+/// The route type, then the key fields without the RD, in the order of the RFC: `[2][0][02:00:00:00:00:01][10.0.0.1]`.
 impl fmt::Display for EvpnRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]", self.route_type())?;
@@ -347,12 +291,10 @@ impl fmt::Display for EvpnRoute {
             }
             Self::MembershipSynch { esi, tag, multicast, .. } => write!(f, "[{esi}][{tag}]{multicast}"),
             Self::PerRegion { tag, region, .. } => {
-                write!(f, "[{tag}][{}]", crate::route::extended_community_text(*region))
+                write!(f, "[{tag}][{}]", extended_community_text(*region))
             }
             Self::Leaf { key, originator } => {
-                f.write_str("[0x")?;
-                key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                write!(f, "][{originator}]")
+                write!(f, "[0x{}][{originator}]", Hex(key))
             }
         }
     }

@@ -4,76 +4,73 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Rd;
-use crate::route::Prefix;
+use crate::route::text::write_joined;
+use crate::route::{Prefix, Rd};
 
-/// Which packets: all components must match.
+/// A flow specification: it selects the packets that match all components.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FlowSpec {
-    /// Route distinguisher, in the VPN families.
+    /// Route distinguisher; `None` outside of the VPN families.
     pub rd: Option<Rd>,
-    /// The components, in the order of their types.
-    pub components: Vec<Component>,
+    /// Components, ordered by type.
+    pub components: Vec<FlowSpecComponent>,
 }
 
-/// One component.
+/// One component of a flow specification (RFC 8955 section 4.2.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Component {
-    /// Type 1: destination.
+pub enum FlowSpecComponent {
+    /// Type 1, Destination Prefix.
     Destination {
-        /// The prefix.
+        /// Bits that the address must have.
         prefix: Prefix,
-        /// IPv6: how many leading bits are skipped.
+        /// Number of leading bits that are not compared; 0 for IPv4 (RFC 8956 section 3.1).
         offset: u8,
     },
-    /// Type 2: source.
+    /// Type 2, Source Prefix.
     Source {
-        /// The prefix.
+        /// Bits that the address must have.
         prefix: Prefix,
-        /// IPv6: how many leading bits are skipped.
+        /// Number of leading bits that are not compared; 0 for IPv4 (RFC 8956 section 3.1).
         offset: u8,
     },
-    /// Types 3 to 13 by their number: values, of which one must match.
+    /// Types 3 to 13: a field of the packet must match the expression formed by the values.
     Values {
-        /// The type.
+        /// Component type, 3 to 13.
         kind: u8,
-        /// How they are joined, and the values.
-        matches: Matches,
+        /// Operators and values, in the order sent.
+        values: Vec<OperatorValue>,
     },
 }
 
-/// The values of a component.
-pub type Matches = Vec<Match>;
-
-/// One value with its operator octet (RFC 8955 section 4.2.1).
+/// One value with its operator (RFC 8955 section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Match {
-    /// The operator octet as it came.
+pub struct OperatorValue {
+    /// Undecoded operator octet.
     pub operator: u8,
-    /// The value.
+    /// Value to compare with.
     pub value: u64,
 }
 
-/// Bit of the operator: joined to the one before by AND.
+/// Operator bit: joined to the previous value by AND instead of OR.
 const AND: u8 = 0x40;
 
 impl FlowSpec {
-    /// The destination prefix, unless a part of it is skipped.
+    /// The destination prefix; `None` if absent, or if leading bits are not compared.
     #[must_use]
     pub fn destination(&self) -> Option<Prefix> {
         self.components.iter().find_map(|component| match component {
-            Component::Destination { prefix, offset: 0 } => Some(*prefix),
+            FlowSpecComponent::Destination { prefix, offset: 0 } => Some(*prefix),
             _ => None,
         })
     }
 }
 
-/// TCP flags and fragment flags are bits; all other values are numbers.
+/// True for the types whose values are bit masks: TCP flags and fragment flags.
 const fn is_bitmask(kind: u8) -> bool {
     matches!(kind, 9 | 12)
 }
 
-/// The names of RFC 8955 section 4.2.2, short.
+/// A short name of a component type (RFC 8955 section 4.2.2, RFC 8956 section 3.7).
 const fn name(kind: u8) -> &'static str {
     match kind {
         3 => "protocol",
@@ -91,35 +88,31 @@ const fn name(kind: u8) -> &'static str {
     }
 }
 
-/// `65000:1 dst 192.0.2.0/24 protocol =6 dst-port >=80&<=90,=443`: a comma is OR, an ampersand AND. Bit masks as
-/// `=0x2` (all and only), `0x2` (any), with `!` for not.
+/// `65000:1 dst 192.0.2.0/24 protocol =6 dst-port >=80&<=90,=443`, where a comma is OR and an ampersand AND. Bit masks
+/// are written `=0x2` (exact match) or `0x2` (any of these bits), negated with `!`.
 impl fmt::Display for FlowSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rd) = self.rd {
             write!(f, "{rd} ")?;
         }
-        for (place, component) in self.components.iter().enumerate() {
-            f.write_str(if place == 0 { "" } else { " " })?;
-            component.fmt(f)?;
-        }
-        Ok(())
+        write_joined(f, " ", &self.components)
     }
 }
 
-impl fmt::Display for Component {
+impl fmt::Display for FlowSpecComponent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, prefix, offset) = match self {
             Self::Destination { prefix, offset } => ("dst", prefix, *offset),
             Self::Source { prefix, offset } => ("src", prefix, *offset),
-            Self::Values { kind, matches } => {
+            Self::Values { kind, values } => {
                 write!(f, "{} ", name(*kind))?;
-                return matches.iter().enumerate().try_for_each(|(place, one)| {
-                    f.write_str(match (place, one.operator & AND) {
+                return values.iter().enumerate().try_for_each(|(index, value)| {
+                    f.write_str(match (index, value.operator & AND) {
                         (0, _) => "",
                         (_, 0) => ",",
                         _ => "&",
                     })?;
-                    one.write(f, is_bitmask(*kind))
+                    value.write(f, is_bitmask(*kind))
                 });
             }
         };
@@ -128,7 +121,7 @@ impl fmt::Display for Component {
     }
 }
 
-impl Match {
+impl OperatorValue {
     fn write(self, f: &mut fmt::Formatter<'_>, is_bitmask: bool) -> fmt::Result {
         if is_bitmask {
             let not = if self.operator & 2 == 0 { "" } else { "!" };

@@ -4,23 +4,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Rd;
-use crate::route::Prefix;
+use crate::route::{Prefix, Rd};
 
-/// A prefix with its labels. The labels do not identify the route: those of a withdrawal say nothing (RFC 8277
+/// A prefix with its labels. The labels do not identify the route, and those of a withdrawal have no meaning (RFC 8277
 /// section 2.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Labelled {
-    /// Route distinguisher, in the VPN families.
+pub struct LabelledPrefix {
+    /// Route distinguisher; `None` for labelled unicast.
     pub rd: Option<Rd>,
-    /// Label values of 20 bits, the outermost first; empty for a withdrawal.
+    /// 20-bit label values, outermost first; empty for a withdrawal.
     pub labels: Vec<u32>,
-    /// The prefix.
+    /// IP prefix.
     pub prefix: Prefix,
 }
 
-/// `65000:1:10.0.0.0/8` with an RD, else as a prefix.
-impl fmt::Display for Labelled {
+/// `65000:1:10.0.0.0/8` with a route distinguisher, else the prefix alone.
+impl fmt::Display for LabelledPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rd) = self.rd {
             write!(f, "{rd}:")?;

@@ -5,68 +5,70 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Rd;
-use crate::route::Prefix;
+use crate::hex::Hex;
+use crate::route::text::write_joined;
+use crate::route::{Prefix, Rd};
 
-/// One object of the link-state database.
+/// A BGP-LS route: one object of the link-state database.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct LinkState {
-    /// Route distinguisher, in 16388/72.
+pub struct LinkStateRoute {
+    /// Route distinguisher; `None` outside of BGP-LS-VPN (16388/72).
     pub rd: Option<Rd>,
     /// NLRI type: 1 node, 2 link, 3 IPv4 prefix, 4 IPv6 prefix, 6 SRv6 SID.
     pub kind: u16,
-    /// Protocol-ID: 1 IS-IS level 1, 2 IS-IS level 2, 3 OSPFv2, 4 direct, 5 static, 6 OSPFv3, 7 BGP, others by number.
+    /// Protocol-ID: 1 IS-IS level 1, 2 IS-IS level 2, 3 OSPFv2, 4 direct, 5 static, 6 OSPFv3, 7 BGP, others are kept.
     pub protocol: u8,
-    /// Identifier of the routing instance.
+    /// Identifier of the IGP instance.
     pub identifier: u64,
-    /// All descriptors, in the order sent.
+    /// Descriptors in the order sent.
     pub descriptors: Vec<Descriptor>,
 }
 
-/// Of what a descriptor speaks.
+/// The object that a descriptor describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    /// The node itself, or the near end of the link.
-    Local,
-    /// The far end of the link.
-    Remote,
-    /// The link, the prefix or the SID.
+pub enum DescriptorScope {
+    /// The node, or the local node of the link (Local Node Descriptors, TLV 256).
+    LocalNode,
+    /// The remote node of the link (Remote Node Descriptors, TLV 257).
+    RemoteNode,
+    /// The link, prefix or SID.
     Object,
 }
 
-/// One descriptor TLV.
+/// One descriptor TLV of a BGP-LS route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Descriptor {
-    /// Of what it speaks.
-    pub scope: Scope,
-    /// TLV type.
+    /// The object that the TLV describes.
+    pub scope: DescriptorScope,
+    /// TLV type (IANA "BGP-LS NLRI and Attribute TLVs").
     pub kind: u16,
-    /// What it says.
+    /// Value.
     pub value: DescriptorValue,
 }
 
-/// The value of a descriptor, typed by its TLV type.
+/// The value of a descriptor, decoded by its TLV type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DescriptorValue {
-    /// 512 Autonomous System, 513 BGP-LS Identifier, 514 OSPF Area-ID, 517 confederation member, 264 OSPF route type.
+    /// A number. TLV 512: AS number; 513: BGP-LS Identifier; 514: OSPF Area-ID; 517: AS number of a confederation
+    /// member; 264: OSPF route type.
     Number(u32),
-    /// 259 to 262 addresses of a link, 516 BGP Router-ID.
+    /// An address. TLVs 259 to 262: of a link; 516: BGP Router-ID.
     Address(IpAddr),
-    /// 515 IGP Router-ID: 4 octets of OSPF, 6 of IS-IS, 7 and 8 of a pseudonode.
+    /// TLV 515, IGP Router-ID: 4 octets for OSPF, 6 for IS-IS, 8 or 7 for their pseudonodes.
     RouterId(Vec<u8>),
-    /// 258 Link Local/Remote Identifiers.
+    /// TLV 258, Link Local/Remote Identifiers.
     LinkIds(u32, u32),
-    /// 263 Multi-Topology Identifiers.
+    /// TLV 263, Multi-Topology Identifiers of 12 bits.
     Topologies(Vec<u16>),
-    /// 265 IP Reachability Information.
+    /// TLV 265, IP Reachability Information.
     Prefix(Prefix),
-    /// 518 SRv6 SID Information.
+    /// TLV 518, SRv6 SID Information.
     Sids(Vec<IpAddr>),
-    /// A type that is not known, or whose length is not that of its type.
+    /// Undecoded value: of a type without a decoder, or of a length that does not fit the type.
     Raw(Vec<u8>),
 }
 
-/// The name of a descriptor TLV (IANA "BGP-LS NLRI and Attribute TLVs"), short; `None` for those that are not known.
+/// A short name of a descriptor TLV; `None` for a type without a name.
 #[must_use]
 pub const fn descriptor_name(kind: u16) -> Option<&'static str> {
     Some(match kind {
@@ -89,8 +91,8 @@ pub const fn descriptor_name(kind: u16) -> Option<&'static str> {
     })
 }
 
-impl LinkState {
-    /// The prefix of types 3 and 4.
+impl LinkStateRoute {
+    /// The prefix of NLRI types 3 and 4; `None` for other types.
     #[must_use]
     pub fn prefix(&self) -> Option<Prefix> {
         self.descriptors.iter().find_map(|descriptor| match descriptor.value {
@@ -99,20 +101,20 @@ impl LinkState {
         })
     }
 
-    fn write_scope(&self, f: &mut fmt::Formatter<'_>, scope: Scope, word: &str) -> fmt::Result {
-        let mut before = word;
-        for descriptor in self.descriptors.iter().filter(|descriptor| descriptor.scope == scope) {
-            f.write_str(if before == word { "[" } else { "," })?;
-            f.write_str(if before == word { word } else { "" })?;
-            descriptor.fmt(f)?;
-            before = ",";
+    /// Writes the descriptors of one scope as `[title a=1,b=2]`; nothing if there are none.
+    fn write_scope(&self, f: &mut fmt::Formatter<'_>, scope: DescriptorScope, title: &str) -> fmt::Result {
+        let mut descriptors = self.descriptors.iter().filter(|one| one.scope == scope).peekable();
+        if descriptors.peek().is_none() {
+            return Ok(());
         }
-        f.write_str(if before == word { "" } else { "]" })
+        write!(f, "[{title}")?;
+        write_joined(f, ",", descriptors)?;
+        f.write_str("]")
     }
 }
 
 /// `[link][isis-l2][0][local asn=65000,router-id=0000.0000.0001][remote …][ipv4-interface=10.0.0.1]`.
-impl fmt::Display for LinkState {
+impl fmt::Display for LinkStateRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rd) = self.rd {
             write!(f, "[{rd}]")?;
@@ -136,9 +138,9 @@ impl fmt::Display for LinkState {
             protocol => write!(f, "[protocol {protocol}]"),
         }?;
         write!(f, "[{}]", self.identifier)?;
-        self.write_scope(f, Scope::Local, "local ")?;
-        self.write_scope(f, Scope::Remote, "remote ")?;
-        self.write_scope(f, Scope::Object, "")
+        self.write_scope(f, DescriptorScope::LocalNode, "local ")?;
+        self.write_scope(f, DescriptorScope::RemoteNode, "remote ")?;
+        self.write_scope(f, DescriptorScope::Object, "")
     }
 }
 
@@ -149,31 +151,21 @@ impl fmt::Display for Descriptor {
             None => write!(f, "{}=", self.kind)?,
         }
         match &self.value {
-            // An area is written like an address.
+            // OSPF Area-IDs have the text form of an IPv4 address.
             DescriptorValue::Number(area) if self.kind == 514 => Ipv4Addr::from_bits(*area).fmt(f),
             DescriptorValue::Number(number) => number.fmt(f),
             DescriptorValue::Address(address) => address.fmt(f),
             DescriptorValue::RouterId(bytes) => router_id(f, bytes),
             DescriptorValue::LinkIds(local, remote) => write!(f, "{local}/{remote}"),
-            DescriptorValue::Topologies(ids) => joined(f, ids),
+            DescriptorValue::Topologies(ids) => write_joined(f, "+", ids),
             DescriptorValue::Prefix(prefix) => prefix.fmt(f),
-            DescriptorValue::Sids(sids) => joined(f, sids),
-            DescriptorValue::Raw(bytes) => {
-                f.write_str("0x")?;
-                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
+            DescriptorValue::Sids(sids) => write_joined(f, "+", sids),
+            DescriptorValue::Raw(bytes) => write!(f, "0x{}", Hex(bytes)),
         }
     }
 }
 
-fn joined<T: fmt::Display>(f: &mut fmt::Formatter<'_>, values: &[T]) -> fmt::Result {
-    values.iter().enumerate().try_for_each(|(place, value)| {
-        f.write_str(if place == 0 { "" } else { "+" })?;
-        value.fmt(f)
-    })
-}
-
-/// As the IGP writes it: `192.0.2.1`, `0000.0000.0001`, `0000.0000.0001.02`, `192.0.2.1:198.51.100.1`.
+/// The text form of the IGP: `192.0.2.1`, `0000.0000.0001`, `0000.0000.0001.02`, `192.0.2.1:198.51.100.1`.
 fn router_id(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     match *bytes {
         [a, b, c, d] => Ipv4Addr::new(a, b, c, d).fmt(f),
@@ -182,6 +174,6 @@ fn router_id(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
         [a, b, c, d, e, g, h, i] => {
             write!(f, "{}:{}", Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, g, h, i))
         }
-        _ => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+        _ => Hex(bytes).fmt(f),
     }
 }

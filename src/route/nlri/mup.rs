@@ -5,51 +5,50 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rd, prefix_key};
-use crate::route::Prefix;
+use crate::route::{Prefix, Rd};
 
 /// A MUP route of architecture type 1 (3GPP 5G).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MupRoute {
     /// Route distinguisher.
     pub rd: Rd,
-    /// The rest, by route type.
+    /// Fields that depend on the route type.
     pub kind: MupKind,
 }
 
-/// The route types.
+/// A MUP route type with its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MupKind {
-    /// Type 1, Interwork Segment Discovery.
+    /// Type 1, Interwork Segment Discovery: the prefix of the segment.
     InterworkSegment(Prefix),
-    /// Type 2, Direct Segment Discovery.
+    /// Type 2, Direct Segment Discovery: the address of the originating router.
     DirectSegment(IpAddr),
     /// Type 3, Type 1 Session Transformed.
     Session1 {
-        /// User's prefix.
+        /// Prefix of the user equipment.
         prefix: Prefix,
         /// Tunnel endpoint identifier.
         teid: u32,
         /// QoS flow identifier.
         qfi: u8,
-        /// Tunnel endpoint.
+        /// Address of the tunnel endpoint.
         endpoint: IpAddr,
-        /// Source of the tunnel, if it is named.
+        /// Source address of the tunnel, if present.
         source: Option<IpAddr>,
     },
     /// Type 4, Type 2 Session Transformed.
     Session2 {
-        /// Tunnel endpoint.
+        /// Address of the tunnel endpoint.
         endpoint: IpAddr,
-        /// Leading bits of the tunnel endpoint identifier, at the upper end.
+        /// Leading `teid_bits` bits of the tunnel endpoint identifier; the other bits are zero.
         teid: u32,
-        /// How many of them count, 0..=32.
+        /// Number of significant bits in `teid`, 0 to 32.
         teid_bits: u8,
     },
 }
 
 impl MupRoute {
-    /// The prefix, where the type has one.
+    /// The prefix of types 1 and 3; `None` for other types.
     #[must_use]
     pub const fn prefix(&self) -> Option<Prefix> {
         match self.kind {
@@ -58,13 +57,13 @@ impl MupRoute {
         }
     }
 
-    /// Of a Type 1 session RD and prefix identify the route (section 3.1.3); all of the others.
-    pub(super) fn key(&self, bytes: &[u8], out: &mut Vec<u8>) {
+    /// Appends the fields that identify the route: RD and prefix for type 3 (section 3.1.3), all bytes for other types.
+    pub(super) fn append_key(&self, bytes: &[u8], out: &mut Vec<u8>) {
         match self.kind {
             MupKind::Session1 { prefix, .. } => {
                 out.push(3);
                 out.extend_from_slice(&self.rd.0);
-                prefix_key(prefix, out);
+                prefix.append_key(out);
             }
             _ => out.extend_from_slice(bytes),
         }

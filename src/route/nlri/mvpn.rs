@@ -1,67 +1,69 @@
-//! Multicast VPN (RFC 6514 section 4) and MDT (RFC 6037 section 5.1.2).
+//! Multicast VPN (RFC 6514 section 4).
 
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rd, Wild};
+use crate::hex::Hex;
+use crate::route::Rd;
+use crate::route::text::OrWildcard;
 
-/// An MCAST-VPN route. A source or group of `None` is a wildcard (RFC 6625).
+/// An MCAST-VPN route. `None` as source or group is a wildcard (RFC 6625).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MvpnRoute {
     /// Type 1, Intra-AS I-PMSI A-D.
     IntraAs {
         /// Route distinguisher.
         rd: Rd,
-        /// Originating router.
+        /// Address of the originating router.
         originator: IpAddr,
     },
     /// Type 2, Inter-AS I-PMSI A-D.
     InterAs {
         /// Route distinguisher.
         rd: Rd,
-        /// AS of the source.
+        /// AS number of the source.
         source_as: u32,
     },
     /// Type 3, S-PMSI A-D.
     Selective {
         /// Route distinguisher.
         rd: Rd,
-        /// Multicast source.
+        /// Address of the multicast source.
         source: Option<IpAddr>,
-        /// Multicast group.
+        /// Address of the multicast group.
         group: Option<IpAddr>,
-        /// Originating router.
+        /// Address of the originating router.
         originator: IpAddr,
     },
-    /// Type 4, Leaf A-D: the NLRI that it answers, and who answers.
+    /// Type 4, Leaf A-D: the reply of a router to another route.
     Leaf {
-        /// Route key: a whole NLRI, type and length included.
+        /// Route key: the whole NLRI of the other route, including type and length.
         key: Vec<u8>,
-        /// Originating router.
+        /// Address of the originating router.
         originator: IpAddr,
     },
     /// Type 5, Source Active A-D.
     SourceActive {
         /// Route distinguisher.
         rd: Rd,
-        /// Multicast source.
+        /// Address of the multicast source.
         source: Option<IpAddr>,
-        /// Multicast group.
+        /// Address of the multicast group.
         group: Option<IpAddr>,
     },
     /// Types 6 (Shared Tree Join) and 7 (Source Tree Join).
     Join {
-        /// Type 6: towards the rendezvous point, not the source.
+        /// True for type 6, which joins towards the rendezvous point; false for type 7.
         shared: bool,
         /// Route distinguisher.
         rd: Rd,
-        /// AS of the source.
+        /// AS number of the source.
         source_as: u32,
-        /// Multicast source, or the rendezvous point.
+        /// Address of the multicast source (type 7) or of the rendezvous point (type 6).
         source: Option<IpAddr>,
-        /// Multicast group.
+        /// Address of the multicast group.
         group: Option<IpAddr>,
     },
 }
@@ -81,7 +83,7 @@ impl MvpnRoute {
         }
     }
 
-    /// The route distinguisher; a Leaf A-D has one only inside its key.
+    /// The route distinguisher; `None` for a Leaf A-D route, which has one only inside its route key.
     #[must_use]
     pub const fn rd(&self) -> Option<Rd> {
         match self {
@@ -95,7 +97,7 @@ impl MvpnRoute {
     }
 }
 
-/// The type, then the fields in the order of the RFC: `[3][65000:1][10.0.0.1][232.1.1.1][192.0.2.1]`.
+/// The route type, then the fields in the order of the RFC: `[3][65000:1][10.0.0.1][232.1.1.1][192.0.2.1]`.
 impl fmt::Display for MvpnRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]", self.route_type())?;
@@ -103,36 +105,17 @@ impl fmt::Display for MvpnRoute {
             Self::IntraAs { rd, originator } => write!(f, "[{rd}][{originator}]"),
             Self::InterAs { rd, source_as } => write!(f, "[{rd}][{source_as}]"),
             Self::Selective { rd, source, group, originator } => {
-                write!(f, "[{rd}][{}][{}][{originator}]", Wild(*source), Wild(*group))
+                write!(f, "[{rd}][{}][{}][{originator}]", OrWildcard(*source), OrWildcard(*group))
             }
             Self::Leaf { key, originator } => {
-                f.write_str("[0x")?;
-                key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                write!(f, "][{originator}]")
+                write!(f, "[0x{}][{originator}]", Hex(key))
             }
             Self::SourceActive { rd, source, group } => {
-                write!(f, "[{rd}][{}][{}]", Wild(*source), Wild(*group))
+                write!(f, "[{rd}][{}][{}]", OrWildcard(*source), OrWildcard(*group))
             }
             Self::Join { rd, source_as, source, group, .. } => {
-                write!(f, "[{rd}][{source_as}][{}][{}]", Wild(*source), Wild(*group))
+                write!(f, "[{rd}][{source_as}][{}][{}]", OrWildcard(*source), OrWildcard(*group))
             }
         }
-    }
-}
-
-/// A multicast distribution tree (RFC 6037).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Mdt {
-    /// Route distinguisher.
-    pub rd: Rd,
-    /// Address of the provider edge.
-    pub pe: IpAddr,
-    /// Its group.
-    pub group: IpAddr,
-}
-
-impl fmt::Display for Mdt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}][{}][{}]", self.rd, self.pe, self.group)
     }
 }

@@ -6,19 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::route::extended_community_text;
 
-/// Which route targets a speaker wants: a prefix over the origin AS and an extended community.
+/// Interest of a speaker in route targets: a prefix over origin AS number and route target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct RouteTarget {
-    /// How many bits count: 0 for all targets, else 32 to 96.
+pub struct RouteTargetMembership {
+    /// Number of significant bits: 0 for all route targets, else 32 to 96.
     pub bits: u8,
-    /// The AS that wants them; 0 when no bit counts.
+    /// Origin AS number; 0 if `bits` is 0.
     pub origin_as: u32,
-    /// The target, the bits that do not count being zero.
+    /// Route target as an extended community; bits that are not significant are zero.
     pub target: [u8; 8],
 }
 
-/// `0/0` for all targets, `65000:*` for all of an AS, `65000:RT:65000:1` for one, and with `/bits` for what is between.
-impl fmt::Display for RouteTarget {
+/// `0/0` for all route targets, `65000:*` for all of an AS, `65000:RT:65000:1` for one, and with `/bits` for a shorter
+/// prefix.
+impl fmt::Display for RouteTargetMembership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bits {
             0 => f.write_str("0/0"),

@@ -5,18 +5,18 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which candidate path of which policy.
+/// A candidate path of an SR policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SrPolicy {
-    /// Tells candidate paths of one policy apart.
+pub struct SrPolicyRoute {
+    /// Distinguisher: separates the candidate paths of one policy.
     pub distinguisher: u32,
-    /// Colour of the policy.
+    /// Color of the policy.
     pub color: u32,
-    /// Its endpoint.
+    /// Endpoint of the policy.
     pub endpoint: IpAddr,
 }
 
-impl fmt::Display for SrPolicy {
+impl fmt::Display for SrPolicyRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}][color {}][{}]", self.distinguisher, self.color, self.endpoint)
     }

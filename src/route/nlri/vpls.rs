@@ -5,34 +5,34 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Rd;
+use crate::route::Rd;
 
 /// A VPLS route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Vpls {
-    /// A block of labels of a VPLS edge (RFC 4761).
+pub enum VplsRoute {
+    /// A label block of a VPLS edge device (RFC 4761 section 3.2.2).
     Block {
         /// Route distinguisher.
         rd: Rd,
-        /// VE ID.
+        /// VPLS edge (VE) identifier.
         ve_id: u16,
-        /// First VE ID that the block serves.
+        /// VE block offset: the first VE identifier that the block serves.
         offset: u16,
-        /// How many labels.
+        /// VE block size: the number of labels.
         size: u16,
-        /// First label, 20 bits.
+        /// Label base: the first label, 20 bits.
         label_base: u32,
     },
-    /// Auto-discovery of a virtual switch instance (RFC 6074).
+    /// Auto-discovery of a virtual switch instance (RFC 6074 section 3.2.2.1).
     Discovery {
         /// Route distinguisher.
         rd: Rd,
-        /// Address of the provider edge.
+        /// Address of the provider edge (PE) router.
         pe: Ipv4Addr,
     },
 }
 
-impl Vpls {
+impl VplsRoute {
     /// The route distinguisher.
     #[must_use]
     pub const fn rd(&self) -> Rd {
@@ -41,8 +41,8 @@ impl Vpls {
         }
     }
 
-    /// RD, VE ID and offset of a block identify it: its labels may change.
-    pub(super) fn key(&self, out: &mut Vec<u8>) {
+    /// Appends the fields that identify the route: the size and the label base of a block are excluded.
+    pub(super) fn append_key(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.rd().0);
         match self {
             Self::Block { ve_id, offset, .. } => {
@@ -57,7 +57,7 @@ impl Vpls {
     }
 }
 
-impl fmt::Display for Vpls {
+impl fmt::Display for VplsRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Block { rd, ve_id, offset, size, label_base } => {

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use serde_json::{Value, json};
 
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, Family, Group, Nlri, Peer, PeerUp, RawAttribute, Rd,
-    RibView, RouteRecord, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
+    AsPath, Attributes, Batch, Event, EventKind, Family, Nlri, Peer, PeerUp, RawAttribute, Rd, RibView,
+    RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
     extended_community_text, large_community_text,
 };
 use crate::sink::copy::columns;
@@ -68,7 +68,7 @@ pub(in crate::sink) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&At
     field::optional(out, a.only_to_customer, number);
     let raw = (!a.raw.is_empty()).then_some(a.raw.as_slice());
     field::optional(out, raw, |out, raw| field::bytea(out, &raw_attributes(raw)));
-    field::text_array(out, &a.more, ToString::to_string);
+    field::text_array(out, &a.rare, ToString::to_string);
     field::text_array(out, &a.missing, |code| attribute_name(*code).unwrap_or("?"));
     field::text_array(out, &a.discarded, String::clone);
 }
@@ -111,7 +111,7 @@ fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
 /// The block of a group and the row's number in it.
 pub(in crate::sink) fn group_block(
     out: &mut Vec<u8>,
-    group: &Group,
+    group: &RowGroup,
     route: &RouteRecord<'_>,
     is_withdrawn: bool,
 ) {
@@ -142,7 +142,7 @@ pub(in crate::sink) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
         columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
         return;
     }
-    let fields = nlri.fields();
+    let fields = nlri.columns();
     field::optional(out, fields.prefix, field::cidr);
     field::optional(out, fields.rd, field::display);
     field::optional(out, fields.evpn_route_type.map(u32::from), field::int4);
@@ -236,7 +236,7 @@ fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
     match kind {
         EventKind::PeerDown { data, .. } | EventKind::Malformed { pdu: data, .. } => field::bytea(out, data),
         // Each PDU says its own length, so one after the other loses nothing.
-        EventKind::Mirror { pdus, .. } => field::bytea(out, &pdus.concat()),
+        EventKind::RouteMirroring { pdus, .. } => field::bytea(out, &pdus.concat()),
         _ => field::null(out),
     }
     field::optional(out, event_detail(kind), |out, detail| field::jsonb(out, &detail));
@@ -249,7 +249,7 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
         }
         EventKind::SessionDown { end } | EventKind::PeerStale { end } => json!({ "end": end.to_string() }),
         EventKind::PeerUp(up) => peer_up_detail(up),
-        EventKind::Mirror { codes, .. } => json!({ "codes": codes }),
+        EventKind::RouteMirroring { codes, .. } => json!({ "codes": codes }),
         EventKind::Malformed { error, suspect, .. } => {
             json!({ "error": error, "suspect": suspect.map(|scope| scope.to_string()) })
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13 as SipHasher;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::route::{Action, Batch, Cause, Event, Group, Peer, Record, RouteRecord, Timestamp};
+use crate::route::{Action, Batch, Cause, Event, Peer, Record, RouteRecord, RowGroup, Timestamp};
 use crate::sink::copy::columns;
 use crate::sink::copy::copy_rows;
 use crate::sink::copy::pg_field as field;
@@ -280,7 +280,7 @@ impl TransactionBuilder {
         &mut self,
         seq: u64,
         batch: &'b Batch,
-        group: &Group,
+        group: &RowGroup,
         blocks: &'k mut Blocks,
     ) -> Option<(&'b Peer, &'k PeerBlock)> {
         let peer = batch.peer_of(group)?;
@@ -308,7 +308,7 @@ impl TransactionBuilder {
     fn attribute_block(
         &mut self,
         batch: &Batch,
-        group: &Group,
+        group: &RowGroup,
         blocks: &mut Blocks,
     ) -> Option<AttributeBlock> {
         let attributes = batch.attributes_of(group)?;

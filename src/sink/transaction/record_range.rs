@@ -119,7 +119,7 @@ impl RecordRange {
         })?;
         let text = serde_json::Value::Object(codec::json::object(batch, &found)).to_string();
         let mut payload = Vec::new();
-        codec::encode(&batch.only(&found), &mut payload).ok()?;
+        codec::encode(&batch.extract(&found), &mut payload).ok()?;
         Some(SingleRecord { seq: *seq, index, text, payload, is_route: matches!(found, Record::Route(_)) })
     }
 }

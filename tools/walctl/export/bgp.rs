@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use holdfast::route::{Action, AsPath, Attributes, Family, Group, Nlri, NlriEntry, Prefix, RawAttribute};
+use holdfast::route::{Action, AsPath, Attributes, Family, Nlri, NlriEntry, RawAttribute, RowGroup};
 
 /// Maximum message size of RFC 4271. A longer message (RFC 8654) is used only if a single prefix requires it.
 const MESSAGE_BYTES: usize = 4096;
@@ -22,7 +22,7 @@ const EXTENDED_LENGTH: u8 = 0x10;
 ///
 /// Returns the message and the number of entries in it, or `None` if not even one entry fits.
 pub(super) fn update(
-    group: &Group,
+    group: &RowGroup,
     attributes: Option<&Attributes>,
     entries: &[&NlriEntry],
 ) -> Option<(Vec<u8>, usize)> {
@@ -72,7 +72,7 @@ pub(super) fn update(
 }
 
 /// Appends MP_REACH_NLRI, or MP_UNREACH_NLRI if there are no attributes (RFC 4760).
-fn put_multiprotocol(out: &mut Vec<u8>, group: &Group, attributes: Option<&Attributes>, nlri: &[u8]) {
+fn put_multiprotocol(out: &mut Vec<u8>, group: &RowGroup, attributes: Option<&Attributes>, nlri: &[u8]) {
     let mut value = group.family.afi.to_be_bytes().to_vec();
     value.push(group.family.safi);
     let Some(attributes) = attributes else {
@@ -102,9 +102,9 @@ fn put_nlri(out: &mut Vec<u8>, entry: &NlriEntry, add_path: bool) -> Option<()> 
         Nlri::Prefix(prefix) => {
             let bytes = usize::from(prefix.length().div_ceil(8));
             out.push(prefix.length());
-            match prefix {
-                Prefix::V4(address, _) => out.extend(address.to_be_bytes().iter().take(bytes)),
-                Prefix::V6(address, _) => out.extend(address.to_be_bytes().iter().take(bytes)),
+            match prefix.address() {
+                IpAddr::V4(v4) => out.extend(v4.octets().iter().take(bytes)),
+                IpAddr::V6(v6) => out.extend(v6.octets().iter().take(bytes)),
             }
             Some(())
         }

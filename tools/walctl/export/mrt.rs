@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use holdfast::num::to_u64;
-use holdfast::route::{Batch, EventKind, Family, Group, NlriEntry, Peer, Record, Timestamp};
+use holdfast::route::{Batch, EventKind, Family, NlriEntry, Peer, Record, RowGroup, Timestamp};
 
 use super::bgp;
 
@@ -70,7 +70,7 @@ pub(super) fn batch(batch: &Batch, records: &[Record<'_>], out: &mut dyn Write) 
     Ok(omitted)
 }
 
-fn routes(batch: &Batch, group: &Group, entries: &[&NlriEntry], out: &mut dyn Write) -> io::Result<u64> {
+fn routes(batch: &Batch, group: &RowGroup, entries: &[&NlriEntry], out: &mut dyn Write) -> io::Result<u64> {
     let is_unicast = [Family::IPV4_UNICAST, Family::IPV6_UNICAST].contains(&group.family);
     let Some(peer) = batch.peer_of(group).filter(|_| is_unicast) else {
         return Ok(to_u64(entries.len()));

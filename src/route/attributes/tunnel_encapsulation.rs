@@ -1,30 +1,31 @@
-//! Tunnel Encapsulation (RFC 9012), with what SR policies put into it (RFC 9830).
+//! Tunnel Encapsulation (RFC 9012), with the sub-TLVs of SR policies (RFC 9830).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hex, address};
+use crate::hex::Hex;
+use crate::route::address::address_from_octets;
 
-/// One tunnel.
+/// One tunnel of a Tunnel Encapsulation attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tunnel {
-    /// Tunnel type by its IANA number.
+    /// Tunnel type (IANA "BGP Tunnel Encapsulation Attribute Tunnel Types").
     pub kind: u16,
-    /// Its sub-TLVs, in the order sent.
+    /// Sub-TLVs in the order sent.
     pub tlvs: Vec<TunnelTlv>,
 }
 
-/// A sub-TLV.
+/// One sub-TLV of a tunnel, undecoded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TunnelTlv {
-    /// Type.
+    /// Sub-TLV type (IANA "BGP Tunnel Encapsulation Attribute Sub-TLVs").
     pub kind: u8,
     /// Value.
     pub value: Vec<u8>,
 }
 
-/// Tunnel types (IANA "BGP Tunnel Encapsulation Attribute Tunnel Types"); `None` for those that are not known.
+/// The name of a tunnel type; `None` for a type without a name.
 #[must_use]
 pub const fn tunnel_name(kind: u16) -> Option<&'static str> {
     Some(match kind {
@@ -47,8 +48,8 @@ pub const fn tunnel_name(kind: u16) -> Option<&'static str> {
     })
 }
 
-/// Sub-TLV names (IANA "BGP Tunnel Encapsulation Attribute Sub-TLVs").
-const fn sub_name(kind: u8) -> Option<&'static str> {
+/// The name of a sub-TLV type; `None` for a type without a name.
+const fn sub_tlv_name(kind: u8) -> Option<&'static str> {
     Some(match kind {
         1 => "encapsulation",
         2 => "protocol-type",
@@ -84,24 +85,24 @@ impl fmt::Display for Tunnel {
 
 impl fmt::Display for TunnelTlv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match sub_name(self.kind) {
+        match sub_tlv_name(self.kind) {
             Some(name) => write!(f, "{name}=")?,
             None => write!(f, "{}=", self.kind)?,
         }
         match (self.kind, self.value.as_slice()) {
-            // The color is an extended community of type Opaque, without its first two octets' meaning.
+            // RFC 9012 section 3.4.2: the value of a Color sub-TLV is a Color Extended Community.
             (4, &[_, _, _, _, a, b, c, d]) | (12, &[_, _, a, b, c, d]) => {
                 u32::from_be_bytes([a, b, c, d]).fmt(f)
             }
             (8, &[a, b]) => u16::from_be_bytes([a, b]).fmt(f),
             (15, &[priority, _]) => priority.fmt(f),
-            (6, [_, _, _, _, _, _, endpoint @ ..]) => match address(endpoint) {
+            (6, [_, _, _, _, _, _, endpoint @ ..]) => match address_from_octets(endpoint) {
                 Some(endpoint) => endpoint.fmt(f),
                 None if endpoint.is_empty() => f.write_str("self"),
-                None => Hex(&self.value).fmt(f),
+                None => write!(f, "0x{}", Hex(&self.value)),
             },
             (129 | 130, [_, name @ ..]) => String::from_utf8_lossy(name).replace('\0', "\u{fffd}").fmt(f),
-            (_, value) => Hex(value).fmt(f),
+            (_, value) => write!(f, "0x{}", Hex(value)),
         }
     }
 }

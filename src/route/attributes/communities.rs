@@ -1,47 +1,47 @@
-//! Text forms of communities, as operators write them.
+//! Text forms of communities (RFC 1997), extended communities (RFC 4360) and large communities (RFC 8092).
 
-use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use super::tunnel_name;
+use super::tunnel_encapsulation::tunnel_name;
+use crate::hex::{hex, hex_separated};
 
-/// `65000:100` (RFC 1997).
+/// The text form of a community, such as `65000:100` (RFC 1997).
 #[must_use]
 pub fn community_text(community: u32) -> String {
     format!("{}:{}", community >> 16, community & 0xffff)
 }
 
-/// `65000:1:2` (RFC 8092).
+/// The text form of a large community, such as `65000:1:2` (RFC 8092 section 4).
 #[must_use]
 pub fn large_community_text([global, local1, local2]: [u32; 3]) -> String {
     format!("{global}:{local1}:{local2}")
 }
 
-/// How the value of an extended community reads.
+/// The text form of the six-octet value of an extended community.
 #[derive(Clone, Copy)]
 enum Form {
-    /// An administrator by the type (AS of two octets, IPv4 address, AS of four octets), and its number.
+    /// Global administrator (two-octet AS, IPv4 address or four-octet AS, by the type) and local administrator.
     Administrator,
     /// The last four octets as a number.
     Number,
-    /// All six in hex with colons.
+    /// All six octets as a MAC address.
     Mac,
-    /// AS of two octets, and an IEEE float.
+    /// Two-octet AS, then an IEEE 754 single-precision number.
     Rate,
-    /// The last four octets as a number, and this word when the first one is odd.
+    /// The last four octets as a number, followed by this flag name if the lowest bit of the first octet is set.
     Flagged(&'static str),
-    /// The last octet.
+    /// The last octet as a number.
     Octet,
-    /// A tunnel type in the last two octets.
+    /// The last two octets as a tunnel type.
     Tunnel,
-    /// Nothing.
+    /// The name alone.
     Bare,
-    /// As hex.
+    /// All six octets in hexadecimal.
     Hex,
 }
 
-/// Extended communities by type and sub-type (IANA "Border Gateway Protocol (BGP) Extended Communities"). Names are
-/// those that operators and other programs use where there is one, else those of the registry.
+/// Type, sub-type, name and text form of extended communities (IANA "Border Gateway Protocol (BGP) Extended
+/// Communities"). A name in common use, such as `RT`, takes precedence over that of the registry.
 const EXTENDED: &[(u8, u8, &str, Form)] = &[
     (0x00, 0x02, "RT", Form::Administrator),
     (0x00, 0x03, "RO", Form::Administrator),
@@ -128,34 +128,34 @@ const EXTENDED: &[(u8, u8, &str, Form)] = &[
     (0x82, 0x08, "Redirect", Form::Administrator),
 ];
 
-/// The name of an extended community; `None` for a type and sub-type that are not registered.
+/// The name of an extended community; `None` for a type and sub-type without a name.
 #[must_use]
 pub fn extended_community_name(kind: u8, sub: u8) -> Option<&'static str> {
-    entry(kind, sub).map(|(name, _)| name)
+    find(kind, sub).map(|(name, _)| name)
 }
 
-fn entry(kind: u8, sub: u8) -> Option<(&'static str, Form)> {
+fn find(kind: u8, sub: u8) -> Option<(&'static str, Form)> {
     EXTENDED.iter().find(|(k, s, ..)| (*k, *s) == (kind, sub)).map(|(_, _, name, form)| (*name, *form))
 }
 
-/// An extended community as operators write it; what is not named is written `0x` with type and sub-type, and its
-/// value in hex, so that nothing is ever given a wrong name.
+/// The text form of an extended community, such as `RT:65000:100`. One without a name is written in hexadecimal: type
+/// and sub-type, then the value.
 #[must_use]
 pub fn extended_community_text(community: [u8; 8]) -> String {
     let [kind, sub, a, b, c, d, e, f] = community;
-    let Some((name, form)) = entry(kind, sub) else {
-        return format!("0x{kind:02x}{sub:02x}:0x{}", hex(&[a, b, c, d, e, f], ""));
+    let Some((name, form)) = find(kind, sub) else {
+        return format!("0x{kind:02x}{sub:02x}:0x{}", hex(&[a, b, c, d, e, f]));
     };
     let number = u32::from_be_bytes([c, d, e, f]);
     match form {
-        // Bit 0x40 says "non-transitive", 0x80 "generic": the meaning of the rest is the same (RFC 4360 section 2).
+        // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section 2).
         Form::Administrator => match kind & 0x3f {
             1 => format!("{name}:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, f])),
             2 => format!("{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])),
             _ => format!("{name}:{}:{number}", u16::from_be_bytes([a, b])),
         },
         Form::Number => format!("{name}:{number}"),
-        Form::Mac => format!("{name}:{}", hex(&[a, b, c, d, e, f], ":")),
+        Form::Mac => format!("{name}:{}", hex_separated(&[a, b, c, d, e, f], ':')),
         Form::Rate => format!("{name}:{}:{}", u16::from_be_bytes([a, b]), f32::from_bits(number)),
         Form::Flagged(flag) if a & 1 == 1 => format!("{name}:{number}:{flag}"),
         Form::Flagged(_) => format!("{name}:{number}"),
@@ -165,20 +165,8 @@ pub fn extended_community_text(community: [u8; 8]) -> String {
             None => format!("{name}:{}", u16::from_be_bytes([e, f])),
         },
         Form::Bare => name.to_owned(),
-        Form::Hex => format!("{name}:0x{}", hex(&[a, b, c, d, e, f], "")),
+        Form::Hex => format!("{name}:0x{}", hex(&[a, b, c, d, e, f])),
     }
-}
-
-fn hex(bytes: &[u8], between: &str) -> String {
-    let mut text = String::with_capacity(bytes.len() * 3);
-    for (place, byte) in bytes.iter().enumerate() {
-        if place > 0 {
-            text.push_str(between);
-        }
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

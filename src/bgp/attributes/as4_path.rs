@@ -1,20 +1,20 @@
-//! AS4_PATH and AS4_AGGREGATOR: four-octet AS numbers carried past a two-octet speaker (RFC 6793).
+//! AS4_PATH and AS4_AGGREGATOR: four-octet AS numbers on sessions with two-octet AS numbers (RFC 6793).
 
 use super::as_path;
-use crate::route::{Aggregator, AsPath, Attributes, Segment, SegmentKind};
+use crate::route::{Aggregator, AsPath, AsPathSegment, Attributes, SegmentKind};
 
-/// Stands in a two-octet field for an AS number that needs four.
+/// AS_TRANS (RFC 6793 section 9): stands for a four-octet AS number in a two-octet field.
 const AS_TRANS: u32 = 23_456;
 
-/// The most AS numbers that one segment can have on the wire.
+/// Maximum number of AS numbers in one segment on the wire.
 const SEGMENT_ASNS_MAX: u16 = 255;
 
-/// Decodes AS4_PATH. It has at least one segment; confederation segments are invalid in it and left out, the rest counts
-/// (RFC 6793 section 6).
-pub(super) fn path(value: &[u8]) -> Result<AsPath, String> {
+/// Decodes AS4_PATH, which has at least one segment. Confederation segments are invalid and left out (RFC 6793
+/// section 6).
+pub(super) fn decode(value: &[u8]) -> Result<AsPath, String> {
     let path = as_path::decode(value, true)?;
     if path.segments.is_empty() {
-        return Err("empty".to_owned());
+        return Err("no segments".to_owned());
     }
     let mut kept = AsPath::default();
     path.iter()
@@ -23,24 +23,26 @@ pub(super) fn path(value: &[u8]) -> Result<AsPath, String> {
     Ok(kept)
 }
 
-/// RFC 6793 section 4.2.3. What the RFC says to ignore is told in `discarded`.
+/// Merges AS4_PATH and AS4_AGGREGATOR into AS_PATH and AGGREGATOR (RFC 6793 section 4.2.3). Ignored attributes are
+/// reported in [`Attributes::discarded`].
 pub(super) fn merge(out: &mut Attributes, path: Option<AsPath>, aggregator: Option<Aggregator>) {
     if let (Some(old), Some(new)) = (out.aggregator, aggregator) {
-        // An AGGREGATOR that is not AS_TRANS voids AS4_AGGREGATOR and AS4_PATH: someone on the way aggregated who did
-        // not know them.
+        // With another AS number than AS_TRANS, a speaker without four-octet support has aggregated since: both AS4
+        // attributes are obsolete.
         if old.asn != AS_TRANS {
-            out.discarded.push(format!("AS4_PATH and AS4_AGGREGATOR: AGGREGATOR is AS {}", old.asn));
+            out.discarded
+                .push(format!("AS4_PATH and AS4_AGGREGATOR ignored: AGGREGATOR has AS number {}", old.asn));
             return;
         }
         out.aggregator = Some(new);
     } else if aggregator.is_some() {
-        out.discarded.push("AS4_AGGREGATOR: there is no AGGREGATOR".to_owned());
+        out.discarded.push("AS4_AGGREGATOR ignored: no AGGREGATOR".to_owned());
     }
     let Some(new) = path else { return };
     match out.as_path.as_ref().map(|old| merge_paths(old, &new)) {
         Some(Some(merged)) => out.as_path = Some(merged),
-        Some(None) => out.discarded.push("AS4_PATH: longer than AS_PATH".to_owned()),
-        None => out.discarded.push("AS4_PATH: there is no AS_PATH".to_owned()),
+        Some(None) => out.discarded.push("AS4_PATH ignored: longer than AS_PATH".to_owned()),
+        None => out.discarded.push("AS4_PATH ignored: no AS_PATH".to_owned()),
     }
 }
 
@@ -48,8 +50,8 @@ const fn is_confederation(kind: SegmentKind) -> bool {
     matches!(kind, SegmentKind::ConfedSequence | SegmentKind::ConfedSet)
 }
 
-/// The length of a path: a set is one, confederation segments are none (RFC 4271 section 9.1.2.2, RFC 5065 section
-/// 5.3).
+/// The length of a path: a set counts as one, confederation segments as zero (RFC 4271 section 9.1.2.2, RFC 5065
+/// section 5.3).
 fn length(path: &AsPath) -> usize {
     path.iter()
         .map(|(kind, asns)| match kind {
@@ -60,13 +62,13 @@ fn length(path: &AsPath) -> usize {
         .sum()
 }
 
-/// As much of the head of `old` as `new` is shorter, then `new`. `None` when `new` is longer.
+/// The leading AS numbers of `old` by which it is longer than `new`, followed by `new`. `None` if `new` is longer.
 fn merge_paths(old: &AsPath, new: &AsPath) -> Option<AsPath> {
     let mut wanted = length(old).checked_sub(length(new))?;
     let mut merged = AsPath::default();
     for (kind, asns) in old.iter() {
         match kind {
-            // Kept when they lead, or stand next to a segment that is kept whole.
+            // Confederation segments are kept if they lead, or adjoin a segment that is kept.
             SegmentKind::ConfedSequence | SegmentKind::ConfedSet => push(&mut merged, kind, asns),
             _ if wanted == 0 => break,
             SegmentKind::Set => {
@@ -87,13 +89,13 @@ fn merge_paths(old: &AsPath, new: &AsPath) -> Option<AsPath> {
     Some(merged)
 }
 
-/// Puts a segment behind the others.
+/// Appends a segment.
 fn push(path: &mut AsPath, kind: SegmentKind, asns: &[u32]) {
     path.asns.extend_from_slice(asns);
-    path.segments.push(Segment { kind, count: u16::try_from(asns.len()).unwrap_or(u16::MAX) });
+    path.segments.push(AsPathSegment { kind, count: u16::try_from(asns.len()).unwrap_or(u16::MAX) });
 }
 
-/// Puts `new` behind `path`. Two sequences that meet become one, as they were before a two-octet speaker came between.
+/// Appends `new` to `path`. Two adjoining AS_SEQUENCEs become one, as in the original path.
 fn join(path: &mut AsPath, new: &AsPath) {
     let mut segments = new.segments.iter().copied().peekable();
     if let (Some(last), Some(first)) = (path.segments.last_mut(), segments.peek())

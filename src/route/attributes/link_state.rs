@@ -1,77 +1,80 @@
-//! The BGP-LS Attribute (RFC 9552 section 5.3, RFC 8571, 9085, 9086, 9514).
+//! The BGP-LS Attribute (RFC 9552 section 5.3, RFC 8571, RFC 9085, RFC 9086, RFC 9514).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hex, joined};
+use crate::hex::Hex;
+use crate::route::text::{LabelRange, write_joined};
 
-/// One TLV.
+/// One TLV of a BGP-LS attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LinkStateTlv {
-    /// Type.
+    /// TLV type (IANA "BGP-LS NLRI and Attribute TLVs").
     pub kind: u16,
-    /// What it says.
+    /// Value.
     pub value: LinkStateValue,
 }
 
-/// The value of a TLV, by its type.
+/// The value of a BGP-LS attribute TLV, decoded by its type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LinkStateValue {
-    /// Names of nodes and links.
+    /// Name of a node or link.
     Text(String),
-    /// Router identifiers and addresses.
+    /// Router identifier or address.
     Address(IpAddr),
-    /// One number: metrics, flags, groups, delays.
+    /// One number: a metric, flags, a group or a delay.
     Number(u32),
-    /// Several: SRLGs, route tags, algorithms.
+    /// Several numbers: SRLGs, route tags or algorithms.
     Numbers(Vec<u32>),
-    /// Bandwidths in bytes per second, as the bits of IEEE floats.
+    /// Bandwidths in bytes per second, as the bit patterns of IEEE 754 single-precision numbers.
     Bandwidths(Vec<u32>),
-    /// SIDs of adjacencies, peers and prefixes (RFC 9085, 9086).
+    /// SID of an adjacency, peer or prefix (RFC 9085 sections 2.2.1 and 2.3.1, RFC 9086 section 5).
     Sid {
-        /// Flags.
+        /// Flags octet.
         flags: u8,
-        /// Weight of an adjacency, algorithm of a prefix.
+        /// Weight of an adjacency or peer, or algorithm of a prefix.
         weight: u8,
-        /// Label (of three octets) or index (of four).
+        /// 20-bit label (value of three octets) or 32-bit index (value of four octets).
         sid: u32,
     },
-    /// SR capabilities and local blocks: first label or index, and size of each range (RFC 9085).
+    /// SR Capabilities or SR Local Block: first label or index, and size of each range (RFC 9085 sections 2.1.2
+    /// and 2.1.4).
     Ranges(Vec<(u32, u32)>),
-    /// SRv6 SIDs of adjacencies (RFC 9514 section 4.1).
+    /// SRv6 End.X SID (RFC 9514 section 4.1).
     EndX {
-        /// Endpoint behaviour.
+        /// Endpoint behavior (IANA "SRv6 Endpoint Behaviors").
         behavior: u16,
-        /// Algorithm.
+        /// IGP algorithm.
         algorithm: u8,
-        /// Weight.
+        /// Weight for load balancing.
         weight: u8,
-        /// The SID.
+        /// SRv6 SID.
         sid: Ipv6Addr,
     },
     /// SRv6 Locator (RFC 9514 section 5.1).
     Locator {
-        /// Algorithm.
+        /// IGP algorithm.
         algorithm: u8,
-        /// Metric.
+        /// Metric of the locator.
         metric: u32,
     },
     /// SRv6 Endpoint Behavior (RFC 9514 section 7.1).
     Behavior {
-        /// Endpoint behaviour.
+        /// Endpoint behavior (IANA "SRv6 Endpoint Behaviors").
         behavior: u16,
-        /// Algorithm.
+        /// IGP algorithm.
         algorithm: u8,
     },
-    /// SRv6 SID Structure: bits of block, node, function and argument (RFC 9514 section 8).
+    /// SRv6 SID Structure: lengths in bits of locator block, locator node, function and argument (RFC 9514
+    /// section 8).
     Structure([u8; 4]),
-    /// A type that is not typed here, or whose length is not that of its type.
+    /// Undecoded value: of a type without a decoder, or of a length that does not fit the type.
     Raw(Vec<u8>),
 }
 
-/// The name of a TLV (IANA "BGP-LS NLRI and Attribute TLVs"), short; `None` for those that are not known.
+/// A short name of a BGP-LS attribute TLV; `None` for a type without a name.
 #[must_use]
 pub const fn link_state_name(kind: u16) -> Option<&'static str> {
     Some(match kind {
@@ -157,14 +160,10 @@ impl fmt::Display for LinkStateValue {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Address(address) => address.fmt(f),
             Self::Number(number) => number.fmt(f),
-            Self::Numbers(numbers) => joined(f, ",", numbers),
-            Self::Bandwidths(bits) => {
-                joined(f, ",", &bits.iter().map(|bits| f32::from_bits(*bits)).collect::<Vec<_>>())
-            }
+            Self::Numbers(numbers) => write_joined(f, ",", numbers),
+            Self::Bandwidths(bits) => write_joined(f, ",", bits.iter().copied().map(f32::from_bits)),
             Self::Sid { flags, weight, sid } => write!(f, "{sid}(flags {flags:#04x}, {weight})"),
-            Self::Ranges(ranges) => ranges.iter().enumerate().try_for_each(|(place, (first, size))| {
-                write!(f, "{}{first}+{size}", if place == 0 { "" } else { "," })
-            }),
+            Self::Ranges(ranges) => write_joined(f, ",", ranges.iter().copied().map(LabelRange)),
             Self::EndX { behavior, algorithm, weight, sid } => {
                 write!(f, "{sid}(behavior {behavior:#06x}, algorithm {algorithm}, weight {weight})")
             }
@@ -173,7 +172,7 @@ impl fmt::Display for LinkStateValue {
             Self::Structure([block, node, function, argument]) => {
                 write!(f, "{block}/{node}/{function}/{argument}")
             }
-            Self::Raw(bytes) => Hex(bytes).fmt(f),
+            Self::Raw(bytes) => write!(f, "0x{}", Hex(bytes)),
         }
     }
 }
