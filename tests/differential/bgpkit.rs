@@ -1,5 +1,5 @@
-//! bgpkit-parser's reading. It keeps no session: it is not told of ADD-PATH, and knows the width of AS numbers only by
-//! the flag of the message.
+//! bgpkit-parser's reading. It keeps no session: it is not told of ADD-PATH, and knows the width of AS
+//! numbers only by the flag of the message.
 
 use bgpkit_parser::models::{
     AsPathSegment, AttributeValue, BgpMessage, BgpUpdateMessage, Community, NetworkPrefix, NextHopAddress,

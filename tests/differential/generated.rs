@@ -1,5 +1,5 @@
-//! UPDATEs that others write: made up in the types of NetGauze, written by its writer, read by us, and compared with
-//! what was meant, field by field.
+//! UPDATEs that others write: made up in the types of NetGauze, written by its writer, read by us, and
+//! compared with what was meant, field by field.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -313,8 +313,8 @@ macro_rules! both {
     }};
 }
 
-/// The routes of one family: to be announced, and to be withdrawn. Its writer has no path identifiers for labelled
-/// unicast (SAFI 4).
+/// The routes of one family: to be announced, and to be withdrawn. Its writer has no path identifiers for
+/// labelled unicast (SAFI 4).
 fn routes(ids: bool) -> impl Strategy<Value = (MpReach, MpUnreach)> {
     prop_oneof![
         (several(ids, net(false)), address()).prop_map(|(routes, next_hop)| {
@@ -490,7 +490,8 @@ fn update() -> impl Strategy<Value = (bool, bool, BgpUpdateMessage)> {
         let fields = (of(routes(ids)), of(routes(ids)), classic(), classic());
         (origin.clone(), path(two_octets), v4(), optional(two_octets), fields).prop_map(
             move |(origin, path, hop, optional, (reach, unreach, withdrawn, announced))| {
-                // With both kinds of announcement there are two next hops and two attribute sets: one at a time.
+                // With both kinds of announcement there are two next hops and two attribute sets: one at a
+                // time.
                 let announced = if reach.is_some() { Vec::new() } else { announced };
                 let mut values = Vec::new();
                 if reach.is_some() || !announced.is_empty() {

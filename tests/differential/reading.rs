@@ -61,7 +61,8 @@ pub(crate) enum Action {
     Withdraw,
 }
 
-/// A prefix with a route distinguisher and labels. The labels of a withdrawal say nothing (RFC 8277 section 2.4).
+/// A prefix with a route distinguisher and labels. The labels of a withdrawal say nothing (RFC 8277 section
+/// 2.4).
 pub(crate) fn labelled(
     rd: Option<impl Display>,
     labels: &[u32],

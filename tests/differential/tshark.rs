@@ -1,4 +1,5 @@
-//! tshark's readings, through `tools/testbed/tshark`, whose decode is also the ground truth of the recordings.
+//! tshark's readings, through `tools/testbed/tshark`, whose decode is also the ground truth of the
+//! recordings.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,8 +13,8 @@ use crate::reading::{Action, Reading, labelled};
 use crate::streams::Stream;
 use crate::verdicts::TSHARK_SERIES;
 
-/// Families that are compared. The script reads no 2/128 routes and reads labels of EVPN routes wrongly; the other
-/// fields of EVPN routes are compared in `tests/captures.rs`.
+/// Families that are compared. The script reads no 2/128 routes and reads labels of EVPN routes wrongly; the
+/// other fields of EVPN routes are compared in `tests/captures.rs`.
 pub(crate) const FAMILIES: [(u16, u8); 7] = [(1, 1), (2, 1), (1, 2), (2, 2), (1, 4), (2, 4), (1, 128)];
 
 /// Attributes that the script does not extract.
@@ -44,8 +45,8 @@ fn check_version() -> Result<(), String> {
     Err(format!("tshark {version} has no list of verdicts; expected {TSHARK_SERIES}.x"))
 }
 
-/// tshark's readings of the Route Monitoring messages of all streams together, by their index among all messages.
-/// Returns `None` after a SKIPPED line if there is no suitable tshark.
+/// tshark's readings of the Route Monitoring messages of all streams together, by their index among all
+/// messages. Returns `None` after a SKIPPED line if there is no suitable tshark.
 pub(crate) fn read(test: &str, streams: &[Stream]) -> Option<HashMap<usize, Reading>> {
     if let Err(reason) = check_version() {
         println!("SKIPPED: {test}: comparison with tshark: {reason}");
