@@ -38,8 +38,8 @@ pub(super) fn address_from_octets(bytes: &[u8]) -> Option<IpAddr> {
 
 /// Decodes a next hop into its global address and, for IPv6, an optional link-local address.
 ///
-/// Only the length determines the form: routers send IPv6 next hops for IPv4 routes (RFC 8950), and omit the RD that RFC
-/// 4364 and RFC 4659 require for VPN routes. `None` for any other length.
+/// Only the length determines the form: routers send IPv6 next hops for IPv4 routes (RFC 8950), and omit the
+/// RD that RFC 4364 and RFC 4659 require for VPN routes. `None` for any other length.
 ///
 /// ```text
 ///  4  IPv4          16  IPv6          32  IPv6, link-local

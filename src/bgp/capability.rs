@@ -12,8 +12,8 @@ pub enum Capability {
     FourOctetAs(u32),
     /// ADD-PATH (69, RFC 7911).
     AddPath(Vec<AddPath>),
-    /// Multiple Labels (8, RFC 8277): families, each with the maximum number of labels per route that the speaker can
-    /// receive.
+    /// Multiple Labels (8, RFC 8277): families, each with the maximum number of labels per route that the
+    /// speaker can receive.
     MultipleLabels(Vec<(Family, u8)>),
     /// A capability with another code, or whose length does not fit its code.
     Other {
@@ -35,8 +35,8 @@ pub struct AddPath {
     pub receive: bool,
 }
 
-/// Decodes a single capability, as in the stateless-parsing TLV of BMP version 4 (draft-ietf-grow-bmp-tlv). `None` if
-/// the bytes are not exactly one capability.
+/// Decodes a single capability, as in the stateless-parsing TLV of BMP version 4 (draft-ietf-grow-bmp-tlv).
+/// `None` if the bytes are not exactly one capability.
 #[must_use]
 pub fn capability(bytes: &[u8]) -> Option<Capability> {
     let mut cursor = Cursor::new(bytes);
@@ -70,7 +70,8 @@ fn family(afi: [u8; 2], safi: u8) -> Family {
     Family { afi: u16::from_be_bytes(afi), safi }
 }
 
-/// Decodes ADD-PATH. Mode 1 is receive, 2 send, 3 both; families with any other mode are ignored (RFC 7911 section 4).
+/// Decodes ADD-PATH. Mode 1 is receive, 2 send, 3 both; families with any other mode are ignored (RFC 7911
+/// section 4).
 fn add_path(value: &[u8]) -> Vec<AddPath> {
     let (tuples, _) = value.as_chunks::<4>();
     tuples

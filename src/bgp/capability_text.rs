@@ -73,8 +73,8 @@ impl fmt::Display for AddPath {
     }
 }
 
-/// Writes the decoded value. Returns false, and writes nothing, for a code without a decoder and for a length that does
-/// not fit the code.
+/// Writes the decoded value. Returns false, and writes nothing, for a code without a decoder and for a length
+/// that does not fit the code.
 fn write_value(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<bool, fmt::Error> {
     match (code, value) {
         // RFC 9234 section 4.1.
@@ -86,7 +86,8 @@ fn write_value(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> Result<boo
             4 => f.write_str(" peer"),
             role => write!(f, " {role}"),
         },
-        // RFC 4724 section 3: flags and restart time, then families with the flag "forwarding state preserved".
+        // RFC 4724 section 3: flags and restart time, then families with the flag "forwarding state
+        // preserved".
         (64, [a, b, families @ ..]) if families.len().is_multiple_of(4) => {
             let flags_and_time = u16::from_be_bytes([*a, *b]);
             write!(

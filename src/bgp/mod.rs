@@ -1,7 +1,7 @@
 //! BGP (RFC 4271, RFC 4760 and others): decodes one message into routes and attributes.
 //!
 //! ```text
-//! split(pdu) ─► Update ─┬─ key()          bytes that identify the attribute set; enough if the set is already decoded
+//! split(pdu) ─► Update ─┬─ key()          bytes that identify the attribute set without decoding it
 //!                       ├─ attributes()   the decoded attribute set and its error handling by RFC 7606
 //!                       └─ nlri()         the routes of one field, one by one
 //! open(pdu)  ─► Open ───── negotiate()    the encoding of the UPDATEs of the session
@@ -10,8 +10,8 @@
 //! `attributes/NAME.rs` decodes the types of `route/attributes/NAME.rs`, and `nlri/NAME.rs` those of
 //! `route/nlri/NAME.rs`.
 //!
-//! The functions are stateless: negotiated parameters are arguments. Attributes are stored as the router sent them; only
-//! a malformed encoding leads to an error.
+//! The functions are stateless: negotiated parameters are arguments. Attributes are stored as the router sent
+//! them; only a malformed encoding leads to an error.
 
 mod address;
 mod attribute_bytes;

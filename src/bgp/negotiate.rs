@@ -42,16 +42,17 @@ pub enum Direction {
     In,
     /// Adj-RIB-Out: from the router to the peer.
     Out,
-    /// Loc-RIB: no session exists; the router generates the OPENs of the Peer Up to signal the encoding (RFC 9069
-    /// section 5.2).
+    /// Loc-RIB: no session exists; the router generates the OPENs of the Peer Up to signal the encoding (RFC
+    /// 9069 section 5.2).
     Local,
 }
 
-/// Derives the encoding of a RIB view from the two OPENs of a Peer Up: `sent` by the router, `received` from its peer.
+/// Derives the encoding of a RIB view from the two OPENs of a Peer Up: `sent` by the router, `received` from
+/// its peer.
 ///
-/// ADD-PATH is directional (RFC 7911 section 5): it is in use from one side to the other if the first can send and the
-/// second can receive. Multiple labels are in use in both directions if both OPENs contain the family (RFC 8277
-/// section 2.1).
+/// ADD-PATH is directional (RFC 7911 section 5): it is in use from one side to the other if the first can
+/// send and the second can receive. Multiple labels are in use in both directions if both OPENs contain the
+/// family (RFC 8277 section 2.1).
 #[must_use]
 pub fn negotiate(sent: &Open, received: &Open, direction: Direction) -> Negotiated {
     let can_send = |open: &Open| -> FamilySet {

@@ -20,7 +20,8 @@ const EXTENDED: u8 = 255;
 pub struct Open {
     /// BGP version.
     pub version: u8,
-    /// AS number: from the four-octet AS number capability if present, else from the field My Autonomous System.
+    /// AS number: from the four-octet AS number capability if present, else from the field My Autonomous
+    /// System.
     pub asn: u32,
     /// Proposed hold time in seconds.
     pub hold_time_s: u16,
@@ -33,7 +34,8 @@ pub struct Open {
 /// Decodes one BGP message as an OPEN.
 ///
 /// # Errors
-/// The message is not an OPEN, or a length in it is inconsistent. Offsets count from the first octet of the marker.
+/// The message is not an OPEN, or a length in it is inconsistent. Offsets count from the first octet of the
+/// marker.
 pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;
     if kind != OPEN {
@@ -54,8 +56,8 @@ pub fn open(pdu: &[u8]) -> Result<Open, Error> {
 
 /// Reads the capabilities of all optional parameters.
 ///
-/// A first parameter of type 255 selects the extended format; the preceding one-octet length is then ignored, unless it
-/// is 0 (RFC 9072 section 2).
+/// A first parameter of type 255 selects the extended format; the preceding one-octet length is then ignored,
+/// unless it is 0 (RFC 9072 section 2).
 fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
     let length = cursor.u8("optional parameters length")?;
     let is_extended = length != 0 && cursor.rest().first() == Some(&EXTENDED);

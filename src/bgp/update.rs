@@ -24,8 +24,9 @@ pub struct Update<'a> {
     pub mp_reach: Option<MpReach<'a>>,
     /// Withdrawn routes of any address family.
     pub mp_unreach: Option<MpUnreach<'a>>,
-    /// Set if an attribute extends past the end of the attribute section. The attributes before it are valid, but all
-    /// routes of the message are to be treated as withdrawn (RFC 7606 section 4); [`super::attributes()`] reports this.
+    /// Set if an attribute extends past the end of the attribute section. The attributes before it are valid,
+    /// but all routes of the message are to be treated as withdrawn (RFC 7606 section 4);
+    /// [`super::attributes()`] reports this.
     pub malformed: Option<wire::Error>,
 }
 
@@ -38,9 +39,9 @@ pub struct Update<'a> {
 /// ```
 ///
 /// # Errors
-/// The message is not an UPDATE, or its routes cannot be located: a field extends past the end of the message, or
-/// MP_REACH_NLRI or MP_UNREACH_NLRI is malformed or present twice (RFC 7606 sections 3.g, 4 and 5.3). Offsets count from
-/// the first octet of the marker.
+/// The message is not an UPDATE, or its routes cannot be located: a field extends past the end of the message,
+/// or MP_REACH_NLRI or MP_UNREACH_NLRI is malformed or present twice (RFC 7606 sections 3.g, 4 and 5.3). Offsets
+/// count from the first octet of the marker.
 #[inline]
 pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;
@@ -56,7 +57,8 @@ pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     Ok(update)
 }
 
-/// Adds a run of attributes. There are at most three, because each of the two attributes is removed at most once.
+/// Adds a run of attributes. There are at most three, because each of the two attributes is removed at most
+/// once.
 #[inline]
 fn push_run<'a>(attributes: &mut AttributeBytes<'a>, run: Cursor<'a>) {
     if !run.is_empty()
@@ -105,8 +107,8 @@ impl<'a> Update<'a> {
         Ok(())
     }
 
-    /// The address family, if this UPDATE is an End-of-RIB marker (RFC 4724 section 2): an empty UPDATE for IPv4 unicast,
-    /// or one that contains only an MP_UNREACH_NLRI without routes.
+    /// The address family, if this UPDATE is an End-of-RIB marker (RFC 4724 section 2): an empty UPDATE for
+    /// IPv4 unicast, or one that contains only an MP_UNREACH_NLRI without routes.
     #[inline]
     #[must_use]
     pub fn end_of_rib(&self) -> Option<Family> {
@@ -121,9 +123,9 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// Appends bytes that identify the attribute set: the next hop of MP_REACH_NLRI with its length, then all other
-    /// attributes undecoded. UPDATEs with equal keys decode to equal attributes at equal AS number width, except for the
-    /// byte offsets in [`crate::route::Attributes::discarded`].
+    /// Appends bytes that identify the attribute set: the next hop of MP_REACH_NLRI with its length, then all
+    /// other attributes undecoded. UPDATEs with equal keys decode to equal attributes at equal AS number
+    /// width, except for the byte offsets in [`crate::route::Attributes::discarded`].
     #[inline]
     pub fn key(&self, out: &mut Vec<u8>) {
         let next_hop = self.mp_reach.map_or(&[][..], |reach| reach.next_hop);
@@ -140,8 +142,8 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// The UPDATE that applies to its IPv4 unicast field [`Update::nlri`], without MP_REACH_NLRI: both fields announce
-    /// routes with their own next hops, and therefore with different attribute sets.
+    /// The UPDATE that applies to its IPv4 unicast field [`Update::nlri`], without MP_REACH_NLRI: both fields
+    /// announce routes with their own next hops, and therefore with different attribute sets.
     #[inline]
     #[must_use]
     pub const fn without_mp_reach(self) -> Self {

@@ -74,8 +74,8 @@ impl TryFrom<u8> for Cause {
     }
 }
 
-/// Consecutive rows that share everything but path identifier and NLRI: the routes that one UPDATE announces or
-/// withdraws in one address family.
+/// Consecutive rows that share everything but path identifier and NLRI: the routes that one UPDATE announces
+/// or withdraws in one address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowGroup {
     /// Index into [`Batch::peers`].

@@ -41,9 +41,9 @@ pub enum EventKind {
     },
     /// Peer Up (RFC 7854 section 4.10). A new generation of the peer begins.
     PeerUp(Box<PeerUp>),
-    /// Peer Down (RFC 7854 section 4.9). Ends every route of this peer key, in all of its RIB views, that is of the
-    /// generation of the event's peer entry or of an earlier one. A Loc-RIB has its own peer key (type 3) and is not
-    /// affected by the Peer Down of an adjacency. Later records belong to the next generation.
+    /// Peer Down (RFC 7854 section 4.9). Ends every route of this peer key, in all of its RIB views, that is
+    /// of the generation of the event's peer entry or of an earlier one. A Loc-RIB has its own peer key (type
+    /// 3) and is not affected by the Peer Down of an adjacency. Later records belong to the next generation.
     PeerDown {
         /// Reason code (RFC 7854 section 4.9, RFC 9069 section 5.3); unassigned values are kept.
         reason: u8,
@@ -60,8 +60,8 @@ pub enum EventKind {
         /// Address family of the table.
         family: Family,
     },
-    /// Ends the routes of this family that are older than the generation of the peer entry. Recorded when an End-of-RIB
-    /// has been followed by the quiet time.
+    /// Ends the routes of this family that are older than the generation of the peer entry. Recorded when an
+    /// End-of-RIB has been followed by the quiet time.
     Sweep {
         /// Address family of the routes.
         family: Family,
@@ -79,13 +79,14 @@ pub enum EventKind {
     Malformed {
         /// The decoding error, with its byte offset in the message.
         error: String,
-        /// Address families whose table may be wrong until their next complete dump. `None` if all routes of the message
-        /// were decoded, or may still be.
+        /// Address families whose table may be wrong until their next complete dump. `None` if all routes of
+        /// the message were decoded, or may still be.
         suspect: Option<SuspectScope>,
         /// The whole BGP message.
         pdu: Vec<u8>,
     },
-    /// Records may be missing: the collector was not running, or crashed before it had logged all messages it had read.
+    /// Records may be missing: the collector was not running, or crashed before it had logged all messages it
+    /// had read.
     Gap {
         /// Cause: `crash` or `stop`.
         reason: String,
@@ -196,7 +197,8 @@ pub enum SessionEnd {
     CollectorStop,
     /// The collector crashed. Recorded at its next start for each session that was open.
     CollectorCrash,
-    /// The session continues, but this peer is no longer tracked: the router exceeds the limit of tracked peers.
+    /// The session continues, but this peer is no longer tracked: the router exceeds the limit of tracked
+    /// peers.
     PeerLimitExceeded,
 }
 

@@ -64,8 +64,8 @@ impl Family {
     }
 }
 
-/// The name in the database and the tools, such as `ipv4_unicast`; for a family without a name, AFI and SAFI as
-/// `afi/safi`.
+/// The name in the database and the tools, such as `ipv4_unicast`; for a family without a name, AFI and SAFI
+/// as `afi/safi`.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(afi, safi, _)| (*afi, *safi) == (self.afi, self.safi)) {

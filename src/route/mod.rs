@@ -7,13 +7,15 @@
 //!        └─ Event             peer and session events
 //! ```
 //!
-//! `bgp/attributes/NAME.rs` decodes the types of `attributes/NAME.rs`, and `bgp/nlri/NAME.rs` those of `nlri/NAME.rs`.
+//! `bgp/attributes/NAME.rs` decodes the types of `attributes/NAME.rs`, and `bgp/nlri/NAME.rs` those of
+//! `nlri/NAME.rs`.
 //!
-//! These types are shared by the decoder, which produces them, and by the database side, which stores them. They are
-//! independent of the BMP and BGP encodings, of the log and of the database: plain data without clock, I/O or logging.
+//! These types are shared by the decoder, which produces them, and by the database side, which stores them.
+//! They are independent of the BMP and BGP encodings, of the log and of the database: plain data without
+//! clock, I/O or logging.
 //!
-//! The log stores several of these types with `bincode`: the order of their fields and enum variants is part of the log
-//! format.
+//! The log stores several of these types with `bincode`: the order of their fields and enum variants is part
+//! of the log format.
 
 mod address;
 mod attributes;

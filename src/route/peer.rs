@@ -5,22 +5,23 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// Microseconds since the Unix epoch, UTC. As the timestamp of a per-peer header, 0 means that the router sent none
-/// (RFC 7854 section 4.2).
+/// Microseconds since the Unix epoch, UTC. As the timestamp of a per-peer header, 0 means that the router
+/// sent none (RFC 7854 section 4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
 
 /// A monitored router in one BMP session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
-    /// Name that identifies the router across sessions: the configured name, else the sysName, else the source address.
+    /// Name that identifies the router across sessions: the configured name, else the sysName, else the
+    /// source address.
     pub name: String,
     /// Source address of the BMP session.
     pub address: IpAddr,
     /// Source port of the BMP session.
     pub port: u16,
-    /// Start of this BMP session, which also identifies it: strictly greater than that of every session that the log
-    /// has recorded before, even if the clock was set back.
+    /// Start of this BMP session, which also identifies it: strictly greater than that of every session that
+    /// the log has recorded before, even if the clock was set back.
     pub session: Timestamp,
 }
 
@@ -80,8 +81,8 @@ impl fmt::Display for RibView {
 
 /// Identity of a peer within a router (RFC 7854 section 4.2): type, distinguisher and address.
 ///
-/// AS number and BGP identifier are excluded, because some routers send 0 for them (FRR in an early Peer Down, GoBGP
-/// in its last Loc-RIB messages).
+/// AS number and BGP identifier are excluded, because some routers send 0 for them (FRR in an early Peer
+/// Down, GoBGP in its last Loc-RIB messages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerKey {
     /// BMP peer type: 0 global instance, 1 RD instance, 2 local instance, 3 Loc-RIB; other values are kept.
@@ -92,10 +93,11 @@ pub struct PeerKey {
     pub address: IpAddr,
 }
 
-/// The period between two Peer Ups or Peer Downs of a peer: the BMP session and the generation of the peer within it.
+/// The period between two Peer Ups or Peer Downs of a peer: the BMP session and the generation of the peer
+/// within it.
 ///
-/// Ordered by session, then generation, which is the order in which incarnations of one peer begin. A Peer Down ends all
-/// routes of its incarnation and of earlier ones; a Peer Up begins a new one.
+/// Ordered by session, then generation, which is the order in which incarnations of one peer begin. A Peer
+/// Down ends all routes of its incarnation and of earlier ones; a Peer Up begins a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation {
     /// Start of the BMP session, which identifies it.
@@ -118,7 +120,7 @@ pub struct Peer {
     pub bgp_id: Ipv4Addr,
     /// VRF or table name (RFC 9069 section 5.2.1, RFC 9736); empty if the router sent none.
     pub table_name: String,
-    /// Number of Peer Ups and Peer Downs of this peer within the BMP session: 0 before the first one. Rows are ordered
-    /// by (session, generation, sequence number, record index).
+    /// Number of Peer Ups and Peer Downs of this peer within the BMP session: 0 before the first one. Rows
+    /// are ordered by (session, generation, sequence number, record index).
     pub generation: u32,
 }

@@ -1,5 +1,5 @@
-//! Valid routes of every family that is no bare prefix: the bytes put together by hand from the RFCs' diagrams, what they
-//! say, and how that reads.
+//! Valid routes of every family that is no bare prefix: the bytes put together by hand from the RFCs'
+//! diagrams, what they say, and how that reads.
 
 use std::net::{IpAddr, Ipv4Addr};
 

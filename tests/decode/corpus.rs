@@ -98,7 +98,8 @@ impl Session {
             Some((sent, received)) => bgp::negotiate(sent, received, direction),
             None => Negotiated::default(),
         };
-        // The A flag speaks of the messages as they are (RFC 7854 section 4.2), the OPENs of the session they came by.
+        // The A flag speaks of the messages as they are (RFC 7854 section 4.2), the OPENs of the session they
+        // came by.
         if !peer.is_loc_rib() {
             negotiated.four_octet_as = !peer.is_two_octet_as();
         }
@@ -316,7 +317,8 @@ const ARGUED: [(&str, &str); 4] = [
     ("gobmp-vpls-vpls-551", "12 octets said, 10 there: its own test expects an error"),
 ];
 
-/// Extended communities that stand where routes should: whoever wrapped them into an UPDATE took them for NLRI.
+/// Extended communities that stand where routes should: whoever wrapped them into an UPDATE took them for
+/// NLRI.
 const NO_ROUTES: &str = "gobmp-vpls-layer2_extcomm-";
 
 #[test]

@@ -1,8 +1,8 @@
 //! How much memory a damaged stream can make the decoder take: as much as its length justifies, and no more.
 //!
-//! Measured from outside: `holdfast decode` runs with a limit on its address space. First the least limit is sought at
-//! which an empty session decodes; each hostile stream then has to decode to the same output within little more. Seen
-//! failing with room for a million statistics taken because their count says so.
+//! Measured from outside: `holdfast decode` runs with a limit on its address space. First the least limit is
+//! sought at which an empty session decodes; each hostile stream then has to decode to the same output within
+//! little more. Seen failing with room for a million statistics taken because their count says so.
 
 use crate::common::messages;
 use std::fs;
@@ -52,7 +52,8 @@ fn smallest_bytes() -> Vec<u8> {
 fn a_length_that_nothing_stands_behind_takes_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let base = least_limit_kib(&smallest(folder.path()));
-    // Each says 64 KiB or more, and has a few bytes: attributes, TLVs, the message itself, four billion statistics.
+    // Each says 64 KiB or more, and has a few bytes: attributes, TLVs, the message itself, four billion
+    // statistics.
     let claims = [
         messages::PEER.route_monitoring(&messages::update(&[], &[0x50, 8, 0xff, 0xff, 0, 0, 0, 0, 0], &[])),
         messages::bmp(4, &[0, 2, 0xff, 0xff, b'x']),

@@ -1,5 +1,5 @@
-//! What few routes and few routers have: attributes with parts of their own, capabilities, extended communities,
-//! statistics, BMP version 4.
+//! What few routes and few routers have: attributes with parts of their own, capabilities, extended
+//! communities, statistics, BMP version 4.
 
 use crate::common::encoder;
 use std::collections::HashSet;
@@ -369,8 +369,8 @@ fn capabilities_read_as_operators_know_them() {
     }
 }
 
-/// Type, sub-type and name of the registry "BGP Extended Communities" (RFC 7153 and what came later), by type. The name
-/// is compared loosely: the table's names are shorter.
+/// Type, sub-type and name of the registry "BGP Extended Communities" (RFC 7153 and what came later), by
+/// type. The name is compared loosely: the table's names are shorter.
 const REGISTRY: &str = "
 0x00 02 route target|0x00 03 route origin|0x00 04 link bandwidth|0x00 05 ospf domain|0x00 08 data collection
 0x00 09 source as|0x00 0a l2vpn id|0x00 10 vpn distinguisher|0x00 13 route target record|0x00 80 virtual network identifier
@@ -516,7 +516,8 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
         let group = IndexedTlv { kind: 1, index: 0x8001, value: &[0, 1, 0, 2] };
         assert_eq!(tlvs, [group, IndexedTlv { kind: 2, index: 0, value: b"blue" }]);
     }
-    // What a TLV has behind the UPDATE belongs to nobody; it must not become NLRI, and not be lost without a word.
+    // What a TLV has behind the UPDATE belongs to nobody; it must not become NLRI, and not be lost without a
+    // word.
     let behind = encoder::indexed(4, 0, &[&update[..], &[8, 11]].concat());
     let message = encoder::version_4(0, &[&encoder::peer_v4(), &behind]);
     let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };

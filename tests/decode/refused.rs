@@ -1,5 +1,5 @@
-//! What other projects' own tests expect to be an error, whole messages and fragments: refused here too, or kept raw, or
-//! argued about.
+//! What other projects' own tests expect to be an error, whole messages and fragments: refused here too, or
+//! kept raw, or argued about.
 //!
 //! The vectors are no part of the repository: without them this test says SKIPPED and checks nothing.
 
@@ -32,7 +32,8 @@ enum Shape {
     Routes(u16, u8, Encoding),
     /// The body of an EVPN route of this type.
     Evpn(u8),
-    /// A path attribute from its length on, behind these flags and this type; AS numbers have two octets or four.
+    /// A path attribute from its length on, behind these flags and this type; AS numbers have two octets or
+    /// four.
     Length(u8, u8, bool),
     /// The value of this path attribute.
     Value(u8, u8, bool),
@@ -42,7 +43,8 @@ enum Shape {
     PrefixSid(u8),
     /// A capability.
     Capability,
-    /// A part that is not decoded by itself here: a helper of theirs, or a message that a monitor keeps as bytes.
+    /// A part that is not decoded by itself here: a helper of theirs, or a message that a monitor keeps as
+    /// bytes.
     Nothing,
 }
 

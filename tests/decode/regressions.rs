@@ -1,5 +1,5 @@
-//! The faults of other collectors that concern decoding, one named test each. Each was seen failing with the code
-//! that it guards broken.
+//! The faults of other collectors that concern decoding, one named test each. Each was seen failing with the
+//! code that it guards broken.
 
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

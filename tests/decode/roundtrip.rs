@@ -18,8 +18,8 @@ fn asn() -> impl Strategy<Value = u32> {
     prop_oneof![1_u32..23_456, 64_512_u32..=65_535, 65_536..=u32::MAX]
 }
 
-/// Paths that RFC 6793 can carry past a two-octet speaker unchanged: confederation segments in front only, their AS
-/// numbers in two octets.
+/// Paths that RFC 6793 can carry past a two-octet speaker unchanged: confederation segments in front only,
+/// their AS numbers in two octets.
 fn as_path() -> impl Strategy<Value = AsPath> {
     let kinds = proptest::sample::select(&[SegmentKind::ConfedSequence, SegmentKind::ConfedSet][..]);
     let confederation = vec((kinds, vec(1_u32..23_456, 1..20)), 0..2);

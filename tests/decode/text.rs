@@ -1,5 +1,5 @@
-//! From the bytes of a Route Monitoring message to the words that an operator reads: each attribute, written here octet
-//! by octet, through the whole session into the record as JSON.
+//! From the bytes of a Route Monitoring message to the words that an operator reads: each attribute, written
+//! here octet by octet, through the whole session into the record as JSON.
 
 use std::net::IpAddr;
 

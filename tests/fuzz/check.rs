@@ -7,7 +7,8 @@ use holdfast::route::{Attributes, Family, Nlri};
 use crate::common::encoder;
 use crate::generate;
 
-/// The length of a flow specification can be written in two ways, so it may be written shorter than it was read.
+/// The length of a flow specification can be written in two ways, so it may be written shorter than it was
+/// read.
 const fn is_canonical(family: Family) -> bool {
     !matches!(family.safi, 129 | 133 | 134)
 }

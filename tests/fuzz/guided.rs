@@ -1,5 +1,5 @@
-//! The same targets for a fuzzer guided by coverage: `tools/fuzz` builds this file as a program of its own, outside the
-//! package, because the fuzzer's library is needed nowhere else.
+//! The same targets for a fuzzer guided by coverage: `tools/fuzz` builds this file as a program of its own,
+//! outside the package, because the fuzzer's library is needed nowhere else.
 //!
 //! - `guided run TARGET`: is fed by the fuzzer.
 //! - `guided seed TARGET FOLDER`: writes valid inputs to begin with.

@@ -1,5 +1,6 @@
-//! Fuzzing on the stable compiler: valid messages are made at random or taken from the kept inputs, damaged, and decoded.
-//! "It did not panic" is the least of what is checked: every target states what must hold of any answer.
+//! Fuzzing on the stable compiler: valid messages are made at random or taken from the kept inputs, damaged,
+//! and decoded. "It did not panic" is the least of what is checked: every target states what must hold of any
+//! answer.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -7,8 +8,8 @@
 //! | FUZZ_SECONDS | how long per target, instead | – |
 //! | FUZZ_SEED | where the numbers start | fixed; from the clock with FUZZ_SECONDS |
 //!
-//! A failure prints the seed of its input: `FUZZ_SEED=… FUZZ_ITERATIONS=1` repeats it. `tools/fuzz` runs the same targets
-//! for long, guided by coverage, and finds the inputs worth keeping.
+//! A failure prints the seed of its input: `FUZZ_SEED=… FUZZ_ITERATIONS=1` repeats it. `tools/fuzz` runs the
+//! same targets for long, guided by coverage, and finds the inputs worth keeping.
 
 #![allow(
     clippy::unwrap_used,

@@ -38,7 +38,8 @@ fn new_session(batch_records_max: usize) -> Session {
     Session::new(options, Box::new(introduce))
 }
 
-/// What holds of any session: it never fails, its batches obey their own rules, and the log gives them back unchanged.
+/// What holds of any session: it never fails, its batches obey their own rules, and the log gives them back
+/// unchanged.
 pub(crate) fn check(mut stream: &[u8], rng: &mut Rng) {
     let mut session = new_session(8);
     let mut now = NOW;

@@ -11,7 +11,8 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// A valid input, from which damage starts.
     pub(crate) make: fn(&mut Rng) -> Vec<u8>,
-    /// Panics when something does not hold. The numbers come from the input, so that an input alone repeats a failure.
+    /// Panics when something does not hold. The numbers come from the input, so that an input alone repeats a
+    /// failure.
     check: fn(&[u8], &mut Rng),
 }
 

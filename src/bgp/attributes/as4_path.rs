@@ -9,8 +9,8 @@ const AS_TRANS: u32 = 23_456;
 /// Maximum number of AS numbers in one segment on the wire.
 const SEGMENT_ASNS_MAX: u16 = 255;
 
-/// Decodes AS4_PATH, which has at least one segment. Confederation segments are invalid and left out (RFC 6793
-/// section 6).
+/// Decodes AS4_PATH, which has at least one segment. Confederation segments are invalid and left out (RFC
+/// 6793 section 6).
 pub(super) fn decode(value: &[u8]) -> Result<AsPath, String> {
     let path = as_path::decode(value, true)?;
     if path.segments.is_empty() {
@@ -23,12 +23,12 @@ pub(super) fn decode(value: &[u8]) -> Result<AsPath, String> {
     Ok(kept)
 }
 
-/// Merges AS4_PATH and AS4_AGGREGATOR into AS_PATH and AGGREGATOR (RFC 6793 section 4.2.3). Ignored attributes are
-/// reported in [`Attributes::discarded`].
+/// Merges AS4_PATH and AS4_AGGREGATOR into AS_PATH and AGGREGATOR (RFC 6793 section 4.2.3). Ignored
+/// attributes are reported in [`Attributes::discarded`].
 pub(super) fn merge(out: &mut Attributes, path: Option<AsPath>, aggregator: Option<Aggregator>) {
     if let (Some(old), Some(new)) = (out.aggregator, aggregator) {
-        // With another AS number than AS_TRANS, a speaker without four-octet support has aggregated since: both AS4
-        // attributes are obsolete.
+        // With another AS number than AS_TRANS, a speaker without four-octet support has aggregated since:
+        // both AS4 attributes are obsolete.
         if old.asn != AS_TRANS {
             out.discarded
                 .push(format!("AS4_PATH and AS4_AGGREGATOR ignored: AGGREGATOR has AS number {}", old.asn));
@@ -50,8 +50,8 @@ const fn is_confederation(kind: SegmentKind) -> bool {
     matches!(kind, SegmentKind::ConfedSequence | SegmentKind::ConfedSet)
 }
 
-/// The length of a path: a set counts as one, confederation segments as zero (RFC 4271 section 9.1.2.2, RFC 5065
-/// section 5.3).
+/// The length of a path: a set counts as one, confederation segments as zero (RFC 4271 section 9.1.2.2, RFC
+/// 5065 section 5.3).
 fn length(path: &AsPath) -> usize {
     path.iter()
         .map(|(kind, asns)| match kind {
@@ -62,7 +62,8 @@ fn length(path: &AsPath) -> usize {
         .sum()
 }
 
-/// The leading AS numbers of `old` by which it is longer than `new`, followed by `new`. `None` if `new` is longer.
+/// The leading AS numbers of `old` by which it is longer than `new`, followed by `new`. `None` if `new` is
+/// longer.
 fn merge_paths(old: &AsPath, new: &AsPath) -> Option<AsPath> {
     let mut wanted = length(old).checked_sub(length(new))?;
     let mut merged = AsPath::default();

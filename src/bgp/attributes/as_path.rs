@@ -42,7 +42,8 @@ const fn width(four_octet_as: bool) -> usize {
     if four_octet_as { 4 } else { 2 }
 }
 
-/// Iterator over segments. Ends after the first malformed one: of unassigned type, without AS numbers, or truncated.
+/// Iterator over segments. Ends after the first malformed one: of unassigned type, without AS numbers, or
+/// truncated.
 struct Segments<'a> {
     cursor: Cursor<'a>,
     four_octet_as: bool,

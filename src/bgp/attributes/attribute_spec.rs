@@ -30,8 +30,8 @@ pub(super) struct AttributeSpec {
     flags: u8,
     /// Handling of a malformed value.
     pub(super) malformed: ErrorHandling,
-    /// Handling of wrong Optional or Transitive bits: treat-as-withdraw, "unless the specification for the attribute
-    /// mandates different handling" (RFC 7606 section 3.c).
+    /// Handling of wrong Optional or Transitive bits: treat-as-withdraw, "unless the specification for the
+    /// attribute mandates different handling" (RFC 7606 section 3.c).
     pub(super) wrong_flags: ErrorHandling,
 }
 
@@ -47,8 +47,8 @@ impl AttributeSpec {
             AIGP | BGP_LS => (OPTIONAL_NON_TRANSITIVE, AttributeDiscard),
             // RFC 7606 sections 7.7, RFC 6793 section 6, RFC 8669 section 6.
             AGGREGATOR | AS4_PATH | AS4_AGGREGATOR | PREFIX_SID => (OPTIONAL_TRANSITIVE, AttributeDiscard),
-            // RFC 7606 sections 7.8, 7.14 to 7.16, RFC 8092 section 6, RFC 9234 section 5, RFC 9012 section 13.
-            // RFC 6514 does not specify the handling; RFC 7606 section 2 then requires treat-as-withdraw.
+            // RFC 7606 sections 7.8, 7.14 to 7.16, RFC 8092 section 6, RFC 9234 section 5, RFC 9012 section
+            // 13. RFC 6514 does not specify the handling; RFC 7606 section 2 then requires treat-as-withdraw.
             COMMUNITIES
             | EXTENDED_COMMUNITIES
             | IPV6_EXTENDED_COMMUNITIES

@@ -1,7 +1,7 @@
 //! Lists of members of equal length: communities, extended and large communities, and CLUSTER_LIST.
 //!
-//! A value whose length is not a nonzero multiple of the member length is malformed (RFC 7606 sections 7.8, 7.10, 7.14,
-//! RFC 8092 section 6).
+//! A value whose length is not a nonzero multiple of the member length is malformed (RFC 7606 sections 7.8,
+//! 7.10, 7.14, RFC 8092 section 6).
 
 use std::net::Ipv4Addr;
 

@@ -4,8 +4,8 @@ use crate::bgp::address::address_from_octets;
 use crate::route::{LinkStateTlv, LinkStateValue};
 use crate::wire::{self, Cursor};
 
-/// Decodes TLVs of `type 2, length 2, value`. A TLV that extends past the end makes the attribute malformed (RFC 9552
-/// section 8.2.2).
+/// Decodes TLVs of `type 2, length 2, value`. A TLV that extends past the end makes the attribute malformed
+/// (RFC 9552 section 8.2.2).
 pub(super) fn decode(value: &[u8]) -> Result<Vec<LinkStateTlv>, wire::Error> {
     let mut cursor = Cursor::new(value);
     let mut tlvs = Vec::new();
@@ -19,7 +19,8 @@ pub(super) fn decode(value: &[u8]) -> Result<Vec<LinkStateTlv>, wire::Error> {
     Ok(tlvs)
 }
 
-/// Decodes a value by its TLV type; `None` for a type without a decoder, and for a length that does not fit the type.
+/// Decodes a value by its TLV type; `None` for a type without a decoder, and for a length that does not fit
+/// the type.
 fn typed_value(kind: u16, value: &[u8]) -> Option<LinkStateValue> {
     use LinkStateValue::{
         Address, Bandwidths, Behavior, EndX, Locator, Number, Numbers, Ranges, Structure, Text,
@@ -71,7 +72,8 @@ fn number(value: &[u8]) -> Option<u32> {
     (value.len() <= 4).then(|| value.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
 }
 
-/// Decodes `flags 1, weight or algorithm 1, reserved 2, label 3 or index 4` (RFC 9085 sections 2.2.1 and 2.3.1).
+/// Decodes `flags 1, weight or algorithm 1, reserved 2, label 3 or index 4` (RFC 9085 sections 2.2.1 and
+/// 2.3.1).
 fn sid(value: &[u8]) -> Option<LinkStateValue> {
     let [flags, weight, _, _, sid @ ..] = value else { return None };
     let sid = number(sid).filter(|_| matches!(sid.len(), 3 | 4))?;
@@ -80,7 +82,8 @@ fn sid(value: &[u8]) -> Option<LinkStateValue> {
     Some(LinkStateValue::Sid { flags: *flags, weight: *weight, sid })
 }
 
-/// Decodes `flags 1, reserved 1`, then ranges of `size 3` and a SID/Label TLV (type 1161, RFC 9085 section 2.1.2).
+/// Decodes `flags 1, reserved 1`, then ranges of `size 3` and a SID/Label TLV (type 1161, RFC 9085 section
+/// 2.1.2).
 fn ranges(value: &[u8]) -> Option<Vec<(u32, u32)>> {
     let (_, mut rest) = value.split_first_chunk::<2>()?;
     let mut ranges = Vec::new();

@@ -1,7 +1,7 @@
 //! Decoding of path attributes into [`Attributes`], with the error handling of RFC 7606.
 //!
-//! [`attribute_spec`] lists flags and error handling of each attribute; one file per attribute or group of attributes
-//! decodes its value. All other attributes are kept undecoded.
+//! [`attribute_spec`] lists flags and error handling of each attribute; one file per attribute or group of
+//! attributes decodes its value. All other attributes are kept undecoded.
 
 mod as4_path;
 mod as_path;
@@ -27,13 +27,14 @@ use crate::wire;
 /// Maximum nesting of ATTR_SETs: an ATTR_SET within an ATTR_SET is kept undecoded.
 const ATTR_SET_DEPTH_MAX: u8 = 1;
 
-/// Error handling of an UPDATE (RFC 7606). Only the encoding is checked: absent attributes, and attributes that a policy
-/// would reject, are stored as the router sent them.
+/// Error handling of an UPDATE (RFC 7606). Only the encoding is checked: absent attributes, and attributes
+/// that a policy would reject, are stored as the router sent them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeOutcome {
     /// No attribute is malformed.
     Accepted,
-    /// Attributes were left out (attribute-discard); [`Attributes::discarded`] has the reasons. The routes are valid.
+    /// Attributes were left out (attribute-discard); [`Attributes::discarded`] has the reasons. The routes
+    /// are valid.
     Discarded,
     /// All routes of the UPDATE count as withdrawn, for this reason.
     TreatAsWithdraw(String),
@@ -41,8 +42,8 @@ pub enum AttributeOutcome {
 
 /// Decodes the attributes of an UPDATE.
 ///
-/// AS numbers in AS_PATH and AGGREGATOR have four octets if `four_octet_as`, else two. AS4_PATH and AS4_AGGREGATOR are
-/// used in the latter case only (RFC 6793 section 4.1).
+/// AS numbers in AS_PATH and AGGREGATOR have four octets if `four_octet_as`, else two. AS4_PATH and
+/// AS4_AGGREGATOR are used in the latter case only (RFC 6793 section 4.1).
 #[must_use]
 pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, AttributeOutcome) {
     let mut decoder = Decoder { four_octet_as, ..Decoder::default() };
@@ -62,8 +63,8 @@ pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, Attr
 
 /// True if `update` has no AS_PATH, or one whose segments fill it exactly at this AS number width.
 ///
-/// Some routers send two-octet AS numbers although the A flag of the per-peer header signals four (FRR 8.0.1). The width
-/// that fits is then the actual one.
+/// Some routers send two-octet AS numbers although the A flag of the per-peer header signals four (FRR
+/// 8.0.1). The width that fits is then the actual one.
 #[must_use]
 pub fn as_path_width_fits(update: &Update<'_>, four_octet_as: bool) -> bool {
     as_path::width_fits(&update.attributes, four_octet_as)
@@ -179,11 +180,12 @@ impl Decoder {
         }))
     }
 
-    /// Decodes ATTR_SET. It is malformed if an attribute in it leads to treat-as-withdraw (RFC 7606 section 7.16).
+    /// Decodes ATTR_SET. It is malformed if an attribute in it leads to treat-as-withdraw (RFC 7606 section
+    /// 7.16).
     fn attr_set(&self, value: &[u8]) -> Result<RareAttribute, String> {
         let (origin_as, nested) = attr_set::split(value).map_err(|error| error.to_string())?;
-        // RFC 6368 implies the width of the session; RFC 6793 section 3 requires four octets, but speakers without
-        // four-octet support write two.
+        // RFC 6368 implies the width of the session; RFC 6793 section 3 requires four octets, but speakers
+        // without four-octet support write two.
         let four_octet_as = as_path::width_fits(&nested, true);
         let mut decoder = Self { four_octet_as, depth: self.depth + 1, ..Self::default() };
         nested.iter().for_each(|attribute| decoder.attribute(&attribute));
@@ -193,8 +195,8 @@ impl Decoder {
         }
     }
 
-    /// Records absent mandatory attributes (RFC 4271 section 5, RFC 4760 section 3). Their routes are still valid, because
-    /// the router itself has accepted them.
+    /// Records absent mandatory attributes (RFC 4271 section 5, RFC 4760 section 3). Their routes are still
+    /// valid, because the router itself has accepted them.
     fn record_missing(&mut self, update: &Update<'_>) {
         if update.nlri.is_empty() && update.mp_reach.is_none() {
             return;
@@ -237,8 +239,8 @@ impl Decoder {
         self.withdraw.get_or_insert(reason);
     }
 
-    /// Merges AS4_PATH and AS4_AGGREGATOR on sessions with two-octet AS numbers; ignores them on others (RFC 6793
-    /// sections 4.1 and 4.2.3).
+    /// Merges AS4_PATH and AS4_AGGREGATOR on sessions with two-octet AS numbers; ignores them on others (RFC
+    /// 6793 sections 4.1 and 4.2.3).
     fn merge_four_octet(&mut self) {
         let (path, aggregator) = (self.as4_path.take(), self.as4_aggregator.take());
         if path.is_none() && aggregator.is_none() {

@@ -39,10 +39,11 @@ fn srgb(value: &[u8]) -> Option<PrefixSidTlv> {
     Some(PrefixSidTlv::Srgb(ranges.iter().map(range).collect()))
 }
 
-/// Decodes an SRv6 Service TLV (RFC 9252 section 2): `reserved 1`, then sub-TLVs of `type 1, length 2, value`.
+/// Decodes an SRv6 Service TLV (RFC 9252 section 2): `reserved 1`, then sub-TLVs of `type 1, length 2,
+/// value`.
 ///
-/// Sub-TLV type 1 is SRv6 SID Information: `reserved 1, SID 16, flags 1, endpoint behavior 2, reserved 1`, then
-/// sub-sub-TLVs, of which type 1 is the SID structure. Other sub-TLVs are ignored.
+/// Sub-TLV type 1 is SRv6 SID Information: `reserved 1, SID 16, flags 1, endpoint behavior 2, reserved 1`,
+/// then sub-sub-TLVs, of which type 1 is the SID structure. Other sub-TLVs are ignored.
 fn service(mut body: Cursor<'_>, layer2: bool) -> Result<PrefixSidTlv, wire::Error> {
     body.u8("reserved octet")?;
     let mut sids = Vec::new();

@@ -54,8 +54,8 @@ pub(super) struct Aigp {
 /// Type of the AIGP TLV, the only one defined (RFC 7311 section 3).
 const AIGP_TLV: u8 = 1;
 
-/// Decodes AIGP (RFC 7311 section 3): TLVs of `type 1, length 2, value`. The length includes type and length, and is 11
-/// for an AIGP TLV, of which the first counts.
+/// Decodes AIGP (RFC 7311 section 3): TLVs of `type 1, length 2, value`. The length includes type and length,
+/// and is 11 for an AIGP TLV, of which the first counts.
 pub(super) fn aigp(value: &[u8]) -> Result<Aigp, String> {
     let mut rest = value;
     let mut metric = None;

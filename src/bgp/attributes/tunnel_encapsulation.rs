@@ -3,8 +3,8 @@
 use crate::route::{Tunnel, TunnelTlv};
 use crate::wire::{self, Cursor};
 
-/// Decodes tunnels of `type 2, length 2, sub-TLVs`. A sub-TLV has `type 1, length, value`; the length has one octet
-/// for types below 128, else two.
+/// Decodes tunnels of `type 2, length 2, sub-TLVs`. A sub-TLV has `type 1, length, value`; the length has one
+/// octet for types below 128, else two.
 pub(super) fn decode(value: &[u8]) -> Result<Vec<Tunnel>, wire::Error> {
     let mut cursor = Cursor::new(value);
     let mut tunnels = Vec::new();

@@ -37,7 +37,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, withdraw: bool) -> Result<Nlri, Er
     };
     match decoded {
         Ok(route) => Ok(Nlri::Evpn(Box::new(route))),
-        // Each type has a fixed set of fields, so that a truncated field means that the route length is wrong.
+        // Each type has a fixed set of fields, so that a truncated field means that the route length is
+        // wrong.
         Err(Error::Wire(_)) => Err(Error::EvpnLength { route_type, length, offset: start.offset() }),
         Err(error) => Err(error),
     }
@@ -51,7 +52,8 @@ fn auto_discovery(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Err
     Ok(EvpnRoute::AutoDiscovery { rd, esi, tag, label })
 }
 
-/// Decodes `RD 8, ESI 10, tag 4, MAC length 1, MAC 6, IP length 1, IP 0 or 4 or 16, label 3, second label 0 or 3`.
+/// Decodes `RD 8, ESI 10, tag 4, MAC length 1, MAC 6, IP length 1, IP 0 or 4 or 16, label 3, second label 0
+/// or 3`.
 fn mac_ip(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
     let offset = body.offset();
@@ -83,8 +85,8 @@ fn ethernet_segment(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
     Ok(EvpnRoute::EthernetSegment { rd, esi, originator })
 }
 
-/// Decodes `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: 34 bytes in all for IPv4, 58
-/// for IPv6 (RFC 9136 section 3.1).
+/// Decodes `RD 8, ESI 10, tag 4, prefix length 1, prefix 4 or 16, gateway 4 or 16, label 3`: 34 bytes in all
+/// for IPv4, 58 for IPv6 (RFC 9136 section 3.1).
 fn ip_prefix(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     let is_v4 = body.remaining() == 34;
     let (rd, esi, tag) = (rd(&mut body)?, esi(&mut body)?, tag(&mut body)?);
@@ -101,7 +103,8 @@ fn ip_prefix(mut body: Cursor<'_>, withdraw: bool) -> Result<EvpnRoute, Error> {
     Ok(EvpnRoute::IpPrefix { rd, esi, tag, prefix, gateway, label })
 }
 
-/// Decodes `RD 8, tag 4, source length 1 and source, group length 1 and group, originator length 1 and originator, flags 1`.
+/// Decodes `RD 8, tag 4, source length 1 and source, group length 1 and group, originator length 1 and
+/// originator, flags 1`.
 fn selective_multicast(mut body: Cursor<'_>) -> Result<EvpnRoute, Error> {
     let (rd, tag) = (rd(&mut body)?, tag(&mut body)?);
     let multicast = multicast(&mut body)?;
@@ -176,8 +179,8 @@ fn tag(body: &mut Cursor<'_>) -> Result<u32, wire::Error> {
     body.u32("Ethernet tag")
 }
 
-/// Reads an undivided 24-bit label field. Returns 0 for a withdrawal, whose label has no meaning (FRR sends 0, others
-/// the announced label).
+/// Reads an undivided 24-bit label field. Returns 0 for a withdrawal, whose label has no meaning (FRR sends
+/// 0, others the announced label).
 fn label(body: &mut Cursor<'_>, withdraw: bool) -> Result<u32, wire::Error> {
     let [a, b, c] = body.array("label")?;
     Ok(if withdraw { 0 } else { u32::from_be_bytes([0, a, b, c]) })

@@ -20,8 +20,8 @@ const KIND_MAX: u8 = 13;
 /// +-------------------------+----------------+-- - - -----
 /// ```
 ///
-/// Components are in strictly ascending order of their types. A flow specification with a component of an unassigned
-/// type stays undecoded, because the length of such a component is unknown.
+/// Components are in strictly ascending order of their types. A flow specification with a component of an
+/// unassigned type stays undecoded, because the length of such a component is unknown.
 pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool, has_rd: bool) -> Result<Nlri, Error> {
     let start = *cursor;
     let first = cursor.u8("flow specification length")?;
@@ -63,8 +63,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool, has_rd: bool) -> Resu
 
 /// Reads a prefix and the number of leading bits that are not compared.
 ///
-/// IPv4: `length in bits 1, prefix`. IPv6: `length 1, offset 1, pattern`, where the pattern consists of the bits from
-/// offset to length, padded to octets (RFC 8956 section 3.1).
+/// IPv4: `length in bits 1, prefix`. IPv6: `length 1, offset 1, pattern`, where the pattern consists of the
+/// bits from offset to length, padded to octets (RFC 8956 section 3.1).
 fn address(body: &mut Cursor<'_>, is_v6: bool) -> Result<(Prefix, u8), Error> {
     if !is_v6 {
         return Ok((prefix::v4(body)?, 0));

@@ -1,5 +1,5 @@
-//! Prefixes with labels (RFC 8277 section 2), and with a route distinguisher (RFC 4364 section 4.3.4, RFC 4659
-//! section 3.2, RFC 6514).
+//! Prefixes with labels (RFC 8277 section 2), and with a route distinguisher (RFC 4364 section 4.3.4, RFC
+//! 4659 section 3.2, RFC 6514).
 
 use super::prefix;
 use crate::bgp::error::Error;
@@ -30,9 +30,9 @@ pub(super) struct LabelledFormat {
 /// +----------------------------+-------------------+----------------+----------------------
 /// ```
 ///
-/// Without negotiation there is one label, whose bit S is ignored (RFC 8277 section 2.2). With multiple labels, bit S
-/// marks the last one (section 2.3). A withdrawal has one label field without meaning (section 2.4); older speakers
-/// repeat the announced labels there, which bit S terminates as well.
+/// Without negotiation there is one label, whose bit S is ignored (RFC 8277 section 2.2). With multiple
+/// labels, bit S marks the last one (section 2.3). A withdrawal has one label field without meaning (section
+/// 2.4); older speakers repeat the announced labels there, which bit S terminates as well.
 pub(super) fn decode(cursor: &mut Cursor<'_>, format: LabelledFormat, withdraw: bool) -> Result<Nlri, Error> {
     let offset = cursor.offset();
     let length = cursor.u8("labelled prefix length")?;
@@ -50,10 +50,11 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, format: LabelledFormat, withdraw: 
     Ok(Nlri::Labelled(Box::new(route)))
 }
 
-/// Decodes one prefix of the multicast VPN families (SAFI 129, RFC 6514), with or without a label before the RD.
+/// Decodes one prefix of the multicast VPN families (SAFI 129, RFC 6514), with or without a label before the
+/// RD.
 ///
-/// Most speakers use the encoding of SAFI 128 with one label, some omit the label. The position of the RD, whose type is
-/// 0, 1 or 2 (RFC 4364 section 4.2), distinguishes the two.
+/// Most speakers use the encoding of SAFI 128 with one label, some omit the label. The position of the RD,
+/// whose type is 0, 1 or 2 (RFC 4364 section 4.2), distinguishes the two.
 pub(super) fn decode_vpn_multicast(
     cursor: &mut Cursor<'_>,
     is_v6: bool,

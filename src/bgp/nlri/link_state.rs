@@ -67,7 +67,8 @@ fn descriptor(scope: DescriptorScope, kind: u16, value: &[u8], nlri_kind: u16) -
     Descriptor { scope, kind, value }
 }
 
-/// Decodes a value by its TLV type; `None` for a type without a decoder, and for a length that does not fit the type.
+/// Decodes a value by its TLV type; `None` for a type without a decoder, and for a length that does not fit
+/// the type.
 fn typed_value(kind: u16, value: &[u8], nlri_kind: u16) -> Option<DescriptorValue> {
     let v4 = || Some(DescriptorValue::Address(<[u8; 4]>::try_from(value).ok()?.into()));
     let v6 = |value: &[u8]| Some(<[u8; 16]>::try_from(value).ok()?.into());

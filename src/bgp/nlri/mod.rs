@@ -74,7 +74,8 @@ impl Encoding {
     pub const ADD_PATH: Self = Self { add_path: true, multiple_labels: false };
 }
 
-/// Iterator over the routes of a field. Ends after the first error, because the start of the next route is unknown.
+/// Iterator over the routes of a field. Ends after the first error, because the start of the next route is
+/// unknown.
 #[derive(Clone, Debug)]
 pub struct NlriIter<'a> {
     cursor: Cursor<'a>,
@@ -83,11 +84,11 @@ pub struct NlriIter<'a> {
     withdraw: bool,
 }
 
-/// Decodes one field of routes of one address family. `withdraw` is true for withdrawn routes, whose labels have no
-/// meaning. Offsets of errors count from the start of the field.
+/// Decodes one field of routes of one address family. `withdraw` is true for withdrawn routes, whose labels
+/// have no meaning. Offsets of errors count from the start of the field.
 ///
-/// Prefixes of unicast and multicast families need no heap memory. A route of an unassigned type is returned as
-/// [`Nlri::Raw`], and so is the whole field of a family without a decoder.
+/// Prefixes of unicast and multicast families need no heap memory. A route of an unassigned type is returned
+/// as [`Nlri::Raw`], and so is the whole field of a family without a decoder.
 #[inline]
 #[must_use]
 pub fn nlri(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> NlriIter<'_> {
@@ -95,12 +96,12 @@ pub fn nlri(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) ->
     NlriIter { cursor: Cursor::new(bytes), format, encoding, withdraw }
 }
 
-/// True if the field is plausible in this encoding: all routes decode, no prefix has host bits set, and the default route
-/// occurs at most once.
+/// True if the field is plausible in this encoding: all routes decode, no prefix has host bits set, and the
+/// default route occurs at most once.
 ///
-/// Decoding with the wrong ADD-PATH setting yields prefixes that were never announced, often beginning with `0.0.0.0/0`;
-/// such a decoding is hardly ever plausible. A field is valid as a whole or not at all (RFC 7606 section 5.3). The check
-/// is cheap for a single prefix, the most common case.
+/// Decoding with the wrong ADD-PATH setting yields prefixes that were never announced, often beginning with
+/// `0.0.0.0/0`; such a decoding is hardly ever plausible. A field is valid as a whole or not at all (RFC 7606
+/// section 5.3). The check is cheap for a single prefix, the most common case.
 #[inline]
 #[must_use]
 pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
@@ -119,8 +120,8 @@ pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw
     several_plausible(bytes, skip, address_bytes)
 }
 
-/// True if the field is so plausible in this encoding that it outweighs the negotiated encoding: each route is of an
-/// assigned type, and no route occurs twice.
+/// True if the field is so plausible in this encoding that it outweighs the negotiated encoding: each route
+/// is of an assigned type, and no route occurs twice.
 #[must_use]
 pub fn nlri_convincing(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
     let mut seen = HashSet::new();
@@ -141,8 +142,8 @@ fn has_host_bits(length: u8, octets: &[u8]) -> bool {
     used != 0 && octets.last().is_some_and(|last| last & (0xff >> used) != 0)
 }
 
-/// The check of [`nlri_plausible`] for several prefixes, or for a default route, which may occur repeatedly with path
-/// identifiers.
+/// The check of [`nlri_plausible`] for several prefixes, or for a default route, which may occur repeatedly
+/// with path identifiers.
 fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
     let mut rest = bytes;
     let mut defaults = 0;

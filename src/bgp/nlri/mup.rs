@@ -1,4 +1,5 @@
-//! MUP routes (draft-ietf-bess-mup-safi section 3.1): `architecture 1, type 2, length 1`, then the fields of the type.
+//! MUP routes (draft-ietf-bess-mup-safi section 3.1): `architecture 1, type 2, length 1`, then the fields of
+//! the type.
 
 use super::prefix;
 use crate::bgp::address::{read_address, read_sized_address};
@@ -35,8 +36,8 @@ fn user_prefix(body: &mut Cursor<'_>, is_v6: bool) -> Result<Prefix, Error> {
     if is_v6 { prefix::v6(body) } else { prefix::v4(body) }
 }
 
-/// Decodes type 3: `prefix, TEID 4, QFI 1, endpoint length in bits 1, endpoint, source length in bits 1, source`. Versions
-/// of the draft before -04 end with the endpoint.
+/// Decodes type 3: `prefix, TEID 4, QFI 1, endpoint length in bits 1, endpoint, source length in bits 1,
+/// source`. Versions of the draft before -04 end with the endpoint.
 fn session1(body: &mut Cursor<'_>, is_v6: bool) -> Result<MupKind, Error> {
     let prefix = user_prefix(body, is_v6)?;
     let teid = body.u32("TEID")?;

@@ -7,8 +7,8 @@ use crate::bgp::error::Error;
 use crate::route::{MvpnRoute, Nlri, NlriDetail, Rd};
 use crate::wire::Cursor;
 
-/// Decodes one MCAST-VPN route. A route of an unassigned type, and a Leaf A-D route without a valid route key, stay
-/// undecoded.
+/// Decodes one MCAST-VPN route. A route of an unassigned type, and a Leaf A-D route without a valid route
+/// key, stay undecoded.
 pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Nlri, Error> {
     let start = cursor.rest();
     let [route_type, length] = cursor.array("MVPN route type and length")?;
@@ -46,8 +46,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Nlri, Error> {
     Ok(Nlri::structured(bytes, NlriDetail::Mvpn(route)))
 }
 
-/// Decodes a Leaf A-D route: the route key, which is a whole NLRI with type and length (RFC 6514 section 4.4), then the
-/// originating router. `None` if the lengths do not add up.
+/// Decodes a Leaf A-D route: the route key, which is a whole NLRI with type and length (RFC 6514 section
+/// 4.4), then the originating router. `None` if the lengths do not add up.
 fn leaf(mut body: Cursor<'_>) -> Option<MvpnRoute> {
     let key = body.rest();
     let [_, length] = body.array("route key").ok()?;

@@ -1,7 +1,8 @@
-//! Prefixes (RFC 4271 section 4.3): a length in bits, then the minimum number of octets that contain these bits.
+//! Prefixes (RFC 4271 section 4.3): a length in bits, then the minimum number of octets that contain these
+//! bits.
 //!
-//! This is the innermost loop of the collector. If enough octets follow, a whole address is loaded at once; the excess
-//! bits are cleared together with the host bits.
+//! This is the innermost loop of the collector. If enough octets follow, a whole address is loaded at once;
+//! the excess bits are cleared together with the host bits.
 
 use crate::bgp::error::Error;
 use crate::route::Prefix;
@@ -47,8 +48,8 @@ pub(super) fn left_aligned(octets: &[u8]) -> u32 {
     })
 }
 
-/// An IPv6 address that begins with `octets`, at most 16. Prefixes of up to eight octets, the majority, are assembled in
-/// one register.
+/// An IPv6 address that begins with `octets`, at most 16. Prefixes of up to eight octets, the majority, are
+/// assembled in one register.
 #[inline]
 pub(super) fn left_aligned_v6(octets: &[u8]) -> u128 {
     let (upper, lower) = octets.split_at_checked(8).unwrap_or((octets, &[]));

@@ -4,8 +4,8 @@ use crate::bgp::error::Error;
 use crate::route::{Nlri, NlriDetail, RouteTargetMembership};
 use crate::wire::Cursor;
 
-/// Decodes `length in bits 1, origin AS 4, route target 8`, truncated to the length: 0 for all route targets, else 32
-/// to 96.
+/// Decodes `length in bits 1, origin AS 4, route target 8`, truncated to the length: 0 for all route targets,
+/// else 32 to 96.
 pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Nlri, Error> {
     let offset = cursor.offset();
     let bits = cursor.u8("route target length")?;

@@ -4,8 +4,8 @@ use crate::bgp::error::Error;
 use crate::route::{Nlri, NlriDetail, Rd, VplsRoute};
 use crate::wire::Cursor;
 
-/// Decodes `length 2, RD 8, VE ID 2, VE block offset 2, VE block size 2, label base 3` (RFC 4761) or `length 2, RD 8, PE
-/// address 4` (RFC 6074). A route of any other length stays undecoded.
+/// Decodes `length 2, RD 8, VE ID 2, VE block offset 2, VE block size 2, label base 3` (RFC 4761) or `length
+/// 2, RD 8, PE address 4` (RFC 6074). A route of any other length stays undecoded.
 pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Nlri, Error> {
     let start = cursor.rest();
     let length = usize::from(cursor.u16("VPLS NLRI length")?);

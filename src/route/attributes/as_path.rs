@@ -68,8 +68,9 @@ impl AsPath {
         })
     }
 
-    /// The AS that originated the route: the last AS number if the path ends in an AS_SEQUENCE. `None` for an empty
-    /// path, and for one that ends in a set or a confederation segment, which do not name a single origin.
+    /// The AS that originated the route: the last AS number if the path ends in an AS_SEQUENCE. `None` for an
+    /// empty path, and for one that ends in a set or a confederation segment, which do not name a single
+    /// origin.
     #[must_use]
     pub fn origin_as(&self) -> Option<u32> {
         let (kind, asns) = self.iter().last()?;
@@ -77,8 +78,8 @@ impl AsPath {
     }
 }
 
-/// `65001 65002 {65003,65004} (65005 65006) [65007,65008]`: braces for AS_SET, parentheses for AS_CONFED_SEQUENCE,
-/// brackets for AS_CONFED_SET.
+/// `65001 65002 {65003,65004} (65005 65006) [65007,65008]`: braces for AS_SET, parentheses for
+/// AS_CONFED_SEQUENCE, brackets for AS_CONFED_SET.
 impl fmt::Display for AsPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (segment_index, (kind, asns)) in self.iter().enumerate() {

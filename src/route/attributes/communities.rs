@@ -20,7 +20,8 @@ pub fn large_community_text([global, local1, local2]: [u32; 3]) -> String {
 /// The text form of the six-octet value of an extended community.
 #[derive(Clone, Copy)]
 enum Form {
-    /// Global administrator (two-octet AS, IPv4 address or four-octet AS, by the type) and local administrator.
+    /// Global administrator (two-octet AS, IPv4 address or four-octet AS, by the type) and local
+    /// administrator.
     Administrator,
     /// The last four octets as a number.
     Number,
@@ -28,7 +29,8 @@ enum Form {
     Mac,
     /// Two-octet AS, then an IEEE 754 single-precision number.
     Rate,
-    /// The last four octets as a number, followed by this flag name if the lowest bit of the first octet is set.
+    /// The last four octets as a number, followed by this flag name if the lowest bit of the first octet is
+    /// set.
     Flagged(&'static str),
     /// The last octet as a number.
     Octet,
@@ -138,8 +140,8 @@ fn find(kind: u8, sub: u8) -> Option<(&'static str, Form)> {
     EXTENDED.iter().find(|(k, s, ..)| (*k, *s) == (kind, sub)).map(|(_, _, name, form)| (*name, *form))
 }
 
-/// The text form of an extended community, such as `RT:65000:100`. One without a name is written in hexadecimal: type
-/// and sub-type, then the value.
+/// The text form of an extended community, such as `RT:65000:100`. One without a name is written in
+/// hexadecimal: type and sub-type, then the value.
 #[must_use]
 pub fn extended_community_text(community: [u8; 8]) -> String {
     let [kind, sub, a, b, c, d, e, f] = community;
@@ -148,7 +150,8 @@ pub fn extended_community_text(community: [u8; 8]) -> String {
     };
     let number = u32::from_be_bytes([c, d, e, f]);
     match form {
-        // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section 2).
+        // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section
+        // 2).
         Form::Administrator => match kind & 0x3f {
             1 => format!("{name}:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, f])),
             2 => format!("{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])),

@@ -39,8 +39,8 @@ pub enum LinkStateValue {
         /// 20-bit label (value of three octets) or 32-bit index (value of four octets).
         sid: u32,
     },
-    /// SR Capabilities or SR Local Block: first label or index, and size of each range (RFC 9085 sections 2.1.2
-    /// and 2.1.4).
+    /// SR Capabilities or SR Local Block: first label or index, and size of each range (RFC 9085 sections
+    /// 2.1.2 and 2.1.4).
     Ranges(Vec<(u32, u32)>),
     /// SRv6 End.X SID (RFC 9514 section 4.1).
     EndX {

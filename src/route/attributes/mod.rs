@@ -78,8 +78,9 @@ pub struct Attributes {
     pub rare: Vec<RareAttribute>,
     /// Type codes of absent mandatory attributes: ORIGIN, AS_PATH, NEXT_HOP (RFC 4271 section 5).
     pub missing: Vec<u8>,
-    /// One reason per attribute that was left out (attribute-discard, RFC 7606), and the reason why the routes count as
-    /// withdrawn (treat-as-withdraw). A reason names the attribute, its type code and its byte offset.
+    /// One reason per attribute that was left out (attribute-discard, RFC 7606), and the reason why the
+    /// routes count as withdrawn (treat-as-withdraw). A reason names the attribute, its type code and its
+    /// byte offset.
     pub discarded: Vec<String>,
 }
 

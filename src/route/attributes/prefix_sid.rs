@@ -38,8 +38,8 @@ pub struct ServiceSid {
     pub sid: Ipv6Addr,
     /// SRv6 endpoint behavior (IANA "SRv6 Endpoint Behaviors").
     pub behavior: u16,
-    /// SRv6 SID Structure (RFC 9252 section 3.2.1): lengths in bits of locator block, locator node, function and
-    /// argument, then length and offset in bits of the part that is transposed into the label.
+    /// SRv6 SID Structure (RFC 9252 section 3.2.1): lengths in bits of locator block, locator node, function
+    /// and argument, then length and offset in bits of the part that is transposed into the label.
     pub structure: Option<[u8; 6]>,
 }
 

@@ -21,7 +21,8 @@ pub struct NlriColumns<'a> {
     pub tag: Option<u32>,
     /// MAC address of an EVPN route of type 2.
     pub mac: Option<Mac>,
-    /// IP address of the host of an EVPN route of type 2; address of the originating router of other EVPN routes.
+    /// IP address of the host of an EVPN route of type 2; address of the originating router of other EVPN
+    /// routes.
     pub ip: Option<IpAddr>,
     /// Gateway IP address of an EVPN route of type 5, unless it is all zeros.
     pub gateway: Option<IpAddr>,

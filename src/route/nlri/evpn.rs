@@ -34,9 +34,9 @@ impl fmt::Display for Mac {
 
 /// An EVPN route.
 ///
-/// Fields that RFC 7432 section 7 excludes from the route key, such as labels, are stored but do not identify the route:
-/// see [`EvpnRoute::key`]. A label is the undivided 24-bit field: an MPLS label in its upper 20 bits, or a VNI in all
-/// 24 bits.
+/// Fields that RFC 7432 section 7 excludes from the route key, such as labels, are stored but do not identify
+/// the route: see [`EvpnRoute::key`]. A label is the undivided 24-bit field: an MPLS label in its upper 20
+/// bits, or a VNI in all 24 bits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EvpnRoute {
     /// Type 1, Ethernet Auto-Discovery.
@@ -111,8 +111,8 @@ pub enum EvpnRoute {
         /// IGMP or MLD versions and filter mode (RFC 9251 section 9.1).
         flags: u8,
     },
-    /// Types 7 (Multicast Membership Report Synch) and 8 (Multicast Leave Synch, RFC 9251). All fields but the flags and
-    /// the response time are part of the key.
+    /// Types 7 (Multicast Membership Report Synch) and 8 (Multicast Leave Synch, RFC 9251). All fields but
+    /// the flags and the response time are part of the key.
     MembershipSynch {
         /// True for type 8, false for type 7.
         leave: bool,
@@ -223,7 +223,8 @@ impl EvpnRoute {
         }
     }
 
-    /// Appends the fields that identify the route (RFC 7432 section 7, RFC 9136 section 3.1, RFC 9251 section 9).
+    /// Appends the fields that identify the route (RFC 7432 section 7, RFC 9136 section 3.1, RFC 9251 section
+    /// 9).
     ///
     /// Labels are excluded: a withdrawal may have other labels than the announcement (FRR sends 0).
     pub fn key(&self, out: &mut Vec<u8>) {
@@ -273,7 +274,8 @@ impl EvpnRoute {
     }
 }
 
-/// The route type, then the key fields without the RD, in the order of the RFC: `[2][0][02:00:00:00:00:01][10.0.0.1]`.
+/// The route type, then the key fields without the RD, in the order of the RFC:
+/// `[2][0][02:00:00:00:00:01][10.0.0.1]`.
 impl fmt::Display for EvpnRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]", self.route_type())?;

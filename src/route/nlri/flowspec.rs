@@ -88,8 +88,8 @@ const fn name(kind: u8) -> &'static str {
     }
 }
 
-/// `65000:1 dst 192.0.2.0/24 protocol =6 dst-port >=80&<=90,=443`, where a comma is OR and an ampersand AND. Bit masks
-/// are written `=0x2` (exact match) or `0x2` (any of these bits), negated with `!`.
+/// `65000:1 dst 192.0.2.0/24 protocol =6 dst-port >=80&<=90,=443`, where a comma is OR and an ampersand AND.
+/// Bit masks are written `=0x2` (exact match) or `0x2` (any of these bits), negated with `!`.
 impl fmt::Display for FlowSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rd) = self.rd {

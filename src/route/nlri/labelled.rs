@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::route::{Prefix, Rd};
 
-/// A prefix with its labels. The labels do not identify the route, and those of a withdrawal have no meaning (RFC 8277
-/// section 2.4).
+/// A prefix with its labels. The labels do not identify the route, and those of a withdrawal have no meaning
+/// (RFC 8277 section 2.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LabelledPrefix {
     /// Route distinguisher; `None` for labelled unicast.

@@ -16,7 +16,8 @@ pub struct LinkStateRoute {
     pub rd: Option<Rd>,
     /// NLRI type: 1 node, 2 link, 3 IPv4 prefix, 4 IPv6 prefix, 6 SRv6 SID.
     pub kind: u16,
-    /// Protocol-ID: 1 IS-IS level 1, 2 IS-IS level 2, 3 OSPFv2, 4 direct, 5 static, 6 OSPFv3, 7 BGP, others are kept.
+    /// Protocol-ID: 1 IS-IS level 1, 2 IS-IS level 2, 3 OSPFv2, 4 direct, 5 static, 6 OSPFv3, 7 BGP, others
+    /// are kept.
     pub protocol: u8,
     /// Identifier of the IGP instance.
     pub identifier: u64,
@@ -49,8 +50,8 @@ pub struct Descriptor {
 /// The value of a descriptor, decoded by its TLV type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DescriptorValue {
-    /// A number. TLV 512: AS number; 513: BGP-LS Identifier; 514: OSPF Area-ID; 517: AS number of a confederation
-    /// member; 264: OSPF route type.
+    /// A number. TLV 512: AS number; 513: BGP-LS Identifier; 514: OSPF Area-ID; 517: AS number of a
+    /// confederation member; 264: OSPF route type.
     Number(u32),
     /// An address. TLVs 259 to 262: of a link; 516: BGP Router-ID.
     Address(IpAddr),

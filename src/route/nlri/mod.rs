@@ -56,8 +56,8 @@ pub enum Nlri {
 /// A decoded NLRI together with its bytes, which identify the route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StructuredNlri {
-    /// NLRI bytes without path identifier. Those of a flow specification exclude the length field, which has two
-    /// encodings (RFC 8955 section 4.1).
+    /// NLRI bytes without path identifier. Those of a flow specification exclude the length field, which has
+    /// two encodings (RFC 8955 section 4.1).
     pub bytes: Box<[u8]>,
     /// Decoded fields.
     pub detail: NlriDetail,
@@ -85,14 +85,15 @@ pub enum NlriDetail {
 }
 
 impl Nlri {
-    /// A decoded route of a family without a variant of its own. `bytes` are the NLRI without path identifier.
+    /// A decoded route of a family without a variant of its own. `bytes` are the NLRI without path
+    /// identifier.
     #[must_use]
     pub fn structured(bytes: &[u8], detail: NlriDetail) -> Self {
         Self::Structured(Box::new(StructuredNlri { bytes: bytes.into(), detail }))
     }
 
-    /// The text form of a route that [`NlriColumns`] does not represent in full; `None` for prefixes, with or without
-    /// labels, and for routes that are not decoded.
+    /// The text form of a route that [`NlriColumns`] does not represent in full; `None` for prefixes, with or
+    /// without labels, and for routes that are not decoded.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         match self {
@@ -102,8 +103,8 @@ impl Nlri {
         }
     }
 
-    /// Appends the fields that identify the route within its family. Labels and other fields that only describe the route
-    /// are excluded.
+    /// Appends the fields that identify the route within its family. Labels and other fields that only
+    /// describe the route are excluded.
     pub fn key(&self, out: &mut Vec<u8>) {
         match self {
             Self::Prefix(prefix) => prefix.append_key(out),

@@ -57,7 +57,8 @@ impl MupRoute {
         }
     }
 
-    /// Appends the fields that identify the route: RD and prefix for type 3 (section 3.1.3), all bytes for other types.
+    /// Appends the fields that identify the route: RD and prefix for type 3 (section 3.1.3), all bytes for
+    /// other types.
     pub(super) fn append_key(&self, bytes: &[u8], out: &mut Vec<u8>) {
         match self.kind {
             MupKind::Session1 { prefix, .. } => {

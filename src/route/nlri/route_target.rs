@@ -17,8 +17,8 @@ pub struct RouteTargetMembership {
     pub target: [u8; 8],
 }
 
-/// `0/0` for all route targets, `65000:*` for all of an AS, `65000:RT:65000:1` for one, and with `/bits` for a shorter
-/// prefix.
+/// `0/0` for all route targets, `65000:*` for all of an AS, `65000:RT:65000:1` for one, and with `/bits` for
+/// a shorter prefix.
 impl fmt::Display for RouteTargetMembership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bits {
