@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::LogId;
 use super::error::ReadError;
 use super::format::{HeaderError, SegmentHeader};
-use super::scan::read_header;
 use super::seq::SeqNo;
-use super::storage::{Storage, StorageFile};
+use crate::wal::read::scan::read_header;
+use crate::wal::storage::{Storage, StorageFile};
 
 /// Name of the file that is prepared for the next segment.
 pub(super) const NEXT_NAME: &str = "next";

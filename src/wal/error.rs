@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::seq::SeqNo;
-use super::storage::is_transient;
+use crate::wal::storage::is_transient;
 
 /// An I/O error that can be cloned and compared.
 ///

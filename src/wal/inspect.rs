@@ -6,11 +6,11 @@ use super::error::ReadError;
 use super::format::{
     FRAME_HEADER_BYTES, FrameHeader, GapPayload, GapReason, SegmentHeader, SegmentTotals, kind,
 };
-use super::scan::Scanner;
-use super::segment_scan::SegmentScan;
 use super::seq::SeqNo;
-use super::storage::{Storage, read_all};
 use crate::num::to_u64;
+use crate::wal::read::scan::Scanner;
+use crate::wal::read::segment_scan::SegmentScan;
+use crate::wal::storage::{Storage, read_all};
 
 /// The segments of a directory, from their headers alone.
 #[derive(Clone, Debug)]

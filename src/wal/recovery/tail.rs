@@ -3,18 +3,18 @@
 use std::fmt;
 use std::io;
 
-use super::catalogue::{Segment, segment_name};
-use super::error::{OpenError, ReadError};
-use super::format::{
+use crate::num::to_u64;
+use crate::wal::catalogue::{Segment, segment_name};
+use crate::wal::error::{OpenError, ReadError};
+use crate::wal::format::{
     FRAME_HEADER_BYTES, FrameHeader, FramePosition, FrameSpec, GapPayload, GapReason, SegmentHeader, kind,
 };
-use super::options::{Options, StateSnapshot};
-use super::scan::{Scanned, Scanner};
-use super::segment_scan::{Hole, SegmentScan};
-use super::seq::SeqNo;
-use super::storage::Storage;
-use super::sync_group::SyncGroup;
-use crate::num::to_u64;
+use crate::wal::options::{Options, StateSnapshot};
+use crate::wal::read::scan::{Scanned, Scanner};
+use crate::wal::read::segment_scan::{Hole, SegmentScan};
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::Storage;
+use crate::wal::write::sync_group::SyncGroup;
 
 /// Damage found in a log directory. Readers return the lost sequence numbers as gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,26 +73,26 @@ impl fmt::Display for Damage {
 
 /// The end of a log.
 #[derive(Default)]
-pub(super) struct Tail {
+pub(in crate::wal) struct Tail {
     /// Next sequence number to be assigned.
-    pub(super) next: SeqNo,
+    pub(in crate::wal) next: SeqNo,
     /// The group whose durability is undecided, with GAP frames for what is missing, under the next free
     /// group number.
-    pub(super) group: SyncGroup,
+    pub(in crate::wal) group: SyncGroup,
     /// The last intact snapshot.
-    pub(super) snapshot: Option<StateSnapshot>,
+    pub(in crate::wal) snapshot: Option<StateSnapshot>,
     /// Time of the last commit in µs since the Unix epoch; 0 if unknown.
-    pub(super) last_commit: i64,
+    pub(in crate::wal) last_commit: i64,
     /// The last segment is sealed.
-    pub(super) was_closed: bool,
+    pub(in crate::wal) was_closed: bool,
     /// Offset of the SEAL frame of the last segment; 0 if that one is not sealed.
-    pub(super) previous_end: u64,
-    pub(super) damage: Vec<Damage>,
+    pub(in crate::wal) previous_end: u64,
+    pub(in crate::wal) damage: Vec<Damage>,
 }
 
 impl Tail {
     /// Reads the end of the log.
-    pub(super) fn read<S: Storage>(
+    pub(in crate::wal) fn read<S: Storage>(
         storage: &S,
         segments: &[Segment],
         options: &Options,
@@ -128,7 +128,7 @@ impl Tail {
     }
 
     /// Adds a gap from the next sequence number to `lost_to`, which is known to have been assigned.
-    pub(super) fn add_missing(&mut self, lost_to: SeqNo) {
+    pub(in crate::wal) fn add_missing(&mut self, lost_to: SeqNo) {
         if lost_to >= self.next {
             push_gap(&mut self.group, self.next, lost_to, GapReason::Rot);
             self.next = lost_to.next();
@@ -251,7 +251,7 @@ fn read_older_snapshot<S: Storage>(
 }
 
 /// The snapshot at the head of a segment; `None` if its first frame is not an intact SNAPSHOT frame.
-pub(super) fn read_snapshot<S: Storage>(
+pub(in crate::wal) fn read_snapshot<S: Storage>(
     storage: &S,
     header: SegmentHeader,
 ) -> io::Result<Option<StateSnapshot>> {

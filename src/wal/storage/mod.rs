@@ -1,5 +1,7 @@
 //! The file system operations that the log uses, as traits: synchronous, and replaceable by a simulation.
 
+pub(in crate::wal) mod disk;
+
 use std::io;
 
 use crate::num::to_u64;
@@ -62,7 +64,7 @@ pub trait StorageFile: Send + Sync + 'static {
 
 /// Writes `bytes` from index `*done` on. `*done` is advanced by what was written, also when an error is
 /// returned.
-pub(super) fn write_all<F: StorageFile>(
+pub(in crate::wal) fn write_all<F: StorageFile>(
     file: &F,
     bytes: &[u8],
     offset: u64,
@@ -80,7 +82,11 @@ pub(super) fn write_all<F: StorageFile>(
 }
 
 /// Fills `buffer` up to the end of the file. Returns the number of bytes read.
-pub(super) fn read_all<F: StorageFile>(file: &F, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(in crate::wal) fn read_all<F: StorageFile>(
+    file: &F,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset + to_u64(done)) {
@@ -95,7 +101,7 @@ pub(super) fn read_all<F: StorageFile>(file: &F, buffer: &mut [u8], offset: u64)
 
 /// Whether the condition behind an I/O error ends by itself or by an operator's action: no space, no
 /// permission, no file descriptors. Such an error pauses the log; any other write error means a broken disk.
-pub(super) fn is_transient(error: &io::Error) -> bool {
+pub(in crate::wal) fn is_transient(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     matches!(
@@ -110,7 +116,7 @@ pub(super) fn is_transient(error: &io::Error) -> bool {
 
 /// Whether a write failed for lack of space. Bytes counted before the failure are written, and the rest can
 /// be written again at the same offset. This does not apply to a failed sync.
-pub(super) fn is_lack_of_space(error: &io::Error) -> bool {
+pub(in crate::wal) fn is_lack_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::storage::{Space, Storage, StorageFile};
+use crate::wal::storage::{Space, Storage, StorageFile};
 
 /// A directory of the operating system.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! Disk usage of the log, and how much of it the log may use.
 
-use super::catalogue::Catalogue;
-use super::options::Options;
-use super::seq::SeqNo;
-use super::storage::Space;
 use crate::num::to_u64;
+use crate::wal::catalogue::Catalogue;
+use crate::wal::options::Options;
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::Space;
 
 /// Disk usage of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,16 +32,16 @@ pub struct Usage {
 
 /// Limits on the disk space of the log, from [`Options`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SpaceLimits {
-    pub(super) segment_bytes: u64,
-    pub(super) bytes_max: u64,
-    pub(super) free_percent_min: u8,
-    pub(super) keep_bytes: u64,
-    pub(super) keep_segments_min: usize,
+pub(in crate::wal) struct SpaceLimits {
+    pub(in crate::wal) segment_bytes: u64,
+    pub(in crate::wal) bytes_max: u64,
+    pub(in crate::wal) free_percent_min: u8,
+    pub(in crate::wal) keep_bytes: u64,
+    pub(in crate::wal) keep_segments_min: usize,
 }
 
 impl SpaceLimits {
-    pub(super) const fn new(options: &Options) -> Self {
+    pub(in crate::wal) const fn new(options: &Options) -> Self {
         Self {
             segment_bytes: options.segment_bytes,
             bytes_max: options.bytes_max,
@@ -52,13 +52,13 @@ impl SpaceLimits {
     }
 
     /// Bytes of the file system that must stay free.
-    pub(super) fn reserve_bytes(&self, space: Space) -> u64 {
+    pub(in crate::wal) fn reserve_bytes(&self, space: Space) -> u64 {
         space.total_bytes / 100 * u64::from(self.free_percent_min)
     }
 
     /// [`Usage::available_bytes`] for segments of `bytes` in total, `delivered` of them delivered, and a
     /// prepared file of `spare_bytes`.
-    pub(super) fn available_bytes(
+    pub(in crate::wal) fn available_bytes(
         &self,
         bytes: u64,
         delivered: u64,
@@ -76,13 +76,13 @@ impl SpaceLimits {
 }
 
 /// Number of segments, from the oldest on, whose payloads are all delivered. The newest is never counted.
-pub(super) fn delivered_segments(catalogue: &Catalogue, retired: SeqNo) -> usize {
+pub(in crate::wal) fn delivered_segments(catalogue: &Catalogue, retired: SeqNo) -> usize {
     let bounds = (0..catalogue.segments.len()).map_while(|index| catalogue.bound(index));
     bounds.take_while(|bound| bound.prev() <= retired).count()
 }
 
 /// Size in bytes of the segments that [`delivered_segments`] counts.
-pub(super) fn delivered_bytes(catalogue: &Catalogue, retired: SeqNo) -> u64 {
+pub(in crate::wal) fn delivered_bytes(catalogue: &Catalogue, retired: SeqNo) -> u64 {
     let count = delivered_segments(catalogue, retired);
     catalogue.segments.iter().take(count).map(|segment| segment.bytes).sum()
 }

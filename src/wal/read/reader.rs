@@ -3,15 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, Log, Segment, segment_name};
-use super::compress::decompress;
-use super::error::ReadError;
-use super::format::{
+use crate::wal::catalogue::{Catalogue, Log, Segment, segment_name};
+use crate::wal::compress::decompress;
+use crate::wal::error::ReadError;
+use crate::wal::format::{
     CODEC_RECORD, CODEC_RECORD_LZ4, FLAG_IGNORABLE, FrameHeader, GapPayload, GapReason, HeaderError, kind,
 };
-use super::scan::{Scanned, Scanner, read_header};
-use super::seq::SeqNo;
-use super::storage::Storage;
+use crate::wal::read::scan::{Scanned, Scanner, read_header};
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::Storage;
 
 /// An entry of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

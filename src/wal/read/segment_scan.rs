@@ -4,50 +4,50 @@
 //! the last segment of the log is durable, and an invalid range in it is bit rot. An invalid range in that
 //! highest group may as well be a write that a crash interrupted.
 
-use super::format::{CommitPayload, FLAG_IGNORABLE, FrameHeader, GapPayload, SegmentTotals, kind};
-use super::options::StateSnapshot;
-use super::scan::{InvalidRange, Scanned, Scanner};
-use super::seq::SeqNo;
-use super::storage::StorageFile;
+use crate::wal::format::{CommitPayload, FLAG_IGNORABLE, FrameHeader, GapPayload, SegmentTotals, kind};
+use crate::wal::options::StateSnapshot;
+use crate::wal::read::scan::{InvalidRange, Scanned, Scanner};
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::StorageFile;
 
 /// Findings of one pass over a segment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SegmentScan {
+pub(in crate::wal) struct SegmentScan {
     /// Totals of the intact frames.
-    pub(super) totals: SegmentTotals,
+    pub(in crate::wal) totals: SegmentTotals,
     /// Highest sequence number in an intact frame header, also if the payload of that frame is damaged.
-    pub(super) last_seq: SeqNo,
-    pub(super) last_group: LastGroup,
+    pub(in crate::wal) last_seq: SeqNo,
+    pub(in crate::wal) last_group: LastGroup,
     /// Offset of the SEAL frame.
-    pub(super) sealed_at: Option<u64>,
+    pub(in crate::wal) sealed_at: Option<u64>,
     /// Offset behind the last intact frame.
-    pub(super) end: u64,
-    pub(super) snapshot: Option<StateSnapshot>,
-    pub(super) holes: Vec<Hole>,
+    pub(in crate::wal) end: u64,
+    pub(in crate::wal) snapshot: Option<StateSnapshot>,
+    pub(in crate::wal) holes: Vec<Hole>,
     /// Kind of a frame that must not be skipped and that this version does not support.
-    pub(super) unknown_kind: Option<u8>,
+    pub(in crate::wal) unknown_kind: Option<u8>,
 }
 
 /// The highest sync group of a segment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LastGroup {
-    pub(super) number: u64,
+pub(in crate::wal) struct LastGroup {
+    pub(in crate::wal) number: u64,
     /// Last sequence number before the group.
-    pub(super) previous_seq: SeqNo,
+    pub(in crate::wal) previous_seq: SeqNo,
     /// First sequence number of the group according to the frame that ends it.
-    pub(super) first_seq: Option<SeqNo>,
+    pub(in crate::wal) first_seq: Option<SeqNo>,
     /// Lowest sequence number of an intact payload in the group.
-    pub(super) lowest_seq: Option<SeqNo>,
+    pub(in crate::wal) lowest_seq: Option<SeqNo>,
     /// The frame that ends the group is intact.
-    pub(super) closed: bool,
+    pub(in crate::wal) closed: bool,
 }
 
 /// An invalid range, and the groups it may belong to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hole {
-    pub(super) range: InvalidRange,
+pub(in crate::wal) struct Hole {
+    pub(in crate::wal) range: InvalidRange,
     /// Lowest group to which a lost frame can have belonged.
-    pub(super) lowest_group: u64,
+    pub(in crate::wal) lowest_group: u64,
 }
 
 impl SegmentScan {
@@ -55,7 +55,7 @@ impl SegmentScan {
     ///
     /// `bound` is the first sequence number of the following segment. Frames from `bound` on are superseded
     /// by that segment; invalid ranges behind the last number below `bound` are ignored.
-    pub(super) fn run<F: StorageFile>(
+    pub(in crate::wal) fn run<F: StorageFile>(
         scanner: &mut Scanner<F>,
         bound: Option<SeqNo>,
         mut visit: impl FnMut(&FrameHeader, &[u8]),
@@ -163,7 +163,7 @@ impl SegmentScan {
 
     /// Whether a hole may be a torn write: it is in the highest group of the last segment, and that is not
     /// the first group, which was synced before the segment got its name.
-    pub(super) const fn is_torn(&self, hole: &Hole, first_group: u64, is_last_segment: bool) -> bool {
+    pub(in crate::wal) const fn is_torn(&self, hole: &Hole, first_group: u64, is_last_segment: bool) -> bool {
         let last = self.last_group.number;
         is_last_segment && last > first_group && hole.lowest_group >= last
     }

@@ -2,14 +2,14 @@
 
 use std::io;
 
-use super::catalogue::segment_name;
-use super::format::{
+use crate::num::to_u64;
+use crate::wal::catalogue::segment_name;
+use crate::wal::format::{
     CLOSING_BYTES, CommitPayload, FramePosition, FrameSpec, GROUP_ALIGN, SegmentHeader, SegmentTotals, kind,
 };
-use super::seq::SeqNo;
-use super::storage::{StorageFile, is_lack_of_space, write_all};
-use super::sync_group::SyncGroup;
-use crate::num::to_u64;
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::{StorageFile, is_lack_of_space, write_all};
+use crate::wal::write::sync_group::SyncGroup;
 
 /// A segment that the writer abandoned after an I/O error. Its open group was written to another segment.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl AbandonedSegment {
 
 /// Why a sync group was not written to the open segment.
 #[derive(Debug)]
-pub(super) enum SegmentError {
+pub(in crate::wal) enum SegmentError {
     /// No space for the write; the group can be written again at the same offset.
     NoSpace(io::Error),
     /// Any other error of a write, or any error of a sync: the file must not be written or synced again.
@@ -38,7 +38,7 @@ pub(super) enum SegmentError {
 }
 
 /// The open segment file.
-pub(super) struct SegmentWriter<F> {
+pub(in crate::wal) struct SegmentWriter<F> {
     file: F,
     header: SegmentHeader,
     /// Offset at which the open sync group starts.
@@ -49,27 +49,33 @@ pub(super) struct SegmentWriter<F> {
 
 impl<F: StorageFile> SegmentWriter<F> {
     /// Continues a file that is durable up to offset `end`; `totals` are those of the payloads in it.
-    pub(super) const fn new(file: F, header: SegmentHeader, end: u64, totals: SegmentTotals) -> Self {
+    pub(in crate::wal) const fn new(file: F, header: SegmentHeader, end: u64, totals: SegmentTotals) -> Self {
         Self { file, header, group_start: end.next_multiple_of(GROUP_ALIGN), totals }
     }
 
-    pub(super) const fn number(&self) -> u64 {
+    pub(in crate::wal) const fn number(&self) -> u64 {
         self.header.number
     }
 
     /// Whether a frame of `bytes` fits, with the closing frames behind it.
-    pub(super) fn fits(&self, group: &SyncGroup, bytes: u64) -> bool {
+    pub(in crate::wal) fn fits(&self, group: &SyncGroup, bytes: u64) -> bool {
         self.position(group).offset + bytes + CLOSING_BYTES <= self.header.capacity
     }
 
     /// Appends a frame to the group, in memory. `next` is the next sequence number to be assigned.
-    pub(super) fn append(&self, group: &mut SyncGroup, frame: &FrameSpec, next: SeqNo, payload: &[u8]) {
+    pub(in crate::wal) fn append(
+        &self,
+        group: &mut SyncGroup,
+        frame: &FrameSpec,
+        next: SeqNo,
+        payload: &[u8],
+    ) {
         let position = self.position(group);
         group.push(frame, next, position, payload);
     }
 
     /// Writes the unflushed bytes of the group to the page cache.
-    pub(super) fn flush(&self, group: &mut SyncGroup) -> Result<(), SegmentError> {
+    pub(in crate::wal) fn flush(&self, group: &mut SyncGroup) -> Result<(), SegmentError> {
         let SyncGroup { bytes, flushed, .. } = group;
         write_all(&self.file, bytes, self.group_start, flushed).map_err(|error| {
             if is_lack_of_space(&error) { SegmentError::NoSpace(error) } else { SegmentError::Broken(error) }
@@ -80,7 +86,7 @@ impl<F: StorageFile> SegmentWriter<F> {
     /// frame.
     ///
     /// After [`SegmentError::NoSpace`] the group is as before, without the control frame.
-    pub(super) fn sync(
+    pub(in crate::wal) fn sync(
         &mut self,
         group: &mut SyncGroup,
         ending: u8,

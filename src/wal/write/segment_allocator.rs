@@ -6,13 +6,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::catalogue::{Log, NEXT_NAME, Segment, segment_name};
-use super::error::{AllocationError, Full};
-use super::options::Options;
-use super::seq::SeqNo;
-use super::storage::{Storage, StorageFile, is_transient, write_all};
-use super::usage::{SpaceLimits, delivered_bytes, delivered_segments};
 use crate::num::{to_u64, to_usize};
+use crate::wal::catalogue::{Log, NEXT_NAME, Segment, segment_name};
+use crate::wal::error::{AllocationError, Full};
+use crate::wal::options::Options;
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::{Storage, StorageFile, is_transient, write_all};
+use crate::wal::write::usage::{SpaceLimits, delivered_bytes, delivered_segments};
 
 /// Bytes that are zeroed and synced in one step.
 const SLICE_BYTES: u64 = 4 << 20;
@@ -21,7 +21,7 @@ const ZERO_BYTES: u64 = 1 << 20;
 
 /// What a file is allocated for. It decides which limits apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::wal) enum Purpose {
     /// The next segment, ahead of use.
     Ahead,
     /// A payload that waits to be appended.
@@ -32,14 +32,14 @@ pub(super) enum Purpose {
 }
 
 /// A file that will become a segment.
-pub(super) struct SpareFile<F> {
-    pub(super) file: F,
+pub(in crate::wal) struct SpareFile<F> {
+    pub(in crate::wal) file: F,
     /// Length of the file in bytes; it is ready when this reaches the segment size.
-    pub(super) bytes: u64,
+    pub(in crate::wal) bytes: u64,
 }
 
 /// Allocates segment files.
-pub(super) struct SegmentAllocator<F> {
+pub(in crate::wal) struct SegmentAllocator<F> {
     spare: Option<SpareFile<F>>,
     limits: SpaceLimits,
     drop_oldest: bool,
@@ -48,31 +48,31 @@ pub(super) struct SegmentAllocator<F> {
 }
 
 impl<F: StorageFile> SegmentAllocator<F> {
-    pub(super) const fn new(options: &Options, spare: Option<SpareFile<F>>) -> Self {
+    pub(in crate::wal) const fn new(options: &Options, spare: Option<SpareFile<F>>) -> Self {
         Self { spare, limits: SpaceLimits::new(options), drop_oldest: options.drop_oldest, dropped: 0 }
     }
 
-    pub(super) const fn limits(&self) -> &SpaceLimits {
+    pub(in crate::wal) const fn limits(&self) -> &SpaceLimits {
         &self.limits
     }
 
     /// Length of the spare file in bytes; 0 without one.
-    pub(super) fn spare_bytes(&self) -> u64 {
+    pub(in crate::wal) fn spare_bytes(&self) -> u64 {
         self.spare.as_ref().map_or(0, |spare| spare.bytes)
     }
 
     /// Payloads dropped undelivered since the start.
-    pub(super) const fn dropped(&self) -> u64 {
+    pub(in crate::wal) const fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// Whether the spare file has the size of a segment.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(in crate::wal) fn is_ready(&self) -> bool {
         self.spare_bytes() >= self.limits.segment_bytes
     }
 
     /// Performs one step: finds a file, or zeroes one slice of it.
-    pub(super) fn step<S>(
+    pub(in crate::wal) fn step<S>(
         &mut self,
         log: &Log<S>,
         retired: SeqNo,
@@ -88,7 +88,7 @@ impl<F: StorageFile> SegmentAllocator<F> {
     }
 
     /// Performs steps until the spare file is ready.
-    pub(super) fn finish<S>(
+    pub(in crate::wal) fn finish<S>(
         &mut self,
         log: &Log<S>,
         retired: SeqNo,
@@ -104,7 +104,7 @@ impl<F: StorageFile> SegmentAllocator<F> {
     }
 
     /// Finishes the spare file and returns it.
-    pub(super) fn take<S>(
+    pub(in crate::wal) fn take<S>(
         &mut self,
         log: &Log<S>,
         retired: SeqNo,
@@ -118,7 +118,7 @@ impl<F: StorageFile> SegmentAllocator<F> {
     }
 
     /// Returns a file that was taken and not used.
-    pub(super) fn put_back(&mut self, spare: SpareFile<F>) {
+    pub(in crate::wal) fn put_back(&mut self, spare: SpareFile<F>) {
         self.spare = Some(spare);
     }
 

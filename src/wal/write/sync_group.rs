@@ -1,50 +1,56 @@
 //! The open sync group: encoded frames that are kept in memory until they are durable.
 
-use super::format::{
+use crate::num::{to_u64, to_usize, u32_to_usize};
+use crate::wal::format::{
     FRAME_HEADER_BYTES, FrameHeader, FramePosition, FrameSpec, SegmentTotals, encode_frame, kind,
 };
-use super::seq::SeqNo;
-use crate::num::{to_u64, to_usize, u32_to_usize};
+use crate::wal::seq::SeqNo;
 
 /// Frames that are not durable yet, encoded for the open segment.
 ///
 /// The bytes stay in memory until the sync returns, so that they can be written to another segment if it
 /// fails.
 #[derive(Default)]
-pub(super) struct SyncGroup {
+pub(in crate::wal) struct SyncGroup {
     /// Group number.
-    pub(super) number: u64,
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::wal) number: u64,
+    pub(in crate::wal) bytes: Vec<u8>,
     /// Length of the prefix of `bytes` that is in the page cache.
-    pub(super) flushed: usize,
+    pub(in crate::wal) flushed: usize,
     /// First sequence number of the group; unspecified while `bytes` is empty.
-    pub(super) first: SeqNo,
+    pub(in crate::wal) first: SeqNo,
     /// Number of payloads in the group.
-    pub(super) payloads: u64,
+    pub(in crate::wal) payloads: u64,
     /// Number of records in these payloads.
-    pub(super) records: u64,
+    pub(in crate::wal) records: u64,
     /// Length of these payloads as stored, in bytes.
-    pub(super) payload_bytes: u64,
+    pub(in crate::wal) payload_bytes: u64,
 }
 
 impl SyncGroup {
     /// An empty group.
-    pub(super) fn new(number: u64) -> Self {
+    pub(in crate::wal) fn new(number: u64) -> Self {
         Self { number, ..Self::default() }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(in crate::wal) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Bytes that are not in the page cache.
-    pub(super) const fn unflushed_bytes(&self) -> usize {
+    pub(in crate::wal) const fn unflushed_bytes(&self) -> usize {
         self.bytes.len() - self.flushed
     }
 
     /// Encodes a frame at the end of the group. `seq` is the first number of the group if the frame is its
     /// first.
-    pub(super) fn push(&mut self, frame: &FrameSpec, seq: SeqNo, position: FramePosition, payload: &[u8]) {
+    pub(in crate::wal) fn push(
+        &mut self,
+        frame: &FrameSpec,
+        seq: SeqNo,
+        position: FramePosition,
+        payload: &[u8],
+    ) {
         if self.bytes.is_empty() {
             self.first = seq;
         }
@@ -57,7 +63,7 @@ impl SyncGroup {
     }
 
     /// Starts the next group; the allocated memory is kept.
-    pub(super) fn start_next(&mut self) {
+    pub(in crate::wal) fn start_next(&mut self) {
         self.number += 1;
         self.bytes.clear();
         self.flushed = 0;
@@ -65,7 +71,7 @@ impl SyncGroup {
     }
 
     /// Encodes the DATA and GAP frames of the group for another position.
-    pub(super) fn encoded_at(&self, mut position: FramePosition) -> Self {
+    pub(in crate::wal) fn encoded_at(&self, mut position: FramePosition) -> Self {
         let mut group = Self { number: position.group, first: self.first, ..Self::default() };
         let start = position.offset;
         let frames = self.frames().filter(|(header, _)| matches!(header.kind, kind::DATA | kind::GAP));
@@ -77,7 +83,7 @@ impl SyncGroup {
     }
 
     /// The frames of the group, each with its payload as stored.
-    pub(super) fn frames(&self) -> impl Iterator<Item = (FrameHeader, &[u8])> {
+    pub(in crate::wal) fn frames(&self) -> impl Iterator<Item = (FrameHeader, &[u8])> {
         let mut rest = self.bytes.as_slice();
         std::iter::from_fn(move || {
             let header = FrameHeader::decode_unchecked(rest)?;
@@ -89,7 +95,7 @@ impl SyncGroup {
     }
 
     /// `totals` of a segment plus those of the group, committed at `now`.
-    pub(super) fn added_to(&self, mut totals: SegmentTotals, now: i64) -> SegmentTotals {
+    pub(in crate::wal) fn added_to(&self, mut totals: SegmentTotals, now: i64) -> SegmentTotals {
         totals.payloads += self.payloads;
         totals.records += self.records;
         totals.payload_bytes += self.payload_bytes;

@@ -2,12 +2,12 @@
 
 use std::io;
 
-use super::format::{
+use crate::num::{to_u64, to_usize, u32_to_usize};
+use crate::wal::format::{
     ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, FRAMES_START, FrameHeader, HEADER_COPY_OFFSET, HeaderError,
     PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
-use super::storage::{StorageFile, read_all};
-use crate::num::{to_u64, to_usize, u32_to_usize};
+use crate::wal::storage::{StorageFile, read_all};
 
 /// Bytes read ahead at once.
 const WINDOW_BYTES: usize = 256 << 10;
@@ -18,7 +18,7 @@ const RESYNC_BYTES: usize = 16 << 10;
 
 /// Result of one step through a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scanned {
+pub(in crate::wal) enum Scanned {
     /// An intact frame; [`Scanner::payload`] returns its payload.
     Frame(FrameHeader),
     /// Data that is not an intact frame, up to the next frame header or to the end of the damaged frame.
@@ -29,19 +29,21 @@ pub(super) enum Scanned {
 
 /// A range of a segment that holds no intact frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InvalidRange {
+pub(in crate::wal) struct InvalidRange {
     /// Offset of the first byte.
-    pub(super) from: u64,
+    pub(in crate::wal) from: u64,
     /// Offset behind the last byte.
-    pub(super) to: u64,
+    pub(in crate::wal) to: u64,
     /// Header of the frame if only its payload is damaged.
-    pub(super) header: Option<FrameHeader>,
+    pub(in crate::wal) header: Option<FrameHeader>,
     /// A part of the range could not be read.
-    pub(super) unreadable: bool,
+    pub(in crate::wal) unreadable: bool,
 }
 
 /// Reads the segment header: the first intact copy.
-pub(super) fn read_header<F: StorageFile>(file: &F) -> io::Result<Result<SegmentHeader, HeaderError>> {
+pub(in crate::wal) fn read_header<F: StorageFile>(
+    file: &F,
+) -> io::Result<Result<SegmentHeader, HeaderError>> {
     let mut invalid = HeaderError::Damaged;
     let mut read_error = None;
     for offset in [0, HEADER_COPY_OFFSET] {
@@ -62,7 +64,7 @@ pub(super) fn read_header<F: StorageFile>(file: &F) -> io::Result<Result<Segment
 }
 
 /// A cursor over the frames of a segment.
-pub(super) struct Scanner<F> {
+pub(in crate::wal) struct Scanner<F> {
     file: F,
     header: SegmentHeader,
     /// Offset of the next frame.
@@ -73,40 +75,40 @@ pub(super) struct Scanner<F> {
 }
 
 impl<F: StorageFile> Scanner<F> {
-    pub(super) fn new(file: F, header: SegmentHeader) -> Self {
+    pub(in crate::wal) fn new(file: F, header: SegmentHeader) -> Self {
         Self { file, header, offset: FRAMES_START, window: Window::default(), payload: (0, 0) }
     }
 
-    pub(super) const fn header(&self) -> &SegmentHeader {
+    pub(in crate::wal) const fn header(&self) -> &SegmentHeader {
         &self.header
     }
 
-    pub(super) const fn file(&self) -> &F {
+    pub(in crate::wal) const fn file(&self) -> &F {
         &self.file
     }
 
-    pub(super) const fn offset(&self) -> u64 {
+    pub(in crate::wal) const fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Whether the last step met a read error.
-    pub(super) const fn met_unreadable(&self) -> bool {
+    pub(in crate::wal) const fn met_unreadable(&self) -> bool {
         self.window.unreadable
     }
 
     /// Moves the cursor back to the frame at `offset`.
-    pub(super) const fn rewind(&mut self, offset: u64) {
+    pub(in crate::wal) const fn rewind(&mut self, offset: u64) {
         self.offset = offset;
     }
 
     /// Payload of the last [`Scanned::Frame`].
-    pub(super) fn payload(&self) -> &[u8] {
+    pub(in crate::wal) fn payload(&self) -> &[u8] {
         self.window.peek(self.payload.0, self.payload.1)
     }
 
     /// Moves behind the next frame or invalid range. Invalid data is read twice, because the writer may be
     /// writing it.
-    pub(super) fn step(&mut self) -> Scanned {
+    pub(in crate::wal) fn step(&mut self) -> Scanned {
         self.window.unreadable = false;
         match self.check_frame() {
             FrameCheck::Intact(header) => self.accept(header),

@@ -11,15 +11,15 @@
 
 use std::sync::Arc;
 
-use super::LogId;
-use super::catalogue::{Catalogue, LOCK_NAME, Log, NEXT_NAME, list};
-use super::error::{OpenError, WriteError};
-use super::options::{Options, StateSnapshot};
-use super::segment_allocator::SpareFile;
-use super::seq::SeqNo;
-use super::storage::{Storage, StorageFile, is_transient};
-use super::tail::{Damage, Tail};
-use super::writer::{Writer, WriterStart};
+use crate::log_id::LogId;
+use crate::wal::catalogue::{Catalogue, LOCK_NAME, Log, NEXT_NAME, list};
+use crate::wal::error::{OpenError, WriteError};
+use crate::wal::options::{Options, StateSnapshot};
+use crate::wal::recovery::tail::{Damage, Tail};
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::{Storage, StorageFile, is_transient};
+use crate::wal::write::segment_allocator::SpareFile;
+use crate::wal::write::writer::{Writer, WriterStart};
 
 /// State of the log as recovery found it.
 #[derive(Clone, Debug)]

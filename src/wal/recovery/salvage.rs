@@ -4,15 +4,15 @@
 //! and its last state snapshot, so that a daemon without its local state still ends the sessions that were
 //! open. Lost payloads are gaps with their reasons.
 
-use super::catalogue::{Segment, list};
-use super::error::SalvageError;
-use super::format::GapReason;
-use super::options::Options;
-use super::reader::{Item, Reader};
-use super::recover::recover;
-use super::seq::SeqNo;
-use super::storage::Storage;
-use super::tail::read_snapshot;
+use crate::wal::catalogue::{Segment, list};
+use crate::wal::error::SalvageError;
+use crate::wal::format::GapReason;
+use crate::wal::options::Options;
+use crate::wal::read::reader::{Item, Reader};
+use crate::wal::recovery::recover::recover;
+use crate::wal::recovery::tail::read_snapshot;
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::Storage;
 
 /// Size of a sync group of the copy, in bytes.
 const GROUP_BYTES: usize = 4 << 20;

@@ -3,38 +3,38 @@
 use std::io;
 use std::sync::Arc;
 
-use super::LogId;
-use super::catalogue::{Log, NEXT_NAME, Segment, segment_name};
-use super::error::{Full, WriteError};
-use super::format::{
+use crate::log_id::LogId;
+use crate::num::{to_u64, to_usize};
+use crate::wal::catalogue::{Log, NEXT_NAME, Segment, segment_name};
+use crate::wal::error::{Full, WriteError};
+use crate::wal::format::{
     CLOSING_BYTES, CommitPayload, FRAMES_START, FramePosition, FrameSpec, GROUP_ALIGN, HEADER_COPY_OFFSET,
     SegmentHeader, SegmentTotals, kind,
 };
-use super::options::StateSnapshot;
-use super::segment_allocator::{Purpose, SegmentAllocator, SpareFile};
-use super::segment_writer::SegmentWriter;
-use super::seq::SeqNo;
-use super::storage::{Storage, StorageFile, is_transient, write_all};
-use super::sync_group::SyncGroup;
-use super::usage::{Usage, delivered_bytes};
-use crate::num::{to_u64, to_usize};
+use crate::wal::options::StateSnapshot;
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::{Storage, StorageFile, is_transient, write_all};
+use crate::wal::write::segment_allocator::{Purpose, SegmentAllocator, SpareFile};
+use crate::wal::write::segment_writer::SegmentWriter;
+use crate::wal::write::sync_group::SyncGroup;
+use crate::wal::write::usage::{Usage, delivered_bytes};
 
 /// Creates segments one after another, and recycles the delivered ones.
-pub(super) struct Rotation<S: Storage> {
-    pub(super) log: Arc<Log<S>>,
-    pub(super) allocator: SegmentAllocator<S::File>,
-    pub(super) log_id: LogId,
+pub(in crate::wal) struct Rotation<S: Storage> {
+    pub(in crate::wal) log: Arc<Log<S>>,
+    pub(in crate::wal) allocator: SegmentAllocator<S::File>,
+    pub(in crate::wal) log_id: LogId,
     /// Number of the first segment of this process.
-    pub(super) run: u64,
+    pub(in crate::wal) run: u64,
     /// Number of the next segment.
-    pub(super) next_number: u64,
+    pub(in crate::wal) next_number: u64,
     /// Offset of the SEAL frame of the previous segment; 0 if that one is not sealed.
-    pub(super) previous_end: u64,
-    pub(super) salt_seed: u64,
+    pub(in crate::wal) previous_end: u64,
+    pub(in crate::wal) salt_seed: u64,
     /// Written at the head of each segment.
-    pub(super) snapshot: Option<StateSnapshot>,
+    pub(in crate::wal) snapshot: Option<StateSnapshot>,
     /// Last sequence number that is delivered.
-    pub(super) retired: SeqNo,
+    pub(in crate::wal) retired: SeqNo,
 }
 
 /// The start of a segment file, up to the end of its first sync group.
@@ -46,13 +46,13 @@ struct Head {
 
 impl<S: Storage> Rotation<S> {
     /// Performs one step of preparing the next segment. Returns whether more steps are needed.
-    pub(super) fn prepare(&mut self) -> bool {
+    pub(in crate::wal) fn prepare(&mut self) -> bool {
         // Errors are not fatal here; they recur when the segment is needed.
         self.allocator.step(&self.log, self.retired, Purpose::Ahead).is_ok() && !self.allocator.is_ready()
     }
 
     /// Makes the file for the next segment ready.
-    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+    pub(in crate::wal) fn finish(&mut self) -> Result<(), WriteError> {
         Ok(self.allocator.finish(&self.log, self.retired, Purpose::Append)?)
     }
 
@@ -60,7 +60,7 @@ impl<S: Storage> Rotation<S> {
     ///
     /// The head is written and synced before the file gets its name: after a crash at any time, a segment
     /// with its name is intact up to the end of its first group.
-    pub(super) fn enter(
+    pub(in crate::wal) fn enter(
         &mut self,
         group: &SyncGroup,
         next: SeqNo,
@@ -140,7 +140,7 @@ impl<S: Storage> Rotation<S> {
     }
 
     /// Disk usage of the log; `next` is the next sequence number to be assigned.
-    pub(super) fn usage(&self, next: SeqNo) -> Usage {
+    pub(in crate::wal) fn usage(&self, next: SeqNo) -> Usage {
         let catalogue = self.log.catalogue();
         let delivered = delivered_bytes(&catalogue, self.retired);
         let (segments, bytes) = (to_u64(catalogue.segments.len()), catalogue.bytes());

@@ -12,36 +12,38 @@
 use std::io;
 use std::sync::Arc;
 
-use super::LogId;
-use super::catalogue::Log;
-use super::compress::{Compressor, EncodedPayload, decompress};
-use super::error::{Full, IoCause, WriteError};
-use super::format::{CODEC_RECORD_LZ4, CommitPayload, FrameSpec, GapPayload, GapReason, frame_bytes, kind};
-use super::options::{Options, StateSnapshot};
-use super::rotate::Rotation;
-use super::segment_allocator::{SegmentAllocator, SpareFile};
-use super::segment_writer::{AbandonedSegment, SegmentError, SegmentWriter};
-use super::seq::SeqNo;
-use super::storage::Storage;
-use super::sync_group::SyncGroup;
-use super::usage::Usage;
+use crate::log_id::LogId;
 use crate::num::to_u64;
+use crate::wal::catalogue::Log;
+use crate::wal::compress::{Compressor, EncodedPayload, decompress};
+use crate::wal::error::{Full, IoCause, WriteError};
+use crate::wal::format::{
+    CODEC_RECORD_LZ4, CommitPayload, FrameSpec, GapPayload, GapReason, frame_bytes, kind,
+};
+use crate::wal::options::{Options, StateSnapshot};
+use crate::wal::seq::SeqNo;
+use crate::wal::storage::Storage;
+use crate::wal::write::rotate::Rotation;
+use crate::wal::write::segment_allocator::{SegmentAllocator, SpareFile};
+use crate::wal::write::segment_writer::{AbandonedSegment, SegmentError, SegmentWriter};
+use crate::wal::write::sync_group::SyncGroup;
+use crate::wal::write::usage::Usage;
 
 /// State that recovery hands over to the writer.
-pub(super) struct WriterStart<S: Storage> {
-    pub(super) log: Arc<Log<S>>,
-    pub(super) lock: S::Lock,
-    pub(super) spare: Option<SpareFile<S::File>>,
-    pub(super) log_id: LogId,
+pub(in crate::wal) struct WriterStart<S: Storage> {
+    pub(in crate::wal) log: Arc<Log<S>>,
+    pub(in crate::wal) lock: S::Lock,
+    pub(in crate::wal) spare: Option<SpareFile<S::File>>,
+    pub(in crate::wal) log_id: LogId,
     /// Next sequence number to be assigned.
-    pub(super) next: SeqNo,
+    pub(in crate::wal) next: SeqNo,
     /// Number of the next segment.
-    pub(super) next_number: u64,
-    pub(super) snapshot: Option<StateSnapshot>,
+    pub(in crate::wal) next_number: u64,
+    pub(in crate::wal) snapshot: Option<StateSnapshot>,
     /// The group whose durability is undecided, to be written again; empty if there is none.
-    pub(super) group: SyncGroup,
+    pub(in crate::wal) group: SyncGroup,
     /// Offset of the SEAL frame of the last segment; 0 if that one is not sealed.
-    pub(super) previous_end: u64,
+    pub(in crate::wal) previous_end: u64,
 }
 
 /// Sequence numbers up to which the log has got.
@@ -79,7 +81,7 @@ pub struct Writer<S: Storage> {
 }
 
 impl<S: Storage> Writer<S> {
-    pub(super) fn from_start(start: WriterStart<S>, options: &Options) -> Self {
+    pub(in crate::wal) fn from_start(start: WriterStart<S>, options: &Options) -> Self {
         let next = start.next;
         let durable = if start.group.is_empty() { next.prev() } else { start.group.first.prev() };
         let rotation = Rotation {
@@ -302,7 +304,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Opens a segment unless one is open. The open group, if any, is relocated to it.
-    pub(super) fn ensure_segment(&mut self) -> Result<(), WriteError> {
+    pub(in crate::wal) fn ensure_segment(&mut self) -> Result<(), WriteError> {
         if let Some(error) = &self.failed {
             return Err(WriteError::Failed(error.clone()));
         }
