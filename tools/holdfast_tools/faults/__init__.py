@@ -1,1 +1,1 @@
-"""Real faults for the running collector, and the checks that see a broken guarantee. Entry point: tools/torture."""
+"""Real faults for the running collector, with checks of its guarantee. Entry point: tools/torture."""

@@ -1,7 +1,7 @@
-"""A start with a large backlog, and logs of the extremes: one record a batch a million times, and batches as large as they get.
+"""Starts with a large backlog, and logs of many tiny batches or of the largest batches.
 
-Prints for each backlog how long it takes until a router can connect and the most memory that the collector ever had, alone
-and while it drains; `--gib` says how large the backlogs are.
+Prints for each backlog the time until a router can connect, and the peak memory of the collector alone and
+while it drains. `--gib` sets the size of the backlogs.
 """
 
 import os
@@ -161,7 +161,7 @@ class Backlogs:
         wrong = [seq for seq, batch in log.batches.items() if stored.get(seq) != batch.count]
         checked(
             not wrong,
-            f"{len(wrong)} of {len(log.batches)} {name} batches are not in the database as they are in the log",
+            f"{len(wrong)} of {len(log.batches)} {name} batches differ between log and database",
         )
         self.totals.update(
             {
@@ -196,5 +196,5 @@ def seen_red(rig):
         seen = noticed("that a batch was missing", backlogs.giant)
     finally:
         Database.counts = counts
-    checked("are not in the database" in seen, f"the wrong thing was noticed: {seen}")
+    checked("differ between log and database" in seen, f"the wrong thing was noticed: {seen}")
     return f"with a batch less: {seen}"

@@ -1,7 +1,9 @@
-"""System calls that fail or kill: strace makes the N-th fdatasync, fsync, write, rename or open of a thread go wrong.
+"""Failing system calls: strace makes the N-th fdatasync, fsync, write, rename or open of a thread fail or
+kill it.
 
-Once, or for a while. Errors that pass (no space, quota, read-only, no descriptor) must not end the collector once it
-runs; a broken disk may, with an error and never by a panic. In each case the promise holds, and the next start is whole.
+The fault occurs once, or for several calls. Transient errors (no space, quota, read-only, no descriptor)
+must not end a running collector. An I/O error may end it, with an error but without a panic. In each case
+the guarantee holds, and the next start succeeds.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""A wall clock that lies: the collector begins in 1970, jumps to 2036 while it runs, and comes back to the present.
+"""Wrong wall clocks: the collector starts in 1970, jumps to 2036 while it runs, and returns to the present.
 
-A library made at run time stands between the collector and the clock, and adds what a file says. Everything is stored
-once, in the order of the log; nothing is decided by the clock.
+A library, built at run time, adds an offset from a file to the collector's clock. Every record must be
+stored once, in the order of the log, whatever the clock shows.
 """
 
 import mmap
@@ -95,7 +95,8 @@ class Lies(kill.Kills):
         """Sessions are in order although the clock is not: each later one has the greater identity."""
         super().compare()
         wrong = self.database.rows(
-            "SELECT router, seq FROM (SELECT router, seq, session, max(session) OVER (PARTITION BY router ORDER BY seq) AS newest "
+            "SELECT router, seq FROM (SELECT router, seq, session, "
+            "max(session) OVER (PARTITION BY router ORDER BY seq) AS newest "
             "FROM route_updates) r WHERE session < newest LIMIT 3"
         )
         checked(not wrong, f"a later batch has an earlier session: {wrong}")

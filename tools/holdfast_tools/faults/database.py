@@ -73,13 +73,17 @@ class Database:
 
     def counts(self, collector, after):
         """Records of each batch behind `after`."""
-        query = f"SELECT seq, count(*) FROM stored_records WHERE collector = '{collector}' AND seq > {after} GROUP BY 1"
+        query = (
+            "SELECT seq, count(*) FROM stored_records "
+            f"WHERE collector = '{collector}' AND seq > {after} GROUP BY 1"
+        )
         return {int(seq): int(count) for seq, count in self.rows(query)}
 
     def routes(self, collector, seq):
         """The routes of one batch, in order: (prefix, withdrawn, AS path)."""
         query = (
-            "SELECT json_build_array(prefix, is_withdrawn, coalesce(to_json(as_path), '[]')) FROM route_updates "
+            "SELECT json_build_array(prefix, is_withdrawn, coalesce(to_json(as_path), '[]')) "
+            "FROM route_updates "
             f"WHERE collector = '{collector}' AND seq = {seq} ORDER BY idx"
         )
         return [tuple(json.loads(line)) for line in self.server.ask(self.name, query).splitlines()]

@@ -1,4 +1,4 @@
-"""No file descriptor left: the limit of the running collector is lowered to what it has open, and raised again."""
+"""Exhausted file descriptors: the running collector's limit is lowered to its open files, then raised."""
 
 import os
 import resource

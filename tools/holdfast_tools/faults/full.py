@@ -1,7 +1,7 @@
-"""A disk that fills and empties: a tmpfs of 64 MiB for log and state, filled up by another file again and again.
+"""Full disks: a tmpfs of 64 MiB for log and state, filled by another file again and again.
 
-While it is full the collector lives, feeds its watchdog and takes nothing; when there is space it goes on by itself. A
-collector that is killed then starts on the full disk as well.
+While the disk is full, the collector keeps running, feeds its watchdog and accepts no messages. When space is
+available, it continues. A collector that is killed also starts on the full disk.
 """
 
 import contextlib
@@ -42,7 +42,9 @@ class Watchdog:
 
 
 def flood(rig, port, prefixes=900_000, share=1, per_message=1, peers=1):
-    """A router that dumps, and then changes, as fast as it goes; with routes that share nothing it fills a segment in a moment."""
+    """Starts a router that sends a table and then changes at full speed; unshared attributes fill segments
+    fast.
+    """
     command = [
         rig.program("bmpgen"),
         "table",

@@ -1,7 +1,10 @@
-"""SIGKILL at any time, with a real PostgreSQL behind: each batch that was written is stored once, and gaps have causes.
+"""SIGKILL at random times, with a real PostgreSQL: every written batch is stored once, and every gap has a
+cause.
 
-start ─► routers connect, dump, change ─► SIGKILL ─► read the files ─► start …
-every so often: routers away, all delivered, log against database: counts of each batch, routes of some, gap rows
+    start -> routers connect, dump, change -> SIGKILL -> read the files -> start ...
+
+After a number of kills the routers are stopped, everything is delivered, and the log is compared with the
+database: record counts of each batch, routes of some batches, and gap rows.
 """
 
 import time
@@ -95,8 +98,8 @@ class Kills:
         self.collector.start()
 
     def _live(self):
-        """Until a moment that chance chose: one time in four counted from the start of the process, else from its first
-        answer, so that on a slow machine, too, most lives log something."""
+        """Until a moment that chance chose: one time in four counted from the start of the process, else
+        from its first answer, so that on a slow machine, too, most lives log something."""
         draw = self.rig.random
         is_early = draw.random() < 0.25
         rest = (
@@ -153,7 +156,8 @@ class Kills:
         wrong = [seq for seq in logged.keys() | stored.keys() if logged.get(seq) != stored.get(seq)]
         checked(
             not wrong,
-            f"{len(wrong)} batches differ between log and database, such as {sorted(wrong)[0] if wrong else 0}: "
+            f"{len(wrong)} batches differ between log and database, "
+            f"such as {sorted(wrong)[0] if wrong else 0}: "
             f"{[(logged.get(seq), stored.get(seq)) for seq in sorted(wrong)[:3]]} records",
         )
         self.totals["rows stored"] += sum(stored.values())
@@ -175,7 +179,7 @@ class Kills:
         self._gaps()
 
     def _gaps(self):
-        """Each session that a kill cut off has one end and one gap; each gap holds a kill, and no stored route."""
+        """Each killed session has one end and one gap; each gap contains a kill and no stored route."""
         ends = self.database.rows(
             "SELECT router, session, count(*), count(*) FILTER (WHERE detail->>'end' = 'collector died') "
             "FROM peer_events WHERE event_type = 'session_down' GROUP BY 1, 2"
@@ -184,7 +188,8 @@ class Kills:
         checked(not doubled, f"sessions with more than one end: {doubled[:3]}")
         gaps = self.database.rows(
             "SELECT router, reason, extract(epoch FROM from_time), extract(epoch FROM until_time), "
-            "(SELECT count(*) FROM route_updates r WHERE r.router = g.router AND r.time > g.from_time AND r.time < g.until_time) "
+            "(SELECT count(*) FROM route_updates r "
+            "WHERE r.router = g.router AND r.time > g.from_time AND r.time < g.until_time) "
             "FROM collector_gaps g WHERE reason <> 'torn' ORDER BY router, from_time"
         )
         wrong = [row for row in gaps if row[1] != "crash"]
@@ -204,7 +209,8 @@ class Kills:
         if self.clock_is_right:
             self._gaps_in_time(gaps)
         never = self.database.rows(
-            "SELECT DISTINCT router, session FROM route_updates EXCEPT SELECT router, session FROM peer_events "
+            "SELECT DISTINCT router, session FROM route_updates "
+            "EXCEPT SELECT router, session FROM peer_events "
             "WHERE event_type = 'session_down'"
         )
         checked(not never, f"sessions that never ended: {never[:3]}")
@@ -257,18 +263,21 @@ def seen_red(rig):
     for what, spoil, mend in [
         (
             "a row less",
-            "CREATE TABLE kept AS SELECT * FROM route_updates WHERE seq = (SELECT max(seq) FROM route_updates) "
+            "CREATE TABLE kept AS SELECT * FROM route_updates "
+            "WHERE seq = (SELECT max(seq) FROM route_updates) "
             "AND idx = 0; DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
             "INSERT INTO route_updates SELECT * FROM kept",
         ),
         (
             "a row twice",
             "INSERT INTO route_updates SELECT * FROM kept",
-            "DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; INSERT INTO route_updates SELECT * FROM kept",
+            "DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; "
+            "INSERT INTO route_updates SELECT * FROM kept",
         ),
         (
             "a gap without a cause",
-            "INSERT INTO collector_gaps (collector, log_id, first_seq, last_seq, router, reason, from_time, until_time) "
+            "INSERT INTO collector_gaps "
+            "(collector, log_id, first_seq, last_seq, router, reason, from_time, until_time) "
             "SELECT collector, log_id, 1, 1, 'nobody', 'crash', now(), now() FROM kept LIMIT 1",
             "DELETE FROM collector_gaps WHERE router = 'nobody'",
         ),

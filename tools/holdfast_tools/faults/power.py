@@ -1,9 +1,9 @@
-"""Power cuts: ext4 on a loop device, shut down under a collector that is logging (EXT4_IOC_SHUTDOWN).
+"""Power cuts: shutdown of an ext4 on a loop device under a collector that is logging (EXT4_IOC_SHUTDOWN).
 
-    start ─► load ─► (stop, write back some pages) ─► cut ─► kill ─► umount, mount ─► read the files ─► start …
+    start -> load -> (stop, write back some pages) -> cut -> kill -> remount -> read the files -> start ...
 
-What the kernel had not been told to sync is gone as with the power: all of it, or all but a subset of pages that is
-written back before; with the journal flushed or not. The cut comes at any time, also while the collector starts.
+Data that was not synced is lost: all of it, or all but a subset of pages that is written back before, with
+the journal flushed or not. The cut comes at any time, also while the collector starts.
 """
 
 import ctypes
@@ -75,7 +75,7 @@ class Disk:
 
 
 def write_back_some(rig, path, start, end):
-    """Each un-synced page of [start, end) reaches the disk with even odds, as a drive's cache would have it."""
+    """Writes back a random subset of the pages in [start, end) that are not synced; returns their number."""
     file = os.open(path, os.O_RDONLY)
     try:
         odds = rig.random.choice([0.1, 0.5, 0.9])
@@ -247,7 +247,7 @@ class PowerCuts:
         wrong = [pair for pair in zip(routes, self.truth) if pair[0] != pair[1]]
         checked(
             not wrong and len(routes) <= len(self.truth),
-            f"the log is not the beginning of what was sent: {len(wrong)} of {len(routes)} routes, such as {wrong[:1]}",
+            f"{len(wrong)} of {len(routes)} logged routes differ from those sent, such as {wrong[:1]}",
         )
         self.totals["records compared"] += len(routes)
 

@@ -1,7 +1,7 @@
-"""What the collector has promised on its status socket, and whether the log keeps it.
+"""The batches that the collector reported as durable, and the check that the log still contains them.
 
-The side channel is the status socket: what it calls durable or written was read there before the fault came. What the
-batches were is noted from the files themselves, while they were whole, by a reader that shares no code with the product.
+The status socket, read before the fault, tells which batches are durable or written. Their contents are
+recorded from the files while these are intact, by a reader that shares no code with the product.
 """
 
 from . import segments

@@ -1,7 +1,7 @@
-"""A quota that is used up: a btrfs subvolume for log and state, whose limit is raised step by step. The kernel says EDQUOT.
+"""Exhausted quotas: a btrfs subvolume for log and state, whose limit is raised step by step (EDQUOT).
 
-What must hold is that of a full disk. btrfs writes nothing in place, so the quota runs out inside a segment that has its
-blocks, too.
+The expected behaviour is that of a full disk. btrfs writes nothing in place, so that the quota can also be
+exhausted within a segment that is already allocated.
 """
 
 from . import full

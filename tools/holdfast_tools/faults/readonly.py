@@ -1,4 +1,6 @@
-"""A file system that turns read-only under the collector: ext4 after an error that it found, then mounted anew."""
+"""Read-only file systems: an ext4 that turns read-only after an error it detected, and one mounted
+read-only.
+"""
 
 import pathlib
 
@@ -69,7 +71,7 @@ class ReadOnly:
         self.totals["batches durable"] += promise.durable
 
     def _start_on_it(self, collector, promise):
-        """Mounted read-only for everybody, as an administrator would: the collector starts, waits, and goes on."""
+        """Mounted read-only as by an administrator: the collector starts, pauses, and continues."""
         self.rig.run("mount", "-o", "remount,ro", self.disk.path)
         promise.new_life()
         collector.start(**self.watchdog.environment).ready()

@@ -107,7 +107,8 @@ class Rig:
         )
         if done.returncode not in accept:
             raise RuntimeError(
-                f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+                f"{' '.join(map(str, command))}: exit code {done.returncode}\n"
+                f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
             )
         return done.stdout
 
@@ -194,7 +195,8 @@ class Collector:
         self.rig, self.home, self.name, self.url = rig, pathlib.Path(home), name, url
         self.wal = pathlib.Path(wal or self.home / "wal")
         self.state = self.home / "state"
-        # Not beside the state: that may be on a disk whose power is cut, and a socket's name has 107 bytes at most.
+        # Not beside the state: that may be on a disk whose power is cut, and a socket's name has 107 bytes at
+        # most.
         self.socket = pathlib.Path(f"/tmp/torture-{os.getpid()}-{id(self):x}.sock")
         rig.stack.callback(lambda: self.socket.unlink(missing_ok=True))
         self.log = rig.work / f"{name}-{id(self):x}.log"
@@ -279,7 +281,7 @@ class Collector:
 
 
 class Sender:
-    """bmpgen: a router that dumps a table and then changes it without end. The same arguments give the same routes."""
+    """bmpgen as a router: sends a table and then changes. Equal arguments send equal routes."""
 
     TABLE = 4000
 

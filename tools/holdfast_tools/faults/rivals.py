@@ -1,4 +1,6 @@
-"""Directories that are not what they seem: two daemons on one, copies behind and ahead, and one of a later version."""
+"""Unexpected directories: two daemons on one directory, copies behind and ahead, and a later format
+version.
+"""
 
 import hashlib
 import shutil
@@ -142,7 +144,7 @@ class Rivals:
         self._two_ways(behind=True)
 
     def copy_ahead(self):
-        """A copy delivers what the database has not, and goes on; then the original starts with what only it has."""
+        """A copy delivers first and continues; then the original starts with batches of its own."""
         self._two_ways(behind=False)
 
     def _two_ways(self, behind):
@@ -173,7 +175,8 @@ class Rivals:
             "SELECT log_id, seq, count(*) FROM stored_records GROUP BY 1, 2"
         ):
             stored[log_id.replace("-", "") == elder_id][int(seq)] = int(count)
-        # The ledger knows the elder at the ends of its transactions only: the fork may begin before the last common batch.
+        # The ledger knows the elder at the ends of its transactions only: the fork may begin before the last
+        # common batch.
         forked_at = min(
             int(row[0])
             for row in database.rows(f"SELECT forked_at FROM ingest_checkpoint WHERE log_id <> '{elder_id}'")
@@ -190,7 +193,7 @@ class Rivals:
             which = "that kept its id" if is_elder else "that got an id of its own"
             checked(
                 not wrong,
-                f"of the directory {which} these batches differ in the database: {sorted(wrong)[:5]}, common up to {shared}",
+                f"batches {sorted(wrong)[:5]} of the directory {which} differ; common up to {shared}",
             )
             self.totals["batches compared"] += len(logged)
         verdict = database.verdict(NAME_IN_DATABASE)
@@ -205,7 +208,7 @@ def run(rig, budget):
 
 
 def seen_red(rig):
-    """A second daemon on a directory of its own, and a header that every version may read: neither is refused."""
+    """A second daemon with its own directory, and a header that is readable: neither is refused."""
     rivals, seen = Rivals(rig), []
     for what, harmless in (
         ("a second daemon", lambda: rivals.refuse_second(rig.folder("own"), "in use")),

@@ -1,4 +1,4 @@
-"""Reads the log's files with nothing of the product: a second opinion, from the format in docs/WAL.md alone."""
+"""An independent reader of the log's files, written from docs/WAL.md without code of the product."""
 
 import os
 import re
@@ -23,6 +23,8 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
+    """One valid frame; `end` is the offset behind it."""
+
     kind: int
     seq: int
     group: int
@@ -119,7 +121,7 @@ def names(directory):
 
 
 class Walker:
-    """Reads a directory again and again, and each frame only once: a segment that is not the last does not change."""
+    """Reads a directory repeatedly, but each segment except the last only once."""
 
     def __init__(self, directory):
         self.directory = directory

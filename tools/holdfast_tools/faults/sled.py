@@ -1,6 +1,7 @@
-"""The local state (sled) deleted, garbled, cut, replaced or hanging, between the lives of a collector and during them.
+"""Damaged local state (sled): deleted, overwritten, truncated, replaced or blocking, between and during runs.
 
-It can be rebuilt: so kills go on beside it, and log, database and gap rows are held against each other as for kills alone.
+The state can be rebuilt. The collector is killed repeatedly meanwhile, and log, database and gap rows are
+compared as in the fault sigkill.
 """
 
 import os

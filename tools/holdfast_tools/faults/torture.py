@@ -1,5 +1,5 @@
-"""Runs real faults against a real collector under load, and checks its guarantee: every batch that it reported as
-durable is still there afterwards, and is stored once.
+"""Runs real faults against a real collector under load, and checks its guarantee: every batch that it
+reported as durable is still there afterwards, and is stored once.
 
   tools/torture                      each fault for some minutes, ten in all, with the release build
   tools/torture --minutes 120        the same for longer
@@ -7,9 +7,9 @@ durable is still there afterwards, and is stored once.
   tools/torture --short              a few cycles of most faults, about a minute; part of tools/check
   tools/torture --red                only show that each check detects a broken guarantee
 
-Prints the totals of each fault, and exits with 1 if the guarantee was broken. A fault that this machine cannot produce
-(most need root) is reported as "SKIPPED: fault: reason". All random choices derive from --seed, which is printed. Mounts
-are private to the run, and its processes end with it.
+Prints the totals of each fault, and exits with 1 if the guarantee was broken. A fault that this machine
+cannot produce (most need root) is reported as "SKIPPED: fault: reason". All random choices derive from
+--seed, which is printed. Mounts are private to the run, and its processes end with it.
 """
 
 import argparse
@@ -136,7 +136,8 @@ def one(fault, given, faults, where):
 def main():
     given = arguments()
     if given.list:
-        print("\n".join(f"{fault.NAME:<14} {fault.__doc__.splitlines()[0]}" for fault in FAULTS))
+        summaries = {fault.NAME: " ".join(fault.__doc__.split("\n\n")[0].split()) for fault in FAULTS}
+        print("\n".join(f"{name:<14} {summary}" for name, summary in summaries.items()))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     private_mounts()

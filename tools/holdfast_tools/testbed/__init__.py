@@ -1,1 +1,1 @@
-"""Real routers as BMP senders, and independent checks of their streams. Entry points: tools/testbed."""
+"""Real routers as BMP senders, and independent decoders of their streams. Entry points: tools/testbed."""

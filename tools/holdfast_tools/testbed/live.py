@@ -1,7 +1,7 @@
-"""Real routers, the real collector and a real database: after each step of the scenario, the current table
-(`route_state`) must be what the router itself shows. Started by the script `live`; see there.
+"""Compares the current table (`route_state`) with the tables of real routers after each step of the scenario.
 
-The comparison is made when the collector says that all it has logged is delivered, and nothing has come for a while.
+Started by the script `live`; see there. A comparison starts when the collector has delivered everything
+that it logged, and no message has arrived for a while.
 """
 
 import argparse
@@ -19,20 +19,23 @@ import time
 
 from . import routes, scenario, shown
 
-COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag, mac_address,
-    host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med, local_pref, communities, large_communities, path_id"""
+COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type, evpn_rd, evpn_tag,
+    mac_address, host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med,
+    local_pref, communities, large_communities, path_id"""
 STANDING = f"SELECT {COLUMNS}, is_stale FROM route_state WHERE router = 'live' AND NOT is_withdrawn"
 # What the router itself has said of routes and peers behind a place in the log.
-SAID = f"""SELECT seq, idx, is_withdrawn, false AS is_peer_down, {COLUMNS} FROM route_updates WHERE seq > %(seq)s
-    UNION ALL SELECT seq, idx, NULL, true, NULL, host(bgp_peer_ip), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL FROM peer_events WHERE event_type = 'peer_down' AND seq > %(seq)s
-    ORDER BY seq, idx"""
+SAID = f"""SELECT seq, idx, is_withdrawn, false AS is_peer_down, {COLUMNS}
+    FROM route_updates WHERE seq > %(seq)s
+    UNION ALL SELECT seq, idx, NULL, true, NULL, host(bgp_peer_ip), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM peer_events WHERE event_type =
+        'peer_down' AND seq > %(seq)s ORDER BY seq, idx"""
 DATABASE = "live"
 # Faults that a run must find: see `live`.
 ONE_ROW = "WHERE ctid = (SELECT ctid FROM rib_entries WHERE attributes IS NOT NULL LIMIT 1)"
 PLANTS = {
     "lost-row": f"DELETE FROM rib_entries {ONE_ROW}",
-    "wrong-attribute": f"UPDATE rib_entries e SET attributes = (SELECT o.attributes FROM rib_entries o WHERE o.attributes <> e.attributes LIMIT 1) {ONE_ROW}",
+    "wrong-attribute": f"""UPDATE rib_entries e SET attributes = (SELECT o.attributes FROM rib_entries o
+        WHERE o.attributes <> e.attributes LIMIT 1) {ONE_ROW}""",
 }
 
 
@@ -155,8 +158,8 @@ class Live(scenario.Scenario):
             self.compare_with_last_words(step)
             return
         self.reconnected |= step == "reconnect"
-        # To a collector that comes back, BIRD sends nothing of a peer until that peer comes up again, not even its
-        # withdrawals: what was known stays, visibly stale.
+        # To a collector that comes back, BIRD sends nothing of a peer until that peer comes up again, not
+        # even its withdrawals: what was known stays, visibly stale.
         if not (self.router.name == "bird" and self.reconnected):
             self.tables = getattr(shown, self.router.name.split("-")[0])(dict(self.router.views()))
         self.compare(step, self.tables, self.difference_from_show)
@@ -183,7 +186,7 @@ class Live(scenario.Scenario):
         return have
 
     def compare(self, step, expected, difference):
-        """Holds what stands against what is expected, row by row; `difference` says what is wrong with a pair, if anything."""
+        """Compares the current table with the expected one; `difference` describes a pair's difference."""
         have = self.standing()
         want, equal, problem = 0, 0, None
         for name in sorted(expected.keys() | have.keys()):
@@ -198,9 +201,12 @@ class Live(scenario.Scenario):
         self.result(step, equal, want, problem)
 
     def compare_with_last_words(self, step):
-        """The router is gone. What stood before stays, stale, but for what its own last words have ended or changed:
-        withdrawals, and Peer Down for all of a peer but Loc-RIB. How many of them come is the router's luck (GoBGP cuts
-        its withdrawals short; BIRD tells its peers up and down once more after a reconnect, or says nothing of them)."""
+        """Compares the table with the last one and the router's last messages, after the router ended.
+
+        Earlier routes stay and are stale, except those that the last messages withdrew, and those of peers
+        reported down (Loc-RIB excepted). The number of these messages varies: GoBGP sends only some of its
+        withdrawals, and BIRD reports its peers up and down again after a reconnect, or not at all.
+        """
         expected = self.stood
         for said in self.rows(SAID % {"seq": self.seq}):
             if said["is_peer_down"]:
@@ -266,7 +272,7 @@ STEPS = ("announce", "full", *scenario.STEPS[1:])
 
 
 class Full(Live):
-    """The database goes away, the log fills to its cap, the router starts anew; then the database comes back."""
+    """The log fills to its cap and the router restarts during an outage of the database."""
 
     def __init__(self, bench, router, collector, args):
         super().__init__(bench, router, collector, args.plant)
@@ -311,7 +317,8 @@ class Filler:
     """Another router, which mirrors messages of a megabyte."""
 
     def __init__(self, station):
-        # The address of the router under test has a name in the collector's configuration; this one has its own.
+        # The address of the router under test has a name in the collector's configuration; this one has its
+        # own.
         self.socket = socket.create_connection(station, source_address=("127.0.0.9", 0))
         self.socket.settimeout(1)
         self.socket.sendall(self.message(4, b"\0\2\0\6filler"))

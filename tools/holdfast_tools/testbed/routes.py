@@ -22,6 +22,8 @@ SHARED = 6
 
 @dataclasses.dataclass(frozen=True)
 class Route:
+    """One announced route."""
+
     peer: str
     afi: int
     safi: int

@@ -1,10 +1,10 @@
 """Runs the scenario "churn-small" with one real router as BMP sender (FRR, BIRD or GoBGP) and two announcers.
 
-Started by the script `routers`, which unpacks the programs; see there for the usage. All speakers have addresses of
-their own in 127.0.0.0/8 and ports chosen by the kernel; no root, no network namespace.
+Started by the script `routers`, which unpacks the programs; see there for the usage. All speakers have
+addresses of their own in 127.0.0.0/8 and ports chosen by the kernel; no root, no network namespace.
 
-Between the steps nothing sleeps and hopes: the next step begins when the router itself says that it has (or has
-lost) the routes, and when the sink's file has stopped growing.
+No step waits for a fixed time: it begins when the router itself shows that it has received (or lost) the
+routes, and when the file of the sink no longer grows.
 """
 
 import argparse
@@ -138,6 +138,8 @@ class Gobgp:
 
 
 class FrrRouter:
+    """FRR's bgpd as the monitored router."""
+
     # No NOTIFICATION here: after withdrawals or a flap, bgpd 10.3 with BMP aborts at one (heap corruption),
     # sent or received. The captures frr-cease (early enough, survives) and frr-abort have it.
     steps = ("announce", "change", "flap", "reconnect", "last", "stop")
@@ -286,12 +288,14 @@ class FrrAbortRouter(FrrRouter):
 
 
 class FrrCeaseRouter(FrrRouter):
+    """Peer 2 sends a NOTIFICATION early, which bgpd usually survives."""
+
     name, steps = "frr-cease", ("announce", "cease", "stop")
 
 
 class FrrAddPathRouter(FrrRouter):
-    """Peer 1 sends two paths of some prefixes (RFC 7911). bgpd 10.3 agrees on it, and then sends no path identifiers over BMP.
-    No reconnect: its dump of Loc-RIB leaves out most prefixes that have two paths."""
+    """Peer 1 sends two paths of some prefixes (RFC 7911). bgpd 10.3 negotiates it, and omits path
+    identifiers in BMP. No reconnect: its dump of Loc-RIB leaves out most prefixes that have two paths."""
 
     name, steps, add_path = "frr-addpath", ("announce", "change", "last", "stop"), True
 
@@ -303,6 +307,8 @@ class FrrMirrorRouter(FrrRouter):
 
 
 class BirdRouter:
+    """BIRD as the monitored router."""
+
     steps, rejects = STEPS, True
     name, address, families, version = "bird", "127.0.0.11", ((1, 1), (2, 1)), None
 
@@ -376,6 +382,8 @@ protocol bmp {{
 
 
 class GobgpRouter:
+    """gobgpd as the monitored router."""
+
     steps, rejects, add_path = STEPS, False, False
     name, address, families, version = "gobgp", "127.0.0.12", ((1, 1), (2, 1), (25, 70)), None
 
@@ -480,7 +488,7 @@ class GobgpRouter:
 
 
 class GobgpAddPathRouter(GobgpRouter):
-    """Peer 1 sends two paths of some prefixes (RFC 7911). Their identifiers are there before the policy, and nowhere else.
+    """Peer 1 sends two paths of some prefixes (RFC 7911). BMP has their identifiers only before the policy.
     No reconnect: in the table that gobgpd 3.36 sends then, they are not there before the policy either."""
 
     name, steps, add_path = "gobgp-addpath", ("announce", "change", "last", "stop"), True
@@ -703,6 +711,8 @@ class Peer2:
 
 
 class Sink:
+    """The station that records the byte streams."""
+
     def __init__(self, bench, folder):
         self.folder = folder
         self.process = bench.start(
@@ -742,6 +752,8 @@ class Sink:
 
 
 class Scenario:
+    """The steps, and the routes that were announced in each."""
+
     reconnect_views = False  # what the router shows has not changed
 
     def __init__(self, bench, router, sink, out, pause):
@@ -750,7 +762,9 @@ class Scenario:
         self.expected, self.shown = [], []
 
     def settle(self, step, views=True):
-        """Wait until nothing comes any more; note how far the capture is, and what the router itself shows."""
+        """Waits until no more bytes arrive; records the position in the capture and the router's own
+        tables.
+        """
         if self.sink:
             self.sink.quiet()
             self.marks.append(

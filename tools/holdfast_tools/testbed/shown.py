@@ -1,7 +1,7 @@
-"""What FRR, BIRD and GoBGP show of their tables, in words that the database has too.
+"""Parsers for the show commands of FRR, BIRD and GoBGP, with the names of the database columns.
 
-A table is {(view, peer, family): {key: attributes}}; a key is a prefix, or an EVPN route as "type rd tag mac ip prefix".
-An attribute that the router's command does not print is not in the dictionary.
+A table is {(view, peer, family): {key: attributes}}. A key is a prefix, or an EVPN route as "type rd tag
+mac ip prefix". Attributes that the router's command does not print are absent.
 """
 
 import ipaddress

@@ -1,15 +1,16 @@
 """Makes the ground truth of recorded BMP captures with tshark, and checks it against the announcers.
 
-    truth.py FOLDER...        each FOLDER is one router's: 1.bmp.gz, 2.bmp.gz, announced.jsonl.gz, capture.json
-    truth.py --lines FILE     only decode a BMP stream: one JSON line per Route Monitoring message on stdout
+    truth.py FOLDER...        each FOLDER is one router's: 1.bmp.gz, 2.bmp.gz, announced.jsonl.gz,
+    capture.json truth.py --lines FILE     only decode a BMP stream: one JSON line per Route Monitoring
+    message on stdout
 
 The first form writes into each folder
     N.truth.jsonl.gz    one JSON line per NLRI of connection N, in order
     expected.json       per connection: messages by type, peers up and down, routes by view and family,
                         End-of-RIB, and how many routes each table holds at the end of each step
 and fails if the capture does not show what the announcers were told to announce, or if the router's own
-tables (show.jsonl.gz) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark (the environment's TSHARK, else that of the
-PATH; `tools/testbed/tshark path` has one), else standard library.
+tables (show.jsonl.gz) hold other prefixes. Nothing here uses Holdfast's decoder. Needs tshark (the
+environment's TSHARK, else that of the PATH; `tools/testbed/tshark path` has one), else standard library.
 """
 
 import collections
@@ -286,7 +287,7 @@ def community(field):
 
 
 def route_events(index, header, update, packet_bytes):
-    """One event per NLRI: withdrawals first, as the message has them. Also the End-of-RIB family, if it is one."""
+    """One event per NLRI, withdrawals first; and the family if the message is an End-of-RIB."""
     events, families = [], []
 
     def add(action, afi, safi, items, found):
@@ -455,12 +456,11 @@ class Connection:
             },
         }
 
-
-# ---- checks --------------------------------------------------------------------------------------
+    # ---- checks --------------------------------------------------------------------------------------
 
 
 class Mismatch(Exception):
-    pass
+    """The capture differs from what was announced or shown."""
 
 
 def expected_attributes(line, view, router):
@@ -521,7 +521,8 @@ def check_table(router, step, peer, view, family, want, have):
     missing, extra = want.keys() - have.keys(), have.keys() - want.keys()
     if missing or extra:
         raise Mismatch(
-            f"{where}: {len(missing)} missing {sorted(map(str, missing))[:3]}, {len(extra)} too many {sorted(map(str, extra))[:3]}"
+            f"{where}: {len(missing)} missing {sorted(map(str, missing))[:3]}, "
+            f"{len(extra)} too many {sorted(map(str, extra))[:3]}"
         )
     for key, line in want.items():
         wanted, seen = expected_attributes(line, view, router), seen_attributes(have[key])
@@ -556,8 +557,8 @@ def announced_tables(lines, step_order):
 
 
 def check(folder, router, connections, lines, steps):
-    """Returns the number of compared routes. The first connection is checked after each step up to the reconnect,
-    the second after the reconnect (except for BIRD, which sends no table then)."""
+    """Returns the number of compared routes. The first connection is checked after each step up to the
+    reconnect, the second after the reconnect (except for BIRD, which sends no table then)."""
     compared, snapshot = 0, None
     for step, tables in announced_tables(lines, steps):
         which = 2 if step in ("reconnect", "last") else 1
@@ -625,7 +626,7 @@ def check_shown(folder, router, step, snapshot):
             loc_rib = set(snapshot.get(f"- loc-rib {family}", have))
             if loc_rib != shown:
                 raise Mismatch(
-                    f"{router}, {step} {view}: the Loc-RIB of the capture differs: {sorted(loc_rib ^ shown)[:5]}"
+                    f"{router}, {step} {view}: Loc-RIB of the capture differs: {sorted(loc_rib ^ shown)[:5]}"
                 )
         if have != shown:
             raise Mismatch(
@@ -676,7 +677,8 @@ def make(folder):
     }
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     print(
-        f"{router}: {sum(len(c.events) for c in connections.values())} route events, {compared} table entries agree with the announcers"
+        f"{router}: {sum(len(c.events) for c in connections.values())} route events, "
+        f"{compared} table entries agree with the announcers"
     )
 
 
