@@ -36,7 +36,7 @@ impl<'a> Attribute<'a> {
     /// A cursor over the value, which ends at byte offset `end` of the BGP message.
     #[inline]
     pub(super) fn cursor(&self, end: usize) -> Cursor<'a> {
-        Cursor::at(self.value, end - self.value.len())
+        Cursor::with_offset(self.value, end - self.value.len())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The messages, and which is which.
+//! The BMP messages and their decoder.
 
 use std::net::IpAddr;
 
@@ -7,42 +7,43 @@ use super::{
     Error, FrameError, IndexedTlv, PeerHeader, Stat, Tlv, mirroring, peer_down, peer_up, route_monitoring,
     statistics, tlv,
 };
+use crate::num;
 use crate::wire::{self, Cursor};
 
-/// A BMP message (RFC 7854 section 4.1). Slices are parts of the bytes that were decoded.
+/// A BMP message (RFC 7854 section 4.1). Slices borrow from the decoded bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Type 0 (section 4.6).
+    /// Route Monitoring, type 0 (section 4.6).
     RouteMonitoring {
-        /// Whose route.
+        /// The peer and RIB view of the routes.
         peer: PeerHeader,
-        /// The BGP UPDATE, cut by its own length.
+        /// The BGP UPDATE, delimited by its own length.
         pdu: &'a [u8],
-        /// What follows it; in version 4 within the same TLV. RFC 7854 knows nothing there, but Huawei VRP puts enterprise
+        /// Bytes after the UPDATE, in version 4 within the same TLV. RFC 7854 defines none; Huawei VRP appends enterprise
         /// TLVs.
         trailer: &'a [u8],
-        /// BMP version 4: all TLVs but the one that holds the UPDATE.
+        /// In BMP version 4, the TLVs except the one that contains the UPDATE.
         tlvs: Vec<IndexedTlv<'a>>,
     },
-    /// Type 1 (section 4.8).
+    /// Statistics Report, type 1 (section 4.8).
     StatisticsReport {
-        /// About whom.
+        /// The peer and RIB view of the statistics.
         peer: PeerHeader,
-        /// The counters.
+        /// Counters and gauges.
         stats: Vec<Stat<'a>>,
     },
-    /// Type 2 (section 4.9).
+    /// Peer Down, type 2 (section 4.9).
     PeerDown {
-        /// Who went down.
+        /// The peer that went down.
         peer: PeerHeader,
-        /// Why: any number is accepted.
+        /// Reason code; unknown ones are accepted.
         reason: u8,
-        /// What the reason brings: a NOTIFICATION, an FSM event code, TLVs, or nothing.
+        /// Data of the reason: a NOTIFICATION, an FSM event code, TLVs, or nothing.
         data: &'a [u8],
     },
-    /// Type 3 (section 4.10).
+    /// Peer Up, type 3 (section 4.10).
     PeerUp {
-        /// Who came up.
+        /// The peer that came up.
         peer: PeerHeader,
         /// Local address of the BGP session.
         local_address: IpAddr,
@@ -50,57 +51,57 @@ pub enum Message<'a> {
         local_port: u16,
         /// Remote TCP port.
         remote_port: u16,
-        /// The OPEN that the router sent: a whole BGP message.
+        /// The OPEN that the router sent, a complete BGP message.
         sent_open: &'a [u8],
-        /// The OPEN that the router received: a whole BGP message.
+        /// The OPEN that the router received, a complete BGP message.
         received_open: &'a [u8],
         /// Information TLVs.
         tlvs: Vec<Tlv<'a>>,
-        /// What follows the last whole TLV; empty unless the message is damaged.
+        /// Bytes after the last complete TLV; empty unless the message is malformed.
         trailer: &'a [u8],
     },
-    /// Type 4 (section 4.3).
+    /// Initiation, type 4 (section 4.3).
     Initiation {
         /// Information TLVs.
         tlvs: Vec<Tlv<'a>>,
     },
-    /// Type 5 (section 4.5).
+    /// Termination, type 5 (section 4.5).
     Termination {
         /// Information TLVs.
         tlvs: Vec<Tlv<'a>>,
     },
-    /// Type 6 (section 4.7).
+    /// Route Mirroring, type 6 (section 4.7).
     RouteMirroring {
-        /// Whose messages.
+        /// The peer of the mirrored messages.
         peer: PeerHeader,
         /// Mirrored PDUs and information codes.
         tlvs: Vec<Tlv<'a>>,
     },
-    /// Any other type.
+    /// A message of another type.
     Unknown {
-        /// The type.
+        /// Message type.
         kind: u8,
-        /// All that follows the common header.
+        /// Bytes after the common header.
         body: &'a [u8],
     },
 }
 
-/// Decodes one whole message, as [`super::frame()`] cuts it.
+/// Decodes one complete message, as delimited by [`super::frame()`].
 ///
 /// # Errors
-/// The message contradicts itself. Offsets count from its first byte.
+/// The common header, a length or a field is invalid. Offsets count from the first byte of the message.
 #[inline]
 pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
     let mut cursor = Cursor::new(message);
     let header = cursor.array::<HEADER_BYTES>("BMP common header")?;
     let mut header = Cursor::new(&header);
     let version = header.u8("BMP version")?;
-    if !frame::is_known(version) {
+    if !frame::is_supported(version) {
         return Err(FrameError::Version(version).into());
     }
     let length = header.u32("BMP message length")?;
     let kind = header.u8("BMP message type")?;
-    let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+    let bytes = num::u32_to_usize(length);
     if bytes != message.len() {
         let available = message.len();
         return Err(wire::Error { what: "BMP message", offset: 0, needed: bytes, available }.into());

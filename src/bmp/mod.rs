@@ -1,8 +1,7 @@
-//! BMP (RFC 7854, 8671, 9069, 9736, 9972; version 4 of draft-ietf-grow-bmp-tlv): bytes to messages.
+//! The decoder of BMP (RFC 7854, 8671, 9069, 9736, 9972, and version 4 of draft-ietf-grow-bmp-tlv).
 //!
-//! [`frame()`] cuts one message from a byte stream, [`decode`] says what is in it. Nothing is copied but numbers, the
-//! BGP PDUs inside stay bytes, and what no RFC defines is kept by its number: an unknown message type, peer type,
-//! reason, statistic or TLV is never an error.
+//! [`frame()`] delimits one message in a byte stream, [`decode`] decodes it. Only numbers are copied; BGP PDUs stay
+//! bytes. An unknown message type, peer type, reason, statistic or TLV is not an error: it is kept by its number.
 
 mod error;
 mod frame;

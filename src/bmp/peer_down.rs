@@ -3,7 +3,7 @@
 use super::{Error, Message, PeerHeader};
 use crate::wire::Cursor;
 
-/// What a reason number means (IANA "BMP Peer Down Reason Codes"); `None` for those that are not registered.
+/// The meaning of a reason code (IANA "BMP Peer Down Reason Codes"); `None` if it is not registered.
 #[must_use]
 pub const fn peer_down_reason(reason: u8) -> Option<&'static str> {
     Some(match reason {
@@ -17,8 +17,8 @@ pub const fn peer_down_reason(reason: u8) -> Option<&'static str> {
     })
 }
 
-/// The data is not cut by the reason: reasons 1 and 3 bring a NOTIFICATION, 2 an FSM event code, 6 TLVs, and those to
-/// come whatever they bring.
+/// Decodes a Peer Down. The data stays bytes: a NOTIFICATION for the reasons 1 and 3, an FSM event code for 2, TLVs for 6,
+/// and undefined for unknown reasons.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let reason = cursor.u8("Peer Down reason")?;

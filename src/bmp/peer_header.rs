@@ -4,31 +4,31 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::{self, Cursor};
 
-/// Who is meant, and which RIB view.
+/// The peer and RIB view of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerHeader {
-    /// 0 global, 1 RD, 2 local instance, 3 Loc-RIB; others by number.
+    /// Peer type: 0 global instance, 1 RD instance, 2 local instance, 3 Loc-RIB; unknown ones are kept.
     pub peer_type: u8,
-    /// Flags; their meaning depends on the type.
+    /// Flags; their meaning depends on the peer type.
     pub flags: u8,
-    /// Peer distinguisher.
+    /// Peer distinguisher: the RD of types 1 and 2, else usually 0.
     pub distinguisher: u64,
     /// Peer address; 0.0.0.0 for a Loc-RIB.
     pub address: IpAddr,
-    /// Peer AS.
+    /// Peer AS number.
     pub asn: u32,
     /// Peer BGP identifier.
     pub bgp_id: Ipv4Addr,
-    /// The router's time in microseconds since the epoch; 0 when it gave none.
+    /// Time of the router in microseconds since the Unix epoch; 0 if absent.
     pub timestamp_us: i64,
 }
 
 const PEER_HEADER_BYTES: usize = 42;
 
-/// RFC 9069: the header stands for a Loc-RIB instance.
+/// Peer type of a Loc-RIB instance (RFC 9069).
 const LOC_RIB: u8 = 3;
 
-/// V flag of types 0..=2: the peer address is IPv6. On a Loc-RIB the same bit is the F flag.
+/// V flag of types 0..=2: the peer address is IPv6. For a Loc-RIB the same bit is the F flag.
 const FLAG_V: u8 = 0x80;
 /// L flag: post-policy.
 const FLAG_L: u8 = 0x40;
@@ -42,7 +42,7 @@ const FLAG_F: u8 = 0x80;
 impl PeerHeader {
     #[inline]
     pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, wire::Error> {
-        // All at once: what is read from bytes of a known number needs no further checks.
+        // With an array of known length the compiler removes the bounds checks of the fields.
         let bytes = cursor.array::<PEER_HEADER_BYTES>("per-peer header")?;
         let cursor = &mut Cursor::new(&bytes);
         let peer_type = cursor.u8("peer type")?;
@@ -57,55 +57,55 @@ impl PeerHeader {
         Ok(Self { peer_type, flags, distinguisher, address, asn, bgp_id, timestamp_us })
     }
 
-    /// Reads a 16-byte address of the same family as the peer's: the local address of a Peer Up.
+    /// Interprets a 16-byte address, such as the local address of a Peer Up, in the family of the peer address.
     pub(super) fn address_like(&self, bits: u128) -> IpAddr {
         address(bits, self.peer_type, self.flags)
     }
 
-    /// True for a Loc-RIB (RFC 9069).
+    /// Whether the peer is a Loc-RIB instance (RFC 9069).
     #[inline]
     #[must_use]
     pub const fn is_loc_rib(&self) -> bool {
         self.peer_type == LOC_RIB
     }
 
-    /// The L flag: routes after policy.
+    /// Whether the routes are post-policy (L flag).
     #[inline]
     #[must_use]
     pub const fn is_post_policy(&self) -> bool {
         self.has_adjacency_flag(FLAG_L)
     }
 
-    /// The A flag: AS_PATH has 2-octet AS numbers.
+    /// Whether AS_PATH contains 2-octet AS numbers (A flag).
     #[inline]
     #[must_use]
     pub const fn is_two_octet_as(&self) -> bool {
         self.has_adjacency_flag(FLAG_A)
     }
 
-    /// The O flag (RFC 8671): Adj-RIB-Out.
+    /// Whether the RIB is Adj-RIB-Out (O flag, RFC 8671).
     #[inline]
     #[must_use]
     pub const fn is_adj_rib_out(&self) -> bool {
         self.has_adjacency_flag(FLAG_O)
     }
 
-    /// The F flag (RFC 9069): a filtered Loc-RIB.
+    /// Whether the RIB is a filtered Loc-RIB (F flag, RFC 9069).
     #[inline]
     #[must_use]
     pub const fn is_filtered_loc_rib(&self) -> bool {
         self.is_loc_rib() && self.flags & FLAG_F != 0
     }
 
-    /// Flags of types 0..=2 say nothing on any other type.
+    /// Whether a flag is set that is defined for the peer types 0..=2 only.
     #[inline]
     const fn has_adjacency_flag(&self, flag: u8) -> bool {
         self.peer_type < LOC_RIB && self.flags & flag != 0
     }
 }
 
-/// Without the V flag the address is IPv4, in the last four bytes. A Loc-RIB has no V flag, and its address is to be all
-/// zeros; one that is not goes by its content.
+/// Interprets a 16-byte address. Without the V flag it is IPv4, in the last four bytes. A Loc-RIB has no V flag, and its
+/// address should be zero; another address is IPv6 if it does not fit four bytes.
 #[inline]
 fn address(bits: u128, peer_type: u8, flags: u8) -> IpAddr {
     let is_v6 = if peer_type == LOC_RIB { bits >> 32 != 0 } else { flags & FLAG_V != 0 };

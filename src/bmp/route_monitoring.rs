@@ -1,9 +1,9 @@
-//! Route Monitoring (RFC 7854 section 4.6), and the cutting of BGP messages.
+//! Route Monitoring (RFC 7854 section 4.6), and the delimiting of BGP messages.
 
 use super::{Error, Message, PeerHeader};
 use crate::wire::{self, Cursor};
 
-/// Length of a BGP message header (RFC 4271 section 4.1), and so of the shortest message.
+/// Length of a BGP message header in bytes (RFC 4271 section 4.1), and of the shortest message.
 const BGP_HEADER_BYTES: u16 = 19;
 
 #[inline]
@@ -13,21 +13,21 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     Ok(Message::RouteMonitoring { peer, pdu, trailer: cursor.rest(), tlvs: Vec::new() })
 }
 
-/// A TLV of BMP version 4 that says to which NLRI of the UPDATE it belongs.
+/// A TLV of BMP version 4, with the NLRI of the UPDATE to which it applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexedTlv<'a> {
-    /// Type with the enterprise bit 0x8000. The draft has renumbered its types more than once.
+    /// Type, including the enterprise bit 0x8000. Its meaning depends on the revision of the draft.
     pub kind: u16,
-    /// 0: all NLRI; else a place counted from 1; with 0x8000 a group.
+    /// Index of the NLRI, from 1; 0 for all NLRI; with the bit 0x8000, number of a group of NLRI.
     pub index: u16,
     /// Value.
     pub value: &'a [u8],
 }
 
-/// What every BGP message begins with.
+/// The marker at the start of every BGP message.
 const MARKER: [u8; 16] = [0xff; 16];
 
-/// Version 4 (draft-ietf-grow-bmp-tlv section 4.3).
+/// Decodes a message of version 4 (draft-ietf-grow-bmp-tlv section 4.3).
 ///
 /// ```text
 /// +-- 42 ------------+-- 2 --+-- 2 -----+-- 2 ---+-- length -+-- - -
@@ -35,7 +35,8 @@ const MARKER: [u8; 16] = [0xff; 16];
 /// +------------------+-------+----------+--------+-----------+-- - -
 /// ```
 ///
-/// The UPDATE is the value of one of them. Its type number depends on the revision of the draft, its marker does not.
+/// The UPDATE is the value of one TLV. It is recognized by its marker, because its type number depends on the revision of
+/// the draft.
 pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let mut pdu = None;
@@ -58,7 +59,7 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
     Ok(Message::RouteMonitoring { peer, pdu: pdu.ok_or(missing)?, trailer, tlvs })
 }
 
-/// One BGP message, cut by its own length: what a router puts behind it must not become NLRI.
+/// Reads one BGP message, delimited by its own length: bytes after it must not be decoded as NLRI.
 #[inline]
 pub(super) fn bgp_message<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Error> {
     let mut header = *cursor;

@@ -1,20 +1,23 @@
 //! Statistics Report (RFC 7854 section 4.8).
 
 use super::{Error, Message, PeerHeader};
+use crate::num;
 use crate::wire::Cursor;
 
-/// One counter or gauge.
+/// A counter or gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {
-    /// Its type by the IANA number, unknown ones too.
+    /// IANA statistics type; unknown ones are kept.
     pub kind: u16,
-    /// Its bytes.
+    /// Value as received.
     pub value: &'a [u8],
 }
 
 impl Stat<'_> {
-    /// AFI and SAFI of a per-family statistic, which is told by its length: types 9 and 10 of RFC 7854, 16 and 17 of
-    /// RFC 8671, and those that came later, have eleven bytes.
+    /// AFI and SAFI of a per-family statistic; `None` for another one.
+    ///
+    /// A per-family statistic is recognized by its length: those of RFC 7854 (types 9 and 10), RFC 8671 (16 and 17) and
+    /// later ones have 11 bytes.
     #[must_use]
     pub fn family(&self) -> Option<(u16, u8)> {
         match *self.value {
@@ -23,7 +26,7 @@ impl Stat<'_> {
         }
     }
 
-    /// The number: a 32-bit counter, a 64-bit gauge, or the 64-bit gauge of one family. `None` for any other length.
+    /// The value of a 32-bit counter, a 64-bit gauge or a 64-bit per-family gauge; `None` for another length.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         match *self.value {
@@ -36,7 +39,7 @@ impl Stat<'_> {
     }
 }
 
-/// What a statistic counts (IANA "BMP Statistics Types": RFC 7854, RFC 8671, RFC 9972); `None` for those that are not
+/// The name of a statistics type (IANA "BMP Statistics Types": RFC 7854, RFC 8671, RFC 9972); `None` if it is not
 /// registered.
 #[must_use]
 pub const fn statistic_name(kind: u16) -> Option<&'static str> {
@@ -87,10 +90,10 @@ pub const fn statistic_name(kind: u16) -> Option<&'static str> {
     })
 }
 
-/// Smallest statistic: type and length.
+/// Length of the shortest statistic in bytes: type and length.
 const STAT_BYTES_MIN: usize = 4;
 
-/// The TLV of version 4 that holds what was the body in version 3 (draft-ietf-grow-bmp-tlv section 5.4).
+/// Type of the TLV of version 4 that contains the body of version 3 (draft-ietf-grow-bmp-tlv section 5.4).
 const STATS_TLV: u16 = 1;
 
 pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
@@ -113,8 +116,8 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
 }
 
 fn stats(mut cursor: Cursor<'_>) -> Result<Vec<Stat<'_>>, Error> {
-    let count = usize::try_from(cursor.u32("statistics count")?).unwrap_or(usize::MAX);
-    // The count is a claim of the sender: memory is taken for what can be there.
+    let count = num::u32_to_usize(cursor.u32("statistics count")?);
+    // The count is not trusted: the capacity is limited to what the message can contain.
     let mut stats = Vec::with_capacity(count.min(cursor.remaining() / STAT_BYTES_MIN));
     for _ in 0..count {
         let kind = cursor.u16("statistic type")?;
@@ -130,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_tells_what_a_statistic_is() {
+    fn the_length_of_a_statistic_determines_its_form() {
         let stat = |value| Stat { kind: 9, value };
         let family = stat(&[0, 2, 1, 0, 0, 0, 1, 0, 0, 0, 5]);
         assert_eq!((family.family(), family.number()), (Some((2, 1)), Some((1 << 32) + 5)));

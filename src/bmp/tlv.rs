@@ -2,22 +2,23 @@
 
 use crate::wire::{self, Cursor};
 
-/// A type, a length and a value. What the type means depends on the message.
+/// A TLV. The meaning of its type depends on the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tlv<'a> {
-    /// Type, unknown ones too.
+    /// Type; unknown ones are kept.
     pub kind: u16,
     /// Value.
     pub value: &'a [u8],
 }
 
+/// Decodes one TLV.
 fn one<'a>(cursor: &mut Cursor<'a>) -> Result<Tlv<'a>, wire::Error> {
     let kind = cursor.u16("TLV type")?;
     let length = cursor.u16("TLV length")?;
     Ok(Tlv { kind, value: cursor.take(usize::from(length), "TLV value")? })
 }
 
-/// All TLVs up to the end.
+/// Decodes TLVs up to the end.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Vec<Tlv<'_>>, wire::Error> {
     let mut tlvs = Vec::new();
     while !cursor.is_empty() {
@@ -26,8 +27,8 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Vec<Tlv<'_>>, wire::Error
     Ok(tlvs)
 }
 
-/// The whole TLVs, and the bytes that follow the last of them.
-pub(super) fn decode_whole(mut cursor: Cursor<'_>) -> (Vec<Tlv<'_>>, &[u8]) {
+/// Decodes the complete TLVs; returns them with the bytes after the last one.
+pub(super) fn decode_complete(mut cursor: Cursor<'_>) -> (Vec<Tlv<'_>>, &[u8]) {
     let mut tlvs = Vec::new();
     loop {
         let mut next = cursor;
@@ -52,10 +53,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_past_the_end_is_refused_with_its_place() {
+    fn a_value_beyond_the_end_is_refused_with_its_offset() {
         let bytes = [0, 2, 0, 2, b'r', b'1', 0, 1, 0, 9, b'x'];
-        let error = decode(Cursor::at(&bytes, 6)).unwrap_err();
+        let error = decode(Cursor::with_offset(&bytes, 6)).unwrap_err();
         assert_eq!(error, wire::Error { what: "TLV value", offset: 16, needed: 9, available: 1 });
-        assert_eq!(decode_whole(Cursor::new(&bytes)), (vec![NAME], &bytes[6..]));
+        assert_eq!(decode_complete(Cursor::new(&bytes)), (vec![NAME], &bytes[6..]));
     }
 }

@@ -1,12 +1,13 @@
-//! Version 0 of the dictionaries and events: bincode.
+//! The dictionaries and events of payload version 0, in bincode.
 
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, PAYLOAD_BYTES_MAX};
+use crate::num;
 use crate::route::{Attributes, Batch, Event, Peer, Router};
 
-/// What is written. Borrowed, so that nothing is copied on the way to the log.
+/// The bincode structure as it is encoded, borrowed from the batch.
 #[derive(Serialize)]
 struct DictionaryRef<'a> {
     router: &'a Router,
@@ -16,7 +17,7 @@ struct DictionaryRef<'a> {
     rows: &'a serde_bytes::Bytes,
 }
 
-/// The same as it is read; the rows stay where they are. Field order is the format.
+/// The bincode structure as it is decoded; the rows are borrowed. The order of the fields is part of the format.
 #[derive(Deserialize)]
 struct Dictionary<'a> {
     router: Router,
@@ -27,12 +28,15 @@ struct Dictionary<'a> {
     rows: &'a serde_bytes::Bytes,
 }
 
-/// Fixed-width little-endian, as `bincode::serialize` of 1.3 and `wincode` write it, and bounded.
+/// Fixed-width little-endian integers, as in `bincode::serialize` of 1.3 and in `wincode`, with a size limit.
 fn options() -> impl bincode::Options {
-    let bytes_max = u64::try_from(PAYLOAD_BYTES_MAX).unwrap_or(u64::MAX);
-    bincode::DefaultOptions::new().with_fixint_encoding().reject_trailing_bytes().with_limit(bytes_max)
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .reject_trailing_bytes()
+        .with_limit(num::to_u64(PAYLOAD_BYTES_MAX))
 }
 
+/// Appends the dictionaries, the events and the packed `rows`.
 pub(super) fn encode(batch: &Batch, rows: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
     let dictionary = DictionaryRef {
         router: &batch.router,
@@ -41,13 +45,12 @@ pub(super) fn encode(batch: &Batch, rows: &[u8], out: &mut Vec<u8>) -> Result<()
         events: &batch.events,
         rows: serde_bytes::Bytes::new(rows),
     };
-    options().serialize_into(out, &dictionary).map_err(|error| Error::new(error.to_string(), None))
+    options().serialize_into(out, &dictionary).map_err(Error::from)
 }
 
-/// Returns the batch without its rows, and their bytes. These are the last ones of `bytes`.
+/// Decodes a batch without its rows. Returns it with the bytes of the rows, which are the last bytes of `bytes`.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
-    let dictionary: Dictionary<'_> =
-        options().deserialize(bytes).map_err(|error| Error::new(error.to_string(), None))?;
+    let dictionary: Dictionary<'_> = options().deserialize(bytes).map_err(Error::from)?;
     let batch = Batch {
         router: dictionary.router,
         peers: dictionary.peers,

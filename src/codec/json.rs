@@ -1,13 +1,14 @@
-//! One JSON object per record, its keys being the column names of the database's tables.
+//! One JSON object per record. Its keys are the column names of the database tables.
 //!
-//! A route's keys are the columns of `route_updates` (without those that only a log or a database can give: collector,
-//! log and sequence number); an event's are those of `peer_events`. `holdfast decode` and `walctl dump` print this
-//! shape, so that what is seen before the log, in the log and in the database can be compared as text.
+//! A route has the columns of `route_updates` except collector, log and sequence number, which only a log or a database
+//! provides; an event has those of `peer_events`. `holdfast decode` and `walctl dump` print this form, so that records can
+//! be compared as text before the log, in the log and in the database.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::hex::hex;
 use crate::route::{
     Action, Attributes, Batch, Event, EventKind, Nlri, Peer, Record, RouteRecord, Timestamp, attribute_name,
     community_text, extended_community_text, large_community_text,
@@ -16,8 +17,9 @@ use crate::route::{
 /// A JSON object.
 pub type Object = Map<String, Value>;
 
-/// One record as a JSON object. Keys without a value are left out. Two keys come first for people:
-/// `record` is `route` or `peer_event`, `idx` the place in the batch.
+/// Formats one record as a JSON object, without keys whose value is null.
+///
+/// The first two keys are `record` (`route` or `peer_event`) and `idx` (the index of the record in the batch).
 #[must_use]
 pub fn object(batch: &Batch, record: &Record<'_>) -> Object {
     let mut object = Object::new();
@@ -37,7 +39,7 @@ pub fn object(batch: &Batch, record: &Record<'_>) -> Object {
     object
 }
 
-/// RFC 3339 in UTC with microseconds as far as they are not zero; `null` for 0, which means "not given".
+/// Formats a time as RFC 3339 in UTC, with fractional seconds unless they are zero. Time 0 means absent and becomes null.
 #[must_use]
 pub fn time_value(time: Timestamp) -> Value {
     if time.0 == 0 {
@@ -53,11 +55,8 @@ fn put(object: &mut Object, key: &str, value: impl Into<Value>) {
     object.insert(key.to_owned(), value.into());
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn who_keys(object: &mut Object, batch: &Batch, peer: Option<&Peer>) {
+/// Adds the keys of the router and, if given, the peer.
+fn origin_keys(object: &mut Object, batch: &Batch, peer: Option<&Peer>) {
     let router = &batch.router;
     put(object, "router", router.name.as_str());
     put(object, "bmp_peer_ip", router.address.to_string());
@@ -82,7 +81,7 @@ fn route_keys(object: &mut Object, batch: &Batch, route: &RouteRecord<'_>) {
     let group = route.group;
     put(object, "time", time_value(group.received));
     put(object, "router_time", time_value(group.router_time));
-    who_keys(object, batch, batch.peer_of(group));
+    origin_keys(object, batch, batch.peer_of(group));
     put(object, "family", group.family.to_string());
     put(object, "afi", group.family.afi);
     put(object, "safi", group.family.safi);
@@ -149,7 +148,7 @@ fn attribute_keys(object: &mut Object, attributes: &Attributes) {
     put(object, "cluster_list", list(&attributes.cluster_list, ToString::to_string));
     put(object, "aigp", attributes.aigp);
     put(object, "otc", attributes.only_to_customer);
-    // flags, type code and value, each attribute as one string of hex.
+    // Each attribute is one hexadecimal string: flags, type code, value.
     let raw = list(&attributes.raw, |raw| format!("{:02x}{:02x}{}", raw.flags, raw.code, hex(&raw.value)));
     put(object, "attributes_raw", raw);
     put(object, "attributes_more", list(&attributes.rare, ToString::to_string));
@@ -160,7 +159,7 @@ fn attribute_keys(object: &mut Object, attributes: &Attributes) {
 fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
     put(object, "time", time_value(event.received));
     put(object, "router_time", time_value(event.router_time));
-    who_keys(object, batch, event.peer.and_then(|peer| batch.peers.get(usize::from(peer))));
+    origin_keys(object, batch, event.peer.and_then(|peer| batch.peers.get(usize::from(peer))));
     put(object, "event_type", event.kind.name());
     match &event.kind {
         EventKind::SessionUp { sys_name, sys_descr, information } => {

@@ -1,73 +1,82 @@
-//! Batches to bytes and back: the only thing that both sides of the log share.
+//! The encoding of a batch as bytes: the payload of a log record, and the only type that both sides of the log share.
 //!
 //! The first byte is the version. A payload of version 0 is
 //!
 //! ```text
-//! 0 │ bincode: router, peers, attributes, events, and the packed rows (groups and NLRI) as one string of bytes
+//! 0 │ bincode: router, peers, attributes, events, and the packed rows (groups and NLRI) as one byte string
 //! ```
 //!
-//! The dictionaries and the events are rare and structured: bincode (1.3, fixed-width little-endian) writes them. The
-//! rows are many and tiny: [`rows`] packs them by hand, at about ten bytes for a message of one prefix and five for a
-//! prefix that shares its message. The version and the codec number in the log's frame ([`CODEC`]) are the way out if
-//! either ever changes; golden payloads in tests/golden hold version 0.
+//! Dictionaries and events are few and structured; they are encoded with bincode (1.3, fixed-width little-endian). Rows
+//! are many and small; [`rows`] packs them, in about 10 bytes for a message with one prefix and 5 bytes for each further
+//! prefix of a message. The version, and the codec number in the log's frame ([`CODEC`]), allow both formats to change.
+//! The golden payload in tests/golden contains version 0.
 //!
-//! The envelope around the payload (sequence number, checksum) is the log's business and not known here.
+//! The frame around the payload (sequence number, checksum) belongs to the log.
 
 mod dictionary;
 pub mod json;
 mod rows;
 
-use std::fmt;
-
 use crate::route::Batch;
 
-/// Codec number for the log's frames: bincode dictionaries and packed rows.
+/// Codec number in the log's frames: bincode dictionaries and packed rows.
 pub const CODEC: u8 = 1;
 
-/// The version that [`encode`] writes.
+/// Payload version that [`encode`] produces.
 pub const VERSION: u8 = 0;
 
-/// Largest payload that is encoded or decoded. A batch closes at about 1,000 routes, far below; a single UPDATE of
-/// 64 KiB (RFC 8654) cannot exceed it either.
+/// Maximum length of a payload in bytes, for encoding and decoding.
+///
+/// A batch closes at about 1,000 routes, far below; one UPDATE of 64 KiB (RFC 8654) cannot exceed it either.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
-/// Why a payload could not be encoded or decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub what: String,
-    /// Byte offset in the payload, where it is known.
-    pub offset: Option<usize>,
+/// A payload that could not be encoded or decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The payload is empty.
+    #[error("empty payload, expected a version byte")]
+    Empty,
+    /// The payload has a version that this program does not support.
+    #[error("unsupported payload version {0}, expected 0 to {VERSION}; decode it with a newer Holdfast")]
+    Version(u8),
+    /// The dictionaries or the events are not valid bincode.
+    #[error(transparent)]
+    Bincode(#[from] bincode::Error),
+    /// The packed rows are malformed.
+    #[error("{what} at byte {offset} of the payload")]
+    Rows {
+        /// What was found.
+        what: &'static str,
+        /// Byte offset from the start of the payload.
+        offset: usize,
+    },
+    /// An NLRI in the rows is not valid bincode.
+    #[error("malformed NLRI at byte {offset} of the payload: {error}")]
+    Nlri {
+        /// Byte offset from the start of the payload.
+        offset: usize,
+        /// Error of bincode.
+        error: bincode::Error,
+    },
+    /// The batch to encode violates an invariant of [`Batch`].
+    #[error("inconsistent batch: {0}")]
+    Inconsistent(&'static str),
+    /// The batch to encode is too large.
+    #[error("batch of {0} bytes exceeds the maximum of {PAYLOAD_BYTES_MAX} bytes")]
+    TooLarge(usize),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        self.offset.map_or(Ok(()), |offset| write!(f, " at byte {offset} of the payload"))
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl Error {
-    fn new(what: impl Into<String>, offset: Option<usize>) -> Self {
-        Self { what: what.into(), offset }
-    }
-}
-
-/// Appends the bytes of a batch.
+/// Appends the payload of a batch to `out`.
 ///
 /// # Errors
-/// When the batch breaks its own rules (an index into a dictionary that is not there) or is larger than
-/// [`PAYLOAD_BYTES_MAX`]. Then `out` is as it was before.
+/// The batch is inconsistent (an index is outside its dictionary) or larger than [`PAYLOAD_BYTES_MAX`]. Then `out` is
+/// unchanged.
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
     out.push(VERSION);
     let result = rows::encode(batch).and_then(|rows| dictionary::encode(batch, &rows, out));
     let result = result.and_then(|()| match out.len() - start {
-        bytes if bytes > PAYLOAD_BYTES_MAX => {
-            Err(Error::new(format!("batch of {bytes} bytes is too large"), None))
-        }
+        bytes if bytes > PAYLOAD_BYTES_MAX => Err(Error::TooLarge(bytes)),
         _ => Ok(()),
     });
     if result.is_err() {
@@ -76,22 +85,20 @@ pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     result
 }
 
-/// Reads a payload of any version that was ever released.
+/// Decodes a payload of any released version.
 ///
 /// # Errors
-/// When the version is newer than this program, or the bytes are no payload. Never panics, and never allocates more
-/// than a small multiple of the payload.
+/// The version is not supported, or the payload is malformed. Memory use is limited to a small multiple of the payload's
+/// length.
 pub fn decode(payload: &[u8]) -> Result<Batch, Error> {
     match payload.split_first() {
-        None => Err(Error::new("empty payload", Some(0))),
+        None => Err(Error::Empty),
         Some((&VERSION, rest)) => {
             let (mut batch, rows) = dictionary::decode(rest)?;
             rows::decode(&mut batch, rows, payload.len() - rows.len())?;
             Ok(batch)
         }
-        Some((&version, _)) => {
-            Err(Error::new(format!("payload version {version}; this program reads 0 to {VERSION}"), Some(0)))
-        }
+        Some((&version, _)) => Err(Error::Version(version)),
     }
 }
 

@@ -1,29 +1,30 @@
-//! Version 0 of the rows: groups and their NLRI, packed by hand because they are nearly all of the log.
+//! The packed rows of payload version 0: groups and their NLRI, which make up nearly all of the log.
 //!
 //! ```text
 //! rows   = count of groups (varint), then the groups
 //! group  = flags u8
-//!          [ peer varint ]                     unless SAME_PEER: the peer of the group before
+//!          [ peer varint ]                     unless SAME_PEER: the peer of the previous group
 //!          [ afi varint, safi u8 ]             unless SAME_FAMILY
-//!          [ attributes varint ]               for an announcement and for treat-as-withdraw; other withdrawals have none
+//!          [ attributes varint ]               for an announcement or treat-as-withdraw
 //!          [ rows varint ]                     unless ONE_ROW
-//!          received − previous received        zigzag varint, µs; before the first group it is the router's session
-//!          router time − previous router time  zigzag varint, µs; before the first group it is the same
-//!          then each row
+//!          received − previous received        zigzag varint, µs; initially the router's session
+//!          router time − previous router time  zigzag varint, µs; initially the router's session
+//!          the rows
 //! flags  = WITHDRAW 1 │ cause << 1 (2 bits) │ ADD_PATH 8 │ SAME_PEER 16 │ SAME_FAMILY 32 │ ONE_ROW 64
 //! row    = [ path id u32 big-endian ]          with ADD_PATH
 //!          length u8, ⌈length/8⌉ octets        a prefix of AFI 1 (IPv4) or AFI 2 (IPv6)
 //!        │ 255, bincode of the Nlri            anything else
 //! ```
 //!
-//! The record index of a group is not written: routes are counted on from the group before, past the indexes that the
-//! events take.
+//! The record index of a group is not encoded: it follows that of the last row before it, without the indexes of
+//! events.
 
 use std::net::IpAddr;
 
 use bincode::Options as _;
 
 use super::Error;
+use crate::num;
 use crate::route::{
     Action, Batch, Cause, Family, NO_ATTRIBUTES, Nlri, NlriEntry, Prefix, RowGroup, Timestamp,
 };
@@ -37,23 +38,24 @@ const SAME_FAMILY: u8 = 32;
 const ONE_ROW: u8 = 64;
 const RESERVED: u8 = 128;
 
-/// First byte of a row that is not a plain prefix.
-const OTHER: u8 = 255;
+/// First byte of a row that is not an IPv4 or IPv6 prefix.
+const BINCODE_NLRI: u8 = 255;
 
-/// What a group is written relative to.
-struct Before {
+/// The fields of the previous group, relative to which a group is encoded.
+struct Previous {
     peer: u16,
     family: Family,
     received: i64,
     router_time: i64,
 }
 
-impl Before {
-    const fn start(session: Timestamp) -> Self {
+impl Previous {
+    /// The values relative to which the first group is encoded.
+    const fn initial(session: Timestamp) -> Self {
         Self { peer: 0, family: Family::IPV4_UNICAST, received: session.0, router_time: session.0 }
     }
 
-    const fn step(&mut self, group: &RowGroup) {
+    const fn advance(&mut self, group: &RowGroup) {
         self.peer = group.peer;
         self.family = group.family;
         self.received = group.received.0;
@@ -61,16 +63,17 @@ impl Before {
     }
 }
 
+/// Encodes the groups and rows of a batch.
 pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, Error> {
-    // A little more than what a batch of one-prefix messages takes.
+    // Slightly more than the rows of a batch of one-prefix messages.
     let mut out = Vec::with_capacity(16 + 12 * batch.groups.len() + 6 * batch.nlri.len());
-    put_varint(&mut out, len_u64(batch.groups.len()));
-    let mut before = Before::start(batch.router.session);
+    put_varint(&mut out, num::to_u64(batch.groups.len()));
+    let mut previous = Previous::initial(batch.router.session);
     let mut rest = batch.nlri.as_slice();
     for group in &batch.groups {
-        let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
+        let rows = num::u32_to_usize(group.rows);
         let Some((entries, tail)) = rest.split_at_checked(rows) else {
-            return Err(Error::new("a group has more rows than the batch", None));
+            return Err(Error::Inconsistent("a group has more rows than the batch"));
         };
         rest = tail;
         let has_attributes = has_attributes(group.action, group.cause);
@@ -78,28 +81,28 @@ pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, Error> {
             || (has_attributes && usize::from(group.attributes) >= batch.attributes.len())
             || usize::from(group.peer) >= batch.peers.len()
         {
-            return Err(Error::new("a group points outside the dictionaries", None));
+            return Err(Error::Inconsistent("an index of a group is outside its dictionary"));
         }
-        put_group(&mut out, group, &before);
+        put_group(&mut out, group, &previous);
         for entry in entries {
             if group.add_path {
                 out.extend_from_slice(&entry.path_id.to_be_bytes());
             }
             put_nlri(&mut out, group.family, &entry.nlri)?;
         }
-        before.step(group);
+        previous.advance(group);
     }
-    if rest.is_empty() { Ok(out) } else { Err(Error::new("rows without a group", None)) }
+    if rest.is_empty() { Ok(out) } else { Err(Error::Inconsistent("a row belongs to no group")) }
 }
 
-/// A withdrawal has none, but for the one that stands for a malformed announcement: there they say what was wrong.
+/// Whether a group refers to an attribute set. Of the withdrawals only treat-as-withdraw does: the set contains the reason.
 fn has_attributes(action: Action, cause: Cause) -> bool {
     action == Action::Announce || cause == Cause::TreatAsWithdraw
 }
 
-fn put_group(out: &mut Vec<u8>, group: &RowGroup, before: &Before) {
-    let same_peer = group.peer == before.peer;
-    let same_family = group.family == before.family;
+fn put_group(out: &mut Vec<u8>, group: &RowGroup, previous: &Previous) {
+    let same_peer = group.peer == previous.peer;
+    let same_family = group.family == previous.family;
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     out.push(
         flag(group.action == Action::Withdraw, WITHDRAW)
@@ -122,8 +125,8 @@ fn put_group(out: &mut Vec<u8>, group: &RowGroup, before: &Before) {
     if group.rows != 1 {
         put_varint(out, u64::from(group.rows));
     }
-    put_varint(out, zigzag(group.received.0.wrapping_sub(before.received)));
-    put_varint(out, zigzag(group.router_time.0.wrapping_sub(before.router_time)));
+    put_varint(out, zigzag(group.received.0.wrapping_sub(previous.received)));
+    put_varint(out, zigzag(group.router_time.0.wrapping_sub(previous.router_time)));
 }
 
 fn put_nlri(out: &mut Vec<u8>, family: Family, nlri: &Nlri) -> Result<(), Error> {
@@ -134,8 +137,8 @@ fn put_nlri(out: &mut Vec<u8>, family: Family, nlri: &Nlri) -> Result<(), Error>
             _ => {}
         }
     }
-    out.push(OTHER);
-    nlri_options().serialize_into(out, nlri).map_err(|error| Error::new(error.to_string(), None))
+    out.push(BINCODE_NLRI);
+    Ok(nlri_options().serialize_into(out, nlri)?)
 }
 
 fn put_prefix(out: &mut Vec<u8>, length: u8, address: &[u8]) {
@@ -148,20 +151,22 @@ fn nlri_options() -> impl bincode::Options {
     bincode::DefaultOptions::new().with_fixint_encoding().allow_trailing_bytes().with_limit(1 << 20)
 }
 
+/// Decodes groups and rows into `batch`, which already contains the dictionaries and events. `offset` is the byte offset of
+/// `bytes` in the payload.
 pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize) -> Result<(), Error> {
     let mut reader = Reader { rest: bytes, end: offset + bytes.len() };
     let groups = reader.varint()?;
-    let mut before = Before::start(batch.router.session);
+    let mut previous = Previous::initial(batch.router.session);
     let mut next_index = 0_u32;
     let mut events = 0;
     for _ in 0..groups {
-        let mut group = reader.group(&before)?;
+        let mut group = reader.group(&previous)?;
         if usize::from(group.peer) >= batch.peers.len()
             || (group.attributes != NO_ATTRIBUTES && usize::from(group.attributes) >= batch.attributes.len())
         {
-            return Err(reader.error("group points outside the dictionaries"));
+            return Err(reader.error("group with an index outside its dictionary"));
         }
-        // Events take the places in between: skip those that come before this group.
+        // Skip the indexes of the events before this group.
         while batch.events.get(events).is_some_and(|event| event.index <= next_index) {
             events += 1;
             next_index = next_index.saturating_add(1);
@@ -173,21 +178,28 @@ pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize) -> Result<(
             let nlri = reader.nlri(group.family)?;
             batch.nlri.push(NlriEntry { path_id, nlri });
         }
-        before.step(&group);
+        previous.advance(&group);
         batch.groups.push(group);
     }
-    if reader.rest.is_empty() { Ok(()) } else { Err(reader.error("bytes after the last row")) }
+    if reader.rest.is_empty() { Ok(()) } else { Err(reader.error("unexpected bytes after the last row")) }
 }
 
-/// What is left of the rows. `end` is the absolute offset at which they end, for errors.
+/// Reads packed rows.
 struct Reader<'a> {
+    /// The bytes left.
     rest: &'a [u8],
+    /// Byte offset of the end of the rows in the payload.
     end: usize,
 }
 
 impl Reader<'_> {
-    fn error(&self, what: &str) -> Error {
-        Error::new(what, Some(self.end - self.rest.len()))
+    /// Byte offset of the next byte in the payload.
+    const fn offset(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    const fn error(&self, what: &'static str) -> Error {
+        Error::Rows { what, offset: self.offset() }
     }
 
     fn take(&mut self, bytes: usize) -> Result<&[u8], Error> {
@@ -196,7 +208,7 @@ impl Reader<'_> {
                 self.rest = tail;
                 Ok(head)
             }
-            None => Err(self.error("rows end too early")),
+            None => Err(self.error("truncated rows")),
         }
     }
 
@@ -206,7 +218,7 @@ impl Reader<'_> {
                 self.rest = tail;
                 Ok(*head)
             }
-            None => Err(self.error("rows end too early")),
+            None => Err(self.error("truncated rows")),
         }
     }
 
@@ -223,31 +235,31 @@ impl Reader<'_> {
                 return Ok(value);
             }
         }
-        Err(self.error("number longer than 64 bits"))
+        Err(self.error("integer longer than 64 bits"))
     }
 
     fn number<T: TryFrom<u64>>(&mut self) -> Result<T, Error> {
         let value = self.varint()?;
-        T::try_from(value).map_err(|_| self.error("number out of range"))
+        T::try_from(value).map_err(|_| self.error("integer out of range"))
     }
 
-    fn group(&mut self, before: &Before) -> Result<RowGroup, Error> {
+    fn group(&mut self, previous: &Previous) -> Result<RowGroup, Error> {
         let flags = self.byte()?;
         if flags & RESERVED != 0 {
-            return Err(self.error("reserved flag set"));
+            return Err(self.error("reserved flag set in a group"));
         }
         let cause = Cause::try_from((flags >> CAUSE_SHIFT) & CAUSE_MASK).map_err(|what| self.error(what))?;
         let action = if flags & WITHDRAW == 0 { Action::Announce } else { Action::Withdraw };
-        let peer = if flags & SAME_PEER == 0 { self.number()? } else { before.peer };
+        let peer = if flags & SAME_PEER == 0 { self.number()? } else { previous.peer };
         let family = if flags & SAME_FAMILY == 0 {
             Family { afi: self.number()?, safi: self.byte()? }
         } else {
-            before.family
+            previous.family
         };
         let attributes = if has_attributes(action, cause) { self.number()? } else { NO_ATTRIBUTES };
         let rows = if flags & ONE_ROW == 0 { self.number()? } else { 1 };
-        let received = before.received.wrapping_add(unzigzag(self.varint()?));
-        let router_time = before.router_time.wrapping_add(unzigzag(self.varint()?));
+        let received = previous.received.wrapping_add(unzigzag(self.varint()?));
+        let router_time = previous.router_time.wrapping_add(unzigzag(self.varint()?));
         Ok(RowGroup {
             peer,
             attributes,
@@ -264,10 +276,11 @@ impl Reader<'_> {
 
     fn nlri(&mut self, family: Family) -> Result<Nlri, Error> {
         let length = self.byte()?;
-        if length == OTHER {
+        if length == BINCODE_NLRI {
             let mut rest = self.rest;
-            let nlri =
-                nlri_options().deserialize_from(&mut rest).map_err(|error| self.error(&error.to_string()))?;
+            let nlri = nlri_options()
+                .deserialize_from(&mut rest)
+                .map_err(|error| Error::Nlri { offset: self.offset(), error })?;
             self.rest = rest;
             return Ok(nlri);
         }
@@ -277,11 +290,11 @@ impl Reader<'_> {
             2 => Prefix::v6(u128::from_be_bytes(left_aligned(octets)), length),
             _ => None,
         };
-        prefix.map(Nlri::Prefix).ok_or_else(|| self.error("prefix longer than its family allows"))
+        prefix.map(Nlri::Prefix).ok_or_else(|| self.error("invalid prefix length for the family"))
     }
 }
 
-/// The octets at the front, zeros behind; octets over N are left out (the length check that follows refuses them).
+/// Returns `octets` followed by zeros. Octets beyond N are dropped; the caller checks the prefix length afterwards.
 fn left_aligned<const N: usize>(octets: &[u8]) -> [u8; N] {
     let mut array = [0; N];
     array.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
@@ -302,8 +315,4 @@ const fn zigzag(value: i64) -> u64 {
 
 const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg()
-}
-
-fn len_u64(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Round trips, damage, and golden payloads.
+//! Tests of the codec: round trips, damaged payloads, and the golden payload.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -108,14 +108,14 @@ fn a_batch_comes_back_as_it_was() {
 #[test]
 fn records_come_in_the_order_of_their_index() {
     let batch = batch();
-    let places: Vec<u32> = batch
+    let indexes: Vec<u32> = batch
         .iter()
         .map(|record| match record {
             crate::route::Record::Route(route) => route.index,
             crate::route::Record::Event(event) => event.index,
         })
         .collect();
-    assert_eq!(places, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(indexes, [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -132,7 +132,10 @@ fn a_payload_of_version_0_is_read_for_ever() {
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let error = decode(&[9, 1, 2]).unwrap_err();
-    assert_eq!(error.to_string(), "payload version 9; this program reads 0 to 0 at byte 0 of the payload");
+    assert_eq!(
+        error.to_string(),
+        "unsupported payload version 9, expected 0 to 0; decode it with a newer Holdfast"
+    );
 }
 
 #[test]

@@ -1,25 +1,28 @@
-//! The one error of reading: not as many bytes as needed.
+//! The error of a bounds-checked read.
 
 use std::fmt;
 
-/// A field did not get the bytes it needs, or left bytes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A field was truncated, or bytes were left after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub struct Error {
-    /// What was being read.
+    /// Name of the field.
     pub what: &'static str,
-    /// Where it begins, counted from the start of what is being decoded.
+    /// Byte offset of the field from the start of the decoded message.
     pub offset: usize,
-    /// How many bytes it needs.
+    /// Number of bytes that the field needs; 0 if the end of the message or field was expected.
     pub needed: usize,
-    /// How many bytes there are.
+    /// Number of bytes available at `offset`.
     pub available: usize,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, offset, needed, available } = self;
-        write!(f, "{what} at byte {offset}: needed {needed}, there are {available}")
+        if *needed == 0 {
+            write!(f, "{what} at byte {offset}: expected no further bytes, found {available}")
+        } else {
+            let plural = if *needed == 1 { "" } else { "s" };
+            write!(f, "{what} at byte {offset}: expected {needed} byte{plural}, found {available}")
+        }
     }
 }
-
-impl std::error::Error for Error {}

@@ -170,7 +170,7 @@ fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_what_stands_befo
     let update = bgp::split(&pdu).unwrap();
     let (attributes, verdict) = bgp::attributes(&update, true);
     assert_eq!(attributes.med, Some(5));
-    let reason = "attribute value at byte 34: needed 65535, there are 0";
+    let reason = "attribute value at byte 34: expected 65535 bytes, found 0";
     assert_eq!(verdict, AttributeOutcome::TreatAsWithdraw(reason.to_owned()));
     assert_eq!(update.nlri, [8, 10]);
 }

@@ -96,11 +96,11 @@ fn a_bgp_message_that_is_only_a_header_is_one() {
 fn an_error_in_a_field_names_its_cause() {
     let cause = |error: &dyn std::error::Error| error.source().map(ToString::to_string);
     let error = bmp::decode(&encoder::bmp(0, &[&[0; 9]])).unwrap_err();
-    assert_eq!(cause(&error), Some("per-peer header at byte 6: needed 42, there are 9".to_owned()));
+    assert_eq!(cause(&error), Some("per-peer header at byte 6: expected 42 bytes, found 9".to_owned()));
     let length = bmp::decode(&encoder::bmp(0, &[&encoder::peer_v4(), &[0xff; 16], &[0, 18, 2]])).unwrap_err();
     assert_eq!(cause(&length), None, "a length that says too little is its own cause");
     let error = holdfast::bgp::split(&encoder::bgp(2, &[0])).unwrap_err();
-    assert_eq!(cause(&error), Some("withdrawn routes length at byte 19: needed 2, there are 1".to_owned()));
+    assert_eq!(cause(&error), Some("withdrawn routes length at byte 19: expected 2 bytes, found 1".to_owned()));
     assert_eq!(cause(&holdfast::bgp::split(&encoder::bgp(4, &[])).unwrap_err()), None);
 }
 

@@ -279,7 +279,7 @@ fn what_a_malformed_one_costs_is_what_its_rfc_says() {
     let AttributeOutcome::TreatAsWithdraw(reason) = verdict(0xc0, 23, &[0, 8, 0, 2, 1, 9]).1 else {
         panic!()
     };
-    assert!(reason.ends_with("sub-TLV at byte 6: needed 9, there are 0"), "{reason}");
+    assert!(reason.ends_with("sub-TLV at byte 6: expected 9 bytes, found 0"), "{reason}");
     for (flags, code, value) in [
         (0x80, 29, [0x04, 2, 0, 9, 1].as_slice()),
         (0xc0, 40, &[1, 0, 7, 0]),
@@ -524,7 +524,7 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
     assert_eq!((pdu, trailer), (update.as_slice(), [8, 11].as_slice()));
     let without = encoder::version_4(0, &[&encoder::peer_v4(), &encoder::indexed(2, 0, b"blue")]);
     let error = bmp::decode(&without).unwrap_err().to_string();
-    assert_eq!(error, "TLV with a BGP message at byte 58: needed 1, there are 0");
+    assert_eq!(error, "TLV with a BGP message at byte 58: expected 1 byte, found 0");
 }
 
 #[test]

@@ -95,11 +95,11 @@ fn an_impossible_route_ends_its_field_with_its_place() {
         ),
         (Family::IPV4_MULTICAST, &[255], false, 0, "IPv4 prefix at byte 0: invalid length of 255 bits"),
         (v6, &[129; 20], false, 0, "IPv6 prefix at byte 0: invalid length of 129 bits"),
-        (v6, &[0, 24, 10], false, 1, "prefix at byte 2: needed 3, there are 1"),
-        (v6, &[0, 0, 0, 1], true, 0, "prefix length at byte 4: needed 1, there are 0"),
-        (v6, &[0, 0, 0], true, 0, "path identifier at byte 0: needed 4, there are 3"),
-        (Family::EVPN, &[2], false, 0, "EVPN route type and length at byte 0: needed 2, there are 1"),
-        (Family::EVPN, &[12, 0, 12, 4, 1], false, 1, "EVPN route at byte 4: needed 4, there are 1"),
+        (v6, &[0, 24, 10], false, 1, "prefix at byte 2: expected 3 bytes, found 1"),
+        (v6, &[0, 0, 0, 1], true, 0, "prefix length at byte 4: expected 1 byte, found 0"),
+        (v6, &[0, 0, 0], true, 0, "path identifier at byte 0: expected 4 bytes, found 3"),
+        (Family::EVPN, &[2], false, 0, "EVPN route type and length at byte 0: expected 2 bytes, found 1"),
+        (Family::EVPN, &[12, 0, 12, 4, 1], false, 1, "EVPN route at byte 4: expected 4 bytes, found 1"),
         (Family::EVPN, &[2, 0, 2, 0], false, 0, "EVPN route of type 2 at byte 0: invalid length of 0 bytes"),
     ] {
         assert_eq!(field(family, bytes, add_path), (good, Some(error.to_owned())), "{bytes:?}");

@@ -1,5 +1,5 @@
-//! Fields of routes that speak against what the OPENs agreed on: a router that sends otherwise than it said is read as it
-//! sends, and damage never becomes a route.
+//! NLRI fields that contradict the negotiated encoding: a router that does not follow its OPENs is decoded as it sends, and
+//! damaged fields never become routes.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,14 +13,14 @@ use proptest::sample::Index;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 
-/// A session of one router, and what it has made so far.
+/// A session of one router, and its output so far.
 struct Router {
     session: Session,
     now: Timestamp,
     /// `path ID or -, prefix, age in µs`, in order; with `-` before it when withdrawn.
     rows: Vec<String>,
-    /// Errors and suspect families of the PDUs that were kept raw.
-    kept: Vec<(String, Option<Family>)>,
+    /// Errors and suspect families of the PDUs that were recorded raw.
+    malformed: Vec<(String, Option<Family>)>,
 }
 
 impl Router {
@@ -38,19 +38,19 @@ impl Router {
             session: Session::new(options, Box::new(introduce)),
             now: NOW,
             rows: Vec::new(),
-            kept: Vec::new(),
+            malformed: Vec::new(),
         }
     }
 
-    /// With a Peer Up whose OPENs carry these capabilities on both sides.
-    fn agreed(capabilities: &[(u8, Vec<u8>)]) -> Self {
+    /// A router after a Peer Up in which both OPENs contain these capabilities.
+    fn negotiated(capabilities: &[(u8, Vec<u8>)]) -> Self {
         let mut router = Self::new();
         let open = |asn| open(asn, &[&[four_octet_as(asn), multiprotocol(1, 1)], capabilities].concat());
-        router.says(&PEER.peer_up(&open(65_000), &open(65_001), &[]));
+        router.sends(&PEER.peer_up(&open(65_000), &open(65_001), &[]));
         router
     }
 
-    fn says(&mut self, message: &[u8]) -> &mut Self {
+    fn sends(&mut self, message: &[u8]) -> &mut Self {
         self.now.0 += 1;
         self.session.message(message, self.now);
         for batch in self.session.take_batches() {
@@ -66,7 +66,7 @@ impl Router {
             }
             for event in &batch.events {
                 if let EventKind::Malformed { error, suspect, .. } = &event.kind {
-                    self.kept.push((error.clone(), suspect.map(Family::from)));
+                    self.malformed.push((error.clone(), suspect.map(Family::from)));
                 }
             }
         }
@@ -74,11 +74,11 @@ impl Router {
     }
 
     fn announces(&mut self, nlri: &[u8]) -> &mut Self {
-        self.says(&PEER.route_monitoring(&update(&[], &plain_attributes(&[65_001]), nlri)))
+        self.sends(&PEER.route_monitoring(&update(&[], &plain_attributes(&[65_001]), nlri)))
     }
 
     fn withdraws(&mut self, nlri: &[u8]) -> &mut Self {
-        self.says(&PEER.route_monitoring(&update(nlri, &[], &[])))
+        self.sends(&PEER.route_monitoring(&update(nlri, &[], &[])))
     }
 
     fn is_suspect(&self) -> bool {
@@ -93,15 +93,15 @@ impl Router {
 }
 
 #[test]
-fn a_router_that_sends_path_identifiers_unasked_loses_no_route() {
-    let mut router = Router::agreed(&[]);
+fn a_router_that_sends_path_ids_without_negotiation_loses_no_route() {
+    let mut router = Router::negotiated(&[]);
     router.announces(&v4_path(1, 10, 1, 2, 24));
-    assert_eq!(router.rows, [""; 0], "one message can be damage");
+    assert_eq!(router.rows, [""; 0], "one message may be damaged");
     assert!(router.is_suspect());
-    assert!(router.kept[0].0.contains("decodable only with path IDs"), "{}", router.kept[0].0);
-    assert_eq!(router.kept[0].1, None, "nothing is lost yet");
+    assert!(router.malformed[0].0.contains("decodable only with path IDs"), "{}", router.malformed[0].0);
+    assert_eq!(router.malformed[0].1, None, "the route is held, not lost");
     router.announces(&v4_path(2, 10, 1, 3, 24)).announces(&v4_path(3, 10, 1, 4, 24));
-    // The first is told with the time at which it came.
+    // The first route has its own time of reception.
     assert_eq!(router.rows, ["1 10.1.2.0/24 @2", "2 10.1.3.0/24 @3", "3 10.1.4.0/24 @4"]);
     assert!(!router.is_suspect());
     let counters = router.session.summary().counters;
@@ -109,83 +109,83 @@ fn a_router_that_sends_path_identifiers_unasked_loses_no_route() {
 }
 
 #[test]
-fn a_router_that_leaves_out_agreed_path_identifiers_loses_no_route() {
-    let mut router = Router::agreed(&[add_path(1, 1, 3)]);
+fn a_router_that_omits_negotiated_path_ids_loses_no_route() {
+    let mut router = Router::negotiated(&[add_path(1, 1, 3)]);
     router.announces(&v4(10, 1, 2, 24)).withdraws(&v4(10, 1, 2, 24));
     assert_eq!(router.rows, ["- 10.1.2.0/24 @2", "-- 10.1.2.0/24 @3"]);
-    // And back, as soon as two messages say so.
+    // The encoding changes back after two messages.
     router.announces(&v4_path(7, 10, 1, 3, 24)).announces(&v4_path(8, 10, 1, 4, 24));
     assert_eq!(router.rows[2..], ["7 10.1.3.0/24 @4", "8 10.1.4.0/24 @5"]);
 }
 
 #[test]
-fn what_reads_well_both_ways_waits_for_what_does_not() {
-    // Two /24 are one /24 behind a path identifier.
+fn ambiguous_messages_are_held_until_another_decides() {
+    // Two /24 also decode as one /24 with a path ID.
     let pair = |third| [v4(10, 1, third, 24), v4(10, 1, third + 1, 24)].concat();
-    let mut router = Router::agreed(&[add_path(1, 1, 3)]);
+    let mut router = Router::negotiated(&[add_path(1, 1, 3)]);
     router.announces(&v4(10, 1, 2, 24)).announces(&pair(4)).announces(&pair(6)).announces(&v4(10, 1, 8, 24));
     let times: Vec<_> = [(2, 2), (4, 3), (5, 3), (6, 4), (7, 4), (8, 5)]
         .map(|(third, at)| format!("- 10.1.{third}.0/24 @{at}"))
         .into();
     assert_eq!(router.rows, times);
-    // And where the first was damage, they are read as agreed.
-    let mut router = Router::agreed(&[]);
+    // If the first was malformed, they are decoded as negotiated.
+    let mut router = Router::negotiated(&[]);
     router.announces(&[0; 5]).announces(&pair(4)).announces(&v4(10, 1, 8, 24));
     assert_eq!(router.rows, ["- 10.1.4.0/24 @3", "- 10.1.5.0/24 @3", "- 10.1.8.0/24 @4"]);
 }
 
 #[test]
-fn only_a_few_messages_wait() {
+fn at_most_16_messages_are_held() {
     let pair = [v4(10, 1, 4, 24), v4(10, 1, 5, 24)].concat();
-    let mut router = Router::agreed(&[]);
+    let mut router = Router::negotiated(&[]);
     router.announces(&[0; 5]);
     for _ in 0..15 {
         router.announces(&pair);
     }
     assert_eq!(router.rows.len(), 0);
     router.announces(&pair);
-    assert_eq!(router.rows.len(), 32, "what was agreed counts when nothing speaks against it");
+    assert_eq!(router.rows.len(), 32, "the negotiated encoding applies unless a message contradicts it");
     assert!(router.rows.iter().all(|row| row.starts_with("- ")));
 }
 
 #[test]
 fn damage_between_good_messages_stays_damage() {
-    let mut router = Router::agreed(&[]);
-    // 10.1.2.0/24 with a length that became 0, and zeros behind it: with path identifiers it would be a default route.
+    let mut router = Router::negotiated(&[]);
+    // 10.1.2.0/24 overwritten with zeros: with path IDs it would be a default route.
     let damaged = [0, 0, 0, 0, 0];
     router.announces(&v4(10, 1, 1, 24)).announces(&damaged).announces(&v4(10, 1, 3, 24));
     assert_eq!(router.rows, ["- 10.1.1.0/24 @2", "- 10.1.3.0/24 @4"]);
     let family = Family::IPV4_UNICAST;
     assert_eq!(
-        router.kept[1],
+        router.malformed[1],
         (format!("NLRI of {family}: a later message shows that a held PDU is malformed"), Some(family))
     );
     router.announces(&damaged).announces(&v4(10, 1, 5, 24));
-    assert_eq!(router.rows.len(), 3, "a second one, after a good message, confirms nothing");
+    assert_eq!(router.rows.len(), 3, "a second one after a valid message does not confirm the first");
     assert_eq!(router.session.summary().counters.add_path_mismatches, 0);
 }
 
 #[test]
 fn two_fields_of_one_message_do_not_confirm_each_other() {
-    let mut router = Router::agreed(&[]);
+    let mut router = Router::negotiated(&[]);
     let (gone, here) = (v4_path(1, 10, 1, 2, 24), v4_path(1, 10, 1, 3, 24));
-    router.says(&PEER.route_monitoring(&update(&gone, &plain_attributes(&[65_001]), &here)));
-    assert_eq!((router.rows.len(), router.kept.len()), (0, 1));
+    router.sends(&PEER.route_monitoring(&update(&gone, &plain_attributes(&[65_001]), &here)));
+    assert_eq!((router.rows.len(), router.malformed.len()), (0, 1));
     router.announces(&v4_path(2, 10, 1, 4, 24));
     assert_eq!(router.rows, ["-1 10.1.2.0/24 @2", "1 10.1.3.0/24 @2", "2 10.1.4.0/24 @3"]);
 }
 
 #[test]
-fn without_opens_the_first_message_decides_if_it_names_each_route_once_and_no_unknown_one() {
+fn without_opens_the_first_message_decides_if_it_is_convincing() {
     let mut router = Router::new();
     router.announces(&v4_path(1, 10, 1, 2, 24));
     assert_eq!(router.rows, ["1 10.1.2.0/24 @1"]);
-    // EVPN "routes" of type 0 without a body, once with and once without identifiers before them.
+    // EVPN routes of the unknown type 0, which decode with and without path IDs.
     let evpn = [0, 0, 0, 0x64, 0, 0, 0, 0xc8, 0, 0, 0, 0];
     let mut router = Router::new();
     let attributes = [plain_attributes(&[65_001]), mp_reach(25, 70, &[192, 0, 2, 9], &evpn)].concat();
-    router.says(&PEER.route_monitoring(&update(&[], &attributes, &[])));
-    assert_eq!((router.rows.len(), router.kept.len()), (0, 1));
+    router.sends(&PEER.route_monitoring(&update(&[], &attributes, &[])));
+    assert_eq!((router.rows.len(), router.malformed.len()), (0, 1));
     // The same route and identifier twice.
     let twice = [v4_path(1, 10, 1, 2, 24), v4_path(1, 10, 1, 2, 24)].concat();
     let mut router = Router::new();
@@ -193,14 +193,14 @@ fn without_opens_the_first_message_decides_if_it_names_each_route_once_and_no_un
 }
 
 #[test]
-fn a_message_in_doubt_makes_the_family_suspect_beyond_its_generation() {
-    let mut router = Router::agreed(&[]);
+fn a_held_message_makes_the_family_suspect_beyond_its_generation() {
+    let mut router = Router::negotiated(&[]);
     router.announces(&v4_path(1, 10, 1, 2, 24));
     let open = |asn| open(asn, &[four_octet_as(asn), multiprotocol(1, 1)]);
-    router.says(&PEER.peer_up(&open(65_000), &open(65_001), &[]));
+    router.sends(&PEER.peer_up(&open(65_000), &open(65_001), &[]));
     assert!(router.is_suspect());
     router.announces(&v4_path(2, 10, 1, 3, 24));
-    assert_eq!(router.rows.len(), 0, "a new generation begins anew");
+    assert_eq!(router.rows.len(), 0, "a new generation has no evidence");
 }
 
 /// 10.1.2.0/24 under these labels, for the family 1/4.
@@ -217,15 +217,16 @@ fn several_labels_need_both_opens_or_none() {
     let both = [multiprotocol(1, 4), (COUNT_2.0, COUNT_2.1.to_vec())];
     let (one, two) = ([[0, 0, 0x10]], [[0, 0, 0x10], [0, 0, 0x21]]);
     let rows = |mut router: Router, labels: &[[u8; 3]]| {
-        router.says(&labelled(labels));
-        (router.rows.join(" "), router.kept.len())
+        router.sends(&labelled(labels));
+        (router.rows.join(" "), router.malformed.len())
     };
     let nothing = (String::new(), 1);
-    // Agreed: up to the bit S. Not agreed: one, whatever its bit S says. No OPENs: one if that reads, else up to S.
-    assert_eq!(rows(Router::agreed(&both), &two), ("- 10.1.2.0/24 [1, 2] @2".to_owned(), 0));
-    assert_eq!(rows(Router::agreed(&both), &one), nothing);
-    assert_eq!(rows(Router::agreed(&both[..1]), &two), nothing);
-    assert_eq!(rows(Router::agreed(&both[..1]), &one), ("- 10.1.2.0/24 [1] @2".to_owned(), 0));
+    // Negotiated: labels up to the bit S. Not negotiated: one label, regardless of S. Without OPENs: one label if that
+    // decodes, else labels up to S.
+    assert_eq!(rows(Router::negotiated(&both), &two), ("- 10.1.2.0/24 [1, 2] @2".to_owned(), 0));
+    assert_eq!(rows(Router::negotiated(&both), &one), nothing);
+    assert_eq!(rows(Router::negotiated(&both[..1]), &two), nothing);
+    assert_eq!(rows(Router::negotiated(&both[..1]), &one), ("- 10.1.2.0/24 [1] @2".to_owned(), 0));
     assert_eq!(rows(Router::new(), &two), ("- 10.1.2.0/24 [1, 2] @1".to_owned(), 0));
     assert_eq!(rows(Router::new(), &one), ("- 10.1.2.0/24 [1] @1".to_owned(), 0));
 }
@@ -235,10 +236,10 @@ fn the_labels_of_a_loc_rib_are_read_as_they_are() {
     let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
     let open = open(65_000, &[four_octet_as(65_000), multiprotocol(1, 4)]);
     let mut router = Router::new();
-    router.says(&loc.peer_up(&open, &open, &[]));
+    router.sends(&loc.peer_up(&open, &open, &[]));
     let mut message = labelled(&[[0, 0, 0x10], [0, 0, 0x21]]);
     message.splice(6..48, loc.bytes());
-    assert_eq!(router.says(&message).rows, ["- 10.1.2.0/24 [1, 2] @2"]);
+    assert_eq!(router.sends(&message).rows, ["- 10.1.2.0/24 [1, 2] @2"]);
 }
 
 fn prefixes(path_ids: bool) -> impl Strategy<Value = Vec<u8>> {
@@ -248,13 +249,13 @@ fn prefixes(path_ids: bool) -> impl Strategy<Value = Vec<u8>> {
         let id = path_id.to_be_bytes();
         [if path_ids { &id[..] } else { &[] }, &[length], octets].concat()
     };
-    // No route stands in one message twice.
+    // A message contains each route once.
     btree_map((any::<u32>(), 0_u8..=32), any::<u32>(), 1..8).prop_map(move |routes| {
         routes.into_iter().map(bytes).collect::<BTreeSet<_>>().into_iter().flatten().collect()
     })
 }
 
-/// What can happen to the bytes of a field.
+/// A damage to the bytes of a field.
 #[derive(Clone, Debug)]
 enum Damage {
     Set(Index, u8),
@@ -296,16 +297,16 @@ impl Damage {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// One damaged field between good ones, at any place and however damaged, is read as agreed or not at all.
+    /// A damaged field between valid ones is decoded as negotiated or not at all.
     #[test]
-    fn damage_never_becomes_a_route_under_path_identifiers_that_were_not_agreed_on(
+    fn damage_never_becomes_a_route_with_path_ids_that_were_not_negotiated(
         (agreed, good, field) in any::<bool>().prop_flat_map(|agreed| (Just(agreed), prefixes(agreed), prefixes(agreed))),
         damages in vec(damage(), 1..4),
         withdraw in any::<bool>(),
     ) {
         let mut field = field;
         damages.iter().for_each(|damage| damage.apply(&mut field));
-        let mut router = if agreed { Router::agreed(&[add_path(1, 1, 3)]) } else { Router::agreed(&[]) };
+        let mut router = if agreed { Router::negotiated(&[add_path(1, 1, 3)]) } else { Router::negotiated(&[]) };
         router.announces(&good);
         if withdraw { router.withdraws(&field) } else { router.announces(&field) };
         router.announces(&good);

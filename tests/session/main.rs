@@ -1,4 +1,4 @@
-//! A BMP session: what its messages become.
+//! Tests of `holdfast::session`: the records and notices that BMP messages result in.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 

@@ -1,4 +1,4 @@
-//! The session's semantics, message by message: what becomes a row, what an event, and what neither.
+//! The semantics of a session: which messages become rows, which become events, and which become neither.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,7 +21,7 @@ impl Router {
         Self::known(Vec::new())
     }
 
-    /// A router of which these peers are known from before.
+    /// A router whose last session had these peers.
     fn known(prior: Vec<PeerKey>) -> Self {
         Self::introduced(Box::new(move |name: &str| Introduced {
             name: name.to_owned(),
@@ -34,8 +34,8 @@ impl Router {
         Self::with(1000, introduce)
     }
 
-    /// A router whose batches are full at a million records.
-    fn patient() -> Self {
+    /// A router whose batches are full at 1,000,000 records.
+    fn with_large_batches() -> Self {
         let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         Self::with(1_000_000, Box::new(introduce))
     }
@@ -52,7 +52,7 @@ impl Router {
         Self { session: Session::new(options, introduce), now: NOW }
     }
 
-    fn says(&mut self, message: &[u8]) -> &mut Self {
+    fn sends(&mut self, message: &[u8]) -> &mut Self {
         self.session.message(message, self.now);
         self
     }
@@ -116,7 +116,10 @@ fn events(batch: &Batch) -> Vec<&'static str> {
 #[test]
 fn a_route_carries_peer_view_generation_and_both_times() {
     let mut router = Router::new();
-    router.says(&initiation("edge1")).says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router
+        .sends(&initiation("edge1"))
+        .sends(&up())
+        .sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     let batch = router.batch();
     assert_eq!(batch.router.name, "edge1");
     assert_eq!(events(&batch), ["session_up", "peer_up"]);
@@ -128,12 +131,12 @@ fn a_route_carries_peer_view_generation_and_both_times() {
 }
 
 #[test]
-fn a_peer_up_tells_both_opens_the_families_of_both_and_its_tlvs() {
+fn a_peer_up_event_has_both_opens_the_common_families_and_the_tlvs() {
     let sent = open(65_000, &[four_octet_as(65_000), multiprotocol(1, 1), multiprotocol(25, 70)]);
     let received = open(65_001, &[multiprotocol(1, 1), multiprotocol(2, 1), add_path(1, 1, 2)]);
     let tlvs = [tlv(3, b"blue"), tlv(0, b"uplink"), tlv(9, &[1, 0xab])].concat();
     let mut router = Router::new();
-    router.says(&initiation("edge1")).says(&PEER.peer_up(&sent, &received, &tlvs));
+    router.sends(&initiation("edge1")).sends(&PEER.peer_up(&sent, &received, &tlvs));
     let batch = router.batch();
     let EventKind::SessionUp { sys_name, sys_descr, information } = &batch.events[0].kind else { panic!() };
     assert_eq!((sys_name.as_str(), sys_descr.as_str(), information.len()), ("edge1", "test router", 0));
@@ -168,7 +171,7 @@ fn vrfs_and_policy_views_stay_apart() {
         vrf,
         Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER },
     ] {
-        router.says(&header.route_monitoring(&announce(&v4(10, 0, 0, 8))));
+        router.sends(&header.route_monitoring(&announce(&v4(10, 0, 0, 8))));
     }
     let batch = router.batch();
     let views: Vec<_> =
@@ -190,7 +193,7 @@ fn vrfs_and_policy_views_stay_apart() {
 #[test]
 fn a_withdraw_only_update_is_ipv4_unicast() {
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
+    router.sends(&up()).sends(&PEER.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
     assert_eq!(rows(&router.batch()), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 withdraw"]);
 }
 
@@ -200,7 +203,7 @@ fn every_nlri_of_one_update_has_its_own_family() {
     let attributes =
         [plain_attributes(&[65_001]), mp_reach(2, 1, &next_hop, &[32, 0x20, 1, 0xd, 0xb8])].concat();
     let mut router = Router::new();
-    router.says(&PEER.route_monitoring(&update(&v4(10, 9, 0, 16), &attributes, &v4(10, 1, 2, 24))));
+    router.sends(&PEER.route_monitoring(&update(&v4(10, 9, 0, 16), &attributes, &v4(10, 1, 2, 24))));
     let batch = router.batch();
     assert_eq!(
         rows(&batch),
@@ -218,7 +221,7 @@ fn every_nlri_of_one_update_has_its_own_family() {
 fn a_prefix_that_one_update_withdraws_and_announces_is_announced() {
     let mut router = Router::new();
     let both = update(&v4(10, 1, 2, 24), &plain_attributes(&[65_001]), &v4(10, 1, 2, 24));
-    router.says(&PEER.route_monitoring(&both));
+    router.sends(&PEER.route_monitoring(&both));
     let batch = router.batch();
     assert_eq!(batch.routes().last().unwrap().group.action, Action::Announce);
 }
@@ -239,15 +242,15 @@ fn add_path_needs_the_right_direction_of_both_opens() {
             let nlri = if path_ids { v4_path(7, 10, 1, 2, 24) } else { v4(10, 1, 2, 24) };
             let mut router = Router::new();
             // One Peer Up without the O flag serves both directions.
-            router.says(&PEER.peer_up(&open(65_000, sent), &open(65_001, received), &[]));
-            router.says(&header.route_monitoring(&announce(&nlri)));
+            router.sends(&PEER.peer_up(&open(65_000, sent), &open(65_001, received), &[]));
+            router.sends(&header.route_monitoring(&announce(&nlri)));
             let batch = router.batch();
             assert_eq!(batch.nlri.len(), 1, "sent {sent} received {received} flags {flags}");
             let route = batch.routes().next().unwrap();
             assert_eq!(route.group.add_path, path_ids);
             assert_eq!(route.entry.path_id, if path_ids { 7 } else { 0 });
             assert!(rows(&batch)[0].starts_with("+10.1.2.0/24"));
-            assert_eq!(router.session.summary().counters.add_path_mismatches, 0, "the OPENs say it all");
+            assert_eq!(router.session.summary().counters.add_path_mismatches, 0, "the OPENs decide");
         }
     }
 }
@@ -255,8 +258,8 @@ fn add_path_needs_the_right_direction_of_both_opens() {
 #[test]
 fn unknown_types_and_bad_bodies_do_not_end_the_session() {
     let mut router = Router::new();
-    router.says(&initiation("edge1")).says(&bmp(100, &[1, 2, 3])).says(&bmp(3, &[0; 10]));
-    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&initiation("edge1")).sends(&bmp(100, &[1, 2, 3])).sends(&bmp(3, &[0; 10]));
+    router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     assert_eq!(rows(&router.batch()).len(), 1);
     let counters = router.session.summary().counters;
     assert_eq!((counters.unknown_messages, counters.errors, counters.messages), (1, 1, 4));
@@ -266,7 +269,7 @@ fn unknown_types_and_bad_bodies_do_not_end_the_session() {
 fn route_mirroring_is_kept_with_its_pdu() {
     let mut router = Router::new();
     let pdu = announce(&v4(10, 1, 2, 24));
-    router.says(&PEER.mirror(&[tlv(1, &[0, 1]), tlv(0, &pdu)].concat()));
+    router.sends(&PEER.mirror(&[tlv(1, &[0, 1]), tlv(0, &pdu)].concat()));
     let batch = router.batch();
     assert_eq!(batch.events[0].kind, EventKind::RouteMirroring { codes: vec![1], pdus: vec![pdu] });
     assert!(batch.nlri.is_empty());
@@ -275,13 +278,13 @@ fn route_mirroring_is_kept_with_its_pdu() {
 #[test]
 fn any_peer_down_reason_is_kept_and_the_next_route_is_of_a_new_generation() {
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    router.says(&PEER.peer_down(6, &[1, 2])).says(&PEER.peer_down(200, &[]));
-    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&PEER.peer_down(6, &[1, 2])).sends(&PEER.peer_down(200, &[]));
+    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     let batch = router.batch();
     assert_eq!(events(&batch), ["peer_up", "peer_down", "peer_down", "peer_up"]);
     assert_eq!(batch.events[1].kind, EventKind::PeerDown { reason: 6, data: vec![1, 2] });
-    // What Peer Down ends is what its own dictionary entry says: generation 1 and below.
+    // A Peer Down ends the routes up to the generation in its dictionary entry.
     assert_eq!(batch.peers[usize::from(batch.events[1].peer.unwrap())].generation, 1);
     assert_eq!(
         rows(&batch),
@@ -293,19 +296,23 @@ fn any_peer_down_reason_is_kept_and_the_next_route_is_of_a_new_generation() {
 }
 
 #[test]
-fn a_peer_that_is_no_longer_monitored_is_told_as_such() {
+fn a_peer_that_is_no_longer_monitored_is_reported_as_such() {
     let mut router = Router::new();
     router
-        .says(&up())
-        .says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))))
-        .says(&PEER.peer_down(5, &[]));
+        .sends(&up())
+        .sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))))
+        .sends(&PEER.peer_down(5, &[]));
     let batch = router.batch();
     assert_eq!(batch.events[1].kind, EventKind::PeerDown { reason: 5, data: vec![] });
-    assert_eq!(told(&mut router, "bmp_peer_down"), ["reason 5: no longer monitored"]);
+    assert_eq!(notices(&mut router, "bmp_peer_down"), ["reason 5: no longer monitored"]);
     let peer = &router.session.summary().peers[0];
     assert!(!peer.up);
     router.session.end(&SessionEnd::Lost, router.now);
-    assert_eq!(events(&router.batch()), ["session_down"], "of what is not monitored nothing becomes stale");
+    assert_eq!(
+        events(&router.batch()),
+        ["session_down"],
+        "a peer that is not monitored does not become stale"
+    );
 }
 
 #[test]
@@ -314,9 +321,9 @@ fn a_lost_session_withdraws_nothing_and_marks_every_live_peer_stale() {
     let other = Header { address: Ipv4Addr::new(192, 0, 2, 2), ..PEER };
     let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
     router
-        .says(&up())
-        .says(&other.peer_down(1, &[]))
-        .says(&loc.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+        .sends(&up())
+        .sends(&other.peer_down(1, &[]))
+        .sends(&loc.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     router.batch();
     router.session.end(&SessionEnd::Lost, router.now);
     let batch = router.batch();
@@ -329,9 +336,12 @@ fn a_lost_session_withdraws_nothing_and_marks_every_live_peer_stale() {
 #[test]
 fn a_repeated_table_is_marked_as_one_until_end_of_rib() {
     let mut router = Router::known(vec![key()]);
-    router.says(&initiation("edge1")).says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
-    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router
+        .sends(&initiation("edge1"))
+        .sends(&up())
+        .sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&PEER.route_monitoring(&update(&[], &[], &[])));
+    router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
     let batch = router.batch();
     assert_eq!(events(&batch), ["session_up", "peer_up", "end_of_rib"]);
     assert_eq!(
@@ -344,15 +354,15 @@ fn a_repeated_table_is_marked_as_one_until_end_of_rib() {
 #[test]
 fn the_sweep_waits_for_end_of_rib_and_for_quiet_and_comes_once() {
     let mut router = Router::known(vec![key()]);
-    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     router.batch();
     // No End-of-RIB: time alone sweeps nothing.
     router.after(10 * QUIET_US).nothing();
-    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    router.sends(&PEER.route_monitoring(&update(&[], &[], &[])));
     router.batch();
     router.after(QUIET_US - 1).nothing();
-    // A route behind End-of-RIB starts the quiet time anew.
-    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    // A route after End-of-RIB restarts the quiet time.
+    router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
     router.batch();
     router.after(QUIET_US - 1).nothing();
     router.after(1);
@@ -368,7 +378,7 @@ fn every_peer_is_swept_after_its_own_quiet_time() {
     let second = PeerKey { address: IpAddr::V4(other.address), ..key() };
     let mut router = Router::known(vec![key(), second]);
     let end = update(&[], &[], &[]);
-    router.says(&PEER.route_monitoring(&end)).after(1).says(&other.route_monitoring(&end));
+    router.sends(&PEER.route_monitoring(&end)).after(1).sends(&other.route_monitoring(&end));
     router.batch();
     router.after(QUIET_US - 1);
     assert_eq!(router.batch().peers[0].key, key());
@@ -377,11 +387,11 @@ fn every_peer_is_swept_after_its_own_quiet_time() {
 }
 
 #[test]
-fn a_table_without_end_of_rib_has_been_told_when_its_router_falls_silent() {
+fn a_dump_without_end_of_rib_ends_with_the_quiet_time() {
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    router.after(QUIET_US - 1).says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
-    router.after(QUIET_US).says(&PEER.route_monitoring(&announce(&v4(10, 1, 4, 24))));
+    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.after(QUIET_US - 1).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router.after(QUIET_US).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 4, 24))));
     assert_eq!(
         rows(&router.batch()),
         [
@@ -393,27 +403,27 @@ fn a_table_without_end_of_rib_has_been_told_when_its_router_falls_silent() {
 }
 
 #[test]
-fn a_batch_is_full_at_so_many_records_or_before_its_dictionary_overflows() {
+fn a_batch_is_full_at_its_maximum_or_before_its_dictionary_overflows() {
     let mut router = Router::new();
     assert!(!router.session.has_records() && !router.session.is_full());
     let prefixes = |count: u8| (0..count).flat_map(|third| v4(10, 1, third, 24)).collect::<Vec<_>>();
-    router.says(&up());
+    router.sends(&up());
     assert!(router.session.has_records());
     (0..9).for_each(|_| {
-        router.says(&PEER.route_monitoring(&announce(&prefixes(110))));
+        router.sends(&PEER.route_monitoring(&announce(&prefixes(110))));
     });
-    router.says(&PEER.route_monitoring(&announce(&prefixes(8))));
+    router.sends(&PEER.route_monitoring(&announce(&prefixes(8))));
     assert!(!router.session.is_full(), "999 records");
-    router.says(&PEER.route_monitoring(&announce(&prefixes(1))));
+    router.sends(&PEER.route_monitoring(&announce(&prefixes(1))));
     assert!(router.session.is_full());
     assert_eq!(router.batch().records(), 1000);
     assert!(!router.session.has_records() && !router.session.is_full());
 
-    let mut router = Router::patient();
+    let mut router = Router::with_large_batches();
     let mut sets = 0;
     while !router.session.is_full() {
         let pdu = update(&[], &plain_attributes(&[65_001, sets]), &v4(10, 1, 2, 24));
-        router.says(&PEER.route_monitoring(&pdu));
+        router.sends(&PEER.route_monitoring(&pdu));
         sets += 1;
     }
     assert_eq!(sets, 60_000, "an index into the dictionary has two octets");
@@ -423,7 +433,7 @@ fn a_batch_is_full_at_so_many_records_or_before_its_dictionary_overflows() {
 fn a_field_without_routes_leaves_no_rows() {
     let mut router = Router::new();
     let attributes = [plain_attributes(&[65_001]), mp_reach(2, 1, &[0; 16], &[])].concat();
-    router.says(&PEER.route_monitoring(&update(&[], &attributes, &v4(10, 1, 2, 24))));
+    router.sends(&PEER.route_monitoring(&update(&[], &attributes, &v4(10, 1, 2, 24))));
     let batch = router.batch();
     assert_eq!((batch.groups.len(), batch.nlri.len()), (1, 1));
 }
@@ -431,7 +441,7 @@ fn a_field_without_routes_leaves_no_rows() {
 #[test]
 fn nothing_is_swept_when_nothing_was_known_before() {
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &[], &[])));
+    router.sends(&up()).sends(&PEER.route_monitoring(&update(&[], &[], &[])));
     router.batch();
     router.after(10 * QUIET_US).nothing();
 }
@@ -442,7 +452,7 @@ fn one_attribute_set_serves_every_message_that_repeats_it() {
     for third in 0..50 {
         let path = [65_001, 65_100 + u32::from(third / 6)];
         let pdu = update(&[], &plain_attributes(&path), &v4(10, 1, third, 24));
-        router.says(&PEER.route_monitoring(&pdu));
+        router.sends(&PEER.route_monitoring(&pdu));
     }
     let batch = router.batch();
     assert_eq!((batch.nlri.len(), batch.attributes.len(), batch.peers.len()), (50, 9, 1));
@@ -462,54 +472,54 @@ fn the_width_that_fits_is_used_when_the_flag_is_wrong() {
         [attribute(0x40, 1, &[0]), attribute(0x40, 2, &segment), attribute(0x40, 3, &[192, 0, 2, 9])].concat()
     };
     let mut router = Router::new();
-    // The A flag is clear, the path is 2-octet all the same (FRR 8.0.1).
-    router.says(&PEER.route_monitoring(&update(
+    // The A flag is clear, but the path is 2-octet (FRR 8.0.1).
+    router.sends(&PEER.route_monitoring(&update(
         &[],
         &two_octets(&[65_001, 65_002, 65_003]),
         &v4(10, 0, 0, 8),
     )));
     // The A flag is set, and the path is 2-octet.
     let header = Header { flags: TWO_OCTET_AS, ..PEER };
-    router.says(&header.route_monitoring(&update(&[], &two_octets(&[65_001]), &v4(11, 0, 0, 8))));
+    router.sends(&header.route_monitoring(&update(&[], &two_octets(&[65_001]), &v4(11, 0, 0, 8))));
     let batch = router.batch();
     let paths: Vec<_> = batch.attributes.iter().map(|set| set.as_path.clone().unwrap().asns).collect();
     assert_eq!(paths, [vec![65_001, 65_002, 65_003], vec![65_001]]);
     assert_eq!(router.session.summary().counters.as_width_mismatches, 1);
-    assert_eq!(told(&mut router, "as_path_width_mismatch").len(), 1);
-    // Another one is counted and no longer told.
-    router.says(&PEER.route_monitoring(&update(&[], &two_octets(&[65_009]), &v4(12, 0, 0, 8))));
+    assert_eq!(notices(&mut router, "as_path_width_mismatch").len(), 1);
+    // Another one is counted but not reported.
+    router.sends(&PEER.route_monitoring(&update(&[], &two_octets(&[65_009]), &v4(12, 0, 0, 8))));
     assert_eq!(router.session.summary().counters.as_width_mismatches, 2);
-    assert_eq!(told(&mut router, "as_path_width_mismatch").len(), 0);
+    assert_eq!(notices(&mut router, "as_path_width_mismatch").len(), 0);
 }
 
 #[test]
-fn a_path_that_fits_both_widths_or_none_says_nothing_of_them() {
+fn a_path_that_fits_both_widths_or_none_is_no_width_mismatch() {
     let attributes = |path: &[u8]| {
         let origin_and_hop = [attribute(0x40, 1, &[0]), attribute(0x40, 3, &[192, 0, 2, 9])].concat();
         [origin_and_hop, attribute(0x40, 2, path)].concat()
     };
     let mut router = Router::new();
     for path in [&[][..], &[2, 2, 0, 1, 2, 1, 0, 2, 0, 3], &[2, 1, 0], &[9, 1, 0, 0, 0, 1]] {
-        router.says(&PEER.route_monitoring(&update(&[], &attributes(path), &v4(10, 0, 0, 8))));
+        router.sends(&PEER.route_monitoring(&update(&[], &attributes(path), &v4(10, 0, 0, 8))));
     }
     assert_eq!(router.session.summary().counters.as_width_mismatches, 0);
-    assert_eq!(told(&mut router, "as_path_width_mismatch").len(), 0);
+    assert_eq!(notices(&mut router, "as_path_width_mismatch").len(), 0);
 }
 
 #[test]
-fn routes_without_a_peer_up_are_told_once_and_make_the_peer_live() {
+fn routes_without_a_peer_up_are_reported_once_and_make_the_peer_live() {
     let mut router = Router::new();
     let nothing = [plain_attributes(&[65_001]), mp_reach(2, 1, &[0; 16], &[])].concat();
-    router.says(&PEER.route_monitoring(&update(&[], &nothing, &[])));
+    router.sends(&PEER.route_monitoring(&update(&[], &nothing, &[])));
     assert!(!router.session.summary().peers[0].up, "nothing was announced");
     let message = PEER.route_monitoring(&announce(&v4(10, 1, 2, 24)));
-    router.says(&message).says(&message);
+    router.sends(&message).sends(&message);
     let summary = router.session.summary();
     assert!(summary.peers[0].up);
     assert_eq!((summary.counters.implicit_peers, summary.counters.trailers), (1, 0));
-    assert_eq!(told(&mut router, "implicit_peer").len(), 1);
+    assert_eq!(notices(&mut router, "implicit_peer").len(), 1);
     let mut router = Router::new();
-    router.says(&up()).says(&message);
+    router.sends(&up()).sends(&message);
     assert_eq!(router.session.summary().counters.implicit_peers, 0);
 }
 
@@ -518,7 +528,7 @@ fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
     let attributes =
         [attribute(0x40, 1, &[7]), attribute(0x40, 2, &[]), attribute(0x40, 3, &[192, 0, 2, 9])].concat();
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &attributes, &v4(10, 1, 2, 24))));
+    router.sends(&up()).sends(&PEER.route_monitoring(&update(&[], &attributes, &v4(10, 1, 2, 24))));
     let batch = router.batch();
     assert_eq!(rows(&batch), ["-10.1.2.0/24 ipv4_unicast adj-in-pre g1 treat-as-withdraw"]);
     assert_eq!(events(&batch), ["peer_up", "malformed"]);
@@ -527,9 +537,9 @@ fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
     assert_eq!(
         set.discarded,
         ["ORIGIN (1) at byte 23: invalid value 7: expected 0, 1 or 2"],
-        "the reason stands with the route"
+        "the reason is recorded with the route"
     );
-    assert_eq!(set.next_hop, Some([192, 0, 2, 9].into()), "and so does what could be read");
+    assert_eq!(set.next_hop, Some([192, 0, 2, 9].into()), "and so are the valid attributes");
     let EventKind::Malformed { error, suspect: None, .. } = &batch.events[1].kind else {
         panic!("no route is missing")
     };
@@ -537,21 +547,21 @@ fn a_malformed_attribute_withdraws_and_keeps_the_reason() {
 }
 
 #[test]
-fn attributes_cut_short_with_no_route_before_the_cut_are_told() {
-    // ORIGIN, and then a CLUSTER_LIST whose length reaches past the end: routes may stand in what it swallows.
+fn truncated_attributes_with_no_route_before_the_cut_are_recorded() {
+    // ORIGIN, and a CLUSTER_LIST whose length exceeds the field: it may cover attributes with routes.
     let attributes = [attribute(0x40, 1, &[0]), vec![0x80, 10, 37, 1, 2, 3, 4]].concat();
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &attributes, &[])));
+    router.sends(&up()).sends(&PEER.route_monitoring(&update(&[], &attributes, &[])));
     let batch = router.batch();
     assert_eq!(events(&batch), ["peer_up", "malformed"]);
     let EventKind::Malformed { error, suspect, .. } = &batch.events[1].kind else { panic!() };
     assert!(error.starts_with("path attributes: ") && error.contains("byte 30"), "{error}");
-    assert!(suspect.is_some(), "nobody knows which routes are missing");
+    assert!(suspect.is_some(), "it is unknown which routes are missing");
     assert_eq!(router.session.summary().counters.errors, 1);
 }
 
-/// The texts of the notices of one kind.
-fn told(router: &mut Router, event: &str) -> Vec<String> {
+/// The texts of the notices with this event name.
+fn notices(router: &mut Router, event: &str) -> Vec<String> {
     router
         .session
         .take_notices()
@@ -562,13 +572,13 @@ fn told(router: &mut Router, event: &str) -> Vec<String> {
 }
 
 #[test]
-fn path_identifiers_that_nobody_agreed_on_are_no_routes() {
+fn path_ids_that_were_not_negotiated_do_not_become_routes() {
     let mut router = Router::new();
-    router.says(&up());
+    router.sends(&up());
     let two = [v4_path(1, 10, 1, 2, 24), v4_path(2, 10, 1, 2, 24)].concat();
-    router.says(&PEER.route_monitoring(&announce(&two)));
-    router.says(&PEER.route_monitoring(&announce(&v4_path(3, 10, 1, 3, 24))));
-    router.says(&PEER.route_monitoring(&update(&v4_path(1, 10, 1, 2, 24), &[], &[])));
+    router.sends(&PEER.route_monitoring(&announce(&two)));
+    router.sends(&PEER.route_monitoring(&announce(&v4_path(3, 10, 1, 3, 24))));
+    router.sends(&PEER.route_monitoring(&update(&v4_path(1, 10, 1, 2, 24), &[], &[])));
     let batch = router.batch();
     assert_eq!(
         rows(&batch),
@@ -580,17 +590,17 @@ fn path_identifiers_that_nobody_agreed_on_are_no_routes() {
         ]
     );
     assert_eq!(router.session.summary().counters.add_path_mismatches, 1);
-    assert_eq!(told(&mut router, "add_path_mismatch").len(), 1);
+    assert_eq!(notices(&mut router, "add_path_mismatch").len(), 1);
 }
 
 #[test]
-fn path_identifiers_that_were_agreed_on_and_are_not_there_are_not_missed() {
+fn routes_without_the_negotiated_path_ids_are_recorded() {
     let open = |asn, mode| open(asn, &[four_octet_as(asn), multiprotocol(1, 1), add_path(1, 1, mode)]);
     let mut router = Router::new();
-    router.says(&PEER.peer_up(&open(65_000, 3), &open(65_001, 3), &[]));
-    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
-    router.says(&PEER.route_monitoring(&announce(&[v4(10, 1, 4, 24), v4(10, 1, 5, 24)].concat())));
+    router.sends(&PEER.peer_up(&open(65_000, 3), &open(65_001, 3), &[]));
+    router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router.sends(&PEER.route_monitoring(&announce(&[v4(10, 1, 4, 24), v4(10, 1, 5, 24)].concat())));
     assert_eq!(
         rows(&router.batch()),
         [
@@ -600,15 +610,15 @@ fn path_identifiers_that_were_agreed_on_and_are_not_there_are_not_missed() {
             "+10.1.5.0/24 ipv4_unicast adj-in-pre g1 initial-dump",
         ]
     );
-    // The other view of the same peer is decided for itself.
+    // Another view of the same peer has its own encoding.
     let post = Header { flags: POST_POLICY, ..PEER };
-    router.says(&post.route_monitoring(&announce(&v4_path(9, 10, 1, 2, 24))));
+    router.sends(&post.route_monitoring(&announce(&v4_path(9, 10, 1, 2, 24))));
     assert_eq!(rows(&router.batch()), ["+10.1.2.0/24 path 9 ipv4_unicast adj-in-post g1 initial-dump"]);
     assert_eq!(router.session.summary().counters.add_path_mismatches, 1);
 }
 
 #[test]
-fn what_the_operator_says_wins_over_opens_flags_and_evidence() {
+fn overrides_take_precedence_over_opens_flags_and_evidence() {
     let overrides =
         Overrides { four_octet_as: Some(false), add_path: vec![(Some(Family::IPV4_UNICAST), true)] };
     let introduce = move |name: &str| Introduced {
@@ -618,9 +628,9 @@ fn what_the_operator_says_wins_over_opens_flags_and_evidence() {
     };
     let mut router = Router::introduced(Box::new(introduce));
     let path = [attribute(0x40, 1, &[0]), attribute(0x40, 2, &[2, 2, 0xfd, 0xe9, 0xfd, 0xea])].concat();
-    router.says(&up()).says(&PEER.route_monitoring(&update(&[], &path, &v4_path(7, 10, 1, 2, 24))));
-    // Without identifiers the field cannot be read as set, and is not read otherwise.
-    router.says(&PEER.route_monitoring(&update(&[], &path, &v4(10, 1, 3, 24))));
+    router.sends(&up()).sends(&PEER.route_monitoring(&update(&[], &path, &v4_path(7, 10, 1, 2, 24))));
+    // A field without path IDs contradicts the override and is malformed.
+    router.sends(&PEER.route_monitoring(&update(&[], &path, &v4(10, 1, 3, 24))));
     let batch = router.batch();
     assert_eq!(rows(&batch), ["+10.1.2.0/24 path 7 ipv4_unicast adj-in-pre g1 initial-dump"]);
     assert_eq!(batch.attributes[0].as_path.as_ref().unwrap().asns, [65_001, 65_002]);
@@ -629,7 +639,7 @@ fn what_the_operator_says_wins_over_opens_flags_and_evidence() {
 }
 
 #[test]
-fn overrides_are_set_once_and_that_of_a_family_goes_before_that_of_all() {
+fn overrides_are_set_once_and_that_of_a_family_takes_precedence() {
     let (v4, v6) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST);
     let mut overrides = Overrides { four_octet_as: Some(false), ..Overrides::default() };
     assert_eq!(overrides.add_path_of(v4), None);
@@ -641,72 +651,76 @@ fn overrides_are_set_once_and_that_of_a_family_goes_before_that_of_all() {
 }
 
 #[test]
-fn a_family_is_suspect_from_a_pdu_that_could_not_be_read_to_its_next_whole_table() {
+fn a_family_is_suspect_from_a_malformed_pdu_to_its_next_complete_dump() {
     let suspects = |router: &Router| -> Vec<Family> {
         let summary = router.session.summary();
         let families = summary.peers[0].views[0].families.iter();
         families.filter(|family| family.suspect).map(|family| family.family).collect()
     };
     let mut router = Router::new();
-    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     assert_eq!(suspects(&router), []);
-    router.says(&PEER.route_monitoring(&announce(&[33, 1, 2, 3, 4, 5])));
+    router.sends(&PEER.route_monitoring(&announce(&[33, 1, 2, 3, 4, 5])));
     assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
     let batch = router.batch();
     let suspect = Some(SuspectScope::Family(Family::IPV4_UNICAST));
     assert!(
         matches!(&batch.events.last().unwrap().kind, EventKind::Malformed { suspect: of, .. } if *of == suspect)
     );
-    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
-    assert_eq!(suspects(&router), [Family::IPV4_UNICAST], "the table that ends here lacks that PDU");
-    router.says(&up());
-    assert_eq!(suspects(&router), [Family::IPV4_UNICAST], "the next table has only begun");
-    router.says(&PEER.route_monitoring(&update(&[], &[], &[])));
-    assert_eq!(suspects(&router), [], "End-of-RIB of the next table");
-    // Of a PDU that cannot be cut nobody knows which families were in it.
-    router.says(&PEER.route_monitoring(&bgp(2, &[0, 9, 1])));
+    router.sends(&PEER.route_monitoring(&update(&[], &[], &[])));
+    assert_eq!(
+        suspects(&router),
+        [Family::IPV4_UNICAST],
+        "the dump that ends here lacks the routes of that PDU"
+    );
+    router.sends(&up());
+    assert_eq!(suspects(&router), [Family::IPV4_UNICAST], "the next dump is not complete");
+    router.sends(&PEER.route_monitoring(&update(&[], &[], &[])));
+    assert_eq!(suspects(&router), [], "End-of-RIB of the next dump");
+    // The families of a PDU that cannot be split are unknown.
+    router.sends(&PEER.route_monitoring(&bgp(2, &[0, 9, 1])));
     assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
-    router.says(&PEER.peer_down(2, &[0, 0])).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    assert_eq!(suspects(&router), [], "nothing of that table stands any more");
+    router.sends(&PEER.peer_down(2, &[0, 0])).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    assert_eq!(suspects(&router), [], "Peer Down ended all routes of that table");
 }
 
 #[test]
-fn bytes_behind_a_pdu_are_counted_and_told_once() {
+fn trailing_bytes_are_counted_and_reported_once() {
     let mut router = Router::new();
     let message =
         PEER.route_monitoring(&[announce(&v4(10, 1, 2, 24)), vec![0xea, 0x62, 0, 4, 0, 0, 0, 2]].concat());
-    router.says(&up()).says(&message);
-    assert_eq!(told(&mut router, "trailing_bytes").len(), 1);
-    router.says(&message);
+    router.sends(&up()).sends(&message);
+    assert_eq!(notices(&mut router, "trailing_bytes").len(), 1);
+    router.sends(&message);
     assert_eq!(router.batch().nlri.len(), 2);
     assert_eq!(router.session.summary().counters.trailers, 2);
-    assert_eq!(told(&mut router, "trailing_bytes").len(), 0);
+    assert_eq!(notices(&mut router, "trailing_bytes").len(), 0);
 }
 
 #[test]
-fn zeros_in_a_header_and_a_peer_down_of_nobody_are_counted() {
+fn zero_identities_and_unexpected_peer_downs_are_counted() {
     let zeros = Header { asn: 0, bgp_id: 0, ..PEER };
     let mut router = Router::new();
-    router.says(&zeros.peer_down(2, &[0, 0])).says(&zeros.peer_down(2, &[0, 0])).says(&up());
+    router.sends(&zeros.peer_down(2, &[0, 0])).sends(&zeros.peer_down(2, &[0, 0])).sends(&up());
     let counters = router.session.summary().counters;
     assert_eq!((counters.zero_identities, counters.unexpected_peer_downs), (2, 2));
-    assert_eq!(told(&mut router, "zero_identity").len(), 1);
-    // One of the two alone is no wonder: AS 0 of a Loc-RIB that FRR tells of, a BGP identifier not set yet.
+    assert_eq!(notices(&mut router, "zero_identity").len(), 1);
+    // One of the two may be zero: the AS number of FRR's Loc-RIB, or a BGP identifier that is not set yet.
     for header in [Header { asn: 0, ..PEER }, Header { bgp_id: 0, ..PEER }] {
-        router.says(&header.peer_down(2, &[0, 0]));
+        router.sends(&header.peer_down(2, &[0, 0]));
     }
     assert_eq!(router.session.summary().counters.zero_identities, 2);
-    router.says(&zeros.peer_down(2, &[0, 0]));
-    assert_eq!(told(&mut router, "zero_identity").len(), 0, "told once");
+    router.sends(&zeros.peer_down(2, &[0, 0]));
+    assert_eq!(notices(&mut router, "zero_identity").len(), 0, "reported once");
     assert_eq!(
         events(&router.batch()),
         ["peer_down", "peer_down", "peer_up", "peer_down", "peer_down", "peer_down"],
-        "all are kept"
+        "all are recorded"
     );
 }
 
 #[test]
-fn a_version_4_message_says_itself_that_it_has_path_identifiers() {
+fn a_version_4_message_can_declare_its_path_ids() {
     let indexed = |kind: u16, value: &[u8]| {
         let length = u16::try_from(value.len()).unwrap().to_be_bytes();
         [&kind.to_be_bytes()[..], &length, &[0, 0], value].concat()
@@ -717,7 +731,7 @@ fn a_version_4_message_says_itself_that_it_has_path_identifiers() {
     let mut message = PEER.route_monitoring(&body);
     message[0] = 4;
     let mut router = Router::new();
-    router.says(&up()).says(&message);
+    router.sends(&up()).sends(&message);
     assert_eq!(rows(&router.batch()), ["+10.1.2.0/24 path 7 ipv4_unicast adj-in-pre g1 initial-dump"]);
     assert_eq!(router.session.summary().counters.add_path_mismatches, 0);
 }
@@ -726,7 +740,7 @@ fn a_version_4_message_says_itself_that_it_has_path_identifiers() {
 fn nlri_that_cannot_be_read_keep_the_pdu_and_add_no_row() {
     let mut router = Router::new();
     let pdu = announce(&[v4(10, 1, 2, 24), vec![33, 1, 2, 3, 4, 5]].concat());
-    router.says(&PEER.route_monitoring(&pdu)).says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router.sends(&PEER.route_monitoring(&pdu)).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
     let batch = router.batch();
     assert_eq!(rows(&batch), ["+10.1.3.0/24 ipv4_unicast adj-in-pre g0 initial-dump"]);
     assert!(matches!(&batch.events[0].kind, EventKind::Malformed { pdu: kept, .. } if *kept == pdu));
@@ -737,8 +751,8 @@ fn a_second_loc_rib_header_with_zeros_is_the_same_instance() {
     let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
     let zeros = Header { asn: 0, bgp_id: 0, ..loc };
     let mut router = Router::new();
-    router.says(&loc.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    router.says(&zeros.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
+    router.sends(&loc.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router.sends(&zeros.route_monitoring(&update(&v4(10, 1, 2, 24), &[], &[])));
     let batch = router.batch();
     assert_eq!(batch.peers.len(), 1);
     assert_eq!(batch.peers[0].asn, 65_001);
@@ -747,9 +761,9 @@ fn a_second_loc_rib_header_with_zeros_is_the_same_instance() {
 #[test]
 fn termination_is_remembered_and_names_the_end() {
     let mut router = Router::new();
-    router.says(&initiation("edge1")).says(&termination(1));
+    router.sends(&initiation("edge1")).sends(&termination(1));
     assert_eq!(router.session.terminated(), Some(&SessionEnd::Terminated(Some(1))));
-    // What `end_reason` and `stale_reason` say in the database.
+    // The texts of `end_reason` and `stale_reason` in the database.
     for (end, text) in [
         (SessionEnd::Terminated(Some(1)), "terminated by the router, reason 1"),
         (SessionEnd::Terminated(None), "terminated by the router"),
@@ -765,13 +779,16 @@ fn termination_is_remembered_and_names_the_end() {
 #[test]
 fn records_before_the_initiation_keep_the_address_as_name() {
     let mut router = Router::new();
-    router.says(&up()).says(&initiation("edge1")).says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    router
+        .sends(&up())
+        .sends(&initiation("edge1"))
+        .sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     let names: Vec<_> = router.session.take_batches().map(|batch| batch.router.name).collect();
     assert_eq!(names, ["192.0.2.254", "edge1"]);
 }
 
 #[test]
-fn a_connection_that_says_nothing_leaves_no_record() {
+fn a_connection_without_messages_leaves_no_record() {
     let mut router = Router::new();
     router.session.end(&SessionEnd::Lost, NOW);
     router.nothing();
@@ -780,7 +797,7 @@ fn a_connection_that_says_nothing_leaves_no_record() {
 #[test]
 fn statistics_are_kept_by_number_also_unknown_ones() {
     let mut router = Router::new();
-    router.says(&PEER.statistics(&[
+    router.sends(&PEER.statistics(&[
         (0, &[0, 0, 0, 5]),
         (65_531, &[0, 0, 0, 9]),
         (9, &[0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7]),
@@ -791,7 +808,7 @@ fn statistics_are_kept_by_number_also_unknown_ones() {
     assert_eq!(seen, [(0, None, Some(5)), (65_531, None, Some(9)), (9, Some(Family::IPV4_UNICAST), Some(7))]);
 }
 
-/// A peer by number.
+/// The header of a peer with this distinguisher.
 fn numbered(number: u32) -> Header {
     Header { distinguisher: u64::from(number), ..PEER }
 }
@@ -802,10 +819,10 @@ fn numbered_up(number: u32) -> Vec<u8> {
     numbered(number).peer_up(&open(65_000), &open(65_001), &tlv(3, b"blue"))
 }
 
-/// Peer Ups until one finds no room; the number of the next one.
+/// Sends Peer Ups until the limit is exceeded. Returns the number of the next peer.
 fn fill(router: &mut Router) -> u32 {
     for number in 0..1_000_000 {
-        router.says(&numbered_up(number));
+        router.sends(&numbered_up(number));
         if router.session.counters().untracked_peers > 0 {
             return number + 1;
         }
@@ -813,69 +830,72 @@ fn fill(router: &mut Router) -> u32 {
             assert!(router.session.take_batches().count() > 0);
         }
     }
-    panic!("a million peers, and room for more")
+    panic!("1,000,000 peers did not exceed the limit")
 }
 
 #[test]
 fn a_table_name_beyond_the_memory_limit_is_not_kept() {
-    let mut router = Router::patient();
+    let mut router = Router::with_large_batches();
     let name = [b'x'; 60_000];
-    let mut told = |number| {
-        router.says(&numbered(number).peer_up(&open(65_000, &[]), &open(65_001, &[]), &tlv(3, &name)));
+    let mut has_name = |number| {
+        router.sends(&numbered(number).peer_up(&open(65_000, &[]), &open(65_001, &[]), &tlv(3, &name)));
         let batch = router.batch();
         batch.events.len() == 1 && !batch.peers[0].table_name.is_empty()
     };
-    // Three quarters of 64 MiB are for peers with their names; then there is no room for a peer, or for a name.
-    assert!((0..800).all(&mut told), "a Peer Up with its name, and nothing else");
-    assert!(!(800..1119).all(&mut told));
+    // New peers may use three quarters of 64 MiB, names included; beyond that a peer or its name is not kept.
+    assert!((0..800).all(&mut has_name), "a Peer Up event with the table name, and no other event");
+    assert!(!(800..1119).all(&mut has_name));
 }
 
 #[test]
-fn peers_beyond_the_room_of_a_session_lose_no_route_and_no_order() {
-    let mut router = Router::patient();
+fn peers_beyond_the_limit_of_a_session_lose_no_route_and_no_order() {
+    let mut router = Router::with_large_batches();
     let first = fill(&mut router);
-    assert_eq!(told(&mut router, "session_memory_full").len(), 1);
+    assert_eq!(notices(&mut router, "session_memory_full").len(), 1);
     assert_eq!(
         router.session.summary().peers.len(),
         usize::try_from(first).unwrap(),
-        "the last is a stranger"
+        "the last one is untracked"
     );
     router.session.take_batches().for_each(drop);
-    // Three that are not kept, in turns: their routes, with the path identifiers that the field itself shows, in
-    // generations that never go back.
+    // Three untracked peers in turn: their routes are recorded, with path IDs as the fields show, in increasing
+    // generations.
     let route = |number| numbered(number).route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24)));
-    let strangers = [first, first + 1, first + 2];
+    let untracked = [first, first + 1, first + 2];
     let mut generations = [0; 3];
     for round in 0..3 {
-        for (place, number) in strangers.into_iter().enumerate() {
-            router.says(&numbered_up(number)).says(&route(number)).says(&numbered(number).peer_down(1, &[]));
-            router.says(&route(number));
+        for (index, number) in untracked.into_iter().enumerate() {
+            router
+                .sends(&numbered_up(number))
+                .sends(&route(number))
+                .sends(&numbered(number).peer_down(1, &[]));
+            router.sends(&route(number));
             let batch = router.batch();
             let seen: Vec<_> = batch.routes().map(|row| batch.peer_of(row.group).unwrap().clone()).collect();
             assert_eq!(seen.len(), 2, "round {round}");
             assert!(seen.iter().all(|peer| peer.key.distinguisher == u64::from(number)));
             assert!(batch.routes().all(|row| row.group.add_path && row.entry.path_id == 7));
-            assert!(generations[place] < seen[0].generation && seen[0].generation < seen[1].generation);
-            generations[place] = seen[1].generation;
+            assert!(generations[index] < seen[0].generation && seen[0].generation < seen[1].generation);
+            generations[index] = seen[1].generation;
         }
     }
-    // The one that was up when the next one took its place is visibly stale.
-    router.says(&route(first));
+    // An untracked peer that was up when the next one replaced it is marked stale.
+    router.sends(&route(first));
     let batch = router.batch();
     let stale = &batch.events[0];
     assert_eq!(stale.kind, EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded });
     assert_eq!(batch.peers[usize::from(stale.peer.unwrap())].key.distinguisher, u64::from(first + 2));
-    assert!(told(&mut router, "session_memory_full").is_empty(), "told once");
-    // Those that were kept are as they were.
-    router.says(&numbered(0).route_monitoring(&announce(&v4_path(9, 10, 1, 3, 24))));
+    assert!(notices(&mut router, "session_memory_full").is_empty(), "reported once");
+    // The tracked peers are unchanged.
+    router.sends(&numbered(0).route_monitoring(&announce(&v4_path(9, 10, 1, 3, 24))));
     let batch = router.batch();
     assert_eq!(rows(&batch), ["+10.1.3.0/24 path 9 ipv4_unicast adj-in-pre g1 initial-dump"]);
     assert_eq!(batch.peer_of(&batch.groups[0]).unwrap().table_name, "blue");
-    // A peer that goes down makes room for one that comes.
-    router.says(&numbered(1).peer_down(1, &[])).says(&numbered_up(first));
-    let refused = router.session.counters().untracked_peers;
-    router.says(&route(first)).says(&route(0)).says(&route(first));
-    assert_eq!(router.session.counters().untracked_peers, refused, "it is followed now");
+    // The memory of a peer that goes down is used for a new one.
+    router.sends(&numbered(1).peer_down(1, &[])).sends(&numbered_up(first));
+    let refusals = router.session.counters().untracked_peers;
+    router.sends(&route(first)).sends(&route(0)).sends(&route(first));
+    assert_eq!(router.session.counters().untracked_peers, refusals, "it is tracked now");
 }
 
 #[test]
@@ -887,7 +907,7 @@ fn a_sweep_of_more_tables_than_a_dictionary_holds_names_each_of_them() {
     for distinguisher in 0..peers {
         for flags in [0, POST_POLICY, ADJ_RIB_OUT, POST_POLICY | ADJ_RIB_OUT] {
             let peer = Header { distinguisher, flags, ..PEER };
-            router.says(&peer.route_monitoring(&end_of_rib));
+            router.sends(&peer.route_monitoring(&end_of_rib));
         }
         if distinguisher % 1000 == 0 {
             router.session.take_batches().for_each(drop);
@@ -906,28 +926,30 @@ fn a_sweep_of_more_tables_than_a_dictionary_holds_names_each_of_them() {
 }
 
 #[test]
-fn families_without_end_find_no_room_and_lose_no_route() {
-    let mut router = Router::patient();
-    router.says(&up());
-    // A family of its own in each message, none of which has a decoder.
+fn families_beyond_the_limit_lose_no_route() {
+    let mut router = Router::with_large_batches();
+    router.sends(&up());
+    // Each message has another family, none of which has a decoder.
     for number in 0..1000 {
         let attributes = mp_reach(0x8000 | number, 200, &[192, 0, 2, 9], &[1, 2, 3]);
-        router.says(&PEER.route_monitoring(&update(&[], &attributes, &[])));
+        router.sends(&PEER.route_monitoring(&update(&[], &attributes, &[])));
     }
     assert_eq!(router.batch().nlri.len(), 1000);
     assert_eq!(router.session.summary().peers[0].views[0].families.len(), 64);
     assert!(router.session.counters().untracked_peers >= 1000 - 64);
-    assert_eq!(told(&mut router, "session_memory_full").len(), 1);
-    // A family that has a decoder is read, though nothing of it can be kept.
-    router.says(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
+    assert_eq!(notices(&mut router, "session_memory_full").len(), 1);
+    // An untracked family with a decoder is decoded.
+    router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     assert_eq!(self::rows(&router.batch()), ["+10.1.2.0/24 ipv4_unicast adj-in-pre g1 update"]);
-    // One that reads well only against the OPENs is malformed at once: there is no room to wait for a second.
-    router.says(&PEER.route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24))));
+    // A message that contradicts the OPENs cannot be held, and is malformed.
+    router.sends(&PEER.route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24))));
     let batch = router.batch();
-    let EventKind::Malformed { suspect, error, .. } = &batch.events[0].kind else { panic!("kept raw") };
+    let EventKind::Malformed { suspect, error, .. } = &batch.events[0].kind else {
+        panic!("not recorded raw")
+    };
     assert_eq!(*suspect, Some(SuspectScope::Family(Family::IPV4_UNICAST)));
     assert!(error.contains("not held: peer/family limit exceeded"), "{error}");
-    // A Peer Up frees what the generation before it took, and what it tells is kept again.
-    router.says(&up()).says(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    // A Peer Up releases the memory of the previous generation, and its family is tracked again.
+    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
     assert_eq!(self::rows(&router.batch()), ["+10.1.3.0/24 ipv4_unicast adj-in-pre g2 re-dump"]);
 }

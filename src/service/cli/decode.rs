@@ -1,7 +1,7 @@
-//! `holdfast decode`: a session over a recorded byte stream, without network, log or database.
+//! `holdfast decode`: decodes recorded BMP streams without network, log or database.
 //!
-//! What the stream says goes to standard output, one JSON object a line; what is wrong with it goes to standard error.
-//! The collector's own times are left out, so that the same bytes give the same lines.
+//! Each record is printed to standard output as one line of JSON, each error to standard error. Times of reception are
+//! left out, so that equal streams result in equal output.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,21 +12,26 @@ use serde_json::Value;
 
 use super::{Failure, print_error};
 use crate::codec::json;
+use crate::hex::Hex;
 use crate::listener::Buffer;
+use crate::num;
 use crate::route::Timestamp;
 use crate::session::{Introduced, Level, Options, Session};
 
+/// Number of bytes that are printed with an error.
+const ERROR_MAX_BYTES: usize = 64;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Recorded streams, each a session of its own; `-` is standard input
+    /// Recorded BMP streams, each decoded as a separate session; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The files hold hexadecimal text; blanks and line ends between the digits do not count
+    /// Files contain hexadecimal text; white space is ignored
     #[arg(long)]
     hex: bool,
 }
 
-/// Exit code 0, or 1 when something could not be decoded.
+/// Runs the command. Returns the exit code: 0, or 1 if a message could not be decoded.
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<u8, Failure> {
     let mut clean = true;
     for path in &arguments.files {
@@ -57,25 +62,34 @@ fn open(path: &Path, hex: bool) -> Result<Box<dyn Read>, Failure> {
 fn from_hex(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len() / 2);
     let mut high = None;
-    for (place, letter) in text.char_indices().filter(|(_, letter)| !letter.is_whitespace()) {
+    for (offset, letter) in text.char_indices().filter(|(_, letter)| !letter.is_whitespace()) {
         let digit = letter.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let digit = digit.ok_or_else(|| format!("`{letter}` at byte {place} is no hexadecimal digit"))?;
+        let digit = digit.ok_or_else(|| {
+            format!("invalid character {letter:?} at byte {offset}, expected a hexadecimal digit")
+        })?;
         match high.take() {
             None => high = Some(digit << 4),
             Some(high) => bytes.push(high | digit),
         }
     }
-    if high.is_some() { Err("an odd number of hexadecimal digits".to_owned()) } else { Ok(bytes) }
+    if high.is_some() {
+        Err("odd number of hexadecimal digits, expected pairs".to_owned())
+    } else {
+        Ok(bytes)
+    }
 }
 
-/// One stream.
+/// Decodes one stream.
 struct Decoder<'a, W> {
+    /// File name for the output; `None` if there is only one file.
     file: Option<&'a Path>,
     out: &'a mut W,
     session: Session,
-    /// Index of the message at hand, from 0, and its place in the stream.
+    /// Index of the current message, from 0.
     message: u64,
+    /// Byte offset of the current message in the stream.
     offset: u64,
+    /// Whether no error was found.
     clean: bool,
 }
 
@@ -108,24 +122,24 @@ impl<'a, W: Write> Decoder<'a, W> {
                     Ok(Some(message)) => message,
                     Ok(None) => break,
                     Err(error) => {
-                        self.trouble(&format!("framing is lost: {error}"), buffer.unread());
+                        self.report(&format!("cannot find the next message: {error}"), buffer.unread());
                         return Ok(());
                     }
                 };
                 self.session.message(message, Timestamp(0));
-                let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+                let length = num::to_u64(message.len());
                 self.write()?;
                 self.message += 1;
                 self.offset = self.offset.saturating_add(length);
             }
         }
         if !buffer.unread().is_empty() {
-            self.trouble("the stream ends within this message", buffer.unread());
+            self.report("truncated message: unexpected end of the stream", buffer.unread());
         }
         Ok(())
     }
 
-    /// Writes what the message at hand gave.
+    /// Writes the records and errors of the current message.
     fn write(&mut self) -> io::Result<()> {
         let batches: Vec<_> = self.session.take_batches().collect();
         for batch in &batches {
@@ -143,16 +157,17 @@ impl<'a, W: Write> Decoder<'a, W> {
         }
         for notice in self.session.take_notices() {
             if notice.level == Level::Error {
-                self.trouble(&format!("{}: {}", notice.event, notice.text), &notice.bytes);
+                self.report(&format!("{}: {}", notice.event, notice.text), &notice.bytes);
             }
         }
         Ok(())
     }
 
-    fn trouble(&mut self, what: &str, bytes: &[u8]) {
+    /// Prints an error with the beginning of the bytes concerned.
+    fn report(&mut self, what: &str, bytes: &[u8]) {
         self.clean = false;
         let file = self.file.map_or_else(String::new, |file| format!("{}: ", file.display()));
-        let hex: String = bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
+        let hex = Hex(bytes.get(..ERROR_MAX_BYTES).unwrap_or(bytes));
         print_error(&format!("{file}message {} at byte {}: {what}: {hex}", self.message, self.offset));
     }
 }
