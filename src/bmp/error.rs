@@ -3,7 +3,8 @@
 use super::frame::{HEADER_BYTES, MESSAGE_BYTES_MAX, VERSION, VERSION_TLV};
 use crate::wire;
 
-/// The byte stream is not BMP at this position. The start of the next message is unknown, so that the session ends.
+/// The byte stream is not BMP at this position. The start of the next message is unknown, so that the session
+/// ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The version is neither 3 nor 4.
@@ -21,10 +22,10 @@ pub enum FrameError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The common header is invalid.
-    #[error(transparent)]
+    #[error("{0}")]
     Frame(#[from] FrameError),
     /// A field extends beyond its parent, or bytes are left after its end.
-    #[error(transparent)]
+    #[error("{0}")]
     Wire(#[from] wire::Error),
     /// A BGP message is shorter than its own header.
     #[error("BGP message at byte {offset}: invalid length {length}, expected at least 19")]

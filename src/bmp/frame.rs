@@ -7,8 +7,8 @@ pub const HEADER_BYTES: usize = 6;
 
 /// Maximum length of a message in bytes, common header included.
 ///
-/// Two OPENs of RFC 9072 (65,535 bytes each) or one UPDATE of RFC 8654 fit several times. A longer message comes from a
-/// faulty or hostile sender; no memory is allocated for it.
+/// Two OPENs of RFC 9072 (65,535 bytes each) or one UPDATE of RFC 8654 fit several times. A longer message
+/// comes from a faulty or hostile sender; no memory is allocated for it.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// BMP version of RFC 7854.
@@ -30,7 +30,8 @@ pub(super) const fn is_supported(version: u8) -> bool {
 /// +--------+--------+--------+--------+--------+--------+---- - - -
 /// ```
 ///
-/// The message type does not matter: unknown types are ignored (RFC 7854 section 4.1), and framed like all others.
+/// The message type does not matter: unknown types are ignored (RFC 7854 section 4.1), and framed like all
+/// others.
 ///
 /// # Errors
 /// The version is not supported, or the length is out of range. No later message of the stream can be framed.

@@ -19,8 +19,8 @@ pub enum Message<'a> {
         peer: PeerHeader,
         /// The BGP UPDATE, delimited by its own length.
         pdu: &'a [u8],
-        /// Bytes after the UPDATE, in version 4 within the same TLV. RFC 7854 defines none; Huawei VRP appends enterprise
-        /// TLVs.
+        /// Bytes after the UPDATE, in version 4 within the same TLV. RFC 7854 defines none; Huawei VRP
+        /// appends enterprise TLVs.
         trailer: &'a [u8],
         /// In BMP version 4, the TLVs except the one that contains the UPDATE.
         tlvs: Vec<IndexedTlv<'a>>,

@@ -17,8 +17,8 @@ pub const fn peer_down_reason(reason: u8) -> Option<&'static str> {
     })
 }
 
-/// Decodes a Peer Down. The data stays bytes: a NOTIFICATION for the reasons 1 and 3, an FSM event code for 2, TLVs for 6,
-/// and undefined for unknown reasons.
+/// Decodes a Peer Down. The data stays bytes: a NOTIFICATION for the reasons 1 and 3, an FSM event code for
+/// 2, TLVs for 6, and undefined for unknown reasons.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let reason = cursor.u8("Peer Down reason")?;

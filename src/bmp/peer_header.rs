@@ -57,7 +57,8 @@ impl PeerHeader {
         Ok(Self { peer_type, flags, distinguisher, address, asn, bgp_id, timestamp_us })
     }
 
-    /// Interprets a 16-byte address, such as the local address of a Peer Up, in the family of the peer address.
+    /// Interprets a 16-byte address, such as the local address of a Peer Up, in the family of the peer
+    /// address.
     pub(super) fn address_like(&self, bits: u128) -> IpAddr {
         address(bits, self.peer_type, self.flags)
     }
@@ -104,8 +105,8 @@ impl PeerHeader {
     }
 }
 
-/// Interprets a 16-byte address. Without the V flag it is IPv4, in the last four bytes. A Loc-RIB has no V flag, and its
-/// address should be zero; another address is IPv6 if it does not fit four bytes.
+/// Interprets a 16-byte address. Without the V flag it is IPv4, in the last four bytes. A Loc-RIB has no V
+/// flag, and its address should be zero; another address is IPv6 if it does not fit four bytes.
 #[inline]
 fn address(bits: u128, peer_type: u8, flags: u8) -> IpAddr {
     let is_v6 = if peer_type == LOC_RIB { bits >> 32 != 0 } else { flags & FLAG_V != 0 };

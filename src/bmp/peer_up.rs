@@ -11,7 +11,8 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let remote_port = cursor.u16("remote port")?;
     let sent_open = bgp_message(&mut cursor)?;
     let received_open = bgp_message(&mut cursor)?;
-    // Later UPDATEs are decoded according to the OPENs, so that malformed TLVs after them must not discard them.
+    // Later UPDATEs are decoded according to the OPENs, so that malformed TLVs after them must not discard
+    // them.
     let (tlvs, trailer) = tlv::decode_complete(cursor);
     Ok(Message::PeerUp {
         peer,

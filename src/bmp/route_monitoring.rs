@@ -35,8 +35,8 @@ const MARKER: [u8; 16] = [0xff; 16];
 /// +------------------+-------+----------+--------+-----------+-- - -
 /// ```
 ///
-/// The UPDATE is the value of one TLV. It is recognized by its marker, because its type number depends on the revision of
-/// the draft.
+/// The UPDATE is the value of one TLV. It is recognized by its marker, because its type number depends on the
+/// revision of the draft.
 pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let mut pdu = None;

@@ -16,8 +16,8 @@ pub struct Stat<'a> {
 impl Stat<'_> {
     /// AFI and SAFI of a per-family statistic; `None` for another one.
     ///
-    /// A per-family statistic is recognized by its length: those of RFC 7854 (types 9 and 10), RFC 8671 (16 and 17) and
-    /// later ones have 11 bytes.
+    /// A per-family statistic is recognized by its length: those of RFC 7854 (types 9 and 10), RFC 8671 (16
+    /// and 17) and later ones have 11 bytes.
     #[must_use]
     pub fn family(&self) -> Option<(u16, u8)> {
         match *self.value {
@@ -39,8 +39,8 @@ impl Stat<'_> {
     }
 }
 
-/// The name of a statistics type (IANA "BMP Statistics Types": RFC 7854, RFC 8671, RFC 9972); `None` if it is not
-/// registered.
+/// The name of a statistics type (IANA "BMP Statistics Types": RFC 7854, RFC 8671, RFC 9972); `None` if it is
+/// not registered.
 #[must_use]
 pub const fn statistic_name(kind: u16) -> Option<&'static str> {
     Some(match kind {

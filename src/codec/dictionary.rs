@@ -17,7 +17,8 @@ struct DictionaryRef<'a> {
     rows: &'a serde_bytes::Bytes,
 }
 
-/// The bincode structure as it is decoded; the rows are borrowed. The order of the fields is part of the format.
+/// The bincode structure as it is decoded; the rows are borrowed. The order of the fields is part of the
+/// format.
 #[derive(Deserialize)]
 struct Dictionary<'a> {
     router: Router,
@@ -48,7 +49,8 @@ pub(super) fn encode(batch: &Batch, rows: &[u8], out: &mut Vec<u8>) -> Result<()
     options().serialize_into(out, &dictionary).map_err(Error::from)
 }
 
-/// Decodes a batch without its rows. Returns it with the bytes of the rows, which are the last bytes of `bytes`.
+/// Decodes a batch without its rows. Returns it with the bytes of the rows, which are the last bytes of
+/// `bytes`.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
     let dictionary: Dictionary<'_> = options().deserialize(bytes).map_err(Error::from)?;
     let batch = Batch {

@@ -1,8 +1,8 @@
 //! One JSON object per record. Its keys are the column names of the database tables.
 //!
-//! A route has the columns of `route_updates` except collector, log and sequence number, which only a log or a database
-//! provides; an event has those of `peer_events`. `holdfast decode` and `walctl dump` print this form, so that records can
-//! be compared as text before the log, in the log and in the database.
+//! A route has the columns of `route_updates` except collector, log and sequence number, which only a log or
+//! a database provides; an event has those of `peer_events`. `holdfast decode` and `walctl dump` print this
+//! form, so that records can be compared as text before the log, in the log and in the database.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -19,7 +19,8 @@ pub type Object = Map<String, Value>;
 
 /// Formats one record as a JSON object, without keys whose value is null.
 ///
-/// The first two keys are `record` (`route` or `peer_event`) and `idx` (the index of the record in the batch).
+/// The first two keys are `record` (`route` or `peer_event`) and `idx` (the index of the record in the
+/// batch).
 #[must_use]
 pub fn object(batch: &Batch, record: &Record<'_>) -> Object {
     let mut object = Object::new();
@@ -39,7 +40,8 @@ pub fn object(batch: &Batch, record: &Record<'_>) -> Object {
     object
 }
 
-/// Formats a time as RFC 3339 in UTC, with fractional seconds unless they are zero. Time 0 means absent and becomes null.
+/// Formats a time as RFC 3339 in UTC, with fractional seconds unless they are zero. Time 0 means absent and
+/// becomes null.
 #[must_use]
 pub fn time_value(time: Timestamp) -> Value {
     if time.0 == 0 {

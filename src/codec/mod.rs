@@ -1,4 +1,5 @@
-//! The encoding of a batch as bytes: the payload of a log record, and the only type that both sides of the log share.
+//! The encoding of a batch as bytes: the payload of a log record, and the only type that both sides of the
+//! log share.
 //!
 //! The first byte is the version. A payload of version 0 is
 //!
@@ -6,10 +7,10 @@
 //! 0 │ bincode: router, peers, attributes, events, and the packed rows (groups and NLRI) as one byte string
 //! ```
 //!
-//! Dictionaries and events are few and structured; they are encoded with bincode (1.3, fixed-width little-endian). Rows
-//! are many and small; [`rows`] packs them, in about 10 bytes for a message with one prefix and 5 bytes for each further
-//! prefix of a message. The version, and the codec number in the log's frame ([`CODEC`]), allow both formats to change.
-//! The golden payload in tests/golden contains version 0.
+//! Dictionaries and events are few and structured; they are encoded with bincode (1.3, fixed-width
+//! little-endian). Rows are many and small; [`rows`] packs them, in about 10 bytes for a message with one
+//! prefix and 5 bytes for each further prefix of a message. The version, and the codec number in the log's
+//! frame ([`CODEC`]), allow both formats to change. The golden payload in tests/golden contains version 0.
 //!
 //! The frame around the payload (sequence number, checksum) belongs to the log.
 
@@ -69,8 +70,8 @@ pub enum Error {
 /// Appends the payload of a batch to `out`.
 ///
 /// # Errors
-/// The batch is inconsistent (an index is outside its dictionary) or larger than [`PAYLOAD_BYTES_MAX`]. Then `out` is
-/// unchanged.
+/// The batch is inconsistent (an index is outside its dictionary) or larger than [`PAYLOAD_BYTES_MAX`]. Then
+/// `out` is unchanged.
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
     out.push(VERSION);
@@ -88,8 +89,8 @@ pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
 /// Decodes a payload of any released version.
 ///
 /// # Errors
-/// The version is not supported, or the payload is malformed. Memory use is limited to a small multiple of the payload's
-/// length.
+/// The version is not supported, or the payload is malformed. Memory use is limited to a small multiple of
+/// the payload's length.
 pub fn decode(payload: &[u8]) -> Result<Batch, Error> {
     match payload.split_first() {
         None => Err(Error::Empty),

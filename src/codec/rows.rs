@@ -16,8 +16,8 @@
 //!        │ 255, bincode of the Nlri            anything else
 //! ```
 //!
-//! The record index of a group is not encoded: it follows that of the last row before it, without the indexes of
-//! events.
+//! The record index of a group is not encoded: it follows that of the last row before it, without the indexes
+//! of events.
 
 use std::net::IpAddr;
 
@@ -95,7 +95,8 @@ pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, Error> {
     if rest.is_empty() { Ok(out) } else { Err(Error::Inconsistent("a row belongs to no group")) }
 }
 
-/// Whether a group refers to an attribute set. Of the withdrawals only treat-as-withdraw does: the set contains the reason.
+/// Whether a group refers to an attribute set. Of the withdrawals only treat-as-withdraw does: the set
+/// contains the reason.
 fn has_attributes(action: Action, cause: Cause) -> bool {
     action == Action::Announce || cause == Cause::TreatAsWithdraw
 }
@@ -151,8 +152,8 @@ fn nlri_options() -> impl bincode::Options {
     bincode::DefaultOptions::new().with_fixint_encoding().allow_trailing_bytes().with_limit(1 << 20)
 }
 
-/// Decodes groups and rows into `batch`, which already contains the dictionaries and events. `offset` is the byte offset of
-/// `bytes` in the payload.
+/// Decodes groups and rows into `batch`, which already contains the dictionaries and events. `offset` is the
+/// byte offset of `bytes` in the payload.
 pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize) -> Result<(), Error> {
     let mut reader = Reader { rest: bytes, end: offset + bytes.len() };
     let groups = reader.varint()?;
@@ -294,7 +295,8 @@ impl Reader<'_> {
     }
 }
 
-/// Returns `octets` followed by zeros. Octets beyond N are dropped; the caller checks the prefix length afterwards.
+/// Returns `octets` followed by zeros. Octets beyond N are dropped; the caller checks the prefix length
+/// afterwards.
 fn left_aligned<const N: usize>(octets: &[u8]) -> [u8; N] {
     let mut array = [0; N];
     array.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);

@@ -197,7 +197,12 @@ proptest! {
     }
 
     #[test]
-    fn any_rows_come_back(rows in proptest::collection::vec((any::<u32>(), 0_u8..=32, any::<u32>(), any::<i64>(), any::<bool>()), 1..50)) {
+    fn any_rows_come_back(
+        rows in proptest::collection::vec(
+            (any::<u32>(), 0_u8..=32, any::<u32>(), any::<i64>(), any::<bool>()),
+            1..50,
+        )
+    ) {
         let mut any = batch();
         any.events.clear();
         any.groups.clear();

@@ -6,8 +6,8 @@ use crate::bgp;
 use crate::num;
 use crate::route::{Attributes, Batch, Event, EventKind, NlriEntry, Peer, Router, RowGroup, Timestamp};
 
-/// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is reserved, and
-/// one message adds few entries, so an index never overflows.
+/// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is
+/// reserved, and one message adds few entries, so an index never overflows.
 const DICTIONARY_MAX_ENTRIES: usize = 60_000;
 
 /// The dictionary index of a RIB view of a peer, and the batch for which it is valid.
@@ -91,8 +91,8 @@ impl BatchBuilder {
         std::mem::take(&mut self.closed)
     }
 
-    /// Closes the open batch if a dictionary is full. The end of a session can mark more peers stale than one dictionary
-    /// holds.
+    /// Closes the open batch if a dictionary is full. The end of a session can mark more peers stale than one
+    /// dictionary holds.
     pub(super) fn close_if_dictionary_full(&mut self) {
         if self.is_dictionary_full() {
             self.close();
@@ -124,8 +124,8 @@ impl BatchBuilder {
         slot.index
     }
 
-    /// Returns the attribute set of an UPDATE, identified by its bytes. For a new set, calls `decode`, which returns the
-    /// set and whether its announcements are treated as withdrawals.
+    /// Returns the attribute set of an UPDATE, identified by its bytes. For a new set, calls `decode`, which
+    /// returns the set and whether its announcements are treated as withdrawals.
     pub(super) fn attributes(
         &mut self,
         update: &bgp::Update<'_>,
@@ -186,7 +186,8 @@ impl BatchBuilder {
         Ok(group.rows)
     }
 
-    /// Adds an event. `peer` is an index into the dictionary of peers; `None` for an event of the whole session.
+    /// Adds an event. `peer` is an index into the dictionary of peers; `None` for an event of the whole
+    /// session.
     pub(super) fn event(
         &mut self,
         peer: Option<u16>,

@@ -1,13 +1,13 @@
 //! The decision how an NLRI field is decoded where its bytes contradict the expected encoding.
 //!
-//! The expected encoding is the operator's override, else the one declared by the message itself (BMP version 4), else
-//! the one negotiated in the OPENs. Some routers send path IDs without negotiating ADD-PATH, or omit them although it
-//! was negotiated; and some damaged fields happen to decode in the other encoding. A single message does not
-//! distinguish the two cases, two messages do, because damage does not repeat itself:
+//! The expected encoding is the operator's override, else the one declared by the message itself (BMP version
+//! 4), else the one negotiated in the OPENs. Some routers send path IDs without negotiating ADD-PATH, or omit
+//! them although it was negotiated; and some damaged fields happen to decode in the other encoding. A single
+//! message does not distinguish the two cases, two messages do, because damage does not repeat itself:
 //!
 //! ```text
 //!               decodable only in the other encoding
-//!   expected ─────────────────────────────────────────► uncertain: no rows; the PDU is recorded raw, and held
+//!   expected ─────────────────────────────────────────► uncertain: no rows; the PDU is raw and held
 //!      ▲  ▲                                               │     │
 //!      │  └── a message decodable only as expected: ──────┘     │ a second message decodable only
 //!      │      the first held PDU was malformed                  │ in the other encoding: all held
@@ -15,13 +15,14 @@
 //!      └──────────────── the same, reversed ─────────────── other
 //! ```
 //!
-//! A field is decodable as expected if [`bgp::nlri_plausible`] holds, and in the other encoding if the stricter
-//! [`bgp::nlri_convincing`] holds. A message decodable in both encodings decides nothing; while a PDU is held, it is
-//! held too. Held PDUs are replayed in order, with their own times of reception. Without OPENs no encoding was
-//! negotiated, and the first message decides.
+//! A field is decodable as expected if [`bgp::nlri_plausible`] holds, and in the other encoding if the
+//! stricter [`bgp::nlri_convincing`] holds. A message decodable in both encodings decides nothing; while a
+//! PDU is held, it is held too. Held PDUs are replayed in order, with their own times of reception. Without
+//! OPENs no encoding was negotiated, and the first message decides.
 //!
-//! A route has several labels only if both OPENs contain the capability (RFC 8277 section 2.1). Without OPENs, and in a
-//! Loc-RIB, whose OPENs are synthetic, a field that does not decode with one label per route is tried with several.
+//! A route has several labels only if both OPENs contain the capability (RFC 8277 section 2.1). Without
+//! OPENs, and in a Loc-RIB, whose OPENs are synthetic, a field that does not decode with one label per route
+//! is tried with several.
 //!
 //! This module only judges. `update_recorder` holds, replays and records.
 
@@ -30,7 +31,8 @@ use std::fmt;
 use crate::bgp::{self, Encoding};
 use crate::route::Family;
 
-/// Maximum number of held PDUs of one family and RIB view. At this number the first one is taken to be malformed.
+/// Maximum number of held PDUs of one family and RIB view. At this number the first one is taken to be
+/// malformed.
 const HELD_MAX: usize = 16;
 
 /// One NLRI field of an UPDATE.
@@ -89,7 +91,8 @@ pub(super) struct History {
     pub(super) path_ids: Option<bool>,
     /// Number of held PDUs.
     pub(super) held: usize,
-    /// Whether the first held PDU is that of the current message: an UPDATE may have two fields of one family.
+    /// Whether the first held PDU is that of the current message: an UPDATE may have two fields of one
+    /// family.
     pub(super) first_held_is_current: bool,
 }
 

@@ -1,10 +1,10 @@
 //! The limit on the memory that a session uses for the state of its peers.
 //!
-//! A router decides how many peers and address families it reports, so a session limits them. Everything that outlives
-//! the message it came with (a peer, an address family of a RIB view, a VRF name with the negotiated capabilities, a
-//! held PDU) owns a [`Reservation`] of the session's [`MemoryBudget`] and returns it when dropped. Once the budget is
-//! exhausted, new state is not kept; the routes and events of the message are recorded all the same, decoded like
-//! those of a peer without a Peer Up.
+//! A router decides how many peers and address families it reports, so a session limits them. Everything that
+//! outlives the message it came with (a peer, an address family of a RIB view, a VRF name with the negotiated
+//! capabilities, a held PDU) owns a [`Reservation`] of the session's [`MemoryBudget`] and returns it when
+//! dropped. Once the budget is exhausted, new state is not kept; the routes and events of the message are
+//! recorded all the same, decoded like those of a peer without a Peer Up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// A peer with one RIB view and one address family takes about 1,000 bytes.
 pub const PEER_MEMORY_MAX_BYTES: usize = 64 << 20;
 
-/// The part of [`PEER_MEMORY_MAX_BYTES`] that new peers may not use. It is left to the families, VRF names and held
-/// PDUs of the peers that are tracked already.
+/// The part of [`PEER_MEMORY_MAX_BYTES`] that new peers may not use. It is left to the families, VRF names
+/// and held PDUs of the peers that are tracked already.
 pub(super) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
 
 /// The memory budget of one session, shared by its peers and their RIB views.
@@ -46,8 +46,8 @@ impl MemoryBudget {
         self.reserve_above(0, bytes)
     }
 
-    /// Reserves `bytes` bytes if at least `min_left` bytes are left afterwards. Returns `None`, and counts a refusal,
-    /// otherwise.
+    /// Reserves `bytes` bytes if at least `min_left` bytes are left afterwards. Returns `None`, and counts a
+    /// refusal, otherwise.
     pub(super) fn reserve_above(&self, min_left: usize, bytes: usize) -> Option<Reservation> {
         let left = self.0.bytes_left.load(Ordering::Relaxed);
         if let Some(left) = left.checked_sub(bytes).filter(|left| *left >= min_left) {

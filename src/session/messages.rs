@@ -139,7 +139,8 @@ impl Session {
         }
         self.peers.note_peer_down();
         if unexpected {
-            // FRR sends Peer Downs of peers that were never up, which RFC 7854 does not provide for. They are harmless.
+            // FRR sends Peer Downs of peers that were never up, which RFC 7854 does not provide for. They are
+            // harmless.
             self.counters.unexpected_peer_downs += 1;
         }
         self.notice(
@@ -198,9 +199,11 @@ impl Session {
         self.view_event(index, view, now, router_time, EventKind::EndOfRib { family });
     }
 
-    /// Records a sweep of each family whose routes of earlier generations are no longer valid, once per generation.
+    /// Records a sweep of each family whose routes of earlier generations are no longer valid, once per
+    /// generation.
     ///
-    /// Requires End-of-RIB and the quiet time after it, because End-of-RIB can precede the last routes of a dump (FRR).
+    /// Requires End-of-RIB and the quiet time after it, because End-of-RIB can precede the last routes of a
+    /// dump (FRR).
     pub(super) fn sweep(&mut self, now: Timestamp) {
         let quiet_us = self.options.sweep_quiet_us;
         let mut due = Vec::new();
@@ -226,7 +229,8 @@ impl Session {
         }
     }
 
-    /// Returns the index of the peer of a per-peer header, which is added if it is new, and counts the message.
+    /// Returns the index of the peer of a per-peer header, which is added if it is new, and counts the
+    /// message.
     pub(super) fn peer_index(&mut self, header: &PeerHeader, now: Timestamp) -> usize {
         let key = peers::key_of(header);
         let index = match self.peers.find(&key) {
@@ -319,7 +323,8 @@ fn information(tlvs: &[Tlv<'_>], excluded: &[u16]) -> Vec<String> {
         .collect()
 }
 
-/// A string as text, with U+FFFD in place of invalid UTF-8 and of NUL, which PostgreSQL's `text` cannot store.
+/// A string as text, with U+FFFD in place of invalid UTF-8 and of NUL, which PostgreSQL's `text` cannot
+/// store.
 fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).replace('\0', "\u{fffd}")
 }

@@ -2,19 +2,19 @@
 //!
 //! ```text
 //!              first message
-//!   (new) ──────────────────────► running ── end() ──► ended: SessionDown, and one PeerStale for each live peer
+//!   (new) ──────────────────────► running ── end() ──► ended: SessionDown, and a PeerStale per live peer
 //!                                    │
 //!   for each peer key                │
 //!     Peer Up, or first announcement ─► up, generation g
 //!     Peer Down ──────────────────────► down: routes of generations ≤ g end; the next generation is g + 1
 //!     Peer Up while up ───────────────► up, generation g + 1: older routes are stale until swept
-//!     End-of-RIB, then quiet time ────► Sweep: routes of the family that generation g did not re-announce end
+//!     End-of-RIB, then quiet time ────► Sweep: routes of the family not re-announced in g end
 //! ```
 //!
-//! The rules follow from the behaviour of real routers. A route is stored also without a Peer Up before it. The end of
-//! the BMP session withdraws no route. End-of-RIB may precede the last routes of a dump. No route ends by time alone.
-//! Capabilities are looked up by peer key, without the RIB view, because some routers send one Peer Up for several
-//! views; the identity of a route includes the view.
+//! The rules follow from the behaviour of real routers. A route is stored also without a Peer Up before it.
+//! The end of the BMP session withdraws no route. End-of-RIB may precede the last routes of a dump. No route
+//! ends by time alone. Capabilities are looked up by peer key, without the RIB view, because some routers
+//! send one Peer Up for several views; the identity of a route includes the view.
 //!
 //! Pure: no socket, no clock, no log. Time is an argument; log entries are returned as [`Notice`] values.
 
@@ -118,8 +118,8 @@ impl Session {
 
     /// Processes one whole BMP message, as delimited by [`bmp::frame()`], received at `now`.
     ///
-    /// Does not fail: a message that cannot be decoded is counted, reported as a [`Notice`], and, if it may contain
-    /// routes, recorded raw.
+    /// Does not fail: a message that cannot be decoded is counted, reported as a [`Notice`], and, if it may
+    /// contain routes, recorded raw.
     pub fn message(&mut self, message: &[u8], now: Timestamp) {
         self.counters.messages += 1;
         self.counters.bytes += num::to_u64(message.len());
@@ -144,8 +144,9 @@ impl Session {
         let refusals = self.peers.refusals();
         if refusals > 0 && self.counters.untracked_peers == 0 {
             let text = format!(
-                "router exceeds the tracked peer/family limit ({} MiB per session, 64 families per RIB view); \
-                 untracked peers are recorded without negotiated capabilities and VRF name, and marked stale",
+                "router exceeds the tracked peer/family limit ({} MiB per session, 64 families per \
+                 RIB view); untracked peers are recorded without negotiated capabilities and VRF \
+                 name, and marked stale",
                 PEER_MEMORY_MAX_BYTES >> 20
             );
             self.notice(Level::Warning, "session_memory_full", None, text, &[]);
@@ -153,12 +154,14 @@ impl Session {
         self.counters.untracked_peers = refusals;
     }
 
-    /// Records the sweeps that are due at `now`. To be called about once a second, also if no message arrives.
+    /// Records the sweeps that are due at `now`. To be called about once a second, also if no message
+    /// arrives.
     pub fn tick(&mut self, now: Timestamp) {
         self.sweep(now);
     }
 
-    /// Ends the session: records one `PeerStale` for each peer that is up, and one `SessionDown`. Withdraws no route.
+    /// Ends the session: records one `PeerStale` for each peer that is up, and one `SessionDown`. Withdraws
+    /// no route.
     pub fn end(&mut self, end: &SessionEnd, now: Timestamp) {
         if !self.introduced {
             return;

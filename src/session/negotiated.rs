@@ -40,7 +40,8 @@ impl PeerCapabilities {
         }
     }
 
-    /// Heap memory in bytes: twice the size of the families, because a vector may have twice the capacity it needs.
+    /// Heap memory in bytes: twice the size of the families, because a vector may have twice the capacity it
+    /// needs.
     pub(super) fn heap_bytes(&self) -> usize {
         let families = |negotiated: &Negotiated| negotiated.add_path.len() + negotiated.multiple_labels.len();
         let families: usize = [&self.inbound, &self.outbound, &self.local].map(families).iter().sum();

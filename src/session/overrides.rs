@@ -4,20 +4,20 @@ use std::fmt;
 
 use crate::route::Family;
 
-/// Decoding overrides of one router. Whatever is not set follows the OPENs, or the received bytes where they contradict
-/// the OPENs.
+/// Decoding overrides of one router. Whatever is not set follows the OPENs, or the received bytes where they
+/// contradict the OPENs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Width of AS numbers in AS_PATH and AGGREGATOR: four octets or two; `None` to follow the A flag.
     pub four_octet_as: Option<bool>,
-    /// Whether the routes of a family (`None`: of every family) carry path IDs (ADD-PATH). The first matching entry
-    /// applies.
+    /// Whether the routes of a family (`None`: of every family) carry path IDs (ADD-PATH). The first matching
+    /// entry applies.
     pub add_path: Vec<(Option<Family>, bool)>,
 }
 
 impl Overrides {
-    /// Adds an ADD-PATH setting for one family, or for all families if `family` is `None`. A setting for one family
-    /// takes precedence.
+    /// Adds an ADD-PATH setting for one family, or for all families if `family` is `None`. A setting for one
+    /// family takes precedence.
     ///
     /// # Errors
     /// The same family, or all families, already has a setting.

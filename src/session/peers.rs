@@ -11,15 +11,15 @@ use super::summary::{FamilySummary, PeerSummary, ViewSummary};
 use crate::bmp::PeerHeader;
 use crate::route::{Family, Peer, PeerKey, RibView, SuspectScope, Timestamp};
 
-/// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the capacity that
-/// it needs.
+/// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the
+/// capacity that it needs.
 const PEER_BYTES: usize =
     2 * (size_of::<PeerState>() + size_of::<(PeerKey, usize)>()) + 4 * size_of::<ViewState>();
 /// Memory of an address family of a RIB view.
 const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
 
-/// Maximum number of tracked address families of a RIB view: more than IANA has registered, and few enough for a linear
-/// search.
+/// Maximum number of tracked address families of a RIB view: more than IANA has registered, and few enough
+/// for a linear search.
 const VIEW_MAX_FAMILIES: usize = 64;
 
 /// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
@@ -61,7 +61,8 @@ pub(super) struct FamilyState {
     pub(super) path_ids: Option<bool>,
     /// PDUs whose encoding is uncertain, in order of reception.
     pub(super) held: Vec<HeldPdu>,
-    /// Generation of the last PDU that could not be decoded. The table is suspect until End-of-RIB of a later one.
+    /// Generation of the last PDU that could not be decoded. The table is suspect until End-of-RIB of a later
+    /// one.
     pub(super) suspect_since: Option<u32>,
     /// Time of the last announcement or withdrawal.
     pub(super) last_route: Timestamp,
@@ -85,8 +86,8 @@ pub(super) struct ViewState {
 }
 
 impl ViewState {
-    /// Returns the state of a family, which is created on first use; `None` if the family is not tracked, because
-    /// [`VIEW_MAX_FAMILIES`] or the memory budget is exhausted.
+    /// Returns the state of a family, which is created on first use; `None` if the family is not tracked,
+    /// because [`VIEW_MAX_FAMILIES`] or the memory budget is exhausted.
     pub(super) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
         if let Some(index) = self.families.iter().position(|state| state.family == family) {
             return self.families.get_mut(index);
@@ -145,8 +146,8 @@ pub(super) struct PeerState {
     /// Number of Peer Ups and Peer Downs of this peer in the session.
     pub(super) generation: u32,
     pub(super) up: bool,
-    /// Whether routes of an earlier generation or session may still be current. Then a dump is a re-dump, and it is
-    /// followed by a sweep.
+    /// Whether routes of an earlier generation or session may still be current. Then a dump is a re-dump, and
+    /// it is followed by a sweep.
     pub(super) has_earlier_routes: bool,
     pub(super) capabilities: PeerCapabilities,
     /// BMP messages about this peer.
@@ -199,7 +200,8 @@ impl PeerState {
         }
     }
 
-    /// Reserves memory for the table name and the capabilities of a Peer Up. Discards them if there is not enough.
+    /// Reserves memory for the table name and the capabilities of a Peer Up. Discards them if there is not
+    /// enough.
     pub(super) fn reserve_details(&mut self) {
         self.details_reservation = None;
         self.details_reservation =
@@ -209,7 +211,8 @@ impl PeerState {
         }
     }
 
-    /// Begins a new generation with no views. If the earlier routes remain valid, their families remain suspect.
+    /// Begins a new generation with no views. If the earlier routes remain valid, their families remain
+    /// suspect.
     pub(super) fn next_generation(&mut self, earlier_routes_remain: bool) {
         let before = self.generation;
         self.generation = before.saturating_add(1);
@@ -256,9 +259,9 @@ impl PeerState {
 
 /// The peers of a session.
 ///
-/// All but the last are tracked. The last one may be an untracked peer, for which the memory budget was exhausted; the
-/// next untracked peer replaces it. The generations of a peer must not decrease, so that a new peer begins with the
-/// highest generation of the peers removed.
+/// All but the last are tracked. The last one may be an untracked peer, for which the memory budget was
+/// exhausted; the next untracked peer replaces it. The generations of a peer must not decrease, so that a new
+/// peer begins with the highest generation of the peers removed.
 pub(super) struct Peers {
     states: Vec<PeerState>,
     index_by_key: HashMap<PeerKey, usize>,

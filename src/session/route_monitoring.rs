@@ -133,9 +133,9 @@ impl Session {
     }
 }
 
-/// The families whose routes carry path IDs according to the TLVs of the message: a stateless-parsing TLV contains one
-/// capability as in an OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Its type number depends on the revision of the
-/// draft.
+/// The families whose routes carry path IDs according to the TLVs of the message: a stateless-parsing TLV
+/// contains one capability as in an OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Its type number depends on
+/// the revision of the draft.
 fn declared_path_ids(tlvs: &[IndexedTlv<'_>]) -> FamilySet {
     // Version 3 messages have no TLVs, and this runs for every message.
     if tlvs.is_empty() {

@@ -27,7 +27,8 @@ pub struct Counters {
     pub trailers: u64,
     /// Attribute sets whose AS_PATH was decoded with the AS number width that was not announced.
     pub as_width_mismatches: u64,
-    /// NLRI fields that changed a family to the encoding opposite to the expected one: with or without path IDs.
+    /// NLRI fields that changed a family to the encoding opposite to the expected one: with or without path
+    /// IDs.
     pub add_path_mismatches: u64,
     /// Peers that announced routes without a Peer Up.
     pub implicit_peers: u64,
@@ -35,8 +36,8 @@ pub struct Counters {
     pub unexpected_peer_downs: u64,
     /// Messages whose per-peer header contains neither an AS number nor a BGP identifier.
     pub zero_identities: u64,
-    /// How often a peer, an address family, a VRF name or a PDU was not tracked, because the session exceeded its limit
-    /// ([`super::PEER_MEMORY_MAX_BYTES`], or 64 families per RIB view).
+    /// How often a peer, an address family, a VRF name or a PDU was not tracked, because the session exceeded
+    /// its limit ([`super::PEER_MEMORY_MAX_BYTES`], or 64 families per RIB view).
     pub untracked_peers: u64,
 }
 
@@ -146,6 +147,7 @@ pub struct FamilySummary {
     pub withdrawn: u64,
     /// Time of the last End-of-RIB; `None` if none was received.
     pub end_of_rib: Option<Timestamp>,
-    /// Whether routes may be missing or outdated, because a PDU could not be decoded, until the next complete dump.
+    /// Whether routes may be missing or outdated, because a PDU could not be decoded, until the next complete
+    /// dump.
     pub suspect: bool,
 }

@@ -1,7 +1,7 @@
 //! Recording of one UPDATE: its fields become rows of the open batch, or are held, or replayed.
 //!
-//! [`encoding_evidence::judge`](super::encoding_evidence::judge) decides the encoding of each NLRI field; this module
-//! acts on the verdict.
+//! [`encoding_evidence::judge`](super::encoding_evidence::judge) decides the encoding of each NLRI field;
+//! this module acts on the verdict.
 
 use super::builder::{BatchBuilder, InternedSet};
 use super::encoding_evidence::{Expectation, Field, FirstHeld, History, HoldReason, Verdict, judge};
@@ -17,7 +17,8 @@ use crate::route::{Action, Cause, Family, NO_ATTRIBUTES, RibView, RowGroup, Susp
 pub(super) struct PduError {
     /// What was found and what was expected, with the byte offset.
     pub(super) error: String,
-    /// The families whose current table may be incomplete; `None` if every route of the PDU was decoded or is held.
+    /// The families whose current table may be incomplete; `None` if every route of the PDU was decoded or is
+    /// held.
     pub(super) suspect: Option<SuspectScope>,
     /// The PDU, if it is that of an earlier message.
     pub(super) earlier_pdu: Option<Box<[u8]>>,
@@ -90,8 +91,8 @@ impl<'a> UpdateRecorder<'a> {
         Self { peer, view, builder, counters, overrides, outcome: Outcome::default() }
     }
 
-    /// Records one UPDATE, withdrawals first: a prefix that one UPDATE withdraws and announces is announced (RFC 4271
-    /// section 3.1).
+    /// Records one UPDATE, withdrawals first: a prefix that one UPDATE withdraws and announces is announced
+    /// (RFC 4271 section 3.1).
     pub(super) fn record(&mut self, message: &MonitoredUpdate<'_>) -> Outcome {
         // A replay records a held UPDATE within another one.
         let outer = std::mem::take(&mut self.outcome);
@@ -223,8 +224,8 @@ impl<'a> UpdateRecorder<'a> {
         })
     }
 
-    /// Returns the encoding in which to decode a field, or `None` if the field adds no rows of its own: its PDU is held,
-    /// or has just been replayed.
+    /// Returns the encoding in which to decode a field, or `None` if the field adds no rows of its own: its
+    /// PDU is held, or has just been replayed.
     fn encoding(&mut self, message: &MonitoredUpdate<'_>, field: Field<'_>) -> Option<Encoding> {
         let family = field.family;
         let expectation = self.expectation(message, family)?;
@@ -296,8 +297,8 @@ impl<'a> UpdateRecorder<'a> {
         true
     }
 
-    /// Records the held PDUs of a family. Returns `encoding`, or `None` if the current message was one of them, so that
-    /// its field has been recorded.
+    /// Records the held PDUs of a family. Returns `encoding`, or `None` if the current message was one of
+    /// them, so that its field has been recorded.
     fn replay(
         &mut self,
         message: &MonitoredUpdate<'_>,

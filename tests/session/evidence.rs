@@ -1,5 +1,5 @@
-//! NLRI fields that contradict the negotiated encoding: a router that does not follow its OPENs is decoded as it sends, and
-//! damaged fields never become routes.
+//! NLRI fields that contradict the negotiated encoding: a router that does not follow its OPENs is decoded as
+//! it sends, and damaged fields never become routes.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -221,8 +221,8 @@ fn several_labels_need_both_opens_or_none() {
         (router.rows.join(" "), router.malformed.len())
     };
     let nothing = (String::new(), 1);
-    // Negotiated: labels up to the bit S. Not negotiated: one label, regardless of S. Without OPENs: one label if that
-    // decodes, else labels up to S.
+    // Negotiated: labels up to the bit S. Not negotiated: one label, regardless of S. Without OPENs: one
+    // label if that decodes, else labels up to S.
     assert_eq!(rows(Router::negotiated(&both), &two), ("- 10.1.2.0/24 [1, 2] @2".to_owned(), 0));
     assert_eq!(rows(Router::negotiated(&both), &one), nothing);
     assert_eq!(rows(Router::negotiated(&both[..1]), &two), nothing);
@@ -295,18 +295,24 @@ impl Damage {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// A damaged field between valid ones is decoded as negotiated or not at all.
     #[test]
     fn damage_never_becomes_a_route_with_path_ids_that_were_not_negotiated(
-        (agreed, good, field) in any::<bool>().prop_flat_map(|agreed| (Just(agreed), prefixes(agreed), prefixes(agreed))),
+        (add_path_negotiated, good, field) in any::<bool>()
+            .prop_flat_map(|path_ids| (Just(path_ids), prefixes(path_ids), prefixes(path_ids))),
         damages in vec(damage(), 1..4),
         withdraw in any::<bool>(),
     ) {
         let mut field = field;
         damages.iter().for_each(|damage| damage.apply(&mut field));
-        let mut router = if agreed { Router::negotiated(&[add_path(1, 1, 3)]) } else { Router::negotiated(&[]) };
+        let capabilities = if add_path_negotiated { vec![add_path(1, 1, 3)] } else { Vec::new() };
+        let mut router = Router::negotiated(&capabilities);
         router.announces(&good);
         if withdraw { router.withdraws(&field) } else { router.announces(&field) };
         router.announces(&good);
@@ -316,7 +322,7 @@ proptest! {
             .map(|row| row.strip_prefix('-').filter(|rest| !rest.starts_with(' ')).unwrap_or(row))
             .map(|row| !row.starts_with("- "))
             .collect();
-        prop_assert!(ways.iter().all(|with| *with == agreed), "{:?} {field:?}", router.rows);
+        prop_assert!(ways.iter().all(|with| *with == add_path_negotiated), "{:?} {field:?}", router.rows);
         prop_assert_eq!(router.session.summary().counters.add_path_mismatches, 0);
     }
 }

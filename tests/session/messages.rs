@@ -664,9 +664,10 @@ fn a_family_is_suspect_from_a_malformed_pdu_to_its_next_complete_dump() {
     assert_eq!(suspects(&router), [Family::IPV4_UNICAST]);
     let batch = router.batch();
     let suspect = Some(SuspectScope::Family(Family::IPV4_UNICAST));
-    assert!(
-        matches!(&batch.events.last().unwrap().kind, EventKind::Malformed { suspect: of, .. } if *of == suspect)
-    );
+    assert!(matches!(
+        &batch.events.last().unwrap().kind,
+        EventKind::Malformed { suspect: of, .. } if *of == suspect
+    ));
     router.sends(&PEER.route_monitoring(&update(&[], &[], &[])));
     assert_eq!(
         suspects(&router),
@@ -858,8 +859,8 @@ fn peers_beyond_the_limit_of_a_session_lose_no_route_and_no_order() {
         "the last one is untracked"
     );
     router.session.take_batches().for_each(drop);
-    // Three untracked peers in turn: their routes are recorded, with path IDs as the fields show, in increasing
-    // generations.
+    // Three untracked peers in turn: their routes are recorded, with path IDs as the fields show, in
+    // increasing generations.
     let route = |number| numbered(number).route_monitoring(&announce(&v4_path(7, 10, 1, 2, 24)));
     let untracked = [first, first + 1, first + 2];
     let mut generations = [0; 3];

@@ -1,7 +1,7 @@
 //! `holdfast decode`: decodes recorded BMP streams without network, log or database.
 //!
-//! Each record is printed to standard output as one line of JSON, each error to standard error. Times of reception are
-//! left out, so that equal streams result in equal output.
+//! Each record is printed to standard output as one line of JSON, each error to standard error. Times of
+//! reception are left out, so that equal streams result in equal output.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
