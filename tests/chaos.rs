@@ -1,13 +1,18 @@
-//! Three routers at full rate, an undelivered backlog, and kills of both sides: nothing durable is lost or stored twice.
+//! Kills of collector and database under load: three routers at full rate and a backlog. No durable record is
+//! lost or stored twice.
 //!
-//! The real binary, a real database, real sockets. The collector is killed five times and the database three times, each
-//! with SIGKILL at a moment drawn from a printed seed (CHAOS_SEED sets it). What the status socket called durable before a
-//! kill must be in the database afterwards, once; what stands in the log must stand in the database, record by record;
-//! and every gap row must have a kill as its cause. With `HISTORY_DEDUP`, as it comes, what history lacks must be
-//! announcements of a table sent again that change nothing, as many as the ledger says.
+//! The test uses the real binary, a real database, and real sockets. The collector and the database are
+//! killed several times with SIGKILL, at times drawn from a printed seed (CHAOS_SEED sets it). Afterwards it
+//! checks that
+//!
+//! * every batch that the status socket reported as durable before a kill is in the database exactly once,
+//! * the records of the log and of the database are equal,
+//! * every gap row has a kill as its cause,
+//! * with `HISTORY_DEDUP` (the default), the only records missing in history are re-announcements without a
+//!   change, as many as the ledger counts.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
-#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a long test tells where it is")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a long test prints its progress")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
@@ -23,13 +28,13 @@ use holdfast::codec::{self, json};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::{Map, Value};
 
-/// Each of the two has the machine for itself.
+/// The two tests do not run at the same time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Nothing is timed; a condition that never comes true must still end the test.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Time limit for a condition, so that a failing test ends.
+const TIMEOUT: Duration = Duration::from_secs(180);
 const ROUTERS: usize = 3;
-/// Changes a second of each router: 21,000 together.
+/// Changes per second of each router: 21,000 in total.
 const CHURN: &str = "7000";
 
 fn poll<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
@@ -38,15 +43,15 @@ fn poll<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = ready() {
             return value;
         }
-        assert!(started.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(started.elapsed() < TIMEOUT, "timed out waiting for: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// xorshift: moments that a seed repeats.
-struct Moments(u64);
+/// Random delays that a seed reproduces (xorshift).
+struct Delays(u64);
 
-impl Moments {
+impl Delays {
     fn new() -> Self {
         let seed = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
             (std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() << 16)
@@ -56,8 +61,8 @@ impl Moments {
         Self(seed | 1)
     }
 
-    /// The system is left alone for up to this long. The wait is the point, not a hope.
-    fn pass(&mut self, most_ms: u64) {
+    /// Sleeps for a random time below `most_ms`, so that the next kill occurs at a random time.
+    fn sleep(&mut self, most_ms: u64) {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -65,7 +70,7 @@ impl Moments {
     }
 }
 
-/// Ends the process that it holds, also when the test fails.
+/// Kills its process when dropped, also if the test fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -75,7 +80,7 @@ impl Drop for Running {
     }
 }
 
-/// The throw-away database server.
+/// A temporary database server.
 struct Server {
     name: String,
     url: String,
@@ -92,7 +97,7 @@ impl Server {
         }
     }
 
-    /// A server that may be killed; `None` after a printed SKIPPED.
+    /// A server that the test may kill; prints SKIPPED and returns `None` if there is none.
     fn up(dedup: &str) -> Option<Self> {
         let name = format!("chaos-{dedup}-{}", std::process::id());
         if std::env::var_os("DATABASE_URL").is_some() {
@@ -129,7 +134,7 @@ fn skipped(reason: &str) {
     assert!(std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"), "REQUIRE_ALL=1: {reason}");
 }
 
-/// The collector: started, killed, and started again in the same folder.
+/// The collector, which is restarted in the same directory after each kill.
 struct Collector {
     folder: PathBuf,
     port: u16,
@@ -157,7 +162,7 @@ impl Collector {
         self.process = Some(Running(command.spawn().unwrap()));
     }
 
-    /// SIGKILL, as `Child::kill` sends it.
+    /// Kills the collector with SIGKILL.
     fn kill(&mut self) {
         drop(self.process.take());
     }
@@ -172,7 +177,7 @@ impl Collector {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Waits for every router to have sent, and for a backlog; returns the durable sequence number.
+    /// Waits until every router has sent routes and there is a backlog; returns the durable sequence number.
     fn with_backlog(&self) -> u64 {
         poll("all routers connected, and a backlog", || {
             let status = self.status()?;
@@ -196,23 +201,23 @@ fn sender(number: usize, port: u16, folder: &Path) -> Running {
     Running(command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap())
 }
 
-/// What identifies a record, and enough of it to notice a change: `seq.idx` → text.
+/// Records by (seq, idx), with the columns that identify a change as text.
 type Records = BTreeMap<(i64, i64), String>;
 
 /// A record of the log.
 struct Logged {
     line: String,
-    /// Whom it is about, as a hash.
+    /// Hash of the peer.
     peer: u64,
     kind: Kind,
 }
 
 enum Kind {
-    /// Which route, and what the record says of it but for when and why; as hashes.
+    /// Hashes of the route and of its contents without times and cause.
     Route {
         route: u64,
-        says: u64,
-        /// An announcement of a table that is sent again.
+        contents: u64,
+        /// True for a re-announcement in a re-dump.
         is_redump: bool,
     },
     PeerDown,
@@ -230,12 +235,12 @@ impl Logged {
             let kind = if object["event_type"] == "peer_down" { Kind::PeerDown } else { Kind::Other };
             return Self { line: text(&["router", "event_type"]), peer, kind };
         }
-        let when_and_why = ["idx", "time", "router_time", "session", "generation", "cause"];
-        let says = object.iter().filter(|(key, _)| !when_and_why.contains(&key.as_str()));
-        let says: Vec<String> = says.map(|(key, value)| format!("{key} {value}")).collect();
+        let excluded = ["idx", "time", "router_time", "session", "generation", "cause"];
+        let contents = object.iter().filter(|(key, _)| !excluded.contains(&key.as_str()));
+        let contents: Vec<String> = contents.map(|(key, value)| format!("{key} {value}")).collect();
         let kind = Kind::Route {
             route: hash(&text(&["rib", "family", "prefix", "path_id"])),
-            says: hash(&says),
+            contents: hash(&contents),
             is_redump: object["cause"] == "re-dump" && object["is_withdrawn"] == false,
         };
         let columns = ["router", "rib", "prefix", "is_withdrawn", "cause", "med", "as_path"];
@@ -249,11 +254,11 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn in_the_log(folder: &Path) -> BTreeMap<(i64, i64), Logged> {
+fn logged_records(folder: &Path) -> BTreeMap<(i64, i64), Logged> {
     let mut reader = Reader::open(Disk::open(&folder.join("wal")).unwrap(), SeqNo(1)).unwrap();
     let mut records = BTreeMap::new();
     while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
-        let Item::Data { seq, payload, .. } = item else { panic!("a gap in a log that no disk has damaged") };
+        let Item::Data { seq, payload, .. } = item else { panic!("a gap in an undamaged log") };
         let seq = i64::try_from(seq.0).unwrap();
         let batch = codec::decode(payload).unwrap();
         for record in batch.iter() {
@@ -266,19 +271,19 @@ fn in_the_log(folder: &Path) -> BTreeMap<(i64, i64), Logged> {
     records
 }
 
-/// The records that history lacks. Each must be an announcement of a re-dump that says of its route what the log has said of
-/// it last, with no Peer Down in between.
+/// Counts the records that history lacks. Each must be an announcement of a re-dump that is equal to the last
+/// record of its route in the log, without a Peer Down in between.
 fn unchanged(logged: &BTreeMap<(i64, i64), Logged>, stored: &Records) -> usize {
     let mut known: HashMap<u64, HashMap<u64, u64>> = HashMap::new();
     let mut count = 0;
-    for (place, Logged { line, peer, kind }) in logged {
-        let is_stored = stored.contains_key(place);
+    for (key, Logged { line, peer, kind }) in logged {
+        let is_stored = stored.contains_key(key);
         match kind {
-            Kind::Route { route, says, is_redump } => {
-                let before = known.entry(*peer).or_default().insert(*route, *says);
+            Kind::Route { route, contents, is_redump } => {
+                let before = known.entry(*peer).or_default().insert(*route, *contents);
                 if !is_stored {
-                    assert!(*is_redump, "{place:?} {line}: history lacks what is no re-dump");
-                    assert_eq!(before, Some(*says), "{place:?} {line}: history lacks a change");
+                    assert!(*is_redump, "{key:?} {line}: history lacks a record that is not a re-dump");
+                    assert_eq!(before, Some(*contents), "{key:?} {line}: history lacks a change");
                     count += 1;
                 }
             }
@@ -287,22 +292,24 @@ fn unchanged(logged: &BTreeMap<(i64, i64), Logged>, stored: &Records) -> usize {
         }
         assert!(
             is_stored || matches!(kind, Kind::Route { .. }),
-            "{place:?} {line}: no route, and history lacks it"
+            "{key:?} {line}: history lacks a record that is not a route"
         );
     }
     count
 }
 
-/// The same from the database. Every row counts: two rows of one (seq, idx) end the test.
-async fn in_the_database(client: &tokio_postgres::Client) -> Records {
+/// The records of the database. Two rows with the same (seq, idx) fail the test.
+async fn stored_records(client: &tokio_postgres::Client) -> Records {
     let quoted = |column: &str| format!("coalesce(to_json({column})::text, '')");
     let route = ["router", "rib", "prefix::text", "is_withdrawn", "cause", "med", "as_path"].map(quoted);
     let event = ["router", "event_type"].map(quoted);
     let query = format!(
         "SELECT seq, idx::bigint, concat_ws(' ', {}) FROM route_updates \
          UNION ALL SELECT seq, idx::bigint, concat_ws(' ', {}) FROM peer_events \
-         UNION ALL SELECT seq, idx::bigint, concat_ws(' ', to_json(router)::text, '\"statistics\"') FROM peer_stats \
-         UNION ALL SELECT seq, idx::bigint, concat_ws(' ', to_json(router)::text, '\"gap\"') FROM collector_gaps WHERE seq IS NOT NULL",
+         UNION ALL SELECT seq, idx::bigint, concat_ws(' ', to_json(router)::text, '\"statistics\"') \
+         FROM peer_stats \
+         UNION ALL SELECT seq, idx::bigint, concat_ws(' ', to_json(router)::text, '\"gap\"') \
+         FROM collector_gaps WHERE seq IS NOT NULL",
         route.join(", "),
         event.join(", "),
     );
@@ -321,19 +328,19 @@ async fn connect(url: &str) -> tokio_postgres::Client {
 }
 
 #[test]
-fn nothing_durable_is_lost_or_doubled_through_kills_of_both_sides() {
-    through("off", &["collector", "database", "collector", "both", "collector", "database", "collector"]);
+fn no_durable_record_is_lost_or_duplicated_when_both_sides_are_killed() {
+    run("off", &["collector", "database", "collector", "both", "collector", "database", "collector"]);
 }
 
 #[test]
-fn what_history_lacks_after_kills_of_both_sides_are_tables_sent_again_without_a_change() {
-    through("on", &["collector", "both", "database", "collector"]);
+fn after_kills_history_lacks_only_unchanged_re_announcements() {
+    run("on", &["collector", "both", "database", "collector"]);
 }
 
-fn through(dedup: &'static str, steps: &[&str]) {
+fn run(dedup: &'static str, steps: &[&str]) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(server) = Server::up(dedup) else { return };
-    let mut moments = Moments::new();
+    let mut delays = Delays::new();
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut collector =
@@ -341,30 +348,30 @@ fn through(dedup: &'static str, steps: &[&str]) {
     collector.start();
     let senders: Vec<Running> = (1..=ROUTERS).map(|number| sender(number, port, folder.path())).collect();
 
-    let mut promised = Vec::new();
+    let mut reported = Vec::new();
     for step in steps {
         collector.with_backlog();
-        moments.pass(1500);
+        delays.sleep(1500);
         if *step != "collector" {
             server.verb("kill");
-            // While the database is dead the backlog grows; ingestion goes on.
+            // While the database is down, ingestion continues and the backlog grows.
             let before = collector.with_backlog();
-            poll("ingestion goes on", || (collector.with_backlog() > before + 20).then_some(()));
-            moments.pass(1500);
+            poll("ingestion continues", || (collector.with_backlog() > before + 20).then_some(()));
+            delays.sleep(1500);
         }
         if *step != "database" {
-            promised.push(collector.with_backlog());
+            reported.push(collector.with_backlog());
             collector.kill();
             collector.start();
         }
         if *step != "collector" {
             server.verb("start");
         }
-        println!("killed: {step}; durable before: {:?}", promised.last());
+        println!("killed: {step}; durable before: {:?}", reported.last());
     }
-    let rate = collector.with_backlog();
+    let last = collector.with_backlog();
     drop(senders);
-    println!("senders ended at seq {rate}");
+    println!("senders stopped at seq {last}");
     let status = poll("everything delivered", || {
         let status = collector.status()?;
         let open = status["routers"].as_array()?.iter().filter(|router| router["connected"] == true).count();
@@ -374,30 +381,34 @@ fn through(dedup: &'static str, steps: &[&str]) {
     collector.kill();
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(prove(&server, &collector, &promised, &status));
+    runtime.block_on(check(&server, &collector, &reported, &status));
 }
 
-async fn prove(server: &Server, collector: &Collector, promised: &[u64], status: &Value) {
+async fn check(server: &Server, collector: &Collector, reported: &[u64], status: &Value) {
     let client = connect(&server.url).await;
-    let logged = in_the_log(&collector.folder);
-    let stored = in_the_database(&client).await;
+    let logged = logged_records(&collector.folder);
+    let stored = stored_records(&client).await;
     println!("{} records in the log, {} in the database", logged.len(), stored.len());
-    assert!(logged.len() > 100_000, "too little happened to prove anything");
-    for (place, line) in &stored {
-        assert_eq!(logged.get(place).map(|logged| &logged.line), Some(line), "{place:?}");
+    assert!(logged.len() > 100_000, "too few records for a meaningful result");
+    for (key, line) in &stored {
+        assert_eq!(logged.get(key).map(|logged| &logged.line), Some(line), "{key:?}");
     }
     let lacking = unchanged(&logged, &stored);
     assert_eq!(lacking > 1_000, collector.dedup == "on", "{lacking} records are unchanged");
     assert_eq!(stored.len() + lacking, logged.len());
     let routes = logged.values().filter(|logged| matches!(logged.kind, Kind::Route { .. })).count();
-    let ledger = "SELECT sum(routes)::bigint, sum(stored)::bigint, sum(unchanged)::bigint, sum(rejected)::bigint FROM ingest_ledger";
+    let ledger = "SELECT sum(routes)::bigint, sum(stored)::bigint, sum(unchanged)::bigint, \
+        sum(rejected)::bigint FROM ingest_ledger";
     let ledger = client.query_one(ledger, &[]).await.unwrap();
     let ledger = [0, 1, 2, 3].map(|column| usize::try_from(ledger.get::<_, i64>(column)).unwrap());
     assert_eq!(ledger, [routes, routes - lacking, lacking, 0], "routes = stored + unchanged + rejected");
 
     let delivered = status["delivery"]["delivered"].as_u64().unwrap();
-    for durable in promised {
-        assert!(*durable <= delivered, "{durable} was called durable, and only {delivered} is delivered");
+    for durable in reported {
+        assert!(
+            *durable <= delivered,
+            "batch {durable} was reported as durable, but only {delivered} is delivered"
+        );
     }
     let verdict =
         client.query_one("SELECT missing, doubled, ledger_breaks FROM holdfast_verify('chaos')", &[]).await;
@@ -405,14 +416,14 @@ async fn prove(server: &Server, collector: &Collector, promised: &[u64], status:
     let [missing, doubled, breaks]: [i64; 3] = [verdict.get(0), verdict.get(1), verdict.get(2)];
     assert_eq!([missing, doubled, breaks], [0, 0, 0]);
 
-    // One gap row for each router at each kill of the collector, because each had a session open then; and no other.
+    // Exactly one gap row per router and kill of the collector, because each router had an open session.
     let gaps = client
         .query("SELECT router, reason, count(*) FROM collector_gaps GROUP BY 1, 2 ORDER BY 1, 2", &[])
         .await
         .unwrap();
     let gaps: Vec<(String, String, i64)> =
         gaps.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-    let kills = i64::try_from(promised.len()).unwrap();
+    let kills = i64::try_from(reported.len()).unwrap();
     let expected: Vec<_> =
         (1..=ROUTERS).map(|number| (format!("edge{number}"), "crash".to_owned(), kills)).collect();
     assert_eq!(gaps, expected);

@@ -63,7 +63,7 @@ impl<S: Storage> ForkCheck<'_, S> {
         let starts = self.last_common(client, id, &checkpoints).await?;
         let from_seq = starts.iter().map(|lane| lane.last_seq).min().unwrap_or(0) + 1;
         let database_seq = checkpoints.iter().map(|lane| lane.last_seq).max().unwrap_or(0);
-        // The marker file is written first: if the process ends before the database knows the new id, the
+        // The marker file is written first: if the process ends before the new id is in the database, the
         // next start delivers under it from the beginning of the log.
         if let Some(directory) = self.directory {
             FORKED.write(directory, self.log_id, u128::from_be_bytes(new.0))?;

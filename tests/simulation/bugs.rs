@@ -1,87 +1,88 @@
-//! Faults that somebody could build into the program: each changes one rule of the disk, of the database, or of the
-//! shells around the step machines. A run without any is green; with any of them it must turn red.
+//! Planted faults: each changes one rule of the disk, of the database, or of the code around the state
+//! machines. A run without a planted fault passes; a run with any of them must fail.
 //!
-//! Not among them, because the program withstands them: a drain that asks for what is not durable (a reader gives nothing
-//! of it), and a takeover that leaves the epoch as it is (the fence compares the owner too).
+//! Two faults are not included, because the program tolerates them: a lane that reads beyond the durable
+//! batch (a reader returns nothing there), and a takeover that does not increase the epoch (the fence also
+//! compares the owner).
 
 /// One planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// None: the program as it is.
+    /// No fault.
     None,
-    // What the log believes of the disk.
-    /// `fdatasync` returns at once and does nothing.
-    SyncIsNothing,
-    /// A failed sync is tried again, and believed.
+    // Disk.
+    /// `fdatasync` succeeds without an effect.
+    SyncHasNoEffect,
+    /// A failed sync is retried, and the success of the retry is trusted.
     SyncIsRetried,
     /// The directory is never synced.
     NoDirectorySync,
-    /// A failed write is reported as done.
-    WriteErrorsAreSwallowed,
-    /// A short write is taken for a whole one.
-    ShortWritesAreBelieved,
-    // What is told of the log.
-    /// A batch is called durable when it is in the page cache.
+    /// A failed write is reported as successful.
+    WriteErrorsAreIgnored,
+    /// A short write is reported as complete.
+    ShortWritesAreComplete,
+    // Log.
+    /// A batch is reported as durable when it is in the page cache.
     DurableBeforeSync,
-    /// Segments are reused when one lane has passed them.
-    RetireByTheFastestLane,
-    /// The committer's queue forgets a batch that did not fit.
-    FullDropsTheBatch,
-    // What the drain believes of the database.
-    /// A store whose answer was lost is taken for stored.
-    LostAnswerMeansStored,
-    /// A store whose answer was lost is sent again on the same terms, without looking at the checkpoint.
+    /// Segments are reused when the fastest lane has passed them.
+    RetireByFastestLane,
+    /// The committer drops a batch for which the log has no space.
+    FullDropsBatch,
+    // Delivery.
+    /// A commit in doubt is assumed to be committed.
+    InDoubtMeansCommitted,
+    /// A transaction whose commit is in doubt is stored again without reading the checkpoint.
     RetryWithoutAttach,
-    /// A lane goes on behind what it remembers, not behind the checkpoint row.
-    MemoryBeatsTheRow,
-    /// A lane that waits is not told that there is more.
+    /// A lane resumes after the batch in its memory instead of after the checkpoint.
+    MemoryOverridesCheckpoint,
+    /// A waiting lane is not woken by new batches.
     LostWakeUp,
-    /// Gaps of the log are passed over in silence.
+    /// Gaps of the log are not recorded.
     GapsAreSkipped,
-    /// A gap that another lane has told already is told once more.
-    GapsAreToldTwice,
+    /// A gap that another lane has recorded is recorded again.
+    GapsAreRecordedTwice,
     /// A lane stores the rows of all peers.
     LanesOverlap,
-    /// A batch that ends a chunk is left out when the chunk is full.
-    LastBatchIsForgotten,
-    // What the database's functions do.
-    /// The fence looks at nothing.
+    /// The last batch of a full transaction is left out.
+    LastBatchIsLeftOut,
+    // Functions of the database.
+    /// The fence checks nothing.
     NoFence,
-    /// The fence does not compare the place.
-    FenceWithoutPlace,
-    /// The fence does not compare the holder.
-    FenceWithoutHolder,
-    /// The fence is called behind the rows, outside their transaction.
+    /// The fence does not compare the sequence number of the checkpoint.
+    FenceWithoutSequence,
+    /// The fence does not compare epoch and owner.
+    FenceWithoutOwner,
+    /// The fence is checked after the rows, outside their transaction.
     FenceAfterRows,
-    /// The checkpoint moves in a transaction of its own, after the rows.
+    /// The checkpoint is updated in a separate transaction, after the rows.
     CheckpointAfterwards,
-    /// The checkpoint moves in a transaction of its own, before the rows.
+    /// The checkpoint is updated in a separate transaction, before the rows.
     CheckpointBefore,
-    /// A reconnect wins a lost lane back.
+    /// A reconnect regains a lane that another collector has taken over.
     ReconnectWinsBack,
 }
 
-/// All that must be caught.
+/// All faults that must be detected.
 pub(crate) const ALL: [Bug; 23] = [
-    Bug::SyncIsNothing,
+    Bug::SyncHasNoEffect,
     Bug::SyncIsRetried,
     Bug::NoDirectorySync,
-    Bug::WriteErrorsAreSwallowed,
-    Bug::ShortWritesAreBelieved,
+    Bug::WriteErrorsAreIgnored,
+    Bug::ShortWritesAreComplete,
     Bug::DurableBeforeSync,
-    Bug::RetireByTheFastestLane,
-    Bug::FullDropsTheBatch,
-    Bug::LostAnswerMeansStored,
+    Bug::RetireByFastestLane,
+    Bug::FullDropsBatch,
+    Bug::InDoubtMeansCommitted,
     Bug::RetryWithoutAttach,
-    Bug::MemoryBeatsTheRow,
+    Bug::MemoryOverridesCheckpoint,
     Bug::LostWakeUp,
     Bug::GapsAreSkipped,
-    Bug::GapsAreToldTwice,
+    Bug::GapsAreRecordedTwice,
     Bug::LanesOverlap,
-    Bug::LastBatchIsForgotten,
+    Bug::LastBatchIsLeftOut,
     Bug::NoFence,
-    Bug::FenceWithoutPlace,
-    Bug::FenceWithoutHolder,
+    Bug::FenceWithoutSequence,
+    Bug::FenceWithoutOwner,
     Bug::FenceAfterRows,
     Bug::CheckpointAfterwards,
     Bug::CheckpointBefore,

@@ -1,25 +1,25 @@
-//! The database as the drain sees it: lanes with their checkpoint, and transactions that happen as a whole or not at
-//! all, sometimes later than their answer. The functions of migrations/0001 in twenty lines each.
+//! Model of the database: lanes with their checkpoint, and atomic transactions that may commit after their
+//! client gave up.
 
 use super::bugs::Bug;
 
-/// One stored row: which record, and what it said.
+/// One stored row: the record and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) seq: u64,
     pub(crate) index: u32,
     pub(crate) peer: u64,
-    pub(crate) says: u64,
+    pub(crate) value: u64,
 }
 
-/// A range of the log that could not be read.
+/// A range of batches that could not be read from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GapRow {
     pub(crate) from: u64,
     pub(crate) to: u64,
 }
 
-/// What one transaction brings.
+/// One transaction of a lane.
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
     pub(crate) lane: usize,
@@ -31,13 +31,13 @@ pub(crate) struct Transaction {
     pub(crate) gaps: Vec<GapRow>,
 }
 
-/// Why the server says no.
+/// Why the server rejects a transaction or an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// BM001: somebody else has the lane.
+    /// BM001: another process holds the lane.
     Fenced,
-    /// BM003: the lane stands elsewhere.
-    Elsewhere,
+    /// BM003: the checkpoint is at another sequence number.
+    WrongCheckpoint,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -47,11 +47,11 @@ pub(crate) struct LaneRow {
     pub(crate) last_seq: u64,
 }
 
-/// Everything that is committed.
+/// All committed rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tables {
     pub(crate) lanes: Vec<LaneRow>,
-    /// In the order of their commits.
+    /// In the order of the commits.
     pub(crate) rows: Vec<Row>,
     pub(crate) gaps: Vec<GapRow>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Tables {
 pub(crate) struct Database {
     pub(crate) tables: Tables,
     pub(crate) is_up: bool,
-    /// Sent by connections that are gone for their client, and not yet worked off by the server.
+    /// Transactions of closed connections that the server has not executed yet.
     pub(crate) zombies: Vec<Transaction>,
     bug: Bug,
 }
@@ -70,8 +70,8 @@ impl Database {
         Self { tables, is_up: true, zombies: Vec::new(), bug }
     }
 
-    /// Takes the lane. A zombie that has begun holds the row's lock, which is waited for; one whose bytes are still on
-    /// their way comes later.
+    /// Attaches to the lane. If `begun`, the zombies hold the lock of the checkpoint and are executed first;
+    /// otherwise they are executed later.
     pub(crate) fn attach(
         &mut self,
         lane: usize,
@@ -87,7 +87,7 @@ impl Database {
         if !takeover && row.owner != owner && bug != Bug::ReconnectWinsBack {
             return Err(Refused::Fenced);
         }
-        assert!(takeover || row.owner <= owner, "a lane that was lost is won back");
+        assert!(takeover || row.owner <= owner, "a lane that another process took over was regained");
         if row.owner != owner {
             row.epoch += 1;
         }
@@ -95,11 +95,11 @@ impl Database {
         Ok((row.epoch, row.last_seq))
     }
 
-    /// Works off what dead connections of a lane have sent.
+    /// Executes the transactions of the lane's closed connections.
     pub(crate) fn settle(&mut self, lane: usize) {
         for zombie in std::mem::take(&mut self.zombies) {
             if zombie.lane == lane {
-                let _refused_or_not = self.commit(&zombie);
+                let _ignored = self.commit(&zombie);
             } else {
                 self.zombies.push(zombie);
             }
@@ -108,17 +108,17 @@ impl Database {
 
     fn fence(&self, transaction: &Transaction) -> Result<(), Refused> {
         let row = &self.tables.lanes[transaction.lane];
-        let holder = (row.epoch, row.owner) == (transaction.epoch, transaction.owner);
-        let place = row.last_seq == transaction.first - 1;
+        let is_holder = (row.epoch, row.owner) == (transaction.epoch, transaction.owner);
+        let is_next = row.last_seq == transaction.first - 1;
         match self.bug {
             Bug::NoFence => Ok(()),
-            _ if !holder && self.bug != Bug::FenceWithoutHolder => Err(Refused::Fenced),
-            _ if !place && self.bug != Bug::FenceWithoutPlace => Err(Refused::Elsewhere),
+            _ if !is_holder && self.bug != Bug::FenceWithoutOwner => Err(Refused::Fenced),
+            _ if !is_next && self.bug != Bug::FenceWithoutSequence => Err(Refused::WrongCheckpoint),
             _ => Ok(()),
         }
     }
 
-    /// One transaction: all of it or nothing.
+    /// Executes a transaction, atomically unless a fault is planted.
     pub(crate) fn commit(&mut self, transaction: &Transaction) -> Result<(), Refused> {
         let fenced = self.fence(transaction);
         if self.bug == Bug::FenceAfterRows {
@@ -132,7 +132,8 @@ impl Database {
         Ok(())
     }
 
-    /// The connection dies in the middle. Nothing of it happened, unless the program cuts it in two.
+    /// The connection is lost within the transaction. Nothing is committed, unless a planted fault uses two
+    /// transactions.
     pub(crate) fn broken(&mut self, transaction: &Transaction) {
         if self.fence(transaction).is_ok() {
             match self.bug {
@@ -145,18 +146,19 @@ impl Database {
 
     fn store(&mut self, transaction: &Transaction) {
         let holder = self.tables.lanes[transaction.lane].owner;
-        assert_eq!(transaction.owner, holder, "somebody who does not hold the lane has stored something");
+        assert_eq!(transaction.owner, holder, "a process that does not hold the lane stored rows");
         self.tables.rows.extend(&transaction.rows);
         for gap in &transaction.gaps {
-            self.note(*gap);
+            self.record_gap(*gap);
         }
     }
 
-    /// As `holdfast_log_gap`: what is told already is not told again.
-    fn note(&mut self, gap: GapRow) {
-        let told = |seq: &u64| self.tables.gaps.iter().any(|gap| (gap.from..=gap.to).contains(seq));
-        let untold = (gap.from..=gap.to).filter(|seq| self.bug == Bug::GapsAreToldTwice || !told(seq));
-        let parts: Vec<GapRow> = untold.map(|seq| GapRow { from: seq, to: seq }).collect();
+    /// Records a gap like `holdfast_log_gap`: without the numbers that are recorded already.
+    fn record_gap(&mut self, gap: GapRow) {
+        let is_recorded = |seq: &u64| self.tables.gaps.iter().any(|gap| (gap.from..=gap.to).contains(seq));
+        let new =
+            (gap.from..=gap.to).filter(|seq| self.bug == Bug::GapsAreRecordedTwice || !is_recorded(seq));
+        let parts: Vec<GapRow> = new.map(|seq| GapRow { from: seq, to: seq }).collect();
         for part in parts {
             match self.tables.gaps.last_mut() {
                 Some(last) if last.to + 1 == part.from && last.from >= gap.from => last.to = part.to,

@@ -1,4 +1,4 @@
-//! The simulated disk behind an adapter that can break its rules.
+//! The simulated disk behind an adapter that can violate one of its guarantees.
 
 use std::io;
 
@@ -70,17 +70,17 @@ impl StorageFile for BuggyFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         match (self.bug, self.file.write_at(bytes, offset)) {
-            (Bug::WriteErrorsAreSwallowed, Err(error)) if error.kind() == io::ErrorKind::Other => {
+            (Bug::WriteErrorsAreIgnored, Err(error)) if error.kind() == io::ErrorKind::Other => {
                 Ok(bytes.len())
             }
-            (Bug::ShortWritesAreBelieved, Ok(_)) => Ok(bytes.len()),
+            (Bug::ShortWritesAreComplete, Ok(_)) => Ok(bytes.len()),
             (_, result) => result,
         }
     }
 
     fn sync(&self) -> io::Result<()> {
         match self.bug {
-            Bug::SyncIsNothing => Ok(()),
+            Bug::SyncHasNoEffect => Ok(()),
             Bug::SyncIsRetried => self.file.sync().or_else(|_| self.file.sync()),
             _ => self.file.sync(),
         }

@@ -1,27 +1,29 @@
-//! The whole collector under one seed: routers, sessions, committer, log, lanes and a database, in virtual time on one
-//! thread, with crashes of each, power cuts, failing disks, lost answers, zombies, a second collector, a database that
-//! comes back older and a log directory that does.
+//! Deterministic simulation of the whole collector: routers, sessions, committer, log, lanes and a database,
+//! in virtual time on one thread. A seed determines the schedule of crashes, power cuts, disk errors, lost
+//! answers, delayed transactions, a second collector, a database restored from a backup, and a log directory
+//! restored from a copy.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | SIM_SEEDS | how many schedules | 300 |
-//! | SIM_SEED | the first one; a failure prints its own | 1 |
+//! | SIM_SEEDS | number of schedules | 300 |
+//! | SIM_SEED | seed of the first schedule; a failure prints its seed | 1 |
 //!
-//! What must hold, whatever happens:
+//! Invariants that hold in every schedule:
 //!
-//! 1. What was told to be durable comes out of the log with its bytes, or stands in a gap that has a cause.
-//! 2. In the end it is in the database once, in order per peer, and dense up to the checkpoint.
-//! 3. What is missing lies inside exactly one gap row, and no gap row covers anything that is there.
+//! 1. A batch reported as durable is read from the log unchanged, or lies in a gap that has a cause.
+//! 2. In the end every such batch is in the database exactly once, in order per peer, without a hole up to
+//!    the checkpoint.
+//! 3. A missing batch lies in exactly one gap row, and no gap row covers a stored batch.
 //!
-//! The step machines and the log are the product's; the shells around them, the disk and the database are adapters that
-//! can be told to break one rule (`bugs`). Each of those faults must be caught.
+//! The state machines and the log are those of the product. The code around them, the disk and the database
+//! are models into which a fault can be planted (`bugs`). Each planted fault must be detected.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     dead_code,
-    reason = "a test that fails should panic, and says what it did"
+    reason = "a failing test should panic, and prints its progress"
 )]
 
 #[path = "../common/mod.rs"]
@@ -41,10 +43,10 @@ use world::World;
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
-        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: expected a number")))
 }
 
-/// Why the schedule of a seed fails; `None` when it does not.
+/// Why the schedule of a seed fails; `None` if it passes.
 fn failure(seed: u64, bug: Bug) -> Option<String> {
     let run = AssertUnwindSafe(|| World::new(seed, bug).run());
     let error = panic::catch_unwind(run).err()?;
@@ -53,7 +55,7 @@ fn failure(seed: u64, bug: Bug) -> Option<String> {
 }
 
 #[test]
-fn whatever_happens_what_was_durable_is_stored_once() {
+fn every_durable_batch_is_stored_exactly_once() {
     let (first, count) = (number("SIM_SEED", 1), number("SIM_SEEDS", 300));
     for seed in first..first + count {
         if let Some(why) = failure(seed, Bug::None) {
@@ -65,23 +67,23 @@ fn whatever_happens_what_was_durable_is_stored_once() {
 
 #[test]
 fn each_planted_fault_is_caught() {
-    // The panics of the schedules are the point; their traces are not.
+    // The schedules are expected to panic; their backtraces are not printed.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
-    // What fails without a planted fault proves nothing.
+    // Seeds that fail without a planted fault are excluded.
     let good: Vec<u64> = (1..200).filter(|seed| failure(*seed, Bug::None).is_none()).collect();
-    let caught: Vec<_> = bugs::ALL
+    let detected: Vec<_> = bugs::ALL
         .into_iter()
         .map(|bug| (bug, good.iter().find_map(|seed| Some((*seed, failure(*seed, bug)?)))))
         .collect();
     panic::set_hook(hook);
-    for (bug, by) in &caught {
+    for (bug, by) in &detected {
         match by {
             Some((seed, why)) => println!("{bug:?}: seed {seed}: {}", why.lines().next().unwrap_or_default()),
-            None => println!("{bug:?}: SURVIVES"),
+            None => println!("{bug:?}: NOT DETECTED"),
         }
     }
-    let survivors: Vec<_> = caught.iter().filter(|(_, by)| by.is_none()).map(|(bug, _)| bug).collect();
-    println!("planted faults caught: {} of {}", caught.len() - survivors.len(), caught.len());
-    assert!(survivors.is_empty(), "not caught: {survivors:?}");
+    let survivors: Vec<_> = detected.iter().filter(|(_, by)| by.is_none()).map(|(bug, _)| bug).collect();
+    println!("planted faults detected: {} of {}", detected.len() - survivors.len(), detected.len());
+    assert!(survivors.is_empty(), "not detected: {survivors:?}");
 }

@@ -1,4 +1,4 @@
-//! One life of the collector: the shells around the step machines, in virtual time and on one thread.
+//! Model of one collector process: the code around the state machines, in virtual time and on one thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -17,9 +17,9 @@ use super::database::{Database, GapRow, Refused, Row, Transaction};
 use super::disk::BuggyDisk;
 use crate::common::simdisk::Dice;
 
-/// Rows of one transaction.
+/// Size limit of a transaction, in rows.
 const ROWS_MAX: usize = 12;
-/// No machine says so many steps in one moment.
+/// Limit of the steps of a state machine at one time, to detect an endless loop.
 const STEPS_MAX: usize = 2_000;
 
 struct TransactionBuilder {
@@ -32,10 +32,10 @@ struct TransactionBuilder {
 struct LaneShell {
     lane: Lane,
     machine: draining::Machine,
-    /// Epoch of the connection, while there is one.
+    /// Epoch of the connection; `None` while detached.
     connection: Option<u64>,
     reader: Option<Reader<BuggyDisk>>,
-    chunk: Option<TransactionBuilder>,
+    transaction: Option<TransactionBuilder>,
     delivered: u64,
     ended: Option<draining::End>,
 }
@@ -45,12 +45,13 @@ pub(crate) struct Process {
     log: Arc<Log<BuggyDisk>>,
     machine: committing::Machine,
     queue: VecDeque<(Vec<u8>, u32)>,
-    /// Batches that routers handed over, and batches that got a number, in this life.
+    /// Batches handed over by routers, and batches that got a sequence number, since the start of the
+    /// process.
     handed: usize,
     numbered: usize,
-    /// What got a number in this life.
+    /// Batches that got a sequence number and are not durable yet.
     appended: BTreeMap<u64, Vec<u8>>,
-    /// What the outside was told to be durable.
+    /// Last batch reported as durable.
     pub(crate) durable: u64,
     lanes: Vec<LaneShell>,
     owner: u64,
@@ -58,7 +59,7 @@ pub(crate) struct Process {
     pub(crate) is_dead: bool,
 }
 
-/// The rows of a payload that a lane owns.
+/// The rows of a batch that belong to a lane.
 pub(crate) fn rows_of(
     seq: u64,
     payload: &[u8],
@@ -81,7 +82,7 @@ pub(crate) fn rows_of(
             seq,
             index: route.index,
             peer: u64::from(address.to_bits()),
-            says: u64::from(prefix.to_bits() >> 8),
+            value: u64::from(prefix.to_bits() >> 8),
         });
     }
     rows
@@ -97,7 +98,7 @@ impl Process {
             machine: draining::Machine::new(limits, durable),
             connection: None,
             reader: None,
-            chunk: None,
+            transaction: None,
             delivered: 0,
             ended: None,
         };
@@ -122,7 +123,7 @@ impl Process {
         }
     }
 
-    /// All lanes ended because somebody else has them, or the log is not the one that was delivered.
+    /// True if a lane ended because another process took it over or the log is a fork.
     pub(crate) fn is_halted(&self) -> bool {
         self.lanes
             .iter()
@@ -137,7 +138,8 @@ impl Process {
         self.queue.is_empty() && self.lanes.iter().all(|lane| lane.delivered >= self.durable)
     }
 
-    /// The first number behind `after` that can be read, to learn how far back a database may go.
+    /// Returns whether the batch after `after` can be read, so that a database restored to `after` can be
+    /// caught up.
     pub(crate) fn can_resend_from(&self, after: u64) -> bool {
         let mut reader = self.log.reader(SeqNo(after + 1));
         match reader.next(SeqNo(self.durable)) {
@@ -147,14 +149,14 @@ impl Process {
         }
     }
 
-    /// Reads all that is durable, as a looker-on would.
+    /// Reads all durable batches and gaps from the log.
     pub(crate) fn read_all(&self, from: u64) -> (BTreeMap<u64, Vec<u8>>, Vec<GapRow>) {
         let (mut data, mut gaps) = (BTreeMap::new(), Vec::new());
         let mut reader = self.log.reader(SeqNo(from));
         while let Some(item) = reader.next(SeqNo(self.durable)).unwrap() {
             match item {
                 Item::Data { seq, payload, .. } => {
-                    assert!(data.insert(seq.0, payload.to_vec()).is_none(), "{seq} comes out twice");
+                    assert!(data.insert(seq.0, payload.to_vec()).is_none(), "batch {seq} is read twice");
                 }
                 Item::Gap { from, to, .. } => gaps.push(GapRow { from: from.0, to: to.0 }),
             }
@@ -162,7 +164,7 @@ impl Process {
         (data, gaps)
     }
 
-    /// A router may hand something over.
+    /// True if the queue of the committer is not full.
     pub(crate) fn has_room(&self) -> bool {
         self.queue.len() < 8
     }
@@ -172,7 +174,7 @@ impl Process {
         self.queue.push_back((payload, count));
     }
 
-    /// The log thread runs until it waits. Returns what became durable.
+    /// Runs the committer until it waits. Returns the batches that became durable.
     pub(crate) fn commit(&mut self, now: Duration) -> BTreeMap<u64, Vec<u8>> {
         for _ in 0..STEPS_MAX {
             let step = self.machine.next(self.queue.len(), now);
@@ -198,10 +200,10 @@ impl Process {
             };
             self.machine.on(event, now);
         }
-        assert_eq!(self.handed, self.numbered + self.queue.len(), "a batch was handed over and is nowhere");
-        let told =
+        assert_eq!(self.handed, self.numbered + self.queue.len(), "a batch that was handed over is lost");
+        let reported =
             if self.bug == Bug::DurableBeforeSync { self.writer.flushed() } else { self.writer.durable() };
-        self.durable = self.durable.max(told.0);
+        self.durable = self.durable.max(reported.0);
         let later = self.appended.split_off(&(self.durable + 1));
         std::mem::replace(&mut self.appended, later)
     }
@@ -215,7 +217,7 @@ impl Process {
                 self.queue.pop_front();
             }
             Err(error) => {
-                if self.bug == Bug::FullDropsTheBatch {
+                if self.bug == Bug::FullDropsBatch {
                     self.queue.pop_front();
                 }
                 return Err(error);
@@ -227,16 +229,16 @@ impl Process {
         })
     }
 
-    /// Each lane runs until it waits.
+    /// Runs each lane until it waits.
     pub(crate) fn drain(&mut self, database: &mut Database, dice: &mut Dice, calm: bool, now: Duration) {
         for number in 0..self.lanes.len() {
             for _ in 0..STEPS_MAX {
                 if self.lanes[number].ended.is_some() {
                     break;
                 }
-                // A lane that waits for the log to grow hears of it; this is where a wake-up can be lost.
+                // Wakes a waiting lane when the log grows, unless a fault is planted.
                 let lane = &mut self.lanes[number];
-                if self.bug != Bug::LostWakeUp || lane.chunk.is_none() {
+                if self.bug != Bug::LostWakeUp || lane.transaction.is_none() {
                     lane.machine.on(draining::Event::LogEnd(self.writer.next().prev().0), now);
                     lane.machine.on(draining::Event::Durable(self.durable), now);
                 }
@@ -246,14 +248,14 @@ impl Process {
             }
         }
         let delivered = self.lanes.iter().map(|lane| lane.delivered);
-        let passed = if self.bug == Bug::RetireByTheFastestLane { delivered.max() } else { delivered.min() };
+        let passed = if self.bug == Bug::RetireByFastestLane { delivered.max() } else { delivered.min() };
         let stored = database.tables.lanes.iter().map(|lane| lane.last_seq).min();
-        assert!(passed <= stored, "the log is told that it may forget what is not stored");
+        assert!(passed <= stored, "a segment is retired before its batches are stored");
         self.writer.retire(SeqNo(passed.unwrap_or(0)));
         self.machine.on(committing::Event::Space, now);
     }
 
-    /// One step of a lane; true when it waits.
+    /// Executes one step of a lane. Returns true if the lane waits.
     fn step(
         &mut self,
         number: usize,
@@ -281,15 +283,18 @@ impl Process {
                     Some(Err(_)) => failed(ErrorAction::Halt),
                     Some(Ok((epoch, last_seq))) => {
                         lane.connection = Some(epoch);
-                        let believed =
-                            if bug == Bug::MemoryBeatsTheRow && !takeover { remembered } else { last_seq };
-                        lane.delivered = believed;
-                        draining::Event::Attached { last_seq: believed }
+                        let assumed = if bug == Bug::MemoryOverridesCheckpoint && !takeover {
+                            remembered
+                        } else {
+                            last_seq
+                        };
+                        lane.delivered = assumed;
+                        draining::Event::Attached { last_seq: assumed }
                     }
                 }
             }
             draining::Step::Begin { after } => {
-                lane.chunk = Some(TransactionBuilder {
+                lane.transaction = Some(TransactionBuilder {
                     first: after + 1,
                     next: after + 1,
                     rows: Vec::new(),
@@ -303,11 +308,11 @@ impl Process {
                 None => failed(ErrorAction::Retry),
             },
             draining::Step::Store => {
-                let last = lane.chunk.as_ref().map_or(0, |chunk| chunk.next - 1);
-                assert!(last <= self.writer.durable().0, "what is not durable is delivered");
+                let last = lane.transaction.as_ref().map_or(0, |transaction| transaction.next - 1);
+                assert!(last <= self.writer.durable().0, "a batch is delivered before it is durable");
                 lane.store(self.owner, database, dice, calm, bug)
             }
-            draining::Step::Isolate => panic!("no row is refused here"),
+            draining::Step::Isolate => panic!("the model rejects no rows"),
         };
         if matches!(event, draining::Event::Failed { .. }) {
             lane.connection = None;
@@ -319,35 +324,36 @@ impl Process {
 
 impl LaneShell {
     fn read(&mut self, limit: u64, bug: Bug) -> Option<draining::Event> {
-        let (chunk, reader) = (self.chunk.as_mut()?, self.reader.as_mut()?);
-        let before = chunk.next;
-        while chunk.rows.len() < ROWS_MAX {
+        let (transaction, reader) = (self.transaction.as_mut()?, self.reader.as_mut()?);
+        let before = transaction.next;
+        while transaction.rows.len() < ROWS_MAX {
             match reader.next(SeqNo(limit)).unwrap() {
                 None => break,
                 Some(Item::Gap { from, to, .. }) => {
                     if bug != Bug::GapsAreSkipped {
-                        chunk.gaps.push(GapRow { from: from.0, to: to.0 });
+                        transaction.gaps.push(GapRow { from: from.0, to: to.0 });
                     }
-                    chunk.next = to.0 + 1;
+                    transaction.next = to.0 + 1;
                 }
                 Some(Item::Data { seq, payload, .. }) => {
                     let owns = |router: &str, key: &holdfast::route::PeerKey| {
                         bug == Bug::LanesOverlap || self.lane.owns(router, key)
                     };
                     let mut rows = rows_of(seq.0, payload, owns);
-                    if bug == Bug::LastBatchIsForgotten && chunk.rows.len() + rows.len() > ROWS_MAX {
+                    if bug == Bug::LastBatchIsLeftOut && transaction.rows.len() + rows.len() > ROWS_MAX {
                         rows.clear();
                     }
-                    chunk.rows.append(&mut rows);
-                    chunk.next = seq.0 + 1;
+                    transaction.rows.append(&mut rows);
+                    transaction.next = seq.0 + 1;
                 }
             }
         }
-        let is_full = chunk.rows.len() >= ROWS_MAX;
-        (chunk.next > before).then_some(draining::Event::Read { last_seq: chunk.next - 1, is_full })
+        let is_full = transaction.rows.len() >= ROWS_MAX;
+        (transaction.next > before)
+            .then_some(draining::Event::Read { last_seq: transaction.next - 1, is_full })
     }
 
-    /// What becomes of a transaction and of its answer is up to the dice.
+    /// Stores the transaction; the dice decide its fate and that of the answer.
     fn store(
         &mut self,
         owner: u64,
@@ -357,27 +363,29 @@ impl LaneShell {
         bug: Bug,
     ) -> draining::Event {
         let retry = draining::Event::Failed { action: ErrorAction::Retry, jitter: 7 };
-        let (Some(chunk), Some(epoch)) = (self.chunk.as_ref(), self.connection) else { return retry };
+        let (Some(transaction), Some(epoch)) = (self.transaction.as_ref(), self.connection) else {
+            return retry;
+        };
         let transaction = Transaction {
             lane: usize::try_from(self.lane.number).unwrap(),
             epoch,
             owner,
-            first: chunk.first,
-            last: chunk.next - 1,
-            rows: chunk.rows.clone(),
-            gaps: chunk.gaps.clone(),
+            first: transaction.first,
+            last: transaction.next - 1,
+            rows: transaction.rows.clone(),
+            gaps: transaction.gaps.clone(),
         };
         let fate = if calm { 0 } else { dice.below(20) };
         let (result, answered) = match fate {
             _ if !database.is_up => (None, false),
-            // The connection dies in the middle.
+            // The connection is lost within the transaction.
             14 | 15 => {
                 database.broken(&transaction);
                 (None, false)
             }
-            // Stored, and the answer is lost.
+            // Committed, and the answer is lost.
             16 | 17 => (Some(database.commit(&transaction)), false),
-            // The client gives up; the server works it off later.
+            // The client gives up; the server executes the transaction later.
             18 | 19 => {
                 database.zombies.push(transaction.clone());
                 (None, false)
@@ -389,7 +397,7 @@ impl LaneShell {
             (Some(Err(Refused::Fenced)), _) => {
                 draining::Event::Failed { action: ErrorAction::Halt, jitter: 7 }
             }
-            (_, false) if bug == Bug::LostAnswerMeansStored => self.stored(transaction.last),
+            (_, false) if bug == Bug::InDoubtMeansCommitted => self.stored(transaction.last),
             (_, false) if bug == Bug::RetryWithoutAttach && database.is_up => {
                 let again = Transaction {
                     first: database.tables.lanes[transaction.lane].last_seq + 1,

@@ -1,4 +1,4 @@
-//! One schedule: what happens when, by the dice of one seed; and what must hold afterwards.
+//! One schedule: the events that the dice of one seed select, and the checks afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -37,14 +37,14 @@ pub(crate) struct World {
     database: Database,
     snapshot: Option<Tables>,
     routers: Vec<Session>,
-    /// What each peer says next.
-    says: u32,
+    /// The next value to announce.
+    next_value: u32,
     owners: u64,
-    /// By number: what was told to be durable.
-    promised: BTreeMap<u64, Vec<u8>>,
-    /// How often bytes of the log were changed behind its back.
-    rotten: u32,
-    /// Numbers that a restored log directory does not have any more.
+    /// Batches reported as durable, by sequence number.
+    reported: BTreeMap<u64, Vec<u8>>,
+    /// Number of bits of the log that were corrupted.
+    corrupted: u32,
+    /// True once the log directory was restored from a copy.
     restored: bool,
 }
 
@@ -72,10 +72,10 @@ impl World {
             database: Database::new(2, bug),
             snapshot: None,
             routers: (0..ROUTERS).map(router).collect(),
-            says: 1,
+            next_value: 1,
             owners: 0,
-            promised: BTreeMap::new(),
-            rotten: 0,
+            reported: BTreeMap::new(),
+            corrupted: 0,
             restored: false,
         }
     }
@@ -87,24 +87,24 @@ impl World {
                 self.restart(|disk| disk.after_kill());
             }
             match self.dice.below(100) {
-                0..40 => self.router_speaks(),
+                0..40 => self.router_announces(),
                 40..82 => self.time_passes(80),
                 82..85 => self.restart(|disk| disk.after_kill()),
                 85..89 => self.power_cut(),
                 89..92 => self.database.is_up = !self.database.is_up,
                 92..94 => self.snapshot = Some(self.database.tables.clone()),
-                94 => self.database_comes_back_older(),
+                94 => self.database_is_restored(),
                 95..97 => self.disk_fails_once(),
-                97 => self.sector_rots(),
+                97 => self.bit_flips(),
                 98 => self.second_collector(),
                 _ => self.time_passes(40_000),
             }
         }
         let forks = self.dice.below(4) == 0;
         if forks {
-            self.log_comes_back_older();
+            self.log_is_restored();
         }
-        self.calm_down();
+        self.settle();
         self.check();
     }
 
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// A process begins on what is on the disk. What it can read must be what was promised.
+    /// Starts a process on the current disk. Every batch reported as durable must be readable and unchanged.
     fn start(&mut self) {
         let options = self.options();
         let disk = BuggyDisk { disk: self.disk.clone(), bug: self.bug };
@@ -126,18 +126,20 @@ impl World {
         self.owners += 1;
         let process = Process::new(writer, LANES, self.owners, self.bug, self.now);
         let (data, gaps) = process.read_all(recovered.oldest.0.max(1));
-        // A last group that found no room for its copy is not shown yet; the end of the schedule asks for it.
+        // A last group without space for its copy is not readable yet; the end of the schedule checks it.
         for (seq, payload) in
-            self.promised.range(recovered.oldest.0..=process.durable.max(recovered.oldest.0))
+            self.reported.range(recovered.oldest.0..=process.durable.max(recovered.oldest.0))
         {
             let in_gap = gaps.iter().any(|gap| (gap.from..=gap.to).contains(seq));
             match data.get(seq) {
-                Some(read) => assert!(read == payload, "batch {seq} was altered"),
-                None => assert!(in_gap && (self.rotten > 0 || self.restored), "durable batch {seq} is gone"),
+                Some(read) => assert!(read == payload, "batch {seq} was changed"),
+                None => {
+                    assert!(in_gap && (self.corrupted > 0 || self.restored), "durable batch {seq} missing")
+                }
             }
         }
-        // What was written and not yet promised may have survived; from now on it counts.
-        self.promised.extend(data);
+        // A batch that was written but not reported may have survived; from now on it must be delivered too.
+        self.reported.extend(data);
         self.process = Some(process);
     }
 
@@ -157,8 +159,8 @@ impl World {
         self.restart(|disk| disk.after_power_cut(fate, move || names.below(2) == 0));
     }
 
-    /// Announcements of one peer, in one batch of its router.
-    fn router_speaks(&mut self) {
+    /// A router announces routes of one peer in one batch.
+    fn router_announces(&mut self) {
         let (router, peer) = (self.dice.below(2), self.dice.below(u64::from(PEERS)));
         let process = self.process.as_mut().unwrap();
         if !process.has_room() {
@@ -171,8 +173,8 @@ impl World {
         let session = &mut self.routers[usize::try_from(router).unwrap()];
         let received = Timestamp(i64::try_from(self.now.as_micros()).unwrap() + 1);
         for _ in 0..=self.dice.below(4) {
-            let [_, a, b, c] = self.says.to_be_bytes();
-            self.says += 1;
+            let [_, a, b, c] = self.next_value.to_be_bytes();
+            self.next_value += 1;
             let pdu =
                 messages::update(&[], &messages::plain_attributes(&[65_001]), &messages::v4(a, b, c, 24));
             session.message(&header.route_monitoring(&pdu), received);
@@ -191,7 +193,7 @@ impl World {
 
     fn work(&mut self, calm: bool) {
         let Some(process) = self.process.as_mut() else { return };
-        self.promised.extend(process.commit(self.now));
+        self.reported.extend(process.commit(self.now));
         if process.is_dead {
             return;
         }
@@ -201,14 +203,15 @@ impl World {
         process.drain(&mut self.database, &mut self.dice, calm, self.now);
     }
 
-    /// A restore, a failover to a replica that lagged: as far back as the log still has what follows.
-    fn database_comes_back_older(&mut self) {
+    /// The database is restored to a snapshot, as by a failover to a lagging replica, if the log still holds
+    /// the batches after it.
+    fn database_is_restored(&mut self) {
         let Some(snapshot) = self.snapshot.take() else { return };
         let oldest = snapshot.lanes.iter().map(|lane| lane.last_seq).min().unwrap();
         if self.process.as_ref().unwrap().can_resend_from(oldest) {
             self.database.zombies.clear();
             self.database.tables = snapshot;
-            // All connections are gone with the old server, and so is this life's claim to the lanes.
+            // All connections end with the old server, and this process loses its lanes.
             self.restart(|disk| disk.after_kill());
         }
     }
@@ -221,26 +224,26 @@ impl World {
         }
     }
 
-    /// One bit in a segment that is not the newest.
-    fn sector_rots(&mut self) {
+    /// Flips one bit in a segment other than the newest.
+    fn bit_flips(&mut self) {
         let names: Vec<String> =
             self.disk.names().into_iter().filter(|name| name.ends_with(".wal")).collect();
-        if names.len() < 2 || self.rotten > 0 {
+        if names.len() < 2 || self.corrupted > 0 {
             return;
         }
         let name = &names[usize::try_from(self.dice.below(u64::try_from(names.len() - 1).unwrap())).unwrap()];
-        let place = usize::try_from(8192 + self.dice.below(SEGMENT_BYTES - 8192)).unwrap();
+        let offset = usize::try_from(8192 + self.dice.below(SEGMENT_BYTES - 8192)).unwrap();
         let mut changed = false;
         self.disk.tamper(name, |bytes| {
-            if let Some(byte) = bytes.get_mut(place) {
+            if let Some(byte) = bytes.get_mut(offset) {
                 *byte ^= 4;
                 changed = true;
             }
         });
-        self.rotten += u32::from(changed);
+        self.corrupted += u32::from(changed);
     }
 
-    /// Another process takes the lanes over, stores what stands next, and goes away again.
+    /// Another process takes the lanes over, stores the next batch, and ends.
     fn second_collector(&mut self) {
         if !self.database.is_up {
             return;
@@ -249,7 +252,7 @@ impl World {
         let owner = self.owners;
         for lane in 0..2_usize {
             let Ok((epoch, last)) = self.database.attach(lane, owner, true, true) else { continue };
-            let Some(payload) = self.promised.get(&(last + 1)) else { continue };
+            let Some(payload) = self.reported.get(&(last + 1)) else { continue };
             let lane_of = self::lane(u32::try_from(lane).unwrap());
             let rows = rows_of(last + 1, payload, |router, key| lane_of.owns(router, key));
             let next =
@@ -258,12 +261,12 @@ impl World {
         }
     }
 
-    /// The log directory is put back as it was a moment ago, under a database that has more.
-    fn log_comes_back_older(&mut self) {
+    /// The log directory is restored to an earlier state, while the database has later batches.
+    fn log_is_restored(&mut self) {
         let old = self.disk.after_kill();
-        let known = self.promised.clone();
+        let known = self.reported.clone();
         for _ in 0..6 {
-            self.router_speaks();
+            self.router_announces();
             self.time_passes(700);
             if self.process.as_ref().is_none_or(|process| process.is_dead || process.is_halted()) {
                 return;
@@ -274,21 +277,21 @@ impl World {
         let before = self.database.tables.rows.len();
         self.disk = old;
         self.restored = true;
-        self.promised = known;
+        self.reported = known;
         self.start();
         for _ in 0..6 {
             self.time_passes(40_000);
         }
-        // A lane that is behind goes on with what both have; whoever restored the directory has to decide on the rest.
+        // A lane that lags delivers the batches that both have; it must deliver no others.
         for row in &self.database.tables.rows[before..] {
-            let known = self.promised.get(&row.seq).map(|payload| rows_of(row.seq, payload, |_, _| true));
-            // What was written and never promised may be delivered too: no router has spoken since.
+            let known = self.reported.get(&row.seq).map(|payload| rows_of(row.seq, payload, |_, _| true));
+            // A batch that was written but not reported may be delivered too: no router has announced since.
             assert!(known.is_none_or(|rows| rows.contains(row)), "a forked log was delivered");
         }
     }
 
-    /// All faults end, and the collector has all the time it needs.
-    fn calm_down(&mut self) {
+    /// Ends all faults and runs until everything is delivered.
+    fn settle(&mut self) {
         self.disk.set_fault(None);
         self.disk.set_write_bytes_max(usize::MAX);
         self.database.is_up = true;
@@ -302,7 +305,7 @@ impl World {
             }
             self.now += Duration::from_secs(40);
             self.work(true);
-            let last = self.promised.keys().next_back().copied().unwrap_or(0);
+            let last = self.reported.keys().next_back().copied().unwrap_or(0);
             let is_done = |process: &Process| process.is_caught_up() && process.durable >= last;
             if round > 2 && self.process.as_ref().is_some_and(is_done) {
                 return;
@@ -310,12 +313,13 @@ impl World {
         }
         let process = self.process.as_ref().unwrap();
         panic!(
-            "not everything durable was delivered: durable {}, database {:?}, fork {}, promised {:?}, rotten {}",
+            "not every durable batch was delivered: durable {}, database {:?}, fork {}, reported {:?}, \
+             corrupted {}",
             process.durable,
             self.database.tables.lanes,
             process.found_fork(),
-            self.promised.keys().next_back(),
-            self.rotten
+            self.reported.keys().next_back(),
+            self.corrupted
         );
     }
 
@@ -323,54 +327,54 @@ impl World {
         let tables = &self.database.tables;
         self.check_rows(tables);
         for gap in &tables.gaps {
-            // One lane may have read a batch before it rotted, and another one after.
+            // One lane may have read a batch before it was corrupted, and another one afterwards.
             let covers = tables.rows.iter().any(|row| (gap.from..=gap.to).contains(&row.seq));
-            assert!(!covers || self.rotten > 0, "a gap covers what is there: {gap:?}");
-            let promised = self.promised.range(gap.from..=gap.to).count();
-            assert!(promised == 0 || self.rotten > 0 || self.restored, "a gap without a cause: {gap:?}");
+            assert!(!covers || self.corrupted > 0, "a gap covers a stored batch: {gap:?}");
+            let reported = self.reported.range(gap.from..=gap.to).count();
+            assert!(reported == 0 || self.corrupted > 0 || self.restored, "a gap without a cause: {gap:?}");
         }
         let distinct: BTreeSet<_> = tables.gaps.iter().collect();
-        assert_eq!(distinct.len(), tables.gaps.len(), "a gap is told twice");
+        assert_eq!(distinct.len(), tables.gaps.len(), "a gap is recorded twice");
         if self.restored {
             return;
         }
         let passed = tables.lanes.iter().map(|lane| lane.last_seq).min().unwrap();
-        for (seq, payload) in self.promised.range(..=passed) {
+        for (seq, payload) in self.reported.range(..=passed) {
             let expected: BTreeSet<Row> = rows_of(*seq, payload, |_, _| true).into_iter().collect();
             let stored: BTreeSet<Row> = tables.rows.iter().filter(|row| row.seq == *seq).copied().collect();
             let gaps = tables.gaps.iter().filter(|gap| (gap.from..=gap.to).contains(seq)).count();
             match gaps {
-                0 => assert_eq!(stored, expected, "batch {seq} is not whole"),
+                0 => assert_eq!(stored, expected, "batch {seq} is stored incompletely"),
                 gaps => assert!(
-                    gaps == 1 && stored.is_subset(&expected) && (self.rotten > 0 || stored.is_empty()),
+                    gaps == 1 && stored.is_subset(&expected) && (self.corrupted > 0 || stored.is_empty()),
                     "batch {seq} is in {gaps} gaps"
                 ),
             }
         }
         let known: BTreeSet<u64> =
-            tables.rows.iter().map(|row| row.seq).chain(self.promised.keys().copied()).collect();
+            tables.rows.iter().map(|row| row.seq).chain(self.reported.keys().copied()).collect();
         for seq in (1..=passed).filter(|seq| !known.contains(seq)) {
             let gaps = tables.gaps.iter().filter(|gap| (gap.from..=gap.to).contains(&seq)).count();
             assert_eq!(gaps, 1, "number {seq} is neither stored nor in a gap");
         }
-        let last = self.promised.keys().next_back().copied().unwrap_or(0);
+        let last = self.reported.keys().next_back().copied().unwrap_or(0);
         assert!(passed >= last, "delivered to {passed}, durable was {last}");
     }
 
-    /// Each record once, and each peer in its own order.
+    /// Checks that each record is stored once and the records of each peer are in order.
     fn check_rows(&self, tables: &Tables) {
         let mut seen = BTreeSet::new();
         let mut last: BTreeMap<u64, (u64, u32, u64)> = BTreeMap::new();
         for row in &tables.rows {
             assert!(seen.insert((row.seq, row.index)), "record {}/{} is stored twice", row.seq, row.index);
-            let before = last.insert(row.peer, (row.seq, row.index, row.says));
-            if let Some((seq, index, says)) = before {
+            let before = last.insert(row.peer, (row.seq, row.index, row.value));
+            if let Some((seq, index, value)) = before {
                 assert!(
                     (row.seq, row.index) > (seq, index),
                     "a peer's records are out of order at {}",
                     row.seq
                 );
-                assert!(row.says > says, "what a peer said first is stored last");
+                assert!(row.value > value, "an older value of a peer is stored after a newer one");
             }
         }
     }
