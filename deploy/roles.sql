@@ -1,35 +1,36 @@
--- Three roles for one database, each with no more rights than it needs:
+-- Three roles for one database, with the least rights that each needs:
 --   holdfast_owner   owns the tables; runs `holdfast migrate`, and nothing else
---   holdfast_writer  the collector: stores rows, and has retention and partitions done by functions of the owner
---   holdfast_reader  `holdfast query`, dashboards
+--   holdfast_writer  the collector: stores rows; manages retention and partitions with functions of the owner
+--   holdfast_reader  for `holdfast query` and dashboards
 --
--- Once, as a superuser, in the database that is meant (it may be empty, or have been migrated by holdfast_owner):
+-- To be run once, as a superuser, in the target database, which is empty or was migrated by holdfast_owner:
 --   createdb holdfast && psql -d holdfast -f roles.sql
---   psql -d holdfast -c '\password holdfast_owner'                  (and of the other two)
---   DB_USER=holdfast_owner holdfast migrate                         at every update, before the collector starts
--- Running it again does no harm.
+--   psql -d holdfast -c '\password holdfast_owner'                  (and the other two)
+--   DB_USER=holdfast_owner holdfast migrate                         (at every update, before the collector starts)
+-- It can be run repeatedly.
 \set ON_ERROR_STOP on
 
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY['holdfast_owner', 'holdfast_writer', 'holdfast_reader']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
--- An owner of the database may create the extension timescaledb, which is a trusted one.
+-- The owner of the database can create the extension timescaledb, because that is a trusted extension.
 ALTER DATABASE :"DBNAME" OWNER TO holdfast_owner;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO holdfast_owner;
 GRANT USAGE ON SCHEMA public TO holdfast_writer, holdfast_reader;
 GRANT CONNECT, TEMPORARY ON DATABASE :"DBNAME" TO holdfast_writer;
 GRANT CONNECT ON DATABASE :"DBNAME" TO holdfast_reader;
--- A reader that forgets itself ends before it hurts delivery.
+-- The statement timeout keeps long queries from delaying delivery.
 ALTER ROLE holdfast_reader IN DATABASE :"DBNAME" SET default_transaction_read_only = on;
 ALTER ROLE holdfast_reader IN DATABASE :"DBNAME" SET statement_timeout = '5min';
 
--- What the owner will make, and what is there already.
+-- Privileges on future objects of the owner, then on existing ones.
 ALTER DEFAULT PRIVILEGES FOR ROLE holdfast_owner IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO holdfast_writer;
 ALTER DEFAULT PRIVILEGES FOR ROLE holdfast_owner IN SCHEMA public GRANT USAGE ON SEQUENCES TO holdfast_writer;
-ALTER DEFAULT PRIVILEGES FOR ROLE holdfast_owner IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO holdfast_writer;
+ALTER DEFAULT PRIVILEGES FOR ROLE holdfast_owner IN SCHEMA public
+    GRANT EXECUTE ON FUNCTIONS TO holdfast_writer;
 ALTER DEFAULT PRIVILEGES FOR ROLE holdfast_owner IN SCHEMA public GRANT SELECT ON TABLES TO holdfast_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO holdfast_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO holdfast_writer;

@@ -7,8 +7,9 @@
 //! SECTIONS (table of settings) ─────► parsing, check-config, .env.example
 //! ```
 //!
-//! [`SECTIONS`] is the single table of settings; parsing, `check-config` and `.env.example` are derived from it. [`load`]
-//! reports all problems at once: unknown names, values out of range, contradictions between settings.
+//! [`SECTIONS`] is the single table of settings; parsing, `check-config` and `.env.example` are derived from
+//! it. [`load`] reports all problems at once: unknown names, values out of range, contradictions between
+//! settings.
 
 mod parse;
 mod report;

@@ -45,7 +45,8 @@ const UNITS: [(&str, u64); 10] = [
     ("", 1),
 ];
 
-/// Parses a size in bytes, such as `10GiB`, `500 MB` or `4096`. `None` if the text is not a size, or exceeds 2^64 - 1.
+/// Parses a size in bytes, such as `10GiB`, `500 MB` or `4096`. `None` if the text is not a size, or exceeds
+/// 2^64 - 1.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
@@ -70,8 +71,8 @@ pub(super) fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
         .collect()
 }
 
-/// Parses comma-separated `address=name` pairs. Addresses and names must be unique: two routers with the same name would
-/// overwrite each other's routes.
+/// Parses comma-separated `address=name` pairs. Addresses and names must be unique: two routers with the same
+/// name would overwrite each other's routes.
 pub(super) fn router_names(text: &str) -> Result<BTreeMap<IpAddr, String>, String> {
     let mut names = BTreeMap::new();
     for item in items(text) {
@@ -93,8 +94,8 @@ pub(super) fn router_names(text: &str) -> Result<BTreeMap<IpAddr, String>, Strin
     Ok(names)
 }
 
-/// Parses comma-separated entries of the forms `router:as-width=2|4` and `router[/family]:add-path=on|off`, by router
-/// name. Entries are split from the right, because the name of a router may be an IPv6 address.
+/// Parses comma-separated entries of the forms `router:as-width=2|4` and `router[/family]:add-path=on|off`,
+/// by router name. Entries are split from the right, because the name of a router may be an IPv6 address.
 pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, String> {
     let mut all: BTreeMap<String, Overrides> = BTreeMap::new();
     for item in items(text) {

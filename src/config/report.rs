@@ -94,17 +94,17 @@ fn masked(setting: &Setting, text: &str) -> String {
     }
 }
 
+/// The paragraph at the top of `.env.example`.
+const INTRODUCTION: &str = "Copy this file to `.env` and remove the `#` from the settings to change. The same \
+    names are accepted as environment variables, which take precedence. Unknown names and invalid values are \
+    reported and prevent the start; `holdfast check-config` prints the effective configuration. An empty \
+    value counts as unset. Enclose a value that contains `$`, `#`, quotes or spaces in single quotes.";
+
 /// The text of `.env.example`: every setting with its description, accepted values and default.
 #[must_use]
 pub fn env_example() -> String {
-    let mut out = String::from(
-        "# All settings of Holdfast with their defaults.\n\
-         #\n\
-         # Copy this file to `.env` and remove the `#` from the settings to change. The same names are accepted as\n\
-         # environment variables, which take precedence. Unknown names and invalid values are reported and prevent the\n\
-         # start; `holdfast check-config` prints the effective configuration. An empty value counts as unset. Enclose a\n\
-         # value that contains `$`, `#`, quotes or spaces in single quotes.\n",
-    );
+    let mut out = String::from("# All settings of Holdfast with their defaults.\n#\n");
+    write_wrapped(&mut out, "# ", INTRODUCTION, "# ");
     for section in SECTIONS {
         line(&mut out, format_args!("\n# ---- {}", section.title));
         if !section.note.is_empty() {
@@ -130,7 +130,8 @@ pub fn env_example() -> String {
 /// Maximum length of a line of `.env.example`, in bytes.
 const WIDTH: usize = 110;
 
-/// Appends `text` in lines of at most [`WIDTH`] bytes. The first line begins with `first`, the others with `next`.
+/// Appends `text` in lines of at most [`WIDTH`] bytes. The first line begins with `first`, the others with
+/// `next`.
 fn write_wrapped(out: &mut String, first: &str, text: &str, next: &str) {
     let mut row = first.to_owned();
     let mut is_empty = true;

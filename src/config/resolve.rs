@@ -140,8 +140,8 @@ pub struct Sentry {
     pub traces_sample_rate: f32,
 }
 
-/// Validates the raw settings. If it adds to `problems`, the returned configuration has defaults in place of the invalid
-/// values and must not be used.
+/// Validates the raw settings. If it adds to `problems`, the returned configuration has defaults in place of
+/// the invalid values and must not be used.
 pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Problem>) -> Config {
     let mut read = Reader { raw, problems };
     let state_dir = read
@@ -251,8 +251,8 @@ fn check_contradictions(config: &Config, read: &mut Reader<'_>) {
         );
         read.problem("BATCH_MAX_ROUTES", message);
     }
-    // The log needs six segments: the open one, a preallocated one, one awaiting delivery, two kept after delivery, and
-    // one in reserve for recovery.
+    // The log needs six segments: the open one, a preallocated one, one awaiting delivery, two kept after
+    // delivery, and one in reserve for recovery.
     let Wal { segment_bytes, max_bytes, .. } = config.wal;
     if segment_bytes.saturating_mul(6) > max_bytes {
         let segments = read.raw.written_name("WAL_SEGMENT_BYTES");
@@ -277,8 +277,8 @@ fn host_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
 }
 
-/// Parses raw values by the kinds of their settings. An invalid value is reported as a problem and replaced by the
-/// default.
+/// Parses raw values by the kinds of their settings. An invalid value is reported as a problem and replaced
+/// by the default.
 ///
 /// Settings are named by [`settings::Setting::name`], never by an alias.
 struct Reader<'a> {

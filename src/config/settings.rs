@@ -1,5 +1,5 @@
-//! The table of settings: names, defaults, descriptions, accepted values. Parsing, `check-config` and `.env.example` are
-//! derived from it.
+//! The table of settings: names, defaults, descriptions, accepted values. Parsing, `check-config` and
+//! `.env.example` are derived from it.
 
 mod table;
 
@@ -81,7 +81,8 @@ pub struct Section {
     pub settings: &'static [Setting],
 }
 
-/// Prefixes of the names of settings. A variable with such a prefix that is not in the table is reported as unknown.
+/// Prefixes of the names of settings. A variable with such a prefix that is not in the table is reported as
+/// unknown.
 pub const PREFIXES: &[&str] = &[
     "BMP_",
     "DB_",

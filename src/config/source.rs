@@ -71,10 +71,12 @@ pub struct RawSettings {
 }
 
 impl Inputs {
-    /// Reads the environment of this process and the `.env` file: `env_file` if given, else `./.env` if it exists.
+    /// Reads the environment of this process and the `.env` file: `env_file` if given, else `./.env` if it
+    /// exists.
     ///
     /// # Errors
-    /// Fails if the file cannot be read or parsed, or if the value of one of Holdfast's variables is not UTF-8.
+    /// Fails if the file cannot be read or parsed, or if the value of one of Holdfast's variables is not
+    /// UTF-8.
     pub fn from_process(env_file: Option<&Path>) -> Result<Self, Invalid> {
         let mut problems = Vec::new();
         let environment = std::env::vars_os().filter_map(|pair| utf8_pair(pair, &mut problems)).collect();
@@ -87,7 +89,8 @@ impl Inputs {
         if problems.is_empty() { Ok(Self { environment, file }) } else { Err(Invalid { problems }) }
     }
 
-    /// A directory that systemd passes to its services, such as `STATE_DIRECTORY`; the first one if there are several.
+    /// A directory that systemd passes to its services, such as `STATE_DIRECTORY`; the first one if there are
+    /// several.
     #[must_use]
     pub fn systemd_directory(&self, name: &str) -> Option<PathBuf> {
         let (_, paths) = self.environment.iter().find(|(known, paths)| known == name && !paths.is_empty())?;
@@ -208,13 +211,14 @@ fn unknown(upper: &str) -> String {
         return format!("unknown setting; did you mean {name}?");
     }
     if upper.contains("_SERVICE_") || upper.contains("_TCP") {
-        return "unknown setting; Kubernetes sets such variables for services unless enableServiceLinks is false"
+        return "unknown setting; Kubernetes sets such names for services unless enableServiceLinks is false"
             .to_owned();
     }
     "unknown setting".to_owned()
 }
 
-/// The candidate with the smallest edit distance to `name`, if the distance is at most a third of the length of `name`.
+/// The candidate with the smallest edit distance to `name`, if the distance is at most a third of the length
+/// of `name`.
 fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (distance, candidate) = candidates
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))

@@ -58,7 +58,8 @@ impl Daemon {
     ) -> Result<Self, Error> {
         let notifier = Arc::new(Notifier::from_env());
         let registry = Registry::new(state.last_session());
-        // The sockets are bound first, so that a port in use ends the start before anything is appended to the log.
+        // The sockets are bound first, so that a port in use ends the start before anything is appended to
+        // the log.
         let socket = bind(config).await?;
         let address = socket.local_addr().map_err(|error| listen_error(config, error))?;
         let status = status::bind(&config.status_socket)?;
@@ -166,7 +167,8 @@ impl Daemon {
     async fn wait(&self) -> Result<Option<String>, Error> {
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-        // SIGHUP stops in order as well: there is no configuration to reload, and its default action would kill the daemon.
+        // SIGHUP stops in order as well: there is no configuration to reload, and its default action would
+        // kill the daemon.
         let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
         let mut progress = self.committer.progress();
         let ended =

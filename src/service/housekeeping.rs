@@ -1,5 +1,5 @@
-//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log, and the counts
-//! of suppressed log lines.
+//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log,
+//! and the counts of suppressed log lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Seconds between two STATUS messages to the service manager.
 const STATUS_INTERVAL_S: u64 = 10;
 
-/// Maximum size of a snapshot of the state, in bytes: about 20,000 peers, and a quarter of the smallest payload limit that
-/// the configuration allows.
+/// Maximum size of a snapshot of the state, in bytes: about 20,000 peers, and a quarter of the smallest
+/// payload limit that the configuration allows.
 const SNAPSHOT_MAX_BYTES: usize = 2 << 20;
 
 /// Shares of the log in use at which `log_filling` is logged.
@@ -111,7 +111,8 @@ impl Housekeeping {
         self.seconds += 1;
     }
 
-    /// Records in the state up to which batch it has observed the log, and up to which time everything received is durable.
+    /// Records in the state up to which batch it has observed the log, and up to which time everything
+    /// received is durable.
     fn update_state(&mut self, progress: &Progress) {
         let durable = progress.durable.0.saturating_sub(self.last_seq_before);
         if let Some(PendingPosition { until, .. }) =
@@ -120,14 +121,16 @@ impl Housekeeping {
             self.logged_until = until;
         }
         if self.pending.is_none() {
-            // The time is read first, so that the batches counted afterwards include everything received before it.
+            // The time is read first, so that the batches counted afterwards include everything received
+            // before it.
             let until = self.snapshot.registry.handed_over_until(clock::now());
             self.pending =
                 Some(PendingPosition { batches: self.snapshot.registry.batches_appended(), until });
         }
         let SeqNo(written) = progress.written;
         match self.snapshot.state.mark_observed(written, self.logged_until) {
-            // The log keeps the last snapshot that fitted, with the sequence number from which batches must be replayed.
+            // The log keeps the last snapshot that fitted, with the sequence number from which batches must
+            // be replayed.
             Ok(snapshot) if snapshot.len() > SNAPSHOT_MAX_BYTES => {
                 tracing::warn!(
                     bytes = snapshot.len(),

@@ -6,7 +6,8 @@
 //! stop:  listener closed ─► ends of sessions logged ─► log synced and sealed ─► forwarder ─► exit
 //! ```
 //!
-//! A start does not depend on the database: the forwarder connects to it in the background, and retries until it succeeds.
+//! A start does not depend on the database: the forwarder connects to it in the background, and retries until
+//! it succeeds.
 
 pub mod cli;
 mod daemon;

@@ -19,7 +19,8 @@ impl Notifier {
         let socket = address.and_then(|address| {
             connect(&address).inspect_err(|error| tracing::warn!(address, %error, "notify_socket_error")).ok()
         });
-        // WATCHDOG_PID names the process that must send the watchdog messages, which may be another one of the service.
+        // WATCHDOG_PID names the process that must send the watchdog messages, which may be another one of
+        // the service.
         let pid = env::var("WATCHDOG_PID").ok();
         let for_this_process = pid.is_none_or(|pid| pid == process::id().to_string());
         Self { socket, watchdog: for_this_process && env::var("WATCHDOG_USEC").is_ok() }

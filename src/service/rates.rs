@@ -1,4 +1,5 @@
-//! Estimates from samples over time: hours until the log is full, and the number of records between two batches.
+//! Estimates from samples over time: hours until the log is full, and the number of records between two
+//! batches.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,7 +31,8 @@ impl GrowthRate {
         self.samples.push_back((time, bytes));
     }
 
-    /// Hours until `available` more bytes are used. `None` if the log does not grow, or with fewer than two samples.
+    /// Hours until `available` more bytes are used. `None` if the log does not grow, or with fewer than two
+    /// samples.
     pub(super) fn hours_until_full(&self, available: u64) -> Option<f64> {
         let ((from, before), (to, after)) = (self.samples.front()?, self.samples.back()?);
         let grown = after.checked_sub(*before).filter(|grown| *grown > 0)?;
@@ -42,12 +44,13 @@ impl GrowthRate {
 /// Number of records in the batches of this run, by samples of the progress of the log.
 #[derive(Debug)]
 pub(super) struct RecordCounts {
-    /// Sequence number of a batch, and the number of records of this run up to and including it; both ascending.
+    /// Sequence number of a batch, and the number of records of this run up to and including it; both
+    /// ascending.
     samples: Vec<(u64, u64)>,
 }
 
-/// Maximum number of samples of record counts. At this number every second one is removed, so that they cover a run of any
-/// length.
+/// Maximum number of samples of record counts. At this number every second one is removed, so that they cover
+/// a run of any length.
 const MAX_COUNTS: usize = 4_096;
 
 impl RecordCounts {
@@ -73,8 +76,8 @@ impl RecordCounts {
 
     /// Estimated number of records in the batches after `seq`, up to the last sample.
     ///
-    /// Between two samples the estimate is linear. The sizes of batches of earlier runs are unknown; each counts as `mean`
-    /// records.
+    /// Between two samples the estimate is linear. The sizes of batches of earlier runs are unknown; each
+    /// counts as `mean` records.
     pub(super) fn records_after(&self, seq: u64, mean: f64) -> u64 {
         let (Some((first, _)), Some((_, all))) = (self.samples.first(), self.samples.last()) else {
             return 0;

@@ -36,7 +36,8 @@ pub(super) struct Snapshot {
     pub(super) connections_max: usize,
     pub(super) wal_dir: PathBuf,
     pub(super) log_id: String,
-    /// Records that recovery copied into the first segment of this run. They are not counted as records of this run.
+    /// Records that recovery copied into the first segment of this run. They are not counted as records of
+    /// this run.
     pub(super) records_copied: u64,
     pub(super) started: Instant,
     pub(super) registry: Arc<Registry>,

@@ -19,7 +19,8 @@ pub(super) struct OpenedLog {
     pub(super) recovered: Recovered,
     /// The log as readers see it.
     pub(super) log: Arc<Log<Disk>>,
-    /// Records that recovery copied into the first segment of this run. They are not counted as records of this run.
+    /// Records that recovery copied into the first segment of this run. They are not counted as records of
+    /// this run.
     pub(super) records_copied: u64,
     /// Payloads of the last run that readers do not see until there is space for their copies.
     pub(super) held_back: Vec<Vec<u8>>,
@@ -65,7 +66,8 @@ pub(super) fn open_state(config: &Config, opened_log: &OpenedLog) -> Result<Stat
         }
         OpenOutcome::InMemory { reason } => tracing::error!(error = %reason, "state_in_memory"),
     }
-    // If the state of an earlier run was in memory only, sled may have missed batches that the log no longer has.
+    // If the state of an earlier run was in memory only, sled may have missed batches that the log no longer
+    // has.
     let has_holes = state.observed() < recovered.oldest.prev().0;
     if !matches!(opened, OpenOutcome::Intact) || (!recovered.is_new && (state.observed() == 0 || has_holes)) {
         restore(&state, recovered);
@@ -100,8 +102,8 @@ fn restore(state: &StateStore, recovered: &Recovered) {
     }
 }
 
-/// Applies a batch to the state. An error, such as a full disk, is not fatal: the state remains in memory, and the next start
-/// replays the batch from the log.
+/// Applies a batch to the state. An error, such as a full disk, is not fatal: the state remains in memory,
+/// and the next start replays the batch from the log.
 fn observe(state: &StateStore, batch: &Batch) {
     if let Err(error) = state.observe(batch) {
         tracing::error!(%error, "state_in_memory");
@@ -129,7 +131,8 @@ fn replay(state: &StateStore, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
     Ok(batches)
 }
 
-/// Appends records that end the sessions left open by the last run. The state forgets a session when its records are queued.
+/// Appends records that end the sessions left open by the last run. The state forgets a session when its
+/// records are queued.
 pub(super) async fn log_records(
     state: &StateStore,
     committer: &Committer,

@@ -16,8 +16,8 @@ pub fn now() -> Timestamp {
     Timestamp(micros)
 }
 
-/// ISO 8601 form of a timestamp in UTC with microseconds: `2026-08-11T09:30:00.000000Z`. A timestamp beyond the range of
-/// the calendar is written as its number of microseconds.
+/// ISO 8601 form of a timestamp in UTC with microseconds: `2026-08-11T09:30:00.000000Z`. A timestamp beyond
+/// the range of the calendar is written as its number of microseconds.
 #[must_use]
 pub fn iso8601(Timestamp(micros): Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000) else {

@@ -15,8 +15,8 @@ use super::rate_limit::{Decision, Group, RateLimiter};
 use super::{clock, sentry};
 use crate::route::Timestamp;
 
-/// Events with this field are rate-limited from level INFO on, because a router whose peers flap would flood the log.
-/// Others are rate-limited from level WARN on.
+/// Events with this field are rate-limited from level INFO on, because a router whose peers flap would flood
+/// the log. Others are rate-limited from level WARN on.
 const FLAPPING: &str = "bgp_peer";
 
 /// The layer that writes log lines. Clones share their output and their rate limits.
@@ -58,7 +58,8 @@ impl LogLayer {
         let timestamp = clock::iso8601(clock::now());
         let text = if self.shared.json { line.to_json(&timestamp) } else { line.to_text(&timestamp) };
         let mut out = lock(&self.shared.out);
-        // Errors are ignored: the collector must go on without its log, and there is no other place to report them.
+        // Errors are ignored: the collector must go on without its log, and there is no other place to report
+        // them.
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).unwrap_or_default();
     }
 }

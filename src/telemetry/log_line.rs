@@ -1,4 +1,5 @@
-//! A log line and its formats: JSON as in pybmpmon (`event`, `logger`, `level`, `timestamp`, then the fields), or text.
+//! A log line and its formats: JSON as in pybmpmon (`event`, `logger`, `level`, `timestamp`, then the
+//! fields), or text.
 
 use std::fmt::{self, Write as _};
 

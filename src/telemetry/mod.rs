@@ -1,8 +1,9 @@
 //! Log lines, error reports to Sentry, and the status socket.
 //!
-//! A log line is a `tracing` event whose message is the name of the event (`bmp_peer_up`) and whose fields are its details.
-//! [`init`] installs the subscriber of the process, which formats lines as JSON or text, suppresses repeated lines
-//! (`rate_limit`), and reports errors to Sentry if it is configured. [`status`] serves `holdfast status`.
+//! A log line is a `tracing` event whose message is the name of the event (`bmp_peer_up`) and whose fields
+//! are its details. [`init`] installs the subscriber of the process, which formats lines as JSON or text,
+//! suppresses repeated lines (`rate_limit`), and reports errors to Sentry if it is configured. [`status`]
+//! serves `holdfast status`.
 
 pub mod clock;
 mod log_layer;
@@ -21,8 +22,8 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use crate::config::{LogFormat, Logging, Sentry};
 use log_layer::LogLayer;
 
-/// Replaces control characters by spaces. Names and error messages contain text from routers and servers, which must not
-/// control a terminal or end a line.
+/// Replaces control characters by spaces. Names and error messages contain text from routers and servers,
+/// which must not control a terminal or end a line.
 #[must_use]
 pub fn printable(line: &str) -> String {
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()

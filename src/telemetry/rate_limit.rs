@@ -1,7 +1,9 @@
-//! Suppression of repeated log lines: the first line of a group is written, the following ones are counted for an interval.
+//! Suppression of repeated log lines: the first line of a group is written, the following ones are counted
+//! for an interval.
 //!
-//! A group is an event with the same identifying fields ([`IDENTITY`]). When the interval has ended, the number of suppressed
-//! lines is written as `log_suppressed`, or as the field `suppressed` of the next line of the group.
+//! A group is an event with the same identifying fields ([`IDENTITY`]). When the interval has ended, the
+//! number of suppressed lines is written as `log_suppressed`, or as the field `suppressed` of the next line
+//! of the group.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,8 +16,8 @@ use crate::route::Timestamp;
 /// Length of an interval, in microseconds.
 pub(super) const INTERVAL_US: i64 = 10_000_000;
 
-/// Maximum number of groups. Lines of further groups are written without suppression, so that made-up peers cannot use
-/// unbounded memory.
+/// Maximum number of groups. Lines of further groups are written without suppression, so that made-up peers
+/// cannot use unbounded memory.
 const MAX_GROUPS: usize = 4_096;
 
 /// Fields that identify the subject of a line.
@@ -90,7 +92,8 @@ impl Interval {
 /// Decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The line is written. `suppressed` is the number of lines of its group suppressed since the last written one.
+    /// The line is written. `suppressed` is the number of lines of its group suppressed since the last
+    /// written one.
     Write { suppressed: u64 },
     /// The line is counted and not written.
     Suppress,

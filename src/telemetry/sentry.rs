@@ -32,8 +32,8 @@ pub(super) fn start(sentry: &Sentry) -> sentry::ClientInitGuard {
     )
 }
 
-/// The layer that traces database transactions. It ignores events, which [`report`] handles, so that each error is
-/// reported once.
+/// The layer that traces database transactions. It ignores events, which [`report`] handles, so that each
+/// error is reported once.
 pub(super) fn trace_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     SpanLayer::new().with_filter(filter_fn(|metadata| metadata.is_span() && metadata.name() == TRACED))
 }

@@ -1,5 +1,5 @@
-//! The status of the daemon, as served to `holdfast status`: one JSON document per connection to a local Unix socket. It
-//! needs neither the database nor HTTP.
+//! The status of the daemon, as served to `holdfast status`: one JSON document per connection to a local Unix
+//! socket. It needs neither the database nor HTTP.
 
 mod client;
 mod document;

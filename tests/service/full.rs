@@ -1,5 +1,5 @@
-//! A log that is full while the database is away, with the real program, a real database and real sockets: a router that
-//! closes when it is not read from, and a log that gives up its oldest.
+//! A log that is full while the database is away, with the real program, a real database and real sockets: a
+//! router that closes when it is not read from, and a log that gives up its oldest.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -17,7 +17,8 @@ use crate::common::proxy::Proxy;
 /// Routes of a table; so many that the room of a full log ends in the middle of it.
 const ROUTES: u16 = 2_000;
 
-/// A router that is not read from for this long closes. It is long enough for a machine that does many other things.
+/// A router that is not read from for this long closes. It is long enough for a machine that does many other
+/// things.
 const ROUTER_PATIENCE: Duration = Duration::from_secs(4);
 
 fn start(name: &str) -> Vec<u8> {
@@ -100,7 +101,8 @@ struct Life {
     gave_up: AtomicU64,
 }
 
-/// Sends `bytes` from the first to the last; `false` when nobody has read for too long, or the connection broke.
+/// Sends `bytes` from the first to the last; `false` when nobody has read for too long, or the connection
+/// broke.
 fn send_all(stream: &mut TcpStream, bytes: &[u8], life: &Life) -> bool {
     let (mut sent, mut last) = (0, Instant::now());
     while sent < bytes.len() && !life.over.load(Ordering::SeqCst) {

@@ -1,4 +1,4 @@
-//! The real program: how it starts and stops, what it does with routers, and when nothing more can be logged.
+//! Tests of the compiled program: start and stop, sessions with routers, and a full log.
 
 #![allow(
     clippy::unwrap_used,

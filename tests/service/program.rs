@@ -1,4 +1,4 @@
-//! The real program: start, stop, status, the service manager's protocol, the command line.
+//! The compiled program: start, stop, status, the service manager's protocol, the command line.
 
 use std::io::Write as _;
 use std::os::linux::net::SocketAddrExt as _;
@@ -48,7 +48,7 @@ fn status_answers_for_people_and_for_machines_with_its_exit_code() {
     assert!(text(&nobody.stderr).contains("no daemon answers"), "{}", text(&nobody.stderr));
     let daemon = Daemon::start(folder.path(), &[]);
     let _router = daemon.send(&session("edge1", 0..3));
-    // The session, its peer, three routes; the router's own view of itself is a second old at most.
+    // One session, one peer, three routes. The status of a router is updated once per second.
     daemon.durable(5);
     daemon.status_when(|document| document.routers.iter().any(|router| router.routes == 3));
     let json = run(folder.path(), &["status", "--json"], &[]);
@@ -117,7 +117,7 @@ fn check_config_shows_every_value_with_its_source() {
     assert!(line("DRAIN_LANES").contains("default"));
 }
 
-/// The messages that a manager gets, up to and with the first that begins with `last`.
+/// The messages that the service manager receives, up to the first that begins with `last`.
 fn messages(socket: &UnixDatagram, last: &str) -> Vec<String> {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut messages = Vec::new();
@@ -181,7 +181,7 @@ fn at_the_cap_routers_wait_and_the_watchdog_lives_on() {
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "10000000")];
     let mut daemon = Daemon::start(folder.path(), &environment);
     let mut stream = daemon.send(&session("edge1", 0..1));
-    // A sender that is not read from must not hang the test: it looks up at times, and goes on where it was.
+    // A write timeout, because the collector stops reading.
     stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let enough = Arc::new(AtomicBool::new(false));
     let (bulk, told) = (bulky(), Arc::clone(&enough));
@@ -199,7 +199,7 @@ fn at_the_cap_routers_wait_and_the_watchdog_lives_on() {
     let status = daemon.status_when(|document| document.wal.paused.is_some());
     assert_eq!(status.state, Health::Degraded);
     assert_eq!(run(folder.path(), &["status"], &[]).status.code(), Some(1));
-    // What came before is read away: the next ones are said during the pause.
+    // Earlier messages are discarded, so that the next ones were sent during the pause.
     socket.set_nonblocking(true).unwrap();
     let mut bytes = [0; 4_096];
     while socket.recv(&mut bytes).is_ok() {}
@@ -215,7 +215,7 @@ fn at_the_cap_routers_wait_and_the_watchdog_lives_on() {
 #[test]
 fn with_the_database_away_a_start_is_a_start_and_routes_are_stored() {
     let folder = tempfile::tempdir().unwrap();
-    // A port of ours on which nobody accepts in the PostgreSQL way.
+    // A listening port on which no PostgreSQL server answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
     let daemon = Daemon::start(
@@ -229,7 +229,7 @@ fn with_the_database_away_a_start_is_a_start_and_routes_are_stored() {
     assert_eq!(daemon.stop().code(), Some(0), "and it stops in order");
 }
 
-/// Takes what is posted to a server that reports go to, until a body holds this text. All bodies so far.
+/// The requests posted to a stand-in for Sentry, up to the first that contains `text`.
 fn reported(server: &std::net::TcpListener, text: &str) -> Vec<String> {
     use std::io::Read as _;
     let mut bodies = Vec::new();

@@ -1,4 +1,4 @@
-//! The real program with routers: what reaches the log, whatever the router and the collector do.
+//! Sessions of the compiled program with routers, and the records that reach the log.
 
 use std::io::{Read as _, Write as _};
 use std::process::Command;
@@ -22,7 +22,7 @@ fn route(number: u8) -> Vec<u8> {
     PEER.route_monitoring(&update(&[], &plain_attributes(&[65_001]), &v4(10, 0, number, 24)))
 }
 
-/// Initiation, Peer Up, and one route for each number: records, and so many more.
+/// Initiation, Peer Up, and one route for each number.
 fn session(name: &str, routes: std::ops::Range<u8>) -> Vec<u8> {
     let mut bytes = [initiation(name), peer_up()].concat();
     routes.for_each(|number| bytes.extend(route(number)));
@@ -59,7 +59,7 @@ fn one_route_is_logged_without_another_byte_to_push_it() {
         router.write_all(&route(number)).unwrap();
         daemon.durable(u64::from(number) + 3);
     }
-    // Once a second everything is flushed anyhow; a batch that met that moment by chance is not the rule.
+    // All batches are flushed once per second as well, so that not every batch is flushed by its age.
     let by_age = |line: &&serde_json::Value| line["flush_trigger"] == "timeout";
     assert!(daemon.lines().iter().filter(by_age).count() >= 3, "{:#?}", daemon.heard);
     daemon.kill();
@@ -108,12 +108,14 @@ fn a_crash_that_was_told_is_not_told_again_by_a_start_that_has_no_room() {
     daemon.durable(5);
     daemon.kill();
     drop(router);
-    // The records of the crash are written and not synced: the next start cannot know whether they are durable.
+    // The records of the crash are written and not synced: the next start cannot know whether they are
+    // durable.
     let daemon = Daemon::start(folder.path(), &[("WAL_SYNC_INTERVAL_MS", "60000")]);
     daemon.status_when(|document| document.wal.written > document.wal.durable);
     daemon.kill();
 
-    // No file can grow to the length of a segment, so that their copy finds no room, and no reader is shown them.
+    // No file can grow to the length of a segment, so that their copy finds no room, and no reader is shown
+    // them.
     std::fs::remove_file(folder.path().join("wal/next")).unwrap();
     let mut daemon = Daemon::start_as(&mut command_with_small_files(folder.path()), folder.path());
     daemon.event("log_paused");
@@ -134,14 +136,14 @@ fn a_crash_that_could_not_be_told_is_told_by_the_next_start() {
     daemon.durable(5);
     daemon.kill();
     drop(router);
-    // What a second start finds: all of the session is known to be durable.
+    // After a second recovery, the whole session is known to be durable.
     let wal = folder.path().join("wal");
     let options =
         Options { free_percent_min: 0, segment_bytes: 16 << 20, ..Options::new(LogId([1; 16]), 1, 0) };
     drop(recover(Disk::open(&wal).unwrap(), options).unwrap());
     std::fs::remove_file(wal.join("next")).unwrap_or_default();
     let mut daemon = Daemon::start_as(&mut command_with_small_files(folder.path()), folder.path());
-    // It is said and queued; there is no room for it, and the orderly end keeps what the state knows.
+    // The records are queued, but there is no space for them; the stop keeps the open session in the state.
     daemon.event("log_paused");
     assert!(!daemon.stop().success());
     assert_eq!(ends(folder.path()), []);
@@ -166,7 +168,7 @@ fn a_stop_ends_every_session_and_the_gap_until_the_next_start_is_told() {
         assert_eq!(event_names(folder.path(), name), ["session_up", "peer_up", "peer_stale", "session_down"]);
     }
     assert_eq!(ends(folder.path()), [SessionEnd::CollectorStop, SessionEnd::CollectorStop]);
-    // The two sessions end side by side: what stands last in the log need not be the latest.
+    // The two sessions end concurrently, so that the last event in the log need not be the latest.
     let stopped_at = logged_events(folder.path()).iter().map(|(_, event)| event.received.0).max().unwrap();
 
     let daemon = Daemon::start(folder.path(), &[]);
@@ -282,7 +284,7 @@ fn bytes_that_are_no_bmp_end_the_session_cleanly_with_the_hex_once() {
     closed(stream);
     daemon.durable(6);
     assert_eq!(ends(folder.path()), [SessionEnd::Protocol]);
-    // A scanner is no router: nothing about it is in the log, and its error is one line.
+    // A port scanner leaves no record in the log, and one error line.
     for _ in 0..5 {
         closed(daemon.send(b"\x16\x03\x01\x02\x00\x01\x00"));
     }
@@ -357,7 +359,7 @@ fn a_lack_of_descriptors_is_waited_out() {
     daemon.event("connection_error");
     drop(crowd);
     drop(router);
-    // The status socket is answered again as soon as there are descriptors.
+    // The status socket answers as soon as file descriptors are available.
     let _router = daemon.send(&session("edge2", 0..1));
     daemon::until(
         || {
@@ -423,7 +425,7 @@ fn a_half_open_session_that_ends_late_leaves_its_successor_alone() {
     daemon.durable(6);
     drop(old);
     daemon.durable(8);
-    // A session is seen from its first second on.
+    // The status of a session is published in its first second.
     let status = daemon.status_when(|document| document.routers.len() == 1 && document.routers[0].connected);
     assert!(status.reasons.is_empty(), "{status:#?}");
     assert_eq!(status.routers[0].peers.iter().map(|peer| peer.state).collect::<Vec<_>>(), [PeerState::Up]);

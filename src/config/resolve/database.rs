@@ -144,15 +144,15 @@ fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOpt
         // The parser's error is not printed, because it may quote the password.
         _ => read.problem(
             "DATABASE_URL",
-            "invalid value; expected postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=MODE with special characters \
-             encoded as %XX",
+            "invalid value; expected postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=MODE with special \
+             characters encoded as %XX",
         ),
     }
     (tokio_postgres::Config::new(), options)
 }
 
-/// Sets the password of `connection` from the URL, a setting, a file, a systemd credential or libpq's password file.
-/// Returns a description of its source.
+/// Sets the password of `connection` from the URL, a setting, a file, a systemd credential or libpq's
+/// password file. Returns a description of its source.
 fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inputs: &Inputs) -> String {
     let mut sources: Vec<&str> = Vec::new();
     if connection.get_password().is_some() {

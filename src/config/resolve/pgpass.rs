@@ -15,10 +15,11 @@ use tokio_postgres::config::Host;
 use super::super::Inputs;
 use super::Reader;
 
-/// Sets the password of `connection` from the password file, and returns a description of its source. `None` if the file
-/// has no line for this server.
+/// Sets the password of `connection` from the password file, and returns a description of its source. `None`
+/// if the file has no line for this server.
 ///
-/// As in libpq, a file that is readable by others is not used. That is a problem if `PGPASSFILE` names the file.
+/// As in libpq, a file that is readable by others is not used. That is a problem if `PGPASSFILE` names the
+/// file.
 pub(super) fn password(
     connection: &mut tokio_postgres::Config,
     read: &mut Reader<'_>,

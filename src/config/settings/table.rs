@@ -53,8 +53,8 @@ pub static SECTIONS: &[Section] = &[
                 "BMP_LISTEN_PORT",
                 integer(0, 65_535, ""),
                 "11019",
-                "TCP port on which BMP connections are accepted. With 0 the kernel chooses a port, which is shown in \
-                 the log and by `holdfast status`.",
+                "TCP port on which BMP connections are accepted. With 0 the kernel chooses a port, which is \
+                 shown in the log and by `holdfast status`.",
             ),
             derived(
                 "BMP_ALLOW",
@@ -73,8 +73,8 @@ pub static SECTIONS: &[Section] = &[
                 "BMP_ROUTER_NAMES",
                 Kind::RouterNames,
                 "the router's sysName, else its address",
-                "Router names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. The name identifies the \
-                 router in the database.",
+                "Router names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. The name \
+                 identifies the router in the database.",
             ),
             derived(
                 "BMP_OVERRIDES",
@@ -82,8 +82,9 @@ pub static SECTIONS: &[Section] = &[
                 "negotiated in the BGP OPENs, else auto-detected",
                 "Encoding of the messages of routers that deviate from their BGP OPENs, by router name: \
                  `edge1:as-width=2` (octets per AS number in AS_PATH and AGGREGATOR), \
-                 `edge1/ipv4_labelled_unicast:add-path=on` (ADD-PATH path identifiers). Address families are named as \
-                 in the column `family`; an entry with a family takes precedence over one without.",
+                 `edge1/ipv4_labelled_unicast:add-path=on` (ADD-PATH path identifiers). Address families \
+                 are named as in the column `family`; an entry with a family takes precedence over one \
+                 without.",
             ),
             fixed(
                 "BMP_FIRST_MESSAGE_S",
@@ -95,8 +96,8 @@ pub static SECTIONS: &[Section] = &[
                 "BMP_KEEPALIVE_S",
                 integer(1, 7_200, "s"),
                 "60",
-                "Idle time after which TCP keepalive probes are sent. An idle session is never closed if the probes \
-                 are acknowledged.",
+                "Idle time after which TCP keepalive probes are sent. An idle session is never closed if \
+                 the probes are acknowledged.",
             ),
             fixed(
                 "BMP_USER_TIMEOUT_S",
@@ -114,8 +115,8 @@ pub static SECTIONS: &[Section] = &[
                 "COLLECTOR_ID",
                 Kind::Text,
                 "the host name",
-                "Identity of this collector in the database. Do not change it while the log contains undelivered \
-                 routes.",
+                "Identity of this collector in the database. Do not change it while the log contains \
+                 undelivered routes.",
             ),
         ],
     },
@@ -164,16 +165,16 @@ pub static SECTIONS: &[Section] = &[
                 "WAL_SYNC_INTERVAL_MS",
                 integer(0, 60_000, "ms"),
                 "200",
-                "Maximum interval between fsyncs; also the most data (in time) that a power loss can cost. With 0 \
-                 every batch is synced.",
+                "Maximum interval between fsyncs; also the most data (in time) that a power loss can cost. \
+                 With 0 every batch is synced.",
             ),
             fixed(
                 "WAL_FULL",
                 Kind::Choice(&["pause", "drop-oldest"]),
                 "pause",
-                "Behavior at the size limit. `pause`: ingest pauses and no data is lost; a router that disconnects \
-                 can reconnect when log usage is below 50 %. `drop-oldest`: the oldest undelivered batches are \
-                 dropped and recorded in the table `collector_gaps`.",
+                "Behavior at the size limit. `pause`: ingest pauses and no data is lost; a router that \
+                 disconnects can reconnect when log usage is below 50 %. `drop-oldest`: the oldest \
+                 undelivered batches are dropped and recorded in the table `collector_gaps`.",
             ),
             fixed(
                 "WAL_COMPRESSION",
@@ -203,8 +204,8 @@ pub static SECTIONS: &[Section] = &[
                 "DRAIN_MAX_ROWS",
                 integer(1, 1_000_000, "rows"),
                 "10000",
-                "Maximum number of rows in a database transaction. Larger transactions compensate for a high round-trip \
-                 time to the database; each lane needs 3 kB of memory per row.",
+                "Maximum number of rows in a database transaction. Larger transactions compensate for a \
+                 high round-trip time to the database; each lane needs 3 kB of memory per row.",
             ),
             fixed(
                 "DRAIN_MAX_DELAY_MS",
@@ -222,7 +223,8 @@ pub static SECTIONS: &[Section] = &[
                 "HISTORY_DEDUP",
                 Kind::Choice(&["on", "off"]),
                 "on",
-                "Suppress history rows for unchanged routes in a re-sent table. `off` stores every announcement.",
+                "Suppress history rows for unchanged routes in a re-sent table. `off` stores every \
+                 announcement.",
             ),
             fixed(
                 "CHUNK_INTERVAL_DAYS",
@@ -294,8 +296,8 @@ const DATABASE: &[Setting] = &[
         "DATABASE_URL",
         Kind::Url,
         "built from the DB_* settings",
-        "Connection URL `postgres://user:password@host:port/name?sslmode=verify-full`, as an alternative to DB_HOST, \
-         DB_PORT, DB_USER and DB_NAME.",
+        "Connection URL `postgres://user:password@host:port/name?sslmode=verify-full`, as an alternative to \
+         DB_HOST, DB_PORT, DB_USER and DB_NAME.",
     ),
     aliased(
         "DB_HOST",
@@ -313,8 +315,8 @@ const DATABASE: &[Setting] = &[
         kind: Kind::Secret,
         default: "",
         derived: "the systemd credential `db_password`, else none",
-        description: "Password. Prefer a file or a systemd credential: environment variables are visible to other \
-                      processes.",
+        description: "Password. Prefer a file or a systemd credential: environment variables are visible to \
+                      other processes.",
     },
     Setting {
         name: "DB_PASSWORD_FILE",
@@ -328,8 +330,8 @@ const DATABASE: &[Setting] = &[
         "PGPASSFILE",
         Kind::Path,
         "~/.pgpass, if it exists",
-        "Password file of libpq, with one line `host:port:database:user:password` per server. It is used if no other \
-         password is configured.",
+        "Password file of libpq, with one line `host:port:database:user:password` per server. It is used if \
+         no other password is configured.",
     ),
     aliased(
         "DB_SSLMODE",
@@ -344,7 +346,8 @@ const DATABASE: &[Setting] = &[
         kind: Kind::Path,
         default: "",
         derived: "the certificates of the operating system",
-        description: "PEM file with the trusted root certificates; `system` selects those of the operating system.",
+        description: "PEM file with the trusted root certificates; `system` selects those of the operating \
+                      system.",
     },
     Setting {
         name: "DB_SSLCERT",
@@ -360,7 +363,8 @@ const DATABASE: &[Setting] = &[
         kind: Kind::Path,
         default: "",
         derived: "none",
-        description: "PEM file with the private key of the client certificate. It must not be readable by others.",
+        description: "PEM file with the private key of the client certificate. It must not be readable by \
+                      others.",
     },
     aliased(
         "DB_POOL_MIN_SIZE",
@@ -374,8 +378,8 @@ const DATABASE: &[Setting] = &[
         &["DATABASE_POOL_MAX_SIZE"],
         integer(1, 100, ""),
         "4",
-        "Maximum number of pooled connections for migrations, retention and health checks. Each lane has an additional \
-         connection of its own.",
+        "Maximum number of pooled connections for migrations, retention and health checks. Each lane has an \
+         additional connection of its own.",
     ),
     aliased(
         "DB_CONNECT_TIMEOUT_S",
@@ -389,7 +393,7 @@ const DATABASE: &[Setting] = &[
         &["DATABASE_COMMAND_TIMEOUT", "DB_COMMAND_TIMEOUT"],
         integer(1, 3_600, "s"),
         "120",
-        "Timeout of a transaction, which is then retried with fewer rows. A transaction of one batch, which cannot be \
-         split, gets up to 64 times as much.",
+        "Timeout of a transaction, which is then retried with fewer rows. A transaction of one batch, which \
+         cannot be split, gets up to 64 times as much.",
     ),
 ];

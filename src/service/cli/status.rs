@@ -7,7 +7,8 @@ use super::Failure;
 use crate::config::{self, Inputs};
 use crate::telemetry::status::{Health, fetch, render};
 
-/// Status socket of the packaged systemd service. It is used if neither the settings nor the environment name another one.
+/// Status socket of the packaged systemd service. It is used if neither the settings nor the environment name
+/// another one.
 const PACKAGED_SOCKET: &str = "/run/holdfast/status.sock";
 
 #[derive(Debug, clap::Args)]

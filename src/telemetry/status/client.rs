@@ -22,7 +22,7 @@ pub enum FetchError {
         source: io::Error,
     },
     /// The answer is not a status document of this version.
-    #[error("malformed status document from {}: {source}; run `holdfast status` of the daemon's version", path.display())]
+    #[error("malformed status document from {}: {source}; use a client of the same version", path.display())]
     Malformed {
         /// Path of the socket.
         path: PathBuf,

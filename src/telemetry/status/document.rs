@@ -111,10 +111,11 @@ pub struct Router {
     pub routes: u64,
     /// Messages and PDUs of this session that could not be decoded.
     pub errors: u64,
-    /// Peers and address families of this session beyond the tracked peer/family limit. Their routes are recorded, but
-    /// may remain stale.
+    /// Peers and address families of this session beyond the tracked peer/family limit. Their routes are
+    /// recorded, but may remain stale.
     pub untracked_peers: u64,
-    /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere reconnect.
+    /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere
+    /// reconnect.
     pub dump_seen: bool,
     /// Peers of the router.
     pub peers: Vec<Peer>,
@@ -192,7 +193,8 @@ pub struct Family {
     pub end_of_rib: bool,
     /// Route records of this session.
     pub routes: u64,
-    /// A PDU could not be decoded: routes may be missing, or withdrawn routes present, until the next complete dump.
+    /// A PDU could not be decoded: routes may be missing, or withdrawn routes present, until the next
+    /// complete dump.
     pub suspect: bool,
 }
 
