@@ -133,8 +133,14 @@ fn put_group(out: &mut Vec<u8>, group: &RowGroup, previous: &Previous) {
 fn put_nlri(out: &mut Vec<u8>, family: Family, nlri: &Nlri) -> Result<(), Error> {
     if let Nlri::Prefix(prefix) = nlri {
         match (prefix.address(), family.afi) {
-            (IpAddr::V4(v4), 1) => return Ok(put_prefix(out, prefix.length(), &v4.octets())),
-            (IpAddr::V6(v6), 2) => return Ok(put_prefix(out, prefix.length(), &v6.octets())),
+            (IpAddr::V4(v4), 1) => {
+                put_prefix(out, prefix.length(), &v4.octets());
+                return Ok(());
+            }
+            (IpAddr::V6(v6), 2) => {
+                put_prefix(out, prefix.length(), &v6.octets());
+                return Ok(());
+            }
             _ => {}
         }
     }
