@@ -1,4 +1,4 @@
-//! Migrations: forward only, once, with concurrent migrators; functions are replaced; columns match the encoder.
+//! Migrations: once, forward only, with concurrent migrators; functions are replaced; columns match the encoder.
 
 use std::collections::BTreeSet;
 
@@ -91,7 +91,9 @@ async fn maintenance_makes_partitions_and_drops_old_ones() {
     for edition in Edition::ALL {
         let Some(database) = Database::migrated(edition, "maintain").await else { continue };
         let client = database.client().await;
-        let insert = "INSERT INTO peer_events (time, peer_ip, event_type, collector, log_id, seq, idx, session, router)
+        let insert =
+            "INSERT INTO peer_events (time, peer_ip, event_type, collector, log_id, seq, idx, session,
+                router)
             SELECT t, '192.0.2.1', 'peer_up', 'c', '00000000-0000-0000-0000-000000000000', 1, 0, now(), 'r'
             FROM unnest(ARRAY[now(), now() - interval '400 days', now() + interval '40 days']) AS t";
         client.batch_execute(insert).await.unwrap();
@@ -109,8 +111,10 @@ async fn maintenance_makes_partitions_and_drops_old_ones() {
 async fn rows_that_waited_in_the_default_partition_move_into_theirs() {
     let Some(database) = Database::migrated(Edition::Plain, "waited").await else { return };
     let client = database.client().await;
-    let insert = "INSERT INTO peer_events (time, peer_ip, event_type, collector, log_id, seq, idx, session, router)
-        VALUES (now() + interval '40 days', '192.0.2.1', 'peer_up', 'c', gen_random_uuid(), 1, 0, now(), 'r')";
+    let insert = "INSERT INTO peer_events (time, peer_ip, event_type, collector, log_id, seq, idx, session,
+                router)
+        VALUES (now() + interval '40 days', '192.0.2.1', 'peer_up', 'c', gen_random_uuid(), 1, 0, now(),
+            'r')";
     client.batch_execute(insert).await.unwrap();
     assert_eq!(database.value::<i64>("SELECT count(*) FROM peer_events_default").await, 1);
     client.batch_execute("SELECT holdfast_make_partitions(8)").await.unwrap();
@@ -171,7 +175,8 @@ const OWN_OBJECTS: &str = "
         SELECT oid, 'pg_proc'::regclass, oid::regprocedure::text FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace
     ) o
-    WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e')";
+    WHERE NOT EXISTS (SELECT FROM pg_depend d
+        WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e')";
 
 #[tokio::test]
 async fn every_table_view_and_function_has_a_comment() {
@@ -189,7 +194,7 @@ async fn every_table_view_and_function_has_a_comment() {
     }
 }
 
-/// A function without a fixed search path is one that the planner inlines; tests/queries runs those with an empty one.
+/// A function without a fixed search path is inlined by the planner; tests/queries runs those with an empty one.
 #[tokio::test]
 async fn every_function_that_is_not_inlined_has_a_fixed_search_path() {
     let Some(database) = Database::migrated(Edition::Plain, "search_path").await else { return };

@@ -1,14 +1,14 @@
-//! The questions that the documentation of pybmpmon answers with SQL, asked of our tables under its names.
+//! The SQL queries of pybmpmon's documentation, run unchanged on tables and columns of the same names.
 //!
-//! They must run as they are; only "slow queries" is left out, which asks the extension pg_stat_statements about the server.
-//! Where such a query gives a wrong answer by its own form, the view or function that gives the right one stands beside it.
+//! Only "slow queries" is omitted, which needs the extension pg_stat_statements. Where the form of such a query gives a wrong
+//! result, a test compares it with the view that gives the right one.
 
 use crate::common::batches::{Builder, peer, peer_up};
 use crate::common::db::Edition;
 use crate::common::store::Store;
 use holdfast::route::RibView;
 
-/// What is asked, and the SQL.
+/// Title and SQL of each query.
 const QUERIES: &[(&str, &str)] = &[
     ("total routes", "SELECT count(*) FROM route_updates"),
     ("routes by family", "SELECT family, count(*) FROM route_updates GROUP BY family ORDER BY 2 DESC"),
@@ -140,9 +140,9 @@ async fn the_documented_queries_run_unchanged() {
             .build();
         store.put(&[batch]).await;
         let client = store.database.client().await;
-        for (what, sql) in QUERIES {
+        for (title, sql) in QUERIES {
             if let Err(error) = client.query(*sql, &[]).await {
-                panic!("{edition:?}: {what}: {error}");
+                panic!("{edition:?}: {title}: {error}");
             }
         }
         // CSV export goes through COPY.
@@ -156,13 +156,13 @@ async fn the_documented_queries_run_unchanged() {
 }
 
 #[tokio::test]
-async fn what_is_withdrawn_is_no_active_route_in_the_view_beside_the_documented_query() {
+async fn a_withdrawn_route_is_not_current_unlike_in_the_documented_query() {
     let Some(mut store) = Store::open(Edition::Timescale, "active").await else { return };
     let pre = peer(1, RibView::AdjInPre, 1);
     let first = Builder::new("r1", 0).announce(&pre, 0..2, &[1]).build();
     store.put(&[first, Builder::new("r1", 0).at(1).withdraw(&pre, [1]).build()]).await;
-    // The documented form filters before it takes the last row, and so brings the withdrawn route back.
-    let (_, documented) = QUERIES.iter().find(|(what, _)| *what == "active routes").unwrap();
+    // The documented form filters before it takes the last row, and so returns the withdrawn route.
+    let (_, documented) = QUERIES.iter().find(|(title, _)| *title == "active routes").unwrap();
     assert_eq!(store.database.client().await.query(*documented, &[]).await.unwrap().len(), 2);
     assert_eq!(store.database.texts("SELECT route FROM current_routes").await, ["1.0.0.0/24"]);
     store.close().await;

@@ -1,4 +1,4 @@
-//! The answers to what operators ask, over routes whose story is known.
+//! Results of the catalogue's queries over a known history of routes.
 
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ fn announce(builder: Builder, peer: &Peer, routes: &[([u8; 4], u8, &[u32])]) -> 
     })
 }
 
-/// Now, as the builder counts: answers about a span begin at the server's clock.
+/// The present as an offset from the builder's epoch: spans of queries end at the server's clock.
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_micros()).unwrap() - batches::NOW
@@ -61,7 +61,7 @@ async fn the_catalogue_names_the_functions_that_are_there() {
 #[tokio::test]
 async fn every_query_runs_with_an_empty_search_path() {
     let Some(mut store) = Store::open(Edition::Timescale, "search_path").await else { return };
-    for batch in story() {
+    for batch in history() {
         store.put(&[batch]).await;
     }
     let client = store.database.client().await;
@@ -127,8 +127,8 @@ async fn an_address_is_looked_up_by_the_longest_match_of_each_peer() {
     }
 }
 
-/// The story that the tables of past times are asked about; each batch is an hour after the one before.
-fn story() -> Vec<holdfast::route::Batch> {
+/// The history behind the tests of past tables; each batch is an hour after the previous one.
+fn history() -> Vec<holdfast::route::Batch> {
     let at = |hours: i64, session| Builder::new("r1", session).at(hours * HOUR);
     let (two, again) = (peer(1, RibView::AdjInPre, 2), peer(1, RibView::AdjInPre, 1));
     let later = 7 * HOUR;
@@ -161,10 +161,10 @@ async fn table_at(store: &Store, hours: i64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_table_of_a_past_time_is_what_was_told_until_then() {
+async fn the_table_at_a_past_time_has_the_updates_until_then() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "rib_at").await else { continue };
-        for batch in story() {
+        for batch in history() {
             store.put(&[batch]).await;
         }
         for (hours, expected) in [
@@ -174,7 +174,7 @@ async fn the_table_of_a_past_time_is_what_was_told_until_then() {
             (3, &[]),
             (4, &["0:3", "1:3", "2:3"]),
             (8, &["0:3", "1:3", "2:3"]),
-            // Prefix 2 was not told again, and is swept; prefix 1 was, unchanged, before it changed.
+            // Prefix 2 was not re-announced and is swept; prefix 1 was re-announced unchanged before it changed.
             (9, &["0:3", "1:3"]),
             (10, &["0:3", "1:4"]),
         ] {
@@ -208,7 +208,7 @@ async fn the_table_of_a_past_time_is_what_was_told_until_then() {
 }
 
 #[tokio::test]
-async fn churn_counts_changes_and_no_dumps() {
+async fn churn_counts_changes_but_not_dumps() {
     let Some(mut store) = Store::open(Edition::Timescale, "churn").await else { return };
     let mut dump = Builder::new("r1", 0).at(now()).announce(&pre(), 0..5, &[1]).build();
     dump.groups[0].cause = Cause::InitialDump;
@@ -265,7 +265,7 @@ async fn origins_that_change_conflict_or_are_not_permitted_are_found() {
             "10.0.0.0/16 10.0.1.0/24 more specific 2 198.51.100.1 t"
         ]
     );
-    // What was announced in the span counts too, once per path.
+    // With a span, past announcements count too, once per path.
     assert_eq!(texts(&format!("{hijacks}'1 hour')")).await.len(), 3);
     drop(client);
     store.close().await;
@@ -304,7 +304,7 @@ async fn paths_communities_and_policy_are_searched() {
 }
 
 #[tokio::test]
-async fn leaks_are_told_by_roles_and_by_the_otc_attribute() {
+async fn leaks_are_found_by_roles_and_by_the_otc_attribute() {
     let Some(mut store) = Store::open(Edition::Timescale, "leaks").await else { return };
     let (customer, provider) = (pre(), Peer { asn: 65_002, ..peer(2, RibView::AdjInPre, 1) });
     let mut marked = attributes(&[65_001, 8]);
@@ -414,7 +414,7 @@ async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twic
     assert_eq!(
         store.database.texts(moves).await,
         ["192.0.2.1 192.0.2.2 1"],
-        "where it was before the span counts"
+        "the VTEP before the span counts"
     );
     let longer = "SELECT concat_ws(' ', host(old_vtep), host(new_vtep), mobility) FROM evpn_moves('9 days')";
     assert_eq!(store.database.texts(longer).await, ["192.0.2.1 192.0.2.2 1"]);
@@ -426,7 +426,7 @@ async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twic
     store.close().await;
 }
 
-/// RFC 7854 section 4.9: the router may well go on with the peer, it only tells no more of it.
+/// RFC 7854 section 4.9: the BGP session may continue, but the router no longer reports it.
 #[tokio::test]
 async fn a_peer_that_is_no_longer_monitored_has_a_cause_of_its_own() {
     let Some(mut store) = Store::open(Edition::Timescale, "unmonitored").await else { return };
@@ -452,12 +452,15 @@ async fn a_peer_that_is_no_longer_monitored_has_a_cause_of_its_own() {
     }
     let raw = "SELECT reason_code::text FROM peer_events WHERE event_type = 'peer_down' ORDER BY router";
     assert_eq!(texts(raw).await, ["5", "4"]);
-    assert!(texts("SELECT route FROM current_routes").await.is_empty(), "what is not told of is not current");
+    assert!(
+        texts("SELECT route FROM current_routes").await.is_empty(),
+        "routes of a peer that is no longer monitored are not current"
+    );
     store.close().await;
 }
 
 #[tokio::test]
-async fn peers_are_told_with_capabilities_flaps_and_reasons() {
+async fn peers_are_listed_with_capabilities_flaps_and_reasons() {
     let Some(mut store) = Store::open(Edition::Timescale, "peers").await else { return };
     let notification =
         EventKind::PeerDown { reason: 3, data: [vec![0xff; 16], vec![0, 21, 3, 6, 2]].concat() };
@@ -501,7 +504,7 @@ async fn a_router_that_two_collectors_see_counts_once() {
     let mut chunk = TransactionBuilder::new(lane, 1);
     chunk.push(1, b"payload", &batch().at(1).event(Some(&pre()), peer_down()).build()).unwrap();
     connection.store(&chunk.build()).await.unwrap();
-    // The peer is down by what one of them says; the other still hears it.
+    // One collector reports the peer as down; the other still receives it.
     for (sql, expected) in [
         ("SELECT count(*)::text FROM route_state WHERE NOT is_withdrawn", "3"),
         ("SELECT count(*)::text FROM current_routes", "3"),
@@ -518,7 +521,7 @@ async fn a_router_that_two_collectors_see_counts_once() {
     store.close().await;
 }
 
-/// `holdfast query` on this database: exit code, standard output, standard error.
+/// Runs `holdfast query` on this database: exit code, standard output, standard error.
 fn query(database: &Database, words: &[&str]) -> (Option<i32>, String, String) {
     database.command(None, store::COLLECTOR, &[&["query"], words].concat())
 }

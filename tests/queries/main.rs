@@ -1,4 +1,4 @@
-//! The answers to what operators ask, over routes whose story is known.
+//! Results of the catalogue's queries over a known history of routes.
 
 #![allow(
     clippy::unwrap_used,

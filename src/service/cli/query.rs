@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, run_query};
 use crate::telemetry::printable;
 
-/// Number of first rows that determine the column widths of a table. It bounds memory; later rows may be wider.
+/// Number of first rows that determine the column widths of a table, to bound memory; later rows may be wider.
 const WIDTH_ROWS: usize = 1000;
 
 #[derive(Debug, clap::Args)]
@@ -139,7 +139,7 @@ async fn csv(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A CSV field, quoted as RFC 4180 requires. An empty text is quoted as well, which distinguishes it from null.
+/// A CSV field, quoted as RFC 4180 requires. An empty text is quoted as well, to distinguish it from null.
 fn field(value: &str) -> String {
     if value.is_empty() || value.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", value.replace('"', "\"\""))

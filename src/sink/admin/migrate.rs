@@ -1,8 +1,8 @@
-//! Creation and upgrade of the schema: numbered migrations for tables, repeatable files for functions and views.
+//! Creation and upgrade of the schema: numbered migrations for tables, repeatable files for functions.
 //!
-//! A migration is applied once, forward only, in a transaction of its own, and its checksum is stored. Functions and
-//! views are replaced as a whole, in one transaction, whenever their common checksum differs from the stored one or one of
-//! them is missing. A session-level advisory lock admits one migrator at a time.
+//! A migration is applied once, forward only, in a transaction of its own, and its checksum is stored. Functions
+//! and views are replaced as a whole, in one transaction, whenever their common checksum differs from the stored
+//! one or one of them is missing. A session-level advisory lock admits one migrator at a time.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -19,8 +19,8 @@ use crate::sink::error_policy::{ErrorAction, action_for_error};
 const LOCK: i64 = 0x686f_6c64_6661_7374;
 
 const BOOKKEEPING: &str = "
-    CREATE TABLE public.schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
-        applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL);
+    CREATE TABLE public.schema_migrations (version integer PRIMARY KEY, name text NOT NULL,
+        checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL);
     COMMENT ON TABLE public.schema_migrations IS
         'Applied migrations. Version 0 stands for the functions and views, which are replaced as a whole.';
     COMMENT ON COLUMN public.schema_migrations.checksum IS
@@ -133,9 +133,7 @@ pub enum MigrateError {
     #[error(transparent)]
     Connect(#[from] Error),
     /// The database was migrated by a newer program.
-    #[error(
-        "the database schema is at version {version}, which this program does not know; install a newer release"
-    )]
+    #[error("the database schema is at version {version}, unknown to this program; install a newer release")]
     Newer {
         /// Highest version in the database.
         version: i32,
@@ -180,7 +178,7 @@ impl From<tokio_postgres::Error> for MigrateError {
 
 /// Creates or upgrades the schema. Concurrent callers wait for each other.
 ///
-/// A role without the right to create objects succeeds if the schema is up to date, because then nothing is written.
+/// A role without the right to create objects succeeds if the schema is up to date: nothing is written then.
 ///
 /// # Errors
 /// A migration failed, or the database has migrations that differ from those of this program.
@@ -254,7 +252,8 @@ async fn apply(client: &mut Client, migration: &Migration) -> Result<(), tokio_p
     let took_ms = milliseconds_since(started);
     transaction
         .execute(
-            "INSERT INTO schema_migrations (version, name, checksum, execution_time_ms) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO schema_migrations (version, name, checksum, execution_time_ms)
+            VALUES ($1, $2, $3, $4)",
             &[&migration.version, &migration.name, &migration.checksum(), &took_ms],
         )
         .await?;

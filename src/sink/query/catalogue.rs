@@ -99,7 +99,7 @@ pub const QUERIES: &[Query] = &[
     query(
         "as_path_search",
         &[required("asns", "bigint[]"), optional("adjacent", "boolean")],
-        "current routes whose AS path contains all these AS numbers; adjacent: in this order, next to each other",
+        "current routes whose AS path contains all these AS numbers; adjacent: as a sequence",
     ),
     query(
         "community_search",

@@ -46,8 +46,8 @@ pub enum VrpError {
 
 /// Parses `{"roas": [{"asn": "AS64496", "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "…"}, …]}`.
 ///
-/// `asn` may also be a number; other fields are ignored. An empty list is rejected, because every route would become
-/// not-found.
+/// `asn` may also be a number; other fields are ignored. An empty list is rejected, because every route would
+/// become not-found.
 ///
 /// # Errors
 /// The file does not have this form.
