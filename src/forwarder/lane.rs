@@ -25,8 +25,8 @@ const SAFETY_TICK: Duration = Duration::from_secs(10);
 
 /// Appended to the error if rows were rejected in several consecutive transactions.
 const REJECTED_AGAIN: &str = ": records were rejected in each of the last transactions; see rejected_routes, \
-    compare the database's tables, triggers and constraints with docs/SCHEMA.md and repair them. Nothing is \
-    lost; delivery resumes by itself";
+    compare the database's tables, triggers and constraints with docs/SCHEMA.md and repair them; nothing is \
+    lost, and delivery resumes by itself";
 
 /// One lane's inputs.
 pub(super) struct Task<S: Storage> {
