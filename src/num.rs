@@ -37,6 +37,13 @@ pub const fn to_i64_saturating(value: u64) -> i64 {
     if value > i64::MAX.cast_unsigned() { i64::MAX } else { value.cast_signed() }
 }
 
+/// A number as PostgreSQL's `integer`. Values above `i32::MAX` become `i32::MAX`.
+#[must_use]
+#[inline]
+pub const fn to_i32_saturating(value: u32) -> i32 {
+    if value > i32::MAX.cast_unsigned() { i32::MAX } else { value.cast_signed() }
+}
+
 /// A length as `u32`; values above `u32::MAX` become `u32::MAX`.
 #[must_use]
 #[inline]
@@ -81,6 +88,7 @@ mod tests {
         assert_eq!(to_usize(to_u64(usize::MAX)), usize::MAX);
         assert_eq!(to_i64_saturating(u64::MAX), i64::MAX);
         assert_eq!(to_i64_saturating(7), 7);
+        assert_eq!([7, u32::MAX].map(to_i32_saturating), [7, i32::MAX]);
         assert_eq!(to_u32_saturating(1 << 40), u32::MAX);
         assert_eq!(to_millis(Duration::from_micros(1_999)), 1);
         assert_eq!([-1.5, f64::NAN, 2.9, 1e300].map(floor_to_u64), [0, 0, 2, u64::MAX]);

@@ -54,7 +54,7 @@ impl<S: Storage> ForkCheck<'_, S> {
     pub(super) async fn resolve(&self, client: &mut Client) -> Result<(LogId, Option<u32>), IdentityError> {
         let fork = self.read_marker(FORKED)?;
         let id = fork.map_or(self.log_id, |id| LogId(id.to_be_bytes()));
-        let checkpoints = sink::checkpoints(client, self.collector, id.0).await?;
+        let checkpoints = sink::checkpoints(client, self.collector, id).await?;
         let count = checkpoints.iter().map(|lane| lane.lanes).max();
         if checkpoints.is_empty() || self.matches(&checkpoints).await? {
             return Ok((id, count));
@@ -68,7 +68,7 @@ impl<S: Storage> ForkCheck<'_, S> {
         if let Some(directory) = self.directory {
             FORKED.write(directory, self.log_id, u128::from_be_bytes(new.0))?;
         }
-        sink::begin_fork(client, self.collector, id.0, new.0, &starts).await?;
+        sink::begin_fork(client, self.collector, id, new, &starts).await?;
         tracing::error!(
             previous_log_id = %id,
             log_id = %new,
@@ -120,7 +120,7 @@ impl<S: Storage> ForkCheck<'_, S> {
         checkpoints: &[Checkpoint],
     ) -> Result<Vec<Checkpoint>, IdentityError> {
         let durable = self.durable.0;
-        let ledger = sink::digests(client, self.collector, id.0, 1, durable).await?;
+        let ledger = sink::digests(client, self.collector, id, 1, durable).await?;
         let wanted: HashSet<u64> = ledger.iter().map(|(_, seq, _)| *seq).collect();
         let from = wanted.iter().min().copied().unwrap_or(1);
         let own = digests_of(self.log, from, durable, wanted).await?;

@@ -46,7 +46,7 @@ impl<S: Storage> Supervisor<S> {
         let owner = Uuid::new_v4().into_bytes();
         let mut lanes = JoinSet::new();
         for number in 0..count {
-            let lane = Lane { collector: self.collector.clone(), log_id: log_id.0, number, count };
+            let lane = Lane { collector: self.collector.clone(), log_id, number, count };
             lanes.spawn(
                 Task {
                     options: self.options.clone(),

@@ -1,59 +1,67 @@
-//! What can go wrong with a lane's transaction.
+//! Errors of a lane's connection.
 
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error_policy::{ErrorAction, action_for_error};
-use crate::sink::transaction::builder::InconsistentBatch;
+use crate::sink::transaction::EncodeError;
 
-/// Why a lane could not attach or store. After any of them the connection must be dropped.
-#[derive(Debug)]
+/// A lane could not attach, or could not store a transaction. The connection must be dropped.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client library or the server says so.
-    Database(tokio_postgres::Error),
-    /// No answer in time.
+    /// An error reply of the server, or an error of the client library.
+    #[error("{}", describe(.0))]
+    Database(#[from] tokio_postgres::Error),
+    /// The server did not reply within the time limit.
+    #[error("no reply from the database within the time limit")]
     Timeout,
-    /// The batch contradicts itself.
-    InconsistentBatch(InconsistentBatch),
-    /// So many rows are refused that it is not about rows.
+    /// Rows could not be encoded; a defect of this program.
+    #[error("encoding a transaction: {0}")]
+    Encode(#[from] EncodeError),
+    /// The thread that encodes rows ended with a panic; a defect of this program.
+    #[error("encoding a transaction: {0}")]
+    Encoder(#[source] tokio::task::JoinError),
+    /// The server rejects too many records for the cause to be in the records.
+    #[error(
+        "{rejected} of {records} records rejected, the first with: {first}; compare the database's tables, triggers and \
+         constraints with docs/SCHEMA.md and repair them; nothing is lost, and delivery resumes automatically"
+    )]
     Systemic {
-        /// How many, until it gave up.
+        /// Number of rejected records when the attempt was stopped.
         rejected: u64,
-        /// Of how many.
+        /// Number of records in the transaction.
         records: u64,
-        /// What the server said of the first one.
+        /// Message and SQLSTATE of the first rejection.
         first: String,
     },
-    /// The thread that encodes rows has ended; our bug.
-    Encoder(tokio::task::JoinError),
-    /// Somebody else has stored a route that this connection took for new.
-    RouteExists,
-    /// The server took another number of rows than it was given.
+    /// Another writer has stored a route that this connection expected to be new.
+    #[error("another writer has stored a route that was expected to be new: {}", describe(.0))]
+    RouteExists(#[source] tokio_postgres::Error),
+    /// The server stored a different number of rows than it was sent.
+    #[error("{table}: {sent} rows sent, {stored} stored")]
     RowCount {
-        /// Which table.
+        /// The table.
         table: &'static str,
-        /// How many it was given.
+        /// Number of rows that were sent.
         sent: u64,
-        /// How many it says it has.
+        /// Number of rows that the server reported.
         stored: u64,
     },
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns the reaction to the error.
     #[must_use]
     pub fn action(&self) -> ErrorAction {
         match self {
             Self::Database(error) => action_for_error(error),
-            Self::RouteExists => ErrorAction::Retry,
+            Self::RouteExists(_) => ErrorAction::Retry,
             Self::Timeout => ErrorAction::RetrySmaller,
             Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
-            Self::InconsistentBatch(_) | Self::RowCount { .. } => ErrorAction::Halt,
+            Self::Encode(_) | Self::RowCount { .. } => ErrorAction::Halt,
         }
     }
-}
 
-impl Error {
-    /// True when tables or functions are missing, as in a database that was made anew.
+    /// Whether the error is that tables or functions are missing, as in a database that was created anew.
     #[must_use]
     pub fn lacks_schema(&self) -> bool {
         let missing =
@@ -62,37 +70,13 @@ impl Error {
     }
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Database(error) => match error.as_db_error() {
-                Some(db) => write!(f, "{} ({})", db.message(), db.code().code()),
-                // The library says what failed, and its cause says why.
-                None => match std::error::Error::source(error) {
-                    Some(cause) => write!(f, "{error}: {cause}"),
-                    None => write!(f, "{error}"),
-                },
-            },
-            Self::Systemic { rejected, records, first } => write!(
-                f,
-                "{rejected} of {records} records are refused, the first with: {first}; compare the database's tables, \
-                 triggers and constraints with docs/SCHEMA.md and mend them: nothing is lost, and delivery goes on by itself"
-            ),
-            Self::InconsistentBatch(error) => error.fmt(f),
-            Self::Encoder(error) => write!(f, "the rows could not be encoded: {error}"),
-            Self::RouteExists => f.write_str("somebody else has stored a route that was taken for new"),
-            Self::Timeout => f.write_str("the database did not answer in time"),
-            Self::RowCount { table, sent, stored } => {
-                write!(f, "{table} was given {sent} rows and has {stored}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<tokio_postgres::Error> for Error {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
+/// Message and SQLSTATE of an error reply. For other errors, the operation that failed and its cause.
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(reply) => format!("{} ({})", reply.message(), reply.code().code()),
+        None => match std::error::Error::source(error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
     }
 }

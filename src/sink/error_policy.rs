@@ -1,48 +1,47 @@
-//! From an error of the database to what to do: one total table, by code and never by text.
+//! The reaction to an error of the database: one total table, by SQLSTATE and never by message text.
 
 use tokio_postgres::error::SqlState;
 
-/// What to do after an error. In each case the connection is dropped first and the lane attaches anew.
+/// Reaction to an error. In every case, the connection is dropped and the lane attaches again first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorAction {
-    /// It passes by itself: try again, 0.1 s to 5 s later.
+    /// A transient error: retry after 0.1 s to 5 s.
     Retry,
-    /// It took too long: try again with fewer rows at a time.
+    /// The transaction took too long: retry with fewer rows per transaction, or with more time.
     RetrySmaller,
-    /// These rows are refused, and would be again.
+    /// The server rejects some of the rows: store the others, and put the rejected records into `rejected_routes`.
     Reject,
-    /// Somebody has to mend something first: alarm, look again once a minute.
+    /// An operator must intervene: raise an alarm, and retry once a minute.
     Alarm,
-    /// Going on could do harm: alarm, drain no more until the next start.
+    /// Continuing could store wrong data: raise an alarm, and store nothing until the next start.
     Halt,
 }
 
-/// By SQLSTATE; the classes are those of the PostgreSQL manual, appendix A.
+/// Returns the reaction to an error reply with this SQLSTATE (PostgreSQL manual, appendix A).
 #[must_use]
 pub fn action_for_sqlstate(state: &SqlState) -> ErrorAction {
     match state.code() {
-        // Another collector took the lane over; or a row is there twice although the fence held; or our COPY bytes
-        // are wrong.
+        // Another collector has taken the lane over; a duplicate row in spite of the fence; malformed COPY data.
         "BM001" | "23505" | "22P04" => ErrorAction::Halt,
-        // The lane stands elsewhere than we thought: attach, and believe the row.
+        // The checkpoint of the lane is not where it was expected: attach again and continue from it.
         "BM003" => ErrorAction::Retry,
-        // A statement timeout: the server is slow, or what was asked of it was too much.
+        // query_canceled: a statement timeout.
         "57014" => ErrorAction::RetrySmaller,
-        // A read-only standby after a failover, or a transaction that the server ended for being idle.
+        // A read-only standby after a failover, or a transaction that the server ended for being idle or too long.
         "25006" | "25P03" | "25P04" => ErrorAction::Retry,
         code => match code.get(..2).unwrap_or_default() {
-            // Connection, rollback (deadlock, serialization), resources, not in the needed state (lock), operator
-            // intervention (shutdown, cancel), system error (I/O).
+            // Connection exception, transaction rollback (deadlock, serialization failure), insufficient resources,
+            // object not in prerequisite state (lock not available), operator intervention (shutdown), system error.
             "08" | "40" | "53" | "55" | "57" | "58" => ErrorAction::Retry,
-            // Data, integrity, a limit that a row exceeds.
+            // Data exception, integrity constraint violation, program limit exceeded.
             "22" | "23" | "54" => ErrorAction::Reject,
-            // Authorization, catalog, schema, syntax or rights, and whatever else there is.
+            // Authorization, catalog name, schema name, syntax error or access rule violation, and all other classes.
             _ => ErrorAction::Alarm,
         },
     }
 }
 
-/// For any error of the client library: what is no answer of the server is a matter of the connection.
+/// Returns the reaction to an error of the client library. An error without a reply of the server is a connection error.
 #[must_use]
 pub fn action_for_error(error: &tokio_postgres::Error) -> ErrorAction {
     error.code().map_or(ErrorAction::Retry, action_for_sqlstate)
@@ -53,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_class_has_its_decision() {
-        for (codes, decision) in [
+    fn each_class_has_its_action() {
+        for (codes, action) in [
             (
                 "08000 08006 40001 40P01 53100 53200 53300 55P03 57P01 57P03 58030 25006 25P03 BM003",
                 ErrorAction::Retry,
@@ -68,7 +67,7 @@ mod tests {
             ("BM001 23505 22P04", ErrorAction::Halt),
         ] {
             for code in codes.split(' ') {
-                assert_eq!(action_for_sqlstate(&SqlState::from_code(code)), decision, "{code}");
+                assert_eq!(action_for_sqlstate(&SqlState::from_code(code)), action, "{code}");
             }
         }
     }
@@ -86,11 +85,11 @@ mod tests {
             ("22 23 54", ErrorAction::Reject),
             ("72 ZZ ", ErrorAction::Alarm),
         ];
-        for (names, decision) in classes {
+        for (names, action) in classes {
             for class in names.split(' ') {
                 assert_eq!(
                     action_for_sqlstate(&SqlState::from_code(&format!("{class}000"))),
-                    decision,
+                    action,
                     "{class}"
                 );
             }

@@ -1,75 +1,60 @@
-//! Lanes: how the drain is split so that two connections never touch the same peer.
+//! Lanes: the drain is split so that no two connections ever store rows of the same peer.
 
 use std::hash::Hasher as _;
 use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
+use crate::log_id::LogId;
+use crate::num;
 use crate::route::PeerKey;
 
-/// Fixed for ever: with another key, the rows of a peer would change lanes in the middle of a log.
+/// SipHash key of the lane assignment. Fixed: with another key, peers would change lanes in the middle of a log.
 const LANE_KEYS: (u64, u64) = (0x686f_6c64_6661_7374, 0x6c61_6e65_6b65_7930);
 
 /// One lane of one log of one collector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lane {
-    /// The collector's identity.
+    /// `COLLECTOR_ID` of the collector.
     pub collector: String,
-    /// The log's identity.
-    pub log_id: [u8; 16],
-    /// Number, from 0.
+    /// Identity of the log.
+    pub log_id: LogId,
+    /// Number of the lane, from 0.
     pub number: u32,
-    /// How many lanes the log has; fixed for its life.
+    /// Number of lanes of the log, at least 1; fixed for the lifetime of the log.
     pub count: u32,
 }
 
 impl Lane {
-    /// Whether the rows of this peer are this lane's.
+    /// Whether the lane stores the rows of this peer.
     #[must_use]
     pub fn owns(&self, router: &str, key: &PeerKey) -> bool {
         lane_of(router, key, self.count) == self.number
     }
 
-    /// Whether what concerns a router as a whole, or the log, is this lane's.
+    /// Whether the lane stores the rows of routers and of the log. Lane 0 does.
     #[must_use]
     pub const fn owns_routers(&self) -> bool {
         self.number == 0
     }
-
-    /// The log's identity as PostgreSQL reads it.
-    #[must_use]
-    pub fn log_id_text(&self) -> String {
-        uuid_text(self.log_id)
-    }
 }
 
-/// The lane of a peer. Views and peer types of one address share it, because a Peer Down concerns all of them.
+/// Returns the number of the lane that stores the rows of a peer.
+///
+/// It depends only on router, distinguisher and peer address: all RIB views and peer types of an address are in one lane,
+/// because a Peer Down concerns all of them.
 #[must_use]
 pub fn lane_of(router: &str, key: &PeerKey, count: u32) -> u32 {
     let mut hasher = SipHasher13::new_with_keys(LANE_KEYS.0, LANE_KEYS.1);
     hasher.write(router.as_bytes());
-    // No router name has this byte (it is no UTF-8), so name and distinguisher cannot run into each other.
+    // A separator that cannot occur in a router name, because it is not valid UTF-8.
     hasher.write_u8(0xff);
     hasher.write(&key.distinguisher.to_be_bytes());
     match key.address {
         IpAddr::V4(v4) => hasher.write(&v4.octets()),
         IpAddr::V6(v6) => hasher.write(&v6.octets()),
     }
-    u32::try_from(hasher.finish() % u64::from(count.max(1))).unwrap_or(0)
-}
-
-/// `8-4-4-4-12` in hex.
-#[must_use]
-pub fn uuid_text(bytes: [u8; 16]) -> String {
-    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
-    let mut text = String::with_capacity(36);
-    for (place, digit) in hex.chars().enumerate() {
-        if matches!(place, 8 | 12 | 16 | 20) {
-            text.push('-');
-        }
-        text.push(digit);
-    }
-    text
+    num::to_u32_saturating(num::to_usize(hasher.finish() % u64::from(count.max(1))))
 }
 
 #[cfg(test)]
@@ -82,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_lane_of_a_peer_never_changes() {
-        // Computed by another SipHash-1-3; a failure here means that logs in the field would be split differently after an update.
+        // Computed by another SipHash-1-3. A failure means that an update would split existing logs differently.
         let lanes: Vec<u32> = (1..=12).map(|last| lane_of("r1", &key(last), 3)).collect();
         assert_eq!(lanes, [1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
     }
@@ -91,16 +76,10 @@ mod tests {
     fn every_peer_has_exactly_one_lane() {
         for last in 0..=255 {
             let owners = (0..4)
-                .map(|number| Lane { collector: String::new(), log_id: [0; 16], number, count: 4 })
+                .map(|number| Lane { collector: String::new(), log_id: LogId::default(), number, count: 4 })
                 .filter(|lane| lane.owns("r1", &key(last)))
                 .count();
             assert_eq!(owners, 1);
         }
-    }
-
-    #[test]
-    fn uuids_read_as_usual() {
-        let bytes = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff_u128.to_be_bytes();
-        assert_eq!(uuid_text(bytes), "00112233-4455-6677-8899-aabbccddeeff");
     }
 }

@@ -1,15 +1,23 @@
-//! The database side: rows, transactions, migrations.
+//! Delivery to the database: rows, transactions, migrations and queries.
 //!
 //! ```text
-//! Batch ─► TransactionBuilder (pure: history as COPY bytes, peers and routes folded) ─► Transaction
-//!                                                                            │ Connection::store
-//!   BEGIN · fence · peers · COPY history, events · COPY attributes, staging · what a re-dump changes: COPY history ·
-//!   COPY what is new, merge the rest · ledger + checkpoint · COMMIT
+//! Batch ─► TransactionBuilder (pure: history encoded for COPY; peers and routes folded) ─► Transaction
+//!                                                                             │ Connection::store
+//!   BEGIN · fence · merge peers · COPY history and events · COPY attribute sets and staged routes ·
+//!   COPY history of changed re-dumped routes · COPY new routes, merge staged ones · ledger + checkpoint · COMMIT
 //! ```
 //!
-//! One transaction covers a contiguous range of one log and the rows of one lane. The server itself refuses it unless
-//! this lane is held by this process and stands just before the range; after any error the connection is dropped, and
-//! only the checkpoint row says what was stored.
+//! One transaction stores the records of one lane from a contiguous range of one log. The server rejects it unless this
+//! process holds the lane and the lane's checkpoint is just before the range. After any error the connection is dropped,
+//! and only the checkpoint shows whether the transaction was stored.
+//!
+//! * `lanes`: assigns peers to lanes
+//! * `copy`: encodes rows in binary COPY format
+//! * `transaction`: collects the records of a transaction
+//! * `connection`: connects, attaches to a lane and stores transactions
+//! * `error`, `error_policy`: errors, and the reaction to each
+//! * `admin`: migrations, maintenance, repairs, rejected records, forked logs
+//! * `query`: the catalogue of queries, and RPKI data
 
 mod admin;
 mod connection;
@@ -25,16 +33,14 @@ pub use admin::maintain::{Retention, maintain};
 pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
-pub use connection::store::{Attached, Connection};
-pub use connection::target::{Target, TargetError};
-pub use connection::tls::{SslMode, TlsError, TlsFiles};
+pub use connection::{Attached, Connection, SslMode, Target, TargetError, TlsError, TlsFiles};
 pub use copy::columns;
 pub use error::Error;
 pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
-pub use lanes::{Lane, lane_of, uuid_text};
+pub use lanes::{Lane, lane_of};
 pub use query::catalogue::{BoundQuery, Parameter, QUERIES, Query, QueryError, Rows, Shape, run_query};
 pub use query::rpki::{LoadCounts, Vrp, VrpError, load_vrps, parse_vrps};
 pub use tokio_postgres::Client;
-pub use transaction::builder::{InconsistentBatch, TransactionBuilder, digest};
-pub use transaction::record_range::RecordRange;
-pub use transaction::sealed::{Transaction, TransactionCounts};
+pub use transaction::{
+    EncodeError, InconsistentBatch, RecordRange, Transaction, TransactionBuilder, TransactionCounts, digest,
+};

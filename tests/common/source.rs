@@ -19,7 +19,7 @@ pub const LOG: LogId = LogId([5; 16]);
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn lane() -> Lane {
-    Lane { collector: COLLECTOR.to_owned(), log_id: LOG.0, number: 0, count: 1 }
+    Lane { collector: COLLECTOR.to_owned(), log_id: LOG, number: 0, count: 1 }
 }
 
 pub fn batch(number: u32) -> Batch {

@@ -2,6 +2,7 @@
 
 use holdfast::route::Batch;
 use holdfast::sink::{Connection, Lane, TransactionBuilder};
+use holdfast::wal::LogId;
 
 use crate::common::db::{Database, Edition};
 
@@ -12,7 +13,7 @@ pub const CURRENT: &str = "SELECT concat_ws(' ', bgp_peer_ip, rib, prefix, array
     CASE WHEN is_stale THEN 'stale' END) FROM route_state WHERE NOT is_withdrawn ORDER BY bgp_peer_ip, rib, prefix";
 
 pub fn lane() -> Lane {
-    Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number: 0, count: 1 }
+    Lane { collector: COLLECTOR.to_owned(), log_id: LogId([7; 16]), number: 0, count: 1 }
 }
 
 /// Stores batches one by one, each in a transaction of its own or all in one.

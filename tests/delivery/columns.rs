@@ -9,6 +9,7 @@ use holdfast::route::{
     RawAttribute, Rd, RibView, SegmentKind,
 };
 use holdfast::sink::{Lane, TransactionBuilder, columns};
+use holdfast::wal::LogId;
 use holdfast::{bgp, codec};
 
 /// Everything that an attribute set can have.
@@ -109,7 +110,7 @@ fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
 #[test]
 fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let batch = batch();
-    let lane = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 1 };
+    let lane = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 1 };
     let mut chunk = TransactionBuilder::new(lane, 1);
     chunk.push(1, b"", &batch).unwrap();
     let rows = rows(&chunk.build().route_bytes());
@@ -132,7 +133,7 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
 fn a_chunk_that_has_read_sixteen_transactions_of_other_lanes_is_full() {
     let peer = peer(1, RibView::AdjInPre, 1);
     let batch = |routes: u32| Builder::new("r", 0).announce(&peer, 0..routes, &[65_000]).build();
-    let owner = Lane { collector: "c".to_owned(), log_id: [1; 16], number: 0, count: 2 };
+    let owner = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 2 };
     let number = u32::from(owner.owns("r", &peer.key));
     let mut idle = TransactionBuilder::new(Lane { number, ..owner }, 1);
     for seq in 1..=15 {

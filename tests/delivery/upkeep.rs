@@ -8,6 +8,7 @@ use crate::common::db::{Database, Edition};
 use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, Family, Peer, RibView};
 use holdfast::sink::{Connection, Lane, TransactionBuilder, digests, lane_of};
+use holdfast::wal::LogId;
 
 fn batch(path: u32) -> Batch {
     Builder::new("r1", 0).announce(&peer(1, RibView::AdjInPre, 1), [1, 2], &[path]).build()
@@ -34,7 +35,7 @@ async fn rows_of_one_hour_of_the_ledger_become_one_with_the_same_sums_and_the_la
         assert_eq!(store.database.value::<i64>(fold).await, 3);
         assert_eq!(store.database.texts(LEDGER).await, ["3 1 6 12 12 0"], "{edition:?}");
         assert_eq!(store.database.value::<i64>(fold).await, 0);
-        let found = digests(&client, COLLECTOR, [7; 16], 1, 6).await.unwrap();
+        let found = digests(&client, COLLECTOR, LogId([7; 16]), 1, 6).await.unwrap();
         let ends: Vec<(u64, u64)> = found.iter().map(|(_, seq, digest)| (*seq, *digest)).collect();
         let expected = [3, 5, 6].map(|seq| (seq, holdfast::sink::digest(seq, b"payload")));
         assert_eq!(ends, expected, "a copy of the log is told by the digests that are left");
@@ -164,7 +165,7 @@ fn peer_of(lane: u32) -> Peer {
 
 /// One lane stores its part of batches that announce the routes of both peers, with one attribute set after another, to and fro.
 async fn deliver(database: &Database, number: u32, first: u64, batches: u64) {
-    let lane = Lane { collector: COLLECTOR.to_owned(), log_id: [7; 16], number, count: 2 };
+    let lane = Lane { collector: COLLECTOR.to_owned(), log_id: LogId([7; 16]), number, count: 2 };
     let (mut connection, attached) =
         Connection::attach(&database.target, &lane, crate::common::store::OWNER, None).await.unwrap();
     assert_eq!(attached.last_seq + 1, first);

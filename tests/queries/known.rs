@@ -9,6 +9,7 @@ use holdfast::route::{
     Attributes, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Prefix, Rd, RibView, SessionEnd,
 };
 use holdfast::sink::{Connection, Lane, QUERIES, TransactionBuilder, load_vrps, parse_vrps};
+use holdfast::wal::LogId;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -498,7 +499,7 @@ async fn a_router_that_two_collectors_see_counts_once() {
     let Some(mut store) = Store::open(Edition::Timescale, "twice").await else { return };
     let batch = || Builder::new("r1", 0).event(Some(&pre()), peer_up()).announce(&pre(), 0..3, &[1]);
     store.put(&[batch().build()]).await;
-    let lane = Lane { collector: "c2".to_owned(), log_id: [8; 16], number: 0, count: 1 };
+    let lane = Lane { collector: "c2".to_owned(), log_id: LogId([8; 16]), number: 0, count: 1 };
     let (mut connection, _) =
         Connection::attach(&store.database.target, &lane, store::OWNER, None).await.unwrap();
     let mut chunk = TransactionBuilder::new(lane, 1);

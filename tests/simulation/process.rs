@@ -10,7 +10,7 @@ use holdfast::committer::machine as committing;
 use holdfast::forwarder::machine as draining;
 use holdfast::route::Record;
 use holdfast::sink::{ErrorAction, Lane};
-use holdfast::wal::{Item, Log, Reader, SeqNo, WriteError, Writer};
+use holdfast::wal::{Item, Log, LogId, Reader, SeqNo, WriteError, Writer};
 
 use super::bugs::Bug;
 use super::database::{Database, GapRow, Refused, Row, Transaction};
@@ -94,7 +94,7 @@ impl Process {
         let durable = writer.durable().0;
         let limits = draining::Limits { delay: Duration::from_millis(60) };
         let lane = |number| LaneShell {
-            lane: Lane { collector: "sim".to_owned(), log_id: [7; 16], number, count: lanes },
+            lane: Lane { collector: "sim".to_owned(), log_id: LogId([7; 16]), number, count: lanes },
             machine: draining::Machine::new(limits, durable),
             connection: None,
             reader: None,

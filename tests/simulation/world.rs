@@ -25,7 +25,7 @@ const SEGMENTS: u64 = 9;
 const ACTIONS: u64 = 220;
 
 fn lane(number: u32) -> Lane {
-    Lane { collector: "sim".to_owned(), log_id: [7; 16], number, count: LANES }
+    Lane { collector: "sim".to_owned(), log_id: LogId([7; 16]), number, count: LANES }
 }
 
 pub(crate) struct World {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use holdfast::codec;
 use holdfast::sink::{Lane, TransactionBuilder, columns};
-use holdfast::wal::{Disk, Item, Reader, SeqNo};
+use holdfast::wal::{Disk, Item, LogId, Reader, SeqNo};
 
 use crate::{Failure, result};
 
@@ -35,7 +35,7 @@ impl Transactions {
 
     /// Returns the number of routes in the next transaction and its COPY data; `None` at the end of the log.
     fn take(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
-        let lane = Lane { collector: "bench".into(), log_id: [0; 16], number: 0, count: 1 };
+        let lane = Lane { collector: "bench".into(), log_id: LogId::default(), number: 0, count: 1 };
         let mut builder = TransactionBuilder::new(lane, self.next.0).with_dedup(false);
         while builder.rows() < TRANSACTION_ROWS {
             match self.reader.next(SeqNo(u64::MAX)).map_err(|error| error.to_string())? {

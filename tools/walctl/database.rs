@@ -4,7 +4,7 @@ use std::future::Future;
 
 use holdfast::config::{self, Inputs};
 use holdfast::forwarder;
-use holdfast::sink::{self, Target, uuid_text};
+use holdfast::sink::{self, Target};
 use holdfast::wal::inspect::Overview;
 use holdfast::wal::{Disk, LogId, SeqNo};
 use tokio_postgres::Client;
@@ -82,7 +82,7 @@ pub(crate) fn standing(
         let client = connect(url).await?;
         let sql = "SELECT collector, lane, last_seq, digest FROM ingest_checkpoint
             WHERE log_id = $1::text::uuid AND ($2::text IS NULL OR collector = $2) ORDER BY collector, lane";
-        let rows = match client.query(sql, &[&uuid_text(log_id.0), &collector]).await {
+        let rows = match client.query(sql, &[&log_id.to_string(), &collector]).await {
             // The database has no schema of ours: nothing was ever delivered.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Vec::new(),
             other => other.map_err(|error| failure(&error))?,
@@ -121,7 +121,7 @@ pub(crate) fn digests(
 ) -> Result<Vec<(u32, u64, u64)>, Failure> {
     block_on(async {
         let client = connect(url).await?;
-        let digests = sink::digests(&client, &standing.collector, standing.log_id.0, from.0, to.0).await;
+        let digests = sink::digests(&client, &standing.collector, standing.log_id, from.0, to.0).await;
         digests.map_err(|error| Failure::new(&"database", &error))
     })
 }

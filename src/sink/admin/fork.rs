@@ -1,93 +1,94 @@
-//! What the database knows of a log before anything of it is delivered: where its lanes stand, and what they have.
+//! The delivery state of a log in the database, by which a copied or restored log is recognized.
 
 use tokio_postgres::Client;
 
-use crate::sink::connection::store::{int4, int8};
+use crate::log_id::LogId;
+use crate::num;
 use crate::sink::error::Error;
-use crate::sink::lanes::uuid_text;
 
-/// Where a lane of a log stands.
+const CHECKPOINTS: &str = "SELECT lane, lanes, last_seq, digest FROM ingest_checkpoint
+    WHERE collector = $1 AND log_id = $2 ORDER BY lane";
+
+const DIGESTS: &str = "SELECT lane, last_seq, digest FROM ingest_ledger
+    WHERE collector = $1 AND log_id = $2 AND last_seq BETWEEN $3 AND $4";
+
+const FORK: &str = "SELECT holdfast_fork($1, $2, $3, $4, $5, $6, $7)";
+
+/// Checkpoint of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Number of the lane.
     pub lane: u32,
-    /// How many lanes the log has.
+    /// Number of lanes of the log.
     pub lanes: u32,
-    /// Everything up to here is stored.
+    /// Sequence number of the last stored batch; 0 if there is none.
     pub last_seq: u64,
-    /// Of the log's batch at `last_seq`; 0: unknown.
+    /// [`digest`](crate::sink::digest) of the batch at `last_seq`; 0 if unknown.
     pub digest: u64,
 }
 
-/// Where the lanes of the log stand; none when the database has not seen it.
+/// Returns the checkpoints of a log's lanes; none if the database has never received anything from the log.
 ///
 /// # Errors
 /// The query failed.
-pub async fn checkpoints(
-    client: &Client,
-    collector: &str,
-    log_id: [u8; 16],
-) -> Result<Vec<Checkpoint>, Error> {
-    let sql = "SELECT lane, lanes, last_seq, digest FROM ingest_checkpoint
-        WHERE collector = $1 AND log_id = $2::text::uuid ORDER BY lane";
+pub async fn checkpoints(client: &Client, collector: &str, log_id: LogId) -> Result<Vec<Checkpoint>, Error> {
     let mut found = Vec::new();
-    for row in client.query(sql, &[&collector, &uuid_text(log_id)]).await? {
-        let (lane, lanes): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
+    for row in client.query(CHECKPOINTS, &[&collector, &log_id.as_uuid()]).await? {
         found.push(Checkpoint {
-            lane: u32::try_from(lane).unwrap_or(0),
-            lanes: u32::try_from(lanes).unwrap_or(1),
-            last_seq: u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0),
+            lane: unsigned(row.try_get(0)?),
+            lanes: unsigned(row.try_get(1)?),
+            last_seq: row.try_get::<_, i64>(2)?.max(0).cast_unsigned(),
             digest: row.try_get::<_, i64>(3)?.cast_unsigned(),
         });
     }
     Ok(found)
 }
 
-/// (lane, last sequence number, digest there) of each transaction that ended within the range.
+/// Returns (lane, last sequence number, digest of the batch there) of each stored transaction that ends between `from` and
+/// `to`, both included.
 ///
 /// # Errors
 /// The query failed.
 pub async fn digests(
     client: &Client,
     collector: &str,
-    log_id: [u8; 16],
+    log_id: LogId,
     from: u64,
     to: u64,
 ) -> Result<Vec<(u32, u64, u64)>, Error> {
-    let sql = "SELECT lane, last_seq, digest FROM ingest_ledger
-        WHERE collector = $1 AND log_id = $2::text::uuid AND last_seq BETWEEN $3 AND $4";
+    let (from, to) = (num::to_i64_saturating(from), num::to_i64_saturating(to));
     let mut found = Vec::new();
-    for row in client.query(sql, &[&collector, &uuid_text(log_id), &int8(from), &int8(to)]).await? {
+    for row in client.query(DIGESTS, &[&collector, &log_id.as_uuid(), &from, &to]).await? {
         let (lane, seq, digest): (i32, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        found.push((
-            u32::try_from(lane).unwrap_or(0),
-            u64::try_from(seq).unwrap_or(0),
-            digest.cast_unsigned(),
-        ));
+        found.push((unsigned(lane), seq.max(0).cast_unsigned(), digest.cast_unsigned()));
     }
     Ok(found)
 }
 
-/// Begins the delivery of a forked log under `new`, each lane behind what it has in common with `old`.
+/// Begins the delivery of a forked log under the id `new`. Each lane continues after the last batch that the log has in
+/// common with the delivery under `old`.
 ///
 /// # Errors
-/// The database refuses.
+/// A statement failed; nothing is changed then.
 pub async fn begin_fork(
     client: &mut Client,
     collector: &str,
-    old: [u8; 16],
-    new: [u8; 16],
+    old: LogId,
+    new: LogId,
     lanes: &[Checkpoint],
 ) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    let sql = "SELECT holdfast_fork($1, $2::text::uuid, $3::text::uuid, $4, $5, $6, $7)";
+    let (old, new) = (old.as_uuid(), new.as_uuid());
     for lane in lanes {
-        let (count, number) = (int4(lane.lanes), int4(lane.lane));
-        let (at, digest) = (int8(lane.last_seq), lane.digest.cast_signed());
-        transaction
-            .query(sql, &[&collector, &uuid_text(old), &uuid_text(new), &count, &number, &at, &digest])
-            .await?;
+        let (count, number) = (num::to_i32_saturating(lane.lanes), num::to_i32_saturating(lane.lane));
+        let (last_seq, digest) = (num::to_i64_saturating(lane.last_seq), lane.digest.cast_signed());
+        transaction.query(FORK, &[&collector, &old, &new, &count, &number, &last_seq, &digest]).await?;
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// A column that is never negative.
+fn unsigned(value: i32) -> u32 {
+    value.max(0).cast_unsigned()
 }

@@ -1,9 +1,9 @@
-//! What the server does not do by itself on every edition: partitions ahead of time, retention, samples of table sizes, and
-//! less of what only grows: rows of the ledger, attribute sets that nothing has any more.
+//! Hourly maintenance: partitions (plain PostgreSQL), retention, samples of table sizes, compaction of the ledger, and
+//! deletion of unused attribute sets.
 
 use deadpool_postgres::Pool;
 
-/// How long history is kept, in days; `None` keeps it for ever.
+/// Retention periods of the history in days; `None` keeps the table forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// `route_updates`.
@@ -12,15 +12,14 @@ pub struct Retention {
     pub events_days: Option<u32>,
 }
 
-/// How many chunk intervals ahead partitions are made: a collector that is away for so long comes back to a default
-/// partition, from which rows are moved later.
+/// Number of chunk intervals for which partitions are created in advance. After a longer pause of maintenance, rows are
+/// stored in the default partition and moved later.
 const PARTITIONS_AHEAD: i32 = 4;
 
-/// One round: makes partitions (plain PostgreSQL only), drops what is too old, notes how large the tables of peers are, and
-/// tidies the ledger and the attribute sets. To be called about once an hour.
+/// Runs one round of maintenance. Should be called about once an hour.
 ///
 /// # Errors
-/// The database said no; the next round tries again.
+/// A statement failed; the next round repeats it.
 pub async fn maintain(
     pool: &Pool,
     retention: Retention,
@@ -47,10 +46,10 @@ pub async fn maintain(
             tracing::info!(table, count = dropped, "chunks_dropped");
         }
     }
-    // How many routes stand is a pass over the current table: not every hour.
+    // Counts the valid routes of each peer, which reads the whole current table: at most every six hours.
     client.execute("SELECT holdfast_sample_sizes(interval '6 hours')", &[]).await?;
     let folded = "SELECT holdfast_fold_ledger(interval '1 day')";
-    // A pass over attributes and routes.
+    // Reads all attribute sets and routes: at most once a day.
     let cleaned = "SELECT holdfast_clean_attributes(interval '7 days', interval '1 day')";
     for (statement, event) in [(folded, "ledger_folded"), (cleaned, "attributes_cleaned")] {
         let rows: i64 = client.query_one(statement, &[]).await?.try_get(0)?;

@@ -1,5 +1,10 @@
-//! Work on the database outside the drain: migrations, retention, rebuilding the current table, rejected records and
-//! forked logs.
+//! Operations on the database outside the drain.
+//!
+//! * `migrate`: creates and upgrades the schema
+//! * `maintain`: partitions, retention and clean-up, about once an hour
+//! * `fork`: the delivery state by which a copied log is recognized
+//! * `rebuild`: compares the current table with history and repairs it
+//! * `rejected`: retries rejected records
 
 pub(super) mod fork;
 pub(super) mod maintain;

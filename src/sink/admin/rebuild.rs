@@ -1,52 +1,53 @@
-//! The current table held against history, and rebuilt from it (migrations/0006_rebuild.sql).
+//! Compares the current table with history, and repairs it from history (migrations/0006_rebuild.sql).
 
 use tokio_postgres::Client;
 
-/// What was found of so many routes of a collector.
+/// Routes of a collector with the same result of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteComparison {
-    /// One word: equal, refreshed, forgotten, different, missing, unfounded or excess.
+    /// Result: equal, refreshed, forgotten, different, missing, unfounded or excess (see docs/SCHEMA.md).
     pub name: String,
-    /// How many.
+    /// Number of routes.
     pub routes: u64,
-    /// The first of them, in words.
+    /// Description of the first route.
     pub example: String,
 }
 
 impl RouteComparison {
-    /// Whether the current table is what history says of these routes.
+    /// Whether the current table agrees with history.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         ["equal", "refreshed", "forgotten"].contains(&self.name.as_str())
     }
 }
 
-/// One moment for both tables. To mend, no lane may store meanwhile: each waits for its row there before anything else, and
-/// what it has is not lost.
+/// Both tables are read in one snapshot.
 const COMPARE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-const MEND: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE";
+/// A repair also blocks the lanes: each locks its row of ingest_checkpoint before it stores anything, and waits here.
+const REPAIR: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE";
 
-/// Holds `rib_entries` of a collector against the last words in its history; with `mend`, makes those that differ so as history
-/// says. Returns what was found before. The collector may run meanwhile; its delivery waits while it is mended.
+/// Compares `rib_entries` of a collector with the last event of each route in its history. With `repair`, replaces the
+/// rows that differ. Returns the result of the comparison before the repair. The collector may be running; its delivery
+/// waits during a repair.
 ///
 /// # Errors
-/// The database failed or refused; nothing is changed then.
+/// A statement failed; nothing is changed then.
 pub async fn rebuild_state(
     client: &mut Client,
     collector: &str,
-    mend: bool,
+    repair: bool,
 ) -> Result<Vec<RouteComparison>, tokio_postgres::Error> {
-    client.batch_execute(if mend { MEND } else { COMPARE }).await?;
+    client.batch_execute(if repair { REPAIR } else { COMPARE }).await?;
     let sql = "SELECT verdict, routes, example FROM holdfast_rebuild_state($1, $2) ORDER BY 1";
-    let verdicts = match client.query(sql, &[&collector, &mend]).await {
-        Ok(rows) => rows.iter().map(verdict).collect::<Result<Vec<_>, _>>(),
+    let comparisons = match client.query(sql, &[&collector, &repair]).await {
+        Ok(rows) => rows.iter().map(comparison).collect::<Result<Vec<_>, _>>(),
         Err(error) => Err(error),
     };
-    client.batch_execute(if verdicts.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    verdicts
+    client.batch_execute(if comparisons.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    comparisons
 }
 
-fn verdict(row: &tokio_postgres::Row) -> Result<RouteComparison, tokio_postgres::Error> {
-    let routes = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0);
+fn comparison(row: &tokio_postgres::Row) -> Result<RouteComparison, tokio_postgres::Error> {
+    let routes = row.try_get::<_, i64>(1)?.max(0).cast_unsigned();
     Ok(RouteComparison { name: row.try_get(0)?, routes, example: row.try_get(2)? })
 }

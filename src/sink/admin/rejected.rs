@@ -1,128 +1,162 @@
-//! Storing what the database once refused, now that the cause is gone.
+//! Retries the records that the database has rejected.
 
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::codec;
-use crate::sink::connection::isolate::what;
-use crate::sink::connection::store::{Connection, int4};
-use crate::sink::connection::target::Target;
+use crate::log_id::LogId;
+use crate::num;
+use crate::sink::connection::{Connection, Rejection, Target, rejection};
 use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::builder::TransactionBuilder;
+use crate::sink::transaction::{Transaction, TransactionBuilder};
 
-/// So many are looked at in one go.
-const PAGE: i64 = 500;
+/// Number of records that are read at a time.
+const PAGE_ROWS: i64 = 500;
 
-/// What came of it.
+/// Result of a retry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryCounts {
-    /// Records that are in their tables now.
+    /// Records that were stored.
     pub stored: u64,
-    /// Records that are refused still.
+    /// Records that were rejected again.
     pub rejected: u64,
 }
 
-const PAGE_OF: &str = "
-    SELECT r.log_id::text, r.seq, r.idx, r.lane, c.lanes, r.payload
+const PAGE: &str = "
+    SELECT r.log_id, r.seq, r.idx, r.lane, c.lanes, r.payload
     FROM rejected_routes r JOIN ingest_checkpoint c USING (collector, log_id, lane)
-    WHERE collector = $1 AND (r.log_id::text, r.seq, r.idx) > ($2, $3, $4)
-    ORDER BY r.log_id::text, r.seq, r.idx LIMIT $5";
+    WHERE collector = $1 AND (r.log_id, r.seq, r.idx) > ($2, $3, $4)
+    ORDER BY r.log_id, r.seq, r.idx LIMIT $5";
 
-/// Whoever deletes the row stores the record; who comes second waits here and then finds nothing.
+/// Deletes the row before its record is stored. Of two concurrent retries, the second waits here and finds no row.
 const TAKE: &str =
-    "DELETE FROM rejected_routes WHERE collector = $1 AND log_id = $2::text::uuid AND seq = $3 AND idx = $4";
+    "DELETE FROM rejected_routes WHERE collector = $1 AND log_id = $2 AND seq = $3 AND idx = $4";
 
-/// Until the transaction ends, the ledger's rows stay where they are (`holdfast_fold_ledger`).
-const KEEP_LEDGER: &str = "SELECT pg_advisory_xact_lock_shared(hashtext('ingest_ledger'))";
+/// Keeps `holdfast_fold_ledger` from moving rows of the ledger until the transaction ends.
+const LOCK_LEDGER: &str = "SELECT pg_advisory_xact_lock_shared(hashtext('ingest_ledger'))";
 
-const LEDGER: &str = "
+const UPDATE_LEDGER: &str = "
     UPDATE ingest_ledger SET stored = stored + 1, rejected = rejected - 1
-    WHERE collector = $1 AND log_id = $2::text::uuid AND lane = $3 AND first_seq = (
+    WHERE collector = $1 AND log_id = $2 AND lane = $3 AND first_seq = (
         SELECT max(first_seq) FROM ingest_ledger
-        WHERE collector = $1 AND log_id = $2::text::uuid AND lane = $3 AND first_seq <= $4)";
+        WHERE collector = $1 AND log_id = $2 AND lane = $3 AND first_seq <= $4)";
 
-const STILL: &str = "
+const REJECTED_AGAIN: &str = "
     UPDATE rejected_routes SET sqlstate = $5, error = $6, retried_at = clock_timestamp()
-    WHERE collector = $1 AND log_id = $2::text::uuid AND seq = $3 AND idx = $4";
+    WHERE collector = $1 AND log_id = $2 AND seq = $3 AND idx = $4";
 
-/// Tries each rejected record of the collector again, in a transaction of its own. The collector may run meanwhile. The
-/// order of records decides as ever: what is older than what is known becomes history, and leaves the present alone.
+/// Key of a row of `rejected_routes` within its collector.
+#[derive(Clone, Copy)]
+struct RowKey {
+    log_id: Uuid,
+    seq: i64,
+    index: i32,
+}
+
+/// Result of retrying one record.
+enum Outcome {
+    Stored,
+    Rejected,
+    /// A concurrent retry has handled the record.
+    Gone,
+}
+
+/// Retries each rejected record of the collector, in a transaction of its own. The collector may be running. The order of
+/// records still holds: a record that is older than the state of its route is added to the history only.
 ///
 /// # Errors
-/// The database cannot be reached, or refuses something other than a record. What was stored until then stays stored.
+/// The database is unreachable, or a statement fails for another reason than the record. Records that were stored before
+/// the error remain stored.
 pub async fn retry_rejected(target: &Target, collector: &str) -> Result<RetryCounts, Error> {
-    let mut retried = RetryCounts::default();
-    let mut at = (String::new(), i64::MIN, i32::MIN);
-    let mut connection: Option<Connection> = None;
+    let mut counts = RetryCounts::default();
+    let mut last = RowKey { log_id: Uuid::nil(), seq: i64::MIN, index: i32::MIN };
+    let lane = Lane { collector: collector.to_owned(), log_id: LogId::default(), number: 0, count: 1 };
+    let mut connection = Connection::open(target, lane).await?;
     loop {
-        let lane = Lane { collector: collector.to_owned(), log_id: [0; 16], number: 0, count: 1 };
-        let mut opened = match connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(target, lane).await?,
-        };
-        let page = opened.client.query(PAGE_OF, &[&collector, &at.0, &at.1, &at.2, &PAGE]).await?;
+        let client = &connection.client;
+        let page =
+            client.query(PAGE, &[&collector, &last.log_id, &last.seq, &last.index, &PAGE_ROWS]).await?;
         if page.is_empty() {
-            return Ok(retried);
+            return Ok(counts);
         }
         for row in &page {
-            at = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            match one(&mut opened, row).await? {
-                Some(true) => retried.stored += 1,
-                Some(false) => retried.rejected += 1,
-                None => {}
+            last = RowKey { log_id: row.try_get(0)?, seq: row.try_get(1)?, index: row.try_get(2)? };
+            match retry_record(&mut connection, row, last).await? {
+                Outcome::Stored => counts.stored += 1,
+                Outcome::Rejected => counts.rejected += 1,
+                Outcome::Gone => {}
             }
         }
-        connection = Some(opened);
     }
 }
 
-/// `None` when somebody else has it, `false` when it is refused again.
-async fn one(connection: &mut Connection, row: &Row) -> Result<Option<bool>, Error> {
-    let (log_id, seq, index): (String, i64, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+async fn retry_record(connection: &mut Connection, row: &Row, key: RowKey) -> Result<Outcome, Error> {
     let (number, count): (i32, i32) = (row.try_get(3)?, row.try_get(4)?);
     let payload: Vec<u8> = row.try_get(5)?;
-    let hex: String = log_id.chars().filter(|digit| *digit != '-').collect();
-    connection.lane.log_id = u128::from_str_radix(&hex, 16).unwrap_or(0).to_be_bytes();
-    connection.lane.number = u32::try_from(number).unwrap_or(0);
-    connection.lane.count = u32::try_from(count).unwrap_or(1);
-    let chunk = codec::decode(&payload).map_err(|error| error.to_string()).and_then(|mut batch| {
-        // The payload counts records from 0; this one has its number from the batch that it was part of.
-        let index = u32::try_from(index).unwrap_or(0);
-        batch.groups.iter_mut().for_each(|group| group.index = index);
-        batch.events.iter_mut().for_each(|event| event.index = index);
-        let mut chunk = TransactionBuilder::new(connection.lane.clone(), u64::try_from(seq).unwrap_or(0))
-            .with_dedup(false);
-        chunk.push(chunk.next_seq(), &payload, &batch).map_err(|error| error.to_string())?;
-        Ok(chunk.build())
-    });
-    let client = &connection.client;
-    let collector = &connection.lane.collector;
-    let refusal = match chunk {
-        Err(error) => (String::new(), error),
-        Ok(chunk) => {
-            client.batch_execute("BEGIN").await?;
-            if client.execute(TAKE, &[collector, &log_id, &seq, &index]).await? == 0 {
-                client.batch_execute("ROLLBACK").await?;
-                return Ok(None);
-            }
-            match connection.piece(&chunk).await {
-                Ok(_) => {
-                    if chunk.counts.routes > 0 {
-                        let lane = int4(connection.lane.number);
-                        client.query(KEEP_LEDGER, &[]).await?;
-                        client.execute(LEDGER, &[collector, &log_id, &lane, &seq]).await?;
-                    }
-                    client.batch_execute("COMMIT").await?;
-                    return Ok(Some(true));
-                }
-                Err(Error::Database(error)) if Error::refuses(&error) => {
-                    client.batch_execute("ROLLBACK").await?;
-                    what(&error)
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    connection.lane.log_id = LogId::from(key.log_id);
+    connection.lane.number = number.max(0).cast_unsigned();
+    connection.lane.count = count.max(1).cast_unsigned();
+    let rejected = match decode(&connection.lane, key, &payload) {
+        Ok(transaction) => match store(connection, key, &transaction).await? {
+            Ok(outcome) => return Ok(outcome),
+            Err(rejection) => rejection,
+        },
+        Err(message) => Rejection { sqlstate: String::new(), message },
     };
-    client.execute(STILL, &[collector, &log_id, &seq, &index, &refusal.0, &refusal.1]).await?;
-    Ok(Some(false))
+    let RowKey { log_id, seq, index } = key;
+    let Rejection { sqlstate, message } = rejected;
+    let collector = &connection.lane.collector;
+    connection
+        .client
+        .execute(REJECTED_AGAIN, &[collector, &log_id, &seq, &index, &sqlstate, &message])
+        .await?;
+    Ok(Outcome::Rejected)
+}
+
+/// Decodes the payload of a row into a transaction with only its record.
+fn decode(lane: &Lane, key: RowKey, payload: &[u8]) -> Result<Transaction, String> {
+    let mut batch = codec::decode(payload).map_err(|error| error.to_string())?;
+    // Records of a payload are numbered from 0. This one has the index that it had in its original batch.
+    let index = key.index.max(0).cast_unsigned();
+    batch.groups.iter_mut().for_each(|group| group.index = index);
+    batch.events.iter_mut().for_each(|event| event.index = index);
+    let first_seq = key.seq.max(0).cast_unsigned();
+    let mut builder = TransactionBuilder::new(lane.clone(), first_seq).with_dedup(false);
+    builder.push(first_seq, payload, &batch).map_err(|error| error.to_string())?;
+    Ok(builder.build())
+}
+
+/// Stores the record and deletes its row. If the server rejects the record, nothing is changed.
+async fn store(
+    connection: &Connection,
+    key: RowKey,
+    transaction: &Transaction,
+) -> Result<Result<Outcome, Rejection>, Error> {
+    let (client, collector) = (&connection.client, &connection.lane.collector);
+    let RowKey { log_id, seq, index } = key;
+    client.batch_execute("BEGIN").await?;
+    if client.execute(TAKE, &[collector, &log_id, &seq, &index]).await? == 0 {
+        client.batch_execute("ROLLBACK").await?;
+        return Ok(Ok(Outcome::Gone));
+    }
+    match connection.store_part(transaction).await {
+        Ok(_) => {
+            if transaction.counts.routes > 0 {
+                let lane = num::to_i32_saturating(connection.lane.number);
+                client.query(LOCK_LEDGER, &[]).await?;
+                client.execute(UPDATE_LEDGER, &[collector, &log_id, &lane, &seq]).await?;
+            }
+            client.batch_execute("COMMIT").await?;
+            Ok(Ok(Outcome::Stored))
+        }
+        Err(Error::Database(error)) => match rejection(&error) {
+            Some(rejection) => {
+                client.batch_execute("ROLLBACK").await?;
+                Ok(Err(rejection))
+            }
+            None => Err(Error::Database(error)),
+        },
+        Err(error) => Err(error),
+    }
 }

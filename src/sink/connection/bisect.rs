@@ -1,61 +1,61 @@
-//! Which records of a chunk the database refuses: halves of what was refused, until one is left. Pure.
+//! Finds the records of a transaction that the database rejects, by bisection. Pure.
 
 use std::ops::Range;
 
-/// So many refusals may stand in any transaction, however small.
+/// Number of rejected records that is accepted in every transaction.
 const REJECTED_MIN: usize = 10;
-/// Of a large one, one in so many.
-const REJECTED_PART: usize = 100;
+/// In a large transaction, one rejected record in this many is accepted.
+const RECORDS_PER_REJECTED: usize = 100;
 
-/// What to do after a refusal.
+/// The next step after a range was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink) enum Refused {
-    /// Go on with the next range.
+pub(super) enum NextStep {
+    /// The range was halved; continue with [`Bisect::next`].
     Split,
-    /// This one alone is refused.
+    /// The record with this index is rejected on its own.
     Reject(usize),
-    /// Too many: it is not about rows.
+    /// Too many records are rejected: the cause is not in the records.
     Systemic,
 }
 
-/// The search, in the order of the log. With one bad record among `n`, `next` is called 2·log2(n) + 1 times at most.
-pub(in crate::sink) struct Bisect {
-    /// Still to be tried, the next one last.
+/// A bisection in the order of the log. One rejected record among `n` takes at most 2·log2(n) + 1 attempts.
+pub(super) struct Bisect {
+    /// Ranges that have not been tried, the next one last.
     pending: Vec<Range<usize>>,
     rejected: usize,
     rejected_max: usize,
 }
 
 impl Bisect {
-    /// Over `count` records that were refused together.
-    pub(in crate::sink) fn new(count: usize) -> Self {
+    /// A bisection of `count` records that were rejected together.
+    pub(super) fn new(count: usize) -> Self {
         let mut search = Self {
             pending: Vec::new(),
             rejected: 0,
-            rejected_max: (count / REJECTED_PART).max(REJECTED_MIN),
+            rejected_max: (count / RECORDS_PER_REJECTED).max(REJECTED_MIN),
         };
         search.split(0..count);
         search
     }
 
-    /// What to try next.
-    pub(in crate::sink) fn next(&mut self) -> Option<Range<usize>> {
+    /// Returns the next range to try.
+    pub(super) fn next(&mut self) -> Option<Range<usize>> {
         self.pending.pop()
     }
 
-    /// How many were rejected.
-    pub(in crate::sink) const fn rejected(&self) -> usize {
+    /// Number of rejected records.
+    pub(super) const fn rejected(&self) -> usize {
         self.rejected
     }
 
-    /// The range was refused.
-    pub(in crate::sink) fn refused(&mut self, range: Range<usize>) -> Refused {
+    /// Records that the database rejected the range.
+    pub(super) fn on_rejected(&mut self, range: Range<usize>) -> NextStep {
         if range.len() > 1 {
             self.split(range);
-            return Refused::Split;
+            return NextStep::Split;
         }
         self.rejected += 1;
-        if self.rejected > self.rejected_max { Refused::Systemic } else { Refused::Reject(range.start) }
+        if self.rejected > self.rejected_max { NextStep::Systemic } else { NextStep::Reject(range.start) }
     }
 
     fn split(&mut self, range: Range<usize>) {
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// What is stored, what is rejected, and how many tries it took; `None` when it was systemic.
+    /// Stored records, rejected records, and the number of attempts; `None` if the rejections are systemic.
     fn run(count: usize, bad: &[usize]) -> Option<(Vec<usize>, Vec<usize>, usize)> {
         let mut search = Bisect::new(count);
         let (mut stored, mut rejected, mut tries) = (Vec::new(), Vec::new(), 0);
@@ -84,10 +84,10 @@ mod tests {
                 stored.extend(range);
                 continue;
             }
-            match search.refused(range) {
-                Refused::Split => {}
-                Refused::Reject(place) => rejected.push(place),
-                Refused::Systemic => return None,
+            match search.on_rejected(range) {
+                NextStep::Split => {}
+                NextStep::Reject(index) => rejected.push(index),
+                NextStep::Systemic => return None,
             }
         }
         Some((stored, rejected, tries))
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(
             run(5, &[0, 1, 2, 3, 4]).unwrap().1.len(),
             5,
-            "a few are never systemic by their share alone"
+            "up to REJECTED_MIN records are never systemic"
         );
         assert_eq!(run(11, &(0..11).collect::<Vec<_>>()), None);
     }
@@ -129,7 +129,7 @@ mod tests {
             let bad: Vec<usize> = bad.into_iter().filter(|bad| *bad < count).collect();
             let (stored, rejected, _) = run(count, &bad).unwrap();
             prop_assert_eq!(&rejected, &bad);
-            let good: Vec<usize> = (0..count).filter(|place| !bad.contains(place)).collect();
+            let good: Vec<usize> = (0..count).filter(|index| !bad.contains(index)).collect();
             prop_assert_eq!(stored, good);
         }
     }

@@ -1,138 +1,146 @@
-//! Storing a chunk that the database refused: all of it but the records that are refused by themselves.
+//! Stores a transaction whose rows the server rejects, without the records that are rejected on their own.
 //!
 //! ```text
-//! BEGIN · fence ─► SAVEPOINT · a piece · RELEASE ─► … ─► ledger + checkpoint · COMMIT
-//!                  └─ refused: ROLLBACK TO, halve it; a single record goes to rejected_routes
+//! BEGIN · fence ─► SAVEPOINT · a part · RELEASE ─► … ─► ledger + checkpoint · COMMIT
+//!                  └─ rejected: ROLLBACK TO, halve the part; a single record goes to rejected_routes
 //! ```
 //!
-//! A piece is stored in whole, history and the present, as a small chunk would be; so both stay consistent with what is
-//! rejected. Nothing is sent ahead here: after an error the connection goes on being used.
+//! Each part is stored completely, in history and in the current table, so that both remain consistent. Statements are
+//! sent one at a time here, because the connection is used further after an error.
 
 use std::ops::Range;
 
-use crate::sink::connection::bisect::{Bisect, Refused};
-use crate::sink::connection::store::{Connection, Params, copy, execute, int4, int8};
+use crate::num;
 use crate::sink::error::Error;
 use crate::sink::error_policy::{ErrorAction, action_for_sqlstate};
-use crate::sink::lanes::uuid_text;
-use crate::sink::transaction::record_range::RecordRange;
-use crate::sink::transaction::sealed::{ResolvedRows, Transaction};
+use crate::sink::transaction::{RecordRange, ResolvedRows, Transaction};
+
+use super::attach::Connection;
+use super::bisect::{Bisect, NextStep};
+use super::store::{Params, copy, execute};
+
+const SAVEPOINT: &str = "SAVEPOINT part";
+const RELEASE: &str = "RELEASE SAVEPOINT part;
+    DELETE FROM staged; DELETE FROM staged_attributes; DELETE FROM dedup_candidates";
+const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
+
+/// Reply of a server that rejects rows.
+pub(crate) struct Rejection {
+    /// SQLSTATE of the error.
+    pub(crate) sqlstate: String,
+    /// Message of the error.
+    pub(crate) message: String,
+}
+
+/// Result of storing a part.
+enum PartOutcome {
+    /// The part is stored; `unchanged` of its routes have no history row.
+    Stored { unchanged: u64 },
+    /// Nothing of the part is stored.
+    Rejected(Rejection),
+}
 
 impl Connection {
-    /// Stores the chunk in one transaction, record by record where it must be. Returns how many records were rejected.
+    /// Stores the transaction without the records that the server rejects; these go to `rejected_routes`. `records` are
+    /// the records of the transaction. Returns the number of rejected records.
     ///
     /// # Errors
-    /// See [`Error::action`]; [`Error::Systemic`] when too many are refused, and then nothing is stored. Whether it was
-    /// stored is known only after attaching anew.
-    pub async fn isolate(&mut self, chunk: &Transaction, span: &RecordRange) -> Result<u64, Error> {
-        self.begin(chunk).await?;
-        let mut search = Bisect::new(span.len());
+    /// See [`Error::action`]. [`Error::Systemic`] if too many records are rejected; nothing is stored then. After other
+    /// errors, only attaching again shows whether the transaction was stored.
+    pub async fn isolate(&mut self, transaction: &Transaction, records: &RecordRange) -> Result<u64, Error> {
+        self.begin(transaction).await?;
+        let mut search = Bisect::new(records.len());
         let (mut first, mut unchanged, mut routes_rejected) = (None, 0, 0);
         while let Some(range) = search.next() {
-            let (state, error) = match self.try_piece(span, range.clone()).await? {
-                Piece::Stored { repeated } => {
-                    unchanged += repeated;
+            let rejection = match self.try_part(records, range.clone()).await? {
+                PartOutcome::Stored { unchanged: of_part } => {
+                    unchanged += of_part;
                     continue;
                 }
-                Piece::Refused { state, error } => (state, error),
+                PartOutcome::Rejected(rejection) => rejection,
             };
-            let first = first.get_or_insert_with(|| format!("{error} ({state})"));
+            let first =
+                first.get_or_insert_with(|| format!("{} ({})", rejection.message, rejection.sqlstate));
             let systemic = |rejected| Error::Systemic {
-                rejected,
-                records: u64::try_from(span.len()).unwrap_or(u64::MAX),
+                rejected: num::to_u64(rejected),
+                records: num::to_u64(records.len()),
                 first: first.clone(),
             };
-            match search.refused(range) {
-                Refused::Split => {}
-                Refused::Systemic => return Err(systemic(rows(search.rejected()))),
-                Refused::Reject(place) => match span.lone(place) {
-                    Some(lone) => {
+            match search.on_rejected(range) {
+                NextStep::Split => {}
+                NextStep::Systemic => return Err(systemic(search.rejected())),
+                NextStep::Reject(index) => match records.single_record(index) {
+                    Some(record) => {
                         let row: Params<'_, 9> = [
                             &self.lane.collector,
-                            &uuid_text(self.lane.log_id),
-                            &int8(lone.seq),
-                            &int4(lone.index),
-                            &int4(self.lane.number),
-                            &state,
-                            &error,
-                            &lone.text,
-                            &lone.payload,
+                            &self.lane.log_id.as_uuid(),
+                            &num::to_i64_saturating(record.seq),
+                            &num::to_i32_saturating(record.index),
+                            &num::to_i32_saturating(self.lane.number),
+                            &rejection.sqlstate,
+                            &rejection.message,
+                            &record.json,
+                            &record.payload,
                         ];
                         self.client.execute(&self.statements.reject, &row).await?;
-                        routes_rejected += u64::from(lone.is_route);
+                        routes_rejected += u64::from(record.is_route);
                     }
-                    // A gap has no record that could be put aside.
-                    None => return Err(systemic(rows(search.rejected()))),
+                    // An unreadable range has no record that could be stored in rejected_routes.
+                    None => return Err(systemic(search.rejected())),
                 },
             }
         }
-        self.commit(chunk, unchanged, routes_rejected).await?;
-        Ok(rows(search.rejected()))
+        self.commit(transaction, unchanged, routes_rejected).await?;
+        Ok(num::to_u64(search.rejected()))
     }
 
-    /// Stores a piece behind a savepoint. When it is refused, nothing of it is stored.
-    async fn try_piece(&self, span: &RecordRange, range: Range<usize>) -> Result<Piece, Error> {
-        let piece = span.piece(range).map_err(Error::InconsistentBatch)?;
-        self.client.batch_execute("SAVEPOINT piece").await?;
-        let stored = tokio::time::timeout(self.time_limit(), self.piece(&piece)).await;
+    /// Stores a part between savepoints. If the server rejects it, nothing of it is stored.
+    async fn try_part(&self, records: &RecordRange, range: Range<usize>) -> Result<PartOutcome, Error> {
+        let part = records.part(range)?;
+        self.client.batch_execute(SAVEPOINT).await?;
+        let stored = tokio::time::timeout(self.time_limit(), self.store_part(&part)).await;
         match stored.map_err(|_elapsed| Error::Timeout)? {
-            Ok(repeated) => {
-                let release = "RELEASE SAVEPOINT piece;
-                    DELETE FROM staged; DELETE FROM staged_attributes; DELETE FROM repeated";
-                self.client.batch_execute(release).await?;
-                Ok(Piece::Stored { repeated })
+            Ok(unchanged) => {
+                self.client.batch_execute(RELEASE).await?;
+                Ok(PartOutcome::Stored { unchanged })
             }
-            Err(Error::Database(error)) if Error::refuses(&error) => {
-                self.client.batch_execute("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece").await?;
-                let (state, error) = what(&error);
-                Ok(Piece::Refused { state, error })
-            }
+            Err(Error::Database(error)) => match rejection(&error) {
+                Some(rejection) => {
+                    self.client.batch_execute(ROLLBACK).await?;
+                    Ok(PartOutcome::Rejected(rejection))
+                }
+                None => Err(Error::Database(error)),
+            },
             Err(error) => Err(error),
         }
     }
 
-    /// What [`Connection::store`] does with the rows of a chunk, one step after the other. Returns how many routes of a
-    /// re-dump change nothing.
-    pub(in crate::sink) async fn piece(&self, chunk: &Transaction) -> Result<u64, Error> {
+    /// Stores the rows of a transaction like [`Connection::store`], but one statement at a time. Returns the number of
+    /// routes without a history row.
+    pub(crate) async fn store_part(&self, part: &Transaction) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
-        let known = self.peers(chunk).await?;
-        copy(client, &s.copy_routes, &chunk.routes).await?;
-        copy(client, &s.copy_events, &chunk.events).await?;
-        copy(client, &s.copy_statistics, &chunk.statistics).await?;
-        copy(client, &s.copy_gaps, &chunk.gaps).await?;
-        copy(client, &s.copy_attributes, &chunk.attributes).await?;
+        let peers = self.merge_peers(part).await?;
+        copy(client, &s.copy_routes, &part.routes).await?;
+        copy(client, &s.copy_events, &part.events).await?;
+        copy(client, &s.copy_statistics, &part.statistics).await?;
+        copy(client, &s.copy_gaps, &part.gaps).await?;
+        copy(client, &s.copy_attributes, &part.attributes).await?;
         execute(client, &s.touch).await?;
         execute(client, &s.attributes).await?;
-        // What a piece has made may be taken back: the merge looks each route up.
-        let named = ResolvedRows::encode(&chunk.rib, &chunk.repeats, &known, None);
-        copy(client, &s.copy_staged, &named.staged.bytes).await?;
-        let repeated = self.store_changed(chunk, &named.repeated).await?;
-        self.merge(named.staged.rows).await?;
-        self.log_gaps(chunk).await?;
-        self.routers(chunk).await?;
-        Ok(chunk.counts.unchanged + repeated)
+        // No initial load: rows of a part can be rolled back, so that its routes must be looked up.
+        let resolved = ResolvedRows::encode(&part.rib, &part.dedup, &peers, None)?;
+        copy(client, &s.copy_staged, &resolved.staged.bytes).await?;
+        let unchanged = self.store_changed(part, &resolved.dedup.bytes).await?;
+        self.merge(resolved.staged.rows).await?;
+        self.log_gaps(part).await?;
+        self.merge_routers(part).await?;
+        Ok(part.counts.unchanged + unchanged)
     }
 }
 
-/// What became of a piece.
-enum Piece {
-    Stored { repeated: u64 },
-    Refused { state: String, error: String },
-}
-
-/// SQLSTATE and message of a refusal.
-pub(in crate::sink) fn what(error: &tokio_postgres::Error) -> (String, String) {
-    let db = error.as_db_error();
-    db.map(|db| (db.code().code().to_owned(), db.message().to_owned())).unwrap_or_default()
-}
-
-impl Error {
-    /// Whether the server refuses rows, so that storing fewer of them may help.
-    pub(in crate::sink) fn refuses(error: &tokio_postgres::Error) -> bool {
-        error.code().is_some_and(|state| action_for_sqlstate(state) == ErrorAction::Reject)
-    }
-}
-
-fn rows(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
+/// Returns the reply of the server if it rejects rows, so that storing fewer of them may succeed.
+pub(crate) fn rejection(error: &tokio_postgres::Error) -> Option<Rejection> {
+    let reply = error.as_db_error()?;
+    (action_for_sqlstate(reply.code()) == ErrorAction::Reject)
+        .then(|| Rejection { sqlstate: reply.code().code().to_owned(), message: reply.message().to_owned() })
 }

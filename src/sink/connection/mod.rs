@@ -1,9 +1,22 @@
-//! The connection of a lane: where it goes, its TLS, the statements of a transaction, and the isolation of
-//! records that the server rejects.
+//! The database connection of a lane.
+//!
+//! * `target`, `tls`: the address of the database, its TLS settings, and how connections to it are opened
+//! * `attach`: a connection that holds a lane
+//! * `store`: stores one transaction
+//! * `isolate`, `bisect`: stores a transaction whose rows the server rejects, without the rejected records
+//! * `statements`: the SQL statements of a lane; longer ones are files in `sql/`
+//! * `stored_peers`: the reply of `holdfast_merge_peers`
 
-pub(super) mod bisect;
-pub(super) mod isolate;
-pub(super) mod statements;
-pub(super) mod store;
-pub(super) mod target;
-pub(super) mod tls;
+mod attach;
+mod bisect;
+mod isolate;
+mod statements;
+mod store;
+mod stored_peers;
+mod target;
+mod tls;
+
+pub use attach::{Attached, Connection};
+pub(super) use isolate::{Rejection, rejection};
+pub use target::{Target, TargetError};
+pub use tls::{SslMode, TlsError, TlsFiles};

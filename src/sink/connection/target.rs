@@ -1,4 +1,4 @@
-//! Where the database is, and how connections to it are made.
+//! The address of the database, and how connections to it are opened.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::sink::connection::tls::{self, SslMode, TlsError, TlsFiles};
+use super::tls::{self, SslMode, TlsError, TlsFiles};
 
-/// Shown in pg_stat_activity.
+/// `application_name` in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
-/// Unless the address says otherwise.
+/// Default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that does not finish a transaction in this time is treated as gone, unless told otherwise.
+/// Default time limit of one transaction.
 const STORE_TIMEOUT: Duration = Duration::from_secs(120);
-/// A peer that does not acknowledge for so long is gone: half-open connections end here.
+/// Time without TCP acknowledgment after which a connection is closed. Ends half-open connections.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 
-/// A database to deliver to.
+/// A database: address, credentials, TLS settings and time limits.
 #[derive(Clone)]
 pub struct Target {
     config: tokio_postgres::Config,
@@ -27,27 +27,18 @@ pub struct Target {
     store_timeout: Duration,
 }
 
-/// Why a connection could not be made.
-#[derive(Debug)]
+/// The database settings cannot be used.
+#[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// TLS is not possible as configured.
-    Tls(TlsError),
-    /// The pool cannot be made.
-    Pool(deadpool_postgres::BuildError),
+    /// Invalid TLS settings.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The connection pool could not be created.
+    #[error("creating the connection pool: {0}")]
+    Pool(#[from] deadpool_postgres::BuildError),
 }
 
-impl fmt::Display for TargetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tls(error) => write!(f, "{error}"),
-            Self::Pool(error) => write!(f, "{error}"),
-        }
-    }
-}
-
-impl std::error::Error for TargetError {}
-
-/// Without the password.
+/// Omits the password.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
@@ -60,16 +51,16 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// A target with the given address, user and database; time limits and TLS are set here.
+    /// A target with the address, user and database of `config`. Sets the TLS mode, application name and TCP time limits.
     ///
     /// # Errors
-    /// TLS is not possible as configured.
+    /// The TLS settings are invalid.
     pub fn new(
         mut config: tokio_postgres::Config,
         mode: SslMode,
         files: &TlsFiles,
     ) -> Result<Self, TargetError> {
-        let (tls, wire_mode) = tls::connector(mode, files).map_err(TargetError::Tls)?;
+        let (tls, wire_mode) = tls::connector(mode, files)?;
         let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         config
             .ssl_mode(wire_mode)
@@ -81,26 +72,26 @@ impl Target {
         Ok(Self { config, tls, store_timeout: STORE_TIMEOUT })
     }
 
-    /// The same target with another limit for one transaction.
+    /// Sets the time limit of one transaction.
     #[must_use]
     pub const fn with_store_timeout(mut self, limit: Duration) -> Self {
         self.store_timeout = limit;
         self
     }
 
-    /// How long one transaction may take.
-    pub(in crate::sink) const fn store_timeout(&self) -> Duration {
+    /// Time limit of one transaction.
+    pub(super) const fn store_timeout(&self) -> Duration {
         self.store_timeout
     }
 
-    /// A connection of its own, with the task that drives it; the task ends with the client.
+    /// Opens a connection outside the pool. Its background task ends when the client is dropped.
     ///
     /// # Errors
-    /// The server cannot be reached, or refuses.
+    /// The server is unreachable or rejects the connection.
     pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         tokio::spawn(async move {
-            // What ends a connection reaches its user through the request that was under way.
+            // The pending request reports the same error to its caller.
             if let Err(error) = connection.await {
                 tracing::debug!(error = %error, "database_connection_ended");
             }
@@ -108,13 +99,13 @@ impl Target {
         Ok(client)
     }
 
-    /// The pool for everything but the lanes: migrations, maintenance, health, queries. Connects on first use.
+    /// Creates the pool for migrations, maintenance, health checks and queries. Its connections are opened on first use.
     ///
     /// # Errors
-    /// The pool cannot be made as configured.
+    /// The pool settings are invalid.
     pub fn pool(&self, size_max: usize) -> Result<Pool, TargetError> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
         let manager = Manager::from_config(self.config.clone(), self.tls.clone(), config);
-        Pool::builder(manager).max_size(size_max).build().map_err(TargetError::Pool)
+        Ok(Pool::builder(manager).max_size(size_max).build()?)
     }
 }

@@ -1,31 +1,31 @@
-//! TLS to the database, by the names that libpq gives the modes.
+//! TLS to the database, with libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey`.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How far the server must prove who it is (libpq `sslmode`).
+/// Encryption and authentication of the server (libpq `sslmode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS if the server has it; no proof.
+    /// TLS if the server supports it; the server is not authenticated.
     #[default]
     Prefer,
-    /// TLS; no proof.
+    /// TLS; the server is not authenticated.
     Require,
-    /// TLS; the certificate must come from a trusted authority.
+    /// TLS; the certificate must be signed by a trusted authority.
     VerifyCa,
-    /// TLS; the certificate must come from a trusted authority and name the host.
+    /// TLS; the certificate must be signed by a trusted authority and match the host name.
     VerifyFull,
 }
 
@@ -40,7 +40,9 @@ impl std::str::FromStr for SslMode {
             "verify-ca" => Self::VerifyCa,
             "verify-full" => Self::VerifyFull,
             other => {
-                return Err(format!("{other:?} is none of disable, prefer, require, verify-ca, verify-full"));
+                return Err(format!(
+                    "invalid TLS mode {other:?}: expected disable, prefer, require, verify-ca or verify-full"
+                ));
             }
         })
     }
@@ -49,61 +51,64 @@ impl std::str::FromStr for SslMode {
 /// The files of libpq's `sslrootcert`, `sslcert` and `sslkey`, in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Authorities that may have signed the server's certificate; `None` is those of the system.
+    /// Certificate authorities that are trusted to sign the server's certificate; `None` for those of the system.
     pub root: Option<PathBuf>,
-    /// The client's certificate with those in between, and its key, which nobody else may read.
+    /// The client's certificate chain and its private key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// Why no TLS client could be made.
-#[derive(Debug)]
+/// The TLS settings cannot be used.
+#[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file with the authorities cannot be read.
-    RootFile(PathBuf, rustls::pki_types::pem::Error),
+    /// The file of trusted authorities cannot be read.
+    #[error("DB_SSLROOTCERT: reading certificate authorities from {}: {source}", path.display())]
+    RootFile {
+        /// The file.
+        path: PathBuf,
+        /// The error of reading it.
+        source: pem::Error,
+    },
     /// The client's certificate or key cannot be read.
-    ClientFile(PathBuf, rustls::pki_types::pem::Error),
-    /// Others may read the client's key.
-    KeyIsOpen(PathBuf, u32),
-    /// There is no authority to trust.
+    #[error("reading the client certificate or key {}: {source}", path.display())]
+    ClientFile {
+        /// The file.
+        path: PathBuf,
+        /// The error of reading it.
+        source: pem::Error,
+    },
+    /// The client's key is accessible to other users.
+    #[error(
+        "the private key {} is accessible to other users (mode {mode:04o}): set mode 0600, or 0640 if root owns it",
+        path.display()
+    )]
+    InsecureKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// No trusted authority is configured or installed.
+    #[error("no trusted certificate authority found: set DB_SSLROOTCERT or install ca-certificates")]
     NoRoots,
-    /// The TLS library refuses.
-    Rustls(String),
+    /// The TLS library rejects a setting.
+    #[error("TLS settings: {0}")]
+    Rustls(#[from] rustls::Error),
+    /// The TLS library rejects the trusted authorities.
+    #[error("trusted certificate authorities: {0}")]
+    Verifier(#[from] VerifierBuilderError),
 }
 
-impl std::fmt::Display for TlsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::RootFile(path, error) => {
-                write!(f, "certificate authorities in {}: {error}", path.display())
-            }
-            Self::ClientFile(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::KeyIsOpen(path, mode) => write!(
-                f,
-                "the key {} is readable by others (mode {mode:04o}); accepted are 0600, and 0640 when root owns it",
-                path.display()
-            ),
-            Self::NoRoots => f.write_str(
-                "no certificate authority is known: set DB_SSLROOTCERT or install ca-certificates",
-            ),
-            Self::Rustls(error) => f.write_str(error),
-        }
-    }
-}
-
-impl std::error::Error for TlsError {}
-
-/// The TLS side of a connection, and what the client library must ask the server for.
+/// Returns the TLS connector, and the mode that the client library negotiates with the server.
 ///
 /// # Errors
-/// The authorities cannot be read, or there are none.
-pub(in crate::sink) fn connector(
+/// A certificate or key file cannot be used, or there is no trusted authority.
+pub(super) fn connector(
     mode: SslMode,
     files: &TlsFiles,
 ) -> Result<(MakeRustlsConnect, tokio_postgres::config::SslMode), TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(refused)?;
+    let builder =
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let wire = match mode {
         SslMode::Disable => tokio_postgres::config::SslMode::Disable,
         SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
@@ -113,9 +118,7 @@ pub(in crate::sink) fn connector(
         SslMode::VerifyFull => builder.with_root_certificates(roots(files.root.as_deref())?),
         SslMode::VerifyCa => {
             let roots = Arc::new(roots(files.root.as_deref())?);
-            let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|error| TlsError::Rustls(error.to_string()))?;
+            let inner = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
             let verifier = Arc::new(Verifier::AnyName(inner));
             builder.dangerous().with_custom_certificate_verifier(verifier)
         }
@@ -127,47 +130,41 @@ pub(in crate::sink) fn connector(
     let config = match &files.client {
         Some((certificate, key)) => {
             let (chain, key) = client(certificate, key)?;
-            builder.with_client_auth_cert(chain, key).map_err(refused)?
+            builder.with_client_auth_cert(chain, key)?
         }
         None => builder.with_no_client_auth(),
     };
     Ok((MakeRustlsConnect::new(config), wire))
 }
 
-fn refused(error: rustls::Error) -> TlsError {
-    TlsError::Rustls(error.to_string())
-}
-
-/// The client's certificates and its key. The key is refused as libpq refuses it: when others may read it.
+/// Reads the client's certificate chain and its key. As in libpq, a key that other users can read is an error.
 fn client(
     certificate: &Path,
     key: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-    let broken = |path: &Path| {
+    let unreadable = |path: &Path| {
         let path = path.to_owned();
-        move |error| TlsError::ClientFile(path, error)
+        move |source| TlsError::ClientFile { path, source }
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(broken(certificate))?;
-    let io = |error| broken(key)(rustls::pki_types::pem::Error::Io(error));
-    let about = File::open(key).and_then(|file| file.metadata()).map_err(io)?;
-    let forbidden = if about.uid() == 0 { 0o137 } else { 0o177 };
-    if about.mode() & forbidden != 0 {
-        return Err(TlsError::KeyIsOpen(key.to_owned(), about.mode() & 0o7777));
+        .map_err(unreadable(certificate))?;
+    let io = |error| unreadable(key)(pem::Error::Io(error));
+    let metadata = File::open(key).and_then(|file| file.metadata()).map_err(io)?;
+    let forbidden = if metadata.uid() == 0 { 0o137 } else { 0o177 };
+    if metadata.mode() & forbidden != 0 {
+        return Err(TlsError::InsecureKeyFile { path: key.to_owned(), mode: metadata.mode() & 0o7777 });
     }
-    Ok((chain, PrivateKeyDer::from_pem_file(key).map_err(broken(key))?))
+    Ok((chain, PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?))
 }
 
 fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     match file {
         Some(path) => {
-            let broken = |error| TlsError::RootFile(path.to_owned(), error);
-            for certificate in CertificateDer::pem_file_iter(path).map_err(broken)? {
-                store
-                    .add(certificate.map_err(broken)?)
-                    .map_err(|error| TlsError::Rustls(error.to_string()))?;
+            let unreadable = |source| TlsError::RootFile { path: path.to_owned(), source };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+                store.add(certificate.map_err(unreadable)?)?;
             }
         }
         None => {
@@ -177,12 +174,12 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     if store.is_empty() { Err(TlsError::NoRoots) } else { Ok(store) }
 }
 
-/// The two modes that rustls itself does not have.
+/// Certificate verification for the modes that rustls does not provide.
 #[derive(Debug)]
 enum Verifier {
-    /// A trusted authority, whatever the name (verify-ca).
+    /// Any certificate of a trusted authority, regardless of the host name (`verify-ca`).
     AnyName(Arc<WebPkiServerVerifier>),
-    /// Encryption only (prefer, require): as libpq does, and as weak.
+    /// Any certificate (`prefer`, `require`). As in libpq, this does not protect against an active attacker.
     AnyCertificate(Arc<CryptoProvider>),
 }
 
@@ -197,7 +194,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Self::AnyName(inner) = self else { return Ok(ServerCertVerified::assertion()) };
         match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The chain is verified before the name is looked at.
+            // rustls verifies the chain before the host name.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,10 +1,13 @@
-//! The columns that COPY fills, in the order in which the encoder writes them.
+//! Column lists of all tables that COPY fills, in the order in which the encoder writes the fields.
 //!
-//! The order is not that of the tables: what a batch, a peer and an attribute set fix stands together, so that the
-//! encoder makes each such block once and copies it for every row. Names are those of the migrations and of
-//! `codec::json`; tests hold all three together.
+//! The order differs from that of the tables. Columns with the same value in all rows of one batch, peer or attribute
+//! set form a block, which the encoder writes once and copies into every row. Names are those of the migrations and of
+//! `codec::json`; tests/delivery/columns.rs and tests/delivery/migrations.rs check all three against each other.
+//!
+//! The temporary tables of a lane's connection are created from these lists as well ([`temporary_table`]), so that a
+//! column is named once.
 
-/// Fixed by batch and peer.
+/// Columns of `route_updates` whose values depend on the batch and the peer only.
 pub const PEER: &[&str] = &[
     "collector",
     "log_id",
@@ -22,7 +25,7 @@ pub const PEER: &[&str] = &[
     "table_name",
 ];
 
-/// Fixed by the attribute set; also the columns of `path_attributes` behind the hash.
+/// Columns of an attribute set, in `route_updates` and, after the hash, in `path_attributes`.
 pub const ATTRIBUTES: &[&str] = &[
     "origin",
     "as_path",
@@ -48,11 +51,11 @@ pub const ATTRIBUTES: &[&str] = &[
     "discarded",
 ];
 
-/// Fixed by the group, and the row's number.
+/// Columns of `route_updates` whose values depend on the group, and the index of the record.
 pub const GROUP: &[&str] =
     &["time", "router_time", "family", "afi", "safi", "is_withdrawn", "cause", "idx", "path_id"];
 
-/// The route itself.
+/// Columns of the NLRI.
 pub const NLRI: &[&str] = &[
     "prefix",
     "rd",
@@ -68,10 +71,10 @@ pub const NLRI: &[&str] = &[
     "nlri_raw",
 ];
 
-/// Columns of `route_updates`, in blocks.
+/// Columns of `route_updates`, as blocks.
 pub const ROUTE_UPDATES: &[&[&str]] = &[PEER, ATTRIBUTES, GROUP, NLRI, &["route_key"]];
 
-/// What an event or a Statistics Report has of its batch and peer.
+/// Columns that `peer_events` and `peer_stats` share: batch, peer, times and index of the record.
 pub const EVENT: &[&str] = &[
     "collector",
     "log_id",
@@ -92,14 +95,14 @@ pub const EVENT: &[&str] = &[
     "idx",
 ];
 
-/// Columns of `peer_events`, in blocks.
+/// Columns of `peer_events`, as blocks.
 pub const PEER_EVENTS: &[&[&str]] =
     &[EVENT, &["event_type", "reason_code", "afi", "safi", "sent_open", "received_open", "data", "detail"]];
 
-/// Columns of `peer_stats`, in blocks.
+/// Columns of `peer_stats`, as blocks.
 pub const PEER_STATS: &[&[&str]] = &[EVENT, &["statistics"]];
 
-/// Columns of `collector_gaps`.
+/// Columns of `collector_gaps`, as blocks.
 pub const COLLECTOR_GAPS: &[&[&str]] = &[&[
     "collector",
     "log_id",
@@ -113,60 +116,37 @@ pub const COLLECTOR_GAPS: &[&[&str]] = &[&[
     "until_time",
 ]];
 
-/// Columns of `path_attributes`, in blocks.
+/// Columns of `path_attributes`, as blocks.
 pub const PATH_ATTRIBUTES: &[&[&str]] = &[&["hash"], ATTRIBUTES];
 
-/// Columns of the staging table of `rib_entries`, in blocks, with those that only the merge needs.
-pub const STAGED: &[&[&str]] = &[
-    &[
-        "peer_id",
-        "route_key",
-        "afi",
-        "safi",
-        "path_id",
-        "first_time",
-        "last_time",
-        "flip_time",
-        "session",
-        "generation",
-        "seq",
-        "idx",
-        "learns",
-        "withdraws",
-        "is_withdrawn",
-        "attributes",
-        "begins_withdrawn",
-        "valid_session",
-        "valid_generation",
-    ],
-    NLRI,
+/// Columns of a route in the current table, except those of its NLRI.
+const RIB_ROUTE: &[&str] = &[
+    "peer_id",
+    "route_key",
+    "afi",
+    "safi",
+    "path_id",
+    "first_seen",
+    "last_seen",
+    "last_state_change",
+    "session",
+    "generation",
+    "seq",
+    "idx",
+    "learn_count",
+    "withdraw_count",
+    "is_withdrawn",
+    "attributes",
 ];
 
-/// Columns of `rib_entries`, in blocks: those of a route that is known to be new.
-pub const RIB_ENTRIES: &[&[&str]] = &[
-    &[
-        "peer_id",
-        "route_key",
-        "afi",
-        "safi",
-        "path_id",
-        "first_seen",
-        "last_seen",
-        "last_state_change",
-        "session",
-        "generation",
-        "seq",
-        "idx",
-        "learn_count",
-        "withdraw_count",
-        "is_withdrawn",
-        "attributes",
-    ],
-    NLRI,
-];
+/// Columns of `rib_entries`, as blocks.
+pub const RIB_ENTRIES: &[&[&str]] = &[RIB_ROUTE, NLRI];
 
-/// Columns of the table in which re-dumped routes wait for the answer whether they change anything, in blocks.
-pub const REPEATED: &[&[&str]] = &[
+/// Columns of the temporary table `staged`, as blocks: a row of `rib_entries` and the inputs of the merge.
+pub const STAGED: &[&[&str]] = &[RIB_ROUTE, &["begins_withdrawn", "valid_session", "valid_generation"], NLRI];
+
+/// Columns of the temporary table `dedup_candidates`, as blocks.
+pub const DEDUP_CANDIDATES: &[&[&str]] = &[
     &[
         "number",
         "peer_id",
@@ -182,14 +162,36 @@ pub const REPEATED: &[&[&str]] = &[
     NLRI,
 ];
 
-/// How many columns the blocks have together.
+/// Columns of the temporary tables that `rib_entries` does not have, with their types.
+const TEMPORARY_ONLY: [(&str, &str); 4] = [
+    ("number", "integer"),
+    ("begins_withdrawn", "boolean"),
+    ("valid_session", "timestamptz"),
+    ("valid_generation", "bigint"),
+];
+
+/// Number of columns in all blocks.
 #[must_use]
 pub fn count(blocks: &[&[&str]]) -> usize {
     blocks.iter().map(|block| block.len()).sum()
 }
 
-/// The COPY statement that takes the blocks.
+/// The COPY statement for the blocks.
 #[must_use]
 pub fn copy_statement(table: &str, blocks: &[&[&str]]) -> String {
     format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", blocks.concat().join(", "))
+}
+
+/// The statement that creates a temporary table with the columns of the blocks, emptied at each commit. A column of
+/// `rib_entries` has the type that it has there.
+#[must_use]
+pub fn temporary_table(table: &str, blocks: &[&[&str]]) -> String {
+    let column = |name: &&str| match TEMPORARY_ONLY.iter().find(|(only, _)| only == name) {
+        Some((_, kind)) => format!("NULL::{kind} AS {name}"),
+        None => (*name).to_owned(),
+    };
+    let columns = blocks.concat().iter().map(column).collect::<Vec<_>>().join(", ");
+    format!(
+        "CREATE TEMP TABLE {table} ON COMMIT DELETE ROWS AS SELECT {columns} FROM rib_entries WITH NO DATA"
+    )
 }

@@ -1,31 +1,38 @@
-//! From a batch to the rows of history, as bytes of binary COPY. Pure.
+//! Rows of the history tables in binary COPY format. Pure.
 //!
-//! A row is four blocks: peer, attributes, group, NLRI (see `columns`). The first two are encoded once per batch and
-//! copied; FRR and BIRD send one prefix per message, so the group is not worth that.
+//! A row of `route_updates` has four blocks: peer, attributes, group and NLRI (see `columns`). The first two are encoded
+//! once per batch and copied into each row. The group block is encoded per row: FRR and BIRD send one prefix per
+//! message, so that most groups have one row.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
+use crate::hex;
+use crate::num;
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, Family, Nlri, Peer, PeerUp, RawAttribute, Rd, RibView,
-    RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
-    extended_community_text, large_community_text,
+    AsPath, Attributes, Batch, Event, EventKind, Family, Nlri, Peer, PeerUp, RawAttribute, Rd, RouteRecord,
+    RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name, community_text, extended_community_text,
+    large_community_text,
 };
-use crate::sink::copy::columns;
-use crate::sink::copy::pg_field as field;
 use crate::sink::lanes::Lane;
 
-/// The block of a peer in a route row.
-pub(in crate::sink) fn peer_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, peer: &Peer) {
+use super::columns;
+use super::pg_field as field;
+
+/// Number of fields that [`peer_fields`] appends.
+const PEER_FIELDS: usize = 8;
+
+/// Appends the peer block of a row of `route_updates` ([`columns::PEER`]).
+pub(crate) fn peer_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, peer: &Peer) {
     batch_fields(out, lane, seq, batch);
     peer_fields(out, peer);
 }
 
 fn batch_fields(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch) {
     field::text(out, &lane.collector);
-    field::uuid(out, lane.log_id);
-    field::int8(out, seq_number(seq));
+    field::uuid(out, lane.log_id.0);
+    field::int8(out, num::to_i64_saturating(seq));
     field::timestamp(out, batch.router.session);
     field::text(out, &batch.router.name);
     field::inet(out, batch.router.address);
@@ -42,8 +49,8 @@ fn peer_fields(out: &mut Vec<u8>, peer: &Peer) {
     field::text_or_null(out, &peer.table_name);
 }
 
-/// The block of an attribute set; also a row of `path_attributes` behind its hash.
-pub(in crate::sink) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>) {
+/// Appends the attribute block ([`columns::ATTRIBUTES`]); NULL in all its columns for `None`.
+pub(crate) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>) {
     let Some(a) = attributes else {
         columns::ATTRIBUTES.iter().for_each(|_| field::null(out));
         return;
@@ -77,19 +84,21 @@ fn number(out: &mut Vec<u8>, value: u32) {
     field::int8(out, i64::from(value));
 }
 
-/// as_path, as_path_text, origin_as. The text stands only where the numbers alone do not say it all.
+/// Appends as_path, as_path_text and origin_as. The text form is NULL for a path of one AS_SEQUENCE, because as_path
+/// represents such a path completely.
 fn as_path(out: &mut Vec<u8>, path: Option<&AsPath>) {
     field::optional(out, path, |out, path| field::int8_array_or_empty(out, &path.asns));
-    let plain = |path: &&AsPath| match path.segments.as_slice() {
+    let is_plain = |path: &&AsPath| match path.segments.as_slice() {
         [] => true,
         [segment] => segment.kind == SegmentKind::Sequence,
         _ => false,
     };
-    field::optional(out, path.filter(|path| !plain(path)), field::display);
+    field::optional(out, path.filter(|path| !is_plain(path)), field::display);
     field::optional(out, path.and_then(AsPath::origin_as), number);
 }
 
-/// Attributes as on the wire (RFC 4271 section 4.3): flags, code, length of one or two octets by the flag 0x10, value.
+/// Attributes in wire format (RFC 4271 section 4.3): flags, code, length of one or two octets, value. The length has two
+/// octets if the Extended Length flag (0x10) is set or the value needs it.
 fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
     let mut out = Vec::new();
     for attribute in attributes {
@@ -98,6 +107,7 @@ fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
                 out.extend_from_slice(&[attribute.flags, attribute.code, length]);
             }
             _ => {
+                // A value comes from a BGP message, whose length has 16 bits.
                 let length = u16::try_from(attribute.value.len()).unwrap_or(u16::MAX);
                 out.extend_from_slice(&[attribute.flags | 0x10, attribute.code]);
                 out.extend_from_slice(&length.to_be_bytes());
@@ -108,13 +118,8 @@ fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
     out
 }
 
-/// The block of a group and the row's number in it.
-pub(in crate::sink) fn group_block(
-    out: &mut Vec<u8>,
-    group: &RowGroup,
-    route: &RouteRecord<'_>,
-    is_withdrawn: bool,
-) {
+/// Appends the group block ([`columns::GROUP`]).
+pub(crate) fn group_block(out: &mut Vec<u8>, group: &RowGroup, route: &RouteRecord<'_>, is_withdrawn: bool) {
     field::timestamp(out, group.received);
     field::router_time(out, group.router_time);
     family_name(out, group.family);
@@ -134,9 +139,9 @@ fn family_name(out: &mut Vec<u8>, family: Family) {
     }
 }
 
-/// The block of the route itself.
-pub(in crate::sink) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
-    // Nearly all routes.
+/// Appends the NLRI block ([`columns::NLRI`]).
+pub(crate) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
+    // The common case, without the intermediate NlriColumns.
     if let Nlri::Prefix(prefix) = nlri {
         field::cidr(out, *prefix);
         columns::NLRI.iter().skip(1).for_each(|_| field::null(out));
@@ -157,28 +162,31 @@ pub(in crate::sink) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
     field::optional(out, fields.raw, field::bytea);
 }
 
-/// What events share: batch, peer if it has one, times and number.
+/// Appends the columns that all events share ([`columns::EVENT`]); those of the peer are NULL for an event of a router.
 fn event_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
     batch_fields(out, lane, seq, batch);
     match event.peer.and_then(|peer| batch.peers.get(usize::from(peer))) {
         Some(peer) => peer_fields(out, peer),
-        None => (0..8).for_each(|_| field::null(out)),
+        None => (0..PEER_FIELDS).for_each(|_| field::null(out)),
     }
     field::timestamp(out, event.received);
     field::router_time(out, event.router_time);
     field::int4(out, event.index);
 }
 
-/// Into which table an event belongs.
+/// The table that stores an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink) enum EventTable {
+pub(crate) enum EventTable {
+    /// `peer_events`.
     Events,
+    /// `peer_stats`.
     Statistics,
+    /// `collector_gaps`.
     Gaps,
 }
 
-/// Where the event goes.
-pub(in crate::sink) const fn event_table(kind: &EventKind) -> EventTable {
+/// Returns the table that stores events of this kind.
+pub(crate) const fn event_table(kind: &EventKind) -> EventTable {
     match kind {
         EventKind::Statistics(_) => EventTable::Statistics,
         EventKind::Gap { .. } => EventTable::Gaps,
@@ -186,19 +194,19 @@ pub(in crate::sink) const fn event_table(kind: &EventKind) -> EventTable {
     }
 }
 
-/// A whole row of the table that [`event_table`] names.
-pub(in crate::sink) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
+/// Appends a complete row for the table that [`event_table`] returns.
+pub(crate) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
     match &event.kind {
         EventKind::Statistics(statistics) => {
             field::row(out, columns::count(columns::PEER_STATS));
             event_block(out, lane, seq, batch, event);
-            field::jsonb(out, &statistics.iter().map(statistic).collect());
+            field::jsonb(out, statistics.iter().map(statistic).collect());
         }
         EventKind::Gap { reason, from, until } => {
             field::row(out, columns::count(columns::COLLECTOR_GAPS));
             field::text(out, &lane.collector);
-            field::uuid(out, lane.log_id);
-            field::int8(out, seq_number(seq));
+            field::uuid(out, lane.log_id.0);
+            field::int8(out, num::to_i64_saturating(seq));
             field::int4(out, event.index);
             field::null(out);
             field::null(out);
@@ -215,7 +223,7 @@ pub(in crate::sink) fn event_row(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch
     }
 }
 
-/// event_type, reason_code, afi, safi, sent_open, received_open, data, detail.
+/// Appends event_type, reason_code, afi, safi, sent_open, received_open, data and detail.
 fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
     field::text(out, kind.name());
     let reason = match kind {
@@ -235,11 +243,11 @@ fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
     field::optional(out, up, |out, up| field::bytea(out, &up.received_open));
     match kind {
         EventKind::PeerDown { data, .. } | EventKind::Malformed { pdu: data, .. } => field::bytea(out, data),
-        // Each PDU says its own length, so one after the other loses nothing.
+        // Each PDU begins with its own length, so that the concatenation can be split again.
         EventKind::RouteMirroring { pdus, .. } => field::bytea(out, &pdus.concat()),
         _ => field::null(out),
     }
-    field::optional(out, event_detail(kind), |out, detail| field::jsonb(out, &detail));
+    field::optional(out, event_detail(kind), field::jsonb);
 }
 
 fn event_detail(kind: &EventKind) -> Option<Value> {
@@ -257,8 +265,8 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
     })
 }
 
-/// What a Peer Up tells, except for the OPEN messages.
-pub(in crate::sink) fn peer_up_detail(up: &PeerUp) -> Value {
+/// Fields of a Peer Up as JSON, without the OPEN messages.
+pub(crate) fn peer_up_detail(up: &PeerUp) -> Value {
     let names = |families: &[Family]| families.iter().map(Family::to_string).collect::<Vec<_>>();
     json!({
         "local_address": up.local_address,
@@ -275,22 +283,11 @@ pub(in crate::sink) fn peer_up_detail(up: &PeerUp) -> Value {
 }
 
 fn statistic(statistic: &Statistic) -> Value {
-    let raw = statistic.raw.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     json!({
         "type": statistic.kind,
         "afi": statistic.family.map(|family| family.afi),
         "safi": statistic.family.map(|family| family.safi),
         "value": statistic.value,
-        "raw": raw,
+        "raw": hex::hex(&statistic.raw),
     })
-}
-
-/// A sequence number as bigint.
-pub(in crate::sink) fn seq_number(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
-}
-
-/// Whether the view has a life of its own, apart from the peer's session.
-pub(in crate::sink) fn is_loc_rib(view: RibView) -> bool {
-    view == RibView::LocRib
 }

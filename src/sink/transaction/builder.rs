@@ -1,174 +1,175 @@
-//! A chunk: what one lane stores in one transaction. Pure.
-//!
-//! It covers a contiguous range of the log and holds the lane's own rows of it, encoded; `seal` makes it immutable, so
-//! that it can be sent again after a failure.
+//! Collects the records of one lane from a contiguous range of the log into a [`Transaction`]. Pure.
 
 use std::collections::HashSet;
-use std::hash::Hasher as _;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher13 as SipHasher;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
-
-use crate::route::{Action, Batch, Cause, Event, Peer, Record, RouteRecord, RowGroup, Timestamp};
-use crate::sink::copy::columns;
-use crate::sink::copy::copy_rows;
+use crate::num;
+use crate::route::{
+    Action, Batch, Cause, Event, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp,
+};
 use crate::sink::copy::pg_field as field;
+use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::dedup::{DedupCandidate, DedupCandidates};
-use crate::sink::transaction::peers::{Peers, Routers};
-use crate::sink::transaction::rib::{self, EarlierEvent, Position, Rib, RouteEvent};
-use crate::sink::transaction::sealed::{LogGap, TableBuffer, Transaction, TransactionCounts};
 
-/// A chunk with so many bytes of history takes no more.
-const BYTES_MAX: usize = 32 << 20;
+use super::dedup::DedupCandidates;
+use super::digest::{attribute_hash, digest};
+use super::error::InconsistentBatch;
+use super::peers::PeerChanges;
+use super::rib::{EarlierEvent, RibChanges};
+use super::route_event::{Position, RouteEvent, route_key};
+use super::routers::RouterChanges;
+use super::transaction::{LogGap, Transaction, TransactionCounts};
 
-/// Nor does one that has read so many times the rows of a transaction, whosever they were: the checkpoint of a lane with
-/// little to do moves on all the same, and the segments behind it are free.
-const PASSED_PER_ROW: u64 = 16;
+/// Bytes of encoded history at which a transaction is full. Batches of malformed PDUs are large.
+const HISTORY_MAX_BYTES: usize = 32 << 20;
 
-/// A batch names a peer or an attribute set that it does not have. Decoding refuses such a batch, so this is our fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InconsistentBatch {
-    /// Sequence number of the batch.
-    pub seq: u64,
-    /// Index of the record.
-    pub index: u32,
-}
+/// Records of the log, of all lanes, at which a transaction is full, as a multiple of its largest number of rows. It
+/// moves the checkpoint of a lane that owns few records, so that the log can reuse the segments before it.
+const RECORDS_READ_PER_ROW: u64 = 16;
 
-impl std::fmt::Display for InconsistentBatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "record {} of batch {} names a peer or attributes that the batch does not have",
-            self.index, self.seq
-        )
-    }
-}
-
-impl std::error::Error for InconsistentBatch {}
-
-/// A chunk that is being filled.
+/// A transaction that is still being filled.
 pub struct TransactionBuilder {
     lane: Lane,
     first_seq: u64,
     next_seq: u64,
-    /// Records of the log that were read, ours and the other lanes'; a gap counts as one.
-    passed: u64,
+    /// Records of all lanes in the batches that were added; an unreadable range counts as one.
+    records_read: u64,
     digest: u64,
-    /// An announcement of a re-dump gets no row of history where it changes nothing.
+    /// Whether re-dumped routes have a history row only if they have changed.
     dedup: bool,
     counts: TransactionCounts,
     received: Timestamp,
     routes: TableBuffer,
-    repeats: DedupCandidates,
+    candidates: DedupCandidates,
     events: TableBuffer,
     statistics: TableBuffer,
     gaps: TableBuffer,
     log_gaps: Vec<LogGap>,
     attributes: TableBuffer,
+    /// Keys of the attribute sets in `attributes`.
     hashes: HashSet<[u8; 16]>,
-    peers: Peers,
-    routers: Routers,
-    rib: Rib,
-    /// Of the last row; kept for its memory.
+    peers: PeerChanges,
+    routers: RouterChanges,
+    rib: RibChanges,
+    /// Buffer for the key of the current route, reused for all routes.
     key: Vec<u8>,
 }
 
-/// Blocks of one batch, each encoded on first use.
-#[derive(Default)]
-struct Blocks {
+/// Column blocks of one batch, each encoded when it is first needed.
+struct EncodedBlocks {
     bytes: Vec<u8>,
+    /// By index of the peer in the batch.
     peers: Vec<Option<PeerBlock>>,
+    /// By index of the attribute set in the batch.
     attributes: Vec<Option<AttributeBlock>>,
 }
 
+/// The encoded columns of a peer, and a summary of its routes in the batch.
 #[derive(Clone)]
 struct PeerBlock {
-    is_ours: bool,
-    place: u32,
-    range: std::ops::Range<usize>,
+    /// Whether the lane owns the peer. If not, the other fields have no meaning.
+    is_owned: bool,
+    /// Index of the RIB view in the transaction.
+    view_index: u32,
+    /// Range of [`EncodedBlocks::bytes`].
+    range: Range<usize>,
+    /// Time of the first route.
     first: Timestamp,
+    /// Time of the last route.
     last: Timestamp,
     announced: u64,
     withdrawn: u64,
 }
 
+/// The encoded columns of an attribute set.
 #[derive(Clone)]
 struct AttributeBlock {
-    range: std::ops::Range<usize>,
+    /// Range of [`EncodedBlocks::bytes`].
+    range: Range<usize>,
+    /// Key in `path_attributes`.
     hash: [u8; 16],
 }
 
+impl EncodedBlocks {
+    fn new(batch: &Batch) -> Self {
+        Self {
+            bytes: Vec::new(),
+            peers: vec![None; batch.peers.len()],
+            attributes: vec![None; batch.attributes.len()],
+        }
+    }
+}
+
 impl TransactionBuilder {
-    /// An empty chunk that begins at `first_seq`.
+    /// An empty transaction that begins at sequence number `first_seq`.
     #[must_use]
     pub fn new(lane: Lane, first_seq: u64) -> Self {
         Self {
             lane,
             first_seq,
             next_seq: first_seq,
-            passed: 0,
+            records_read: 0,
             digest: 0,
             dedup: true,
             counts: TransactionCounts::default(),
             received: Timestamp(0),
             routes: TableBuffer::default(),
-            repeats: DedupCandidates::default(),
+            candidates: DedupCandidates::default(),
             events: TableBuffer::default(),
             statistics: TableBuffer::default(),
             gaps: TableBuffer::default(),
             log_gaps: Vec::new(),
             attributes: TableBuffer::default(),
             hashes: HashSet::new(),
-            peers: Peers::default(),
-            routers: Routers::default(),
-            rib: Rib::default(),
+            peers: PeerChanges::default(),
+            routers: RouterChanges::default(),
+            rib: RibChanges::default(),
             key: Vec::new(),
         }
     }
 
-    /// The same chunk with or without a row of history for each announcement of a re-dump that changes nothing.
+    /// Sets whether re-dumped routes have a history row only if they have changed. The default is true.
     #[must_use]
     pub const fn with_dedup(mut self, dedup: bool) -> Self {
         self.dedup = dedup;
         self
     }
 
-    /// The sequence number that must come next.
+    /// Sequence number of the batch or gap that must be added next.
     #[must_use]
     pub const fn next_seq(&self) -> u64 {
         self.next_seq
     }
 
-    /// How many rows it holds.
+    /// Number of records that were added; see [`Transaction::rows`].
     #[must_use]
     pub const fn rows(&self) -> u64 {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// True when it should be stored: enough rows, or enough bytes (batches of malformed PDUs are large), or enough of
-    /// the log although little of it is this lane's.
+    /// Whether the transaction should be stored: it has `rows_max` rows or 32 MiB of history, or it has read 16 times
+    /// `rows_max` records of the log, most of which belong to other lanes.
     #[must_use]
     pub const fn is_full(&self, rows_max: u64) -> bool {
         self.rows() >= rows_max
-            || self.routes.bytes.len() + self.repeats.bytes() + self.events.bytes.len() >= BYTES_MAX
-            || self.passed >= rows_max.saturating_mul(PASSED_PER_ROW)
+            || self.routes.bytes.len() + self.candidates.bytes() + self.events.bytes.len()
+                >= HISTORY_MAX_BYTES
+            || self.records_read >= rows_max.saturating_mul(RECORDS_READ_PER_ROW)
     }
 
-    /// Takes a batch of the log. `payload` is what the log holds of it, for the digest.
+    /// Adds the lane's records of a batch. `payload` is the batch as the log stores it, for the digest.
     ///
     /// # Errors
-    /// The batch is inconsistent; the chunk must not be stored then.
+    /// The batch is inconsistent. The transaction must not be stored then.
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), InconsistentBatch> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
-        self.passed += u64::try_from(batch.records()).unwrap_or(u64::MAX).max(1);
+        self.records_read += num::to_u64(batch.records()).max(1);
         self.push_records(seq, batch, 0..=u32::MAX)
     }
 
-    /// Takes those records of a batch whose index lies in the range.
-    pub(in crate::sink) fn push_records(
+    /// Adds the lane's records of a batch whose index is in `range`.
+    pub(super) fn push_records(
         &mut self,
         seq: u64,
         batch: &Batch,
@@ -178,13 +179,9 @@ impl TransactionBuilder {
         let last = batch.events.last().map(|event| event.received).max(last_group);
         self.received = self.received.max(last.unwrap_or(self.received));
         if self.lane.owns_routers() {
-            self.routers.batch(batch);
+            self.routers.push(batch);
         }
-        let mut blocks = Blocks {
-            bytes: Vec::new(),
-            peers: vec![None; batch.peers.len()],
-            attributes: vec![None; batch.attributes.len()],
-        };
+        let mut blocks = EncodedBlocks::new(batch);
         for record in batch.iter() {
             match record {
                 Record::Route(route) if range.contains(&route.index) => {
@@ -195,7 +192,7 @@ impl TransactionBuilder {
             }
         }
         for (peer, block) in batch.peers.iter().zip(&blocks.peers) {
-            if let Some(block) = block.as_ref().filter(|block| block.is_ours) {
+            if let Some(block) = block.as_ref().filter(|block| block.is_owned) {
                 self.peers.count(&batch.router, peer, block.first, block.announced, block.withdrawn);
                 self.peers.count(&batch.router, peer, block.last, 0, 0);
             }
@@ -203,10 +200,10 @@ impl TransactionBuilder {
         Ok(())
     }
 
-    /// Takes a range of the log that cannot be read.
+    /// Adds an unreadable range of the log, both ends included.
     pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
         (self.digest, self.next_seq) = (0, to + 1);
-        self.passed += 1;
+        self.records_read += 1;
         self.log_gaps.push(LogGap { from, to, reason: reason.to_owned() });
         self.counts.gaps += 1;
     }
@@ -216,15 +213,15 @@ impl TransactionBuilder {
         seq: u64,
         batch: &Batch,
         route: &RouteRecord<'_>,
-        blocks: &mut Blocks,
+        blocks: &mut EncodedBlocks,
     ) -> Result<(), InconsistentBatch> {
         let group = route.group;
         let inconsistent = InconsistentBatch { seq, index: route.index };
         let (peer, block) = self.peer_block(seq, batch, group, blocks).ok_or(inconsistent)?;
-        if !block.is_ours {
+        if !block.is_owned {
             return Ok(());
         }
-        let (place, peer_range) = (block.place, block.range.clone());
+        let (view_index, peer_range) = (block.view_index, block.range.clone());
         let attributes = match group.action {
             Action::Announce => Some(self.attribute_block(batch, group, blocks).ok_or(inconsistent)?),
             Action::Withdraw => None,
@@ -232,39 +229,40 @@ impl TransactionBuilder {
         let out = &mut self.routes.bytes;
         let row_start = out.len();
         field::row(out, columns::count(columns::ROUTE_UPDATES));
-        out.extend_from_slice(blocks.bytes.get(peer_range).unwrap_or_default());
+        out.extend_from_slice(blocks.bytes.get(peer_range).ok_or(inconsistent)?);
         match &attributes {
-            Some(block) => out.extend_from_slice(blocks.bytes.get(block.range.clone()).unwrap_or_default()),
+            Some(block) => {
+                out.extend_from_slice(blocks.bytes.get(block.range.clone()).ok_or(inconsistent)?);
+            }
             None => copy_rows::attribute_block(out, batch.attributes_of(group)),
         }
         copy_rows::group_block(out, group, route, group.action == Action::Withdraw);
         let nlri_start = out.len();
         copy_rows::nlri_block(out, &route.entry.nlri);
         let nlri_range = nlri_start..out.len();
-        rib::route_key(group.family, route.entry, &mut self.key);
+        route_key(group.family, route.entry, &mut self.key);
         field::bytea(out, &self.key);
         self.counts.routes += 1;
         let event = RouteEvent {
-            place,
+            view_index,
             family: group.family,
             path_id: group.add_path.then_some(route.entry.path_id),
             key: &self.key,
-            nlri_block: self.routes.bytes.get(nlri_range).unwrap_or_default(),
+            nlri_block: self.routes.bytes.get(nlri_range).ok_or(inconsistent)?,
             attributes: attributes.map(|block| block.hash),
             received: group.received,
             position: Position {
-                session: batch.router.session,
-                generation: peer.generation,
+                incarnation: Incarnation { session: batch.router.session, generation: peer.generation },
                 seq,
                 index: route.index,
             },
-            ended: self.peers.ended(place, group.family),
+            valid_from: self.peers.valid_from(view_index, group.family),
         };
-        let before = self.rib.push(&event);
-        if self.dedup && group.cause == Cause::ReDump && before != EarlierEvent::Other {
-            if before == EarlierEvent::Nothing {
-                let row = self.routes.bytes.get(row_start..).unwrap_or_default();
-                self.repeats.push(&DedupCandidate { event, row });
+        let earlier = self.rib.push(&event);
+        if self.dedup && group.cause == Cause::ReDump && earlier != EarlierEvent::Different {
+            if earlier == EarlierEvent::None {
+                let history_row = self.routes.bytes.get(row_start..).ok_or(inconsistent)?;
+                self.candidates.push(&event, history_row);
             } else {
                 self.counts.unchanged += 1;
             }
@@ -275,27 +273,27 @@ impl TransactionBuilder {
         Ok(())
     }
 
-    /// The peer of a group with its block, made on first use; counts the row.
+    /// Returns the peer of a group and its encoded block, and counts the row.
     fn peer_block<'b, 'k>(
         &mut self,
         seq: u64,
         batch: &'b Batch,
         group: &RowGroup,
-        blocks: &'k mut Blocks,
+        blocks: &'k mut EncodedBlocks,
     ) -> Option<(&'b Peer, &'k PeerBlock)> {
         let peer = batch.peer_of(group)?;
         let slot = blocks.peers.get_mut(usize::from(group.peer))?;
         if slot.is_none() {
-            let is_ours = self.lane.owns(&batch.router.name, &peer.key);
+            let is_owned = self.lane.owns(&batch.router.name, &peer.key);
             let start = blocks.bytes.len();
-            let mut place = 0;
-            if is_ours {
-                place = self.peers.place(&batch.router, peer);
+            let mut view_index = 0;
+            if is_owned {
+                view_index = self.peers.view_index(&batch.router, peer);
                 copy_rows::peer_block(&mut blocks.bytes, &self.lane, seq, batch, peer);
             }
             let range = start..blocks.bytes.len();
             let (first, last) = (group.received, group.received);
-            *slot = Some(PeerBlock { is_ours, place, range, first, last, announced: 0, withdrawn: 0 });
+            *slot = Some(PeerBlock { is_owned, view_index, range, first, last, announced: 0, withdrawn: 0 });
         }
         let block = slot.as_mut()?;
         block.first = block.first.min(group.received);
@@ -304,12 +302,12 @@ impl TransactionBuilder {
         Some((peer, block))
     }
 
-    /// The attribute set of a group with its hash, made on first use, and its row if the chunk has none yet.
+    /// Returns the encoded attribute set of a group. Adds its row of `path_attributes` unless the transaction has it.
     fn attribute_block(
         &mut self,
         batch: &Batch,
         group: &RowGroup,
-        blocks: &mut Blocks,
+        blocks: &mut EncodedBlocks,
     ) -> Option<AttributeBlock> {
         let attributes = batch.attributes_of(group)?;
         let slot = blocks.attributes.get_mut(usize::from(group.attributes))?;
@@ -318,7 +316,7 @@ impl TransactionBuilder {
         }
         let start = blocks.bytes.len();
         copy_rows::attribute_block(&mut blocks.bytes, Some(attributes));
-        let encoded = blocks.bytes.get(start..).unwrap_or_default();
+        let encoded = blocks.bytes.get(start..)?;
         let hash = attribute_hash(&self.lane, encoded);
         if self.hashes.insert(hash) {
             field::row(&mut self.attributes.bytes, columns::count(columns::PATH_ATTRIBUTES));
@@ -343,7 +341,7 @@ impl TransactionBuilder {
                 if !self.lane.owns(&batch.router.name, &peer.key) {
                     return Ok(());
                 }
-                self.peers.event(seq, batch, peer, event);
+                self.peers.push(seq, batch, peer, event);
             }
         }
         let table = match copy_rows::event_table(&event.kind) {
@@ -357,45 +355,25 @@ impl TransactionBuilder {
         Ok(())
     }
 
-    /// Closes it.
+    /// Completes the transaction.
     #[must_use]
     pub fn build(self) -> Transaction {
-        let [peers, peer_changes, peer_families] = self.peers.arguments();
         Transaction {
             first_seq: self.first_seq,
             last_seq: self.next_seq - 1,
             digest: self.digest,
             counts: self.counts,
             received: self.received,
-            routes: self.routes.seal(),
-            repeats: Arc::new(self.repeats),
-            events: self.events.seal(),
-            statistics: self.statistics.seal(),
-            gaps: self.gaps.seal(),
+            routes: self.routes.finish().bytes,
+            dedup: Arc::new(self.candidates),
+            events: self.events.finish().bytes,
+            statistics: self.statistics.finish().bytes,
+            gaps: self.gaps.finish().bytes,
             log_gaps: self.log_gaps,
-            attributes: self.attributes.seal(),
-            peers,
-            peer_changes,
-            peer_families,
+            attributes: self.attributes.finish().bytes,
+            peers: self.peers.arguments(),
             routers: self.lane.owns_routers().then(|| self.routers.argument()),
             rib: Arc::new(self.rib),
         }
     }
-}
-
-/// What a batch of the log is recognised by. Never 0, which stands for a range that could not be read.
-#[must_use]
-pub fn digest(seq: u64, payload: &[u8]) -> u64 {
-    let mut hasher = SipHasher::new_with_keys(0x686f_6c64_6661_7374, seq);
-    hasher.write(payload);
-    hasher.finish().max(1)
-}
-
-/// Seeded with collector and lane: two lanes never insert the same row, so neither waits for the other.
-fn attribute_hash(lane: &Lane, encoded: &[u8]) -> [u8; 16] {
-    let mut hasher = SipHasher13::new_with_keys(0x686f_6c64_6661_7374, u64::from(lane.number));
-    hasher.write(lane.collector.as_bytes());
-    hasher.write_u8(0xff);
-    hasher.write(encoded);
-    hasher.finish128().as_bytes()
 }

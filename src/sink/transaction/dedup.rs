@@ -1,124 +1,118 @@
-//! Re-dumped routes whose row of history waits for the database to say whether anything changed. Pure.
+//! Deduplication of re-dumps: announcements whose history row is stored only if the route has changed. Pure.
 //!
 //! ```text
-//! TransactionBuilder ── announcement of a re-dump, the first word on its route ──► DedupCandidates
-//!                                     COPY into `repeated` ──► which differ from rib_entries?
-//!                                     COPY of just those rows into route_updates
+//! TransactionBuilder ── announcement of a re-dump, first event of its route ──► DedupCandidates
+//!                           COPY into the temporary table `dedup_candidates` ──► which differ from rib_entries?
+//!                           COPY of only those rows into route_updates
 //! ```
 //!
-//! What stands unchanged in the database costs a short row there and back; everything else goes into history as always.
+//! A route that is unchanged in the database costs one short row in each direction. All other routes become history as
+//! usual.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::route::{Family, Timestamp};
-use crate::sink::copy::columns;
-use crate::sink::copy::copy_rows::seq_number;
+use crate::num;
+use crate::route::{Family, Incarnation};
 use crate::sink::copy::pg_field as field;
-use crate::sink::transaction::rib::{Position, RouteEvent, StoredPeer};
+use crate::sink::copy::{CopyRows, TableBuffer, columns};
 
-/// One such route.
-pub(in crate::sink) struct DedupCandidate<'a> {
-    /// What was said.
-    pub(in crate::sink) event: RouteEvent<'a>,
-    /// Its row of `route_updates`.
-    pub(in crate::sink) row: &'a [u8],
-}
+use super::error::{EncodeError, part};
+use super::route_event::{Position, RouteEvent, StoredPeers};
 
-struct Waiting {
-    place: u32,
+/// A re-dumped route; the ranges refer to [`DedupCandidates::bytes`].
+struct Candidate {
+    view_index: u32,
     family: Family,
     position: Position,
     attributes: Option<[u8; 16]>,
-    ended: Option<(Timestamp, u32)>,
+    valid_from: Option<Incarnation>,
     key: Range<usize>,
     nlri_block: Range<usize>,
-    row: Range<usize>,
+    /// The row of `route_updates`.
+    history_row: Range<usize>,
 }
 
-/// All of one transaction.
+/// The re-dumped routes of one transaction.
 #[derive(Default)]
-pub(in crate::sink) struct DedupCandidates {
-    waiting: Vec<Waiting>,
+pub(crate) struct DedupCandidates {
+    candidates: Vec<Candidate>,
     bytes: Vec<u8>,
 }
 
 impl DedupCandidates {
-    /// Takes one.
-    pub(in crate::sink) fn push(&mut self, repeat: &DedupCandidate<'_>) {
-        let event = &repeat.event;
-        let waiting = Waiting {
-            place: event.place,
+    /// Adds an announcement and its row of `route_updates`.
+    pub(super) fn push(&mut self, event: &RouteEvent<'_>, history_row: &[u8]) {
+        let candidate = Candidate {
+            view_index: event.view_index,
             family: event.family,
             position: event.position,
             attributes: event.attributes,
-            ended: event.ended,
-            key: self.keep(event.key),
-            nlri_block: self.keep(event.nlri_block),
-            row: self.keep(repeat.row),
+            valid_from: event.valid_from,
+            key: self.append(event.key),
+            nlri_block: self.append(event.nlri_block),
+            history_row: self.append(history_row),
         };
-        self.waiting.push(waiting);
+        self.candidates.push(candidate);
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         start..self.bytes.len()
     }
 
-    fn kept(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
+    /// Number of routes.
+    pub(crate) fn len(&self) -> u64 {
+        num::to_u64(self.candidates.len())
     }
 
-    /// How many wait.
-    pub(in crate::sink) fn len(&self) -> u64 {
-        u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
-    }
-
-    /// How much memory they take.
-    pub(in crate::sink) const fn bytes(&self) -> usize {
+    /// Memory of the encoded rows, in bytes.
+    pub(super) const fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The COPY bytes of the question. A route is named by its number here.
-    pub(in crate::sink) fn encode(&self, peers: &HashMap<u32, StoredPeer>) -> Bytes {
-        let mut out = field::HEADER.to_vec();
-        for (number, waiting) in (0_u32..).zip(&self.waiting) {
-            // A place without a peer makes the count wrong, which the caller notices.
-            let Some(peer) = peers.get(&waiting.place) else { continue };
-            let valid = peer.valid_from(waiting.family, waiting.ended);
-            field::row(&mut out, columns::count(columns::REPEATED));
-            field::int4(&mut out, number);
-            field::int8(&mut out, peer.id);
-            field::bytea(&mut out, self.kept(&waiting.key));
-            field::timestamp(&mut out, waiting.position.session);
-            field::int8(&mut out, i64::from(waiting.position.generation));
-            field::int8(&mut out, seq_number(waiting.position.seq));
-            field::int4(&mut out, waiting.position.index);
-            field::optional(&mut out, waiting.attributes, field::uuid);
-            field::int8(&mut out, valid.session);
-            field::int8(&mut out, valid.generation);
-            out.extend_from_slice(self.kept(&waiting.nlri_block));
+    /// Returns the rows of `dedup_candidates`. The column `number` is the index of the route here.
+    pub(super) fn encode(&self, peers: &StoredPeers) -> Result<CopyRows, EncodeError> {
+        let mut out = TableBuffer::default();
+        for (number, candidate) in (0_u32..).zip(&self.candidates) {
+            let peer = peers.get(candidate.view_index)?;
+            let row = &mut out.bytes;
+            field::row(row, columns::count(columns::DEDUP_CANDIDATES));
+            field::int4(row, number);
+            field::int8(row, peer.id);
+            field::bytea(row, part(&self.bytes, &candidate.key)?);
+            candidate.position.encode(row);
+            field::optional(row, candidate.attributes, field::uuid);
+            peer.valid_from(candidate.family, candidate.valid_from).encode(row);
+            row.extend_from_slice(part(&self.bytes, &candidate.nlri_block)?);
+            out.rows += 1;
         }
-        out.extend_from_slice(field::TRAILER);
-        out.into()
+        Ok(out.finish())
     }
 
-    /// The COPY bytes of history for the routes of these numbers; empty when there are none.
-    pub(in crate::sink) fn rows(&self, numbers: &[i32]) -> Bytes {
-        if numbers.is_empty() {
-            return Bytes::new();
+    /// Returns the rows of `route_updates` for the routes with these numbers.
+    pub(crate) fn history_rows(&self, numbers: &[i32]) -> Result<Bytes, EncodeError> {
+        let mut out = TableBuffer::default();
+        for &number in numbers {
+            let candidate = usize::try_from(number).ok().and_then(|index| self.candidates.get(index));
+            let candidate = candidate.ok_or(EncodeError::UnknownCandidate { number, rows: self.len() })?;
+            out.bytes.extend_from_slice(part(&self.bytes, &candidate.history_row)?);
+            out.rows += 1;
         }
-        let mut out = field::HEADER.to_vec();
-        for number in numbers {
-            let waiting = usize::try_from(*number).ok().and_then(|number| self.waiting.get(number));
-            if let Some(waiting) = waiting {
-                out.extend_from_slice(self.kept(&waiting.row));
-            }
-        }
-        out.extend_from_slice(field::TRAILER);
-        out.into()
+        Ok(out.finish().bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_was_not_sent_is_an_error() {
+        let none = DedupCandidates::default();
+        assert_eq!(none.history_rows(&[0]), Err(EncodeError::UnknownCandidate { number: 0, rows: 0 }));
+        assert_eq!(none.history_rows(&[]), Ok(Bytes::new()));
     }
 }

@@ -1,9 +1,34 @@
-//! One drain transaction before it is sent: records gathered, folded and encoded. Pure.
+//! One transaction of the drain, before it is sent: records are collected, folded and encoded. Pure: no I/O.
+//!
+//! * `builder`: collects the records of one lane from consecutive batches of the log
+//! * `transaction`: the immutable result, which can be sent any number of times
+//! * `route_event`: a route event with its position, and the peers that the database has ids for
+//! * `rib`: the changes of the current table, one per route
+//! * `dedup`: re-dumped routes whose history row is needed only if the route has changed
+//! * `initial_load`: routes that cannot be in the current table yet
+//! * `peers`, `routers`: the state changes of peers and routers, one row each
+//! * `record_range`: the records of a rejected transaction, to be stored in parts
+//! * `digest`: hashes of batches and attribute sets
+//! * `error`: an inconsistent batch or transaction
 
-pub(super) mod builder;
-pub(super) mod dedup;
-pub(super) mod initial_load;
-pub(super) mod peers;
-pub(super) mod record_range;
-pub(super) mod rib;
-pub(super) mod sealed;
+mod builder;
+mod dedup;
+mod digest;
+mod error;
+mod initial_load;
+mod peers;
+mod record_range;
+mod rib;
+mod route_event;
+mod routers;
+#[expect(clippy::module_inception, reason = "the file has the name of its type")]
+mod transaction;
+
+pub use builder::TransactionBuilder;
+pub use digest::digest;
+pub use error::{EncodeError, InconsistentBatch};
+pub(super) use initial_load::InitialLoad;
+pub use record_range::RecordRange;
+pub(super) use route_event::{StoredIncarnation, StoredPeer, StoredPeers};
+pub(super) use transaction::ResolvedRows;
+pub use transaction::{Transaction, TransactionCounts};

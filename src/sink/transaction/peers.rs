@@ -1,21 +1,35 @@
-//! What one transaction says of routers and peers: folded, so that each is one row of a set. Pure.
+//! The state changes of peers in one transaction, folded so that each peer is one row of each argument. Pure.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::route::{Batch, Event, EventKind, Family, Peer, PeerKey, RibView, Router, Timestamp};
-use crate::sink::copy::copy_rows::{is_loc_rib, peer_up_detail, seq_number};
-use crate::sink::transaction::rib::Position;
+use crate::num;
+use crate::route::{
+    Batch, Event, EventKind, Family, Incarnation, Peer, PeerKey, Rd, RibView, Router, Timestamp,
+};
+use crate::sink::copy::copy_rows::peer_up_detail;
+use crate::sink::copy::pg_field::replace_nul;
 
-/// A view of a peer of a router.
+use super::route_event::Position;
+
+/// Router name, peer and RIB view.
 type ViewKey = (String, PeerKey, RibView);
 
-struct View {
-    place: u32,
+/// Router name, peer, and whether the key stands for the Loc-RIB. All other views of a peer share their state; the
+/// Loc-RIB has a state of its own (RFC 9069).
+type StateKey = (String, PeerKey, bool);
+
+/// Name, counters and times of one RIB view.
+struct ViewSummary {
+    /// Index of the view in the transaction.
+    index: u32,
+    /// The peer of the newest incarnation.
     newest: Peer,
-    address: std::net::IpAddr,
+    /// Address and session of the router in the newest incarnation.
+    router_address: IpAddr,
     session: Timestamp,
     first_seen: Timestamp,
     last_seen: Timestamp,
@@ -23,61 +37,86 @@ struct View {
     withdrawn: u64,
 }
 
-/// The last state change of a peer key, and what happened on the way to it.
-struct Change {
+/// The last state of a peer, and the events that led to it.
+struct StateChange {
+    /// Value of `bgp_peers.state`.
     state: &'static str,
+    /// Position of the event that set `state`.
     position: Position,
     up_at: Option<Timestamp>,
     down_at: Option<Timestamp>,
     down_reason: Option<u8>,
     stale_at: Option<Timestamp>,
     stale_reason: Option<String>,
+    /// Number of Peer Ups.
     ups: u32,
+    /// Number of Peer Downs.
     downs: u32,
+    /// Fields of the last Peer Up.
     detail: Option<Value>,
-    /// Session and generation from which on routes count, when a Peer Down moved it.
-    valid: Option<(Timestamp, u32)>,
+    /// Oldest incarnation whose routes are valid, if a Peer Down has changed it.
+    valid_from: Option<Incarnation>,
 }
 
+/// The last unreadable PDU of an address family. Ordered by position in time.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Suspect {
+    incarnation: Incarnation,
+    at: Timestamp,
+    error: String,
+}
+
+/// State of an address family of a RIB view.
 #[derive(Default)]
 struct FamilyChange {
-    end_of_rib: Option<(Timestamp, u32, Timestamp)>,
-    valid: Option<(Timestamp, u32)>,
-    /// Session, generation, time and error of the last PDU that could not be read.
-    suspect: Option<(Timestamp, u32, Timestamp, String)>,
+    /// Incarnation and time of the last End-of-RIB.
+    end_of_rib: Option<(Incarnation, Timestamp)>,
+    /// Oldest incarnation whose routes are valid, if a sweep has changed it.
+    valid_from: Option<Incarnation>,
+    suspect: Option<Suspect>,
+}
+
+/// JSON arguments of `holdfast_merge_peers`.
+pub(crate) struct PeerArguments {
+    /// `peers`: one element per RIB view.
+    pub(crate) views: Value,
+    /// `changes`: one element per peer whose state changes.
+    pub(crate) states: Value,
+    /// `families`: one element per RIB view and address family that changes.
+    pub(crate) families: Value,
 }
 
 /// All peers of one transaction.
 #[derive(Default)]
-pub(in crate::sink) struct Peers {
-    views: HashMap<ViewKey, View>,
-    /// By place: from which session and generation on routes count, where a Peer Down has moved it.
-    ends: Vec<Option<(Timestamp, u32)>>,
-    changes: HashMap<(String, PeerKey, bool), Change>,
+pub(super) struct PeerChanges {
+    views: HashMap<ViewKey, ViewSummary>,
+    /// By index of the view: oldest incarnation whose routes are valid, if a Peer Down has changed it.
+    valid_from: Vec<Option<Incarnation>>,
+    states: HashMap<StateKey, StateChange>,
     families: HashMap<(u32, Family), FamilyChange>,
 }
 
-impl Peers {
-    /// The place of a view within the transaction, given on its first sight.
-    pub(in crate::sink) fn place(&mut self, router: &Router, peer: &Peer) -> u32 {
+impl PeerChanges {
+    /// Returns the index of a RIB view in the transaction, assigned at its first record.
+    pub(super) fn view_index(&mut self, router: &Router, peer: &Peer) -> u32 {
         let view = match self.views.entry((router.name.clone(), peer.key, peer.view)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let place = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-                self.ends.push(None);
-                new.insert(View::new(place, router, peer))
+                let index = num::to_u32_saturating(self.valid_from.len());
+                self.valid_from.push(None);
+                new.insert(ViewSummary::new(index, router, peer))
             }
         };
-        if (router.session, peer.generation) >= (view.session, view.newest.generation) {
+        if incarnation(router, peer) >= view.incarnation() {
             view.session = router.session;
-            view.address = router.address;
+            view.router_address = router.address;
             view.newest.clone_from(peer);
         }
-        view.place
+        view.index
     }
 
-    /// TransactionCounts rows of a view.
-    pub(in crate::sink) fn count(
+    /// Adds numbers of announcements and withdrawals of a RIB view, the last of them received at `seen`.
+    pub(super) fn count(
         &mut self,
         router: &Router,
         peer: &Peer,
@@ -93,82 +132,82 @@ impl Peers {
         }
     }
 
-    /// From which session and generation on routes count, where this transaction has moved it so far.
-    pub(in crate::sink) fn ended(&self, place: u32, family: Family) -> Option<(Timestamp, u32)> {
-        let of_peer = usize::try_from(place).ok().and_then(|place| self.ends.get(place)).copied().flatten();
-        let of_family = self.families.get(&(place, family)).and_then(|change| change.valid);
+    /// Returns the oldest incarnation whose routes are valid, if a Peer Down or a sweep of this transaction has changed it.
+    pub(super) fn valid_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
+        let of_peer = self.valid_from.get(num::u32_to_usize(view_index)).copied().flatten();
+        let of_family = self.families.get(&(view_index, family)).and_then(|change| change.valid_from);
         of_peer.max(of_family)
     }
 
-    /// Takes one event of a peer.
-    pub(in crate::sink) fn event(&mut self, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
-        let place = self.place(&batch.router, peer);
+    /// Adds an event of a peer.
+    pub(super) fn push(&mut self, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
+        let view_index = self.view_index(&batch.router, peer);
         self.count(&batch.router, peer, event.received, 0, 0);
-        let session = batch.router.session;
-        let position = Position { session, generation: peer.generation, seq, index: event.index };
+        let incarnation = incarnation(&batch.router, peer);
+        let position = Position { incarnation, seq, index: event.index };
         match &event.kind {
             EventKind::PeerUp(up) => {
                 let detail = peer_up_detail(up);
-                self.change(batch, peer, position, "up", |change| {
+                self.change_state(batch, peer, position, "up", |change| {
                     change.up_at = Some(event.received);
                     change.detail = Some(detail);
                     change.ups += 1;
                 });
             }
             EventKind::PeerDown { reason, .. } => {
-                let valid = Some((session, peer.generation.saturating_add(1)));
-                self.change(batch, peer, position, "down", |change| {
+                let generation = peer.generation.saturating_add(1);
+                let valid_from = Some(Incarnation { generation, ..incarnation });
+                self.change_state(batch, peer, position, "down", |change| {
                     change.down_at = Some(event.received);
                     change.down_reason = Some(*reason);
                     change.downs += 1;
-                    change.valid = change.valid.max(valid);
+                    change.valid_from = change.valid_from.max(valid_from);
                 });
-                self.end(&batch.router.name, peer, valid);
+                self.end_views(&batch.router.name, peer, valid_from);
             }
             EventKind::PeerStale { end } => {
-                self.change(batch, peer, position, "stale", |change| {
+                self.change_state(batch, peer, position, "stale", |change| {
                     change.stale_at = Some(event.received);
                     change.stale_reason = Some(end.to_string());
                 });
             }
             EventKind::Malformed { error, suspect: Some(scope), .. } => {
-                let change = self.families.entry((place, Family::from(*scope))).or_default();
-                let suspect = Some((session, peer.generation, event.received, error.clone()));
-                change.suspect = change.suspect.take().max(suspect);
+                let change = self.families.entry((view_index, Family::from(*scope))).or_default();
+                let suspect = Suspect { incarnation, at: event.received, error: error.clone() };
+                change.suspect = change.suspect.take().max(Some(suspect));
             }
             EventKind::EndOfRib { family } => {
-                let change = self.families.entry((place, *family)).or_default();
-                change.end_of_rib = change.end_of_rib.max(Some((session, peer.generation, event.received)));
+                let change = self.families.entry((view_index, *family)).or_default();
+                change.end_of_rib = change.end_of_rib.max(Some((incarnation, event.received)));
             }
             EventKind::Sweep { family } => {
-                let change = self.families.entry((place, *family)).or_default();
-                change.valid = change.valid.max(Some((session, peer.generation)));
+                let change = self.families.entry((view_index, *family)).or_default();
+                change.valid_from = change.valid_from.max(Some(incarnation));
             }
             _ => {}
         }
     }
 
-    /// A Peer Down concerns all views of the peer but the Loc-RIB, or the Loc-RIB alone.
-    fn end(&mut self, router: &str, peer: &Peer, valid: Option<(Timestamp, u32)>) {
-        for ((name, key, view), known) in &self.views {
-            let concerned = name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view);
-            let place = usize::try_from(known.place).ok().filter(|_| concerned);
-            if let Some(ends) = place.and_then(|place| self.ends.get_mut(place)) {
-                *ends = valid.max(*ends);
+    /// Ends the routes of the views that a Peer Down applies to: the Loc-RIB, or all other views of the peer.
+    fn end_views(&mut self, router: &str, peer: &Peer, valid_from: Option<Incarnation>) {
+        for ((name, key, view), summary) in &self.views {
+            let applies = name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view);
+            if applies && let Some(known) = self.valid_from.get_mut(num::u32_to_usize(summary.index)) {
+                *known = valid_from.max(*known);
             }
         }
     }
 
-    fn change(
+    fn change_state(
         &mut self,
         batch: &Batch,
         peer: &Peer,
         position: Position,
         state: &'static str,
-        apply: impl FnOnce(&mut Change),
+        apply: impl FnOnce(&mut StateChange),
     ) {
         let key = (batch.router.name.clone(), peer.key, is_loc_rib(peer.view));
-        let change = self.changes.entry(key).or_insert_with(|| Change::new(state, position));
+        let change = self.states.entry(key).or_insert_with(|| StateChange::new(state, position));
         if position >= change.position {
             change.state = state;
             change.position = position;
@@ -176,36 +215,28 @@ impl Peers {
         apply(change);
     }
 
-    /// The arguments `peers`, `changes` and `families` of `holdfast_merge_peers`.
-    pub(in crate::sink) fn arguments(&self) -> [Value; 3] {
-        let peers =
-            self.views.iter().map(|((router, key, view), known)| known.json(router, key, *view)).collect();
-        let changes =
-            self.changes.iter().map(|((router, key, loc_rib), change)| change.json(router, key, *loc_rib));
-        let families = self.families.iter().map(|((place, family), change)| {
-            json!({
-                "peer_index": place, "afi": family.afi, "safi": family.safi,
-                "eor_session": change.end_of_rib.map(|(session, ..)| session.0),
-                "eor_generation": change.end_of_rib.map(|(_, generation, _)| generation),
-                "eor_at": change.end_of_rib.map(|(.., at)| at.0),
-                "valid_session": change.valid.map(|(session, _)| session.0),
-                "valid_generation": change.valid.map(|(_, generation)| generation),
-                "suspect_session": change.suspect.as_ref().map(|(session, ..)| session.0),
-                "suspect_generation": change.suspect.as_ref().map(|(_, generation, ..)| generation),
-                "suspect_at": change.suspect.as_ref().map(|(_, _, at, _)| at.0),
-                "suspect_reason": change.suspect.as_ref().map(|(.., error)| error),
-            })
-        });
-        [peers, changes.collect(), families.collect()]
+    /// Returns the JSON arguments of `holdfast_merge_peers`.
+    pub(super) fn arguments(&self) -> PeerArguments {
+        let views = self.views.iter().map(|((router, key, view), summary)| summary.json(router, key, *view));
+        let states = self.states.iter();
+        let states = states.map(|((router, key, is_loc_rib), change)| change.json(router, key, *is_loc_rib));
+        let families = self.families.iter();
+        let families = families.map(|((view_index, family), change)| change.json(*view_index, *family));
+        let mut arguments =
+            PeerArguments { views: views.collect(), states: states.collect(), families: families.collect() };
+        for argument in [&mut arguments.views, &mut arguments.states, &mut arguments.families] {
+            replace_nul(argument);
+        }
+        arguments
     }
 }
 
-impl View {
-    fn new(place: u32, router: &Router, peer: &Peer) -> Self {
+impl ViewSummary {
+    fn new(index: u32, router: &Router, peer: &Peer) -> Self {
         Self {
-            place,
+            index,
             newest: peer.clone(),
-            address: router.address,
+            router_address: router.address,
             session: router.session,
             first_seen: Timestamp(i64::MAX),
             last_seen: Timestamp(0),
@@ -214,22 +245,34 @@ impl View {
         }
     }
 
+    const fn incarnation(&self) -> Incarnation {
+        Incarnation { session: self.session, generation: self.newest.generation }
+    }
+
     fn json(&self, router: &str, key: &PeerKey, view: RibView) -> Value {
         json!({
-            "peer_index": self.place, "router": router, "peer_type": key.peer_type,
+            "peer_index": self.index,
+            "router": router,
+            "peer_type": key.peer_type,
             "distinguisher": format!("{:016x}", key.distinguisher),
-            "peer_distinguisher": crate::route::Rd(key.distinguisher.to_be_bytes()).to_string(),
-            "address": key.address, "rib": view.to_string(), "bmp_peer_ip": self.address,
-            "asn": self.newest.asn, "bgp_id": self.newest.bgp_id,
+            "peer_distinguisher": Rd(key.distinguisher.to_be_bytes()).to_string(),
+            "address": key.address,
+            "rib": view.to_string(),
+            "bmp_peer_ip": self.router_address,
+            "asn": self.newest.asn,
+            "bgp_id": self.newest.bgp_id,
             "table_name": (!self.newest.table_name.is_empty()).then_some(&self.newest.table_name),
-            "session": self.session.0, "generation": self.newest.generation,
-            "first_seen": self.first_seen.min(self.last_seen).0, "last_seen": self.last_seen.0,
-            "announced": self.announced, "withdrawn": self.withdrawn,
+            "session": self.session.0,
+            "generation": self.newest.generation,
+            "first_seen": self.first_seen.min(self.last_seen).0,
+            "last_seen": self.last_seen.0,
+            "announced": self.announced,
+            "withdrawn": self.withdrawn,
         })
     }
 }
 
-impl Change {
+impl StateChange {
     const fn new(state: &'static str, position: Position) -> Self {
         Self {
             state,
@@ -242,81 +285,60 @@ impl Change {
             ups: 0,
             downs: 0,
             detail: None,
-            valid: None,
+            valid_from: None,
         }
     }
 
     fn json(&self, router: &str, key: &PeerKey, is_loc_rib: bool) -> Value {
         json!({
-            "router": router, "peer_type": key.peer_type, "distinguisher": format!("{:016x}", key.distinguisher),
-            "address": key.address, "is_loc_rib": is_loc_rib, "state": self.state,
-            "session": self.position.session.0, "generation": self.position.generation,
-            "seq": seq_number(self.position.seq), "idx": self.position.index,
-            "up_at": self.up_at.map(|at| at.0), "down_at": self.down_at.map(|at| at.0), "down_reason": self.down_reason,
-            "stale_at": self.stale_at.map(|at| at.0), "stale_reason": self.stale_reason, "ups": self.ups, "downs": self.downs, "detail": self.detail,
-            "valid_session": self.valid.map(|(session, _)| session.0),
-            "valid_generation": self.valid.map(|(_, generation)| generation),
+            "router": router,
+            "peer_type": key.peer_type,
+            "distinguisher": format!("{:016x}", key.distinguisher),
+            "address": key.address,
+            "is_loc_rib": is_loc_rib,
+            "state": self.state,
+            "session": self.position.incarnation.session.0,
+            "generation": self.position.incarnation.generation,
+            "seq": num::to_i64_saturating(self.position.seq),
+            "idx": self.position.index,
+            "up_at": self.up_at.map(|at| at.0),
+            "down_at": self.down_at.map(|at| at.0),
+            "down_reason": self.down_reason,
+            "stale_at": self.stale_at.map(|at| at.0),
+            "stale_reason": self.stale_reason,
+            "ups": self.ups,
+            "downs": self.downs,
+            "detail": self.detail,
+            "valid_session": self.valid_from.map(|valid| valid.session.0),
+            "valid_generation": self.valid_from.map(|valid| valid.generation),
         })
     }
 }
 
-struct Seen {
-    router: Router,
-    first_seen: Timestamp,
-    last_seen: Timestamp,
-    introduction: Option<(String, String, Vec<String>)>,
-    ended: Option<(Timestamp, String)>,
-}
-
-/// All routers of one transaction.
-#[derive(Default)]
-pub(in crate::sink) struct Routers(HashMap<String, Seen>);
-
-impl Routers {
-    /// Takes what a batch says of its router.
-    pub(in crate::sink) fn batch(&mut self, batch: &Batch) {
-        let times = batch.groups.iter().map(|group| group.received);
-        let mut times = times.chain(batch.events.iter().map(|event| event.received));
-        let first = times.next().unwrap_or(batch.router.session);
-        let last = times.fold(first, Timestamp::max);
-        let seen = self.0.entry(batch.router.name.clone()).or_insert_with(|| Seen::new(&batch.router, first));
-        if batch.router.session > seen.router.session {
-            *seen = Seen { first_seen: seen.first_seen, ..Seen::new(&batch.router, first) };
-        }
-        if batch.router.session < seen.router.session {
-            return;
-        }
-        seen.last_seen = seen.last_seen.max(last);
-        for event in &batch.events {
-            match &event.kind {
-                EventKind::SessionUp { sys_name, sys_descr, information } => {
-                    seen.introduction = Some((sys_name.clone(), sys_descr.clone(), information.clone()));
-                }
-                EventKind::SessionDown { end } => seen.ended = Some((event.received, end.to_string())),
-                _ => {}
-            }
-        }
-    }
-
-    /// The argument `routers` of `holdfast_merge_routers`.
-    pub(in crate::sink) fn argument(&self) -> Value {
-        self.0.values().map(Seen::json).collect()
-    }
-}
-
-impl Seen {
-    fn new(router: &Router, first_seen: Timestamp) -> Self {
-        Self { router: router.clone(), first_seen, last_seen: first_seen, introduction: None, ended: None }
-    }
-
-    fn json(&self) -> Value {
-        let introduction = self.introduction.as_ref();
+impl FamilyChange {
+    fn json(&self, view_index: u32, family: Family) -> Value {
+        let suspect = self.suspect.as_ref();
         json!({
-            "router": self.router.name, "peer_ip": self.router.address, "port": self.router.port,
-            "session": self.router.session.0, "first_seen": self.first_seen.0, "last_seen": self.last_seen.0,
-            "sys_name": introduction.map(|(name, ..)| name), "sys_descr": introduction.map(|(_, descr, _)| descr),
-            "information": introduction.map(|(.., information)| information),
-            "ended_at": self.ended.as_ref().map(|(at, _)| at.0), "end_reason": self.ended.as_ref().map(|(_, end)| end),
+            "peer_index": view_index,
+            "afi": family.afi,
+            "safi": family.safi,
+            "eor_session": self.end_of_rib.map(|(incarnation, _)| incarnation.session.0),
+            "eor_generation": self.end_of_rib.map(|(incarnation, _)| incarnation.generation),
+            "eor_at": self.end_of_rib.map(|(_, at)| at.0),
+            "valid_session": self.valid_from.map(|valid| valid.session.0),
+            "valid_generation": self.valid_from.map(|valid| valid.generation),
+            "suspect_session": suspect.map(|suspect| suspect.incarnation.session.0),
+            "suspect_generation": suspect.map(|suspect| suspect.incarnation.generation),
+            "suspect_at": suspect.map(|suspect| suspect.at.0),
+            "suspect_reason": suspect.map(|suspect| &suspect.error),
         })
     }
+}
+
+const fn incarnation(router: &Router, peer: &Peer) -> Incarnation {
+    Incarnation { session: router.session, generation: peer.generation }
+}
+
+fn is_loc_rib(view: RibView) -> bool {
+    view == RibView::LocRib
 }

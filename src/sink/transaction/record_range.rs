@@ -1,125 +1,135 @@
-//! The records of a chunk that was refused, to be stored piece by piece. Pure.
+//! The records of a rejected transaction, kept in memory to be stored in parts. Pure.
 
 use std::ops::Range;
 
 use crate::codec;
 use crate::route::{Batch, Record};
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::builder::{InconsistentBatch, TransactionBuilder};
-use crate::sink::transaction::sealed::Transaction;
 
-/// Where a record of the lane stands.
+use super::builder::TransactionBuilder;
+use super::error::EncodeError;
+use super::transaction::Transaction;
+
+/// A record of the lane, or an unreadable range of the log.
 #[derive(Clone, Copy)]
-enum Place {
-    /// In `batches`: which, and the record's index.
+enum Entry {
+    /// Index into [`RecordRange::batches`], and index of the record in the batch.
     Record(usize, u32),
-    /// In `gaps`.
+    /// Index into [`RecordRange::gaps`].
     Gap(usize),
 }
 
-/// A range of the log in memory, and the places of the lane's records in it.
+/// The batches of a contiguous range of the log, and the records of one lane in them.
 pub struct RecordRange {
     lane: Lane,
     dedup: bool,
+    /// Sequence numbers and batches.
     batches: Vec<(u64, Batch)>,
+    /// First and last sequence number of each unreadable range, and the reason.
     gaps: Vec<(u64, u64, String)>,
-    places: Vec<Place>,
+    /// The records of the lane, in the order of the log.
+    entries: Vec<Entry>,
 }
 
-/// One record on its own.
-pub(in crate::sink) struct SingleRecord {
-    pub(in crate::sink) seq: u64,
-    pub(in crate::sink) index: u32,
-    /// As one JSON object.
-    pub(in crate::sink) text: String,
-    /// As the log would hold it.
-    pub(in crate::sink) payload: Vec<u8>,
-    pub(in crate::sink) is_route: bool,
+/// A record to be stored in `rejected_routes`.
+pub(crate) struct SingleRecord {
+    /// Sequence number of the batch.
+    pub(crate) seq: u64,
+    /// Index of the record in the batch.
+    pub(crate) index: u32,
+    /// The record as a JSON object.
+    pub(crate) json: String,
+    /// A batch with only this record, in the log's encoding.
+    pub(crate) payload: Vec<u8>,
+    /// Whether the record is an announcement or a withdrawal.
+    pub(crate) is_route: bool,
 }
 
 impl RecordRange {
-    /// An empty one. `dedup` as in [`TransactionBuilder::with_dedup`].
+    /// An empty range. For `dedup` see [`TransactionBuilder::with_dedup`].
     #[must_use]
     pub const fn new(lane: Lane, dedup: bool) -> Self {
-        Self { lane, dedup, batches: Vec::new(), gaps: Vec::new(), places: Vec::new() }
+        Self { lane, dedup, batches: Vec::new(), gaps: Vec::new(), entries: Vec::new() }
     }
 
-    /// Takes the next batch of the log.
+    /// Adds the next batch of the log.
     pub fn push(&mut self, seq: u64, batch: Batch) {
-        let number = self.batches.len();
+        let batch_index = self.batches.len();
         for record in batch.iter() {
             let (peer, index) = match &record {
                 Record::Route(route) => (Some(route.group.peer), route.index),
                 Record::Event(event) => (event.peer, event.index),
             };
-            let is_ours = match peer.and_then(|peer| batch.peers.get(usize::from(peer))) {
+            let is_owned = match peer.and_then(|peer| batch.peers.get(usize::from(peer))) {
                 Some(peer) => self.lane.owns(&batch.router.name, &peer.key),
                 None => self.lane.owns_routers(),
             };
-            if is_ours {
-                self.places.push(Place::Record(number, index));
+            if is_owned {
+                self.entries.push(Entry::Record(batch_index, index));
             }
         }
         self.batches.push((seq, batch));
     }
 
-    /// Takes the next range of the log that cannot be read.
+    /// Adds the next unreadable range of the log, both ends included.
     pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
-        self.places.push(Place::Gap(self.gaps.len()));
+        self.entries.push(Entry::Gap(self.gaps.len()));
         self.gaps.push((from, to, reason.to_owned()));
     }
 
-    /// How many records of the lane there are.
+    /// Number of records of the lane, counting each unreadable range as one.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.places.len()
+        self.entries.len()
     }
 
-    /// True when there is none.
+    /// Whether the lane has no record in the range.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Some of the records, as a chunk of their own.
-    pub(in crate::sink) fn piece(&self, range: Range<usize>) -> Result<Transaction, InconsistentBatch> {
-        let mut chunk = TransactionBuilder::new(self.lane.clone(), 1).with_dedup(self.dedup);
-        let mut rest = self.places.get(range).unwrap_or_default();
-        while let Some((first, behind)) = rest.split_first() {
-            rest = behind;
+    /// Returns the records with these indexes as a transaction. Its checkpoint fields have no meaning.
+    ///
+    /// # Errors
+    /// The range is out of bounds, or a batch is inconsistent.
+    pub(crate) fn part(&self, range: Range<usize>) -> Result<Transaction, EncodeError> {
+        let mut builder = TransactionBuilder::new(self.lane.clone(), 1).with_dedup(self.dedup);
+        let out_of_bounds = || EncodeError::OutOfBounds { range: range.clone(), length: self.len() };
+        let mut rest = self.entries.get(range.clone()).ok_or_else(out_of_bounds)?;
+        while let Some((first, tail)) = rest.split_first() {
+            rest = tail;
             match *first {
-                Place::Gap(number) => {
-                    if let Some((from, to, reason)) = self.gaps.get(number) {
-                        chunk.push_gap(*from, *to, reason);
-                    }
+                Entry::Gap(number) => {
+                    let (from, to, reason) = self.gaps.get(number).ok_or_else(out_of_bounds)?;
+                    builder.push_gap(*from, *to, reason);
                 }
-                Place::Record(number, from) => {
+                Entry::Record(batch_index, from) => {
                     let mut until = from;
-                    while let Some((Place::Record(next, index), behind)) = rest.split_first()
-                        && *next == number
+                    while let Some((Entry::Record(next, index), tail)) = rest.split_first()
+                        && *next == batch_index
                     {
-                        (until, rest) = (*index, behind);
+                        (until, rest) = (*index, tail);
                     }
-                    if let Some((seq, batch)) = self.batches.get(number) {
-                        chunk.push_records(*seq, batch, from..=until)?;
-                    }
+                    let (seq, batch) = self.batches.get(batch_index).ok_or_else(out_of_bounds)?;
+                    builder.push_records(*seq, batch, from..=until)?;
                 }
             }
         }
-        Ok(chunk.build())
+        Ok(builder.build())
     }
 
-    /// One record; `None` for a gap.
-    pub(in crate::sink) fn lone(&self, place: usize) -> Option<SingleRecord> {
-        let Some(Place::Record(number, index)) = self.places.get(place).copied() else { return None };
-        let (seq, batch) = self.batches.get(number)?;
-        let found = batch.iter().find(|record| match record {
+    /// Returns the record with this index; `None` if it is an unreadable range.
+    pub(crate) fn single_record(&self, index: usize) -> Option<SingleRecord> {
+        let Some(Entry::Record(batch_index, index)) = self.entries.get(index).copied() else { return None };
+        let (seq, batch) = self.batches.get(batch_index)?;
+        let record = batch.iter().find(|record| match record {
             Record::Route(route) => route.index == index,
             Record::Event(event) => event.index == index,
         })?;
-        let text = serde_json::Value::Object(codec::json::object(batch, &found)).to_string();
+        let json = serde_json::Value::Object(codec::json::object(batch, &record)).to_string();
         let mut payload = Vec::new();
-        codec::encode(&batch.extract(&found), &mut payload).ok()?;
-        Some(SingleRecord { seq: *seq, index, text, payload, is_route: matches!(found, Record::Route(_)) })
+        codec::encode(&batch.extract(&record), &mut payload).ok()?;
+        Some(SingleRecord { seq: *seq, index, json, payload, is_route: matches!(record, Record::Route(_)) })
     }
 }

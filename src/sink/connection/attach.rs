@@ -1,0 +1,124 @@
+//! A connection that holds a lane.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
+
+use crate::num;
+use crate::sink::error::Error;
+use crate::sink::lanes::Lane;
+use crate::sink::transaction::InitialLoad;
+
+use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Statements, session};
+use super::store::Params;
+use super::target::Target;
+
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The checkpoint of a lane at the time it was attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Fencing epoch of the lane, incremented by every takeover.
+    pub epoch: i64,
+    /// Sequence number of the last stored batch; 0 if there is none.
+    pub last_seq: u64,
+    /// [`digest`](crate::sink::digest) of the batch at `last_seq`; 0 if unknown.
+    pub digest: u64,
+}
+
+/// A connection to the database that stores the transactions of one lane.
+pub struct Connection {
+    pub(crate) client: Client,
+    pub(super) statements: Statements,
+    pub(crate) lane: Lane,
+    /// Identity of this process, by which the server recognizes the holder of the lane.
+    pub(super) owner: Uuid,
+    pub(super) epoch: i64,
+    /// Routes that this connection has stored for peers that it has created.
+    pub(super) initial_load: InitialLoad,
+    /// Whether the merge begins with INSERT, because in the last merge most routes were new.
+    pub(super) inserts_first: AtomicBool,
+    store_timeout: Duration,
+    timeout_factor: u32,
+}
+
+impl Connection {
+    /// Connects and attaches to the lane.
+    ///
+    /// Without an epoch, the lane is taken over and its previous holder is fenced out; this is for the start of a process.
+    /// With the epoch that the process held before, the lane is taken over only if nobody else has done so since;
+    /// otherwise the call fails with SQLSTATE BM001.
+    ///
+    /// # Errors
+    /// See [`Error::action`].
+    pub async fn attach(
+        target: &Target,
+        lane: &Lane,
+        owner: [u8; 16],
+        epoch: Option<i64>,
+    ) -> Result<(Self, Attached), Error> {
+        let attach = Self::attach_untimed(target, lane, Uuid::from_bytes(owner), epoch);
+        tokio::time::timeout(ATTACH_TIMEOUT, attach).await.map_err(|_elapsed| Error::Timeout)?
+    }
+
+    /// Connects without attaching to the lane.
+    pub(crate) async fn open(target: &Target, lane: Lane) -> Result<Self, Error> {
+        let client = target.connect().await?;
+        client.batch_execute(&session()).await?;
+        let statements = Statements::prepare(&client).await?;
+        Ok(Self {
+            client,
+            statements,
+            lane,
+            owner: Uuid::nil(),
+            epoch: 0,
+            initial_load: InitialLoad::default(),
+            inserts_first: AtomicBool::new(true),
+            store_timeout: target.store_timeout(),
+            timeout_factor: 1,
+        })
+    }
+
+    async fn attach_untimed(
+        target: &Target,
+        lane: &Lane,
+        owner: Uuid,
+        epoch: Option<i64>,
+    ) -> Result<(Self, Attached), Error> {
+        let mut connection = Self::open(target, lane.clone()).await?;
+        let (client, statements) = (&connection.client, &connection.statements);
+        let log_id = lane.log_id.as_uuid();
+        let (number, count) = (num::to_i32_saturating(lane.number), num::to_i32_saturating(lane.count));
+        client.batch_execute(LOCK_TIMEOUT_ATTACHING).await?;
+        let arguments: Params<'_, 6> = [&lane.collector, &log_id, &number, &count, &owner, &epoch];
+        let row = match client.query_one(&statements.attach, &arguments).await {
+            // The holder of the row did not release it within lock_timeout: end that server process and try once more.
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                client.execute(EVICT, &[&lane.collector, &log_id, &number]).await?;
+                client.query_one(&statements.attach, &arguments).await?
+            }
+            other => other?,
+        };
+        client.batch_execute(LOCK_TIMEOUT).await?;
+        let attached = Attached {
+            epoch: row.try_get(0)?,
+            last_seq: row.try_get::<_, i64>(1)?.max(0).cast_unsigned(),
+            digest: row.try_get::<_, i64>(2)?.cast_unsigned(),
+        };
+        (connection.owner, connection.epoch) = (owner, attached.epoch);
+        Ok((connection, attached))
+    }
+
+    /// Multiplies the time limit of each further transaction by `factor`.
+    pub const fn set_timeout_factor(&mut self, factor: u32) {
+        self.timeout_factor = factor;
+    }
+
+    /// Time limit of one transaction.
+    pub(super) const fn time_limit(&self) -> Duration {
+        self.store_timeout.saturating_mul(self.timeout_factor)
+    }
+}

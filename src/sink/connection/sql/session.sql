@@ -1,0 +1,12 @@
+-- A connection that has lost its client must not hold the lane's row for long.
+SET idle_in_transaction_session_timeout = '30s';
+SET lock_timeout = '10s';
+SET client_min_messages = warning;
+-- The merge must always be a nested loop over the staged rows, whatever the statistics say of tables that were empty a
+-- second ago.
+SET jit = off;
+SET plan_cache_mode = force_generic_plan;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_seqscan = off;
+CREATE TEMP TABLE staged_attributes (LIKE path_attributes INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;

@@ -1,0 +1,120 @@
+//! A transaction that is ready to be sent: COPY streams and statement arguments. Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::num;
+use crate::route::Timestamp;
+use crate::sink::copy::CopyRows;
+
+use super::dedup::DedupCandidates;
+use super::error::EncodeError;
+use super::initial_load::InitialLoad;
+use super::peers::PeerArguments;
+use super::rib::{RibChanges, RibRows};
+use super::route_event::StoredPeers;
+
+/// Numbers of records in a transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionCounts {
+    /// Announcements and withdrawals.
+    pub routes: u64,
+    /// Routes that repeat an earlier announcement of this transaction and therefore have no history row; included in
+    /// `routes`.
+    pub unchanged: u64,
+    /// Events, statistics and gap records.
+    pub events: u64,
+    /// Unreadable ranges of the log.
+    pub gaps: u64,
+}
+
+/// An unreadable range of the log.
+pub(crate) struct LogGap {
+    /// First sequence number of the range.
+    pub(crate) from: u64,
+    /// Last sequence number of the range.
+    pub(crate) to: u64,
+    /// Reason, as stored in `collector_gaps`.
+    pub(crate) reason: String,
+}
+
+/// The records of one lane from a contiguous range of the log, encoded. It can be sent any number of times.
+pub struct Transaction {
+    /// Sequence number of the first batch.
+    pub first_seq: u64,
+    /// Sequence number of the last batch.
+    pub last_seq: u64,
+    /// [`digest`](crate::sink::digest) of the batch at `last_seq`; 0 if it is unreadable.
+    pub digest: u64,
+    /// Numbers of records.
+    pub counts: TransactionCounts,
+    /// Time at which the last record was received; 0 if there are no records.
+    pub received: Timestamp,
+    /// Rows of `route_updates`, without those in `dedup`.
+    pub(crate) routes: Bytes,
+    /// Routes whose history row depends on the current table.
+    pub(crate) dedup: Arc<DedupCandidates>,
+    /// Rows of `peer_events`.
+    pub(crate) events: Bytes,
+    /// Rows of `peer_stats`.
+    pub(crate) statistics: Bytes,
+    /// Rows of `collector_gaps` that are records of the log.
+    pub(crate) gaps: Bytes,
+    /// Unreadable ranges of the log.
+    pub(crate) log_gaps: Vec<LogGap>,
+    /// Rows of `path_attributes`.
+    pub(crate) attributes: Bytes,
+    /// Arguments of `holdfast_merge_peers`.
+    pub(crate) peers: PeerArguments,
+    /// Argument of `holdfast_merge_routers`; `None` unless the lane owns the routers.
+    pub(crate) routers: Option<Value>,
+    /// Changes of the current table.
+    pub(crate) rib: Arc<RibChanges>,
+}
+
+impl Transaction {
+    /// Number of records, each of which is at most one history row.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        self.counts.routes + self.counts.events + self.counts.gaps
+    }
+
+    /// Number of routes of the current table that the transaction changes.
+    pub(crate) fn rib_len(&self) -> u64 {
+        num::to_u64(self.rib.len())
+    }
+
+    /// The COPY stream of `route_updates`, for measurements.
+    #[must_use]
+    pub fn route_bytes(&self) -> Bytes {
+        self.routes.clone()
+    }
+}
+
+/// The rows of a transaction that contain peer ids, encoded once the database has assigned these.
+pub(crate) struct ResolvedRows {
+    /// Rows of the current table that the merge has to look up.
+    pub(crate) staged: CopyRows,
+    /// Rows of the current table that cannot be there yet.
+    pub(crate) new: CopyRows,
+    /// Rows of `dedup_candidates`.
+    pub(crate) dedup: CopyRows,
+}
+
+impl ResolvedRows {
+    /// Encodes the rows. Without `initial_load`, all changes of the current table are staged.
+    ///
+    /// # Errors
+    /// A peer has no id, or a row refers to missing bytes.
+    pub(crate) fn encode(
+        rib: &RibChanges,
+        dedup: &DedupCandidates,
+        peers: &StoredPeers,
+        initial_load: Option<&mut InitialLoad>,
+    ) -> Result<Self, EncodeError> {
+        let RibRows { staged, new } = rib.encode(peers, initial_load)?;
+        Ok(Self { staged: staged.finish(), new: new.finish(), dedup: dedup.encode(peers)? })
+    }
+}
