@@ -306,7 +306,7 @@ fn a_client_certificate_needs_its_key_and_the_key_is_nobody_elses() {
     let missing = refused(&[("DB_HOST", "h"), ("DB_SSLKEY", key)]);
     assert!(missing.1.contains("DB_SSLCERT: must be set, because DB_SSLKEY is set"), "{missing:?}");
     let open = refused(&[("DB_HOST", "h"), ("DB_SSLCERT", key), ("DB_SSLKEY", key)]);
-    assert!(open.1.contains("client.key is readable by others (mode 0644)"), "{open:?}");
+    assert!(open.1.contains("client.key is accessible to other users (mode 0644)"), "{open:?}");
 }
 
 #[test]

@@ -99,7 +99,7 @@ async fn what_somebody_else_has_stored_meanwhile_is_looked_up_after_all() {
     source.put(&ten(1, 10)).await;
     delivered(&forwarder, 2).await;
     let error = forwarder.delivered().borrow().lanes[0].last_error.clone().unwrap_or_default();
-    assert!(error.contains("taken for new"), "{error}");
+    assert!(error.contains("expected to be new"), "{error}");
     assert!(forwarder.stop(PATIENCE).await);
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     let paths = "SELECT concat_ws(' ', as_path[1], count(*), min(learn_count)) FROM route_state GROUP BY as_path ORDER BY 1";

@@ -179,7 +179,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     let refused = lane.connection.isolate(&chunk, &span).await.unwrap_err();
     assert_eq!(refused.action(), ErrorAction::Alarm);
     let text = refused.to_string();
-    assert!(text.starts_with("11 of 300 records are refused, the first with: new row"), "{text}");
+    assert!(text.starts_with("11 of 300 records rejected, the first with: new row"), "{text}");
     assert!(text.contains("(23514)") && text.contains("nothing is lost"), "{text}");
     (lane.connection, _) =
         Connection::attach(&lane.database.target, &crate::common::source::lane(), [1; 16], Some(1))

@@ -192,7 +192,7 @@ impl Run {
                     CREATE TRIGGER slow BEFORE INSERT ON ingest_ledger FOR EACH ROW EXECUTE FUNCTION slow()"
                 ))
                 .await;
-                self.failed(forwarder, "did not answer in time").await;
+                self.failed(forwarder, "no reply from the database").await;
                 tokio::time::sleep(self.scale.hold).await;
                 self.sql("DROP TRIGGER slow ON ingest_ledger").await;
                 "until it failed, and for a while after".to_owned()

@@ -1,4 +1,4 @@
--- Updates the routes that the current table has. {was_withdrawn} is the state of the route before the transaction.
+-- Updates the routes that the current table has. The placeholder is the state of a route before the transaction.
 UPDATE rib_entries e SET
     last_seen = greatest(e.last_seen, s.last_seen),
     last_state_change = coalesce(s.last_state_change,
