@@ -126,7 +126,7 @@ pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, Strin
                 return Err(invalid("as-width applies to all address families of a router"));
             }
             ("add-path", "on" | "off", _) => {
-                overrides.set_add_path(family, value == "on").map_err(|error| invalid(&error.to_string()))?;
+                overrides.set_add_path(family, value == "on").map_err(&invalid)?;
             }
             _ => return Err(invalid("unknown option or value")),
         }

@@ -95,7 +95,7 @@ async fn one_bad_row_is_put_aside_and_delivered_when_the_cause_is_gone() {
         assert_eq!(forwarder.delivered().borrow().lanes.iter().map(|lane| lane.rejected).sum::<u64>(), 1);
         assert!(forwarder.stop(PATIENCE).await);
         assert_eq!(database.texts(LEDGER).await, ["2600 2599 0 1"]);
-        let rows = "SELECT concat_ws(' ', seq, idx, sqlstate, error, codec::jsonb ->> 'prefix') FROM rejected_routes";
+        let rows = "SELECT concat_ws(' ', seq, idx, sqlstate, error, record::jsonb ->> 'prefix') FROM rejected_routes";
         let seen = database.texts(rows).await;
         assert_eq!(seen.len(), 1);
         assert!(seen[0].starts_with("2 4 23514 ") && seen[0].ends_with(" 1.0.13.0/24"), "{seen:?}");
