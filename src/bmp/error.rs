@@ -1,22 +1,7 @@
-//! Errors of framing and decoding BMP messages.
+//! Errors of decoding BMP messages.
 
-use super::frame::{HEADER_BYTES, MESSAGE_BYTES_MAX, VERSION, VERSION_TLV};
+use super::FrameError;
 use crate::wire;
-
-/// The byte stream is not BMP at this position. The start of the next message is unknown, so that the session
-/// ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// The version is neither 3 nor 4.
-    #[error("unsupported BMP version {0}, expected {VERSION} or {VERSION_TLV}")]
-    Version(u8),
-    /// The message length is out of range.
-    #[error("invalid BMP message length {length}, expected {HEADER_BYTES} to {MESSAGE_BYTES_MAX}")]
-    Length {
-        /// Message length in the common header, in bytes.
-        length: u32,
-    },
-}
 
 /// A message cannot be decoded. The next one can: framing does not depend on the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,5 @@
 //! Framing: splits a byte stream into BMP messages.
 
-use super::FrameError;
-
 /// Length of the common header in bytes (RFC 7854 section 4.1).
 pub const HEADER_BYTES: usize = 6;
 
@@ -15,6 +13,21 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub(super) const VERSION: u8 = 3;
 /// BMP version of draft-ietf-grow-bmp-tlv: the same common header, different bodies.
 pub(super) const VERSION_TLV: u8 = 4;
+
+/// The byte stream is not BMP at this position. The start of the next message is unknown, so that the session
+/// ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The version is neither 3 nor 4.
+    #[error("unsupported BMP version {0}, expected {VERSION} or {VERSION_TLV}")]
+    Version(u8),
+    /// The message length is out of range.
+    #[error("invalid BMP message length {length}, expected {HEADER_BYTES} to {MESSAGE_BYTES_MAX}")]
+    Length {
+        /// Message length in the common header, in bytes.
+        length: u32,
+    },
+}
 
 /// Whether a BMP version is supported.
 pub(super) const fn is_supported(version: u8) -> bool {

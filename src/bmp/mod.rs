@@ -4,6 +4,7 @@
 //! PDUs stay bytes. An unknown message type, peer type, reason, statistic or TLV is not an error: it is kept
 //! by its number.
 
+mod decode;
 mod error;
 mod frame;
 mod message;
@@ -15,9 +16,10 @@ mod route_monitoring;
 mod statistics;
 mod tlv;
 
-pub use error::{Error, FrameError};
-pub use frame::{HEADER_BYTES, MESSAGE_BYTES_MAX, frame};
-pub use message::{Message, decode};
+pub use decode::decode;
+pub use error::Error;
+pub use frame::{FrameError, HEADER_BYTES, MESSAGE_BYTES_MAX, frame};
+pub use message::Message;
 pub use peer_down::peer_down_reason;
 pub use peer_header::PeerHeader;
 pub use route_monitoring::IndexedTlv;

@@ -35,7 +35,7 @@ pub enum Step {
     Prepare,
     /// Wait for a message, at most this long.
     Wait(Duration),
-    /// Seal the log and end the thread; queued payloads are lost.
+    /// Seal the log and end the thread; queued payloads lost.
     End,
 }
 

@@ -212,7 +212,7 @@ impl Session {
             let has_earlier_routes = peer.has_earlier_routes;
             for view in peer.views() {
                 let rib_view = view.view;
-                for family in view.families() {
+                for family in view.families_mut() {
                     let last = family.last_route.max(family.end_of_rib.unwrap_or_default());
                     let quiet = now.0.saturating_sub(last.0) >= quiet_us;
                     // Without End-of-RIB, the dump ends with the quiet time.

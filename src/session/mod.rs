@@ -20,7 +20,6 @@
 
 mod builder;
 mod encoding_evidence;
-mod held_pdus;
 mod memory_budget;
 mod messages;
 mod negotiated;
@@ -29,6 +28,7 @@ mod peers;
 mod route_monitoring;
 mod summary;
 mod update_recorder;
+mod views;
 
 use std::collections::HashSet;
 use std::net::IpAddr;

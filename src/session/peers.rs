@@ -4,24 +4,17 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
-use super::held_pdus::HeldPdu;
 use super::memory_budget::{MemoryBudget, PEER_MEMORY_MAX_BYTES, Reservation, TRACKED_PEERS_MIN_BYTES};
 use super::negotiated::PeerCapabilities;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
+use super::views::{FamilyState, ViewState};
 use crate::bmp::PeerHeader;
-use crate::route::{Family, Peer, PeerKey, RibView, SuspectScope, Timestamp};
+use crate::route::{Peer, PeerKey, RibView, Timestamp};
 
 /// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the
 /// capacity that it needs.
 const PEER_BYTES: usize =
     2 * (size_of::<PeerState>() + size_of::<(PeerKey, usize)>()) + 4 * size_of::<ViewState>();
-/// Memory of an address family of a RIB view.
-const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
-
-/// Maximum number of tracked address families of a RIB view: more than IANA has registered, and few enough
-/// for a linear search.
-const VIEW_MAX_FAMILIES: usize = 64;
-
 /// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
 const LOC_RIB: u8 = 3;
 
@@ -41,98 +34,6 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
         (0..=2, true, false) => RibView::AdjOutPre,
         (0..=2, true, true) => RibView::AdjOutPost,
         _ => RibView::Unknown,
-    }
-}
-
-/// State of one address family of a RIB view in the current generation.
-pub(super) struct FamilyState {
-    pub(super) family: Family,
-    /// Routes announced.
-    pub(super) announced: u64,
-    /// Routes withdrawn.
-    pub(super) withdrawn: u64,
-    /// Whether routes belong to an initial dump or a re-dump: until End-of-RIB or the quiet time.
-    pub(super) dumping: bool,
-    /// Time of the last End-of-RIB.
-    pub(super) end_of_rib: Option<Timestamp>,
-    /// Whether the sweep of this generation has been recorded.
-    pub(super) swept: bool,
-    /// Whether path IDs are present, if received messages have contradicted the negotiated encoding.
-    pub(super) path_ids: Option<bool>,
-    /// PDUs whose encoding is uncertain, in order of reception.
-    pub(super) held: Vec<HeldPdu>,
-    /// Generation of the last PDU that could not be decoded. The table is suspect until End-of-RIB of a later
-    /// one.
-    pub(super) suspect_since: Option<u32>,
-    /// Time of the last announcement or withdrawal.
-    pub(super) last_route: Timestamp,
-    /// The memory of this value.
-    _reservation: Reservation,
-}
-
-impl FamilyState {
-    /// Whether routes may be missing from the current table, or be outdated.
-    fn is_suspect(&self) -> bool {
-        self.suspect_since.is_some() || !self.held.is_empty()
-    }
-}
-
-/// State of one RIB view of a peer in the current generation.
-pub(super) struct ViewState {
-    pub(super) view: RibView,
-    pub(super) slot: PeerSlot,
-    families: Vec<FamilyState>,
-    budget: MemoryBudget,
-}
-
-impl ViewState {
-    /// Returns the state of a family, which is created on first use; `None` if the family is not tracked,
-    /// because [`VIEW_MAX_FAMILIES`] or the memory budget is exhausted.
-    pub(super) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
-        if let Some(index) = self.families.iter().position(|state| state.family == family) {
-            return self.families.get_mut(index);
-        }
-        if self.families.len() == VIEW_MAX_FAMILIES {
-            self.budget.count_refusal();
-            return None;
-        }
-        self.families.push(FamilyState {
-            family,
-            announced: 0,
-            withdrawn: 0,
-            dumping: true,
-            end_of_rib: None,
-            swept: false,
-            path_ids: None,
-            held: Vec::new(),
-            suspect_since: None,
-            last_route: Timestamp(0),
-            _reservation: self.budget.reserve(FAMILY_BYTES)?,
-        });
-        self.families.last_mut()
-    }
-
-    /// Reserves memory for a held PDU.
-    pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
-        self.budget.reserve(bytes)
-    }
-
-    /// Marks one family, or all tracked families, as suspect since `generation`.
-    pub(super) fn mark_suspect(&mut self, scope: SuspectScope, generation: u32) {
-        match scope {
-            SuspectScope::AllFamilies => {
-                self.families.iter_mut().for_each(|state| state.suspect_since = Some(generation));
-            }
-            SuspectScope::Family(family) => {
-                if let Some(state) = self.family(family) {
-                    state.suspect_since = Some(generation);
-                }
-            }
-        }
-    }
-
-    pub(super) fn families(&mut self) -> impl Iterator<Item = &mut FamilyState> {
-        self.families.iter_mut()
     }
 }
 
@@ -218,7 +119,8 @@ impl PeerState {
         self.generation = before.saturating_add(1);
         self.width_reported = false;
         for old in std::mem::take(&mut self.views) {
-            for family in old.families.iter().filter(|family| earlier_routes_remain && family.is_suspect()) {
+            for family in old.families().iter().filter(|family| earlier_routes_remain && family.is_suspect())
+            {
                 let index = self.view(old.view);
                 if let Some(state) = self.view_mut(index).and_then(|view| view.family(family.family)) {
                     state.suspect_since = family.suspect_since.or(Some(before));
@@ -243,7 +145,7 @@ impl PeerState {
     pub(super) fn view(&mut self, view: RibView) -> usize {
         self.views.iter().position(|state| state.view == view).unwrap_or_else(|| {
             let budget = self.budget.clone();
-            self.views.push(ViewState { view, slot: PeerSlot::default(), families: Vec::new(), budget });
+            self.views.push(ViewState::new(view, PeerSlot::default(), budget));
             self.views.len() - 1
         })
     }
@@ -385,7 +287,7 @@ impl From<&PeerState> for PeerSummary {
         };
         let view = |view: &ViewState| ViewSummary {
             view: view.view,
-            families: view.families.iter().map(family).collect(),
+            families: view.families().iter().map(family).collect(),
         };
         Self {
             key: state.key,

@@ -5,10 +5,10 @@
 
 use super::builder::{BatchBuilder, InternedSet};
 use super::encoding_evidence::{Expectation, Field, FirstHeld, History, HoldReason, Verdict, judge};
-use super::held_pdus::HeldPdu;
 use super::overrides::Overrides;
 use super::peers::PeerState;
 use super::summary::Counters;
+use super::views::HeldPdu;
 use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
 use crate::num;
 use crate::route::{Action, Cause, Family, NO_ATTRIBUTES, RibView, RowGroup, SuspectScope, Timestamp};

@@ -27,7 +27,7 @@ pub enum Item<'a> {
         /// The payload as it was appended.
         payload: &'a [u8],
     },
-    /// A range of sequence numbers whose payloads are lost.
+    /// A range of sequence numbers whose payloads cannot be read.
     Gap {
         /// First missing sequence number.
         from: SeqNo,
