@@ -1,18 +1,18 @@
--- A month of history of 20 peers of 4 routers, seeded: each peer dumps its table at the start, then routes
--- change and are withdrawn. Peers 2 to 4 are monitored after policy as well, which rejects one route in
--- twenty and sets the local preference of one in ten. Peer 21 announces EVPN hosts behind 40 VTEPs, some
--- of which move.
+-- Generates a month of history of 20 peers of 4 routers, always the same. Each peer sends an initial dump at
+-- the start; then routes change and are withdrawn. Peers 2 to 4 also have a post-policy view, whose policy
+-- rejects one route in twenty and sets LOCAL_PREF on one in ten. Peer 21 announces EVPN hosts behind 40
+-- VTEPs, some of which move.
 --   :begin                 start of the month
 --   :part of :parts        peers that this session inserts
 --   :large, :small         prefixes of the first peer, of each other peer
 --   :churn                 changes of all peers together
 --   :hosts                 hosts of the EVPN peer; each moves once
--- Few prefixes change often: the n-th of a table with a density of n^(-3/4). One change in eight is a
--- withdrawal.
+-- Few prefixes change often: the n-th prefix of a table has a density of changes of n^(-3/4). One change in
+-- eight is a withdrawal.
 SET jit = off;
 SET synchronous_commit = off;
 
-CREATE FUNCTION pg_temp.chance(number bigint, seed bigint) RETURNS double precision
+CREATE FUNCTION pg_temp.random_fraction(number bigint, seed bigint) RETURNS double precision
 LANGUAGE sql IMMUTABLE AS $$ SELECT (hashint8extended(number, seed) & 4294967295) / 4294967296.0 $$;
 
 CREATE TEMP VIEW updates AS
@@ -23,13 +23,14 @@ CREATE TEMP VIEW updates AS
     CROSS JOIN LATERAL generate_series(0, CASE p.peer WHEN 1 THEN :large ELSE :small END - 1) AS n
     WHERE p.peer % :parts = :part
     UNION ALL
-    SELECT c.peer, (power(pg_temp.chance(c.number, 2), 4) * CASE c.peer WHEN 1 THEN :large
+    SELECT c.peer, (power(pg_temp.random_fraction(c.number, 2), 4) * CASE c.peer WHEN 1 THEN :large
         ELSE :small END)::integer
             % CASE c.peer WHEN 1 THEN :large ELSE :small END,
         timestamptz :'begin' + interval '1 hour' + c.number * (interval '28 days' / :churn),
-        (pg_temp.chance(c.number, 3) * 100000)::integer % 100000, pg_temp.chance(c.number, 4) < 0.125,
+        (pg_temp.random_fraction(c.number, 3) * 100000)::integer % 100000,
+        pg_temp.random_fraction(c.number, 4) < 0.125,
         'update', 10000000 + c.number
-    FROM (SELECT number, 1 + (pg_temp.chance(number, 1) * 20)::integer % 20 AS peer
+    FROM (SELECT number, 1 + (pg_temp.random_fraction(number, 1) * 20)::integer % 20 AS peer
         FROM generate_series(1, :churn) AS number) c
     WHERE c.peer % :parts = :part;
 
@@ -44,7 +45,7 @@ SELECT w.time, '192.0.2.1'::inet + w.peer % 4, '198.51.100.0'::inet + w.peer, 65
         '\x000101'::bytea || int4send(16777216 + w.prefix_number * 256) || '\x1800000000'::bytea
 FROM updates w LEFT JOIN sets a ON a.number = w.set_number AND NOT w.withdrawn;
 
--- The same after policy.
+-- The same routes in the post-policy views.
 INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
     communities, med, local_pref, is_withdrawn, collector, log_id, seq, idx, session, generation, router,
     peer_type, peer_distinguisher, bgp_id, rib, afi, safi, cause, origin, origin_as, route_key)
@@ -79,7 +80,7 @@ FROM (SELECT host, step, withdrawn, '172.16.0.0'::inet + (host + CASE WHEN withd
       WHERE NOT (withdrawn AND host % 1000 = 0)) e
 WHERE :part = 0;
 
--- A flap of each peer every day, and a report of its counters every ten minutes.
+-- One flap of each peer per day, and one Statistics Report every ten minutes.
 INSERT INTO peer_events (time, peer_ip, event_type, reason_code, collector, log_id, seq, idx, session,
     generation, router, bgp_peer_ip, bgp_peer_asn, bgp_id, peer_type, peer_distinguisher, rib)
 SELECT timestamptz :'begin' + day * interval '1 day' + peer * interval '1 minute' + up * interval

@@ -1,5 +1,5 @@
--- Current state after that month: peers, the last update of each route, and tables that the operator fills
--- in.
+-- Current state after the month of queries.sql: peers, the last update of each route, and the tables that the
+-- operator fills.
 --   :begin                 start of the month
 SET jit = off;
 
@@ -9,7 +9,8 @@ INSERT INTO bgp_peers (collector, router, peer_type, distinguisher, address, rib
             detail)
     SELECT 'bench', router, peer_type, '\x0000000000000000', bgp_peer_ip, rib, peer_distinguisher,
         bmp_peer_ip, bgp_peer_asn, bgp_id, 'up', session, generation, 0, 0, '-infinity', 0,
-        timestamptz :'begin', now(), '{"families": ["ipv4_unicast"], "sent_capabilities": ["route-refresh"], "received_capabilities": ["route-refresh"]}'
+        timestamptz :'begin', now(), '{"families": ["ipv4_unicast"],
+            "sent_capabilities": ["route-refresh"], "received_capabilities": ["route-refresh"]}'
     FROM (SELECT DISTINCT router, peer_type, bgp_peer_ip, rib, peer_distinguisher, bmp_peer_ip, bgp_peer_asn,
         bgp_id, session, generation
           FROM route_updates) p;

