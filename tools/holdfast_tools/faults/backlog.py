@@ -16,19 +16,19 @@ from .rig import Collector, Violation, checked, end, noticed, until
 NAME, WEIGHT, SHORT_CYCLES = "backlog", 1, 0
 MEMORY_MAX_MIB, LISTEN_MAX_S = 100, 1
 DRAIN_S = 20
-# A log of this size is made in a moment; --gib asks for more.
+# Small enough to be written within seconds; --gib selects other sizes.
 SIZES_GIB = [0.125, 0.5]
 TINY_BATCHES, TINY_BATCHES_SHORT = 1_000_000, 20_000
 
 
 def memory_mib(process):
-    """The most memory that it ever had: what GNU time calls the maximum resident set size."""
+    """The maximum resident set size of a process, in MiB."""
     with open(f"/proc/{process.pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024
 
 
 def forget(directory):
-    """Nothing of it is in the page cache any more."""
+    """Removes the files from the page cache."""
     os.sync()
     for path in directory.iterdir():
         file = os.open(path, os.O_RDONLY)
@@ -37,7 +37,7 @@ def forget(directory):
 
 
 class Backlogs:
-    """One round of everything, and its figures."""
+    """One round of all cases, and its figures."""
 
     def __init__(self, rig, budget=None):
         self.rig, self.is_short = rig, budget is not None and budget.cycles == 1
@@ -67,7 +67,7 @@ class Backlogs:
         collector.url, begun = database.url, time.monotonic()
         self._start(collector)
         until("it drains", lambda: (collector.status() or {}).get("delivery", {}).get("delivered"))
-        time.sleep(DRAIN_S)  # the wait is the point: some hundreds of transactions of the backlog are stored
+        time.sleep(DRAIN_S)  # measures the rate over some hundreds of transactions
         draining = memory_mib(collector.process)
         collector.kill()
         rows = int(database.rows("SELECT count(*) FROM route_updates")[0][0])
@@ -76,24 +76,24 @@ class Backlogs:
         self.totals[f"{gib} GiB: peak MiB"], self.totals[f"{gib} GiB: peak MiB draining"] = alone, draining
         self.totals[f"{gib} GiB: drained rows a second"] = round(rate)
         checked(
-            seconds <= LISTEN_MAX_S, f"with {gib} GiB it takes {seconds:.2f} s until a router can connect"
+            seconds <= LISTEN_MAX_S, f"with {gib} GiB a router can connect only after {seconds:.2f} s"
         )
         checked(
             max(alone, draining) <= MEMORY_MAX_MIB,
-            f"with {gib} GiB it takes {alone} MiB of memory to start, {draining} MiB to drain",
+            f"with {gib} GiB the start needs {alone} MiB of memory, the drain {draining} MiB",
         )
         self.rig.run("rm", "-rf", "--", collector.home)
 
     def _fill(self, collector, enough):
         collector.start().ready()
-        # Of so many peers that every lane has some.
+        # Enough peers for every lane.
         sender = flood(self.rig, collector.port, peers=8)
 
         def filled():
             collector.must_run()
             status = collector.status()
             if sender.poll() is not None:
-                raise Violation("the sender ended")
+                raise Violation("the sender exited")
             return status and enough(status)
 
         until("the backlog is made", filled, seconds=3600, rest=0.1)
@@ -102,7 +102,7 @@ class Backlogs:
         forget(collector.wal)
 
     def _start(self, collector):
-        """Starts it; returns the seconds until a router can connect, and its memory then."""
+        """Starts the collector; returns the seconds until a router can connect, and its peak memory."""
         begun = time.monotonic()
         collector.start()
 
@@ -119,7 +119,7 @@ class Backlogs:
         self.extreme("giant", 0, BATCH_MAX_ROUTES=50_000, BATCH_MAX_DELAY_MS=10_000, DRAIN_MAX_ROWS=50_000)
 
     def extreme(self, name, batches, **settings):
-        """A log of tiny or giant batches: made, checked byte by byte, started with, and drained."""
+        """Writes a log of tiny or of the largest batches, verifies it, starts with it, and drains it."""
         database = self.server.database()
         collector = Collector(
             self.rig,
@@ -132,7 +132,7 @@ class Backlogs:
         promise = Promise(collector.wal)
         promise.new_life()
         collector.start().ready()
-        # A batch ends at so many bytes of messages, too: the largest come of routes that share all they have.
+        # A batch is also limited in message bytes: the largest consist of routes that share all attributes.
         sender = (
             flood(self.rig, collector.port)
             if batches
@@ -150,7 +150,7 @@ class Backlogs:
         collector.kill()
         log = promise.keep(written=True)
         code = self.rig.code("walctl", "verify", "--deep", collector.wal)
-        checked(code in (0, 1), f"walctl verify --deep ends with {code} on {name} batches")
+        checked(code in (0, 1), f"walctl verify --deep exits with {code} on {name} batches, expected 0 or 1")
         collector.url = database.url
         seconds, memory = self._start(collector)
         begun = time.monotonic()
@@ -175,14 +175,14 @@ class Backlogs:
 
 
 def run(rig, budget):
-    """One round, whatever the budget: it is not the number that shows something."""
+    """Runs one round, independent of the budget."""
     backlogs = Backlogs(rig, budget)
     backlogs.round()
     return backlogs.totals
 
 
 def seen_red(rig):
-    """A batch taken out of the database: the comparison must see it."""
+    """Deletes a batch from the database: the comparison must detect it."""
     backlogs = Backlogs(rig)
     counts = Database.counts
 
@@ -196,5 +196,5 @@ def seen_red(rig):
         seen = noticed("that a batch was missing", backlogs.giant)
     finally:
         Database.counts = counts
-    checked("differ between log and database" in seen, f"the wrong thing was noticed: {seen}")
-    return f"with a batch less: {seen}"
+    checked("differ between log and database" in seen, f"the check reported another difference: {seen}")
+    return f"with one batch deleted: {seen}"

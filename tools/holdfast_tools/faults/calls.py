@@ -14,7 +14,7 @@ from .rig import Collector, Sender, checked, noticed, spend, until
 NAME, WEIGHT, SHORT_CYCLES = "system-calls", 2, 4
 PASSING = {"ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE"}
 CASES = [
-    # call, what happens, greatest N, for how many calls
+    # system call, error or signal, largest N, number of consecutive calls
     ("fdatasync", "EIO", 12, 1),
     ("fdatasync", "ENOSPC", 12, 1),
     ("fdatasync", "KILL", 12, 1),
@@ -32,13 +32,13 @@ CASES = [
     ("openat", "EMFILE", 40, 5),
     ("openat", "KILL", 40, 1),
 ]
-# A directory is used for so many lives, so that starts find what earlier faults left.
+# Number of runs in one directory, so that starts find the effects of earlier faults.
 LIVES = 6
 LIVE_S = 0.6
 
 
 def injection(trace, call, what, first, times):
-    """The arguments that make strace do it; what it did it writes to `trace`."""
+    """The strace command line that injects the fault and logs it to `trace`."""
     fault = "signal=KILL" if what == "KILL" else f"error={what}"
     when = f"{first}" if times == 1 else f"{first}..{first + times - 1}"
     return (
@@ -57,7 +57,7 @@ def injection(trace, call, what, first, times):
 
 
 class Calls:
-    """The loop, and what it adds up."""
+    """The cycles and their totals."""
 
     def __init__(self, rig):
         rig.needs("strace", "strace")
@@ -120,12 +120,13 @@ class Calls:
             )
             checked(
                 what not in PASSING or not was_ready,
-                f"{self.case}: it passes, and the collector ended with {code}: {self.collector.last_words()}",
+                f"{self.case}: a transient fault, but the collector exited with {code}: "
+                f"{self.collector.last_words()}",
             )
             self.totals["ended with an error"] += 1
 
     def _next_start(self):
-        """Without the fault the collector starts, has what it promised, and takes more."""
+        """Without the fault the collector must start, contain all durable batches, and log further ones."""
         self.promise.new_life()
         self.collector.start().ready()
         sender = Sender(self.rig, self.collector.port)
@@ -136,22 +137,22 @@ class Calls:
             self.promise.hear(status)
             return self.promise.durable > before + 3
 
-        until(f"after {self.case}: more becomes durable", more)
+        until(f"after {self.case}: further batches become durable", more)
         sender.kill()
         self.collector.kill()
         self.promise.keep(written=True)
         code = self.rig.code("walctl", "verify", self.collector.wal)
-        checked(code in (0, 1), f"{self.case}: walctl verify ends with {code} after the next start")
+        checked(code in (0, 1), f"{self.case}: walctl verify exits with {code} after the next start")
 
 
 def run(rig, budget):
-    """One case after the other until the budget is spent."""
+    """Runs the cases in turn until the budget is spent."""
     calls = Calls(rig)
     return spend(budget, calls.totals, calls.cycle)
 
 
 def seen_red(rig):
-    """Bytes of a segment zeroed: the promise must be seen broken."""
+    """Zeroes bytes of a segment: the check must detect the lost batches."""
     rig.needs("strace", "strace")
     collector = Collector(rig, rig.folder("red"), name="calls")
     promise = Promise(collector.wal)

@@ -48,7 +48,7 @@ class Clock:
 
     def __init__(self, rig):
         if shutil.which("cc") is None:
-            raise Skipped("no C compiler here for the library between collector and clock")
+            raise Skipped("no C compiler for the library that replaces clock_gettime")
         source, self.library, self.file = rig.work / "clock.c", rig.work / "clock.so", rig.work / "clock"
         source.write_text(SHIM)
         rig.run("cc", "-shared", "-fPIC", "-O1", "-o", self.library, source)
@@ -59,19 +59,19 @@ class Clock:
             ["date", "+%Y"], env={"PATH": "/usr/bin:/bin", **self.environment}, capture_output=True, text=True
         )
         if shown.returncode != 0:
-            raise Skipped(f"the library between collector and clock does not load: {shown.stderr.strip()}")
+            raise Skipped(f"the library that replaces clock_gettime does not load: {shown.stderr.strip()}")
 
     @property
     def environment(self):
         return {"LD_PRELOAD": str(self.library), "TORTURE_CLOCK": str(self.file)}
 
     def set(self, epoch):
-        """The wall clock of the collector; nothing: the real one."""
+        """Sets the wall clock of the collector; None restores the real one."""
         self.memory[:8] = struct.pack("<q", 0 if epoch is None else int(epoch - time.time()))
 
 
 class Lies(kill.Kills):
-    """Kills, and in each life the clock begins somewhere and jumps in the middle."""
+    """The cycles of `kill`; in each run the clock starts at a chosen time and jumps once."""
 
     clock_is_right = False
     JUMPS = [(YEAR_1970, YEAR_2036), (YEAR_2036, None), (None, YEAR_1970), (YEAR_2036, YEAR_1970)]
@@ -92,7 +92,7 @@ class Lies(kill.Kills):
         super()._live()
 
     def compare(self):
-        """Sessions are in order although the clock is not: each later one has the greater identity."""
+        """Session ids must increase although the clock does not."""
         super().compare()
         wrong = self.database.rows(
             "SELECT router, seq FROM (SELECT router, seq, session, "
@@ -103,12 +103,12 @@ class Lies(kill.Kills):
 
 
 def run(rig, budget):
-    """Lies about the time until the budget is spent."""
+    """Changes the time until the budget is spent."""
     return Lies(rig).until_spent(budget)
 
 
 def seen_red(rig):
-    """The collector believes the library, and what it stores says so: else nothing would be shown."""
+    """The stored times must be those of the library; otherwise the fault has no effect."""
     lies = Lies(rig)
     for lies.lives in range(2):
         lies.life_of(10)
@@ -119,7 +119,7 @@ def seen_red(rig):
             "SELECT DISTINCT extract(year FROM time)::int FROM route_updates ORDER BY 1"
         )
     ]
-    checked({"1970", "2036"} & set(years), f"the clock did not lie: {years}")
+    checked({"1970", "2036"} & set(years), f"the clock was not changed: rows of the years {years}")
     lies.database.rows("DELETE FROM route_updates WHERE seq = (SELECT min(seq) FROM route_updates)")
     lies.compared = 0
     seen = noticed("that a batch was deleted", lies.compare)

@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL with TimescaleDB where there is one, and what it is asked."""
+"""A throw-away PostgreSQL server, with TimescaleDB if available, and the queries of the checks."""
 
 import json
 import os
@@ -8,13 +8,13 @@ from .rig import PATIENCE_S, Skipped, until
 
 
 class Server:
-    """One server for a run; each directory of the log gets a database of its own."""
+    """The server of a run; each log directory gets its own database."""
 
     def __init__(self, rig):
         self.rig, self.name = rig, f"torture-{os.getpid()}"
         self.script = rig.root / "tools" / "testbed" / "timescale"
         if os.environ.get("DATABASE_URL"):
-            raise Skipped("DATABASE_URL names a server in which this must not make databases")
+            raise Skipped("DATABASE_URL is set; this run needs a server of its own")
         done = self._timescale("up")
         if done.returncode != 0:
             raise Skipped(f"no database: {done.stderr.strip().splitlines()[-1:]}")
@@ -31,7 +31,7 @@ class Server:
         )
 
     def database(self):
-        """A new, empty one; those before are dropped."""
+        """Creates an empty database and drops the earlier ones."""
         for old in range(max(1, self._databases - 1), self._databases + 1):
             self.ask("postgres", f"DROP DATABASE IF EXISTS torture{old} WITH (FORCE)")
         self._databases += 1
@@ -62,17 +62,17 @@ class Server:
 
 
 class Database:
-    """One database of one collector."""
+    """The database of one collector."""
 
     def __init__(self, server, name, url):
         self.server, self.name, self.url = server, name, url
 
     def rows(self, query):
-        """The rows as lists of texts."""
+        """The rows of a query as lists of strings."""
         return [line.split("\t") for line in self.server.ask(self.name, query).splitlines()]
 
     def counts(self, collector, after):
-        """Records of each batch behind `after`."""
+        """The number of records of each batch after `after`."""
         query = (
             "SELECT seq, count(*) FROM stored_records "
             f"WHERE collector = '{collector}' AND seq > {after} GROUP BY 1"
@@ -89,13 +89,13 @@ class Database:
         return [tuple(json.loads(line)) for line in self.server.ask(self.name, query).splitlines()]
 
     def verdict(self, collector):
-        """What the product's own query says: missing, doubled, breaks in the ledger."""
+        """The totals of `holdfast_verify`: missing, doubled, ledger breaks."""
         query = f"SELECT sum(missing), sum(doubled), sum(ledger_breaks) FROM holdfast_verify('{collector}')"
         return [int(value or 0) for value in self.rows(query)[0]]
 
 
 def delivered(collector, seconds=PATIENCE_S):
-    """Waits until the database has everything that the log has, and no router is connected."""
+    """Waits until the whole log is delivered and no router is connected."""
 
     def level():
         collector.must_run()

@@ -14,7 +14,7 @@ CONNECTIONS = 30
 
 
 class Descriptors:
-    """The loop, and what it adds up."""
+    """The cycles and their totals."""
 
     def __init__(self, rig, patience_s=PATIENCE_S):
         self.patience_s = patience_s
@@ -35,7 +35,7 @@ class Descriptors:
         sender = Sender(self.rig, collector.port)
         until("something is durable", lambda: promise.hear(collector.status()) or promise.durable > 3)
         before = promise.durable
-        # The status socket needs a descriptor for each answer: from here on the log's files have to tell.
+        # The status socket needs a descriptor per connection; from here on, only the log's files are read.
         self.limit(collector, len(os.listdir(f"/proc/{collector.process.pid}/fd")))
         dials = [self._dial(collector) for _ in range(CONNECTIONS)]
         until(
@@ -45,7 +45,7 @@ class Descriptors:
         )
         promise.tail.read()
         seen = max(promise.tail.batches, default=before)
-        # The segment that is open goes on being filled.
+        # Appends to the open segment continue.
         until(
             "the log goes on with the files that it has",
             lambda: collector.must_run()
@@ -77,13 +77,13 @@ class Descriptors:
 
 
 def run(rig, budget):
-    """Again and again until the budget is spent."""
+    """Runs cycles until the budget is spent."""
     descriptors = Descriptors(rig)
     return spend(budget, descriptors.totals, descriptors.cycle)
 
 
 def seen_red(rig):
-    """With descriptors enough no accept fails, and the check must say so."""
+    """With enough descriptors no accept fails, and the check must detect that."""
     descriptors = Descriptors(rig, RED_S)
     descriptors.limit = lambda collector, count: None
-    return f"with descriptors enough: {noticed('that nothing was exhausted', descriptors.cycle)}"
+    return f"with enough descriptors: {noticed('that none was missing', descriptors.cycle)}"

@@ -15,12 +15,12 @@ from .rig import Collector, checked, end, noticed, spend, until
 
 NAME, WEIGHT, SHORT_CYCLES = "full-disk", 2, 3
 DISK_MIB, SEGMENT_MIB = 64, 16
-# The log's own cap must not be what stops it.
+# Larger than the disk, so that the disk is full before the log reaches its own limit.
 SETTINGS = {"WAL_MAX_BYTES": "1GiB", "WAL_MIN_FREE_PERCENT": 0}
 
 
 class Watchdog:
-    """The service manager's end: counts the signs of life."""
+    """The service manager's socket: counts the watchdog notifications."""
 
     def __init__(self, rig):
         self.name = f"\0torture-{os.getpid()}-{id(self):x}"
@@ -72,7 +72,7 @@ def flood(rig, port, prefixes=900_000, share=1, per_message=1, peers=1):
 
 
 class FullDisk:
-    """The loop, and what it adds up."""
+    """The cycles and their totals."""
 
     def __init__(self, rig):
         self.rig, self.disk = rig, rig.work / "disk"
@@ -90,14 +90,14 @@ class FullDisk:
         (self.disk / "data").mkdir()
 
     def _leave(self, room_mib):
-        """Room for so much, and a little for the names."""
+        """Sets the free space in MiB, with a small reserve for directory entries."""
         with open(self.disk / "filler", "ab") as filler:
             bytes_taken = (DISK_MIB - room_mib - 1) << 20
             os.truncate(filler.fileno(), min(bytes_taken, os.fstat(filler.fileno()).st_size))
             os.posix_fallocate(filler.fileno(), 0, bytes_taken)
 
     def life(self, budget):
-        """One directory: room for one segment, then for one more, and one more."""
+        """One directory: space for one segment, then repeatedly for one more."""
         sender = self._begin()
         for room in range(2, DISK_MIB // SEGMENT_MIB):
             self._wait_until_full()
@@ -126,7 +126,7 @@ class FullDisk:
 
     def _start_on_the_full_disk(self):
         self.collector.kill()
-        # Not a byte: what the state could still have written is taken as well.
+        # No byte stays free: the space that the state could still use is filled, too.
         with contextlib.suppress(OSError), open(self.disk / "data" / "rest", "wb", buffering=0) as rest:
             while rest.write(bytes(4096)):
                 pass
@@ -153,17 +153,17 @@ class FullDisk:
             "the watchdog is fed while the disk is full",
             lambda: self._hear() and self.watchdog.count() > fed + 1,
         )
-        checked(self._hear()["wal"]["paused"], "the log goes on, and there is no room")
+        checked(self._hear()["wal"]["paused"], "the log is not paused although the disk is full")
 
     def _make_room(self, room_mib):
         before, since = self.promise.durable, time.monotonic()
         self._leave(room_mib)
 
         def goes_on():
-            # It may be full again by the time that this is heard.
+            # The disk may be full again when this status is read.
             return self._hear() and self.promise.durable > before
 
-        until("the log goes on when there is room", goes_on, rest=0.002)
+        until("the log resumes when there is space", goes_on, rest=0.002)
         self.times.append(time.monotonic() - since)
 
 
@@ -181,13 +181,13 @@ def run(rig, budget, disk=FullDisk):
 
 
 def seen_red(rig, disk=FullDisk):
-    """The newest segment cut short on the full disk: the promise must be seen broken."""
+    """Truncates the newest segment on the full disk: the check must detect it."""
     disk = disk(rig)
     sender = disk._begin()
     disk._wait_until_full()
     end(sender)
     disk.collector.kill()
-    # With its quota used up a file cannot even be cut.
+    # A file cannot even be truncated when the quota is exhausted.
     disk._leave(2 * SEGMENT_MIB)
     newest = disk.promise.walker.read().segments[-1]
     os.truncate(disk.collector.wal / f"{newest.number:016x}.wal", 16 << 10)

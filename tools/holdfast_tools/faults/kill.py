@@ -14,19 +14,19 @@ from .promise import Promise
 from .rig import Collector, Load, Sender, checked, noticed, until
 
 NAME, WEIGHT, SHORT_CYCLES = "sigkill", 4, 6
-# So many kills until log and database are compared, and so many until both begin anew.
+# Number of kills between comparisons of log and database, and until both are created anew.
 CHECK_EVERY, LIVES = 25, 200
 ROUTERS = 2
 RATE = 30_000
 SAMPLES = 3
-# A life that has not answered until then ends all the same.
+# A run that has not answered within this time is killed as well.
 ANSWER_S = 5
 
 
 class Kills:
-    """The loop, and what it adds up."""
+    """The cycles and their totals."""
 
-    # Gap rows say when; with a clock that lies only their number can be held against the kills.
+    # Gap rows contain times; with a wrong clock only their number can be compared with the kills.
     clock_is_right = True
 
     def __init__(self, rig):
@@ -75,7 +75,7 @@ class Kills:
         self.totals["batches durable"] += self.promise.durable - before
 
     def life_of(self, batches):
-        """A life that ends with a kill when so many more batches are durable, however long that takes."""
+        """A run that is killed when a number of further batches is durable."""
         self.promise.new_life()
         self.start()
         goal = self.promise.durable + batches
@@ -94,12 +94,12 @@ class Kills:
         self._read()
 
     def start(self):
-        """One life begins; other faults put theirs in here."""
+        """Starts one run; other faults override this."""
         self.collector.start()
 
     def _live(self):
-        """Until a moment that chance chose: one time in four counted from the start of the process, else
-        from its first answer, so that on a slow machine, too, most lives log something."""
+        """Waits until a random moment: one time in four counted from the start of the process, otherwise from
+        its first answer, so that most runs log something on a slow machine, too."""
         draw = self.rig.random
         is_early = draw.random() < 0.25
         rest = (
@@ -120,7 +120,7 @@ class Kills:
 
     def _read(self):
         log = self.promise.keep(written=True)
-        # A kill in the middle of a write cuts a batch that nobody was told of; the log gives its number up.
+        # A kill during a write tears a batch that was not reported as durable; its number becomes a gap.
         self.torn |= {(first, last) for first, last, _ in log.gaps}
         for seq, batch in log.batches.items():
             before = self.counts.setdefault(seq, batch.count)
@@ -131,7 +131,7 @@ class Kills:
             self.counts[seq] = batch.count
 
     def check(self):
-        """Lets everything arrive, and holds the database against the log."""
+        """Waits for the delivery of everything, and compares the database with the log."""
         for sender in self.senders:
             sender.kill()
         self.senders = []
@@ -148,7 +148,7 @@ class Kills:
         self.compared = self.promise.durable
 
     def compare(self):
-        """Every batch with its number of records, some with their routes, and the gap rows."""
+        """Compares the record counts of all batches, the routes of some, and the gap rows."""
         stored = self.database.counts("kill", self.compared)
         logged = {
             seq: count for seq, count in self.counts.items() if self.compared < seq <= self.promise.durable
@@ -204,7 +204,7 @@ class Kills:
         crashed = sum(int(row[3]) for row in ends)
         checked(
             len(gaps) == crashed,
-            f"{crashed} sessions were cut off by a kill, and there are {len(gaps)} gap rows",
+            f"{crashed} sessions were ended by a kill, but there are {len(gaps)} gap rows",
         )
         if self.clock_is_right:
             self._gaps_in_time(gaps)
@@ -226,13 +226,13 @@ class Kills:
                 checked(float(later[2]) >= stop, f"two gaps of {router} overlap at {stop}")
 
     def finish(self):
-        """The end of a directory: the product's own verdict."""
+        """Checks a finished directory with `holdfast_verify`."""
         verdict = self.database.verdict("kill")
-        checked(verdict == [0, 0, 0], f"holdfast_verify says missing, doubled, breaks: {verdict}")
+        checked(verdict == [0, 0, 0], f"holdfast_verify: missing, doubled, ledger breaks: {verdict}")
         self.totals["gap rows"] += self.gap_rows
 
     def until_spent(self, budget):
-        """Cycles and checks until the budget is spent; what they add up to."""
+        """Runs cycles and checks until the budget is spent; returns the totals."""
         while budget.more(self.totals["cycles"]):
             self.cycle()
             if self.lives % CHECK_EVERY == 0:
@@ -253,7 +253,7 @@ def run(rig, budget):
 
 
 def seen_red(rig):
-    """A row taken away, a row twice, and a gap row that nobody caused: each must be seen."""
+    """Deletes a row, doubles a row, and adds a gap row without a cause: each must be detected."""
     kills = Kills(rig)
     for _ in range(2):
         kills.life_of(10)

@@ -34,7 +34,7 @@ LOGFLUSH, NOLOGFLUSH = 1, 2
 SYNC_FILE_RANGE_WRITE_AND_WAIT = 1 | 2 | 4
 IMAGE_BYTES = 224 << 20
 PAGE = 4096
-# With the log at its cap, lives of one directory recycle segments; then a new directory begins.
+# With the log at its limit, the runs in one directory recycle segments; then a new directory begins.
 LIVES = 12
 SEGMENTS_AT_CAP = 5
 DEEP_EVERY = 8
@@ -62,8 +62,8 @@ class Disk:
 
     def mount(self):
         if os.path.ismount(self.path):
-            # Never lazily: the same image twice would not be what a power cut leaves.
-            until("nobody uses the disk", lambda: self.rig.quiet("umount", self.path))
+            # Not with a lazy unmount: mounting the image twice would not show the state after a power cut.
+            until("no process uses the disk", lambda: self.rig.quiet("umount", self.path))
         self.rig.mount(self.path, "-o", self.options, self.image)
 
     def cut(self, flags):
@@ -92,7 +92,7 @@ def write_back_some(rig, path, start, end):
 
 
 def small_folios(path):
-    """Clean pages are forgotten, so that what is written next is cached, and lost, in small pieces."""
+    """Drops clean pages, so that the next writes are cached, and lost, in small pieces."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -101,7 +101,7 @@ def small_folios(path):
 
 
 class PowerCuts:
-    """The loop, and what it adds up."""
+    """The cycles and their totals."""
 
     def __init__(self, rig, faulty_sync=False):
         self.rig, self.faulty_sync = rig, faulty_sync
@@ -133,7 +133,7 @@ class PowerCuts:
         mode = self.rig.random.choice(["nothing", "subset", "journal"])
         sender = self._load(mode == "subset")
         self._cut(mode)
-        # Whatever it still says while the disk is dead is a promise all the same.
+        # A batch that is reported as durable after the power cut counts as well.
         self.promise.durable = max(
             self.promise.durable, (self.collector.status() or {"wal": {"durable": 0}})["wal"]["durable"]
         )
@@ -183,7 +183,7 @@ class PowerCuts:
         )
 
     def _load(self, small):
-        """Runs under load until a moment that chance chose: one time in four while it still starts."""
+        """Runs under load until a random moment: one time in four during the start."""
         draw = self.rig.random
         end = time.monotonic() + (draw.uniform(0, 0.3) if draw.random() < 0.25 else PATIENCE_S)
         sender, seen, status = None, "", None
@@ -227,16 +227,16 @@ class PowerCuts:
             os.kill(self.collector.process.pid, signal.SIGCONT)
 
     def _verify(self, log):
-        """The product's own check agrees: a power cut tears, and never rots."""
+        """`walctl verify` must find torn writes only, no corruption."""
         if not log.segments:
             return
         code = self.rig.code("walctl", "verify", self.collector.wal)
-        checked(code in (0, 1), f"walctl verify ends with {code} after a power cut")
+        checked(code in (0, 1), f"walctl verify exits with {code} after a power cut, expected 0 or 1")
         self.totals["torn tails"] += code
 
     def _compare(self, first, since):
-        """What this life logged is the beginning of what was sent, route by route."""
-        # Behind the promise a cut may leave holes.
+        """The routes that this run logged must be the first ones that were sent."""
+        # Batches that were not reported as durable may be missing.
         records = self.rig.records(self.collector.wal, first, self.promise.durable)
         routes = [
             (record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
@@ -259,11 +259,11 @@ def run(rig, budget):
 
 
 def seen_red(rig, cycles_max=50):
-    """The same with a sync that does nothing: the promise must be seen broken."""
+    """Repeats this with a sync that does nothing: the check must detect lost batches."""
     cuts = PowerCuts(rig, faulty_sync=True)
     for cycle in range(1, cycles_max + 1):
         try:
             cuts.cycle()
         except Violation as violation:
             return f"with fdatasync doing nothing, cycle {cycle} says: {violation}"
-    raise Violation(f"fdatasync did nothing in {cycles_max} power cuts, and nobody noticed")
+    raise Violation(f"fdatasync did nothing in {cycles_max} power cuts, and the check did not detect it")

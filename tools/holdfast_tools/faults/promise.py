@@ -9,36 +9,36 @@ from .rig import checked
 
 
 class Promise:
-    """All that was told about one log directory, over all lives of its collector."""
+    """The batches reported for one log directory, over all runs of its collector."""
 
     def __init__(self, directory):
         self.directory = directory
         self.durable = self.written = 0
-        # What lives before this one had promised.
+        # Highest batch that earlier runs reported as durable.
         self.promised = 0
         self.noted = {}
-        # Numbers that an earlier life gave to batches and never called durable: a gap, and told as one.
+        # Sequence numbers that an earlier run used and never reported as durable; they become a gap.
         self.torn = set()
         self.tail = None
         self.walker = segments.Walker(directory)
         self.worst_open = 0
 
     def close(self):
-        """Holds no file any more: the disk can be unmounted, and the space of what was removed is free."""
+        """Closes all files, so that the disk can be unmounted and removed files free their space."""
         if self.tail:
             self.tail.close()
 
     def new_life(self):
-        """The collector is about to start: its frames are read from the next segment on."""
+        """Called before a start of the collector: its frames are read from the next segment on."""
         self.close()
         there = segments.names(self.directory)
         self.tail = segments.Tail(self.directory, there[-1] if there else "")
         self.promised = self.durable
-        # What was written and not durable may be gone, and its numbers given again.
+        # Written batches that were not durable may be lost, and their sequence numbers used again.
         self.written = self.durable
 
     def hear(self, status):
-        """Takes in one answer, and notes the batches that it calls durable."""
+        """Records the batches that one status document reports as durable."""
         if not status:
             return
         wal = status["wal"]
@@ -56,13 +56,13 @@ class Promise:
         for first, last, _ in self.tail.gaps:
             checked(
                 first > self.promised,
-                f"the start calls {first} to {last} torn, and {self.promised} was promised",
+                f"the start reports {first} to {last} as torn, but {self.promised} was durable",
             )
             self.torn.update(range(first, last + 1))
         self.tail.gaps.clear()
 
     def keep(self, kept_segments_min=None, written=False, fresh=False):
-        """Holds the directory, as it lies there now, against the promise. Returns what was found.
+        """Compares the directory with the reported batches. Returns what it contains.
 
         `kept_segments_min`: with fewer segments than this, nothing may have been dropped or recycled.
         `written`: nothing but the process has died, so what was written counts as well.
@@ -70,27 +70,28 @@ class Promise:
         log = self.walker.read(fresh)
         promised = max(self.durable, self.written) if written else self.durable
         lowest = log.lowest
-        # What this life's start has told to be torn was written by lives before, and not promised by them.
+        # Torn batches that this start reported were written by earlier runs and never reported as durable.
         self.torn.update(
             seq for first, last, _ in log.gaps for seq in range(first, last + 1) if seq > self.promised
         )
         if kept_segments_min is not None and len(log.segments) < kept_segments_min:
             checked(
-                lowest == 1 or not log.segments, f"batches below {lowest} are gone, and no room was needed"
+                lowest == 1 or not log.segments,
+                f"batches below {lowest} were removed, but no space was needed",
             )
         lost = [seq for seq in range(lowest, promised + 1) if seq not in log.batches and seq not in self.torn]
-        checked(not lost, f"{len(lost)} of {promised} promised batches are lost, the first is {lost[:1]}")
+        checked(not lost, f"{len(lost)} of {promised} durable batches are lost, the first is {lost[:1]}")
         altered = [
             seq for seq, batch in self.noted.items() if lowest <= seq and log.batches.get(seq) != batch
         ]
-        checked(not altered, f"batches are not what was promised: {altered[:5]}")
+        checked(not altered, f"durable batches have changed: {altered[:5]}")
         checked(not log.doubled, f"batches are twice in the log: {log.doubled[:5]}")
         self._no_hole(log)
         return log
 
     @staticmethod
     def _no_hole(log):
-        """Below the newest segment every number is a batch, or lies in exactly one gap."""
+        """Below the newest segment every sequence number is a batch or lies in exactly one gap."""
         if not log.segments:
             return
         last = log.segments[-1].first_seq

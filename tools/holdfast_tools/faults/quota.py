@@ -12,7 +12,7 @@ IMAGE_BYTES = 512 << 20
 
 
 class Quota(full.FullDisk):
-    """As a full disk, but the disk has room."""
+    """As a full disk, but only the quota is exhausted."""
 
     def _mount(self):
         self.rig.needs("mkfs.btrfs", "btrfs-progs")
@@ -30,9 +30,9 @@ class Quota(full.FullDisk):
         self.rig.run("btrfs", "subvolume", "create", data)
 
     def _leave(self, room_mib):
-        # Zeros of a segment and what is written over them are both counted for a while.
+        # The zeros of a new segment and the data that replaces them are both counted for a while.
         number = self.rig.run("btrfs", "inspect-internal", "rootid", self.disk / "data").strip()
-        # By its number, from outside: a subvolume without quota may not even raise its own.
+        # By number: the limit of a subvolume with an exhausted quota cannot be raised from within.
         self.rig.run("btrfs", "qgroup", "limit", str((2 * room_mib + 1) << 20), f"0/{number}", self.disk)
 
     def life(self, budget):
@@ -45,10 +45,10 @@ class Quota(full.FullDisk):
 
 
 def run(rig, budget):
-    """Uses the quota up until the budget is spent."""
+    """Exhausts the quota until the budget is spent."""
     return full.run(rig, budget, Quota)
 
 
 def seen_red(rig):
-    """As for a full disk."""
+    """The check of the full disk, on a quota."""
     return full.seen_red(rig, Quota)

@@ -14,7 +14,7 @@ NAME, WEIGHT, SHORT_CYCLES = "read-only", 1, 1
 
 
 class ReadOnly:
-    """The loop, and what it adds up."""
+    """The cycles and their totals."""
 
     def __init__(self, rig, patience_s=PATIENCE_S):
         self.patience_s = patience_s
@@ -23,7 +23,7 @@ class ReadOnly:
         self.totals = dict.fromkeys(("cycles", "batches durable", "paused", "starts on a read-only disk"), 0)
 
     def trigger(self):
-        """The kernel is told that it has found an error on this file system."""
+        """Triggers the kernel's reaction to an error on this file system."""
         device = pathlib.Path(self.rig.run("findmnt", "-no", "SOURCE", self.disk.path).strip()).name
         switch = pathlib.Path("/sys/fs/ext4") / device / "trigger_fs_error"
         try:
@@ -96,13 +96,13 @@ class ReadOnly:
 
 
 def run(rig, budget):
-    """Again and again until the budget is spent."""
+    """Runs cycles until the budget is spent."""
     disk = ReadOnly(rig)
     return spend(budget, disk.totals, disk.cycle)
 
 
 def seen_red(rig):
-    """Without the error nothing is noticed, and the wait for it must say so."""
+    """Without the error the log does not pause, and the check must detect that."""
     disk = ReadOnly(rig, RED_S)
     disk.trigger = lambda: None
-    return f"without an error: {noticed('that the disk is healthy', disk.cycle)}"
+    return f"without an error: {noticed('a disk without an error', disk.cycle)}"

@@ -1,4 +1,4 @@
-"""What every fault needs: a folder, the programs, and processes and mounts that go away whatever happens."""
+"""The environment of a fault's run: folder, programs, and processes and mounts that end with the run."""
 
 import contextlib
 import ctypes
@@ -16,37 +16,37 @@ import time
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x00020000
 PR_SET_PDEATHSIG = 1
-# A condition that never comes true must still end the run; nothing else is decided by a clock.
+# Limit of a wait, so that a condition that is never fulfilled ends the run. No other decision uses a clock.
 PATIENCE_S = 60
-# For what must not come about: long enough for a loaded machine.
+# Wait for an event that must not occur: long enough for a loaded machine.
 RED_S = 5
 
 
 class Skipped(Exception):
-    """This machine cannot show it, and why."""
+    """The fault cannot be run on this machine; the text is the reason."""
 
 
 class Violation(Exception):
-    """The collector broke its promise."""
+    """The collector violated its guarantee."""
 
 
 def checked(condition, what):
-    """The line in which a run says what must hold."""
+    """Raises a `Violation` with the text `what` unless `condition` holds."""
     if not condition:
         raise Violation(what)
 
 
 def noticed(what, action):
-    """What the check says that `action` makes; a check that says nothing when it should is broken itself."""
+    """Returns the text of the `Violation` that `action` must raise; fails if it raises none."""
     try:
         action()
     except Violation as violation:
         return str(violation)
-    raise Violation(f"nobody noticed {what}")
+    raise Violation(f"the check did not detect {what}")
 
 
 def spend(budget, totals, cycle):
-    """Cycle after cycle until the budget is spent; what they added up to."""
+    """Runs cycles until the budget is spent; returns the totals."""
     while budget.more(totals["cycles"]):
         cycle()
         budget.report(totals)
@@ -54,7 +54,7 @@ def spend(budget, totals, cycle):
 
 
 def private_mounts():
-    """Mounts of this process and its children are seen by nobody else, and end with the last of them."""
+    """Gives this process a mount namespace of its own, which ends with its last process."""
     if os.geteuid() != 0:
         return
     if LIBC.unshare(CLONE_NEWNS) == 0:
@@ -86,7 +86,7 @@ class Rig:
         return path
 
     def spawn(self, command, log, environment=None, cwd=None):
-        """A process that does not outlive the run."""
+        """Starts a process that is killed at the end of the run."""
         with open(log, "ab") as out:
             process = subprocess.Popen(
                 command,
@@ -101,7 +101,7 @@ class Rig:
         return process
 
     def run(self, *command, accept=(0,)):
-        """A command to its end; its standard output."""
+        """Runs a command that must succeed; returns its standard output."""
         done = subprocess.run(
             [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
@@ -114,7 +114,7 @@ class Rig:
 
     @staticmethod
     def quiet(*command):
-        """Whether a command succeeds."""
+        """Runs a command without output; returns whether it succeeded."""
         return (
             subprocess.run(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True
@@ -123,7 +123,7 @@ class Rig:
         )
 
     def code(self, program, *arguments):
-        """The exit code of one of ours."""
+        """Runs one of the programs under test; returns its exit code."""
         command = [self.program(program), *map(str, arguments)]
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode
 
@@ -135,10 +135,10 @@ class Rig:
         return [json.loads(line) for line in lines]
 
     def mount(self, path, *arguments):
-        """Mounts at `path` (made here); taken away at the end of the run."""
+        """Creates `path` and mounts there; unmounts at the end of the run."""
         path.mkdir(exist_ok=True)
         if os.geteuid() != 0:
-            raise Skipped("mounting takes root")
+            raise Skipped("mounting needs root")
         done = subprocess.run(["mount", *map(str, arguments), str(path)], capture_output=True, text=True)
         if done.returncode != 0:
             raise Skipped(f"mount {' '.join(map(str, arguments))}: {done.stderr.strip()}")
@@ -148,25 +148,25 @@ class Rig:
 
     def needs(self, program, package):
         if shutil.which(program) is None:
-            raise Skipped(f"{program} is not here (package {package})")
+            raise Skipped(f"{program} is not installed (package {package})")
 
 
 def end(process):
-    """SIGKILL, and the wait for it."""
+    """Sends SIGKILL and waits for the end of the process."""
     if process.poll() is None:
         process.kill()
     process.wait()
 
 
 def unmount(path):
-    """Takes every mount away that is at `path`."""
+    """Unmounts everything at `path`."""
     while os.path.ismount(path):
         if subprocess.run(["umount", str(path)], stderr=subprocess.DEVNULL).returncode != 0:
             subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def rig_time():
-    """Now, as the log writes times."""
+    """The current time in the format of the log."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -177,26 +177,26 @@ def free_port():
 
 
 def until(what, condition, seconds=PATIENCE_S, rest=0.01):
-    """Polls until `condition` says something true, and returns it."""
+    """Polls until `condition` returns a true value, and returns that value."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Violation(f"waited {seconds} s in vain: {what}")
+            raise Violation(f"timeout after {seconds} s: {what}")
         time.sleep(rest)
 
 
 class Collector:
-    """The daemon, started and killed in the same folders again and again."""
+    """The daemon, started and killed repeatedly in the same folders."""
 
     def __init__(self, rig, home, wal=None, name="torture", url=None, **settings):
         self.rig, self.home, self.name, self.url = rig, pathlib.Path(home), name, url
         self.wal = pathlib.Path(wal or self.home / "wal")
         self.state = self.home / "state"
-        # Not beside the state: that may be on a disk whose power is cut, and a socket's name has 107 bytes at
-        # most.
+        # Not in the state folder, which may be on a disk whose power is cut. The path of a socket has at most
+        # 107 bytes.
         self.socket = pathlib.Path(f"/tmp/torture-{os.getpid()}-{id(self):x}.sock")
         rig.stack.callback(lambda: self.socket.unlink(missing_ok=True))
         self.log = rig.work / f"{name}-{id(self):x}.log"
@@ -227,7 +227,7 @@ class Collector:
         return {name: str(value) for name, value in values.items()}
 
     def start(self, before=(), **environment):
-        """`before` goes in front of the command line, such as strace."""
+        """Starts the daemon; `before` is put in front of the command line, for example strace."""
         environment = {**self.environment(), **environment}
         self.process = self.rig.spawn(
             [*before, self.rig.program("holdfast")], self.log, environment, cwd=self.rig.work
@@ -235,20 +235,20 @@ class Collector:
         return self
 
     def ready(self):
-        """Waits until it answers; an end instead is a violation."""
+        """Waits until the status socket answers; an exit of the collector is a violation."""
         until("the collector answers", lambda: self.status() or self.must_run())
         return self
 
     def must_run(self):
         code = self.process.poll()
-        checked(code is None, f"the collector ended with {code}: {self.last_words()}")
+        checked(code is None, f"the collector exited with {code}: {self.last_words()}")
 
     def last_words(self):
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return " | ".join(line[:400] for line in lines[-3:])
 
     def said(self, event):
-        """The log lines of that event."""
+        """The log lines with this event."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         found = []
         for line in lines:
@@ -259,7 +259,7 @@ class Collector:
         return found
 
     def status(self):
-        """The document of the status socket, or nothing."""
+        """The document of the status socket; None if it does not answer."""
         try:
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(5)
@@ -275,7 +275,7 @@ class Collector:
         end(self.process)
 
     def stop(self):
-        """Orderly; returns the exit code."""
+        """Stops the daemon with SIGTERM; returns the exit code."""
         self.process.terminate()
         return self.process.wait(timeout=PATIENCE_S)
 
@@ -300,7 +300,7 @@ class Sender:
 
     @classmethod
     def truth(cls, rig, seed, routes, rate=60_000):
-        """What it sends, in order: (prefix, withdrawn, AS path)."""
+        """The routes that it sends, in order: (prefix, withdrawn, AS path)."""
         path = rig.work / f"truth-{seed}.jsonl"
         arguments = cls.arguments(seed, rate, f"edge{seed}")
         rig.run(
@@ -326,13 +326,13 @@ class Sender:
 
 
 class Load:
-    """How much came in while there was a sender."""
+    """Batches and records that were logged while a sender was running."""
 
     def __init__(self):
         self.records = self.seconds = 0
 
     def add(self, promise, sender):
-        """A life is over: what it logged, and since when there was a sender."""
+        """Adds the end of a run: what it logged, and since when there was a sender."""
         if sender and promise.tail:
             self.records += promise.tail.records
             self.seconds += time.monotonic() - sender.since

@@ -18,7 +18,7 @@ SEALED_VERSION_AT, HEADER_CRC_AT = 8, 124
 
 
 def grow(collector, promise, batches=15):
-    """Load until so many more batches are durable."""
+    """Sends load until a number of further batches is durable."""
     sender = Sender(collector.rig, collector.port)
     goal = promise.durable + batches
 
@@ -32,7 +32,7 @@ def grow(collector, promise, batches=15):
 
 
 def life(collector, promise, batches=15, all_of_it=True):
-    """One life with a load; with a database, until that has everything."""
+    """One run under load; with a database, until everything is delivered."""
     promise.new_life()
     collector.start().ready()
     grow(collector, promise, batches)
@@ -43,7 +43,7 @@ def life(collector, promise, batches=15, all_of_it=True):
 
 
 def contents(directory):
-    """A checksum of every file."""
+    """The checksum of every file."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(directory.iterdir())
@@ -52,7 +52,7 @@ def contents(directory):
 
 
 class Rivals:
-    """One round of everything."""
+    """One round of all cases."""
 
     def __init__(self, rig):
         self.rig, self.server = rig, Server(rig)
@@ -93,7 +93,8 @@ class Rivals:
         second.kill()
         checked(code, "a second daemon runs on a directory that another one writes")
         checked(
-            words in second.last_words(), f"the second daemon does not say {words!r}: {second.last_words()}"
+            words in second.last_words(),
+            f"the second daemon does not report {words!r}: {second.last_words()}",
         )
 
     # ---- a later version
@@ -121,7 +122,8 @@ class Rivals:
         collector.kill()
         checked(code, "a collector runs on a directory that a later version wrote")
         checked(
-            "version 1" in collector.last_words(), f"it does not say which version: {collector.last_words()}"
+            "version 1" in collector.last_words(),
+            f"the error does not name the version: {collector.last_words()}",
         )
         after = contents(collector.wal)
         changed = [
@@ -129,7 +131,7 @@ class Rivals:
             for name in before.keys() | after.keys()
             if before.get(name) != after.get(name) and name != "LOCK"
         ]
-        checked(not changed, f"it changed {changed}")
+        checked(not changed, f"the refused start changed {changed}")
         self.totals["refused later versions"] += 1
 
     # ---- copies
@@ -140,11 +142,11 @@ class Rivals:
         return directory
 
     def copy_behind(self):
-        """A copy is started after the original has delivered more: each of both goes its own way."""
+        """A copy is started after the original has delivered more: both continue separately."""
         self._two_ways(behind=True)
 
     def copy_ahead(self):
-        """A copy delivers first and continues; then the original starts with batches of its own."""
+        """A copy delivers first and continues; then the original starts with other batches."""
         self._two_ways(behind=False)
 
     def _two_ways(self, behind):
@@ -166,23 +168,23 @@ class Rivals:
         self._once(database, shared, own if behind else other, other if behind else own)
 
     def _once(self, database, shared, elder, younger):
-        """What both have is stored once; what each has alone is stored once under an id of its own."""
+        """Common batches are stored once; batches of one directory only once, under its own log id."""
         ids = database.rows("SELECT DISTINCT log_id FROM ingest_checkpoint")
-        checked(len(ids) == 2, f"two directories that differ are delivered under {len(ids)} ids")
+        checked(len(ids) == 2, f"two diverged directories are delivered under {len(ids)} log ids, expected 2")
         elder_id = elder.segments[0].log_id.hex()
         stored = {True: {}, False: {}}
         for log_id, seq, count in database.rows(
             "SELECT log_id, seq, count(*) FROM stored_records GROUP BY 1, 2"
         ):
             stored[log_id.replace("-", "") == elder_id][int(seq)] = int(count)
-        # The ledger knows the elder at the ends of its transactions only: the fork may begin before the last
-        # common batch.
+        # The ledger contains the ends of transactions only, so the fork may begin before the last common
+        # batch.
         forked_at = min(
             int(row[0])
             for row in database.rows(f"SELECT forked_at FROM ingest_checkpoint WHERE log_id <> '{elder_id}'")
         )
         checked(
-            forked_at <= shared, f"the fork begins behind {forked_at}, and both have only {shared} in common"
+            forked_at <= shared, f"the fork begins after {forked_at}, but the last common batch is {shared}"
         )
         early = [seq for seq in stored[False] if seq <= forked_at]
         checked(not early, f"batches from before the fork are stored under its id: {early[:5]}")
@@ -197,18 +199,18 @@ class Rivals:
             )
             self.totals["batches compared"] += len(logged)
         verdict = database.verdict(NAME_IN_DATABASE)
-        checked(verdict == [0, 0, 0], f"holdfast_verify says missing, doubled, breaks: {verdict}")
+        checked(verdict == [0, 0, 0], f"holdfast_verify: missing, doubled, ledger breaks: {verdict}")
         self.totals["forks"] += 1
 
 
 def run(rig, budget):
-    """Round after round until the budget is spent."""
+    """Runs rounds until the budget is spent."""
     rivals = Rivals(rig)
     return spend(budget, rivals.totals, rivals.round)
 
 
 def seen_red(rig):
-    """A second daemon with its own directory, and a header that is readable: neither is refused."""
+    """A second daemon with its own directory and a readable header must not be refused."""
     rivals, seen = Rivals(rig), []
     for what, harmless in (
         ("a second daemon", lambda: rivals.refuse_second(rig.folder("own"), "in use")),

@@ -13,7 +13,7 @@ NAME = re.compile(r"^[0-9a-f]{16}\.wal$")
 
 
 class Header(NamedTuple):
-    """The fields of a segment's header that matter here."""
+    """The fields of a segment header that the checks use."""
 
     log_id: bytes
     number: int
@@ -23,7 +23,7 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """One valid frame; `end` is the offset behind it."""
+    """One valid frame; `end` is the offset after it."""
 
     kind: int
     seq: int
@@ -35,14 +35,14 @@ class Frame(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a payload was: how many records, and a checksum that does not depend on where it stands."""
+    """The record count of a payload, and a checksum that is independent of its offset."""
 
     count: int
     digest: int
 
 
 class Log(NamedTuple):
-    """A directory as it was found."""
+    """The contents of a log directory."""
 
     batches: dict
     gaps: list
@@ -56,7 +56,7 @@ class Log(NamedTuple):
 
 
 def header_of(file):
-    """The sound copy of the header, if there is one."""
+    """The valid copy of the header; None if there is none."""
     for at in (0, HEADER_COPY):
         raw = os.pread(file, 128, at)
         if (
@@ -70,7 +70,7 @@ def header_of(file):
 
 
 def frame_at(file, header, at):
-    """The frame that begins there, or nothing."""
+    """The frame that begins at this offset; None if there is none."""
     raw = os.pread(file, FRAME_BYTES, at)
     if len(raw) < FRAME_BYTES or raw[:4] != FRAME_MAGIC:
         return None
@@ -89,7 +89,7 @@ def frame_at(file, header, at):
 
 
 def frames(file, header, at=FRAMES_START, skip=True):
-    """All sound frames from `at` on; bytes that are none are searched through for the next one."""
+    """All valid frames from offset `at`; other bytes are searched for the next frame."""
     while True:
         frame = frame_at(file, header, at)
         if frame:
@@ -114,7 +114,7 @@ def _next_frame(file, header, at):
 
 
 def names(directory):
-    """The segments by number; none where there is no directory yet."""
+    """The segments by number; empty if the directory does not exist."""
     if not os.path.isdir(directory):
         return []
     return sorted(name for name in os.listdir(directory) if NAME.match(name))
@@ -128,7 +128,7 @@ class Walker:
         self.known = {}
 
     def read(self, fresh=False):
-        """The directory as it is now; `fresh` forgets what earlier reads found."""
+        """The current contents of the directory; `fresh` discards the results of earlier reads."""
         if fresh:
             self.known.clear()
         found = []
@@ -181,7 +181,7 @@ class Walker:
 
 
 class Tail:
-    """Follows the newest segment beside a running daemon: what it has written, frame by frame."""
+    """Reads the frames that a running daemon appends to the newest segment."""
 
     def __init__(self, directory, after=""):
         self.directory = directory
@@ -196,7 +196,7 @@ class Tail:
         self._file = None
 
     def read(self):
-        """Takes in what is new."""
+        """Reads the new frames."""
         while True:
             self._read_one()
             later = [name for name in names(self.directory) if name > self._name]
@@ -206,7 +206,7 @@ class Tail:
 
     @property
     def place(self):
-        """The segment that is being written, and how far it is."""
+        """The segment that is being written, and the offset of its end."""
         return self._name, self._at
 
     def _read_one(self):

@@ -11,7 +11,7 @@ from . import kill
 from .rig import noticed
 
 NAME, WEIGHT, SHORT_CYCLES = "local-state", 1, 0
-# A sled that hangs is given up after half a minute: so often that is waited for, and never in a short run.
+# Opening a blocked sled times out after half a minute: the number of such cases, none in a short run.
 HANG_EVERY = 40
 
 
@@ -20,7 +20,7 @@ def files(directory):
 
 
 class State(kill.Kills):
-    """Kills, with something done to the state before each start and in each third life."""
+    """The cycles of `kill`, with damage to the state before each start and during each third run."""
 
     def __init__(self, rig):
         super().__init__(rig)
@@ -68,7 +68,7 @@ class State(kill.Kills):
         directory.write_bytes(b"no folder")
 
     def hang(self, directory):
-        """sled opens `conf` to read it: from a pipe into which nobody writes."""
+        """Replaces `conf`, which sled reads, by a pipe without a writer."""
         if directory.is_dir():
             shutil.rmtree(directory)
         else:
@@ -78,14 +78,14 @@ class State(kill.Kills):
 
 
 def run(rig, budget):
-    """Spoils the state until the budget is spent."""
+    """Damages the state until the budget is spent."""
     return State(rig).until_spent(budget)
 
 
 def seen_red(rig):
-    """The end of a session taken out of the database: the check that gaps have causes must see it."""
+    """Deletes the ends of sessions from the database: the check of the gaps must detect it."""
     state = State(rig)
     state.life_of(10)
     state.check()
     state.database.rows("DELETE FROM peer_events WHERE event_type = 'session_down'")
-    return f"with the ends of sessions deleted: {noticed('that sessions never ended', state._gaps)}"
+    return f"with the ends of sessions deleted: {noticed('sessions without an end', state._gaps)}"

@@ -23,14 +23,14 @@ COLUMNS = """rib, host(bgp_peer_ip) AS peer, afi, safi, prefix, evpn_route_type,
     mac_address, host(evpn_ip) AS evpn_ip, host(next_hop) AS next_hop, as_path, as_path_text, origin, med,
     local_pref, communities, large_communities, path_id"""
 STANDING = f"SELECT {COLUMNS}, is_stale FROM route_state WHERE router = 'live' AND NOT is_withdrawn"
-# What the router itself has said of routes and peers behind a place in the log.
+# Routes and Peer Downs that the router itself has sent since a position in the log.
 SAID = f"""SELECT seq, idx, is_withdrawn, false AS is_peer_down, {COLUMNS}
     FROM route_updates WHERE seq > %(seq)s
     UNION ALL SELECT seq, idx, NULL, true, NULL, host(bgp_peer_ip), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM peer_events WHERE event_type =
         'peer_down' AND seq > %(seq)s ORDER BY seq, idx"""
 DATABASE = "live"
-# Faults that a run must find: see `live`.
+# Faults that a run must detect: see `live`.
 ONE_ROW = "WHERE ctid = (SELECT ctid FROM rib_entries WHERE attributes IS NOT NULL LIMIT 1)"
 PLANTS = {
     "lost-row": f"DELETE FROM rib_entries {ONE_ROW}",
@@ -40,7 +40,7 @@ PLANTS = {
 
 
 class Collector:
-    """The collector under test; to the scenario it is what the recording sink is otherwise."""
+    """The collector under test; the scenario uses it in place of the recording sink."""
 
     def __init__(self, bench, program, url, psql):
         self.bench, self.program, self.psql = bench, program, psql
@@ -73,7 +73,7 @@ class Collector:
 
     def status(self):
         if self.process.poll() is not None:
-            raise SystemExit(f"live: the collector ended; its log: {self.bench.work}/collector.log")
+            raise SystemExit(f"live: the collector exited; its log: {self.bench.work}/collector.log")
         answer = subprocess.run(
             [str(self.program), "status", "--json", "--socket", str(self.bench.work / "status.sock")],
             stdout=subprocess.PIPE,
@@ -84,7 +84,7 @@ class Collector:
 
     @staticmethod
     def number(status, name):
-        """A number of the status document, wherever it stands."""
+        """A number of the status document, found by its name at any depth."""
         if isinstance(status, dict):
             if isinstance(status.get(name), int):
                 return status[name]
@@ -109,7 +109,7 @@ class Collector:
         )
 
     def quiet(self):
-        """Nothing has been logged for a while, and all of it is delivered."""
+        """Waits until nothing new is logged for a while and everything is delivered."""
         since, last = time.monotonic(), None
 
         def still():
@@ -127,7 +127,7 @@ class Collector:
         scenario.until("the collector to have delivered everything", still, 180)
 
     def close_connection(self):
-        """An orderly restart: the router loses its collector and finds it again."""
+        """Restarts the collector in an orderly way; the router reconnects."""
         self.bench.end(self.process)
         self.start()
         scenario.until("the router to dial again", self.connections)
@@ -142,7 +142,7 @@ class Live(scenario.Scenario):
         super().__init__(bench, router, collector, None, 0)
         self.results, self.differences, self.tables, self.plant = [], [], {}, plant
         self.reconnected, self.ended = False, None
-        # What stood after the last step, and how far the log was then.
+        # The table after the last step, and the position in the log at that time.
         self.stood, self.seq = {}, 0
 
     def settle(self, step, views=True):
@@ -150,7 +150,7 @@ class Live(scenario.Scenario):
         if self.plant and step == "announce":
             self.sink.query(PLANTS[self.plant])
         if self.router.process.poll() is not None:
-            # Nobody shows anything any more.
+            # The router has ended and shows no table.
             if step != "stop" and not self.ended:
                 self.ended = (
                     f"{self.router.name}: ended by itself in step {step} ({self.router.process.returncode})"
@@ -159,7 +159,7 @@ class Live(scenario.Scenario):
             return
         self.reconnected |= step == "reconnect"
         # To a collector that comes back, BIRD sends nothing of a peer until that peer comes up again, not
-        # even its withdrawals: what was known stays, visibly stale.
+        # even its withdrawals: the earlier routes stay and are marked stale.
         if not (self.router.name == "bird" and self.reconnected):
             self.tables = getattr(shown, self.router.name.split("-")[0])(dict(self.router.views()))
         self.compare(step, self.tables, self.difference_from_show)
@@ -169,7 +169,7 @@ class Live(scenario.Scenario):
 
     @staticmethod
     def table(row):
-        """Where a row belongs: view, peer, family."""
+        """The table of a row: view, peer, family."""
         return (
             row["rib"],
             "-" if row["rib"] == "loc-rib" else row["peer"],
@@ -177,7 +177,7 @@ class Live(scenario.Scenario):
         )
 
     def standing(self):
-        """What stands in the database: {table: {key: row}}."""
+        """The current table of the database: {table: {key: row}}."""
         have = {}
         for row in self.rows(STANDING):
             have.setdefault(self.table(row), {})[shown.row_key(row)] = row
@@ -228,7 +228,7 @@ class Live(scenario.Scenario):
         return f"the last word is {last}, in route_state is {row}"
 
     def difference_from_show(self, show, row):
-        """None when the row is what the router shows, by that router's rules."""
+        """The difference between a row and the router's output by that router's rules; None if they agree."""
         if show is None or row is None:
             return "only in route_state" if show is None else "only at the router"
         stale = self.router.name == "bird" and self.reconnected
@@ -289,7 +289,7 @@ class Full(Live):
             before = self.listener()["accepted"]
             self.bench.end(self.router.process, signal.SIGKILL)
             self.router.start()
-            # The tables are there again, and the router has nobody to tell them to.
+            # The router has its tables again and no collector to send them to.
             self.wait(scenario.PEER1, routes.peer1_table())
             self.wait(scenario.PEER2, self.peer2.table())
             self.server("start")
@@ -299,7 +299,7 @@ class Full(Live):
         came = self.listener()["accepted"] - before
         if came != 1:
             self.differences.append(f"{self.router.name}, {steps[1]}: the router was let in {came} times")
-        # The rest is as ever.
+        # The remaining steps are the usual ones.
         super().run(steps[2:])
 
     def listener(self):
@@ -317,8 +317,7 @@ class Filler:
     """Another router, which mirrors messages of a megabyte."""
 
     def __init__(self, station):
-        # The address of the router under test has a name in the collector's configuration; this one has its
-        # own.
+        # The collector's configuration names the address of the router under test; this one has another.
         self.socket = socket.create_connection(station, source_address=("127.0.0.9", 0))
         self.socket.settimeout(1)
         self.socket.sendall(self.message(4, b"\0\2\0\6filler"))

@@ -37,13 +37,13 @@ class Route:
     large_communities: tuple = ()
     # Route targets "AS:number"
     route_targets: tuple = ()
-    # EVPN: route type and the announcer's own words for the rest
+    # EVPN: route type and the other fields in the announcer's syntax
     evpn_route_type: typing.Optional[int] = None
     evpn: tuple = ()
     path_id: typing.Optional[int] = None
 
     def as_json(self):
-        """The fields that are set; EVPN words as the fields that they mean."""
+        """The fields that are set; the announcer's EVPN syntax as fields."""
         fields = {key: value for key, value in dataclasses.asdict(self).items() if value not in (None, ())}
         if self.evpn:
             del fields["evpn"]
@@ -52,7 +52,7 @@ class Route:
 
 
 def evpn_fields(words):
-    """RFC 7432 fields out of the announcer's words."""
+    """RFC 7432 fields from the announcer's syntax."""
     words = list(words)
     kind = words.pop(0)
     fields = {"rd": words[words.index("rd") + 1], "evpn_esi": None, "evpn_tag": None}
@@ -253,6 +253,6 @@ def peer2_evpn():
 
 
 def peer2_evpn_withdrawn():
-    """Of each type some: five of type 2, one of type 3, two of type 5, one of type 1, one of type 4."""
+    """Some of each type: five of type 2, one of type 3, two of type 5, one of type 1, one of type 4."""
     table = peer2_evpn()
     return table[2:7] + table[20:21] + table[29:31] + table[33:34] + table[35:36]

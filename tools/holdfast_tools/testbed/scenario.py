@@ -38,7 +38,7 @@ def say(*words):
 
 
 def until(what, condition, seconds=60):
-    """Polls the condition; its error text or the last value helps when it never comes true."""
+    """Polls the condition; on a timeout the message contains its last value or error."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -50,19 +50,19 @@ def until(what, condition, seconds=60):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise SystemExit(f"routers: waited {seconds} s in vain for: {what} (last: {last[:300]})")
+            raise SystemExit(f"routers: timeout after {seconds} s: {what} (last: {last[:300]})")
         time.sleep(0.05)
 
 
 def free_port(address):
-    """A port that the kernel says is free on that address."""
+    """A port that is free on this address."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         return probe.getsockname()[1]
 
 
 def die_with_parent():
-    # If this script is killed hard, its routers must not live on.
+    # If this script is killed, its routers must end as well.
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
@@ -85,7 +85,7 @@ class Bench:
         return process
 
     def end(self, process, how=signal.SIGTERM):
-        """Ends one process that we started; the hard way if it does not listen."""
+        """Stops one process of this run: SIGTERM, then SIGKILL."""
         if process.poll() is None:
             process.send_signal(how)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -128,7 +128,7 @@ class Gobgp:
         )
         until(f"{name} answers", lambda: self.process.poll() is not None or self.cli("global"))
         if self.process.poll() is not None:
-            raise SystemExit(f"routers: gobgpd ended; its log: {bench.work}/{name}.log")
+            raise SystemExit(f"routers: gobgpd exited; its log: {bench.work}/{name}.log")
 
     def cli(self, *words):
         return self.bench.run([self.bench.tree / "usr/bin/gobgp", "-u", self.address, "-p", self.api, *words])
@@ -144,7 +144,7 @@ class FrrRouter:
     # sent or received. The captures frr-cease (early enough, survives) and frr-abort have it.
     steps = ("announce", "change", "flap", "reconnect", "last", "stop")
     mirror = add_path = False
-    rejects = True  # its count of accepted routes knows the import policy
+    rejects = True  # its count of accepted routes excludes those that the import policy rejects
     name, address, families, version = "frr", "127.0.0.10", ((1, 1), (2, 1), (25, 70)), None
 
     def __init__(self, bench, station):
@@ -273,7 +273,7 @@ router bgp 65000
                 self.show(f"show bgp {words} json" if family == "evpn" else f"show bgp {words} detail json"),
             )
             for peer in (PEER1, PEER2):
-                # Nothing to see of a peer that is down.
+                # No routes are shown for a peer that is down.
                 if self.accepted(peer, family):
                     yield (
                         f"{family}-in-{peer}.json",
@@ -282,7 +282,7 @@ router bgp 65000
 
 
 class FrrAbortRouter(FrrRouter):
-    """Ends with bgpd's abort at the NOTIFICATION: a router that vanishes without a word."""
+    """Ends with bgpd's abort at the NOTIFICATION: a router that disappears without a message."""
 
     name, steps = "frr-abort", ("announce", "change", "flap", "cease")
 
@@ -919,9 +919,9 @@ def main():
     verb = verbs.add_parser("live")
     verb.add_argument("router", choices=ROUTERS)
     verb.add_argument("--to", required=True, help="HOST:PORT of the collector")
-    verb.add_argument("--steps", help="some of " + ",".join(STEPS))
+    verb.add_argument("--steps", help="comma-separated steps, a subset of " + ",".join(STEPS))
     verb.add_argument("--pause", type=float, default=2.0, help="seconds between the steps")
-    verb.add_argument("--hold", action="store_true", help="after the last step stay until told to end")
+    verb.add_argument("--hold", action="store_true", help="keep running after the last step until SIGTERM")
     args = parser.parse_args()
 
     def stop(number, frame):

@@ -18,7 +18,7 @@ OTHERS = "others"
 
 
 def path(text):
-    """AS numbers and the braces of sets; spaces and commas are each router's own."""
+    """AS numbers and the braces of sets, without the spaces and commas that differ between routers."""
     return re.findall(r"\d+|[{}]", text)
 
 
@@ -278,7 +278,7 @@ def row_key(row):
 
 
 def row_attributes(row):
-    """The same words out of a row of `route_state`."""
+    """The same fields from a row of `route_state`."""
     origin = row["origin"]
     return {
         "as_path": path(row["as_path_text"] or " ".join(map(str, row["as_path"] or []))),

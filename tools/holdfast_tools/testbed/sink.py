@@ -1,4 +1,4 @@
-"""A BMP station that understands nothing: it writes the bytes of each TCP connection to a file.
+"""A BMP station that decodes nothing: it writes the bytes of each TCP connection to a file.
 
     sink.py --out FOLDER [--listen 127.0.0.1:0]
 
@@ -40,7 +40,7 @@ def main():
             if key.data == "accept":
                 connection, _ = listener.accept()
                 count += 1
-                # Unbuffered: who watches the file's size sees what has arrived.
+                # Unbuffered, so that the size of the file shows how much has arrived.
                 open_connections[connection] = open(args.out / f"{count}.bmp", "wb", buffering=0)
                 selector.register(connection, selectors.EVENT_READ, "data")
             elif key.data == "command":

@@ -77,7 +77,7 @@ def write_pcap(path, messages):
 def decode(messages):
     """tshark's decode, one XML element per message."""
     if not shutil.which(TSHARK):
-        raise SystemExit(f"truth: no {TSHARK} here; run: apt-get install tshark")
+        raise SystemExit(f"truth: {TSHARK} not found; run: apt-get install tshark")
     with tempfile.TemporaryDirectory(prefix="hf-truth-") as folder:
         path = pathlib.Path(folder) / "stream.pcap"
         write_pcap(path, messages)
@@ -199,7 +199,7 @@ def nlri(container, safi):
 
 
 def attributes(update, packet_bytes):
-    """The path attributes; what the message does not carry is null."""
+    """The path attributes; null if the message does not contain one."""
     found = dict.fromkeys(
         (
             "next_hop",
@@ -380,7 +380,7 @@ class Connection:
             for step, end in ends:
                 if index + 1 == end:
                     self.snapshots[step] = {name: dict(table) for name, table in self.tables.items() if table}
-        # A step in which nothing came ends where the one before it ended.
+        # A step without messages ends where the one before it ended.
         self.ends = dict(ends)
         assert index + 1 == len(self.messages), "tshark saw another number of messages"
 
@@ -464,7 +464,7 @@ class Mismatch(Exception):
 
 
 def expected_attributes(line, view, router):
-    """What the announcer was told, as it should look in this view of this router."""
+    """The announced route as expected in this view of this router."""
     path = []
     for asn in line["as_path"]:
         if isinstance(asn, list):
@@ -539,7 +539,7 @@ def check_table(router, step, peer, view, family, want, have):
 
 
 def announced_tables(lines, step_order):
-    """The announcers' tables at the end of each step, from what they were told."""
+    """The announcers' tables at the end of each step, from their configuration and commands."""
     tables = {routes.PEER1: {}, routes.PEER2: {}}
     for step in step_order:
         if step == "flap":
@@ -683,7 +683,7 @@ def make(folder):
 
 
 def print_lines(path):
-    """What tshark says of each Route Monitoring message, for tests/differential."""
+    """Prints tshark's decode of each Route Monitoring message, for tests/differential."""
     messages, _ = split(pathlib.Path(path).read_bytes())
     for index, packet in enumerate(decode(messages)):
         bmp = next((proto for proto in packet.iter("proto") if proto.get("name") == "bmp"), None)
@@ -696,7 +696,7 @@ def print_lines(path):
             try:
                 routes, _ = route_events(index, {}, update, bytes(40) + messages[index])
             except (AssertionError, AttributeError, IndexError, TypeError, ValueError) as error:
-                # It shows something that this script does not understand: no judgement.
+                # The output contains something that this script cannot parse: no verdict.
                 print(json.dumps({"msg_index": index, "unclear": repr(error)}))
                 continue
         print(json.dumps({"msg_index": index, "malformed": malformed or update is None, "routes": routes}))
