@@ -12,8 +12,7 @@ use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
 use crate::sink::transaction::InitialLoad;
 
-use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Statements, session};
-use super::store::Params;
+use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Params, Statements, session};
 use super::target::Target;
 
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,9 +47,9 @@ pub struct Connection {
 impl Connection {
     /// Connects and attaches to the lane.
     ///
-    /// Without an epoch, the lane is taken over and its previous holder is fenced out; this is for the start of a process.
-    /// With the epoch that the process held before, the lane is taken over only if nobody else has done so since;
-    /// otherwise the call fails with SQLSTATE BM001.
+    /// Without an epoch, the lane is taken over and its previous holder is fenced out; this is for the start
+    /// of a process. With the epoch that the process held before, the lane is taken over only if nobody else
+    /// has done so since; otherwise the call fails with SQLSTATE BM001.
     ///
     /// # Errors
     /// See [`Error::action`].
@@ -95,7 +94,8 @@ impl Connection {
         client.batch_execute(LOCK_TIMEOUT_ATTACHING).await?;
         let arguments: Params<'_, 6> = [&lane.collector, &log_id, &number, &count, &owner, &epoch];
         let row = match client.query_one(&statements.attach, &arguments).await {
-            // The holder of the row did not release it within lock_timeout: end that server process and try once more.
+            // The holder of the row did not release it within lock_timeout: end that server process and try
+            // once more.
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
                 client.execute(EVICT, &[&lane.collector, &log_id, &number]).await?;
                 client.query_one(&statements.attach, &arguments).await?

@@ -5,8 +5,8 @@
 //!                  └─ rejected: ROLLBACK TO, halve the part; a single record goes to rejected_routes
 //! ```
 //!
-//! Each part is stored completely, in history and in the current table, so that both remain consistent. Statements are
-//! sent one at a time here, because the connection is used further after an error.
+//! Each part is stored completely, in history and in the current table, so that both remain consistent.
+//! Statements are sent one at a time here, because the connection is used further after an error.
 
 use std::ops::Range;
 
@@ -17,7 +17,8 @@ use crate::sink::transaction::{RecordRange, ResolvedRows, Transaction};
 
 use super::attach::Connection;
 use super::bisect::{Bisect, NextStep};
-use super::store::{Params, copy, execute};
+use super::statements::Params;
+use super::store::{copy, execute};
 
 const SAVEPOINT: &str = "SAVEPOINT part";
 const RELEASE: &str = "RELEASE SAVEPOINT part;
@@ -41,12 +42,12 @@ enum PartOutcome {
 }
 
 impl Connection {
-    /// Stores the transaction without the records that the server rejects; these go to `rejected_routes`. `records` are
-    /// the records of the transaction. Returns the number of rejected records.
+    /// Stores the transaction without the records that the server rejects; these go to `rejected_routes`.
+    /// `records` are the records of the transaction. Returns the number of rejected records.
     ///
     /// # Errors
-    /// See [`Error::action`]. [`Error::Systemic`] if too many records are rejected; nothing is stored then. After other
-    /// errors, only attaching again shows whether the transaction was stored.
+    /// See [`Error::action`]. [`Error::Systemic`] if too many records are rejected; nothing is stored then.
+    /// After other errors, only attaching again shows whether the transaction was stored.
     pub async fn isolate(&mut self, transaction: &Transaction, records: &RecordRange) -> Result<u64, Error> {
         self.begin(transaction).await?;
         let mut search = Bisect::new(records.len());
@@ -115,8 +116,8 @@ impl Connection {
         }
     }
 
-    /// Stores the rows of a transaction like [`Connection::store`], but one statement at a time. Returns the number of
-    /// routes without a history row.
+    /// Stores the rows of a transaction like [`Connection::store`], but one statement at a time. Returns the
+    /// number of routes without a history row.
     pub(crate) async fn store_part(&self, part: &Transaction) -> Result<u64, Error> {
         let (client, s) = (&self.client, &self.statements);
         let peers = self.merge_peers(part).await?;

@@ -2,24 +2,28 @@
 
 use std::borrow::Cow;
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
 use crate::sink::copy::columns::{self, copy_statement, temporary_table};
 
-/// Whether the row `e` of the current table was withdrawn just before the first event of the staged row `s`. A route that
-/// a Peer Down or a sweep has ended counts as withdrawn.
+/// Whether the row `e` of the current table was withdrawn just before the first event of the staged row `s`.
+/// A route that a Peer Down or a sweep has ended counts as withdrawn.
 const WAS_WITHDRAWN: &str = "(e.is_withdrawn OR (
         (e.session, e.generation) < (s.valid_session, s.valid_generation)
         AND (s.session, s.generation) >= (s.valid_session, s.valid_generation)))";
 
-/// Lock timeout while a lane is attached. The holder of the lane's row is then a lost connection or a collector that is to
-/// be fenced; neither is waited for as long as another transaction.
+/// Lock timeout while a lane is attached. The holder of the lane's row is then a lost connection or a
+/// collector that is to be fenced; neither is waited for as long as another transaction.
 pub(super) const LOCK_TIMEOUT_ATTACHING: &str = "SET lock_timeout = '1s'";
 /// Lock timeout of all other statements, as in sql/session.sql.
 pub(super) const LOCK_TIMEOUT: &str = "SET lock_timeout = '10s'";
 
 /// Ends the server process that holds a lane's row.
 pub(super) const EVICT: &str = "SELECT holdfast_evict($1, $2, $3)";
+
+/// The arguments of a statement.
+pub(super) type Params<'a, const N: usize> = [&'a (dyn ToSql + Sync); N];
 
 /// The statements that configure a new connection and create its temporary tables.
 pub(super) fn session() -> String {
@@ -53,7 +57,8 @@ statements! {
     /// Fails unless this process holds the lane and the transaction begins after the checkpoint.
     fence: "SELECT holdfast_fence($1, $2, $3, $4, $5, $6)";
     /// Merges the state of peers and returns their ids.
-    peers: "SELECT peer_index, id, afi, safi, valid_session, valid_generation FROM holdfast_merge_peers($1, $2, $3, $4)";
+    peers: "SELECT peer_index, id, afi, safi, valid_session, valid_generation
+        FROM holdfast_merge_peers($1, $2, $3, $4)";
     /// Merges the state of routers.
     routers: "SELECT holdfast_merge_routers($1, $2)";
     /// Records an unreadable range of the log, unless another lane has done so.
@@ -71,7 +76,8 @@ statements! {
     /// Renews `used_at` of existing attribute sets; must precede `attributes`.
     touch: include_str!("sql/touch.sql");
     /// Inserts the new attribute sets.
-    attributes: "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash ON CONFLICT DO NOTHING";
+    attributes: "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash
+        ON CONFLICT DO NOTHING";
     /// First half of the merge: the routes that the current table has.
     update: include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN);
     /// Second half of the merge: the routes that it does not have.

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
 use crate::num;
@@ -15,6 +14,7 @@ use crate::sink::error::Error;
 use crate::sink::transaction::{InitialLoad, ResolvedRows, StoredPeers, Transaction};
 
 use super::attach::Connection;
+use super::statements::Params;
 use super::stored_peers::stored_peers;
 
 /// Size of the messages in which a COPY stream is sent, which bounds the buffer of the client library.
@@ -35,8 +35,13 @@ impl Connection {
     async fn store_untimed(&mut self, transaction: &Transaction) -> Result<(), Error> {
         // Routes that this transaction adds count only if it is stored: on an error they are dropped.
         let mut initial_load = std::mem::take(&mut self.initial_load);
-        // Both are sent without waiting for replies. If the fence fails, the server rejects all later statements.
-        let (_, unchanged) = tokio::try_join!(biased; self.begin(transaction), self.store_rows(transaction, &mut initial_load))?;
+        // Both are sent without waiting for replies. If the fence fails, the server rejects all later
+        // statements.
+        let (_, unchanged) = tokio::try_join!(
+            biased;
+            self.begin(transaction),
+            self.store_rows(transaction, &mut initial_load),
+        )?;
         self.commit(transaction, transaction.counts.unchanged + unchanged, 0).await?;
         self.initial_load = initial_load;
         Ok(())
@@ -87,8 +92,8 @@ impl Connection {
         Ok(unchanged)
     }
 
-    /// Merges the peers and encodes the rows that contain their ids. Encoding runs on another thread, while the server
-    /// reads the history.
+    /// Merges the peers and encodes the rows that contain their ids. Encoding runs on another thread, while
+    /// the server reads the history.
     async fn resolve(
         &self,
         transaction: &Transaction,
@@ -132,8 +137,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Stores history rows of the re-dumped routes that have changed. `candidates` is the COPY stream of all re-dumped
-    /// routes. Returns the number of unchanged ones.
+    /// Stores history rows of the re-dumped routes that have changed. `candidates` is the COPY stream of all
+    /// re-dumped routes. Returns the number of unchanged ones.
     pub(super) async fn store_changed(
         &self,
         transaction: &Transaction,
@@ -164,9 +169,9 @@ impl Connection {
         }
     }
 
-    /// Merges the staged routes into the current table: UPDATE of existing routes and INSERT of new ones, in either order.
-    /// The second statement is not needed if the first one has handled all rows, so that both a first load and a re-dump
-    /// cost one statement.
+    /// Merges the staged routes into the current table: UPDATE of existing routes and INSERT of new ones, in
+    /// either order. The second statement is not needed if the first one has handled all rows, so that both a
+    /// first load and a re-dump cost one statement.
     pub(super) async fn merge(&self, staged_rows: u64) -> Result<(), Error> {
         if staged_rows == 0 {
             return Ok(());
@@ -184,8 +189,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Moves the checkpoint, writes the ledger and commits. `unchanged` and `rejected` are the numbers of routes without
-    /// a history row.
+    /// Moves the checkpoint, writes the ledger and commits. `unchanged` and `rejected` are the numbers of
+    /// routes without a history row.
     pub(super) async fn commit(
         &self,
         transaction: &Transaction,
@@ -226,9 +231,6 @@ impl Connection {
 const fn check_rows(table: &'static str, sent: u64, stored: u64) -> Result<(), Error> {
     if sent == stored { Ok(()) } else { Err(Error::RowCount { table, sent, stored }) }
 }
-
-/// The arguments of a statement.
-pub(crate) type Params<'a, const N: usize> = [&'a (dyn ToSql + Sync); N];
 
 /// Executes a statement without arguments and returns the number of affected rows.
 pub(super) async fn execute(client: &Client, statement: &Statement) -> Result<u64, Error> {

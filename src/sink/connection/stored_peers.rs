@@ -10,7 +10,8 @@ use crate::route::Family;
 use crate::sink::error::Error;
 use crate::sink::transaction::{StoredIncarnation, StoredPeer, StoredPeers};
 
-/// A timestamptz in microseconds since 2000. Infinity is `i64::MAX`, minus infinity `i64::MIN`, as on the wire.
+/// A timestamptz in microseconds since 2000. Infinity is `i64::MAX`, minus infinity `i64::MIN`, as on the
+/// wire.
 struct PostgresMicros(i64);
 
 impl<'a> FromSql<'a> for PostgresMicros {
@@ -25,8 +26,9 @@ impl<'a> FromSql<'a> for PostgresMicros {
 
 /// Reads the rows of `holdfast_merge_peers`.
 ///
-/// A view that existed before the transaction has a row with its old state, and one more for each address family that a
-/// sweep has set apart. Every view has one further row. A view with only one row has thus been created just now.
+/// A view that existed before the transaction has a row with its old state, and one more for each address
+/// family that a sweep has set apart. Every view has one further row. A view with only one row has thus been
+/// created just now.
 pub(super) fn stored_peers(rows: &[Row]) -> Result<StoredPeers, Error> {
     let mut peers: HashMap<u32, StoredPeer> = HashMap::new();
     for row in rows {

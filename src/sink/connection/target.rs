@@ -51,7 +51,8 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// A target with the address, user and database of `config`. Sets the TLS mode, application name and TCP time limits.
+    /// A target with the address, user and database of `config`. Sets the TLS mode, application name and TCP
+    /// time limits.
     ///
     /// # Errors
     /// The TLS settings are invalid.
@@ -99,7 +100,8 @@ impl Target {
         Ok(client)
     }
 
-    /// Creates the pool for migrations, maintenance, health checks and queries. Its connections are opened on first use.
+    /// Creates the pool for migrations, maintenance, health checks and queries. Its connections are opened on
+    /// first use.
     ///
     /// # Errors
     /// The pool settings are invalid.

@@ -51,7 +51,8 @@ impl std::str::FromStr for SslMode {
 /// The files of libpq's `sslrootcert`, `sslcert` and `sslkey`, in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificate authorities that are trusted to sign the server's certificate; `None` for those of the system.
+    /// Certificate authorities that are trusted to sign the server's certificate; `None` for those of the
+    /// system.
     pub root: Option<PathBuf>,
     /// The client's certificate chain and its private key.
     pub client: Option<(PathBuf, PathBuf)>,
@@ -78,7 +79,8 @@ pub enum TlsError {
     },
     /// The client's key is accessible to other users.
     #[error(
-        "the private key {} is accessible to other users (mode {mode:04o}): set mode 0600, or 0640 if root owns it",
+        "the private key {} is accessible to other users (mode {mode:04o}): set mode 0600, \
+         or 0640 if root owns it",
         path.display()
     )]
     InsecureKeyFile {
@@ -137,7 +139,8 @@ pub(super) fn connector(
     Ok((MakeRustlsConnect::new(config), wire))
 }
 
-/// Reads the client's certificate chain and its key. As in libpq, a key that other users can read is an error.
+/// Reads the client's certificate chain and its key. As in libpq, a key that other users can read is an
+/// error.
 fn client(
     certificate: &Path,
     key: &Path,

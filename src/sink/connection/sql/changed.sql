@@ -1,5 +1,6 @@
--- The numbers of the re-dumped routes that differ from the current table, before the merge. A route is unchanged if the
--- same announcement was valid: neither withdrawn, nor ended by a Peer Down or a sweep, nor from a later position.
+-- The numbers of the re-dumped routes that differ from the current table, before the merge. A route is
+-- unchanged if the same announcement was valid: neither withdrawn, nor ended by a Peer Down or a sweep, nor
+-- from a later position.
 SELECT c.number
 FROM dedup_candidates c
 LEFT JOIN rib_entries e ON e.peer_id = c.peer_id AND e.route_key = c.route_key

@@ -1,5 +1,5 @@
--- Inserts the routes that the current table does not have. A route whose only events are withdrawals is inserted too: a
--- later announcement from an older session must not make it valid.
+-- Inserts the routes that the current table does not have. A route whose only events are withdrawals is
+-- inserted too: a later announcement from an older session must not make it valid.
 INSERT INTO rib_entries ({columns})
 SELECT {values}
 FROM staged s

@@ -2,8 +2,8 @@
 SET idle_in_transaction_session_timeout = '30s';
 SET lock_timeout = '10s';
 SET client_min_messages = warning;
--- The merge must always be a nested loop over the staged rows, whatever the statistics say of tables that were empty a
--- second ago.
+-- The merge must always be a nested loop over the staged rows, whatever the statistics say of tables that
+-- were empty a second ago.
 SET jit = off;
 SET plan_cache_mode = force_generic_plan;
 SET enable_hashjoin = off;

@@ -1,10 +1,12 @@
--- Updates the routes that the current table has. The placeholder is the state of a route before the transaction.
+-- Updates the routes that the current table has. The placeholder is the state of a route before the
+-- transaction.
 UPDATE rib_entries e SET
     last_seen = greatest(e.last_seen, s.last_seen),
     last_state_change = coalesce(s.last_state_change,
         CASE WHEN s.begins_withdrawn <> {was_withdrawn} THEN s.first_seen ELSE e.last_state_change END),
     learn_count = e.learn_count + s.learn_count - (NOT s.begins_withdrawn AND NOT {was_withdrawn})::integer,
-    withdraw_count = e.withdraw_count + s.withdraw_count + (s.begins_withdrawn AND NOT {was_withdrawn})::integer,
+    withdraw_count = e.withdraw_count + s.withdraw_count
+        + (s.begins_withdrawn AND NOT {was_withdrawn})::integer,
     is_withdrawn = s.is_withdrawn,
     session = s.session,
     generation = s.generation,
