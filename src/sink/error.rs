@@ -22,8 +22,9 @@ pub enum Error {
     Encoder(#[source] tokio::task::JoinError),
     /// The server rejects too many records for the cause to be in the records.
     #[error(
-        "{rejected} of {records} records rejected, the first with: {first}; compare the database's tables, triggers and \
-         constraints with docs/SCHEMA.md and repair them; nothing is lost, and delivery resumes automatically"
+        "{rejected} of {records} records rejected, the first with: {first}; compare the database's tables, \
+         triggers and constraints with docs/SCHEMA.md and repair them; nothing is lost, and delivery resumes \
+         automatically"
     )]
     Systemic {
         /// Number of rejected records when the attempt was stopped.

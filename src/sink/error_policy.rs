@@ -9,7 +9,8 @@ pub enum ErrorAction {
     Retry,
     /// The transaction took too long: retry with fewer rows per transaction, or with more time.
     RetrySmaller,
-    /// The server rejects some of the rows: store the others, and put the rejected records into `rejected_routes`.
+    /// The server rejects some of the rows: store the others, and put the rejected records into
+    /// `rejected_routes`.
     Reject,
     /// An operator must intervene: raise an alarm, and retry once a minute.
     Alarm,
@@ -21,27 +22,32 @@ pub enum ErrorAction {
 #[must_use]
 pub fn action_for_sqlstate(state: &SqlState) -> ErrorAction {
     match state.code() {
-        // Another collector has taken the lane over; a duplicate row in spite of the fence; malformed COPY data.
+        // Another collector has taken the lane over; a duplicate row in spite of the fence; malformed COPY
+        // data.
         "BM001" | "23505" | "22P04" => ErrorAction::Halt,
         // The checkpoint of the lane is not where it was expected: attach again and continue from it.
         "BM003" => ErrorAction::Retry,
         // query_canceled: a statement timeout.
         "57014" => ErrorAction::RetrySmaller,
-        // A read-only standby after a failover, or a transaction that the server ended for being idle or too long.
+        // A read-only standby after a failover, or a transaction that the server ended for being idle or too
+        // long.
         "25006" | "25P03" | "25P04" => ErrorAction::Retry,
         code => match code.get(..2).unwrap_or_default() {
-            // Connection exception, transaction rollback (deadlock, serialization failure), insufficient resources,
-            // object not in prerequisite state (lock not available), operator intervention (shutdown), system error.
+            // Connection exception, transaction rollback (deadlock, serialization failure), insufficient
+            // resources, object not in prerequisite state (lock not available), operator intervention
+            // (shutdown), system error.
             "08" | "40" | "53" | "55" | "57" | "58" => ErrorAction::Retry,
             // Data exception, integrity constraint violation, program limit exceeded.
             "22" | "23" | "54" => ErrorAction::Reject,
-            // Authorization, catalog name, schema name, syntax error or access rule violation, and all other classes.
+            // Authorization, catalog name, schema name, syntax error or access rule violation, and all other
+            // classes.
             _ => ErrorAction::Alarm,
         },
     }
 }
 
-/// Returns the reaction to an error of the client library. An error without a reply of the server is a connection error.
+/// Returns the reaction to an error of the client library. An error without a reply of the server is a
+/// connection error.
 #[must_use]
 pub fn action_for_error(error: &tokio_postgres::Error) -> ErrorAction {
     error.code().map_or(ErrorAction::Retry, action_for_sqlstate)
@@ -77,7 +83,8 @@ mod tests {
     fn the_table_is_total() {
         let classes = [
             (
-                "00 01 02 03 0A 0B 0F 0L 0P 0Z 20 21 24 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 42 44 F0 HV P0 XX",
+                "00 01 02 03 0A 0B 0F 0L 0P 0Z 20 21 24 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 42 44 F0 \
+                 HV P0 XX",
                 ErrorAction::Alarm,
             ),
             ("25", ErrorAction::Alarm),

@@ -9,7 +9,8 @@ use crate::log_id::LogId;
 use crate::num;
 use crate::route::PeerKey;
 
-/// SipHash key of the lane assignment. Fixed: with another key, peers would change lanes in the middle of a log.
+/// SipHash key of the lane assignment. Fixed: with another key, peers would change lanes in the middle of a
+/// log.
 const LANE_KEYS: (u64, u64) = (0x686f_6c64_6661_7374, 0x6c61_6e65_6b65_7930);
 
 /// One lane of one log of one collector.
@@ -41,8 +42,8 @@ impl Lane {
 
 /// Returns the number of the lane that stores the rows of a peer.
 ///
-/// It depends only on router, distinguisher and peer address: all RIB views and peer types of an address are in one lane,
-/// because a Peer Down concerns all of them.
+/// It depends only on router, distinguisher and peer address: all RIB views and peer types of an address are
+/// in one lane, because a Peer Down concerns all of them.
 #[must_use]
 pub fn lane_of(router: &str, key: &PeerKey, count: u32) -> u32 {
     let mut hasher = SipHasher13::new_with_keys(LANE_KEYS.0, LANE_KEYS.1);
@@ -67,7 +68,8 @@ mod tests {
 
     #[test]
     fn the_lane_of_a_peer_never_changes() {
-        // Computed by another SipHash-1-3. A failure means that an update would split existing logs differently.
+        // Computed by another SipHash-1-3. A failure means that an update would split existing logs
+        // differently.
         let lanes: Vec<u32> = (1..=12).map(|last| lane_of("r1", &key(last), 3)).collect();
         assert_eq!(lanes, [1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
     }

@@ -4,12 +4,13 @@
 //! Batch ─► TransactionBuilder (pure: history encoded for COPY; peers and routes folded) ─► Transaction
 //!                                                                             │ Connection::store
 //!   BEGIN · fence · merge peers · COPY history and events · COPY attribute sets and staged routes ·
-//!   COPY history of changed re-dumped routes · COPY new routes, merge staged ones · ledger + checkpoint · COMMIT
+//!   COPY history of changed re-dumped routes · COPY new routes, merge staged ones ·
+//!   ledger + checkpoint · COMMIT
 //! ```
 //!
-//! One transaction stores the records of one lane from a contiguous range of one log. The server rejects it unless this
-//! process holds the lane and the lane's checkpoint is just before the range. After any error the connection is dropped,
-//! and only the checkpoint shows whether the transaction was stored.
+//! One transaction stores the records of one lane from a contiguous range of one log. The server rejects it
+//! unless this process holds the lane and the lane's checkpoint is just before the range. After any error the
+//! connection is dropped, and only the checkpoint shows whether the transaction was stored.
 //!
 //! * `lanes`: assigns peers to lanes
 //! * `copy`: encodes rows in binary COPY format

@@ -44,8 +44,8 @@ pub async fn checkpoints(client: &Client, collector: &str, log_id: LogId) -> Res
     Ok(found)
 }
 
-/// Returns (lane, last sequence number, digest of the batch there) of each stored transaction that ends between `from` and
-/// `to`, both included.
+/// Returns (lane, last sequence number, digest of the batch there) of each stored transaction that ends
+/// between `from` and `to`, both included.
 ///
 /// # Errors
 /// The query failed.
@@ -65,8 +65,8 @@ pub async fn digests(
     Ok(found)
 }
 
-/// Begins the delivery of a forked log under the id `new`. Each lane continues after the last batch that the log has in
-/// common with the delivery under `old`.
+/// Begins the delivery of a forked log under the id `new`. Each lane continues after the last batch that the
+/// log has in common with the delivery under `old`.
 ///
 /// # Errors
 /// A statement failed; nothing is changed then.

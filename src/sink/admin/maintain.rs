@@ -1,5 +1,5 @@
-//! Hourly maintenance: partitions (plain PostgreSQL), retention, samples of table sizes, compaction of the ledger, and
-//! deletion of unused attribute sets.
+//! Hourly maintenance: partitions (plain PostgreSQL), retention, samples of table sizes, compaction of the
+//! ledger, and deletion of unused attribute sets.
 
 use deadpool_postgres::Pool;
 
@@ -12,8 +12,8 @@ pub struct Retention {
     pub events_days: Option<u32>,
 }
 
-/// Number of chunk intervals for which partitions are created in advance. After a longer pause of maintenance, rows are
-/// stored in the default partition and moved later.
+/// Number of chunk intervals for which partitions are created in advance. After a longer pause of
+/// maintenance, rows are stored in the default partition and moved later.
 const PARTITIONS_AHEAD: i32 = 4;
 
 /// Runs one round of maintenance. Should be called about once an hour.

@@ -1,8 +1,9 @@
 //! Creation and upgrade of the schema: numbered migrations for tables, repeatable files for functions.
 //!
-//! A migration is applied once, forward only, in a transaction of its own, and its checksum is stored. Functions
-//! and views are replaced as a whole, in one transaction, whenever their common checksum differs from the stored
-//! one or one of them is missing. A session-level advisory lock admits one migrator at a time.
+//! A migration is applied once, forward only, in a transaction of its own, and its checksum is stored.
+//! Functions and views are replaced as a whole, in one transaction, whenever their common checksum differs
+//! from the stored one or one of them is missing. A session-level advisory lock admits one migrator at a
+//! time.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -20,7 +21,8 @@ const LOCK: i64 = 0x686f_6c64_6661_7374;
 
 const BOOKKEEPING: &str = "
     CREATE TABLE public.schema_migrations (version integer PRIMARY KEY, name text NOT NULL,
-        checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), execution_time_ms integer NOT NULL);
+        checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(),
+         execution_time_ms integer NOT NULL);
     COMMENT ON TABLE public.schema_migrations IS
         'Applied migrations. Version 0 stands for the functions and views, which are replaced as a whole.';
     COMMENT ON COLUMN public.schema_migrations.checksum IS

@@ -23,12 +23,13 @@ impl RouteComparison {
 
 /// Both tables are read in one snapshot.
 const COMPARE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-/// A repair also blocks the lanes: each locks its row of ingest_checkpoint before it stores anything, and waits here.
+/// A repair also blocks the lanes: each locks its row of ingest_checkpoint before it stores anything, and
+/// waits here.
 const REPAIR: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE";
 
-/// Compares `rib_entries` of a collector with the last event of each route in its history. With `repair`, replaces the
-/// rows that differ. Returns the result of the comparison before the repair. The collector may be running; its delivery
-/// waits during a repair.
+/// Compares `rib_entries` of a collector with the last event of each route in its history. With `repair`,
+/// replaces the rows that differ. Returns the result of the comparison before the repair. The collector may
+/// be running; its delivery waits during a repair.
 ///
 /// # Errors
 /// A statement failed; nothing is changed then.

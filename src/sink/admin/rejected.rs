@@ -29,7 +29,8 @@ const PAGE: &str = "
     WHERE collector = $1 AND (r.log_id, r.seq, r.idx) > ($2, $3, $4)
     ORDER BY r.log_id, r.seq, r.idx LIMIT $5";
 
-/// Deletes the row before its record is stored. Of two concurrent retries, the second waits here and finds no row.
+/// Deletes the row before its record is stored. Of two concurrent retries, the second waits here and finds no
+/// row.
 const TAKE: &str =
     "DELETE FROM rejected_routes WHERE collector = $1 AND log_id = $2 AND seq = $3 AND idx = $4";
 
@@ -62,12 +63,13 @@ enum Outcome {
     Gone,
 }
 
-/// Retries each rejected record of the collector, in a transaction of its own. The collector may be running. The order of
-/// records still holds: a record that is older than the state of its route is added to the history only.
+/// Retries each rejected record of the collector, in a transaction of its own. The collector may be running.
+/// The order of records still holds: a record that is older than the state of its route is added to the
+/// history only.
 ///
 /// # Errors
-/// The database is unreachable, or a statement fails for another reason than the record. Records that were stored before
-/// the error remain stored.
+/// The database is unreachable, or a statement fails for another reason than the record. Records that were
+/// stored before the error remain stored.
 pub async fn retry_rejected(target: &Target, collector: &str) -> Result<RetryCounts, Error> {
     let mut counts = RetryCounts::default();
     let mut last = RowKey { log_id: Uuid::nil(), seq: i64::MIN, index: i32::MIN };

@@ -1,11 +1,12 @@
 //! Column lists of all tables that COPY fills, in the order in which the encoder writes the fields.
 //!
-//! The order differs from that of the tables. Columns with the same value in all rows of one batch, peer or attribute
-//! set form a block, which the encoder writes once and copies into every row. Names are those of the migrations and of
-//! `codec::json`; tests/delivery/columns.rs and tests/delivery/migrations.rs check all three against each other.
+//! The order differs from that of the tables. Columns with the same value in all rows of one batch, peer or
+//! attribute set form a block, which the encoder writes once and copies into every row. Names are those of
+//! the migrations and of `codec::json`; tests/delivery/columns.rs and tests/delivery/migrations.rs check all
+//! three against each other.
 //!
-//! The temporary tables of a lane's connection are created from these lists as well ([`temporary_table`]), so that a
-//! column is named once.
+//! The temporary tables of a lane's connection are created from these lists as well ([`temporary_table`]), so
+//! that a column is named once.
 
 /// Columns of `route_updates` whose values depend on the batch and the peer only.
 pub const PEER: &[&str] = &[
@@ -182,8 +183,8 @@ pub fn copy_statement(table: &str, blocks: &[&[&str]]) -> String {
     format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", blocks.concat().join(", "))
 }
 
-/// The statement that creates a temporary table with the columns of the blocks, emptied at each commit. A column of
-/// `rib_entries` has the type that it has there.
+/// The statement that creates a temporary table with the columns of the blocks, emptied at each commit. A
+/// column of `rib_entries` has the type that it has there.
 #[must_use]
 pub fn temporary_table(table: &str, blocks: &[&[&str]]) -> String {
     let column = |name: &&str| match TEMPORARY_ONLY.iter().find(|(only, _)| only == name) {

@@ -1,8 +1,8 @@
 //! Rows of the history tables in binary COPY format. Pure.
 //!
-//! A row of `route_updates` has four blocks: peer, attributes, group and NLRI (see `columns`). The first two are encoded
-//! once per batch and copied into each row. The group block is encoded per row: FRR and BIRD send one prefix per
-//! message, so that most groups have one row.
+//! A row of `route_updates` has four blocks: peer, attributes, group and NLRI (see `columns`). The first two
+//! are encoded once per batch and copied into each row. The group block is encoded per row: FRR and BIRD send
+//! one prefix per message, so that most groups have one row.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -84,8 +84,8 @@ fn number(out: &mut Vec<u8>, value: u32) {
     field::int8(out, i64::from(value));
 }
 
-/// Appends as_path, as_path_text and origin_as. The text form is NULL for a path of one AS_SEQUENCE, because as_path
-/// represents such a path completely.
+/// Appends as_path, as_path_text and origin_as. The text form is NULL for a path of one AS_SEQUENCE, because
+/// as_path represents such a path completely.
 fn as_path(out: &mut Vec<u8>, path: Option<&AsPath>) {
     field::optional(out, path, |out, path| field::int8_array_or_empty(out, &path.asns));
     let is_plain = |path: &&AsPath| match path.segments.as_slice() {
@@ -97,8 +97,8 @@ fn as_path(out: &mut Vec<u8>, path: Option<&AsPath>) {
     field::optional(out, path.and_then(AsPath::origin_as), number);
 }
 
-/// Attributes in wire format (RFC 4271 section 4.3): flags, code, length of one or two octets, value. The length has two
-/// octets if the Extended Length flag (0x10) is set or the value needs it.
+/// Attributes in wire format (RFC 4271 section 4.3): flags, code, length of one or two octets, value. The
+/// length has two octets if the Extended Length flag (0x10) is set or the value needs it.
 fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
     let mut out = Vec::new();
     for attribute in attributes {
@@ -162,7 +162,8 @@ pub(crate) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
     field::optional(out, fields.raw, field::bytea);
 }
 
-/// Appends the columns that all events share ([`columns::EVENT`]); those of the peer are NULL for an event of a router.
+/// Appends the columns that all events share ([`columns::EVENT`]); those of the peer are NULL for an event of
+/// a router.
 fn event_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
     batch_fields(out, lane, seq, batch);
     match event.peer.and_then(|peer| batch.peers.get(usize::from(peer))) {

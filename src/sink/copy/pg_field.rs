@@ -56,7 +56,8 @@ fn sized(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     value(out);
-    // The message that a field comes from has 16 bits of length, and a transaction is bounded: no field nears 2 GiB.
+    // The message that a field comes from has 16 bits of length, and a transaction is bounded: no field nears
+    // 2 GiB.
     let length = i32::try_from(out.len() - start - 4).unwrap_or(i32::MAX).to_be_bytes();
     if let Some(length_field) = out.get_mut(start..start + 4) {
         length_field.copy_from_slice(&length);
@@ -113,7 +114,8 @@ pub(crate) fn bytea(out: &mut Vec<u8>, value: &[u8]) {
     sized(out, |out| out.extend_from_slice(value));
 }
 
-/// Appends a text. PostgreSQL rejects NUL in text, but strings of a router may contain it: NUL becomes U+FFFD.
+/// Appends a text. PostgreSQL rejects NUL in text, but strings of a router may contain it: NUL becomes
+/// U+FFFD.
 pub(crate) fn text(out: &mut Vec<u8>, value: &str) {
     if value.contains('\0') {
         return bytea(out, value.replace('\0', "\u{fffd}").as_bytes());

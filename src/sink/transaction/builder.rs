@@ -24,8 +24,9 @@ use super::transaction::{LogGap, Transaction, TransactionCounts};
 /// Bytes of encoded history at which a transaction is full. Batches of malformed PDUs are large.
 const HISTORY_MAX_BYTES: usize = 32 << 20;
 
-/// Records of the log, of all lanes, at which a transaction is full, as a multiple of its largest number of rows. It
-/// moves the checkpoint of a lane that owns few records, so that the log can reuse the segments before it.
+/// Records of the log, of all lanes, at which a transaction is full, as a multiple of its largest number of
+/// rows. It moves the checkpoint of a lane that owns few records, so that the log can reuse the segments
+/// before it.
 const RECORDS_READ_PER_ROW: u64 = 16;
 
 /// A transaction that is still being filled.
@@ -148,8 +149,8 @@ impl TransactionBuilder {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// Whether the transaction should be stored: it has `rows_max` rows or 32 MiB of history, or it has read 16 times
-    /// `rows_max` records of the log, most of which belong to other lanes.
+    /// Whether the transaction should be stored: it has `rows_max` rows or 32 MiB of history, or it has read
+    /// 16 times `rows_max` records of the log, most of which belong to other lanes.
     #[must_use]
     pub const fn is_full(&self, rows_max: u64) -> bool {
         self.rows() >= rows_max
@@ -302,7 +303,8 @@ impl TransactionBuilder {
         Some((peer, block))
     }
 
-    /// Returns the encoded attribute set of a group. Adds its row of `path_attributes` unless the transaction has it.
+    /// Returns the encoded attribute set of a group. Adds its row of `path_attributes` unless the transaction
+    /// has it.
     fn attribute_block(
         &mut self,
         batch: &Batch,

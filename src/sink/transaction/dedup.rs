@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! TransactionBuilder ── announcement of a re-dump, first event of its route ──► DedupCandidates
-//!                           COPY into the temporary table `dedup_candidates` ──► which differ from rib_entries?
-//!                           COPY of only those rows into route_updates
+//!                       COPY into the temporary table `dedup_candidates` ──► which differ from rib_entries?
+//!                       COPY of only those rows into route_updates
 //! ```
 //!
-//! A route that is unchanged in the database costs one short row in each direction. All other routes become history as
-//! usual.
+//! A route that is unchanged in the database costs one short row in each direction. All other routes become
+//! history as usual.
 
 use std::ops::Range;
 

@@ -10,7 +10,8 @@ use crate::sink::lanes::Lane;
 /// First half of the SipHash key. Fixed: stored hashes would no longer match another one.
 const KEY: u64 = 0x686f_6c64_6661_7374;
 
-/// Returns the digest by which a batch of the log is recognized. Never 0, which stands for an unreadable range.
+/// Returns the digest by which a batch of the log is recognized. Never 0, which stands for an unreadable
+/// range.
 #[must_use]
 pub fn digest(seq: u64, payload: &[u8]) -> u64 {
     let mut hasher = SipHasher64::new_with_keys(KEY, seq);
@@ -20,7 +21,8 @@ pub fn digest(seq: u64, payload: &[u8]) -> u64 {
 
 /// Returns the key of an attribute set in `path_attributes`.
 ///
-/// Collector and lane are part of the hash, so that two lanes never insert the same row and neither waits for the other.
+/// Collector and lane are part of the hash, so that two lanes never insert the same row and neither waits for
+/// the other.
 pub(super) fn attribute_hash(lane: &Lane, encoded: &[u8]) -> [u8; 16] {
     let mut hasher = SipHasher13::new_with_keys(KEY, u64::from(lane.number));
     hasher.write(lane.collector.as_bytes());

@@ -1,14 +1,15 @@
 //! Routes that cannot be in the current table yet, and so need no merge. Pure.
 //!
-//! The merge looks up each staged route in `rib_entries`. For a peer whose row this connection has created, the table holds
-//! only routes that this connection has stored. A route that it has not stored is therefore new, and is copied directly into
-//! `rib_entries`. That takes half the time of COPY into the staging table, a look-up and an INSERT.
+//! The merge looks up each staged route in `rib_entries`. For a peer whose row this connection has created,
+//! the table holds only routes that this connection has stored. A route that it has not stored is therefore
+//! new, and is copied directly into `rib_entries`. That takes half the time of COPY into the staging table, a
+//! look-up and an INSERT.
 //!
-//! [`InitialLoad`] remembers the stored routes of such peers, five bytes each, up to [`ROUTES_MAX`]. It is dropped with the
-//! connection, so that after any failure all routes are merged.
+//! [`InitialLoad`] remembers the stored routes of such peers, five bytes each, up to [`ROUTES_MAX`]. It is
+//! dropped with the connection, so that after any failure all routes are merged.
 //!
-//! Another writer may still store routes of the same peer: a retried rejected record, or an old log that is drained by hand.
-//! The COPY then violates the primary key, and the lane attaches again and merges.
+//! Another writer may still store routes of the same peer: a retried rejected record, or an old log that is
+//! drained by hand. The COPY then violates the primary key, and the lane attaches again and merges.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hasher as _;
@@ -18,7 +19,8 @@ use siphasher::sip::SipHasher13;
 /// Largest number of remembered routes, which take 13 MB. A hash set of more would double its memory.
 const ROUTES_MAX: usize = 1_800_000;
 
-/// Hash of a route key. Of two million routes, about two share their hash with another one; each is then merged.
+/// Hash of a route key. Of two million routes, about two share their hash with another one; each is then
+/// merged.
 type ShortHash = [u8; 5];
 
 /// The routes that this connection has stored for the peers that it has created.

@@ -18,8 +18,8 @@ use super::route_event::Position;
 /// Router name, peer and RIB view.
 type ViewKey = (String, PeerKey, RibView);
 
-/// Router name, peer, and whether the key stands for the Loc-RIB. All other views of a peer share their state; the
-/// Loc-RIB has a state of its own (RFC 9069).
+/// Router name, peer, and whether the key stands for the Loc-RIB. All other views of a peer share their
+/// state; the Loc-RIB has a state of its own (RFC 9069).
 type StateKey = (String, PeerKey, bool);
 
 /// Name, counters and times of one RIB view.
@@ -132,7 +132,8 @@ impl PeerChanges {
         }
     }
 
-    /// Returns the oldest incarnation whose routes are valid, if a Peer Down or a sweep of this transaction has changed it.
+    /// Returns the oldest incarnation whose routes are valid, if a Peer Down or a sweep of this transaction
+    /// has changed it.
     pub(super) fn valid_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
         let of_peer = self.valid_from.get(num::u32_to_usize(view_index)).copied().flatten();
         let of_family = self.families.get(&(view_index, family)).and_then(|change| change.valid_from);

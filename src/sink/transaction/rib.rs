@@ -1,5 +1,5 @@
-//! The changes that one transaction makes to the current table: for each route its last event, and how often it was
-//! learned and withdrawn. Pure.
+//! The changes that one transaction makes to the current table: for each route its last event, and how often
+//! it was learned and withdrawn. Pure.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -40,9 +40,11 @@ struct RouteChange {
     begins_withdrawn: bool,
     /// Whether the last event is a withdrawal.
     is_withdrawn: bool,
-    /// Changes to announced, counting a first announcement. The merge subtracts that one if the route was announced.
+    /// Changes to announced, counting a first announcement. The merge subtracts that one if the route was
+    /// announced.
     learn_count: u32,
-    /// Changes to withdrawn, not counting a first withdrawal. The merge adds that one if the route was announced.
+    /// Changes to withdrawn, not counting a first withdrawal. The merge adds that one if the route was
+    /// announced.
     withdraw_count: u32,
     /// Position of the last event.
     position: Position,
@@ -100,7 +102,8 @@ impl RibChanges {
         self.changes.len()
     }
 
-    /// Returns the rows, ordered by the primary key of the current table. Without `initial_load`, all are staged.
+    /// Returns the rows, ordered by the primary key of the current table. Without `initial_load`, all are
+    /// staged.
     pub(super) fn encode(
         &self,
         peers: &StoredPeers,

@@ -10,11 +10,12 @@ use crate::sink::copy::pg_field as field;
 
 use super::error::EncodeError;
 
-/// Longest route key in bytes; a longer one is replaced by its hash. An index entry of PostgreSQL holds at most 2,704
-/// bytes, and an NLRI that is not decoded can be longer.
+/// Longest route key in bytes; a longer one is replaced by its hash. An index entry of PostgreSQL holds at
+/// most 2,704 bytes, and an NLRI that is not decoded can be longer.
 const KEY_MAX_BYTES: usize = 255;
 
-/// Position of a record in the order of its peer. Of two records of one route, the one with the greater position counts.
+/// Position of a record in the order of its peer. Of two records of one route, the one with the greater
+/// position counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     /// BMP session and generation of the peer.
@@ -78,8 +79,8 @@ pub(crate) struct StoredPeer {
 }
 
 impl StoredPeer {
-    /// Returns the oldest incarnation whose routes of `family` were valid just before an event. `in_transaction` is the
-    /// one that earlier events of the transaction have set, if any did.
+    /// Returns the oldest incarnation whose routes of `family` were valid just before an event.
+    /// `in_transaction` is the one that earlier events of the transaction have set, if any did.
     pub(super) fn valid_from(
         &self,
         family: Family,
@@ -119,12 +120,13 @@ pub(super) struct RouteEvent<'a> {
     pub(super) received: Timestamp,
     /// Position of the record.
     pub(super) position: Position,
-    /// Oldest incarnation whose routes were still valid just before the event. `None` if no earlier Peer Down or sweep
-    /// of the transaction has changed it.
+    /// Oldest incarnation whose routes were still valid just before the event. `None` if no earlier Peer Down
+    /// or sweep of the transaction has changed it.
     pub(super) valid_from: Option<Incarnation>,
 }
 
-/// Replaces `out` by the key of a route within its peer: address family, key fields of the NLRI, path identifier.
+/// Replaces `out` by the key of a route within its peer: address family, key fields of the NLRI, path
+/// identifier.
 pub(super) fn route_key(family: Family, entry: &NlriEntry, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&family.afi.to_be_bytes());

@@ -21,8 +21,8 @@ use super::route_event::StoredPeers;
 pub struct TransactionCounts {
     /// Announcements and withdrawals.
     pub routes: u64,
-    /// Routes that repeat an earlier announcement of this transaction and therefore have no history row; included in
-    /// `routes`.
+    /// Routes that repeat an earlier announcement of this transaction and therefore have no history row;
+    /// included in `routes`.
     pub unchanged: u64,
     /// Events, statistics and gap records.
     pub events: u64,
