@@ -1,6 +1,7 @@
-//! Each fault against a real server, through a proxy where the fault is one of the network: what was sent, stored, missing
-//! and doubled. Prints the table of docs/DELIVERY.md. Small by default; `tools/bench/faults` runs it with a million
-//! routes each, and on servers of its own that may be killed.
+//! Delivery under each fault, against real servers and, for network faults, through a proxy.
+//!
+//! Prints the table of docs/DELIVERY.md: the numbers of sent, stored, missing and duplicate routes. Small by
+//! default; `tools/bench/faults` runs it with a million routes per fault, on servers of its own that it may kill.
 
 mod inflict;
 mod small_disk;
@@ -20,20 +21,20 @@ use inflict::Run;
 const BATCH_ROUTES: u32 = 500;
 const PEERS: u32 = 40;
 
-/// How much there is of everything.
+/// Size of a run and of its faults.
 #[derive(Clone, Copy)]
 struct Scale {
     routes: u32,
     rows_max: u64,
-    /// Commits whose answer is lost.
+    /// Number of commits whose reply is lost.
     lost_commits: u64,
-    /// How long a fault that is a state holds on.
+    /// Duration of a lasting fault.
     hold: Duration,
-    /// How slow a slow link is.
+    /// Rate of the slow link.
     dribble_bytes_per_second: u64,
-    /// How long a transaction may take.
+    /// Time limit of a transaction.
     patience: Duration,
-    /// The servers are this run's own.
+    /// Whether the servers belong to this run and may be killed.
     may_kill: bool,
 }
 
@@ -52,7 +53,7 @@ const LARGE: Scale = Scale {
     lost_commits: 1000,
     hold: Duration::from_secs(12),
     dribble_bytes_per_second: 8000,
-    // More than the lock_timeout of a lane.
+    // Longer than the lock_timeout of a lane.
     patience: Duration::from_secs(15),
     may_kill: true,
 };
@@ -86,32 +87,32 @@ enum Fault {
 
 const FAULTS: [(Fault, &str); 23] = [
     (Fault::None, "none (router time 0)"),
-    (Fault::BackendsTerminated, "backends terminated again and again (57P01)"),
-    (Fault::CommitAnswersLost, "answer to COMMIT lost after it committed"),
+    (Fault::BackendsTerminated, "backends terminated repeatedly (57P01)"),
+    (Fault::CommitAnswersLost, "reply to COMMIT lost after the commit"),
     (Fault::CutAtBytes, "connection cut in the middle of COPY"),
-    (Fault::HalfOpen, "half-open TCP: both ends open, nothing carried"),
-    (Fault::Delay, "40 ms each way"),
-    (Fault::Dribble, "a link too slow for one batch in the time that a transaction has"),
+    (Fault::HalfOpen, "half-open TCP: both ends open, no data carried"),
+    (Fault::Delay, "40 ms delay in each direction"),
+    (Fault::Dribble, "link too slow to store one batch within the time limit"),
     (Fault::ReadOnly, "read-only server (25006)"),
     (Fault::TableLocked, "history locked by another session (55P03)"),
     (Fault::StatementTimeout, "statement timeout of 30 ms (57014)"),
-    (Fault::SlowDatabase, "a full transaction takes twice as long as it may"),
+    (Fault::SlowDatabase, "full transaction takes twice the time limit"),
     (Fault::DiskFull, "disk full (53100)"),
-    (Fault::NoConnections, "no new connections (55000), the old ones ended"),
-    (Fault::ConnectionsExhausted, "max_connections taken by others (53300)"),
-    (Fault::SecondCollector, "a second collector with the same id and log"),
-    (Fault::ServerRestarted, "server restarted in order (57P01, 57P03)"),
+    (Fault::NoConnections, "new connections refused (55000), existing ones terminated"),
+    (Fault::ConnectionsExhausted, "max_connections used up by others (53300)"),
+    (Fault::SecondCollector, "second collector with the same id and log"),
+    (Fault::ServerRestarted, "server restarted cleanly (57P01, 57P03)"),
     (Fault::ServerRestartedAtOnce, "server restarted with -m immediate (57P02)"),
     (Fault::ServerKilled, "kill -9 of the server"),
-    (Fault::AsynchronousCommitLost, "kill -9 with asynchronous commit: the database comes back older"),
-    (Fault::OneBadRow, "one row that the database refuses"),
+    (Fault::AsynchronousCommitLost, "kill -9 with asynchronous commit: recent commits lost"),
+    (Fault::OneBadRow, "one row rejected by the database"),
     (Fault::Clock1970, "collector's clock in 1970 for the first half"),
     (Fault::Clock2036, "collector's clock in 2036 for the first half"),
     (Fault::RouterTime2099, "router's clock in 2099"),
 ];
 
 impl Fault {
-    /// Only on a server of this run's own.
+    /// Whether the fault requires a server that no other test uses.
     const fn needs_own_server(self) -> bool {
         matches!(
             self,
@@ -123,7 +124,7 @@ impl Fault {
         )
     }
 
-    /// It is in what was logged.
+    /// Whether the fault is in the timestamps of the logged batches.
     const fn is_of_clocks(self) -> bool {
         matches!(self, Self::Clock1970 | Self::Clock2036 | Self::RouterTime2099)
     }
@@ -169,7 +170,7 @@ const fn server_name(edition: Edition) -> &'static str {
     }
 }
 
-/// The database of a run; on a server of its own where it may be killed.
+/// The database of a run, on a server of its own if the run may kill it.
 async fn database(edition: Edition, fault: Fault, scale: Scale) -> Option<Database> {
     let name = format!("{fault:?}").to_ascii_lowercase();
     if !scale.may_kill {
@@ -178,7 +179,7 @@ async fn database(edition: Edition, fault: Fault, scale: Scale) -> Option<Databa
     Database::named(edition, server_name(edition), &name).await
 }
 
-/// One line of the table, and its check. Returns the seconds it took.
+/// Runs one fault, checks the result and prints its row of the table. Returns the duration in seconds.
 async fn one(
     source: &Source,
     edition: Edition,
@@ -207,9 +208,9 @@ async fn one(
         let mut watch = last.delivered();
         let halted = watch.wait_for(|seen| seen.lanes.iter().all(|lane| lane.state == LaneState::Halted));
         let halted = tokio::time::timeout(Duration::from_secs(60), halted).await;
-        drop(halted.expect("the older collector goes on").unwrap());
+        drop(halted.expect("the first collector did not halt").unwrap());
         assert!(!last.stop(Duration::from_secs(5)).await);
-        (last, done) = (second, "the older halted in both lanes".to_owned());
+        (last, done) = (second, "the first collector halted in both lanes".to_owned());
     }
     run.progress(&last, 100).await;
     let seconds = start.elapsed().as_secs_f64();
@@ -231,7 +232,7 @@ async fn one(
     let (admin, has_disk) = (run.database.admin().await, run.disk.is_some());
     run.database.drop().await;
     if has_disk {
-        // A server that recovers from a crash would look for it.
+        // Crash recovery of the server would fail without the tablespace.
         for statement in ["DROP TABLESPACE small", "CHECKPOINT"] {
             admin.batch_execute(statement).await.unwrap();
         }
@@ -249,7 +250,7 @@ async fn no_fault_loses_or_doubles_a_row() {
     for edition in Edition::ALL {
         let mut untroubled = 0.0;
         for (fault, words) in FAULTS {
-            // What the others are held against.
+            // The run without a fault is the reference of all others.
             let is_named =
                 |only: &String| fault == Fault::None || format!("{fault:?}").contains(only.as_str());
             if !only.as_ref().is_none_or(is_named) {

@@ -104,7 +104,7 @@ impl Run {
                 self.progress(forwarder, 100).await;
                 let lost = faults.done.load(Ordering::SeqCst);
                 assert_eq!(lost, self.scale.lost_commits);
-                format!("{lost} answers")
+                format!("{lost} replies")
             }
             Fault::CutAtBytes => {
                 let mut watch = forwarder.delivered();
@@ -135,7 +135,7 @@ impl Run {
                 faults.bytes_per_second.store(rate, Ordering::SeqCst);
                 let start = Instant::now();
                 // What was under way may still come through in time.
-                self.failed(forwarder, "in time").await;
+                self.failed(forwarder, "within the time limit").await;
                 let enough = forwarder.delivered().borrow().rows() + u64::from(2 * BATCH_ROUTES);
                 let mut watch = forwarder.delivered();
                 let came = watch.wait_for(|delivered| delivered.rows() >= enough);
@@ -195,14 +195,14 @@ impl Run {
                 self.failed(forwarder, "no reply from the database").await;
                 tokio::time::sleep(self.scale.hold).await;
                 self.sql("DROP TRIGGER slow ON ingest_ledger").await;
-                "until it failed, and for a while after".to_owned()
+                "until it failed, and some time after".to_owned()
             }
             Fault::DiskFull => {
                 if let Some(disk) = &self.disk {
                     self.failed(forwarder, "53100").await;
                     tokio::time::sleep(self.scale.hold).await;
                     disk.grow();
-                    return format!("its tables on {} MiB, {} s", SmallDisk::MIB, self.scale.hold.as_secs());
+                    return format!("tables on a file system of {} MiB, {} s", SmallDisk::MIB, self.scale.hold.as_secs());
                 }
                 self.sql(
                     "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
@@ -264,7 +264,7 @@ impl Run {
                 }
                 if fault == Fault::AsynchronousCommitLost {
                     assert!(older > 0, "no commit was lost");
-                    return format!("{kills} kills, {older} times older than known");
+                    return format!("{kills} kills, commits lost {older} times");
                 }
                 format!("{kills} kills")
             }
@@ -313,7 +313,7 @@ impl Run {
         self.sql("ALTER TABLE route_updates DROP CONSTRAINT bad").await;
         let retried = retry_rejected(target, COLLECTOR).await.unwrap();
         assert_eq!(retried, RetryCounts { stored: 1, rejected: 0 });
-        format!("{stored} stored and 1 put aside, in {longer:+.1} s against none; stored by retry")
+        format!("{stored} stored and 1 rejected, {longer:+.1} s compared with no fault; stored by retry")
     }
 
     /// Maintenance, which must not take what a wrong clock has dated. Returns how many chunks there are then.
