@@ -79,6 +79,13 @@ pub fn to_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A duration in whole microseconds, the unit of timestamps. Values above `i64::MAX` become `i64::MAX`.
+#[must_use]
+#[inline]
+pub fn to_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use super::*;
 use crate::route::{
     Action, AsPath, AsPathSegment, Attributes, Cause, Event, EventKind, EvpnRoute, Family, Mac,
     NO_ATTRIBUTES, Nlri, NlriEntry, Peer, PeerKey, Prefix, Rd, RibView, Router, RowGroup, SegmentKind,
-    SessionEnd, Timestamp,
+    SessionEnd, SuspectScope, Timestamp,
 };
 
 const SESSION: Timestamp = Timestamp(1_790_000_000_000_000);
@@ -223,5 +223,16 @@ proptest! {
             any.nlri.push(NlriEntry { path_id, nlri: Nlri::Prefix(Prefix::v4(address, length).unwrap()) });
         }
         prop_assert_eq!(decode(&encoded(&any)).unwrap(), any);
+    }
+}
+
+#[test]
+fn a_suspect_scope_is_stored_as_the_family_that_version_0_used() {
+    let bytes = |scope: SuspectScope| bincode::serialize(&scope).unwrap();
+    assert_eq!(bytes(SuspectScope::AllFamilies), bincode::serialize(&Family { afi: 0, safi: 0 }).unwrap());
+    let evpn = Family { afi: 25, safi: 70 };
+    assert_eq!(bytes(SuspectScope::Family(evpn)), bincode::serialize(&evpn).unwrap());
+    for scope in [SuspectScope::AllFamilies, SuspectScope::Family(evpn)] {
+        assert_eq!(bincode::deserialize::<SuspectScope>(&bytes(scope)).unwrap(), scope);
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::machine::{Event, Machine, Step};
 use super::{LogState, Options, Outcome, Progress, SegmentFailure};
+use crate::num::to_micros;
 use crate::wal::{AbandonedSegment, SeqNo, Storage, WriteError, Writer};
 
 /// A message to the log thread.
@@ -259,5 +260,5 @@ impl<S: Storage> Worker<'_, S> {
 /// Wall clock in µs since the Unix epoch; 0 for a clock before 1970.
 fn wall_clock() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
+    to_micros(since_epoch)
 }

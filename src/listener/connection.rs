@@ -19,6 +19,7 @@ use super::registry::{Claim, SessionEntry};
 use super::shared::Shared;
 use super::stats::Stats;
 use crate::hex::{Hex, hex};
+use crate::num::to_micros;
 use crate::route::{Batch, SessionEnd, Timestamp};
 use crate::session::{Introduce, Introduced, Level, Notice, Options, Overrides, Session};
 use crate::telemetry::clock;
@@ -84,7 +85,7 @@ pub(super) async fn run(
         port: address.port(),
         session: entry.session(),
         batch_records_max: shared.options.batch_routes_max,
-        sweep_quiet_us: micros(shared.options.sweep_quiet),
+        sweep_quiet_us: to_micros(shared.options.sweep_quiet),
     };
     let session = Session::new(options, introduce(&shared, &entry));
     let now = clock::now();
@@ -367,11 +368,6 @@ fn truncated(bytes: &[u8]) -> &[u8] {
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which also means stop.
     drop(stop.wait_for(|stop| *stop).await);
-}
-
-/// A duration in microseconds, the unit of the session's times.
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The time from `then` to `now`; zero if the clock went back.

@@ -4,14 +4,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
+use crate::num::to_micros;
 use crate::route::Timestamp;
 
 /// The current time.
 #[must_use]
 pub fn now() -> Timestamp {
     let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+        Ok(since) => to_micros(since),
+        Err(before) => -to_micros(before.duration()),
     };
     Timestamp(micros)
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use holdfast::num::to_micros;
 use holdfast::route::Timestamp;
 use holdfast::telemetry::printable;
 use holdfast::wal::ReadError;
@@ -79,7 +80,7 @@ pub(crate) fn print_error(message: &str) {
 /// Wall-clock time in microseconds since the Unix epoch.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    to_micros(since)
 }
 
 /// A time (microseconds since the epoch) as an RFC 3339 JSON string; `null` for 0.
