@@ -1,7 +1,7 @@
-//! Our own recordings of FRR, BIRD and GoBGP, decoded and held against tshark's decode of the same bytes.
+//! Compares the decode of recordings of FRR, BIRD and GoBGP with tshark's decode of the same bytes.
 //!
-//! The ground truth beside each recording was written by tools/testbed/truth.py and checked there against what the
-//! announcing routers were told to announce; our decoder had no part in it.
+//! The ground truth of each recording was written by `tools/testbed/routers`, which compares it with the
+//! routes that the announcers were configured to announce. It is independent of Holdfast's decoder.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 
@@ -63,7 +63,7 @@ fn texts<T>(values: &[T], text: impl Fn(&T) -> String) -> Value {
     if values.is_empty() { Value::Null } else { values.iter().map(text).collect() }
 }
 
-/// A route in the words of the ground truth.
+/// A route in the format of the ground truth.
 fn line(batch: &Batch, route: &RouteRecord<'_>, message: usize) -> Map<String, Value> {
     let group = route.group;
     let peer = batch.peer_of(group).unwrap();
@@ -139,7 +139,7 @@ fn attribute_fields(attributes: &Attributes, put: &mut impl FnMut(&str, Value) -
     put("ext_communities", texts(&attributes.extended_communities, hex));
 }
 
-/// The truth's line without what a route's identity does not hold, and in our spelling where two are usual.
+/// A line of the ground truth without fields that do not identify a route, and in Holdfast's notation.
 fn truth_line(text: &str) -> Map<String, Value> {
     let mut line: Map<String, Value> = serde_json::from_str(text).unwrap();
     line.retain(|key, value| {
@@ -149,7 +149,7 @@ fn truth_line(text: &str) -> Map<String, Value> {
 }
 
 fn sorted(lines: Vec<Map<String, Value>>) -> Vec<String> {
-    // Message by message in order; within one message the order is free.
+    // Messages are compared in order; within one message the order of routes is free.
     let mut texts: Vec<(u64, String)> =
         lines.into_iter().map(|line| (line["msg_index"].as_u64().unwrap(), sorted_keys(&line))).collect();
     texts.sort();
@@ -188,7 +188,7 @@ fn decoded(stream: &[u8]) -> (Vec<Map<String, Value>>, Session) {
 }
 
 #[test]
-fn every_route_of_every_capture_is_what_tshark_read_and_the_announcer_meant() {
+fn every_route_of_every_capture_agrees_with_tshark_and_the_announcer() {
     let mut routes = 0;
     for (stream, truth) in connections() {
         let (lines, session) = decoded(&unpacked(&stream));

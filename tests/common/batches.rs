@@ -1,4 +1,4 @@
-//! Batches as a session would make them.
+//! Builds batches like those of a session.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -59,7 +59,7 @@ pub fn prefix(number: u32) -> Nlri {
     Nlri::Prefix(Prefix::v4(0x0100_0000 + (number << 8), 24).unwrap())
 }
 
-/// Builds a batch record by record, as the router says them.
+/// Builds a batch record by record, in the order of the router's messages.
 pub struct Builder {
     pub batch: Batch,
     index: u32,
@@ -133,7 +133,7 @@ impl Builder {
         self.routes(peer, Family::IPV4_UNICAST, None, entries)
     }
 
-    /// Says why the last routes are there.
+    /// Sets the cause of the last group of routes.
     pub fn because(mut self, cause: Cause) -> Self {
         self.batch.groups.last_mut().unwrap().cause = cause;
         self

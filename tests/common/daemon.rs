@@ -1,6 +1,6 @@
-//! The real daemon for a test: started in a folder of its own, heard through its log lines, its status socket and its
-//! log on disk. Nothing here sleeps and hopes: whatever is waited for is polled until it is there, and a test that
-//! waits for ever fails after [`PATIENCE`].
+//! The real daemon for a test, started in its own folder and observed through its log lines, its status
+//! socket and its write-ahead log. Tests poll for a condition instead of sleeping; a wait fails after
+//! [`PATIENCE`].
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -15,31 +15,31 @@ use holdfast::telemetry::status::{Document, fetch};
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::Value;
 
-/// Long enough for a machine that does many other things.
+/// Limit of every wait, long enough for a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Daemon {
     child: Child,
     lines: Receiver<Value>,
-    /// The lines that have been looked at.
+    /// The log lines that have been read.
     pub heard: Vec<Value>,
     pub port: u16,
     folder: PathBuf,
 }
 
-/// The program with a clean environment, its state in `folder`.
+/// A command for the program with a clean environment and its state in `folder`.
 pub fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
     prepared(Command::new(env!("CARGO_BIN_EXE_holdfast")), folder, environment)
 }
 
-/// The program, with at most so many open files.
+/// A command for the program with a limit of `files` open files.
 pub fn command_with_files(files: u32, folder: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\"")).arg(env!("CARGO_BIN_EXE_holdfast"));
     prepared(shell, folder, &[])
 }
 
-/// The program, with files of a few mebibytes at most until somebody raises the soft limit.
+/// A command for the program with a soft limit of 2 or 4 MiB (by the shell's unit) for the size of a file.
 pub fn command_with_small_files(folder: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -S -f 4096; exec \"$0\""]).arg(env!("CARGO_BIN_EXE_holdfast"));
@@ -62,7 +62,7 @@ fn prepared(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -
     command
 }
 
-/// Runs a command of the program to its end.
+/// Runs a subcommand of the program and waits for its end.
 pub fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     command(folder, environment).args(arguments).output().unwrap()
 }
@@ -73,7 +73,7 @@ impl Daemon {
         Self::start_as(&mut command(folder, environment), folder)
     }
 
-    /// Starts the daemon by a command made by the test, and waits until it listens.
+    /// Starts the daemon with a command of the test, and waits until it listens.
     pub fn start_as(command: &mut Command, folder: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let (send, lines) = mpsc::channel();
@@ -92,7 +92,7 @@ impl Daemon {
         daemon
     }
 
-    /// The next line with this event that has not been returned yet.
+    /// Waits for the next log line with this event.
     pub fn event(&mut self, name: &str) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -104,12 +104,12 @@ impl Daemon {
                         return line;
                     }
                 }
-                Err(error) => panic!("no line {name} ({error}); heard: {:#?}", self.heard),
+                Err(error) => panic!("no log line with event {name} ({error}); lines: {:#?}", self.heard),
             }
         }
     }
 
-    /// Every line so far.
+    /// All log lines so far.
     pub fn lines(&mut self) -> &[Value] {
         self.heard.extend(self.lines.try_iter());
         &self.heard
@@ -123,12 +123,12 @@ impl Daemon {
         fetch(&self.folder.join("status.sock")).unwrap()
     }
 
-    /// The status, once it is as wanted.
+    /// Waits until the status fulfills the condition, and returns it.
     pub fn status_when(&self, wanted: impl Fn(&Document) -> bool) -> Document {
         until(|| Some(self.status()).filter(&wanted), || format!("{:#?}", self.status()))
     }
 
-    /// Waits until so many records of this run are durable.
+    /// Waits until at least `records` records of this run are durable.
     pub fn durable(&self, records: u64) -> Document {
         self.status_when(|document| document.wal.records_durable >= records)
     }
@@ -145,20 +145,20 @@ impl Daemon {
         socket.into()
     }
 
-    /// Connects and sends.
+    /// Connects and sends `bytes`.
     pub fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = self.connect();
         stream.write_all(bytes).unwrap();
         stream
     }
 
-    /// SIGKILL.
+    /// Kills the daemon with SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Stops the daemon with SIGTERM and waits for its end.
     pub fn stop(mut self) -> ExitStatus {
         let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
@@ -166,7 +166,7 @@ impl Daemon {
     }
 }
 
-/// A test that fails must not leave a daemon behind.
+/// Kills the daemon, also when a test fails.
 impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.child.kill());
@@ -174,7 +174,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Polls until there is an answer.
+/// Polls until `answer` returns a value; panics with `otherwise` after [`PATIENCE`].
 pub fn until<T>(mut answer: impl FnMut() -> Option<T>, otherwise: impl Fn() -> String) -> T {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -186,7 +186,7 @@ pub fn until<T>(mut answer: impl FnMut() -> Option<T>, otherwise: impl Fn() -> S
     }
 }
 
-/// Everything in the log of a folder, live or not.
+/// All batches in the log of a folder, whether or not a daemon is running there.
 pub fn logged(folder: &Path) -> Vec<Batch> {
     let mut reader = Reader::open(Disk::open(&folder.join("wal")).unwrap(), SeqNo(1)).unwrap();
     let mut batches = Vec::new();
@@ -199,7 +199,7 @@ pub fn logged(folder: &Path) -> Vec<Batch> {
     batches
 }
 
-/// All events in the log with the router that they are about.
+/// All events in the log, each with the name of its router.
 pub fn logged_events(folder: &Path) -> Vec<(String, Event)> {
     let with_router = |batch: Batch| {
         let router = batch.router.name;

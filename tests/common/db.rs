@@ -69,8 +69,8 @@ impl Database {
         Self::at(server_url(edition)?, edition, test).await
     }
 
-    /// A migrated database on an instance that only this test uses, so that [`Self::restart`] and [`Self::destroy`]
-    /// affect no other test. `None` after a printed SKIPPED.
+    /// A migrated database on an instance that only this test uses, so that [`Self::restart`] and
+    /// [`Self::destroy`] affect no other test. `None` after a printed SKIPPED.
     pub async fn named(edition: Edition, server: &str, test: &str) -> Option<Self> {
         let plain: &[&str] = if edition == Edition::Plain { &["--plain"] } else { &[] };
         let url =
@@ -144,7 +144,8 @@ impl Database {
         ]
     }
 
-    /// Runs a command of the program as this role and collector; returns exit code, standard output, standard error.
+    /// Runs a subcommand of the program as this role and collector; returns exit code, standard output and
+    /// standard error.
     pub fn command(
         &self,
         role: Option<&str>,

@@ -1,4 +1,4 @@
-//! Builds valid BMP and BGP bytes for the decoder's tests: an encoder of our own that shares no code with the decoder.
+//! An encoder of valid BMP and BGP messages for the decoder's tests. It shares no code with the decoder.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -127,8 +127,8 @@ pub fn as4_path(path: &AsPath) -> Vec<u8> {
         .collect()
 }
 
-/// The attribute section of a set, the IPv4 next hop included, without MP attributes. On a two-octet session, AS
-/// numbers that need four go into AS4_PATH and AS4_AGGREGATOR too.
+/// The attribute section of a set, including the IPv4 next hop, without MP attributes. On a two-octet
+/// session, AS numbers that need four octets are also encoded in AS4_PATH and AS4_AGGREGATOR.
 pub fn attributes(set: &Attributes, four_octet_as: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut put = |flags, code, value: Option<Vec<u8>>| {
@@ -170,7 +170,7 @@ pub fn attributes(set: &Attributes, four_octet_as: bool) -> Vec<u8> {
     out
 }
 
-/// One field of routes.
+/// One field of NLRI.
 pub fn nlri(entries: &[NlriEntry], add_path: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for entry in entries {
@@ -202,7 +202,7 @@ pub fn prefix(prefix: &Prefix) -> Vec<u8> {
     [&[prefix.length()], &address[..bytes]].concat()
 }
 
-/// As announced: the last label has the bottom bit.
+/// The label stack of an announcement: the last label has the bottom-of-stack bit.
 pub fn labelled(route: &LabelledPrefix) -> Vec<u8> {
     let mut body = Vec::new();
     for (place, label) in route.labels.iter().enumerate() {
@@ -215,7 +215,7 @@ pub fn labelled(route: &LabelledPrefix) -> Vec<u8> {
     [&[u8::try_from(bits).unwrap()], &body[..]].concat()
 }
 
-/// One octet below 240, else two.
+/// The length of a flow specification: one octet below 240, otherwise two.
 pub fn flow_length(length: usize) -> Vec<u8> {
     match u8::try_from(length) {
         Ok(length) if length < 240 => vec![length],

@@ -1,4 +1,4 @@
-//! What the tests of the log share.
+//! Helpers for the tests of the write-ahead log.
 
 use holdfast::wal::{GapReason, Item, LogId, Options, Reader, SeqNo, Storage};
 
@@ -12,43 +12,46 @@ pub fn options() -> Options {
     }
 }
 
-/// The bytes of a payload follow from its number, so that a wrong byte is seen anywhere.
+/// The payload of a sequence number, computed from it, so that every wrong byte is detected.
 pub fn payload(seq: u64) -> Vec<u8> {
     let length = usize::try_from(20 + seq * 37 % 150).unwrap();
-    (0..length).map(|at| (seq.wrapping_mul(31).wrapping_add(at as u64) % 251).to_le_bytes()[0]).collect()
+    (0..length)
+        .map(|index| (seq.wrapping_mul(31).wrapping_add(index as u64) % 251).to_le_bytes()[0])
+        .collect()
 }
 
-/// What a reader said: numbers, or gaps.
-pub type Told = Result<u64, (u64, u64, GapReason)>;
+/// An item that a reader returned: a sequence number, or a gap as (from, to, reason).
+pub type ReadItem = Result<u64, (u64, u64, GapReason)>;
 
-/// Reads to the end and checks every byte on the way.
-pub fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<Told> {
-    let mut told = Vec::new();
+/// Reads to the end of the log and checks every payload.
+pub fn read_all<S: Storage>(reader: &mut Reader<S>) -> Vec<ReadItem> {
+    let mut items = Vec::new();
     while let Some(item) = reader.next(SeqNo::MAX).unwrap() {
-        told.push(match item {
+        items.push(match item {
             Item::Data { seq, count, payload: bytes, .. } => {
-                assert_eq!(bytes, payload(seq.0), "the bytes of {seq} are not those that were appended");
+                assert_eq!(bytes, payload(seq.0), "the payload of {seq} differs from the appended one");
                 assert_eq!(u64::from(count), seq.0 % 100);
                 Ok(seq.0)
             }
             Item::Gap { from, to, reason } => Err((from.0, to.0, reason)),
         });
     }
-    told
+    items
 }
 
-/// All numbers in order, each once, as data or in a gap; returns the highest one and the lost ones.
-pub fn check_dense(told: &[Told]) -> (u64, Vec<(u64, GapReason)>) {
+/// Checks that every sequence number occurs once and in order, as data or in a gap; returns the highest one
+/// and those in gaps.
+pub fn check_dense(items: &[ReadItem]) -> (u64, Vec<(u64, GapReason)>) {
     let mut next = 1;
     let mut lost = Vec::new();
-    for item in told {
+    for item in items {
         match *item {
             Ok(seq) => {
-                assert_eq!(seq, next, "out of order in {told:?}");
+                assert_eq!(seq, next, "out of order in {items:?}");
                 next += 1;
             }
             Err((from, to, reason)) => {
-                assert!(from == next && to >= from, "gap {from}..{to} at {next} in {told:?}");
+                assert!(from == next && to >= from, "gap {from}..{to} at {next} in {items:?}");
                 lost.extend((from..=to).map(|seq| (seq, reason)));
                 next = to + 1;
             }
@@ -57,7 +60,7 @@ pub fn check_dense(told: &[Told]) -> (u64, Vec<(u64, GapReason)>) {
     (next - 1, lost)
 }
 
-/// Records of a payload, as the tests count them.
+/// The record count that the tests give the payload of a sequence number.
 pub fn count(seq: u64) -> u32 {
     u32::try_from(seq % 100).unwrap()
 }

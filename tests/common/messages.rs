@@ -1,4 +1,5 @@
-//! Builds BMP and BGP bytes for tests, straight from the RFCs' diagrams and independent of the decoder.
+//! Builders of BMP and BGP messages for tests, written from the RFCs' diagrams and independent of the
+//! decoder.
 
 use std::net::Ipv4Addr;
 

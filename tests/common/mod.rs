@@ -1,7 +1,7 @@
 //! Helpers shared by the test programs. Every program includes this one tree as `mod common;`.
 //!
-//! Modules behind `cfg(test)` need the package's binaries or its dev-dependencies. The others are also built by
-//! `tools/fuzz`, outside the package.
+//! Modules behind `cfg(test)` need the package's binaries or its dev-dependencies. `tools/fuzz` also builds
+//! the others, outside the package.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of the helpers")]
 #![allow(

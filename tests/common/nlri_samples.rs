@@ -1,5 +1,5 @@
-//! Valid routes of every family that is no bare prefix: the bytes put together by hand from the RFCs'
-//! diagrams, what they say, and how that reads.
+//! Valid routes of every family whose NLRI is more than a prefix: the bytes, written by hand from the RFCs'
+//! diagrams, with the expected decoded value and text.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,9 +13,9 @@ use holdfast::route::{
 pub struct Sample {
     pub family: Family,
     pub bytes: Vec<u8>,
-    /// What it says; of [`Nlri::Structured`] the detail alone.
+    /// The expected value; only the detail of an [`Nlri::Structured`].
     pub says: Says,
-    /// Its text, or prefix and labels where it has none.
+    /// The expected text, or prefix and labels for a family without a text form.
     pub text: &'static str,
 }
 
@@ -25,9 +25,9 @@ pub enum Says {
     Detail(NlriDetail),
 }
 
-/// `65000:1`.
+/// The route distinguisher `65000:1`.
 pub const RD: Rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 1]);
-/// Of type 2, with a four-octet AS number: `4200000000:1`.
+/// A route distinguisher of type 2, with a four-octet AS number: `4200000000:1`.
 const RD_4: [u8; 8] = [0, 2, 0xfa, 0x56, 0xea, 0, 0, 1];
 const ESI: Esi = Esi([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 
@@ -181,7 +181,7 @@ pub fn labelled_samples() -> Vec<Sample> {
     ]
 }
 
-/// Multicast VPN prefixes, with the label that most writers put before them, and without.
+/// Multicast VPN prefixes, with the label that most implementations encode, and without.
 pub fn vpn_multicast_samples() -> Vec<Sample> {
     let rd = &RD.0[..];
     vec![
@@ -203,7 +203,7 @@ pub fn vpn_multicast_samples() -> Vec<Sample> {
             net4(0x0a01_0300, 24),
             "10.1.3.0/24 []",
         ),
-        // A label that begins as an RD does, and RDs of type 2, whose third octet may be odd.
+        // A label with the first octets of an RD, and RDs of type 2, whose third octet may be odd.
         labelled(
             1,
             129,
@@ -252,7 +252,7 @@ pub fn vpn_multicast_samples() -> Vec<Sample> {
     ]
 }
 
-/// EVPN route types 6 to 11; 1 to 5 stand in decode_regressions.
+/// EVPN route types 6 to 11; tests/decode/regressions.rs has 1 to 5.
 pub fn evpn_samples() -> Vec<Sample> {
     let (rd, esi, tag) = (&RD.0[..], &ESI.0[..], &[0, 0, 0, 9][..]);
     let any = MulticastFlow { source: None, group: Some(v4(232)), originator: v4(1) };
@@ -342,7 +342,7 @@ pub fn small_samples() -> Vec<Sample> {
             wants(96, 65_000, target),
             "65000:RT:65000:100",
         ),
-        // 16 bits of the target: any of AS-specific type.
+        // 16 bits of the target: matches every target of the AS-specific type.
         other(
             1,
             132,
@@ -568,7 +568,8 @@ pub fn link_state_samples() -> Vec<Sample> {
             6,
             &[&local, &reach6],
             with(&[of(DescriptorScope::Object, 265, Reaches(net6(0x2001_0db8, 32)))]),
-            "[ipv6-prefix][ospfv3][7][local asn=65000,ls-id=0,router-id=0000.0000.0001][prefix=2001:db8::/32]",
+            "[ipv6-prefix][ospfv3][7][local asn=65000,ls-id=0,router-id=0000.0000.0001]\
+             [prefix=2001:db8::/32]",
         ),
         link_state(
             71,
@@ -618,7 +619,7 @@ pub fn mup_samples() -> Vec<Sample> {
     ]
 }
 
-/// All of them.
+/// All samples.
 pub fn samples() -> Vec<Sample> {
     [
         labelled_samples(),

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// Variables that a child process inherits: where programs, files and the network are, and the choice of a database.
+/// Environment variables that a child process inherits: search paths, temporary folders, proxies, and the
+/// choice of a database.
 const INHERITED: [&str; 16] = [
     "PATH",
     "HOME",

@@ -1,5 +1,5 @@
-//! A TCP proxy that loses the answer to COMMIT, cuts the connection in the middle of what is sent, delays, dribbles, and
-//! swallows.
+//! A TCP proxy that injects faults: it drops the response to COMMIT, closes connections in the middle of a
+//! message, delays, limits the rate, or makes connections half-open.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// What the proxy does to connections, changeable at any time.
+/// The faults of the proxy, which can be changed at any time, and its counters.
 #[derive(Default)]
 pub struct Faults {
-    /// So many answers to COMMIT are still to be swallowed, each with the end of its connection.
+    /// Number of responses to COMMIT still to be dropped; each closes its connection.
     pub commits_to_lose: AtomicU64,
-    /// So many more bytes go to the server before the connection is cut; negative: no limit.
+    /// Bytes that are still sent to the server before the connection is closed; negative: no limit.
     pub bytes_until_cut: AtomicI64,
-    /// Each piece waits so long, in both directions.
+    /// Delay in both directions, in milliseconds.
     pub delay_ms: AtomicU64,
-    /// So many bytes a second go to the server; 0: no limit.
+    /// Rate towards the server in bytes per second; 0: no limit.
     pub bytes_per_second: AtomicU64,
-    /// Connections with a lower number carry nothing any more, and are not closed either: half-open.
+    /// Connections with a lower number are half-open: they transfer no data and are not closed.
     pub swallow_below: AtomicU64,
-    /// Connections so far.
+    /// Number of connections so far.
     pub connections: AtomicU64,
-    /// How many faults there were.
+    /// Number of injected faults so far.
     pub done: AtomicU64,
 }
 
@@ -57,13 +57,13 @@ impl Proxy {
 }
 
 impl Faults {
-    /// Ends what is open without a word to either end.
+    /// Makes all open connections half-open.
     pub fn swallow(&self) {
         self.swallow_below.store(self.connections.load(Ordering::SeqCst), Ordering::SeqCst);
         self.done.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// True when this piece is to be the last one to the server.
+    /// Whether the connection ends before these bytes are sent to the server.
     fn cuts(&self, length: usize) -> bool {
         let left = self.bytes_until_cut.load(Ordering::SeqCst);
         let length = i64::try_from(length).unwrap();
@@ -75,9 +75,9 @@ impl Faults {
         left <= length
     }
 
-    /// True when this piece of an answer is to be lost.
+    /// Whether these bytes of the server contain a response to COMMIT that is to be dropped.
     fn loses(&self, bytes: &[u8]) -> bool {
-        // CommandComplete: 'C', length, the tag and its zero.
+        // CommandComplete: 'C', length, command tag, NUL.
         let is_commit = bytes.windows(12).any(|window| window == b"C\0\0\0\x0bCOMMIT\0");
         let one_less = |left: u64| left.checked_sub(1);
         let loses = is_commit
@@ -87,7 +87,8 @@ impl Faults {
     }
 }
 
-/// Carries both ways until either end closes or a fault ends it. Dropping the sockets closes both.
+/// Forwards both directions until either end closes or a fault ends the connection. Dropping the sockets
+/// closes both.
 async fn carry(number: u64, client: TcpStream, server: TcpStream, faults: Arc<Faults>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -97,7 +98,7 @@ async fn carry(number: u64, client: TcpStream, server: TcpStream, faults: Arc<Fa
     }
 }
 
-/// Reads and writes apart, so that a delay is one and no lack of bandwidth.
+/// Forwards one direction. Reading and writing are separate, so that a delay does not limit the bandwidth.
 async fn one_way(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, faults: &Faults, is_up: bool) {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(256);
     let reading = async move {
@@ -136,6 +137,6 @@ async fn one_way(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, f
             }
         }
     };
-    // What was read before the end is still written.
+    // Data that was read before the end is still written.
     tokio::join!(reading, writing);
 }

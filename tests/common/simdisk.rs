@@ -1,8 +1,8 @@
-//! A disk in memory with two images of everything: what was written, and what a power cut leaves.
+//! A simulated disk with two images: the written data, and the durable data that a power cut leaves.
 //!
-//! Bytes move from the first to the second by `sync`, names by `sync_dir`. A cut decides for each sector that was not
-//! synced whether it survives, is lost or comes back as garbage, and for each name operation whether it happened.
-//! A sync that fails marks the pages clean without writing them, as Linux does.
+//! `sync` makes the bytes of a file durable, `sync_dir` the names. In a power cut, each sector that was not
+//! synced survives, is lost or contains garbage, and each name operation that was not synced happened or did
+//! not. A sync that fails marks the pages clean without writing them, as on Linux.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,7 +12,7 @@ use holdfast::wal::{Space, Storage, StorageFile};
 
 pub const SECTOR: usize = 512;
 
-/// What becomes of one un-synced sector in a power cut.
+/// The result of a power cut for one sector that was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Survives,
@@ -20,10 +20,10 @@ pub enum Fate {
     Garbage,
 }
 
-/// What happens at the chosen operation, and at all later ones if `forever`.
+/// An error of the chosen operation, and of all later ones if `forever`.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// Counts every call that changes something: create, write, sync, rename, remove, sync_dir.
+    /// Index of the operation, from 1, counting create, write, sync, rename, remove and sync_dir.
     pub at: u64,
     pub kind: io::ErrorKind,
     pub forever: bool,
@@ -53,13 +53,13 @@ struct State {
     ops: u64,
     fault: Option<Fault>,
     capacity: u64,
-    /// Sectors of an inode that cannot be read.
+    /// Unreadable sectors as (inode, sector).
     unreadable: BTreeSet<(u64, usize)>,
-    /// A write takes at most this many bytes.
+    /// Maximum number of bytes of one write; longer writes are short.
     write_bytes_max: Option<usize>,
 }
 
-/// The disk; clones are the same disk.
+/// The simulated disk; clones share its state.
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
@@ -122,10 +122,10 @@ impl State {
 
 impl SimDisk {
     pub fn new() -> Self {
-        Self::over(State { capacity: 1 << 40, ..State::default() })
+        Self::with_state(State { capacity: 1 << 40, ..State::default() })
     }
 
-    fn over(state: State) -> Self {
+    fn with_state(state: State) -> Self {
         Self { state: Arc::new(Mutex::new(state)), locked: Arc::new(Mutex::new(false)) }
     }
 
@@ -133,7 +133,7 @@ impl SimDisk {
         self.state.lock().unwrap()
     }
 
-    /// How many changing calls there were.
+    /// Number of modifying operations so far.
     pub fn ops(&self) -> u64 {
         self.state().ops
     }
@@ -150,14 +150,15 @@ impl SimDisk {
         self.state().write_bytes_max = Some(bytes);
     }
 
-    /// The process is gone, the machine is not: another disk with all that was written.
+    /// The disk after the process was killed: it contains all written data.
     pub fn after_kill(&self) -> Self {
         let mut state = self.state().clone();
         state.fault = None;
-        Self::over(state)
+        Self::with_state(state)
     }
 
-    /// The machine is gone: `fate` is asked for each un-synced sector, `happened` for each un-synced name operation.
+    /// The disk after a power cut; `fate` decides each sector that was not synced, `happened` each name
+    /// operation.
     pub fn after_power_cut(
         &self,
         mut fate: impl FnMut() -> Fate,
@@ -191,10 +192,10 @@ impl SimDisk {
         }
         state.durable_names.clone_from(&names);
         state.names = names;
-        Self::over(state)
+        Self::with_state(state)
     }
 
-    /// How many sectors are written and not synced.
+    /// Number of sectors that are written and not synced.
     pub fn dirty_sectors(&self) -> usize {
         self.state().inodes.values().map(|inode| inode.dirty.len()).sum()
     }
@@ -203,13 +204,13 @@ impl SimDisk {
         self.state().names.keys().cloned().collect()
     }
 
-    /// What a reader sees in that file.
+    /// The written contents of a file.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.inodes[&state.names[name]].written.clone()
     }
 
-    /// Changes a file behind the log's back, in both images.
+    /// Changes a file in both images, or creates it.
     pub fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let number = match state.names.get(name) {
@@ -228,7 +229,7 @@ impl SimDisk {
         inode.dirty.clear();
     }
 
-    /// From now on the sector at `offset` of that file gives an error when it is read.
+    /// Makes the sector at `offset` of a file unreadable (EIO).
     pub fn break_sector(&self, name: &str, offset: usize) {
         let mut state = self.state();
         let inode = state.names[name];
@@ -354,7 +355,7 @@ impl StorageFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         if let Err(error) = state.op() {
-            // The pages are marked clean, and a second sync would succeed without them.
+            // The pages are marked clean, so that a second sync succeeds without writing them.
             if let Some(inode) = state.inodes.get_mut(&self.inode) {
                 inode.dirty.clear();
             }
@@ -365,7 +366,7 @@ impl StorageFile for SimFile {
     }
 }
 
-/// Reproducible randomness: the xorshift64* generator.
+/// A reproducible random number generator: xorshift64*.
 pub struct Dice(u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! A log to drain: batches with known contents, and what becomes of them.
+//! A log with known batches, to be drained into a database.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,12 +39,12 @@ pub fn batch(number: u32) -> Batch {
 pub const RECORDS_PER_BATCH: i64 = 15;
 
 pub fn chunk(first_seq: u64, batches: u32) -> Transaction {
-    let mut chunk = TransactionBuilder::new(lane(), first_seq);
+    let mut transaction = TransactionBuilder::new(lane(), first_seq);
     for _ in 0..batches {
-        let seq = chunk.next_seq();
-        chunk.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap();
+        let seq = transaction.next_seq();
+        transaction.push(seq, b"", &batch(u32::try_from(seq).unwrap())).unwrap();
     }
-    chunk.build()
+    transaction.build()
 }
 
 pub fn target_through(database: &Database, address: SocketAddr) -> Target {
@@ -65,7 +65,7 @@ pub async fn server_address(database: &Database) -> SocketAddr {
     tokio::net::lookup_host((host.as_str(), port)).await.unwrap().next().unwrap()
 }
 
-/// A log with a committer, and batches put into it.
+/// A log with a committer.
 pub struct Source {
     pub directory: tempfile::TempDir,
     pub log_id: LogId,
@@ -79,7 +79,7 @@ impl Source {
         Self::open(tempfile::tempdir().unwrap())
     }
 
-    /// With the log that the directory has, if it has one.
+    /// Opens the log of the directory, or creates it.
     pub fn open(directory: tempfile::TempDir) -> Self {
         Self::sized(directory, 1 << 20, 64 << 20)
     }
@@ -90,7 +90,7 @@ impl Source {
         Self::with(directory, options)
     }
 
-    /// A log of at most 1 MiB that gives up its oldest segments where it must.
+    /// A log of at most 1 MiB that drops its oldest segments when it is full.
     pub fn dropping(directory: tempfile::TempDir) -> Self {
         let mut options = wal::Options::new(LOG, 1, batches::NOW);
         (options.segment_bytes, options.bytes_max, options.drop_oldest) = (128 << 10, 1 << 20, true);
@@ -108,7 +108,7 @@ impl Source {
         Self { directory, log_id: recovered.log_id, log, committer, progress }
     }
 
-    /// Ends the log, and gives its directory.
+    /// Closes the log and returns its directory.
     pub async fn close(self) -> tempfile::TempDir {
         self.committer.stop();
         let mut progress = self.progress;
@@ -123,7 +123,7 @@ impl Source {
         self.committer.append(payload, u32::try_from(batch.records()).unwrap()).await.unwrap();
     }
 
-    /// Puts batches `range` and waits until all that was put is durable.
+    /// Appends the batches `range` and waits until they are durable.
     pub async fn fill(&mut self, range: std::ops::Range<u32>) {
         let last = SeqNo(self.progress.borrow().durable.0 + u64::from(range.end - range.start));
         for number in range {

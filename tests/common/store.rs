@@ -1,4 +1,4 @@
-//! A database into which batches are stored, for tests of what its tables say then.
+//! Stores batches in a database, for tests of the resulting tables.
 
 use holdfast::route::Batch;
 use holdfast::sink::{Connection, Lane, TransactionBuilder};
@@ -8,20 +8,21 @@ use crate::common::db::{Database, Edition};
 
 pub const COLLECTOR: &str = "c1";
 pub const OWNER: [u8; 16] = [9; 16];
-/// What stands, as one line per route.
+/// The current routes, one line each.
 pub const CURRENT: &str = "SELECT concat_ws(' ', bgp_peer_ip, rib, prefix, array_to_string(as_path, ','),
-    CASE WHEN is_stale THEN 'stale' END) FROM route_state WHERE NOT is_withdrawn ORDER BY bgp_peer_ip, rib, prefix";
+    CASE WHEN is_stale THEN 'stale' END) FROM route_state WHERE NOT is_withdrawn
+    ORDER BY bgp_peer_ip, rib, prefix";
 
 pub fn lane() -> Lane {
     Lane { collector: COLLECTOR.to_owned(), log_id: LogId([7; 16]), number: 0, count: 1 }
 }
 
-/// Stores batches one by one, each in a transaction of its own or all in one.
+/// A database and a connection of the sink.
 pub struct Store {
     pub database: Database,
     pub connection: Connection,
     pub next: u64,
-    /// HISTORY_DEDUP.
+    /// The setting HISTORY_DEDUP.
     pub dedup: bool,
 }
 
@@ -34,13 +35,13 @@ impl Store {
     }
 
     pub async fn put(&mut self, batches: &[Batch]) {
-        let mut chunk = TransactionBuilder::new(lane(), self.next).with_dedup(self.dedup);
+        let mut transaction = TransactionBuilder::new(lane(), self.next).with_dedup(self.dedup);
         for batch in batches {
-            chunk.push(chunk.next_seq(), b"payload", batch).unwrap();
+            transaction.push(transaction.next_seq(), b"payload", batch).unwrap();
         }
-        let sealed = chunk.build();
-        self.connection.store(&sealed).await.unwrap();
-        self.next = sealed.last_seq + 1;
+        let transaction = transaction.build();
+        self.connection.store(&transaction).await.unwrap();
+        self.next = transaction.last_seq + 1;
     }
 
     pub async fn current(&self) -> Vec<String> {
@@ -54,7 +55,7 @@ impl Store {
     }
 }
 
-/// Runs the test on both editions, and both ways: each batch in its own transaction, and all in one.
+/// Compares the current routes on both editions, with each batch in its own transaction and with all in one.
 pub async fn each_way(test: &str, batches: &[Batch], expected: &[&str]) {
     for edition in Edition::ALL {
         for together in [false, true] {

@@ -92,7 +92,7 @@ fn wrong_optional_or_transitive_flags_withdraw_the_routes_but_for_aigp() {
 }
 
 #[test]
-fn a_verdict_names_the_attribute_and_its_place() {
+fn a_verdict_names_the_attribute_and_its_offset() {
     let section = [encoder::attribute(0x40, 6, &[]), encoder::attribute(0x40, 1, &[7])].concat();
     assert_eq!(
         decode(&section, true).1,
@@ -108,7 +108,7 @@ fn a_verdict_names_the_attribute_and_its_place() {
 }
 
 #[test]
-fn what_is_well_formed_survives_what_is_not() {
+fn well_formed_attributes_survive_malformed_ones() {
     let section = [
         encoder::attribute(0x40, 1, &[9]),
         encoder::attribute(0x80, 4, &[0, 0, 0, 5]),
@@ -164,7 +164,7 @@ fn a_repeated_mp_attribute_is_refused() {
 }
 
 #[test]
-fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_what_stands_before() {
+fn an_attribute_past_the_section_withdraws_the_routes_and_keeps_earlier_ones() {
     let section = [&encoder::attribute(0x80, 4, &[0, 0, 0, 5])[..], &[0x50, 2, 0xff, 0xff]].concat();
     let pdu = encoder::update(&[], &section, &[8, 10]);
     let update = bgp::split(&pdu).unwrap();
@@ -206,7 +206,7 @@ fn an_aigp_attribute_with_other_tlvs_is_kept_raw_too() {
 }
 
 #[test]
-fn an_odd_next_hop_is_told_and_an_empty_one_is_none() {
+fn an_odd_next_hop_is_reported_and_an_empty_one_is_none() {
     let next_hop = |bytes: &[u8]| decode(&encoder::mp_reach(Family::IPV4_UNICAST, bytes, &[]), true);
     assert_eq!(
         next_hop(&[]),
@@ -312,7 +312,7 @@ fn as4_path_counts_on_two_octet_sessions_only() {
 }
 
 #[test]
-fn an_aggregator_that_knew_no_as4_attributes_voids_them() {
+fn an_aggregator_without_as4_support_voids_the_as4_attributes() {
     let aggregator =
         |asn: u16| encoder::attribute(0xc0, 7, &[&asn.to_be_bytes()[..], &[192, 0, 2, 1]].concat());
     let section = |asn| {

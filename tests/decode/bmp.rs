@@ -32,7 +32,7 @@ fn peer_up_has_addresses_opens_and_tlvs() {
 }
 
 #[test]
-fn damage_behind_the_opens_of_a_peer_up_does_not_cost_them() {
+fn damage_after_the_opens_of_a_peer_up_keeps_the_opens() {
     let open = encoder::open(1, &[], false);
     let damaged = [&encoder::tlv(3, b"blue")[..], &[0, 0, 0, 9, 1]].concat();
     let message = encoder::peer_up(&encoder::peer_v4(), &open, &open, &damaged);
@@ -68,7 +68,7 @@ fn statistics_of_any_type_and_length_are_kept() {
 }
 
 #[test]
-fn a_count_of_statistics_is_not_believed() {
+fn a_count_of_statistics_is_checked_against_the_message() {
     let message = encoder::bmp(1, &[&encoder::peer_v4(), &u32::MAX.to_be_bytes(), &encoder::tlv(0, &[0; 4])]);
     let error = wire::Error { what: "statistic type", offset: 60, needed: 2, available: 0 };
     assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
@@ -100,7 +100,10 @@ fn an_error_in_a_field_names_its_cause() {
     let length = bmp::decode(&encoder::bmp(0, &[&encoder::peer_v4(), &[0xff; 16], &[0, 18, 2]])).unwrap_err();
     assert_eq!(cause(&length), None, "a length that says too little is its own cause");
     let error = holdfast::bgp::split(&encoder::bgp(2, &[0])).unwrap_err();
-    assert_eq!(cause(&error), Some("withdrawn routes length at byte 19: expected 2 bytes, found 1".to_owned()));
+    assert_eq!(
+        cause(&error),
+        Some("withdrawn routes length at byte 19: expected 2 bytes, found 1".to_owned())
+    );
     assert_eq!(cause(&holdfast::bgp::split(&encoder::bgp(4, &[])).unwrap_err()), None);
 }
 

@@ -322,7 +322,7 @@ const ARGUED: [(&str, &str); 4] = [
 const NO_ROUTES: &str = "gobmp-vpls-layer2_extcomm-";
 
 #[test]
-fn what_three_other_decoders_accept_is_accepted() {
+fn vectors_that_three_other_decoders_accept_are_accepted() {
     let Some(folder) = corpus("updates") else { return };
     let mut compared = 0;
     for path in files(&folder, "jsonl") {
@@ -401,7 +401,7 @@ fn final_tables(stream: &[u8]) -> BTreeMap<(String, &'static str, Family), usize
 
 /// The figures are those of the announcers' configuration, written down beside the capture.
 #[test]
-fn the_tables_after_the_frr_churn_are_what_its_announcers_announced() {
+fn the_tables_after_the_frr_churn_are_those_of_its_announcers() {
     let Some(folder) = corpus("frr") else { return };
     let unpacked = Command::new("zstd").args(["-dcq"]).arg(folder.join("frr-churn.bmp.zst")).output();
     let Ok(unpacked) = unpacked else {

@@ -184,7 +184,7 @@ fn a_route_cut_anywhere_is_refused_or_kept_raw_and_never_misread() {
 }
 
 #[test]
-fn labels_of_a_withdrawal_say_nothing_and_are_not_in_the_key() {
+fn labels_of_a_withdrawal_are_ignored_and_not_in_the_key() {
     let family = family(1, 128);
     let with = |label: &[u8]| [&[112][..], label, &RD.0, &[10, 1, 2]].concat();
     let announced = read(family, &with(&[0x05, 0xdc, 0x11]), false, false);
@@ -281,7 +281,7 @@ fn route_types_that_are_not_known_stay_raw_in_their_place() {
 }
 
 #[test]
-fn what_describes_a_route_without_identifying_it_is_not_in_its_key() {
+fn descriptive_fields_of_a_route_are_not_in_its_key() {
     // As two speakers write it: the bytes differ.
     let other = |byte: u8, detail| {
         Nlri::Structured(Box::new(StructuredNlri { bytes: [1, 0, 3, 0, byte].into(), detail }))

@@ -49,7 +49,7 @@ fn smallest_bytes() -> Vec<u8> {
 }
 
 #[test]
-fn a_length_that_nothing_stands_behind_takes_no_memory() {
+fn a_length_without_data_allocates_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let base = least_limit_kib(&smallest(folder.path()));
     // Each says 64 KiB or more, and has a few bytes: attributes, TLVs, the message itself, four billion

@@ -260,7 +260,7 @@ fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
 }
 
 #[test]
-fn what_a_malformed_one_costs_is_what_its_rfc_says() {
+fn a_malformed_attribute_has_the_effect_that_its_rfc_prescribes() {
     let verdict = |flags, code, value: &[u8]| decode(&encoder::attribute(flags, code, value));
     for (flags, code, value) in [
         (0xc0, 22, [0, 6, 0, 0].as_slice()),
@@ -292,7 +292,7 @@ fn what_a_malformed_one_costs_is_what_its_rfc_says() {
 }
 
 #[test]
-fn a_mandatory_attribute_that_is_not_there_is_told_and_withdraws_nothing() {
+fn a_missing_mandatory_attribute_is_reported_and_withdraws_nothing() {
     let of = |section: &[u8], nlri: &[u8]| {
         let pdu = encoder::update(&[], section, nlri);
         let (set, verdict) = bgp::attributes(&bgp::split(&pdu).unwrap(), true);

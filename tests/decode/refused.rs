@@ -215,11 +215,11 @@ fn from_hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_others_expect_to_be_an_error_is_refused_kept_raw_or_argued_about() {
+fn vectors_that_others_refuse_are_refused_kept_raw_or_listed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/updates");
     if !folder.is_dir() {
         println!(
-            "SKIPPED: what_others_expect_to_be_an_error_is_refused_kept_raw_or_argued_about: no corpus at {}",
+            "SKIPPED: vectors_that_others_refuse_are_refused_kept_raw_or_listed: no corpus at {}",
             folder.display()
         );
         return;

@@ -264,7 +264,7 @@ fn the_withdrawal_of_an_evpn_route_has_the_key_of_its_announcement() {
 }
 
 #[test]
-fn the_label_of_a_withdrawn_evpn_route_says_nothing() {
+fn the_label_of_a_withdrawn_evpn_route_is_ignored() {
     let bytes = encoder::evpn(&mac_ip(7, 1, 0x80_0000));
     let withdrawn = bgp::nlri(Family::EVPN, &bytes, Encoding::PLAIN, true).next().unwrap().unwrap();
     assert_eq!(withdrawn.nlri, Nlri::Evpn(Box::new(mac_ip(7, 1, 0))));
@@ -328,7 +328,7 @@ fn an_update_that_announces_twice_has_two_next_hops_and_two_keys() {
 }
 
 #[test]
-fn what_stands_behind_the_bgp_message_is_a_trailer() {
+fn bytes_after_the_bgp_message_are_a_trailer() {
     let pdu = encoder::update(&[], &[], &[8, 10]);
     let huawei = [0xea, 0x62, 0, 4, 0, 0, 0, 1];
     let message = encoder::bmp(0, &[&encoder::peer_v4(), &pdu, &huawei]);

@@ -34,7 +34,7 @@ fn an_update_without_routes_is_the_end_of_a_rib() {
 }
 
 #[test]
-fn a_message_that_is_no_update_is_told_by_its_type() {
+fn a_message_other_than_update_is_reported_with_its_type() {
     for kind in [0, 1, 3, 4, 5, 9, 255] {
         assert_eq!(bgp::split(&encoder::bgp(kind, &[])).unwrap_err(), Error::NotUpdate { kind });
     }
@@ -54,7 +54,7 @@ fn a_wrong_header_is_refused() {
 }
 
 #[test]
-fn a_field_past_the_message_is_refused_with_its_place() {
+fn a_field_past_the_message_is_refused_with_its_offset() {
     for (body, what, offset, needed, available) in [
         ([0].as_slice(), "withdrawn routes length", 19, 2, 1),
         (&[0, 3, 8, 10], "withdrawn routes", 21, 3, 2),
@@ -83,7 +83,7 @@ fn field(family: Family, bytes: &[u8], add_path: bool) -> (usize, Option<String>
 }
 
 #[test]
-fn an_impossible_route_ends_its_field_with_its_place() {
+fn an_impossible_route_ends_its_field_with_its_offset() {
     let v6 = Family::IPV6_UNICAST;
     for (family, bytes, add_path, good, error) in [
         (

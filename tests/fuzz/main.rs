@@ -77,7 +77,7 @@ fn fuzz(target: &Target) {
 }
 
 #[test]
-fn framing_cuts_whole_messages_or_says_why_not() {
+fn framing_returns_whole_messages_or_an_error() {
     fuzz(&targets::FRAMING);
 }
 

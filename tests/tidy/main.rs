@@ -1,4 +1,4 @@
-//! Rules of the repository that no lint holds.
+//! Rules of the repository that no lint checks.
 
 #![allow(
     clippy::unwrap_used,

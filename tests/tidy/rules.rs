@@ -1,6 +1,6 @@
-//! Rules of the repository that no lint holds: who may know whom, sizes, heads, and what must not be there.
+//! Dependencies between modules, sizes of files and functions, file descriptions, and forbidden contents.
 //!
-//! The tables below are the design: a line added to them is a decision, to be made on purpose.
+//! The tables below are the design: adding a line is a design decision.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use crate::source::{self, Source, closing, files, product, words};
 
-/// Product lines in one file.
+/// Maximum number of product lines in one file.
 const FILE_LINES_MAX: usize = 400;
-/// Lines of code in one function; .clippy.toml says the same.
+/// Maximum number of lines of code in one function, as in .clippy.toml.
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Module, the modules it may know, the external crates it may use. In the order of lib.rs, which is that of the data.
+/// Module, modules it may depend on, external crates it may use; in the order of lib.rs, which is that of the
+/// data flow.
 const MODULES: [(&str, &[&str], &[&str]); 18] = [
     // The leaves: every module may use them, and they use none.
     ("num", &[], &[]),
@@ -30,13 +31,13 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
     ("state", &["route"], &["bincode", "serde", "sled", "thiserror"]),
     (
         "listener",
-        // The state, for what was known of a router before; telemetry, for its clock.
+        // `state` for the router's earlier peers; `telemetry` for its clock.
         &["bmp", "session", "route", "codec", "committer", "state", "telemetry"],
         &["socket2", "thiserror", "tokio", "tracing"],
     ),
     (
         "sink",
-        // What the database refuses is kept as the log keeps it.
+        // `codec` because a rejected record is stored in the encoding of the log.
         &["route", "codec"],
         &[
             "bytes",
@@ -61,8 +62,8 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
         &["route", "codec", "wal", "committer", "sink"],
         &["siphasher", "thiserror", "tokio", "tracing", "uuid"],
     ),
-    // What a value may be is asked of those who will use it: a DSN of sentry, a URL of tokio_postgres, a
-    // TLS mode of the sink, what an override of the session can say.
+    // A value is validated by the crate or module that uses it: a DSN by sentry, a URL by tokio_postgres, a
+    // TLS mode by the sink, an override by the session.
     (
         "config",
         &["route", "session", "sink"],
@@ -79,13 +80,13 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
 /// Leaf modules that every module may use.
 const LEAVES: [&str; 3] = ["num", "hex", "log_id"];
 
-/// A module that ties the others together and may know everything.
+/// Allows every module and crate, for the module that connects the others.
 const ALL: &[&str] = &["*"];
 
 /// Files that may be longer: tables of constants, each with its reason.
 const LONG_FILES: [(&str, &str); 0] = [];
 
-/// What may stand at the top level. New things go into one of the folders.
+/// The allowed files and folders at the top level. New files belong into one of the folders.
 const TOP_LEVEL: [&str; 21] = [
     ".cargo",
     ".ci",
@@ -114,7 +115,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Fails with every complaint, not just the first.
+/// Fails with all complaints if there are any.
 fn check(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
@@ -145,7 +146,7 @@ fn path_heads(code: &str) -> BTreeSet<&str> {
         let starts = word.starts_with(|sign: char| sign.is_alphabetic());
         starts && before != "::" && words.get(place + 1) == Some(&"::")
     });
-    // `use serde;` has no second part, and still is a use.
+    // `use serde;` is a use without a second path segment.
     let used = words.windows(3).filter(|w| w[0] == "use" && w[2] == ";").map(|w| w[1]);
     heads.map(|(_, word)| *word).chain(used).collect()
 }
@@ -183,7 +184,7 @@ fn known_modules(code: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn modules_know_only_whom_they_may() {
+fn modules_depend_only_on_allowed_modules() {
     let mut complaints = Vec::new();
     for (module, source) in modules() {
         let Some((_, may, _)) = MODULES.iter().find(|(name, ..)| *name == module) else { continue };
@@ -193,7 +194,7 @@ fn modules_know_only_whom_they_may() {
                 complaints.push(format!("{}: {module} must not know {known}", source.path));
             }
         }
-        // `super` may lead up to the module's own root, not out of it, where it would hide a direction.
+        // `super` may reach the module's own root but not leave it, which would hide a dependency.
         let depth = source.path.matches('/').count() - usize::from(source.path.ends_with("/mod.rs"));
         let out = ["super::"].repeat(depth).concat();
         let code: String = words(&code).map(|(_, word)| word).collect();
@@ -205,7 +206,7 @@ fn modules_know_only_whom_they_may() {
 }
 
 #[test]
-fn modules_use_only_the_crates_they_may() {
+fn modules_use_only_allowed_crates() {
     let dependencies = dependencies();
     assert!(dependencies.contains("tokio_postgres"), "Cargo.toml was not understood");
     let mut complaints = Vec::new();
@@ -230,7 +231,7 @@ fn the_order_of_modules_is_the_order_of_the_data() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_a_description() {
     let sources = ["src", "tools", "tests"].iter().flat_map(|folder| files(&root().join(folder), ".rs"));
     let heads = sources.filter(|path| !fs::read_to_string(path).unwrap().starts_with("//! "));
     check(heads.map(|path| format!("{}: no `//!` head", path.display())).collect());
@@ -274,7 +275,7 @@ fn functions(code: &str) -> Vec<(&str, usize)> {
 
 #[test]
 fn tests_only_add_modules() {
-    // A `cfg(test)` on anything but a module would make the tested product another one than the shipped.
+    // A `cfg(test)` on anything but a module would make the tested code differ from the shipped code.
     let mut complaints = Vec::new();
     for source in product(&root(), "src").into_iter().chain(product(&root(), "tools")) {
         let words: Vec<_> = words(&source.code).map(|(_, word)| word).collect();
@@ -321,7 +322,7 @@ fn texts() -> Vec<(String, String)> {
         let path = root().join(name);
         let below = if path.is_dir() { files(&path, "") } else { vec![path] };
         for path in below {
-            // What is no UTF-8 is a recorded stream or the like.
+            // Files that are not UTF-8, such as recorded streams, are skipped.
             if let Ok(text) = fs::read_to_string(&path) {
                 found.push((path.strip_prefix(root()).unwrap().display().to_string(), text));
             }
@@ -331,8 +332,8 @@ fn texts() -> Vec<(String, String)> {
 }
 
 #[test]
-fn nothing_is_put_off_in_a_comment() {
-    // Assembled, so that this file does not hold what it looks for.
+fn comments_postpone_nothing() {
+    // Concatenated, so that this file does not contain the forbidden text.
     let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["X", "XX"].concat()];
     let mut complaints = Vec::new();
     for (path, text) in texts() {
@@ -348,7 +349,7 @@ fn nothing_is_put_off_in_a_comment() {
 
 #[test]
 fn no_package_archive_is_hard_coded() {
-    // Archives are found through the machine's own settings: another machine has another mirror.
+    // The archive comes from the machine's own settings, because mirrors differ between machines.
     let hosts = [
         ["debian", "org"],
         ["ubuntu", "com"],
@@ -386,8 +387,9 @@ fn the_top_level_has_nothing_new() {
 }
 
 #[test]
-fn the_rules_see_what_they_forbid() {
-    let code = "use crate::{wire::Cursor, bmp};\nfn f() { crate::wal::open(); a::crate_::b; tokio::spawn(serde::x) }\nuse sled;";
+fn the_rules_detect_violations() {
+    let code = "use crate::{wire::Cursor, bmp};\n\
+        fn f() { crate::wal::open(); a::crate_::b; tokio::spawn(serde::x) }\nuse sled;";
     assert_eq!(known_modules(code).into_iter().collect::<Vec<_>>(), ["bmp", "wal", "wire"]);
     let heads = path_heads(code);
     assert!(["tokio", "serde", "sled"].iter().all(|head| heads.contains(head)), "{heads:?}");

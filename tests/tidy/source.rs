@@ -1,4 +1,5 @@
-//! Reading Rust sources well enough to hold rules: comments and literals blanked, tests told from product.
+//! A simple reader of Rust sources for the rules: blanks comments and literals, separates tests from product
+//! code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +8,11 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Source {
     /// Path from the repository's root, with slashes.
     pub(crate) path: String,
-    /// As it stands in the file.
+    /// Lines as in the file.
     pub(crate) text: String,
     /// The same lines with comments and the insides of literals replaced by blanks.
     pub(crate) code: String,
-    /// For each line: does it belong to the tests?
+    /// For each line, whether it belongs to the tests.
     is_test: Vec<bool>,
 }
 
@@ -24,7 +25,7 @@ impl Source {
         Self { path, text, code, is_test }
     }
 
-    /// Product lines as they stand in the file.
+    /// Product lines as in the file.
     pub(crate) fn product_lines(&self) -> impl Iterator<Item = &str> {
         self.text.lines().zip(&self.is_test).filter(|(_, test)| !**test).map(|(line, _)| line)
     }
@@ -46,7 +47,7 @@ impl Source {
     }
 }
 
-/// All files with that ending below a folder, sorted; folders that are not there have none.
+/// All files with this extension below a folder, sorted; empty if the folder does not exist.
 pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
@@ -68,7 +69,8 @@ pub(crate) fn product(root: &Path, folder: &str) -> Vec<Source> {
         files(&root.join(folder), ".rs").iter().map(|path| Source::read(root, path)).collect();
     let mut tests = Vec::new();
     for source in &sources {
-        // A module's file has its submodules beside it (mod.rs, main.rs, lib.rs) or in a folder of its own name.
+        // The submodules of mod.rs, main.rs and lib.rs are in the same folder, those of other files in a
+        // folder named after the file.
         let path = Path::new(&source.path);
         let own = matches!(path.file_stem().and_then(|stem| stem.to_str()), Some("mod" | "main" | "lib"));
         let home = if own { path.parent().unwrap().to_owned() } else { path.with_extension("") };
@@ -82,7 +84,7 @@ pub(crate) fn product(root: &Path, folder: &str) -> Vec<Source> {
     sources
 }
 
-/// Words and single signs of code, each with the byte offset where it begins.
+/// Words and single symbols of code, each with its byte offset.
 pub(crate) fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
@@ -101,7 +103,7 @@ pub(crate) fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The offset behind the bracket that closes the one at `open`.
+/// The offset after the bracket that closes the one at `open`.
 pub(crate) fn closing(code: &str, open: usize) -> usize {
     let mut depth = 0;
     for (offset, sign) in code[open..].char_indices() {
@@ -145,7 +147,8 @@ fn blank(text: &str) -> String {
             [b'/', b'/', ..] => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
             [b'/', b'*', ..] => block_comment(rest),
             [b'"', ..] => quoted(rest, b'"'),
-            // A lifetime has no second quotation mark two signs on; a literal has, or begins with an escape.
+            // A character literal ends with a quotation mark two characters later or begins with an escape; a
+            // lifetime does neither.
             [b'\'', b'\\', ..] => quoted(rest, b'\''),
             [b'\'', ..] => text[at + 1..].chars().next().map_or(0, |sign| {
                 let end = 1 + sign.len_utf8();
@@ -160,7 +163,7 @@ fn blank(text: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Length of a literal that begins and ends with that mark.
+/// Length of a literal that begins and ends with this quotation mark.
 fn quoted(bytes: &[u8], mark: u8) -> usize {
     let mut at = 1;
     while at < bytes.len() && bytes[at] != mark {
@@ -169,7 +172,7 @@ fn quoted(bytes: &[u8], mark: u8) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// Length of a raw string (`r"…"`, `br#"…"#`); 0 when it is none.
+/// Length of a raw string (`r"…"`, `br#"…"#`); 0 if there is none.
 fn raw(bytes: &[u8]) -> usize {
     let prefix = bytes.iter().take_while(|byte| b"rbc".contains(byte)).count();
     let hashes = bytes[prefix..].iter().take_while(|byte| **byte == b'#').count();
@@ -182,7 +185,7 @@ fn raw(bytes: &[u8]) -> usize {
     found.map_or(bytes.len(), |found| body + found + end.len())
 }
 
-/// Length of a block comment; they nest.
+/// Length of a block comment, including nested ones.
 fn block_comment(bytes: &[u8]) -> usize {
     let (mut depth, mut at) = (0_i32, 0);
     while at < bytes.len() {
@@ -212,7 +215,7 @@ fn comments_and_literals_are_blanked_and_nothing_else() {
 }
 
 #[test]
-fn test_modules_are_told_from_product() {
+fn test_modules_are_separated_from_product_code() {
     let code = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n#[cfg(test)]\nmod more;\n";
     assert_eq!(test_lines(code), [false, true, true, true, true, false, true, true]);
 }

@@ -163,7 +163,7 @@ fn a_segment_with_an_open_reader_is_not_recycled() {
     assert_eq!(append(&mut writer), Ok(full_at.next()));
 }
 
-fn check_dense_from(items: &[logs::Told], first: u64) -> u64 {
+fn check_dense_from(items: &[logs::ReadItem], first: u64) -> u64 {
     items.iter().fold(first, |next, item| {
         assert_eq!(*item, Ok(next));
         next + 1
@@ -313,7 +313,7 @@ fn a_relocated_group_is_read_from_its_new_segment_only() {
         }
     });
     let mut reader = Reader::open(disk, SeqNo(1)).unwrap();
-    let mut expected: Vec<logs::Told> = (1..=8).map(Ok).collect();
+    let mut expected: Vec<logs::ReadItem> = (1..=8).map(Ok).collect();
     expected[4] = Err((5, 5, GapReason::Rot));
     assert_eq!(read_all(&mut reader), expected);
 }

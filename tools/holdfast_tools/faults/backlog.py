@@ -75,9 +75,7 @@ class Backlogs:
         self.totals[f"{gib} GiB: listens after ms"] = round(seconds * 1000)
         self.totals[f"{gib} GiB: peak MiB"], self.totals[f"{gib} GiB: peak MiB draining"] = alone, draining
         self.totals[f"{gib} GiB: drained rows a second"] = round(rate)
-        checked(
-            seconds <= LISTEN_MAX_S, f"with {gib} GiB a router can connect only after {seconds:.2f} s"
-        )
+        checked(seconds <= LISTEN_MAX_S, f"with {gib} GiB a router can connect only after {seconds:.2f} s")
         checked(
             max(alone, draining) <= MEMORY_MAX_MIB,
             f"with {gib} GiB the start needs {alone} MiB of memory, the drain {draining} MiB",
