@@ -1,4 +1,4 @@
-//! A backup taken while the collector delivers, restored into a new database that the collector then goes on with.
+//! A backup taken during delivery and restored into a new database, to which the collector then delivers.
 //! The commands are those of docs/RECOVERY.md.
 
 use std::io::Write as _;
@@ -22,7 +22,7 @@ fn commands() -> Vec<String> {
         .collect()
 }
 
-/// Words as a shell sees them: blanks part them, but not within double quotes.
+/// Splits a command into words like a shell: at blanks outside double quotes.
 fn words(line: &str) -> Vec<String> {
     let parts = line.split('"').enumerate();
     let words = parts.flat_map(|(place, part)| match place % 2 {
@@ -47,7 +47,7 @@ fn run(places: &Places, line: &str) {
     let mut words = words(&line);
     let verb = if words.remove(0) == "psql" { "psql" } else { "dump" };
     if let Some(place) = words.iter().position(|word| word == "-d") {
-        // The program gives the address, and \connect keeps it.
+        // The program passes the address, and \connect keeps it.
         let name = words.remove(place + 1);
         words.splice(
             place..=place,
@@ -79,7 +79,7 @@ fn all_delivered(daemon: &Daemon) {
     });
 }
 
-/// Takes the backup while the router goes on telling, and has it tell a while longer. Returns how many routes were told.
+/// Takes the backup while the router announces routes, and announces more afterwards. Returns their number.
 fn backed_up(places: &Places, stream: &mut TcpStream) -> i64 {
     let (sent, dumped) = (AtomicU32::new(0), AtomicU32::new(u32::MAX));
     std::thread::scope(|scope| {
@@ -139,7 +139,7 @@ async fn a_collector_goes_on_with_a_backup_that_was_taken_while_it_delivered() {
         let restored: i64 = client.query_one(count, &[]).await.unwrap().get(0);
         assert!(restored < routes, "the backup has all {routes} routes: nothing is shown");
 
-        // Still told to the old database, and then the restored one's.
+        // Some routes still go to the old database; the restored one receives them from the log.
         stream.write_all(&route(60_001)).unwrap();
         all_delivered(&collector);
         assert!(collector.stop().success());

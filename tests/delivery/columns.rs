@@ -1,4 +1,4 @@
-//! A chunk: every value that a record has is in the column of its name, read back from the COPY bytes; and when it is full.
+//! Transactions: each value of a record is in the column of its name in the COPY bytes; the size limits.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,7 @@ use holdfast::sink::{Lane, TransactionBuilder, columns};
 use holdfast::wal::LogId;
 use holdfast::{bgp, codec};
 
-/// Everything that an attribute set can have.
+/// An attribute set with all attributes.
 fn full() -> Attributes {
     Attributes {
         as_path: Some(AsPath {
@@ -119,9 +119,9 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
         let json = codec::json::object(&batch, &record);
         let mut expected: BTreeSet<&str> =
             json.keys().map(String::as_str).filter(|key| *key != "record").collect();
-        // Only the log and the database know these.
+        // Set from the log or by the database.
         expected.extend(["collector", "log_id", "seq", "route_key"]);
-        // In the database the text stands only where the numbers do not say it all: in the first row.
+        // The text form is stored only if as_path alone is ambiguous: in the first row.
         if !row.contains("path_id") {
             expected.remove("as_path_text");
         }

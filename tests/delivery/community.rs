@@ -1,8 +1,8 @@
-//! The community edition of TimescaleDB: compression by the server's own policy, answers that do not change for it, and
+//! The community edition of TimescaleDB: compression by the server's policy, unchanged query results, and
 //! retention over compressed chunks.
 //!
-//! No package of a Linux distribution has that edition. Its WebAssembly build runs in node; where that cannot be had, the test
-//! is skipped loudly. tools/testbed/community.mjs has the checks themselves.
+//! No Linux distribution packages that edition. Its WebAssembly build runs in node; if it is unavailable, the
+//! test prints SKIPPED. The checks are in tools/testbed/community.mjs.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Exactly once: whatever happens to connections and collectors, each batch of the log is in the database once.
+//! Exactly-once delivery: each batch of the log is stored once, despite lost connections and other
+//! collectors.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -52,7 +53,7 @@ async fn a_zombie_that_holds_the_row_is_ended() {
 
 #[tokio::test]
 async fn a_lane_of_another_owner_or_epoch_stores_nothing() {
-    // As a restored database may have it: one of the two alone.
+    // As in a database restored in part: only one of the two.
     for (number, other) in ["owner = gen_random_uuid()", "epoch = epoch + 1"].into_iter().enumerate() {
         let Some(database) = Database::migrated(Edition::Plain, &format!("owner_{number}")).await else {
             return;
@@ -93,10 +94,11 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 1));
     client.batch_execute("DELETE FROM route_updates WHERE seq = 1 AND idx = 7").await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1));
-    // A ledger that leaves it out does not hide it.
+    // The missing row is detected even if the ledger omits it.
     for sign in ['-', '+'] {
         let forge = format!(
-            "UPDATE ingest_ledger SET records = records {sign} 1, routes = routes {sign} 1, stored = stored {sign} 1"
+            "UPDATE ingest_ledger SET records = records {sign} 1, routes = routes {sign} 1, \
+             stored = stored {sign} 1"
         );
         client.batch_execute(&forge).await.unwrap();
         assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1), "{sign}");
@@ -107,7 +109,7 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     database.drop().await;
 }
 
-/// What a lane is given: a batch, or a range of the log that it could not read.
+/// Input of a lane: a batch, or an unreadable range of the log.
 #[derive(Clone, Copy)]
 enum Given {
     Batch(u64),
@@ -125,13 +127,13 @@ async fn what_one_lane_read_and_another_could_not_is_a_gap_and_told_once() {
             connections.push(Connection::attach(&database.target, lane, [1; 16], None).await.unwrap().0);
         }
         for (number, given) in [
-            // Rot between lane 0 and lane 1.
+            // Corruption between the reads of lane 0 and lane 1.
             (0, [Batch(1), Batch(2)]),
             (1, [Gap(1, 1), Batch(2)]),
-            // Both find the same, in whichever order.
+            // Both lanes find the same range, in either order.
             (1, [Gap(3, 5), Batch(6)]),
             (0, [Gap(3, 5), Batch(6)]),
-            // More rots, before and behind what the other one has told.
+            // More corruption, before and after the range that the other lane has recorded.
             (0, [Batch(7), Gap(8, 9)]),
             (1, [Gap(7, 10), Batch(11)]),
             (0, [Batch(10), Batch(11)]),
@@ -148,7 +150,8 @@ async fn what_one_lane_read_and_another_could_not_is_a_gap_and_told_once() {
             }
             connections[number].store(&chunk.build()).await.unwrap();
         }
-        let gaps = "SELECT concat_ws(' ', first_seq, last_seq, reason) FROM collector_gaps WHERE first_seq IS NOT NULL
+        let gaps = "SELECT concat_ws(' ', first_seq, last_seq, reason) FROM collector_gaps \
+            WHERE first_seq IS NOT NULL
             ORDER BY first_seq";
         assert_eq!(database.texts(gaps).await, ["1 1 rot", "3 5 rot", "7 7 rot", "8 9 rot", "10 10 rot"]);
         assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0), "{edition:?}");
@@ -202,7 +205,7 @@ async fn connections_killed_in_the_middle_lose_and_double_nothing() {
         // Kills go on until everything is delivered; the drain must get through between them.
         while kills <= 3 || forwarder.delivered().borrow().seq() < SeqNo(u64::from(filled)) {
             if forwarder.delivered().borrow().seq() == SeqNo(u64::from(filled)) {
-                // Delivered before it was killed often enough.
+                // Delivery was complete before the planned number of kills.
                 source.fill(filled..filled + 2000).await;
                 filled += 2000;
             }
@@ -262,7 +265,7 @@ async fn a_lane_that_was_taken_while_its_connection_was_lost_is_not_won_back() {
     let forwarder = source.drain(database.target.clone(), 1, 100);
     delivered(&forwarder, 10).await;
     let (other, attached) = Connection::attach(&database.target, &lane(), [9; 16], None).await.unwrap();
-    // All connections but the other one's.
+    // All connections except that of the other collector.
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast'
         AND datname = current_database() AND pid NOT IN (SELECT backend_pid FROM ingest_checkpoint)";
     database.client().await.execute(cut, &[]).await.unwrap();
@@ -300,7 +303,7 @@ async fn a_second_collector_fences_the_first_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_down_at_the_start_gets_everything_later() {
     let Some(database) = Database::empty(Edition::Timescale, "down").await else { return };
-    // A port that nobody listens on until the proxy does.
+    // No process listens on this port before the proxy.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

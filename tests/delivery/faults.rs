@@ -1,7 +1,8 @@
 //! Delivery under each fault, against real servers and, for network faults, through a proxy.
 //!
 //! Prints the table of docs/DELIVERY.md: the numbers of sent, stored, missing and duplicate routes. Small by
-//! default; `tools/bench/faults` runs it with a million routes per fault, on servers of its own that it may kill.
+//! default; `tools/bench/faults` runs it with a million routes per fault, on servers of its own that it may
+//! kill.
 
 mod inflict;
 mod small_disk;

@@ -1,4 +1,4 @@
-//! Routes that are known to be new take a shorter way into the current table: it must lead to the same place.
+//! Initial load: routes known to be new are copied directly into the current table, with the same result.
 
 use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up};
 use crate::common::db::{Database, Edition};
@@ -8,12 +8,13 @@ use holdfast::route::{Batch, Cause, EvpnRoute, Family, Mac, Nlri, Rd, RibView};
 use holdfast::sink::Connection;
 use holdfast::wal::LogId;
 
-/// Everything of the current table but the peers' numbers, which are given in the order of arrival.
+/// The current table without peer ids, which depend on the order of arrival.
 const TABLE: &str =
     "SELECT (to_jsonb(e) - 'peer_id' || jsonb_build_object('peer', p.address, 'rib', p.rib))::text
     FROM rib_entries e JOIN bgp_peers p ON p.id = e.peer_id ORDER BY p.address, p.rib, e.route_key";
 
-/// First tables in which routes come, go and come again, with and without path identifiers, and a peer that goes down.
+/// Initial dumps with announcements, withdrawals and re-announcements, with and without ADD-PATH, and a Peer
+/// Down.
 fn tables() -> Vec<Batch> {
     let (first, second) = (peer(1, RibView::AdjInPre, 1), peer(2, RibView::AdjInPre, 1));
     let mac = |last| {
@@ -64,7 +65,7 @@ async fn the_table_is_the_same_whether_routes_are_known_to_be_new_or_looked_up()
             for batch in tables() {
                 store.put(&[batch]).await;
                 if reconnects {
-                    // A new connection knows nothing, and the merge looks each route up.
+                    // A new connection has no initial load; the merge looks up each route.
                     let lane = crate::common::store::lane();
                     store.connection =
                         Connection::attach(&store.database.target, &lane, OWNER, None).await.unwrap().0;
@@ -102,7 +103,8 @@ async fn what_somebody_else_has_stored_meanwhile_is_looked_up_after_all() {
     assert!(error.contains("expected to be new"), "{error}");
     assert!(forwarder.stop(PATIENCE).await);
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
-    let paths = "SELECT concat_ws(' ', as_path[1], count(*), min(learn_count)) FROM route_state GROUP BY as_path ORDER BY 1";
+    let paths = "SELECT concat_ws(' ', as_path[1], count(*), min(learn_count)) FROM route_state \
+        GROUP BY as_path ORDER BY 1";
     assert_eq!(database.texts(paths).await, ["1 10 1", "11 10 1"]);
     database.drop().await;
 }

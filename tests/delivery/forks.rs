@@ -1,4 +1,4 @@
-//! Logs that were copied or restored, and databases that came back older: nothing is skipped silently.
+//! Copied or restored logs, and databases restored to an earlier state: no batch is skipped silently.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,8 +22,9 @@ async fn drain(source: &Source, database: &Database, seq: u64) {
 }
 
 /// Records per log, the older log first.
-const LOGS: &str = "SELECT count(*)::text FROM stored_records GROUP BY log_id ORDER BY log_id <> '05050505-0505-0505-0505-050505050505'";
-/// Every record of history that was put is there, under either id.
+const LOGS: &str = "SELECT count(*)::text FROM stored_records GROUP BY log_id \
+    ORDER BY log_id <> '05050505-0505-0505-0505-050505050505'";
+/// Asserts that every record is stored, under either log id.
 const PUT: &str = "SELECT count(DISTINCT as_path) FROM route_updates WHERE NOT is_withdrawn";
 
 async fn check_fork(database: &Database, common: i64, first: i64, second: i64) {
@@ -33,7 +34,7 @@ async fn check_fork(database: &Database, common: i64, first: i64, second: i64) {
     assert_eq!(database.value::<i64>(PUT).await, first + second - common);
 }
 
-/// A copy is made when the log has 50 batches; the original goes on to 70, and the copy goes on with others.
+/// A copy is made at 50 batches; the original continues to 70, and the copy continues with other batches.
 async fn forked(database: &Database) -> (tempfile::TempDir, Source) {
     let mut source = Source::new();
     source.fill(0..50).await;
@@ -53,7 +54,7 @@ async fn a_copy_that_is_behind_the_database_is_delivered_under_a_new_id() {
     copied.fill(1000..1010).await;
     drain(&copied, &database, 60).await;
     check_fork(&database, 50, 70, 60).await;
-    // The next start goes on where this one ended, under the same id.
+    // The next start continues after the last stored batch, under the same id.
     let mut copied = Source::open(copied.close().await);
     copied.fill(1010..1020).await;
     drain(&copied, &database, 70).await;
@@ -104,7 +105,7 @@ async fn a_copy_that_has_given_up_what_it_could_be_told_by_is_recognised_all_the
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     let logs = "SELECT count(DISTINCT log_id) FROM ingest_checkpoint";
     assert_eq!(database.value::<i64>(logs).await, 2);
-    // Batches 51 to 70 of the copy are lost, and it is told.
+    // Batches 51 to 70 of the copy are lost, which is recorded as a gap.
     let told = "SELECT concat_ws(' ', reason, first_seq, last_seq > 70) FROM collector_gaps";
     assert_eq!(database.texts(told).await, ["dropped 1 t"]);
     database.drop().await;
@@ -124,15 +125,17 @@ async fn a_log_that_goes_on_is_no_fork() {
     database.drop().await;
 }
 
-/// What a restore of an earlier backup leaves: everything behind `seq` is gone.
+/// Deletes everything after `seq`, as a restore of an earlier backup does.
 async fn restore(database: &Database, seq: i64) {
     let sql = format!(
-        // No transaction may be under way: it would be in the backup in part.
-        "LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE; DELETE FROM route_updates WHERE seq > {seq}; DELETE FROM peer_events WHERE seq > {seq};
+        // No transaction may be open, because a part of it would be in the backup.
+        "LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE; DELETE FROM route_updates WHERE seq > {seq}; \
+         DELETE FROM peer_events WHERE seq > {seq};
         DELETE FROM ingest_ledger WHERE last_seq > {seq};
         UPDATE ingest_checkpoint c SET epoch = epoch - 1, owner = '00000000-0000-0000-0000-000000000000',
             last_seq = l.last_seq, digest = l.digest
-        FROM (SELECT DISTINCT ON (lane) lane, last_seq, digest FROM ingest_ledger ORDER BY lane, last_seq DESC) l
+        FROM (SELECT DISTINCT ON (lane) lane, last_seq, digest FROM ingest_ledger \
+        ORDER BY lane, last_seq DESC) l
         WHERE l.lane = c.lane;
         DELETE FROM ingest_checkpoint c WHERE NOT EXISTS (SELECT FROM ingest_ledger l WHERE l.lane = c.lane);
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -207,9 +210,10 @@ async fn what_the_log_has_no_more_becomes_a_gap_and_no_stall() {
     restore(&database, 1000).await;
     drain(&source, &database, u64::from(end)).await;
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
-    // One gap in the log. It is two rows where the lanes had come to different places when the copy was made.
+    // One gap in the log; two rows if the lanes were at different positions when the copy was made.
     let gap = "SELECT concat_ws(' ', min(first_seq) > 1, max(last_seq) < 6000, \
-        sum(last_seq - first_seq + 1) = max(last_seq) - min(first_seq) + 1, string_agg(DISTINCT reason, ' ')) \
+        sum(last_seq - first_seq + 1) = max(last_seq) - min(first_seq) + 1, \
+         string_agg(DISTINCT reason, ' ')) \
         FROM collector_gaps WHERE first_seq IS NOT NULL";
     assert_eq!(database.texts(gap).await, ["t t t dropped"]);
     database.drop().await;

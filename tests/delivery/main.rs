@@ -1,4 +1,4 @@
-//! The database side, against real servers: what is stored, what stands, and what happens when something goes wrong.
+//! Delivery to real servers: stored history, current table, errors and recovery.
 
 #![allow(
     clippy::unwrap_used,

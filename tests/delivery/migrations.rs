@@ -1,4 +1,5 @@
-//! Migrations: once, forward only, with concurrent migrators; functions are replaced; columns match the encoder.
+//! Migrations: once, forward only, with concurrent migrators; functions are replaced; columns match the
+//! encoder.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +53,7 @@ async fn a_changed_or_newer_migration_is_refused() {
 #[tokio::test]
 async fn the_encoder_and_the_tables_have_the_same_columns() {
     let Some(database) = Database::migrated(Edition::Plain, "columns").await else { return };
-    // Filled by the server, or always null and kept for compatibility.
+    // Set by the server, or always NULL and kept for compatibility.
     let left_out = ["bmp_peer_asn", "records", "noticed_at", "used_at"];
     for (table, blocks) in [
         ("route_updates", columns::ROUTE_UPDATES),
@@ -194,7 +195,8 @@ async fn every_table_view_and_function_has_a_comment() {
     }
 }
 
-/// A function without a fixed search path is inlined by the planner; tests/queries runs those with an empty one.
+/// A function without a fixed search path is inlined by the planner; tests/queries runs those with an empty
+/// one.
 #[tokio::test]
 async fn every_function_that_is_not_inlined_has_a_fixed_search_path() {
     let Some(database) = Database::migrated(Edition::Plain, "search_path").await else { return };

@@ -1,5 +1,5 @@
-//! The real program against a real database: two collectors on copies of one log, TLS in every mode, and no secret in what
-//! it says.
+//! The program against a real database: two collectors on copies of one log, all TLS modes, and no secret in
+//! its output.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +23,7 @@ fn session(name: &str, routes: std::ops::Range<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Where the database of a test is, as settings.
+/// The settings with the address of a test's database.
 struct Place {
     host: String,
     port: String,
@@ -72,7 +72,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Waits in a thread that may, so that the runtime of the test goes on.
+/// Waits in a blocking thread, so that the runtime of the test continues.
 async fn routes(database: &Database, wanted: i64) {
     let give_up = std::time::Instant::now() + crate::common::daemon::PATIENCE;
     loop {
@@ -104,7 +104,7 @@ async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_
     let to_second = second.send(&session("edge2", 0..20));
     routes(&database, 30).await;
 
-    // The older one learns it at its next transaction, alarms, and goes on logging.
+    // The first collector halts at its next transaction, raises an alarm, and continues to log.
     let to_first = first.send(&session("edge1", 0..10));
     let halted = first.event("delivery_halted");
     assert!(halted.to_string().contains("taken over"), "{halted}");
@@ -119,10 +119,10 @@ async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_
     assert_eq!(second.stop().code(), Some(0));
     assert_eq!(first.stop().code(), Some(0));
 
-    // Started again, it is found to be a fork, and nothing of what it logged is skipped.
+    // After a restart it detects the fork and delivers everything that it has logged.
     let mut first = Daemon::start(first_folder.path(), &settings);
     first.event("log_forked");
-    // What edge1 sent again changes nothing, and adds nothing.
+    // The re-dump of edge1 changes nothing and adds no history.
     routes(&database, 30 + 50).await;
     assert_eq!(first.stop().code(), Some(0));
     assert_eq!(database.missing_and_doubled("test").await, (0, 0));
@@ -149,7 +149,7 @@ async fn the_status_tells_what_was_rejected() {
     database.drop().await;
 }
 
-/// Certificates of an authority for `db.example`, which is `localhost` too, and for a client, as openssl makes them.
+/// Creates certificates with openssl: an authority, a server `db.example` and `localhost`, and a client.
 fn certificates(folder: &Path) -> Option<()> {
     let openssl = |arguments: &str| {
         let done = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().ok()?;
@@ -175,7 +175,7 @@ fn certificates(folder: &Path) -> Option<()> {
     Some(())
 }
 
-/// A file of the server's, written by the server, so that it is the owner.
+/// A file written by the server, so that the server owns it.
 async fn put(client: &tokio_postgres::Client, text: &str, path: &str) {
     let literal = text.replace('\'', "''");
     let program = format!("umask 077; sed \"s/\\\\\\\\n/\\n/g\" > {path}");
@@ -193,7 +193,7 @@ async fn tls_server(folder: &Path) -> Option<Database> {
         );
         return None;
     }
-    // One that a failed run has left.
+    // Left by a failed run.
     drop(crate::common::db::testbed(&["destroy", "--name", "tests-tls"]));
     let database = Database::named(Edition::Plain, "tests-tls", "tls").await?;
     let client = database.client().await;
@@ -203,7 +203,8 @@ async fn tls_server(folder: &Path) -> Option<Database> {
             .await;
     }
     let rules = "hostssl all holdfast_tls all cert\nhostssl all holdfast_word all scram-sha-256\n\
-        host all holdfast_tls all reject\nhost all holdfast_word all reject\nhost all all all trust\nlocal all all trust\n";
+        host all holdfast_tls all reject\nhost all holdfast_word all reject\nhost all all all trust\n\
+         local all all trust\n";
     put(&client, rules, &format!("{directory}/test-hba.conf")).await;
     let name = database.config.get_dbname().unwrap();
     for sql in [
@@ -247,7 +248,7 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
     let (certificate, key) = (file("client.pem"), file("client.key"));
     let client =
         [("DB_USER", "holdfast_tls"), ("DB_SSLCERT", certificate.as_str()), ("DB_SSLKEY", key.as_str())];
-    // `holdfast rejected` reaches the database as the daemon does.
+    // `holdfast rejected` connects like the daemon.
     let reach = |more: &[(&str, &str)]| {
         let output = run(folder.path(), &["rejected"], &place.settings(more));
         let said =
@@ -265,7 +266,7 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
     }
     let by_name = [ca[0], ("DB_HOST", "localhost")];
     with("verify-full", &by_name).unwrap_or_else(|said| panic!("verify-full: {said}"));
-    // The certificate has names, and the server is reached by its address.
+    // The certificate has host names only, but the connection uses the IP address.
     for (mode, root, why) in [
         ("verify-full", &ca[..], "not valid for name"),
         ("verify-ca", &other, "UnknownIssuer"),
@@ -279,7 +280,7 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
     let plain = reach(&[("DB_USER", "holdfast_tls"), ("DB_SSLMODE", "disable")]).unwrap_err();
     assert!(plain.contains("28000"), "{plain}");
 
-    // Passwords: typed, of a file, of libpq's file; and one that is wrong.
+    // Passwords: from a setting, from a file, from libpq's password file; and a wrong one.
     let word = [("DB_USER", "holdfast_word"), ("DB_SSLMODE", "require")];
     let [password_file, credentials, pgpass] = passwords(folder.path());
     for given in [

@@ -1,4 +1,4 @@
-//! The current table is what history says: `holdfast rebuild-state` proves it, and finds and mends every row that is not.
+//! `holdfast rebuild-state`: compares the current table with history, and repairs every row that differs.
 
 use std::net::IpAddr;
 
@@ -27,7 +27,8 @@ fn mac_route() -> (Option<u32>, Nlri) {
     (None, Nlri::Evpn(Box::new(route)))
 }
 
-/// Announced, changed, withdrawn, ended by a Peer Down, told again unchanged by a new session, swept; several views.
+/// Routes announced, changed, withdrawn, ended by a Peer Down, re-announced unchanged, and swept; several
+/// views.
 fn story() -> Vec<Batch> {
     let at = |minute: i64, session: i64| Builder::new("r1", session).at(minute * 60_000_000);
     let post = peer(1, RibView::AdjInPost, 1);
@@ -79,7 +80,7 @@ async fn told(edition: Edition, test: &str, dedup: bool) -> Option<Store> {
     Some(store)
 }
 
-/// All that a route is, but for times; a withdrawn one has lost its attributes, which nothing asks for.
+/// The routes without times, and without the attributes of withdrawn ones, which the repair does not restore.
 const ROUTES: &str =
     "SELECT concat_ws(' ', bgp_peer_ip, rib, family, coalesce(prefix::text, mac_address), path_id, is_stale,
     learn_count, withdraw_count, CASE WHEN is_withdrawn THEN 'withdrawn' ELSE
@@ -97,21 +98,39 @@ async fn the_current_table_is_what_history_says_and_refreshed_routes_are_told_ap
     }
 }
 
-/// What is done to the table, and what is found then.
+/// Damage to the table, and the expected result of the comparison.
 const PLANTED: &[(&str, &[&str])] = &[
-    ("UPDATE rib_entries SET attributes = (SELECT hash FROM path_attributes WHERE as_path = '{9}') WHERE is_withdrawn IS FALSE
-        AND prefix = '1.0.2.0/24' AND peer_id = 1", &["different 1", "equal 11"]),
-    ("UPDATE rib_entries SET is_withdrawn = NOT is_withdrawn WHERE prefix = '1.0.1.0/24' AND peer_id = 1", &["different 1", "equal 11"]),
+    (
+        "UPDATE rib_entries SET attributes = (SELECT hash FROM path_attributes WHERE as_path = '{9}') \
+        WHERE is_withdrawn IS FALSE
+        AND prefix = '1.0.2.0/24' AND peer_id = 1",
+        &["different 1", "equal 11"],
+    ),
+    (
+        "UPDATE rib_entries SET is_withdrawn = NOT is_withdrawn WHERE prefix = '1.0.1.0/24' \
+        AND peer_id = 1",
+        &["different 1", "equal 11"],
+    ),
     ("UPDATE rib_entries SET labels = '{5}' WHERE mac_address IS NOT NULL", &["different 1", "equal 11"]),
     ("UPDATE rib_entries SET seq = seq - 1 WHERE mac_address IS NOT NULL", &["different 1", "equal 11"]),
     ("DELETE FROM rib_entries WHERE prefix = '1.0.2.0/24'", &["equal 10", "missing 2"]),
     ("DELETE FROM path_attributes WHERE as_path = '{8}'", &["different 2", "equal 10"]),
-    ("INSERT INTO rib_entries SELECT (jsonb_populate_record(e, '{\"route_key\": \"\\\\x00\"}')).* FROM rib_entries e
-        WHERE mac_address IS NOT NULL", &["equal 12", "unfounded 1"]),
-    ("UPDATE bgp_peers SET valid_session = '-infinity' WHERE rib = 'adj-in-post'", &["different 3", "equal 9"]),
+    (
+        "INSERT INTO rib_entries SELECT (jsonb_populate_record(e, '{\"route_key\": \"\\\\x00\"}')).* \
+        FROM rib_entries e
+        WHERE mac_address IS NOT NULL",
+        &["equal 12", "unfounded 1"],
+    ),
+    (
+        "UPDATE bgp_peers SET valid_session = '-infinity' WHERE rib = 'adj-in-post'",
+        &["different 3", "equal 9"],
+    ),
     ("UPDATE peer_families SET valid_session = '-infinity' WHERE afi = 1", &["different 1", "equal 11"]),
-    // A position that no re-dump can have left: the ledger has counted none.
-    ("UPDATE rib_entries SET seq = seq + 1 WHERE mac_address IS NOT NULL", &["equal 11", "excess 1", "refreshed 1"]),
+    // A position that cannot come from a re-dump, because the ledger has counted no unchanged route.
+    (
+        "UPDATE rib_entries SET seq = seq + 1 WHERE mac_address IS NOT NULL",
+        &["equal 11", "excess 1", "refreshed 1"],
+    ),
     ("DELETE FROM rib_entries", &["missing 12"]),
 ];
 

@@ -1,4 +1,4 @@
-//! Tables that routers send again: history gets what they change, and nothing else.
+//! Re-dumps: only changed routes are added to history.
 
 use crate::common::batches::{Builder, attributes, peer, peer_down, peer_up, prefix};
 use crate::common::db::Edition;
@@ -19,7 +19,7 @@ fn stale() -> EventKind {
     EventKind::PeerStale { end: SessionEnd::Lost }
 }
 
-/// The first table of a first session, and the loss of that session.
+/// The initial dump of a first session, and the loss of that session.
 fn first_session(routes: u32) -> [Batch; 2] {
     [
         Builder::new("r1", 0)
@@ -56,7 +56,7 @@ async fn history(test: &str, batches: &[Batch], expected: &[&str], ledger: &str)
 async fn a_table_that_is_sent_again_unchanged_adds_no_history() {
     let [up, lost] = first_session(3);
     let redump = again(2, 1).announce(&pre(1), 0..3, &[1]).because(Cause::ReDump);
-    // FRR sends its first table twice.
+    // FRR sends its initial dump twice.
     let redump = redump.announce(&pre(1), 0..3, &[1]).because(Cause::ReDump).build();
     let sweep = EventKind::Sweep { family: Family::IPV4_UNICAST };
     let swept = Builder::new("r1", 2).at(3).event(Some(&pre(1)), sweep).build();

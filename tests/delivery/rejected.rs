@@ -1,4 +1,4 @@
-//! Records that the database refuses: put aside one by one, visible, and stored once the cause is gone.
+//! Records that the database rejects: isolated one by one, listed, and stored by a retry without the cause.
 
 use crate::common::batches::{Builder, peer};
 use crate::common::db::{Database, Edition};
@@ -9,14 +9,14 @@ use holdfast::sink::{
     Connection, ErrorAction, RecordRange, RetryCounts, Transaction, TransactionBuilder, retry_rejected,
 };
 
-/// What makes a row of history bad, and how the cause goes away.
+/// A cause of rejected history rows, and the statement that removes it.
 const POISON: &str =
     "ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (prefix <> '1.0.13.0/24' OR is_withdrawn)";
 const CURED: &str = "ALTER TABLE route_updates DROP CONSTRAINT poison";
 const LEDGER: &str =
     "SELECT concat_ws(' ', sum(routes), sum(stored), sum(unchanged), sum(rejected)) FROM ingest_ledger";
 
-/// A connection, and chunks one after the other.
+/// A connection that stores one transaction after another.
 struct Lane {
     database: Database,
     connection: Connection,
@@ -47,7 +47,7 @@ impl Lane {
         self.next = chunk.last_seq + 1;
     }
 
-    /// Refused as a whole, stored but for some records.
+    /// Stores a transaction that is rejected at first, without the rejected records.
     async fn isolate(&mut self, batches: &[Batch]) -> u64 {
         let (chunk, span) = self.chunk(batches);
         let refused = self.connection.store(&chunk).await.unwrap_err();
@@ -95,7 +95,8 @@ async fn one_bad_row_is_put_aside_and_delivered_when_the_cause_is_gone() {
         assert_eq!(forwarder.delivered().borrow().lanes.iter().map(|lane| lane.rejected).sum::<u64>(), 1);
         assert!(forwarder.stop(PATIENCE).await);
         assert_eq!(database.texts(LEDGER).await, ["2600 2599 0 1"]);
-        let rows = "SELECT concat_ws(' ', seq, idx, sqlstate, error, record::jsonb ->> 'prefix') FROM rejected_routes";
+        let rows = "SELECT concat_ws(' ', seq, idx, sqlstate, error, record::jsonb ->> 'prefix') \
+            FROM rejected_routes";
         let seen = database.texts(rows).await;
         assert_eq!(seen.len(), 1);
         assert!(seen[0].starts_with("2 4 23514 ") && seen[0].ends_with(" 1.0.13.0/24"), "{seen:?}");
@@ -161,7 +162,7 @@ async fn events_that_are_refused_are_put_aside_too() {
         .event(Some(&pre), crate::common::batches::peer_down())
         .build();
     assert_eq!(lane.isolate(&[batch]).await, 1);
-    // The present knows as much as the history.
+    // The current table agrees with the history.
     assert_eq!(lane.present().await.len(), 3);
     assert_eq!(lane.database.texts(LEDGER).await, ["3 3 0 0"]);
     lane.sql("ALTER TABLE peer_events DROP CONSTRAINT poison").await;

@@ -1,4 +1,4 @@
-//! What retention drops is not missed: neither by the proof of exactly once, nor by tables of later times.
+//! Retention: dropped rows are neither reported missing by holdfast_verify nor needed for later tables.
 
 use crate::common::batches::{Builder, peer, peer_down, peer_up};
 use crate::common::db::Edition;
@@ -12,14 +12,14 @@ fn pre(generation: u32) -> Peer {
     peer(1, RibView::AdjInPre, generation)
 }
 
-/// A batch of so many days before the server's now.
+/// A batch whose time is this many days before the server's time.
 fn ago(days: i64) -> Builder {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now = i64::try_from(since.as_micros()).unwrap() - crate::common::batches::NOW;
     Builder::new("r1", 0).at(now - days * DAY)
 }
 
-/// Ended long ago, told long ago, told long ago and changed since, withdrawn long ago, and new.
+/// Routes ended, announced, or withdrawn before the retention period; one changed since; and new ones.
 fn story() -> [Batch; 4] {
     [
         ago(300).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..1, &[9]).build(),
@@ -36,7 +36,8 @@ fn story() -> [Batch; 4] {
 
 async fn table(store: &Store, days: i64) -> Vec<String> {
     let sql = format!(
-        "SELECT split_part(route, '.', 3) || ':' || path FROM rib_at('AS65001', now() - interval '{days} days') ORDER BY 1"
+        "SELECT split_part(route, '.', 3) || ':' || path \
+            FROM rib_at('AS65001', now() - interval '{days} days') ORDER BY 1"
     );
     store.database.texts(&sql).await
 }
@@ -69,7 +70,7 @@ async fn routes_older_than_retention_are_in_tables_of_later_times() {
         let client = store.database.client().await;
         let early = client.query("SELECT * FROM rib_at('AS65001', now() - interval '150 days')", &[]).await;
         assert!(early.is_err(), "a table from before the history");
-        // What is missing beside the dropped rows is still noticed.
+        // Rows missing in addition to the dropped ones are still detected.
         client.batch_execute("DELETE FROM route_updates WHERE seq = 4 AND idx = 0").await.unwrap();
         assert_eq!(
             store.database.missing_and_doubled(crate::common::store::COLLECTOR).await,

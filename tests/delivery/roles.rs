@@ -1,5 +1,5 @@
-//! Three roles: the owner makes the tables, the collector runs as the writer, and a reader asks. Each as deploy/roles.sql
-//! makes it, and none with more rights than it needs.
+//! The three roles of deploy/roles.sql: the owner creates the tables, the writer delivers, the reader
+//! queries. None has more rights than it needs.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn as_role(database: &Database, role: &str) -> tokio_postgres::Config {
     config
 }
 
-/// A command of the program as this role: exit code, and all that it said.
+/// Runs a command of the program as this role; returns exit code and output.
 fn command(database: &Database, role: &str, words: &[&str]) -> (Option<i32>, String) {
     let (code, out, error) = database.command(Some(role), "test", words);
     (code, out + &error)
@@ -44,7 +44,7 @@ async fn with_roles(edition: Edition, test: &str) -> Option<Database> {
 
 async fn refused(database: &Database, role: &str, sql: &str) {
     let client = connect(&as_role(database, role)).await;
-    // Not only because it is careful.
+    // The server itself rejects it.
     client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
     let error = client.batch_execute(sql).await.unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{role}: {sql}: {error}");

@@ -1,4 +1,4 @@
-//! What the tables say after routes and events, on each edition of the server.
+//! The contents of the tables after routes and events, on each edition of the server.
 
 use std::net::IpAddr;
 
@@ -54,13 +54,13 @@ async fn the_largest_numbers_are_stored() {
             .await;
         for table in ["route_updates", "route_state"] {
             let sql = format!(
-                "SELECT concat_ws(' ', bgp_peer_asn, as_path, med, local_pref, aigp, path_id, generation, origin_as) FROM {table}"
+                "SELECT concat_ws(' ', bgp_peer_asn, as_path, med, local_pref, aigp, path_id, generation, \
+                    origin_as) FROM {table}"
             );
             assert_eq!(
                 store.database.texts(&sql).await,
-                [
-                    "4294967295 {4294967295,4200000000} 4294967295 4294967295 18446744073709551615 4294967295 4294967295 4200000000"
-                ]
+                ["4294967295 {4294967295,4200000000} 4294967295 4294967295 18446744073709551615 \
+                        4294967295 4294967295 4200000000"]
             );
         }
         store.close().await;
@@ -332,7 +332,8 @@ fn malformed(family: Family) -> EventKind {
 
 #[tokio::test]
 async fn a_family_is_suspect_until_its_next_whole_table_or_a_peer_down() {
-    let suspects = "SELECT concat_ws(' ', family, suspect_reason) FROM family_state WHERE suspect_since IS NOT NULL ORDER BY family";
+    let suspects = "SELECT concat_ws(' ', family, suspect_reason) FROM family_state \
+        WHERE suspect_since IS NOT NULL ORDER BY family";
     let (v4, v6, any) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST, Family { afi: 0, safi: 0 });
     let ends = |session, generation: u32| {
         let peer = pre(generation);
@@ -350,7 +351,7 @@ async fn a_family_is_suspect_until_its_next_whole_table_or_a_peer_down() {
         assert_eq!(store.database.texts(suspects).await.len(), 3, "each family, and the unknown one");
         store.put(&[Builder::new("r1", 1).at(3).event(Some(&pre(1)), peer_down()).build()]).await;
         assert_eq!(store.database.texts(suspects).await, [""; 0]);
-        // A PDU of an older session that arrives late says nothing about what was told since.
+        // A late PDU of an older session does not affect routes announced since.
         store.put(&[ends(4, 1).build()]).await;
         store.put(&[Builder::new("r1", 1).at(5).event(Some(&pre(2)), malformed(v4)).build()]).await;
         assert_eq!(store.database.texts(suspects).await, [""; 0]);
@@ -371,7 +372,7 @@ async fn a_peer_that_is_not_told_again_stays_stale_with_the_reason() {
         let first = first.event(Some(&pre(1)), lost.clone()).event(None, session_down.clone());
         store.put(&[first.build()]).await;
         assert_eq!(store.database.texts(stale).await, ["adj-in-pre, stale, connection lost"]);
-        // BIRD 3 sends its Initiation, and nothing else.
+        // BIRD 3 sends only its Initiation message.
         store.put(&[Builder::new("r1", 5).at(5).event(None, session_up.clone()).build()]).await;
         let waiting = "adj-in-pre, stale, not re-announced since reconnect";
         assert_eq!(store.database.texts(stale).await, [waiting]);

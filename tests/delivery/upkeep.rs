@@ -1,4 +1,4 @@
-//! What only grows is kept small, and nothing that is still needed goes: rows of the ledger, and attribute sets.
+//! Compaction of the ledger and deletion of unused attribute sets: no row that is still needed is removed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,8 +14,9 @@ fn batch(path: u32) -> Batch {
     Builder::new("r1", 0).announce(&peer(1, RibView::AdjInPre, 1), [1, 2], &[path]).build()
 }
 
-/// Sums of the ledger, and how many rows it has.
-const LEDGER: &str = "SELECT concat_ws(' ', count(*), min(first_seq), max(last_seq), sum(records), sum(stored), sum(unchanged))
+/// Number of rows and sums of the ledger.
+const LEDGER: &str = "SELECT concat_ws(' ', count(*), min(first_seq), max(last_seq), sum(records), \
+    sum(stored), sum(unchanged))
     FROM ingest_ledger";
 
 #[tokio::test]
@@ -28,7 +29,8 @@ async fn rows_of_one_hour_of_the_ledger_become_one_with_the_same_sums_and_the_la
         let client = store.database.client().await;
         // Three of one hour, two of the next, and one of today.
         let age = "UPDATE ingest_ledger SET committed_at = date_trunc('hour', now() - interval '3 days')
-            + CASE WHEN first_seq < 4 THEN interval '1 minute' * first_seq ELSE interval '61 minutes' END WHERE first_seq < 6";
+            + CASE WHEN first_seq < 4 THEN interval '1 minute' * first_seq ELSE interval '61 minutes' END \
+            WHERE first_seq < 6";
         client.batch_execute(age).await.unwrap();
         assert_eq!(store.database.texts(LEDGER).await, ["6 1 6 12 12 0"]);
         let fold = "SELECT holdfast_fold_ledger(interval '1 day')";
@@ -39,7 +41,7 @@ async fn rows_of_one_hour_of_the_ledger_become_one_with_the_same_sums_and_the_la
         let ends: Vec<(u64, u64)> = found.iter().map(|(_, seq, digest)| (*seq, *digest)).collect();
         let expected = [3, 5, 6].map(|seq| (seq, holdfast::sink::digest(seq, b"payload")));
         assert_eq!(ends, expected, "a copy of the log is told by the digests that are left");
-        // Delivery goes on, and the proof of exactly once holds.
+        // Delivery continues, and holdfast_verify finds nothing missing.
         store.put(&[batch(7)]).await;
         drop(client);
         store.close().await;
@@ -55,7 +57,8 @@ async fn what_does_not_follow_on_is_not_folded_over() {
     let client = store.database.client().await;
     client
         .batch_execute(
-            "DELETE FROM ingest_ledger WHERE first_seq = 3; UPDATE ingest_ledger SET committed_at = now() - interval '9 days'",
+            "DELETE FROM ingest_ledger WHERE first_seq = 3; \
+             UPDATE ingest_ledger SET committed_at = now() - interval '9 days'",
         )
         .await
         .unwrap();
@@ -71,7 +74,7 @@ async fn what_does_not_follow_on_is_not_folded_over() {
     store.database.drop().await;
 }
 
-/// Routes whose attribute set is gone.
+/// Number of routes whose attribute set does not exist.
 const DANGLING: &str = "SELECT count(*) FROM rib_entries e
     WHERE NOT e.is_withdrawn AND NOT EXISTS (SELECT FROM path_attributes a WHERE a.hash = e.attributes)";
 const AGE: &str = "UPDATE path_attributes SET used_at = now() - interval '30 days'";
@@ -109,7 +112,7 @@ async fn a_lane_waits(database: &Database) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attribute_set_that_a_lane_is_about_to_use_again_stays() {
     for edition in Edition::ALL {
-        // The cleaning comes while the lane's transaction is open, or is itself not committed yet when the lane comes.
+        // The cleanup runs during the lane's transaction, or is not yet committed when the lane's begins.
         for cleaning_first in [false, true] {
             let Some(mut store) = Store::open(edition, "clean_race").await else { continue };
             store.put(&[batch(1)]).await;
@@ -163,7 +166,8 @@ fn peer_of(lane: u32) -> Peer {
     of((1..).find(|last| lane_of("r1", &of(*last).key, 2) == lane).unwrap())
 }
 
-/// One lane stores its part of batches that announce the routes of both peers, with one attribute set after another, to and fro.
+/// One lane stores its part of batches that announce the routes of both peers with alternating attribute
+/// sets.
 async fn deliver(database: &Database, number: u32, first: u64, batches: u64) {
     let lane = Lane { collector: COLLECTOR.to_owned(), log_id: LogId([7; 16]), number, count: 2 };
     let (mut connection, attached) =
@@ -192,7 +196,7 @@ async fn no_attribute_set_goes_while_two_lanes_use_old_ones_again() {
         let Some(database) = Database::migrated(edition, "clean_lanes").await else { continue };
         let mut cleaned = 0;
         for round in 0..8 {
-            // No lane is within a transaction here, so that ages may be changed.
+            // No lane has an open transaction here, so the ages can be changed.
             database.client().await.batch_execute(AGE).await.unwrap();
             let busy = AtomicBool::new(true);
             let lanes = async {

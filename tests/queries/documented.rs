@@ -1,7 +1,7 @@
 //! The SQL queries of pybmpmon's documentation, run unchanged on tables and columns of the same names.
 //!
-//! Only "slow queries" is omitted, which needs the extension pg_stat_statements. Where the form of such a query gives a wrong
-//! result, a test compares it with the view that gives the right one.
+//! Only "slow queries" is omitted, which needs the extension pg_stat_statements. Where the form of such a
+//! query gives a wrong result, a test compares it with the view that gives the right one.
 
 use crate::common::batches::{Builder, peer, peer_up};
 use crate::common::db::Edition;
@@ -14,7 +14,8 @@ const QUERIES: &[(&str, &str)] = &[
     ("routes by family", "SELECT family, count(*) FROM route_updates GROUP BY family ORDER BY 2 DESC"),
     (
         "active BMP peers and session time",
-        "SELECT peer_ip, router_id, first_seen, last_seen, last_seen - first_seen AS session FROM bmp_peers WHERE is_active",
+        "SELECT peer_ip, router_id, first_seen, last_seen, last_seen - first_seen AS session FROM bmp_peers \
+            WHERE is_active",
     ),
     (
         "recent peer events",
@@ -30,8 +31,16 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT DISTINCT ON (prefix) prefix, next_hop, as_path, time FROM route_updates
         WHERE is_withdrawn = false ORDER BY prefix, time DESC",
     ),
-    ("active routes of the state", "SELECT prefix, next_hop, as_path FROM route_state WHERE is_withdrawn = FALSE"),
-    ("routes by peer", "SELECT bgp_peer_ip, bgp_peer_asn, count(*) FROM route_state WHERE NOT is_withdrawn GROUP BY 1, 2"),
+    (
+        "active routes of the state",
+        "SELECT prefix, next_hop, as_path FROM route_state \
+            WHERE is_withdrawn = FALSE",
+    ),
+    (
+        "routes by peer",
+        "SELECT bgp_peer_ip, bgp_peer_asn, count(*) FROM route_state WHERE NOT is_withdrawn \
+            GROUP BY 1, 2",
+    ),
     (
         "most unstable prefixes",
         "SELECT prefix, count(*) AS changes FROM route_updates WHERE time > now() - interval '24 hours'
@@ -39,14 +48,20 @@ const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "withdrawals of the last hour",
-        "SELECT time, bgp_peer_ip, prefix FROM route_updates WHERE is_withdrawn AND time > now() - interval '1 hour'",
+        "SELECT time, bgp_peer_ip, prefix FROM route_updates WHERE is_withdrawn \
+            AND time > now() - interval '1 hour'",
     ),
     (
         "announced and withdrawn repeatedly",
-        "SELECT prefix, count(*) FILTER (WHERE is_withdrawn) AS withdrawals, count(*) FILTER (WHERE NOT is_withdrawn)
+        "SELECT prefix, count(*) FILTER (WHERE is_withdrawn) AS withdrawals, \
+         count(*) FILTER (WHERE NOT is_withdrawn)
         FROM route_updates GROUP BY prefix HAVING count(*) FILTER (WHERE is_withdrawn) > 1",
     ),
-    ("routes with an ASN", "SELECT prefix, as_path FROM route_updates WHERE 65002 = ANY(as_path) ORDER BY time DESC"),
+    (
+        "routes with an ASN",
+        "SELECT prefix, as_path FROM route_updates WHERE 65002 = ANY(as_path) \
+            ORDER BY time DESC",
+    ),
     (
         "AS-path length distribution",
         "SELECT array_length(as_path, 1) AS length, count(*) FROM route_updates
@@ -62,46 +77,70 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT prefix, as_path FROM route_updates WHERE array_length(as_path, 1) >
         (SELECT count(DISTINCT asn) FROM unnest(as_path) AS asn)",
     ),
-    ("find a MAC", "SELECT time, bgp_peer_ip, mac_address, evpn_rd, next_hop FROM route_updates WHERE mac_address = '02:00:00:00:00:01'"),
+    (
+        "find a MAC",
+        "SELECT time, bgp_peer_ip, mac_address, evpn_rd, next_hop FROM route_updates \
+            WHERE mac_address = '02:00:00:00:00:01'",
+    ),
     ("EVPN by type", "SELECT evpn_route_type, count(*) FROM route_updates WHERE family = 'evpn' GROUP BY 1"),
     (
         "MAC/IP bindings",
-        "SELECT DISTINCT mac_address, prefix, evpn_rd, evpn_esi FROM route_state WHERE family = 'evpn' AND mac_address IS NOT NULL",
+        "SELECT DISTINCT mac_address, prefix, evpn_rd, evpn_esi FROM route_state WHERE family = 'evpn' \
+            AND mac_address IS NOT NULL",
     ),
-    ("routes with a community", "SELECT prefix, communities FROM route_updates WHERE '65000:100' = ANY(communities)"),
+    (
+        "routes with a community",
+        "SELECT prefix, communities FROM route_updates \
+            WHERE '65000:100' = ANY(communities)",
+    ),
     (
         "community distribution",
-        "SELECT unnest(communities) AS community, count(*) FROM route_updates GROUP BY 1 ORDER BY 2 DESC LIMIT 20",
+        "SELECT unnest(communities) AS community, count(*) FROM route_updates GROUP BY 1 ORDER BY 2 DESC \
+            LIMIT 20",
     ),
     (
         "extended communities",
-        "SELECT prefix, extended_communities FROM route_updates WHERE extended_communities @> ARRAY['RT:65000:100']",
+        "SELECT prefix, extended_communities FROM route_updates \
+            WHERE extended_communities @> ARRAY['RT:65000:100']",
     ),
-    ("rate per hour", "SELECT date_trunc('hour', time) AS hour, count(*) FROM route_updates GROUP BY 1 ORDER BY 1 DESC"),
+    (
+        "rate per hour",
+        "SELECT date_trunc('hour', time) AS hour, count(*) FROM route_updates GROUP BY 1 \
+            ORDER BY 1 DESC",
+    ),
     (
         "peak 5-minute rate",
-        "SELECT to_timestamp(floor(extract(epoch FROM time) / 300) * 300) AS bucket, count(*) / 300.0 AS per_second
+        "SELECT to_timestamp(floor(extract(epoch FROM time) / 300) * 300) AS bucket, \
+         count(*) / 300.0 AS per_second
         FROM route_updates GROUP BY 1 ORDER BY 2 DESC LIMIT 1",
     ),
-    ("table growth", "SELECT date_trunc('day', time) AS day, count(*) FROM route_updates GROUP BY 1 ORDER BY 1"),
+    (
+        "table growth",
+        "SELECT date_trunc('day', time) AS day, count(*) FROM route_updates GROUP BY 1 \
+            ORDER BY 1",
+    ),
     ("database size", "SELECT pg_size_pretty(pg_database_size(current_database()))"),
     (
         "table sizes",
         "SELECT schemaname, tablename, pg_size_pretty(pg_total_relation_size(schemaname || '.' || tablename))
-        FROM pg_tables WHERE schemaname = 'public' ORDER BY pg_total_relation_size(schemaname || '.' || tablename) DESC",
+        FROM pg_tables WHERE schemaname = 'public' \
+        ORDER BY pg_total_relation_size(schemaname || '.' || tablename) DESC",
     ),
     (
         "index use",
-        "SELECT relname, indexrelname, idx_scan FROM pg_stat_user_indexes WHERE schemaname = 'public' ORDER BY idx_scan DESC",
+        "SELECT relname, indexrelname, idx_scan FROM pg_stat_user_indexes WHERE schemaname = 'public' \
+            ORDER BY idx_scan DESC",
     ),
     (
         "time line of a prefix",
-        "SELECT time, bgp_peer_ip, is_withdrawn, as_path, next_hop FROM route_updates WHERE prefix = '1.0.1.0/24' ORDER BY time",
+        "SELECT time, bgp_peer_ip, is_withdrawn, as_path, next_hop FROM route_updates \
+            WHERE prefix = '1.0.1.0/24' ORDER BY time",
     ),
     (
         "hijack: origin differs from the mode of 7 days",
         "WITH usual AS (
-            SELECT prefix, mode() WITHIN GROUP (ORDER BY as_path[array_length(as_path, 1)]) AS origin FROM route_updates
+            SELECT prefix, mode() WITHIN GROUP (ORDER BY as_path[array_length(as_path, 1)]) AS origin \
+            FROM route_updates
             WHERE time > now() - interval '7 days' AND NOT is_withdrawn GROUP BY prefix)
         SELECT r.time, r.prefix, r.as_path FROM route_updates r JOIN usual u ON u.prefix = r.prefix
         WHERE r.time > now() - interval '1 hour' AND r.as_path[array_length(r.as_path, 1)] <> u.origin",
@@ -111,10 +150,15 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT a.prefix, a.as_path, b.as_path FROM route_state a JOIN route_state b ON a.prefix = b.prefix
         WHERE a.bgp_peer_ip = '198.51.100.1' AND b.bgp_peer_ip = '198.51.100.2' AND a.as_path <> b.as_path",
     ),
-    ("JSON export", "SELECT row_to_json(r) FROM (SELECT time, prefix, next_hop, as_path FROM route_updates LIMIT 10) r"),
+    (
+        "JSON export",
+        "SELECT row_to_json(r) FROM (SELECT time, prefix, next_hop, as_path FROM route_updates \
+            LIMIT 10) r",
+    ),
     (
         "relearned routes",
-        "SELECT prefix, learn_count, withdraw_count FROM route_state WHERE learn_count > 1 ORDER BY learn_count DESC",
+        "SELECT prefix, learn_count, withdraw_count FROM route_state WHERE learn_count > 1 \
+            ORDER BY learn_count DESC",
     ),
     (
         "high churn",

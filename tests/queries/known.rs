@@ -38,13 +38,16 @@ fn now() -> i64 {
 #[tokio::test]
 async fn the_catalogue_names_the_functions_that_are_there() {
     let Some(database) = Database::migrated(Edition::Plain, "catalogue").await else { return };
-    let sql = "SELECT proname || ' ' || coalesce(string_agg(name || ' ' || kind || ' ' || (place <= pronargs - pronargdefaults), ', '
+    let sql =
+        "SELECT proname || ' ' || coalesce(string_agg(name || ' ' || kind || ' ' || (place <= pronargs \
+        - pronargdefaults), ', '
             ORDER BY place), '')
         FROM pg_proc CROSS JOIN LATERAL (
             SELECT place, format_type(proargtypes[place - 1], NULL) AS kind, proargnames[place] AS name
             FROM generate_series(1, pronargs) AS place) a
         WHERE pronamespace = 'public'::regnamespace GROUP BY proname, oid
-        UNION ALL SELECT proname || ' ' FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND pronargs = 0";
+        UNION ALL SELECT proname || ' ' FROM pg_proc WHERE pronamespace = 'public'::regnamespace \
+        AND pronargs = 0";
     let there = database.texts(sql).await;
     for query in QUERIES {
         let parameters = query.parameters.iter().map(|parameter| {
@@ -117,7 +120,8 @@ async fn an_address_is_looked_up_by_the_longest_match_of_each_peer() {
         assert_eq!(texts(found("2001:db8::1")).await, Vec::<String>::new());
         let prefixes = |prefix: &str, how: &str| {
             format!(
-                "SELECT route FROM prefix_lookup('{prefix}', '{how}') WHERE peer = '198.51.100.1' ORDER BY route"
+                "SELECT route FROM prefix_lookup('{prefix}', '{how}') WHERE peer = '198.51.100.1' \
+                    ORDER BY route"
             )
         };
         assert_eq!(texts(prefixes("10.1.0.0/16", "exact")).await, ["10.1.0.0/16"]);
@@ -155,7 +159,8 @@ fn history() -> Vec<holdfast::route::Batch> {
 
 async fn table_at(store: &Store, hours: i64) -> Vec<String> {
     let sql = format!(
-        "SELECT split_part(route, '.', 3) || ':' || path FROM rib_at('198.51.100.1', holdfast_time({})) ORDER BY 1",
+        "SELECT split_part(route, '.', 3) || ':' || path FROM rib_at('198.51.100.1', holdfast_time({})) \
+            ORDER BY 1",
         batches::NOW + hours * HOUR + 1
     );
     store.database.texts(&sql).await
@@ -175,7 +180,8 @@ async fn the_table_at_a_past_time_has_the_updates_until_then() {
             (3, &[]),
             (4, &["0:3", "1:3", "2:3"]),
             (8, &["0:3", "1:3", "2:3"]),
-            // Prefix 2 was not re-announced and is swept; prefix 1 was re-announced unchanged before it changed.
+            // Prefix 2 was not re-announced and is swept; prefix 1 was re-announced unchanged before it
+            // changed.
             (9, &["0:3", "1:3"]),
             (10, &["0:3", "1:4"]),
         ] {
@@ -447,7 +453,8 @@ async fn a_peer_that_is_no_longer_monitored_has_a_cause_of_its_own() {
     for sql in [
         "SELECT router || '|' || down_reason FROM peers()",
         "SELECT router || '|' || reason FROM peer_flaps() WHERE event = 'peer_down' ORDER BY 1",
-        "SELECT router || '|' || cause FROM prefix_timeline('1.0.1.0/24') WHERE event = 'peer_down' ORDER BY 1",
+        "SELECT router || '|' || cause FROM prefix_timeline('1.0.1.0/24') WHERE event = 'peer_down' \
+            ORDER BY 1",
     ] {
         assert_eq!(texts(sql).await, reasons, "{sql}");
     }
@@ -473,7 +480,11 @@ async fn peers_are_listed_with_capabilities_flaps_and_reasons() {
         .await;
     let texts = async |sql: &str| store.database.texts(sql).await;
     assert_eq!(
-        texts("SELECT concat_ws('|', event, reason, date_trunc('minute', was_up + '1 second')) FROM peer_flaps()").await,
+        texts(
+            "SELECT concat_ws('|', event, reason, date_trunc('minute', was_up + '1 second')) \
+            FROM peer_flaps()"
+        )
+        .await,
         ["peer_up", "peer_down|closed by the peer: cease, administrative shutdown|01:00:00"]
     );
     assert_eq!(
@@ -488,7 +499,11 @@ async fn peers_are_listed_with_capabilities_flaps_and_reasons() {
         ["route-refresh t f"]
     );
     assert_eq!(
-        texts("SELECT concat_ws(' ', collector, lanes, delivered_seq, routers_active, gaps) FROM collector_health()").await,
+        texts(
+            "SELECT concat_ws(' ', collector, lanes, delivered_seq, routers_active, gaps) \
+            FROM collector_health()"
+        )
+        .await,
         ["c1 1 2 1 0"]
     );
     store.close().await;

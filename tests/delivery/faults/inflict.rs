@@ -202,7 +202,11 @@ impl Run {
                     self.failed(forwarder, "53100").await;
                     tokio::time::sleep(self.scale.hold).await;
                     disk.grow();
-                    return format!("tables on a file system of {} MiB, {} s", SmallDisk::MIB, self.scale.hold.as_secs());
+                    return format!(
+                        "tables on a file system of {} MiB, {} s",
+                        SmallDisk::MIB,
+                        self.scale.hold.as_secs()
+                    );
                 }
                 self.sql(
                     "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS

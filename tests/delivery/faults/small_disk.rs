@@ -34,7 +34,8 @@ impl SmallDisk {
     pub(crate) fn takes(&self, database: &str) -> String {
         let path = self.folder.path().display();
         format!(
-            "CREATE TABLESPACE small LOCATION '{path}'; ALTER DATABASE {database} SET default_tablespace = 'small';
+            "CREATE TABLESPACE small LOCATION '{path}'; \
+             ALTER DATABASE {database} SET default_tablespace = 'small';
             ALTER TABLE ALL IN TABLESPACE pg_default SET TABLESPACE small;
             ALTER INDEX ALL IN TABLESPACE pg_default SET TABLESPACE small"
         )
