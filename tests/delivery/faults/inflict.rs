@@ -142,7 +142,7 @@ impl Run {
                 drop(tokio::time::timeout(DRIBBLE_MAX, came).await.expect("nothing comes through").unwrap());
                 faults.bytes_per_second.store(0, Ordering::SeqCst);
                 format!(
-                    "{} kbit/s until two batches came through, {:.0} s",
+                    "{} kbit/s until two batches were stored, {:.0} s",
                     rate / 125,
                     start.elapsed().as_secs_f64()
                 )
