@@ -8,7 +8,7 @@ fn decode(section: &[u8], four_octet_as: bool) -> (Attributes, AttributeOutcome)
     bgp::attributes(&bgp::split(&encoder::update(&[], section, &[])).unwrap(), four_octet_as)
 }
 
-/// Checks what one attribute, flags and code and value, comes to.
+/// Checks the decode of one attribute, given by flags, code and value.
 fn verdict(flags: u8, code: u8, value: &[u8]) -> AttributeOutcome {
     let (attributes, verdict) = decode(&encoder::attribute(flags, code, value), true);
     match &verdict {
@@ -192,7 +192,7 @@ fn unknown_attributes_are_kept_raw_in_order() {
 
 #[test]
 fn an_aigp_attribute_with_other_tlvs_is_kept_raw_too() {
-    // The shortest TLV there is: a header alone.
+    // The shortest TLV: a header without a value.
     let (set, verdict) = decode(
         &encoder::attribute(0x80, 26, &[&[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9][..], &[2, 0, 3]].concat()),
         true,
@@ -217,7 +217,7 @@ fn an_odd_next_hop_is_reported_and_an_empty_one_is_none() {
     assert_eq!(attributes.discarded, ["MP_REACH_NLRI next hop ignored: invalid length 5"]);
 }
 
-/// AS_PATH, AS4_PATH and what they come to, as text.
+/// AS_PATH, AS4_PATH and their merge, as text.
 fn merged(old: &[(SegmentKind, &[u32])], new: &[(SegmentKind, &[u32])]) -> String {
     path_of(old, new).to_string()
 }
@@ -237,7 +237,7 @@ fn path_of(old: &[(SegmentKind, &[u32])], new: &[(SegmentKind, &[u32])]) -> AsPa
 fn as4_path_replaces_the_tail_of_as_path() {
     use SegmentKind::{ConfedSequence, ConfedSet, Sequence, Set};
     const T: u32 = 23_456;
-    // The example of RFC 6793 section 4.2.3, and what stands around it.
+    // The example of RFC 6793 section 4.2.3, and variants of it.
     for (old, new, text) in [
         (
             vec![(Sequence, [275, 250, T, T, 200].as_slice())],
@@ -256,7 +256,7 @@ fn as4_path_replaces_the_tail_of_as_path() {
             "1 (9) 70000",
         ),
         (vec![(Sequence, &[1, T]), (ConfedSequence, &[9])], vec![(Sequence, &[70000])], "1 70000"),
-        // Confederation segments of AS4_PATH do not count and do not stay.
+        // Confederation segments of AS4_PATH are not counted and are removed.
         (vec![(Sequence, &[1, T])], vec![(ConfedSequence, &[9, 8, 7]), (Sequence, &[70000])], "1 70000"),
         (vec![(Sequence, &[1, T])], vec![(ConfedSequence, &[9, 8, 7])], "1 23456"),
     ] {
@@ -282,7 +282,7 @@ fn the_origin_is_the_last_as_of_a_path_that_ends_in_a_sequence() {
 
 #[test]
 fn sequences_that_meet_become_one_of_at_most_255() {
-    // The first number of AS_PATH stays, AS4_PATH takes the place of the others.
+    // The first number of AS_PATH is kept; AS4_PATH replaces the others.
     for (new, segments) in [(254, vec![255]), (255, vec![1, 255])] {
         let numbers: Vec<u32> = (0..new).map(|number| 70_000 + number).collect();
         let old: Vec<u32> = vec![23_456; 255];

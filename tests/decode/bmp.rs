@@ -1,4 +1,4 @@
-//! BMP messages: what is in them, and what is refused.
+//! BMP messages: decoded fields and refused messages.
 
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,6 +1,6 @@
 //! The decoder against recorded byte streams of real routers and their independent decodes.
 //!
-//! The recordings are no part of the repository: without them these tests say SKIPPED and check nothing.
+//! The recordings are not part of the repository; without them these tests print SKIPPED and check nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 const DECODED: [Family; 3] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST, Family::EVPN];
 
-/// Every way to write routes that two OPENs can agree on.
+/// Every NLRI encoding that two OPENs can negotiate.
 const ENCODINGS: [Encoding; 4] = [
     Encoding::PLAIN,
     Encoding::ADD_PATH,
@@ -23,7 +23,7 @@ const ENCODINGS: [Encoding; 4] = [
     Encoding { add_path: true, multiple_labels: true },
 ];
 
-/// A folder of the corpus, or `None` and a loud line.
+/// A folder of the corpus, or `None` after a printed SKIPPED.
 fn corpus(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus").join(folder);
     if path.is_dir() {
@@ -47,7 +47,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// The messages of a stream, and how many bytes they take.
+/// The messages of a stream, and their total length in bytes.
 fn messages(stream: &[u8]) -> (Vec<&[u8]>, usize) {
     let (mut messages, mut rest) = (Vec::new(), stream);
     while let Ok(Some(message)) = bmp::frame(rest) {
@@ -75,7 +75,7 @@ fn recorded_streams_frame_and_decode_with_the_counts_of_other_decoders() {
     }
 }
 
-/// As much of a session as reading routes needs: the OPENs of each peer.
+/// The part of a session that is needed to decode routes: the OPENs of each peer.
 #[derive(Default)]
 struct Session {
     opens: HashMap<(u8, u64, IpAddr), (Open, Open)>,
@@ -98,8 +98,8 @@ impl Session {
             Some((sent, received)) => bgp::negotiate(sent, received, direction),
             None => Negotiated::default(),
         };
-        // The A flag speaks of the messages as they are (RFC 7854 section 4.2), the OPENs of the session they
-        // came by.
+        // The A flag describes the encoding of the messages (RFC 7854 section 4.2), the OPENs that of the
+        // monitored session.
         if !peer.is_loc_rib() {
             negotiated.four_octet_as = !peer.is_two_octet_as();
         }
@@ -137,7 +137,7 @@ fn routes(update: &Update<'_>, negotiated: &Negotiated) -> Vec<String> {
     lines
 }
 
-/// The same lines from the other decoder's words.
+/// The same lines from the output of the other decoder.
 fn expected_routes(lines: &[Value]) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let is_decoded = |line: &&Value| {
@@ -161,7 +161,7 @@ fn expected_routes(lines: &[Value]) -> Vec<String> {
     routes
 }
 
-/// Compares what both decoders say of the attributes of an announcement.
+/// Compares both decodes of the attributes of an announcement.
 fn check_attributes(decoded: &Attributes, expected: &Value, place: &str) {
     let origin = decoded.origin.map(|origin| ["IGP", "EGP", "Incomplete"][usize::from(origin)]);
     assert_eq!(expected["origin"].as_str(), origin, "{place}");
@@ -231,7 +231,7 @@ fn routes_of_recorded_streams_are_those_of_another_decoder() {
     assert!(lines_compared > 6000);
 }
 
-/// Decodes everything there is in a message, with and without ADD-PATH, at both widths.
+/// Decodes all parts of a message, with and without ADD-PATH, at both widths of AS numbers.
 fn decode_all(message: &[u8]) -> usize {
     let Ok(Message::RouteMonitoring { pdu, .. }) = bmp::decode(message) else { return 0 };
     let Ok(update) = bgp::split(pdu) else { return 0 };
@@ -294,7 +294,7 @@ fn decodes_well(pdu: &[u8]) -> bool {
         update.mp_reach.map(|mp| (mp.family, mp.nlri)),
         update.mp_unreach.map(|mp| (mp.family, mp.nlri)),
     ];
-    // The vectors do not say what was agreed, nor how wide AS numbers are.
+    // The vectors contain neither the negotiated capabilities nor the width of AS numbers.
     let fits = |encoding| {
         let mut entries = fields
             .into_iter()
@@ -306,19 +306,19 @@ fn decodes_well(pdu: &[u8]) -> bool {
     ENCODINGS.into_iter().any(fits) && (is_good(true) || is_good(false))
 }
 
-/// Vectors on which we disagree with who made them, and by which sentence.
+/// Vectors on which Holdfast disagrees with their authors, with the section of the RFC.
 const ARGUED: [(&str, &str); 4] = [
     (
         "exabgp-conf-flow.ci-6",
-        "an IPv6 source with offset 120 has a pattern of 8 bits, one octet, and not the whole address (RFC 8956 section 3.1)",
+        "an IPv6 source with offset 120 has a pattern of 8 bits, one octet, and not the whole address \
+         (RFC 8956 section 3.1)",
     ),
     ("gobmp-flowspec-flowspec_nlri-82", "a prefix of 16 bits in one octet: its own test expects an error"),
     ("gobmp-vpls-vpls-539", "17 octets said, 15 there: its own test expects an error"),
     ("gobmp-vpls-vpls-551", "12 octets said, 10 there: its own test expects an error"),
 ];
 
-/// Extended communities that stand where routes should: whoever wrapped them into an UPDATE took them for
-/// NLRI.
+/// Vectors whose NLRI are extended communities: they were wrapped into an UPDATE as NLRI by mistake.
 const NO_ROUTES: &str = "gobmp-vpls-layer2_extcomm-";
 
 #[test]
@@ -351,10 +351,10 @@ fn vectors_that_three_other_decoders_accept_are_accepted() {
     assert!(compared > 200);
 }
 
-/// Which table, and what identifies a route in it.
+/// A table, and the key of a route in it.
 type Table = (IpAddr, &'static str, Family);
 
-/// The tables that a stream leaves behind; Peer Down empties those of its peer.
+/// The tables at the end of a stream; a Peer Down empties those of its peer.
 fn final_tables(stream: &[u8]) -> BTreeMap<(String, &'static str, Family), usize> {
     let mut tables: HashMap<Table, HashSet<Vec<u8>>> = HashMap::new();
     for message in messages(stream).0 {
@@ -399,7 +399,7 @@ fn final_tables(stream: &[u8]) -> BTreeMap<(String, &'static str, Family), usize
     tables.into_iter().filter_map(count).collect()
 }
 
-/// The figures are those of the announcers' configuration, written down beside the capture.
+/// The figures are those of the announcers' configuration, recorded with the capture.
 #[test]
 fn the_tables_after_the_frr_churn_are_those_of_its_announcers() {
     let Some(folder) = corpus("frr") else { return };

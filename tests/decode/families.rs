@@ -1,4 +1,4 @@
-//! The families that are no bare prefixes: what every field says, how it reads, and what identifies a route.
+//! Families whose NLRI is more than a prefix: decoded fields, text, and route keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,7 +10,7 @@ use holdfast::route::{
     Nlri, NlriDetail, NlriEntry, Prefix, Rd, StructuredNlri, VplsRoute,
 };
 
-/// Labels as both OPENs have to agree on them.
+/// The encoding with the Multiple Labels capability in both OPENs.
 const STACK: Encoding = Encoding { add_path: false, multiple_labels: true };
 
 fn read(family: Family, bytes: &[u8], add_path: bool, withdraw: bool) -> Vec<NlriEntry> {
@@ -90,7 +90,7 @@ fn the_label_field_of_a_withdrawal_may_hold_anything() {
             );
         }
     }
-    // Older speakers repeat the labels that they announced.
+    // Older implementations repeat the announced labels in the withdrawal.
     let bytes = [72, 0, 0, 0x10, 0, 0, 0x21, 10, 1, 2];
     let entry = bgp::nlri(family(1, 4), &bytes, STACK, true).next().unwrap().unwrap();
     assert_eq!(entry.nlri.columns().prefix, Prefix::v4(0x0a01_0200, 24));
@@ -150,7 +150,7 @@ fn a_withdrawal_has_the_key_of_its_announcement_and_no_other_route_has_it() {
     let all = keys.len();
     keys.sort();
     keys.dedup();
-    // The two Type 1 sessions differ in what does not identify them.
+    // The two Type 1 routes differ only in fields that do not identify a route.
     assert_eq!(keys.len(), all - 1);
 }
 
@@ -207,11 +207,11 @@ fn labels_without_an_end_are_refused() {
     let error =
         bgp::nlri(family(1, 4), &[48, 0, 0, 0x10, 0, 0, 0x20], STACK, false).next().unwrap().unwrap_err();
     assert_eq!(error, Error::InvalidBitLength { what: "labelled prefix", length: 48, offset: 0 });
-    // And so is an RD that does not fit.
+    // So is an RD that is longer than the route.
     let error =
         bgp::nlri(family(1, 128), &[32, 0, 0, 0x11, 0], Encoding::PLAIN, false).next().unwrap().unwrap_err();
     assert_eq!(error, Error::InvalidBitLength { what: "labelled prefix", length: 32, offset: 0 });
-    // And a prefix that is too long.
+    // So is a prefix that is too long.
     let bytes = [&[24 + 33, 0, 0, 0x11][..], &[0; 5]].concat();
     let error = bgp::nlri(family(1, 4), &bytes, Encoding::PLAIN, false).next().unwrap().unwrap_err();
     assert_eq!(error, Error::InvalidBitLength { what: "labelled prefix", length: 57, offset: 0 });
@@ -282,7 +282,7 @@ fn route_types_that_are_not_known_stay_raw_in_their_place() {
 
 #[test]
 fn descriptive_fields_of_a_route_are_not_in_its_key() {
-    // As two speakers write it: the bytes differ.
+    // The encodings of two implementations, which differ in their bytes.
     let other = |byte: u8, detail| {
         Nlri::Structured(Box::new(StructuredNlri { bytes: [1, 0, 3, 0, byte].into(), detail }))
     };
@@ -311,7 +311,7 @@ fn rd_and_prefix_of_every_family_are_in_their_columns() {
         let has_rd = [RD.0, [0, 2, 0xfa, 0x56, 0xea, 0, 0, 1]]
             .iter()
             .any(|rd| sample.bytes.windows(8).any(|bytes| bytes == rd));
-        // A Leaf A-D route has one only inside the key of another route.
+        // A Leaf A-D route has an RD only inside the key of another route.
         let is_leaf = ["[4][0x", "[11][0x"].iter().any(|start| sample.text.starts_with(start));
         assert_eq!(fields.rd.is_some(), has_rd && !is_leaf, "{}", sample.text);
         if let Some(prefix) = fields.prefix {
@@ -364,7 +364,7 @@ fn link_state_descriptors_that_are_registered_have_names() {
         read(family(16_388, 71), &tlv(1, &body), false, false)[0].nlri.text().unwrap()
     };
     let is_named = |kind: u16| !text(kind, &[0; 5]).contains(&format!("[{kind}="));
-    // A node's descriptors stand in two TLVs of their own, 256 and 257.
+    // Node descriptors are inside two container TLVs, 256 and 257.
     let named: Vec<u16> = (200..600).filter(|kind| !matches!(kind, 256 | 257) && is_named(*kind)).collect();
     assert_eq!(named, [(258..=265).collect::<Vec<_>>(), (512..=518).collect()].concat());
     for (id, written) in [
@@ -375,7 +375,7 @@ fn link_state_descriptors_that_are_registered_have_names() {
     ] {
         assert_eq!(text(515, id), format!("[node][isis-l2][7][router-id={written}]"));
     }
-    // A router ID of five octets is none.
+    // A router ID of five octets is invalid.
     assert_eq!(text(515, &[1; 5]), "[node][isis-l2][7][router-id=0x0101010101]");
 }
 

@@ -1,20 +1,20 @@
-//! How much memory a damaged stream can make the decoder take: as much as its length justifies, and no more.
+//! Memory that a damaged stream makes the decoder allocate: bounded by the length of the stream.
 //!
-//! Measured from outside: `holdfast decode` runs with a limit on its address space. First the least limit is
-//! sought at which an empty session decodes; each hostile stream then has to decode to the same output within
-//! little more. Seen failing with room for a million statistics taken because their count says so.
+//! `holdfast decode` runs with a limit on its address space. The smallest limit at which an empty session
+//! decodes is determined first; each hostile stream must then decode to the same output with a slightly
+//! larger limit. The test fails if memory for a million statistics is allocated because of their count.
 
 use crate::common::messages;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What one buffer may take beyond the stream itself: a message has at most 1 MiB, and a buffer doubles.
+/// Size of one buffer in addition to the stream: a message has at most 1 MiB, and buffers double.
 const BUFFERS_KIB: usize = 2 * 1024;
-/// A byte of the stream becomes at most this many: records, their text, and the room that vectors keep.
+/// Maximum memory per byte of the stream: records, their text, and the spare capacity of vectors.
 const FACTOR: usize = 64;
 
-/// Decodes a file; with a limit, in KiB of address space.
+/// Decodes a file, optionally with a limit of the address space in KiB.
 fn decode(file: &Path, limit_kib: Option<usize>) -> Output {
     let limit = limit_kib.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
     Command::new("sh")
@@ -24,7 +24,7 @@ fn decode(file: &Path, limit_kib: Option<usize>) -> Output {
         .unwrap()
 }
 
-/// The least limit, to 256 KiB, at which a file decodes as it does without one.
+/// The smallest limit, to 256 KiB, at which the decode of a file equals that without a limit.
 fn least_limit_kib(file: &Path) -> usize {
     let whole = decode(file, None);
     let is_enough = |limit| decode(file, Some(limit)).stdout == whole.stdout;
@@ -52,8 +52,8 @@ fn smallest_bytes() -> Vec<u8> {
 fn a_length_without_data_allocates_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let base = least_limit_kib(&smallest(folder.path()));
-    // Each says 64 KiB or more, and has a few bytes: attributes, TLVs, the message itself, four billion
-    // statistics.
+    // Each has a length field of 64 KiB or more and a few bytes: attributes, TLVs, the message itself, four
+    // billion statistics.
     let claims = [
         messages::PEER.route_monitoring(&messages::update(&[], &[0x50, 8, 0xff, 0xff, 0, 0, 0, 0, 0], &[])),
         messages::bmp(4, &[0, 2, 0xff, 0xff, b'x']),
@@ -95,14 +95,16 @@ fn no_hostile_stream_takes_more_memory_than_its_length_justifies() {
         streams += 1;
     }
     println!(
-        "{streams} hostile streams decode within {base} KiB of an empty session + {BUFFERS_KIB} KiB + {FACTOR} times their length"
+        "{streams} hostile streams decode within {base} KiB of an empty session + {BUFFERS_KIB} KiB \
+         + {FACTOR} times their length"
     );
     assert!(streams > 40);
 }
 
 #[test]
 fn no_number_of_peers_takes_more_memory_than_a_session_may_keep() {
-    // Reports without a statistic, each of a peer of its own: what is kept of them is about a thousand bytes.
+    // Statistics Reports without a statistic, each of another peer: a session keeps about 1000 bytes per
+    // peer.
     const PEERS: u64 = 300_000;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("peers.bmp");

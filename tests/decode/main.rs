@@ -1,4 +1,4 @@
-//! From bytes to what they say, each rule of the RFCs by itself; and streams of real routers.
+//! Tests of the decoder: each rule of the RFCs separately, and streams of real routers.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! What few routes and few routers have: attributes with parts of their own, capabilities, extended
-//! communities, statistics, BMP version 4.
+//! Rare parts of messages: attributes with sub-TLVs, capabilities, extended communities, statistics, BMP
+//! version 4.
 
 use crate::common::encoder;
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ fn decode(section: &[u8]) -> (Attributes, AttributeOutcome) {
     bgp::attributes(&bgp::split(&encoder::update(&[], section, &[])).unwrap(), true)
 }
 
-/// The one attribute that is typed, with its text; its bytes stand in `raw` too.
+/// The text of the one typed attribute; its bytes are in `raw` as well.
 fn more(flags: u8, code: u8, value: &[u8]) -> (RareAttribute, String) {
     let (mut set, verdict) = decode(&encoder::attribute(flags, code, value));
     assert_eq!(verdict, AttributeOutcome::Accepted);
@@ -43,7 +43,7 @@ fn a_pmsi_tunnel_has_type_label_and_end() {
     assert_eq!(more(0xc0, 22, &pim).1, "PMSI_TUNNEL pim-ssm label=0 10.0.0.1 232.1.1.1");
     assert_eq!(more(0xc0, 22, &[0, 0, 0, 0, 0]).1, "PMSI_TUNNEL none label=0");
     assert_eq!(more(0xc0, 22, &[0, 99, 0, 0, 1, 7]).1, "PMSI_TUNNEL type 99 label=1 0x07");
-    // Two addresses are those of PIM only.
+    // Only PIM tunnels have two addresses.
     let mldp = [0, 2, 0, 0, 0, 10, 0, 0, 1, 232, 1, 1, 1];
     assert_eq!(more(0xc0, 22, &mldp).1, "PMSI_TUNNEL mldp-p2mp label=0 0x0a000001e8010101");
 }
@@ -58,7 +58,7 @@ fn tunnels_and_their_parts_have_names() {
     let (decoded, text) = more(0xc0, 23, &[vxlan, policy].concat());
     let RareAttribute::TunnelEncapsulation(tunnels) = decoded else { panic!("no tunnels") };
     assert_eq!(tunnels.len(), 2);
-    // An endpoint without an address is the next hop itself; one that is no address stays as it came.
+    // An endpoint without an address is the next hop; an invalid address is kept raw.
     for (endpoint, text) in [(&[][..], "self"), (&[192, 0], "0x000000000000c000")] {
         let length = u8::try_from(6 + endpoint.len()).unwrap();
         let value = tlv(8, &[&[6, length, 0, 0, 0, 0, 0, 0], endpoint].concat());
@@ -115,7 +115,8 @@ fn a_prefix_sid_has_index_ranges_and_services() {
     );
     assert_eq!(
         text,
-        "PREFIX_SID label-index=9 srgb=16000+8000 srv6-l3=2001:db8::5 behavior 0x0012 structure 40/24/16/0 77=0x01"
+        "PREFIX_SID label-index=9 srgb=16000+8000 srv6-l3=2001:db8::5 behavior 0x0012 \
+         structure 40/24/16/0 77=0x01"
     );
 }
 
@@ -254,7 +255,7 @@ fn an_attribute_set_holds_attributes_of_its_own_and_no_second_set() {
     assert_eq!((origin_as, attributes.local_pref, attributes.raw[0].code), (65_001, Some(44), 128));
     assert!(attributes.rare.is_empty(), "the set inside stays raw");
     assert_eq!(text, "ATTR_SET origin-as=65001 as-path=\"65536\" local-pref=44");
-    // What an old speaker put in with two octets is read with two.
+    // Attributes of a two-octet speaker are decoded with two octets.
     let old = [&[0, 0, 0xfd, 0xe9][..], &encoder::attribute(0x40, 2, &[2, 1, 0x15, 0xb3])].concat();
     assert_eq!(more(0xc0, 128, &old).1, "ATTR_SET origin-as=65001 as-path=\"5555\"");
 }
@@ -341,7 +342,7 @@ fn capabilities_read_as_operators_know_them() {
         (73, [&[2][..], b"r1", &[7], b"example"].concat(), "fqdn r1.example"),
         (73, vec![9, 1], "fqdn 0x0901"),
         (75, [&[6][..], b"FRR/10"].concat(), "software-version FRR/10"),
-        // Whole families only.
+        // Incomplete tuples of AFI and SAFI are ignored.
         (5, vec![0, 1, 0, 1, 0, 2, 9], "extended-next-hop 0x00010001000209"),
         (64, vec![0, 120, 0, 1, 1], "graceful-restart 0x0078000101"),
         (71, vec![0, 1, 1, 0, 0, 0x0e, 0x10, 9], "long-lived-graceful-restart 0x00010100000e1009"),
@@ -350,7 +351,7 @@ fn capabilities_read_as_operators_know_them() {
     for (code, value, text) in cases {
         assert_eq!(texts(&[(code, value)]), [text]);
     }
-    // IANA "Capability Codes". A value of 1 to 3 octets is that of none of those with a form of their own.
+    // IANA "Capability Codes". A value of 1 to 3 octets is invalid for all capabilities with a decoded value.
     for (code, text) in [
         (1, "multiprotocol 0x010203"),
         (3, "outbound-route-filtering 0x010203"),
@@ -369,7 +370,7 @@ fn capabilities_read_as_operators_know_them() {
     }
 }
 
-/// Type, sub-type and name of the registry "BGP Extended Communities" (RFC 7153 and what came later), by
+/// Type, sub-type and name of the registry "BGP Extended Communities" (RFC 7153 and later ones), by
 /// type. The name is compared loosely: the table's names are shorter.
 const REGISTRY: &str = "
 0x00 02 route target|0x00 03 route origin|0x00 04 link bandwidth|0x00 05 ospf domain|0x00 08 data collection
@@ -461,7 +462,7 @@ fn registered_numbers_have_names_and_others_none() {
         vec![128],
     ];
     assert_eq!(known, registered.concat());
-    // IANA "BGP-LS NLRI and Attribute TLVs": those of attributes, but for the proprietary and the deprecated.
+    // IANA "BGP-LS NLRI and Attribute TLVs": those of attributes, without proprietary and deprecated ones.
     let known: Vec<u16> = (0..=u16::MAX).filter(|kind| link_state_name(*kind).is_some()).collect();
     let registered = [
         vec![266, 267],
@@ -484,7 +485,7 @@ fn registered_numbers_have_names_and_others_none() {
 
 #[test]
 fn tunnels_and_sub_tlvs_that_are_registered_have_names() {
-    // What a text begins with is a name, or the number of what has none.
+    // A text begins with the name, or with the number if there is no name.
     let is_named = |kind: u16, sub: u8| {
         let length = if sub < 128 { &[4][..] } else { &[0, 4] };
         let text = more(0xc0, 23, &tlv(kind, &[&[sub], length, &[0; 4]].concat())).1;
@@ -516,8 +517,7 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
         let group = IndexedTlv { kind: 1, index: 0x8001, value: &[0, 1, 0, 2] };
         assert_eq!(tlvs, [group, IndexedTlv { kind: 2, index: 0, value: b"blue" }]);
     }
-    // What a TLV has behind the UPDATE belongs to nobody; it must not become NLRI, and not be lost without a
-    // word.
+    // Bytes after the UPDATE in a TLV must neither be decoded as NLRI nor be discarded without a report.
     let behind = encoder::indexed(4, 0, &[&update[..], &[8, 11]].concat());
     let message = encoder::version_4(0, &[&encoder::peer_v4(), &behind]);
     let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };

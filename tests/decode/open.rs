@@ -1,4 +1,4 @@
-//! OPEN and what two of them agree on.
+//! OPEN messages, and the capabilities that two of them negotiate.
 
 use crate::common::encoder;
 use std::net::Ipv4Addr;
@@ -151,7 +151,7 @@ fn add_path_is_agreed_per_family_and_not_by_one_side() {
 fn several_labels_are_agreed_per_family_by_both_sides() {
     let labels = |tuples: &[[u8; 4]]| (8, tuples.concat());
     let (v4, v6) = (Family { afi: 1, safi: 4 }, Family { afi: 2, safi: 4 });
-    // A count of 0 or 1 is as good as none (RFC 8277 section 2.1).
+    // A count of 0 or 1 has no effect (RFC 8277 section 2.1).
     let sent = open(&[labels(&[[0, 1, 4, 7], [0, 2, 4, 255]])]);
     let received = open(&[labels(&[[0, 1, 4, 2], [0, 2, 4, 1], [0, 1, 128, 0]])]);
     assert_eq!(sent.capabilities, [Capability::MultipleLabels(vec![(v4, 7), (v6, 255)])]);

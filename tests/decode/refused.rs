@@ -1,7 +1,7 @@
-//! What other projects' own tests expect to be an error, whole messages and fragments: refused here too, or
-//! kept raw, or argued about.
+//! Messages and fragments that the tests of other projects expect to be an error: Holdfast refuses them,
+//! keeps them raw, or accepts them for a listed reason.
 //!
-//! The vectors are no part of the repository: without them this test says SKIPPED and checks nothing.
+//! The vectors are not part of the repository; without them this test prints SKIPPED and checks nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use holdfast::bmp::{self, Message};
 use holdfast::route::{Family, Nlri};
 use serde_json::Value;
 
-/// How the bytes of a vector become something that is decoded as a whole.
+/// The kind of a vector, by which it is completed to a whole message.
 #[derive(Clone, Copy)]
 enum Shape {
     /// A BGP message.
@@ -26,31 +26,31 @@ enum Shape {
     Typed,
     /// The body of a BMP message of this type.
     Body(u8),
-    /// The same, without its per-peer header.
+    /// The body of a BMP message of this type, without the per-peer header.
     OfPeer(u8),
-    /// A field of routes.
+    /// An NLRI field.
     Routes(u16, u8, Encoding),
     /// The body of an EVPN route of this type.
     Evpn(u8),
-    /// A path attribute from its length on, behind these flags and this type; AS numbers have two octets or
-    /// four.
+    /// A path attribute from its length on, with these flags and this type; AS numbers have two or four
+    /// octets.
     Length(u8, u8, bool),
     /// The value of this path attribute.
     Value(u8, u8, bool),
-    /// A whole path attribute; AS numbers have two octets or four.
+    /// A whole path attribute; AS numbers have two or four octets.
     Attribute(bool),
     /// The value of a TLV of this type in a Prefix-SID.
     PrefixSid(u8),
     /// A capability.
     Capability,
-    /// A part that is not decoded by itself here: a helper of theirs, or a message that a monitor keeps as
-    /// bytes.
+    /// A part that Holdfast does not decode separately: a helper of the other project, or a message that is
+    /// kept as bytes.
     Nothing,
 }
 
 use Shape::{Attribute, Body, Evpn, Length, Nothing, OfPeer, Pdu, PrefixSid, Routes, Stream, Typed};
 
-/// By the beginning of the name; the first that fits counts.
+/// Kinds by the beginning of the vector's name; the first match applies.
 #[rustfmt::skip]
 const SHAPES: &[(&str, Shape)] = &[
     ("gobmp-base-", Nothing),
@@ -107,19 +107,41 @@ const SHAPES: &[(&str, Shape)] = &[
     ("netgauze-bmp-pkt-v3-test_peer_down_notification", Body(2)),
 ];
 
-/// What is no error here, and why.
+/// Vectors that Holdfast accepts, with the reason.
 #[rustfmt::skip]
 const ARGUED: &[(&str, &str)] = &[
-    ("gobmp-bmp-guards-104", "Peer Down reason 0 is kept as the number it is: the peer is down whatever the reason (RFC 7854 section 4.9)"),
-    ("gobmp-rtc-rtc-191", "a membership may name any extended community that RFC 4684 section 4 has room for"),
+    (
+        "gobmp-bmp-guards-104",
+        "Peer Down reason 0 is kept as its number: any reason means that the peer is down \
+         (RFC 7854 section 4.9)",
+    ),
+    (
+        "gobmp-rtc-rtc-191",
+        "a membership may name any extended community that RFC 4684 section 4 has room for",
+    ),
     ("gobmp-rtc-rtc-204", "as 191"),
-    ("netgauze-bgp-pkt-capabilities-test_parse_add_path-bad_send_receive_wire", "a family with another mode is ignored, not the capability (RFC 7911 section 4)"),
-    ("netgauze-bgp-pkt-nlri-test_ipv4_unicast-bad_multicast_wire", "well formed; whether 224.0.0.0/24 may be a unicast route is the router's affair (RFC 4271 section 6.3)"),
+    (
+        "netgauze-bgp-pkt-capabilities-test_parse_add_path-bad_send_receive_wire",
+        "a family with another mode is ignored, not the capability (RFC 7911 section 4)",
+    ),
+    (
+        "netgauze-bgp-pkt-nlri-test_ipv4_unicast-bad_multicast_wire",
+        "well formed; the router decides whether 224.0.0.0/24 may be a unicast route (RFC 4271 section 6.3)",
+    ),
     ("netgauze-bgp-pkt-nlri-test_ipv6_unicast-bad_multicast_wire", "as that of IPv4"),
     ("netgauze-bgp-pkt-update-test_update_non_unicast_nlri-bad_multicast_nlri_wire", "as those of one route"),
-    ("netgauze-bmp-pkt-v3-test_bmp_value_initiation_message-bad_information_wire", "an information TLV of an unknown type is kept with its number (RFC 7854 section 4.4)"),
-    ("netgauze-bmp-pkt-v3-test_peer_down_notification-bad_information_wire", "what follows the reason is kept as bytes: it cannot change that the peer is down (RFC 7854 section 4.9)"),
-    ("netgauze-bmp-pkt-v3-test_peer_down_notification-bad_peer_reason_wire", "a reason without a name is kept as its number"),
+    (
+        "netgauze-bmp-pkt-v3-test_bmp_value_initiation_message-bad_information_wire",
+        "an information TLV of an unknown type is kept with its number (RFC 7854 section 4.4)",
+    ),
+    (
+        "netgauze-bmp-pkt-v3-test_peer_down_notification-bad_information_wire",
+        "data after the reason is kept as bytes: the peer is down in any case (RFC 7854 section 4.9)",
+    ),
+    (
+        "netgauze-bmp-pkt-v3-test_peer_down_notification-bad_peer_reason_wire",
+        "a reason without a name is kept as its number",
+    ),
     ("netgauze-bmp-pkt-v3-test_peer_down_reason-bad_local_pdu_bgp_wire", "as that with information"),
     ("netgauze-bmp-pkt-v3-test_peer_down_reason-bad_local_system_closed_wire", "as that with information"),
     ("netgauze-bmp-pkt-v3-test_peer_down_reason-bad_remote_pdu_bgp_wire", "as that with information"),
@@ -143,7 +165,7 @@ fn routes(family: Family, bytes: &[u8], encoding: Encoding) -> Outcome {
     }
 }
 
-/// The worst of what is said of the routes and of the attributes.
+/// The most severe result of routes and attributes.
 fn pdu(pdu: &[u8], four_octet_as: bool) -> Outcome {
     let Ok(update) = bgp::split(pdu) else { return Outcome::Refused };
     let Update { withdrawn, nlri, mp_reach, mp_unreach, .. } = update;
@@ -165,7 +187,7 @@ fn pdu(pdu: &[u8], four_octet_as: bool) -> Outcome {
     routes.unwrap_or(Outcome::Accepted).min(attributes)
 }
 
-/// An UPDATE with these attributes and one good route.
+/// An UPDATE with these attributes and one valid route.
 fn with_attributes(section: &[u8], four_octet_as: bool) -> Outcome {
     pdu(&update(&[], section, &v4(10, 1, 2, 24)), four_octet_as)
 }
@@ -183,7 +205,7 @@ fn outcome(shape: Shape, bytes: &[u8]) -> Option<Outcome> {
     Some(match shape {
         Pdu => pdu(bytes, true),
         Shape::Open => is_ok(bgp::open(&bgp(1, bytes)).is_ok()),
-        // A message that is not there in full is no message.
+        // An incomplete message is refused.
         Stream => is_ok(matches!(bmp::frame(bytes), Ok(Some(_)))),
         Typed => message(&bmp(bytes[0], &bytes[1..])),
         Body(kind) => message(&bmp(kind, bytes)),

@@ -1,5 +1,5 @@
-//! The faults of other collectors that concern decoding, one named test each. Each was seen failing with the
-//! code that it guards broken.
+//! Decoding faults of other collectors, one test each. Each test was verified to fail when the code that it
+//! guards is broken.
 
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -133,7 +133,7 @@ fn each_field_of_an_update_has_its_own_family() {
 fn a_path_identifier_is_no_prefix() {
     let bytes = [0, 0, 0, 1, 24, 10, 1, 2, 0, 0, 0, 2, 24, 10, 1, 2];
     assert_eq!(texts(Family::IPV4_UNICAST, &bytes, true), ["1 10.1.2.0/24", "2 10.1.2.0/24"]);
-    // The NLRI of osrg/gobgp issue 2879: read without ADD-PATH it begins with default routes.
+    // The NLRI of osrg/gobgp issue 2879: decoded without ADD-PATH, it begins with default routes.
     let arista = [0, 0, 0x0b, 0xf2, 31, 10, 40, 3, 232];
     assert_eq!(texts(Family::IPV4_UNICAST, &arista, true), ["3058 10.40.3.232/31"]);
     let is_convincing = |encoding| bgp::nlri_convincing(Family::IPV4_UNICAST, &arista, encoding, false);

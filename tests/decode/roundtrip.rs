@@ -1,4 +1,4 @@
-//! What an encoder that shares no code with the decoder writes, the decoder reads back equal.
+//! Round trips: the decoder returns the values that an independent encoder has written.
 
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,12 +14,12 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 fn asn() -> impl Strategy<Value = u32> {
-    // AS_TRANS itself cannot come back from a two-octet session: it stands for "see AS4_PATH".
+    // AS_TRANS itself cannot be represented on a two-octet session: it means "see AS4_PATH".
     prop_oneof![1_u32..23_456, 64_512_u32..=65_535, 65_536..=u32::MAX]
 }
 
-/// Paths that RFC 6793 can carry past a two-octet speaker unchanged: confederation segments in front only,
-/// their AS numbers in two octets.
+/// Paths that pass a two-octet speaker unchanged by RFC 6793: confederation segments only at the front, with
+/// two-octet AS numbers.
 fn as_path() -> impl Strategy<Value = AsPath> {
     let kinds = proptest::sample::select(&[SegmentKind::ConfedSequence, SegmentKind::ConfedSet][..]);
     let confederation = vec((kinds, vec(1_u32..23_456, 1..20)), 0..2);
@@ -54,7 +54,7 @@ fn raw() -> impl Strategy<Value = Vec<RawAttribute>> {
     vec(attribute, 0..3).prop_map(|attributes| {
         let mut raw: Vec<RawAttribute> = Vec::new();
         for (code, flags, value) in attributes {
-            // The length bit is the encoder's.
+            // The encoder sets the extended length flag.
             let flags = if value.len() > 255 { flags | 0x10 } else { flags & !0x10 };
             if raw.iter().all(|other| other.code != code) {
                 raw.push(RawAttribute { flags, code, value });
@@ -69,7 +69,8 @@ prop_compose! {
         origin in of(0_u8..=2),
         as_path in of(as_path()),
         next_hop in of(v4().prop_map(IpAddr::from)),
-        (med, local_pref, aigp, only_to_customer) in (of(any::<u32>()), of(any::<u32>()), of(any::<u64>()), of(any::<u32>())),
+        (med, local_pref, aigp, only_to_customer) in
+            (of(any::<u32>()), of(any::<u32>()), of(any::<u64>()), of(any::<u32>())),
         atomic_aggregate in any::<bool>(),
         aggregator in of((asn(), v4()).prop_map(|(asn, address)| Aggregator { asn, address })),
         communities in vec(any::<u32>(), 0..80),
@@ -131,7 +132,7 @@ fn entries(nlri: impl Strategy<Value = Nlri> + 'static) -> BoxedStrategy<Vec<Nlr
     vec(entry, 0..20).boxed()
 }
 
-/// A family and routes of it.
+/// A family with routes.
 fn field() -> impl Strategy<Value = (Family, Vec<NlriEntry>)> {
     prop_oneof![
         entries(prefix4()).prop_map(|entries| (Family::IPV4_UNICAST, entries)),
@@ -159,7 +160,11 @@ fn as_read(entries: &[NlriEntry], add_path: bool) -> Vec<NlriEntry> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn attributes_survive_sessions_of_both_widths(sent in attributes(), four_octet_as: bool) {
@@ -189,9 +194,13 @@ proptest! {
         if let Some((family, entries)) = &unreach {
             section.extend(encoder::mp_unreach(*family, &encoder::nlri(entries, add_path)));
         }
-        let pdu = encoder::update(&encoder::nlri(&withdrawn, add_path), &section, &encoder::nlri(&announced, add_path));
+        let (withdrawn_field, announced_field) =
+            (encoder::nlri(&withdrawn, add_path), encoder::nlri(&announced, add_path));
+        let pdu = encoder::update(&withdrawn_field, &section, &announced_field);
         let message = encoder::bmp(0, &[&encoder::peer_v4(), &pdu, &[9, 9]]);
-        let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };
+        let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else {
+            panic!("refused")
+        };
         prop_assert_eq!(trailer, [9, 9]);
 
         let update = bgp::split(pdu).unwrap();
@@ -211,7 +220,8 @@ proptest! {
                 (2, expected.as_path.is_none()),
                 (3, needs_next_hop && expected.next_hop.is_none()),
             ];
-            expected.missing = missing.iter().filter(|(_, is_missing)| *is_missing).map(|(code, _)| *code).collect();
+            expected.missing =
+                missing.iter().filter(|(_, is_missing)| *is_missing).map(|(code, _)| *code).collect();
         }
         if reach.is_some() {
             expected.next_hop = Some(next_hop.into());

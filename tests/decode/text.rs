@@ -1,5 +1,4 @@
-//! From the bytes of a Route Monitoring message to the words that an operator reads: each attribute, written
-//! here octet by octet, through the whole session into the record as JSON.
+//! The JSON text of each attribute, from the bytes of a Route Monitoring message through a whole session.
 
 use std::net::IpAddr;
 
@@ -31,16 +30,16 @@ fn row(flags: u8, pdu: &[u8]) -> json::Object {
     row
 }
 
-/// What the row says under these keys, nothing in place of a key that is not there.
+/// The values of the row for these keys, without those that are absent.
 fn says(row: &json::Object, keys: &Value) -> Value {
     let keys = keys.as_object().unwrap().keys();
     Value::Object(keys.filter_map(|key| Some((key.clone(), row.get(key)?.clone()))).collect())
 }
 
-/// Flags, code, value, and what the row says.
+/// Flags, code, value, and the expected values of the row.
 type Case = (u8, u8, Vec<u8>, Value);
 
-/// 4200000000, an AS number of four octets.
+/// The four-octet AS number 4200000000.
 const WIDE: [u8; 4] = [0xfa, 0x56, 0xea, 0x00];
 
 /// Attributes 1 to 10.
@@ -81,7 +80,7 @@ fn plain() -> Vec<Case> {
     ]
 }
 
-/// Those that came later.
+/// Attributes of later RFCs.
 fn later() -> Vec<Case> {
     vec![
         (
@@ -129,7 +128,7 @@ fn later() -> Vec<Case> {
             vec![0, 0, 0xfd, 0xe9, 0x40, 5, 4, 0, 0, 0, 44],
             json!({ "attributes_more": ["ATTR_SET origin-as=65001 local-pref=44"] }),
         ),
-        // One that nobody knows: flags, code and value.
+        // An unknown attribute: flags, code and value.
         (0xe0, 200, vec![1, 2, 3], json!({ "attributes_raw": ["e0c8010203"] })),
     ]
 }
@@ -161,7 +160,7 @@ fn a_path_of_two_octets_is_completed_and_one_of_four_is_not() {
     let merged = row(TWO_OCTET_AS, &pdu(&old, &[0x5b, 0xa0]));
     let expected = json!({ "as_path_text": "65001 4200000000 9", "aggregator_asn": 4_200_000_001_u32 });
     assert_eq!(says(&merged, &expected), expected);
-    // With four octets nothing stands in for a number: what AS4_PATH says is left out, and that is told.
+    // On a four-octet session AS_PATH is complete: AS4_PATH is discarded, and that is reported.
     let wide = [2, 3, 0, 0, 0xfd, 0xe9, 0, 0, 0x5b, 0xa0, 0, 0, 0, 9];
     let alone = row(0, &pdu(&wide, &[0, 0, 0x5b, 0xa0]));
     let expected = json!({ "as_path_text": "65001 23456 9", "aggregator_asn": 23_456 });

@@ -1,4 +1,4 @@
-//! UPDATE: its fields, End-of-RIB, routes at their limits, and what is refused.
+//! UPDATE messages: fields, End-of-RIB, routes at their limits, and refused messages.
 
 use crate::common::encoder;
 use holdfast::bgp::{self, Encoding, Error};
@@ -70,7 +70,7 @@ fn a_field_past_the_message_is_refused_with_its_offset() {
     }
 }
 
-/// The routes of a field, then its error if there is one.
+/// The routes of an NLRI field, then its error if there is one.
 fn field(family: Family, bytes: &[u8], add_path: bool) -> (usize, Option<String>) {
     let mut good = 0;
     for entry in bgp::nlri(family, bytes, Encoding { add_path, ..Encoding::PLAIN }, false) {
@@ -160,7 +160,8 @@ fn a_family_without_a_decoder_is_kept_raw_as_one() {
 
 #[test]
 fn an_update_may_have_65535_bytes() {
-    // Header 19, three lengths of the fields 4: the rest are routes of four bytes each, and one of three.
+    // The header has 19 bytes, the two length fields 4; the rest are routes of four bytes each, and one of
+    // three.
     let mut routes: Vec<u8> = (0..16_377_u16)
         .flat_map(|number| {
             let [a, b] = number.to_be_bytes();

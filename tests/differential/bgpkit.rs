@@ -1,5 +1,5 @@
-//! bgpkit-parser's reading. It keeps no session: it is not told of ADD-PATH, and knows the width of AS
-//! numbers only by the flag of the message.
+//! The decode of bgpkit-parser. It is stateless: it does not use negotiated ADD-PATH, and takes the width of
+//! AS numbers only from the flag of the message.
 
 use bgpkit_parser::models::{
     AsPathSegment, AttributeValue, BgpMessage, BgpUpdateMessage, Community, NetworkPrefix, NextHopAddress,
@@ -12,10 +12,10 @@ use holdfast::route::{Family, community_text};
 
 use crate::reading::{Action, Reading, labelled};
 
-/// The families that it decodes and of which it says more than bytes.
+/// The families that it decodes to more than bytes.
 pub(crate) const FAMILIES: [(u16, u8); 6] = [(1, 1), (2, 1), (1, 2), (2, 2), (1, 4), (2, 4)];
 
-/// What it says of extended communities is typed in part only.
+/// It decodes extended communities only partly.
 pub(crate) const NOT_COMPARED: &str = "extended_communities";
 
 pub(crate) fn read(message: &[u8]) -> Reading {
@@ -30,7 +30,7 @@ pub(crate) fn read(message: &[u8]) -> Reading {
     }
 }
 
-/// What an UPDATE of its types says.
+/// Converts an UPDATE from its types.
 pub(crate) fn reading(update: &BgpUpdateMessage) -> Reading {
     let mut reading = Reading::default();
     let v4 = Family { afi: 1, safi: 1 };

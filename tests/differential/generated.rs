@@ -1,5 +1,5 @@
-//! UPDATEs that others write: made up in the types of NetGauze, written by its writer, read by us, and
-//! compared with what was meant, field by field.
+//! UPDATEs that are generated in NetGauze's types, encoded by NetGauze, decoded by Holdfast, and compared
+//! field by field with the generated values.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,13 +35,13 @@ use crate::ours::Ours;
 /// All families that its types have, by number.
 const ALL: [(u16, u8); 12] = netgauze::FAMILIES;
 
-/// A prefix in the notation from which every type of prefix can be read: of IPv4 or IPv6.
+/// An IPv4 or IPv6 prefix in the notation from which every prefix type can be parsed.
 pub(crate) fn net<T>(is_v6: bool) -> impl Strategy<Value = T> + Clone
 where
     T: FromStr<Err: Debug> + Debug,
 {
     (any::<u128>(), 1_u8..=128).prop_map(move |(bits, length)| {
-        // Its types refuse some networks that a monitor stores, see verdicts.rs: none of these is one.
+        // Its types reject some networks that a monitor stores (see verdicts.rs); none of them is generated.
         let text = if is_v6 {
             let (length, bits) = (length.max(8), bits >> 3 | 0x2000 << 112);
             format!("{}/{length}", Ipv6Addr::from_bits(bits & u128::MAX << (128 - length)))
@@ -54,7 +54,7 @@ where
     })
 }
 
-/// A multicast group or more: what its types want of the multicast families.
+/// A multicast group or a longer prefix, as its types require for the multicast families.
 fn groups<T>(is_v6: bool) -> impl Strategy<Value = T> + Clone
 where
     T: FromStr<Err: Debug> + Debug,
@@ -150,12 +150,12 @@ fn evpn() -> impl Strategy<Value = L2EvpnRoute> {
 }
 
 fn member() -> impl Strategy<Value = Option<RouteTargetMembership>> {
-    // Whole octets: what the bits of a cut octet mean, its types do not say.
+    // Whole octets: its types do not define the bits of a partial octet.
     let targets = vec(any::<u8>(), 0..=8);
     of((any::<u32>(), targets).prop_map(|(origin, target)| RouteTargetMembership::new(origin, target)))
 }
 
-/// Node descriptors with the kinds of value that are typed on both sides.
+/// Node descriptors of the kinds that both decoders decode.
 fn node() -> impl Strategy<Value = BgpLsNodeDescriptors> {
     use BgpLsNodeDescriptorSubTlv as Sub;
     let one = prop_oneof![
@@ -218,7 +218,7 @@ fn link_state() -> impl Strategy<Value = BgpLsNlriValue> {
     ]
 }
 
-/// What our reading of it has to say.
+/// The expected decode by Holdfast.
 fn meant(value: &BgpLsNlriValue) -> (u16, u8, u64, Vec<Descriptor>) {
     let node = |scope, nodes: &BgpLsNodeDescriptors| -> Vec<Descriptor> {
         use BgpLsNodeDescriptorSubTlv as Sub;
@@ -411,7 +411,7 @@ fn extended() -> impl Strategy<Value = ExtendedCommunity> {
     ]
 }
 
-/// Any of the attributes that are optional, each at most once.
+/// Any of the optional attributes, each at most once.
 fn optional(two_octets: bool) -> impl Strategy<Value = Vec<PathAttributeValue>> {
     use PathAttributeValue as Value;
     let numbers =
@@ -459,7 +459,7 @@ fn attribute(value: PathAttributeValue) -> PathAttribute {
         .unwrap()
 }
 
-/// A session whose OPENs agree on everything, and one UPDATE in it.
+/// A session whose OPENs negotiate all capabilities, with one UPDATE.
 pub(crate) fn read(pdu: &[u8], ids: bool, two_octets: bool) -> crate::reading::Reading {
     let families = ALL.iter().map(|(afi, safi)| multiprotocol(*afi, *safi));
     let labels =
@@ -475,7 +475,7 @@ pub(crate) fn read(pdu: &[u8], ids: bool, two_octets: bool) -> crate::reading::R
     ours.read(&Header { flags, ..PEER }.route_monitoring(pdu))
 }
 
-/// One UPDATE in its types: how it is to be read, and what it says.
+/// One UPDATE in its types, with the encoding: ADD-PATH and width of AS numbers.
 fn update() -> impl Strategy<Value = (bool, bool, BgpUpdateMessage)> {
     let origin = prop_oneof![Just(Origin::IGP), Just(Origin::EGP), Just(Origin::Incomplete)];
     any::<(bool, bool)>().prop_flat_map(move |(ids, two_octets)| {
@@ -490,8 +490,8 @@ fn update() -> impl Strategy<Value = (bool, bool, BgpUpdateMessage)> {
         let fields = (of(routes(ids)), of(routes(ids)), classic(), classic());
         (origin.clone(), path(two_octets), v4(), optional(two_octets), fields).prop_map(
             move |(origin, path, hop, optional, (reach, unreach, withdrawn, announced))| {
-                // With both kinds of announcement there are two next hops and two attribute sets: one at a
-                // time.
+                // Only one kind of announcement at a time: both would have two next hops and two attribute
+                // sets.
                 let announced = if reach.is_some() { Vec::new() } else { announced };
                 let mut values = Vec::new();
                 if reach.is_some() || !announced.is_empty() {
@@ -511,7 +511,11 @@ fn update() -> impl Strategy<Value = (bool, bool, BgpUpdateMessage)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_netgauze_writes_is_read_as_it_was_meant((ids, two_octets, meant) in update()) {
@@ -531,7 +535,8 @@ proptest! {
         let entries: Vec<_> = bgp::nlri(family, &bytes, Encoding::PLAIN, false).map(Result::unwrap).collect();
         prop_assert_eq!(entries.len(), 1);
         let Nlri::Structured(other) = &entries[0].nlri else { panic!("{:?}", entries[0]) };
-        let NlriDetail::LinkState(LinkStateRoute { kind, protocol, identifier, descriptors, .. }) = &other.detail else { panic!() };
+        let NlriDetail::LinkState(route) = &other.detail else { panic!() };
+        let LinkStateRoute { kind, protocol, identifier, descriptors, .. } = route;
         prop_assert_eq!((*kind, *protocol, *identifier, descriptors.clone()), meant(&value));
     }
 }

@@ -1,4 +1,4 @@
-//! UPDATEs in the types of bgpkit, written by its writer: unicast, which is what it writes in full.
+//! UPDATEs in the types of bgpkit, encoded by bgpkit: unicast only, which it encodes completely.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -40,8 +40,10 @@ prop_compose! {
     fn attributes()(
         origin in prop_oneof![Just(Origin::IGP), Just(Origin::EGP), Just(Origin::INCOMPLETE)],
         path in path(),
-        numbers in (of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(v4()), of((any::<u32>(), v4())), any::<bool>()),
-        // Short enough for a length of one octet, which is all that it writes unasked.
+        numbers in (
+            of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(v4()), of((any::<u32>(), v4())), any::<bool>(),
+        ),
+        // Short enough for a length of one octet, the default of its encoder.
         communities in vec(any::<(u16, u16)>(), 0..60),
         large in vec(any::<(u32, u32, u32)>(), 0..20),
         clusters in vec(any::<u32>(), 0..5),
@@ -93,7 +95,11 @@ fn update() -> impl Strategy<Value = (bool, BgpUpdateMessage)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_bgpkit_writes_is_read_as_it_was_meant((ids, meant) in update()) {

@@ -1,4 +1,4 @@
-//! NetGauze's reading, by its stateful codec.
+//! The decode of NetGauze, by its stateful codec.
 
 use std::fmt::{Debug, Display};
 
@@ -57,7 +57,7 @@ impl NetGauze {
     }
 }
 
-/// What an UPDATE of its types says.
+/// Converts an UPDATE from its types.
 pub(crate) fn reading(update: &BgpUpdateMessage) -> Reading {
     let mut reading = Reading::default();
     let v4 = family(1, 1);
@@ -221,7 +221,7 @@ fn target(route: &RouteTargetMembershipAddress) -> String {
     )
 }
 
-/// BGP-LS: its own writer gives the bytes back, so that where each route begins and ends is compared.
+/// BGP-LS: re-encoded by NetGauze, so that the boundaries of each route are compared.
 fn behind<E: Debug>(path_id: Option<u32>, route: &(impl WritablePdu<E> + Debug)) -> String {
     written(route).split_off(path_id.map_or(0, |_| 8))
 }
@@ -305,7 +305,7 @@ fn put_attribute(reading: &mut Reading, attribute: &PathAttribute) {
         PathAttributeValue::AsPath(AsPath::As4PathSegments(path)) => reading.put_path(
             path.iter().map(|segment| (u8::from(segment.segment_type()), segment.as_numbers().to_vec())),
         ),
-        // The routes of MP_REACH_NLRI go by its own next hop.
+        // The next hop of MP_REACH_NLRI applies to its routes.
         PathAttributeValue::NextHop(hop) if !reading.attributes.contains_key("next_hop") => {
             reading.put("next_hop", hop.next_hop());
         }

@@ -1,4 +1,4 @@
-//! Our own reading: a whole session, from its bytes to the records that are logged.
+//! The decode of Holdfast: a whole session, from its bytes to the logged records.
 
 use holdfast::bgp;
 use holdfast::bmp::{self, Message};
@@ -28,7 +28,7 @@ impl Ours {
     pub(crate) fn read(&mut self, message: &[u8]) -> Reading {
         self.0.message(message, Timestamp(1_790_000_000_000_000));
         let mut reading = Reading::default();
-        // What is no message at all leaves only a notice.
+        // An invalid message produces only a notice.
         let notices = self.0.take_notices();
         reading.refused =
             notices.into_iter().find(|notice| notice.level == Level::Error).map(|notice| notice.text);

@@ -1,4 +1,4 @@
-//! What a decoder says of one Route Monitoring message, in words that all decoders share.
+//! The decode of one Route Monitoring message in a format that all decoders share.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use holdfast::route::Family;
 
-/// One decoder's answer.
+/// The result of one decoder.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
-    /// Why it could not be decoded, in full or in part.
+    /// The reason why it could not be decoded in full.
     pub(crate) refused: Option<String>,
     /// One line per route, as a multiset: sorted.
     pub(crate) routes: BTreeMap<Family, Vec<String>>,
@@ -40,7 +40,7 @@ impl Reading {
         }
     }
 
-    /// The path in the form that operators write.
+    /// The AS path in the usual text form.
     pub(crate) fn put_path<'a>(&mut self, segments: impl Iterator<Item = (u8, Vec<u32>)> + 'a) {
         let text = |(kind, asns): (u8, Vec<u32>)| {
             let join = |between| asns.iter().map(ToString::to_string).collect::<Vec<_>>().join(between);
@@ -61,8 +61,8 @@ pub(crate) enum Action {
     Withdraw,
 }
 
-/// A prefix with a route distinguisher and labels. The labels of a withdrawal say nothing (RFC 8277 section
-/// 2.4).
+/// A prefix with a route distinguisher and labels. The labels of a withdrawal are ignored (RFC 8277
+/// section 2.4).
 pub(crate) fn labelled(
     rd: Option<impl Display>,
     labels: &[u32],
@@ -76,7 +76,7 @@ pub(crate) fn labelled(
     }
 }
 
-/// The fields of an EVPN route that types 1 to 5 have.
+/// The fields of EVPN routes of types 1 to 5.
 #[derive(Debug, Default)]
 pub(crate) struct Evpn {
     pub(crate) kind: u8,

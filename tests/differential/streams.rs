@@ -18,7 +18,7 @@ use crate::common::messages::{PEER, attribute, bgp, plain_attributes, update, v4
 pub(crate) struct Stream {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
-    /// Only every so many-th Route Monitoring message is compared.
+    /// Sampling interval: one in `every` Route Monitoring messages is compared.
     pub(crate) every: usize,
 }
 

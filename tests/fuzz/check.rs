@@ -1,4 +1,4 @@
-//! What must hold of every answer of the decoder.
+//! Invariants of every result of the decoder.
 
 use holdfast::bgp::{self, AttributeOutcome, Direction, Encoding};
 use holdfast::bmp::{self, Message, Tlv};
@@ -7,13 +7,12 @@ use holdfast::route::{Attributes, Family, Nlri};
 use crate::common::encoder;
 use crate::generate;
 
-/// The length of a flow specification can be written in two ways, so it may be written shorter than it was
-/// read.
+/// Bytes by which a re-encoded flow specification may be shorter: its length has two encodings.
 const fn is_canonical(family: Family) -> bool {
     !matches!(family.safi, 129 | 133 | 134)
 }
 
-/// The BMP length put right, so that damage gets past the header.
+/// Corrects the BMP length, so that damaged messages pass the header check.
 pub(crate) fn with_length(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
@@ -23,7 +22,7 @@ pub(crate) fn with_length(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The BGP marker and length put right.
+/// Corrects the BGP marker and length.
 pub(crate) fn with_pdu_length(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
@@ -34,7 +33,7 @@ pub(crate) fn with_pdu_length(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// True when `part` is a piece of `whole`, not a copy.
+/// Whether `part` is a subslice of `whole` in memory, not a copy.
 fn is_within(part: &[u8], whole: &[u8]) -> bool {
     let (part, whole) = (part.as_ptr_range(), whole.as_ptr_range());
     part.is_empty() || (whole.start <= part.start && part.end <= whole.end)
@@ -47,7 +46,7 @@ pub(crate) fn framing(stream: &[u8], arrived: usize) {
         assert!(rest.starts_with(message));
         rest = &rest[message.len()..];
     }
-    // What has arrived so far gives the same answer as all of it, or none yet.
+    // A prefix of the stream gives the same result as the whole, or none yet.
     match (bmp::frame(&stream[..arrived]), bmp::frame(stream)) {
         (Ok(None), _) => {}
         (part, whole) => assert_eq!(part, whole),
@@ -104,7 +103,7 @@ pub(crate) fn bmp(message: &[u8]) {
     }
 }
 
-/// What goes in equals what goes out, seen from the other side.
+/// Checks that the negotiation is symmetric: the send side equals the receive side of the other OPEN.
 fn negotiation(sent: &bgp::Open, received: &bgp::Open) {
     let incoming = bgp::negotiate(sent, received, Direction::In);
     assert_eq!(incoming, bgp::negotiate(received, sent, Direction::Out));
@@ -167,14 +166,14 @@ pub(crate) fn update(pdu: &[u8]) {
     }
 }
 
-/// Memory is bounded by the bytes, and the parts agree with each other.
+/// Checks that memory is bounded by the input length, and that the parts are consistent.
 fn attributes(set: &Attributes, verdict: &AttributeOutcome, pdu_bytes: usize) {
     let path = set.as_path.iter();
     let path_bytes: usize = path.map(|path| path.segments.len() * 2 + path.asns.len() * 2).sum();
     let rows =
         set.communities.len() * 4 + set.extended_communities.len() * 8 + set.large_communities.len() * 12;
     let raw: usize = set.raw.iter().map(|raw| 3 + raw.value.len()).sum();
-    // AS4_PATH puts at most its own four octets in the place of two.
+    // AS4_PATH replaces two octets by at most four of its own.
     assert!(path_bytes + rows + raw + set.cluster_list.len() * 4 <= 2 * pdu_bytes);
     if let Some(path) = &set.as_path {
         let counted: usize = path.segments.iter().map(|segment| usize::from(segment.count)).sum();
@@ -207,7 +206,7 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
         None if !is_canonical(family) => assert!(written.len() <= bytes.len()),
         None => assert_eq!(written.len(), bytes.len()),
         Some(bgp::Error::Wire(error)) => {
-            // Too few bytes, or some behind what should be the end.
+            // Too few bytes, or bytes after the expected end.
             assert!(error.offset <= bytes.len() && (error.needed > error.available || error.needed == 0));
         }
         Some(
@@ -229,7 +228,7 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
         assert_eq!(written & read, *written);
         assert!(has_prefixes || written == read);
     }
-    // And what was written reads back as the same routes.
+    // The re-encoded bytes decode to the same routes.
     let again: Vec<_> = bgp::nlri(family, &written, encoding, false).map(|entry| entry.unwrap()).collect();
     assert_eq!(again, entries);
 }

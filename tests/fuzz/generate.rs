@@ -1,4 +1,4 @@
-//! Valid messages, made at random, from which the mutations start.
+//! Random valid messages, from which the mutations start.
 
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ pub(crate) const FAMILIES: [Family; 27] = [
     UNKNOWN,
 ];
 
-/// A family that nobody has.
+/// An unassigned family.
 pub(crate) const UNKNOWN: Family = Family { afi: 1, safi: 200 };
 
 pub(crate) fn is_decoded(family: Family) -> bool {
@@ -110,14 +110,14 @@ pub(crate) fn entries(rng: &mut Rng, family: Family) -> Vec<NlriEntry> {
         .collect()
 }
 
-/// A valid route of a family that is no bare prefix.
+/// A valid route of a family whose NLRI is more than a prefix.
 fn sample(rng: &mut Rng, family: Family) -> Nlri {
     thread_local! {
         static SAMPLES: Vec<nlri_samples::Sample> = nlri_samples::samples();
     }
     SAMPLES.with(|samples| {
         let of_family: Vec<_> = samples.iter().filter(|sample| sample.family == family).collect();
-        // As bytes: what they mean is checked elsewhere.
+        // Random bytes: other tests check their meaning.
         Nlri::Raw(of_family[rng.below(of_family.len())].bytes.as_slice().into())
     })
 }

@@ -1,8 +1,8 @@
-//! The same targets for a fuzzer guided by coverage: `tools/fuzz` builds this file as a program of its own,
-//! outside the package, because the fuzzer's library is needed nowhere else.
+//! The same targets for a coverage-guided fuzzer. `tools/fuzz` builds this file as a separate program outside
+//! the package, because only this program needs the fuzzer's library.
 //!
-//! - `guided run TARGET`: is fed by the fuzzer.
-//! - `guided seed TARGET FOLDER`: writes valid inputs to begin with.
+//! - `guided run TARGET`: reads inputs from the fuzzer.
+//! - `guided seed TARGET FOLDER`: writes valid initial inputs.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 

@@ -1,15 +1,14 @@
-//! Fuzzing on the stable compiler: valid messages are made at random or taken from the kept inputs, damaged,
-//! and decoded. "It did not panic" is the least of what is checked: every target states what must hold of any
-//! answer.
+//! Fuzzing on the stable compiler: valid messages are generated at random or taken from the stored inputs,
+//! mutated, and decoded. Besides the absence of panics, every target checks invariants of the result.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | FUZZ_ITERATIONS | how many inputs per target | 20000 |
-//! | FUZZ_SECONDS | how long per target, instead | – |
-//! | FUZZ_SEED | where the numbers start | fixed; from the clock with FUZZ_SECONDS |
+//! | FUZZ_ITERATIONS | inputs per target | 20000 |
+//! | FUZZ_SECONDS | seconds per target, instead of a number of inputs | – |
+//! | FUZZ_SEED | seed of the random numbers | fixed; from the clock with FUZZ_SECONDS |
 //!
 //! A failure prints the seed of its input: `FUZZ_SEED=… FUZZ_ITERATIONS=1` repeats it. `tools/fuzz` runs the
-//! same targets for long, guided by coverage, and finds the inputs worth keeping.
+//! same targets for longer with coverage guidance and finds the inputs to be stored.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,7 +41,7 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Checks one input; `how` says how to come back to it.
+/// Checks one input; `how` describes how to reproduce it.
 fn run(target: &Target, input: &[u8], how: &str) {
     if let Err(failure) = panic::catch_unwind(AssertUnwindSafe(|| target.check(input))) {
         let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -51,7 +50,7 @@ fn run(target: &Target, input: &[u8], how: &str) {
     }
 }
 
-/// Runs one target: the kept inputs as they are, then valid or kept ones, damaged.
+/// Runs one target: the stored inputs unchanged, then mutations of valid or stored ones.
 fn fuzz(target: &Target) {
     let kept = target.kept();
     kept.iter().enumerate().for_each(|(line, input)| run(target, input, &format!("kept input {}", line + 1)));

@@ -1,4 +1,4 @@
-//! A seeded source of numbers, and the mutations.
+//! A seeded random number generator, and the mutations.
 
 /// SplitMix64: small, seeded by one number, good enough to choose bytes.
 pub(crate) struct Rng(pub(crate) u64);
@@ -12,7 +12,7 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number under `bound`, which is not 0.
+    /// A number less than `bound`, which must not be 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
     }
@@ -30,7 +30,7 @@ impl Rng {
     }
 }
 
-/// Bytes at which lengths and counts turn.
+/// Boundary values of lengths and counts.
 const EDGES: [u8; 12] = [0, 1, 2, 3, 4, 16, 32, 33, 127, 128, 254, 255];
 
 /// Applies up to four mutations; one time in eight none, so that valid input stays in the mix.

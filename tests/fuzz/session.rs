@@ -1,4 +1,4 @@
-//! A whole session: a stream of messages, some damaged, to batches and to the bytes of the log.
+//! A whole session: from a stream of messages, some mutated, to batches and their log encoding.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +10,7 @@ use holdfast::session::{Introduced, Options, Session};
 use super::mutate::Rng;
 use super::{check, generate};
 
-/// The byte stream of one session; each message is damaged with the chance of one in four.
+/// The byte stream of one session; each message is mutated with a probability of one in four.
 pub(crate) fn stream(rng: &mut Rng) -> Vec<u8> {
     let mut stream = Vec::new();
     for _ in 0..=rng.below(12) {
@@ -38,8 +38,8 @@ fn new_session(batch_records_max: usize) -> Session {
     Session::new(options, Box::new(introduce))
 }
 
-/// What holds of any session: it never fails, its batches obey their own rules, and the log gives them back
-/// unchanged.
+/// Checks the invariants of any session: it never fails, its batches are valid, and they survive the log
+/// encoding unchanged.
 pub(crate) fn check(mut stream: &[u8], rng: &mut Rng) {
     let mut session = new_session(8);
     let mut now = NOW;
@@ -78,7 +78,7 @@ fn batch_holds(batch: &Batch) {
     }
 }
 
-/// A payload as a session of valid messages writes it.
+/// A payload that a session of valid messages writes.
 pub(crate) fn payload(rng: &mut Rng) -> Vec<u8> {
     let mut session = new_session(1000);
     (0..=rng.below(12)).for_each(|_| session.message(&generate::bmp(rng), NOW));
@@ -89,7 +89,7 @@ pub(crate) fn payload(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// Damaged payloads are refused, or are a batch whose own rules hold well enough to be shown.
+/// Checks that a mutated payload is refused, or decodes to a batch that is consistent enough to be printed.
 pub(crate) fn payload_holds(bytes: &[u8]) {
     let Ok(batch) = codec::decode(bytes) else { return };
     assert!(batch.nlri.len() <= bytes.len(), "more rows than bytes");

@@ -1,4 +1,4 @@
-//! What is fuzzed: how a valid input of each target is made, and what must hold of any.
+//! The fuzz targets: a generator of valid inputs and a check for each.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use crate::common::encoder;
 use crate::mutate::Rng;
 use crate::{check, generate, session};
 
-/// One decoder, or a whole session.
+/// A fuzz target: one decoder, or a whole session.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    /// A valid input, from which damage starts.
+    /// Generates a valid input, from which the mutations start.
     pub(crate) make: fn(&mut Rng) -> Vec<u8>,
-    /// Panics when something does not hold. The numbers come from the input, so that an input alone repeats a
-    /// failure.
+    /// Panics if an invariant is violated. The random numbers depend only on the input, so that the input
+    /// alone reproduces a failure.
     check: fn(&[u8], &mut Rng),
 }
 
@@ -59,21 +59,21 @@ pub(crate) const RECORD: Target =
 
 pub(crate) const ALL: [Target; 7] = [FRAMING, BMP, UPDATE, OPEN, NLRI, SESSION, RECORD];
 
-/// The first byte of an input says of which family the others are, so that damage there mixes families.
+/// The first byte of an input selects the family of the others, so that mutations of it mix families.
 fn form(byte: u8) -> (holdfast::route::Family, bool) {
     (generate::FAMILIES[usize::from(byte >> 1) % generate::FAMILIES.len()], byte & 1 != 0)
 }
 
 impl Target {
     pub(crate) fn check(&self, input: &[u8]) {
-        // FNV-1a: any mixing will do.
+        // FNV-1a; any hash is sufficient.
         let seed = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });
         (self.check)(input, &mut Rng(seed));
     }
 
-    /// The inputs that `tools/fuzz` found to reach something of their own, one in hex on each line.
+    /// The inputs of `tools/fuzz` that reach code of their own, one in hexadecimal per line.
     pub(crate) fn kept(&self) -> Vec<Vec<u8>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
         let text = std::fs::read_to_string(folder.join(self.name).with_extension("hex")).unwrap_or_default();
