@@ -374,21 +374,24 @@ fn capabilities_read_as_operators_know_them() {
 /// type. The name is compared loosely: the table's names are shorter.
 const REGISTRY: &str = "
 0x00 02 route target|0x00 03 route origin|0x00 04 link bandwidth|0x00 05 ospf domain|0x00 08 data collection
-0x00 09 source as|0x00 0a l2vpn id|0x00 10 vpn distinguisher|0x00 13 route target record|0x00 80 virtual network identifier
-0x01 02 route target|0x01 03 route origin|0x01 05 ospf domain|0x01 07 ospf router id|0x01 09 node target|0x01 0a l2vpn id
-0x01 0b vrf route import|0x01 0c redirect ip|0x01 10 vpn distinguisher|0x01 12 p2mp next hop|0x01 13 route target record
-0x01 14 vrf next hop|0x01 20 mvpn sa rp|0x02 02 route target|0x02 03 route origin|0x02 04 generic|0x02 05 ospf domain
-0x02 08 data collection|0x02 09 source as|0x02 10 vpn distinguisher|0x02 13 route target record|0x03 01 cost|0x03 03 cp orf
-0x03 04 extranet source|0x03 05 extranet separation|0x03 06 ospf route type|0x03 07 pmsi flags|0x03 08 context label space
-0x03 0b color|0x03 0c encapsulation|0x03 0d default gateway|0x03 0e ppmp label|0x06 00 evpn mac mobility
-0x06 01 evpn esi label|0x06 02 evpn es import|0x06 03 evpn router mac|0x06 04 evpn l2 attributes|0x06 05 evpn e tree
-0x06 06 evpn df election|0x06 07 evpn i sid|0x06 08 evpn arp nd|0x06 09 evpn multicast flags|0x06 0a evpn evi rt 0
-0x06 0b evpn evi rt 1|0x06 0c evpn evi rt 2|0x06 0d evpn evi rt 3|0x06 0e evpn attachment circuit|0x06 0f evpn service carving
-0x06 10 evpn link bandwidth|0x08 00 redirect next hop|0x09 00 redirect indirection|0x0a 02 transport class|0x0b 01 sfir pool
-0x0b 02 sfc label stack|0x0c 00 mup direct segment|0x40 04 link bandwidth|0x42 04 generic|0x43 00 validation state
-0x43 01 cost|0x4a 02 transport class|0x80 00 ospf route type|0x80 01 ospf router id|0x80 05 ospf domain|0x80 06 traffic rate
-0x80 07 traffic action|0x80 08 redirect|0x80 09 traffic marking|0x80 0a l2 info|0x80 0b e tree info
-0x80 0c traffic rate packets|0x80 0d sfc classifier|0x81 08 redirect|0x82 08 redirect";
+0x00 09 source as|0x00 0a l2vpn id|0x00 10 vpn distinguisher|0x00 13 route target record
+0x00 80 virtual network identifier|0x01 02 route target|0x01 03 route origin|0x01 05 ospf domain
+0x01 07 ospf router id|0x01 09 node target|0x01 0a l2vpn id|0x01 0b vrf route import|0x01 0c redirect ip
+0x01 10 vpn distinguisher|0x01 12 p2mp next hop|0x01 13 route target record|0x01 14 vrf next hop
+0x01 20 mvpn sa rp|0x02 02 route target|0x02 03 route origin|0x02 04 generic|0x02 05 ospf domain
+0x02 08 data collection|0x02 09 source as|0x02 10 vpn distinguisher|0x02 13 route target record|0x03 01 cost
+0x03 03 cp orf|0x03 04 extranet source|0x03 05 extranet separation|0x03 06 ospf route type|0x03 07 pmsi flags
+0x03 08 context label space|0x03 0b color|0x03 0c encapsulation|0x03 0d default gateway|0x03 0e ppmp label
+0x06 00 evpn mac mobility|0x06 01 evpn esi label|0x06 02 evpn es import|0x06 03 evpn router mac
+0x06 04 evpn l2 attributes|0x06 05 evpn e tree|0x06 06 evpn df election|0x06 07 evpn i sid|0x06 08 evpn arp nd
+0x06 09 evpn multicast flags|0x06 0a evpn evi rt 0|0x06 0b evpn evi rt 1|0x06 0c evpn evi rt 2
+0x06 0d evpn evi rt 3|0x06 0e evpn attachment circuit|0x06 0f evpn service carving|0x06 10 evpn link bandwidth
+0x08 00 redirect next hop|0x09 00 redirect indirection|0x0a 02 transport class|0x0b 01 sfir pool
+0x0b 02 sfc label stack|0x0c 00 mup direct segment|0x40 04 link bandwidth|0x42 04 generic
+0x43 00 validation state|0x43 01 cost|0x4a 02 transport class|0x80 00 ospf route type|0x80 01 ospf router id
+0x80 05 ospf domain|0x80 06 traffic rate|0x80 07 traffic action|0x80 08 redirect|0x80 09 traffic marking
+0x80 0a l2 info|0x80 0b e tree info|0x80 0c traffic rate packets|0x80 0d sfc classifier|0x81 08 redirect
+0x82 08 redirect";
 
 #[test]
 fn extended_communities_have_the_names_of_the_registry_and_no_others() {

@@ -41,7 +41,8 @@ prop_compose! {
         origin in prop_oneof![Just(Origin::IGP), Just(Origin::EGP), Just(Origin::INCOMPLETE)],
         path in path(),
         numbers in (
-            of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(v4()), of((any::<u32>(), v4())), any::<bool>(),
+            of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(v4()), of((any::<u32>(), v4())),
+            any::<bool>(),
         ),
         // Short enough for a length of one octet, the default of its encoder.
         communities in vec(any::<(u16, u16)>(), 0..60),
