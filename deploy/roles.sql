@@ -6,7 +6,7 @@
 -- To be run once, as a superuser, in the target database, which is empty or was migrated by holdfast_owner:
 --   createdb holdfast && psql -d holdfast -f roles.sql
 --   psql -d holdfast -c '\password holdfast_owner'                  (and the other two)
---   DB_USER=holdfast_owner holdfast migrate                         (at every update, before the collector starts)
+--   DB_USER=holdfast_owner holdfast migrate     (at every update, before the collector starts)
 -- It can be run repeatedly.
 \set ON_ERROR_STOP on
 

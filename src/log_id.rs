@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 /// Identity of one write-ahead log: 128 random bits, chosen when its directory is created.
 ///
-/// A copied log directory has the same id. The text form is that of a UUID (`8-4-4-4-12` hexadecimal digits), which is
-/// also how the database stores it.
+/// A copied log directory has the same id. The text form is that of a UUID (`8-4-4-4-12` hexadecimal digits),
+/// which is also how the database stores it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub [u8; 16]);
 

@@ -1,7 +1,7 @@
 //! Numeric conversions that cannot fail on the platforms that Holdfast supports, in one place.
 //!
-//! `usize` is 64 bits wide wherever Holdfast is built; the assertion below stops the build elsewhere. With it, `usize` and
-//! `u64` convert without loss, and no caller needs a fallback value that could hide an error.
+//! `usize` is 64 bits wide wherever Holdfast is built; the assertion below stops the build elsewhere. With
+//! it, `usize` and `u64` convert without loss, and no caller needs a fallback value that could hide an error.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub const fn u32_to_usize(value: u32) -> usize {
     value as usize
 }
 
-/// A count as PostgreSQL's `bigint`. Values above `i64::MAX` become `i64::MAX`: a counter that large cannot occur, and
-/// saturating keeps it from turning negative.
+/// A count as PostgreSQL's `bigint`. Values above `i64::MAX` become `i64::MAX`: a counter that large cannot
+/// occur, and saturating keeps it from turning negative.
 #[must_use]
 #[inline]
 pub const fn to_i64_saturating(value: u64) -> i64 {

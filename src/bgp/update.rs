@@ -39,9 +39,9 @@ pub struct Update<'a> {
 /// ```
 ///
 /// # Errors
-/// The message is not an UPDATE, or its routes cannot be located: a field extends past the end of the message,
-/// or MP_REACH_NLRI or MP_UNREACH_NLRI is malformed or present twice (RFC 7606 sections 3.g, 4 and 5.3). Offsets
-/// count from the first octet of the marker.
+/// The message is not an UPDATE, or its routes cannot be located: a field extends past the end of the
+/// message, or MP_REACH_NLRI or MP_UNREACH_NLRI is malformed or present twice (RFC 7606 sections 3.g, 4 and
+/// 5.3). Offsets count from the first octet of the marker.
 #[inline]
 pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{IndexedTlv, PeerHeader, Stat, Tlv};
+use super::{PeerHeader, Tlv};
 
 /// A BMP message (RFC 7854 section 4.1). Slices borrow from the decoded bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,4 +78,24 @@ pub enum Message<'a> {
         /// Bytes after the common header.
         body: &'a [u8],
     },
+}
+
+/// A TLV of BMP version 4, with the NLRI of the UPDATE to which it applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexedTlv<'a> {
+    /// Type, including the enterprise bit 0x8000. Its meaning depends on the revision of the draft.
+    pub kind: u16,
+    /// Index of the NLRI, from 1; 0 for all NLRI; with the bit 0x8000, number of a group of NLRI.
+    pub index: u16,
+    /// Value.
+    pub value: &'a [u8],
+}
+
+/// A counter or gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat<'a> {
+    /// IANA statistics type; unknown ones are kept.
+    pub kind: u16,
+    /// Value as received.
+    pub value: &'a [u8],
 }

@@ -1,6 +1,6 @@
 //! Route Monitoring (RFC 7854 section 4.6), and the delimiting of BGP messages.
 
-use super::{Error, Message, PeerHeader};
+use super::{Error, IndexedTlv, Message, PeerHeader};
 use crate::wire::{self, Cursor};
 
 /// Length of a BGP message header in bytes (RFC 4271 section 4.1), and of the shortest message.
@@ -11,17 +11,6 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let pdu = bgp_message(&mut cursor)?;
     Ok(Message::RouteMonitoring { peer, pdu, trailer: cursor.rest(), tlvs: Vec::new() })
-}
-
-/// A TLV of BMP version 4, with the NLRI of the UPDATE to which it applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexedTlv<'a> {
-    /// Type, including the enterprise bit 0x8000. Its meaning depends on the revision of the draft.
-    pub kind: u16,
-    /// Index of the NLRI, from 1; 0 for all NLRI; with the bit 0x8000, number of a group of NLRI.
-    pub index: u16,
-    /// Value.
-    pub value: &'a [u8],
 }
 
 /// The marker at the start of every BGP message.

@@ -1,17 +1,8 @@
 //! Statistics Report (RFC 7854 section 4.8).
 
-use super::{Error, Message, PeerHeader};
+use super::{Error, Message, PeerHeader, Stat};
 use crate::num;
 use crate::wire::Cursor;
-
-/// A counter or gauge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat<'a> {
-    /// IANA statistics type; unknown ones are kept.
-    pub kind: u16,
-    /// Value as received.
-    pub value: &'a [u8],
-}
 
 impl Stat<'_> {
     /// AFI and SAFI of a per-family statistic; `None` for another one.

@@ -198,7 +198,8 @@ async fn a_router_that_closes_when_it_waits_is_held_off_and_then_sends_its_table
     daemon::until(|| life.dumped.load(Ordering::SeqCst).then_some(()), stands);
     assert_eq!(of(&life.connected), 1, "let in once, and through with it: {}", stands());
     delivered(&daemon);
-    let now = "SELECT concat_ws(' ', count(*), bool_or(is_stale)) FROM route_state WHERE router = 'edge1' AND NOT is_withdrawn";
+    let now = "SELECT concat_ws(' ', count(*), bool_or(is_stale)) FROM route_state
+        WHERE router = 'edge1' AND NOT is_withdrawn";
     assert_eq!(away.database.texts(now).await, [format!("{ROUTES} f")]);
     // What the first connection brought of the table is known, and adds no history when it comes again.
     let rows =
@@ -240,14 +241,16 @@ async fn what_is_given_up_while_the_database_is_away_are_gap_rows_and_nothing_el
     let last = delivered(&daemon);
     // Only now: what the committer still had queued may have cost a segment more.
     let told = daemon.status().wal.dropped;
-    let gaps = "SELECT concat_ws(' ', reason, sum(last_seq - first_seq + 1), min(first_seq) > {before}, max(last_seq) < {last})
+    let gaps = "SELECT concat_ws(' ', reason, sum(last_seq - first_seq + 1), min(first_seq) > {before},
+            max(last_seq) < {last})
         FROM collector_gaps WHERE first_seq IS NOT NULL GROUP BY reason";
     let gaps = gaps.replace("{before}", &before.to_string()).replace("{last}", &last.to_string());
     assert_eq!(away.database.texts(&gaps).await, [format!("dropped {told} t t")]);
     // Each number is either there or in one gap, never both.
     let numbers = format!(
         "WITH there AS (SELECT DISTINCT seq FROM stored_records), gap AS (
-            SELECT generate_series(first_seq, last_seq) AS seq FROM collector_gaps WHERE first_seq IS NOT NULL)
+            SELECT generate_series(first_seq, last_seq) AS seq
+            FROM collector_gaps WHERE first_seq IS NOT NULL)
         SELECT concat_ws(' ', (SELECT count(*) FROM there), (SELECT count(*) FROM gap),
             (SELECT count(*) FROM there JOIN gap USING (seq)),
             (SELECT count(*) FROM generate_series(1, {last}) AS seq

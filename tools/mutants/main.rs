@@ -8,8 +8,8 @@
 //! crate, each selected by an environment variable (`MUTANT=17`), and only the tests are run again:
 //!
 //! ```text
-//! src/{wire,bmp,bgp,route,session,codec} ─► schema: `if crate::mutant(17) { a != b } else { a == b }`, …
-//! tests/{decode,session,fuzz}             ─► a crate under target/mutants, built once; its tests run per mutant
+//! src/{wire,bmp,bgp,…}         ─► schema: `if crate::mutant(17) { a != b } else { a == b }`, …
+//! tests/{decode,session,fuzz}  ─► a crate under target/mutants, built once; its tests run once per mutant
 //! ```
 //!
 //! These modules depend on no other module of the package, which makes the small crate possible. A surviving
@@ -75,8 +75,8 @@ fn main() -> io::Result<ExitCode> {
     }
     let unexplained = survivors.iter().filter(|is_explained| !**is_explained).count();
     println!(
-        "{} mutants: {caught} caught by a test, {timed_out} by the time limit, {} survived, {unexplained} of them \
-         without a reason",
+        "{} mutants: {caught} caught by a test, {timed_out} by the time limit, {} survived, {unexplained} \
+         of them without a reason",
         chosen.len(),
         survivors.len()
     );

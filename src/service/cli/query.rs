@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, run_query};
 use crate::telemetry::printable;
 
-/// Number of first rows that determine the column widths of a table, to bound memory; later rows may be wider.
+/// Number of first rows that determine the column widths of a table, to bound memory; later rows may be
+/// wider.
 const WIDTH_ROWS: usize = 1000;
 
 #[derive(Debug, clap::Args)]
