@@ -49,8 +49,8 @@ const ONLY_OTHER: &str = "refused only by the other";
 
 const PATH_ID: &str =
     "Holdfast: no path identifiers without ADD-PATH in the OPENs (RFC 7911 section 5); the other guesses";
-const EVIDENCE: &str = "Holdfast: the field can only be parsed with path identifiers (RFC 7911 section 3); the \
-                        stream has no OPENs that negotiate them";
+const EVIDENCE: &str = "Holdfast: the field can only be parsed with path identifiers (RFC 7911 section 3); \
+                        the stream has no OPENs that negotiate them";
 const WIDTH: &str = "Holdfast: the path can only be parsed with two-octet AS numbers, although the A flag \
                      (RFC 7854 section 4.2) indicates four octets";
 const WITHDRAW: &str = "Holdfast: treat-as-withdraw (RFC 7606 section 7); the other announces";
@@ -60,8 +60,8 @@ const FIRST: &str = "Holdfast: the first of two attributes is used (RFC 7606 sec
 
 const OWN_NEXT_HOP: &str =
     "Holdfast: routes of MP_REACH_NLRI have its next hop, not NEXT_HOP (RFC 4760 section 3)";
-const ATTR_SET: &str = "Holdfast: attributes inside ATTR_SET are the customer's (RFC 6368 section 5); the script \
-                        reads those";
+const ATTR_SET: &str = "Holdfast: attributes inside ATTR_SET are the customer's (RFC 6368 section 5); the \
+                        script reads those";
 
 /// One line per kind of disagreement.
 #[rustfmt::skip]

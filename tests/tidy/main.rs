@@ -10,3 +10,5 @@
 mod protocol;
 mod rules;
 mod source;
+mod structure;
+mod vocabulary;
