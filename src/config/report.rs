@@ -95,10 +95,12 @@ fn masked(setting: &Setting, text: &str) -> String {
 }
 
 /// The paragraph at the top of `.env.example`.
-const INTRODUCTION: &str = "Copy this file to `.env` and remove the `#` from the settings to change. The \
-    same names are accepted as environment variables, which take precedence. Unknown names and invalid \
-    values are reported and prevent the start; `holdfast check-config` prints the effective configuration. An empty \
-    value counts as unset. Enclose a value that contains `$`, `#`, quotes or spaces in single quotes.";
+const INTRODUCTION: &str = "\
+    Copy this file to `.env` and remove the `#` from the settings to change. The same names are \
+    accepted as environment variables, which take precedence. Unknown names and invalid values are \
+    reported and prevent the start; `holdfast check-config` prints the effective configuration. An \
+    empty value counts as unset. Enclose a value that contains `$`, `#`, quotes or spaces in single \
+    quotes.";
 
 /// The text of `.env.example`: every setting with its description, accepted values and default.
 #[must_use]
