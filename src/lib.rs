@@ -1,10 +1,11 @@
-//! Holdfast: a BMP (RFC 7854) collector that logs first and delivers later.
+//! Holdfast: a BMP (RFC 7854) collector with a crash-safe local log and exactly-once delivery.
 //!
-//! The modules stand in the order of the data, which is the order of reading:
+//! The modules are listed in the order of the data, which is also the order of reading. The leaves `num`,
+//! `hex` and `log_id` come first.
 //!
 //! ```text
-//! router ─TCP─► listener ─► bmp ─► session ─► Batch ─► record ─► committer ─► wal (disk)
-//!                                    │ bgp                                       │
+//! router ─TCP─► listener ─► bmp ─► session ─► Batch ─► codec ─► committer ─► wal (disk)
+//!                                    │ bgp                                      │
 //! TimescaleDB ◄── sink (rows + checkpoint, one transaction) ◄── forwarder ◄── wal::Reader
 //! ```
 
