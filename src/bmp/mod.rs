@@ -1,6 +1,6 @@
 //! The decoder of BMP (RFC 7854, 8671, 9069, 9736, 9972, and version 4 of draft-ietf-grow-bmp-tlv).
 //!
-//! [`frame()`] delimits one message in a byte stream, [`decode`] decodes it. Only numbers are copied; BGP
+//! [`frame()`] delimits one message in a byte stream, [`decode()`] decodes it. Only numbers are copied; BGP
 //! PDUs stay bytes. An unknown message type, peer type, reason, statistic or TLV is not an error: it is kept
 //! by its number.
 
