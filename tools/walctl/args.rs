@@ -12,7 +12,7 @@ use crate::help;
 /// All commands except salvage, repair, drain and bench only read; they take no lock and may run beside the
 /// daemon.
 #[derive(Debug, Parser)]
-#[command(name = "walctl", version, about, after_help = help::WALCTL, disable_help_subcommand = true)]
+#[command(name = "walctl", version, after_help = help::WALCTL, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
