@@ -44,6 +44,7 @@ pub(super) struct Field<'a> {
 }
 
 impl Field<'_> {
+    #[inline]
     fn is_plausible(self, encoding: Encoding) -> bool {
         bgp::nlri_plausible(self.family, self.bytes, encoding, self.is_withdrawal)
     }
@@ -69,6 +70,7 @@ pub(super) struct Expectation {
 
 impl Expectation {
     /// The first encoding with or without path IDs, as `add_path` says, for which `test` holds.
+    #[inline]
     fn find(&self, add_path: bool, test: impl Fn(Encoding) -> bool) -> Option<Encoding> {
         let negotiated = self.encoding(add_path);
         if test(negotiated) {
@@ -146,6 +148,7 @@ pub(super) enum FirstHeld {
 }
 
 /// Judges one field.
+#[inline]
 pub(super) fn judge(field: Field<'_>, expectation: &Expectation, history: &History) -> Verdict {
     let path_ids_expected = expectation
         .add_path_override

@@ -61,7 +61,7 @@ impl Session {
         let was_up = peer.up;
         let (view_index, number) = (peer.view(view), peer.messages);
         let four_octet_as = self.overrides.four_octet_as.unwrap_or(!header.is_two_octet_as());
-        let mut recorder =
+        let recorder =
             UpdateRecorder::new(peer, view_index, &mut self.builder, &mut self.counters, &self.overrides);
         let mut outcome = recorder.record(&MonitoredUpdate {
             update,

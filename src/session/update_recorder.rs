@@ -93,9 +93,13 @@ impl<'a> UpdateRecorder<'a> {
 
     /// Records one UPDATE, withdrawals first: a prefix that one UPDATE withdraws and announces is announced
     /// (RFC 4271 section 3.1).
-    pub(super) fn record(&mut self, message: &MonitoredUpdate<'_>) -> Outcome {
-        // A replay records a held UPDATE within another one.
-        let outer = std::mem::take(&mut self.outcome);
+    pub(super) fn record(mut self, message: &MonitoredUpdate<'_>) -> Outcome {
+        self.record_fields(message);
+        self.outcome
+    }
+
+    #[inline]
+    fn record_fields(&mut self, message: &MonitoredUpdate<'_>) {
         let update = message.update;
         if !update.withdrawn.is_empty() && message.includes(Family::IPV4_UNICAST) {
             self.withdraw(message, Family::IPV4_UNICAST, update.withdrawn, Cause::Update, NO_ATTRIBUTES);
@@ -113,7 +117,6 @@ impl<'a> UpdateRecorder<'a> {
         {
             self.announce(message, family, nlri, update);
         }
-        std::mem::replace(&mut self.outcome, outer)
     }
 
     fn withdraw(
@@ -226,6 +229,7 @@ impl<'a> UpdateRecorder<'a> {
 
     /// Returns the encoding in which to decode a field, or `None` if the field adds no rows of its own: its
     /// PDU is held, or has just been replayed.
+    #[inline]
     fn encoding(&mut self, message: &MonitoredUpdate<'_>, field: Field<'_>) -> Option<Encoding> {
         let family = field.family;
         let expectation = self.expectation(message, family)?;
@@ -237,6 +241,7 @@ impl<'a> UpdateRecorder<'a> {
         }
     }
 
+    #[inline]
     fn expectation(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> Option<Expectation> {
         let view = self.peer.view_mut(self.view)?.view;
         let capabilities = &self.peer.capabilities;
@@ -250,6 +255,7 @@ impl<'a> UpdateRecorder<'a> {
     }
 
     /// The history of a family; empty if the family is not tracked.
+    #[inline]
     fn history(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> History {
         let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
         state.map_or_else(History::default, |state| History {
@@ -333,7 +339,9 @@ impl<'a> UpdateRecorder<'a> {
     /// Records one family of a held PDU as if it had been decoded when it was received.
     fn replay_pdu(&mut self, family: Family, held: &HeldPdu) {
         let Ok(update) = bgp::split(&held.pdu) else { return };
-        let replayed = self.record(&MonitoredUpdate {
+        // A replay records a held UPDATE within another one.
+        let outer = std::mem::take(&mut self.outcome);
+        self.record_fields(&MonitoredUpdate {
             update: &update,
             pdu: &held.pdu,
             number: held.number,
@@ -343,6 +351,7 @@ impl<'a> UpdateRecorder<'a> {
             declared_path_ids: &FamilySet::new(),
             only_family: Some(family),
         });
+        let replayed = std::mem::replace(&mut self.outcome, outer);
         // The AS number width was reported when the PDU was received.
         self.outcome.error = self.outcome.error.take().or(replayed.error);
     }
