@@ -55,7 +55,8 @@ impl Forwarder {
     /// Delivers what is durable, for at most `within`, and stops all lanes. Undelivered batches stay in the
     /// log.
     ///
-    /// Returns true if every lane delivered all durable batches and stopped in time.
+    /// Returns true if every lane delivered all durable batches and stopped in time; false if no lane has
+    /// started, because the database was never reached.
     pub async fn stop(mut self, within: Duration) -> bool {
         self.stop.send_replace(true);
         let ended = tokio::time::timeout(within, &mut self.task).await.is_ok();
@@ -64,7 +65,8 @@ impl Forwarder {
         }
         let all_stopped =
             |status: &DeliveryStatus| status.lanes.iter().all(|lane| lane.state == LaneState::Stopped);
-        ended && all_stopped(&self.status.borrow())
+        let status = self.status.borrow();
+        ended && !status.lanes.is_empty() && all_stopped(&status)
     }
 }
 

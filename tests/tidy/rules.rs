@@ -49,7 +49,6 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
             "serde_json",
             "siphasher",
             "thiserror",
-            "time",
             "tokio",
             "tokio_postgres",
             "tokio_postgres_rustls",

@@ -1,4 +1,4 @@
-//! `walctl diff`: compares the log with what the database has of it.
+//! `walctl diff`: compares the log with its delivery state in the database.
 //!
 //! ```text
 //!  log       1 … 20 │ 21 … 30          database at 20: behind          at 30: level
