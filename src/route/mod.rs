@@ -44,6 +44,6 @@ pub use nlri::{
     NlriColumns, NlriDetail, OperatorValue, RouteTargetMembership, SrPolicyRoute, StructuredNlri, VplsRoute,
     descriptor_name,
 };
-pub use peer::{Incarnation, Peer, PeerKey, RibView, Router, Timestamp};
+pub use peer::{Incarnation, Peer, PeerIdentity, PeerKey, RibView, Router, Timestamp};
 pub use prefix::{Prefix, PrefixError};
 pub use rd::Rd;

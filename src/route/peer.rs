@@ -79,10 +79,10 @@ impl fmt::Display for RibView {
     }
 }
 
-/// Identity of a peer within a router (RFC 7854 section 4.2): type, distinguisher and address.
+/// Address of a peer within a router (RFC 7854 section 4.2): type, distinguisher and address.
 ///
-/// AS number and BGP identifier are excluded, because some routers send 0 for them (FRR in an early Peer
-/// Down, GoBGP in its last Loc-RIB messages).
+/// Several peers may share a key, such as unnumbered neighbours behind one link-local address;
+/// [`PeerIdentity`] distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerKey {
     /// BMP peer type: 0 global instance, 1 RD instance, 2 local instance, 3 Loc-RIB; other values are kept.
@@ -91,6 +91,33 @@ pub struct PeerKey {
     pub distinguisher: u64,
     /// Peer address; all zeros for a Loc-RIB.
     pub address: IpAddr,
+}
+
+/// Identity of a peer within a router: its key, AS number and BGP identifier.
+///
+/// Some routers send an AS number or BGP identifier of zero (FRR in an early Peer Down, GoBGP in its last
+/// Loc-RIB messages), so zero stands for any value. A Loc-RIB is identified by distinguisher and BGP
+/// identifier alone (RFC 9069 section 6.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PeerIdentity {
+    /// Type, distinguisher and address.
+    pub key: PeerKey,
+    /// AS number; 0 if unknown.
+    pub asn: u32,
+    /// BGP identifier; 0.0.0.0 if unknown.
+    pub bgp_id: Ipv4Addr,
+}
+
+impl PeerIdentity {
+    /// Whether both may be the same peer: the keys are equal, and neither AS numbers nor BGP identifiers
+    /// contradict each other.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        let is_loc_rib = self.key.peer_type == PeerKey::LOC_RIB;
+        let same_asn = is_loc_rib || self.asn == other.asn || self.asn == 0 || other.asn == 0;
+        let is_unknown = self.bgp_id.is_unspecified() || other.bgp_id.is_unspecified();
+        self.key == other.key && same_asn && (is_unknown || self.bgp_id == other.bgp_id)
+    }
 }
 
 /// The period between two Peer Ups or Peer Downs of a peer: the BMP session and the generation of the peer
@@ -104,6 +131,19 @@ pub struct Incarnation {
     pub session: Timestamp,
     /// Number of Peer Ups and Peer Downs of the peer in that session; see [`Peer::generation`].
     pub generation: u32,
+}
+
+impl PeerKey {
+    /// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
+    pub const LOC_RIB: u8 = 3;
+}
+
+impl Peer {
+    /// The identity of the peer.
+    #[must_use]
+    pub const fn identity(&self) -> PeerIdentity {
+        PeerIdentity { key: self.key, asn: self.asn, bgp_id: self.bgp_id }
+    }
 }
 
 /// One RIB view of one peer in one generation. Rows and events of a batch refer to it by its index in
