@@ -6,4 +6,5 @@
 mod common;
 
 mod evidence;
+mod field;
 mod messages;
