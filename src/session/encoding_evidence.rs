@@ -17,8 +17,13 @@
 //!
 //! A field is decodable as expected if [`bgp::nlri_plausible`] holds, and in the other encoding if the
 //! stricter [`bgp::nlri_convincing`] holds. A message decodable in both encodings decides nothing; while a
-//! PDU is held, it is held too. Held PDUs are replayed in order, with their own times of reception. Without
-//! OPENs no encoding was negotiated, and the first message decides.
+//! PDU is held, it is held too. Held PDUs are replayed in order, with their own times of reception. At the
+//! end of the generation, or after the quiet time, they are decoded as expected. Without OPENs no encoding
+//! was negotiated, and the first message decides.
+//!
+//! False positives: a legal field is always plausible in the negotiated encoding, so no sequence of legal
+//! UPDATEs changes it. A change takes two damaged messages, neither of them decodable as negotiated and both
+//! convincing in the other encoding, without a message between them that is decodable only as negotiated.
 //!
 //! A route has several labels only if both OPENs contain the capability (RFC 8277 section 2.1). Without
 //! OPENs, and in a Loc-RIB, whose OPENs are synthetic, a field that does not decode with one label per route

@@ -78,6 +78,7 @@ impl Session {
             return;
         };
         let index = self.peer_index(header, now);
+        self.settle_held(index, now, now);
         let opens = (bgp::open(sent_open), bgp::open(received_open));
         for (open, bytes) in [(&opens.0, sent_open), (&opens.1, received_open)] {
             if let Err(error) = open {
@@ -128,6 +129,7 @@ impl Session {
 
     fn peer_down(&mut self, header: &PeerHeader, reason: u8, data: &[u8], now: Timestamp) {
         let index = self.peer_index(header, now);
+        self.settle_held(index, now, now);
         let kind = EventKind::PeerDown { reason, data: data.to_vec() };
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
         let mut unexpected = false;

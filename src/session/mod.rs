@@ -154,9 +154,11 @@ impl Session {
         self.counters.untracked_peers = refusals;
     }
 
-    /// Records the sweeps that are due at `now`. To be called about once a second, also if no message
-    /// arrives.
+    /// Records the sweeps that are due at `now`, and the PDUs that have been held for the quiet time. To be
+    /// called about once a second, also if no message arrives.
     pub fn tick(&mut self, now: Timestamp) {
+        let until = Timestamp(now.0.saturating_sub(self.options.sweep_quiet_us));
+        (0..self.peers.len()).for_each(|index| self.settle_held(index, until, now));
         self.sweep(now);
     }
 
@@ -166,6 +168,7 @@ impl Session {
         if !self.introduced {
             return;
         }
+        (0..self.peers.len()).for_each(|index| self.settle_held(index, now, now));
         for index in self.peers.live() {
             self.peer_event(index, now, Timestamp(0), EventKind::PeerStale { end: end.clone() });
         }

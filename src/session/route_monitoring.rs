@@ -4,9 +4,10 @@ use super::Session;
 use super::peers;
 use super::summary::Level;
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
+use super::views::HeldPdu;
 use crate::bgp::{self, FamilySet, Update};
 use crate::bmp::{IndexedTlv, PeerHeader};
-use crate::route::{EventKind, SuspectScope, Timestamp};
+use crate::route::{EventKind, RibView, SuspectScope, Timestamp};
 
 impl Session {
     /// Processes one Route Monitoring message (RFC 7854 section 4.6).
@@ -26,7 +27,8 @@ impl Session {
             Ok(update) => self.update(peer, header, &update, pdu, &declared_path_ids(tlvs), now),
             Err(error) => {
                 let error = PduError::new(error.to_string(), Some(SuspectScope::AllFamilies));
-                self.malformed(peer, header, error, pdu, now);
+                let from = (peers::view_of(header), Timestamp(header.timestamp_us));
+                self.malformed(peer, from, error, pdu, now);
             }
         }
     }
@@ -101,7 +103,7 @@ impl Session {
             self.notice(Level::Warning, "add_path_mismatch", Some(key), text, pdu);
         }
         if let Some(error) = outcome.error {
-            self.malformed(index, header, error, pdu, now);
+            self.malformed(index, (view, router_time), error, pdu, now);
         }
     }
 
@@ -114,22 +116,54 @@ impl Session {
         self.notice(Level::Warning, "implicit_peer", Some(key), text, &[]);
     }
 
-    /// Records a PDU raw that could not be decoded. The session goes on.
-    fn malformed(&mut self, index: usize, header: &PeerHeader, error: PduError, pdu: &[u8], now: Timestamp) {
+    /// Records the held PDUs of a peer that were received at `until` or earlier.
+    ///
+    /// To be called with the current time before a generation ends: no later message can decide their
+    /// encoding.
+    pub(super) fn settle_held(&mut self, index: usize, until: Timestamp, now: Timestamp) {
+        let Some(peer) = self.peers.get(index) else { return };
+        let mut due = Vec::new();
+        for (view_index, view) in (0..).zip(peer.views()) {
+            let rib_view = view.view;
+            let is_due = |held: &HeldPdu| held.received <= until;
+            let families = view.families().iter().filter(|family| family.held.first().is_some_and(is_due));
+            due.extend(families.map(|family| (view_index, rib_view, family.family)));
+        }
+        for (view_index, view, family) in due {
+            let Some(peer) = self.peers.get(index) else { return };
+            let (builder, counters) = (&mut self.builder, &mut self.counters);
+            let recorder = UpdateRecorder::new(peer, view_index, builder, counters, &self.overrides);
+            if let Some(error) = recorder.settle(family).error {
+                self.malformed(index, (view, Timestamp(0)), error, &[], now);
+            }
+        }
+    }
+
+    /// Records a PDU raw that could not be decoded, with the RIB view and the time of its message. The
+    /// session goes on.
+    pub(super) fn malformed(
+        &mut self,
+        index: usize,
+        (view, router_time): (RibView, Timestamp),
+        error: PduError,
+        pdu: &[u8],
+        now: Timestamp,
+    ) {
         let PduError { error, suspect, earlier_pdu } = error;
         let pdu = earlier_pdu.as_deref().unwrap_or(pdu);
         self.counters.errors += 1;
-        let view = peers::view_of(header);
+        let mut key = None;
         if let Some(peer) = self.peers.get(index) {
             peer.errors += 1;
+            key = Some(peer.key);
             let (view_index, generation) = (peer.view(view), peer.generation);
             if let Some((view, scope)) = peer.view_mut(view_index).zip(suspect) {
                 view.mark_suspect(scope, generation);
             }
         }
-        self.notice(Level::Error, "bgp_parse_error", Some(peers::key_of(header)), error.clone(), pdu);
+        self.notice(Level::Error, "bgp_parse_error", key, error.clone(), pdu);
         let kind = EventKind::Malformed { error, pdu: pdu.to_vec(), suspect };
-        self.view_event(index, view, now, Timestamp(header.timestamp_us), kind);
+        self.view_event(index, view, now, router_time, kind);
     }
 }
 

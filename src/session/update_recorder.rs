@@ -98,6 +98,15 @@ impl<'a> UpdateRecorder<'a> {
         self.outcome
     }
 
+    /// Records the held PDUs of a family at the end of their generation, when no message can decide their
+    /// encoding any more: the first one is malformed, the others are decoded as expected.
+    pub(super) fn settle(mut self, family: Family) -> Outcome {
+        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
+        let held = state.map(|state| std::mem::take(&mut state.held)).unwrap_or_default();
+        self.replay_after_malformed(family, held);
+        self.outcome
+    }
+
     #[inline]
     fn record_fields(&mut self, message: &MonitoredUpdate<'_>) {
         let update = message.update;
@@ -316,15 +325,24 @@ impl<'a> UpdateRecorder<'a> {
             self.change_path_ids(family, encoding.add_path);
         }
         let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
-        let mut held = state.map(|state| std::mem::take(&mut state.held)).unwrap_or_default();
+        let held = state.map(|state| std::mem::take(&mut state.held)).unwrap_or_default();
         let includes_current = held.last().is_some_and(|last| last.number == message.number);
-        if first_held == FirstHeld::Malformed && !held.is_empty() {
-            let error = format!("NLRI of {family}: a later message shows that a held PDU is malformed");
-            let earlier_pdu = Some(held.remove(0).pdu);
+        match first_held {
+            FirstHeld::Malformed => self.replay_after_malformed(family, held),
+            FirstHeld::Confirmed => held.iter().for_each(|pdu| self.replay_pdu(family, pdu)),
+        }
+        (!includes_current).then_some(encoding)
+    }
+
+    /// Records the held PDUs of a family, of which the first one is malformed.
+    fn replay_after_malformed(&mut self, family: Family, held: Vec<HeldPdu>) {
+        let mut held = held.into_iter();
+        if let Some(first) = held.next() {
+            let error = format!("NLRI of {family}: no later message confirms the encoding of a held PDU");
+            let earlier_pdu = Some(first.pdu);
             self.outcome.error = Some(PduError { error, suspect: Some(family.into()), earlier_pdu });
         }
-        held.iter().for_each(|pdu| self.replay_pdu(family, pdu));
-        (!includes_current).then_some(encoding)
+        held.for_each(|pdu| self.replay_pdu(family, &pdu));
     }
 
     /// From now on the routes of `family` are decoded with path IDs, or without.

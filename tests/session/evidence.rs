@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::common::messages::*;
-use holdfast::route::{EventKind, Family, Nlri, Prefix, Timestamp};
+use holdfast::route::{EventKind, Family, Nlri, Prefix, SessionEnd, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -53,6 +53,21 @@ impl Router {
     fn sends(&mut self, message: &[u8]) -> &mut Self {
         self.now.0 += 1;
         self.session.message(message, self.now);
+        self.collect()
+    }
+
+    fn after(&mut self, us: i64) -> &mut Self {
+        self.now.0 += us;
+        self.session.tick(self.now);
+        self.collect()
+    }
+
+    fn ends(&mut self) {
+        self.session.end(&SessionEnd::Lost, self.now);
+        self.collect();
+    }
+
+    fn collect(&mut self) -> &mut Self {
         for batch in self.session.take_batches() {
             for route in batch.routes() {
                 let sign = if route.group.action == holdfast::route::Action::Withdraw { "-" } else { "" };
@@ -158,7 +173,7 @@ fn damage_between_good_messages_stays_damage() {
     let family = Family::IPV4_UNICAST;
     assert_eq!(
         router.malformed[1],
-        (format!("NLRI of {family}: a later message shows that a held PDU is malformed"), Some(family))
+        (format!("NLRI of {family}: no later message confirms the encoding of a held PDU"), Some(family))
     );
     router.announces(&damaged).announces(&v4(10, 1, 5, 24));
     assert_eq!(router.rows.len(), 3, "a second one after a valid message does not confirm the first");
@@ -190,6 +205,89 @@ fn without_opens_the_first_message_decides_if_it_is_convincing() {
     let twice = [v4_path(1, 10, 1, 2, 24), v4_path(1, 10, 1, 2, 24)].concat();
     let mut router = Router::new();
     assert_eq!(router.announces(&twice).rows.iter().filter(|row| row.starts_with("1 ")).count(), 0);
+}
+
+/// The field `prefixes` of each family whose routes are prefixes, as one Route Monitoring message.
+fn family_message(afi: u16, safi: u8, nlri: &[u8], withdraw: bool) -> Vec<u8> {
+    let attributes = match (withdraw, afi) {
+        (true, _) => mp_unreach(afi, safi, nlri),
+        (false, 1) => [plain_attributes(&[65_001]), mp_reach(afi, safi, &[192, 0, 2, 9], nlri)].concat(),
+        (false, _) => {
+            let next_hop = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+            [plain_attributes(&[65_001]), mp_reach(afi, safi, &next_hop, nlri)].concat()
+        }
+    };
+    PEER.route_monitoring(&update(&[], &attributes, &[]))
+}
+
+#[test]
+fn bits_beyond_the_prefix_length_do_not_contradict_the_opens() {
+    // Each field also decodes in the other encoding, without such bits.
+    let fields: [&[u8]; 3] = [
+        &[23, 10, 0, 1, 24, 192, 0, 2],
+        &[23, 10, 2, 1, 24, 198, 51, 100],
+        &[1, 128, 26, 203, 0, 113, 64, 8, 10, 24, 1, 0, 0],
+    ];
+    for (afi, safi) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+        for withdraw in [false, true] {
+            let mut router = Router::negotiated(&[multiprotocol(afi, safi)]);
+            for field in fields.iter().cycle().take(9) {
+                router.sends(&family_message(afi, safi, field, withdraw));
+            }
+            let counters = router.session.summary().counters;
+            assert_eq!((counters.add_path_mismatches, router.malformed.len()), (0, 0), "{afi}/{safi}");
+            assert_eq!(router.rows.len(), 3 * (2 + 2 + 4), "{:?}", router.rows);
+            assert!(!router.rows.iter().any(|row| row.contains("0.0.0.0/0")), "{:?}", router.rows);
+        }
+    }
+}
+
+#[test]
+fn bits_beyond_the_prefix_length_do_not_contradict_negotiated_path_ids() {
+    let field = [&[10, 1, 2, 24, 23][..], &[10, 0, 1, 10, 1, 3, 24, 23, 10, 0, 3]].concat();
+    for withdraw in [false, true] {
+        for (afi, safi) in [(1, 1), (2, 1)] {
+            let mut router = Router::negotiated(&[multiprotocol(afi, safi), add_path(afi, safi, 3)]);
+            (0..3).for_each(|_| {
+                router.sends(&family_message(afi, safi, &field, withdraw));
+            });
+            assert_eq!((router.rows.len(), router.malformed.len()), (6, 0), "{:?}", router.rows);
+            assert!(router.rows[0].contains("167838232 "), "{:?}", router.rows);
+        }
+    }
+}
+
+#[test]
+fn bits_beyond_the_prefix_length_outweigh_no_reading_without_opens() {
+    let mut router = Router::new();
+    router.announces(&[23, 10, 0, 1, 24, 192, 0, 2]);
+    assert_eq!(router.rows, ["- 10.0.0.0/23 @1", "- 192.0.2.0/24 @1"]);
+}
+
+#[test]
+fn messages_held_at_the_end_of_a_generation_are_decoded_as_negotiated() {
+    let pair = [v4(10, 1, 4, 24), v4(10, 1, 5, 24)].concat();
+    let ends: [fn(&mut Router); 4] = [
+        |router| {
+            router.sends(&PEER.peer_down(1, &[]));
+        },
+        |router| {
+            let open = |asn| open(asn, &[four_octet_as(asn), multiprotocol(1, 1), add_path(2, 1, 3)]);
+            router.sends(&PEER.peer_up(&open(65_000), &open(65_001), &[]));
+        },
+        |router| router.ends(),
+        |router| {
+            router.after(60_000_000);
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let mut router = Router::negotiated(&[]);
+        router.announces(&[0; 5]).announces(&pair);
+        assert_eq!(router.rows.len(), 0);
+        end(&mut router);
+        assert_eq!(router.rows, ["- 10.1.4.0/24 @3", "- 10.1.5.0/24 @3"], "end {number}");
+        assert_eq!(router.malformed.last().unwrap().1, Some(Family::IPV4_UNICAST), "end {number}");
+    }
 }
 
 #[test]

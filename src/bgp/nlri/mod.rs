@@ -96,12 +96,13 @@ pub fn nlri(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) ->
     NlriIter { cursor: Cursor::new(bytes), format, encoding, withdraw }
 }
 
-/// True if the field is plausible in this encoding: all routes decode, no prefix has host bits set, and the
+/// True if the field is plausible in this encoding: all routes decode, and without path identifiers the
 /// default route occurs at most once.
 ///
-/// Decoding with the wrong ADD-PATH setting yields prefixes that were never announced, often beginning with
-/// `0.0.0.0/0`; such a decoding is hardly ever plausible. A field is valid as a whole or not at all (RFC 7606
-/// section 5.3). The check is cheap for a single prefix, the most common case.
+/// Every legal field is plausible in its own encoding. The bits of a prefix beyond its length are irrelevant
+/// (RFC 4271 section 4.3) and are not checked. Decoding with the wrong ADD-PATH setting yields prefixes that
+/// were never announced, often beginning with several `0.0.0.0/0`. A field is valid as a whole or not at all
+/// (RFC 7606 section 5.3). The check is cheap for a single prefix, the most common case.
 #[inline]
 #[must_use]
 pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
@@ -115,17 +116,27 @@ pub fn nlri_plausible(family: Family, bytes: &[u8], encoding: Encoding, withdraw
         && length > 0
         && bytes.len() == skip + 1 + usize::from(length.div_ceil(8))
     {
-        return usize::from(length) <= address_bytes * 8 && !has_host_bits(length, bytes);
+        return usize::from(length) <= address_bytes * 8;
     }
-    several_plausible(bytes, skip, address_bytes)
+    let mut defaults = 0;
+    all_prefixes(bytes, skip, |length, _| {
+        defaults += u32::from(length == 0);
+        usize::from(length) <= address_bytes * 8 && (defaults <= 1 || skip > 0)
+    })
 }
 
-/// True if the field is so plausible in this encoding that it outweighs the negotiated encoding: each route
-/// is of an assigned type, and no route occurs twice.
+/// True if the field is so plausible in this encoding that it outweighs the expected encoding: each route is
+/// of an assigned type, no route occurs twice, and no prefix has bits set beyond its length.
 #[must_use]
 pub fn nlri_convincing(family: Family, bytes: &[u8], encoding: Encoding, withdraw: bool) -> bool {
+    let skip = if encoding.add_path { 4 } else { 0 };
+    let may_have_host_bits = !matches!(
+        NlriFormat::for_family(family),
+        NlriFormat::V4 | NlriFormat::V6 | NlriFormat::Labelled { .. } | NlriFormat::VpnMulticast { .. }
+    );
     let mut seen = HashSet::new();
     nlri_plausible(family, bytes, encoding, withdraw)
+        && (may_have_host_bits || all_prefixes(bytes, skip, |length, octets| !has_host_bits(length, octets)))
         && nlri(family, bytes, encoding, withdraw).all(|entry| {
             entry.is_ok_and(|NlriEntry { path_id, nlri }| {
                 let mut key = path_id.to_be_bytes().to_vec();
@@ -136,27 +147,21 @@ pub fn nlri_convincing(family: Family, bytes: &[u8], encoding: Encoding, withdra
 }
 
 /// True if the last octet has bits set beyond the prefix length.
-#[inline]
 fn has_host_bits(length: u8, octets: &[u8]) -> bool {
     let used = length % 8;
     used != 0 && octets.last().is_some_and(|last| last & (0xff >> used) != 0)
 }
 
-/// The check of [`nlri_plausible`] for several prefixes, or for a default route, which may occur repeatedly
-/// with path identifiers.
-fn several_plausible(bytes: &[u8], skip: usize, address_bytes: usize) -> bool {
+/// True if the field consists of prefixes, each of `skip` octets, a length in bits and that many bits, and
+/// `test` holds for the length and octets of each.
+fn all_prefixes(bytes: &[u8], skip: usize, mut test: impl FnMut(u8, &[u8]) -> bool) -> bool {
     let mut rest = bytes;
-    let mut defaults = 0;
     while !rest.is_empty() {
         let Some(([.., length], tail)) = rest.split_at_checked(skip + 1) else { return false };
         let Some((octets, tail)) = tail.split_at_checked(usize::from(length.div_ceil(8))) else {
             return false;
         };
-        defaults += u32::from(*length == 0);
-        if has_host_bits(*length, octets)
-            || usize::from(*length) > address_bytes * 8
-            || (defaults > 1 && skip == 0)
-        {
+        if !test(*length, octets) {
             return false;
         }
         rest = tail;
