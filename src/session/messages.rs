@@ -1,8 +1,7 @@
 //! All BMP messages except Route Monitoring, and the sweep of stale routes.
 
 use super::Session;
-use super::negotiated::PeerCapabilities;
-use super::peers;
+use super::peers::{self, PeerCapabilities};
 use super::summary::Level;
 use crate::bgp::{self, Open};
 use crate::bmp::{self, Message, PeerHeader, Stat, Tlv};

@@ -20,21 +20,18 @@
 
 mod builder;
 mod encoding_evidence;
-mod memory_budget;
 mod messages;
-mod negotiated;
 mod overrides;
 mod peers;
 mod route_monitoring;
 mod summary;
 mod update_recorder;
-mod views;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-pub use memory_budget::PEER_MEMORY_MAX_BYTES;
 pub use overrides::Overrides;
+pub use peers::PEER_MEMORY_MAX_BYTES;
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
 use crate::bmp;

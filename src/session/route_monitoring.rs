@@ -1,10 +1,9 @@
 //! Route Monitoring messages: from the BMP message to the recorded UPDATE, and the notices about it.
 
 use super::Session;
-use super::peers;
+use super::peers::{self, HeldPdu};
 use super::summary::Level;
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
-use super::views::HeldPdu;
 use crate::bgp::{self, FamilySet, Update};
 use crate::bmp::{IndexedTlv, PeerHeader};
 use crate::route::{EventKind, RibView, SuspectScope, Timestamp};

@@ -6,9 +6,8 @@
 use super::builder::{BatchBuilder, InternedSet};
 use super::encoding_evidence::{Expectation, Field, FirstHeld, History, HoldReason, Verdict, judge};
 use super::overrides::Overrides;
-use super::peers::PeerState;
+use super::peers::{HeldPdu, PeerState};
 use super::summary::Counters;
-use super::views::HeldPdu;
 use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
 use crate::num;
 use crate::route::{Action, Cause, Family, NO_ATTRIBUTES, RibView, RowGroup, SuspectScope, Timestamp};

@@ -1,15 +1,21 @@
 //! The peers of one session: their capabilities, generation, RIB views and address families.
 
+mod memory_budget;
+mod negotiated;
+mod views;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
-use super::memory_budget::{MemoryBudget, PEER_MEMORY_MAX_BYTES, Reservation, TRACKED_PEERS_MIN_BYTES};
-use super::negotiated::PeerCapabilities;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
-use super::views::{FamilyState, ViewState};
 use crate::bmp::PeerHeader;
 use crate::route::{Peer, PeerKey, RibView, Timestamp};
+pub use memory_budget::PEER_MEMORY_MAX_BYTES;
+use memory_budget::{MemoryBudget, Reservation, TRACKED_PEERS_MIN_BYTES};
+pub(super) use negotiated::PeerCapabilities;
+pub(super) use views::HeldPdu;
+use views::{FamilyState, ViewState};
 
 /// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the
 /// capacity that it needs.

@@ -16,13 +16,13 @@ pub const PEER_MEMORY_MAX_BYTES: usize = 64 << 20;
 
 /// The part of [`PEER_MEMORY_MAX_BYTES`] that new peers may not use. It is left to the families, VRF names
 /// and held PDUs of the peers that are tracked already.
-pub(super) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
+pub(in crate::session) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
 
 /// The memory budget of one session, shared by its peers and their RIB views.
 ///
 /// Only the session's own task uses it. The counters are atomic because a session moves between threads.
 #[derive(Clone)]
-pub(super) struct MemoryBudget(Arc<Inner>);
+pub(in crate::session) struct MemoryBudget(Arc<Inner>);
 
 struct Inner {
     bytes_left: AtomicUsize,
@@ -30,25 +30,25 @@ struct Inner {
 }
 
 /// Bytes of a [`MemoryBudget`] that are in use until this value is dropped.
-pub(super) struct Reservation {
+pub(in crate::session) struct Reservation {
     budget: MemoryBudget,
     bytes: usize,
 }
 
 impl MemoryBudget {
     /// Returns a budget of `bytes` bytes.
-    pub(super) fn with_limit(bytes: usize) -> Self {
+    pub(in crate::session) fn with_limit(bytes: usize) -> Self {
         Self(Arc::new(Inner { bytes_left: AtomicUsize::new(bytes), refusals: AtomicU64::new(0) }))
     }
 
     /// Reserves `bytes` bytes. Returns `None`, and counts a refusal, if fewer are left.
-    pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+    pub(in crate::session) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         self.reserve_above(0, bytes)
     }
 
     /// Reserves `bytes` bytes if at least `min_left` bytes are left afterwards. Returns `None`, and counts a
     /// refusal, otherwise.
-    pub(super) fn reserve_above(&self, min_left: usize, bytes: usize) -> Option<Reservation> {
+    pub(in crate::session) fn reserve_above(&self, min_left: usize, bytes: usize) -> Option<Reservation> {
         let left = self.0.bytes_left.load(Ordering::Relaxed);
         if let Some(left) = left.checked_sub(bytes).filter(|left| *left >= min_left) {
             self.0.bytes_left.store(left, Ordering::Relaxed);
@@ -59,12 +59,12 @@ impl MemoryBudget {
     }
 
     /// Counts a refusal for another reason than exhausted memory.
-    pub(super) fn count_refusal(&self) {
+    pub(in crate::session) fn count_refusal(&self) {
         self.0.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Number of refusals since the session began.
-    pub(super) fn refusals(&self) -> u64 {
+    pub(in crate::session) fn refusals(&self) -> u64 {
         self.0.refusals.load(Ordering::Relaxed)
     }
 }

@@ -1,8 +1,8 @@
 //! The RIB views of a peer, their address families, and the PDUs that are held until their encoding is known.
 
-use super::builder::PeerSlot;
 use super::memory_budget::{MemoryBudget, Reservation};
 use crate::route::{Family, RibView, SuspectScope, Timestamp};
+use crate::session::builder::PeerSlot;
 
 /// Memory of an address family of a RIB view.
 const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
@@ -12,55 +12,55 @@ const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
 const VIEW_MAX_FAMILIES: usize = 64;
 
 /// State of one address family of a RIB view in the current generation.
-pub(super) struct FamilyState {
-    pub(super) family: Family,
+pub(in crate::session) struct FamilyState {
+    pub(in crate::session) family: Family,
     /// Routes announced.
-    pub(super) announced: u64,
+    pub(in crate::session) announced: u64,
     /// Routes withdrawn.
-    pub(super) withdrawn: u64,
+    pub(in crate::session) withdrawn: u64,
     /// Whether routes belong to an initial dump or a re-dump: until End-of-RIB or the quiet time.
-    pub(super) dumping: bool,
+    pub(in crate::session) dumping: bool,
     /// Time of the last End-of-RIB.
-    pub(super) end_of_rib: Option<Timestamp>,
+    pub(in crate::session) end_of_rib: Option<Timestamp>,
     /// Whether the sweep of this generation has been recorded.
-    pub(super) swept: bool,
+    pub(in crate::session) swept: bool,
     /// Whether path IDs are present, if received messages have contradicted the negotiated encoding.
-    pub(super) path_ids: Option<bool>,
+    pub(in crate::session) path_ids: Option<bool>,
     /// PDUs whose encoding is uncertain, in order of reception.
-    pub(super) held: Vec<HeldPdu>,
+    pub(in crate::session) held: Vec<HeldPdu>,
     /// Generation of the last PDU that could not be decoded. The table is suspect until End-of-RIB of a later
     /// one.
-    pub(super) suspect_since: Option<u32>,
+    pub(in crate::session) suspect_since: Option<u32>,
     /// Time of the last announcement or withdrawal.
-    pub(super) last_route: Timestamp,
+    pub(in crate::session) last_route: Timestamp,
     /// The memory of this value.
     _reservation: Reservation,
 }
 
 impl FamilyState {
     /// Whether routes may be missing from the current table, or be outdated.
-    pub(super) fn is_suspect(&self) -> bool {
+    pub(in crate::session) fn is_suspect(&self) -> bool {
         self.suspect_since.is_some() || !self.held.is_empty()
     }
 }
 
 /// State of one RIB view of a peer in the current generation.
-pub(super) struct ViewState {
-    pub(super) view: RibView,
-    pub(super) slot: PeerSlot,
+pub(in crate::session) struct ViewState {
+    pub(in crate::session) view: RibView,
+    pub(in crate::session) slot: PeerSlot,
     families: Vec<FamilyState>,
     budget: MemoryBudget,
 }
 
 impl ViewState {
     /// A view without families, whose memory is reserved from `budget`.
-    pub(super) const fn new(view: RibView, slot: PeerSlot, budget: MemoryBudget) -> Self {
+    pub(in crate::session) const fn new(view: RibView, slot: PeerSlot, budget: MemoryBudget) -> Self {
         Self { view, slot, families: Vec::new(), budget }
     }
 
     /// Returns the state of a family, which is created on first use; `None` if the family is not tracked,
     /// because [`VIEW_MAX_FAMILIES`] or the memory budget is exhausted.
-    pub(super) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
+    pub(in crate::session) fn family(&mut self, family: Family) -> Option<&mut FamilyState> {
         if let Some(index) = self.families.iter().position(|state| state.family == family) {
             return self.families.get_mut(index);
         }
@@ -85,12 +85,12 @@ impl ViewState {
     }
 
     /// Reserves memory for a held PDU.
-    pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+    pub(in crate::session) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         self.budget.reserve(bytes)
     }
 
     /// Marks one family, or all tracked families, as suspect since `generation`.
-    pub(super) fn mark_suspect(&mut self, scope: SuspectScope, generation: u32) {
+    pub(in crate::session) fn mark_suspect(&mut self, scope: SuspectScope, generation: u32) {
         match scope {
             SuspectScope::AllFamilies => {
                 self.families.iter_mut().for_each(|state| state.suspect_since = Some(generation));
@@ -103,39 +103,39 @@ impl ViewState {
         }
     }
 
-    pub(super) fn families(&self) -> &[FamilyState] {
+    pub(in crate::session) fn families(&self) -> &[FamilyState] {
         &self.families
     }
 
-    pub(super) fn families_mut(&mut self) -> impl Iterator<Item = &mut FamilyState> {
+    pub(in crate::session) fn families_mut(&mut self) -> impl Iterator<Item = &mut FamilyState> {
         self.families.iter_mut()
     }
 }
 
 /// A held PDU with everything that its rows need.
-pub(super) struct HeldPdu {
+pub(in crate::session) struct HeldPdu {
     /// Number of the message among those of its peer, from 1.
-    pub(super) number: u64,
+    pub(in crate::session) number: u64,
     /// The BGP UPDATE.
-    pub(super) pdu: Box<[u8]>,
+    pub(in crate::session) pdu: Box<[u8]>,
     /// Time of reception.
-    pub(super) received: Timestamp,
+    pub(in crate::session) received: Timestamp,
     /// Time in the per-peer header; 0 if absent.
-    pub(super) router_time: Timestamp,
+    pub(in crate::session) router_time: Timestamp,
     /// AS number width that the message announced: four octets or two.
-    pub(super) four_octet_as: bool,
+    pub(in crate::session) four_octet_as: bool,
     /// The memory of this value.
     _reservation: Reservation,
 }
 
 impl HeldPdu {
     /// Memory in bytes that holding a PDU takes.
-    pub(super) const fn memory_bytes(pdu: &[u8]) -> usize {
+    pub(in crate::session) const fn memory_bytes(pdu: &[u8]) -> usize {
         pdu.len() + size_of::<Self>()
     }
 
     /// Copies a PDU. `reservation` covers [`HeldPdu::memory_bytes`].
-    pub(super) fn new(
+    pub(in crate::session) fn new(
         number: u64,
         pdu: &[u8],
         (received, router_time): (Timestamp, Timestamp),

@@ -8,9 +8,9 @@ use crate::route::{Family, RibView};
 /// The AS number width of an UPDATE is not taken from here: the A flag of each message announces it (RFC 7854
 /// section 4.2).
 #[derive(Clone, Debug, Default)]
-pub(super) struct PeerCapabilities {
+pub(in crate::session) struct PeerCapabilities {
     /// Whether a Peer Up carried two OPENs that could be decoded.
-    pub(super) from_opens: bool,
+    pub(in crate::session) from_opens: bool,
     /// For Adj-RIB-In: from the peer to the router.
     inbound: Negotiated,
     /// For Adj-RIB-Out: from the router to the peer.
@@ -21,7 +21,7 @@ pub(super) struct PeerCapabilities {
 
 impl PeerCapabilities {
     /// Negotiates the capabilities of the OPEN that the router sent and the one that it received.
-    pub(super) fn from_opens(sent: &Open, received: &Open) -> Self {
+    pub(in crate::session) fn from_opens(sent: &Open, received: &Open) -> Self {
         let towards = |direction| bgp::negotiate(sent, received, direction);
         Self {
             from_opens: true,
@@ -32,7 +32,7 @@ impl PeerCapabilities {
     }
 
     /// The capabilities that apply to the UPDATEs of a RIB view.
-    pub(super) const fn for_view(&self, view: RibView) -> &Negotiated {
+    pub(in crate::session) const fn for_view(&self, view: RibView) -> &Negotiated {
         match view {
             RibView::AdjInPre | RibView::AdjInPost | RibView::Unknown => &self.inbound,
             RibView::AdjOutPre | RibView::AdjOutPost => &self.outbound,
@@ -42,7 +42,7 @@ impl PeerCapabilities {
 
     /// Heap memory in bytes: twice the size of the families, because a vector may have twice the capacity it
     /// needs.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(in crate::session) fn heap_bytes(&self) -> usize {
         let families = |negotiated: &Negotiated| negotiated.add_path.len() + negotiated.multiple_labels.len();
         let families: usize = [&self.inbound, &self.outbound, &self.local].map(families).iter().sum();
         2 * families * size_of::<Family>()
