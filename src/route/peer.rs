@@ -118,6 +118,38 @@ impl PeerIdentity {
         let is_unknown = self.bgp_id.is_unspecified() || other.bgp_id.is_unspecified();
         self.key == other.key && same_asn && (is_unknown || self.bgp_id == other.bgp_id)
     }
+
+    /// Whether both are the same identity: equal, except for the AS number of a Loc-RIB.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same_asn = self.key.peer_type == PeerKey::LOC_RIB || self.asn == other.asn;
+        self.key == other.key && same_asn && self.bgp_id == other.bgp_id
+    }
+
+    /// Returns the index of the known peer that this identity belongs to: the one with the same identity,
+    /// else the only one that matches. If several match, it belongs to none of them.
+    pub fn find<'a>(&self, known: impl Iterator<Item = &'a Self>) -> Option<usize> {
+        let mut only = None;
+        let mut is_ambiguous = false;
+        for (index, other) in known.enumerate().filter(|(_, other)| self.matches(other)) {
+            if self.is_same(other) {
+                return Some(index);
+            }
+            is_ambiguous |= only.replace(index).is_some();
+        }
+        only.filter(|_| !is_ambiguous)
+    }
+
+    /// Replaces zeros by the AS number and BGP identifier of a matching identity, and the AS number of a
+    /// Loc-RIB by the newer one.
+    pub const fn complete(&mut self, newer: &Self) {
+        if newer.asn != 0 {
+            self.asn = newer.asn;
+        }
+        if !newer.bgp_id.is_unspecified() {
+            self.bgp_id = newer.bgp_id;
+        }
+    }
 }
 
 /// The period between two Peer Ups or Peer Downs of a peer: the BMP session and the generation of the peer

@@ -1,6 +1,6 @@
 //! The status document, built from the published state of all components.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::committer::{LogState, Progress};
 use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::num::to_f64;
-use crate::route::Timestamp;
+use crate::route::{PeerIdentity, PeerKey, Timestamp};
 use crate::session::{FamilySummary, PeerSummary};
 use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
@@ -259,10 +259,16 @@ fn connected(
 ) -> Router {
     let announced =
         |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
-    let announced_peers: HashSet<_> = summary.peers.iter().map(|peer| peer.key).collect();
+    let mut reported: HashMap<PeerKey, Vec<PeerIdentity>> = HashMap::new();
+    for PeerSummary { key, asn, bgp_id, .. } in &summary.peers {
+        reported.entry(*key).or_default().push(PeerIdentity { key: *key, asn: *asn, bgp_id: *bgp_id });
+    }
+    let is_reported = |peer: &PeerIdentity| {
+        reported.get(&peer.key).is_some_and(|same_key| same_key.iter().any(|other| peer.matches(other)))
+    };
     let stale = known
         .iter()
-        .filter(|known| !announced_peers.contains(&known.peer.key))
+        .filter(|known| !is_reported(&known.peer.identity()))
         .map(|known| stale_peer(known, StaleReason::NotReannounced));
     Router {
         name: summary.router.name.clone(),

@@ -36,7 +36,7 @@ pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, 
 
 use crate::bmp;
 use crate::num;
-use crate::route::{Batch, EventKind, PeerKey, Router, SessionEnd, Timestamp};
+use crate::route::{Batch, EventKind, PeerIdentity, PeerKey, Router, SessionEnd, Timestamp};
 use builder::BatchBuilder;
 use peers::Peers;
 
@@ -63,7 +63,7 @@ pub struct Introduced {
     /// Name to record: the requested one, or another one if a live session has that name.
     pub name: String,
     /// Peers of the router that were up or stale at the end of its last session.
-    pub prior: Vec<PeerKey>,
+    pub prior: Vec<PeerIdentity>,
     /// Decoding overrides of the router.
     pub overrides: Overrides,
 }
@@ -229,7 +229,7 @@ impl Session {
             .or_else(|| (!sys_name.is_empty()).then_some(sys_name))
             .unwrap_or_else(|| self.options.address.to_string());
         let introduced = (self.introduce)(&name);
-        self.prior = introduced.prior.into_iter().collect();
+        self.prior = introduced.prior.iter().map(|identity| identity.key).collect();
         self.overrides = introduced.overrides;
         self.builder.rename(introduced.name);
     }

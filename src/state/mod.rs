@@ -26,17 +26,19 @@
 mod error;
 mod store;
 mod tracked;
+mod version_0;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::route::{Batch, PeerKey, SessionEnd, Timestamp};
+use crate::route::{Batch, PeerIdentity, SessionEnd, Timestamp};
 
 pub use error::StateError;
 use store::SledStore;
 use tracked::{Change, TrackedState};
 pub use tracked::{Liveness, OpenSession, TrackedPeer};
+use version_0::TrackedStateV0;
 
 /// How the state was opened.
 #[derive(Debug)]
@@ -112,8 +114,8 @@ impl EndSeq {
 #[must_use]
 pub struct EndTicket(u64);
 
-/// Format version of the snapshot bytes.
-const SNAPSHOT_VERSION: u8 = 0;
+/// Format version of the snapshot bytes. Version 0, which identified peers by address alone, is still read.
+const SNAPSHOT_VERSION: u8 = 1;
 
 impl StateStore {
     /// Opens the state in a directory, or creates it there. Always succeeds: see [`OpenOutcome`]. On a full
@@ -155,11 +157,14 @@ impl StateStore {
     /// memory).
     pub fn restore(&self, snapshot: &[u8]) -> Result<(), StateError> {
         let (&found, rest) = snapshot.split_first().ok_or(StateError::SnapshotEmpty)?;
-        if found != SNAPSHOT_VERSION {
-            return Err(StateError::SnapshotVersion { found, expected: SNAPSHOT_VERSION });
-        }
+        let decoded = match found {
+            SNAPSHOT_VERSION => bincode::deserialize(rest),
+            0 => bincode::deserialize::<(_, _, TrackedStateV0)>(rest)
+                .map(|(observed, logged_until, old)| (observed, logged_until, old.into())),
+            _ => return Err(StateError::SnapshotVersion { found, expected: SNAPSHOT_VERSION }),
+        };
         let (observed, logged_until, tracked): (u64, Timestamp, TrackedState) =
-            bincode::deserialize(rest).map_err(StateError::SnapshotContents)?;
+            decoded.map_err(StateError::SnapshotContents)?;
         let mut inner = self.lock();
         inner.tracked = tracked;
         inner.encoded.clear();
@@ -218,7 +223,7 @@ impl StateStore {
 
     /// The tracked peers of a router, up and stale.
     #[must_use]
-    pub fn peers(&self, router: &str) -> Vec<PeerKey> {
+    pub fn peers(&self, router: &str) -> Vec<PeerIdentity> {
         self.lock().tracked.peers(router)
     }
 

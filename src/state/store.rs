@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! tree "sessions"  session identity        -> OpenSession
-//! tree "peers"     (router name, peer key) -> TrackedPeer
+//! tree "peers-v1"  (router name, identity) -> TrackedPeer
 //! tree "stopped"   router name             -> (Router, Timestamp)
 //! default tree     "mark"                  -> (observed, logged until, last session)
 //! ```
 //!
-//! Keys and values are encoded with bincode. The order of keys has no meaning.
+//! Keys and values are encoded with bincode. The order of keys has no meaning. The tree "peers" of earlier
+//! versions, whose keys were (router name, peer key), is converted when it is found.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::StateError;
-use super::tracked::{Change, OpenSession, TrackedState};
-use crate::route::{PeerKey, Timestamp};
+use super::tracked::{Change, OpenSession, TrackedPeer, TrackedState};
+use crate::route::{PeerIdentity, PeerKey, Timestamp};
 
 /// Time limit for opening sled. It reads a few megabytes; a longer time means that it hangs.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Size of sled's cache. The state is at most a few megabytes.
 const CACHE_BYTES: u64 = 16 << 20;
+
+/// Name of the tree of peers.
+const PEERS: &str = "peers-v1";
+
+/// Name of that tree in earlier versions.
+const PEERS_V0: &str = "peers";
 
 /// Key of the mark.
 const MARK: &str = "mark";
@@ -103,13 +110,31 @@ impl SledStore {
         let tree = |name: &str| db.open_tree(name).map_err(OpenFailure::from_sled);
         let store = Self {
             sessions: tree("sessions")?,
-            peers: tree("peers")?,
+            peers: tree(PEERS)?,
             stopped: tree("stopped")?,
             db: db.clone(),
         };
+        store.convert_peers().map_err(OpenFailure::permanent)?;
         // Reads every entry on this thread, where a panic does not stop the collector.
         store.load().map_err(OpenFailure::permanent)?;
         Ok(store)
+    }
+
+    /// Moves the peers of an earlier version to the new tree.
+    fn convert_peers(&self) -> Result<(), StateError> {
+        if !self.db.tree_names().iter().any(|name| name == PEERS_V0.as_bytes()) {
+            return Ok(());
+        }
+        for pair in &self.db.open_tree(PEERS_V0)? {
+            let (key, value) = pair?;
+            let (router, _): (String, PeerKey) = decode(&key)?;
+            let tracked: TrackedPeer = decode(&value)?;
+            put(&self.peers, &(router, tracked.peer.identity()), Some(&tracked))?;
+        }
+        // The new entries must be on disk before the old ones are deleted.
+        self.db.flush()?;
+        self.db.drop_tree(PEERS_V0)?;
+        Ok(())
     }
 
     /// Reads the tracked state, the observed sequence number, and the time before which every record is
@@ -122,7 +147,7 @@ impl SledStore {
         }
         for pair in &self.peers {
             let (key, value) = pair?;
-            let (router, peer): (String, PeerKey) = decode(&key)?;
+            let (router, peer): (String, PeerIdentity) = decode(&key)?;
             tracked.peers.entry(router).or_default().insert(peer, decode(&value)?);
         }
         for pair in &self.stopped {
@@ -141,9 +166,9 @@ impl SledStore {
         for change in changes {
             match change {
                 Change::Session(id) => put(&self.sessions, id, tracked.sessions.get(id))?,
-                Change::Peer(router, key) => {
-                    let peer = tracked.peers.get(router).and_then(|peers| peers.get(key));
-                    put(&self.peers, &(router, key), peer)?;
+                Change::Peer(router, identity) => {
+                    let peer = tracked.peers.get(router).and_then(|peers| peers.get(identity));
+                    put(&self.peers, &(router, identity), peer)?;
                 }
                 Change::Stopped(router) => put(&self.stopped, router, tracked.stopped.get(router))?,
             }

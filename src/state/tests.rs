@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::route::{
-    Action, Cause, Event, EventKind, Family, NO_ATTRIBUTES, Nlri, NlriEntry, Peer, Prefix, RibView, Router,
-    RowGroup, SessionEnd,
+    Action, Cause, Event, EventKind, Family, NO_ATTRIBUTES, Nlri, NlriEntry, Peer, PeerKey, Prefix, RibView,
+    Router, RowGroup, SessionEnd,
 };
 
 fn router(name: &str, session: i64) -> Router {
@@ -134,6 +134,123 @@ fn a_late_end_of_an_older_session_does_not_change_peers_of_a_newer_one() {
 }
 
 #[test]
+fn a_peer_that_went_down_after_a_reconnect_is_not_brought_back_by_the_end_of_the_old_session() {
+    use Entry::{Down, Lost, Route, Stale};
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    state.observe(&batch("edge1", 10, 10, &[Route(1), Route(2)])).unwrap();
+    // The router reconnects before its old connection is known to be dead.
+    state.observe(&batch("edge1", 20, 20, &[Down(1), Down(3)])).unwrap();
+    assert_eq!(state.peers("edge1"), [peer(2).identity()]);
+    state.observe(&batch("edge1", 10, 25, &[Route(1), Route(3)])).unwrap();
+    state.observe(&batch("edge1", 10, 30, &[Stale(1), Stale(2), Stale(3), Lost])).unwrap();
+    assert_eq!(state.peers("edge1"), [peer(2).identity()], "1 and 3 are down");
+    // Once the old session has ended, nothing remains of the peers that are down.
+    state.flush().unwrap();
+    drop(state);
+    let state = open(folder.path());
+    assert_eq!(state.lock().tracked.peers["edge1"].len(), 1);
+    state.observe(&batch("edge1", 20, 40, &[Route(1)])).unwrap();
+    assert_eq!(up(&state, "edge1"), [1]);
+    state.observe(&batch("edge1", 20, 50, &[Down(1), Down(2)])).unwrap();
+    assert!(state.lock().tracked.peers.is_empty());
+}
+
+#[test]
+fn an_old_session_that_is_renamed_or_crashes_releases_the_peers_that_are_down() {
+    use Entry::{Down, Route};
+    for ends_by_crash in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let state = open(folder.path());
+        state.observe(&batch("edge1", 10, 10, &[Route(1)])).unwrap();
+        state.observe(&batch("edge1", 20, 20, &[Down(1)])).unwrap();
+        assert!(state.peers("edge1").is_empty() && state.routers().is_empty());
+        if ends_by_crash {
+            state.startup_batches(Timestamp(30)).iter().for_each(|batch| state.observe(batch).unwrap());
+        } else {
+            state.observe(&batch("edge2", 10, 30, &[Route(1)])).unwrap();
+        }
+        assert!(!state.lock().tracked.peers.contains_key("edge1"), "by a crash: {ends_by_crash}");
+    }
+}
+
+/// A batch of one session in which peers with the address of `peer(1)` and these identities are reported.
+fn identities(session: i64, entry: Entry, identities: &[(u32, u8)]) -> Batch {
+    let mut batch = batch("edge1", session, session, &vec![entry; identities.len()]);
+    for (peer, (asn, bgp_id)) in batch.peers.iter_mut().zip(identities) {
+        (peer.asn, peer.bgp_id) = (*asn, Ipv4Addr::new(*bgp_id, 0, 0, 0));
+    }
+    batch
+}
+
+#[test]
+fn neighbours_behind_one_address_are_two_peers_and_zeros_stand_for_the_only_match() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    let known = |state: &StateStore| -> Vec<(u32, u8)> {
+        state.peers("edge1").iter().map(|peer| (peer.asn, peer.bgp_id.octets()[0])).collect()
+    };
+    // Zeros are replaced as soon as they are known, and are then the same peer.
+    state.observe(&identities(10, Entry::Route(1), &[(0, 0)])).unwrap();
+    state.observe(&identities(10, Entry::Route(1), &[(65_101, 1)])).unwrap();
+    assert_eq!(known(&state), [(65_101, 1)]);
+    state.observe(&identities(10, Entry::Stale(1), &[(65_101, 0)])).unwrap();
+    assert_eq!(known(&state), [(65_101, 1)]);
+    assert!(up(&state, "edge1").is_empty());
+    // Another BGP identifier and another AS are other peers.
+    let others = [(65_101, 2), (65_102, 1)];
+    state.observe(&identities(10, Entry::Route(1), &others)).unwrap();
+    assert_eq!(known(&state), [(65_101, 1), (65_101, 2), (65_102, 1)]);
+    state.observe(&identities(10, Entry::Down(1), &[(65_101, 2)])).unwrap();
+    assert_eq!(known(&state), [(65_101, 1), (65_102, 1)]);
+    // Zeros that match several peers are none of them.
+    state.observe(&identities(10, Entry::Down(1), &[(0, 0)])).unwrap();
+    assert_eq!(known(&state), [(65_101, 1), (65_102, 1)]);
+    state.flush().unwrap();
+    drop(state);
+    assert_eq!(known(&open(folder.path())), [(65_101, 1), (65_102, 1)]);
+}
+
+/// The state as earlier versions encoded it.
+#[derive(serde::Serialize)]
+struct Version0 {
+    last_session: Timestamp,
+    sessions: BTreeMap<Timestamp, OpenSession>,
+    peers: BTreeMap<String, BTreeMap<PeerKey, TrackedPeer>>,
+    stopped: BTreeMap<String, (Router, Timestamp)>,
+}
+
+#[test]
+fn the_state_of_an_earlier_version_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracked = TrackedPeer { peer: peer(1), session: Timestamp(10), liveness: Liveness::Up };
+    let old = Version0 {
+        last_session: Timestamp(10),
+        sessions: BTreeMap::from([(
+            Timestamp(10),
+            OpenSession { router: router("edge1", 10), last_record: Timestamp(11) },
+        )]),
+        peers: BTreeMap::from([("edge1".to_owned(), BTreeMap::from([(peer(1).key, tracked.clone())]))]),
+        stopped: BTreeMap::new(),
+    };
+    let mut snapshot = vec![0];
+    snapshot.extend(bincode::serialize(&(7_u64, Timestamp(99))).unwrap());
+    snapshot.extend(bincode::serialize(&old).unwrap());
+    let state = open(&folder.path().join("snapshot"));
+    state.restore(&snapshot).unwrap();
+    assert_eq!((state.observed(), up(&state, "edge1")), (7, vec![1]));
+
+    let dir = folder.path().join("sled");
+    let db = sled::open(&dir).unwrap();
+    let key = bincode::serialize(&("edge1", peer(1).key)).unwrap();
+    db.open_tree("peers").unwrap().insert(key, bincode::serialize(&tracked).unwrap()).unwrap();
+    drop(db);
+    for _ in 0..2 {
+        assert_eq!(up(&open(&dir), "edge1"), [1]);
+    }
+}
+
+#[test]
 fn the_state_is_restored_from_sled_and_from_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(&folder.path().join("first"));
@@ -156,7 +273,7 @@ fn the_state_is_restored_from_sled_and_from_a_snapshot() {
         assert!(up(&state, "wrong").is_empty());
         assert_eq!(state.startup_batches(Timestamp(200)), records);
     }
-    for broken in [&b""[..], &[1], &[0, 1, 2]] {
+    for broken in [&b""[..], &[2], &[0, 1, 2], &[1, 1, 2]] {
         assert!(open(&folder.path().join("third")).restore(broken).is_err());
     }
 }
@@ -319,7 +436,7 @@ fn a_state_that_cannot_be_stored_is_kept_in_memory() {
     state.observe(&batch("edge", 10, 20, &[Entry::Route(1)])).unwrap();
     let snapshot = state.mark_observed(1, Timestamp(30)).unwrap();
     state.flush().unwrap();
-    assert_eq!(state.peers("edge"), [peer(1).key]);
+    assert_eq!(state.peers("edge"), [peer(1).identity()]);
     assert_eq!(std::fs::read(&file).unwrap(), b"a file", "the existing file is unchanged");
 
     // The next start restores the state from the snapshot.

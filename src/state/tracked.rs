@@ -1,11 +1,12 @@
 //! Open sessions and live or stale peers, derived from batches. Pure.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::num::to_u32_saturating;
-use crate::route::{Action, Batch, Event, EventKind, Peer, PeerKey, Router, SessionEnd, Timestamp};
+use crate::route::{Action, Batch, Event, EventKind, Peer, PeerIdentity, Router, SessionEnd, Timestamp};
 
 /// Largest size of all tracked peers in the bytes of a snapshot, about 75,000 peers. The number of peers and
 /// the length of their names are chosen by the routers and must be bounded.
@@ -29,9 +30,12 @@ pub enum Liveness {
     Up,
     /// The peer was up when the session ended.
     Stale,
+    /// The peer went down while an older session of the router is still open. Kept until that session ends,
+    /// so that its late records do not bring the peer back.
+    Down,
 }
 
-/// A peer that is up or stale.
+/// A peer that is up or stale, or went down while an older session is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackedPeer {
     /// The peer, with the RIB view and generation of its last record.
@@ -48,7 +52,7 @@ pub(super) enum Change {
     /// The session with this identity began or ended.
     Session(Timestamp),
     /// This peer of this router.
-    Peer(String, PeerKey),
+    Peer(String, PeerIdentity),
     /// The time at which a stop of the collector ended this router's session.
     Stopped(String),
 }
@@ -61,22 +65,34 @@ pub(super) struct TrackedState {
     pub(super) last_session: Timestamp,
     /// Open sessions by identity.
     pub(super) sessions: BTreeMap<Timestamp, OpenSession>,
-    /// Peers that are up or stale, by the router's name.
-    pub(super) peers: BTreeMap<String, BTreeMap<PeerKey, TrackedPeer>>,
+    /// Peers by the router's name.
+    pub(super) peers: BTreeMap<String, BTreeMap<PeerIdentity, TrackedPeer>>,
     /// Routers whose session a stop of the collector ended, with the time of the stop. The gap since then is
     /// not logged yet.
     pub(super) stopped: BTreeMap<String, (Router, Timestamp)>,
 }
 
+/// What remains of the memory budget while one batch is observed.
+struct Budget {
+    /// Computed at the first new peer of the batch.
+    bytes_left: Option<usize>,
+    may_drop_stale: bool,
+}
+
 impl TrackedState {
-    /// The tracked peers of a router.
-    pub(super) fn peers(&self, router: &str) -> Vec<PeerKey> {
-        self.peers.get(router).map(|peers| peers.keys().copied().collect()).unwrap_or_default()
+    /// The peers of a router that are up or stale.
+    pub(super) fn peers(&self, router: &str) -> Vec<PeerIdentity> {
+        let peers = self.peers.get(router).into_iter().flatten();
+        peers.filter(|(_, peer)| peer.liveness != Liveness::Down).map(|(identity, _)| *identity).collect()
     }
 
-    /// The tracked peers of all routers.
+    /// The peers of all routers that are up or stale.
     pub(super) fn routers(&self) -> BTreeMap<String, Vec<TrackedPeer>> {
-        self.peers.iter().map(|(name, peers)| (name.clone(), peers.values().cloned().collect())).collect()
+        let listed = |peers: &BTreeMap<PeerIdentity, TrackedPeer>| -> Vec<TrackedPeer> {
+            peers.values().filter(|peer| peer.liveness != Liveness::Down).cloned().collect()
+        };
+        let routers = self.peers.iter().map(|(name, peers)| (name.clone(), listed(peers)));
+        routers.filter(|(_, peers)| !peers.is_empty()).collect()
     }
 
     /// Updates the state from a batch, and returns the changed entries.
@@ -86,62 +102,116 @@ impl TrackedState {
     /// as an initial dump.
     pub(super) fn observe(&mut self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::new();
-        self.observe_session(batch, &mut changes);
-        // Computed at the first new peer of the batch.
-        let mut bytes_left = None;
-        let mut may_drop_stale = true;
+        let without_session = self.observe_session(batch, &mut changes);
+        let mut budget = Budget { bytes_left: None, may_drop_stale: true };
         for (_, peer, liveness) in liveness_changes(batch) {
-            let before = self.peers.get(&batch.router.name).and_then(|peers| peers.get(&peer.key));
-            // A late record of an older session does not override a newer session.
-            if before.is_some_and(|before| before.session > batch.router.session) {
-                continue;
-            }
-            let after = liveness.map(|liveness| TrackedPeer {
-                peer: peer.clone(),
-                session: batch.router.session,
-                liveness,
-            });
-            let is_unchanged = match (before, &after) {
-                (Some(before), Some(after)) => {
-                    before.liveness == after.liveness
-                        && before.session == after.session
-                        && before.peer.generation == after.peer.generation
-                }
-                (None, None) => true,
-                _ => false,
-            };
-            if is_unchanged {
-                continue;
-            }
-            if let (None, Some(after)) = (before, &after) {
-                let bytes = peer_bytes(&batch.router.name, after);
-                let mut left = bytes_left.unwrap_or_else(|| self.bytes_left());
-                if left < bytes && std::mem::take(&mut may_drop_stale) {
-                    self.drop_stale(&mut changes);
-                    left = self.bytes_left();
-                }
-                let rest = left.checked_sub(bytes);
-                bytes_left = Some(rest.unwrap_or(left));
-                if rest.is_none() {
-                    continue;
-                }
-            }
-            let peers = self.peers.entry(batch.router.name.clone()).or_default();
-            match after {
-                Some(after) => peers.insert(peer.key, after),
-                None => peers.remove(&peer.key),
-            };
-            if peers.is_empty() {
-                self.peers.remove(&batch.router.name);
-            }
-            changes.push(Change::Peer(batch.router.name.clone(), peer.key));
+            self.observe_peer(&batch.router, peer, liveness, &mut budget, &mut changes);
+        }
+        if let Some(router) = without_session {
+            self.forget_down(&router, &mut changes);
         }
         changes
     }
 
+    fn observe_peer(
+        &mut self,
+        router: &Router,
+        peer: &Peer,
+        liveness: Liveness,
+        budget: &mut Budget,
+        changes: &mut Vec<Change>,
+    ) {
+        let known = self.identity_of(&router.name, peer);
+        let before = known.and_then(|identity| self.peers.get(&router.name)?.get(&identity));
+        // A late record of an older session does not override a newer session.
+        if before.is_some_and(|before| before.session > router.session) {
+            return;
+        }
+        let mut identity = known.unwrap_or_else(|| peer.identity());
+        identity.complete(&peer.identity());
+        let is_kept = liveness != Liveness::Down || self.has_older_session(router);
+        let after = is_kept.then(|| {
+            let peer = Peer { asn: identity.asn, bgp_id: identity.bgp_id, ..peer.clone() };
+            TrackedPeer { peer, session: router.session, liveness }
+        });
+        let is_unchanged = match (before, &after) {
+            (Some(before), Some(after)) => {
+                before.liveness == after.liveness
+                    && before.session == after.session
+                    && before.peer.generation == after.peer.generation
+                    && known == Some(identity)
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        if is_unchanged {
+            return;
+        }
+        if let (None, Some(after)) = (before, &after)
+            && !self.reserve(peer_bytes(&router.name, after), budget, changes)
+        {
+            return;
+        }
+        let peers = self.peers.entry(router.name.clone()).or_default();
+        if let Some(known) = known {
+            peers.remove(&known);
+            changes.push(Change::Peer(router.name.clone(), known));
+        }
+        if let Some(after) = after {
+            peers.insert(identity, after);
+            changes.push(Change::Peer(router.name.clone(), identity));
+        }
+        if peers.is_empty() {
+            self.peers.remove(&router.name);
+        }
+    }
+
+    /// The identity under which a peer is tracked; `None` if it is not.
+    fn identity_of(&self, router: &str, peer: &Peer) -> Option<PeerIdentity> {
+        let first = PeerIdentity { key: peer.key, asn: 0, bgp_id: Ipv4Addr::UNSPECIFIED };
+        let last = PeerIdentity { key: peer.key, asn: u32::MAX, bgp_id: Ipv4Addr::BROADCAST };
+        let same_key = || self.peers.get(router).into_iter().flat_map(|peers| peers.range(first..=last));
+        let index = peer.identity().find(same_key().map(|(identity, _)| identity))?;
+        same_key().nth(index).map(|(identity, _)| *identity)
+    }
+
+    /// Whether an older session of the router is open.
+    fn has_older_session(&self, router: &Router) -> bool {
+        self.sessions.range(..router.session).any(|(_, open)| open.router.name == router.name)
+    }
+
+    /// Removes peers that are down once no older session of the router is open.
+    fn forget_down(&mut self, router: &str, changes: &mut Vec<Change>) {
+        let oldest = self.sessions.values().find(|open| open.router.name == router);
+        let oldest = oldest.map_or(Timestamp(i64::MAX), |open| open.router.session);
+        let Some(peers) = self.peers.get_mut(router) else { return };
+        peers.retain(|identity, tracked| {
+            let is_kept = tracked.liveness != Liveness::Down || tracked.session > oldest;
+            if !is_kept {
+                changes.push(Change::Peer(router.to_owned(), *identity));
+            }
+            is_kept
+        });
+        if peers.is_empty() {
+            self.peers.remove(router);
+        }
+    }
+
+    /// Reserves memory for a new peer. Returns false if there is not enough.
+    fn reserve(&mut self, bytes: usize, budget: &mut Budget, changes: &mut Vec<Change>) -> bool {
+        let mut left = budget.bytes_left.unwrap_or_else(|| self.bytes_left());
+        if left < bytes && std::mem::take(&mut budget.may_drop_stale) {
+            self.drop_stale(changes);
+            left = self.bytes_left();
+        }
+        let rest = left.checked_sub(bytes);
+        budget.bytes_left = Some(rest.unwrap_or(left));
+        rest.is_some()
+    }
+
     /// Bytes of the memory budget that no tracked peer uses.
     fn bytes_left(&self) -> usize {
-        let router_bytes = |(router, peers): (&String, &BTreeMap<PeerKey, TrackedPeer>)| -> usize {
+        let router_bytes = |(router, peers): (&String, &BTreeMap<PeerIdentity, TrackedPeer>)| -> usize {
             peers.values().map(|tracked| peer_bytes(router, tracked)).sum()
         };
         TRACKED_BYTES_MAX.saturating_sub(self.peers.iter().map(router_bytes).sum())
@@ -149,10 +219,10 @@ impl TrackedState {
 
     fn drop_stale(&mut self, changes: &mut Vec<Change>) {
         for (router, peers) in &mut self.peers {
-            peers.retain(|key, tracked| {
+            peers.retain(|identity, tracked| {
                 let is_up = tracked.liveness == Liveness::Up;
                 if !is_up {
-                    changes.push(Change::Peer(router.clone(), *key));
+                    changes.push(Change::Peer(router.clone(), *identity));
                 }
                 is_up
             });
@@ -160,7 +230,8 @@ impl TrackedState {
         self.peers.retain(|_, peers| !peers.is_empty());
     }
 
-    fn observe_session(&mut self, batch: &Batch, changes: &mut Vec<Change>) {
+    /// Updates the open sessions. Returns the name of the router if one of its sessions ends.
+    fn observe_session(&mut self, batch: &Batch, changes: &mut Vec<Change>) -> Option<String> {
         let session = batch.router.session;
         self.last_session = self.last_session.max(session);
         let down = batch.events.iter().find_map(|event| match &event.kind {
@@ -180,9 +251,10 @@ impl TrackedState {
                     self.stopped.insert(batch.router.name.clone(), (batch.router.clone(), at));
                     changes.push(Change::Stopped(batch.router.name.clone()));
                 }
+                Some(batch.router.name.clone())
             }
             // A gap record belongs to a session that has ended.
-            None if is_gap => {}
+            None if is_gap => None,
             None => {
                 let last_record = last_received(batch);
                 let open =
@@ -191,11 +263,15 @@ impl TrackedState {
                     // Not written to sled: it changes with every batch, and the mark written at each tick is
                     // almost as recent.
                     open.last_record = last_record;
+                    None
                 } else {
                     let open = OpenSession { router: batch.router.clone(), last_record };
                     let renamed = self.sessions.insert(session, open);
                     changes.push(Change::Session(session));
-                    renamed.iter().for_each(|old| self.mark_stale(&old.router, changes));
+                    renamed.map(|old| {
+                        self.mark_stale(&old.router, changes);
+                        old.router.name
+                    })
                 }
             }
         }
@@ -204,10 +280,10 @@ impl TrackedState {
     /// Marks the session's peers under its previous router name as stale: the session continues under another
     /// name, so that no further record refers to them.
     fn mark_stale(&mut self, old: &Router, changes: &mut Vec<Change>) {
-        for (key, tracked) in self.peers.get_mut(&old.name).into_iter().flatten() {
+        for (identity, tracked) in self.peers.get_mut(&old.name).into_iter().flatten() {
             if tracked.session == old.session && tracked.liveness == Liveness::Up {
                 tracked.liveness = Liveness::Stale;
-                changes.push(Change::Peer(old.name.clone(), *key));
+                changes.push(Change::Peer(old.name.clone(), *identity));
             }
         }
     }
@@ -286,13 +362,12 @@ fn last_received(batch: &Batch) -> Timestamp {
     route.max(event).unwrap_or_default()
 }
 
-/// The liveness of peers as a batch changes it: record index, peer, and new liveness (`None` for down),
-/// ordered by index.
+/// The liveness of peers as a batch changes it: record index, peer, and new liveness, ordered by index.
 ///
 /// An announcement makes a peer up even without a Peer Up before it. Only the last announcement of a peer is
 /// returned, so that a batch of a thousand one-prefix messages costs a thousand writes to a small array and
 /// no look-up.
-fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Option<Liveness>)> {
+fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Liveness)> {
     let mut announced: Vec<Option<u32>> = vec![None; batch.peers.len()];
     for group in batch.groups.iter().filter(|group| group.action == Action::Announce) {
         if let Some(last) = announced.get_mut(usize::from(group.peer)) {
@@ -301,12 +376,12 @@ fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Option<Liveness>)> {
     }
     let routes = announced.iter().zip(&batch.peers);
     let mut changes: Vec<_> =
-        routes.filter_map(|(last, peer)| last.map(|index| (index, peer, Some(Liveness::Up)))).collect();
+        routes.filter_map(|(last, peer)| last.map(|index| (index, peer, Liveness::Up))).collect();
     for event in &batch.events {
         let liveness = match event.kind {
-            EventKind::PeerUp(_) => Some(Liveness::Up),
-            EventKind::PeerStale { .. } => Some(Liveness::Stale),
-            EventKind::PeerDown { .. } => None,
+            EventKind::PeerUp(_) => Liveness::Up,
+            EventKind::PeerStale { .. } => Liveness::Stale,
+            EventKind::PeerDown { .. } => Liveness::Down,
             _ => continue,
         };
         if let Some(peer) = event.peer.and_then(|index| batch.peers.get(usize::from(index))) {

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::common::messages::*;
 use holdfast::route::{
-    Action, Batch, Cause, EventKind, Family, Nlri, PeerKey, RibView, SessionEnd, SuspectScope, Timestamp,
+    Action, Batch, Cause, EventKind, Family, Nlri, PeerIdentity, PeerKey, RibView, SessionEnd, SuspectScope,
+    Timestamp,
 };
 use holdfast::session::{Introduce, Introduced, Options, Overrides, Session};
 
@@ -23,6 +24,9 @@ impl Router {
 
     /// A router whose last session had these peers.
     fn known(prior: Vec<PeerKey>) -> Self {
+        let unknown = Ipv4Addr::UNSPECIFIED;
+        let prior: Vec<_> =
+            prior.into_iter().map(|key| PeerIdentity { key, asn: 0, bgp_id: unknown }).collect();
         Self::introduced(Box::new(move |name: &str| Introduced {
             name: name.to_owned(),
             prior: prior.clone(),
