@@ -170,6 +170,7 @@ fn decoded(stream: &[u8]) -> (Vec<Map<String, Value>>, Session) {
         session: Timestamp(1),
         batch_records_max: 1000,
         sweep_quiet_us: i64::MAX,
+        sweep_without_end_of_rib_us: None,
     };
     let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     let mut session = Session::new(options, Box::new(introduce));

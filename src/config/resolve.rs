@@ -61,8 +61,10 @@ pub struct Listen {
     pub keepalive: Duration,
     /// Time without a TCP acknowledgement after which a connection is lost.
     pub user_timeout: Duration,
-    /// Idle time after End-of-RIB before a sweep.
+    /// Time without a first announcement before a sweep after End-of-RIB.
     pub sweep_quiet: Duration,
+    /// The same time for a sweep without End-of-RIB; `None` for no such sweep.
+    pub sweep_without_end_of_rib: Option<Duration>,
 }
 
 /// Write-ahead log.
@@ -182,6 +184,8 @@ fn listen(read: &mut Reader<'_>) -> Listen {
         keepalive: read.seconds("BMP_KEEPALIVE_S"),
         user_timeout: read.seconds("BMP_USER_TIMEOUT_S"),
         sweep_quiet: read.seconds("SWEEP_QUIET_S"),
+        sweep_without_end_of_rib: Some(read.seconds("SWEEP_WITHOUT_END_OF_RIB_S"))
+            .filter(|limit| !limit.is_zero()),
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) async fn run(
         session: entry.session(),
         batch_records_max: shared.options.batch_routes_max,
         sweep_quiet_us: to_micros(shared.options.sweep_quiet),
+        sweep_without_end_of_rib_us: shared.options.sweep_without_end_of_rib.map(to_micros),
     };
     let session = Session::new(options, introduce(&shared, &entry));
     let now = clock::now();

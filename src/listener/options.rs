@@ -24,8 +24,11 @@ pub struct Options {
     pub keepalive: Duration,
     /// Time without an acknowledgement after which a connection is closed (TCP_USER_TIMEOUT).
     pub user_timeout: Duration,
-    /// Time without messages after End-of-RIB before routes that were not re-announced are swept.
+    /// Time without a first announcement of a route, after which, with End-of-RIB, routes that were not
+    /// re-announced are swept.
     pub sweep_quiet: Duration,
+    /// The same time without End-of-RIB; `None` for no such sweep.
+    pub sweep_without_end_of_rib: Option<Duration>,
     /// Number of routes at which a batch is closed.
     pub batch_routes_max: usize,
     /// Age of its first record at which a batch is closed.

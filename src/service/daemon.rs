@@ -270,6 +270,7 @@ fn listener_options(config: &Config) -> listener::Options {
         keepalive: config.listen.keepalive,
         user_timeout: config.listen.user_timeout,
         sweep_quiet: config.listen.sweep_quiet,
+        sweep_without_end_of_rib: config.listen.sweep_without_end_of_rib,
         batch_routes_max: config.delivery.batch_max_routes,
         batch_delay_max: config.delivery.batch_max_delay,
         stats_interval: config.logging.stats_interval,

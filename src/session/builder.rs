@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use crate::bgp;
 use crate::num;
-use crate::route::{Attributes, Batch, Event, EventKind, NlriEntry, Peer, Router, RowGroup, Timestamp};
+use crate::route::{
+    Attributes, Batch, Cause, Event, EventKind, NlriEntry, Peer, Router, RowGroup, Timestamp,
+};
 
 /// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is
 /// reserved, and one message adds few entries, so an index never overflows.
@@ -159,17 +161,19 @@ impl BatchBuilder {
         set.and_then(|set| set.discarded.last()).map_or("", String::as_str)
     }
 
-    /// Adds a group with its rows and returns their number. Sets `group.index` and `group.rows`.
+    /// Adds rows and returns their number: one group for each run of rows with the same cause, which
+    /// `cause_of` returns. The groups are equal to `group` except for `index`, `rows` and `cause`.
     ///
     /// # Errors
-    /// The first error of `rows`. Then no row is added.
+    /// The first error of `rows`. Then no row is added, and `cause_of` is not called.
     pub(super) fn rows<E>(
         &mut self,
-        mut group: RowGroup,
+        group: RowGroup,
         rows: impl Iterator<Item = Result<NlriEntry, E>>,
+        mut cause_of: impl FnMut(&NlriEntry) -> Cause,
     ) -> Result<u32, E> {
         let start = self.batch.nlri.len();
-        group.index = num::to_u32_saturating(self.batch.records());
+        let first = num::to_u32_saturating(self.batch.records());
         for row in rows {
             match row {
                 Ok(entry) => self.batch.nlri.push(entry),
@@ -179,11 +183,17 @@ impl BatchBuilder {
                 }
             }
         }
-        group.rows = num::to_u32_saturating(self.batch.nlri.len() - start);
-        if group.rows > 0 {
-            self.batch.groups.push(group);
+        let rows = self.batch.nlri.get(start..).unwrap_or_default();
+        let mut open: Option<RowGroup> = None;
+        for (index, row) in (first..).zip(rows) {
+            let cause = cause_of(row);
+            match &mut open {
+                Some(open) if open.cause == cause => open.rows += 1,
+                _ => self.batch.groups.extend(open.replace(RowGroup { cause, index, rows: 1, ..group })),
+            }
         }
-        Ok(group.rows)
+        self.batch.groups.extend(open);
+        Ok(num::to_u32_saturating(rows.len()))
     }
 
     /// Adds an event. `peer` is an index into the dictionary of peers; `None` for an event of the whole

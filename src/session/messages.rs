@@ -1,7 +1,7 @@
 //! All BMP messages except Route Monitoring, and the sweep of stale routes.
 
 use super::Session;
-use super::peers::{self, PeerCapabilities};
+use super::peers::{self, PeerCapabilities, SweepTimes};
 use super::summary::Level;
 use crate::bgp::{self, Open};
 use crate::bmp::{self, Message, PeerHeader, Stat, Tlv};
@@ -191,22 +191,26 @@ impl Session {
     ) {
         let Some(peer) = self.peers.get(index) else { return };
         let (view_index, generation) = (peer.view(view), peer.generation);
+        let has_earlier_routes = peer.has_earlier_routes;
         if let Some(state) = peer.view_mut(view_index).and_then(|view| view.family(family)) {
             state.dumping = false;
             state.end_of_rib = Some(now);
+            if !has_earlier_routes {
+                state.forget_announced();
+            }
             // If a PDU of this dump could not be decoded, its routes are missing from the table.
             state.suspect_since = state.suspect_since.filter(|since| *since >= generation);
         }
         self.view_event(index, view, now, router_time, EventKind::EndOfRib { family });
     }
 
-    /// Records a sweep of each family whose routes of earlier generations are no longer valid, once per
-    /// generation.
-    ///
-    /// Requires End-of-RIB and the quiet time after it, because End-of-RIB can precede the last routes of a
-    /// dump (FRR).
+    /// Ends the dumps that are over, and records a sweep of each family whose routes of earlier generations
+    /// are no longer valid, once per generation.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        let quiet_us = self.options.sweep_quiet_us;
+        let limits = SweepTimes {
+            quiet_us: self.options.sweep_quiet_us,
+            without_end_of_rib_us: self.options.sweep_without_end_of_rib_us,
+        };
         let mut due = Vec::new();
         for index in 0..self.peers.len() {
             let Some(peer) = self.peers.get(index) else { continue };
@@ -214,12 +218,7 @@ impl Session {
             for view in peer.views() {
                 let rib_view = view.view;
                 for family in view.families_mut() {
-                    let last = family.last_route.max(family.end_of_rib.unwrap_or_default());
-                    let quiet = now.0.saturating_sub(last.0) >= quiet_us;
-                    // Without End-of-RIB, the dump ends with the quiet time.
-                    family.dumping &= !quiet;
-                    if quiet && has_earlier_routes && family.end_of_rib.is_some() && !family.swept {
-                        family.swept = true;
+                    if family.advance(has_earlier_routes, limits, now) {
                         due.push((index, rib_view, family.family));
                     }
                 }

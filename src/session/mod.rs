@@ -11,6 +11,10 @@
 //!     End-of-RIB, then quiet time ────► Sweep: routes of the family not re-announced in g end
 //! ```
 //!
+//! An announcement belongs to a dump only if its route has not been announced before in generation g. So a
+//! dump has an end also if the router sends no End-of-RIB, and changes during a dump are changes. The quiet
+//! time is measured on first announcements, because a full table is never silent.
+//!
 //! The rules follow from the behaviour of real routers. A route is stored also without a Peer Up before it.
 //! The end of the BMP session withdraws no route. End-of-RIB may precede the last routes of a dump. No route
 //! ends by time alone. Capabilities are looked up by peer key, without the RIB view, because some routers
@@ -31,7 +35,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 pub use overrides::Overrides;
-pub use peers::PEER_MEMORY_MAX_BYTES;
+pub use peers::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
 
 use crate::bmp;
@@ -53,8 +57,12 @@ pub struct Options {
     pub session: Timestamp,
     /// Number of records at which a batch is full.
     pub batch_records_max: usize,
-    /// Quiet time of a family after End-of-RIB, before stale routes are swept, in microseconds.
+    /// Quiet time of a family, in microseconds: without a first announcement of a route during this time, a
+    /// dump without End-of-RIB is over, and after End-of-RIB the stale routes are swept.
     pub sweep_quiet_us: i64,
+    /// Time without a first announcement after which stale routes are swept although the router has sent no
+    /// End-of-RIB, in microseconds; `None` to keep them stale.
+    pub sweep_without_end_of_rib_us: Option<i64>,
 }
 
 /// State of the collector about a router, looked up by the router's name.
@@ -149,6 +157,16 @@ impl Session {
             self.notice(Level::Warning, "session_memory_full", None, text, &[]);
         }
         self.counters.untracked_peers = refusals;
+        let refusals = self.peers.dump_refusals();
+        if refusals > 0 && self.counters.untracked_dump_routes == 0 {
+            let text = format!(
+                "dumps of this router exceed {} MiB of fingerprints; repeated announcements of further \
+                 routes are recorded as part of the dump until it ends",
+                DUMP_MEMORY_MAX_BYTES >> 20
+            );
+            self.notice(Level::Warning, "dump_memory_full", None, text, &[]);
+        }
+        self.counters.untracked_dump_routes = refusals;
     }
 
     /// Records the sweeps that are due at `now`, and the PDUs that have been held for the quiet time. To be

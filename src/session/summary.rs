@@ -39,6 +39,9 @@ pub struct Counters {
     /// How often a peer, an address family, a VRF name or a PDU was not tracked, because the session exceeded
     /// its limit ([`super::PEER_MEMORY_MAX_BYTES`], or 64 families per RIB view).
     pub untracked_peers: u64,
+    /// Announcements during dumps whose routes were not remembered, because the session exceeded
+    /// [`super::DUMP_MEMORY_MAX_BYTES`].
+    pub untracked_dump_routes: u64,
 }
 
 /// Severity of a notice.

@@ -10,7 +10,9 @@ use super::peers::{HeldPdu, PeerState};
 use super::summary::Counters;
 use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
 use crate::num;
-use crate::route::{Action, Cause, Family, NO_ATTRIBUTES, RibView, RowGroup, SuspectScope, Timestamp};
+use crate::route::{
+    Action, Cause, Family, NO_ATTRIBUTES, NlriEntry, RibView, RowGroup, SuspectScope, Timestamp,
+};
 
 /// A PDU that could not be decoded, or only in part.
 pub(super) struct PduError {
@@ -136,11 +138,10 @@ impl<'a> UpdateRecorder<'a> {
         attributes: u16,
     ) {
         let field = Field { family, bytes: nlri, is_withdrawal: true };
-        let rows = self.add_group(message, field, cause, attributes);
+        let rows = self.add_rows(message, field, cause, attributes);
         self.counters.withdrawn += u64::from(rows);
         if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
             state.withdrawn += u64::from(rows);
-            state.last_route = message.received;
         }
     }
 
@@ -153,14 +154,12 @@ impl<'a> UpdateRecorder<'a> {
             self.withdraw(message, family, nlri, Cause::TreatAsWithdraw, index);
             return;
         }
-        let cause = self.cause(family);
         let field = Field { family, bytes: nlri, is_withdrawal: false };
-        let rows = self.add_group(message, field, cause, index);
+        let rows = self.add_rows(message, field, Cause::Update, index);
         self.counters.announced += u64::from(rows);
         self.peer.up |= rows > 0;
         if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
             state.announced += u64::from(rows);
-            state.last_route = message.received;
         }
     }
 
@@ -189,18 +188,9 @@ impl<'a> UpdateRecorder<'a> {
         })
     }
 
-    /// Returns whether an announcement changes a route or is part of an initial dump or a re-dump.
-    fn cause(&mut self, family: Family) -> Cause {
-        let has_earlier_routes = self.peer.has_earlier_routes;
-        match self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
-            Some(state) if state.dumping && has_earlier_routes => Cause::ReDump,
-            Some(state) if state.dumping => Cause::InitialDump,
-            _ => Cause::Update,
-        }
-    }
-
-    /// Adds the rows of one field. Returns their number, which is 0 if the field is held or malformed.
-    fn add_group(
+    /// Adds the rows of one field. Returns their number, which is 0 if the field is held or malformed. `cause`
+    /// applies to withdrawals; that of an announcement depends on its route.
+    fn add_rows(
         &mut self,
         message: &MonitoredUpdate<'_>,
         field: Field<'_>,
@@ -228,7 +218,13 @@ impl<'a> UpdateRecorder<'a> {
             router_time: message.router_time,
         };
         let rows = bgp::nlri(family, bytes, encoding, is_withdrawal);
-        self.builder.rows(group, rows).unwrap_or_else(|error| {
+        let dump = if self.peer.has_earlier_routes { Cause::ReDump } else { Cause::InitialDump };
+        let mut state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
+        let cause_of = |route: &NlriEntry| match &mut state {
+            Some(state) if !is_withdrawal => state.cause(route, dump, message.received),
+            _ => cause,
+        };
+        self.builder.rows(group, rows, cause_of).unwrap_or_else(|error| {
             let error = format!("NLRI of {family}: {error}");
             self.outcome.error = Some(PduError::new(error, Some(family.into())));
             0

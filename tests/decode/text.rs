@@ -19,6 +19,7 @@ fn row(flags: u8, pdu: &[u8]) -> json::Object {
         session: NOW,
         batch_records_max: 1000,
         sweep_quiet_us: 60_000_000,
+        sweep_without_end_of_rib_us: None,
     };
     let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     let mut session = Session::new(options, Box::new(introduce));

@@ -20,6 +20,7 @@ impl Ours {
             session: Timestamp(1),
             batch_records_max: 1000,
             sweep_quiet_us: i64::MAX,
+            sweep_without_end_of_rib_us: None,
         };
         let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         Self(Session::new(options, Box::new(introduce)))

@@ -33,6 +33,7 @@ fn new_session(batch_records_max: usize) -> Session {
         session: NOW,
         batch_records_max,
         sweep_quiet_us: 50,
+        sweep_without_end_of_rib_us: None,
     };
     let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     Session::new(options, Box::new(introduce))

@@ -32,6 +32,7 @@ impl Router {
             session: NOW,
             batch_records_max: 1000,
             sweep_quiet_us: 60_000_000,
+            sweep_without_end_of_rib_us: None,
         };
         let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         Self {

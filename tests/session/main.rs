@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dumps;
 mod evidence;
 mod field;
 mod messages;

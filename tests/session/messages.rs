@@ -52,6 +52,7 @@ impl Router {
             session: NOW,
             batch_records_max,
             sweep_quiet_us: QUIET_US,
+            sweep_without_end_of_rib_us: None,
         };
         Self { session: Session::new(options, introduce), now: NOW }
     }

@@ -59,6 +59,7 @@ impl World {
                 session: Timestamp(1),
                 batch_records_max: 1000,
                 sweep_quiet_us: 60_000_000,
+                sweep_without_end_of_rib_us: None,
             };
             let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
             Session::new(options, Box::new(introduce))

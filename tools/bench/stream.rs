@@ -77,6 +77,7 @@ pub(crate) fn each_payload(bytes: &[u8], mut take: impl FnMut(&[u8], &Batch)) ->
         session: Timestamp(1),
         batch_records_max: BATCH_RECORDS,
         sweep_quiet_us: 60_000_000,
+        sweep_without_end_of_rib_us: None,
     };
     let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     let mut session = Session::new(options, Box::new(introduce));

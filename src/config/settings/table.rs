@@ -109,7 +109,16 @@ pub static SECTIONS: &[Section] = &[
                 "SWEEP_QUIET_S",
                 integer(1, 86_400, "s"),
                 "60",
-                "Idle time after End-of-RIB after which routes missing from a re-sent table are ended.",
+                "Time without a route that is announced for the first time since the peer came up. Then, after \
+                 End-of-RIB, routes missing from a re-sent table are ended; and a table without End-of-RIB \
+                 is taken to be complete. At most ten times as long after End-of-RIB.",
+            ),
+            fixed(
+                "SWEEP_WITHOUT_END_OF_RIB_S",
+                integer(0, 604_800, "s"),
+                "0",
+                "The same time for routers that send no End-of-RIB (GoBGP), after which routes missing from a \
+                 re-sent table are ended. 0: never; such routes stay stale.",
             ),
             derived(
                 "COLLECTOR_ID",

@@ -102,6 +102,7 @@ impl<'a, W: Write> Decoder<'a, W> {
             session: Timestamp(0),
             batch_records_max: usize::MAX,
             sweep_quiet_us: i64::MAX,
+            sweep_without_end_of_rib_us: None,
         };
         let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         let session = Session::new(options, Box::new(introduce));

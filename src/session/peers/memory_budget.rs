@@ -6,6 +6,7 @@
 //! dropped. Once the budget is exhausted, new state is not kept; the routes and events of the message are
 //! recorded all the same, decoded like those of a peer without a Peer Up.
 
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -18,7 +19,32 @@ pub const PEER_MEMORY_MAX_BYTES: usize = 64 << 20;
 /// and held PDUs of the peers that are tracked already.
 pub(in crate::session) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
 
-/// The memory budget of one session, shared by its peers and their RIB views.
+/// Maximum number of bytes that one session uses for the routes announced during dumps: about sixteen RIB
+/// views with a full table at once.
+pub const DUMP_MEMORY_MAX_BYTES: usize = 256 << 20;
+
+/// The memory budgets of one session.
+#[derive(Clone)]
+pub(in crate::session) struct PeerBudgets {
+    /// For the state of peers, RIB views and families.
+    pub(in crate::session) state: MemoryBudget,
+    /// For the routes announced during dumps.
+    pub(in crate::session) routes: MemoryBudget,
+    /// Keys of the hash that identifies announced routes.
+    pub(in crate::session) keys: RandomState,
+}
+
+impl Default for PeerBudgets {
+    fn default() -> Self {
+        Self {
+            state: MemoryBudget::with_limit(PEER_MEMORY_MAX_BYTES),
+            routes: MemoryBudget::with_limit(DUMP_MEMORY_MAX_BYTES),
+            keys: RandomState::new(),
+        }
+    }
+}
+
+/// A memory budget of one session, shared by its peers and their RIB views.
 ///
 /// Only the session's own task uses it. The counters are atomic because a session moves between threads.
 #[derive(Clone)]

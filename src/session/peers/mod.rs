@@ -1,5 +1,6 @@
 //! The peers of one session: their capabilities, generation, RIB views and address families.
 
+mod announced;
 mod memory_budget;
 mod negotiated;
 mod views;
@@ -11,11 +12,11 @@ use super::builder::PeerSlot;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
 use crate::bmp::PeerHeader;
 use crate::route::{Peer, PeerKey, RibView, Timestamp};
-pub use memory_budget::PEER_MEMORY_MAX_BYTES;
-use memory_budget::{MemoryBudget, Reservation, TRACKED_PEERS_MIN_BYTES};
+pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
+use memory_budget::{PeerBudgets, Reservation, TRACKED_PEERS_MIN_BYTES};
 pub(super) use negotiated::PeerCapabilities;
-pub(super) use views::HeldPdu;
 use views::{FamilyState, ViewState};
+pub(super) use views::{HeldPdu, SweepTimes};
 
 /// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the
 /// capacity that it needs.
@@ -70,7 +71,7 @@ pub(super) struct PeerState {
     /// Whether a header without AS number and BGP identifier has been reported.
     pub(super) zeros_reported: bool,
     views: Vec<ViewState>,
-    budget: MemoryBudget,
+    budget: PeerBudgets,
     /// The memory of the peer; `None` for the untracked peer, which the next untracked peer replaces.
     reservation: Option<Reservation>,
     /// The memory of the table name and the capabilities.
@@ -83,7 +84,7 @@ impl PeerState {
         header: &PeerHeader,
         has_earlier_routes: bool,
         generation: u32,
-        (budget, reservation): (&MemoryBudget, Option<Reservation>),
+        (budget, reservation): (&PeerBudgets, Option<Reservation>),
     ) -> Self {
         Self {
             key,
@@ -112,7 +113,7 @@ impl PeerState {
     pub(super) fn reserve_details(&mut self) {
         self.details_reservation = None;
         self.details_reservation =
-            self.budget.reserve(self.table_name.len() + self.capabilities.heap_bytes());
+            self.budget.state.reserve(self.table_name.len() + self.capabilities.heap_bytes());
         if self.details_reservation.is_none() {
             (self.table_name, self.capabilities) = (String::new(), PeerCapabilities::default());
         }
@@ -175,7 +176,7 @@ pub(super) struct Peers {
     index_by_key: HashMap<PeerKey, usize>,
     /// Index of the peer of the last message: routers send long runs of messages about one peer.
     last: usize,
-    budget: MemoryBudget,
+    budget: PeerBudgets,
     /// First generation of a new peer.
     first_generation: u32,
     /// Whether a peer may be down, so that its memory can be reclaimed.
@@ -188,7 +189,7 @@ impl Default for Peers {
             states: Vec::new(),
             index_by_key: HashMap::new(),
             last: 0,
-            budget: MemoryBudget::with_limit(PEER_MEMORY_MAX_BYTES),
+            budget: PeerBudgets::default(),
             first_generation: 0,
             some_may_be_down: false,
         }
@@ -247,7 +248,7 @@ impl Peers {
     }
 
     fn reserve_peer(&self) -> Option<Reservation> {
-        self.budget.reserve_above(TRACKED_PEERS_MIN_BYTES, PEER_BYTES)
+        self.budget.state.reserve_above(TRACKED_PEERS_MIN_BYTES, PEER_BYTES)
     }
 
     fn note_removed(&mut self, state: &PeerState) {
@@ -261,7 +262,12 @@ impl Peers {
 
     /// How often a peer, a family, its details or a PDU was not kept.
     pub(super) fn refusals(&self) -> u64 {
-        self.budget.refusals()
+        self.budget.state.refusals()
+    }
+
+    /// How often the set of routes announced during a dump could not grow.
+    pub(super) fn dump_refusals(&self) -> u64 {
+        self.budget.routes.refusals()
     }
 
     pub(super) fn get(&mut self, index: usize) -> Option<&mut PeerState> {

@@ -1,7 +1,8 @@
 //! The RIB views of a peer, their address families, and the PDUs that are held until their encoding is known.
 
-use super::memory_budget::{MemoryBudget, Reservation};
-use crate::route::{Family, RibView, SuspectScope, Timestamp};
+use super::announced::AnnouncedRoutes;
+use super::memory_budget::{PeerBudgets, Reservation};
+use crate::route::{Cause, Family, NlriEntry, RibView, SuspectScope, Timestamp};
 use crate::session::builder::PeerSlot;
 
 /// Memory of an address family of a RIB view.
@@ -11,6 +12,19 @@ const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
 /// for a linear search.
 const VIEW_MAX_FAMILIES: usize = 64;
 
+/// Upper bound of the time between End-of-RIB and the sweep, in quiet times: a router that goes on to announce
+/// new routes does not delay the sweep for ever.
+const SWEEP_MAX_QUIET_TIMES: i64 = 10;
+
+/// The times that end a dump.
+#[derive(Clone, Copy)]
+pub(in crate::session) struct SweepTimes {
+    /// Quiet time in microseconds.
+    pub(in crate::session) quiet_us: i64,
+    /// Time in microseconds after which routes are swept without End-of-RIB; `None` for never.
+    pub(in crate::session) without_end_of_rib_us: Option<i64>,
+}
+
 /// State of one address family of a RIB view in the current generation.
 pub(in crate::session) struct FamilyState {
     pub(in crate::session) family: Family,
@@ -18,8 +32,13 @@ pub(in crate::session) struct FamilyState {
     pub(in crate::session) announced: u64,
     /// Routes withdrawn.
     pub(in crate::session) withdrawn: u64,
-    /// Whether routes belong to an initial dump or a re-dump: until End-of-RIB or the quiet time.
+    /// Whether first announcements belong to an initial dump or a re-dump: until End-of-RIB, or until no
+    /// route has been announced for the first time during the quiet time.
     pub(in crate::session) dumping: bool,
+    /// The routes announced in this generation; `None` when neither the dump nor the sweep needs them.
+    announced_routes: Option<Box<AnnouncedRoutes>>,
+    /// Time of the last announcement of a route that had not been announced in this generation.
+    pub(in crate::session) last_first: Option<Timestamp>,
     /// Time of the last End-of-RIB.
     pub(in crate::session) end_of_rib: Option<Timestamp>,
     /// Whether the sweep of this generation has been recorded.
@@ -31,13 +50,54 @@ pub(in crate::session) struct FamilyState {
     /// Generation of the last PDU that could not be decoded. The table is suspect until End-of-RIB of a later
     /// one.
     pub(in crate::session) suspect_since: Option<u32>,
-    /// Time of the last announcement or withdrawal.
-    pub(in crate::session) last_route: Timestamp,
     /// The memory of this value.
     _reservation: Reservation,
 }
 
 impl FamilyState {
+    /// Returns the cause of an announcement received at `now`: `dump` if it is the first one of its route in
+    /// this generation and the dump continues, else an update.
+    pub(in crate::session) fn cause(&mut self, route: &NlriEntry, dump: Cause, now: Timestamp) -> Cause {
+        let Some(announced) = &mut self.announced_routes else { return Cause::Update };
+        if !announced.insert(route) {
+            return Cause::Update;
+        }
+        self.last_first = Some(now);
+        if self.dumping { dump } else { Cause::Update }
+    }
+
+    /// Ends the dump if it is over at `now`. Returns whether the routes of earlier generations are to be
+    /// swept now, which happens once per generation.
+    ///
+    /// After End-of-RIB the sweep waits for the quiet time, because End-of-RIB can precede the last routes of
+    /// a dump (FRR), but not longer than [`SWEEP_MAX_QUIET_TIMES`] of them.
+    pub(in crate::session) fn advance(
+        &mut self,
+        has_earlier_routes: bool,
+        times: SweepTimes,
+        now: Timestamp,
+    ) -> bool {
+        let age_us = |since: Timestamp| now.0.saturating_sub(since.0);
+        let Some(last) = self.last_first.max(self.end_of_rib) else { return false };
+        let is_quiet = age_us(last) >= times.quiet_us;
+        self.dumping &= !is_quiet;
+        let ended = match self.end_of_rib {
+            Some(end) => is_quiet || age_us(end) >= times.quiet_us.saturating_mul(SWEEP_MAX_QUIET_TIMES),
+            None => times.without_end_of_rib_us.is_some_and(|limit| is_quiet && age_us(last) >= limit),
+        };
+        let is_due = ended && has_earlier_routes && !self.swept;
+        self.swept |= is_due;
+        if !self.dumping && (self.swept || !has_earlier_routes) {
+            self.forget_announced();
+        }
+        is_due
+    }
+
+    /// Discards the set of announced routes.
+    pub(in crate::session) fn forget_announced(&mut self) {
+        self.announced_routes = None;
+    }
+
     /// Whether routes may be missing from the current table, or be outdated.
     pub(in crate::session) fn is_suspect(&self) -> bool {
         self.suspect_since.is_some() || !self.held.is_empty()
@@ -49,12 +109,12 @@ pub(in crate::session) struct ViewState {
     pub(in crate::session) view: RibView,
     pub(in crate::session) slot: PeerSlot,
     families: Vec<FamilyState>,
-    budget: MemoryBudget,
+    budget: PeerBudgets,
 }
 
 impl ViewState {
     /// A view without families, whose memory is reserved from `budget`.
-    pub(in crate::session) const fn new(view: RibView, slot: PeerSlot, budget: MemoryBudget) -> Self {
+    pub(in crate::session) const fn new(view: RibView, slot: PeerSlot, budget: PeerBudgets) -> Self {
         Self { view, slot, families: Vec::new(), budget }
     }
 
@@ -65,9 +125,10 @@ impl ViewState {
             return self.families.get_mut(index);
         }
         if self.families.len() == VIEW_MAX_FAMILIES {
-            self.budget.count_refusal();
+            self.budget.state.count_refusal();
             return None;
         }
+        let PeerBudgets { state, routes, keys } = &self.budget;
         self.families.push(FamilyState {
             family,
             announced: 0,
@@ -78,15 +139,16 @@ impl ViewState {
             path_ids: None,
             held: Vec::new(),
             suspect_since: None,
-            last_route: Timestamp(0),
-            _reservation: self.budget.reserve(FAMILY_BYTES)?,
+            announced_routes: Some(Box::new(AnnouncedRoutes::new(keys.clone(), routes.clone()))),
+            last_first: None,
+            _reservation: state.reserve(FAMILY_BYTES)?,
         });
         self.families.last_mut()
     }
 
     /// Reserves memory for a held PDU.
     pub(in crate::session) fn reserve(&self, bytes: usize) -> Option<Reservation> {
-        self.budget.reserve(bytes)
+        self.budget.state.reserve(bytes)
     }
 
     /// Marks one family, or all tracked families, as suspect since `generation`.
