@@ -13,6 +13,7 @@ use super::settings::{self, Kind};
 use super::{Inputs, Problem, RawSettings};
 use crate::route::Prefix;
 use crate::session::Overrides;
+use crate::sink::Dedup;
 
 pub use database::Database;
 pub(super) use database::URL_SETTINGS;
@@ -99,8 +100,8 @@ pub struct Delivery {
     pub drain_max_delay: Duration,
     /// Number of parallel deliveries.
     pub lanes: u16,
-    /// Suppress history rows for unchanged routes in a re-sent table.
-    pub history_dedup: bool,
+    /// Announcements that add no history row if they change nothing.
+    pub history_dedup: Dedup,
     /// Time range of one chunk of the history tables, in days.
     pub chunk_interval_days: u32,
     /// Retention period of route history, in days; `None` disables retention.
@@ -210,7 +211,11 @@ fn delivery(read: &mut Reader<'_>) -> Delivery {
         drain_max_rows: read.integer("DRAIN_MAX_ROWS"),
         drain_max_delay: read.milliseconds("DRAIN_MAX_DELAY_MS"),
         lanes: read.integer("DRAIN_LANES"),
-        history_dedup: read.choice("HISTORY_DEDUP") == "on",
+        history_dedup: match read.choice("HISTORY_DEDUP") {
+            "off" | "false" => Dedup::Off,
+            "always" => Dedup::Always,
+            _ => Dedup::ReDumps,
+        },
         chunk_interval_days: read.integer("CHUNK_INTERVAL_DAYS"),
         retention_routes_days: Some(read.integer("RETENTION_ROUTES_DAYS")).filter(|days| *days > 0),
         retention_events_days: Some(read.integer("RETENTION_EVENTS_DAYS")).filter(|days| *days > 0),

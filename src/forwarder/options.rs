@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sink::Retention;
+use crate::sink::{Dedup, Retention};
 
 /// How the log is delivered.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct Options {
     /// Longest time that a record waits for further ones before its transaction is stored
     /// (DRAIN_MAX_DELAY_MS).
     pub delay: Duration,
-    /// Suppress history rows for unchanged routes in a re-sent table (HISTORY_DEDUP).
-    pub dedup: bool,
+    /// Announcements that add history only if they change their route (HISTORY_DEDUP).
+    pub dedup: Dedup,
     /// Chunk interval of hypertables that are created, in days (CHUNK_INTERVAL_DAYS).
     pub chunk_interval_days: u32,
     /// Age at which maintenance drops history.
@@ -35,7 +35,7 @@ impl Default for Options {
             lanes: 2,
             rows_max: 10_000,
             delay: Duration::from_millis(500),
-            dedup: true,
+            dedup: Dedup::default(),
             chunk_interval_days: 7,
             retention: Retention::default(),
             pool_size_max: 4,

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::error::LaneError;
 use super::machine::Event;
 use crate::codec;
-use crate::sink::{Lane, RecordRange, Transaction, TransactionBuilder};
+use crate::sink::{Dedup, Lane, RecordRange, Transaction, TransactionBuilder};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
 
 /// Reason of a gap for a batch that is intact but cannot be decoded.
@@ -26,7 +26,7 @@ const UNDECODABLE: &str = "undecodable";
 pub(super) struct Reading<S: Storage> {
     log: Arc<Log<S>>,
     lane: Lane,
-    dedup: bool,
+    dedup: Dedup,
     /// The open transaction; `None` while it is built on another thread.
     open: Option<OpenTransaction<S>>,
     /// The transaction that is built while the current one is stored.
@@ -49,7 +49,7 @@ struct Prefetch<S: Storage> {
 }
 
 impl<S: Storage> Reading<S> {
-    pub(super) const fn new(log: Arc<Log<S>>, lane: Lane, dedup: bool) -> Self {
+    pub(super) const fn new(log: Arc<Log<S>>, lane: Lane, dedup: Dedup) -> Self {
         Self { log, lane, dedup, open: None, ahead: None }
     }
 

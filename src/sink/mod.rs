@@ -4,7 +4,7 @@
 //! Batch ─► TransactionBuilder (pure: history encoded for COPY; peers and routes folded) ─► Transaction
 //!                                                                             │ Connection::store
 //!   BEGIN · fence · merge peers · COPY history and events · COPY attribute sets and staged routes ·
-//!   COPY history of changed re-dumped routes · COPY new routes, merge staged ones ·
+//!   COPY history of changed routes · COPY new routes, merge staged ones ·
 //!   ledger + checkpoint · COMMIT
 //! ```
 //!
@@ -43,5 +43,6 @@ pub use query::catalogue::{BoundQuery, Parameter, QUERIES, Query, QueryError, Ro
 pub use query::rpki::{LoadCounts, Vrp, VrpError, load_vrps, parse_vrps};
 pub use tokio_postgres::Client;
 pub use transaction::{
-    EncodeError, InconsistentBatch, RecordRange, Transaction, TransactionBuilder, TransactionCounts, digest,
+    Dedup, EncodeError, InconsistentBatch, RecordRange, Transaction, TransactionBuilder, TransactionCounts,
+    digest,
 };

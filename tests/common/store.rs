@@ -1,7 +1,7 @@
 //! Stores batches in a database, for tests of the resulting tables.
 
 use holdfast::route::Batch;
-use holdfast::sink::{Connection, Lane, TransactionBuilder};
+use holdfast::sink::{Connection, Dedup, Lane, TransactionBuilder};
 use holdfast::wal::LogId;
 
 use crate::common::db::{Database, Edition};
@@ -23,7 +23,7 @@ pub struct Store {
     pub connection: Connection,
     pub next: u64,
     /// The setting HISTORY_DEDUP.
-    pub dedup: bool,
+    pub dedup: Dedup,
 }
 
 impl Store {
@@ -31,7 +31,7 @@ impl Store {
         let database = Database::migrated(edition, test).await?;
         let (connection, attached) =
             Connection::attach(&database.target, &lane(), OWNER, None).await.unwrap();
-        Some(Self { database, connection, next: attached.last_seq + 1, dedup: true })
+        Some(Self { database, connection, next: attached.last_seq + 1, dedup: Dedup::ReDumps })
     }
 
     pub async fn put(&mut self, batches: &[Batch]) {

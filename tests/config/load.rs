@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast::config::{self, Config, EnvFile, Inputs, Invalid, LogFormat};
-use holdfast::sink::SslMode;
+use holdfast::sink::{Dedup, SslMode};
 
 fn inputs(environment: &[(&str, &str)], file: &[(&str, &str)]) -> Inputs {
     let pairs =
@@ -50,9 +50,12 @@ fn a_wrong_override_is_refused_with_the_accepted_form() {
 }
 
 #[test]
-fn history_dedup_is_on_unless_it_is_switched_off() {
-    assert!(load(&[]).unwrap().delivery.history_dedup);
-    assert!(!load(&[("HISTORY_DEDUP", "OFF")]).unwrap().delivery.history_dedup);
+fn history_dedup_has_three_values_and_accepts_those_of_earlier_releases() {
+    let dedup = |value| load(&[("HISTORY_DEDUP", value)]).unwrap().delivery.history_dedup;
+    assert_eq!(load(&[]).unwrap().delivery.history_dedup, Dedup::default());
+    assert_eq!(["off", "re-dumps", "always"].map(dedup), [Dedup::Off, Dedup::ReDumps, Dedup::Always]);
+    assert_eq!(["OFF", "false"].map(dedup), [Dedup::Off; 2]);
+    assert_eq!(["on", "ON", "true"].map(dedup), [Dedup::ReDumps; 3]);
     assert_eq!(refused(&[("HISTORY_DEDUP", "yes")]).0, ["HISTORY_DEDUP"]);
 }
 

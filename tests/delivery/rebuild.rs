@@ -8,7 +8,7 @@ use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{
     Batch, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
 };
-use holdfast::sink::{Retention, maintain, rebuild_state};
+use holdfast::sink::{Dedup, Retention, maintain, rebuild_state};
 
 fn pre(generation: u32) -> Peer {
     peer(1, RibView::AdjInPre, generation)
@@ -71,7 +71,7 @@ async fn verdicts(database: &Database, mend: bool) -> Vec<String> {
     found.iter().map(|verdict| format!("{} {}", verdict.name, verdict.routes)).collect()
 }
 
-async fn told(edition: Edition, test: &str, dedup: bool) -> Option<Store> {
+async fn told(edition: Edition, test: &str, dedup: Dedup) -> Option<Store> {
     let mut store = Store::open(edition, test).await?;
     store.dedup = dedup;
     for batch in story() {
@@ -90,8 +90,12 @@ const ROUTES: &str =
 #[tokio::test]
 async fn the_current_table_is_what_history_says_and_refreshed_routes_are_told_apart() {
     for edition in Edition::ALL {
-        for (dedup, expected) in [(false, ["equal 12"].as_slice()), (true, &["equal 10", "refreshed 2"])] {
-            let Some(store) = told(edition, &format!("proof_{dedup}"), dedup).await else { continue };
+        for (dedup, expected) in
+            [(Dedup::Off, ["equal 12"].as_slice()), (Dedup::ReDumps, &["equal 10", "refreshed 2"])]
+        {
+            let Some(store) = told(edition, &format!("proof_{dedup:?}").to_lowercase(), dedup).await else {
+                continue;
+            };
             assert_eq!(verdicts(&store.database, false).await, expected, "{edition:?}");
             store.close().await;
         }
@@ -137,7 +141,7 @@ const PLANTED: &[(&str, &[&str])] = &[
 #[tokio::test]
 async fn every_planted_row_is_found_and_mended() {
     for edition in Edition::ALL {
-        let Some(store) = told(edition, "planted", false).await else { continue };
+        let Some(store) = told(edition, "planted", Dedup::Off).await else { continue };
         let before = store.database.texts(ROUTES).await;
         let client = store.database.client().await;
         for (plant, expected) in PLANTED {
@@ -187,7 +191,7 @@ async fn delivery_goes_on_over_a_rebuilt_table_and_after_retention() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_is_compared_at_one_moment_and_mended_while_a_lane_stores() {
-    let Some(mut store) = told(Edition::Timescale, "meanwhile", false).await else { return };
+    let Some(mut store) = told(Edition::Timescale, "meanwhile", Dedup::Off).await else { return };
     let client = store.database.client().await;
     let database = &store.database;
     let checks = async {
@@ -227,7 +231,7 @@ fn command(database: &Database, words: &[&str]) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn the_command_says_what_differs_and_ends_with_a_code() {
-    let Some(store) = told(Edition::Plain, "rebuild_command", false).await else { return };
+    let Some(store) = told(Edition::Plain, "rebuild_command", Dedup::Off).await else { return };
     assert_eq!(
         command(&store.database, &[]),
         (Some(0), "12 routes compared, 0 differ\nequal               12\n".to_owned())

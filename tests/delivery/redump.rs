@@ -6,6 +6,7 @@ use crate::common::store::Store;
 use holdfast::route::{
     Batch, Cause, Esi, EventKind, EvpnRoute, Family, LabelledPrefix, Mac, Nlri, Peer, Rd, RibView, SessionEnd,
 };
+use holdfast::sink::Dedup;
 
 const HISTORY: &str =
     "SELECT concat_ws(' ', prefix, cause, large_communities) FROM route_updates ORDER BY seq, idx";
@@ -206,7 +207,7 @@ async fn an_old_session_that_repeats_itself_late_is_history_and_changes_nothing(
 #[tokio::test]
 async fn without_dedup_every_announcement_is_history() {
     let Some(mut store) = Store::open(Edition::Timescale, "dedup_off").await else { return };
-    store.dedup = false;
+    store.dedup = Dedup::Off;
     let [up, lost] = first_session(2);
     store.put(&[up, lost]).await;
     store.put(&[again(2, 1).announce(&pre(1), 0..2, &[1]).because(Cause::ReDump).build()]).await;

@@ -6,7 +6,7 @@ use crate::common::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, deli
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView};
 use holdfast::sink::{
-    Connection, ErrorAction, RecordRange, RetryCounts, Transaction, TransactionBuilder, retry_rejected,
+    Connection, Dedup, ErrorAction, RecordRange, RetryCounts, Transaction, TransactionBuilder, retry_rejected,
 };
 
 /// A cause of rejected history rows, and the statement that removes it.
@@ -32,7 +32,7 @@ impl Lane {
 
     fn chunk(&self, batches: &[Batch]) -> (Transaction, RecordRange) {
         let (mut chunk, mut span) =
-            (TransactionBuilder::new(lane(), self.next), RecordRange::new(lane(), true));
+            (TransactionBuilder::new(lane(), self.next), RecordRange::new(lane(), Dedup::default()));
         for batch in batches {
             let seq = chunk.next_seq();
             chunk.push(seq, b"", batch).unwrap();

@@ -1,8 +1,8 @@
 //! `bench delivery`: delivers a log as the daemon does, with history, current table, checkpoint and ledger.
 //!
-//! Three measurements: the log as a first load; every announcement again as an update with another MED; and
-//! the same once more as an unchanged table that a router re-sends after a reconnect. The batches are logged
-//! before each measurement starts.
+//! Four measurements: the log as a first load; every announcement again as an update with another MED; the same
+//! once more within the session, unchanged; and as an unchanged table that a router re-sends after a
+//! reconnect. The batches are logged before each measurement starts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use holdfast::codec;
 use holdfast::committer::{self, Committer, Progress};
 use holdfast::forwarder::{self, LaneState};
 use holdfast::route::{Action, Batch, Cause, Timestamp};
-use holdfast::sink::{SslMode, Target, TlsFiles};
+use holdfast::sink::{Dedup, SslMode, Target, TlsFiles};
 use holdfast::wal::{self, Disk, Item, Log, LogId, SeqNo};
 use tokio::sync::watch;
 
@@ -32,12 +32,34 @@ pub(crate) struct Arguments {
     /// Number of lanes (DRAIN_LANES)
     #[arg(long, value_name = "N", default_value_t = 2)]
     lanes: u32,
+    /// Announcements that add no history row if they change nothing (HISTORY_DEDUP)
+    #[arg(long, value_enum, default_value_t)]
+    dedup: Mode,
     /// Measure only the first load
     #[arg(long)]
     once: bool,
 }
 
-/// How the announcements of the log are repeated.
+/// The values of HISTORY_DEDUP.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Mode {
+    Off,
+    #[default]
+    ReDumps,
+    Always,
+}
+
+impl From<Mode> for Dedup {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Off => Self::Off,
+            Mode::ReDumps => Self::ReDumps,
+            Mode::Always => Self::Always,
+        }
+    }
+}
+
+/// How the announcements of the log are repeated. The first update changes the MED, all others change nothing.
 #[derive(Clone, Copy)]
 enum Repetition {
     Update,
@@ -82,9 +104,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<String, Failure> {
         let end = delivery.progress.borrow().durable;
         let mut lines = vec![delivery.deliver("first load").await?];
         if !delivery.arguments.once {
-            for (name, repetition) in
-                [("update", Repetition::Update), ("unchanged re-dump", Repetition::ReDump)]
-            {
+            for (name, repetition) in [
+                ("update", Repetition::Update),
+                ("unchanged update", Repetition::Update),
+                ("unchanged re-dump", Repetition::ReDump),
+            ] {
                 delivery.append(end, repetition).await?;
                 lines.push(delivery.deliver(name).await?);
             }
@@ -135,7 +159,8 @@ impl Delivery {
 
     /// Delivers all undelivered batches and measures the rate.
     async fn deliver(&self, name: &str) -> Result<String, Failure> {
-        let options = forwarder::Options { lanes: self.arguments.lanes, ..forwarder::Options::default() };
+        let (lanes, dedup) = (self.arguments.lanes, self.arguments.dedup.into());
+        let options = forwarder::Options { lanes, dedup, ..forwarder::Options::default() };
         let (durable, collector) = (self.progress.borrow().durable, "bench".to_owned());
         let start = Instant::now();
         let forwarder = forwarder::spawn(

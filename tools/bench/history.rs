@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use holdfast::codec;
-use holdfast::sink::{Lane, TransactionBuilder, columns};
+use holdfast::sink::{Dedup, Lane, TransactionBuilder, columns};
 use holdfast::wal::{Disk, Item, LogId, Reader, SeqNo};
 
 use crate::{Failure, result};
@@ -36,7 +36,7 @@ impl Transactions {
     /// Returns the number of routes in the next transaction and its COPY data; `None` at the end of the log.
     fn take(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
         let lane = Lane { collector: "bench".into(), log_id: LogId::default(), number: 0, count: 1 };
-        let mut builder = TransactionBuilder::new(lane, self.next.0).with_dedup(false);
+        let mut builder = TransactionBuilder::new(lane, self.next.0).with_dedup(Dedup::Off);
         while builder.rows() < TRANSACTION_ROWS {
             match self.reader.next(SeqNo(u64::MAX)).map_err(|error| error.to_string())? {
                 Some(Item::Data { seq, payload, .. }) => {

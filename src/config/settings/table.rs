@@ -230,10 +230,11 @@ pub static SECTIONS: &[Section] = &[
             ),
             fixed(
                 "HISTORY_DEDUP",
-                Kind::Choice(&["on", "off"]),
-                "on",
-                "Suppress history rows for unchanged routes in a re-sent table. `off` stores every \
-                 announcement.",
+                Kind::Choice(&["off", "re-dumps", "always", "on", "true", "false"]),
+                "re-dumps",
+                "Announcements that add no history row if they change nothing: none (`off`), those of a \
+                 re-sent table after a reconnect or Peer Up (`re-dumps`), or all (`always`). The ledger \
+                 counts them as unchanged. `on` and `true` mean `re-dumps`; `false` means `off`.",
             ),
             fixed(
                 "CHUNK_INTERVAL_DAYS",

@@ -9,7 +9,7 @@ use crate::num;
 use crate::sink::connection::{Connection, Rejection, Target, rejection};
 use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::{Transaction, TransactionBuilder};
+use crate::sink::transaction::{Dedup, Transaction, TransactionBuilder};
 
 /// Number of records that are read at a time.
 const PAGE_ROWS: i64 = 500;
@@ -124,7 +124,7 @@ fn decode(lane: &Lane, key: RowKey, payload: &[u8]) -> Result<Transaction, Strin
     batch.groups.iter_mut().for_each(|group| group.index = index);
     batch.events.iter_mut().for_each(|event| event.index = index);
     let first_seq = key.seq.max(0).cast_unsigned();
-    let mut builder = TransactionBuilder::new(lane.clone(), first_seq).with_dedup(false);
+    let mut builder = TransactionBuilder::new(lane.clone(), first_seq).with_dedup(Dedup::Off);
     builder.push(first_seq, payload, &batch).map_err(|error| error.to_string())?;
     Ok(builder.build())
 }

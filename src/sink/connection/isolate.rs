@@ -131,11 +131,12 @@ impl Connection {
         // No initial load: rows of a part can be rolled back, so that its routes must be looked up.
         let resolved = ResolvedRows::encode(&part.rib, &part.dedup, &peers, None)?;
         copy(client, &s.copy_staged, &resolved.staged.bytes).await?;
-        let unchanged = self.store_changed(part, &resolved.dedup.bytes).await?;
+        copy(client, &s.copy_routes, &resolved.history.bytes).await?;
+        let unchanged = self.store_changed(part, &resolved).await?;
         self.merge(resolved.staged.rows).await?;
         self.log_gaps(part).await?;
         self.merge_routers(part).await?;
-        Ok(part.counts.unchanged + unchanged)
+        Ok(unchanged)
     }
 }
 

@@ -71,7 +71,7 @@ statements! {
     copy_staged: copy_statement("staged", columns::STAGED);
     copy_candidates: copy_statement("dedup_candidates", columns::DEDUP_CANDIDATES);
     copy_rib: copy_statement("rib_entries", columns::RIB_ENTRIES);
-    /// Returns the numbers of the re-dumped routes that have changed.
+    /// Returns the numbers of the announcements that change their route.
     changed: include_str!("sql/changed.sql");
     /// Renews `used_at` of existing attribute sets; must precede `attributes`.
     touch: include_str!("sql/touch.sql");

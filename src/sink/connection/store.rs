@@ -42,7 +42,7 @@ impl Connection {
             self.begin(transaction),
             self.store_rows(transaction, &mut initial_load),
         )?;
-        self.commit(transaction, transaction.counts.unchanged + unchanged, 0).await?;
+        self.commit(transaction, unchanged, 0).await?;
         self.initial_load = initial_load;
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Stores all rows of the transaction. Returns the number of re-dumped routes that are unchanged.
+    /// Stores all rows of the transaction. Returns the number of announcements that change nothing.
     async fn store_rows(
         &self,
         transaction: &Transaction,
@@ -72,7 +72,7 @@ impl Connection {
             self.resolve(transaction, initial_load),
             copy(client, &s.copy_routes, &transaction.routes),
         )?;
-        let (_, _, _, _, _, _, stored) = tokio::try_join!(
+        let (_, _, _, _, _, _, stored, history) = tokio::try_join!(
             biased;
             copy(client, &s.copy_events, &transaction.events),
             copy(client, &s.copy_statistics, &transaction.statistics),
@@ -81,9 +81,11 @@ impl Connection {
             execute(client, &s.touch),
             execute(client, &s.attributes),
             copy(client, &s.copy_staged, &resolved.staged.bytes),
+            copy(client, &s.copy_routes, &resolved.history.bytes),
         )?;
         check_rows("staged", transaction.rib_len().saturating_sub(resolved.new.rows), stored)?;
-        let unchanged = self.store_changed(transaction, &resolved.dedup.bytes).await?;
+        check_rows("route_updates", resolved.history.rows, history)?;
+        let unchanged = self.store_changed(transaction, &resolved).await?;
         let (stored, ()) =
             tokio::try_join!(biased; self.store_new(&resolved.new.bytes), self.merge(resolved.staged.rows))?;
         check_rows("rib_entries", resolved.new.rows, stored)?;
@@ -137,26 +139,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Stores history rows of the re-dumped routes that have changed. `candidates` is the COPY stream of all
-    /// re-dumped routes. Returns the number of unchanged ones.
+    /// Stores the history rows of the compared announcements that change their route; must follow the COPY of
+    /// the staged routes and precede their merge. Returns the number of those that change nothing.
     pub(super) async fn store_changed(
         &self,
         transaction: &Transaction,
-        candidates: &Bytes,
+        resolved: &ResolvedRows,
     ) -> Result<u64, Error> {
-        let sent = transaction.dedup.len();
-        if sent == 0 {
+        if resolved.compared == 0 {
             return Ok(0);
         }
         let (client, s) = (&self.client, &self.statements);
         let query = async { Ok(client.query(&s.changed, &[]).await?) };
-        let (copied, rows) = tokio::try_join!(biased; copy(client, &s.copy_candidates, candidates), query)?;
-        check_rows("dedup_candidates", sent, copied)?;
+        let candidates = copy(client, &s.copy_candidates, &resolved.dedup.bytes);
+        let (copied, rows) = tokio::try_join!(biased; candidates, query)?;
+        check_rows("dedup_candidates", resolved.dedup.rows, copied)?;
         let numbers = rows.iter().map(|row| row.try_get::<_, i32>(0)).collect::<Result<Vec<_>, _>>()?;
         let changed = num::to_u64(numbers.len());
         let stored = copy(client, &s.copy_routes, &transaction.dedup.history_rows(&numbers)?).await?;
         check_rows("route_updates", changed, stored)?;
-        Ok(sent - changed)
+        Ok(resolved.compared.saturating_sub(changed))
     }
 
     /// Copies routes that cannot be in the current table yet.

@@ -144,7 +144,8 @@ const RIB_ROUTE: &[&str] = &[
 pub const RIB_ENTRIES: &[&[&str]] = &[RIB_ROUTE, NLRI];
 
 /// Columns of the temporary table `staged`, as blocks: a row of `rib_entries` and the inputs of the merge.
-pub const STAGED: &[&[&str]] = &[RIB_ROUTE, &["begins_withdrawn", "valid_session", "valid_generation"], NLRI];
+pub const STAGED: &[&[&str]] =
+    &[RIB_ROUTE, &["number", "begins_withdrawn", "valid_session", "valid_generation"], NLRI];
 
 /// Columns of the temporary table `dedup_candidates`, as blocks.
 pub const DEDUP_CANDIDATES: &[&[&str]] = &[
@@ -159,16 +160,22 @@ pub const DEDUP_CANDIDATES: &[&[&str]] = &[
         "attributes",
         "valid_session",
         "valid_generation",
+        "after_session",
+        "after_generation",
+        "repeats",
     ],
     NLRI,
 ];
 
 /// Columns of the temporary tables that `rib_entries` does not have, with their types.
-const TEMPORARY_ONLY: [(&str, &str); 4] = [
+const TEMPORARY_ONLY: [(&str, &str); 7] = [
     ("number", "integer"),
     ("begins_withdrawn", "boolean"),
     ("valid_session", "timestamptz"),
     ("valid_generation", "bigint"),
+    ("after_session", "timestamptz"),
+    ("after_generation", "bigint"),
+    ("repeats", "boolean"),
 ];
 
 /// Number of columns in all blocks.

@@ -5,18 +5,16 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::num;
-use crate::route::{
-    Action, Batch, Cause, Event, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp,
-};
+use crate::route::{Action, Batch, Event, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
 
-use super::dedup::DedupCandidates;
+use super::dedup::{Dedup, DedupCandidates};
 use super::digest::{attribute_hash, digest};
 use super::error::InconsistentBatch;
 use super::peers::PeerChanges;
-use super::rib::{EarlierEvent, RibChanges};
+use super::rib::RibChanges;
 use super::route_event::{Position, RouteEvent, route_key};
 use super::routers::RouterChanges;
 use super::transaction::{LogGap, Transaction, TransactionCounts};
@@ -37,8 +35,8 @@ pub struct TransactionBuilder {
     /// Records of all lanes in the batches that were added; an unreadable range counts as one.
     records_read: u64,
     digest: u64,
-    /// Whether re-dumped routes have a history row only if they have changed.
-    dedup: bool,
+    /// Announcements that have a history row only if they change their route.
+    dedup: Dedup,
     counts: TransactionCounts,
     received: Timestamp,
     routes: TableBuffer,
@@ -112,7 +110,7 @@ impl TransactionBuilder {
             next_seq: first_seq,
             records_read: 0,
             digest: 0,
-            dedup: true,
+            dedup: Dedup::default(),
             counts: TransactionCounts::default(),
             received: Timestamp(0),
             routes: TableBuffer::default(),
@@ -130,9 +128,9 @@ impl TransactionBuilder {
         }
     }
 
-    /// Sets whether re-dumped routes have a history row only if they have changed. The default is true.
+    /// Sets which announcements have a history row only if they change their route.
     #[must_use]
-    pub const fn with_dedup(mut self, dedup: bool) -> Self {
+    pub const fn with_dedup(mut self, dedup: Dedup) -> Self {
         self.dedup = dedup;
         self
     }
@@ -244,6 +242,7 @@ impl TransactionBuilder {
         route_key(group.family, route.entry, &mut self.key);
         field::bytea(out, &self.key);
         self.counts.routes += 1;
+        let is_compared = self.dedup.compares(group.action, group.cause);
         let event = RouteEvent {
             view_index,
             family: group.family,
@@ -258,15 +257,16 @@ impl TransactionBuilder {
                 index: route.index,
             },
             valid_from: self.peers.valid_from(view_index, group.family),
+            candidate: is_compared.then(|| num::to_u32_saturating(self.candidates.len())),
         };
         let earlier = self.rib.push(&event);
-        if self.dedup && group.cause == Cause::ReDump && earlier != EarlierEvent::Different {
-            if earlier == EarlierEvent::None {
-                let history_row = self.routes.bytes.get(row_start..).ok_or(inconsistent)?;
-                self.candidates.push(&event, history_row);
-            } else {
-                self.counts.unchanged += 1;
-            }
+        // A different announcement may still be unchanged if its incarnation is later than that of the event
+        // before it: the current table may have a state of an incarnation in between.
+        let may_be_unchanged =
+            earlier.is_none_or(|earlier| earlier.is_same || earlier.incarnation < event.position.incarnation);
+        if is_compared && may_be_unchanged {
+            let history_row = self.routes.bytes.get(row_start..).ok_or(inconsistent)?;
+            self.candidates.push(&event, earlier, history_row);
             self.routes.bytes.truncate(row_start);
         } else {
             self.routes.rows += 1;

@@ -1,55 +1,117 @@
-//! Deduplication of re-dumps: announcements whose history row is stored only if the route has changed. Pure.
+//! Deduplication: announcements whose history row is stored only if the route has changed. Pure.
 //!
 //! ```text
-//! TransactionBuilder ── announcement of a re-dump, first event of its route ──► DedupCandidates
-//!                       COPY into the temporary table `dedup_candidates` ──► which differ from rib_entries?
-//!                       COPY of only those rows into route_updates
+//! TransactionBuilder ── announcement that is compared ──► DedupCandidates
+//!   route absent from rib_entries (initial load)          changed, without a look-up
+//!   only event of its route in the transaction            looked up with its row of `staged`
+//!   otherwise                                             COPY into the temporary table `dedup_candidates`
+//! server: which differ from rib_entries? ──► COPY of only those rows into route_updates
 //! ```
 //!
-//! A route that is unchanged in the database costs one short row in each direction. All other routes become
-//! history as usual.
+//! The result is that of storing every record in a transaction of its own: a later event of a route is compared
+//! with the event before it. The exception is a late event of an old session, which the current table does not
+//! take over. The next event is then compared with the table, so that only the server can decide.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::num;
-use crate::route::{Family, Incarnation};
+use crate::route::{Action, Cause, Family, Incarnation};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{CopyRows, TableBuffer, columns};
 
 use super::error::{EncodeError, part};
-use super::route_event::{Position, RouteEvent, StoredPeers};
+use super::route_event::{Position, RouteEvent, StoredIncarnation, StoredPeer, StoredPeers};
 
-/// A re-dumped route; the ranges refer to [`DedupCandidates::bytes`].
+/// Announcements that add history only if they change their route (HISTORY_DEDUP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dedup {
+    /// None: every announcement has a history row.
+    Off,
+    /// Announcements of a re-dump.
+    #[default]
+    ReDumps,
+    /// All announcements.
+    Always,
+}
+
+impl Dedup {
+    /// Whether a record is compared with the current state of its route.
+    pub(super) fn compares(self, action: Action, cause: Cause) -> bool {
+        let is_compared = match self {
+            Self::Off => false,
+            Self::ReDumps => cause == Cause::ReDump,
+            Self::Always => true,
+        };
+        is_compared && action == Action::Announce
+    }
+}
+
+/// How the server finds the current state of a candidate's route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LookUp {
+    /// By a row of `dedup_candidates`.
+    Candidate,
+    /// By the row of `staged`, which has the number of the candidate.
+    Staged,
+    /// Not at all: the route cannot be in the current table.
+    Absent,
+}
+
+/// The last earlier event of the same route in the transaction, as seen from a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Predecessor {
+    /// Incarnation of the earlier event.
+    pub(super) incarnation: Incarnation,
+    /// Whether the earlier event is the same announcement, and the route was still valid.
+    pub(super) is_same: bool,
+}
+
+/// An announcement; the ranges refer to [`DedupCandidates::bytes`].
 struct Candidate {
     view_index: u32,
     family: Family,
     position: Position,
     attributes: Option<[u8; 16]>,
     valid_from: Option<Incarnation>,
+    predecessor: Option<Predecessor>,
     key: Range<usize>,
     nlri_block: Range<usize>,
     /// The row of `route_updates`.
     history_row: Range<usize>,
 }
 
-/// The re-dumped routes of one transaction.
+/// The announcements of one transaction whose history row depends on the current table.
 #[derive(Default)]
 pub(crate) struct DedupCandidates {
     candidates: Vec<Candidate>,
     bytes: Vec<u8>,
 }
 
+/// The candidates of a transaction, once their look-ups are known.
+pub(super) struct CandidateRows {
+    /// Rows of `dedup_candidates`.
+    pub(super) rows: CopyRows,
+    /// Rows of `route_updates` of the candidates that need no look-up.
+    pub(super) history: CopyRows,
+}
+
 impl DedupCandidates {
     /// Adds an announcement and its row of `route_updates`.
-    pub(super) fn push(&mut self, event: &RouteEvent<'_>, history_row: &[u8]) {
+    pub(super) fn push(
+        &mut self,
+        event: &RouteEvent<'_>,
+        predecessor: Option<Predecessor>,
+        history_row: &[u8],
+    ) {
         let candidate = Candidate {
             view_index: event.view_index,
             family: event.family,
             position: event.position,
             attributes: event.attributes,
             valid_from: event.valid_from,
+            predecessor,
             key: self.append(event.key),
             nlri_block: self.append(event.nlri_block),
             history_row: self.append(history_row),
@@ -63,9 +125,9 @@ impl DedupCandidates {
         start..self.bytes.len()
     }
 
-    /// Number of routes.
-    pub(crate) fn len(&self) -> u64 {
-        num::to_u64(self.candidates.len())
+    /// Number of candidates, which is the number of the next one.
+    pub(crate) const fn len(&self) -> usize {
+        self.candidates.len()
     }
 
     /// Memory of the encoded rows, in bytes.
@@ -73,23 +135,53 @@ impl DedupCandidates {
         self.bytes.len()
     }
 
-    /// Returns the rows of `dedup_candidates`. The column `number` is the index of the route here.
-    pub(super) fn encode(&self, peers: &StoredPeers) -> Result<CopyRows, EncodeError> {
-        let mut out = TableBuffer::default();
-        for (number, candidate) in (0_u32..).zip(&self.candidates) {
-            let peer = peers.get(candidate.view_index)?;
-            let row = &mut out.bytes;
-            field::row(row, columns::count(columns::DEDUP_CANDIDATES));
-            field::int4(row, number);
-            field::int8(row, peer.id);
-            field::bytea(row, part(&self.bytes, &candidate.key)?);
-            candidate.position.encode(row);
-            field::optional(row, candidate.attributes, field::uuid);
-            peer.valid_from(candidate.family, candidate.valid_from).encode(row);
-            row.extend_from_slice(part(&self.bytes, &candidate.nlri_block)?);
-            out.rows += 1;
+    /// Returns the rows for candidates with these look-ups. The column `number` is the index of the candidate.
+    pub(super) fn encode(
+        &self,
+        peers: &StoredPeers,
+        look_ups: &[LookUp],
+    ) -> Result<CandidateRows, EncodeError> {
+        let (mut out, mut history) = (TableBuffer::default(), TableBuffer::default());
+        for ((number, candidate), look_up) in (0_u32..).zip(&self.candidates).zip(look_ups) {
+            match look_up {
+                LookUp::Candidate => {
+                    self.encode_candidate(number, candidate, peers.get(candidate.view_index)?, &mut out)?;
+                }
+                LookUp::Staged => {}
+                LookUp::Absent => {
+                    history.bytes.extend_from_slice(part(&self.bytes, &candidate.history_row)?);
+                    history.rows += 1;
+                }
+            }
         }
-        Ok(out.finish())
+        Ok(CandidateRows { rows: out.finish(), history: history.finish() })
+    }
+
+    fn encode_candidate(
+        &self,
+        number: u32,
+        candidate: &Candidate,
+        peer: &StoredPeer,
+        out: &mut TableBuffer,
+    ) -> Result<(), EncodeError> {
+        let row = &mut out.bytes;
+        field::row(row, columns::count(columns::DEDUP_CANDIDATES));
+        field::int4(row, number);
+        field::int8(row, peer.id);
+        field::bytea(row, part(&self.bytes, &candidate.key)?);
+        candidate.position.encode(row);
+        field::optional(row, candidate.attributes, field::uuid);
+        let valid_from = peer.valid_from(candidate.family, candidate.valid_from);
+        valid_from.encode(row);
+        let after = candidate.predecessor.map(|earlier| StoredIncarnation::from(earlier.incarnation));
+        field::optional(row, after, |row, after| field::int8(row, after.session));
+        field::optional(row, after, |row, after| field::int8(row, after.generation));
+        // A Peer Down or a sweep that an earlier transaction has stored may have ended the earlier event.
+        let is_same = candidate.predecessor.is_some_and(|earlier| earlier.is_same);
+        field::boolean(row, is_same && after >= Some(valid_from));
+        row.extend_from_slice(part(&self.bytes, &candidate.nlri_block)?);
+        out.rows += 1;
+        Ok(())
     }
 
     /// Returns the rows of `route_updates` for the routes with these numbers.
@@ -97,7 +189,8 @@ impl DedupCandidates {
         let mut out = TableBuffer::default();
         for &number in numbers {
             let candidate = usize::try_from(number).ok().and_then(|index| self.candidates.get(index));
-            let candidate = candidate.ok_or(EncodeError::UnknownCandidate { number, rows: self.len() })?;
+            let candidate =
+                candidate.ok_or(EncodeError::UnknownCandidate { number, rows: num::to_u64(self.len()) })?;
             out.bytes.extend_from_slice(part(&self.bytes, &candidate.history_row)?);
             out.rows += 1;
         }

@@ -4,7 +4,7 @@
 //! * `transaction`: the immutable result, which can be sent any number of times
 //! * `route_event`: a route event with its position, and the peers that the database has ids for
 //! * `rib`: the changes of the current table, one per route
-//! * `dedup`: re-dumped routes whose history row is needed only if the route has changed
+//! * `dedup`: announcements whose history row is needed only if the route has changed
 //! * `initial_load`: routes that cannot be in the current table yet
 //! * `peers`, `routers`: the state changes of peers and routers, one row each
 //! * `record_range`: the records of a rejected transaction, to be stored in parts
@@ -25,6 +25,7 @@ mod routers;
 mod transaction;
 
 pub use builder::TransactionBuilder;
+pub use dedup::Dedup;
 pub use digest::digest;
 pub use error::{EncodeError, InconsistentBatch};
 pub(super) use initial_load::InitialLoad;

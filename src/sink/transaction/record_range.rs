@@ -7,6 +7,7 @@ use crate::route::{Batch, Record};
 use crate::sink::lanes::Lane;
 
 use super::builder::TransactionBuilder;
+use super::dedup::Dedup;
 use super::error::EncodeError;
 use super::transaction::Transaction;
 
@@ -22,7 +23,7 @@ enum Entry {
 /// The batches of a contiguous range of the log, and the records of one lane in them.
 pub struct RecordRange {
     lane: Lane,
-    dedup: bool,
+    dedup: Dedup,
     /// Sequence numbers and batches.
     batches: Vec<(u64, Batch)>,
     /// First and last sequence number of each unreadable range, and the reason.
@@ -48,7 +49,7 @@ pub(crate) struct SingleRecord {
 impl RecordRange {
     /// An empty range. For `dedup` see [`TransactionBuilder::with_dedup`].
     #[must_use]
-    pub const fn new(lane: Lane, dedup: bool) -> Self {
+    pub const fn new(lane: Lane, dedup: Dedup) -> Self {
         Self { lane, dedup, batches: Vec::new(), gaps: Vec::new(), entries: Vec::new() }
     }
 

@@ -5,24 +5,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
+use crate::num;
 use crate::route::{Family, Incarnation, Timestamp};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns};
 
+use super::dedup::{LookUp, Predecessor};
 use super::error::{EncodeError, part};
 use super::initial_load::InitialLoad;
 use super::route_event::{Position, RouteEvent, StoredPeer, StoredPeers};
-
-/// The last earlier event of the same route in the transaction, compared with a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EarlierEvent {
-    /// There is none; only the database can say whether the route changes.
-    None,
-    /// The same announcement, and the route was still valid.
-    Same,
-    /// Another event, or one with a later position, or the route was no longer valid.
-    Different,
-}
 
 /// All events of one route, folded.
 struct RouteChange {
@@ -52,6 +43,10 @@ struct RouteChange {
     attributes: Option<[u8; 16]>,
     /// Oldest valid incarnation just before the first event; see [`RouteEvent::valid_from`].
     valid_from: Option<Incarnation>,
+    /// Number of the first event among the candidates of deduplication, if it is one.
+    candidate: Option<u32>,
+    /// Whether there is only one event.
+    is_single: bool,
 }
 
 /// Rows of the current table.
@@ -61,6 +56,8 @@ pub(super) struct RibRows {
     pub(super) staged: TableBuffer,
     /// Rows of `rib_entries`, which cannot be there yet.
     pub(super) new: TableBuffer,
+    /// The look-up of each candidate of deduplication, by its number.
+    pub(super) look_ups: Vec<LookUp>,
 }
 
 /// The changes of all routes of one transaction.
@@ -72,19 +69,22 @@ pub(crate) struct RibChanges {
 }
 
 impl RibChanges {
-    /// Adds an event. Events of one peer must come in the order of the log.
-    pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> EarlierEvent {
+    /// Adds an event. Returns the last earlier event of the same route. Events of one peer must come in the
+    /// order of the log.
+    pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> Option<Predecessor> {
         let start = self.nlri_blocks.len();
         match self.changes.entry((event.view_index, event.key.into())) {
             Entry::Vacant(vacant) => {
                 self.nlri_blocks.extend_from_slice(event.nlri_block);
                 vacant.insert(RouteChange::new(event, start..self.nlri_blocks.len()));
-                EarlierEvent::None
+                None
             }
             Entry::Occupied(mut occupied) => {
                 let change = occupied.get_mut();
+                change.is_single = false;
+                let incarnation = change.position.incarnation;
                 if event.position <= change.position {
-                    return EarlierEvent::Different;
+                    return Some(Predecessor { incarnation, is_same: false });
                 }
                 // Labels are not part of the key, and those of a withdrawal are meaningless.
                 let differs = self.nlri_blocks.get(change.nlri_block.clone()) != Some(event.nlri_block);
@@ -92,7 +92,7 @@ impl RibChanges {
                     self.nlri_blocks.extend_from_slice(event.nlri_block);
                     change.nlri_block = start..self.nlri_blocks.len();
                 }
-                if change.apply(event) && !differs { EarlierEvent::Same } else { EarlierEvent::Different }
+                Some(Predecessor { incarnation, is_same: change.apply(event) && !differs })
             }
         }
     }
@@ -102,11 +102,12 @@ impl RibChanges {
         self.changes.len()
     }
 
-    /// Returns the rows, ordered by the primary key of the current table. Without `initial_load`, all are
-    /// staged.
+    /// Returns the rows, ordered by the primary key of the current table, and the look-ups of `candidates`
+    /// candidates of deduplication. Without `initial_load`, all rows are staged.
     pub(super) fn encode(
         &self,
         peers: &StoredPeers,
+        candidates: usize,
         mut initial_load: Option<&mut InitialLoad>,
     ) -> Result<RibRows, EncodeError> {
         if let Some(load) = &mut initial_load {
@@ -117,9 +118,13 @@ impl RibChanges {
             rows.push((peers.get(*view_index)?, key, change));
         }
         rows.sort_unstable_by_key(|(peer, key, _)| (peer.id, *key));
-        let mut out = RibRows::default();
+        let mut out = RibRows { look_ups: vec![LookUp::Candidate; candidates], ..RibRows::default() };
         for (peer, key, change) in rows {
             let is_new = initial_load.as_mut().is_some_and(|load| load.is_new(peer.id, key));
+            let look_up = change.candidate.and_then(|number| out.look_ups.get_mut(num::u32_to_usize(number)));
+            if let Some(look_up) = look_up.filter(|_| is_new || change.is_single) {
+                *look_up = if is_new { LookUp::Absent } else { LookUp::Staged };
+            }
             let table = if is_new {
                 change.encode_new(peer, key, &mut out.new.bytes);
                 &mut out.new
@@ -152,6 +157,8 @@ impl RouteChange {
             position: event.position,
             attributes: event.attributes,
             valid_from: event.valid_from,
+            candidate: event.candidate,
+            is_single: true,
         }
     }
 
@@ -178,6 +185,7 @@ impl RouteChange {
     fn encode_staged(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
         field::row(out, columns::count(columns::STAGED));
         self.encode_route(peer, key, self.last_state_change, out);
+        field::optional(out, self.candidate.filter(|_| self.is_single), field::int4);
         field::boolean(out, self.begins_withdrawn);
         peer.valid_from(self.family, self.valid_from).encode(out);
     }
@@ -231,6 +239,7 @@ mod tests {
             received: Timestamp(i64::try_from(seq).unwrap()),
             position: Position { incarnation: incarnation(generation), seq, index: 0 },
             valid_from: (generation > 1).then(|| incarnation(generation)),
+            candidate: None,
         }
     }
 
@@ -263,27 +272,32 @@ mod tests {
     fn a_route_that_a_peer_down_ended_is_learnt_again() {
         let mut rib = RibChanges::default();
         rib.push(&event(true, 1, 1));
-        assert_eq!(rib.push(&event(true, 3, 2)), EarlierEvent::Different);
+        assert_eq!(rib.push(&event(true, 3, 2)), earlier(1, false));
         assert_eq!((only(&rib).learn_count, only(&rib).withdraw_count), (2, 0));
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "compared with the result of push")]
+    fn earlier(generation: u32, is_same: bool) -> Option<Predecessor> {
+        Some(Predecessor { incarnation: incarnation(generation), is_same })
     }
 
     #[test]
     fn a_repetition_is_known_as_one() {
         let mut rib = RibChanges::default();
         let push = |rib: &mut RibChanges, seq, announced| rib.push(&event(announced, seq, 1));
-        assert_eq!(push(&mut rib, 1, true), EarlierEvent::None);
-        assert_eq!(push(&mut rib, 2, true), EarlierEvent::Same);
-        assert_eq!(push(&mut rib, 2, true), EarlierEvent::Different, "not later");
+        assert_eq!(push(&mut rib, 1, true), None);
+        assert_eq!(push(&mut rib, 2, true), earlier(1, true));
+        assert_eq!(push(&mut rib, 2, true), earlier(1, false), "not later");
         let mut labelled = event(true, 3, 1);
         labelled.nlri_block = &[1];
-        assert_eq!(rib.push(&labelled), EarlierEvent::Different);
+        assert_eq!(rib.push(&labelled), earlier(1, false));
         labelled.position.seq = 4;
-        assert_eq!(rib.push(&labelled), EarlierEvent::Same);
+        assert_eq!(rib.push(&labelled), earlier(1, true));
         labelled.position.seq = 5;
         labelled.attributes = Some([2; 16]);
-        assert_eq!(rib.push(&labelled), EarlierEvent::Different);
-        assert_eq!(push(&mut rib, 6, false), EarlierEvent::Different);
-        assert_eq!(push(&mut rib, 7, true), EarlierEvent::Different, "announced after a withdrawal");
+        assert_eq!(rib.push(&labelled), earlier(1, false));
+        assert_eq!(push(&mut rib, 6, false), earlier(1, false));
+        assert_eq!(push(&mut rib, 7, true), earlier(1, false), "announced after a withdrawal");
     }
 
     #[test]
@@ -300,6 +314,9 @@ mod tests {
             families: Vec::new(),
         };
         let peers = StoredPeers(HashMap::from([(0, peer)]));
-        assert_eq!(rib.encode(&peers, None).err(), Some(EncodeError::OutOfBounds { range: 0..1, length: 0 }));
+        assert_eq!(
+            rib.encode(&peers, 0, None).err(),
+            Some(EncodeError::OutOfBounds { range: 0..1, length: 0 })
+        );
     }
 }

@@ -123,6 +123,9 @@ pub(super) struct RouteEvent<'a> {
     /// Oldest incarnation whose routes were still valid just before the event. `None` if no earlier Peer Down
     /// or sweep of the transaction has changed it.
     pub(super) valid_from: Option<Incarnation>,
+    /// Number of the event among the candidates of deduplication, if it is the first event of its route and
+    /// compared with the current table.
+    pub(super) candidate: Option<u32>,
 }
 
 /// Replaces `out` by the key of a route within its peer: address family, key fields of the NLRI, path

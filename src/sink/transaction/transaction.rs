@@ -9,7 +9,7 @@ use crate::num;
 use crate::route::Timestamp;
 use crate::sink::copy::CopyRows;
 
-use super::dedup::DedupCandidates;
+use super::dedup::{CandidateRows, DedupCandidates};
 use super::error::EncodeError;
 use super::initial_load::InitialLoad;
 use super::peers::PeerArguments;
@@ -21,9 +21,6 @@ use super::route_event::StoredPeers;
 pub struct TransactionCounts {
     /// Announcements and withdrawals.
     pub routes: u64,
-    /// Routes that repeat an earlier announcement of this transaction and therefore have no history row;
-    /// included in `routes`.
-    pub unchanged: u64,
     /// Events, statistics and gap records.
     pub events: u64,
     /// Unreadable ranges of the log.
@@ -101,6 +98,10 @@ pub(crate) struct ResolvedRows {
     pub(crate) new: CopyRows,
     /// Rows of `dedup_candidates`.
     pub(crate) dedup: CopyRows,
+    /// Rows of `route_updates` of candidates whose route cannot be in the current table.
+    pub(crate) history: CopyRows,
+    /// Number of candidates that the server compares with the current table.
+    pub(crate) compared: u64,
 }
 
 impl ResolvedRows {
@@ -114,7 +115,9 @@ impl ResolvedRows {
         peers: &StoredPeers,
         initial_load: Option<&mut InitialLoad>,
     ) -> Result<Self, EncodeError> {
-        let RibRows { staged, new } = rib.encode(peers, initial_load)?;
-        Ok(Self { staged: staged.finish(), new: new.finish(), dedup: dedup.encode(peers)? })
+        let RibRows { staged, new, look_ups } = rib.encode(peers, dedup.len(), initial_load)?;
+        let CandidateRows { rows, history } = dedup.encode(peers, &look_ups)?;
+        let compared = num::to_u64(dedup.len()) - history.rows;
+        Ok(Self { staged: staged.finish(), new: new.finish(), dedup: rows, history, compared })
     }
 }
