@@ -79,6 +79,8 @@ BEGIN
                 AS applies) n),
         bmp_peer_ip = CASE WHEN excluded.session >= b.session THEN excluded.bmp_peer_ip
             ELSE b.bmp_peer_ip END,
+        -- The text may be that of an earlier release.
+        peer_distinguisher = excluded.peer_distinguisher,
         -- A newer incarnation sets the state to up; the same or an older one leaves it unchanged.
         (state, stale_since, stale_reason, state_seq, state_idx, session, generation) = (
             SELECT n.state, n.stale_since, n.stale_reason, n.state_seq, n.state_idx, n.session, n.generation

@@ -36,3 +36,14 @@ impl fmt::Display for LabelRange {
         write!(f, "{first}+{size}")
     }
 }
+
+/// The AS number of a four-octet field, such as that of a route distinguisher of type 2: `4200000000`, but
+/// `65000L` if two octets could hold it, which distinguishes it from the same number in a two-octet field.
+pub(super) struct FourOctetAs(pub(super) u32);
+
+impl fmt::Display for FourOctetAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.0 <= u32::from(u16::MAX) { "L" } else { "" };
+        write!(f, "{}{mark}", self.0)
+    }
+}

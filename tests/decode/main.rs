@@ -15,6 +15,7 @@ mod common;
 mod attributes;
 mod bmp;
 mod corpus;
+mod distinct;
 mod families;
 mod hostile;
 mod more;

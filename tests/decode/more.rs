@@ -408,6 +408,8 @@ fn extended_communities_have_the_names_of_the_registry_and_no_others() {
             name => name,
         };
         let ours = extended_community_name(kind, sub).unwrap_or_else(|| panic!("{entry} has no name"));
+        // Of two communities with one name and one form, the rarer one is marked with its transitivity.
+        let ours = ours.trim_start_matches("Non-").trim_start_matches("Transitive-");
         assert_eq!(ours.to_lowercase().replace('-', " "), short);
         registered += 1;
     }
@@ -426,10 +428,10 @@ fn extended_communities_read_by_their_form() {
         ([0x80, 0x06, 0, 0, 0x4b, 0x18, 0x96, 0x80], "Traffic-Rate:0:10000000"),
         ([0x40, 0x04, 0xfd, 0xe8, 0x4b, 0x18, 0x96, 0x80], "Link-Bandwidth:65000:10000000"),
         ([0x80, 0x09, 0, 0, 0, 0, 0, 46], "Traffic-Marking:46"),
-        ([0x06, 0x01, 1, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000:single-active"),
+        ([0x06, 0x01, 1, 0, 0, 0, 0x13, 0x81], "EVPN-ESI-Label:312:single-active"),
         ([0x06, 0x02, 0, 1, 2, 3, 4, 5], "EVPN-ES-Import:00:01:02:03:04:05"),
-        ([0x06, 0x01, 0, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000"),
-        ([0x06, 0x01, 2, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:5000"),
+        ([0x06, 0x01, 0, 0, 0, 0, 0x13, 0x88], "EVPN-ESI-Label:312:0x000000001388"),
+        ([0x06, 0x01, 2, 0, 0, 0, 0x13, 0x81], "EVPN-ESI-Label:312:0x020000001381"),
         ([0x03, 0x0d, 0, 0, 0, 0, 0, 0], "Default-Gateway"),
         ([0x43, 0x00, 0, 0, 0, 0, 0, 2], "Validation-State:2"),
         ([0x80, 0x0a, 4, 1, 5, 0xdc, 0, 0], "L2-Info:0x040105dc0000"),

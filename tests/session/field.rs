@@ -27,12 +27,42 @@ use holdfast::route::Timestamp;
 use holdfast::session::{Introduced, Options, Session};
 use serde_json::{Map, Value, json};
 
-/// Entries of `expected.json` that are not met yet. An entry that is met must be removed.
-const KNOWN_WRONG: &[&str] = &[
-    "A01", "A02", "A02c", "A02d", "A03", "A04", "A05", "A05d", "A06b", "A07", "A08", "A09", "A10", "A11",
-    "A12", "A13", "A14", "A16", "A18", "A19", "R01", "R05", "R07", "R07c", "R09b", "R15", "R27", "R28",
-    "R28c",
-];
+/// Entries of `expected.json` that are not met yet, one per line. An entry that is met must be removed.
+const KNOWN_WRONG: &str = "
+    A02
+    A02c
+    A02d
+    A03
+    A04
+    A05
+    A05d
+    A06b
+    A07
+    A08
+    A09
+    A10
+    A11
+    A13
+    A14
+    A16
+    A18
+    A19
+    R01
+    R07
+    R07c
+    R09b
+    R15
+    R28
+    R28c
+";
+
+/// Entries of `expected.json` that are not followed, with the reason.
+const NOT_FOLLOWED: [(&str, &str); 1] = [(
+    "R27",
+    "the NLRI does not say whether the 24-bit field is a VNI (RFC 8365 section 5.1.3) or has an MPLS label in \
+     its upper 20 bits (RFC 7432 section 9.2.1); R14 expects a VNI in a route of the same form, so that \
+     `labels` keeps the field",
+)];
 
 /// The folder of the streams, or `None` after a printed SKIPPED.
 #[allow(clippy::print_stdout, reason = "a skipped test prints why")]
@@ -189,6 +219,10 @@ fn check(expect: &Object, decoded: &Decoded) -> Result<(), String> {
     Ok(())
 }
 
+fn is_exempt(id: &str) -> bool {
+    KNOWN_WRONG.split_whitespace().chain(NOT_FOLLOWED.map(|(id, _)| id)).any(|exempt| exempt == id)
+}
+
 #[test]
 fn every_field_stream_has_the_expected_records() {
     let Some(folder) = folder() else { return };
@@ -198,16 +232,16 @@ fn every_field_stream_has_the_expected_records() {
     for (id, entry) in &expected {
         let stream = fs::read(folder.join(format!("{id}.bmp"))).unwrap();
         let result = check(entry["expect"].as_object().unwrap(), &decoded(&stream));
-        let is_known = KNOWN_WRONG.contains(&id.as_str());
+        let is_known = is_exempt(id);
         match result {
-            Ok(()) if is_known => complaints.push(format!("{id}: met; remove it from KNOWN_WRONG")),
+            Ok(()) if is_known => complaints.push(format!("{id}: met; remove it from the list")),
             Err(error) if !is_known => {
                 complaints.push(format!("{id} ({}, {}): {error}", entry["topic"], entry["was"]));
             }
             _ => {}
         }
     }
-    let unknown = KNOWN_WRONG.iter().filter(|id| !expected.contains_key(**id));
+    let unknown = KNOWN_WRONG.split_whitespace().filter(|id| !expected.contains_key(*id));
     complaints.extend(unknown.map(|id| format!("{id}: no such stream")));
     assert!(complaints.is_empty(), "{} complaints\n{}", complaints.len(), complaints.join("\n"));
     assert!(expected.len() >= 80, "only {} field streams", expected.len());

@@ -65,7 +65,11 @@ fn octets(value: &Value) -> Option<[u8; 8]> {
 fn distinguisher([high, kind, a, b, c, d, e, f]: [u8; 8]) -> String {
     match (high, kind) {
         (0, 1) => format!("{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, f])),
-        (0, 2) => format!("{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])),
+        (0, 2) => {
+            let asn = u32::from_be_bytes([a, b, c, d]);
+            let mark = if asn < 1 << 16 { "L" } else { "" };
+            format!("{asn}{mark}:{}", u16::from_be_bytes([e, f]))
+        }
         _ => format!("{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool, has_rd: bool) -> Resu
         u16::from_be_bytes([first & 0x0f, cursor.u8("second octet of the flow specification length")?])
     };
     let mut body = cursor.sub(usize::from(length), "flow specification")?;
-    let bytes = body.rest();
+    let (bytes, origin) = (body.rest(), body.offset());
+    let mut key = bytes.to_vec();
     let rd = if has_rd { Some(Rd(body.array("RD")?)) } else { None };
     let mut components = Vec::new();
     let mut last = 0;
@@ -45,6 +46,11 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool, has_rd: bool) -> Resu
         components.push(match kind {
             1 | 2 => {
                 let (prefix, offset) = address(&mut body, is_v6)?;
+                prefix::clear_trailing_bits(
+                    &mut key,
+                    body.offset() - origin,
+                    prefix.length().saturating_sub(offset),
+                );
                 if kind == 1 {
                     FlowSpecComponent::Destination { prefix, offset }
                 } else {
@@ -58,7 +64,7 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool, has_rd: bool) -> Resu
             }
         });
     }
-    Ok(Nlri::structured(bytes, NlriDetail::FlowSpec(FlowSpec { rd, components })))
+    Ok(Nlri::structured(key, NlriDetail::FlowSpec(FlowSpec { rd, components })))
 }
 
 /// Reads a prefix and the number of leading bits that are not compared.

@@ -20,9 +20,10 @@ const REMOTE_NODE: u16 = 257;
 /// +-------+---------+------------+------------+-------------+-- - - -
 /// ```
 ///
-/// A route of an unassigned type stays undecoded (RFC 9552 section 5.2).
+/// A route of an unassigned type stays undecoded (RFC 9552 section 5.2), and so does one with several or
+/// empty Local or Remote Node Descriptors TLVs, which [`LinkStateRoute`] cannot represent.
 pub(super) fn decode(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Error> {
-    let start = cursor.rest();
+    let (start, origin) = (cursor.rest(), cursor.offset());
     let kind = cursor.u16("BGP-LS NLRI type")?;
     let length = usize::from(cursor.u16("BGP-LS NLRI length")?);
     let mut body = cursor.sub(length, "BGP-LS NLRI")?;
@@ -33,23 +34,33 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Erro
     let rd = if has_rd { Some(Rd(body.array("RD")?)) } else { None };
     let protocol = body.u8("protocol ID")?;
     let identifier = body.u64("identifier")?;
-    let mut descriptors = Vec::new();
+    let mut key = bytes.to_vec();
+    let mut descriptors: Vec<Descriptor> = Vec::new();
     while !body.is_empty() {
         let (code, mut value) = tlv(&mut body)?;
         match code {
             LOCAL_NODE | REMOTE_NODE => {
                 let scope =
                     if code == LOCAL_NODE { DescriptorScope::LocalNode } else { DescriptorScope::RemoteNode };
+                if value.is_empty() || descriptors.iter().any(|descriptor| descriptor.scope == scope) {
+                    return Ok(Nlri::Raw(bytes.into()));
+                }
                 while !value.is_empty() {
                     let (code, value) = tlv(&mut value)?;
                     descriptors.push(descriptor(scope, code, value.rest(), kind));
                 }
             }
-            _ => descriptors.push(descriptor(DescriptorScope::Object, code, value.rest(), kind)),
+            _ => {
+                let descriptor = descriptor(DescriptorScope::Object, code, value.rest(), kind);
+                if let DescriptorValue::Prefix(prefix) = descriptor.value {
+                    prefix::clear_trailing_bits(&mut key, body.offset() - origin, prefix.length());
+                }
+                descriptors.push(descriptor);
+            }
         }
     }
     Ok(Nlri::structured(
-        bytes,
+        key,
         NlriDetail::LinkState(LinkStateRoute { rd, kind, protocol, identifier, descriptors }),
     ))
 }
@@ -82,8 +93,7 @@ fn typed_value(kind: u16, value: &[u8], nlri_kind: u16) -> Option<DescriptorValu
         261 | 262 => DescriptorValue::Address(v6(value)?),
         263 => {
             let (ids, []) = value.as_chunks::<2>() else { return None };
-            // The upper four bits are reserved.
-            DescriptorValue::Topologies(ids.iter().map(|id| u16::from_be_bytes(*id) & 0x0fff).collect())
+            DescriptorValue::Topologies(ids.iter().map(|id| u16::from_be_bytes(*id)).collect())
         }
         264 => DescriptorValue::Number(u32::from(*value.first().filter(|_| value.len() == 1)?)),
         265 => DescriptorValue::Prefix(reachability(value, nlri_kind)?),

@@ -5,6 +5,9 @@ use crate::bgp::error::Error;
 use crate::route::{MdtRoute, Nlri, NlriDetail, Rd};
 use crate::wire::Cursor;
 
+/// Length of the IPv4 form in bits.
+const V4_BITS: u8 = 128;
+
 /// Decodes `length 1, RD 8, PE address 4 or 16, group 4 or 16`. The length is in bits or in octets.
 pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool) -> Result<Nlri, Error> {
     let (start, offset) = (cursor.rest(), cursor.offset());
@@ -20,5 +23,10 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool) -> Result<Nlri, Error
         pe: read_address(&mut body, is_v6, "PE address")?,
         group: read_address(&mut body, is_v6, "group")?,
     };
-    Ok(Nlri::structured(start.get(..=bytes).unwrap_or(start), NlriDetail::Mdt(route)))
+    let mut key = start.get(..=bytes).unwrap_or(start).to_vec();
+    // Both units of the length denote the same route.
+    if let Some(length) = key.first_mut().filter(|_| !is_v6) {
+        *length = V4_BITS;
+    }
+    Ok(Nlri::structured(key, NlriDetail::Mdt(route)))
 }

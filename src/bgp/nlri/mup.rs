@@ -17,7 +17,7 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool) -> Result<Nlri, Error
     let length = usize::from(length);
     let mut body = cursor.sub(length, "MUP route")?;
     let bytes = start.get(..4 + length).unwrap_or(start);
-    let kind: fn(&mut Cursor<'_>, bool) -> Result<MupKind, Error> =
+    let decode: fn(&mut Cursor<'_>, bool) -> Result<MupKind, Error> =
         match (architecture, u16::from_be_bytes([a, b])) {
             (FIVE_G, 1) => |body, is_v6| Ok(MupKind::InterworkSegment(user_prefix(body, is_v6)?)),
             (FIVE_G, 2) => |body, is_v6| Ok(MupKind::DirectSegment(read_address(body, is_v6, "address")?)),
@@ -26,9 +26,19 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, is_v6: bool) -> Result<Nlri, Error
             _ => return Ok(Nlri::Raw(bytes.into())),
         };
     let rd = Rd(body.array("RD")?);
-    let kind = kind(&mut body, is_v6)?;
+    let kind = decode(&mut body, is_v6)?;
     body.finish("MUP route")?;
-    Ok(Nlri::structured(bytes, NlriDetail::Mup(MupRoute { rd, kind })))
+    let mut key = bytes.to_vec();
+    match kind {
+        MupKind::InterworkSegment(prefix) => {
+            prefix::clear_trailing_bits(&mut key, bytes.len(), prefix.length());
+        }
+        MupKind::Session2 { teid_bits, .. } => {
+            prefix::clear_trailing_bits(&mut key, bytes.len(), teid_bits);
+        }
+        MupKind::DirectSegment(_) | MupKind::Session1 { .. } => {}
+    }
+    Ok(Nlri::structured(key, NlriDetail::Mup(MupRoute { rd, kind })))
 }
 
 /// Reads a prefix of the address family.

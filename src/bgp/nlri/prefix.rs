@@ -65,6 +65,17 @@ fn left_aligned_u64(octets: &[u8]) -> u64 {
         .fold(0, |bits, (octet, shift)| bits | u64::from(*octet) << shift)
 }
 
+/// Clears the bits of the octet before `end` that are beyond a prefix of `bits` bits. Their value is
+/// irrelevant (RFC 4271 section 4.3), and equal prefixes must have equal keys.
+pub(super) fn clear_trailing_bits(octets: &mut [u8], end: usize, bits: u8) {
+    let used = bits % 8;
+    if used != 0
+        && let Some(last) = end.checked_sub(1).and_then(|index| octets.get_mut(index))
+    {
+        *last &= !(0xff >> used);
+    }
+}
+
 #[cold]
 const fn too_long(what: &'static str, length: u8, offset: usize) -> Error {
     Error::InvalidBitLength { what, length, offset }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::tunnel_encapsulation::tunnel_name;
 use crate::hex::{hex, hex_separated};
+use crate::route::text::FourOctetAs;
 
 /// The text form of a community, such as `65000:100` (RFC 1997).
 #[must_use]
@@ -32,6 +33,12 @@ enum Form {
     /// The last four octets as a number, followed by this flag name if the lowest bit of the first octet is
     /// set.
     Flagged(&'static str),
+    /// A 24-bit field whose upper 20 bits are an MPLS label (RFC 7432 section 7.5), then `single-active` if
+    /// the lowest bit of the first octet is set. Of the lower four bits, only the bottom-of-stack bit is
+    /// usual; a field of zero means that there is no label.
+    EsiLabel,
+    /// Area, route type and options (RFC 4577 section 4.2.6).
+    OspfRouteType,
     /// The last octet as a number.
     Octet,
     /// The last two octets as a tunnel type.
@@ -42,12 +49,20 @@ enum Form {
     Hex,
 }
 
+/// Bits of a 24-bit label field below the label: traffic class and bottom of stack.
+const LABEL_LOW_BITS: u32 = 0xf;
+/// Bit of a 24-bit label field: bottom of stack.
+const BOTTOM_OF_STACK: u32 = 1;
+
 /// Type, sub-type, name and text form of extended communities (IANA "Border Gateway Protocol (BGP) Extended
 /// Communities"). A name in common use, such as `RT`, takes precedence over that of the registry.
+///
+/// Where the registry gives the same name to a transitive and a non-transitive community of equal form, the
+/// rarer one is marked.
 const EXTENDED: &[(u8, u8, &str, Form)] = &[
     (0x00, 0x02, "RT", Form::Administrator),
     (0x00, 0x03, "RO", Form::Administrator),
-    (0x00, 0x04, "Link-Bandwidth", Form::Rate),
+    (0x00, 0x04, "Transitive-Link-Bandwidth", Form::Rate),
     (0x00, 0x05, "OSPF-Domain", Form::Administrator),
     (0x00, 0x08, "Data-Collection", Form::Administrator),
     (0x00, 0x09, "Source-AS", Form::Administrator),
@@ -76,11 +91,11 @@ const EXTENDED: &[(u8, u8, &str, Form)] = &[
     (0x02, 0x09, "Source-AS", Form::Administrator),
     (0x02, 0x10, "VPN-Distinguisher", Form::Administrator),
     (0x02, 0x13, "RT-Record", Form::Administrator),
-    (0x03, 0x01, "Cost", Form::Hex),
+    (0x03, 0x01, "Transitive-Cost", Form::Hex),
     (0x03, 0x03, "CP-ORF", Form::Bare),
     (0x03, 0x04, "Extranet-Source", Form::Bare),
     (0x03, 0x05, "Extranet-Separation", Form::Bare),
-    (0x03, 0x06, "OSPF-Route-Type", Form::Hex),
+    (0x03, 0x06, "OSPF-Route-Type", Form::OspfRouteType),
     (0x03, 0x07, "PMSI-Flags", Form::Hex),
     (0x03, 0x08, "Context-Label-Space", Form::Hex),
     (0x03, 0x0b, "Color", Form::Number),
@@ -88,7 +103,7 @@ const EXTENDED: &[(u8, u8, &str, Form)] = &[
     (0x03, 0x0d, "Default-Gateway", Form::Bare),
     (0x03, 0x0e, "PPMP-Label", Form::Hex),
     (0x06, 0x00, "EVPN-MAC-Mobility", Form::Flagged("sticky")),
-    (0x06, 0x01, "EVPN-ESI-Label", Form::Flagged("single-active")),
+    (0x06, 0x01, "EVPN-ESI-Label", Form::EsiLabel),
     (0x06, 0x02, "EVPN-ES-Import", Form::Mac),
     (0x06, 0x03, "EVPN-Router-MAC", Form::Mac),
     (0x06, 0x04, "EVPN-L2-Attributes", Form::Hex),
@@ -111,10 +126,10 @@ const EXTENDED: &[(u8, u8, &str, Form)] = &[
     (0x0b, 0x02, "SFC-Label-Stack", Form::Hex),
     (0x0c, 0x00, "MUP-Direct-Segment", Form::Hex),
     (0x40, 0x04, "Link-Bandwidth", Form::Rate),
-    (0x42, 0x04, "Generic", Form::Administrator),
+    (0x42, 0x04, "Non-Transitive-Generic", Form::Administrator),
     (0x43, 0x00, "Validation-State", Form::Octet),
     (0x43, 0x01, "Cost", Form::Hex),
-    (0x4a, 0x02, "Transport-Class", Form::Number),
+    (0x4a, 0x02, "Non-Transitive-Transport-Class", Form::Number),
     (0x80, 0x00, "OSPF-Route-Type", Form::Hex),
     (0x80, 0x01, "OSPF-Router-ID", Form::Hex),
     (0x80, 0x05, "OSPF-Domain", Form::Hex),
@@ -140,35 +155,62 @@ fn find(kind: u8, sub: u8) -> Option<(&'static str, Form)> {
     EXTENDED.iter().find(|(k, s, ..)| (*k, *s) == (kind, sub)).map(|(_, _, name, form)| (*name, *form))
 }
 
-/// The text form of an extended community, such as `RT:65000:100`. One without a name is written in
-/// hexadecimal: type and sub-type, then the value.
+/// The text form of an extended community, such as `RT:65000:100`. Equal texts mean equal communities.
+///
+/// One without a name is written in hexadecimal: type and sub-type, then the value. Bits that the text form
+/// does not show, such as the flags of a color, are zero; otherwise all six octets of the value follow in
+/// hexadecimal: `Color:100:0x400000000064`.
 #[must_use]
 pub fn extended_community_text(community: [u8; 8]) -> String {
-    let [kind, sub, a, b, c, d, e, f] = community;
+    let [kind, sub, value @ ..] = community;
     let Some((name, form)) = find(kind, sub) else {
-        return format!("0x{kind:02x}{sub:02x}:0x{}", hex(&[a, b, c, d, e, f]));
+        return format!("0x{kind:02x}{sub:02x}:0x{}", hex(&value));
     };
-    let number = u32::from_be_bytes([c, d, e, f]);
-    match form {
-        // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section
-        // 2).
-        Form::Administrator => match kind & 0x3f {
-            1 => format!("{name}:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, f])),
-            2 => format!("{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])),
-            _ => format!("{name}:{}:{number}", u16::from_be_bytes([a, b])),
-        },
-        Form::Number => format!("{name}:{number}"),
-        Form::Mac => format!("{name}:{}", hex_separated(&[a, b, c, d, e, f], ':')),
-        Form::Rate => format!("{name}:{}:{}", u16::from_be_bytes([a, b]), f32::from_bits(number)),
-        Form::Flagged(flag) if a & 1 == 1 => format!("{name}:{number}:{flag}"),
-        Form::Flagged(_) => format!("{name}:{number}"),
-        Form::Octet => format!("{name}:{f}"),
-        Form::Tunnel => match tunnel_name(u16::from_be_bytes([e, f])) {
-            Some(tunnel) => format!("{name}:{tunnel}"),
-            None => format!("{name}:{}", u16::from_be_bytes([e, f])),
-        },
-        Form::Bare => name.to_owned(),
-        Form::Hex => format!("{name}:0x{}", hex(&[a, b, c, d, e, f])),
+    // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section 2).
+    let (text, is_complete) = form.text(kind & 0x3f, value);
+    match (text.is_empty(), is_complete) {
+        (true, true) => name.to_owned(),
+        (true, false) => format!("{name}:0x{}", hex(&value)),
+        (false, true) => format!("{name}:{text}"),
+        (false, false) => format!("{name}:{text}:0x{}", hex(&value)),
+    }
+}
+
+impl Form {
+    /// The text of a value, and whether it shows every bit that is not zero.
+    fn text(self, kind: u8, value: [u8; 6]) -> (String, bool) {
+        let [a, b, c, d, e, f] = value;
+        let number = u32::from_be_bytes([c, d, e, f]);
+        let last = u16::from_be_bytes([e, f]);
+        let flag = |text: &str| if a & 1 == 1 { format!(":{text}") } else { String::new() };
+        let is_zero = |octets: &[u8]| octets.iter().all(|octet| *octet == 0);
+        match self {
+            Self::Administrator => match kind {
+                1 => (format!("{}:{last}", Ipv4Addr::new(a, b, c, d)), true),
+                2 => (format!("{}:{last}", FourOctetAs(u32::from_be_bytes([a, b, c, d]))), true),
+                _ => (format!("{}:{number}", u16::from_be_bytes([a, b])), true),
+            },
+            Self::Number => (number.to_string(), is_zero(&[a, b])),
+            Self::Mac => (hex_separated(&value, ':'), true),
+            Self::Rate => {
+                let rate = f32::from_bits(number);
+                (format!("{}:{rate}", u16::from_be_bytes([a, b])), !rate.is_nan())
+            }
+            Self::Flagged(text) => (format!("{number}{}", flag(text)), is_zero(&[a & !1, b])),
+            Self::EsiLabel => {
+                let field = u32::from_be_bytes([0, d, e, f]);
+                let is_label = field == 0 || (field & LABEL_LOW_BITS == BOTTOM_OF_STACK && field >> 4 != 0);
+                (format!("{}{}", field >> 4, flag("single-active")), is_label && is_zero(&[a & !1, b, c]))
+            }
+            Self::OspfRouteType => (format!("{}:{e}:{f}", Ipv4Addr::new(a, b, c, d)), true),
+            Self::Octet => (f.to_string(), is_zero(&[a, b, c, d, e])),
+            Self::Tunnel => {
+                let tunnel = tunnel_name(last).map_or_else(|| last.to_string(), str::to_owned);
+                (tunnel, is_zero(&[a, b, c, d]))
+            }
+            Self::Bare => (String::new(), is_zero(&value)),
+            Self::Hex => (format!("0x{}", hex(&value)), true),
+        }
     }
 }
 

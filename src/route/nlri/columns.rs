@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::evpn::{Esi, EvpnRoute, Mac};
-use super::{Nlri, NlriDetail};
+use super::{Nlri, NlriDetail, StructuredNlri};
 use crate::route::{Prefix, Rd};
 
 /// The fields of a route that have a column of their own in tables and tools.
@@ -28,7 +28,7 @@ pub struct NlriColumns<'a> {
     pub gateway: Option<IpAddr>,
     /// Labels: undivided 24-bit fields of an EVPN route, else 20-bit label values, outermost first.
     pub labels: Vec<u32>,
-    /// Bytes of a route that is not decoded.
+    /// Bytes of a route that is not decoded, or whose text does not distinguish it from every other one.
     pub raw: Option<&'a [u8]>,
 }
 
@@ -45,7 +45,7 @@ impl Nlri {
                 ..NlriColumns::default()
             },
             Self::Evpn(route) => evpn_columns(route),
-            Self::Structured(structured) => detail_columns(&structured.detail),
+            Self::Structured(structured) => structured_columns(structured),
             Self::Raw(bytes) => NlriColumns { raw: Some(bytes), ..NlriColumns::default() },
         }
     }
@@ -90,7 +90,8 @@ fn evpn_columns(route: &EvpnRoute) -> NlriColumns<'static> {
 }
 
 /// The columns of a structured NLRI.
-fn detail_columns(detail: &NlriDetail) -> NlriColumns<'static> {
+fn structured_columns(structured: &StructuredNlri) -> NlriColumns<'_> {
+    let StructuredNlri { bytes, detail } = structured;
     let rd = match detail {
         NlriDetail::Vpls(route) => Some(route.rd()),
         NlriDetail::FlowSpec(route) => route.rd,
@@ -106,5 +107,9 @@ fn detail_columns(detail: &NlriDetail) -> NlriColumns<'static> {
         NlriDetail::LinkState(route) => route.prefix(),
         _ => None,
     };
-    NlriColumns { rd, prefix, ..NlriColumns::default() }
+    let raw = match detail {
+        NlriDetail::FlowSpec(route) if route.has_padded_values() => Some(&**bytes),
+        _ => None,
+    };
+    NlriColumns { rd, prefix, raw, ..NlriColumns::default() }
 }

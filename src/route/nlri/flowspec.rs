@@ -63,6 +63,16 @@ impl FlowSpec {
             _ => None,
         })
     }
+
+    /// True if a value has more octets than it needs. The text does not show this, but the key of a route is
+    /// opaque (RFC 8955 section 4): another number of octets is another route.
+    #[must_use]
+    pub fn has_padded_values(&self) -> bool {
+        self.components.iter().any(|component| match component {
+            FlowSpecComponent::Values { values, .. } => values.iter().any(|value| value.is_padded()),
+            _ => false,
+        })
+    }
 }
 
 /// True for the types whose values are bit masks: TCP flags and fragment flags.
@@ -112,7 +122,7 @@ impl fmt::Display for FlowSpecComponent {
                         (_, 0) => ",",
                         _ => "&",
                     })?;
-                    value.write(f, is_bitmask(*kind))
+                    value.write(f, is_bitmask(*kind), index == 0)
                 });
             }
         };
@@ -122,13 +132,35 @@ impl fmt::Display for FlowSpecComponent {
 }
 
 impl OperatorValue {
-    fn write(self, f: &mut fmt::Formatter<'_>, is_bitmask: bool) -> fmt::Result {
+    /// True if the value would fit in fewer octets than the operator specifies (bits 0x30: 1, 2, 4 or 8).
+    const fn is_padded(self) -> bool {
+        match (self.operator >> 4) & 3 {
+            0 => false,
+            1 => self.value <= 0xff,
+            2 => self.value <= 0xffff,
+            _ => self.value <= 0xffff_ffff,
+        }
+    }
+
+    /// Writes operator and value. The whole operator follows if bits without meaning are set, because they
+    /// distinguish flow specifications: the key of a route is opaque (RFC 8955 section 4).
+    fn write(self, f: &mut fmt::Formatter<'_>, is_bitmask: bool, is_first: bool) -> fmt::Result {
         if is_bitmask {
             let not = if self.operator & 2 == 0 { "" } else { "!" };
             let exact = if self.operator & 1 == 0 { "" } else { "=" };
-            return write!(f, "{not}{exact}{:#x}", self.value);
+            write!(f, "{not}{exact}{:#x}", self.value)?;
+        } else {
+            write!(f, "{}{}", self.comparison(), self.value)?;
         }
-        let comparison = match self.operator & 7 {
+        let meaningless = if is_bitmask { 0x0c } else { 0x08 } | if is_first { AND } else { 0 };
+        if self.operator & meaningless == 0 {
+            return Ok(());
+        }
+        write!(f, "(operator {:#04x})", self.operator)
+    }
+
+    const fn comparison(self) -> &'static str {
+        match self.operator & 7 {
             0 => "false",
             1 => "=",
             2 => ">",
@@ -137,7 +169,6 @@ impl OperatorValue {
             5 => "<=",
             6 => "!=",
             _ => "true",
-        };
-        write!(f, "{comparison}{}", self.value)
+        }
     }
 }

@@ -59,7 +59,7 @@ pub enum DescriptorValue {
     RouterId(Vec<u8>),
     /// TLV 258, Link Local/Remote Identifiers.
     LinkIds(u32, u32),
-    /// TLV 263, Multi-Topology Identifiers of 12 bits.
+    /// TLV 263, Multi-Topology Identifiers of 12 bits, below four reserved bits.
     Topologies(Vec<u16>),
     /// TLV 265, IP Reachability Information.
     Prefix(Prefix),
@@ -101,17 +101,6 @@ impl LinkStateRoute {
             _ => None,
         })
     }
-
-    /// Writes the descriptors of one scope as `[title a=1,b=2]`; nothing if there are none.
-    fn write_scope(&self, f: &mut fmt::Formatter<'_>, scope: DescriptorScope, title: &str) -> fmt::Result {
-        let mut descriptors = self.descriptors.iter().filter(|one| one.scope == scope).peekable();
-        if descriptors.peek().is_none() {
-            return Ok(());
-        }
-        write!(f, "[{title}")?;
-        write_joined(f, ",", descriptors)?;
-        f.write_str("]")
-    }
 }
 
 /// `[link][isis-l2][0][local asn=65000,router-id=0000.0000.0001][remote …][ipv4-interface=10.0.0.1]`.
@@ -139,9 +128,15 @@ impl fmt::Display for LinkStateRoute {
             protocol => write!(f, "[protocol {protocol}]"),
         }?;
         write!(f, "[{}]", self.identifier)?;
-        self.write_scope(f, DescriptorScope::LocalNode, "local ")?;
-        self.write_scope(f, DescriptorScope::RemoteNode, "remote ")?;
-        self.write_scope(f, DescriptorScope::Object, "")
+        self.descriptors.chunk_by(|one, next| one.scope == next.scope).try_for_each(|descriptors| {
+            f.write_str(match descriptors.first().map(|first| first.scope) {
+                Some(DescriptorScope::LocalNode) => "[local ",
+                Some(DescriptorScope::RemoteNode) => "[remote ",
+                Some(DescriptorScope::Object) | None => "[",
+            })?;
+            write_joined(f, ",", descriptors)?;
+            f.write_str("]")
+        })
     }
 }
 
@@ -158,11 +153,21 @@ impl fmt::Display for Descriptor {
             DescriptorValue::Address(address) => address.fmt(f),
             DescriptorValue::RouterId(bytes) => router_id(f, bytes),
             DescriptorValue::LinkIds(local, remote) => write!(f, "{local}/{remote}"),
-            DescriptorValue::Topologies(ids) => write_joined(f, "+", ids),
+            DescriptorValue::Topologies(ids) => write_joined(f, "+", ids.iter().copied().map(TopologyId)),
             DescriptorValue::Prefix(prefix) => prefix.fmt(f),
             DescriptorValue::Sids(sids) => write_joined(f, "+", sids),
             DescriptorValue::Raw(bytes) => write!(f, "0x{}", Hex(bytes)),
         }
+    }
+}
+
+/// A Multi-Topology Identifier: `2`, and `2(0x8002)` if reserved bits are set, which distinguish routes.
+struct TopologyId(u16);
+
+impl fmt::Display for TopologyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.0 & 0x0fff;
+        if id == self.0 { id.fmt(f) } else { write!(f, "{id}({:#06x})", self.0) }
     }
 }
 

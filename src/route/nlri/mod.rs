@@ -56,8 +56,9 @@ pub enum Nlri {
 /// A decoded NLRI together with its bytes, which identify the route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StructuredNlri {
-    /// NLRI bytes without path identifier. Those of a flow specification exclude the length field, which has
-    /// two encodings (RFC 8955 section 4.1).
+    /// NLRI bytes without path identifier, in which bits that have no meaning are zero: those beyond the
+    /// length of a prefix (RFC 4271 section 4.3). Those of a flow specification exclude the length field,
+    /// which has two encodings (RFC 8955 section 4.1).
     pub bytes: Box<[u8]>,
     /// Decoded fields.
     pub detail: NlriDetail,
@@ -85,10 +86,10 @@ pub enum NlriDetail {
 }
 
 impl Nlri {
-    /// A decoded route of a family without a variant of its own. `bytes` are the NLRI without path
-    /// identifier.
+    /// A decoded route of a family without a variant of its own. `bytes` are those of
+    /// [`StructuredNlri::bytes`].
     #[must_use]
-    pub fn structured(bytes: &[u8], detail: NlriDetail) -> Self {
+    pub fn structured(bytes: impl Into<Box<[u8]>>, detail: NlriDetail) -> Self {
         Self::Structured(Box::new(StructuredNlri { bytes: bytes.into(), detail }))
     }
 

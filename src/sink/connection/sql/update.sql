@@ -13,10 +13,14 @@ UPDATE rib_entries e SET
     seq = s.seq,
     idx = s.idx,
     attributes = coalesce(s.attributes, e.attributes),
+    -- These columns may have the texts of an earlier release.
+    rd = s.rd,
+    evpn_rd = s.evpn_rd,
     evpn_esi = CASE WHEN s.attributes IS NULL THEN e.evpn_esi ELSE s.evpn_esi END,
     evpn_gateway = CASE WHEN s.attributes IS NULL THEN e.evpn_gateway ELSE s.evpn_gateway END,
     labels = CASE WHEN s.attributes IS NULL THEN e.labels ELSE s.labels END,
-    nlri = CASE WHEN s.attributes IS NULL THEN e.nlri ELSE s.nlri END
+    nlri = CASE WHEN s.attributes IS NULL THEN e.nlri ELSE s.nlri END,
+    nlri_raw = s.nlri_raw
 FROM staged s
 WHERE e.peer_id = s.peer_id AND e.route_key = s.route_key
     AND (s.session, s.generation, s.seq, s.idx) > (e.session, e.generation, e.seq, e.idx)
