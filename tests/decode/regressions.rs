@@ -144,27 +144,31 @@ fn a_path_identifier_is_no_prefix() {
 fn a_field_of_prefixes_is_plausible_when_a_router_can_have_meant_it() {
     let (v4, v6) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST);
     let (plain, add_path) = (Encoding::PLAIN, Encoding::ADD_PATH);
-    let cases: [(Family, Encoding, &[u8], bool); 17] = [
-        (v4, plain, &[24, 10, 1, 2], true),
-        (v4, plain, &[23, 10, 1, 2], true),
-        (v4, plain, &[23, 10, 1, 3], false),
-        (v4, plain, &[23, 10, 1, 3, 8, 10], false),
-        (v4, plain, &[8, 10, 23, 10, 1, 3], false),
-        (v4, plain, &[32, 10, 1, 2, 3], true),
-        (v4, plain, &[33, 10, 1, 2, 3, 0], false),
-        (v4, plain, &[33, 10, 1, 2, 3, 0, 8, 10], false),
-        (v4, plain, &[24, 10, 1], false),
-        (v4, plain, &[0], true),
-        (v4, plain, &[0, 8, 10], true),
-        (v4, plain, &[0, 8, 10, 0], false),
-        (v4, add_path, &[0, 0, 0, 1, 0, 0, 0, 0, 2, 0], true),
-        (v4, add_path, &[0, 0, 0, 1, 23, 10, 1, 3], false),
-        (v6, plain, &[32, 0x20, 1, 0xd, 0xb8], true),
-        (v6, plain, &[31, 0x20, 1, 0xd, 0xb9], false),
-        (v6, plain, &[0, 0, 32, 0x20, 1, 0xd, 0xb8], false),
+    // Whether the field is plausible, and whether it outweighs another encoding that was expected. Bits beyond
+    // the length are irrelevant (RFC 4271 section 4.3), but speakers rarely set them.
+    let cases: [(Family, Encoding, &[u8], bool, bool); 18] = [
+        (v4, plain, &[24, 10, 1, 2], true, true),
+        (v4, plain, &[23, 10, 1, 2], true, true),
+        (v4, plain, &[23, 10, 1, 3], true, false),
+        (v4, plain, &[23, 10, 1, 3, 8, 10], true, false),
+        (v4, plain, &[8, 10, 23, 10, 1, 3], true, false),
+        (v4, plain, &[8, 10, 8, 10], true, false),
+        (v4, plain, &[32, 10, 1, 2, 3], true, true),
+        (v4, plain, &[33, 10, 1, 2, 3, 0], false, false),
+        (v4, plain, &[33, 10, 1, 2, 3, 0, 8, 10], false, false),
+        (v4, plain, &[24, 10, 1], false, false),
+        (v4, plain, &[0], true, true),
+        (v4, plain, &[0, 8, 10], true, true),
+        (v4, plain, &[0, 8, 10, 0], false, false),
+        (v4, add_path, &[0, 0, 0, 1, 0, 0, 0, 0, 2, 0], true, true),
+        (v4, add_path, &[0, 0, 0, 1, 23, 10, 1, 3], true, false),
+        (v6, plain, &[32, 0x20, 1, 0xd, 0xb8], true, true),
+        (v6, plain, &[31, 0x20, 1, 0xd, 0xb9], true, false),
+        (v6, plain, &[0, 0, 32, 0x20, 1, 0xd, 0xb8], false, false),
     ];
-    for (family, encoding, bytes, expected) in cases {
-        assert_eq!(bgp::nlri_plausible(family, bytes, encoding, false), expected, "{family} {bytes:?}");
+    for (family, encoding, bytes, plausible, convincing) in cases {
+        assert_eq!(bgp::nlri_plausible(family, bytes, encoding, false), plausible, "{family} {bytes:?}");
+        assert_eq!(bgp::nlri_convincing(family, bytes, encoding, false), convincing, "{family} {bytes:?}");
     }
     let too_long = [&[129][..], &[0; 17]].concat();
     assert!(!bgp::nlri_plausible(v6, &too_long, plain, false));

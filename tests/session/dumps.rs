@@ -28,7 +28,7 @@ impl Router {
         };
         let introduce = move |name: &str| Introduced {
             name: name.to_owned(),
-            prior: if is_known { vec![identity().key] } else { Vec::new() },
+            prior: if is_known { vec![identity()] } else { Vec::new() },
             ..Introduced::default()
         };
         let mut router = Self { session: Session::new(options, Box::new(introduce)), now: NOW };
