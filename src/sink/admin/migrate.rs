@@ -86,6 +86,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("../../../migrations/functions/15_evpn.sql"),
     include_str!("../../../migrations/functions/16_peers.sql"),
     include_str!("../../../migrations/functions/17_collector.sql"),
+    include_str!("../../../migrations/functions/18_completeness.sql"),
 ];
 
 /// Changes that [`migrate`] made to a schema.

@@ -126,6 +126,11 @@ pub const QUERIES: &[Query] = &[
     query("peer_capabilities", &[PEER], "capabilities in the OPEN messages of a peer"),
     query("peer_counters", &[PEER, SPAN], "newest counters of the Statistics Reports"),
     query(
+        "completeness",
+        &[PEER, optional("patience", "interval"), optional("share", "numeric")],
+        "completeness of each table, and alarms for missing routes",
+    ),
+    query(
         "table_growth",
         &[SPAN, optional("bucket", "interval"), PEER],
         "number of current routes of each peer and family over time",
