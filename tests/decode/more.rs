@@ -38,11 +38,12 @@ fn a_pmsi_tunnel_has_type_label_and_end() {
     let (decoded, text) = more(0xc0, 22, &value);
     let identifier = vec![192, 0, 2, 1];
     assert_eq!(decoded, RareAttribute::PmsiTunnel(PmsiTunnel { flags: 0, kind: 6, label: 5000, identifier }));
-    assert_eq!(text, "PMSI_TUNNEL ingress-replication label=5000 192.0.2.1");
+    // The label is in the upper 20 bits (RFC 6514 section 5); a VNI takes all 24 (RFC 8365 section 5.1.3).
+    assert_eq!(text, "PMSI_TUNNEL ingress-replication label=312 vni=5000 192.0.2.1");
     let pim = [1, 3, 0, 0, 0, 10, 0, 0, 1, 232, 1, 1, 1];
     assert_eq!(more(0xc0, 22, &pim).1, "PMSI_TUNNEL pim-ssm label=0 10.0.0.1 232.1.1.1");
     assert_eq!(more(0xc0, 22, &[0, 0, 0, 0, 0]).1, "PMSI_TUNNEL none label=0");
-    assert_eq!(more(0xc0, 22, &[0, 99, 0, 0, 1, 7]).1, "PMSI_TUNNEL type 99 label=1 0x07");
+    assert_eq!(more(0xc0, 22, &[0, 99, 0, 0, 1, 7]).1, "PMSI_TUNNEL type 99 label=0 vni=1 0x07");
     // Only PIM tunnels have two addresses.
     let mldp = [0, 2, 0, 0, 0, 10, 0, 0, 1, 232, 1, 1, 1];
     assert_eq!(more(0xc0, 22, &mldp).1, "PMSI_TUNNEL mldp-p2mp label=0 0x0a000001e8010101");
@@ -192,14 +193,28 @@ fn the_link_state_attribute_has_typed_values_and_keeps_the_others() {
 fn link_state_addresses_and_numbers_are_typed_by_their_length() {
     use LinkStateValue::{Address, Number};
     let six = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
-    let cases: [(u16, &[u8], LinkStateValue, &str); 7] = [
+    let min_max = LinkStateValue::Numbers(vec![0x8000_000a, 0x7f00_0014]);
+    let cases: [(u16, &[u8], LinkStateValue, &str); 17] = [
         (1029, &six, Address(six.into()), "ipv6-router-id=2001:db8::5"),
         (1031, &six, Address(six.into()), "remote-ipv6-router-id=2001:db8::5"),
         (1156, &[192, 0, 2, 1], Address([192, 0, 2, 1].into()), "ospf-forwarding-address=192.0.2.1"),
         (1171, &six, Address(six.into()), "source-router-id=2001:db8::5"),
         (1024, &[0x80], Number(128), "node-flags=128"),
-        (1093, &[0xc0, 1], Number(0xc001), "protection=49153"),
+        // The second octet of the protection is reserved (RFC 5307 section 1.2).
+        (1093, &[4, 0], Number(4), "protection=4"),
+        (1093, &[0xc0, 0xff], Number(0xc0), "protection=192"),
+        // A narrow metric has six bits, one of OSPF 16 and a wide one 24 (RFC 9552 section 5.3.2.4).
         (1095, &[63], Number(63), "igp-metric=63"),
+        (1095, &[0xff], Number(63), "igp-metric=63"),
+        (1095, &[0xff, 0xfe], Number(0xfffe), "igp-metric=65534"),
+        (1095, &[0xff, 0xff, 0xfe], Number(0xff_fffe), "igp-metric=16777214"),
+        // Delays and loss have 24 bits, beside the A bit and reserved bits (RFC 8571 section 2).
+        (1114, &[0, 0, 0x27, 0x10], Number(10_000), "delay=10000"),
+        (1114, &[0x80, 0, 0x27, 0x10], Number(0x8000_2710), "delay=10000(anomalous)"),
+        (1114, &[0x7f, 0xff, 0xff, 0xff], Number(0x7fff_ffff), "delay=16777215"),
+        (1115, &[0x80, 0, 0, 10, 0x7f, 0, 0, 20], min_max, "min-max-delay=10,20(anomalous)"),
+        (1116, &[0xff, 0, 0, 5], Number(0xff00_0005), "delay-variation=5"),
+        (1117, &[0x80, 0, 0, 100], Number(0x8000_0064), "loss=100(anomalous)"),
     ];
     for (kind, bytes, value, text) in cases {
         let (decoded, whole) = more(0x80, 29, &tlv(kind, bytes));
@@ -214,6 +229,18 @@ fn a_sid_of_three_octets_is_a_label_of_twenty_bits_and_one_of_four_an_index() {
         let (decoded, _) = more(0x80, 29, &tlv(1099, &[&[0, 0, 0, 0], sid].concat()));
         let value = LinkStateValue::Sid { flags: 0, weight: 0, sid: expected };
         assert_eq!(decoded, RareAttribute::LinkState(vec![LinkStateTlv { kind: 1099, value }]));
+        for kind in [1034, 1036] {
+            let range = [&[0x80, 0, 0, 0x1f, 0x40][..], &tlv(1161, sid)].concat();
+            let (decoded, _) = more(0x80, 29, &tlv(kind, &range));
+            let value = LinkStateValue::Ranges(vec![(expected, 8_000)]);
+            assert_eq!(decoded, RareAttribute::LinkState(vec![LinkStateTlv { kind, value }]));
+        }
+    }
+    for sid in [&[1, 2][..], &[1, 2, 3, 4, 5]] {
+        let value = [&[0x80, 0, 0, 0x1f, 0x40][..], &tlv(1161, sid)].concat();
+        let (decoded, _) = more(0x80, 29, &tlv(1034, &value));
+        let value = LinkStateValue::Raw(value);
+        assert_eq!(decoded, RareAttribute::LinkState(vec![LinkStateTlv { kind: 1034, value }]));
     }
 }
 
@@ -228,6 +255,10 @@ fn a_link_state_value_of_a_length_that_its_type_does_not_have_is_kept_raw() {
         (1093, 3),
         (1095, 0),
         (1095, 4),
+        (1114, 3),
+        (1115, 4),
+        (1115, 12),
+        (1117, 5),
         (1029, 4),
         (1156, 5),
         (1171, 24),

@@ -94,7 +94,7 @@ fn later() -> Vec<Case> {
             0xc0,
             22,
             vec![0, 6, 0x00, 0x13, 0x88, 192, 0, 2, 1],
-            json!({ "attributes_more": ["PMSI_TUNNEL ingress-replication label=5000 192.0.2.1"] }),
+            json!({ "attributes_more": ["PMSI_TUNNEL ingress-replication label=312 vni=5000 192.0.2.1"] }),
         ),
         (
             0xc0,

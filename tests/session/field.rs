@@ -41,15 +41,12 @@ const KNOWN_WRONG: &str = "
     A08
     A09
     A10
-    A11
     A13
     A14
     A16
     A18
     A19
     R01
-    R07
-    R07c
     R09b
     R15
     R28

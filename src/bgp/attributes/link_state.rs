@@ -36,10 +36,14 @@ fn typed_value(kind: u16, value: &[u8]) -> Option<LinkStateValue> {
         1156 | 1171 => address_from_octets(value).map(Address)?,
         1024 | 1037 | 1094 | 1152 | 1170 if value.len() == 1 => Number(number(value)?),
         1088 | 1092 | 1114 | 1116 | 1117 | 1155 | 1174 if value.len() == 4 => Number(number(value)?),
-        1093 if value.len() == 2 => Number(number(value)?),
-        1095 if matches!(value.len(), 1..=3) => Number(number(value)?),
+        // The second octet is reserved (RFC 5307 section 1.2).
+        1093 if value.len() == 2 => Number(number(value.get(..1)?)?),
+        // The upper two bits of a narrow metric of IS-IS are reserved (RFC 9552 section 5.3.2.4).
+        1095 if value.len() == 1 => Number(number(value)? & 0x3f),
+        1095 if matches!(value.len(), 2 | 3) => Number(number(value)?),
         1035 => Numbers(value.iter().map(|algorithm| u32::from(*algorithm)).collect()),
-        1096 | 1115 | 1153 | 1173 => Numbers(words()?),
+        1115 if value.len() == 8 => Numbers(words()?),
+        1096 | 1153 | 1173 => Numbers(words()?),
         1089..=1091 | 1118..=1120 => Bandwidths(words()?),
         1099 | 1101..=1103 | 1158 => sid(value)?,
         1034 | 1036 => Ranges(ranges(value)?),
@@ -76,10 +80,17 @@ fn number(value: &[u8]) -> Option<u32> {
 /// 2.3.1).
 fn sid(value: &[u8]) -> Option<LinkStateValue> {
     let [flags, weight, _, _, sid @ ..] = value else { return None };
-    let sid = number(sid).filter(|_| matches!(sid.len(), 3 | 4))?;
-    // A label has 20 bits; the upper four bits of its three octets are reserved.
-    let sid = if value.len() == 7 { sid & 0x0f_ffff } else { sid };
-    Some(LinkStateValue::Sid { flags: *flags, weight: *weight, sid })
+    Some(LinkStateValue::Sid { flags: *flags, weight: *weight, sid: label_or_index(sid)? })
+}
+
+/// Decodes a SID (RFC 9085 section 2.1.1): an index of four octets, or three octets whose lower 20 bits are a
+/// label. `None` for another length.
+fn label_or_index(value: &[u8]) -> Option<u32> {
+    match value.len() {
+        3 => number(value).map(|label| label & 0x0f_ffff),
+        4 => number(value),
+        _ => None,
+    }
 }
 
 /// Decodes `flags 1, reserved 1`, then ranges of `size 3` and a SID/Label TLV (type 1161, RFC 9085 section
@@ -93,7 +104,7 @@ fn ranges(value: &[u8]) -> Option<Vec<(u32, u32)>> {
             return None;
         }
         let (first, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
-        ranges.push((number(first)?, u32::from_be_bytes([0, a, b, c])));
+        ranges.push((label_or_index(first)?, u32::from_be_bytes([0, a, b, c])));
         rest = tail;
     }
     Some(ranges)

@@ -24,9 +24,9 @@ pub enum LinkStateValue {
     Text(String),
     /// Router identifier or address.
     Address(IpAddr),
-    /// One number: a metric, flags, a group or a delay.
+    /// One number: a metric, flags, a group, or a delay or loss of 24 bits below its flags.
     Number(u32),
-    /// Several numbers: SRLGs, route tags or algorithms.
+    /// Several numbers: SRLGs, route tags, algorithms, or minimum and maximum delay.
     Numbers(Vec<u32>),
     /// Bandwidths in bytes per second, as the bit patterns of IEEE 754 single-precision numbers.
     Bandwidths(Vec<u32>),
@@ -73,6 +73,11 @@ pub enum LinkStateValue {
     /// Undecoded value: of a type without a decoder, or of a length that does not fit the type.
     Raw(Vec<u8>),
 }
+
+/// Bits of a delay, delay variation or loss (RFC 8571 section 2).
+const MEASUREMENT_BITS: u32 = 0xff_ffff;
+/// The A bit: the measurement exceeds its configured maximum.
+const ANOMALOUS: u32 = 1 << 31;
 
 /// A short name of a BGP-LS attribute TLV; `None` for a type without a name.
 #[must_use]
@@ -150,7 +155,23 @@ impl fmt::Display for LinkStateTlv {
             Some(name) => write!(f, "{name}=")?,
             None => write!(f, "{}=", self.kind)?,
         }
-        self.value.fmt(f)
+        match (self.kind, &self.value) {
+            (1114 | 1117, LinkStateValue::Number(field)) => write_measured(f, &[*field]),
+            // A delay variation has no A bit (RFC 8571 section 2.3).
+            (1116, LinkStateValue::Number(field)) => (field & MEASUREMENT_BITS).fmt(f),
+            (1115, LinkStateValue::Numbers(fields)) => write_measured(f, fields),
+            _ => self.value.fmt(f),
+        }
+    }
+}
+
+/// Writes measurements of 24 bits (RFC 8571 section 2), whose upper octet has the A bit in the first field and
+/// reserved bits.
+fn write_measured(f: &mut fmt::Formatter<'_>, fields: &[u32]) -> fmt::Result {
+    write_joined(f, ",", fields.iter().map(|field| field & MEASUREMENT_BITS))?;
+    match fields.first() {
+        Some(first) if first & ANOMALOUS != 0 => f.write_str("(anomalous)"),
+        _ => Ok(()),
     }
 }
 

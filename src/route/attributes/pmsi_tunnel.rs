@@ -20,6 +20,8 @@ pub struct PmsiTunnel {
     pub identifier: Vec<u8>,
 }
 
+/// The tunnel type, then both readings of the label field, because only the encapsulation decides between
+/// them: `label=257 vni=4113` (RFC 6514 section 5, RFC 8365 section 5.1.3), and the identifier.
 impl fmt::Display for PmsiTunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -36,7 +38,10 @@ impl fmt::Display for PmsiTunnel {
             11 => f.write_str("bier"),
             kind => write!(f, "type {kind}"),
         }?;
-        write!(f, " label={}", self.label)?;
+        write!(f, " label={}", self.label >> 4)?;
+        if self.label != 0 {
+            write!(f, " vni={}", self.label)?;
+        }
         let id = self.identifier.as_slice();
         match (address_from_octets(id), id.split_at_checked(id.len() / 2)) {
             _ if id.is_empty() => Ok(()),
