@@ -17,7 +17,7 @@ pub const FAILURES_SHOWN: usize = 3;
 /// Runs a schedule without a database. Returns the number of records of each kind, or the differences.
 pub fn session_level(schedule: &Schedule) -> Result<Counts, String> {
     let prediction = predict(schedule);
-    let run = AssertUnwindSafe(|| drive::records(&drive::drive(schedule, &prediction.actions)));
+    let run = AssertUnwindSafe(|| drive::records(&drive::drive(schedule, &prediction.actions, "")));
     let mut made = catch_unwind(run).map_err(|_| "panicked".to_owned())?;
     let mut predicted = prediction.records;
     record::sort(&mut predicted);
@@ -49,13 +49,21 @@ fn differences(predicted: &[Record], made: &[Record]) -> Option<String> {
 /// The seed of a failing schedule, the fewest steps that fail, and the differences they show.
 pub fn explain(schedule: &Schedule) -> String {
     let seed = schedule.seed;
-    let short = shorten(schedule, |schedule| session_level(schedule).is_err());
+    let short = shorten(schedule, usize::MAX, |schedule| session_level(schedule).is_err());
     let difference = session_level(&short).err().unwrap_or_default();
     format!("MODEL_SEED={seed} fails with these steps:\n{short}{difference}")
 }
 
-/// Removes steps and parts of steps as long as the schedule fails.
-pub fn shorten(schedule: &Schedule, fails: impl Fn(&Schedule) -> bool) -> Schedule {
+/// Removes steps and parts of steps as long as the schedule fails, in so many attempts at most.
+pub fn shorten(
+    schedule: &Schedule,
+    mut attempts: usize,
+    mut fails: impl FnMut(&Schedule) -> bool,
+) -> Schedule {
+    let mut fails = |schedule: &Schedule| {
+        attempts = attempts.saturating_sub(1);
+        attempts > 0 && fails(schedule)
+    };
     let mut short = schedule.clone();
     let mut size = short.steps.len().div_ceil(2);
     while size > 0 {
@@ -76,13 +84,13 @@ pub fn shorten(schedule: &Schedule, fails: impl Fn(&Schedule) -> bool) -> Schedu
         }
     }
     for index in 0..short.steps.len() {
-        simplify(&mut short, index, &fails);
+        simplify(&mut short, index, &mut fails);
     }
     short
 }
 
 /// Removes the routes of an UPDATE that the failure does not need.
-fn simplify(short: &mut Schedule, index: usize, fails: &impl Fn(&Schedule) -> bool) {
+fn simplify(short: &mut Schedule, index: usize, fails: &mut impl FnMut(&Schedule) -> bool) {
     let mut attempt = |change: &dyn Fn(&mut crate::schedule::Update)| -> bool {
         let mut simpler = short.clone();
         let Step::Update(update) = &mut simpler.steps[index] else { return false };

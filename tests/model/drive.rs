@@ -12,6 +12,7 @@ use holdfast::route::{
 use holdfast::session::{Introduced, Options, Session};
 use holdfast::state::StateStore;
 
+use crate::common::messages;
 use crate::predict::Action;
 use crate::record::{At, Cause, Record, RouteKey, What};
 use crate::schedule::{PeerId, Prefix, QUIET_S, Schedule, View};
@@ -22,18 +23,20 @@ pub const START: i64 = 1_790_000_000_000_000;
 
 /// The collector.
 struct Collector {
+    run: String,
     state: Arc<StateStore>,
     sessions: BTreeMap<usize, Session>,
     log: Vec<Batch>,
     sweep_without_end_us: Option<i64>,
 }
 
-/// Performs the actions, and returns the log.
-pub fn drive(schedule: &Schedule, actions: &[(i64, Action)]) -> Vec<Batch> {
+/// Performs the actions, and returns the log. `run` begins the names of the routers.
+pub fn drive(schedule: &Schedule, actions: &[(i64, Action)], run: &str) -> Vec<Batch> {
     // No directory can be created there, so that the state is in memory.
     let (state, _) = StateStore::open(Path::new("/dev/null/state"));
     let mut collector = Collector {
         state: Arc::new(state),
+        run: run.to_owned(),
         sessions: BTreeMap::new(),
         log: Vec::new(),
         sweep_without_end_us: schedule.sweep_without_end_s.map(|seconds| i64::from(seconds) * 1_000_000),
@@ -50,7 +53,7 @@ impl Collector {
             Action::Tick => self.sessions.values_mut().for_each(|session| session.tick(now)),
             Action::Connect(router) => {
                 let mut session = self.session(*router, now);
-                session.message(&wire::initiation(*router), now);
+                session.message(&messages::initiation(&format!("{}r{router}", self.run)), now);
                 self.sessions.insert(*router, session);
             }
             Action::Message(router, bytes) => self.sessions.get_mut(router).unwrap().message(bytes, now),

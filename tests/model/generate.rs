@@ -68,7 +68,8 @@ pub fn generate(seed: u64, without: &Without) -> Schedule {
         generator.step();
     }
     let sweep_without_end_s = generator.one_in(3).then(|| generator.pick(&[1, QUIET_S, 3 * QUIET_S]));
-    Schedule { seed, sweep_without_end_s, steps: generator.steps }
+    let is_lost_at_end = generator.one_in(2);
+    Schedule { seed, sweep_without_end_s, is_lost_at_end, steps: generator.steps }
 }
 
 impl Generator {
@@ -380,7 +381,7 @@ impl Generator {
         Route {
             prefix: Prefix { is_v6, bits, length },
             path_id: self.pick(&[1, 2, 0x1800_0001]),
-            rd: self.pick(&[0x0000_fde8_0000_0001, 0x0002_0000_fde8_0001]),
+            rd: self.pick(&[0x0000_fde8_0000_0001, 0x0002_fa56_ea01_0001]),
             label: self.pick(&[16, 100, 0xf_ffff]),
         }
     }

@@ -19,14 +19,17 @@ mod common;
 
 mod catalogue;
 mod compare;
+mod database;
 mod drive;
 mod generate;
 mod peers;
 mod predict;
 mod record;
 mod schedule;
+mod tables;
 mod wire;
 
+use common::db::Edition;
 use generate::{Without, generate};
 
 /// Schedules of a run that does not say how many.
@@ -71,4 +74,20 @@ fn sessions_make_the_records_that_the_model_predicts() {
         failures.join("\n")
     );
     assert!(seeds.len() == 1 || counts.len() == KINDS, "only these kinds of records occurred: {counts:?}");
+}
+
+#[test]
+fn tables_have_the_contents_that_the_model_predicts() {
+    let without = Without::from_environment();
+    let schedules: Vec<_> = seeds().into_iter().map(|seed| generate(seed, &without)).collect();
+    for (edition, lanes) in [(Edition::Timescale, 3), (Edition::Plain, 1)] {
+        let failures = database::check(edition, lanes, &schedules);
+        assert!(
+            failures.is_empty(),
+            "{} of {} schedules disagree with the model:\n{}",
+            failures.len(),
+            schedules.len(),
+            failures.join("\n")
+        );
+    }
 }

@@ -97,35 +97,27 @@ impl Session {
         Record { router: self.router, session: self.start, time: now, at, what }
     }
 
-    /// The peer of a message, which is added if it is new. Zero stands for any value: a message without AS
-    /// number or BGP identifier is about the only known peer that agrees, and a peer that was known without
-    /// them gets those of the first message that has them. If several peers agree, the message is about a
-    /// peer of its own.
+    /// The peer of a message, which is added if it is new.
     fn find(&mut self, named: PeerId) -> usize {
         let current: Vec<PeerId> = self.peers.iter().map(|peer| peer.id).collect();
         let is_earlier = |id: &&PeerId| !current.iter().any(|known| known.agrees(id));
         let earlier = self.prior.iter().filter(is_earlier);
-        let known: Vec<PeerId> = current.iter().chain(earlier).copied().collect();
-        let agreeing: Vec<PeerId> = known.iter().filter(|id| id.agrees(&named)).copied().collect();
-        let exact = agreeing.iter().find(|id| id.is_same(&named));
-        let id = match (exact, &agreeing[..]) {
-            (Some(id), _) | (None, [id]) => *id,
-            _ => named,
-        };
-        let index = current.iter().position(|known| *known == id).unwrap_or_else(|| {
-            self.peers.push(Peer {
-                id,
-                generation: 0,
-                is_up: false,
-                session: None,
-                encoded_as: None,
-                has_earlier: self.prior.iter().any(|prior| prior.agrees(&id)),
-                tables: BTreeMap::new(),
-            });
-            self.peers.len() - 1
+        let mut known: Vec<PeerId> = current.iter().chain(earlier).copied().collect();
+        let index = resolve(&mut known, &named);
+        if let Some(peer) = self.peers.get_mut(index) {
+            peer.id = known[index];
+            return index;
+        }
+        self.peers.push(Peer {
+            id: known[index],
+            generation: 0,
+            is_up: false,
+            session: None,
+            encoded_as: None,
+            has_earlier: self.prior.iter().any(|prior| prior.agrees(&known[index])),
+            tables: BTreeMap::new(),
         });
-        self.peers[index].id.complete(&named);
-        index
+        self.peers.len() - 1
     }
 
     fn at(&self, index: usize, target: &Target) -> Option<At> {
@@ -249,6 +241,24 @@ impl Session {
         records.push(self.record(now, None, What::SessionDown(reason.to_owned())));
         records
     }
+}
+
+/// The index of the peer of a message among those known. Zero stands for any value: a message without AS
+/// number or BGP identifier is about the only known peer that agrees, and a peer that was known without them
+/// gets those of the first message that has them. If several peers agree, the message is about a peer of its
+/// own, which is added as one that is new.
+pub fn resolve(known: &mut Vec<PeerId>, named: &PeerId) -> usize {
+    let agreeing: Vec<usize> = (0..known.len()).filter(|index| known[*index].agrees(named)).collect();
+    let exact = agreeing.iter().find(|index| known[**index].is_same(named));
+    let index = match (exact, &agreeing[..]) {
+        (Some(index), _) | (None, [index]) => *index,
+        _ => {
+            known.push(*named);
+            known.len() - 1
+        }
+    };
+    known[index].complete(named);
+    index
 }
 
 /// The view of an event about all views of a peer.

@@ -59,16 +59,19 @@ struct Run {
     out: Prediction,
 }
 
-/// Predicts the run of a schedule. At its end, the connections are lost and everything is in the log.
+/// Predicts the run of a schedule. At its end everything is in the log, and the connections are lost or not.
 pub fn predict(schedule: &Schedule) -> Prediction {
     let without_end_us = schedule.sweep_without_end_s.map(|seconds| i64::from(seconds) * SECOND_US);
     let mut run = Run { without_end_us, ..Run::default() };
     for step in &schedule.steps {
         run.step(step);
     }
-    for router in run.sessions.keys().copied().collect::<Vec<_>>() {
-        run.step(&Step::Lose(router));
+    if schedule.is_lost_at_end {
+        for router in run.sessions.keys().copied().collect::<Vec<_>>() {
+            run.step(&Step::Lose(router));
+        }
     }
+    run.step(&Step::Flush);
     run.out
 }
 

@@ -243,6 +243,8 @@ pub struct Schedule {
     pub seed: u64,
     /// The setting SWEEP_WITHOUT_END_OF_RIB_S.
     pub sweep_without_end_s: Option<u32>,
+    /// Whether all connections are lost at the end.
+    pub is_lost_at_end: bool,
     pub steps: Vec<Step>,
 }
 

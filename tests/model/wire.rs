@@ -19,15 +19,6 @@ const POST_POLICY: u8 = 0x40;
 const ADJ_RIB_OUT: u8 = 0x10;
 const IPV6_PEER: u8 = 0x80;
 
-pub fn initiation(router: usize) -> Vec<u8> {
-    messages::initiation(&name(router))
-}
-
-/// The sysName of a router.
-pub fn name(router: usize) -> String {
-    format!("r{router}")
-}
-
 pub fn termination() -> Vec<u8> {
     messages::termination(0)
 }

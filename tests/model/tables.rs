@@ -1,0 +1,193 @@
+//! The model of the database: history and current table after the records of a log, as lines of text.
+
+use std::collections::BTreeMap;
+
+use holdfast::sink::Dedup;
+
+use crate::peers::resolve;
+use crate::record::{At, Cause, Record, RouteKey, What};
+use crate::schedule::{Family, PeerId, View};
+
+/// The contents of the tables.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    pub history: Vec<String>,
+    pub events: Vec<String>,
+    pub current: Vec<String>,
+}
+
+/// BMP session and generation.
+type Incarnation = (i64, u32);
+
+/// The last record of a route.
+struct Entry {
+    incarnation: Incarnation,
+    /// Attribute set and label; none if the route is withdrawn or ended.
+    valid: Option<(u32, Option<u32>)>,
+}
+
+/// A peer of a router, known under an AS number and a BGP identifier that may be completed later.
+type PeerKey = (usize, usize);
+
+#[derive(Default)]
+struct Model {
+    /// The identities of each router's peers.
+    peers: BTreeMap<usize, Vec<PeerId>>,
+    entries: BTreeMap<(PeerKey, View, Family, RouteKey), Entry>,
+    /// The newest incarnation of each peer, and whether its BMP session has ended.
+    newest: BTreeMap<PeerKey, (Incarnation, bool)>,
+    tables: Tables,
+}
+
+/// Predicts the tables.
+pub fn predict(records: &[Record], dedup: Dedup) -> Tables {
+    let mut model = Model::default();
+    for record in records {
+        match record.at {
+            Some(at) => model.peer_record(record, at, dedup),
+            None => model.tables.events.extend(session_event(record)),
+        }
+    }
+    model.current();
+    let mut tables = model.tables;
+    tables.history.sort();
+    tables.events.sort();
+    tables.current.sort();
+    tables
+}
+
+fn session_event(record: &Record) -> Option<String> {
+    // Gaps have a table of their own.
+    let is_event = matches!(record.what, What::SessionUp | What::SessionDown(_));
+    is_event.then(|| format!("{} {} {}", record.router, record.time, record.what.name()))
+}
+
+impl Model {
+    fn peer_record(&mut self, record: &Record, at: At, dedup: Dedup) {
+        let index = resolve(self.peers.entry(record.router).or_default(), &at.peer);
+        let peer = (record.router, index);
+        let incarnation = (record.session, at.generation);
+        let newest = self.newest.entry(peer).or_insert((incarnation, false));
+        if newest.0 < incarnation {
+            *newest = (incarnation, false);
+        }
+        match &record.what {
+            What::Announce { family, route, label, med, cause } => {
+                let compares = match dedup {
+                    Dedup::Off => false,
+                    Dedup::ReDumps => *cause == Cause::ReDump,
+                    Dedup::Always => true,
+                };
+                let valid = Some((*med, *label));
+                let key = (peer, at.view, *family, *route);
+                let before = self.entries.insert(key, Entry { incarnation, valid });
+                if !compares || before.is_none_or(|before| before.valid != valid) {
+                    self.tables.history.push(history_line(record, at, *family, route));
+                }
+            }
+            What::Withdraw(family, route) => {
+                let key = (peer, at.view, *family, *route);
+                self.entries.insert(key, Entry { incarnation, valid: None });
+                self.tables.history.push(history_line(record, at, *family, route));
+            }
+            other => {
+                self.event(other, peer, at, incarnation);
+                if !matches!(other, What::Statistics) {
+                    self.tables.events.push(event_line(record, at));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, what: &What, peer: PeerKey, at: At, incarnation: Incarnation) {
+        match what {
+            What::PeerDown => {
+                let of_peer = self.entries.iter_mut().filter(|((of, ..), _)| *of == peer);
+                of_peer.for_each(|(_, entry)| entry.valid = None);
+                self.newest.insert(peer, ((incarnation.0, incarnation.1 + 1), false));
+            }
+            What::Sweep(swept) => {
+                let older = self.entries.iter_mut().filter(|((of, view, family, _), entry)| {
+                    (*of, *view, family) == (peer, at.view, swept) && entry.incarnation < incarnation
+                });
+                older.for_each(|(_, entry)| entry.valid = None);
+            }
+            What::PeerStale => drop(self.newest.insert(peer, (incarnation, true))),
+            _ => {}
+        }
+    }
+
+    fn current(&mut self) {
+        for (((router, index), view, family, route), entry) in &self.entries {
+            let Some((med, label)) = entry.valid else { continue };
+            let peer = self.peers[router][*index];
+            let (newest, is_ended) = self.newest[&(*router, *index)];
+            let stale = if is_ended || entry.incarnation < newest { "stale" } else { "" };
+            let label = label.map_or_else(String::new, |label| format!("{{{label}}}"));
+            let route = route_text(route);
+            let view = view.name();
+            self.tables.current.push(format!(
+                "{router} {} {view} {}/{} {route} {med} {label} {stale}",
+                peer_text(&peer),
+                family.0,
+                family.1
+            ));
+        }
+    }
+}
+
+fn history_line(record: &Record, at: At, family: Family, route: &RouteKey) -> String {
+    let (med, label) = match record.what {
+        What::Announce { med, label, .. } => (med.to_string(), label),
+        _ => (String::new(), None),
+    };
+    let label = label.map_or_else(String::new, |label| format!("{{{label}}}"));
+    format!(
+        "{} {} {} {} g{} {}/{} {} {} {med} {label}",
+        record.router,
+        record.time,
+        peer_text(&at.peer),
+        at.view.name(),
+        at.generation,
+        family.0,
+        family.1,
+        route_text(route),
+        record.what.name(),
+    )
+}
+
+fn event_line(record: &Record, at: At) -> String {
+    let family = match record.what {
+        What::EndOfRib((afi, safi)) | What::Sweep((afi, safi)) => format!("{afi}/{safi}"),
+        _ => String::new(),
+    };
+    // A stale mark is about all views of its peer.
+    let view = if record.what == What::PeerStale { "" } else { at.view.name() };
+    let peer = peer_text(&at.peer);
+    format!(
+        "{} {} {peer} {view} g{} {} {family}",
+        record.router,
+        record.time,
+        at.generation,
+        record.what.name()
+    )
+}
+
+fn peer_text(peer: &PeerId) -> String {
+    let id = std::net::Ipv4Addr::from_bits(peer.bgp_id);
+    format!("{} {} {} {} {id}", peer.kind, rd_text(peer.distinguisher), peer.address, peer.asn)
+}
+
+fn route_text(route: &RouteKey) -> String {
+    let rd = route.rd.map_or_else(String::new, rd_text);
+    let path_id = route.path_id.map_or_else(String::new, |id| id.to_string());
+    format!("{rd} {} {path_id}", route.prefix)
+}
+
+/// A route distinguisher of type 0 or 2 (RFC 4364 section 4.2).
+fn rd_text(rd: u64) -> String {
+    match rd >> 48 {
+        0 => format!("{}:{}", rd >> 32 & 0xffff, rd & 0xffff_ffff),
+        _ => format!("{}:{}", rd >> 16 & 0xffff_ffff, rd & 0xffff),
+    }
+}
