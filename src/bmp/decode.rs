@@ -7,8 +7,11 @@ use crate::wire::{self, Cursor};
 
 /// Decodes one complete message, as delimited by [`super::frame()`].
 ///
+/// Damage behind the fields that identify the message does not discard them: the bytes that cannot be decoded
+/// are returned as its trailer.
+///
 /// # Errors
-/// The common header, a length or a field is invalid. Offsets count from the first byte of the message.
+/// The common header, the per-peer header or a fixed field is invalid. Offsets count from the first byte of the message.
 #[inline]
 pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
     let mut cursor = Cursor::new(message);
@@ -32,8 +35,14 @@ pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
         1 => statistics::decode(cursor),
         2 => peer_down::decode(cursor),
         3 => peer_up::decode(cursor),
-        4 => Ok(Message::Initiation { tlvs: tlv::decode(cursor)? }),
-        5 => Ok(Message::Termination { tlvs: tlv::decode(cursor)? }),
+        4 => {
+            let (tlvs, trailer) = tlv::decode(cursor);
+            Ok(Message::Initiation { tlvs, trailer })
+        }
+        5 => {
+            let (tlvs, trailer) = tlv::decode(cursor);
+            Ok(Message::Termination { tlvs, trailer })
+        }
         6 => mirroring::decode(cursor),
         _ => Ok(Message::Unknown { kind, body: cursor.rest() }),
     }

@@ -12,12 +12,4 @@ pub enum Error {
     /// A field extends beyond its parent, or bytes are left after its end.
     #[error("{0}")]
     Wire(#[from] wire::Error),
-    /// A BGP message is shorter than its own header.
-    #[error("BGP message at byte {offset}: invalid length {length}, expected at least 19")]
-    PduLength {
-        /// Byte offset of the BGP message from the start of the BMP message.
-        offset: usize,
-        /// Length in the BGP message header, in bytes.
-        length: u16,
-    },
 }

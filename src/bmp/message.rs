@@ -11,10 +11,11 @@ pub enum Message<'a> {
     RouteMonitoring {
         /// The peer and RIB view of the routes.
         peer: PeerHeader,
-        /// The BGP UPDATE, delimited by its own length.
+        /// The BGP UPDATE, delimited by its own length. If that is not possible, all bytes after the per-peer
+        /// header.
         pdu: &'a [u8],
-        /// Bytes after the UPDATE, in version 4 within the same TLV. RFC 7854 defines none; Huawei VRP
-        /// appends enterprise TLVs.
+        /// Bytes after the UPDATE, in version 4 within the same TLV, or after the last complete TLV. RFC 7854
+        /// defines none; Huawei VRP appends enterprise TLVs.
         trailer: &'a [u8],
         /// In BMP version 4, the TLVs except the one that contains the UPDATE.
         tlvs: Vec<IndexedTlv<'a>>,
@@ -23,8 +24,12 @@ pub enum Message<'a> {
     StatisticsReport {
         /// The peer and RIB view of the statistics.
         peer: PeerHeader,
-        /// Counters and gauges.
+        /// Counters and gauges: all that are complete, whatever number the message states.
         stats: Vec<Stat<'a>>,
+        /// Number of counters and gauges that the message states.
+        count: u32,
+        /// Bytes after the last complete statistic; empty unless the message is malformed.
+        trailer: &'a [u8],
     },
     /// Peer Down, type 2 (section 4.9).
     PeerDown {
@@ -45,24 +50,30 @@ pub enum Message<'a> {
         local_port: u16,
         /// Remote TCP port.
         remote_port: u16,
-        /// The OPEN that the router sent, a complete BGP message.
+        /// The OPEN that the router sent, a complete BGP message, or the bytes in its position if it
+        /// cannot be delimited.
         sent_open: &'a [u8],
-        /// The OPEN that the router received, a complete BGP message.
+        /// The OPEN that the router received, a complete BGP message, or the bytes in its position if it
+        /// cannot be delimited.
         received_open: &'a [u8],
         /// Information TLVs.
         tlvs: Vec<Tlv<'a>>,
-        /// Bytes after the last complete TLV; empty unless the message is malformed.
+        /// Bytes that belong to no OPEN and no complete TLV; empty unless the message is malformed.
         trailer: &'a [u8],
     },
     /// Initiation, type 4 (section 4.3).
     Initiation {
         /// Information TLVs.
         tlvs: Vec<Tlv<'a>>,
+        /// Bytes after the last complete TLV; empty unless the message is malformed.
+        trailer: &'a [u8],
     },
     /// Termination, type 5 (section 4.5).
     Termination {
         /// Information TLVs.
         tlvs: Vec<Tlv<'a>>,
+        /// Bytes after the last complete TLV; empty unless the message is malformed.
+        trailer: &'a [u8],
     },
     /// Route Mirroring, type 6 (section 4.7).
     RouteMirroring {
@@ -70,6 +81,8 @@ pub enum Message<'a> {
         peer: PeerHeader,
         /// Mirrored PDUs and information codes.
         tlvs: Vec<Tlv<'a>>,
+        /// Bytes after the last complete TLV; empty unless the message is malformed.
+        trailer: &'a [u8],
     },
     /// A message of another type.
     Unknown {

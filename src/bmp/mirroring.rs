@@ -5,5 +5,6 @@ use crate::wire::Cursor;
 
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
-    Ok(Message::RouteMirroring { peer, tlvs: tlv::decode(cursor)? })
+    let (tlvs, trailer) = tlv::decode(cursor);
+    Ok(Message::RouteMirroring { peer, tlvs, trailer })
 }

@@ -9,12 +9,13 @@ const BGP_HEADER_BYTES: u16 = 19;
 #[inline]
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
-    let pdu = bgp_message(&mut cursor)?;
-    Ok(Message::RouteMonitoring { peer, pdu, trailer: cursor.rest(), tlvs: Vec::new() })
+    let all = cursor.rest();
+    let (pdu, trailer) = bgp_message(&mut cursor).map_or((all, &[][..]), |pdu| (pdu, cursor.rest()));
+    Ok(Message::RouteMonitoring { peer, pdu, trailer, tlvs: Vec::new() })
 }
 
 /// The marker at the start of every BGP message.
-const MARKER: [u8; 16] = [0xff; 16];
+pub(super) const MARKER: [u8; 16] = [0xff; 16];
 
 /// Decodes a message of version 4 (draft-ietf-grow-bmp-tlv section 4.3).
 ///
@@ -28,34 +29,47 @@ const MARKER: [u8; 16] = [0xff; 16];
 /// revision of the draft.
 pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
+    let all = cursor.rest();
     let mut pdu = None;
     let mut trailer: &[u8] = &[];
     let mut tlvs = Vec::new();
     while !cursor.is_empty() {
-        let kind = cursor.u16("TLV type")?;
-        let length = cursor.u16("TLV length")?;
-        let index = cursor.u16("TLV index")?;
-        let mut value = cursor.sub(usize::from(length), "TLV value")?;
-        if pdu.is_none() && value.rest().starts_with(&MARKER) {
-            pdu = Some(bgp_message(&mut value)?);
+        let rest = cursor.rest();
+        let Ok(tlv) = indexed_tlv(&mut cursor) else {
+            trailer = if trailer.is_empty() { rest } else { trailer };
+            break;
+        };
+        if pdu.is_none() && tlv.value.starts_with(&MARKER) {
+            let mut value = Cursor::new(tlv.value);
+            // An UPDATE that cannot be delimited is the whole value.
+            pdu = Some(bgp_message(&mut value).unwrap_or(tlv.value));
             trailer = value.rest();
         } else {
-            tlvs.push(IndexedTlv { kind, index, value: value.rest() });
+            tlvs.push(tlv);
         }
     }
-    let missing =
-        wire::Error { what: "TLV with a BGP message", offset: cursor.offset(), needed: 1, available: 0 };
-    Ok(Message::RouteMonitoring { peer, pdu: pdu.ok_or(missing)?, trailer, tlvs })
+    Ok(match pdu {
+        Some(pdu) => Message::RouteMonitoring { peer, pdu, trailer, tlvs },
+        None => Message::RouteMonitoring { peer, pdu: all, trailer: &[], tlvs: Vec::new() },
+    })
 }
 
-/// Reads one BGP message, delimited by its own length: bytes after it must not be decoded as NLRI.
+fn indexed_tlv<'a>(cursor: &mut Cursor<'a>) -> Result<IndexedTlv<'a>, wire::Error> {
+    let kind = cursor.u16("TLV type")?;
+    let length = cursor.u16("TLV length")?;
+    let index = cursor.u16("TLV index")?;
+    Ok(IndexedTlv { kind, index, value: cursor.take(usize::from(length), "TLV value")? })
+}
+
+/// Reads one BGP message, delimited by its own length: bytes after it must not be decoded as NLRI. Returns
+/// `None`, without moving the cursor, if the length is that of no BGP message or exceeds the bytes.
 #[inline]
-pub(super) fn bgp_message<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Error> {
+pub(super) fn bgp_message<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     let mut header = *cursor;
-    header.take(16, "BGP marker")?;
-    let length = header.u16("BGP message length")?;
+    header.take(16, "BGP marker").ok()?;
+    let length = header.u16("BGP message length").ok()?;
     if length < BGP_HEADER_BYTES {
-        return Err(Error::PduLength { offset: cursor.offset(), length });
+        return None;
     }
-    Ok(cursor.take(usize::from(length), "BGP message")?)
+    cursor.take(usize::from(length), "BGP message").ok()
 }

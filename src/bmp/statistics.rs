@@ -1,7 +1,6 @@
 //! Statistics Report (RFC 7854 section 4.8).
 
-use super::{Error, Message, PeerHeader, Stat};
-use crate::num;
+use super::{Error, Message, PeerHeader, Stat, Tlv, tlv};
 use crate::wire::Cursor;
 
 impl Stat<'_> {
@@ -81,42 +80,35 @@ pub const fn statistic_name(kind: u16) -> Option<&'static str> {
     })
 }
 
-/// Length of the shortest statistic in bytes: type and length.
-const STAT_BYTES_MIN: usize = 4;
-
 /// Type of the TLV of version 4 that contains the body of version 3 (draft-ietf-grow-bmp-tlv section 5.4).
 const STATS_TLV: u16 = 1;
 
 pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
-    let mut all = Vec::new();
-    while !cursor.is_empty() {
-        let kind = cursor.u16("TLV type")?;
-        let length = cursor.u16("TLV length")?;
-        let value = cursor.sub(usize::from(length), "TLV value")?;
-        if kind == STATS_TLV {
-            all.extend(stats(value)?);
-        }
+    let (mut all, mut total): (Vec<Stat<'_>>, u32) = (Vec::new(), 0);
+    let (tlvs, mut trailer) = tlv::decode(cursor);
+    for tlv in tlvs.iter().filter(|tlv| tlv.kind == STATS_TLV) {
+        let mut value = Cursor::new(tlv.value);
+        total = total.saturating_add(value.u32("statistics count")?);
+        let (stats, rest) = tlv::decode(value);
+        all.extend(stats.iter().map(Stat::from));
+        trailer = if trailer.is_empty() { rest } else { trailer };
     }
-    Ok(Message::StatisticsReport { peer, stats: all })
+    Ok(Message::StatisticsReport { peer, stats: all, count: total, trailer })
 }
 
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
-    Ok(Message::StatisticsReport { peer, stats: stats(cursor)? })
+    let count = cursor.u32("statistics count")?;
+    let (stats, trailer) = tlv::decode(cursor);
+    Ok(Message::StatisticsReport { peer, stats: stats.iter().map(Stat::from).collect(), count, trailer })
 }
 
-fn stats(mut cursor: Cursor<'_>) -> Result<Vec<Stat<'_>>, Error> {
-    let count = num::u32_to_usize(cursor.u32("statistics count")?);
-    // The count is not trusted: the capacity is limited to what the message can contain.
-    let mut stats = Vec::with_capacity(count.min(cursor.remaining() / STAT_BYTES_MIN));
-    for _ in 0..count {
-        let kind = cursor.u16("statistic type")?;
-        let length = cursor.u16("statistic length")?;
-        stats.push(Stat { kind, value: cursor.take(usize::from(length), "statistic")? });
+impl<'a> From<&Tlv<'a>> for Stat<'a> {
+    /// A statistic has the form of a TLV.
+    fn from(tlv: &Tlv<'a>) -> Self {
+        Self { kind: tlv.kind, value: tlv.value }
     }
-    cursor.finish("bytes after the last statistic")?;
-    Ok(stats)
 }
 
 #[cfg(test)]

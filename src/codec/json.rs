@@ -172,7 +172,7 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
         EventKind::SessionDown { end } | EventKind::PeerStale { end } => {
             put(object, "reason", end.to_string())
         }
-        EventKind::PeerUp(up) => {
+        EventKind::PeerUp(up) | EventKind::PeerUpRepeated(up) => {
             put(object, "local_address", up.local_address.to_string());
             put(object, "local_port", up.local_port);
             put(object, "remote_port", up.remote_port);
@@ -207,6 +207,12 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
         EventKind::Malformed { error, pdu, suspect } => {
             put(object, "error", error.as_str());
             put(object, "suspect", text(suspect.as_ref()));
+            put(object, "data", hex(pdu));
+        }
+        EventKind::MalformedFields { error, pdu, suspects } => {
+            put(object, "error", error.as_str());
+            let suspects: Vec<_> = suspects.iter().map(ToString::to_string).collect();
+            put(object, "suspect", suspects.join(", "));
             put(object, "data", hex(pdu));
         }
         EventKind::Gap { reason, from, until } => {

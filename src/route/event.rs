@@ -95,6 +95,30 @@ pub enum EventKind {
         /// End of the gap.
         until: Timestamp,
     },
+    /// A Peer Up of a peer that is up, for the same BGP session: routers send one for each RIB view, or for
+    /// each address family of a Loc-RIB (RFC 9069 section 6.1.1). No generation begins. Families are those of
+    /// all Peer Ups of the generation.
+    PeerUpRepeated(Box<PeerUp>),
+    /// A BGP message of which several fields could not be decoded.
+    MalformedFields {
+        /// The decoding errors, with their byte offsets in the message.
+        error: String,
+        /// Address families whose table may be wrong until their next complete dump.
+        suspects: Vec<SuspectScope>,
+        /// The whole BGP message.
+        pdu: Vec<u8>,
+    },
+}
+
+/// A BGP message that could not be decoded, or only in part, of one or more fields.
+#[derive(Clone, Copy, Debug)]
+pub struct MalformedPdu<'a> {
+    /// The decoding errors.
+    pub error: &'a str,
+    /// Address families whose table may be wrong.
+    pub suspects: &'a [SuspectScope],
+    /// The whole BGP message.
+    pub pdu: &'a [u8],
 }
 
 /// The address families of a RIB view whose table may be wrong after a BGP message that could not be decoded.
@@ -142,15 +166,36 @@ impl EventKind {
         match self {
             Self::SessionUp { .. } => "session_up",
             Self::SessionDown { .. } => "session_down",
-            Self::PeerUp(_) => "peer_up",
+            Self::PeerUp(_) | Self::PeerUpRepeated(_) => "peer_up",
             Self::PeerDown { .. } => "peer_down",
             Self::PeerStale { .. } => "peer_stale",
             Self::EndOfRib { .. } => "end_of_rib",
             Self::Sweep { .. } => "sweep",
             Self::Statistics(_) => "statistics",
             Self::RouteMirroring { .. } => "route_mirroring",
-            Self::Malformed { .. } => "malformed",
+            Self::Malformed { .. } | Self::MalformedFields { .. } => "malformed",
             Self::Gap { .. } => "gap",
+        }
+    }
+
+    /// The contents of a Peer Up, repeated or not.
+    #[must_use]
+    pub const fn peer_up(&self) -> Option<&PeerUp> {
+        match self {
+            Self::PeerUp(up) | Self::PeerUpRepeated(up) => Some(up),
+            _ => None,
+        }
+    }
+
+    /// The BGP message of this event if it could not be decoded.
+    #[must_use]
+    pub fn malformed(&self) -> Option<MalformedPdu<'_>> {
+        match self {
+            Self::Malformed { error, suspect, pdu } => {
+                Some(MalformedPdu { error, suspects: suspect.as_slice(), pdu })
+            }
+            Self::MalformedFields { error, suspects, pdu } => Some(MalformedPdu { error, suspects, pdu }),
+            _ => None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub use attributes::{
     link_state_name, tunnel_name,
 };
 pub use batch::{Action, Batch, Cause, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord, RowGroup};
-pub use event::{Event, EventKind, PeerUp, SessionEnd, Statistic, SuspectScope};
+pub use event::{Event, EventKind, MalformedPdu, PeerUp, SessionEnd, Statistic, SuspectScope};
 pub use family::Family;
 pub use nlri::{
     Descriptor, DescriptorScope, DescriptorValue, Esi, EvpnRoute, FlowSpec, FlowSpecComponent,

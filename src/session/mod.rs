@@ -26,12 +26,12 @@ mod builder;
 mod encoding_evidence;
 mod messages;
 mod overrides;
+mod peer_messages;
 mod peers;
 mod route_monitoring;
 mod summary;
 mod update_recorder;
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 pub use overrides::Overrides;
@@ -88,7 +88,7 @@ pub struct Session {
     introduced: bool,
     sys_name: String,
     sys_descr: String,
-    prior: HashSet<PeerKey>,
+    prior: Vec<PeerIdentity>,
     overrides: Overrides,
     peers: Peers,
     builder: BatchBuilder,
@@ -111,7 +111,7 @@ impl Session {
             introduced: false,
             sys_name: String::new(),
             sys_descr: String::new(),
-            prior: HashSet::new(),
+            prior: Vec::new(),
             overrides: Overrides::default(),
             peers: Peers::default(),
             counters: Counters::default(),
@@ -247,7 +247,7 @@ impl Session {
             .or_else(|| (!sys_name.is_empty()).then_some(sys_name))
             .unwrap_or_else(|| self.options.address.to_string());
         let introduced = (self.introduce)(&name);
-        self.prior = introduced.prior.iter().map(|identity| identity.key).collect();
+        self.prior = introduced.prior;
         self.overrides = introduced.overrides;
         self.builder.rename(introduced.name);
     }

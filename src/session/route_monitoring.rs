@@ -19,27 +19,48 @@ impl Session {
         now: Timestamp,
     ) {
         let peer = self.peer_index(header, now);
-        if !trailer.is_empty() {
-            self.note_trailer(peer, header, trailer);
-        }
+        self.note_trailer(peer, header, "the BGP message", trailer);
         match bgp::split(pdu) {
             Ok(update) => self.update(peer, header, &update, pdu, &declared_path_ids(tlvs), now),
             Err(error) => {
-                let error = PduError::new(error.to_string(), Some(SuspectScope::AllFamilies));
+                // OPEN, NOTIFICATION, KEEPALIVE and ROUTE-REFRESH contain no routes.
+                let is_other_message = matches!(error, bgp::Error::NotUpdate { kind: 1 | 3..=5 });
+                let suspect = (!is_other_message).then_some(SuspectScope::AllFamilies);
+                let error = error.to_string();
                 let from = (peers::view_of(header), Timestamp(header.timestamp_us));
-                self.malformed(peer, from, error, pdu, now);
+                self.malformed(peer, from, error, suspect.as_slice(), pdu, now);
             }
         }
     }
 
-    /// Counts bytes after the UPDATE and reports them once per peer. They are ignored.
-    fn note_trailer(&mut self, peer: usize, header: &PeerHeader, trailer: &[u8]) {
+    /// Counts bytes after `what` and reports them once per peer. They are ignored.
+    #[inline]
+    pub(super) fn note_trailer(&mut self, peer: usize, header: &PeerHeader, what: &str, trailer: &[u8]) {
+        if trailer.is_empty() {
+            return;
+        }
         self.counters.trailers += 1;
         let is_reported =
             self.peers.get(peer).is_none_or(|peer| std::mem::replace(&mut peer.trailer_reported, true));
         if !is_reported {
-            let text = format!("{} trailing bytes after the BGP message ignored", trailer.len());
+            let text = format!("{} trailing bytes after {what} ignored", trailer.len());
             self.notice(Level::Warning, "trailing_bytes", Some(peers::key_of(header)), text, trailer);
+        }
+    }
+
+    /// As [`Self::note_trailer`], for the peer of a message that has been processed.
+    pub(super) fn note_trailer_of(&mut self, header: &PeerHeader, what: &str, trailer: &[u8]) {
+        if let Some(peer) = self.peers.find(&peers::identity_of(header)) {
+            self.note_trailer(peer, header, what, trailer);
+        }
+    }
+
+    /// Counts and reports bytes after the last complete TLV of a message that concerns no peer.
+    pub(super) fn note_session_trailer(&mut self, what: &str, trailer: &[u8]) {
+        if !trailer.is_empty() {
+            self.counters.trailers += 1;
+            let text = format!("{} trailing bytes after the TLVs of {what} ignored", trailer.len());
+            self.notice(Level::Warning, "trailing_bytes", None, text, trailer);
         }
     }
 
@@ -74,10 +95,10 @@ impl Session {
             declared_path_ids,
             only_family: None,
         });
-        if let Some(error) = update.malformed.filter(|_| outcome.error.is_none()) {
-            // No route before the damage was found that could be withdrawn; there may be some after it.
+        if let Some(error) = update.malformed {
+            // There may be routes after the damage.
             let error = format!("path attributes: {error}");
-            outcome.error = Some(PduError::new(error, Some(SuspectScope::AllFamilies)));
+            outcome.errors.push(PduError::new(error, Some(SuspectScope::AllFamilies)));
         }
         if !was_up {
             self.note_implicit_peer(index);
@@ -101,15 +122,15 @@ impl Session {
             };
             self.notice(Level::Warning, "add_path_mismatch", Some(key), text, pdu);
         }
-        if let Some(error) = outcome.error {
-            self.malformed(index, (view, router_time), error, pdu, now);
+        if !outcome.errors.is_empty() {
+            self.malformed_fields(index, (view, router_time), outcome.errors, pdu, now);
         }
     }
 
     /// Reports a peer that has become up by its first announcement instead of a Peer Up.
     fn note_implicit_peer(&mut self, index: usize) {
         let Some(peer) = self.peers.get(index).filter(|peer| peer.up) else { return };
-        let key = peer.key;
+        let key = peer.identity.key;
         self.counters.implicit_peers += 1;
         let text = "route received before Peer Up; assuming the peer is up".to_owned();
         self.notice(Level::Warning, "implicit_peer", Some(key), text, &[]);
@@ -132,36 +153,65 @@ impl Session {
             let Some(peer) = self.peers.get(index) else { return };
             let (builder, counters) = (&mut self.builder, &mut self.counters);
             let recorder = UpdateRecorder::new(peer, view_index, builder, counters, &self.overrides);
-            if let Some(error) = recorder.settle(family).error {
-                self.malformed(index, (view, Timestamp(0)), error, &[], now);
-            }
+            let errors = recorder.settle(family).errors;
+            self.malformed_fields(index, (view, Timestamp(0)), errors, &[], now);
         }
     }
 
-    /// Records a PDU raw that could not be decoded, with the RIB view and the time of its message. The
-    /// session goes on.
-    pub(super) fn malformed(
+    /// Records PDUs raw that could not be decoded, or only in part: those held before, and the fields of `pdu`.
+    /// `from` is the RIB view and the router's time.
+    fn malformed_fields(
         &mut self,
         index: usize,
-        (view, router_time): (RibView, Timestamp),
-        error: PduError,
+        from: (RibView, Timestamp),
+        errors: Vec<PduError>,
         pdu: &[u8],
         now: Timestamp,
     ) {
-        let PduError { error, suspect, earlier_pdu } = error;
-        let pdu = earlier_pdu.as_deref().unwrap_or(pdu);
+        let (earlier, fields): (Vec<_>, Vec<_>) =
+            errors.into_iter().partition(|error| error.earlier_pdu.is_some());
+        for PduError { error, suspect, earlier_pdu } in earlier {
+            let pdu = earlier_pdu.unwrap_or_default();
+            self.malformed(index, from, error, suspect.as_slice(), &pdu, now);
+        }
+        if fields.is_empty() {
+            return;
+        }
+        let mut suspects: Vec<SuspectScope> = fields.iter().filter_map(|field| field.suspect).collect();
+        if suspects.contains(&SuspectScope::AllFamilies) {
+            suspects = vec![SuspectScope::AllFamilies];
+        }
+        suspects.dedup();
+        let errors: Vec<String> = fields.into_iter().map(|field| field.error).collect();
+        self.malformed(index, from, errors.join("; "), &suspects, pdu, now);
+    }
+
+    /// Records a PDU raw that could not be decoded, or only in part. The session goes on.
+    fn malformed(
+        &mut self,
+        index: usize,
+        (view, router_time): (RibView, Timestamp),
+        error: String,
+        suspects: &[SuspectScope],
+        pdu: &[u8],
+        now: Timestamp,
+    ) {
         self.counters.errors += 1;
         let mut key = None;
         if let Some(peer) = self.peers.get(index) {
             peer.errors += 1;
-            key = Some(peer.key);
+            key = Some(peer.identity.key);
             let (view_index, generation) = (peer.view(view), peer.generation);
-            if let Some((view, scope)) = peer.view_mut(view_index).zip(suspect) {
-                view.mark_suspect(scope, generation);
+            if let Some(view) = peer.view_mut(view_index) {
+                suspects.iter().for_each(|scope| view.mark_suspect(*scope, generation));
             }
         }
         self.notice(Level::Error, "bgp_parse_error", key, error.clone(), pdu);
-        let kind = EventKind::Malformed { error, pdu: pdu.to_vec(), suspect };
+        let pdu = pdu.to_vec();
+        let kind = match suspects {
+            [] | [_] => EventKind::Malformed { error, pdu, suspect: suspects.first().copied() },
+            _ => EventKind::MalformedFields { error, pdu, suspects: suspects.to_vec() },
+        };
         self.view_event(index, view, now, router_time, kind);
     }
 }

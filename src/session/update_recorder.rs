@@ -60,8 +60,8 @@ impl MonitoredUpdate<'_> {
 /// The result of recording one UPDATE, apart from its rows.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// The last error of the PDU.
-    pub(super) error: Option<PduError>,
+    /// The errors of the PDU, and of held PDUs that it decides.
+    pub(super) errors: Vec<PduError>,
     /// The first AS_PATH of this generation was decoded with the AS number width that was not announced.
     pub(super) width_changed: bool,
     /// From this UPDATE on, routes of this family are decoded with path IDs (`true`) or without.
@@ -150,7 +150,7 @@ impl<'a> UpdateRecorder<'a> {
         if treat_as_withdraw {
             self.counters.treated_as_withdraw += 1;
             let reason = self.builder.last_discard_reason(index);
-            self.outcome.error = Some(PduError::new(format!("treated as withdrawal: {reason}"), None));
+            self.outcome.errors.push(PduError::new(format!("treated as withdrawal: {reason}"), None));
             self.withdraw(message, family, nlri, Cause::TreatAsWithdraw, index);
             return;
         }
@@ -226,7 +226,7 @@ impl<'a> UpdateRecorder<'a> {
         };
         self.builder.rows(group, rows, cause_of).unwrap_or_else(|error| {
             let error = format!("NLRI of {family}: {error}");
-            self.outcome.error = Some(PduError::new(error, Some(family.into())));
+            self.outcome.errors.push(PduError::new(error, Some(family.into())));
             0
         })
     }
@@ -278,7 +278,7 @@ impl<'a> UpdateRecorder<'a> {
     ) -> Option<Encoding> {
         if self.try_hold(message, family) {
             let error = format!("NLRI of {family}: {reason}; recorded raw until another message decides");
-            self.outcome.error = Some(PduError::new(error, None));
+            self.outcome.errors.push(PduError::new(error, None));
             return None;
         }
         if let HoldReason::Ambiguous { expected } = reason {
@@ -286,7 +286,7 @@ impl<'a> UpdateRecorder<'a> {
         }
         let error =
             format!("NLRI of {family}: {reason}; recorded raw and not held: peer/family limit exceeded");
-        self.outcome.error = Some(PduError::new(error, Some(family.into())));
+        self.outcome.errors.push(PduError::new(error, Some(family.into())));
         None
     }
 
@@ -335,7 +335,7 @@ impl<'a> UpdateRecorder<'a> {
         if let Some(first) = held.next() {
             let error = format!("NLRI of {family}: no later message confirms the encoding of a held PDU");
             let earlier_pdu = Some(first.pdu);
-            self.outcome.error = Some(PduError { error, suspect: Some(family.into()), earlier_pdu });
+            self.outcome.errors.push(PduError { error, suspect: Some(family.into()), earlier_pdu });
         }
         held.for_each(|pdu| self.replay_pdu(family, &pdu));
     }
@@ -365,7 +365,11 @@ impl<'a> UpdateRecorder<'a> {
             only_family: Some(family),
         });
         let replayed = std::mem::replace(&mut self.outcome, outer);
-        // The AS number width was reported when the PDU was received.
-        self.outcome.error = self.outcome.error.take().or(replayed.error);
+        // The AS number width was reported when the PDU was received, and so were its attributes.
+        let errors = replayed.errors.into_iter().filter(|error| error.suspect.is_some());
+        self.outcome.errors.extend(errors.map(|error| {
+            let pdu = error.earlier_pdu.unwrap_or_else(|| held.pdu.clone());
+            PduError { earlier_pdu: Some(pdu), ..error }
+        }));
     }
 }

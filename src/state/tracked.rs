@@ -379,7 +379,7 @@ fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Liveness)> {
         routes.filter_map(|(last, peer)| last.map(|index| (index, peer, Liveness::Up))).collect();
     for event in &batch.events {
         let liveness = match event.kind {
-            EventKind::PeerUp(_) => Liveness::Up,
+            EventKind::PeerUp(_) | EventKind::PeerUpRepeated(_) => Liveness::Up,
             EventKind::PeerStale { .. } => Liveness::Stale,
             EventKind::PeerDown { .. } => Liveness::Down,
             _ => continue,

@@ -85,6 +85,12 @@ impl Header {
     }
 }
 
+/// A Peer Up with another remote port: of another BGP session.
+pub fn from_port(mut peer_up: Vec<u8>, port: u16) -> Vec<u8> {
+    peer_up[66..68].copy_from_slice(&port.to_be_bytes());
+    peer_up
+}
+
 /// Type, length, value with 16-bit type and length.
 pub fn tlv(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = kind.to_be_bytes().to_vec();

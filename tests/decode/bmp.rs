@@ -3,8 +3,7 @@
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv6Addr};
 
-use holdfast::bmp::{self, Error, Message, Stat, Tlv};
-use holdfast::wire;
+use holdfast::bmp::{self, Message, Stat, Tlv};
 
 #[test]
 fn peer_up_has_addresses_opens_and_tlvs() {
@@ -68,21 +67,96 @@ fn statistics_of_any_type_and_length_are_kept() {
 }
 
 #[test]
-fn a_count_of_statistics_is_checked_against_the_message() {
-    let message = encoder::bmp(1, &[&encoder::peer_v4(), &u32::MAX.to_be_bytes(), &encoder::tlv(0, &[0; 4])]);
-    let error = wire::Error { what: "statistic type", offset: 60, needed: 2, available: 0 };
-    assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
-    let message = encoder::bmp(1, &[&encoder::peer_v4(), &[0; 4], &[9]]);
-    let error = wire::Error { what: "bytes after the last statistic", offset: 52, needed: 0, available: 1 };
-    assert_eq!(bmp::decode(&message), Err(Error::Wire(error)));
+fn complete_statistics_are_kept_whatever_number_is_stated() {
+    let two = [encoder::tlv(0, &[0, 0, 0, 5]), encoder::tlv(7, &[0, 0, 0, 0, 0, 0, 0, 6])].concat();
+    for (stated, cut, whole) in [(0, 0, 2), (1, 0, 2), (2, 0, 2), (u32::MAX, 0, 2), (2, 1, 1), (2, 12, 1)] {
+        for version in [3, 4] {
+            let stats = [&stated.to_be_bytes()[..], &two[..two.len() - cut]].concat();
+            let body = if version == 4 { encoder::tlv(1, &stats) } else { stats };
+            let mut message = encoder::bmp(1, &[&encoder::peer_v4(), &body]);
+            message[0] = version;
+            let Ok(Message::StatisticsReport { stats, count, trailer, .. }) = bmp::decode(&message) else {
+                panic!("refused")
+            };
+            assert_eq!((stats.len(), count), (whole, stated), "version {version}, {cut} bytes cut");
+            assert_eq!((stats[0].kind, stats[0].number()), (0, Some(5)));
+            let rest = if cut == 0 || cut == 12 { 0 } else { 12 - cut };
+            assert_eq!(trailer.len(), rest, "version {version}, {cut} bytes cut");
+        }
+    }
+}
+
+#[test]
+fn damage_behind_the_tlvs_of_any_message_keeps_them() {
+    let tlvs = encoder::tlv(2, b"r1");
+    let expected = vec![Tlv { kind: 2, value: b"r1" }];
+    for damage in [&[7][..], &[0, 1, 0], &[0, 1, 0, 9, 1]] {
+        let bytes = [&tlvs[..], damage].concat();
+        for kind in [4, 5, 6] {
+            let peer = if kind == 6 { encoder::peer_v4() } else { Vec::new() };
+            let message = encoder::bmp(kind, &[&peer, &bytes]);
+            let (decoded, trailer) = match bmp::decode(&message) {
+                Ok(Message::Initiation { tlvs, trailer } | Message::Termination { tlvs, trailer }) => {
+                    (tlvs, trailer)
+                }
+                Ok(Message::RouteMirroring { tlvs, trailer, .. }) => (tlvs, trailer),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((decoded, trailer), (expected.clone(), damage));
+        }
+    }
+}
+
+#[test]
+fn an_open_that_cannot_be_delimited_does_not_hide_the_other() {
+    let (sent, received) = (encoder::open(1, &[], false), encoder::open(2, &[], false));
+    // The length of the sent OPEN is too small, or that of a BGP message too long for the message.
+    for length in [[0, 18], [0xff, 0xff]] {
+        let mut damaged = sent.clone();
+        damaged[16..18].copy_from_slice(&length);
+        let message = encoder::peer_up(&encoder::peer_v4(), &damaged, &received, &encoder::tlv(0, b"x"));
+        let Ok(Message::PeerUp { sent_open, received_open, tlvs, trailer, .. }) = bmp::decode(&message)
+        else {
+            panic!("no Peer Up")
+        };
+        assert_eq!((sent_open, received_open), (damaged.as_slice(), received.as_slice()));
+        assert_eq!((tlvs.len(), trailer.len()), (0, 5));
+    }
+    // The received OPEN is missing, or cut.
+    for kept in [0, 7, 20] {
+        let message = encoder::peer_up(&encoder::peer_v4(), &sent, &received[..kept], &[]);
+        let Ok(Message::PeerUp { sent_open, received_open, .. }) = bmp::decode(&message) else {
+            panic!("no Peer Up")
+        };
+        assert_eq!((sent_open, received_open), (sent.as_slice(), &received[..kept]));
+    }
+}
+
+#[test]
+fn an_update_that_cannot_be_delimited_is_kept_whole() {
+    let update = encoder::update(&[], &[], &[24, 10, 1, 2]);
+    for length in [[0, 18], [0, 0], [0xff, 0xff]] {
+        let mut damaged = update.clone();
+        damaged[16..18].copy_from_slice(&length);
+        let message = encoder::bmp(0, &[&encoder::peer_v4(), &damaged]);
+        let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!() };
+        assert_eq!((pdu, trailer.len()), (damaged.as_slice(), 0));
+        assert!(holdfast::bgp::split(pdu).is_err());
+    }
 }
 
 #[test]
 fn initiation_and_termination_have_tlvs() {
     let tlvs = [encoder::tlv(2, b"r1"), encoder::tlv(1, b"router")].concat();
     let expected = vec![Tlv { kind: 2, value: b"r1" }, Tlv { kind: 1, value: b"router" }];
-    assert_eq!(bmp::decode(&encoder::bmp(4, &[&tlvs])), Ok(Message::Initiation { tlvs: expected.clone() }));
-    assert_eq!(bmp::decode(&encoder::bmp(5, &[&tlvs])), Ok(Message::Termination { tlvs: expected }));
+    assert_eq!(
+        bmp::decode(&encoder::bmp(4, &[&tlvs])),
+        Ok(Message::Initiation { tlvs: expected.clone(), trailer: &[] })
+    );
+    assert_eq!(
+        bmp::decode(&encoder::bmp(5, &[&tlvs])),
+        Ok(Message::Termination { tlvs: expected, trailer: &[] })
+    );
 }
 
 #[test]
@@ -97,8 +171,6 @@ fn an_error_in_a_field_names_its_cause() {
     let cause = |error: &dyn std::error::Error| error.source().map(ToString::to_string);
     let error = bmp::decode(&encoder::bmp(0, &[&[0; 9]])).unwrap_err();
     assert_eq!(cause(&error), Some("per-peer header at byte 6: expected 42 bytes, found 9".to_owned()));
-    let length = bmp::decode(&encoder::bmp(0, &[&encoder::peer_v4(), &[0xff; 16], &[0, 18, 2]])).unwrap_err();
-    assert_eq!(cause(&length), None, "a length that says too little is its own cause");
     let error = holdfast::bgp::split(&encoder::bgp(2, &[0])).unwrap_err();
     assert_eq!(
         cause(&error),
@@ -108,21 +180,7 @@ fn an_error_in_a_field_names_its_cause() {
 }
 
 #[test]
-fn a_bgp_message_past_the_bmp_message_or_shorter_than_its_header_is_refused() {
-    let with_length = |length: u16| {
-        let mut pdu = encoder::update(&[], &[], &[]);
-        pdu[16..18].copy_from_slice(&length.to_be_bytes());
-        encoder::bmp(0, &[&encoder::peer_v4(), &pdu])
-    };
-    let error = wire::Error { what: "BGP message", offset: 48, needed: 4096, available: 23 };
-    assert_eq!(bmp::decode(&with_length(4096)), Err(Error::Wire(error)));
-    for length in [0, 18] {
-        assert_eq!(bmp::decode(&with_length(length)), Err(Error::PduLength { offset: 48, length }));
-    }
-}
-
-#[test]
-fn a_message_cut_anywhere_is_refused_and_never_misread() {
+fn a_message_cut_anywhere_is_refused_or_keeps_only_what_is_whole() {
     let open = encoder::open(1, &[], false);
     let pdu = encoder::update(&[], &[], &[]);
     for whole in [
@@ -136,7 +194,20 @@ fn a_message_cut_anywhere_is_refused_and_never_misread() {
             if length >= 6 && length != 48 {
                 let mut shorter = whole[..length].to_vec();
                 shorter[1..5].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
-                assert!(bmp::decode(&shorter).is_err(), "type {} cut to {length}", whole[5]);
+                let is_whole = match bmp::decode(&shorter) {
+                    Err(_) => false,
+                    Ok(Message::RouteMonitoring { pdu, .. }) => holdfast::bgp::split(pdu).is_ok(),
+                    Ok(Message::StatisticsReport { stats, count, .. }) => {
+                        assert_eq!(count, 1);
+                        !stats.is_empty()
+                    }
+                    Ok(Message::PeerUp { sent_open, received_open, .. }) => {
+                        [sent_open, received_open].into_iter().all(|open| holdfast::bgp::open(open).is_ok())
+                    }
+                    Ok(Message::RouteMirroring { tlvs, .. }) => !tlvs.is_empty(),
+                    other => panic!("{other:?}"),
+                };
+                assert!(!is_whole, "type {} cut to {length}", whole[5]);
             }
         }
     }

@@ -196,6 +196,14 @@ fn message(bytes: &[u8]) -> Outcome {
     match bmp::decode(bytes) {
         Err(_) => Outcome::Refused,
         Ok(Message::RouteMonitoring { pdu: inner, peer, .. }) => pdu(inner, !peer.is_two_octet_as()),
+        // Bytes that are no TLV are kept raw.
+        Ok(
+            Message::Initiation { trailer, .. }
+            | Message::Termination { trailer, .. }
+            | Message::RouteMirroring { trailer, .. }
+            | Message::PeerUp { trailer, .. }
+            | Message::StatisticsReport { trailer, .. },
+        ) if !trailer.is_empty() => Outcome::Raw,
         Ok(_) => Outcome::Accepted,
     }
 }

@@ -75,14 +75,14 @@ fn an_unknown_bmp_type_is_cut_by_its_length_and_kept() {
     let first = bmp::frame(&stream).unwrap().unwrap();
     assert_eq!(bmp::decode(first), Ok(Message::Unknown { kind: 100, body: &[1, 2, 3] }));
     let second = bmp::frame(&stream[first.len()..]).unwrap().unwrap();
-    assert_eq!(bmp::decode(second), Ok(Message::Initiation { tlvs: Vec::new() }));
+    assert_eq!(bmp::decode(second), Ok(Message::Initiation { tlvs: Vec::new(), trailer: &[] }));
 }
 
 #[test]
 fn route_mirroring_is_decoded() {
     let pdu = encoder::update(&[], &[], &[]);
     let message = encoder::bmp(6, &[&encoder::peer_v4(), &encoder::tlv(1, &[0, 1]), &encoder::tlv(0, &pdu)]);
-    let Ok(Message::RouteMirroring { peer, tlvs }) = bmp::decode(&message) else {
+    let Ok(Message::RouteMirroring { peer, tlvs, .. }) = bmp::decode(&message) else {
         panic!("no Route Mirroring")
     };
     assert_eq!(peer.address, IpAddr::from([192, 0, 2, 2]));
@@ -170,6 +170,10 @@ fn a_field_of_prefixes_is_plausible_when_a_router_can_have_meant_it() {
         assert_eq!(bgp::nlri_plausible(family, bytes, encoding, false), plausible, "{family} {bytes:?}");
         assert_eq!(bgp::nlri_convincing(family, bytes, encoding, false), convincing, "{family} {bytes:?}");
     }
+    let labelled = |last| [&[47][..], &[0, 1, 0x11, 10, 1, last]].concat();
+    let family = Family { afi: 1, safi: 4 };
+    assert!(bgp::nlri_convincing(family, &labelled(2), plain, false));
+    assert!(!bgp::nlri_convincing(family, &labelled(3), plain, false));
     let too_long = [&[129][..], &[0; 17]].concat();
     assert!(!bgp::nlri_plausible(v6, &too_long, plain, false));
 }

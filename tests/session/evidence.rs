@@ -296,7 +296,7 @@ fn a_held_message_makes_the_family_suspect_beyond_its_generation() {
     let mut router = Router::negotiated(&[]);
     router.announces(&v4_path(1, 10, 1, 2, 24));
     let open = |asn| open(asn, &[four_octet_as(asn), multiprotocol(1, 1)]);
-    router.sends(&PEER.peer_up(&open(65_000), &open(65_001), &[]));
+    router.sends(&from_port(PEER.peer_up(&open(65_000), &open(65_001), &[]), 40_180));
     assert!(router.is_suspect());
     router.announces(&v4_path(2, 10, 1, 3, 24));
     assert_eq!(router.rows.len(), 0, "a new generation has no evidence");

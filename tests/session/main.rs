@@ -9,3 +9,4 @@ mod dumps;
 mod evidence;
 mod field;
 mod messages;
+mod peers;

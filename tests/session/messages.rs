@@ -679,7 +679,7 @@ fn a_family_is_suspect_from_a_malformed_pdu_to_its_next_complete_dump() {
         [Family::IPV4_UNICAST],
         "the dump that ends here lacks the routes of that PDU"
     );
-    router.sends(&up());
+    router.sends(&from_port(up(), 40_180));
     assert_eq!(suspects(&router), [Family::IPV4_UNICAST], "the next dump is not complete");
     router.sends(&PEER.route_monitoring(&update(&[], &[], &[])));
     assert_eq!(suspects(&router), [], "End-of-RIB of the next dump");
@@ -956,6 +956,6 @@ fn families_beyond_the_limit_lose_no_route() {
     assert_eq!(*suspect, Some(SuspectScope::Family(Family::IPV4_UNICAST)));
     assert!(error.contains("not held: peer/family limit exceeded"), "{error}");
     // A Peer Up releases the memory of the previous generation, and its family is tracked again.
-    router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
+    router.sends(&from_port(up(), 40_180)).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 3, 24))));
     assert_eq!(self::rows(&router.batch()), ["+10.1.3.0/24 ipv4_unicast adj-in-pre g2 re-dump"]);
 }

@@ -81,19 +81,19 @@ impl Filter {
 
     /// Returns true if this record of a matching batch matches.
     pub(crate) fn matches(&self, batch: &Batch, record: &Record<'_>) -> bool {
-        let (time, peer, family) = match record {
+        let (time, peer, families) = match record {
             Record::Route(route) => {
-                (route.group.received, batch.peer_of(route.group), Some(route.group.family))
+                (route.group.received, batch.peer_of(route.group), vec![route.group.family])
             }
             Record::Event(event) => {
                 let peer = event.peer.and_then(|peer| batch.peers.get(usize::from(peer)));
-                (event.received, peer, family_of(&event.kind))
+                (event.received, peer, families_of(&event.kind))
             }
         };
         self.since.is_none_or(|since| time >= since)
             && self.until.is_none_or(|until| time <= until)
             && self.matches_peer(peer)
-            && self.matches_family(family)
+            && self.matches_family(&families)
             && self.prefix.is_none_or(|wanted| is_inside(record, wanted))
     }
 
@@ -103,19 +103,22 @@ impl Filter {
             && self.rib.as_ref().is_none_or(|name| peer.is_some_and(|peer| view(peer.view, name)))
     }
 
-    fn matches_family(&self, family: Option<Family>) -> bool {
+    fn matches_family(&self, families: &[Family]) -> bool {
         let is = |family: Family, name: &str| {
             family.to_string() == name || format!("{}/{}", family.afi, family.safi) == name
         };
-        self.family.as_ref().is_none_or(|name| family.is_some_and(|family| is(family, name)))
+        self.family.as_ref().is_none_or(|name| families.iter().any(|family| is(*family, name)))
     }
 }
 
-fn family_of(kind: &EventKind) -> Option<Family> {
+/// The families that an event is about.
+fn families_of(kind: &EventKind) -> Vec<Family> {
     match kind {
-        EventKind::EndOfRib { family } | EventKind::Sweep { family } => Some(*family),
-        EventKind::Malformed { suspect, .. } => suspect.map(Family::from),
-        _ => None,
+        EventKind::EndOfRib { family } | EventKind::Sweep { family } => vec![*family],
+        _ => {
+            let suspects = kind.malformed().map(|malformed| malformed.suspects).unwrap_or_default();
+            suspects.iter().copied().map(Family::from).collect()
+        }
     }
 }
 

@@ -6,12 +6,13 @@ mod negotiated;
 mod views;
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
 use super::summary::{FamilySummary, PeerSummary, ViewSummary};
 use crate::bmp::PeerHeader;
-use crate::route::{Peer, PeerKey, RibView, Timestamp};
+use crate::route::{Peer, PeerIdentity, PeerKey, RibView, Timestamp};
 pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 use memory_budget::{PeerBudgets, Reservation, TRACKED_PEERS_MIN_BYTES};
 pub(super) use negotiated::PeerCapabilities;
@@ -22,20 +23,22 @@ pub(super) use views::{HeldPdu, SweepTimes};
 /// capacity that it needs.
 const PEER_BYTES: usize =
     2 * (size_of::<PeerState>() + size_of::<(PeerKey, usize)>()) + 4 * size_of::<ViewState>();
-/// Peer type of a Loc-RIB instance (RFC 9069 section 4.1).
-const LOC_RIB: u8 = 3;
-
 /// The peer key of a per-peer header. That of a Loc-RIB contains no address: it is zero by RFC 9069.
 pub(super) fn key_of(header: &PeerHeader) -> PeerKey {
     let address =
-        if header.peer_type == LOC_RIB { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { header.address };
+        if header.peer_type == PeerKey::LOC_RIB { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { header.address };
     PeerKey { peer_type: header.peer_type, distinguisher: header.distinguisher, address }
+}
+
+/// The identity in a per-peer header.
+pub(super) fn identity_of(header: &PeerHeader) -> PeerIdentity {
+    PeerIdentity { key: key_of(header), asn: header.asn, bgp_id: header.bgp_id }
 }
 
 /// The RIB view of a per-peer header.
 pub(super) const fn view_of(header: &PeerHeader) -> RibView {
     match (header.peer_type, header.is_adj_rib_out(), header.is_post_policy()) {
-        (LOC_RIB, ..) => RibView::LocRib,
+        (PeerKey::LOC_RIB, ..) => RibView::LocRib,
         (0..=2, false, false) => RibView::AdjInPre,
         (0..=2, false, true) => RibView::AdjInPost,
         (0..=2, true, false) => RibView::AdjOutPre,
@@ -44,16 +47,39 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
     }
 }
 
+/// The BGP session of a Peer Up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct BgpSession {
+    /// Hash of both OPENs.
+    pub(super) opens: u64,
+    /// Local and remote TCP port; 0 if the router sent none.
+    pub(super) ports: (u16, u16),
+}
+
+impl BgpSession {
+    /// Whether both Peer Ups are of the same BGP session: the OPENs are equal, and so are the ports that both
+    /// have.
+    pub(super) const fn is_same(self, other: Self) -> bool {
+        const fn fits(port: u16, other: u16) -> bool {
+            port == other || port == 0 || other == 0
+        }
+        self.opens == other.opens && fits(self.ports.0, other.ports.0) && fits(self.ports.1, other.ports.1)
+    }
+}
+
 /// State of one peer.
 pub(super) struct PeerState {
-    pub(super) key: PeerKey,
-    pub(super) asn: u32,
-    pub(super) bgp_id: Ipv4Addr,
+    /// Identity by the last message whose AS number and BGP identifier are not zero.
+    pub(super) identity: PeerIdentity,
+    /// The next peer with the same key.
+    next: Option<usize>,
     /// VRF or table name from the Peer Up; empty if absent.
     pub(super) table_name: String,
     /// Number of Peer Ups and Peer Downs of this peer in the session.
     pub(super) generation: u32,
     pub(super) up: bool,
+    /// The BGP session of the last Peer Up of this generation.
+    pub(super) bgp_session: Option<BgpSession>,
     /// Whether routes of an earlier generation or session may still be current. Then a dump is a re-dump, and
     /// it is followed by a sweep.
     pub(super) has_earlier_routes: bool,
@@ -80,19 +106,18 @@ pub(super) struct PeerState {
 
 impl PeerState {
     fn new(
-        key: PeerKey,
-        header: &PeerHeader,
+        identity: PeerIdentity,
         has_earlier_routes: bool,
         generation: u32,
         (budget, reservation): (&PeerBudgets, Option<Reservation>),
     ) -> Self {
         Self {
-            key,
-            asn: header.asn,
-            bgp_id: header.bgp_id,
+            identity,
+            next: None,
             table_name: String::new(),
             generation,
             up: false,
+            bgp_session: None,
             has_earlier_routes,
             capabilities: PeerCapabilities::default(),
             messages: 0,
@@ -125,6 +150,7 @@ impl PeerState {
         let before = self.generation;
         self.generation = before.saturating_add(1);
         self.width_reported = false;
+        self.bgp_session = None;
         for old in std::mem::take(&mut self.views) {
             for family in old.families().iter().filter(|family| earlier_routes_remain && family.is_suspect())
             {
@@ -136,13 +162,28 @@ impl PeerState {
         }
     }
 
+    /// Takes AS number and BGP identifier from a message, unless they are zero there. Later records carry
+    /// them.
+    pub(super) fn update_identity(&mut self, newer: &PeerIdentity) {
+        let before = self.identity;
+        self.identity.complete(newer);
+        if self.identity != before {
+            self.renew_dictionary_entries();
+        }
+    }
+
+    /// Makes later records use new dictionary entries, because a member of the entry has changed.
+    pub(super) fn renew_dictionary_entries(&mut self) {
+        self.views.iter_mut().for_each(|view| view.slot = PeerSlot::default());
+    }
+
     /// The dictionary entry of a RIB view of this peer.
     pub(super) fn dictionary_entry(&self, view: RibView) -> Peer {
         Peer {
-            key: self.key,
+            key: self.identity.key,
             view,
-            asn: self.asn,
-            bgp_id: self.bgp_id,
+            asn: self.identity.asn,
+            bgp_id: self.identity.bgp_id,
             table_name: self.table_name.clone(),
             generation: self.generation,
         }
@@ -173,6 +214,7 @@ impl PeerState {
 /// peer begins with the highest generation of the peers removed.
 pub(super) struct Peers {
     states: Vec<PeerState>,
+    /// Index of the first peer of each key. The others follow by [`PeerState::next`].
     index_by_key: HashMap<PeerKey, usize>,
     /// Index of the peer of the last message: routers send long runs of messages about one peer.
     last: usize,
@@ -198,17 +240,30 @@ impl Default for Peers {
 
 impl Peers {
     /// Returns the index of a peer.
-    pub(super) fn find(&mut self, key: &PeerKey) -> Option<usize> {
-        if self.states.get(self.last).is_some_and(|state| state.key == *key) {
+    pub(super) fn find(&mut self, identity: &PeerIdentity) -> Option<usize> {
+        if self.states.get(self.last).is_some_and(|state| state.identity == *identity) {
             return Some(self.last);
         }
-        let index = self.index_by_key.get(key).copied()?;
-        self.last = index;
-        Some(index)
+        let first = self.index_by_key.get(&identity.key).copied();
+        if let Some(first) = first
+            && self.states.get(first).is_some_and(|state| state.identity == *identity)
+        {
+            self.last = first;
+            return Some(first);
+        }
+        let same_key: Vec<usize> =
+            std::iter::successors(first, |index| self.states.get(*index)?.next).collect();
+        let states = same_key.iter().filter_map(|index| self.states.get(*index));
+        // The untracked peer is not in the index.
+        let untracked = self.states.last().filter(|state| state.reservation.is_none());
+        let known = states.chain(untracked).map(|state| &state.identity);
+        let found = identity.find(known)?;
+        self.last = same_key.get(found).copied().unwrap_or(self.states.len() - 1);
+        Some(self.last)
     }
 
     /// Adds a peer and returns its index. Replaces the untracked peer, if any.
-    pub(super) fn add(&mut self, key: PeerKey, header: &PeerHeader, has_earlier_routes: bool) -> usize {
+    pub(super) fn add(&mut self, identity: PeerIdentity, has_earlier_routes: bool) -> usize {
         if self.states.last().is_some_and(|state| state.reservation.is_none())
             && let Some(untracked) = self.states.pop()
         {
@@ -218,9 +273,9 @@ impl Peers {
         let index = self.states.len();
         let is_tracked = reservation.is_some();
         let memory = (&self.budget, reservation);
-        self.states.push(PeerState::new(key, header, has_earlier_routes, self.first_generation, memory));
+        self.states.push(PeerState::new(identity, has_earlier_routes, self.first_generation, memory));
         if is_tracked {
-            self.index_by_key.insert(key, index);
+            self.link(index);
             self.some_may_be_down = true;
         }
         self.last = index;
@@ -240,11 +295,19 @@ impl Peers {
         }
         let (live, down) = std::mem::take(&mut self.states).into_iter().partition(|state| state.up);
         self.states = live;
-        self.index_by_key = (0..).zip(&self.states).map(|(index, state)| (state.key, index)).collect();
+        self.index_by_key.clear();
+        (0..self.states.len()).for_each(|index| self.link(index));
         let down: Vec<PeerState> = down;
         down.iter().for_each(|state| self.note_removed(state));
         drop(down);
         self.reserve_peer()
+    }
+
+    /// Adds a peer to the index by key, before the other peers of its key.
+    fn link(&mut self, index: usize) {
+        if let Some(state) = self.states.get_mut(index) {
+            state.next = self.index_by_key.insert(state.identity.key, index);
+        }
     }
 
     fn reserve_peer(&self) -> Option<Reservation> {
@@ -258,6 +321,11 @@ impl Peers {
     /// Notes that a peer went down.
     pub(super) const fn note_peer_down(&mut self) {
         self.some_may_be_down = true;
+    }
+
+    /// The hash of bytes received, by keys that no router can predict.
+    pub(super) fn hash(&self, bytes: [&[u8]; 2]) -> u64 {
+        self.budget.keys.hash_one(bytes)
     }
 
     /// How often a peer, a family, its details or a PDU was not kept.
@@ -302,9 +370,9 @@ impl From<&PeerState> for PeerSummary {
             families: view.families().iter().map(family).collect(),
         };
         Self {
-            key: state.key,
-            asn: state.asn,
-            bgp_id: state.bgp_id,
+            key: state.identity.key,
+            asn: state.identity.asn,
+            bgp_id: state.identity.bgp_id,
             table_name: state.table_name.clone(),
             up: state.up,
             generation: state.generation,

@@ -1,6 +1,6 @@
 //! What the two OPENs of a Peer Up negotiate, for each direction of the monitored BGP session.
 
-use crate::bgp::{self, Direction, Negotiated, Open};
+use crate::bgp::{self, Direction, FamilySet, Negotiated, Open};
 use crate::route::{Family, RibView};
 
 /// The negotiated capabilities of one peer. Without a Peer Up they are the defaults of [`Negotiated`].
@@ -9,6 +9,8 @@ use crate::route::{Family, RibView};
 /// section 4.2).
 #[derive(Clone, Debug, Default)]
 pub(in crate::session) struct PeerCapabilities {
+    /// Families that both OPENs contain (RFC 4760 section 8).
+    pub(in crate::session) families: FamilySet,
     /// Whether a Peer Up carried two OPENs that could be decoded.
     pub(in crate::session) from_opens: bool,
     /// For Adj-RIB-In: from the peer to the router.
@@ -23,11 +25,29 @@ impl PeerCapabilities {
     /// Negotiates the capabilities of the OPEN that the router sent and the one that it received.
     pub(in crate::session) fn from_opens(sent: &Open, received: &Open) -> Self {
         let towards = |direction| bgp::negotiate(sent, received, direction);
+        let of_received = received.families();
         Self {
+            families: sent.families().into_iter().filter(|family| of_received.contains(family)).collect(),
             from_opens: true,
             inbound: towards(Direction::In),
             outbound: towards(Direction::Out),
             local: towards(Direction::Local),
+        }
+    }
+
+    /// Adds the capabilities of another Peer Up of the same generation.
+    pub(in crate::session) fn extend(&mut self, other: Self) {
+        self.from_opens |= other.from_opens;
+        self.families.extend(other.families.iter());
+        let pairs = [
+            (&mut self.inbound, other.inbound),
+            (&mut self.outbound, other.outbound),
+            (&mut self.local, other.local),
+        ];
+        for (known, other) in pairs {
+            known.four_octet_as |= other.four_octet_as;
+            known.add_path.extend(other.add_path.iter());
+            known.multiple_labels.extend(other.multiple_labels.iter());
         }
     }
 
@@ -45,7 +65,7 @@ impl PeerCapabilities {
     pub(in crate::session) fn heap_bytes(&self) -> usize {
         let families = |negotiated: &Negotiated| negotiated.add_path.len() + negotiated.multiple_labels.len();
         let families: usize = [&self.inbound, &self.outbound, &self.local].map(families).iter().sum();
-        2 * families * size_of::<Family>()
+        2 * (families + self.families.len()) * size_of::<Family>()
     }
 }
 

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::hex;
 use crate::num;
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, Family, Nlri, Peer, PeerUp, RawAttribute, Rd, RouteRecord,
-    RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name, community_text, extended_community_text,
-    large_community_text,
+    AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, Peer, PeerUp, RawAttribute, Rd,
+    RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
+    extended_community_text, large_community_text,
 };
 use crate::sink::lanes::Lane;
 
@@ -239,11 +239,13 @@ fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
     };
     field::optional(out, family, |out, family: Family| field::int4(out, u32::from(family.afi)));
     field::optional(out, family, |out, family: Family| field::int2(out, i16::from(family.safi)));
-    let up = if let EventKind::PeerUp(up) = kind { Some(up) } else { None };
+    let up = kind.peer_up();
     field::optional(out, up, |out, up| field::bytea(out, &up.sent_open));
     field::optional(out, up, |out, up| field::bytea(out, &up.received_open));
     match kind {
-        EventKind::PeerDown { data, .. } | EventKind::Malformed { pdu: data, .. } => field::bytea(out, data),
+        EventKind::PeerDown { data, .. }
+        | EventKind::Malformed { pdu: data, .. }
+        | EventKind::MalformedFields { pdu: data, .. } => field::bytea(out, data),
         // Each PDU begins with its own length, so that the concatenation can be split again.
         EventKind::RouteMirroring { pdus, .. } => field::bytea(out, &pdus.concat()),
         _ => field::null(out),
@@ -257,10 +259,12 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
             json!({ "sys_name": sys_name, "sys_descr": sys_descr, "information": information })
         }
         EventKind::SessionDown { end } | EventKind::PeerStale { end } => json!({ "end": end.to_string() }),
-        EventKind::PeerUp(up) => peer_up_detail(up),
+        EventKind::PeerUp(up) | EventKind::PeerUpRepeated(up) => peer_up_detail(up),
         EventKind::RouteMirroring { codes, .. } => json!({ "codes": codes }),
-        EventKind::Malformed { error, suspect, .. } => {
-            json!({ "error": error, "suspect": suspect.map(|scope| scope.to_string()) })
+        EventKind::Malformed { .. } | EventKind::MalformedFields { .. } => {
+            let MalformedPdu { error, suspects, .. } = kind.malformed()?;
+            let suspect: Vec<_> = suspects.iter().map(ToString::to_string).collect();
+            json!({ "error": error, "suspect": (!suspect.is_empty()).then(|| suspect.join(", ")) })
         }
         _ => return None,
     })

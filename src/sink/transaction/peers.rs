@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::num;
 use crate::route::{
-    Batch, Event, EventKind, Family, Incarnation, Peer, PeerKey, Rd, RibView, Router, Timestamp,
+    Batch, Event, EventKind, Family, Incarnation, MalformedPdu, Peer, PeerKey, Rd, RibView, Router, Timestamp,
 };
 use crate::sink::copy::copy_rows::peer_up_detail;
 use crate::sink::copy::pg_field::replace_nul;
@@ -155,6 +155,10 @@ impl PeerChanges {
                     change.ups += 1;
                 });
             }
+            EventKind::PeerUpRepeated(up) => {
+                let detail = peer_up_detail(up);
+                self.change_state(batch, peer, position, "up", |change| change.detail = Some(detail));
+            }
             EventKind::PeerDown { reason, .. } => {
                 let generation = peer.generation.saturating_add(1);
                 let valid_from = Some(Incarnation { generation, ..incarnation });
@@ -172,10 +176,13 @@ impl PeerChanges {
                     change.stale_reason = Some(end.to_string());
                 });
             }
-            EventKind::Malformed { error, suspect: Some(scope), .. } => {
-                let change = self.families.entry((view_index, Family::from(*scope))).or_default();
-                let suspect = Suspect { incarnation, at: event.received, error: error.clone() };
-                change.suspect = change.suspect.take().max(Some(suspect));
+            EventKind::Malformed { .. } | EventKind::MalformedFields { .. } => {
+                let Some(MalformedPdu { error, suspects, .. }) = event.kind.malformed() else { return };
+                for scope in suspects {
+                    let change = self.families.entry((view_index, Family::from(*scope))).or_default();
+                    let suspect = Suspect { incarnation, at: event.received, error: error.to_owned() };
+                    change.suspect = change.suspect.take().max(Some(suspect));
+                }
             }
             EventKind::EndOfRib { family } => {
                 let change = self.families.entry((view_index, *family)).or_default();

@@ -1,0 +1,228 @@
+//! The peers of a session: Peer Up, Peer Down, and the peer that a message belongs to.
+
+use super::Session;
+use super::messages::{TLV_TABLE_NAME, information, text};
+use super::peers::{self, BgpSession, PeerCapabilities, PeerState};
+use super::summary::Level;
+use crate::bgp::{self, Open};
+use crate::bmp::{self, PeerHeader, Tlv};
+use crate::route::{EventKind, PeerIdentity, PeerKey, PeerUp, RibView, SessionEnd, Timestamp};
+
+/// The members of a Peer Up message except its per-peer header.
+pub(super) struct PeerUpBody<'a> {
+    pub(super) local_address: std::net::IpAddr,
+    pub(super) local_port: u16,
+    pub(super) remote_port: u16,
+    pub(super) sent_open: &'a [u8],
+    pub(super) received_open: &'a [u8],
+    pub(super) tlvs: &'a [Tlv<'a>],
+    pub(super) trailer: &'a [u8],
+}
+
+impl Session {
+    /// Begins a generation of the peer, unless the Peer Up repeats an earlier one of the same BGP session.
+    pub(super) fn peer_up(&mut self, header: &PeerHeader, body: &PeerUpBody<'_>, now: Timestamp) {
+        let index = self.peer_index(header, now);
+        let key = peers::key_of(header);
+        let sent = self.open(key, "sent", body.sent_open);
+        let received = self.open(key, "received", body.received_open);
+        self.note_trailer(index, header, "Peer Up", body.trailer);
+        let bgp_session = BgpSession {
+            opens: self.peers.hash([body.sent_open, body.received_open]),
+            ports: (body.local_port, body.remote_port),
+        };
+        let Some(peer) = self.peers.get(index) else { return };
+        let is_repeated = peer.up
+            && peer.bgp_session.is_some_and(|last| {
+                // The OPENs of a Loc-RIB are synthetic: one Peer Up for each of its families.
+                key.peer_type == PeerKey::LOC_RIB || last.is_same(bgp_session)
+            });
+        if !is_repeated {
+            self.settle_held(index, now, now);
+        }
+        let Some(peer) = self.peers.get(index) else { return };
+        if !is_repeated {
+            peer.has_earlier_routes |= peer.up;
+            peer.next_generation(true);
+        }
+        peer.up = true;
+        peer.bgp_session = Some(bgp_session);
+        let both = sent.as_ref().zip(received.as_ref());
+        update_details(peer, is_repeated, both, body.tlvs);
+        let view = peers::view_of(header);
+        let negotiated = peer.capabilities.for_view(view);
+        let up = Box::new(PeerUp {
+            local_address: body.local_address,
+            local_port: body.local_port,
+            remote_port: body.remote_port,
+            sent_open: body.sent_open.to_vec(),
+            received_open: body.received_open.to_vec(),
+            hold_time_s: received.as_ref().map_or(0, |received| received.hold_time_s),
+            four_octet_as: negotiated.four_octet_as,
+            add_path: negotiated.add_path.iter().collect(),
+            sent_capabilities: sent.as_ref().map_or_else(Vec::new, capabilities),
+            received_capabilities: received.as_ref().map_or_else(Vec::new, capabilities),
+            families: peer.capabilities.families.iter().collect(),
+            information: peer_information(header, body),
+        });
+        let PeerIdentity { asn, bgp_id, .. } = peer.identity;
+        let repeated = if is_repeated { ", repeated" } else { "" };
+        let text = format!("AS {asn}, BGP ID {bgp_id}, generation {}{repeated}", peer.generation);
+        let kind = if is_repeated { EventKind::PeerUpRepeated(up) } else { EventKind::PeerUp(up) };
+        self.view_event(index, view, now, Timestamp(header.timestamp_us), kind);
+        if let Some(peer) = self.peers.get(index) {
+            peer.reserve_details();
+        }
+        self.notice(Level::Info, "bmp_peer_up", Some(key), text, &[]);
+    }
+
+    /// Decodes one OPEN of a Peer Up; reports it if that fails.
+    fn open(&mut self, key: PeerKey, which: &str, bytes: &[u8]) -> Option<Open> {
+        match bgp::open(bytes) {
+            Ok(open) => Some(open),
+            Err(error) => {
+                self.counters.errors += 1;
+                let text = format!("Peer Up: malformed {which} OPEN: {error}; assuming no capabilities");
+                self.notice(Level::Error, "bgp_parse_error", Some(key), text, bytes);
+                None
+            }
+        }
+    }
+
+    /// Ends all routes of the peer, and its generation.
+    pub(super) fn peer_down(&mut self, header: &PeerHeader, reason: u8, data: &[u8], now: Timestamp) {
+        let index = self.peer_index(header, now);
+        self.settle_held(index, now, now);
+        let kind = EventKind::PeerDown { reason, data: data.to_vec() };
+        self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
+        let mut unexpected = false;
+        if let Some(peer) = self.peers.get(index) {
+            unexpected = !peer.up;
+            peer.next_generation(false);
+            peer.up = false;
+            peer.has_earlier_routes = false;
+        }
+        self.peers.note_peer_down();
+        if unexpected {
+            // FRR sends Peer Downs of peers that were never up, which RFC 7854 does not provide for. They are
+            // harmless.
+            self.counters.unexpected_peer_downs += 1;
+        }
+        let text = match bmp::peer_down_reason(reason) {
+            Some(name) => format!("reason {reason}: {name}"),
+            None => format!("reason {reason}"),
+        };
+        self.notice(Level::Info, "bmp_peer_down", Some(peers::key_of(header)), text, data);
+    }
+
+    /// Returns the index of the peer of a per-peer header, which is added if it is new, and counts the
+    /// message.
+    pub(super) fn peer_index(&mut self, header: &PeerHeader, now: Timestamp) -> usize {
+        let identity = peers::identity_of(header);
+        let index = match self.peers.find(&identity) {
+            Some(index) => index,
+            None => {
+                // Adding a peer removes the untracked one, whose later state is unknown.
+                if let Some(untracked) = self.peers.untracked_live_peer() {
+                    let kind = EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded };
+                    self.peer_event(untracked, now, Timestamp(0), kind);
+                }
+                let has_earlier_routes = self.prior.iter().any(|prior| prior.matches(&identity));
+                self.peers.add(identity, has_earlier_routes)
+            }
+        };
+        let is_zero = header.asn == 0 && header.bgp_id.is_unspecified();
+        let mut is_first = false;
+        if let Some(peer) = self.peers.get(index) {
+            if peer.identity != identity {
+                peer.update_identity(&identity);
+            }
+            peer.messages += 1;
+            peer.last_message = now;
+            is_first = is_zero && !peer.zeros_reported;
+            peer.zeros_reported |= is_zero;
+        }
+        if is_zero {
+            self.counters.zero_identities += 1;
+        }
+        if is_first {
+            let text = "per-peer header contains neither AS number nor BGP identifier; \
+                        the peer is identified by its address"
+                .to_owned();
+            self.notice(Level::Info, "zero_identity", Some(identity.key), text, &[]);
+        }
+        index
+    }
+
+    /// Records an event of one RIB view of a peer.
+    pub(super) fn view_event(
+        &mut self,
+        peer: usize,
+        view: RibView,
+        now: Timestamp,
+        router_time: Timestamp,
+        kind: EventKind,
+    ) {
+        self.builder.close_if_dictionary_full();
+        let Some(peer) = self.peers.get(peer) else { return };
+        let view_index = peer.view(view);
+        let mut slot = peer.view_mut(view_index).map(|view| view.slot).unwrap_or_default();
+        let index = self.builder.peer(&mut slot, || peer.dictionary_entry(view));
+        if let Some(state) = peer.view_mut(view_index) {
+            state.slot = slot;
+        }
+        self.builder.event(Some(index), now, router_time, kind);
+    }
+
+    /// Records an event of a peer as a whole, under the RIB view that its peer type implies.
+    pub(super) fn peer_event(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        router_time: Timestamp,
+        kind: EventKind,
+    ) {
+        let Some(peer) = self.peers.get(index) else { return };
+        let view = match peer.identity.key.peer_type {
+            0..=2 => RibView::AdjInPre,
+            3 => RibView::LocRib,
+            _ => RibView::Unknown,
+        };
+        self.view_event(index, view, now, router_time, kind);
+    }
+}
+
+/// Stores what a Peer Up says about the peer: capabilities if both OPENs were decoded, and the table name. A
+/// repeated Peer Up adds to the ones before.
+fn update_details(peer: &mut PeerState, is_repeated: bool, opens: Option<(&Open, &Open)>, tlvs: &[Tlv<'_>]) {
+    // Unless both OPENs can be decoded, the defaults of RFC 7854 apply.
+    let capabilities = opens.map(|(sent, received)| PeerCapabilities::from_opens(sent, received));
+    let table_name = tlvs.iter().find(|tlv| tlv.kind == TLV_TABLE_NAME).map(|tlv| text(tlv.value));
+    if is_repeated {
+        peer.capabilities.extend(capabilities.unwrap_or_default());
+        if let Some(name) = table_name.filter(|name| *name != peer.table_name) {
+            peer.table_name = name;
+            peer.renew_dictionary_entries();
+        }
+    } else {
+        peer.capabilities = capabilities.unwrap_or_default();
+        peer.table_name = table_name.unwrap_or_default();
+    }
+}
+
+/// Information of a Peer Up without a member of its own: TLVs, bytes after the last one, and the F flag.
+fn peer_information(header: &PeerHeader, body: &PeerUpBody<'_>) -> Vec<String> {
+    let is_table_name = |tlv: &&Tlv<'_>| tlv.kind == TLV_TABLE_NAME;
+    let mut all = information(body.tlvs, &[TLV_TABLE_NAME], body.trailer);
+    // The first name is that of the table; RFC 9069 section 5.2.1 provides for one.
+    let more_names = body.tlvs.iter().filter(is_table_name).skip(1);
+    all.extend(more_names.map(|tlv| format!("another VRF/table name: {}", text(tlv.value))));
+    if header.is_filtered_loc_rib() {
+        all.push("filtered Loc-RIB (F flag)".to_owned());
+    }
+    all
+}
+
+fn capabilities(open: &Open) -> Vec<String> {
+    open.capabilities.iter().map(ToString::to_string).collect()
+}
