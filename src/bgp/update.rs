@@ -26,7 +26,8 @@ pub struct Update<'a> {
     pub mp_unreach: Option<MpUnreach<'a>>,
     /// Set if an attribute extends past the end of the attribute section. The attributes before it are valid,
     /// but all routes of the message are to be treated as withdrawn (RFC 7606 section 4);
-    /// [`super::attributes()`] reports this.
+    /// [`super::attributes()`] reports this. Also set if bytes follow an attribute section of length zero,
+    /// which says that there is no NLRI field (RFC 4271 section 4.3); `nlri` is then empty.
     pub malformed: Option<wire::Error>,
 }
 
@@ -53,6 +54,10 @@ pub fn split(pdu: &[u8]) -> Result<Update<'_>, Error> {
     let length = cursor.u16("total path attribute length")?;
     let attributes = cursor.sub(usize::from(length), "path attributes")?;
     let mut update = Update { withdrawn, nlri: cursor.rest(), ..Update::default() };
+    if length == 0 && !cursor.is_empty() {
+        update.malformed = cursor.finish("bytes after an empty path attribute section").err();
+        update.nlri = &[];
+    }
     update.split_attributes(attributes)?;
     Ok(update)
 }
@@ -112,7 +117,8 @@ impl<'a> Update<'a> {
     #[inline]
     #[must_use]
     pub fn end_of_rib(&self) -> Option<Family> {
-        let is_bare = self.withdrawn.is_empty()
+        let is_bare = self.malformed.is_none()
+            && self.withdrawn.is_empty()
             && self.nlri.is_empty()
             && self.mp_reach.is_none()
             && self.attributes.is_empty();
@@ -123,12 +129,18 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// Appends bytes that identify the attribute set: the next hop of MP_REACH_NLRI with its length, then all
-    /// other attributes undecoded. UPDATEs with equal keys decode to equal attributes at equal AS number
-    /// width, except for the byte offsets in [`crate::route::Attributes::discarded`].
+    /// Appends bytes that identify the attribute set: the rules about the next hop that apply, the next hop of
+    /// MP_REACH_NLRI with its length, then all other attributes undecoded. UPDATEs with equal keys decode to
+    /// equal attributes at equal AS number width, except for the byte offsets in
+    /// [`crate::route::Attributes::discarded`].
     #[inline]
     pub fn key(&self, out: &mut Vec<u8>) {
         let next_hop = self.mp_reach.map_or(&[][..], |reach| reach.next_hop);
+        out.push(
+            u8::from(self.mp_reach.is_some())
+                | u8::from(self.ignores_next_hop()) << 1
+                | u8::from(self.lacks_mp_next_hop()) << 2,
+        );
         // The length fits: it was decoded from one octet.
         out.push(u8::try_from(next_hop.len()).unwrap_or(u8::MAX));
         if !next_hop.is_empty() {
@@ -140,6 +152,20 @@ impl<'a> Update<'a> {
             }
             out.extend_from_slice(run.rest());
         }
+    }
+
+    /// True if NEXT_HOP is to be ignored, because all announced routes are in MP_REACH_NLRI (RFC 4760 section
+    /// 3).
+    #[inline]
+    pub(super) const fn ignores_next_hop(&self) -> bool {
+        self.mp_reach.is_some() && self.nlri.is_empty()
+    }
+
+    /// True if MP_REACH_NLRI has no next hop although its family has one. A flow specification has none (RFC
+    /// 8955 section 4).
+    #[inline]
+    pub(super) fn lacks_mp_next_hop(&self) -> bool {
+        self.mp_reach.is_some_and(|reach| reach.next_hop.is_empty() && !reach.family.is_flow_specification())
     }
 
     /// The UPDATE that applies to its IPv4 unicast field [`Update::nlri`], without MP_REACH_NLRI: both fields

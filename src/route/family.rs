@@ -56,6 +56,13 @@ impl Family {
     /// EVPN (25/70).
     pub const EVPN: Self = Self { afi: 25, safi: 70 };
 
+    /// True for flow specifications of any protocol, SAFI 133 and 134 (RFC 8955).
+    #[must_use]
+    #[inline]
+    pub const fn is_flow_specification(self) -> bool {
+        matches!(self.safi, 133 | 134)
+    }
+
     /// The family with a name such as `ipv4_unicast`; `None` if there is no such name.
     #[must_use]
     pub fn from_name(text: &str) -> Option<Self> {

@@ -210,7 +210,7 @@ fn an_odd_next_hop_is_reported_and_an_empty_one_is_none() {
     let next_hop = |bytes: &[u8]| decode(&encoder::mp_reach(Family::IPV4_UNICAST, bytes, &[]), true);
     assert_eq!(
         next_hop(&[]),
-        (Attributes { missing: vec![1, 2], ..Attributes::default() }, AttributeOutcome::Accepted)
+        (Attributes { missing: vec![1, 2, 3], ..Attributes::default() }, AttributeOutcome::Accepted)
     );
     let (attributes, verdict) = next_hop(&[1, 2, 3, 4, 5]);
     assert_eq!((attributes.next_hop, verdict), (None, AttributeOutcome::Discarded));
@@ -347,7 +347,7 @@ fn the_key_is_that_of_the_attributes_wherever_the_routes_stand() {
     let unreach = |route: u8| encoder::mp_unreach(Family::IPV6_UNICAST, &[8, route]);
 
     let plain = key(&[&origin[..], &med].concat(), &[], &[8, 10]);
-    assert_eq!(plain, [&[0][..], &origin, &med].concat());
+    assert_eq!(plain, [&[0, 0][..], &origin, &med].concat());
     assert_eq!(key(&[&origin[..], &med].concat(), &[8, 12], &[8, 11]), plain);
     assert_eq!(key(&[&unreach(1)[..], &origin, &med].concat(), &[], &[8, 11]), plain);
     let six = key(&[&reach(1, 1)[..], &origin, &med].concat(), &[], &[]);

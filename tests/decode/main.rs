@@ -18,6 +18,7 @@ mod corpus;
 mod distinct;
 mod families;
 mod hostile;
+mod mandatory;
 mod more;
 mod open;
 mod refused;

@@ -16,6 +16,7 @@ pub(super) fn decode(value: &[u8]) -> Result<AsPath, String> {
     if path.segments.is_empty() {
         return Err("no segments".to_owned());
     }
+    as_path::refuse_as_0(&path)?;
     let mut kept = AsPath::default();
     path.iter()
         .filter(|(kind, _)| !is_confederation(*kind))

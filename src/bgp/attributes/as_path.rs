@@ -29,6 +29,11 @@ pub(super) fn decode(value: &[u8], four_octet_as: bool) -> Result<AsPath, String
     Ok(path)
 }
 
+/// Returns an error if the path contains AS number 0: it is malformed then (RFC 7607 section 2).
+pub(super) fn refuse_as_0(path: &AsPath) -> Result<(), String> {
+    if path.asns.contains(&0) { Err("AS number 0 (RFC 7607)".to_owned()) } else { Ok(()) }
+}
+
 /// True if `attributes` have no AS_PATH, or one whose segments fill it exactly at this AS number width.
 pub(super) fn width_fits(attributes: &AttributeBytes<'_>, four_octet_as: bool) -> bool {
     let Some(path) = attributes.iter().find(|attribute| attribute.code == AS_PATH) else {

@@ -65,6 +65,13 @@ impl AttributeSpec {
         Some(Self { flags, malformed, wrong_flags })
     }
 
+    /// The properties of the same attribute in an UPDATE to whose routes it does not apply: an error in it
+    /// affects no route.
+    pub(super) const fn discarded(self) -> Self {
+        let handling = ErrorHandling::AttributeDiscard;
+        Self { malformed: handling, wrong_flags: handling, ..self }
+    }
+
     /// True if the Optional and Transitive bits of `flags` are those of the attribute type.
     pub(super) const fn has_flags(self, flags: u8) -> bool {
         flags & CATEGORY_FLAGS == self.flags

@@ -46,7 +46,8 @@ pub enum AttributeOutcome {
 /// AS4_AGGREGATOR are used in the latter case only (RFC 6793 section 4.1).
 #[must_use]
 pub fn attributes(update: &Update<'_>, four_octet_as: bool) -> (Attributes, AttributeOutcome) {
-    let mut decoder = Decoder { four_octet_as, ..Decoder::default() };
+    let ignores_next_hop = update.ignores_next_hop();
+    let mut decoder = Decoder { four_octet_as, ignores_next_hop, ..Decoder::default() };
     for attribute in &update.attributes {
         decoder.attribute(&attribute);
     }
@@ -74,6 +75,8 @@ pub fn as_path_width_fits(update: &Update<'_>, four_octet_as: bool) -> bool {
 #[derive(Default)]
 struct Decoder {
     four_octet_as: bool,
+    /// True if NEXT_HOP is to be ignored (RFC 4760 section 3).
+    ignores_next_hop: bool,
     /// Number of enclosing ATTR_SETs.
     depth: u8,
     out: Attributes,
@@ -114,6 +117,11 @@ impl Decoder {
         let Some(spec) = AttributeSpec::for_code(attribute.code) else {
             return self.raw(attribute);
         };
+        let spec = if attribute.code == attribute_code::NEXT_HOP && self.ignores_next_hop {
+            spec.discarded()
+        } else {
+            spec
+        };
         if !spec.has_flags(attribute.flags) {
             return self.handle_error(attribute, spec.wrong_flags, "wrong Optional or Transitive flag");
         }
@@ -128,7 +136,10 @@ impl Decoder {
         let out = &mut self.out;
         match code {
             attribute_code::ORIGIN => out.origin = Some(scalar::origin(value)?),
-            attribute_code::AS_PATH => out.as_path = Some(as_path::decode(value, self.four_octet_as)?),
+            attribute_code::AS_PATH => {
+                let path = out.as_path.insert(as_path::decode(value, self.four_octet_as)?);
+                as_path::refuse_as_0(path)?;
+            }
             attribute_code::NEXT_HOP => out.next_hop = Some(scalar::address(value)?.into()),
             attribute_code::MULTI_EXIT_DISC => out.med = Some(scalar::u32(value)?),
             attribute_code::LOCAL_PREF => out.local_pref = Some(scalar::u32(value)?),
@@ -201,13 +212,16 @@ impl Decoder {
         if update.nlri.is_empty() && update.mp_reach.is_none() {
             return;
         }
-        let missing =
-            |code: u8, is_optional: bool| (!is_optional && !self.seen.contains(code)).then_some(code);
-        let next_hop_is_optional = update.nlri.is_empty() || update.mp_reach.is_some();
+        let missing = |code: u8| (!self.seen.contains(code)).then_some(code);
+        let has_next_hop = if update.mp_reach.is_some() {
+            !update.lacks_mp_next_hop()
+        } else {
+            self.seen.contains(attribute_code::NEXT_HOP)
+        };
         self.out.missing = [
-            missing(attribute_code::ORIGIN, false),
-            missing(attribute_code::AS_PATH, false),
-            missing(attribute_code::NEXT_HOP, next_hop_is_optional),
+            missing(attribute_code::ORIGIN),
+            missing(attribute_code::AS_PATH),
+            (!has_next_hop).then_some(attribute_code::NEXT_HOP),
         ]
         .into_iter()
         .flatten()
@@ -255,14 +269,10 @@ impl Decoder {
         }
     }
 
-    /// Decodes the next hop of MP_REACH_NLRI, which takes precedence over NEXT_HOP. An empty one, as in flow
-    /// specifications, is ignored.
+    /// Decodes the next hop of MP_REACH_NLRI, which replaces NEXT_HOP. It is empty in flow specifications.
     fn next_hop(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
         let decoded = address::next_hop(bytes);
-        if decoded.is_none() {
+        if decoded.is_none() && !bytes.is_empty() {
             self.out
                 .discarded
                 .push(format!("MP_REACH_NLRI next hop ignored: invalid length {}", bytes.len()));

@@ -32,15 +32,19 @@ pub(super) fn empty(value: &[u8]) -> Result<bool, String> {
     array::<0>(value).map(|[]| true)
 }
 
-/// Decodes AGGREGATOR and AS4_AGGREGATOR.
+/// Decodes AGGREGATOR and AS4_AGGREGATOR, which are malformed with AS number 0 (RFC 7607 section 2).
 pub(super) fn aggregator(value: &[u8], four_octet_as: bool) -> Result<Aggregator, String> {
-    if four_octet_as {
+    let (asn, address) = if four_octet_as {
         let [a, b, c, d, address @ ..] = array::<8>(value)?;
-        Ok(Aggregator { asn: u32::from_be_bytes([a, b, c, d]), address: address.into() })
+        (u32::from_be_bytes([a, b, c, d]), Ipv4Addr::from(address))
     } else {
         let [a, b, address @ ..] = array::<6>(value)?;
-        Ok(Aggregator { asn: u32::from(u16::from_be_bytes([a, b])), address: address.into() })
+        (u32::from(u16::from_be_bytes([a, b])), Ipv4Addr::from(address))
+    };
+    if asn == 0 {
+        return Err(format!("AS number 0 (RFC 7607), address {address}"));
     }
+    Ok(Aggregator { asn, address })
 }
 
 /// The contents of an AIGP attribute.
