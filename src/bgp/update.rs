@@ -129,9 +129,9 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// Appends bytes that identify the attribute set: the rules about the next hop that apply, the next hop of
-    /// MP_REACH_NLRI with its length, then all other attributes undecoded. UPDATEs with equal keys decode to
-    /// equal attributes at equal AS number width, except for the byte offsets in
+    /// Appends bytes that identify the attribute set: the rules about the next hop that apply, the next hop
+    /// of MP_REACH_NLRI with its length, then all other attributes undecoded. UPDATEs with equal keys decode
+    /// to equal attributes at equal AS number width, except for the byte offsets in
     /// [`crate::route::Attributes::discarded`].
     #[inline]
     pub fn key(&self, out: &mut Vec<u8>) {

@@ -144,8 +144,8 @@ fn a_path_identifier_is_no_prefix() {
 fn a_field_of_prefixes_is_plausible_when_a_router_can_have_meant_it() {
     let (v4, v6) = (Family::IPV4_UNICAST, Family::IPV6_UNICAST);
     let (plain, add_path) = (Encoding::PLAIN, Encoding::ADD_PATH);
-    // Whether the field is plausible, and whether it outweighs another encoding that was expected. Bits beyond
-    // the length are irrelevant (RFC 4271 section 4.3), but speakers rarely set them.
+    // Whether the field is plausible, and whether it outweighs another encoding that was expected. Bits
+    // beyond the length are irrelevant (RFC 4271 section 4.3), but speakers rarely set them.
     let cases: [(Family, Encoding, &[u8], bool, bool); 18] = [
         (v4, plain, &[24, 10, 1, 2], true, true),
         (v4, plain, &[23, 10, 1, 2], true, true),

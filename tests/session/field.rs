@@ -37,8 +37,8 @@ const KNOWN_WRONG: &str = "
 /// Entries of `expected.json` that are not followed, with the reason.
 const NOT_FOLLOWED: [(&str, &str); 1] = [(
     "R27",
-    "the NLRI does not say whether the 24-bit field is a VNI (RFC 8365 section 5.1.3) or has an MPLS label in \
-     its upper 20 bits (RFC 7432 section 9.2.1); R14 expects a VNI in a route of the same form, so that \
+    "the NLRI does not say whether the 24-bit field is a VNI (RFC 8365 section 5.1.3) or has an MPLS label \
+     in its upper 20 bits (RFC 7432 section 9.2.1); R14 expects a VNI in a route of the same form, so that \
      `labels` keeps the field",
 )];
 

@@ -165,8 +165,8 @@ impl fmt::Display for LinkStateTlv {
     }
 }
 
-/// Writes measurements of 24 bits (RFC 8571 section 2), whose upper octet has the A bit in the first field and
-/// reserved bits.
+/// Writes measurements of 24 bits (RFC 8571 section 2), whose upper octet has the A bit, in the first field,
+/// and reserved bits.
 fn write_measured(f: &mut fmt::Formatter<'_>, fields: &[u32]) -> fmt::Result {
     write_joined(f, ",", fields.iter().map(|field| field & MEASUREMENT_BITS))?;
     match fields.first() {
