@@ -73,8 +73,8 @@ impl Database {
     }
 }
 
-/// Runs the schedules on one edition with this number of lanes; returns what disagrees. Does nothing without a
-/// database.
+/// Runs the schedules on one edition with this number of lanes; returns what disagrees. Does nothing without
+/// a database.
 pub fn check(edition: Edition, lanes: u32, schedules: &[Schedule]) -> Vec<String> {
     let Some(mut database) = Database::open(edition, lanes) else { return Vec::new() };
     let mut failures = Vec::new();
@@ -115,8 +115,8 @@ impl Database {
             };
             (predicted != stored).then(|| {
                 format!(
-                    "    {name}, {dedup:?}: {} lines predicted, {} stored; only the model has\n{}    only the \
-                     database has\n{}",
+                    "    {name}, {dedup:?}: {} lines predicted, {} stored; only the model has\n{}    \
+                     only the database has\n{}",
                     predicted.len(),
                     stored.len(),
                     only(predicted, stored),
@@ -128,8 +128,8 @@ impl Database {
         (!texts.is_empty()).then(|| texts.concat())
     }
 
-    /// Stores the log in transactions of random size, one lane after the other. Now and then the connection of
-    /// a lane is lost between two transactions.
+    /// Stores the log in transactions of random size, one lane after the other. Now and then the connection
+    /// of a lane is lost between two transactions.
     fn store(&mut self, dice: &mut Dice, dedup: Dedup, log: &[Batch]) {
         for Delivery { lane, connection, next_seq } in &mut self.deliveries {
             let mut rest = log;

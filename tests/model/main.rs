@@ -1,9 +1,10 @@
 //! The session and the current table against an independent model of BMP and BGP.
 //!
-//! A schedule is a random sequence of what routers, BGP sessions and the collector do. The model predicts from
-//! the RFCs alone which records it results in, and Holdfast must make the same ones. `MODEL_SCHEDULES=N` runs
-//! N schedules instead of 30, `MODEL_SEED=N` repeats one, and `MODEL_WITHOUT=zeros,repeats` leaves out kinds of
-//! steps. A failure prints its seed and the fewest steps that still fail.
+//! A schedule is a random sequence of what routers, BGP sessions and the collector do. The model predicts
+//! from the RFCs alone which records it results in, and Holdfast must make the same ones.
+//! `MODEL_SCHEDULES=N` runs N schedules instead of 30, `MODEL_SEED=N` repeats one, and
+//! `MODEL_WITHOUT=zeros,repeats` leaves out kinds of steps. A failure prints its seed and the fewest steps
+//! that still fail.
 
 #![allow(unreachable_pub, reason = "the modules are those of one test program")]
 #![allow(
@@ -21,6 +22,7 @@ mod catalogue;
 mod compare;
 mod database;
 mod drive;
+mod encoding;
 mod generate;
 mod peers;
 mod predict;
@@ -38,6 +40,11 @@ const SCHEDULES: u64 = 30;
 /// Kinds of records that the schedules of a run make: three causes, withdrawals, and nine kinds of events.
 const KINDS: usize = 13;
 
+fn new_seed() -> u64 {
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    clock.as_nanos() as u64 >> 10
+}
+
 /// The seeds of a run: the one that the environment names, or fixed ones and a new one.
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -45,8 +52,7 @@ fn seeds() -> Vec<u64> {
         return vec![seed];
     }
     let count = number("MODEL_SCHEDULES").unwrap_or(SCHEDULES);
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let new = clock.as_nanos() as u64 >> 10;
+    let new = new_seed();
     println!("schedules: seeds 1 to {count} and {new}");
     (1..=count).chain([new]).collect()
 }
@@ -90,4 +96,9 @@ fn tables_have_the_contents_that_the_model_predicts() {
             failures.join("\n")
         );
     }
+}
+
+#[test]
+fn legal_updates_are_read_as_the_opens_agree() {
+    encoding::check();
 }
