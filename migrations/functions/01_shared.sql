@@ -21,6 +21,19 @@ COMMENT ON FUNCTION holdfast_is_current IS
     'True if an incarnation (session, generation) is not older than the oldest valid one. The one
 comparison of incarnations: what it returns false for was ended by a Peer Down or a sweep.';
 
+CREATE OR REPLACE FUNCTION holdfast_is_identity(
+    known_asn bigint, known_bgp_id inet, since timestamptz, until timestamptz, any_until timestamptz,
+    peer_type smallint, asn bigint, bgp_id inet, session timestamptz
+) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT session < any_until OR (session >= since AND session < until AND known_bgp_id = bgp_id
+        AND known_asn = CASE WHEN peer_type = 3 THEN 0 ELSE asn END)
+$$;
+COMMENT ON FUNCTION holdfast_is_identity IS
+    'True if a row of peer_identities (the first five arguments) is that of a record of the same collector,
+router, peer type, distinguisher and address. Exactly one row is. The AS number of a Loc-RIB (peer type 3)
+does not count.';
+
 CREATE OR REPLACE FUNCTION holdfast_family(afi integer, safi integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE afi * 1000 + safi

@@ -30,24 +30,195 @@ COMMENT ON FUNCTION holdfast_merge_routers IS
     'Inserts or updates bmp_peers. Called by lane 0 only. An older session never changes the row of a
 newer one.';
 
+CREATE OR REPLACE FUNCTION holdfast_identify(m_collector text, m_router text, m_address inet,
+    m_type smallint, m_distinguisher bytea, m_asn bigint, m_bgp_id inet, m_session timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    identity_asn bigint := CASE WHEN m_type = 3 THEN 0 ELSE m_asn END;
+    matching bigint[];
+    is_same boolean;
+BEGIN
+    SELECT array_agg(k.peer_number ORDER BY k.is_same DESC), bool_or(k.is_same) INTO matching, is_same
+    FROM (
+        SELECT i.peer_number, bool_or(m_session < i.any_until)
+            OR (max(i.asn) = identity_asn AND max(i.bgp_id) = m_bgp_id) AS is_same
+        FROM peer_identities i
+        WHERE i.collector = m_collector AND i.router = m_router AND i.address = m_address
+            AND i.peer_type = m_type AND i.distinguisher = m_distinguisher
+        GROUP BY i.peer_number
+        HAVING bool_or(m_session < i.any_until)
+            OR ((identity_asn = 0 OR max(i.asn) IN (0, identity_asn))
+                AND (m_bgp_id = '0.0.0.0' OR max(i.bgp_id) IN ('0.0.0.0', m_bgp_id)))) k;
+    RETURN CASE WHEN is_same OR cardinality(matching) = 1 THEN matching[1] ELSE nextval('peer_numbers') END;
+END
+$$;
+COMMENT ON FUNCTION holdfast_identify IS
+    'Number of the peer with an identity: the peer with the same one, else the only one that matches, where
+an AS number or BGP identifier of zero matches any, else a new number.';
+
+CREATE OR REPLACE FUNCTION holdfast_identify_peers(m_collector text, peers jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    n record;
+    sent record;
+    held peer_identities%ROWTYPE;
+    number bigint;
+BEGIN
+    FOR n IN
+        SELECT p.*, decode(p.distinguisher, 'hex') AS wire, holdfast_time(p.session) AS began
+        FROM jsonb_to_recordset(peers) AS p (peer_index integer, router text, peer_type smallint,
+            distinguisher text, peer_distinguisher text, address inet, asn bigint, bgp_id inet,
+            session bigint, identities jsonb)
+        -- In most transactions all peers are known, and none has zeros.
+        WHERE p.bgp_id = '0.0.0.0' OR (p.asn = 0 AND p.peer_type <> 3) OR EXISTS (
+            SELECT FROM jsonb_to_recordset(p.identities) AS t (asn bigint, bgp_id inet)
+            WHERE NOT EXISTS (SELECT FROM peer_identities i
+                WHERE i.collector = m_collector AND i.router = p.router AND i.address = p.address
+                    AND i.peer_type = p.peer_type AND i.distinguisher = decode(p.distinguisher, 'hex')
+                    AND i.peer_distinguisher = p.peer_distinguisher
+                    AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, p.peer_type,
+                        t.asn, t.bgp_id, holdfast_time(p.session))))
+        ORDER BY p.peer_index
+    LOOP
+        number := holdfast_identify(m_collector, n.router, n.address, n.peer_type, n.wire, n.asn, n.bgp_id,
+            n.began);
+        FOR sent IN
+            SELECT DISTINCT CASE WHEN n.peer_type = 3 THEN 0 ELSE t.asn END AS asn, t.bgp_id
+            FROM jsonb_to_recordset(n.identities) AS t (asn bigint, bgp_id inet)
+        LOOP
+            SELECT * INTO held FROM peer_identities i
+                WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
+                    AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
+                    AND i.peer_distinguisher = n.peer_distinguisher AND i.asn = sent.asn
+                    AND i.bgp_id = sent.bgp_id
+                ORDER BY i.since DESC LIMIT 1;
+            IF held.peer_number = number OR n.began < held.since THEN
+                CONTINUE;
+            END IF;
+            -- Zeros that belonged to another peer belong to this one from now on.
+            UPDATE peer_identities i SET peer_number = CASE WHEN i.since = n.began THEN number
+                    ELSE i.peer_number END,
+                until = CASE WHEN i.since = n.began THEN i.until ELSE n.began END
+                WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
+                    AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
+                    AND i.peer_distinguisher = n.peer_distinguisher AND i.asn = sent.asn
+                    AND i.bgp_id = sent.bgp_id AND i.since = held.since;
+            INSERT INTO peer_identities (collector, router, address, peer_type, distinguisher,
+                peer_distinguisher, asn, bgp_id, since, peer_number)
+            SELECT m_collector, n.router, n.address, n.peer_type, n.wire, n.peer_distinguisher, sent.asn,
+                sent.bgp_id, CASE WHEN held.peer_number IS NOT NULL THEN n.began
+                    ELSE coalesce(max(i.any_until), '-infinity') END, number
+            FROM peer_identities i
+            WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
+                AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
+                AND i.peer_distinguisher = n.peer_distinguisher
+            ON CONFLICT DO NOTHING;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION holdfast_identify_peers IS
+    'Adds the identities of the RIB views of the array to peer_identities: `asn` and `bgp_id` identify the
+peer, `identities` are those that its records carry, some of them perhaps with zeros.';
+
 CREATE OR REPLACE FUNCTION holdfast_find_peers(m_collector text, peers jsonb)
-RETURNS TABLE (peer_index integer, id bigint)
+RETURNS TABLE (peer_index integer, peer_number bigint, id bigint)
 LANGUAGE sql STABLE AS $$
-    SELECT n.peer_index, b.id
+    SELECT n.peer_index, i.peer_number, b.id
     FROM jsonb_to_recordset(peers) AS n (peer_index integer, router text, peer_type smallint,
-        distinguisher text, address inet, rib text)
-    JOIN public.bgp_peers b ON b.collector = m_collector AND b.router = n.router AND b.peer_type = n.peer_type
-        AND b.distinguisher = decode(n.distinguisher, 'hex') AND b.address = n.address AND b.rib = n.rib
+        distinguisher text, peer_distinguisher text, address inet, rib text, asn bigint, bgp_id inet,
+        session bigint)
+    JOIN public.peer_identities i ON i.collector = m_collector AND i.router = n.router
+        AND i.address = n.address AND i.peer_type = n.peer_type
+        AND i.distinguisher = decode(n.distinguisher, 'hex') AND i.peer_distinguisher = n.peer_distinguisher
+        AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type, n.asn,
+            n.bgp_id, public.holdfast_time(n.session))
+    LEFT JOIN public.bgp_peers b ON b.peer_number = i.peer_number AND b.rib = n.rib
 $$;
 COMMENT ON FUNCTION holdfast_find_peers IS
-    'bgp_peers.id of each RIB view of the array, by its index in the array.';
+    'Number of the peer and bgp_peers.id of each RIB view of the array, by its index in the array. The id is
+null if bgp_peers does not have the RIB view.';
+
+CREATE OR REPLACE FUNCTION holdfast_merge_views(m_collector text, peers jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    this_round bigint := 1;
+BEGIN
+    -- Several views of the array may be one row, if zeros or records from before identities were told apart
+    -- stand for a peer of this transaction. A statement can update a row only once.
+    LOOP
+        INSERT INTO bgp_peers AS b (collector, router, peer_type, distinguisher, address, rib,
+            peer_distinguisher, bmp_peer_ip, asn, bgp_id, table_name, state, session, generation, state_seq,
+            state_idx, valid_session, valid_generation, first_seen, last_seen, announced, withdrawn,
+            peer_number, up_since, down_at, down_reason, stale_since, stale_reason, detail)
+        SELECT m_collector, n.router, n.peer_type, decode(n.distinguisher, 'hex'), n.address, n.rib,
+            n.peer_distinguisher, n.bmp_peer_ip, n.asn, n.bgp_id, n.table_name,
+            CASE WHEN is_up.applies THEN 'up' ELSE coalesce(s.state, 'unknown') END,
+            CASE WHEN is_up.applies THEN holdfast_time(n.up_session)
+                ELSE coalesce(s.session, holdfast_time(n.session)) END,
+            CASE WHEN is_up.applies THEN n.up_generation ELSE coalesce(s.generation, n.generation) END,
+            CASE WHEN is_up.applies THEN 0 ELSE coalesce(s.state_seq, 0) END,
+            CASE WHEN is_up.applies THEN 0 ELSE coalesce(s.state_idx, 0) END,
+            coalesce(s.valid_session, '-infinity'), coalesce(s.valid_generation, 0),
+            holdfast_time(n.first_seen), holdfast_time(n.last_seen), n.announced, n.withdrawn, n.peer_number,
+            s.up_since, s.down_at, s.down_reason, CASE WHEN NOT is_up.applies THEN s.stale_since END,
+            CASE WHEN NOT is_up.applies THEN s.stale_reason END, s.detail
+        FROM (
+            SELECT p.*, f.peer_number, f.id, row_number() OVER (PARTITION BY f.peer_number, p.rib
+                ORDER BY p.session, p.generation, p.peer_index) AS round
+            FROM jsonb_to_recordset(peers) AS p (peer_index integer, router text, peer_type smallint,
+                distinguisher text, address inet, rib text, peer_distinguisher text, bmp_peer_ip inet,
+                asn bigint, bgp_id inet, table_name text, session bigint, generation bigint,
+                up_session bigint, up_generation bigint, first_seen bigint, last_seen bigint,
+                announced bigint, withdrawn bigint)
+            JOIN holdfast_find_peers(m_collector, peers) f USING (peer_index)) n
+        -- The state of a new Adj-RIB view is that of the peer's other ones: a Peer Up or Peer Down applies
+        -- to all of them.
+        LEFT JOIN LATERAL (SELECT * FROM bgp_peers o WHERE n.id IS NULL AND o.peer_number = n.peer_number
+            AND o.rib <> 'loc-rib' AND n.rib <> 'loc-rib'
+            ORDER BY o.session DESC, o.generation DESC, o.state_seq DESC, o.state_idx DESC LIMIT 1) s ON true
+        CROSS JOIN LATERAL (SELECT n.up_session IS NOT NULL AND (s.id IS NULL
+            OR (holdfast_time(n.up_session), n.up_generation) > (s.session, s.generation)
+            OR s.state = 'unknown') AS applies) is_up
+        WHERE n.round = this_round
+        ON CONFLICT (peer_number, rib) DO UPDATE SET
+            last_seen = greatest(b.last_seen, excluded.last_seen),
+            announced = b.announced + excluded.announced, withdrawn = b.withdrawn + excluded.withdrawn,
+            -- Some messages carry no AS number or BGP identifier (zero, RFC 7854): the known one is kept.
+            asn = CASE WHEN excluded.asn <> 0 AND (b.asn = 0 OR b.peer_type = 3) THEN excluded.asn
+                ELSE b.asn END,
+            bgp_id = CASE WHEN b.bgp_id = '0.0.0.0' THEN excluded.bgp_id ELSE b.bgp_id END,
+            table_name = CASE WHEN holdfast_is_current(excluded.session, excluded.generation, b.session,
+                b.generation) THEN coalesce(excluded.table_name, b.table_name) ELSE b.table_name END,
+            bmp_peer_ip = CASE WHEN excluded.session >= b.session THEN excluded.bmp_peer_ip
+                ELSE b.bmp_peer_ip END,
+            -- The text may be that of an earlier release.
+            peer_distinguisher = excluded.peer_distinguisher,
+            -- An announcement of a newer incarnation sets the state to up. Other records do not change it.
+            (state, stale_since, stale_reason, state_seq, state_idx, session, generation) = (
+                SELECT 'up', NULL, NULL, 0, 0, excluded.session, excluded.generation
+                WHERE excluded.state = 'up' AND (b.state = 'unknown'
+                    OR (excluded.session, excluded.generation) > (b.session, b.generation))
+                UNION ALL
+                SELECT b.state, b.stale_since, b.stale_reason, b.state_seq, b.state_idx, b.session,
+                    b.generation LIMIT 1);
+        EXIT WHEN NOT FOUND;
+        this_round := this_round + 1;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION holdfast_merge_views IS
+    'Inserts or updates the RIB views of the array in bgp_peers, without the state changes of their peers.';
 
 CREATE OR REPLACE FUNCTION holdfast_merge_peers(m_collector text, peers jsonb, changes jsonb, families jsonb)
 RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
     valid_generation bigint)
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    this_round bigint := 1;
 BEGIN
+    PERFORM holdfast_identify_peers(m_collector, peers);
     RETURN QUERY
         WITH m AS MATERIALIZED (SELECT * FROM holdfast_find_peers(m_collector, peers))
         SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation
@@ -56,107 +227,104 @@ BEGIN
         SELECT m.peer_index, m.id, f.afi, f.safi, f.valid_session, f.valid_generation
         FROM m JOIN peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity';
 
-    INSERT INTO bgp_peers AS b (collector, router, peer_type, distinguisher, address, rib, peer_distinguisher,
-        bmp_peer_ip, asn, bgp_id, table_name, state, session, generation, state_seq, state_idx, valid_session,
-        valid_generation, first_seen, last_seen, announced, withdrawn)
-    SELECT m_collector, n.router, n.peer_type, decode(n.distinguisher, 'hex'), n.address, n.rib,
-        n.peer_distinguisher, n.bmp_peer_ip, n.asn, n.bgp_id, n.table_name, 'up', holdfast_time(n.session),
-        n.generation, 0, 0, '-infinity', 0, holdfast_time(n.first_seen), holdfast_time(n.last_seen),
-        n.announced, n.withdrawn
-    FROM jsonb_to_recordset(peers) AS n (router text, peer_type smallint, distinguisher text, address inet,
-        rib text, peer_distinguisher text, bmp_peer_ip inet, asn bigint, bgp_id inet, table_name text,
-        session bigint, generation bigint, first_seen bigint, last_seen bigint, announced bigint,
-        withdrawn bigint)
-    ON CONFLICT (collector, router, peer_type, distinguisher, address, rib) DO UPDATE SET
-        last_seen = greatest(b.last_seen, excluded.last_seen),
-        announced = b.announced + excluded.announced, withdrawn = b.withdrawn + excluded.withdrawn,
-        -- Some messages carry no AS number or BGP identifier (zero, RFC 7854): the last known one is kept.
-        (asn, bgp_id, table_name) = (
-            SELECT CASE WHEN n.applies AND excluded.asn <> 0 THEN excluded.asn ELSE b.asn END,
-                CASE WHEN n.applies AND excluded.bgp_id <> '0.0.0.0' THEN excluded.bgp_id ELSE b.bgp_id END,
-                CASE WHEN n.applies THEN coalesce(excluded.table_name, b.table_name) ELSE b.table_name END
-            FROM (SELECT holdfast_is_current(excluded.session, excluded.generation, b.session, b.generation)
-                AS applies) n),
-        bmp_peer_ip = CASE WHEN excluded.session >= b.session THEN excluded.bmp_peer_ip
-            ELSE b.bmp_peer_ip END,
-        -- The text may be that of an earlier release.
-        peer_distinguisher = excluded.peer_distinguisher,
-        -- A newer incarnation sets the state to up; the same or an older one leaves it unchanged.
-        (state, stale_since, stale_reason, state_seq, state_idx, session, generation) = (
-            SELECT n.state, n.stale_since, n.stale_reason, n.state_seq, n.state_idx, n.session, n.generation
-            FROM (VALUES (true, b.state, b.stale_since, b.stale_reason, b.state_seq, b.state_idx, b.session,
-                    b.generation),
-                (false, 'up', NULL, NULL, 0, 0, excluded.session, excluded.generation))
-                AS n (is_stored, state, stale_since, stale_reason, state_seq, state_idx, session, generation)
-            ORDER BY n.session DESC, n.generation DESC, n.is_stored DESC LIMIT 1);
+    PERFORM holdfast_merge_views(m_collector, peers);
+    RETURN QUERY
+        SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation
+        FROM holdfast_find_peers(m_collector, peers) m JOIN bgp_peers b ON b.id = m.id;
 
     -- A state change of a peer applies to all its Adj-RIB views; a Loc-RIB has its own state (RFC 9069).
-    UPDATE bgp_peers b SET
-        state = CASE WHEN newer.applies THEN c.state ELSE b.state END,
-        session = CASE WHEN newer.applies THEN holdfast_time(c.session) ELSE b.session END,
-        generation = CASE WHEN newer.applies THEN c.generation ELSE b.generation END,
-        state_seq = CASE WHEN newer.applies THEN c.seq ELSE b.state_seq END,
-        state_idx = CASE WHEN newer.applies THEN c.idx ELSE b.state_idx END,
-        up_since = CASE WHEN newer.applies THEN coalesce(holdfast_time(c.up_at), b.up_since)
-            ELSE b.up_since END,
-        down_at = CASE WHEN newer.applies THEN coalesce(holdfast_time(c.down_at), b.down_at)
-            ELSE b.down_at END,
-        down_reason = CASE WHEN newer.applies AND c.down_at IS NOT NULL THEN c.down_reason
-            ELSE b.down_reason END,
-        stale_since = CASE WHEN NOT newer.applies THEN b.stale_since
-            WHEN c.state = 'stale' THEN holdfast_time(c.stale_at) END,
-        stale_reason = CASE WHEN NOT newer.applies THEN b.stale_reason
-            WHEN c.state = 'stale' THEN c.stale_reason END,
-        detail = CASE WHEN newer.applies THEN coalesce(c.detail, b.detail) ELSE b.detail END,
-        ups = b.ups + c.ups, downs = b.downs + c.downs,
-        valid_generation = CASE WHEN ended.applies THEN c.valid_generation ELSE b.valid_generation END,
-        valid_session = CASE WHEN ended.applies THEN holdfast_time(c.valid_session) ELSE b.valid_session END
-    FROM jsonb_to_recordset(changes) AS c (router text, peer_type smallint, distinguisher text, address inet,
-        is_loc_rib boolean, state text, session bigint, generation bigint, seq bigint, idx integer,
-        up_at bigint, down_at bigint, down_reason integer, stale_at bigint, stale_reason text, ups bigint,
-        downs bigint, detail jsonb, valid_session bigint, valid_generation bigint), bgp_peers o
-    CROSS JOIN LATERAL (SELECT (holdfast_time(c.session), c.generation, c.seq, c.idx)
-        > (o.session, o.generation, o.state_seq, o.state_idx) AS applies) newer
-    CROSS JOIN LATERAL (SELECT c.valid_session IS NOT NULL
-        AND NOT holdfast_is_current(o.valid_session, o.valid_generation, holdfast_time(c.valid_session),
-            c.valid_generation) AS applies) ended
-    WHERE b.id = o.id AND o.collector = m_collector AND o.router = c.router AND o.peer_type = c.peer_type
-        AND o.distinguisher = decode(c.distinguisher, 'hex') AND o.address = c.address
-        AND (o.rib = 'loc-rib') = c.is_loc_rib;
+    -- Rounds as in holdfast_merge_views.
+    LOOP
+        EXIT WHEN jsonb_array_length(changes) = 0;
+        UPDATE bgp_peers b SET
+            state = CASE WHEN newer.applies THEN c.state ELSE b.state END,
+            session = CASE WHEN newer.applies THEN holdfast_time(c.session) ELSE b.session END,
+            generation = CASE WHEN newer.applies THEN c.generation ELSE b.generation END,
+            state_seq = CASE WHEN newer.applies THEN c.seq ELSE b.state_seq END,
+            state_idx = CASE WHEN newer.applies THEN c.idx ELSE b.state_idx END,
+            up_since = CASE WHEN newer.applies THEN coalesce(holdfast_time(c.up_at), b.up_since)
+                ELSE b.up_since END,
+            down_at = CASE WHEN newer.applies THEN coalesce(holdfast_time(c.down_at), b.down_at)
+                ELSE b.down_at END,
+            down_reason = CASE WHEN newer.applies AND c.down_at IS NOT NULL THEN c.down_reason
+                ELSE b.down_reason END,
+            stale_since = CASE WHEN NOT newer.applies THEN b.stale_since
+                WHEN c.state = 'stale' THEN holdfast_time(c.stale_at) END,
+            stale_reason = CASE WHEN NOT newer.applies THEN b.stale_reason
+                WHEN c.state = 'stale' THEN c.stale_reason END,
+            detail = CASE WHEN newer.applies THEN coalesce(c.detail, b.detail) ELSE b.detail END,
+            ups = b.ups + c.ups, downs = b.downs + c.downs,
+            valid_generation = CASE WHEN ended.applies THEN c.valid_generation ELSE b.valid_generation END,
+            valid_session = CASE WHEN ended.applies THEN holdfast_time(c.valid_session)
+                ELSE b.valid_session END
+        FROM (
+            SELECT v.*, i.peer_number, row_number() OVER (PARTITION BY i.peer_number, v.is_loc_rib
+                ORDER BY v.session, v.generation, v.seq, v.idx) AS round
+            FROM jsonb_to_recordset(changes) AS v (router text, peer_type smallint, distinguisher text,
+                peer_distinguisher text, address inet, asn bigint, bgp_id inet, is_loc_rib boolean,
+                state text, session bigint, generation bigint, seq bigint, idx integer, up_at bigint,
+                down_at bigint, down_reason integer, stale_at bigint, stale_reason text, ups bigint,
+                downs bigint, detail jsonb, valid_session bigint, valid_generation bigint)
+            JOIN peer_identities i ON i.collector = m_collector AND i.router = v.router
+                AND i.address = v.address AND i.peer_type = v.peer_type
+                AND i.distinguisher = decode(v.distinguisher, 'hex')
+                AND i.peer_distinguisher = v.peer_distinguisher
+                AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, v.peer_type, v.asn,
+                    v.bgp_id, holdfast_time(v.session))) c
+        JOIN bgp_peers o ON o.peer_number = c.peer_number AND (o.rib = 'loc-rib') = c.is_loc_rib
+        CROSS JOIN LATERAL (SELECT o.state = 'unknown'
+            OR (holdfast_time(c.session), c.generation, c.seq, c.idx)
+                > (o.session, o.generation, o.state_seq, o.state_idx) AS applies) newer
+        CROSS JOIN LATERAL (SELECT c.valid_session IS NOT NULL
+            AND NOT holdfast_is_current(o.valid_session, o.valid_generation, holdfast_time(c.valid_session),
+                c.valid_generation) AS applies) ended
+        WHERE b.id = o.id AND c.round = this_round;
+        EXIT WHEN NOT FOUND;
+        this_round := this_round + 1;
+    END LOOP;
 
-    INSERT INTO peer_families AS p (peer_id, afi, safi, eor_session, eor_generation, eor_at, valid_session,
-        valid_generation, suspect_session, suspect_generation, suspect_at, suspect_reason)
-    SELECT m.id, f.afi, f.safi, holdfast_time(f.eor_session), f.eor_generation, holdfast_time(f.eor_at),
-        coalesce(holdfast_time(f.valid_session), '-infinity'), coalesce(f.valid_generation, 0),
-        holdfast_time(f.suspect_session), f.suspect_generation, holdfast_time(f.suspect_at), f.suspect_reason
-    FROM jsonb_to_recordset(families) AS f (peer_index integer, afi integer, safi smallint,
-        eor_session bigint, eor_generation bigint, eor_at bigint, valid_session bigint,
-        valid_generation bigint, suspect_session bigint, suspect_generation bigint, suspect_at bigint,
-        suspect_reason text)
-    JOIN holdfast_find_peers(m_collector, peers) m ON m.peer_index = f.peer_index
-    ON CONFLICT (peer_id, afi, safi) DO UPDATE SET
-        (eor_session, eor_generation, eor_at) = (
-            SELECT n.eor_session, n.eor_generation, n.eor_at
-            FROM (VALUES (true, p.eor_session, p.eor_generation, p.eor_at),
-                (false, excluded.eor_session, excluded.eor_generation, excluded.eor_at))
-                AS n (is_stored, eor_session, eor_generation, eor_at)
-            ORDER BY n.eor_session DESC NULLS LAST, n.eor_generation DESC, n.is_stored LIMIT 1),
-        (valid_session, valid_generation) = (
-            SELECT n.valid_session, n.valid_generation
-            FROM (VALUES (p.valid_session, p.valid_generation),
-                (excluded.valid_session, excluded.valid_generation)) AS n (valid_session, valid_generation)
-            ORDER BY n.valid_session DESC, n.valid_generation DESC LIMIT 1),
-        (suspect_session, suspect_generation, suspect_at, suspect_reason) = (
-            SELECT n.suspect_session, n.suspect_generation, n.suspect_at, n.suspect_reason
-            FROM (VALUES (excluded.suspect_session, excluded.suspect_generation, excluded.suspect_at,
-                    excluded.suspect_reason),
-                (p.suspect_session, p.suspect_generation, p.suspect_at, p.suspect_reason))
-                AS n (suspect_session, suspect_generation, suspect_at, suspect_reason)
-            ORDER BY n.suspect_session DESC NULLS LAST, n.suspect_generation DESC, n.suspect_at DESC LIMIT 1);
-
-    RETURN QUERY
-        SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, '-infinity'::timestamptz, 0::bigint
-        FROM holdfast_find_peers(m_collector, peers) m;
+    this_round := 1;
+    LOOP
+        EXIT WHEN jsonb_array_length(families) = 0;
+        INSERT INTO peer_families AS p (peer_id, afi, safi, eor_session, eor_generation, eor_at,
+            valid_session, valid_generation, suspect_session, suspect_generation, suspect_at, suspect_reason)
+        SELECT f.id, f.afi, f.safi, holdfast_time(f.eor_session), f.eor_generation, holdfast_time(f.eor_at),
+            coalesce(holdfast_time(f.valid_session), '-infinity'), coalesce(f.valid_generation, 0),
+            holdfast_time(f.suspect_session), f.suspect_generation, holdfast_time(f.suspect_at),
+            f.suspect_reason
+        FROM (
+            SELECT v.*, m.id, row_number() OVER (PARTITION BY m.id, v.afi, v.safi
+                ORDER BY v.peer_index) AS round
+            FROM jsonb_to_recordset(families) AS v (peer_index integer, afi integer, safi smallint,
+                eor_session bigint, eor_generation bigint, eor_at bigint, valid_session bigint,
+                valid_generation bigint, suspect_session bigint, suspect_generation bigint, suspect_at bigint,
+                suspect_reason text)
+            JOIN holdfast_find_peers(m_collector, peers) m ON m.peer_index = v.peer_index) f
+        WHERE f.round = this_round
+        ON CONFLICT (peer_id, afi, safi) DO UPDATE SET
+            (eor_session, eor_generation, eor_at) = (
+                SELECT n.eor_session, n.eor_generation, n.eor_at
+                FROM (VALUES (true, p.eor_session, p.eor_generation, p.eor_at),
+                    (false, excluded.eor_session, excluded.eor_generation, excluded.eor_at))
+                    AS n (is_stored, eor_session, eor_generation, eor_at)
+                ORDER BY n.eor_session DESC NULLS LAST, n.eor_generation DESC, n.is_stored LIMIT 1),
+            (valid_session, valid_generation) = (
+                SELECT n.valid_session, n.valid_generation
+                FROM (VALUES (p.valid_session, p.valid_generation),
+                    (excluded.valid_session, excluded.valid_generation))
+                    AS n (valid_session, valid_generation)
+                ORDER BY n.valid_session DESC, n.valid_generation DESC LIMIT 1),
+            (suspect_session, suspect_generation, suspect_at, suspect_reason) = (
+                SELECT n.suspect_session, n.suspect_generation, n.suspect_at, n.suspect_reason
+                FROM (VALUES (excluded.suspect_session, excluded.suspect_generation, excluded.suspect_at,
+                        excluded.suspect_reason),
+                    (p.suspect_session, p.suspect_generation, p.suspect_at, p.suspect_reason))
+                    AS n (suspect_session, suspect_generation, suspect_at, suspect_reason)
+                ORDER BY n.suspect_session DESC NULLS LAST, n.suspect_generation DESC, n.suspect_at DESC
+                LIMIT 1);
+        EXIT WHEN NOT FOUND;
+        this_round := this_round + 1;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION holdfast_merge_peers IS

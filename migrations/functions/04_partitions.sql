@@ -53,30 +53,45 @@ BEGIN
             records = d.records + excluded.records', chunk)
         USING table_name, cut, from_time;
     IF table_name = 'peer_events' THEN
-        EXECUTE format('INSERT INTO kept_route_ends
+        EXECUTE format('INSERT INTO kept_route_ends (time, collector, router, peer_type, peer_distinguisher,
+                bgp_peer_ip, rib, afi, safi, session, generation, bgp_peer_asn, bgp_id)
             SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi,
-                session, generation + (event_type = ''peer_down'')::integer
+                session, generation + (event_type = ''peer_down'')::integer, bgp_peer_asn, bgp_id
             FROM %s WHERE time >= $2 AND time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk)
             USING cut, from_time;
     ELSIF table_name = 'route_updates' THEN
-        CREATE TEMP TABLE last_updates (LIKE kept_routes) ON COMMIT DROP;
-        -- Two passes and a hash of the short columns instead of a sort of whole rows.
+        CREATE TEMP TABLE last_updates (peer_number bigint, LIKE kept_routes) ON COMMIT DROP;
+        -- Two passes and a hash of the short columns instead of a sort of whole rows. The same route of two
+        -- peers at one address is two routes; an update with zeros may be one of either.
         EXECUTE format('INSERT INTO last_updates
-            SELECT h.* FROM %1$s h JOIN (
-                SELECT collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key,
-                    max(ARRAY[(extract(epoch FROM session) * 1000000)::bigint, generation, seq, idx])
+            SELECT i.peer_number, h.* FROM %1$s h JOIN peer_identities i ON i.collector = h.collector
+                AND i.router = h.router AND i.address = h.bgp_peer_ip AND i.peer_type = h.peer_type
+                AND i.peer_distinguisher = h.peer_distinguisher AND holdfast_is_identity(i.asn, i.bgp_id,
+                    i.since, i.until, i.any_until, h.peer_type, h.bgp_peer_asn, h.bgp_id, h.session)
+            JOIN (
+                SELECT i.peer_number, h.rib, h.route_key,
+                    max(ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx])
                         AS position
-                FROM %1$s WHERE time >= $2 AND time < $1 GROUP BY 1, 2, 3, 4, 5, 6, 7
-            ) l USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, route_key)
+                FROM %1$s h JOIN peer_identities i ON i.collector = h.collector AND i.router = h.router
+                    AND i.address = h.bgp_peer_ip AND i.peer_type = h.peer_type
+                    AND i.peer_distinguisher = h.peer_distinguisher AND holdfast_is_identity(i.asn, i.bgp_id,
+                        i.since, i.until, i.any_until, h.peer_type, h.bgp_peer_asn, h.bgp_id, h.session)
+                WHERE h.time >= $2 AND h.time < $1 GROUP BY 1, 2, 3
+            ) l ON l.peer_number = i.peer_number AND l.rib = h.rib AND l.route_key = h.route_key
             WHERE h.time >= $2 AND h.time < $1
                 AND ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx]
                     = l.position', chunk)
             USING cut, from_time;
-        DELETE FROM kept_routes k USING last_updates l
-            WHERE (k.collector, k.router, k.peer_type, k.peer_distinguisher) =
+        DELETE FROM kept_routes k USING last_updates l, peer_identities i
+            WHERE i.peer_number = l.peer_number AND i.collector = k.collector AND i.router = k.router
+                AND i.address = k.bgp_peer_ip AND i.peer_type = k.peer_type
+                AND i.peer_distinguisher = k.peer_distinguisher AND holdfast_is_identity(i.asn, i.bgp_id,
+                    i.since, i.until, i.any_until, k.peer_type, k.bgp_peer_asn, k.bgp_id, k.session)
+                AND (k.collector, k.router, k.peer_type, k.peer_distinguisher) =
                     (l.collector, l.router, l.peer_type, l.peer_distinguisher)
                 AND (k.bgp_peer_ip, k.rib, k.route_key) = (l.bgp_peer_ip, l.rib, l.route_key)
                 AND (k.session, k.generation, k.seq, k.idx) < (l.session, l.generation, l.seq, l.idx);
+        ALTER TABLE last_updates DROP COLUMN peer_number;
         INSERT INTO kept_routes SELECT * FROM last_updates WHERE NOT is_withdrawn ON CONFLICT DO NOTHING;
         DROP TABLE last_updates;
     END IF;

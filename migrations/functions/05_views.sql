@@ -4,7 +4,7 @@
 
 CREATE OR REPLACE VIEW peer_statistics AS
 SELECT s.time, s.collector, s.router, s.peer_ip, s.bgp_peer_ip, s.bgp_peer_asn, s.peer_distinguisher, s.rib,
-       x.type, x.afi, x.safi, x.value, decode(x.raw, 'hex') AS raw
+       x.type, x.afi, x.safi, x.value, decode(x.raw, 'hex') AS raw, s.bgp_id
 FROM peer_stats s
 CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x
     (type integer, afi integer, safi smallint, value numeric, raw text);
@@ -68,13 +68,19 @@ could not be decoded, until an End-of-RIB of a later generation (the whole table
 Down.';
 
 CREATE OR REPLACE VIEW chosen_peers AS
-SELECT DISTINCT ON (router, peer_type, distinguisher, address, rib)
-       *, holdfast_vrf_text(peer_distinguisher, table_name) AS vrf
-FROM bgp_peers
-ORDER BY router, peer_type, distinguisher, address, rib, (state = 'up') DESC, last_seen DESC, id;
+SELECT DISTINCT ON (p.router, p.peer_type, p.distinguisher, p.address, p.rib, p.bgp_id,
+           CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END)
+       p.*, holdfast_vrf_text(p.peer_distinguisher, p.table_name) AS vrf, c.as_of
+FROM bgp_peers p
+LEFT JOIN collector_reports c ON c.collector = p.collector
+ORDER BY p.router, p.peer_type, p.distinguisher, p.address, p.rib, p.bgp_id,
+    CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END,
+    coalesce(p.state = 'up' AND c.reported_at > now() - interval '5 minutes', false) DESC,
+    (p.state = 'up') DESC, p.last_seen DESC, p.id;
 COMMENT ON VIEW chosen_peers IS
-    'Each RIB view of each router once, whichever collectors receive it: the row whose peer is up, else
-the last updated one.';
+    'Each RIB view of each peer of each router once, whichever collectors receive it: the row whose peer is
+up, first of collectors that run, else the last updated one.';
+COMMENT ON COLUMN chosen_peers.as_of IS 'How current the row is: collector_reports.as_of of its collector.';
 
 CREATE OR REPLACE VIEW current_routes AS
 SELECT s.router, s.bgp_peer_ip AS peer, s.bgp_peer_asn AS peer_as, s.rib, p.vrf, s.family,
@@ -83,7 +89,7 @@ SELECT s.router, s.bgp_peer_ip AS peer, s.bgp_peer_asn AS peer_as, s.rib, p.vrf,
        s.communities, s.large_communities, s.extended_communities, s.is_stale, s.last_state_change AS since,
        s.last_seen, s.peer_id, s.prefix, s.rd, s.as_path, s.otc, s.labels, s.evpn_route_type, s.evpn_rd,
        s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip, s.first_seen, s.learn_count, s.withdraw_count, s.afi,
-       s.safi, s.route_key
+       s.safi, s.route_key, s.bgp_id
 FROM route_state s
 JOIN chosen_peers p ON p.id = s.peer_id
 WHERE NOT s.is_withdrawn;
@@ -93,14 +99,16 @@ route_state follow.';
 
 CREATE OR REPLACE VIEW route_ends AS
 SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, NULL::integer AS afi,
-       NULL::smallint AS safi, session, generation + 1 AS generation
+       NULL::smallint AS safi, session, generation + 1 AS generation, bgp_peer_asn, bgp_id
 FROM peer_events WHERE event_type = 'peer_down'
 UNION ALL
 SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi, session,
-       generation
+       generation, bgp_peer_asn, bgp_id
 FROM peer_events WHERE event_type = 'sweep'
 UNION ALL
-SELECT * FROM kept_route_ends;
+SELECT time, collector, router, peer_type, peer_distinguisher, bgp_peer_ip, rib, afi, safi, session,
+       generation, bgp_peer_asn, bgp_id
+FROM kept_route_ends;
 COMMENT ON VIEW route_ends IS
     'Events that end routes without a withdrawal. A Peer Down (afi null) ends routes of incarnations
 before (session, generation) in all Adj-RIB views of the peer, or in its Loc-RIB; a sweep ends them in one
@@ -112,6 +120,33 @@ UNION ALL
 SELECT * FROM kept_routes;
 COMMENT ON VIEW route_history IS
     'All rows of route_updates, and of dropped rows the last update of each route (kept_routes).';
+
+CREATE OR REPLACE VIEW peer_route_ends AS
+SELECT p.id AS peer_id, x.time, x.afi, x.safi, x.session, x.generation
+FROM route_ends x
+JOIN peer_identities i ON i.collector = x.collector AND i.router = x.router AND i.address = x.bgp_peer_ip
+    AND i.peer_type = x.peer_type AND i.peer_distinguisher = x.peer_distinguisher
+    AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, x.peer_type, x.bgp_peer_asn,
+        x.bgp_id, x.session)
+JOIN bgp_peers p ON p.peer_number = i.peer_number
+    AND CASE WHEN x.afi IS NULL THEN (p.rib = 'loc-rib') = (x.rib = 'loc-rib') ELSE p.rib = x.rib END;
+COMMENT ON VIEW peer_route_ends IS 'The rows of route_ends, for each RIB view whose routes they end.';
+COMMENT ON COLUMN peer_route_ends.peer_id IS 'bgp_peers.id.';
+
+CREATE OR REPLACE VIEW peer_route_history AS
+SELECT p.id AS peer_id, h.*
+FROM route_history h
+JOIN peer_identities i ON i.collector = h.collector AND i.router = h.router AND i.address = h.bgp_peer_ip
+    AND i.peer_type = h.peer_type AND i.peer_distinguisher = h.peer_distinguisher
+    AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, h.peer_type, h.bgp_peer_asn,
+        h.bgp_id, h.session)
+JOIN bgp_peers p ON p.peer_number = i.peer_number AND p.rib = h.rib
+WHERE NOT EXISTS (SELECT FROM forgotten_peers f
+    WHERE f.peer_number = i.peer_number AND f.log_id = h.log_id AND h.seq <= f.last_seq);
+COMMENT ON VIEW peer_route_history IS
+    'The rows of route_history from which the current table follows, with their RIB views: without those of
+peers that were forgotten since.';
+COMMENT ON COLUMN peer_route_history.peer_id IS 'bgp_peers.id.';
 
 CREATE OR REPLACE VIEW stored_records AS
     SELECT collector, log_id, seq, idx FROM route_updates

@@ -18,19 +18,14 @@ CREATE OR REPLACE FUNCTION holdfast_find_last_updates(c_collector text) RETURNS 
 LANGUAGE plpgsql SET search_path = public, pg_temp SET jit = off SET work_mem = '128MB' AS $$
 BEGIN
     CREATE TEMP TABLE last_positions ON COMMIT DROP AS
-        SELECT p.id AS peer_id, h.route_key,
+        SELECT h.peer_id, h.route_key,
             max(ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx])
                 AS position
-        FROM route_history h JOIN bgp_peers p ON p.collector = h.collector AND p.router = h.router
-            AND p.peer_type = h.peer_type AND p.peer_distinguisher = h.peer_distinguisher
-            AND p.address = h.bgp_peer_ip AND p.rib = h.rib
-        WHERE h.collector = c_collector GROUP BY 1, 2;
+        FROM peer_route_history h WHERE h.collector = c_collector GROUP BY 1, 2;
     CREATE TEMP TABLE last_updates ON COMMIT DROP AS
-        SELECT l.peer_id, h.*
-        FROM route_history h JOIN bgp_peers p ON p.collector = h.collector AND p.router = h.router
-            AND p.peer_type = h.peer_type AND p.peer_distinguisher = h.peer_distinguisher
-            AND p.address = h.bgp_peer_ip AND p.rib = h.rib
-        JOIN last_positions l ON l.peer_id = p.id AND l.route_key = h.route_key
+        SELECT h.*
+        FROM peer_route_history h
+        JOIN last_positions l ON l.peer_id = h.peer_id AND l.route_key = h.route_key
             AND l.position = ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq,
                 h.idx]
         WHERE h.collector = c_collector;
@@ -41,14 +36,10 @@ BEGIN
     END IF;
     -- The last Peer Down of each RIB view (afi 0), and the last sweep of each of its families.
     CREATE TEMP TABLE last_ends ON COMMIT DROP AS
-        SELECT DISTINCT ON (p.id, afi, safi) p.id AS peer_id, coalesce(x.afi, 0) AS afi,
+        SELECT DISTINCT ON (peer_id, afi, safi) peer_id, coalesce(x.afi, 0) AS afi,
             coalesce(x.safi, 0::smallint) AS safi, x.session, x.generation
-        FROM route_ends x JOIN bgp_peers p ON p.collector = x.collector AND p.router = x.router
-            AND p.peer_type = x.peer_type AND p.peer_distinguisher = x.peer_distinguisher
-            AND p.address = x.bgp_peer_ip
-            AND CASE WHEN x.afi IS NULL THEN (p.rib = 'loc-rib') = (x.rib = 'loc-rib') ELSE p.rib = x.rib END
-        WHERE x.collector = c_collector
-        ORDER BY p.id, afi, safi, x.session DESC, x.generation DESC;
+        FROM peer_route_ends x JOIN bgp_peers p ON p.id = x.peer_id AND p.collector = c_collector
+        ORDER BY peer_id, afi, safi, x.session DESC, x.generation DESC;
     ANALYZE last_updates;
     ANALYZE last_ends;
 END
@@ -201,18 +192,12 @@ BEGIN
         SELECT t.peer_id, h.route_key, h.time, h.is_withdrawn, h.session, h.generation,
             coalesce(lag(h.is_withdrawn) OVER same, true) AS was_withdrawn,
             lag(h.session) OVER same AS old_session, lag(h.generation) OVER same AS old_generation
-        FROM mismatches t JOIN route_history h ON h.route_key = t.route_key AND h.collector = t.collector
-            AND h.router = t.router AND h.peer_type = t.peer_type
-            AND h.peer_distinguisher = t.peer_distinguisher AND h.bgp_peer_ip = t.bgp_peer_ip
-            AND h.rib = t.rib
+        FROM mismatches t JOIN peer_route_history h ON h.peer_id = t.peer_id AND h.route_key = t.route_key
         WHERE t.verdict = 'missing'
         WINDOW same AS (PARTITION BY t.peer_id, h.route_key ORDER BY h.session, h.generation, h.seq, h.idx)
     ), changes AS (
         SELECT s.*, s.was_withdrawn OR ((s.session, s.generation) <> (s.old_session, s.old_generation)
-            AND EXISTS ( SELECT FROM route_ends x JOIN bgp_peers p ON p.id = s.peer_id
-            WHERE x.afi IS NULL AND x.collector = p.collector AND x.router = p.router
-                AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher
-                AND x.bgp_peer_ip = p.address AND (x.rib = 'loc-rib') = (p.rib = 'loc-rib')
+            AND EXISTS (SELECT FROM peer_route_ends x WHERE x.peer_id = s.peer_id AND x.afi IS NULL
                 AND NOT holdfast_is_current(s.old_session, s.old_generation, x.session, x.generation)
                 AND holdfast_is_current(s.session, s.generation, x.session, x.generation))) AS was_gone
         FROM updates s

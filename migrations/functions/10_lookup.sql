@@ -5,12 +5,26 @@
 CREATE OR REPLACE FUNCTION holdfast_peers(selector text) RETURNS SETOF chosen_peers
 LANGUAGE sql STABLE AS $$
     SELECT * FROM public.chosen_peers p
-    WHERE selector IS NULL OR p.id::text = selector OR host(p.address) = lower(selector)
-        OR 'AS' || p.asn = upper(selector) OR p.router = selector
+    WHERE selector IS NULL OR p.router = selector OR (
+        SELECT bool_and(p.id::text = word OR host(p.address) = lower(word) OR 'AS' || p.asn = upper(word)
+            OR 'bgp-id=' || host(p.bgp_id) = lower(word) OR p.router = word)
+        FROM regexp_split_to_table(trim(selector), '\s+') AS word)
 $$;
 COMMENT ON FUNCTION holdfast_peers IS
-    'RIB views that a selector names: an id of bgp_peers, a peer address, an AS number (AS65001) or a
-router; all if null.';
+    'RIB views that a selector names: an id of bgp_peers, a peer address, an AS number (AS65001), a BGP
+identifier (bgp-id=192.0.2.1), a router, or several of them separated by blanks, all of which apply; all
+RIB views if null.';
+
+CREATE OR REPLACE FUNCTION holdfast_is_selected(selector text, router text, address inet, asn bigint,
+    bgp_id inet) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT selector IS NULL OR router = selector OR (
+        SELECT bool_and(host(address) = lower(word) OR 'AS' || asn = upper(word)
+            OR 'bgp-id=' || host(bgp_id) = lower(word) OR router = word)
+        FROM regexp_split_to_table(trim(selector), '\s+') AS word)
+$$;
+COMMENT ON FUNCTION holdfast_is_selected IS
+    'True if the peer of a record is one that a selector names, as in holdfast_peers but without ids.';
 
 CREATE OR REPLACE FUNCTION route_lookup(address inet)
 RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, prefix cidr, path_id bigint,

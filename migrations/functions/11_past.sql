@@ -1,13 +1,49 @@
 -- Queries: past tables and the history of prefixes.
 
+CREATE OR REPLACE FUNCTION holdfast_is_only_peer(of_number bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT NOT EXISTS (SELECT FROM forgotten_peers f WHERE f.peer_number = of_number)
+        AND NOT EXISTS (SELECT FROM peer_identities i JOIN peer_identities o
+                USING (collector, router, address, peer_type, peer_distinguisher)
+            WHERE i.peer_number = of_number AND o.peer_number <> of_number)
+$$;
+COMMENT ON FUNCTION holdfast_is_only_peer IS
+    'True if all records with the address of a peer are its own, and it was never forgotten: history can
+then be read without looking at identities.';
+
+CREATE OR REPLACE FUNCTION holdfast_distinguisher_texts(of_number bigint) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT array_agg(DISTINCT peer_distinguisher) FROM peer_identities WHERE peer_number = of_number
+$$;
+COMMENT ON FUNCTION holdfast_distinguisher_texts IS
+    'Peer distinguisher of a peer as history has it: an earlier release may have written it otherwise.';
+
+CREATE OR REPLACE FUNCTION holdfast_is_own_record(of_number bigint, at timestamptz, of_type smallint,
+    of_distinguisher text, of_asn bigint, of_bgp_id inet, of_session timestamptz, of_log uuid, of_seq bigint)
+    RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM public.peer_identities i
+            WHERE i.peer_number = of_number AND i.peer_distinguisher = of_distinguisher
+                AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, of_type,
+                    of_asn, of_bgp_id, of_session))
+        AND NOT EXISTS (SELECT FROM public.forgotten_peers f WHERE f.peer_number = of_number
+            AND f.log_id = of_log AND of_seq <= f.last_seq AND f.forgotten_at <= at)
+$$;
+COMMENT ON FUNCTION holdfast_is_own_record IS
+    'True if a record with the address of a peer is of that peer, and was not forgotten at that time.';
+
 CREATE OR REPLACE FUNCTION holdfast_last_updates_at(t_peer bigint, t_at timestamptz, route_keys bytea[])
 RETURNS SETOF route_updates
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off
     SET enable_nestloop = on AS $$
 DECLARE
     p bgp_peers%ROWTYPE;
+    is_only boolean;
+    texts text[];
 BEGIN
     SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
+    is_only := holdfast_is_only_peer(p.peer_number);
+    texts := holdfast_distinguisher_texts(p.peer_number);
     RETURN QUERY
     SELECT h.*
     FROM (SELECT e.prefix, e.route_key
@@ -19,17 +55,23 @@ BEGIN
               WHERE n.prefix = c.prefix AND n.time <= t_at AND n.route_key = c.route_key
                   AND n.bgp_peer_ip = p.address AND n.rib = p.rib AND n.router = p.router
                   AND n.collector = p.collector AND n.peer_type = p.peer_type
-                  AND n.peer_distinguisher = p.peer_distinguisher
+                  AND n.peer_distinguisher = ANY (texts)
+                  AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, n.peer_type,
+                      n.peer_distinguisher, n.bgp_peer_asn, n.bgp_id, n.session, n.log_id, n.seq))
               ORDER BY n.time DESC LIMIT 1) n
         JOIN route_updates h ON h.time BETWEEN n.time - interval '1 hour' AND n.time
         WHERE h.prefix = c.prefix AND h.route_key = c.route_key AND h.bgp_peer_ip = p.address
             AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
-            AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher
+            AND h.peer_type = p.peer_type AND h.peer_distinguisher = ANY (texts)
+            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
+                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
         UNION ALL
         SELECT k.* FROM kept_routes k
         WHERE k.collector = p.collector AND k.router = p.router AND k.peer_type = p.peer_type
-            AND k.peer_distinguisher = p.peer_distinguisher AND k.bgp_peer_ip = p.address AND k.rib = p.rib
+            AND k.peer_distinguisher = ANY (texts) AND k.bgp_peer_ip = p.address AND k.rib = p.rib
             AND k.route_key = c.route_key AND k.time <= t_at
+            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, k.peer_type,
+                k.peer_distinguisher, k.bgp_peer_asn, k.bgp_id, k.session, k.log_id, k.seq))
         ORDER BY session DESC, generation DESC, seq DESC, idx DESC LIMIT 1
     ) h;
 END
@@ -58,16 +100,22 @@ DECLARE
     has_routes_without_prefix boolean := false;
     down_session timestamptz;
     down_generation bigint;
+    is_only boolean;
+    texts text[];
+    was_forgotten boolean;
 BEGIN
     IF t_at < begins THEN
         RAISE EXCEPTION 'no history before %', begins USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Earlier rows were dropped by retention (RETENTION_ROUTES_DAYS).';
     END IF;
     SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
-    SELECT x.session, x.generation INTO down_session, down_generation FROM route_ends x
-        WHERE x.afi IS NULL AND x.time <= t_at AND x.collector = p.collector AND x.router = p.router
-            AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher
-            AND x.bgp_peer_ip = p.address AND (x.rib = 'loc-rib') = (p.rib = 'loc-rib')
+    is_only := holdfast_is_only_peer(p.peer_number);
+    texts := holdfast_distinguisher_texts(p.peer_number);
+    -- The current table then lacks what the peer had before it was forgotten: history has it.
+    was_forgotten := EXISTS (SELECT FROM forgotten_peers f
+        WHERE f.peer_number = p.peer_number AND f.forgotten_at > t_at);
+    SELECT x.session, x.generation INTO down_session, down_generation FROM peer_route_ends x
+        WHERE x.peer_id = t_peer AND x.afi IS NULL AND x.time <= t_at
         ORDER BY x.session DESC, x.generation DESC LIMIT 1;
     down_session := coalesce(down_session, '-infinity');
     down_generation := coalesce(down_generation, 0);
@@ -75,8 +123,10 @@ BEGIN
     later := ARRAY(SELECT h.route_key FROM route_updates h
         WHERE h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib AND h.router = p.router
             AND h.collector = p.collector AND h.peer_type = p.peer_type
-            AND h.peer_distinguisher = p.peer_distinguisher LIMIT 20001);
-    IF cardinality(later) > 20000 THEN
+            AND h.peer_distinguisher = ANY (texts)
+            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
+                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq)) LIMIT 20001);
+    IF was_forgotten OR cardinality(later) > 20000 THEN
         later := NULL;
     ELSE
         later := ARRAY(SELECT DISTINCT l FROM unnest(later) AS l);
@@ -98,12 +148,19 @@ BEGIN
         SELECT DISTINCT h.route_key FROM route_updates h
         WHERE later IS NULL AND h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib
             AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
-            AND h.peer_distinguisher = p.peer_distinguisher
+            AND h.peer_distinguisher = ANY (texts)
+            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
+                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
+        UNION
+        SELECT DISTINCT h.route_key FROM route_history h
+        WHERE was_forgotten AND h.time <= t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib
+            AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
+            AND h.peer_distinguisher = ANY (texts)
+            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
+                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
     ), swept AS MATERIALIZED (
-        SELECT DISTINCT ON (x.afi, x.safi) x.afi, x.safi, x.session, x.generation FROM route_ends x
-        WHERE x.afi IS NOT NULL AND x.time <= t_at AND x.collector = p.collector AND x.router = p.router
-            AND x.peer_type = p.peer_type AND x.peer_distinguisher = p.peer_distinguisher
-            AND x.bgp_peer_ip = p.address AND x.rib = p.rib
+        SELECT DISTINCT ON (x.afi, x.safi) x.afi, x.safi, x.session, x.generation FROM peer_route_ends x
+        WHERE x.peer_id = t_peer AND x.afi IS NOT NULL AND x.time <= t_at
         ORDER BY x.afi, x.safi, x.session DESC, x.generation DESC
     )
     SELECT e.route_key, e.afi, e.safi, e.path_id, e.prefix, e.rd, e.nlri, e.nlri_raw, a.as_path,
@@ -124,7 +181,9 @@ BEGIN
         FROM route_history h
         WHERE (later IS NULL OR has_routes_without_prefix) AND h.time <= t_at AND h.bgp_peer_ip = p.address
             AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
-            AND h.peer_type = p.peer_type AND h.peer_distinguisher = p.peer_distinguisher
+            AND h.peer_type = p.peer_type AND h.peer_distinguisher = ANY (texts)
+            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
+                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
             AND h.route_key IN (SELECT l.route_key FROM updated_later l)
             AND (later IS NULL OR h.prefix IS NULL)
         ORDER BY h.route_key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
@@ -141,52 +200,64 @@ Peer Downs are exact, because an announcement after one is never deduplicated.';
 
 CREATE OR REPLACE FUNCTION rib_at(peer text, at timestamptz, rib text DEFAULT NULL)
 RETURNS TABLE (router text, bgp_peer_ip inet, view text, vrf text, family text, route text, path_id bigint,
-    path text, next_hop inet, med bigint, local_pref bigint, communities text[], last_update timestamptz)
+    path text, next_hop inet, med bigint, local_pref bigint, communities text[], last_update timestamptz,
+    peer_as bigint, bgp_id inet)
 LANGUAGE sql STABLE AS $$
     SELECT p.router, p.address, p.rib, p.vrf, public.holdfast_family(t.afi, t.safi),
         public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw), t.path_id,
         public.holdfast_path_text(t.as_path, t.as_path_text), t.next_hop, t.med, t.local_pref, t.communities,
-        t.last_update
+        t.last_update, p.asn, p.bgp_id
     FROM public.holdfast_peers(peer) p CROSS JOIN LATERAL public.holdfast_table_at(p.id, at) t
     WHERE rib_at.rib IS NULL OR p.rib = rib_at.rib
 $$;
 COMMENT ON FUNCTION rib_at IS 'Table of a peer at a past time: of all its RIB views, unless rib names one.';
 
 CREATE OR REPLACE FUNCTION prefix_timeline(prefix cidr, span interval DEFAULT '7 days',
-    until timestamptz DEFAULT 'infinity')
-RETURNS TABLE (at timestamptz, router text, peer inet, rib text, vrf text, event text, cause text,
-    path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[])
+    until timestamptz DEFAULT 'infinity', of_peer text DEFAULT NULL)
+RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text,
+    event text, cause text, path_id bigint, path text, next_hop inet, med bigint, local_pref bigint,
+    communities text[])
 LANGUAGE sql STABLE AS $$
     WITH updates AS (
         SELECT h.* FROM public.route_updates h
-        WHERE h.prefix = prefix_timeline.prefix AND h.time >= least(until, now()) - span AND h.time <= until
+        WHERE h.prefix = prefix_timeline.prefix AND h.time >= least(prefix_timeline.until, now()) - span
+            AND h.time <= prefix_timeline.until
+            AND public.holdfast_is_selected(of_peer, h.router, h.bgp_peer_ip, h.bgp_peer_asn, h.bgp_id)
     ), sources AS (
-        SELECT DISTINCT collector, router, peer_type, peer_distinguisher, bgp_peer_ip FROM updates
+        SELECT DISTINCT i.peer_number
+        FROM updates h JOIN public.peer_identities i ON i.collector = h.collector AND i.router = h.router
+            AND i.address = h.bgp_peer_ip AND i.peer_type = h.peer_type
+            AND i.peer_distinguisher = h.peer_distinguisher AND public.holdfast_is_identity(i.asn, i.bgp_id,
+                i.since, i.until, i.any_until, h.peer_type, h.bgp_peer_asn, h.bgp_id, h.session)
     )
-    SELECT at, router, peer, rib, vrf, event, cause, path_id, path, next_hop, med, local_pref, communities
+    SELECT at, router, bgp_peer_ip, bgp_peer_asn, bgp_id, rib, vrf, event, cause, path_id, path, next_hop,
+        med, local_pref, communities
     FROM (
-        SELECT t.time AS at, t.router, t.bgp_peer_ip AS peer, t.rib,
+        SELECT t.time AS at, t.router, t.bgp_peer_ip, t.bgp_peer_asn, t.bgp_id, t.rib,
             public.holdfast_vrf_text(t.peer_distinguisher, t.table_name) AS vrf,
             CASE WHEN t.is_withdrawn THEN 'withdraw' ELSE 'announce' END AS event, t.cause, t.path_id,
             public.holdfast_path_text(t.as_path, t.as_path_text) AS path, t.next_hop, t.med, t.local_pref,
             t.communities, t.seq, t.idx
         FROM updates t
         UNION ALL
-        SELECT e.time, e.router, e.bgp_peer_ip, e.rib,
+        SELECT e.time, e.router, e.bgp_peer_ip, e.bgp_peer_asn, e.bgp_id, e.rib,
             public.holdfast_vrf_text(e.peer_distinguisher, e.table_name), e.event_type,
             CASE e.event_type WHEN 'peer_down' THEN public.holdfast_down_reason(e.reason_code, e.data)
                 WHEN 'peer_stale' THEN e.detail ->> 'end' END,
             NULL, NULL, NULL, NULL, NULL, NULL, e.seq, e.idx
-        FROM public.peer_events e
-        JOIN sources t USING (collector, router, peer_type, peer_distinguisher, bgp_peer_ip)
-        WHERE e.time >= least(until, now()) - span AND e.time <= until
+        FROM sources s JOIN public.peer_identities i USING (peer_number)
+        JOIN public.peer_events e ON i.collector = e.collector AND i.router = e.router
+            AND i.address = e.bgp_peer_ip AND i.peer_type = e.peer_type
+            AND i.peer_distinguisher = e.peer_distinguisher AND public.holdfast_is_identity(i.asn, i.bgp_id,
+                i.since, i.until, i.any_until, e.peer_type, e.bgp_peer_asn, e.bgp_id, e.session)
+        WHERE e.time >= least(prefix_timeline.until, now()) - span AND e.time <= prefix_timeline.until
             AND e.event_type IN ('peer_up', 'peer_down', 'peer_stale', 'sweep')
     ) line
     ORDER BY at, seq, idx
 $$;
 COMMENT ON FUNCTION prefix_timeline IS
     'Announcements and withdrawals of a prefix in a period, with Peer Ups, Peer Downs, stale marks and
-sweeps of their peers.';
+sweeps of their peers. of_peer: only the peers that it names, as for other queries.';
 
 CREATE OR REPLACE FUNCTION peer_differences(peer_a text, peer_b text, at_a timestamptz DEFAULT 'infinity',
     at_b timestamptz DEFAULT 'infinity', rib text DEFAULT 'adj-in-pre')

@@ -6,10 +6,11 @@ RETURNS TABLE (subject text, announcements bigint, withdrawals bigint, peers big
     last_at timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT CASE by WHEN 'prefix' THEN public.holdfast_route_text(rd, prefix, nlri, nlri_raw)
-            WHEN 'peer' THEN concat_ws(' ', router, host(bgp_peer_ip), rib)
+            WHEN 'peer' THEN concat_ws(' ', router, host(bgp_peer_ip), 'AS' || bgp_peer_asn, host(bgp_id),
+                rib)
             WHEN 'as' THEN 'AS' || origin_as END,
         count(*) FILTER (WHERE NOT is_withdrawn), count(*) FILTER (WHERE is_withdrawn),
-        count(DISTINCT (router, bgp_peer_ip, rib)), min(time), max(time)
+        count(DISTINCT (router, bgp_peer_ip, bgp_peer_asn, bgp_id, rib)), min(time), max(time)
     FROM public.route_updates
     WHERE time >= least(until, now()) - span AND time <= until AND cause NOT IN ('initial-dump', 're-dump')
     GROUP BY 1
@@ -32,7 +33,7 @@ LANGUAGE sql STABLE AS $$
         WHERE h.time >= least(until, now()) - span AND h.time <= until AND NOT h.is_withdrawn
             AND h.prefix IS NOT NULL
         WINDOW same AS (PARTITION BY h.collector, h.router, h.peer_type, h.peer_distinguisher, h.bgp_peer_ip,
-                h.rib, h.route_key
+                h.rib, h.route_key, h.bgp_id, CASE WHEN h.peer_type = 3 THEN 0 ELSE h.bgp_peer_asn END
             ORDER BY h.session, h.generation, h.seq, h.idx)
     )
     SELECT t.time, t.router, t.bgp_peer_ip, t.rib, t.prefix, coalesce(t.old_origin, b.origin_as), t.origin_as,
@@ -46,13 +47,15 @@ LANGUAGE sql STABLE AS $$
                     AND h.time < least(until, now()) - span AND NOT h.is_withdrawn
                     AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.router = t.router
                     AND h.collector = t.collector AND h.peer_type = t.peer_type
-                    AND h.peer_distinguisher = t.peer_distinguisher
+                    AND h.peer_distinguisher = t.peer_distinguisher AND h.bgp_id = t.bgp_id
+                    AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)
                 ORDER BY h.time DESC LIMIT 1) h
             UNION ALL
             SELECT * FROM public.kept_routes h
             WHERE t.number = 1 AND h.collector = t.collector AND h.router = t.router
                 AND h.peer_type = t.peer_type AND h.peer_distinguisher = t.peer_distinguisher
-                AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.route_key = t.route_key) h
+                AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.route_key = t.route_key
+                AND h.bgp_id = t.bgp_id AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)) h
         ORDER BY h.time DESC LIMIT 1
     ) b ON true
     WHERE coalesce(t.old_path, b.path) IS NOT NULL
@@ -87,7 +90,7 @@ LANGUAGE sql STABLE AS $$
         public.holdfast_vrf_text(peer_distinguisher, table_name), count(*), count(DISTINCT route_key)
     FROM public.route_updates
     WHERE time >= now() - span AND is_withdrawn
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, bgp_peer_asn, bgp_id
     HAVING count(*) >= at_least
     ORDER BY 1, 6 DESC
 $$;

@@ -11,10 +11,9 @@ LANGUAGE sql STABLE AS $$
         public.holdfast_path_text(b.as_path, b.as_path_text)
     FROM (SELECT pre.*, post.id AS post_id
           FROM public.holdfast_peers(peer) pre JOIN public.bgp_peers post
-              ON (post.collector, post.router, post.peer_type, post.distinguisher, post.address)
-                  = (pre.collector, pre.router, pre.peer_type, pre.distinguisher, pre.address)
-              AND post.rib = CASE pre.rib WHEN 'adj-in-pre' THEN 'adj-in-post'
-                  WHEN 'adj-out-pre' THEN 'adj-out-post' END) v
+              ON post.peer_number = pre.peer_number
+                  AND post.rib = CASE pre.rib WHEN 'adj-in-pre' THEN 'adj-in-post'
+                      WHEN 'adj-out-pre' THEN 'adj-out-post' END) v
     JOIN public.route_state a ON a.peer_id = v.id AND NOT a.is_withdrawn
     LEFT JOIN public.route_state b ON b.peer_id = v.post_id AND b.route_key = a.route_key
         AND NOT b.is_withdrawn

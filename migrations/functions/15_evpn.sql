@@ -28,8 +28,8 @@ LANGUAGE sql STABLE AS $$
           FROM (SELECT *, public.holdfast_route_targets(extended_communities) AS targets
                 FROM public.route_updates
                 WHERE time >= now() - span AND evpn_route_type = 2 AND NOT is_withdrawn) m
-          WINDOW same AS (PARTITION BY collector, router, bgp_peer_ip, peer_distinguisher, rib, mac_address,
-                  evpn_tag, targets
+          WINDOW same AS (PARTITION BY collector, router, bgp_peer_ip, peer_distinguisher, rib, bgp_id,
+                  CASE WHEN peer_type = 3 THEN 0 ELSE bgp_peer_asn END, mac_address, evpn_tag, targets
               ORDER BY session, generation, seq, idx)) m
     LEFT JOIN LATERAL (
         SELECT a.next_hop, e.evpn_esi
@@ -38,7 +38,8 @@ LANGUAGE sql STABLE AS $$
         WHERE m.number = 1 AND e.mac_address = m.mac_address AND e.first_seen < now() - span
             AND e.route_key <> m.route_key AND e.evpn_tag IS NOT DISTINCT FROM m.evpn_tag
             AND p.collector = m.collector AND p.router = m.router AND p.address = m.bgp_peer_ip
-            AND p.peer_distinguisher = m.peer_distinguisher AND p.rib = m.rib
+            AND p.peer_distinguisher = m.peer_distinguisher AND p.rib = m.rib AND p.bgp_id = m.bgp_id
+            AND (p.peer_type = 3 OR p.asn = m.bgp_peer_asn)
             AND public.holdfast_route_targets(a.extended_communities) IS NOT DISTINCT FROM m.targets
         ORDER BY e.last_seen DESC LIMIT 1
     ) b ON true
@@ -60,7 +61,7 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT *, public.holdfast_route_targets(extended_communities) AS targets,
               CASE WHEN evpn_esi !~ '^[0:]*$' THEN evpn_esi ELSE host(next_hop) END AS attachment
           FROM public.current_routes WHERE evpn_route_type = 2 AND mac_address IS NOT NULL) m
-    GROUP BY mac_address, targets, evpn_tag, router, peer, rib, vrf
+    GROUP BY mac_address, targets, evpn_tag, router, peer, rib, vrf, peer_id
     HAVING count(DISTINCT attachment) > 1
     ORDER BY 1, 2
 $$;

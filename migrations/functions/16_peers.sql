@@ -10,11 +10,12 @@ LANGUAGE sql STABLE AS $$
             WHEN 'peer_stale' THEN detail ->> 'end' END,
         CASE WHEN event_type <> 'peer_up' THEN time - last_up END
     FROM (SELECT *, max(time) FILTER (WHERE event_type = 'peer_up') OVER (
-              PARTITION BY collector, router, peer_type, peer_distinguisher, e.bgp_peer_ip, rib = 'loc-rib'
+              PARTITION BY collector, router, peer_type, peer_distinguisher, e.bgp_peer_ip, bgp_id,
+                  CASE WHEN peer_type = 3 THEN 0 ELSE bgp_peer_asn END, rib = 'loc-rib'
               ORDER BY session, generation, seq, idx) AS last_up
           FROM public.peer_events e
           WHERE time >= now() - span AND event_type IN ('peer_up', 'peer_down', 'peer_stale')) e
-    WHERE peer IS NULL OR host(bgp_peer_ip) = peer OR router = peer OR 'AS' || bgp_peer_asn = upper(peer)
+    WHERE public.holdfast_is_selected(peer, router, bgp_peer_ip, bgp_peer_asn, bgp_id)
     ORDER BY time, seq, idx
 $$;
 COMMENT ON FUNCTION peer_flaps IS
@@ -24,17 +25,18 @@ CREATE OR REPLACE FUNCTION peers(peer text DEFAULT NULL)
 RETURNS TABLE (id bigint, router text, bgp_peer_ip inet, peer_as bigint, bgp_id inet, rib text, vrf text,
     state text, up_since timestamptz, down_at timestamptz, down_reason text, ups bigint, downs bigint,
     announced bigint, withdrawn bigint, families text, add_path text, hold_time_s integer,
-    last_seen timestamptz, collector text)
+    last_seen timestamptz, collector text, as_of timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT p.id, p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, p.state, p.up_since, p.down_at,
         public.holdfast_down_reason(p.down_reason, NULL), p.ups, p.downs, p.announced, p.withdrawn,
         (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'families') f),
         (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'add_path') f),
-        (p.detail ->> 'hold_time_s')::integer, p.last_seen, p.collector
+        (p.detail ->> 'hold_time_s')::integer, p.last_seen, p.collector, p.as_of
     FROM public.holdfast_peers(peer) p
-    ORDER BY p.router, p.address, p.rib, p.vrf
+    ORDER BY p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf
 $$;
-COMMENT ON FUNCTION peers IS 'RIB views with state, fields of the last Peer Up, and counters.';
+COMMENT ON FUNCTION peers IS
+    'RIB views with state, fields of the last Peer Up, and counters, as they were at `as_of`.';
 
 CREATE OR REPLACE FUNCTION peer_capabilities(peer text DEFAULT NULL)
 RETURNS TABLE (router text, bgp_peer_ip inet, rib text, vrf text, capability text, is_sent boolean,
@@ -46,7 +48,7 @@ LANGUAGE sql STABLE AS $$
         SELECT name, true AS is_sent FROM jsonb_array_elements_text(p.detail -> 'sent_capabilities') name
         UNION ALL SELECT name, false FROM jsonb_array_elements_text(p.detail -> 'received_capabilities') name
     ) c
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY p.id, 1, 2, 3, 4, 5
     ORDER BY 1, 2, 3, 4, 5
 $$;
 COMMENT ON FUNCTION peer_capabilities IS
@@ -56,7 +58,8 @@ CREATE OR REPLACE FUNCTION peer_counters(peer text DEFAULT NULL, span interval D
 RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, vrf text, type integer, name text, family text,
     value numeric)
 LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT ON (s.router, s.bgp_peer_ip, s.peer_distinguisher, s.rib, s.type, s.afi, s.safi)
+    SELECT DISTINCT ON (s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib,
+            s.type, s.afi, s.safi)
         s.time, s.router, s.bgp_peer_ip, nullif(s.peer_distinguisher, '0:0'), s.type, CASE s.type
             WHEN 0 THEN 'prefixes rejected by inbound policy' WHEN 1 THEN 'duplicate prefix advertisements'
             WHEN 2 THEN 'duplicate withdraws' WHEN 3 THEN 'invalidated: CLUSTER_LIST loop'
@@ -72,9 +75,9 @@ LANGUAGE sql STABLE AS $$
             END, public.holdfast_family(s.afi, s.safi), s.value
     FROM public.peer_statistics s
     WHERE s.time >= now() - span
-        AND (peer IS NULL OR host(s.bgp_peer_ip) = peer OR s.router = peer
-        OR 'AS' || s.bgp_peer_asn = upper(peer))
-    ORDER BY s.router, s.bgp_peer_ip, s.peer_distinguisher, s.rib, s.type, s.afi, s.safi, s.time DESC
+        AND public.holdfast_is_selected(peer, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id)
+    ORDER BY s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib, s.type, s.afi,
+        s.safi, s.time DESC
 $$;
 COMMENT ON FUNCTION peer_counters IS
     'Newest value of each counter that a router reports for a peer (RFC 7854 section 4.8).';

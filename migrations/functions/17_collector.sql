@@ -6,54 +6,59 @@ RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, rib text, vrf text
     grown bigint)
 LANGUAGE sql STABLE AS $$
     SELECT at, router, address, rib, vrf, family, routes,
-        routes - lag(routes) OVER (PARTITION BY router, address, rib, vrf, family ORDER BY at)
-    FROM (SELECT DISTINCT ON (p.id, s.afi, s.safi, 1) date_bin(bucket, s.time, '2000-01-01') AS at, p.router,
-        p.address, p.rib, p.vrf,
-              public.holdfast_family(s.afi, s.safi) AS family, s.routes
+        routes - lag(routes) OVER (PARTITION BY id, family ORDER BY at)
+    FROM (SELECT DISTINCT ON (p.id, s.afi, s.safi, 1) date_bin(bucket, s.time, '2000-01-01') AS at, p.id,
+              p.router, p.address, p.rib, p.vrf, public.holdfast_family(s.afi, s.safi) AS family, s.routes
           FROM public.rib_sizes s JOIN public.holdfast_peers(peer) p ON p.id = s.peer_id
           WHERE s.time >= now() - span
           ORDER BY p.id, s.afi, s.safi, 1, s.time DESC) last
-    ORDER BY 2, 3, 4, 5, 6, 1
+    ORDER BY 2, 3, 4, 5, 6, id, 1
 $$;
 COMMENT ON FUNCTION table_growth IS
     'Number of current routes of each family of each RIB view over time: the last sample of each bucket.';
 
 CREATE OR REPLACE FUNCTION routers()
 RETURNS TABLE (router text, address inet, router_id inet, sys_descr text, is_active boolean, peers bigint,
-    peers_up bigint, sessions bigint, last_seen timestamptz, end_reason text, collectors text)
+    peers_up bigint, sessions bigint, last_seen timestamptz, end_reason text, collectors text,
+    as_of timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT b.router, b.peer_ip, b.router_id, b.sys_descr, b.is_active, n.peers, n.peers_up, b.sessions,
         b.last_seen, b.end_reason, (SELECT string_agg(collector, ' ' ORDER BY collector)
-            FROM public.bmp_peers o WHERE o.router = b.router)
+            FROM public.bmp_peers o WHERE o.router = b.router),
+        (SELECT c.as_of FROM public.collector_reports c WHERE c.collector = b.collector)
     FROM (SELECT DISTINCT ON (router) * FROM public.bmp_peers ORDER BY router, is_active DESC, last_seen DESC
     ) b
     CROSS JOIN LATERAL (SELECT count(*) AS peers, count(*) FILTER (WHERE state = 'up') AS peers_up
                         FROM public.chosen_peers p WHERE p.router = b.router) n
     ORDER BY 1
 $$;
-COMMENT ON FUNCTION routers IS 'Routers, each once, whichever collectors they are connected to.';
+COMMENT ON FUNCTION routers IS
+    'Routers, each once, whichever collectors they are connected to, as they were at `as_of`.';
 
 CREATE OR REPLACE FUNCTION collector_health()
 RETURNS TABLE (collector text, lanes bigint, last_commit timestamptz, silent_for interval,
     delivered_seq bigint, lane_lag bigint, routers bigint, routers_active bigint, peers_up bigint,
-    peers_stale bigint, gaps bigint, last_gap timestamptz, rejected_routes bigint)
+    peers_stale bigint, gaps bigint, last_gap timestamptz, rejected_routes bigint, as_of timestamptz,
+    reported_at timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT c.collector, c.lanes, c.last_commit, date_trunc('second', now() - c.last_commit), c.delivered_seq,
         c.lane_lag, (SELECT count(*) FROM public.bmp_peers b WHERE b.collector = c.collector),
         (SELECT count(*) FROM public.bmp_peers b WHERE b.collector = c.collector AND b.is_active),
         (SELECT count(*) FROM public.bgp_peers p WHERE p.collector = c.collector AND p.state = 'up'),
         (SELECT count(*) FROM public.bgp_peers p WHERE p.collector = c.collector AND p.state = 'stale'),
-        g.gaps, g.last_gap, (SELECT count(*) FROM public.rejected_routes r WHERE r.collector = c.collector)
+        g.gaps, g.last_gap, (SELECT count(*) FROM public.rejected_routes r WHERE r.collector = c.collector),
+        o.as_of, o.reported_at
     FROM (SELECT DISTINCT ON (collector) collector, count(*) AS lanes, max(updated_at) AS last_commit,
               min(last_seq) AS delivered_seq, max(last_seq) - min(last_seq) AS lane_lag
           FROM public.ingest_checkpoint GROUP BY collector, log_id ORDER BY collector, max(updated_at) DESC) c
     CROSS JOIN LATERAL (SELECT count(*) AS gaps, max(noticed_at) AS last_gap FROM public.collector_gaps g
         WHERE g.collector = c.collector) g
+    LEFT JOIN public.collector_reports o ON o.collector = c.collector
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION collector_health IS
     'One row per collector: delivery position and age of the last commit, routers, peers, gaps and
-rejected records.';
+rejected records. A collector that does not run has an old `reported_at`; the rest is then as of `as_of`.';
 
 CREATE OR REPLACE FUNCTION gaps(span interval DEFAULT '30 days')
 RETURNS TABLE (noticed_at timestamptz, collector text, router text, reason text, from_time timestamptz,

@@ -28,10 +28,14 @@ pub struct Store {
 
 impl Store {
     pub async fn open(edition: Edition, test: &str) -> Option<Self> {
-        let database = Database::migrated(edition, test).await?;
+        Some(Self::with(Database::migrated(edition, test).await?).await)
+    }
+
+    /// A connection to a database that is migrated.
+    pub async fn with(database: Database) -> Self {
         let (connection, attached) =
             Connection::attach(&database.target, &lane(), OWNER, None).await.unwrap();
-        Some(Self { database, connection, next: attached.last_seq + 1, dedup: Dedup::ReDumps })
+        Self { database, connection, next: attached.last_seq + 1, dedup: Dedup::ReDumps }
     }
 
     pub async fn put(&mut self, batches: &[Batch]) {

@@ -21,6 +21,8 @@ mod exactly_once;
 mod faults;
 mod first_tables;
 mod forks;
+mod identity;
+mod liveness;
 mod migrations;
 mod processes;
 mod rebuild;

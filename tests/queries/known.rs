@@ -226,7 +226,10 @@ async fn churn_counts_changes_but_not_dumps() {
         format!("SELECT concat_ws(' ', subject, announcements, withdrawals, peers) FROM churn('{by}')")
     };
     assert_eq!(store.database.texts(&churn("prefix")).await, ["1.0.1.0/24 2 1 1", "1.0.2.0/24 1 0 1"]);
-    assert_eq!(store.database.texts(&churn("peer")).await, ["r1 198.51.100.1 adj-in-pre 3 1 1"]);
+    assert_eq!(
+        store.database.texts(&churn("peer")).await,
+        ["r1 198.51.100.1 AS65001 10.0.0.1 adj-in-pre 3 1 1"]
+    );
     assert_eq!(store.database.texts(&churn("as")).await, ["AS7 3 0 1", "0 1 1"]);
     let storms =
         "SELECT concat_ws(' ', host(peer), withdrawals, prefixes) FROM withdraw_storms(at_least => 1)";

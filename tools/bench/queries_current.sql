@@ -3,11 +3,20 @@
 --   :begin                 start of the month
 SET jit = off;
 
-INSERT INTO bgp_peers (collector, router, peer_type, distinguisher, address, rib, peer_distinguisher,
-    bmp_peer_ip, asn, bgp_id, state,
+INSERT INTO peer_identities (collector, router, address, peer_type, distinguisher, peer_distinguisher, asn,
+    bgp_id, peer_number)
+    SELECT 'bench', *, row_number() OVER () FROM (
+        SELECT DISTINCT router, bgp_peer_ip, peer_type, '\x0000000000000000'::bytea, peer_distinguisher,
+            CASE WHEN peer_type = 3 THEN 0 ELSE bgp_peer_asn END, bgp_id FROM route_updates) p;
+INSERT INTO bgp_peers (peer_number, collector, router, peer_type, distinguisher, address, rib,
+    peer_distinguisher, bmp_peer_ip, asn, bgp_id, state,
         session, generation, state_seq, state_idx, valid_session, valid_generation, first_seen, last_seen,
             detail)
-    SELECT 'bench', router, peer_type, '\x0000000000000000', bgp_peer_ip, rib, peer_distinguisher,
+    SELECT (SELECT i.peer_number FROM peer_identities i
+            WHERE (i.router, i.address, i.peer_type) = (p.router, p.bgp_peer_ip, p.peer_type)
+                AND (i.peer_distinguisher, i.bgp_id) = (p.peer_distinguisher, p.bgp_id)
+                AND i.asn IN (0, p.bgp_peer_asn)),
+        'bench', router, peer_type, '\x0000000000000000', bgp_peer_ip, rib, peer_distinguisher,
         bmp_peer_ip, bgp_peer_asn, bgp_id, 'up', session, generation, 0, 0, '-infinity', 0,
         timestamptz :'begin', now(), '{"families": ["ipv4_unicast"],
             "sent_capabilities": ["route-refresh"], "received_capabilities": ["route-refresh"]}'

@@ -65,6 +65,11 @@ pub const fn migrations() -> &'static [Migration] {
         Migration { version: 2, name: "history", sql: include_str!("../../../migrations/0002_history.sql") },
         Migration { version: 3, name: "current", sql: include_str!("../../../migrations/0003_current.sql") },
         Migration { version: 4, name: "queries", sql: include_str!("../../../migrations/0004_queries.sql") },
+        Migration {
+            version: 5,
+            name: "identity",
+            sql: include_str!("../../../migrations/0005_identity.sql"),
+        },
     ]
 }
 

@@ -83,7 +83,7 @@ impl Connection {
             copy(client, &s.copy_staged, &resolved.staged.bytes),
             copy(client, &s.copy_routes, &resolved.history.bytes),
         )?;
-        check_rows("staged", transaction.rib_len().saturating_sub(resolved.new.rows), stored)?;
+        check_rows("staged", resolved.staged.rows, stored)?;
         check_rows("route_updates", resolved.history.rows, history)?;
         let unchanged = self.store_changed(transaction, &resolved).await?;
         let (stored, ()) =

@@ -65,7 +65,7 @@ pub const QUERIES: &[Query] = &[
     ),
     query(
         "prefix_timeline",
-        &[required("prefix", "cidr"), SPAN, UNTIL],
+        &[required("prefix", "cidr"), SPAN, UNTIL, optional("of_peer", "text")],
         "announcements and withdrawals of a prefix, and the events of its peers",
     ),
     query(

@@ -13,7 +13,7 @@ use crate::sink::lanes::Lane;
 use super::dedup::{Dedup, DedupCandidates};
 use super::digest::{attribute_hash, digest};
 use super::error::InconsistentBatch;
-use super::peers::PeerChanges;
+use super::peers::{PeerChanges, RouteCounts, incarnation};
 use super::rib::RibChanges;
 use super::route_event::{Position, RouteEvent, route_key};
 use super::routers::RouterChanges;
@@ -192,8 +192,14 @@ impl TransactionBuilder {
         }
         for (peer, block) in batch.peers.iter().zip(&blocks.peers) {
             if let Some(block) = block.as_ref().filter(|block| block.is_owned) {
-                self.peers.count(&batch.router, peer, block.first, block.announced, block.withdrawn);
-                self.peers.count(&batch.router, peer, block.last, 0, 0);
+                let routes = RouteCounts {
+                    incarnation: incarnation(&batch.router, peer),
+                    first: block.first,
+                    last: block.last,
+                    announced: block.announced,
+                    withdrawn: block.withdrawn,
+                };
+                self.peers.count(block.view_index, &routes);
             }
         }
         Ok(())

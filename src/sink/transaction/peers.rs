@@ -1,5 +1,7 @@
 //! The state changes of peers in one transaction, folded so that each peer is one row of each argument. Pure.
 
+mod identities;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
@@ -8,24 +10,26 @@ use serde_json::{Value, json};
 
 use crate::num;
 use crate::route::{
-    Batch, Event, EventKind, Family, Incarnation, MalformedPdu, Peer, PeerKey, Rd, RibView, Router, Timestamp,
+    Batch, Event, EventKind, Family, Incarnation, MalformedPdu, Peer, RibView, Router, Timestamp,
 };
 use crate::sink::copy::copy_rows::peer_up_detail;
 use crate::sink::copy::pg_field::replace_nul;
 
 use super::route_event::Position;
+use identities::Identities;
 
-/// Router name, peer and RIB view.
-type ViewKey = (String, PeerKey, RibView);
+/// Number of the peer in the transaction, and RIB view.
+type ViewKey = (u32, RibView);
 
-/// Router name, peer, and whether the key stands for the Loc-RIB. All other views of a peer share their
-/// state; the Loc-RIB has a state of its own (RFC 9069).
-type StateKey = (String, PeerKey, bool);
+/// Number of the peer in the transaction, and whether the key stands for the Loc-RIB. All other views of a
+/// peer share their state; the Loc-RIB has a state of its own (RFC 9069).
+type StateKey = (u32, bool);
 
 /// Name, counters and times of one RIB view.
 struct ViewSummary {
-    /// Index of the view in the transaction.
-    index: u32,
+    /// Number of the peer in the transaction.
+    peer: u32,
+    view: RibView,
     /// The peer of the newest incarnation.
     newest: Peer,
     /// Address and session of the router in the newest incarnation.
@@ -35,6 +39,22 @@ struct ViewSummary {
     last_seen: Timestamp,
     announced: u64,
     withdrawn: u64,
+    /// The newest incarnation with an announcement, which shows that the peer is up.
+    up: Option<Incarnation>,
+    /// Oldest incarnation whose routes are valid, if a Peer Down has changed it.
+    valid_from: Option<Incarnation>,
+}
+
+/// Announcements and withdrawals of a RIB view in one batch.
+pub(super) struct RouteCounts {
+    /// Incarnation of the routes.
+    pub(super) incarnation: Incarnation,
+    /// Time of the first route.
+    pub(super) first: Timestamp,
+    /// Time of the last route.
+    pub(super) last: Timestamp,
+    pub(super) announced: u64,
+    pub(super) withdrawn: u64,
 }
 
 /// The last state of a peer, and the events that led to it.
@@ -89,9 +109,10 @@ pub(crate) struct PeerArguments {
 /// All peers of one transaction.
 #[derive(Default)]
 pub(super) struct PeerChanges {
-    views: HashMap<ViewKey, ViewSummary>,
-    /// By index of the view: oldest incarnation whose routes are valid, if a Peer Down has changed it.
-    valid_from: Vec<Option<Incarnation>>,
+    identities: Identities,
+    /// By index of the view.
+    views: Vec<ViewSummary>,
+    index_by_view: HashMap<ViewKey, u32>,
     states: HashMap<StateKey, StateChange>,
     families: HashMap<(u32, Family), FamilyChange>,
 }
@@ -99,43 +120,42 @@ pub(super) struct PeerChanges {
 impl PeerChanges {
     /// Returns the index of a RIB view in the transaction, assigned at its first record.
     pub(super) fn view_index(&mut self, router: &Router, peer: &Peer) -> u32 {
-        let view = match self.views.entry((router.name.clone(), peer.key, peer.view)) {
-            Entry::Occupied(known) => known.into_mut(),
+        let number = self.identities.number(&router.name, peer);
+        let index = match self.index_by_view.entry((number, peer.view)) {
+            Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
-                let index = num::to_u32_saturating(self.valid_from.len());
-                self.valid_from.push(None);
-                new.insert(ViewSummary::new(index, router, peer))
+                let index = num::to_u32_saturating(self.views.len());
+                self.views.push(ViewSummary::new(number, router, peer));
+                *new.insert(index)
             }
         };
-        if incarnation(router, peer) >= view.incarnation() {
+        if let Some(view) = self.views.get_mut(num::u32_to_usize(index))
+            && incarnation(router, peer) >= view.incarnation()
+        {
             view.session = router.session;
             view.router_address = router.address;
             view.newest.clone_from(peer);
         }
-        view.index
+        index
     }
 
-    /// Adds numbers of announcements and withdrawals of a RIB view, the last of them received at `seen`.
-    pub(super) fn count(
-        &mut self,
-        router: &Router,
-        peer: &Peer,
-        seen: Timestamp,
-        announced: u64,
-        withdrawn: u64,
-    ) {
-        if let Some(view) = self.views.get_mut(&(router.name.clone(), peer.key, peer.view)) {
-            view.first_seen = view.first_seen.min(seen);
-            view.last_seen = view.last_seen.max(seen);
-            view.announced += announced;
-            view.withdrawn += withdrawn;
+    /// Adds the routes of a RIB view in one batch.
+    pub(super) fn count(&mut self, view_index: u32, routes: &RouteCounts) {
+        if let Some(view) = self.views.get_mut(num::u32_to_usize(view_index)) {
+            view.seen(routes.first);
+            view.seen(routes.last);
+            view.announced += routes.announced;
+            view.withdrawn += routes.withdrawn;
+            if routes.announced > 0 {
+                view.up = view.up.max(Some(routes.incarnation));
+            }
         }
     }
 
     /// Returns the oldest incarnation whose routes are valid, if a Peer Down or a sweep of this transaction
     /// has changed it.
     pub(super) fn valid_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
-        let of_peer = self.valid_from.get(num::u32_to_usize(view_index)).copied().flatten();
+        let of_peer = self.views.get(num::u32_to_usize(view_index)).and_then(|view| view.valid_from);
         let of_family = self.families.get(&(view_index, family)).and_then(|change| change.valid_from);
         of_peer.max(of_family)
     }
@@ -143,13 +163,15 @@ impl PeerChanges {
     /// Adds an event of a peer.
     pub(super) fn push(&mut self, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
         let view_index = self.view_index(&batch.router, peer);
-        self.count(&batch.router, peer, event.received, 0, 0);
+        let Some(view) = self.views.get_mut(num::u32_to_usize(view_index)) else { return };
+        view.seen(event.received);
+        let key: StateKey = (view.peer, is_loc_rib(peer.view));
         let incarnation = incarnation(&batch.router, peer);
         let position = Position { incarnation, seq, index: event.index };
         match &event.kind {
             EventKind::PeerUp(up) => {
                 let detail = peer_up_detail(up);
-                self.change_state(batch, peer, position, "up", |change| {
+                self.change_state(key, position, "up", |change| {
                     change.up_at = Some(event.received);
                     change.detail = Some(detail);
                     change.ups += 1;
@@ -157,21 +179,21 @@ impl PeerChanges {
             }
             EventKind::PeerUpRepeated(up) => {
                 let detail = peer_up_detail(up);
-                self.change_state(batch, peer, position, "up", |change| change.detail = Some(detail));
+                self.change_state(key, position, "up", |change| change.detail = Some(detail));
             }
             EventKind::PeerDown { reason, .. } => {
                 let generation = peer.generation.saturating_add(1);
                 let valid_from = Some(Incarnation { generation, ..incarnation });
-                self.change_state(batch, peer, position, "down", |change| {
+                self.change_state(key, position, "down", |change| {
                     change.down_at = Some(event.received);
                     change.down_reason = Some(*reason);
                     change.downs += 1;
                     change.valid_from = change.valid_from.max(valid_from);
                 });
-                self.end_views(&batch.router.name, peer, valid_from);
+                self.end_views(key, valid_from);
             }
             EventKind::PeerStale { end } => {
-                self.change_state(batch, peer, position, "stale", |change| {
+                self.change_state(key, position, "stale", |change| {
                     change.stale_at = Some(event.received);
                     change.stale_reason = Some(end.to_string());
                 });
@@ -197,24 +219,20 @@ impl PeerChanges {
     }
 
     /// Ends the routes of the views that a Peer Down applies to: the Loc-RIB, or all other views of the peer.
-    fn end_views(&mut self, router: &str, peer: &Peer, valid_from: Option<Incarnation>) {
-        for ((name, key, view), summary) in &self.views {
-            let applies = name == router && *key == peer.key && is_loc_rib(*view) == is_loc_rib(peer.view);
-            if applies && let Some(known) = self.valid_from.get_mut(num::u32_to_usize(summary.index)) {
-                *known = valid_from.max(*known);
-            }
+    fn end_views(&mut self, (peer, of_loc_rib): StateKey, valid_from: Option<Incarnation>) {
+        let views = self.views.iter_mut();
+        for view in views.filter(|view| view.peer == peer && is_loc_rib(view.view) == of_loc_rib) {
+            view.valid_from = valid_from.max(view.valid_from);
         }
     }
 
     fn change_state(
         &mut self,
-        batch: &Batch,
-        peer: &Peer,
+        key: StateKey,
         position: Position,
         state: &'static str,
         apply: impl FnOnce(&mut StateChange),
     ) {
-        let key = (batch.router.name.clone(), peer.key, is_loc_rib(peer.view));
         let change = self.states.entry(key).or_insert_with(|| StateChange::new(state, position));
         if position >= change.position {
             change.state = state;
@@ -225,9 +243,15 @@ impl PeerChanges {
 
     /// Returns the JSON arguments of `holdfast_merge_peers`.
     pub(super) fn arguments(&self) -> PeerArguments {
-        let views = self.views.iter().map(|((router, key, view), summary)| summary.json(router, key, *view));
-        let states = self.states.iter();
-        let states = states.map(|((router, key, is_loc_rib), change)| change.json(router, key, *is_loc_rib));
+        let views = (0_u32..).zip(&self.views).filter_map(|(index, view)| {
+            let peer = self.identities.get(view.peer)?;
+            let mut object = merged(peer.json(), view.json(index));
+            object["identities"] = peer.sent();
+            Some(object)
+        });
+        let states = self.states.iter().filter_map(|((number, of_loc_rib), change)| {
+            Some(merged(self.identities.get(*number)?.json(), change.json(*of_loc_rib)))
+        });
         let families = self.families.iter();
         let families = families.map(|((view_index, family), change)| change.json(*view_index, *family));
         let mut arguments =
@@ -240,9 +264,10 @@ impl PeerChanges {
 }
 
 impl ViewSummary {
-    fn new(index: u32, router: &Router, peer: &Peer) -> Self {
+    fn new(number: u32, router: &Router, peer: &Peer) -> Self {
         Self {
-            index,
+            peer: number,
+            view: peer.view,
             newest: peer.clone(),
             router_address: router.address,
             session: router.session,
@@ -250,6 +275,8 @@ impl ViewSummary {
             last_seen: Timestamp(0),
             announced: 0,
             withdrawn: 0,
+            up: None,
+            valid_from: None,
         }
     }
 
@@ -257,21 +284,21 @@ impl ViewSummary {
         Incarnation { session: self.session, generation: self.newest.generation }
     }
 
-    fn json(&self, router: &str, key: &PeerKey, view: RibView) -> Value {
+    fn seen(&mut self, at: Timestamp) {
+        self.first_seen = self.first_seen.min(at);
+        self.last_seen = self.last_seen.max(at);
+    }
+
+    fn json(&self, index: u32) -> Value {
         json!({
-            "peer_index": self.index,
-            "router": router,
-            "peer_type": key.peer_type,
-            "distinguisher": format!("{:016x}", key.distinguisher),
-            "peer_distinguisher": Rd(key.distinguisher.to_be_bytes()).to_string(),
-            "address": key.address,
-            "rib": view.to_string(),
+            "peer_index": index,
+            "rib": self.view.to_string(),
             "bmp_peer_ip": self.router_address,
-            "asn": self.newest.asn,
-            "bgp_id": self.newest.bgp_id,
             "table_name": (!self.newest.table_name.is_empty()).then_some(&self.newest.table_name),
             "session": self.session.0,
             "generation": self.newest.generation,
+            "up_session": self.up.map(|up| up.session.0),
+            "up_generation": self.up.map(|up| up.generation),
             "first_seen": self.first_seen.min(self.last_seen).0,
             "last_seen": self.last_seen.0,
             "announced": self.announced,
@@ -297,13 +324,9 @@ impl StateChange {
         }
     }
 
-    fn json(&self, router: &str, key: &PeerKey, is_loc_rib: bool) -> Value {
+    fn json(&self, of_loc_rib: bool) -> Value {
         json!({
-            "router": router,
-            "peer_type": key.peer_type,
-            "distinguisher": format!("{:016x}", key.distinguisher),
-            "address": key.address,
-            "is_loc_rib": is_loc_rib,
+            "is_loc_rib": of_loc_rib,
             "state": self.state,
             "session": self.position.incarnation.session.0,
             "generation": self.position.incarnation.generation,
@@ -343,7 +366,15 @@ impl FamilyChange {
     }
 }
 
-const fn incarnation(router: &Router, peer: &Peer) -> Incarnation {
+/// The fields of both objects.
+fn merged(mut first: Value, mut second: Value) -> Value {
+    if let (Some(fields), Some(more)) = (first.as_object_mut(), second.as_object_mut()) {
+        fields.append(more);
+    }
+    first
+}
+
+pub(super) const fn incarnation(router: &Router, peer: &Peer) -> Incarnation {
     Incarnation { session: router.session, generation: peer.generation }
 }
 

@@ -117,9 +117,17 @@ impl RibChanges {
         for ((view_index, key), change) in &self.changes {
             rows.push((peers.get(*view_index)?, key, change));
         }
-        rows.sort_unstable_by_key(|(peer, key, _)| (peer.id, *key));
+        rows.sort_unstable_by_key(|(peer, key, change)| (peer.id, *key, change.position));
         let mut out = RibRows { look_ups: vec![LookUp::Candidate; candidates], ..RibRows::default() };
-        for (peer, key, change) in rows {
+        let mut rows = rows.into_iter().peekable();
+        while let Some((peer, key, change)) = rows.next() {
+            let mut followed;
+            let mut change = change;
+            // The database may know two views of the transaction as one.
+            while let Some((_, _, later)) = rows.next_if(|next| (next.0.id, next.1) == (peer.id, key)) {
+                followed = change.followed_by(later);
+                change = &followed;
+            }
             let is_new = initial_load.as_mut().is_some_and(|load| load.is_new(peer.id, key));
             let look_up = change.candidate.and_then(|number| out.look_ups.get_mut(num::u32_to_usize(number)));
             if let Some(look_up) = look_up.filter(|_| is_new || change.is_single) {
@@ -179,6 +187,37 @@ impl RouteChange {
         // A withdrawn route keeps its last attributes.
         self.attributes = event.attributes.or(self.attributes);
         is_same
+    }
+
+    /// The change by the events of this one and then those of another one of the same route.
+    fn followed_by(&self, later: &Self) -> Self {
+        let was_ended = later.valid_from > Some(self.position.incarnation);
+        let was_withdrawn = self.is_withdrawn || was_ended;
+        let begins_with_change = was_withdrawn != later.begins_withdrawn;
+        let began = begins_with_change.then_some(later.first_seen).or(self.last_state_change);
+        Self {
+            family: later.family,
+            path_id: later.path_id,
+            // A withdrawn route keeps its last attributes and labels.
+            nlri_block: if later.attributes.is_some() { &later.nlri_block } else { &self.nlri_block }.clone(),
+            first_seen: self.first_seen,
+            last_seen: later.last_seen,
+            last_state_change: later.last_state_change.or(began),
+            begins_withdrawn: self.begins_withdrawn,
+            is_withdrawn: later.is_withdrawn,
+            // `later` counts a first announcement, and does not count a first withdrawal.
+            learn_count: (self.learn_count + later.learn_count)
+                .saturating_sub(u32::from(!later.begins_withdrawn && !begins_with_change)),
+            withdraw_count: self.withdraw_count
+                + later.withdraw_count
+                + u32::from(later.begins_withdrawn && begins_with_change),
+            position: later.position,
+            attributes: later.attributes.or(self.attributes),
+            valid_from: self.valid_from,
+            // The events are compared with the current table one by one.
+            candidate: None,
+            is_single: false,
+        }
     }
 
     /// Appends a row of `staged` up to the NLRI block.
@@ -298,6 +337,45 @@ mod tests {
         assert_eq!(rib.push(&labelled), earlier(1, false));
         assert_eq!(push(&mut rib, 6, false), earlier(1, false));
         assert_eq!(push(&mut rib, 7, true), earlier(1, false), "announced after a withdrawal");
+    }
+
+    #[test]
+    fn two_views_that_the_database_knows_as_one_are_one_row() {
+        let sequence = [(1, true), (2, false), (3, true), (4, true), (5, false), (6, false), (7, true)];
+        let mut folded = RibChanges::default();
+        for (seq, announced) in sequence {
+            folded.push(&event(announced, seq, 1));
+        }
+        let expected = only(&folded);
+        for cut in 1..sequence.len() {
+            let halves = [&sequence[..cut], &sequence[cut..]].map(|events| {
+                let mut rib = RibChanges::default();
+                events.iter().for_each(|(seq, announced)| {
+                    rib.push(&event(*announced, *seq, 1));
+                });
+                rib
+            });
+            let both = only(&halves[0]).followed_by(only(&halves[1]));
+            let counts = |change: &RouteChange| {
+                let times = (change.first_seen, change.last_seen, change.last_state_change);
+                (times, change.learn_count, change.withdraw_count, change.is_withdrawn, change.position)
+            };
+            assert_eq!(counts(&both), counts(expected), "cut after {cut}");
+            assert_eq!((both.attributes, both.begins_withdrawn), (Some([1; 16]), false));
+        }
+
+        let mut rib = RibChanges::default();
+        rib.push(&event(true, 1, 1));
+        rib.push(&RouteEvent { view_index: 1, ..event(true, 2, 1) });
+        let peer = StoredPeer {
+            id: 1,
+            is_new: false,
+            valid_from: super::super::StoredIncarnation::BEFORE_ALL,
+            families: Vec::new(),
+        };
+        let peers = StoredPeers(HashMap::from([(0, peer.clone()), (1, peer)]));
+        let rows = rib.encode(&peers, 0, None).unwrap();
+        assert_eq!((rows.staged.rows, rows.new.rows), (1, 0));
     }
 
     #[test]

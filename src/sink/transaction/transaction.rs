@@ -78,11 +78,6 @@ impl Transaction {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// Number of routes of the current table that the transaction changes.
-    pub(crate) fn rib_len(&self) -> u64 {
-        num::to_u64(self.rib.len())
-    }
-
     /// The COPY stream of `route_updates`, for measurements.
     #[must_use]
     pub fn route_bytes(&self) -> Bytes {

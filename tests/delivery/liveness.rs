@@ -1,0 +1,110 @@
+//! The state of a RIB view: up, down, stale, or unknown without a Peer Up or an announcement.
+
+use crate::common::batches::{Builder, peer, peer_down, peer_up};
+use crate::common::db::Edition;
+use crate::common::store::{COLLECTOR, Store};
+use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd, Statistic};
+use holdfast::sink::rebuild_state;
+
+fn pre(generation: u32) -> Peer {
+    peer(1, RibView::AdjInPre, generation)
+}
+
+fn post(generation: u32) -> Peer {
+    peer(1, RibView::AdjInPost, generation)
+}
+
+fn statistics() -> EventKind {
+    EventKind::Statistics(vec![Statistic { kind: 7, family: None, value: Some(1), raw: vec![1] }])
+}
+
+fn stale() -> EventKind {
+    EventKind::PeerStale { end: SessionEnd::Lost }
+}
+
+fn lost() -> EventKind {
+    EventKind::SessionDown { end: SessionEnd::Lost }
+}
+
+fn end_of_rib() -> EventKind {
+    EventKind::EndOfRib { family: Family::IPV4_UNICAST }
+}
+
+/// The states after these batches, each in its own transaction and all in one.
+async fn each_way(test: &str, batches: &[Batch], expected: &[&str]) {
+    for together in [false, true] {
+        let name = format!("live_{test}_{together}");
+        let Some(mut store) = Store::open(Edition::Plain, &name).await else { continue };
+        if together {
+            store.put(batches).await;
+        } else {
+            for batch in batches {
+                store.put(std::slice::from_ref(batch)).await;
+            }
+        }
+        let sql = "SELECT concat_ws(' ', rib, state, down_reason, stale_reason) FROM bgp_peers ORDER BY 1";
+        assert_eq!(store.database.texts(sql).await, expected, "together: {together}");
+        let found = rebuild_state(&mut store.database.client().await, COLLECTOR, false).await.unwrap();
+        assert!(found.iter().all(|comparison| comparison.is_consistent()), "{found:?}");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_known_from_statistics_alone_is_never_up() {
+    let only = Builder::new("r1", 0)
+        .event(Some(&pre(0)), statistics())
+        .event(Some(&post(0)), end_of_rib())
+        .withdraw(&post(0), [1])
+        .build();
+    let ended = Builder::new("r1", 0).at(1).event(None, lost()).build();
+    let unknown = ["adj-in-post unknown", "adj-in-pre unknown"];
+    each_way("statistics", &[only.clone(), ended.clone()], &unknown).await;
+    // An announcement shows that the peer is up, in the same incarnation or a later one.
+    for session in [0, 9] {
+        let routes = Builder::new("r1", session).at(2).announce(&pre(0), [1], &[1]).build();
+        let expected = ["adj-in-post unknown", "adj-in-pre up"];
+        each_way("announced", &[only.clone(), routes.clone()], &expected).await;
+        let ended =
+            Builder::new("r1", session).at(3).event(Some(&pre(0)), stale()).event(None, lost()).build();
+        let stale = ["adj-in-post stale connection lost", "adj-in-pre stale connection lost"];
+        each_way("then_lost", &[only.clone(), routes, ended], &stale).await;
+    }
+}
+
+#[tokio::test]
+async fn messages_of_a_new_session_without_routes_leave_a_stale_peer_stale() {
+    let first = Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..2, &[1]).build();
+    let ended = Builder::new("r1", 0).at(1).event(Some(&pre(1)), stale()).event(None, lost()).build();
+    let quiet = Builder::new("r1", 9)
+        .at(2)
+        .event(Some(&pre(0)), statistics())
+        .event(Some(&pre(0)), end_of_rib())
+        .withdraw(&pre(0), [0])
+        .build();
+    let batches = [first, ended, quiet];
+    each_way("quiet", &batches, &["adj-in-pre stale connection lost"]).await;
+    let up = Builder::new("r1", 9).at(3).event(Some(&pre(1)), peer_up()).build();
+    each_way("quiet_then_up", &[&batches[..], &[up]].concat(), &["adj-in-pre up"]).await;
+}
+
+#[tokio::test]
+async fn withdrawals_after_a_peer_down_leave_the_peer_down() {
+    let batches = [
+        Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), 0..2, &[1]).build(),
+        Builder::new("r1", 0).at(1).event(Some(&pre(1)), peer_down()).build(),
+        Builder::new("r1", 0).at(2).withdraw(&pre(2), [0]).event(Some(&post(2)), statistics()).build(),
+    ];
+    each_way("down", &batches, &["adj-in-post down 2", "adj-in-pre down 2"]).await;
+}
+
+#[tokio::test]
+async fn a_view_that_is_seen_after_the_peer_up_has_the_state_of_the_peer() {
+    let up = Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), [0], &[1]).build();
+    let later = Builder::new("r1", 0).at(1).event(Some(&post(1)), end_of_rib()).build();
+    each_way("later_view", &[up.clone(), later], &["adj-in-post up", "adj-in-pre up"]).await;
+    // Its routes from before a Peer Down have ended, too.
+    let down = Builder::new("r1", 0).at(1).event(Some(&pre(1)), peer_down()).build();
+    let late = Builder::new("r1", 0).at(2).announce(&post(1), [0], &[1]).build();
+    each_way("late_view", &[up, down, late], &["adj-in-post down 2", "adj-in-pre down 2"]).await;
+}
