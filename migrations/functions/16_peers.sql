@@ -54,25 +54,64 @@ $$;
 COMMENT ON FUNCTION peer_capabilities IS
     'Capabilities in the OPEN messages of the last Peer Up: sent by the router, or received from the peer.';
 
+CREATE OR REPLACE FUNCTION holdfast_statistic_name(type integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE type
+        WHEN 0 THEN 'prefixes rejected by inbound policy'
+        WHEN 1 THEN 'duplicate prefix advertisements'
+        WHEN 2 THEN 'duplicate withdraws'
+        WHEN 3 THEN 'updates invalidated, CLUSTER_LIST loop'
+        WHEN 4 THEN 'updates invalidated, AS_PATH loop'
+        WHEN 5 THEN 'updates invalidated, ORIGINATOR_ID'
+        WHEN 6 THEN 'updates invalidated, AS_CONFED loop'
+        WHEN 7 THEN 'routes in Adj-RIB-In'
+        WHEN 8 THEN 'routes in Loc-RIB'
+        WHEN 9 THEN 'routes in Adj-RIB-In, per family'
+        WHEN 10 THEN 'routes in Loc-RIB, per family'
+        WHEN 11 THEN 'updates treated as withdraw'
+        WHEN 12 THEN 'prefixes treated as withdraw'
+        WHEN 13 THEN 'duplicate update messages'
+        WHEN 14 THEN 'routes in pre-policy Adj-RIB-Out'
+        WHEN 15 THEN 'routes in post-policy Adj-RIB-Out'
+        WHEN 16 THEN 'routes in pre-policy Adj-RIB-Out, per family'
+        WHEN 17 THEN 'routes in post-policy Adj-RIB-Out, per family'
+        WHEN 18 THEN 'routes in pre-policy Adj-RIB-In'
+        WHEN 19 THEN 'routes in pre-policy Adj-RIB-In, per family'
+        WHEN 20 THEN 'routes in post-policy Adj-RIB-In'
+        WHEN 21 THEN 'routes in post-policy Adj-RIB-In, per family'
+        WHEN 22 THEN 'routes rejected by inbound policy, per family'
+        WHEN 23 THEN 'routes accepted by inbound policy, per family'
+        WHEN 26 THEN 'routes suppressed by damping, per family'
+        WHEN 27 THEN 'routes stale by graceful restart, per family'
+        WHEN 28 THEN 'routes stale by long-lived graceful restart, per family'
+        WHEN 29 THEN 'routes left until the received-route threshold'
+        WHEN 30 THEN 'routes left until the received-route threshold, per family'
+        WHEN 31 THEN 'routes left until the licence threshold'
+        WHEN 32 THEN 'routes left until the licence threshold, per family'
+        WHEN 33 THEN 'routes rejected for AS_PATH length'
+        WHEN 34 THEN 'routes rejected for AS_PATH length, per family'
+        WHEN 35 THEN 'RPKI-invalid routes in post-policy Adj-RIB-In, per family'
+        WHEN 36 THEN 'RPKI-valid routes in post-policy Adj-RIB-In, per family'
+        WHEN 37 THEN 'RPKI-not-found routes in post-policy Adj-RIB-In, per family'
+        WHEN 38 THEN 'routes rejected by outbound policy, per family'
+        WHEN 39 THEN 'routes filtered outbound for AS_PATH length'
+        WHEN 40 THEN 'routes filtered outbound for AS_PATH length, per family'
+        WHEN 41 THEN 'RPKI-invalid routes in post-policy Adj-RIB-Out, per family'
+        WHEN 42 THEN 'RPKI-valid routes in post-policy Adj-RIB-Out, per family'
+        WHEN 43 THEN 'RPKI-not-found routes in post-policy Adj-RIB-Out, per family'
+    END
+$$;
+COMMENT ON FUNCTION holdfast_statistic_name IS
+    'Name of a type of BMP statistics (RFC 7854, RFC 8671, RFC 9972); null if it is not registered.';
+
 CREATE OR REPLACE FUNCTION peer_counters(peer text DEFAULT NULL, span interval DEFAULT '1 day')
 RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, vrf text, type integer, name text, family text,
     value numeric)
 LANGUAGE sql STABLE AS $$
     SELECT DISTINCT ON (s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib,
             s.type, s.afi, s.safi)
-        s.time, s.router, s.bgp_peer_ip, nullif(s.peer_distinguisher, '0:0'), s.type, CASE s.type
-            WHEN 0 THEN 'prefixes rejected by inbound policy' WHEN 1 THEN 'duplicate prefix advertisements'
-            WHEN 2 THEN 'duplicate withdraws' WHEN 3 THEN 'invalidated: CLUSTER_LIST loop'
-            WHEN 4 THEN 'invalidated: AS_PATH loop'
-            WHEN 5 THEN 'invalidated: ORIGINATOR_ID' WHEN 6 THEN 'invalidated: AS_CONFED loop'
-            WHEN 7 THEN 'routes in Adj-RIB-In'
-            WHEN 8 THEN 'routes in Loc-RIB' WHEN 9 THEN 'routes in Adj-RIB-In, of a family'
-            WHEN 10 THEN 'routes in Loc-RIB, of a family' WHEN 11 THEN 'updates treated as withdraw'
-            WHEN 12 THEN 'prefixes treated as withdraw' WHEN 13 THEN 'duplicate UPDATE messages'
-            WHEN 14 THEN 'routes in pre-policy Adj-RIB-Out' WHEN 15 THEN 'routes in post-policy Adj-RIB-Out'
-            WHEN 16 THEN 'routes in pre-policy Adj-RIB-Out, of a family'
-            WHEN 17 THEN 'routes in post-policy Adj-RIB-Out, of a family'
-            END, public.holdfast_family(s.afi, s.safi), s.value
+        s.time, s.router, s.bgp_peer_ip, nullif(s.peer_distinguisher, '0:0'), s.type,
+        public.holdfast_statistic_name(s.type), public.holdfast_family(s.afi, s.safi), s.value
     FROM public.peer_statistics s
     WHERE s.time >= now() - span
         AND public.holdfast_is_selected(peer, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id)

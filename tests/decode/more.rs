@@ -520,6 +520,21 @@ fn registered_numbers_have_names_and_others_none() {
 }
 
 #[test]
+fn sql_and_decoder_have_one_list_of_statistics() {
+    let sql = include_str!("../../migrations/functions/16_peers.sql");
+    let function = sql.split("FUNCTION holdfast_statistic_name").nth(1).unwrap().split("END").next().unwrap();
+    let of_sql: Vec<(u16, &str)> = function
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("WHEN ")?.strip_suffix('\'')?.split_once(" THEN '"))
+        .map(|(kind, name)| (kind.parse().unwrap(), name))
+        .collect();
+    let ours: Vec<(u16, &str)> =
+        (0..=u16::MAX).filter_map(|kind| Some((kind, statistic_name(kind)?))).collect();
+    assert_eq!(of_sql, ours);
+    assert_eq!(function.matches("WHEN").count(), ours.len());
+}
+
+#[test]
 fn tunnels_and_sub_tlvs_that_are_registered_have_names() {
     // A text begins with the name, or with the number if there is no name.
     let is_named = |kind: u16, sub: u8| {
