@@ -4,8 +4,8 @@ CREATE OR REPLACE FUNCTION holdfast_statistics_views()
 RETURNS TABLE (type integer, rib text, is_total boolean)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     VALUES (7, 'adj-in-pre', true), (9, 'adj-in-pre', false), (18, 'adj-in-pre', true),
-        (19, 'adj-in-pre', false), (20, 'adj-in-post', true), (21, 'adj-in-post', false), (8, 'loc-rib', true),
-        (10, 'loc-rib', false), (14, 'adj-out-pre', true), (16, 'adj-out-pre', false),
+        (19, 'adj-in-pre', false), (20, 'adj-in-post', true), (21, 'adj-in-post', false),
+        (8, 'loc-rib', true), (10, 'loc-rib', false), (14, 'adj-out-pre', true), (16, 'adj-out-pre', false),
         (15, 'adj-out-post', true), (17, 'adj-out-post', false)
 $$;
 COMMENT ON FUNCTION holdfast_statistics_views IS
@@ -104,7 +104,8 @@ LANGUAGE sql STABLE AS $$
     SELECT p.router, p.address, p.asn, p.rib, p.vrf, j.family, j.completeness, j.routes::bigint,
         (j.valid - j.routes)::bigint, j.value, j.reported_at, j.eor_at, p.since,
         CASE WHEN p.state = 'up' AND NOT p.sends_no_snapshot AND p.since < now() - patience THEN coalesce(
-            j.silence, CASE WHEN m.view_is_monitored AND j.routes < j.value * share AND j.value - j.routes >= 10
+            j.silence,
+            CASE WHEN m.view_is_monitored AND j.routes < j.value * share AND j.value - j.routes >= 10
                 THEN j.routes || ' routes of ' || j.value || ' that the router reports' END) END
     FROM judged j JOIN views p ON p.id = j.peer_id JOIN monitored m ON m.id = j.peer_id
     ORDER BY p.router, p.address, p.rib, p.vrf, j.family = 'all', j.family

@@ -1,11 +1,12 @@
-//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log,
-//! and the counts of suppressed log lines.
+//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log
+//! and missing tables, and the counts of suppressed log lines.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+use super::completeness::{Alarm, MissingTables};
 use super::notify::Notifier;
 use super::snapshot::Snapshot;
 use crate::committer::{Committer, LogState, Progress};
@@ -15,7 +16,7 @@ use crate::wal::SeqNo;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Seconds between two STATUS messages to the service manager.
+/// Seconds between two STATUS messages to the service manager, and between two searches for missing tables.
 const STATUS_INTERVAL_S: u64 = 10;
 
 /// Maximum size of a snapshot of the state, in bytes: about 20,000 peers, and a quarter of the smallest
@@ -43,6 +44,8 @@ pub(super) struct Housekeeping {
     dropped: u64,
     /// Number of [`ALARM_LEVELS`] that log usage exceeds.
     alarms: usize,
+    /// Tables for which `table_missing` was logged.
+    missing_tables: MissingTables,
     /// Seconds since the start.
     seconds: u64,
     /// Last snapshot passed to the log.
@@ -77,6 +80,7 @@ impl Housekeeping {
             paused: false,
             dropped: 0,
             alarms: 0,
+            missing_tables: MissingTables::default(),
             seconds: 0,
             state_snapshot: Vec::new(),
         }
@@ -107,6 +111,10 @@ impl Housekeeping {
                 progress.durable,
                 if self.paused { ", PAUSED: log not writable" } else { "" }
             ));
+            for Alarm { router, peer, tables } in self.snapshot.missing_tables(&mut self.missing_tables) {
+                let (bgp_peer, distinguisher) = (peer.key.address, peer.key.distinguisher);
+                tracing::warn!(router, %bgp_peer, distinguisher, asn = peer.asn, tables, "table_missing");
+            }
         }
         self.seconds += 1;
     }

@@ -10,6 +10,7 @@
 //! it succeeds.
 
 pub mod cli;
+mod completeness;
 mod daemon;
 mod health;
 mod housekeeping;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::completeness::{self, Alarm, MissingTables};
 use super::health::{self, Condition};
 use super::rates::{GrowthRate, RecordCounts, ratio};
 use crate::committer::{LogState, Progress};
@@ -15,7 +16,7 @@ use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
 use crate::listener::{Registry, SessionView};
 use crate::num::to_f64;
 use crate::route::{PeerIdentity, PeerKey, Timestamp};
-use crate::session::{FamilySummary, PeerSummary};
+use crate::session::{PeerSummary, Summary};
 use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
 use crate::telemetry::status::{
@@ -86,6 +87,12 @@ impl Snapshot {
             wal,
             delivery,
         }
+    }
+
+    /// The missing tables that were not missing before.
+    pub(super) fn missing_tables(&self, known: &mut MissingTables) -> Vec<Alarm> {
+        let sessions = self.registry.sessions();
+        known.observe(sessions.iter().map(|view| &view.summary), clock::now())
     }
 
     /// Samples the progress of the log. Returns the share of the log in use, and the hours until it is full.
@@ -283,22 +290,24 @@ fn connected(
         errors: summary.counters.errors,
         untracked_peers: summary.counters.untracked_peers,
         dump_seen: summary.peers.iter().any(announced),
-        peers: summary.peers.iter().map(live_peer).chain(stale).collect(),
+        peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
     }
 }
 
-fn live_peer(peer: &PeerSummary) -> Peer {
-    let family = |one: &FamilySummary| Family {
-        family: one.family.to_string(),
-        end_of_rib: one.end_of_rib.is_some(),
-        suspect: one.suspect,
-        routes: one.announced.saturating_add(one.withdrawn),
-    };
-    let views: BTreeMap<String, Vec<Family>> = peer
-        .views
-        .iter()
-        .map(|view| (view.view.to_string(), view.families.iter().map(family).collect()))
-        .collect();
+fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
+    let mut views: BTreeMap<String, Vec<Family>> =
+        peer.views.iter().map(|view| (view.view.to_string(), Vec::new())).collect();
+    for table in completeness::tables(session, peer, now) {
+        let received = table.received;
+        views.entry(table.view.to_string()).or_default().push(Family {
+            family: table.family.to_string(),
+            end_of_rib: received.is_some_and(|one| one.end_of_rib.is_some()),
+            suspect: received.is_some_and(|one| one.suspect),
+            routes: received.map_or(0, |one| one.announced.saturating_add(one.withdrawn)),
+            completeness: table.completeness,
+            missing: table.is_missing,
+        });
+    }
     Peer {
         address: peer.key.address.to_string(),
         peer_type: peer.key.peer_type,

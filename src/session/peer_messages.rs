@@ -44,6 +44,7 @@ impl Session {
         if !is_repeated {
             peer.has_earlier_routes |= peer.up;
             peer.next_generation(true);
+            peer.up_since = Some(now);
         }
         peer.up = true;
         peer.bgp_session = Some(bgp_session);

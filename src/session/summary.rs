@@ -118,6 +118,10 @@ pub struct PeerSummary {
     pub table_name: String,
     /// Whether the peer is up, by its last Peer Up, Peer Down or announcement.
     pub up: bool,
+    /// Time of the last Peer Up in this session; `None` if there was none.
+    pub up_since: Option<Timestamp>,
+    /// Address families that both OPENs contain.
+    pub negotiated: Vec<Family>,
     /// Number of Peer Ups and Peer Downs in this session.
     pub generation: u32,
     /// BMP messages about this peer.

@@ -8,8 +8,8 @@ mod text;
 
 pub use client::{FetchError, fetch};
 pub use document::{
-    Delivery, Document, FailedSegment, Family, Health, Lane, LaneState, Listener, Peer, PeerState, Router,
-    StaleReason, Wal,
+    Completeness, Delivery, Document, FailedSegment, Family, Health, Lane, LaneState, Listener, Peer,
+    PeerState, Router, StaleReason, Wal,
 };
 pub use server::{BindError, Server, bind};
 pub use text::render;

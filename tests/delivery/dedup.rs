@@ -221,8 +221,8 @@ fn model(dedup: Dedup, steps: &Schedule) -> Vec<usize> {
     rows
 }
 
-/// Stores the schedule of a router in transactions of these numbers of batches; returns the batches in history
-/// and the current table.
+/// Stores the schedule of a router in transactions of these numbers of batches; returns the batches in
+/// history and the current table.
 async fn stored(
     store: &mut Store,
     router: &str,

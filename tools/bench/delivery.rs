@@ -1,7 +1,7 @@
 //! `bench delivery`: delivers a log as the daemon does, with history, current table, checkpoint and ledger.
 //!
-//! Four measurements: the log as a first load; every announcement again as an update with another MED; the same
-//! once more within the session, unchanged; and as an unchanged table that a router re-sends after a
+//! Four measurements: the log as a first load; every announcement again as an update with another MED; the
+//! same once more within the session, unchanged; and as an unchanged table that a router re-sends after a
 //! reconnect. The batches are logged before each measurement starts.
 
 use std::path::PathBuf;
@@ -59,7 +59,8 @@ impl From<Mode> for Dedup {
     }
 }
 
-/// How the announcements of the log are repeated. The first update changes the MED, all others change nothing.
+/// How the announcements of the log are repeated. The first update changes the MED, all others change
+/// nothing.
 #[derive(Clone, Copy)]
 enum Repetition {
     Update,

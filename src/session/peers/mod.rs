@@ -78,6 +78,8 @@ pub(super) struct PeerState {
     /// Number of Peer Ups and Peer Downs of this peer in the session.
     pub(super) generation: u32,
     pub(super) up: bool,
+    /// Time of the Peer Up that began the last BGP session; `None` if there was none.
+    pub(super) up_since: Option<Timestamp>,
     /// The BGP session of the last Peer Up of this generation.
     pub(super) bgp_session: Option<BgpSession>,
     /// Whether routes of an earlier generation or session may still be current. Then a dump is a re-dump, and
@@ -117,6 +119,7 @@ impl PeerState {
             table_name: String::new(),
             generation,
             up: false,
+            up_since: None,
             bgp_session: None,
             has_earlier_routes,
             capabilities: PeerCapabilities::default(),
@@ -375,6 +378,8 @@ impl From<&PeerState> for PeerSummary {
             bgp_id: state.identity.bgp_id,
             table_name: state.table_name.clone(),
             up: state.up,
+            up_since: state.up_since,
+            negotiated: state.capabilities.families.iter().collect(),
             generation: state.generation,
             messages: state.messages,
             errors: state.errors,

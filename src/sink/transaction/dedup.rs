@@ -8,9 +8,10 @@
 //! server: which differ from rib_entries? ──► COPY of only those rows into route_updates
 //! ```
 //!
-//! The result is that of storing every record in a transaction of its own: a later event of a route is compared
-//! with the event before it. The exception is a late event of an old session, which the current table does not
-//! take over. The next event is then compared with the table, so that only the server can decide.
+//! The result is that of storing every record in a transaction of its own: a later event of a route is
+//! compared with the event before it. The exception is a late event of an old session, which the current
+//! table does not take over. The next event is then compared with the table, so that only the server can
+//! decide.
 
 use std::ops::Range;
 
@@ -135,7 +136,8 @@ impl DedupCandidates {
         self.bytes.len()
     }
 
-    /// Returns the rows for candidates with these look-ups. The column `number` is the index of the candidate.
+    /// Returns the rows for candidates with these look-ups. The column `number` is the index of the
+    /// candidate.
     pub(super) fn encode(
         &self,
         peers: &StoredPeers,

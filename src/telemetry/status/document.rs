@@ -196,6 +196,28 @@ pub struct Family {
     /// A PDU could not be decoded: routes may be missing, or withdrawn routes present, until the next
     /// complete dump.
     pub suspect: bool,
+    /// How complete the table is.
+    #[serde(default)]
+    pub completeness: Completeness,
+    /// Whether the family is negotiated, but neither routes nor End-of-RIB were received minutes after Peer
+    /// Up.
+    #[serde(default)]
+    pub missing: bool,
+}
+
+/// How complete the table of an address family is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Completeness {
+    /// End-of-RIB was received.
+    Complete,
+    /// Routes were received, but no End-of-RIB minutes after Peer Up, or within a minute of silence.
+    Assumed,
+    /// The router sends only changes of the table.
+    Partial,
+    /// The table was not received, or its dump goes on.
+    #[default]
+    None,
 }
 
 /// Write-ahead log.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Delivery, Document, Peer, Router, Wal};
+use super::{Completeness, Delivery, Document, Peer, Router, Wal};
 use crate::telemetry::printable;
 
 /// The status document as text for a terminal.
@@ -112,9 +112,15 @@ fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
         let families: Vec<String> = families
             .iter()
             .map(|one| {
-                let end = if one.end_of_rib { " EoR" } else { "" };
+                let end = match one.completeness {
+                    _ if one.end_of_rib => " EoR",
+                    Completeness::Assumed => " assumed complete",
+                    Completeness::Partial => " changes only",
+                    Completeness::Complete | Completeness::None => "",
+                };
                 let suspect = if one.suspect { " SUSPECT" } else { "" };
-                format!("{} {}{end}{suspect}", one.family, one.routes)
+                let missing = if one.missing { " MISSING" } else { "" };
+                format!("{} {}{end}{suspect}{missing}", one.family, one.routes)
             })
             .collect();
         // Writing to a String cannot fail.
@@ -122,6 +128,10 @@ fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
     }
     let reason = peer.reason.map(|reason| format!("  {reason}")).unwrap_or_default();
     line(format!("    {:<5} AS{} {}{distinguisher}{views}{reason}", peer.state, peer.asn, peer.address));
+    let missing = peer.views.iter().flat_map(|(view, families)| families.iter().map(move |one| (view, one)));
+    for (view, one) in missing.filter(|(_, one)| one.missing) {
+        line(format!("      ! {view} {}: neither routes nor End-of-RIB since Peer Up", one.family));
+    }
 }
 
 /// A duration in its two largest units.
