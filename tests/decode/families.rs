@@ -90,10 +90,24 @@ fn the_label_field_of_a_withdrawal_may_hold_anything() {
             );
         }
     }
-    // Older implementations repeat the announced labels in the withdrawal.
-    let bytes = [72, 0, 0, 0x10, 0, 0, 0x21, 10, 1, 2];
-    let entry = bgp::nlri(family(1, 4), &bytes, STACK, true).next().unwrap().unwrap();
-    assert_eq!(entry.nlri.columns().prefix, Prefix::v4(0x0a01_0200, 24));
+    // Older implementations repeat the announced labels in the withdrawal, also without the capability if
+    // the announcement had several: too many bits for one label (RFC 8277 section 2.4).
+    for (safi, rd) in [(4, &[][..]), (128, &RD.0)] {
+        let bits = u8::try_from(48 + rd.len() * 8 + 24).unwrap();
+        let bytes = [&[bits, 0, 0, 0x10, 0, 0, 0x21], rd, &[10, 1, 2]].concat();
+        for encoding in [Encoding::PLAIN, STACK] {
+            let entry = bgp::nlri(family(1, safi), &bytes, encoding, true).next().unwrap().unwrap();
+            let columns = entry.nlri.columns();
+            assert_eq!((columns.prefix, columns.labels), (Prefix::v4(0x0a01_0200, 24), vec![]));
+            assert_eq!(columns.rd.is_some(), safi == 128);
+        }
+        // An announcement has one label without the capability (section 2.2).
+        assert!(bgp::nlri(family(1, safi), &bytes, Encoding::PLAIN, false).next().unwrap().is_err());
+    }
+    // What fits one label is read as one.
+    let bytes = [56, 0, 0, 0x10, 0, 0, 0x21, 10];
+    let entry = bgp::nlri(family(1, 4), &bytes, Encoding::PLAIN, true).next().unwrap().unwrap();
+    assert_eq!(entry.nlri.columns().prefix, Prefix::v4(0x0000_210a, 32));
 }
 
 #[test]

@@ -31,7 +31,6 @@ use serde_json::{Map, Value, json};
 const KNOWN_WRONG: &str = "
     A14
     A18
-    R09b
 ";
 
 /// Entries of `expected.json` that are not followed, with the reason.

@@ -32,16 +32,16 @@ pub(super) struct LabelledFormat {
 ///
 /// Without negotiation there is one label, whose bit S is ignored (RFC 8277 section 2.2). With multiple
 /// labels, bit S marks the last one (section 2.3). A withdrawal has one label field without meaning (section
-/// 2.4); older speakers repeat the announced labels there, which bit S terminates as well.
+/// 2.4); older speakers (RFC 3107) repeat the announced labels there, which bit S terminates as well. So a
+/// withdrawal that is too long for the negotiated form is read in the other one.
 pub(super) fn decode(cursor: &mut Cursor<'_>, format: LabelledFormat, withdraw: bool) -> Result<Nlri, Error> {
     let offset = cursor.offset();
     let length = cursor.u8("labelled prefix length")?;
     let invalid_length = Error::InvalidBitLength { what: "labelled prefix", length, offset };
     let body = cursor.sub(usize::from(length.div_ceil(8)), "labelled prefix")?;
-    let single_label = LabelledFormat { multiple_labels: false, ..format };
     let read = |format| read(body, length, format, withdraw).ok_or(invalid_length);
     let mut route = match read(format) {
-        Err(_) if withdraw && format.multiple_labels => read(single_label)?,
+        Err(_) if withdraw => read(LabelledFormat { multiple_labels: !format.multiple_labels, ..format })?,
         read => read?,
     };
     if withdraw {
