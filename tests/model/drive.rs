@@ -193,6 +193,7 @@ fn event_of(kind: &EventKind) -> What {
         EventKind::SessionUp { .. } => What::SessionUp,
         EventKind::SessionDown { end } => What::SessionDown(end.to_string()),
         EventKind::PeerUp(_) => What::PeerUp,
+        EventKind::PeerUpRepeated(_) => What::PeerUpRepeated,
         EventKind::PeerDown { .. } => What::PeerDown,
         EventKind::PeerStale { .. } => What::PeerStale,
         EventKind::EndOfRib { family } => What::EndOfRib((family.afi, family.safi)),

@@ -7,17 +7,15 @@ use crate::schedule::{
     Update, View, Zeros,
 };
 
-/// Kinds that the session does not read as the model does yet.
-const PENDING: &str = "repeats,zeros,unnumbered";
-
 /// Kinds of steps that a run may do without: `MODEL_WITHOUT=zeros,repeats` leaves these out of all schedules,
 /// to find out which kind a disagreement needs.
 #[derive(Clone, Debug, Default)]
 pub struct Without(Vec<String>);
 
 impl Without {
-    pub fn from_environment() -> Self {
-        let kinds = std::env::var("MODEL_WITHOUT").unwrap_or_else(|_| PENDING.to_owned());
+    /// The kinds of the environment, or these.
+    pub fn from_environment_or(kinds: &str) -> Self {
+        let kinds = std::env::var("MODEL_WITHOUT").unwrap_or_else(|_| kinds.to_owned());
         Self(kinds.split(',').map(str::to_owned).collect())
     }
 
@@ -45,8 +43,6 @@ struct Generator {
     med: u32,
     /// Number of prefixes that were made for one announcement.
     fresh: u32,
-    /// The last hold time that one Loc-RIB alone has.
-    holds: u16,
 }
 
 /// The schedule of a seed.
@@ -58,7 +54,6 @@ pub fn generate(seed: u64, without: &Without) -> Schedule {
         routers: Vec::new(),
         med: 0,
         fresh: 0,
-        holds: 300,
     };
     for _ in 0..=generator.dice.below(2) {
         let peers = generator.neighbours();
@@ -218,13 +213,10 @@ impl Generator {
         let Some(mut session) = self.routers[router].1[peer].session.clone() else { return };
         let target = self.target(router, peer);
         if self.one_in(3) && !self.without.has("new-sessions") {
-            session = self.bgp_session(&target.peer);
-            if target.peer.is_loc_rib() {
-                // Nothing else of the OPENs of a Loc-RIB shows that its router began anew.
-                self.holds += 1;
-                session.sent.hold_time = self.holds;
-                session.received.hold_time = self.holds;
-            }
+            // A new BGP session often has the OPENs of the last one.
+            let new = self.bgp_session(&target.peer);
+            session =
+                if self.one_in(2) { BgpSession { remote_port: new.remote_port, ..session } } else { new };
         } else if self.without.has("repeats") {
             return;
         } else if target.peer.is_loc_rib() && self.one_in(2) {
@@ -232,7 +224,7 @@ impl Generator {
             let hold_time = session.sent.hold_time;
             session.sent = Offer { hold_time, ..self.offer(&[family]) };
             session.received = session.sent.clone();
-        } else if self.one_in(6) {
+        } else if self.one_in(6) && !self.without.has("zero-ports") {
             (session.local_port, session.remote_port) = (0, 0);
         }
         self.routers[router].1[peer].session = Some(session);

@@ -99,25 +99,22 @@ impl Session {
 
     /// The peer of a message, which is added if it is new.
     fn find(&mut self, named: PeerId) -> usize {
-        let current: Vec<PeerId> = self.peers.iter().map(|peer| peer.id).collect();
-        let is_earlier = |id: &&PeerId| !current.iter().any(|known| known.agrees(id));
-        let earlier = self.prior.iter().filter(is_earlier);
-        let mut known: Vec<PeerId> = current.iter().chain(earlier).copied().collect();
+        let mut known: Vec<PeerId> = self.peers.iter().map(|peer| peer.id).collect();
         let index = resolve(&mut known, &named);
         if let Some(peer) = self.peers.get_mut(index) {
             peer.id = known[index];
             return index;
         }
         self.peers.push(Peer {
-            id: known[index],
+            id: named,
             generation: 0,
             is_up: false,
             session: None,
             encoded_as: None,
-            has_earlier: self.prior.iter().any(|prior| prior.agrees(&known[index])),
+            has_earlier: self.prior.iter().any(|prior| prior.agrees(&named)),
             tables: BTreeMap::new(),
         });
-        self.peers.len() - 1
+        index
     }
 
     fn at(&self, index: usize, target: &Target) -> Option<At> {
@@ -131,9 +128,16 @@ impl Session {
         let index = self.find(target.named());
         let peer = &mut self.peers[index];
         let known = peer.session.as_mut().filter(|known| peer.is_up && is_repeated(&peer.id, known, session));
+        let what = if known.is_some() { What::PeerUpRepeated } else { What::PeerUp };
         if let Some(known) = known {
             unite(&mut known.sent, &session.sent);
             unite(&mut known.received, &session.received);
+            // What one Peer Up lacks another one may have.
+            for (known, port) in
+                [(&mut known.local_port, session.local_port), (&mut known.remote_port, session.remote_port)]
+            {
+                *known = if *known == 0 { port } else { *known };
+            }
         } else {
             peer.has_earlier |= peer.is_up;
             peer.next_generation();
@@ -141,7 +145,7 @@ impl Session {
             peer.session = Some(session.clone());
         }
         peer.encoded_as.clone_from(&peer.session);
-        self.record(now, self.at(index, target), What::PeerUp)
+        self.record(now, self.at(index, target), what)
     }
 
     /// Peer Down ends all routes of the peer.
@@ -267,16 +271,14 @@ pub const fn own_view(peer: &PeerId) -> View {
 }
 
 /// Whether a Peer Up describes the BGP session that an earlier one has described. A router that does not know
-/// a port sends zero.
+/// a port sends zero. A Loc-RIB has no BGP session, so that another Peer Up can only add to the first one.
 fn is_repeated(peer: &PeerId, known: &BgpSession, session: &BgpSession) -> bool {
     let same_port = |a: u16, b: u16| a == b || a == 0 || b == 0;
-    let same_open = |a: &Offer, b: &Offer| {
-        if peer.is_loc_rib() { a.hold_time == b.hold_time } else { a == b }
-    };
-    same_port(known.local_port, session.local_port)
-        && same_port(known.remote_port, session.remote_port)
-        && same_open(&known.sent, &session.sent)
-        && same_open(&known.received, &session.received)
+    peer.is_loc_rib()
+        || (same_port(known.local_port, session.local_port)
+            && same_port(known.remote_port, session.remote_port)
+            && known.sent == session.sent
+            && known.received == session.received)
 }
 
 fn unite(known: &mut Offer, offer: &Offer) {

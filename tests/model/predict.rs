@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::peers::{Session, own_view};
+use crate::peers::{Session, own_view, resolve};
 use crate::record::{At, Record, What};
 use crate::schedule::{PeerId, Schedule, Step};
 use crate::wire;
@@ -40,6 +40,8 @@ pub struct Prediction {
 
 /// A peer that is up or stale according to the log.
 struct Tracked {
+    router: usize,
+    peer: PeerId,
     session: i64,
     generation: u32,
     is_up: bool,
@@ -52,7 +54,7 @@ struct Run {
     sessions: BTreeMap<usize, Session>,
     /// Records that are not in the log yet, by router.
     pending: BTreeMap<usize, Vec<Record>>,
-    tracked: BTreeMap<(usize, PeerId), Tracked>,
+    tracked: Vec<Tracked>,
     /// Sessions that have a record in the log, and no end.
     open: BTreeSet<(usize, i64)>,
     without_end_us: Option<i64>,
@@ -138,8 +140,8 @@ impl Run {
         if self.sessions.contains_key(&router) {
             return;
         }
-        let known = self.tracked.keys().filter(|(of, _)| *of == router);
-        let prior = known.map(|(_, peer)| *peer).collect();
+        let known = self.tracked.iter().filter(|tracked| tracked.router == router);
+        let prior = known.map(|tracked| tracked.peer).collect();
         self.sessions.insert(router, Session::new(router, self.now, prior, self.without_end_us));
         let up = Record { router, session: self.now, time: self.now, at: None, what: What::SessionUp };
         self.pending.entry(router).or_default().push(up);
@@ -174,15 +176,28 @@ impl Run {
             What::Gap(_) => {}
             _ => drop(self.open.insert(session)),
         }
-        if let Some(At { peer, generation, .. }) = record.at {
-            let key = (record.router, peer);
-            let up = Tracked { session: record.session, generation, is_up: true };
-            match record.what {
-                What::PeerUp | What::Announce { .. } => drop(self.tracked.insert(key, up)),
-                What::PeerDown => drop(self.tracked.remove(&key)),
-                What::PeerStale => drop(self.tracked.insert(key, Tracked { is_up: false, ..up })),
-                _ => {}
+        let is_up = match record.what {
+            What::PeerUp | What::PeerUpRepeated | What::Announce { .. } => Some(true),
+            What::PeerStale => Some(false),
+            _ => None,
+        };
+        if let Some(At { peer, generation, .. }) = record.at
+            && (is_up.is_some() || record.what == What::PeerDown)
+        {
+            let of_router = |tracked: &Tracked| tracked.router == record.router;
+            let mut known: Vec<PeerId> = self
+                .tracked
+                .iter()
+                .filter(|tracked| of_router(tracked))
+                .map(|tracked| tracked.peer)
+                .collect();
+            let before = known.clone();
+            let index = resolve(&mut known, &peer);
+            if let Some(before) = before.get(index) {
+                self.tracked.retain(|tracked| !(of_router(tracked) && tracked.peer == *before));
             }
+            let (router, session, peer) = (record.router, record.session, known[index]);
+            self.tracked.extend(is_up.map(|is_up| Tracked { router, peer, session, generation, is_up }));
         }
         self.out.records.push(record);
     }
@@ -197,9 +212,9 @@ impl Run {
             let up = self
                 .tracked
                 .iter()
-                .filter(|((of, _), tracked)| *of == router && tracked.session == session && tracked.is_up);
-            let stale = |((_, peer), tracked): (&(usize, PeerId), &Tracked)| {
-                let at = At { peer: *peer, view: own_view(peer), generation: tracked.generation };
+                .filter(|tracked| tracked.router == router && tracked.session == session && tracked.is_up);
+            let stale = |Tracked { peer, generation, .. }: &Tracked| {
+                let at = At { peer: *peer, view: own_view(peer), generation: *generation };
                 record(Some(at), What::PeerStale)
             };
             let mut records: Vec<Record> = up.map(stale).collect();

@@ -52,6 +52,8 @@ pub enum What {
         cause: Cause,
     },
     PeerUp,
+    /// A Peer Up of a BGP session that an earlier one has reported.
+    PeerUpRepeated,
     PeerDown,
     PeerStale,
     Statistics,
@@ -70,7 +72,7 @@ impl What {
         match self {
             Self::Withdraw(..) => "withdraw",
             Self::Announce { cause, .. } => cause.name(),
-            Self::PeerUp => "peer_up",
+            Self::PeerUp | Self::PeerUpRepeated => "peer_up",
             Self::PeerDown => "peer_down",
             Self::PeerStale => "peer_stale",
             Self::Statistics => "statistics",
