@@ -22,12 +22,12 @@ Both are recognised by their sysName or sysDescr, which are "GoBGP" and "RustyBG
 
 CREATE OR REPLACE FUNCTION completeness(peer text DEFAULT NULL, patience interval DEFAULT '5 minutes',
     share numeric DEFAULT 0.75)
-RETURNS TABLE (router text, bgp_peer_ip inet, peer_as bigint, rib text, vrf text, family text,
-    completeness text, routes bigint, stale bigint, reported numeric, reported_at timestamptz,
+RETURNS TABLE (router text, bgp_peer_ip inet, peer_as bigint, bgp_id inet, rib text, vrf text,
+    family text, completeness text, routes bigint, stale bigint, reported numeric, reported_at timestamptz,
     end_of_rib_at timestamptz, since timestamptz, alarm text)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
-        SELECT p.*, greatest(p.up_since, p.session) AS since,
+        SELECT p.*, greatest(p.up_since, p.session) AS since, coalesce(p.as_of, now()) AS clock,
             public.holdfast_sends_no_snapshot(p.rib, b.sys_name, b.sys_descr) AS sends_no_snapshot
         FROM public.holdfast_peers(peer) p
         LEFT JOIN public.bmp_peers b ON b.collector = p.collector AND b.router = p.router
@@ -60,10 +60,12 @@ LANGUAGE sql STABLE AS $$
         CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x
             (type integer, afi integer, safi smallint, value numeric)
         JOIN public.holdfast_statistics_views() v ON v.type = x.type
-        JOIN views p ON p.state = 'up' AND p.collector = s.collector AND p.router = s.router
-            AND p.peer_type = s.peer_type AND p.peer_distinguisher = s.peer_distinguisher
-            AND p.address = s.bgp_peer_ip AND p.rib = v.rib
-            AND (p.bgp_id = s.bgp_id OR p.bgp_id = '0.0.0.0' OR s.bgp_id = '0.0.0.0')
+        JOIN public.peer_identities i ON i.collector = s.collector AND i.router = s.router
+            AND i.address = s.bgp_peer_ip AND i.peer_type = s.peer_type
+            AND i.peer_distinguisher = s.peer_distinguisher
+            AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, s.peer_type,
+                s.bgp_peer_asn, s.bgp_id, s.session)
+        JOIN views p ON p.state = 'up' AND p.peer_number = i.peer_number AND p.rib = v.rib
         WHERE s.time >= now() - interval '1 day' AND s.time >= p.since
         ORDER BY p.id, v.is_total, x.afi, x.safi, s.time DESC, x.type DESC
     ), families AS (
@@ -79,15 +81,15 @@ LANGUAGE sql STABLE AS $$
     ), monitored AS MATERIALIZED (
         -- A Peer Up names one RIB view, but the router may send the tables of others only.
         SELECT p.id, bool_or(t.routes > 0 OR t.eor_at IS NOT NULL) AS view_is_monitored,
-            bool_or(bool_or(t.routes > 0 OR t.eor_at IS NOT NULL)) OVER (PARTITION BY p.collector, p.router,
-                p.peer_type, p.distinguisher, p.address, p.bgp_id) AS peer_is_monitored
+            bool_or(bool_or(t.routes > 0 OR t.eor_at IS NOT NULL)) OVER (PARTITION BY
+                p.peer_number) AS peer_is_monitored
         FROM views p JOIN tables t ON t.peer_id = p.id
-        GROUP BY p.id, p.collector, p.router, p.peer_type, p.distinguisher, p.address, p.bgp_id
+        GROUP BY p.id, p.peer_number
     ), judged AS (
         SELECT t.peer_id, t.family, CASE WHEN p.state <> 'up' THEN 'none'
                 WHEN t.eor_at IS NOT NULL THEN 'complete' WHEN p.sends_no_snapshot THEN 'partial'
-                WHEN t.routes > 0 AND (p.since < now() - patience
-                    OR p.last_seen < now() - interval '1 minute') THEN 'assumed'
+                WHEN t.routes > 0 AND (p.since < p.clock - patience
+                    OR p.last_seen < p.clock - interval '1 minute') THEN 'assumed'
                 ELSE 'none' END AS completeness,
             t.routes, t.valid, t.value, t.reported_at, t.eor_at,
             CASE WHEN t.is_negotiated AND t.routes = 0 AND t.eor_at IS NULL
@@ -101,18 +103,18 @@ LANGUAGE sql STABLE AS $$
         WHERE r.is_total AND NOT EXISTS (SELECT FROM reports o WHERE o.peer_id = r.peer_id AND NOT o.is_total)
         GROUP BY r.peer_id, r.value, r.time
     )
-    SELECT p.router, p.address, p.asn, p.rib, p.vrf, j.family, j.completeness, j.routes::bigint,
+    SELECT p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, j.family, j.completeness, j.routes::bigint,
         (j.valid - j.routes)::bigint, j.value, j.reported_at, j.eor_at, p.since,
-        CASE WHEN p.state = 'up' AND NOT p.sends_no_snapshot AND p.since < now() - patience THEN coalesce(
+        CASE WHEN p.state = 'up' AND NOT p.sends_no_snapshot AND p.since < p.clock - patience THEN coalesce(
             j.silence,
             CASE WHEN m.view_is_monitored AND j.routes < j.value * share AND j.value - j.routes >= 10
                 THEN j.routes || ' routes of ' || j.value || ' that the router reports' END) END
     FROM judged j JOIN views p ON p.id = j.peer_id JOIN monitored m ON m.id = j.peer_id
-    ORDER BY p.router, p.address, p.rib, p.vrf, j.family = 'all', j.family
+    ORDER BY p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, j.family = 'all', j.family
 $$;
 COMMENT ON FUNCTION completeness IS
     'Completeness of the table of each family of each RIB view: complete (End-of-RIB received), assumed
 (routes without End-of-RIB, `patience` after Peer Up or a minute after the last record), partial (an
 Adj-RIB-Out of GoBGP or RustyBGP, which send only changes) or none. `alarm` is set `patience` after Peer Up
 if a negotiated family has neither routes nor End-of-RIB, or less than `share` of the routes that the router
-reports.';
+reports. Times end at that up to which the database is current (collector_reports).';

@@ -184,3 +184,37 @@ async fn what_an_earlier_incarnation_sent_does_not_count() {
     let down = ["adj-in-pre ipv4_unicast none 0 0", "adj-in-pre ipv6_unicast none 0 0"];
     check("incarnation_down", &batches, &down, &[]).await;
 }
+
+#[tokio::test]
+async fn peers_of_one_address_are_judged_apart() {
+    let mut other = pre();
+    other.bgp_id = [10, 0, 0, 9].into();
+    let reports = |count| EventKind::Statistics(vec![counter(9, Some(Family::IPV4_UNICAST), count)]);
+    let builder = session(10)
+        .event(Some(&other), up())
+        .announce(&pre(), 0..300, &[1])
+        .announce(&other, 0..20, &[1])
+        .event(Some(&pre()), end_of_rib(Family::IPV6_UNICAST))
+        .event(Some(&pre()), reports(300))
+        .event(Some(&other), reports(1_000));
+    let rows = [
+        "adj-in-pre ipv4_unicast assumed 300 0 300",
+        "adj-in-pre ipv6_unicast complete 0 0",
+        "adj-in-pre ipv4_unicast assumed 20 0 1000",
+        "adj-in-pre ipv6_unicast none 0 0",
+    ];
+    let fewer = "adj-in-pre ipv4_unicast 20 routes of 1000 that the router reports";
+    check("two_peers", &[builder], &rows, &[fewer, &format!("adj-in-pre ipv6_unicast {SILENT}")]).await;
+}
+
+#[tokio::test]
+async fn a_database_that_lags_raises_no_alarm() {
+    let Some(mut store) = Store::open(Edition::Plain, "completeness_lag").await else { return };
+    store.put(&[session(10).build()]).await;
+    assert_eq!(store.database.texts(ALARMS).await.len(), 2);
+    let report = "INSERT INTO collector_reports (collector, log_id, as_of, reported_at)
+        VALUES ('c1', gen_random_uuid(), now() - interval '6 minutes', now())";
+    store.database.client().await.batch_execute(report).await.unwrap();
+    assert_eq!(store.database.texts(ALARMS).await, [""; 0]);
+    store.close().await;
+}
