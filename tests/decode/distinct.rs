@@ -185,6 +185,38 @@ fn routes_of_equal_text_have_equal_keys_and_the_reverse() {
 }
 
 #[test]
+fn link_state_routes_with_empty_or_repeated_node_descriptors_have_their_bytes() {
+    let family = Family { afi: 16_388, safi: 71 };
+    let node = |tlvs: &[u8]| {
+        let body = [&[2, 0, 0, 0, 0, 0, 0, 0, 0][..], tlvs].concat();
+        [&[0, 1, 0, u8::try_from(body.len()).unwrap()][..], &body].concat()
+    };
+    let (asn, id) = ([2, 0, 0, 4, 0, 0, 0xfd, 0xe9], [2, 1, 0, 4, 0, 0, 0, 1]);
+    let of = |kind: u8, inner: &[u8]| [&[1, kind, 0, u8::try_from(inner.len()).unwrap()][..], inner].concat();
+    let mut known = HashMap::new();
+    for (tlvs, has_bytes) in [
+        (vec![], false),
+        (of(0, &asn), false),
+        (of(0, &[asn, id].concat()), false),
+        ([of(0, &asn), of(1, &id)].concat(), false),
+        (of(0, &[]), true),
+        ([of(0, &[]), of(1, &[])].concat(), true),
+        ([of(0, &asn), of(0, &id)].concat(), true),
+        ([of(0, &asn), of(1, &[])].concat(), true),
+        ([of(1, &id), of(0, &asn)].concat(), false),
+    ] {
+        let bytes = node(&tlvs);
+        let nlri = route(family, &bytes).unwrap();
+        assert_eq!(nlri.columns().raw.is_some(), has_bytes, "{bytes:02x?}");
+        insert(&mut known, texts(&nlri), bytes);
+    }
+    // Values of each length.
+    for sample in samples().iter().filter(|sample| sample.family.afi == 16_388) {
+        assert_eq!(route(sample.family, &sample.bytes).unwrap().columns().raw, None, "{}", sample.text);
+    }
+}
+
+#[test]
 fn routes_with_several_changed_octets_have_distinct_texts() {
     let samples = samples();
     // A linear congruential generator (Knuth, MMIX).

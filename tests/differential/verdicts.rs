@@ -138,8 +138,6 @@ const TABLE: &[Disagreement] = &[
         "Holdfast: AS4_PATH replaces AS_TRANS (RFC 6793 section 4.2.3); tshark prints both paths"),
     line("tshark", "tcpdump-bgp_vpn_attrset.pcap-1-0", "as_path", 1, ATTR_SET),
     line("tshark", "tcpdump-bgp_vpn_attrset.pcap-1-0", "local_pref", 1, ATTR_SET),
-    line("bgpkit", "exabgp-conf-addpath.ci-0", "routes ipv4_unicast", 1, EVIDENCE),
-    line("netgauze", "exabgp-conf-addpath.ci-0", "routes ipv4_unicast", 1, EVIDENCE),
     line("netgauze", "exabgp-conf-addpath.ci-1", ONLY_OTHER, 1, EVIDENCE),
     line("netgauze", "exabgp-conf-path-information.ci-*", ONLY_OTHER, 3, EVIDENCE),
     line("netgauze", "gobmp-l3vpn-l3vpn-71", ONLY_OTHER, 1, EVIDENCE),

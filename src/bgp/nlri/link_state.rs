@@ -20,8 +20,7 @@ const REMOTE_NODE: u16 = 257;
 /// +-------+---------+------------+------------+-------------+-- - - -
 /// ```
 ///
-/// A route of an unassigned type stays undecoded (RFC 9552 section 5.2), and so does one with several or
-/// empty Local or Remote Node Descriptors TLVs, which [`LinkStateRoute`] cannot represent.
+/// A route of an unassigned type stays undecoded (RFC 9552 section 5.2).
 pub(super) fn decode(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Error> {
     let (start, origin) = (cursor.rest(), cursor.offset());
     let kind = cursor.u16("BGP-LS NLRI type")?;
@@ -35,16 +34,13 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, has_rd: bool) -> Result<Nlri, Erro
     let protocol = body.u8("protocol ID")?;
     let identifier = body.u64("identifier")?;
     let mut key = bytes.to_vec();
-    let mut descriptors: Vec<Descriptor> = Vec::new();
+    let mut descriptors = Vec::new();
     while !body.is_empty() {
         let (code, mut value) = tlv(&mut body)?;
         match code {
             LOCAL_NODE | REMOTE_NODE => {
                 let scope =
                     if code == LOCAL_NODE { DescriptorScope::LocalNode } else { DescriptorScope::RemoteNode };
-                if value.is_empty() || descriptors.iter().any(|descriptor| descriptor.scope == scope) {
-                    return Ok(Nlri::Raw(bytes.into()));
-                }
                 while !value.is_empty() {
                     let (code, value) = tlv(&mut value)?;
                     descriptors.push(descriptor(scope, code, value.rest(), kind));

@@ -109,6 +109,7 @@ fn structured_columns(structured: &StructuredNlri) -> NlriColumns<'_> {
     };
     let raw = match detail {
         NlriDetail::FlowSpec(route) if route.has_padded_values() => Some(&**bytes),
+        NlriDetail::LinkState(route) if route.minimal_octets() != bytes.len() => Some(&**bytes),
         _ => None,
     };
     NlriColumns { rd, prefix, raw, ..NlriColumns::default() }

@@ -9,6 +9,9 @@ use crate::hex::Hex;
 use crate::route::text::write_joined;
 use crate::route::{Prefix, Rd};
 
+/// Length of the type and length of a TLV.
+const TLV_HEADER_OCTETS: usize = 4;
+
 /// A BGP-LS route: one object of the link-state database.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LinkStateRoute {
@@ -100,6 +103,39 @@ impl LinkStateRoute {
             DescriptorValue::Prefix(prefix) => Some(prefix),
             _ => None,
         })
+    }
+}
+
+impl LinkStateRoute {
+    /// The length of the NLRI in octets if each scope of node descriptors is one TLV that is not empty.
+    ///
+    /// A longer NLRI has empty or repeated TLVs, which neither the descriptors nor the text show.
+    pub(super) fn minimal_octets(&self) -> usize {
+        let has = |scope| self.descriptors.iter().any(|descriptor| descriptor.scope == scope);
+        let nodes = [DescriptorScope::LocalNode, DescriptorScope::RemoteNode];
+        // Type and length, RD, protocol and identifier, then TLVs.
+        let fixed = TLV_HEADER_OCTETS + if self.rd.is_some() { 8 } else { 0 } + 9;
+        let nodes = nodes.into_iter().filter(|scope| has(*scope)).count() * TLV_HEADER_OCTETS;
+        let descriptors = self.descriptors.iter().map(|one| TLV_HEADER_OCTETS + one.value_octets());
+        fixed + nodes + descriptors.sum::<usize>()
+    }
+}
+
+impl Descriptor {
+    /// Length of the value in octets.
+    fn value_octets(&self) -> usize {
+        match &self.value {
+            // The OSPF route type, TLV 264, is the only number of one octet.
+            DescriptorValue::Number(_) if self.kind == 264 => 1,
+            DescriptorValue::Number(_) => 4,
+            DescriptorValue::Address(IpAddr::V4(_)) => 4,
+            DescriptorValue::Address(IpAddr::V6(_)) => 16,
+            DescriptorValue::RouterId(bytes) | DescriptorValue::Raw(bytes) => bytes.len(),
+            DescriptorValue::LinkIds(..) => 8,
+            DescriptorValue::Topologies(ids) => 2 * ids.len(),
+            DescriptorValue::Prefix(prefix) => 1 + usize::from(prefix.length().div_ceil(8)),
+            DescriptorValue::Sids(sids) => 16 * sids.len(),
+        }
     }
 }
 
