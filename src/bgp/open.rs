@@ -27,14 +27,17 @@ pub struct Open {
     pub hold_time_s: u16,
     /// BGP identifier.
     pub bgp_id: Ipv4Addr,
-    /// Capabilities of all parameters, in the order sent.
+    /// Capabilities of all parameters, in the order sent, up to the first damage.
     pub capabilities: Vec<Capability>,
+    /// The first damage of the optional parameters; capabilities after it are unknown.
+    pub damage: Option<wire::Error>,
 }
 
-/// Decodes one BGP message as an OPEN.
+/// Decodes one BGP message as an OPEN. A capability or parameter that exceeds its parent does not discard the
+/// capabilities before it.
 ///
 /// # Errors
-/// The message is not an OPEN, or a length in it is inconsistent. Offsets count from the first octet of the
+/// The message is not an OPEN, or ends before its optional parameters. Offsets count from the first octet of the
 /// marker.
 pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;
@@ -45,20 +48,21 @@ pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     let two_octet_as = cursor.u16("My Autonomous System")?;
     let hold_time_s = cursor.u16("hold time")?;
     let bgp_id = Ipv4Addr::from_bits(cursor.u32("BGP identifier")?);
-    let capabilities = parameters(cursor)?;
+    let mut capabilities = Vec::new();
+    let damage = parameters(cursor, &mut capabilities).err();
     let four_octet_as = capabilities.iter().find_map(|capability| match capability {
         Capability::FourOctetAs(asn) => Some(*asn),
         _ => None,
     });
     let asn = four_octet_as.unwrap_or_else(|| u32::from(two_octet_as));
-    Ok(Open { version, asn, hold_time_s, bgp_id, capabilities })
+    Ok(Open { version, asn, hold_time_s, bgp_id, capabilities, damage })
 }
 
-/// Reads the capabilities of all optional parameters.
+/// Adds the capabilities of all optional parameters.
 ///
 /// A first parameter of type 255 selects the extended format; the preceding one-octet length is then ignored,
 /// unless it is 0 (RFC 9072 section 2).
-fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
+fn parameters(mut cursor: Cursor<'_>, capabilities: &mut Vec<Capability>) -> Result<(), wire::Error> {
     let length = cursor.u8("optional parameters length")?;
     let is_extended = length != 0 && cursor.rest().first() == Some(&EXTENDED);
     let length = if is_extended {
@@ -67,9 +71,12 @@ fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
     } else {
         u16::from(length)
     };
-    let mut parameters = cursor.sub(usize::from(length), "optional parameters")?;
-    cursor.finish("bytes after the optional parameters")?;
-    let mut capabilities = Vec::new();
+    let whole = cursor;
+    let (mut parameters, excess) = match cursor.sub(usize::from(length), "optional parameters") {
+        Ok(parameters) => (parameters, cursor.finish("bytes after the optional parameters")),
+        // The length exceeds the message: the parameters are what there is of them.
+        Err(error) => (whole, Err(error)),
+    };
     while !parameters.is_empty() {
         let kind = parameters.u8("optional parameter type")?;
         let length = if is_extended {
@@ -77,12 +84,17 @@ fn parameters(mut cursor: Cursor<'_>) -> Result<Vec<Capability>, wire::Error> {
         } else {
             u16::from(parameters.u8("optional parameter length")?)
         };
-        let mut parameter = parameters.sub(usize::from(length), "optional parameter")?;
+        let whole = parameters;
+        let (mut parameter, excess) = match parameters.sub(usize::from(length), "optional parameter") {
+            Ok(parameter) => (parameter, Ok(())),
+            Err(error) => (whole, Err(error)),
+        };
         while kind == CAPABILITIES && !parameter.is_empty() {
             capabilities.push(Capability::read(&mut parameter)?);
         }
+        excess?;
     }
-    Ok(capabilities)
+    excess
 }
 
 impl Open {

@@ -80,7 +80,15 @@ impl Session {
     /// Decodes one OPEN of a Peer Up; reports it if that fails.
     fn open(&mut self, key: PeerKey, which: &str, bytes: &[u8]) -> Option<Open> {
         match bgp::open(bytes) {
-            Ok(open) => Some(open),
+            Ok(open) => {
+                if let Some(damage) = open.damage {
+                    self.counters.errors += 1;
+                    let text =
+                        format!("Peer Up: damaged {which} OPEN: {damage}; capabilities before it apply");
+                    self.notice(Level::Error, "bgp_parse_error", Some(key), text, bytes);
+                }
+                Some(open)
+            }
             Err(error) => {
                 self.counters.errors += 1;
                 let text = format!("Peer Up: malformed {which} OPEN: {error}; assuming no capabilities");

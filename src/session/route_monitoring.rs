@@ -21,7 +21,9 @@ impl Session {
         let peer = self.peer_index(header, now);
         self.note_trailer(peer, header, "the BGP message", trailer);
         match bgp::split(pdu) {
-            Ok(update) => self.update(peer, header, &update, pdu, &declared_path_ids(tlvs), now),
+            Ok(update) => {
+                self.update(peer, header, &update, pdu, &declared_path_ids(tlvs, peers::view_of(header)), now)
+            }
             Err(error) => {
                 // OPEN, NOTIFICATION, KEEPALIVE and ROUTE-REFRESH contain no routes.
                 let is_other_message = matches!(error, bgp::Error::NotUpdate { kind: 1 | 3..=5 });
@@ -218,8 +220,9 @@ impl Session {
 
 /// The families whose routes carry path IDs according to the TLVs of the message: a stateless-parsing TLV
 /// contains one capability as in an OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Its type number depends on
-/// the revision of the draft.
-fn declared_path_ids(tlvs: &[IndexedTlv<'_>]) -> FamilySet {
+/// the revision of the draft. The capability is that of the router: what it receives is in Adj-RIB-In, what it
+/// sends in Adj-RIB-Out.
+fn declared_path_ids(tlvs: &[IndexedTlv<'_>], view: RibView) -> FamilySet {
     // Version 3 messages have no TLVs, and this runs for every message.
     if tlvs.is_empty() {
         return FamilySet::new();
@@ -228,5 +231,10 @@ fn declared_path_ids(tlvs: &[IndexedTlv<'_>]) -> FamilySet {
         Some(bgp::Capability::AddPath(families)) => families,
         _ => Vec::new(),
     };
-    tlvs.iter().flat_map(add_path).map(|one| one.family).collect()
+    let applies = |one: &bgp::AddPath| match view {
+        RibView::AdjInPre | RibView::AdjInPost => one.receive,
+        RibView::AdjOutPre | RibView::AdjOutPost => one.send,
+        RibView::LocRib | RibView::Unknown => true,
+    };
+    tlvs.iter().flat_map(add_path).filter(applies).map(|one| one.family).collect()
 }

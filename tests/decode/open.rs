@@ -93,7 +93,7 @@ fn add_path_tuples_of_unknown_mode_are_ignored() {
 }
 
 #[test]
-fn an_open_that_contradicts_itself_is_refused() {
+fn damaged_parameters_do_not_discard_the_capabilities_before_the_damage() {
     assert_eq!(bgp::open(&encoder::bgp(2, &[])), Err(Error::NotOpen { kind: 2 }));
     let fixed = [4, 0xfd, 0xe8, 0, 180, 192, 0, 2, 1];
     for parameters in [
@@ -107,7 +107,30 @@ fn an_open_that_contradicts_itself_is_refused() {
         &[255, 255, 0, 3, 2, 0],
     ] {
         let pdu = encoder::bgp(1, &[&fixed[..], parameters].concat());
-        assert!(matches!(bgp::open(&pdu), Err(Error::Wire(_))), "{parameters:?}");
+        let open = bgp::open(&pdu).unwrap();
+        assert!(open.damage.is_some() && open.capabilities.is_empty(), "{parameters:?}");
+        assert_eq!((open.asn, open.hold_time_s), (65_000, 180));
+    }
+    let first = [1, 4, 0, 2, 0, 1];
+    for (parameters, is_damaged) in [
+        (&[8, 2, 6, 1, 4, 0, 2, 0, 1][..], false),
+        // The last capability exceeds its parameter, the parameter the message, the parameters the message.
+        (&[10, 2, 8, 1, 4, 0, 2, 0, 1, 69, 4], true),
+        (&[10, 2, 9, 1, 4, 0, 2, 0, 1, 69, 0], true),
+        (&[99, 2, 6, 1, 4, 0, 2, 0, 1], true),
+        // A second parameter is damaged, or bytes are left.
+        (&[10, 2, 6, 1, 4, 0, 2, 0, 1, 2, 9], true),
+        (&[8, 2, 6, 1, 4, 0, 2, 0, 1, 7], true),
+        (&[255, 255, 0, 11, 2, 0, 8, 1, 4, 0, 2, 0, 1, 69, 4], true),
+    ] {
+        let pdu = encoder::bgp(1, &[&fixed[..], parameters].concat());
+        let open = bgp::open(&pdu).unwrap();
+        assert_eq!(open.capabilities.first(), bgp::capability(&first).as_ref(), "{parameters:?}");
+        assert_eq!(open.damage.is_some(), is_damaged, "{parameters:?}");
+    }
+    // The fixed fields are needed.
+    for short in 0..fixed.len() {
+        assert!(matches!(bgp::open(&encoder::bgp(1, &fixed[..short])), Err(Error::Wire(_))));
     }
 }
 

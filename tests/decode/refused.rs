@@ -212,7 +212,11 @@ fn outcome(shape: Shape, bytes: &[u8]) -> Option<Outcome> {
     let is_ok = |ok: bool| if ok { Outcome::Accepted } else { Outcome::Refused };
     Some(match shape {
         Pdu => pdu(bytes, true),
-        Shape::Open => is_ok(bgp::open(&bgp(1, bytes)).is_ok()),
+        Shape::Open => match bgp::open(&bgp(1, bytes)) {
+            Err(_) => Outcome::Refused,
+            Ok(open) if open.damage.is_some() => Outcome::Raw,
+            Ok(_) => Outcome::Accepted,
+        },
         // An incomplete message is refused.
         Stream => is_ok(matches!(bmp::frame(bytes), Ok(Some(_)))),
         Typed => message(&bmp(bytes[0], &bytes[1..])),

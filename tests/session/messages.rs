@@ -732,14 +732,32 @@ fn a_version_4_message_can_declare_its_path_ids() {
         [&kind.to_be_bytes()[..], &length, &[0, 0], value].concat()
     };
     // ADD-PATH (69) for IPv4 unicast, as in an OPEN.
-    let stateless = indexed(3, &[69, 4, 0, 1, 1, 3]);
-    let body = [stateless, indexed(4, &announce(&v4_path(7, 10, 1, 2, 24)))].concat();
-    let mut message = PEER.route_monitoring(&body);
-    message[0] = 4;
-    let mut router = Router::new();
-    router.sends(&up()).sends(&message);
-    assert_eq!(rows(&router.batch()), ["+10.1.2.0/24 path 7 ipv4_unicast adj-in-pre g1 initial-dump"]);
-    assert_eq!(router.session.summary().counters.add_path_mismatches, 0);
+    // The mode (1 receive, 2 send, 3 both) is that of the router: what it receives is in Adj-RIB-In.
+    let (loc, out) = (Header { peer_type: 3, ..PEER }, Header { flags: ADJ_RIB_OUT, ..PEER });
+    for (mode, header, path_ids) in [
+        (3, PEER, true),
+        (1, PEER, true),
+        (2, PEER, false),
+        (3, out, true),
+        (2, out, true),
+        (1, out, false),
+        (1, loc, true),
+        (2, loc, true),
+    ] {
+        let nlri = if path_ids { v4_path(7, 10, 1, 2, 24) } else { v4(10, 1, 2, 24) };
+        for withdraw in [false, true] {
+            let pdu = if withdraw { update(&nlri, &[], &[]) } else { announce(&nlri) };
+            let body = [indexed(3, &[69, 4, 0, 1, 1, mode]), indexed(4, &pdu)].concat();
+            let mut message = header.route_monitoring(&body);
+            message[0] = 4;
+            let mut router = Router::new();
+            router.sends(&up()).sends(&message);
+            let batch = router.batch();
+            let route = batch.routes().next().unwrap();
+            assert_eq!((route.group.add_path, rows(&batch).len()), (path_ids, 1), "mode {mode}");
+            assert_eq!(router.session.summary().counters.add_path_mismatches, 0);
+        }
+    }
 }
 
 #[test]
