@@ -215,6 +215,10 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
             put(object, "suspect", suspects.join(", "));
             put(object, "data", hex(pdu));
         }
+        EventKind::UnknownMessage { message_type, body } => {
+            put(object, "message_type", *message_type);
+            put(object, "data", hex(body));
+        }
         EventKind::Gap { reason, from, until } => {
             put(object, "reason", reason.as_str());
             put(object, "from", time_value(*from));

@@ -108,6 +108,13 @@ pub enum EventKind {
         /// The whole BGP message.
         pdu: Vec<u8>,
     },
+    /// A BMP message of a type that is not decoded, such as those of drafts and vendors (RFC 7854 section 4.1).
+    UnknownMessage {
+        /// Message type.
+        message_type: u8,
+        /// The message after its common header.
+        body: Vec<u8>,
+    },
 }
 
 /// A BGP message that could not be decoded, or only in part, of one or more fields.
@@ -174,6 +181,7 @@ impl EventKind {
             Self::Statistics(_) => "statistics",
             Self::RouteMirroring { .. } => "route_mirroring",
             Self::Malformed { .. } | Self::MalformedFields { .. } => "malformed",
+            Self::UnknownMessage { .. } => "unknown_message",
             Self::Gap { .. } => "gap",
         }
     }

@@ -59,10 +59,12 @@ impl Session {
             }
             Message::Initiation { tlvs, trailer } => self.initiation(tlvs, trailer, now),
             Message::Termination { tlvs, trailer } => self.termination(tlvs, trailer),
-            Message::Unknown { kind, .. } => {
+            Message::Unknown { kind, body } => {
                 self.counters.unknown_messages += 1;
-                let text = format!("message of unknown type {kind} ignored");
+                let text = format!("message of unknown type {kind} recorded raw");
                 self.notice(Level::Debug, "bmp_unknown_message", None, text, bytes);
+                let kind = EventKind::UnknownMessage { message_type: *kind, body: body.to_vec() };
+                self.builder.event(None, now, Timestamp(0), kind);
             }
         }
     }

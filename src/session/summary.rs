@@ -17,7 +17,7 @@ pub struct Counters {
     pub withdrawn: u64,
     /// Messages and PDUs that could not be decoded.
     pub errors: u64,
-    /// Messages of an unknown type, which are ignored (RFC 7854 section 4.1).
+    /// Messages of an unknown type, which are recorded raw.
     pub unknown_messages: u64,
     /// Announcements treated as withdrawals (RFC 7606).
     pub treated_as_withdraw: u64,

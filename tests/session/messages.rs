@@ -265,7 +265,9 @@ fn unknown_types_and_bad_bodies_do_not_end_the_session() {
     let mut router = Router::new();
     router.sends(&initiation("edge1")).sends(&bmp(100, &[1, 2, 3])).sends(&bmp(3, &[0; 10]));
     router.sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
-    assert_eq!(rows(&router.batch()).len(), 1);
+    let batch = router.batch();
+    assert_eq!(rows(&batch).len(), 1);
+    assert_eq!(batch.events[1].kind, EventKind::UnknownMessage { message_type: 100, body: vec![1, 2, 3] });
     let counters = router.session.summary().counters;
     assert_eq!((counters.unknown_messages, counters.errors, counters.messages), (1, 1, 4));
 }

@@ -24,7 +24,7 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
     ("bmp", &["wire"], &["thiserror"]),
     ("bgp", &["wire", "route"], &["thiserror"]),
     ("route", &[], &["serde", "thiserror"]),
-    ("session", &["bmp", "bgp", "route"], &["thiserror"]),
+    ("session", &["bmp", "bgp", "route"], &["foldhash", "thiserror"]),
     ("codec", &["route"], &["bincode", "serde", "serde_bytes", "serde_json", "thiserror", "time"]),
     ("wal", &[], &["crc32fast", "lz4_flex", "rustix", "thiserror"]),
     ("committer", &["wal"], &["thiserror", "tokio", "tracing"]),

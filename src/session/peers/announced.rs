@@ -10,10 +10,12 @@
 //! has one such route. That route is then recorded with the cause `update`.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
+
+use foldhash::quality::RandomState;
 
 use super::memory_budget::{MemoryBudget, Reservation};
-use crate::route::NlriEntry;
+use crate::route::{Nlri, NlriEntry};
 
 /// Memory of one fingerprint in the hash table: the fingerprint and a control byte.
 const FINGERPRINT_BYTES: usize = size_of::<[u8; 6]>() + 1;
@@ -26,8 +28,8 @@ struct FingerprintHasher(u64);
 
 impl Hasher for FingerprintHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        if let Ok([a, b, c, d, e, f]) = <[u8; 6]>::try_from(bytes) {
+            self.0 = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
         }
     }
 
@@ -61,10 +63,15 @@ impl AnnouncedRoutes {
     /// Adds a route. Returns whether it is new. When the memory budget is exhausted, a new route is not added,
     /// and its next announcement is taken for the first one again.
     pub(in crate::session) fn insert(&mut self, route: &NlriEntry) -> bool {
-        self.key.clear();
-        self.key.extend_from_slice(&route.path_id.to_be_bytes());
-        route.nlri.key(&mut self.key);
-        let [fingerprint @ .., _, _] = self.keys.hash_one(self.key.as_slice()).to_be_bytes();
+        let hash = match &route.nlri {
+            Nlri::Prefix(prefix) => self.keys.hash_one((route.path_id, prefix)),
+            other => {
+                self.key.clear();
+                other.key(&mut self.key);
+                self.keys.hash_one((route.path_id, self.key.as_slice()))
+            }
+        };
+        let [fingerprint @ .., _, _] = hash.to_be_bytes();
         if self.fingerprints.len() == self.fingerprints.capacity() {
             return !self.fingerprints.contains(&fingerprint) && {
                 if self.grow() {
@@ -107,7 +114,7 @@ mod tests {
     }
 
     fn routes(budget: &MemoryBudget) -> AnnouncedRoutes {
-        AnnouncedRoutes::new(RandomState::new(), budget.clone())
+        AnnouncedRoutes::new(RandomState::default(), budget.clone())
     }
 
     #[test]

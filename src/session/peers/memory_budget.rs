@@ -6,9 +6,10 @@
 //! dropped. Once the budget is exhausted, new state is not kept; the routes and events of the message are
 //! recorded all the same, decoded like those of a peer without a Peer Up.
 
-use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::quality::RandomState;
 
 /// Maximum number of bytes that one session uses for the state of its peers.
 ///
@@ -39,7 +40,7 @@ impl Default for PeerBudgets {
         Self {
             state: MemoryBudget::with_limit(PEER_MEMORY_MAX_BYTES),
             routes: MemoryBudget::with_limit(DUMP_MEMORY_MAX_BYTES),
-            keys: RandomState::new(),
+            keys: RandomState::default(),
         }
     }
 }

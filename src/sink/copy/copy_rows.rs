@@ -245,7 +245,8 @@ fn event_fields(out: &mut Vec<u8>, kind: &EventKind) {
     match kind {
         EventKind::PeerDown { data, .. }
         | EventKind::Malformed { pdu: data, .. }
-        | EventKind::MalformedFields { pdu: data, .. } => field::bytea(out, data),
+        | EventKind::MalformedFields { pdu: data, .. }
+        | EventKind::UnknownMessage { body: data, .. } => field::bytea(out, data),
         // Each PDU begins with its own length, so that the concatenation can be split again.
         EventKind::RouteMirroring { pdus, .. } => field::bytea(out, &pdus.concat()),
         _ => field::null(out),
@@ -261,6 +262,7 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
         EventKind::SessionDown { end } | EventKind::PeerStale { end } => json!({ "end": end.to_string() }),
         EventKind::PeerUp(up) | EventKind::PeerUpRepeated(up) => peer_up_detail(up),
         EventKind::RouteMirroring { codes, .. } => json!({ "codes": codes }),
+        EventKind::UnknownMessage { message_type, .. } => json!({ "message_type": message_type }),
         EventKind::Malformed { .. } | EventKind::MalformedFields { .. } => {
             let MalformedPdu { error, suspects, .. } = kind.malformed()?;
             let suspect: Vec<_> = suspects.iter().map(ToString::to_string).collect();
