@@ -64,7 +64,7 @@ impl Session {
             sent_capabilities: sent.as_ref().map_or_else(Vec::new, capabilities),
             received_capabilities: received.as_ref().map_or_else(Vec::new, capabilities),
             families: peer.capabilities.families.iter().collect(),
-            information: peer_information(header, body),
+            information: peer_information(body),
         });
         let PeerIdentity { asn, bgp_id, .. } = peer.identity;
         let repeated = if is_repeated { ", repeated" } else { "" };
@@ -143,9 +143,7 @@ impl Session {
         let is_zero = header.asn == 0 && header.bgp_id.is_unspecified();
         let mut is_first = false;
         if let Some(peer) = self.peers.get(index) {
-            if peer.identity != identity {
-                peer.update_identity(&identity);
-            }
+            peer.update_identity(&identity, header.is_filtered_loc_rib());
             peer.messages += 1;
             peer.last_message = now;
             is_first = is_zero && !peer.zeros_reported;
@@ -219,16 +217,13 @@ fn update_details(peer: &mut PeerState, is_repeated: bool, opens: Option<(&Open,
     }
 }
 
-/// Information of a Peer Up without a member of its own: TLVs, bytes after the last one, and the F flag.
-fn peer_information(header: &PeerHeader, body: &PeerUpBody<'_>) -> Vec<String> {
+/// Information of a Peer Up without a member of its own: TLVs, and bytes after the last one.
+fn peer_information(body: &PeerUpBody<'_>) -> Vec<String> {
     let is_table_name = |tlv: &&Tlv<'_>| tlv.kind == TLV_TABLE_NAME;
     let mut all = information(body.tlvs, &[TLV_TABLE_NAME], body.trailer);
     // The first name is that of the table; RFC 9069 section 5.2.1 provides for one.
     let more_names = body.tlvs.iter().filter(is_table_name).skip(1);
     all.extend(more_names.map(|tlv| format!("another VRF/table name: {}", text(tlv.value))));
-    if header.is_filtered_loc_rib() {
-        all.push("filtered Loc-RIB (F flag)".to_owned());
-    }
     all
 }
 

@@ -140,9 +140,6 @@ impl<'a> UpdateRecorder<'a> {
         let field = Field { family, bytes: nlri, is_withdrawal: true };
         let rows = self.add_rows(message, field, cause, attributes);
         self.counters.withdrawn += u64::from(rows);
-        if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
-            state.withdrawn += u64::from(rows);
-        }
     }
 
     fn announce(&mut self, message: &MonitoredUpdate<'_>, family: Family, nlri: &[u8], update: &Update<'_>) {
@@ -158,9 +155,6 @@ impl<'a> UpdateRecorder<'a> {
         let rows = self.add_rows(message, field, Cause::Update, index);
         self.counters.announced += u64::from(rows);
         self.peer.up |= rows > 0;
-        if let Some(state) = self.peer.view_mut(self.view).and_then(|view| view.family(family)) {
-            state.announced += u64::from(rows);
-        }
     }
 
     /// Returns the attribute set of an UPDATE; decodes it unless the open batch contains it.
@@ -224,11 +218,16 @@ impl<'a> UpdateRecorder<'a> {
             Some(state) if !is_withdrawal => state.cause(route, dump, message.received),
             _ => cause,
         };
-        self.builder.rows(group, rows, cause_of).unwrap_or_else(|error| {
+        let rows = self.builder.rows(group, rows, cause_of).unwrap_or_else(|error| {
             let error = format!("NLRI of {family}: {error}");
             self.outcome.errors.push(PduError::new(error, Some(family.into())));
             0
-        })
+        });
+        if let Some(state) = state {
+            let count = if is_withdrawal { &mut state.withdrawn } else { &mut state.announced };
+            *count += u64::from(rows);
+        }
+        rows
     }
 
     /// Returns the encoding in which to decode a field, or `None` if the field adds no rows of its own: its

@@ -331,6 +331,21 @@ fn several_labels_need_both_opens_or_none() {
 }
 
 #[test]
+fn a_withdrawal_that_echoes_a_label_stack_is_decoded_without_the_capability() {
+    // RFC 3107 speakers repeat the labels; 72 bits cannot be one label and an IPv4 prefix.
+    for (safi, rd) in [(4, &[][..]), (128, &[0, 0, 0xfd, 0xe9, 0, 0, 0, 9])] {
+        let stack = [&[0, 0, 0x10, 0, 0, 0x21][..], rd, &[10, 1, 2]].concat();
+        let nlri = [&[u8::try_from(8 * stack.len()).unwrap()][..], &stack].concat();
+        let mut router = Router::negotiated(&[multiprotocol(1, safi)]);
+        router.sends(&family_message(1, safi, &nlri, true));
+        assert_eq!((router.rows.len(), router.malformed.len()), (1, 0), "{:?}", router.malformed);
+        assert!(router.rows[0].contains("10.1.2.0/24"), "{:?}", router.rows);
+        router.sends(&family_message(1, safi, &nlri, false));
+        assert_eq!((router.rows.len(), router.malformed.len()), (1, 1), "an announcement needs it");
+    }
+}
+
+#[test]
 fn the_labels_of_a_loc_rib_are_read_as_they_are() {
     let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
     let open = open(65_000, &[four_octet_as(65_000), multiprotocol(1, 4)]);

@@ -346,9 +346,21 @@ fn messages_without_routes_make_no_table_suspect() {
 }
 
 #[test]
-fn a_filtered_loc_rib_is_reported_as_such() {
-    let loc = Header { peer_type: 3, flags: 0x80, address: Ipv4Addr::UNSPECIFIED, ..PEER };
+fn a_filtered_loc_rib_is_recorded_as_such_with_each_route() {
+    let loc = Header { peer_type: 3, address: Ipv4Addr::UNSPECIFIED, ..PEER };
+    let filtered = Header { flags: 0x80, ..loc };
     let mut router = Router::new();
-    router.sends(&loc.peer_up(&capabilities(65_000), &capabilities(65_000), &[]));
-    assert_eq!(peer_ups(&router.batch())[0].0.information, ["filtered Loc-RIB (F flag)"]);
+    router.sends(&announce(&filtered, 1));
+    router.sends(&filtered.peer_up(&capabilities(65_000), &capabilities(65_000), &tlv(3, b"global")));
+    router.sends(&announce(&filtered, 2)).sends(&announce(&loc, 3));
+    // The bit has another meaning for other peer types.
+    router.sends(&announce(&Header { flags: 0x80, ..PEER }, 4));
+    let batch = router.batch();
+    let name =
+        |route: holdfast::route::RouteRecord<'_>| batch.peer_of(route.group).unwrap().table_name.clone();
+    assert_eq!(
+        batch.routes().map(name).collect::<Vec<_>>(),
+        ["(filtered)", "global (filtered)", "global", ""]
+    );
+    assert_eq!(router.session.summary().peers.len(), 2);
 }

@@ -20,8 +20,8 @@ pub const PEER_MEMORY_MAX_BYTES: usize = 64 << 20;
 /// and held PDUs of the peers that are tracked already.
 pub(in crate::session) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
 
-/// Maximum number of bytes that one session uses for the routes announced during dumps: about sixteen RIB
-/// views with a full table at once.
+/// Maximum number of bytes that one session uses for the routes announced during dumps: several dozen
+/// RIB views with a full table at once.
 pub const DUMP_MEMORY_MAX_BYTES: usize = 256 << 20;
 
 /// The memory budgets of one session.
@@ -68,6 +68,11 @@ impl MemoryBudget {
         Self(Arc::new(Inner { bytes_left: AtomicUsize::new(bytes), refusals: AtomicU64::new(0) }))
     }
 
+    /// A reservation of no bytes.
+    pub(in crate::session) fn reserve_none(&self) -> Reservation {
+        Reservation { budget: self.clone(), bytes: 0 }
+    }
+
     /// Reserves `bytes` bytes. Returns `None`, and counts a refusal, if fewer are left.
     pub(in crate::session) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         self.reserve_above(0, bytes)
@@ -93,6 +98,21 @@ impl MemoryBudget {
     /// Number of refusals since the session began.
     pub(in crate::session) fn refusals(&self) -> u64 {
         self.0.refusals.load(Ordering::Relaxed)
+    }
+}
+
+impl Reservation {
+    /// Reserves `bytes` bytes of the same budget in addition. Returns `false`, and counts a refusal, if fewer
+    /// are left.
+    pub(in crate::session) fn extend(&mut self, bytes: usize) -> bool {
+        let Some(mut more) = self.reserve(bytes) else { return false };
+        self.bytes += std::mem::take(&mut more.bytes);
+        true
+    }
+
+    /// Another reservation of the same budget.
+    pub(in crate::session) fn reserve(&self, bytes: usize) -> Option<Self> {
+        self.budget.reserve(bytes)
     }
 }
 

@@ -75,6 +75,8 @@ pub(super) struct PeerState {
     next: Option<usize>,
     /// VRF or table name from the Peer Up; empty if absent.
     pub(super) table_name: String,
+    /// Whether the Loc-RIB is filtered, by the F flag of the last message (RFC 9069 section 4.2).
+    is_filtered: bool,
     /// Number of Peer Ups and Peer Downs of this peer in the session.
     pub(super) generation: u32,
     pub(super) up: bool,
@@ -117,6 +119,7 @@ impl PeerState {
             identity,
             next: None,
             table_name: String::new(),
+            is_filtered: false,
             generation,
             up: false,
             up_since: None,
@@ -165,12 +168,17 @@ impl PeerState {
         }
     }
 
-    /// Takes AS number and BGP identifier from a message, unless they are zero there. Later records carry
-    /// them.
-    pub(super) fn update_identity(&mut self, newer: &PeerIdentity) {
-        let before = self.identity;
+    /// Takes AS number and BGP identifier from a message, unless they are zero there, and the F flag. Later
+    /// records carry them.
+    #[inline]
+    pub(super) fn update_identity(&mut self, newer: &PeerIdentity, is_filtered: bool) {
+        if self.identity == *newer && self.is_filtered == is_filtered {
+            return;
+        }
+        let before = (self.identity, self.is_filtered);
         self.identity.complete(newer);
-        if self.identity != before {
+        self.is_filtered = is_filtered;
+        if (self.identity, self.is_filtered) != before {
             self.renew_dictionary_entries();
         }
     }
@@ -187,7 +195,11 @@ impl PeerState {
             view,
             asn: self.identity.asn,
             bgp_id: self.identity.bgp_id,
-            table_name: self.table_name.clone(),
+            table_name: match (self.is_filtered, self.table_name.as_str()) {
+                (false, name) => name.to_owned(),
+                (true, "") => "(filtered)".to_owned(),
+                (true, name) => format!("{name} (filtered)"),
+            },
             generation: self.generation,
         }
     }

@@ -139,7 +139,7 @@ impl ViewState {
             path_ids: None,
             held: Vec::new(),
             suspect_since: None,
-            announced_routes: Some(Box::new(AnnouncedRoutes::new(keys.clone(), routes.clone()))),
+            announced_routes: Some(Box::new(AnnouncedRoutes::new(keys.clone(), routes))),
             last_first: None,
             _reservation: state.reserve(FAMILY_BYTES)?,
         });
