@@ -94,13 +94,11 @@ COMMENT ON COLUMN forgotten_peers.forgotten_at IS 'Time at which the peer was fo
 
 CREATE TABLE collector_reports (
     collector   text PRIMARY KEY,
-    log_id      uuid NOT NULL,
     as_of       timestamptz NOT NULL,
     reported_at timestamptz NOT NULL
 );
 COMMENT ON TABLE collector_reports IS
     'How current the tables are, reported by each running collector every few seconds.';
-COMMENT ON COLUMN collector_reports.log_id IS 'Write-ahead log of the collector.';
 COMMENT ON COLUMN collector_reports.as_of IS
     'Everything that the collector received before this time, by its clock, is in the database.';
 COMMENT ON COLUMN collector_reports.reported_at IS

@@ -108,6 +108,8 @@ pub struct Delivery {
     pub retention_routes_days: Option<u32>,
     /// Retention period of events and statistics, in days; `None` disables retention.
     pub retention_events_days: Option<u32>,
+    /// Age in days at which peers that are not up leave the current table; `None` keeps them.
+    pub forget_after_days: Option<u32>,
 }
 
 /// Log output.
@@ -219,6 +221,7 @@ fn delivery(read: &mut Reader<'_>) -> Delivery {
         chunk_interval_days: read.integer("CHUNK_INTERVAL_DAYS"),
         retention_routes_days: Some(read.integer("RETENTION_ROUTES_DAYS")).filter(|days| *days > 0),
         retention_events_days: Some(read.integer("RETENTION_EVENTS_DAYS")).filter(|days| *days > 0),
+        forget_after_days: Some(read.integer("FORGET_AFTER_DAYS")).filter(|days| *days > 0),
     }
 }
 

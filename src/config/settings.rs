@@ -97,6 +97,7 @@ pub const PREFIXES: &[&str] = &[
     "STATS_",
     "CHUNK_",
     "RETENTION_",
+    "FORGET_",
     "COLLECTOR_",
     "LOG_",
     "SENTRY_",

@@ -22,6 +22,9 @@ pub struct Options {
     pub chunk_interval_days: u32,
     /// Age at which maintenance drops history.
     pub retention: Retention,
+    /// Age in days at which maintenance removes peers that are not up from the current table
+    /// (FORGET_AFTER_DAYS); `None` keeps them.
+    pub forget_after_days: Option<u32>,
     /// Maximum number of pooled connections, which maintenance uses (DB_POOL_MAX_SIZE).
     pub pool_size_max: usize,
     /// Directory of the log's segments, where the marker files are. If `None`, no marker file is read or
@@ -38,6 +41,7 @@ impl Default for Options {
             dedup: Dedup::default(),
             chunk_interval_days: 7,
             retention: Retention::default(),
+            forget_after_days: None,
             pool_size_max: 4,
             directory: None,
         }

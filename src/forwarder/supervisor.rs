@@ -15,7 +15,7 @@ use super::options::Options;
 use super::reporter::Reporter;
 use super::status::LaneStatus;
 use crate::num::to_millis;
-use crate::sink::{self, ErrorAction, Lane, Target};
+use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, Target};
 use crate::wal::{Log, LogId, Storage};
 
 /// Interval between two runs of maintenance.
@@ -61,7 +61,7 @@ impl<S: Storage> Supervisor<S> {
                 .run(),
             );
         }
-        let maintenance = run_maintenance(self.target.clone(), self.options.clone());
+        let maintenance = run_maintenance(self.target.clone(), self.options.clone(), self.collector.clone());
         tokio::select! {
             () = maintenance => {}
             () = async { while lanes.join_next().await.is_some() {} } => {}
@@ -124,7 +124,7 @@ impl<S: Storage> Supervisor<S> {
 }
 
 /// Runs maintenance at every interval; never returns.
-async fn run_maintenance(target: Target, options: Options) {
+async fn run_maintenance(target: Target, options: Options, collector: String) {
     let pool = match target.pool(options.pool_size_max) {
         Ok(pool) => pool,
         Err(error) => {
@@ -136,6 +136,24 @@ async fn run_maintenance(target: Target, options: Options) {
         if let Err(error) = sink::maintain(&pool, options.retention).await {
             tracing::warn!(%error, "maintenance_failed");
         }
+        if let Some(days) = options.forget_after_days
+            && let Err(error) = forget(&target, &collector, days).await
+        {
+            tracing::warn!(%error, "maintenance_failed");
+        }
         tokio::time::sleep(MAINTENANCE_INTERVAL).await;
     }
+}
+
+/// Removes old peers and routers from the current tables.
+async fn forget(target: &Target, collector: &str, days: u32) -> Result<(), tokio_postgres::Error> {
+    let mut client = target.connect().await?;
+    let (peers, routers) = sink::forget_older(&mut client, collector, days).await?;
+    for ForgottenPeer { router, peer, routes, .. } in peers {
+        tracing::info!(router, bgp_peer = peer, routes, "peer_forgotten");
+    }
+    if routers > 0 {
+        tracing::info!(count = routers, "routers_forgotten");
+    }
+    Ok(())
 }

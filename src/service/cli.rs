@@ -3,6 +3,7 @@
 mod check_config;
 mod database;
 mod decode;
+mod forget;
 mod migrate;
 mod query;
 mod rebuild_state;
@@ -46,6 +47,8 @@ enum Command {
     Rejected(rejected::Arguments),
     /// Compare the current table with history; exit code 1 if they differ
     RebuildState(rebuild_state::Arguments),
+    /// Remove a router or peer that is gone for good from the current tables; exit code 1: unknown, or live
+    Forget(forget::Arguments),
     /// Query the database: route lookups, past tables, churn, hijacks, peers and more
     Query(query::Arguments),
     /// Load RPKI validated ROA payloads (VRPs)
@@ -125,6 +128,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::RebuildState(rebuild)) => {
             rebuild_state::run(*rebuild, &load(arguments)?.1, &mut io::stdout().lock())
         }
+        Some(Command::Forget(forget)) => forget::run(forget, &load(arguments)?.1, &mut io::stdout().lock()),
         Some(Command::Query(query)) => {
             let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
             if query.only_lists() {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle as Task;
 use super::Error;
 use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
+use super::reports::Reports;
 use super::snapshot::{Rates, Snapshot};
 use super::startup::{self, OpenedLog};
 use crate::committer::{self, Committer, LogState, Outcome};
@@ -46,6 +47,8 @@ pub(super) struct Daemon {
     listening: Task<()>,
     housekeeping: Task<()>,
     status: Task<()>,
+    /// The task that reports how current the database is.
+    reports: Option<Task<()>>,
 }
 
 impl Daemon {
@@ -74,6 +77,16 @@ impl Daemon {
                 );
                 None
             }
+        };
+        let reports = match (&config.database, &forwarder) {
+            (Some(database), Some(forwarder)) => Some(Reports::new(
+                database.target().map_err(Error::Tls)?,
+                config.collector.clone(),
+                Arc::clone(&state),
+                committer.progress(),
+                forwarder.delivered(),
+            )),
+            _ => None,
         };
         let snapshot = Arc::new(snapshot(
             config,
@@ -111,6 +124,7 @@ impl Daemon {
             )),
             housekeeping: tokio::spawn(housekeeping.run()),
             status: tokio::spawn(status.run(move || published.document())),
+            reports: reports.map(|reports| tokio::spawn(reports.run())),
             committer,
             log_thread,
             forwarder,
@@ -127,8 +141,18 @@ impl Daemon {
         self.notifier.send("STOPPING=1");
         tracing::info!("shutdown_initiated");
         let Self {
-            committer, log_thread, forwarder, state, stop, mut listening, housekeeping, status, ..
+            committer,
+            log_thread,
+            forwarder,
+            state,
+            stop,
+            mut listening,
+            housekeeping,
+            status,
+            reports,
+            ..
         } = self;
+        reports.iter().for_each(Task::abort);
         // Unlike `send`, this does not fail if the task has already ended.
         stop.send_replace(true);
         if tokio::time::timeout(SESSIONS_TIMEOUT, &mut listening).await.is_err() {
@@ -246,6 +270,7 @@ fn spawn_forwarder(
             routes_days: config.delivery.retention_routes_days,
             events_days: config.delivery.retention_events_days,
         },
+        forget_after_days: config.delivery.forget_after_days,
         pool_size_max: database.pool_max_size,
         directory: Some(config.wal.dir.clone()),
     };

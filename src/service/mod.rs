@@ -16,6 +16,7 @@ mod health;
 mod housekeeping;
 mod notify;
 mod rates;
+mod reports;
 mod snapshot;
 mod startup;
 

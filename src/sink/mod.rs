@@ -29,8 +29,9 @@ mod lanes;
 mod query;
 mod transaction;
 
+pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
 pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests};
-pub use admin::maintain::{Retention, maintain};
+pub use admin::maintain::{Retention, maintain, report_currency};
 pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};

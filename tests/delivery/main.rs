@@ -20,6 +20,7 @@ mod dedup;
 mod exactly_once;
 mod faults;
 mod first_tables;
+mod forget;
 mod forks;
 mod identity;
 mod liveness;

@@ -254,6 +254,14 @@ pub static SECTIONS: &[Section] = &[
                 "180",
                 "Retention period of peer events and statistics. 0 disables retention.",
             ),
+            fixed(
+                "FORGET_AFTER_DAYS",
+                integer(0, 36_500, "days"),
+                "0",
+                "Age at which peers that are not up, and disconnected routers, leave the current tables, as \
+                 by `holdfast forget`. Their history remains. 0 keeps them. Some routers (BIRD) do not \
+                 re-announce their peers after a reconnect, so that valid routes may be that old.",
+            ),
         ],
     },
     Section {

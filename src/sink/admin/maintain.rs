@@ -2,6 +2,9 @@
 //! ledger, and deletion of unused attribute sets.
 
 use deadpool_postgres::Pool;
+use tokio_postgres::Client;
+
+use crate::route::Timestamp;
 
 /// Retention periods of the history in days; `None` keeps the table forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,5 +60,20 @@ pub async fn maintain(
             tracing::info!(count = rows, "{event}");
         }
     }
+    Ok(())
+}
+
+/// Records that everything that the collector received before `as_of` is in the database.
+///
+/// # Errors
+/// The statement failed.
+pub async fn report_currency(
+    client: &Client,
+    collector: &str,
+    as_of: Timestamp,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "INSERT INTO collector_reports VALUES ($1, holdfast_time($2), now())
+        ON CONFLICT (collector) DO UPDATE SET as_of = excluded.as_of, reported_at = excluded.reported_at";
+    client.execute(sql, &[&collector, &as_of.0]).await?;
     Ok(())
 }

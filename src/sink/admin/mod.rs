@@ -2,10 +2,12 @@
 //!
 //! * `migrate`: creates and upgrades the schema
 //! * `maintain`: partitions, retention and clean-up, about once an hour
+//! * `forget`: removes routers and peers that are gone for good from the current tables
 //! * `fork`: the delivery state by which a copied log is recognized
 //! * `rebuild`: compares the current table with history and repairs it
 //! * `rejected`: retries rejected records
 
+pub(super) mod forget;
 pub(super) mod fork;
 pub(super) mod maintain;
 pub(super) mod migrate;
