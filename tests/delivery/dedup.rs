@@ -74,6 +74,18 @@ async fn a_repetition_after_a_withdrawal_or_a_peer_down_is_history() {
 }
 
 #[tokio::test]
+async fn a_peer_down_ends_the_views_that_the_transaction_names_only_later() {
+    let post = |generation| peer(1, RibView::AdjInPost, generation);
+    let first = Builder::new("r1", 0).announce(&post(1), [0], &[1]).because(Cause::InitialDump).build();
+    let again = Builder::new("r1", 0).at(1).event(Some(&pre(1)), peer_down());
+    let again = again.announce(&post(2), [0], &[1]).because(Cause::ReDump).build();
+    for (test, dedup) in [("later_re_dumps", Dedup::ReDumps), ("later_always", Dedup::Always)] {
+        let batches = [first.clone(), again.clone()];
+        history(test, dedup, &batches, &["initial-dump", "re-dump"], "2 2 0").await;
+    }
+}
+
+#[tokio::test]
 async fn a_repetition_is_no_churn_and_is_seen() {
     let Some(mut store) = Store::open(Edition::Timescale, "no_churn").await else { return };
     store.dedup = Dedup::Always;
@@ -258,7 +270,7 @@ fn without_counters(table: &[String]) -> Vec<String> {
 
 #[tokio::test]
 async fn the_result_does_not_depend_on_how_the_log_is_cut_into_transactions() {
-    let cases = std::env::var("DEDUP_CASES").map_or(8, |cases| cases.parse().unwrap());
+    let cases = std::env::var("DEDUP_CASES").map_or(16, |cases| cases.parse().unwrap());
     for dedup in MODES {
         let test = format!("cuts_{dedup:?}").to_lowercase();
         let Some(mut store) = Store::open(Edition::Plain, &test).await else { return };

@@ -125,7 +125,11 @@ impl PeerChanges {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
                 let index = num::to_u32_saturating(self.views.len());
-                self.views.push(ViewSummary::new(number, router, peer));
+                let mut view = ViewSummary::new(number, router, peer);
+                // A Peer Down that the transaction already has applies to its later views as well.
+                let state = self.states.get(&(number, is_loc_rib(peer.view)));
+                view.valid_from = state.and_then(|change| change.valid_from);
+                self.views.push(view);
                 *new.insert(index)
             }
         };
