@@ -76,6 +76,15 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION holdfast_route_text IS 'NLRI of a route as text, for every family.';
 
+CREATE OR REPLACE FUNCTION holdfast_mpls_labels(labels bigint[], evpn_route_type integer) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN evpn_route_type IS NULL THEN labels
+        ELSE (SELECT array_agg(l.field >> 4 ORDER BY l.n) FROM unnest(labels) WITH ORDINALITY AS l (field, n))
+        END
+$$;
+COMMENT ON FUNCTION holdfast_mpls_labels IS
+    'MPLS labels of 20 bits: of EVPN the upper 20 bits of each field (RFC 7432 section 9.2.1), else the labels.';
+
 CREATE OR REPLACE FUNCTION holdfast_path_text(as_path bigint[], as_path_text text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(as_path_text, array_to_string(as_path, ' '))

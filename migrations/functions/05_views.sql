@@ -27,7 +27,8 @@ SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.
        a.origin, a.as_path_text, a.origin_as, a.next_hop_link_local, a.atomic_aggregate, a.aggregator_asn,
        a.aggregator_address, a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc,
        e.rd, e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri, e.nlri_raw, a.attributes_raw,
-       a.attributes_more, a.missing, a.discarded, e.route_key
+       a.attributes_more, a.missing, a.discarded, e.route_key,
+       holdfast_mpls_labels(e.labels, e.evpn_route_type) AS mpls_labels
 FROM rib_entries e
 JOIN bgp_peers p ON p.id = e.peer_id
 LEFT JOIN peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
@@ -41,6 +42,8 @@ COMMENT ON VIEW route_state IS
     'Current state of every route of every collector, with attributes; withdrawn routes included. The
 columns up to mac_address are those of pybmpmon.';
 COMMENT ON COLUMN route_state.is_withdrawn IS 'Withdrawn, or ended by a Peer Down or a sweep.';
+COMMENT ON COLUMN route_state.mpls_labels IS
+    'MPLS labels, if the encapsulation is MPLS; with VXLAN, labels has the VNI (RFC 8365 section 5.1.3).';
 COMMENT ON COLUMN route_state.is_stale IS
     'Current, but received before the session was lost and not re-announced since.';
 COMMENT ON COLUMN route_state.is_ended IS 'Ended by a Peer Down or a sweep, without a withdrawal of its own.';

@@ -1,7 +1,7 @@
 //! One JSON object per record. Its keys are the column names of the database tables.
 //!
 //! A route has the columns of `route_updates` except collector, log and sequence number, which only a log or
-//! a database provides; an event has those of `peer_events`. `holdfast decode` and `walctl dump` print this
+//! a database provides, and `mpls_labels` of `route_state`; an event has those of `peer_events`. `holdfast decode` and `walctl dump` print this
 //! form, so that records can be compared as text before the log, in the log and in the database.
 
 use serde_json::{Map, Value, json};
@@ -111,6 +111,9 @@ fn nlri_keys(object: &mut Object, nlri: &Nlri) {
     put(object, "evpn_ip", text(fields.ip));
     put(object, "evpn_gateway", text(fields.gateway));
     put(object, "labels", if fields.labels.is_empty() { Value::Null } else { json!(fields.labels) });
+    if fields.evpn_route_type.is_some() && !fields.labels.is_empty() {
+        put(object, "mpls_labels", fields.mpls_labels());
+    }
     put(object, "nlri", nlri.text());
     put(object, "nlri_raw", fields.raw.map(hex));
 }

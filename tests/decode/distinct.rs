@@ -185,6 +185,41 @@ fn routes_of_equal_text_have_equal_keys_and_the_reverse() {
 }
 
 #[test]
+fn flow_specifications_show_meaningless_operator_bits_and_keep_the_bytes_of_padded_values() {
+    let family = Family { afi: 1, safi: 133 };
+    for (components, text, has_bytes) in [
+        (&[4, 0x81, 80][..], "port =80", false),
+        (&[4, 0x89, 80], "port =80(operator 0x89)", false),
+        (&[4, 0xc1, 80], "port =80(operator 0xc1)", false),
+        (&[4, 0x01, 80, 0xc1, 81], "port =80&=81", false),
+        (&[9, 0x81, 2], "tcp-flags =0x2", false),
+        (&[9, 0x85, 2], "tcp-flags =0x2(operator 0x85)", false),
+        (&[9, 0x89, 2], "tcp-flags =0x2(operator 0x89)", false),
+        (&[9, 0x01, 2, 0xc2, 4], "tcp-flags =0x2&!0x4", false),
+        (&[4, 0x81, 0xff], "port =255", false),
+        (&[4, 0x91, 0, 0xff], "port =255", true),
+        (&[4, 0x91, 1, 0], "port =256", false),
+        (&[10, 0xa1, 0, 0, 0xff, 0xff], "length =65535", true),
+        (&[10, 0xa1, 0, 1, 0, 0], "length =65536", false),
+        (&[10, 0xb1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], "length =4294967295", true),
+        (&[10, 0xb1, 0, 0, 0, 1, 0, 0, 0, 0], "length =4294967296", false),
+    ] {
+        let bytes = [&[u8::try_from(components.len()).unwrap()][..], components].concat();
+        let nlri = route(family, &bytes).unwrap();
+        assert_eq!(nlri.text().unwrap(), text);
+        assert_eq!(nlri.columns().raw.is_some(), has_bytes, "{components:02x?}");
+    }
+    // Bits beyond the length of a prefix are irrelevant (RFC 4271 section 4.3): one key.
+    let key = |bytes: &[u8]| {
+        let mut key = Vec::new();
+        route(family, bytes).unwrap().key(&mut key);
+        key
+    };
+    assert_eq!(key(&[5, 1, 23, 10, 1, 2]), key(&[5, 1, 23, 10, 1, 3]));
+    assert_ne!(key(&[5, 1, 24, 10, 1, 2]), key(&[5, 1, 24, 10, 1, 3]));
+}
+
+#[test]
 fn link_state_routes_with_empty_or_repeated_node_descriptors_have_their_bytes() {
     let family = Family { afi: 16_388, safi: 71 };
     let node = |tlvs: &[u8]| {

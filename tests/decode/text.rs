@@ -145,6 +145,23 @@ fn every_attribute_reads_as_operators_write_it() {
 }
 
 #[test]
+fn an_evpn_route_has_its_label_field_and_the_mpls_label_apart() {
+    // Type 1: RD, ESI, tag, label field 0x001011; and type 3, which has no label.
+    let with_label = [&[1, 25][..], &[0; 22], &[0x00, 0x10, 0x11]].concat();
+    let without = [&[3, 17][..], &[0; 12], &[32, 192, 0, 2, 1]].concat();
+    for (nlri, expected) in
+        [(with_label, json!({ "labels": [4113], "mpls_labels": [257] })), (without, json!({}))]
+    {
+        let row = row(0, &update(&[], &mp_reach(25, 70, &[192, 0, 2, 7], &nlri), &[]));
+        assert_eq!(says(&row, &json!({ "labels": 0, "mpls_labels": 0 })), expected);
+    }
+    // Labels of other families have 20 bits already.
+    let vpn = [&[112, 0x00, 0x5d, 0xc1, 0, 0, 0xfd, 0xe8, 0, 0, 0, 1], &[10, 1, 2][..]].concat();
+    let row = row(0, &update(&[], &mp_reach(1, 128, &[192, 0, 2, 7], &vpn), &[]));
+    assert_eq!(says(&row, &json!({ "labels": 0, "mpls_labels": 0 })), json!({ "labels": [1500] }));
+}
+
+#[test]
 fn a_path_of_two_octets_is_completed_and_one_of_four_is_not() {
     let old = [2, 3, 0xfd, 0xe9, 0x5b, 0xa0, 0, 9];
     let new = [2, 2, 0xfa, 0x56, 0xea, 0, 0, 0, 0, 9];

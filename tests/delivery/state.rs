@@ -233,6 +233,18 @@ async fn evpn_keys_ignore_labels() {
                 "evpn 65000:1 02:00:00:00:00:02 10.0.0.2 {200} f"
             ]
         );
+        // The next update of a route replaces the text of an earlier release.
+        let old = "UPDATE rib_entries SET rd = 'old', evpn_rd = 'old'";
+        store.database.client().await.batch_execute(old).await.unwrap();
+        let again = [route(300, 1)];
+        store
+            .put(&[Builder::new("r1", 0)
+                .routes(&pre(1), Family::EVPN, Some(&attributes(&[2])), again)
+                .routes(&pre(1), Family::EVPN, None, [route(0, 2)])
+                .build()])
+            .await;
+        let sql = "SELECT concat_ws(' ', rd, evpn_rd, labels) FROM route_state ORDER BY mac_address";
+        assert_eq!(store.database.texts(sql).await, ["65000:1 65000:1 {300}", "65000:1 65000:1 {200}"]);
         store.close().await;
     }
 }

@@ -420,6 +420,8 @@ async fn mac_addresses_are_found_where_they_are_moved_to_and_where_they_are_twic
             .await,
         ["192.0.2.2 10.0.0.1 {100} 1"]
     );
+    let labels = "SELECT concat_ws(' ', labels, mpls_labels) FROM route_state WHERE NOT is_withdrawn";
+    assert_eq!(store.database.texts(labels).await, ["{100} {6}"]);
     let moves = "SELECT concat_ws(' ', host(old_vtep), host(new_vtep), mobility) FROM evpn_moves()";
     assert_eq!(
         store.database.texts(moves).await,

@@ -32,6 +32,16 @@ pub struct NlriColumns<'a> {
     pub raw: Option<&'a [u8]>,
 }
 
+impl NlriColumns<'_> {
+    /// The MPLS labels of 20 bits, if the labels are MPLS labels at all: of an EVPN route, the upper 20 bits of
+    /// each field (RFC 7432 section 9.2.1), which is a VNI with other encapsulations (RFC 8365 section 5.1.3).
+    #[must_use]
+    pub fn mpls_labels(&self) -> Vec<u32> {
+        let shift = if self.evpn_route_type.is_some() { 4 } else { 0 };
+        self.labels.iter().map(|label| label >> shift).collect()
+    }
+}
+
 impl Nlri {
     /// The columns of the route.
     #[must_use]
