@@ -17,7 +17,7 @@ pub const FAILURES_SHOWN: usize = 3;
 /// Runs a schedule without a database. Returns the number of records of each kind, or the differences.
 pub fn session_level(schedule: &Schedule) -> Result<Counts, String> {
     let prediction = predict(schedule);
-    let run = AssertUnwindSafe(|| drive::records(&drive::drive(schedule, &prediction.actions, "")));
+    let run = AssertUnwindSafe(|| drive::records(&drive::drive(schedule, &prediction.actions)));
     let mut made = catch_unwind(run).map_err(|_| "panicked".to_owned())?;
     let mut predicted = prediction.records;
     record::sort(&mut predicted);

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::common::db::{self, Edition};
 use crate::common::simdisk::Dice;
-use crate::common::store::{COLLECTOR, OWNER};
+use crate::common::store::OWNER;
 use crate::compare::{FAILURES_SHOWN, shorten};
 use crate::drive;
 use crate::predict::predict;
@@ -18,65 +18,41 @@ use crate::tables::{self, Tables};
 const ATTEMPTS_MAX: usize = 300;
 
 /// The rows as the lines of [`Tables`]. `TIME` stands for the microseconds since the beginning of the run.
-const HISTORY: &str = "SELECT concat_ws(' ', split_part(router, 'r', 2), TIME(time), peer_type,
+const HISTORY: &str = "SELECT concat_ws(' ', ltrim(router, 'r'), TIME(time), peer_type,
     peer_distinguisher, host(bgp_peer_ip), bgp_peer_asn, host(bgp_id), rib, 'g' || generation,
     afi || '/' || safi, coalesce(rd, ''), prefix, coalesce(path_id::text, ''), cause,
     CASE WHEN is_withdrawn THEN '' ELSE med::text END,
     CASE WHEN is_withdrawn THEN '' ELSE coalesce(labels::text, '') END)
-    FROM route_updates WHERE router LIKE $1";
+    FROM route_updates WHERE collector = $1";
 const EVENTS: &str = "SELECT CASE WHEN bgp_peer_ip IS NULL
-    THEN concat_ws(' ', split_part(router, 'r', 2), TIME(time), event_type)
-    ELSE concat_ws(' ', split_part(router, 'r', 2), TIME(time), peer_type, peer_distinguisher,
+    THEN concat_ws(' ', ltrim(router, 'r'), TIME(time), event_type)
+    ELSE concat_ws(' ', ltrim(router, 'r'), TIME(time), peer_type, peer_distinguisher,
         host(bgp_peer_ip), bgp_peer_asn, host(bgp_id),
         CASE WHEN event_type = 'peer_stale' THEN '' ELSE rib END, 'g' || generation, event_type,
         coalesce(afi || '/' || safi, '')) END
-    FROM peer_events WHERE router LIKE $1";
-const CURRENT: &str = "SELECT concat_ws(' ', split_part(router, 'r', 2), peer_type, peer_distinguisher,
+    FROM peer_events WHERE collector = $1";
+const CURRENT: &str = "SELECT concat_ws(' ', ltrim(router, 'r'), peer_type, peer_distinguisher,
     host(bgp_peer_ip), bgp_peer_asn, host(bgp_id), rib, afi || '/' || safi, coalesce(rd, ''), prefix,
     coalesce(path_id::text, ''), med, coalesce(labels::text, ''), CASE WHEN is_stale THEN 'stale' ELSE '' END)
-    FROM route_state WHERE NOT is_withdrawn AND router LIKE $1";
+    FROM route_state WHERE NOT is_withdrawn AND collector = $1";
 
-/// One of the deliveries of a log.
-struct Delivery {
-    lane: Lane,
-    connection: Connection,
-    next_seq: u64,
-}
-
-/// One database with all runs, told apart by the names of the routers.
+/// One database with all runs, each by a collector of its own.
 struct Database {
     runtime: Runtime,
     database: db::Database,
-    deliveries: Vec<Delivery>,
+    lanes: u32,
     runs: u64,
     /// Lines compared: history, events, current table.
     lines: [usize; 3],
 }
 
-impl Database {
-    /// `None` without a database, after a printed SKIPPED.
-    fn open(edition: Edition, lanes: u32) -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (database, deliveries) = runtime.block_on(async {
-            let database = db::Database::migrated(edition, "model").await?;
-            let mut deliveries = Vec::new();
-            for number in 0..lanes {
-                let collector = COLLECTOR.to_owned();
-                let lane = Lane { collector, log_id: LogId([7; 16]), number, count: lanes };
-                let (connection, attached) =
-                    Connection::attach(&database.target, &lane, OWNER, None).await.unwrap();
-                deliveries.push(Delivery { lane, connection, next_seq: attached.last_seq + 1 });
-            }
-            Some((database, deliveries))
-        })?;
-        Some(Self { runtime, database, deliveries, runs: 0, lines: [0; 3] })
-    }
-}
-
 /// Runs the schedules on one edition with this number of lanes; returns what disagrees. Does nothing without
 /// a database.
 pub fn check(edition: Edition, lanes: u32, schedules: &[Schedule]) -> Vec<String> {
-    let Some(mut database) = Database::open(edition, lanes) else { return Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(db::Database::migrated(edition, "model"));
+    let Some(database) = database else { return Vec::new() };
+    let mut database = Database { runtime, database, lanes, runs: 0, lines: [0; 3] };
     let mut failures = Vec::new();
     for schedule in schedules {
         match database.differences(schedule) {
@@ -86,7 +62,8 @@ pub fn check(edition: Edition, lanes: u32, schedules: &[Schedule]) -> Vec<String
         }
     }
     println!("{edition:?}: lines of history, events and current table: {:?}", database.lines);
-    database.close();
+    let Database { runtime, database, .. } = database;
+    runtime.block_on(database.drop());
     failures
 }
 
@@ -97,7 +74,7 @@ impl Database {
         let mut dice = Dice::new(schedule.seed);
         let dedup = [Dedup::Off, Dedup::ReDumps, Dedup::Always][dice.below(3) as usize];
         let predicted = tables::predict(&prediction.records, dedup);
-        let log = drive::drive(schedule, &prediction.actions, &format!("{}-", self.runs));
+        let log = drive::drive(schedule, &prediction.actions);
         self.store(&mut dice, dedup, &log);
         let stored = self.stored();
         let parts = [
@@ -124,42 +101,53 @@ impl Database {
                 )
             })
         };
-        let texts: Vec<String> = parts.into_iter().filter_map(different).collect();
+        let texts = parts.into_iter().filter_map(different).chain(self.inconsistency());
+        let texts: Vec<String> = texts.collect();
         (!texts.is_empty()).then(|| texts.concat())
+    }
+
+    fn collector(&self) -> String {
+        format!("c{}", self.runs)
     }
 
     /// Stores the log in transactions of random size, one lane after the other. Now and then the connection
     /// of a lane is lost between two transactions.
     fn store(&mut self, dice: &mut Dice, dedup: Dedup, log: &[Batch]) {
-        for Delivery { lane, connection, next_seq } in &mut self.deliveries {
+        for number in 0..self.lanes {
+            let (collector, log_id) = (self.collector(), LogId([7; 16]));
+            let lane = Lane { collector, log_id, number, count: self.lanes };
+            let attach = || {
+                let attach = Connection::attach(&self.database.target, &lane, OWNER, None);
+                self.runtime.block_on(attach).unwrap().0
+            };
+            let (mut connection, mut next_seq) = (attach(), 1);
             let mut rest = log;
             while !rest.is_empty() {
                 let size = (1 + dice.below(8) as usize).min(rest.len());
                 let (batches, after) = rest.split_at(size);
                 rest = after;
-                let mut transaction = TransactionBuilder::new(lane.clone(), *next_seq).with_dedup(dedup);
+                let mut transaction = TransactionBuilder::new(lane.clone(), next_seq).with_dedup(dedup);
                 for batch in batches {
                     transaction.push(transaction.next_seq(), b"payload", batch).unwrap();
                 }
                 let transaction = transaction.build();
                 self.runtime.block_on(connection.store(&transaction)).unwrap();
-                *next_seq = transaction.last_seq + 1;
+                next_seq = transaction.last_seq + 1;
                 if dice.below(10) == 0 {
-                    let attach = Connection::attach(&self.database.target, lane, OWNER, None);
-                    (*connection, _) = self.runtime.block_on(attach).unwrap();
+                    connection = attach();
                 }
             }
         }
     }
 
     fn stored(&self) -> Tables {
-        let run = format!("{}-r%", self.runs);
+        let collector = self.collector();
         let lines = |sql: &str| -> Vec<String> {
             let sql = sql.replace(
                 "TIME(time)",
                 &format!("(extract(epoch FROM time) * 1000000)::bigint - {}", drive::START),
             );
-            let rows = async { self.database.client().await.query(&sql, &[&run]).await.unwrap() };
+            let rows = async { self.database.client().await.query(&sql, &[&collector]).await.unwrap() };
             let mut lines: Vec<String> = self.runtime.block_on(rows).iter().map(|row| row.get(0)).collect();
             lines.sort();
             lines
@@ -173,18 +161,24 @@ impl Database {
         format!("{edition:?}: MODEL_SEED={} fails with these steps:\n{short}{difference}", schedule.seed)
     }
 
-    /// Compares the current table with history, and the log's records with those stored.
-    fn close(self) {
-        let Self { runtime, database, deliveries, .. } = self;
-        drop(deliveries);
-        let (found, verified) = runtime.block_on(async {
-            let found = rebuild_state(&mut database.client().await, COLLECTOR, false).await.unwrap();
-            let verified = database.missing_and_doubled(COLLECTOR).await;
-            database.drop().await;
-            (found, verified)
+    /// What rebuild-state and verify find wrong.
+    fn inconsistency(&self) -> Option<String> {
+        let collector = self.collector();
+        let (found, missing_and_doubled) = self.runtime.block_on(async {
+            let mut client = self.database.client().await;
+            let found = rebuild_state(&mut client, &collector, false).await.unwrap();
+            (found, self.database.missing_and_doubled(&collector).await)
         });
-        let is_consistent = found.iter().all(RouteComparison::is_consistent);
-        assert!(is_consistent, "the current table does not follow from history: {found:?}");
-        assert_eq!(verified, (0, 0), "missing and doubled records");
+        let is_wrong = |comparison: &&RouteComparison| !comparison.is_consistent();
+        let wrong: Vec<String> = found
+            .iter()
+            .filter(is_wrong)
+            .map(|RouteComparison { name, routes, example }| {
+                format!("    rebuild-state: {routes} routes are {name}: {example}\n")
+            })
+            .collect();
+        let is_complete = missing_and_doubled == (0, 0);
+        (!wrong.is_empty() || !is_complete)
+            .then(|| format!("{}    missing and doubled records: {missing_and_doubled:?}\n", wrong.concat()))
     }
 }

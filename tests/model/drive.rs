@@ -23,21 +23,22 @@ pub const START: i64 = 1_790_000_000_000_000;
 
 /// The collector.
 struct Collector {
-    run: String,
     state: Arc<StateStore>,
     sessions: BTreeMap<usize, Session>,
+    /// Sessions whose router has connected again, with their routers.
+    old: Vec<(usize, Session)>,
     log: Vec<Batch>,
     sweep_without_end_us: Option<i64>,
 }
 
-/// Performs the actions, and returns the log. `run` begins the names of the routers.
-pub fn drive(schedule: &Schedule, actions: &[(i64, Action)], run: &str) -> Vec<Batch> {
+/// Performs the actions, and returns the log.
+pub fn drive(schedule: &Schedule, actions: &[(i64, Action)]) -> Vec<Batch> {
     // No directory can be created there, so that the state is in memory.
     let (state, _) = StateStore::open(Path::new("/dev/null/state"));
     let mut collector = Collector {
         state: Arc::new(state),
-        run: run.to_owned(),
         sessions: BTreeMap::new(),
+        old: Vec::new(),
         log: Vec::new(),
         sweep_without_end_us: schedule.sweep_without_end_s.map(|seconds| i64::from(seconds) * 1_000_000),
     };
@@ -50,11 +51,12 @@ pub fn drive(schedule: &Schedule, actions: &[(i64, Action)], run: &str) -> Vec<B
 impl Collector {
     fn act(&mut self, action: &Action, now: Timestamp) {
         match action {
-            Action::Tick => self.sessions.values_mut().for_each(|session| session.tick(now)),
+            Action::Tick => self.all().for_each(|session| session.tick(now)),
             Action::Connect(router) => {
                 let mut session = self.session(*router, now);
-                session.message(&messages::initiation(&format!("{}r{router}", self.run)), now);
-                self.sessions.insert(*router, session);
+                session.message(&messages::initiation(&format!("r{router}")), now);
+                let old = self.sessions.insert(*router, session);
+                self.old.extend(old.map(|session| (*router, session)));
             }
             Action::Message(router, bytes) => self.sessions.get_mut(router).unwrap().message(bytes, now),
             Action::End { router, is_terminated } => {
@@ -65,21 +67,37 @@ impl Collector {
                 let end = session.terminated().cloned().unwrap_or(SessionEnd::Lost);
                 self.end(&mut session, &end, now);
             }
+            Action::EndOld(router) => self.end_old(|of| of == *router, &SessionEnd::Lost, now),
             Action::Flush => {
-                let batches: Vec<Batch> =
-                    self.sessions.values_mut().flat_map(|session| session.take_batches()).collect();
+                let batches: Vec<Batch> = self.all().flat_map(|session| session.take_batches()).collect();
                 batches.into_iter().for_each(|batch| self.append(batch));
             }
             Action::Kill => {
                 self.sessions.clear();
+                self.old.clear();
                 self.start(now);
             }
             Action::Stop => {
+                self.end_old(|_| true, &SessionEnd::CollectorStop, now);
                 for (_, mut session) in std::mem::take(&mut self.sessions) {
                     self.end(&mut session, &SessionEnd::CollectorStop, now);
                 }
                 self.start(now);
             }
+        }
+    }
+
+    /// All sessions, old ones first.
+    fn all(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.old.iter_mut().map(|(_, session)| session).chain(self.sessions.values_mut())
+    }
+
+    fn end_old(&mut self, is_ended: impl Fn(usize) -> bool, end: &SessionEnd, now: Timestamp) {
+        let (ended, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.old).into_iter().partition(|(router, _)| is_ended(*router));
+        self.old = rest;
+        for (_, mut session) in ended {
+            self.end(&mut session, end, now);
         }
     }
 

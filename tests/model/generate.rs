@@ -148,7 +148,8 @@ impl Generator {
             77..=82 => self.disconnect(router),
             83..=85 => self.restart(),
             86..=91 => self.steps.push(Step::Flush),
-            92..=94 => self.early_peer_down(router, peer),
+            92 => self.steps.push(Step::EndOld(router)),
+            93..=95 => self.early_peer_down(router, peer),
             _ => {
                 let target = self.target(router, peer);
                 self.steps.push(Step::Statistics(target));
@@ -175,6 +176,10 @@ impl Generator {
     /// tables.
     fn connect(&mut self, router: usize) {
         self.steps.push(Step::Connect(router));
+        self.report_all(router);
+    }
+
+    fn report_all(&mut self, router: usize) {
         self.routers[router].0 = true;
         for peer in 0..self.routers[router].1.len() {
             if self.routers[router].1[peer].session.is_some() && !self.one_in(5) {
@@ -297,6 +302,12 @@ impl Generator {
     }
 
     fn disconnect(&mut self, router: usize) {
+        if self.one_in(3) && !self.without.has("overlaps") {
+            self.steps.push(Step::Reconnect(router));
+            self.disconnected(router);
+            self.report_all(router);
+            return;
+        }
         let step = if self.one_in(3) { Step::Terminate(router) } else { Step::Lose(router) };
         self.steps.push(step);
         self.disconnected(router);

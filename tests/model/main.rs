@@ -39,8 +39,8 @@ const SCHEDULES: u64 = 30;
 
 /// A Peer Up without ports between two BGP sessions with equal OPENs.
 const PENDING: &str = "zero-ports";
-/// The database does not keep peers of one address apart yet.
-const PENDING_IN_DATABASE: &str = "zero-ports,zeros,unnumbered";
+/// Besides, zeros: which peer they belong to depends on the other records of the transaction.
+const PENDING_IN_DATABASE: &str = "zero-ports,zeros";
 
 /// Kinds of records that the schedules of a run make: three causes, withdrawals, and nine kinds of events.
 const KINDS: usize = 13;

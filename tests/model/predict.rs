@@ -18,6 +18,7 @@ const SECOND_US: i64 = 1_000_000;
 pub enum Action {
     /// Time passes: every session is asked for what is due.
     Tick,
+    /// The router connects; a connection that it has becomes an old one.
     Connect(usize),
     Message(usize, Vec<u8>),
     /// The session ends: by a Termination, or by the loss of the connection.
@@ -25,6 +26,8 @@ pub enum Action {
         router: usize,
         is_terminated: bool,
     },
+    /// The old connections of the router are lost.
+    EndOld(usize),
     Flush,
     Kill,
     Stop,
@@ -38,22 +41,38 @@ pub struct Prediction {
     pub records: Vec<Record>,
 }
 
-/// A peer that is up or stale according to the log.
+/// State of a peer according to the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    Stale,
+    /// Known only as long as an older session of the router may still have records of the peer.
+    Down,
+}
+
+/// A peer according to the log.
 struct Tracked {
     router: usize,
     peer: PeerId,
     session: i64,
     generation: u32,
-    is_up: bool,
+    state: State,
+}
+
+/// A BMP session, with the records that are not in the log yet.
+struct Live {
+    session: Session,
+    pending: Vec<Record>,
+    /// Whether the router has connected again.
+    is_old: bool,
 }
 
 /// The model.
 #[derive(Default)]
 struct Run {
     now: i64,
-    sessions: BTreeMap<usize, Session>,
-    /// Records that are not in the log yet, by router.
-    pending: BTreeMap<usize, Vec<Record>>,
+    /// In the order of their starts.
+    sessions: Vec<Live>,
     tracked: Vec<Tracked>,
     /// Sessions that have a record in the log, and no end.
     open: BTreeSet<(usize, i64)>,
@@ -69,7 +88,9 @@ pub fn predict(schedule: &Schedule) -> Prediction {
         run.step(step);
     }
     if schedule.is_lost_at_end {
-        for router in run.sessions.keys().copied().collect::<Vec<_>>() {
+        let routers: BTreeSet<usize> = run.sessions.iter().map(|live| live.session.router).collect();
+        for router in routers {
+            run.step(&Step::EndOld(router));
             run.step(&Step::Lose(router));
         }
     }
@@ -85,8 +106,8 @@ impl Run {
     fn tick(&mut self) {
         self.act(Action::Tick);
         let now = self.now;
-        for (router, session) in &mut self.sessions {
-            self.pending.entry(*router).or_default().extend(session.tick(now));
+        for live in &mut self.sessions {
+            live.pending.extend(live.session.tick(now));
         }
     }
 
@@ -100,7 +121,23 @@ impl Run {
                     self.tick();
                 }
             }
-            Step::Connect(router) => self.connect(*router),
+            Step::Connect(router) => {
+                if self.current(*router).is_none() {
+                    self.connect(*router);
+                }
+            }
+            Step::Reconnect(router) => {
+                if let Some(live) = self.current(*router) {
+                    live.is_old = true;
+                    self.act(Action::Flush);
+                    self.flush_all();
+                    self.connect(*router);
+                }
+            }
+            Step::EndOld(router) => {
+                self.act(Action::EndOld(*router));
+                self.end_sessions(|live| live.is_old && live.session.router == *router, "connection lost");
+            }
             Step::Lose(router) => self.end(*router, false),
             Step::Terminate(router) => self.end(*router, true),
             Step::Flush => {
@@ -128,45 +165,52 @@ impl Run {
         }
     }
 
+    fn current(&mut self, router: usize) -> Option<&mut Live> {
+        self.sessions.iter_mut().find(|live| live.session.router == router && !live.is_old)
+    }
+
     fn message(&mut self, router: usize, of: impl FnOnce(&mut Session, i64) -> (Vec<u8>, Vec<Record>)) {
         let now = self.now;
-        let Some(session) = self.sessions.get_mut(&router) else { return };
-        let (bytes, records) = of(session, now);
-        self.pending.entry(router).or_default().extend(records);
+        let Some(live) = self.current(router) else { return };
+        let (bytes, records) = of(&mut live.session, now);
+        live.pending.extend(records);
         self.act(Action::Message(router, bytes));
     }
 
     fn connect(&mut self, router: usize) {
-        if self.sessions.contains_key(&router) {
-            return;
-        }
         let known = self.tracked.iter().filter(|tracked| tracked.router == router);
+        let known = known.filter(|tracked| tracked.state != State::Down);
         let prior = known.map(|tracked| tracked.peer).collect();
-        self.sessions.insert(router, Session::new(router, self.now, prior, self.without_end_us));
+        let session = Session::new(router, self.now, prior, self.without_end_us);
         let up = Record { router, session: self.now, time: self.now, at: None, what: What::SessionUp };
-        self.pending.entry(router).or_default().push(up);
+        self.sessions.push(Live { session, pending: vec![up], is_old: false });
         self.act(Action::Connect(router));
     }
 
     fn end(&mut self, router: usize, is_terminated: bool) {
-        let Some(session) = self.sessions.remove(&router) else { return };
-        let reason = if is_terminated { "terminated by the router, reason 0" } else { "connection lost" };
-        self.pending.entry(router).or_default().extend(session.end(reason, self.now));
+        if self.current(router).is_none() {
+            return;
+        }
         self.act(Action::End { router, is_terminated });
-        self.flush(router);
+        let reason = if is_terminated { "terminated by the router, reason 0" } else { "connection lost" };
+        self.end_sessions(|live| live.session.router == router && !live.is_old, reason);
+    }
+
+    /// Ends sessions, and puts their records into the log.
+    fn end_sessions(&mut self, is_ended: impl Fn(&Live) -> bool, reason: &str) {
+        let (ended, rest) = std::mem::take(&mut self.sessions).into_iter().partition(is_ended);
+        self.sessions = rest;
+        let ended: Vec<Live> = ended;
+        for Live { session, pending, .. } in ended {
+            let records = pending.into_iter().chain(session.end(reason, self.now));
+            records.for_each(|record| self.log(record));
+        }
     }
 
     fn flush_all(&mut self) {
-        for router in self.pending.keys().copied().collect::<Vec<_>>() {
-            self.flush(router);
-        }
-    }
-
-    /// Puts the records of a router into the log.
-    fn flush(&mut self, router: usize) {
-        for record in self.pending.remove(&router).unwrap_or_default() {
-            self.log(record);
-        }
+        let pending: Vec<Record> =
+            self.sessions.iter_mut().flat_map(|live| std::mem::take(&mut live.pending)).collect();
+        pending.into_iter().for_each(|record| self.log(record));
     }
 
     fn log(&mut self, record: Record) {
@@ -176,43 +220,51 @@ impl Run {
             What::Gap(_) => {}
             _ => drop(self.open.insert(session)),
         }
-        let is_up = match record.what {
-            What::PeerUp | What::PeerUpRepeated | What::Announce { .. } => Some(true),
-            What::PeerStale => Some(false),
+        let state = match record.what {
+            What::PeerUp | What::PeerUpRepeated | What::Announce { .. } => Some(State::Up),
+            What::PeerStale => Some(State::Stale),
+            What::PeerDown => Some(State::Down),
             _ => None,
         };
-        if let Some(At { peer, generation, .. }) = record.at
-            && (is_up.is_some() || record.what == What::PeerDown)
-        {
-            let of_router = |tracked: &Tracked| tracked.router == record.router;
-            let mut known: Vec<PeerId> = self
-                .tracked
-                .iter()
-                .filter(|tracked| of_router(tracked))
-                .map(|tracked| tracked.peer)
-                .collect();
-            let before = known.clone();
-            let index = resolve(&mut known, &peer);
-            if let Some(before) = before.get(index) {
-                self.tracked.retain(|tracked| !(of_router(tracked) && tracked.peer == *before));
-            }
-            let (router, session, peer) = (record.router, record.session, known[index]);
-            self.tracked.extend(is_up.map(|is_up| Tracked { router, peer, session, generation, is_up }));
+        if let (Some(at), Some(state)) = (record.at, state) {
+            self.track(&record, at, state);
         }
+        let open = &self.open;
+        self.tracked.retain(|tracked| {
+            let is_older =
+                |(router, start): &(usize, i64)| *router == tracked.router && *start < tracked.session;
+            tracked.state != State::Down || open.iter().any(is_older)
+        });
         self.out.records.push(record);
+    }
+
+    /// Takes over the state of a peer, unless a newer session has set it.
+    fn track(&mut self, record: &Record, at: At, state: State) {
+        let of_router = |tracked: &Tracked| tracked.router == record.router;
+        let known = self.tracked.iter().filter(|tracked| of_router(tracked));
+        let mut known: Vec<PeerId> = known.map(|tracked| tracked.peer).collect();
+        let before = known.clone();
+        let index = resolve(&mut known, &at.peer);
+        if let Some(before) = before.get(index) {
+            let is_same = |tracked: &Tracked| of_router(tracked) && tracked.peer == *before;
+            if self.tracked.iter().any(|tracked| is_same(tracked) && tracked.session > record.session) {
+                return;
+            }
+            self.tracked.retain(|tracked| !is_same(tracked));
+        }
+        let (router, session, peer) = (record.router, record.session, known[index]);
+        self.tracked.push(Tracked { router, peer, session, generation: at.generation, state });
     }
 
     /// The collector is killed. Its next start ends every session that the log has left open.
     fn kill(&mut self) {
         self.act(Action::Kill);
-        self.pending.clear();
         self.sessions.clear();
         for (router, session) in self.open.clone() {
             let record = |at, what| Record { router, session, time: self.now, at, what };
-            let up = self
-                .tracked
-                .iter()
-                .filter(|tracked| tracked.router == router && tracked.session == session && tracked.is_up);
+            let up = self.tracked.iter().filter(|tracked| {
+                tracked.router == router && tracked.session == session && tracked.state == State::Up
+            });
             let stale = |Tracked { peer, generation, .. }: &Tracked| {
                 let at = At { peer: *peer, view: own_view(peer), generation: *generation };
                 record(Some(at), What::PeerStale)
@@ -224,16 +276,15 @@ impl Run {
         }
     }
 
-    /// The collector is stopped, which ends its sessions, and starts again, which records the gaps.
+    /// The collector is stopped, which ends its sessions, and starts again, which records a gap per router.
     fn stop(&mut self) {
         self.act(Action::Stop);
-        let now = self.now;
-        for (router, session) in std::mem::take(&mut self.sessions) {
-            let start = session.start;
-            self.pending.entry(router).or_default().extend(session.end("collector stopped", now));
-            self.flush(router);
+        let last: BTreeMap<usize, i64> =
+            self.sessions.iter().map(|live| (live.session.router, live.session.start)).collect();
+        self.end_sessions(|_| true, "collector stopped");
+        for (router, session) in last {
             let what = What::Gap("stop".to_owned());
-            self.log(Record { router, session: start, time: now, at: None, what });
+            self.log(Record { router, session, time: self.now, at: None, what });
         }
     }
 }

@@ -215,6 +215,10 @@ pub struct Update {
 pub enum Step {
     /// The router connects and sends an Initiation.
     Connect(usize),
+    /// The router connects again before the collector has noticed the loss of the old connection.
+    Reconnect(usize),
+    /// The collector notices the loss of old connections.
+    EndOld(usize),
     /// The connection is lost.
     Lose(usize),
     /// The router sends a Termination.

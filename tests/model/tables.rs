@@ -19,21 +19,27 @@ pub struct Tables {
 /// BMP session and generation.
 type Incarnation = (i64, u32);
 
-/// The last record of a route.
+/// The newest record of a route.
 struct Entry {
     incarnation: Incarnation,
-    /// Attribute set and label; none if the route is withdrawn or ended.
-    valid: Option<(u32, Option<u32>)>,
+    /// Attribute set and label; none if it is a withdrawal.
+    announced: Option<(u32, Option<u32>)>,
 }
 
 /// A peer of a router, known under an AS number and a BGP identifier that may be completed later.
 type PeerKey = (usize, usize);
 
+type EntryKey = (PeerKey, View, Family, RouteKey);
+
 #[derive(Default)]
 struct Model {
     /// The identities of each router's peers.
     peers: BTreeMap<usize, Vec<PeerId>>,
-    entries: BTreeMap<(PeerKey, View, Family, RouteKey), Entry>,
+    entries: BTreeMap<EntryKey, Entry>,
+    /// The oldest incarnation of each peer that its Peer Downs have left valid.
+    left_by_down: BTreeMap<PeerKey, Incarnation>,
+    /// The oldest incarnation of each table that its sweeps have left valid.
+    left_by_sweep: BTreeMap<(PeerKey, View, Family), Incarnation>,
     /// The newest incarnation of each peer, and whether its BMP session has ended.
     newest: BTreeMap<PeerKey, (Incarnation, bool)>,
     tables: Tables,
@@ -67,8 +73,10 @@ impl Model {
         let index = resolve(self.peers.entry(record.router).or_default(), &at.peer);
         let peer = (record.router, index);
         let incarnation = (record.session, at.generation);
+        // Neither End-of-RIB nor a Statistics Report begins an incarnation.
+        let begins = !matches!(record.what, What::EndOfRib(_) | What::Statistics | What::Sweep(_));
         let newest = self.newest.entry(peer).or_insert((incarnation, false));
-        if newest.0 < incarnation {
+        if begins && newest.0 < incarnation {
             *newest = (incarnation, false);
         }
         match &record.what {
@@ -78,16 +86,20 @@ impl Model {
                     Dedup::ReDumps => *cause == Cause::ReDump,
                     Dedup::Always => true,
                 };
-                let valid = Some((*med, *label));
+                let announced = Some((*med, *label));
                 let key = (peer, at.view, *family, *route);
-                let before = self.entries.insert(key, Entry { incarnation, valid });
-                if !compares || before.is_none_or(|before| before.valid != valid) {
+                let is_unchanged = self.entries.get(&key).is_some_and(|entry| {
+                    entry.announced == announced
+                        && entry.incarnation <= incarnation
+                        && self.is_valid(&key, entry)
+                });
+                self.replace(key, Entry { incarnation, announced });
+                if !(compares && is_unchanged) {
                     self.tables.history.push(history_line(record, at, *family, route));
                 }
             }
             What::Withdraw(family, route) => {
-                let key = (peer, at.view, *family, *route);
-                self.entries.insert(key, Entry { incarnation, valid: None });
+                self.replace((peer, at.view, *family, *route), Entry { incarnation, announced: None });
                 self.tables.history.push(history_line(record, at, *family, route));
             }
             other => {
@@ -99,27 +111,45 @@ impl Model {
         }
     }
 
+    /// A late record of an old session does not replace a newer one.
+    fn replace(&mut self, key: EntryKey, entry: Entry) {
+        if self.entries.get(&key).is_none_or(|newer| newer.incarnation <= entry.incarnation) {
+            self.entries.insert(key, entry);
+        }
+    }
+
+    /// Whether the route is announced, and neither a Peer Down nor a sweep has ended it.
+    fn is_valid(&self, (peer, view, family, _): &EntryKey, entry: &Entry) -> bool {
+        let is_left = |oldest: Option<&Incarnation>| oldest.is_none_or(|oldest| *oldest <= entry.incarnation);
+        entry.announced.is_some()
+            && is_left(self.left_by_down.get(peer))
+            && is_left(self.left_by_sweep.get(&(*peer, *view, *family)))
+    }
+
     fn event(&mut self, what: &What, peer: PeerKey, at: At, incarnation: Incarnation) {
+        let raise = |oldest: &mut Incarnation, to: Incarnation| *oldest = (*oldest).max(to);
+        let newest = self.newest.entry(peer).or_insert((incarnation, false));
         match what {
             What::PeerDown => {
-                let of_peer = self.entries.iter_mut().filter(|((of, ..), _)| *of == peer);
-                of_peer.for_each(|(_, entry)| entry.valid = None);
-                self.newest.insert(peer, ((incarnation.0, incarnation.1 + 1), false));
+                let next = (incarnation.0, incarnation.1 + 1);
+                raise(self.left_by_down.entry(peer).or_insert(next), next);
+                if newest.0 < next {
+                    *newest = (next, false);
+                }
             }
-            What::Sweep(swept) => {
-                let older = self.entries.iter_mut().filter(|((of, view, family, _), entry)| {
-                    (*of, *view, family) == (peer, at.view, swept) && entry.incarnation < incarnation
-                });
-                older.for_each(|(_, entry)| entry.valid = None);
+            What::Sweep(family) => {
+                let table = (peer, at.view, *family);
+                raise(self.left_by_sweep.entry(table).or_insert(incarnation), incarnation);
             }
-            What::PeerStale => drop(self.newest.insert(peer, (incarnation, true))),
+            What::PeerStale if newest.0 <= incarnation => *newest = (incarnation, true),
             _ => {}
         }
     }
 
     fn current(&mut self) {
-        for (((router, index), view, family, route), entry) in &self.entries {
-            let Some((med, label)) = entry.valid else { continue };
+        for (key, entry) in &self.entries {
+            let ((router, index), view, family, route) = key;
+            let Some((med, label)) = entry.announced.filter(|_| self.is_valid(key, entry)) else { continue };
             let peer = self.peers[router][*index];
             let (newest, is_ended) = self.newest[&(*router, *index)];
             let stale = if is_ended || entry.incarnation < newest { "stale" } else { "" };
