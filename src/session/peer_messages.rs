@@ -128,22 +128,14 @@ impl Session {
     /// message.
     pub(super) fn peer_index(&mut self, header: &PeerHeader, now: Timestamp) -> usize {
         let identity = peers::identity_of(header);
-        let index = match self.peers.find(&identity) {
+        let index = match self.peers.last(&identity) {
             Some(index) => index,
-            None => {
-                // Adding a peer removes the untracked one, whose later state is unknown.
-                if let Some(untracked) = self.peers.untracked_live_peer() {
-                    let kind = EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded };
-                    self.peer_event(untracked, now, Timestamp(0), kind);
-                }
-                let has_earlier_routes = self.prior.iter().any(|prior| prior.matches(&identity));
-                self.peers.add(identity, has_earlier_routes)
-            }
+            None => self.other_peer(&identity, now),
         };
         let is_zero = header.asn == 0 && header.bgp_id.is_unspecified();
         let mut is_first = false;
         if let Some(peer) = self.peers.get(index) {
-            peer.update_identity(&identity, header.is_filtered_loc_rib());
+            peer.update_filter(header.is_filtered_loc_rib());
             peer.messages += 1;
             peer.last_message = now;
             is_first = is_zero && !peer.zeros_reported;
@@ -157,6 +149,24 @@ impl Session {
                         the peer is identified by its address"
                 .to_owned();
             self.notice(Level::Info, "zero_identity", Some(identity.key), text, &[]);
+        }
+        index
+    }
+
+    /// Returns the index of a peer that is not that of the message before, which is added if it is new.
+    #[inline(never)]
+    fn other_peer(&mut self, identity: &PeerIdentity, now: Timestamp) -> usize {
+        let index = self.peers.find(identity).unwrap_or_else(|| {
+            // Adding a peer removes the untracked one, whose later state is unknown.
+            if let Some(untracked) = self.peers.untracked_live_peer() {
+                let kind = EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded };
+                self.peer_event(untracked, now, Timestamp(0), kind);
+            }
+            let has_earlier_routes = self.prior.iter().any(|prior| prior.matches(identity));
+            self.peers.add(*identity, has_earlier_routes)
+        });
+        if let Some(peer) = self.peers.get(index) {
+            peer.update_identity(identity);
         }
         index
     }

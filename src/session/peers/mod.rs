@@ -15,7 +15,7 @@ use crate::bmp::PeerHeader;
 use crate::route::{Peer, PeerIdentity, PeerKey, RibView, Timestamp};
 pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 use memory_budget::{PeerBudgets, Reservation, TRACKED_PEERS_MIN_BYTES};
-pub(super) use negotiated::PeerCapabilities;
+pub(super) use negotiated::{BgpSession, PeerCapabilities};
 use views::{FamilyState, ViewState};
 pub(super) use views::{HeldPdu, SweepTimes};
 
@@ -44,26 +44,6 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
         (0..=2, true, false) => RibView::AdjOutPre,
         (0..=2, true, true) => RibView::AdjOutPost,
         _ => RibView::Unknown,
-    }
-}
-
-/// The BGP session of a Peer Up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct BgpSession {
-    /// Hash of both OPENs.
-    pub(super) opens: u64,
-    /// Local and remote TCP port; 0 if the router sent none.
-    pub(super) ports: (u16, u16),
-}
-
-impl BgpSession {
-    /// Whether both Peer Ups are of the same BGP session: the OPENs are equal, and so are the ports that both
-    /// have.
-    pub(super) const fn is_same(self, other: Self) -> bool {
-        const fn fits(port: u16, other: u16) -> bool {
-            port == other || port == 0 || other == 0
-        }
-        self.opens == other.opens && fits(self.ports.0, other.ports.0) && fits(self.ports.1, other.ports.1)
     }
 }
 
@@ -168,17 +148,20 @@ impl PeerState {
         }
     }
 
-    /// Takes AS number and BGP identifier from a message, unless they are zero there, and the F flag. Later
-    /// records carry them.
-    #[inline]
-    pub(super) fn update_identity(&mut self, newer: &PeerIdentity, is_filtered: bool) {
-        if self.identity == *newer && self.is_filtered == is_filtered {
-            return;
-        }
-        let before = (self.identity, self.is_filtered);
+    /// Takes AS number and BGP identifier from a message, unless they are zero there. Later records carry
+    /// them.
+    pub(super) fn update_identity(&mut self, newer: &PeerIdentity) {
+        let before = self.identity;
         self.identity.complete(newer);
-        self.is_filtered = is_filtered;
-        if (self.identity, self.is_filtered) != before {
+        if self.identity != before {
+            self.renew_dictionary_entries();
+        }
+    }
+
+    /// Takes the F flag from a message. Later records carry it.
+    #[inline]
+    pub(super) fn update_filter(&mut self, is_filtered: bool) {
+        if std::mem::replace(&mut self.is_filtered, is_filtered) != is_filtered {
             self.renew_dictionary_entries();
         }
     }
@@ -254,11 +237,14 @@ impl Default for Peers {
 }
 
 impl Peers {
+    /// Returns the index of the peer of the last message, if it has this identity.
+    #[inline]
+    pub(super) fn last(&self, identity: &PeerIdentity) -> Option<usize> {
+        self.states.get(self.last).is_some_and(|state| state.identity == *identity).then_some(self.last)
+    }
+
     /// Returns the index of a peer.
     pub(super) fn find(&mut self, identity: &PeerIdentity) -> Option<usize> {
-        if self.states.get(self.last).is_some_and(|state| state.identity == *identity) {
-            return Some(self.last);
-        }
         let first = self.index_by_key.get(&identity.key).copied();
         if let Some(first) = first
             && self.states.get(first).is_some_and(|state| state.identity == *identity)

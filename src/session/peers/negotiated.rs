@@ -1,7 +1,27 @@
-//! What the two OPENs of a Peer Up negotiate, for each direction of the monitored BGP session.
+//! The BGP session of a Peer Up: its identity, and what its two OPENs negotiate for each direction.
 
 use crate::bgp::{self, Direction, FamilySet, Negotiated, Open};
 use crate::route::{Family, RibView};
+
+/// The BGP session of a Peer Up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) struct BgpSession {
+    /// Hash of both OPENs.
+    pub(in crate::session) opens: u64,
+    /// Local and remote TCP port; 0 if the router sent none.
+    pub(in crate::session) ports: (u16, u16),
+}
+
+impl BgpSession {
+    /// Whether both Peer Ups are of the same BGP session: the OPENs are equal, and so are the ports that both
+    /// have.
+    pub(in crate::session) const fn is_same(self, other: Self) -> bool {
+        const fn fits(port: u16, other: u16) -> bool {
+            port == other || port == 0 || other == 0
+        }
+        self.opens == other.opens && fits(self.ports.0, other.ports.0) && fits(self.ports.1, other.ports.1)
+    }
+}
 
 /// The negotiated capabilities of one peer. Without a Peer Up they are the defaults of [`Negotiated`].
 ///
