@@ -37,8 +37,8 @@ pub struct Open {
 /// capabilities before it.
 ///
 /// # Errors
-/// The message is not an OPEN, or ends before its optional parameters. Offsets count from the first octet of the
-/// marker.
+/// The message is not an OPEN, or ends before its optional parameters. Offsets count from the first octet of
+/// the marker.
 pub fn open(pdu: &[u8]) -> Result<Open, Error> {
     let (kind, mut cursor) = header::decode(pdu)?;
     if kind != OPEN {

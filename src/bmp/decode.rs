@@ -11,7 +11,8 @@ use crate::wire::{self, Cursor};
 /// are returned as its trailer.
 ///
 /// # Errors
-/// The common header, the per-peer header or a fixed field is invalid. Offsets count from the first byte of the message.
+/// The common header, the per-peer header or a fixed field is invalid. Offsets count from the first byte of
+/// the message.
 #[inline]
 pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
     let mut cursor = Cursor::new(message);

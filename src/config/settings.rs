@@ -1,6 +1,8 @@
 //! The table of settings: names, defaults, descriptions, accepted values. Parsing, `check-config` and
 //! `.env.example` are derived from it.
 
+mod database;
+mod setting;
 mod table;
 
 pub use table::SECTIONS;

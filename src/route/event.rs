@@ -108,7 +108,8 @@ pub enum EventKind {
         /// The whole BGP message.
         pdu: Vec<u8>,
     },
-    /// A BMP message of a type that is not decoded, such as those of drafts and vendors (RFC 7854 section 4.1).
+    /// A BMP message of a type that is not decoded, such as those of drafts and vendors (RFC 7854 section
+    /// 4.1).
     UnknownMessage {
         /// Message type.
         message_type: u8,

@@ -24,6 +24,7 @@
 
 mod builder;
 mod encoding_evidence;
+mod information;
 mod messages;
 mod overrides;
 mod peer_messages;

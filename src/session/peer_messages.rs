@@ -1,7 +1,7 @@
 //! The peers of a session: Peer Up, Peer Down, and the peer that a message belongs to.
 
 use super::Session;
-use super::messages::{TLV_TABLE_NAME, information, text};
+use super::information::{TLV_TABLE_NAME, information, text};
 use super::peers::{self, BgpSession, PeerCapabilities, PeerState};
 use super::summary::Level;
 use crate::bgp::{self, Open};

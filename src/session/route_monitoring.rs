@@ -160,8 +160,8 @@ impl Session {
         }
     }
 
-    /// Records PDUs raw that could not be decoded, or only in part: those held before, and the fields of `pdu`.
-    /// `from` is the RIB view and the router's time.
+    /// Records PDUs raw that could not be decoded, or only in part: those held before, and the fields of
+    /// `pdu`. `from` is the RIB view and the router's time.
     fn malformed_fields(
         &mut self,
         index: usize,
@@ -220,8 +220,8 @@ impl Session {
 
 /// The families whose routes carry path IDs according to the TLVs of the message: a stateless-parsing TLV
 /// contains one capability as in an OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Its type number depends on
-/// the revision of the draft. The capability is that of the router: what it receives is in Adj-RIB-In, what it
-/// sends in Adj-RIB-Out.
+/// the revision of the draft. The capability is that of the router: what it receives is in Adj-RIB-In, what
+/// it sends in Adj-RIB-Out.
 fn declared_path_ids(tlvs: &[IndexedTlv<'_>], view: RibView) -> FamilySet {
     // Version 3 messages have no TLVs, and this runs for every message.
     if tlvs.is_empty() {

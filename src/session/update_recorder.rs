@@ -182,8 +182,8 @@ impl<'a> UpdateRecorder<'a> {
         })
     }
 
-    /// Adds the rows of one field. Returns their number, which is 0 if the field is held or malformed. `cause`
-    /// applies to withdrawals; that of an announcement depends on its route.
+    /// Adds the rows of one field. Returns their number, which is 0 if the field is held or malformed.
+    /// `cause` applies to withdrawals; that of an announcement depends on its route.
     fn add_rows(
         &mut self,
         message: &MonitoredUpdate<'_>,

@@ -1,41 +1,8 @@
 //! The table of settings, by section.
 
-use super::{Kind, Section, Setting};
-
-const NONE: &[&str] = &[];
-
-const fn integer(min: u64, max: u64, unit: &'static str) -> Kind {
-    Kind::Integer { min, max, unit }
-}
-
-/// A setting with a constant default and no alias.
-const fn fixed(name: &'static str, kind: Kind, default: &'static str, description: &'static str) -> Setting {
-    Setting { name, aliases: NONE, kind, default, derived: "", description }
-}
-
-/// A setting without alias whose default is not a constant.
-const fn derived(
-    name: &'static str,
-    kind: Kind,
-    derived: &'static str,
-    description: &'static str,
-) -> Setting {
-    Setting { name, aliases: NONE, kind, default: "", derived, description }
-}
-
-/// A setting with a constant default and aliases.
-const fn aliased(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    kind: Kind,
-    default: &'static str,
-    description: &'static str,
-) -> Setting {
-    Setting { name, aliases, kind, default, derived: "", description }
-}
-
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
+use super::database::DATABASE;
+use super::setting::{MIB, TIB, aliased, derived, fixed, integer};
+use super::{Kind, Section};
 
 /// All settings, in the order of display.
 pub static SECTIONS: &[Section] = &[
@@ -109,16 +76,16 @@ pub static SECTIONS: &[Section] = &[
                 "SWEEP_QUIET_S",
                 integer(1, 86_400, "s"),
                 "60",
-                "Time without a route that is announced for the first time since the peer came up. Then, after \
-                 End-of-RIB, routes missing from a re-sent table are ended; and a table without End-of-RIB \
-                 is taken to be complete. At most ten times as long after End-of-RIB.",
+                "Time without a route that is announced for the first time since the peer came up. Then, \
+                 after End-of-RIB, routes missing from a re-sent table are ended; and a table without \
+                 End-of-RIB is taken to be complete. At most ten times as long after End-of-RIB.",
             ),
             fixed(
                 "SWEEP_WITHOUT_END_OF_RIB_S",
                 integer(0, 604_800, "s"),
                 "0",
-                "The same time for routers that send no End-of-RIB (GoBGP), after which routes missing from a \
-                 re-sent table are ended. 0: never; such routes stay stale.",
+                "The same time for routers that send no End-of-RIB (GoBGP), after which routes missing from \
+                 a re-sent table are ended. 0: never; such routes stay stale.",
             ),
             derived(
                 "COLLECTOR_ID",
@@ -307,111 +274,4 @@ pub static SECTIONS: &[Section] = &[
             ),
         ],
     },
-];
-
-const DATABASE: &[Setting] = &[
-    derived(
-        "DATABASE_URL",
-        Kind::Url,
-        "built from the DB_* settings",
-        "Connection URL `postgres://user:password@host:port/name?sslmode=verify-full`, as an alternative to \
-         DB_HOST, DB_PORT, DB_USER and DB_NAME.",
-    ),
-    aliased(
-        "DB_HOST",
-        &["DATABASE_HOST"],
-        Kind::Text,
-        "localhost",
-        "Host name, IP address, or directory of the Unix socket.",
-    ),
-    aliased("DB_PORT", &["DATABASE_PORT"], integer(1, 65_535, ""), "5432", "TCP port of the server."),
-    aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as."),
-    aliased("DB_NAME", &["DATABASE_NAME"], Kind::Text, "bmpmon", "Database name."),
-    Setting {
-        name: "DB_PASSWORD",
-        aliases: &["DATABASE_PASSWORD"],
-        kind: Kind::Secret,
-        default: "",
-        derived: "the systemd credential `db_password`, else none",
-        description: "Password. Prefer a file or a systemd credential: environment variables are visible to \
-                      other processes.",
-    },
-    Setting {
-        name: "DB_PASSWORD_FILE",
-        aliases: &["DATABASE_PASSWORD_FILE"],
-        kind: Kind::Path,
-        default: "",
-        derived: "none",
-        description: "File whose first line is the password.",
-    },
-    derived(
-        "PGPASSFILE",
-        Kind::Path,
-        "~/.pgpass, if it exists",
-        "Password file of libpq, with one line `host:port:database:user:password` per server. It is used if \
-         no other password is configured.",
-    ),
-    aliased(
-        "DB_SSLMODE",
-        &["DATABASE_SSLMODE"],
-        Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
-        "prefer",
-        "TLS mode (libpq sslmode). Only `verify-full` authenticates the server.",
-    ),
-    Setting {
-        name: "DB_SSLROOTCERT",
-        aliases: &["DATABASE_SSLROOTCERT"],
-        kind: Kind::Path,
-        default: "",
-        derived: "the certificates of the operating system",
-        description: "PEM file with the trusted root certificates; `system` selects those of the operating \
-                      system.",
-    },
-    Setting {
-        name: "DB_SSLCERT",
-        aliases: &["DATABASE_SSLCERT"],
-        kind: Kind::Path,
-        default: "",
-        derived: "none",
-        description: "PEM file with the client certificate.",
-    },
-    Setting {
-        name: "DB_SSLKEY",
-        aliases: &["DATABASE_SSLKEY"],
-        kind: Kind::Path,
-        default: "",
-        derived: "none",
-        description: "PEM file with the private key of the client certificate. It must not be readable by \
-                      others.",
-    },
-    aliased(
-        "DB_POOL_MIN_SIZE",
-        &["DATABASE_POOL_MIN_SIZE"],
-        Kind::Ignored,
-        "1",
-        "Ignored; accepted for compatibility with pybmpmon.",
-    ),
-    aliased(
-        "DB_POOL_MAX_SIZE",
-        &["DATABASE_POOL_MAX_SIZE"],
-        integer(1, 100, ""),
-        "4",
-        "Maximum number of pooled connections for migrations, retention and health checks. Each lane has an \
-         additional connection of its own.",
-    ),
-    aliased(
-        "DB_CONNECT_TIMEOUT_S",
-        &["DATABASE_CONNECT_TIMEOUT"],
-        integer(1, 600, "s"),
-        "5",
-        "Timeout of a connection attempt.",
-    ),
-    aliased(
-        "DB_COMMAND_TIMEOUT_S",
-        &["DATABASE_COMMAND_TIMEOUT", "DB_COMMAND_TIMEOUT"],
-        integer(1, 3_600, "s"),
-        "120",
-        "Timeout of a transaction, which is then retried with fewer rows. A transaction of one batch, which \
-         cannot be split, gets up to 64 times as much.",
-    ),
 ];

@@ -12,8 +12,8 @@ const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
 /// for a linear search.
 const VIEW_MAX_FAMILIES: usize = 64;
 
-/// Upper bound of the time between End-of-RIB and the sweep, in quiet times: a router that goes on to announce
-/// new routes does not delay the sweep for ever.
+/// Upper bound of the time between End-of-RIB and the sweep, in quiet times: a router that goes on to
+/// announce new routes does not delay the sweep for ever.
 const SWEEP_MAX_QUIET_TIMES: i64 = 10;
 
 /// The times that end a dump.

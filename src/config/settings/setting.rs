@@ -1,0 +1,43 @@
+//! Constructors of settings.
+
+use super::{Kind, Setting};
+
+const NONE: &[&str] = &[];
+
+pub(super) const fn integer(min: u64, max: u64, unit: &'static str) -> Kind {
+    Kind::Integer { min, max, unit }
+}
+
+/// A setting with a constant default and no alias.
+pub(super) const fn fixed(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+) -> Setting {
+    Setting { name, aliases: NONE, kind, default, derived: "", description }
+}
+
+/// A setting without alias whose default is not a constant.
+pub(super) const fn derived(
+    name: &'static str,
+    kind: Kind,
+    derived: &'static str,
+    description: &'static str,
+) -> Setting {
+    Setting { name, aliases: NONE, kind, default: "", derived, description }
+}
+
+/// A setting with a constant default and aliases.
+pub(super) const fn aliased(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+) -> Setting {
+    Setting { name, aliases, kind, default, derived: "", description }
+}
+
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const TIB: u64 = 1 << 40;
