@@ -1,9 +1,10 @@
 //! Text forms of communities (RFC 1997), extended communities (RFC 4360) and large communities (RFC 8092).
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::tunnel_encapsulation::tunnel_name;
-use crate::hex::{hex, hex_separated};
+use crate::hex::{Hex, hex_separated};
 use crate::route::text::FourOctetAs;
 
 /// The text form of a community, such as `65000:100` (RFC 1997).
@@ -162,54 +163,73 @@ fn find(kind: u8, sub: u8) -> Option<(&'static str, Form)> {
 /// hexadecimal: `Color:100:0x400000000064`.
 #[must_use]
 pub fn extended_community_text(community: [u8; 8]) -> String {
-    let [kind, sub, value @ ..] = community;
-    let Some((name, form)) = find(kind, sub) else {
-        return format!("0x{kind:02x}{sub:02x}:0x{}", hex(&value));
-    };
-    // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section 2).
-    let (text, is_complete) = form.text(kind & 0x3f, value);
-    match (text.is_empty(), is_complete) {
-        (true, true) => name.to_owned(),
-        (true, false) => format!("{name}:0x{}", hex(&value)),
-        (false, true) => format!("{name}:{text}"),
-        (false, false) => format!("{name}:{text}:0x{}", hex(&value)),
+    ExtendedCommunity(community).to_string()
+}
+
+/// An extended community, to be formatted.
+struct ExtendedCommunity([u8; 8]);
+
+impl fmt::Display for ExtendedCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [kind, sub, value @ ..] = self.0;
+        let Some((name, form)) = find(kind, sub) else {
+            return write!(f, "0x{kind:02x}{sub:02x}:0x{}", Hex(&value));
+        };
+        f.write_str(name)?;
+        // Bits 0x40 (non-transitive) and 0x80 (generic) do not change the form of the value (RFC 4360 section
+        // 2).
+        if form.write(f, kind & 0x3f, value)? { Ok(()) } else { write!(f, ":0x{}", Hex(&value)) }
     }
 }
 
 impl Form {
-    /// The text of a value, and whether it shows every bit that is not zero.
-    fn text(self, kind: u8, value: [u8; 6]) -> (String, bool) {
-        let [a, b, c, d, e, f] = value;
-        let number = u32::from_be_bytes([c, d, e, f]);
-        let last = u16::from_be_bytes([e, f]);
-        let flag = |text: &str| if a & 1 == 1 { format!(":{text}") } else { String::new() };
+    /// Writes a value. Returns whether the text shows every bit that is not zero.
+    fn write(self, f: &mut fmt::Formatter<'_>, kind: u8, value: [u8; 6]) -> Result<bool, fmt::Error> {
+        let [a, b, c, d, e, g] = value;
+        let number = u32::from_be_bytes([c, d, e, g]);
+        let last = u16::from_be_bytes([e, g]);
         let is_zero = |octets: &[u8]| octets.iter().all(|octet| *octet == 0);
+        let write_flag = |f: &mut fmt::Formatter<'_>, flag: &str| {
+            if a & 1 == 1 { write!(f, ":{flag}") } else { Ok(()) }
+        };
         match self {
-            Self::Administrator => match kind {
-                1 => (format!("{}:{last}", Ipv4Addr::new(a, b, c, d)), true),
-                2 => (format!("{}:{last}", FourOctetAs(u32::from_be_bytes([a, b, c, d]))), true),
-                _ => (format!("{}:{number}", u16::from_be_bytes([a, b])), true),
-            },
-            Self::Number => (number.to_string(), is_zero(&[a, b])),
-            Self::Mac => (hex_separated(&value, ':'), true),
+            Self::Administrator => {
+                match kind {
+                    1 => write!(f, ":{}:{last}", Ipv4Addr::new(a, b, c, d)),
+                    2 => write!(f, ":{}:{last}", FourOctetAs(u32::from_be_bytes([a, b, c, d]))),
+                    _ => write!(f, ":{}:{number}", u16::from_be_bytes([a, b])),
+                }?;
+                Ok(true)
+            }
+            Self::Number => write!(f, ":{number}").map(|()| is_zero(&[a, b])),
+            Self::Mac => write!(f, ":{}", hex_separated(&value, ':')).map(|()| true),
             Self::Rate => {
                 let rate = f32::from_bits(number);
-                (format!("{}:{rate}", u16::from_be_bytes([a, b])), !rate.is_nan())
+                write!(f, ":{}:{rate}", u16::from_be_bytes([a, b])).map(|()| !rate.is_nan())
             }
-            Self::Flagged(text) => (format!("{number}{}", flag(text)), is_zero(&[a & !1, b])),
+            Self::Flagged(flag) => {
+                write!(f, ":{number}")?;
+                write_flag(f, flag)?;
+                Ok(is_zero(&[a & !1, b]))
+            }
             Self::EsiLabel => {
-                let field = u32::from_be_bytes([0, d, e, f]);
+                let field = u32::from_be_bytes([0, d, e, g]);
+                write!(f, ":{}", field >> 4)?;
+                write_flag(f, "single-active")?;
                 let is_label = field == 0 || (field & LABEL_LOW_BITS == BOTTOM_OF_STACK && field >> 4 != 0);
-                (format!("{}{}", field >> 4, flag("single-active")), is_label && is_zero(&[a & !1, b, c]))
+                Ok(is_label && is_zero(&[a & !1, b, c]))
             }
-            Self::OspfRouteType => (format!("{}:{e}:{f}", Ipv4Addr::new(a, b, c, d)), true),
-            Self::Octet => (f.to_string(), is_zero(&[a, b, c, d, e])),
+            Self::OspfRouteType => write!(f, ":{}:{e}:{g}", Ipv4Addr::new(a, b, c, d)).map(|()| true),
+            Self::Octet => write!(f, ":{g}").map(|()| is_zero(&[a, b, c, d, e])),
             Self::Tunnel => {
-                let tunnel = tunnel_name(last).map_or_else(|| last.to_string(), str::to_owned);
-                (tunnel, is_zero(&[a, b, c, d]))
+                match tunnel_name(last) {
+                    Some(tunnel) => write!(f, ":{tunnel}"),
+                    None => write!(f, ":{last}"),
+                }?;
+                Ok(is_zero(&[a, b, c, d]))
             }
-            Self::Bare => (String::new(), is_zero(&value)),
-            Self::Hex => (format!("0x{}", hex(&value)), true),
+            Self::Bare => Ok(is_zero(&value)),
+            Self::Hex => write!(f, ":0x{}", Hex(&value)).map(|()| true),
         }
     }
 }
