@@ -83,7 +83,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         END
 $$;
 COMMENT ON FUNCTION holdfast_mpls_labels IS
-    'MPLS labels of 20 bits: of EVPN the upper 20 bits of each field (RFC 7432 section 9.2.1), else the labels.';
+    'MPLS labels of 20 bits: of EVPN the upper 20 bits of each field (RFC 7432 section 9.2.1), else the
+labels.';
 
 CREATE OR REPLACE FUNCTION holdfast_path_text(as_path bigint[], as_path_text text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

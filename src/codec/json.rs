@@ -1,8 +1,9 @@
 //! One JSON object per record. Its keys are the column names of the database tables.
 //!
 //! A route has the columns of `route_updates` except collector, log and sequence number, which only a log or
-//! a database provides, and `mpls_labels` of `route_state`; an event has those of `peer_events`. `holdfast decode` and `walctl dump` print this
-//! form, so that records can be compared as text before the log, in the log and in the database.
+//! a database provides, and `mpls_labels` of `route_state`; an event has those of `peer_events`. `holdfast
+//! decode` and `walctl dump` print this form, so that records can be compared as text before the log, in the
+//! log and in the database.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;

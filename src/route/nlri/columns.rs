@@ -33,8 +33,9 @@ pub struct NlriColumns<'a> {
 }
 
 impl NlriColumns<'_> {
-    /// The MPLS labels of 20 bits, if the labels are MPLS labels at all: of an EVPN route, the upper 20 bits of
-    /// each field (RFC 7432 section 9.2.1), which is a VNI with other encapsulations (RFC 8365 section 5.1.3).
+    /// The MPLS labels of 20 bits, if the labels are MPLS labels at all: of an EVPN route, the upper 20 bits
+    /// of each field (RFC 7432 section 9.2.1), which is a VNI with other encapsulations (RFC 8365 section
+    /// 5.1.3).
     #[must_use]
     pub fn mpls_labels(&self) -> Vec<u32> {
         let shift = if self.evpn_route_type.is_some() { 4 } else { 0 };
