@@ -166,10 +166,18 @@ impl Generator {
     /// A target whose header lacks AS number or BGP identifier now and then.
     fn target_with_zeros(&mut self, router: usize, peer: usize) -> Target {
         let mut target = self.target(router, peer);
-        if self.one_in(6) && !self.without.has("zeros") {
+        if self.one_in(6) && self.may_have_zeros(&target) {
             target.zeros = self.pick(&[Zeros::Asn, Zeros::BgpId, Zeros::Both]);
         }
         target
+    }
+
+    /// Whether zeros are among the kinds, also those that several peers at one address agree with.
+    fn may_have_zeros(&self, target: &Target) -> bool {
+        let of = |id: &PeerId| (id.kind, id.distinguisher, id.address);
+        let (_, peers) = &self.routers[target.router];
+        let is_ambiguous = peers.iter().filter(|peer| of(&peer.id) == of(&target.peer)).count() > 1;
+        !self.without.has("zeros") && !(is_ambiguous && self.without.has("ambiguous-zeros"))
     }
 
     /// The router connects, and reports the peers whose BGP sessions are established, most of them with their
@@ -240,7 +248,7 @@ impl Generator {
     fn early_peer_down(&mut self, router: usize, peer: usize) {
         if self.routers[router].1[peer].session.is_none() && !self.without.has("early-downs") {
             let mut target = self.target(router, peer);
-            if !self.without.has("zeros") {
+            if self.may_have_zeros(&target) {
                 target.zeros = self.pick(&[Zeros::None, Zeros::BgpId]);
             }
             self.steps.push(Step::PeerDown(target));

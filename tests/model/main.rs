@@ -37,10 +37,9 @@ use generate::{Without, generate};
 /// Schedules of a run that does not say how many.
 const SCHEDULES: u64 = 30;
 
-/// A Peer Up without ports between two BGP sessions with equal OPENs.
-const PENDING: &str = "zero-ports";
-/// Besides, zeros: which peer they belong to depends on the other records of the transaction.
-const PENDING_IN_DATABASE: &str = "zero-ports,zeros";
+/// Kinds that Holdfast does not treat as the model does yet: a Peer Up without ports between two BGP sessions
+/// with equal OPENs, and zeros that several peers at one address agree with.
+const PENDING: &str = "zero-ports,ambiguous-zeros";
 
 /// Kinds of records that the schedules of a run make: three causes, withdrawals, and nine kinds of events.
 const KINDS: usize = 13;
@@ -89,7 +88,7 @@ fn sessions_make_the_records_that_the_model_predicts() {
 
 #[test]
 fn tables_have_the_contents_that_the_model_predicts() {
-    let without = Without::from_environment_or(PENDING_IN_DATABASE);
+    let without = Without::from_environment_or(PENDING);
     let schedules: Vec<_> = seeds().into_iter().map(|seed| generate(seed, &without)).collect();
     for (edition, lanes) in [(Edition::Timescale, 3), (Edition::Plain, 1)] {
         let failures = database::check(edition, lanes, &schedules);
