@@ -146,7 +146,7 @@ async fn run_maintenance(target: Target, options: Options, collector: String) {
 }
 
 /// Removes old peers and routers from the current tables.
-async fn forget(target: &Target, collector: &str, days: u32) -> Result<(), tokio_postgres::Error> {
+async fn forget(target: &Target, collector: &str, days: u32) -> Result<(), sink::ForgetError> {
     let mut client = target.connect().await?;
     let (peers, routers) = sink::forget_older(&mut client, collector, days).await?;
     for ForgottenPeer { router, peer, routes, .. } in peers {

@@ -78,16 +78,7 @@ impl Daemon {
                 None
             }
         };
-        let reports = match (&config.database, &forwarder) {
-            (Some(database), Some(forwarder)) => Some(Reports::new(
-                database.target().map_err(Error::Tls)?,
-                config.collector.clone(),
-                Arc::clone(&state),
-                committer.progress(),
-                forwarder.delivered(),
-            )),
-            _ => None,
-        };
+        let reports = reports(config, &state, &committer, forwarder.as_ref())?;
         let snapshot = Arc::new(snapshot(
             config,
             opened_log,
@@ -283,6 +274,19 @@ fn spawn_forwarder(
         Arc::clone(&opened_log.log),
         committer.clone(),
     ))
+}
+
+/// The reports to the database, if one is configured.
+fn reports(
+    config: &Config,
+    state: &Arc<StateStore>,
+    committer: &Committer,
+    forwarder: Option<&Forwarder>,
+) -> Result<Option<Reports>, Error> {
+    let Some((database, forwarder)) = config.database.as_ref().zip(forwarder) else { return Ok(None) };
+    let target = database.target().map_err(Error::Tls)?;
+    let (collector, state) = (config.collector.clone(), Arc::clone(state));
+    Ok(Some(Reports::new(target, collector, state, committer.progress(), forwarder.delivered())))
 }
 
 fn listener_options(config: &Config) -> listener::Options {

@@ -1,7 +1,9 @@
 //! The state of a RIB view: up, down, stale, or unknown without a Peer Up or an announcement.
 
 use crate::common::batches::{Builder, peer, peer_down, peer_up};
-use crate::common::db::Edition;
+use crate::common::daemon::Daemon;
+use crate::common::db::{Database, Edition};
+use crate::common::messages::{PEER, initiation, open};
 use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd, Statistic};
 use holdfast::sink::rebuild_state;
@@ -107,4 +109,44 @@ async fn a_view_that_is_seen_after_the_peer_up_has_the_state_of_the_peer() {
     let down = Builder::new("r1", 0).at(1).event(Some(&pre(1)), peer_down()).build();
     let late = Builder::new("r1", 0).at(2).announce(&post(1), [0], &[1]).build();
     each_way("late_view", &[up, down, late], &["adj-in-post down 2", "adj-in-pre down 2"]).await;
+}
+
+/// The first value of a query that is not null, by polling.
+async fn first(database: &Database, sql: &str) -> String {
+    let give_up = std::time::Instant::now() + crate::common::daemon::PATIENCE;
+    loop {
+        let found = database.texts(sql).await;
+        if let Some(value) = found.into_iter().find(|value| value != "null") {
+            return value;
+        }
+        assert!(std::time::Instant::now() < give_up, "no result of {sql}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_shows_of_a_killed_collector_has_a_time() {
+    let Some(database) = Database::migrated(Edition::Timescale, "live_killed").await else { return };
+    let settings = database.settings(None);
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Daemon::start(folder.path(), &settings);
+    let (sent, received) = (open(65_001, &[]), open(65_002, &[]));
+    let stream = collector.send(&[initiation("r1"), PEER.peer_up(&sent, &received, &[])].concat());
+    // Later than the Peer Up, and then later again although nothing was received.
+    let as_of = "SELECT as_of::text FROM peers() WHERE state = 'up' AND as_of > up_since";
+    let seen = first(&database, as_of).await;
+    first(&database, &format!("{as_of} AND as_of > '{seen}'")).await;
+    collector.kill();
+    drop(stream);
+    let shown = "SELECT concat_ws(' ', p.state, r.is_active, p.as_of = r.as_of AND p.as_of = c.as_of)
+        FROM peers() p, routers() r, collector_health() c";
+    assert_eq!(database.texts(shown).await, ["up t t"]);
+    let before = database.texts("SELECT as_of::text FROM routers()").await;
+    // The next start reports the loss, and a later time.
+    let collector = Daemon::start(folder.path(), &settings);
+    let later = format!("SELECT state FROM peers() WHERE state <> 'up' AND as_of > '{}'", before[0]);
+    assert_eq!(first(&database, &later).await, "stale");
+    assert!(collector.stop().success());
+    database.drop().await;
 }

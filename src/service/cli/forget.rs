@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
     let forgotten = with_client(config, async |mut client| {
         sink::forget(&mut client, &config.collector, request).await.map_err(|error| {
             let code = if matches!(error, ForgetError::Database(_)) { 2 } else { 1 };
-            Failure::Other(printable(&error.to_string()).into(), code)
+            Failure::Other(printable(&error.to_string()), code)
         })
     })?;
     for peer in &forgotten {

@@ -187,7 +187,7 @@ pub async fn forget_older(
     client: &mut Client,
     collector: &str,
     days: u32,
-) -> Result<(Vec<ForgottenPeer>, u64), tokio_postgres::Error> {
+) -> Result<(Vec<ForgottenPeer>, u64), ForgetError> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     let routers = "FROM bmp_peers b WHERE collector = $1 AND NOT is_active
         AND greatest(last_seen, ended_at) < now() - make_interval(days => $2)

@@ -249,9 +249,7 @@ impl PeerChanges {
     pub(super) fn arguments(&self) -> PeerArguments {
         let views = (0_u32..).zip(&self.views).filter_map(|(index, view)| {
             let peer = self.identities.get(view.peer)?;
-            let mut object = merged(peer.json(), view.json(index));
-            object["identities"] = peer.sent();
-            Some(object)
+            Some(merged(peer.json(), merged(view.json(index), json!({ "identities": peer.sent() }))))
         });
         let states = self.states.iter().filter_map(|((number, of_loc_rib), change)| {
             Some(merged(self.identities.get(*number)?.json(), change.json(*of_loc_rib)))

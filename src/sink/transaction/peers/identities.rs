@@ -9,7 +9,7 @@ use crate::num;
 use crate::route::{Peer, PeerIdentity, PeerKey, Rd};
 
 /// A peer of the transaction.
-pub(super) struct KnownPeer {
+pub(super) struct IdentifiedPeer {
     router: String,
     /// Its identity, as far as the records of the transaction contain it.
     identity: PeerIdentity,
@@ -20,7 +20,7 @@ pub(super) struct KnownPeer {
 /// The peers of one transaction, by number.
 #[derive(Default)]
 pub(super) struct Identities {
-    peers: Vec<KnownPeer>,
+    peers: Vec<IdentifiedPeer>,
     by_key: HashMap<(String, PeerKey), Vec<u32>>,
 }
 
@@ -36,7 +36,7 @@ impl Identities {
         let found = identity.find(known.map(|known| &known.identity));
         let number = found.and_then(|index| same_key.get(index)).copied().unwrap_or_else(|| {
             let number = num::to_u32_saturating(self.peers.len());
-            self.peers.push(KnownPeer { router: router.to_owned(), identity, sent: Vec::new() });
+            self.peers.push(IdentifiedPeer { router: router.to_owned(), identity, sent: Vec::new() });
             same_key.push(number);
             number
         });
@@ -49,12 +49,12 @@ impl Identities {
         number
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&KnownPeer> {
+    pub(super) fn get(&self, number: u32) -> Option<&IdentifiedPeer> {
         self.peers.get(num::u32_to_usize(number))
     }
 }
 
-impl KnownPeer {
+impl IdentifiedPeer {
     /// The fields that identify the peer in the arguments of `holdfast_merge_peers`.
     pub(super) fn json(&self) -> Value {
         let PeerIdentity { key, asn, bgp_id } = self.identity;
