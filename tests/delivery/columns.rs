@@ -8,7 +8,7 @@ use holdfast::route::{
     Aggregator, AsPath, AsPathSegment, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix,
     RawAttribute, Rd, RibView, SegmentKind,
 };
-use holdfast::sink::{Lane, TransactionBuilder, columns};
+use holdfast::sink::{Dedup, Lane, TransactionBuilder, columns};
 use holdfast::wal::LogId;
 use holdfast::{bgp, codec};
 
@@ -111,7 +111,7 @@ fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
 fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let batch = batch();
     let lane = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 1 };
-    let mut chunk = TransactionBuilder::new(lane, 1);
+    let mut chunk = TransactionBuilder::new(lane, 1).with_dedup(Dedup::Off);
     chunk.push(1, b"", &batch).unwrap();
     let rows = rows(&chunk.build().route_bytes());
     assert_eq!(rows.len(), batch.records());

@@ -44,8 +44,8 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum Mode {
     Off,
-    #[default]
     ReDumps,
+    #[default]
     Always,
 }
 

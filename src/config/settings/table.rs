@@ -198,7 +198,7 @@ pub static SECTIONS: &[Section] = &[
             fixed(
                 "HISTORY_DEDUP",
                 Kind::Choice(&["off", "re-dumps", "always", "on", "true", "false"]),
-                "re-dumps",
+                "always",
                 "Announcements that add no history row if they change nothing: none (`off`), those of a \
                  re-sent table after a reconnect or Peer Up (`re-dumps`), or all (`always`). The ledger \
                  counts them as unchanged. `on` and `true` mean `re-dumps`; `false` means `off`.",

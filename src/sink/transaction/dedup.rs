@@ -31,9 +31,9 @@ pub enum Dedup {
     /// None: every announcement has a history row.
     Off,
     /// Announcements of a re-dump.
-    #[default]
     ReDumps,
     /// All announcements.
+    #[default]
     Always,
 }
 

@@ -58,6 +58,7 @@ class Collector:
             "BMP_LISTEN_PORT": str(self.station[1]),
             "BMP_ROUTER_NAMES": "127.0.0.1=live",
             "COLLECTOR_ID": "live",
+            "HISTORY_DEDUP": "re-dumps",
             "DATABASE_URL": self.url + "?sslmode=disable",
             "STATE_DIR": str(work / "state"),
             "WAL_DIR": str(work / "wal"),
