@@ -1,4 +1,5 @@
-//! `holdfast forget` and FORGET_AFTER_DAYS: what is gone for good leaves the current tables, its history stays.
+//! `holdfast forget` and FORGET_AFTER_DAYS: what is gone for good leaves the current tables; its history
+//! stays.
 
 use crate::common::batches::{Builder, NOW, peer, peer_down, peer_up};
 use crate::common::db::{Database, Edition};
@@ -131,8 +132,8 @@ async fn one_peer_is_forgotten_and_the_others_of_its_router_stay() {
             "198.51.100.1 AS65001 10.0.0.1, 198.51.100.1 AS65009 9.9.9.9, 198.51.100.2 AS65001 10.0.0.2";
         let unknown = format!("router \"r1\" has no peer \"198.51.100.9\"; its peers: {known}");
         refused(database, &["r1", "198.51.100.9"], &unknown);
-        let live = "peer 198.51.100.1 AS65009 9.9.9.9 of \"r1\" is up in the database; use --force to forget it \
-            nevertheless";
+        let live = "peer 198.51.100.1 AS65009 9.9.9.9 of \"r1\" is up in the database; \
+            use --force to forget it nevertheless";
         refused(database, &["r1", "198.51.100.1"], live);
         let (code, out, error) = command(database, &["r1", "198.51.100.1", "AS65001"]);
         assert_eq!((code, error.as_str()), (Some(0), ""), "{edition:?}");
@@ -209,7 +210,7 @@ async fn old_peers_and_routers_leave_by_themselves() {
         let at = |router: &str, age: i64| Builder::new(router, days(age)).at(days(age));
         store
             .put(&[
-                // Gone for 40 days, gone for 5 days, connected with an old peer that is down and one that is up.
+                // Gone for 40 days, gone for 5 days, and connected with an old peer that is down.
                 at("gone", 40)
                     .announce(&pre(1), 0..2, &[1])
                     .event(Some(&pre(1)), stale())

@@ -307,7 +307,8 @@ async fn migrate_to_4(database: &Database) {
     client
         .batch_execute(
             "CREATE VIEW chosen_peers AS SELECT *, peer_distinguisher AS vrf FROM bgp_peers;
-            CREATE VIEW current_routes AS SELECT e.* FROM rib_entries e JOIN chosen_peers p ON p.id = e.peer_id;
+            CREATE VIEW current_routes AS
+                SELECT e.* FROM rib_entries e JOIN chosen_peers p ON p.id = e.peer_id;
             CREATE FUNCTION peers(peer text DEFAULT NULL) RETURNS TABLE (id bigint, router text)
                 LANGUAGE sql STABLE AS 'SELECT p.id, p.router FROM chosen_peers p'",
         )
@@ -327,18 +328,20 @@ async fn peers_of_an_earlier_release_keep_their_routes_and_are_told_apart_from_t
                 "INSERT INTO bgp_peers (collector, router, peer_type, distinguisher, address, rib,
                     peer_distinguisher, bmp_peer_ip, asn, bgp_id, state, session, generation, state_seq,
                     state_idx, valid_session, valid_generation, first_seen, last_seen)
-                SELECT 'c1', 'r1', 0, '\\x0000000000000000', 'fe80::1', rib, '0:0', '192.0.2.1', 65102, '2.0.0.2',
-                    'up', '2026-11-22', 0, 0, 0, '-infinity', 0, '2026-11-22', '2026-11-22'
+                SELECT 'c1', 'r1', 0, '\\x0000000000000000', 'fe80::1', rib, '0:0', '192.0.2.1', 65102,
+                    '2.0.0.2', 'up', '2026-11-22', 0, 0, 0, '-infinity', 0, '2026-11-22', '2026-11-22'
                 FROM unnest(ARRAY['adj-in-pre', 'adj-in-post']) AS rib;
-                INSERT INTO rib_entries (peer_id, first_seen, last_seen, last_state_change, session, generation,
-                    seq, idx, learn_count, withdraw_count, afi, safi, is_withdrawn, route_key, prefix)
+                INSERT INTO rib_entries (peer_id, first_seen, last_seen, last_state_change, session,
+                    generation, seq, idx, learn_count, withdraw_count, afi, safi, is_withdrawn,
+                    route_key, prefix)
                 VALUES (1, '2026-11-22', '2026-11-22', '2026-11-22', '2026-11-22', 0, 1, 0, 1, 0, 1, 1, false,
                     '\\x01', '9.0.0.0/24');
                 INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix,
                     is_withdrawn, collector, log_id, seq, idx, session, generation, router, peer_type,
                     peer_distinguisher, bgp_id, rib, afi, safi, cause, route_key)
-                VALUES ('2026-11-22', '192.0.2.1', 'fe80::1', 65101, 'ipv4_unicast', '9.0.0.0/24', false, 'c1',
-                    '07070707-0707-0707-0707-070707070707', 1, 0, '2026-11-22', 0, 'r1', 0, '0:0', '1.0.0.1',
+                VALUES ('2026-11-22', '192.0.2.1', 'fe80::1', 65101, 'ipv4_unicast', '9.0.0.0/24', false,
+                    'c1', '07070707-0707-0707-0707-070707070707', 1, 0, '2026-11-22', 0, 'r1', 0, '0:0',
+                    '1.0.0.1',
                     'adj-in-pre', 1, 1, 'update', '\\x01')",
             )
             .await
