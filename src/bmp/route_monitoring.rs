@@ -42,8 +42,9 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
         if pdu.is_none() && tlv.value.starts_with(&MARKER) {
             let mut value = Cursor::new(tlv.value);
             // An UPDATE that cannot be delimited is the whole value.
-            pdu = Some(bgp_message(&mut value).unwrap_or(tlv.value));
-            trailer = value.rest();
+            let (message, rest) =
+                bgp_message(&mut value).map_or((tlv.value, &[][..]), |message| (message, value.rest()));
+            (pdu, trailer) = (Some(message), rest);
         } else {
             tlvs.push(tlv);
         }

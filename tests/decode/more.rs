@@ -585,6 +585,15 @@ fn version_4_has_the_update_in_a_tlv_of_any_number() {
 }
 
 #[test]
+fn version_4_has_no_trailer_behind_an_update_that_cannot_be_delimited() {
+    let mut damaged = encoder::update(&[], &[], &[8, 10]);
+    damaged[17] = 1;
+    let message = encoder::version_4(0, &[&encoder::peer_v4(), &encoder::indexed(4, 0, &damaged)]);
+    let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else { panic!("refused") };
+    assert_eq!((pdu, trailer), (damaged.as_slice(), [].as_slice()));
+}
+
+#[test]
 fn version_4_has_statistics_in_a_tlv() {
     let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 0, 0, 0, 0, 9])].concat();
     let message = encoder::version_4(1, &[&encoder::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);

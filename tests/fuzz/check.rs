@@ -7,9 +7,10 @@ use holdfast::route::{Attributes, Family, Nlri};
 use crate::common::encoder;
 use crate::generate;
 
-/// Bytes by which a re-encoded flow specification may be shorter: its length has two encodings.
+/// False for families whose NLRI have two encodings: the lengths of flow specifications and of MDT routes,
+/// and the optional label of multicast VPN prefixes.
 const fn is_canonical(family: Family) -> bool {
-    !matches!(family.safi, 129 | 133 | 134)
+    !matches!(family.safi, 66 | 129 | 133 | 134)
 }
 
 /// Corrects the BMP length, so that damaged messages pass the header check.
@@ -158,7 +159,7 @@ pub(crate) fn update(pdu: &[u8]) {
     assert!(key.len() <= pdu.len());
     if update.end_of_rib().is_some() {
         assert!(update.withdrawn.is_empty() && update.nlri.is_empty() && reach.is_none());
-        assert_eq!(key, [0]);
+        assert_eq!(key, [0, 0]);
     }
     for four_octet_as in [false, true] {
         let (set, verdict) = bgp::attributes(&update, four_octet_as);
