@@ -212,8 +212,8 @@ async fn a_database_that_lags_raises_no_alarm() {
     let Some(mut store) = Store::open(Edition::Plain, "completeness_lag").await else { return };
     store.put(&[session(10).build()]).await;
     assert_eq!(store.database.texts(ALARMS).await.len(), 2);
-    let report = "INSERT INTO collector_reports (collector, log_id, as_of, reported_at)
-        VALUES ('c1', gen_random_uuid(), now() - interval '6 minutes', now())";
+    let report = "INSERT INTO collector_reports (collector, as_of, reported_at)
+        VALUES ('c1', now() - interval '6 minutes', now())";
     store.database.client().await.batch_execute(report).await.unwrap();
     assert_eq!(store.database.texts(ALARMS).await, [""; 0]);
     store.close().await;

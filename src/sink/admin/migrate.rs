@@ -70,6 +70,11 @@ pub const fn migrations() -> &'static [Migration] {
             name: "identity",
             sql: include_str!("../../../migrations/0005_identity.sql"),
         },
+        Migration {
+            version: 6,
+            name: "unchanged",
+            sql: include_str!("../../../migrations/0006_unchanged.sql"),
+        },
     ]
 }
 
