@@ -177,7 +177,7 @@ impl Generator {
         let of = |id: &PeerId| (id.kind, id.distinguisher, id.address);
         let (_, peers) = &self.routers[target.router];
         let is_ambiguous = peers.iter().filter(|peer| of(&peer.id) == of(&target.peer)).count() > 1;
-        !self.without.has("zeros") && !(is_ambiguous && self.without.has("ambiguous-zeros"))
+        !(self.without.has("zeros") || is_ambiguous && self.without.has("ambiguous-zeros"))
     }
 
     /// The router connects, and reports the peers whose BGP sessions are established, most of them with their

@@ -210,6 +210,7 @@ impl PeerState {
 /// All but the last are tracked. The last one may be an untracked peer, for which the memory budget was
 /// exhausted; the next untracked peer replaces it. The generations of a peer must not decrease, so that a new
 /// peer begins with the highest generation of the peers removed.
+#[derive(Default)]
 pub(super) struct Peers {
     states: Vec<PeerState>,
     /// Index of the first peer of each key. The others follow by [`PeerState::next`].
@@ -221,19 +222,6 @@ pub(super) struct Peers {
     first_generation: u32,
     /// Whether a peer may be down, so that its memory can be reclaimed.
     some_may_be_down: bool,
-}
-
-impl Default for Peers {
-    fn default() -> Self {
-        Self {
-            states: Vec::new(),
-            index_by_key: HashMap::new(),
-            last: 0,
-            budget: PeerBudgets::default(),
-            first_generation: 0,
-            some_may_be_down: false,
-        }
-    }
 }
 
 impl Peers {
