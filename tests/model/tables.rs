@@ -40,8 +40,10 @@ struct Model {
     left_by_down: BTreeMap<PeerKey, Incarnation>,
     /// The oldest incarnation of each table that its sweeps have left valid.
     left_by_sweep: BTreeMap<(PeerKey, View, Family), Incarnation>,
-    /// The newest incarnation of each peer, and whether its BMP session has ended.
+    /// The newest incarnation of each peer by its events, and whether its BMP session has ended.
     newest: BTreeMap<PeerKey, (Incarnation, bool)>,
+    /// The newest incarnation of each view that has an announcement.
+    newest_in_view: BTreeMap<(PeerKey, View), Incarnation>,
     tables: Tables,
 }
 
@@ -73,11 +75,19 @@ impl Model {
         let index = resolve(self.peers.entry(record.router).or_default(), &at.peer);
         let peer = (record.router, index);
         let incarnation = (record.session, at.generation);
-        // Neither End-of-RIB nor a Statistics Report begins an incarnation.
-        let begins = !matches!(record.what, What::EndOfRib(_) | What::Statistics | What::Sweep(_));
-        let newest = self.newest.entry(peer).or_insert((incarnation, false));
-        if begins && newest.0 < incarnation {
-            *newest = (incarnation, false);
+        match &record.what {
+            // An announcement without Peer Up says nothing about the other views of the peer.
+            What::Announce { .. } => {
+                let newest = self.newest_in_view.entry((peer, at.view)).or_insert(incarnation);
+                *newest = (*newest).max(incarnation);
+            }
+            What::PeerUp | What::PeerUpRepeated => {
+                let newest = self.newest.entry(peer).or_insert((incarnation, false));
+                if newest.0 < incarnation {
+                    *newest = (incarnation, false);
+                }
+            }
+            _ => {}
         }
         match &record.what {
             What::Announce { family, route, label, med, cause } => {
@@ -128,11 +138,11 @@ impl Model {
 
     fn event(&mut self, what: &What, peer: PeerKey, at: At, incarnation: Incarnation) {
         let raise = |oldest: &mut Incarnation, to: Incarnation| *oldest = (*oldest).max(to);
-        let newest = self.newest.entry(peer).or_insert((incarnation, false));
         match what {
             What::PeerDown => {
                 let next = (incarnation.0, incarnation.1 + 1);
                 raise(self.left_by_down.entry(peer).or_insert(next), next);
+                let newest = self.newest.entry(peer).or_insert((next, false));
                 if newest.0 < next {
                     *newest = (next, false);
                 }
@@ -141,7 +151,12 @@ impl Model {
                 let table = (peer, at.view, *family);
                 raise(self.left_by_sweep.entry(table).or_insert(incarnation), incarnation);
             }
-            What::PeerStale if newest.0 <= incarnation => *newest = (incarnation, true),
+            What::PeerStale => {
+                let newest = self.newest.entry(peer).or_insert((incarnation, true));
+                if newest.0 <= incarnation {
+                    *newest = (incarnation, true);
+                }
+            }
             _ => {}
         }
     }
@@ -151,8 +166,11 @@ impl Model {
             let ((router, index), view, family, route) = key;
             let Some((med, label)) = entry.announced.filter(|_| self.is_valid(key, entry)) else { continue };
             let peer = self.peers[router][*index];
-            let (newest, is_ended) = self.newest[&(*router, *index)];
-            let stale = if is_ended || entry.incarnation < newest { "stale" } else { "" };
+            let of_view = self.newest_in_view.get(&((*router, *index), *view)).copied();
+            let of_peer = self.newest.get(&(*router, *index)).copied();
+            let is_ended = of_peer.is_some_and(|(of_peer, ended)| ended && Some(of_peer) >= of_view);
+            let newest = of_view.max(of_peer.map(|(of_peer, _)| of_peer));
+            let stale = if is_ended || Some(entry.incarnation) < newest { "stale" } else { "" };
             let label = label.map_or_else(String::new, |label| format!("{{{label}}}"));
             let route = route_text(route);
             let view = view.name();
