@@ -133,7 +133,7 @@ mod tests {
 
     fn family(family: Family, announced: u64, ended: bool) -> FamilySummary {
         let end_of_rib = ended.then_some(Timestamp(1));
-        FamilySummary { family, announced, withdrawn: 0, end_of_rib, suspect: false }
+        FamilySummary { family, announced, withdrawn: 0, end_of_rib, suspect: false, awaits_sweep: false }
     }
 
     fn view(view: RibView, families: &[FamilySummary]) -> ViewSummary {

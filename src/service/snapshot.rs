@@ -21,7 +21,7 @@ use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
 use crate::telemetry::status::{
     self, Delivery, Document, FailedSegment, Family, Lane, Listener, Peer, PeerState, Router, StaleReason,
-    Wal,
+    StaleRoutes, Wal,
 };
 
 /// Delivery lag above which the daemon is degraded, in seconds.
@@ -306,6 +306,10 @@ fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
             routes: received.map_or(0, |one| one.announced.saturating_add(one.withdrawn)),
             completeness: table.completeness,
             missing: table.is_missing,
+            stale: received.filter(|one| one.awaits_sweep).map(|one| match one.end_of_rib {
+                Some(_) => StaleRoutes::AwaitingQuiet,
+                None => StaleRoutes::NoEndOfRib,
+            }),
         });
     }
     Peer {

@@ -157,4 +157,6 @@ pub struct FamilySummary {
     /// Whether routes may be missing or outdated, because a PDU could not be decoded, until the next complete
     /// dump.
     pub suspect: bool,
+    /// Whether routes of earlier generations or sessions that were not re-announced have yet to be swept.
+    pub awaits_sweep: bool,
 }

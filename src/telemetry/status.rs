@@ -9,7 +9,7 @@ mod text;
 pub use client::{FetchError, fetch};
 pub use document::{
     Completeness, Delivery, Document, FailedSegment, Family, Health, Lane, LaneState, Listener, Peer,
-    PeerState, Router, StaleReason, Wal,
+    PeerState, Router, StaleReason, StaleRoutes, Wal,
 };
 pub use server::{BindError, Server, bind};
 pub use text::render;

@@ -476,6 +476,9 @@ fn a_router_that_sends_no_table_after_a_reconnect_stays_stale_and_says_why() {
     assert!(page.contains("connected, no initial dump received") && page.contains(reason), "{page}");
     again.write_all(&[peer_up(), route(0)].concat()).unwrap();
     daemon.status_when(|document| document.routers[0].peers[0].state == PeerState::Up);
+    // The other route stays stale, because no End-of-RIB follows.
+    let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
+    assert!(page.contains("stay stale: no End-of-RIB since the reconnect"), "{page}");
 }
 
 #[test]

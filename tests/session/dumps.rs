@@ -210,6 +210,15 @@ fn without_end_of_rib_stale_routes_are_swept_only_by_a_setting() {
 }
 
 #[test]
+fn the_summary_shows_routes_that_await_the_sweep() {
+    let awaits = |router: &Router| router.session.summary().peers[0].views[0].families[0].awaits_sweep;
+    let mut router = Router::new(true, None);
+    assert!(awaits(router.announces(&table(0..3)).end_of_rib()));
+    assert!(!awaits(router.waits(QUIET_S)));
+    assert!(!awaits(Router::new(false, None).announces(&table(0..3))));
+}
+
+#[test]
 fn a_dump_does_not_end_before_its_first_route() {
     for is_known in [false, true] {
         let mut router = Router::new(is_known, None);

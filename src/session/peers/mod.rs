@@ -353,6 +353,7 @@ impl From<&PeerState> for PeerSummary {
             withdrawn: family.withdrawn,
             end_of_rib: family.end_of_rib,
             suspect: family.is_suspect(),
+            awaits_sweep: state.has_earlier_routes && !family.swept,
         };
         let view = |view: &ViewState| ViewSummary {
             view: view.view,

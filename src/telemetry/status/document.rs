@@ -203,6 +203,29 @@ pub struct Family {
     /// Up.
     #[serde(default)]
     pub missing: bool,
+    /// Reason why routes that were not re-announced since the reconnect are still current; `None` if there
+    /// are no such routes.
+    #[serde(default)]
+    pub stale: Option<StaleRoutes>,
+}
+
+/// Reason why routes that were not re-announced since a reconnect have not been ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StaleRoutes {
+    /// The router has sent no End-of-RIB.
+    NoEndOfRib,
+    /// End-of-RIB was received, and routes are still announced for the first time.
+    AwaitingQuiet,
+}
+
+impl fmt::Display for StaleRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoEndOfRib => "no End-of-RIB since the reconnect (SWEEP_WITHOUT_END_OF_RIB_S)",
+            Self::AwaitingQuiet => "new routes still arrive after End-of-RIB (SWEEP_QUIET_S)",
+        })
+    }
 }
 
 /// How complete the table of an address family is.

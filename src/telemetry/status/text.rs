@@ -132,6 +132,11 @@ fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
     for (view, one) in missing.filter(|(_, one)| one.missing) {
         line(format!("      ! {view} {}: neither routes nor End-of-RIB since Peer Up", one.family));
     }
+    for (view, families) in &peer.views {
+        for (one, reason) in families.iter().filter_map(|one| Some((one, one.stale?))) {
+            line(format!("      {view} {}: routes not re-announced stay stale: {reason}", one.family));
+        }
+    }
 }
 
 /// A duration in its two largest units.
