@@ -205,6 +205,15 @@ BEGIN
         EXIT WHEN NOT FOUND;
         this_round := this_round + 1;
     END LOOP;
+
+    -- What one view of a peer has shown of its identity holds for the others.
+    UPDATE bgp_peers b SET asn = CASE WHEN b.asn = 0 THEN s.asn ELSE b.asn END,
+        bgp_id = CASE WHEN b.bgp_id = '0.0.0.0' THEN s.bgp_id ELSE b.bgp_id END
+    FROM (SELECT DISTINCT f.peer_number FROM holdfast_find_peers(m_collector, peers) f) n
+    CROSS JOIN LATERAL (SELECT max(o.asn) AS asn, max(o.bgp_id) AS bgp_id FROM bgp_peers o
+        WHERE o.peer_number = n.peer_number) s
+    WHERE b.peer_number = n.peer_number
+        AND (b.asn = 0 AND s.asn <> 0 OR b.bgp_id = '0.0.0.0' AND s.bgp_id <> '0.0.0.0');
 END
 $$;
 COMMENT ON FUNCTION holdfast_merge_views IS

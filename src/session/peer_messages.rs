@@ -47,7 +47,8 @@ impl Session {
             peer.up_since = Some(now);
         }
         peer.up = true;
-        peer.bgp_session = Some(bgp_session);
+        peer.bgp_session =
+            Some(peer.bgp_session.map_or(bgp_session, |earlier| bgp_session.complete(earlier)));
         let both = sent.as_ref().zip(received.as_ref());
         update_details(peer, is_repeated, both, body.tlvs);
         let view = peers::view_of(header);

@@ -364,19 +364,21 @@ fn last_received(batch: &Batch) -> Timestamp {
 
 /// The liveness of peers as a batch changes it: record index, peer, and new liveness, ordered by index.
 ///
-/// An announcement makes a peer up even without a Peer Up before it. Only the last announcement of a peer is
-/// returned, so that a batch of a thousand one-prefix messages costs a thousand writes to a small array and
-/// no look-up.
+/// An announcement makes a peer up even without a Peer Up before it. Only the first and the last announcement
+/// of a peer are returned, so that a batch of a thousand one-prefix messages costs a thousand writes to a
+/// small array and no look-up: the first one, because peers with zeros are identified in the order in which
+/// they appear, and the last one, because it may follow a Peer Down.
 fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Liveness)> {
-    let mut announced: Vec<Option<u32>> = vec![None; batch.peers.len()];
+    let mut announced: Vec<Option<(u32, u32)>> = vec![None; batch.peers.len()];
     for group in batch.groups.iter().filter(|group| group.action == Action::Announce) {
-        if let Some(last) = announced.get_mut(usize::from(group.peer)) {
-            *last = Some(group.index);
+        if let Some(range) = announced.get_mut(usize::from(group.peer)) {
+            *range = Some((range.map_or(group.index, |(first, _)| first), group.index));
         }
     }
-    let routes = announced.iter().zip(&batch.peers);
-    let mut changes: Vec<_> =
-        routes.filter_map(|(last, peer)| last.map(|index| (index, peer, Liveness::Up))).collect();
+    let routes = announced.iter().zip(&batch.peers).filter_map(|(range, peer)| Some(((*range)?, peer)));
+    let mut changes: Vec<_> = routes
+        .flat_map(|((first, last), peer)| [first, last].map(|index| (index, peer, Liveness::Up)))
+        .collect();
     for event in &batch.events {
         let liveness = match event.kind {
             EventKind::PeerUp(_) | EventKind::PeerUpRepeated(_) => Liveness::Up,

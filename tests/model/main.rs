@@ -37,9 +37,9 @@ use generate::{Without, generate};
 /// Schedules of a run that does not say how many.
 const SCHEDULES: u64 = 30;
 
-/// Kinds that Holdfast does not treat as the model does yet: a Peer Up without ports between two BGP sessions
-/// with equal OPENs, and zeros that several peers at one address agree with.
-const PENDING: &str = "zero-ports,ambiguous-zeros";
+/// Kinds that Holdfast does not treat as the model does yet: zeros that several peers at one address agree
+/// with.
+const PENDING: &str = "ambiguous-zeros";
 
 /// Kinds of records that the schedules of a run make: three causes, withdrawals, and nine kinds of events.
 const KINDS: usize = 13;

@@ -364,3 +364,27 @@ fn a_filtered_loc_rib_is_recorded_as_such_with_each_route() {
     );
     assert_eq!(router.session.summary().peers.len(), 2);
 }
+
+#[test]
+fn a_peer_up_without_ports_keeps_those_of_the_one_before() {
+    let mut router = Router::new();
+    let (sent, received) = (capabilities(65_000), capabilities(65_001));
+    let up = PEER.peer_up(&sent, &received, &[]);
+    // Both ports are behind the local address.
+    let with_ports = |local: u16, remote: u16| {
+        let mut up = up.clone();
+        up[64..66].copy_from_slice(&local.to_be_bytes());
+        up[66..68].copy_from_slice(&remote.to_be_bytes());
+        up
+    };
+    for up in [with_ports(179, 40_001), with_ports(0, 0), with_ports(179, 40_002)] {
+        router.sends(&up);
+    }
+    let batch = router.batch();
+    let generations: Vec<u32> = batch
+        .events
+        .iter()
+        .filter_map(|event| Some(batch.peers[usize::from(event.peer?)].generation))
+        .collect();
+    assert_eq!(generations, [1, 1, 2]);
+}

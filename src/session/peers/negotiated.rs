@@ -21,6 +21,17 @@ impl BgpSession {
         }
         self.opens == other.opens && fits(self.ports.0, other.ports.0) && fits(self.ports.1, other.ports.1)
     }
+
+    /// This BGP session with the ports of an earlier Peer Up of it where this one has none.
+    pub(in crate::session) const fn complete(mut self, earlier: Self) -> Self {
+        if self.ports.0 == 0 {
+            self.ports.0 = earlier.ports.0;
+        }
+        if self.ports.1 == 0 {
+            self.ports.1 = earlier.ports.1;
+        }
+        self
+    }
 }
 
 /// The negotiated capabilities of one peer. Without a Peer Up they are the defaults of [`Negotiated`].
