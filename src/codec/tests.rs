@@ -129,6 +129,55 @@ fn a_payload_of_version_0_is_read_for_ever() {
     assert_eq!(encoded(&batch()), golden, "the format changed: that needs a new version");
 }
 
+/// The kinds of events, by their tag in the log.
+fn kinds() -> Vec<EventKind> {
+    let (family, suspect) = (Family::EVPN, SuspectScope::Family(Family::IPV4_UNICAST));
+    let (text, bytes) = (|| "x".to_owned(), || vec![1, 2]);
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let up = crate::route::PeerUp {
+        local_address: address,
+        local_port: 179,
+        remote_port: 40_000,
+        sent_open: bytes(),
+        received_open: bytes(),
+        hold_time_s: 180,
+        four_octet_as: true,
+        add_path: vec![family],
+        families: vec![family],
+        information: vec![text()],
+        sent_capabilities: vec![text()],
+        received_capabilities: vec![text()],
+    };
+    let statistic = crate::route::Statistic { kind: 7, family: Some(family), value: Some(1), raw: bytes() };
+    let (from, until) = (SESSION, Timestamp(SESSION.0 + 1));
+    vec![
+        EventKind::SessionUp { sys_name: text(), sys_descr: text(), information: vec![text()] },
+        EventKind::SessionDown { end: SessionEnd::Lost },
+        EventKind::PeerUp(Box::new(up.clone())),
+        EventKind::PeerDown { reason: 1, data: bytes() },
+        EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded },
+        EventKind::EndOfRib { family },
+        EventKind::Sweep { family },
+        EventKind::Statistics(vec![statistic]),
+        EventKind::RouteMirroring { codes: vec![1], pdus: vec![bytes()] },
+        EventKind::Malformed { error: text(), suspect: Some(suspect), pdu: bytes() },
+        EventKind::Gap { reason: text(), from, until },
+        EventKind::PeerUpRepeated(Box::new(up)),
+        EventKind::MalformedFields { error: text(), suspects: vec![suspect; 2], pdu: bytes() },
+        EventKind::UnknownMessage { message_type: 100, body: bytes() },
+    ]
+}
+
+#[test]
+fn every_kind_of_event_comes_back_and_keeps_its_tag() {
+    for (tag, kind) in (0_u32..).zip(kinds()) {
+        assert_eq!(bincode::serialize(&kind).unwrap()[..4], tag.to_le_bytes(), "{}", kind.name());
+        let mut batch = batch();
+        batch.events[0].kind = kind;
+        assert_eq!(decode(&encoded(&batch)).unwrap(), batch);
+    }
+}
+
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let error = decode(&[9, 1, 2]).unwrap_err();
