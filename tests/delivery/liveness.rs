@@ -5,7 +5,7 @@ use crate::common::daemon::Daemon;
 use crate::common::db::{Database, Edition};
 use crate::common::messages::{PEER, initiation, open};
 use crate::common::store::{COLLECTOR, Store};
-use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd, Statistic};
+use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd, Statistic, SuspectScope};
 use holdfast::sink::rebuild_state;
 
 fn pre(generation: u32) -> Peer {
@@ -149,4 +149,45 @@ async fn what_the_database_shows_of_a_killed_collector_has_a_time() {
     assert_eq!(first(&database, &later).await, "stale");
     assert!(collector.stop().success());
     database.drop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_peer_up_is_an_event_and_no_state_change() {
+    let EventKind::PeerUp(mut up) = peer_up() else { unreachable!() };
+    up.families = vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+    let repeated = EventKind::PeerUpRepeated(up);
+    let batches = [
+        Builder::new("r1", 0).event(Some(&pre(1)), peer_up()).announce(&pre(1), [1], &[1]).build(),
+        Builder::new("r1", 0).at(5).event(Some(&pre(1)), repeated).build(),
+    ];
+    for together in [false, true] {
+        let name = format!("live_repeated_{together}");
+        let Some(mut store) = Store::open(Edition::Plain, &name).await else { continue };
+        for batches in batches.chunks(if together { 2 } else { 1 }) {
+            store.put(batches).await;
+        }
+        let sql =
+            "SELECT concat_ws(' ', state, ups, up_since = first_seen, detail ->> 'families') FROM bgp_peers";
+        let families = r#"["ipv4_unicast", "ipv6_unicast"]"#;
+        assert_eq!(store.database.texts(sql).await, [format!("up 1 t {families}")], "together: {together}");
+        let events = "SELECT event_type || (received_open IS NULL) FROM peer_events";
+        assert_eq!(store.database.texts(events).await, ["peer_upfalse", "peer_upfalse"]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn undecodable_fields_and_unknown_messages_are_stored_with_their_bytes() {
+    let Some(mut store) = Store::open(Edition::Plain, "live_raw").await else { return };
+    let suspects = [Family::IPV4_UNICAST, Family::IPV6_UNICAST].map(SuspectScope::Family).to_vec();
+    let fields = EventKind::MalformedFields { error: "two fields".to_owned(), suspects, pdu: vec![1, 2] };
+    let unknown = EventKind::UnknownMessage { message_type: 100, body: vec![3] };
+    store.put(&[Builder::new("r1", 0).event(Some(&pre(1)), fields).event(None, unknown).build()]).await;
+    let events = "SELECT concat_ws(' ', event_type, encode(data, 'hex'), detail ->> 'suspect',
+        detail ->> 'message_type') FROM peer_events ORDER BY idx";
+    let expected = ["malformed 0102 ipv4_unicast, ipv6_unicast", "unknown_message 03 100"];
+    assert_eq!(store.database.texts(events).await, expected);
+    let families = "SELECT concat_ws(' ', afi, safi, suspect_reason) FROM peer_families ORDER BY 1";
+    assert_eq!(store.database.texts(families).await, ["1 1 two fields", "2 1 two fields"]);
+    store.close().await;
 }
