@@ -374,9 +374,14 @@ fn routes(ids: bool) -> impl Strategy<Value = (MpReach, MpUnreach)> {
     ]
 }
 
+/// An AS number whose first two octets are not zero. AS 0 is malformed (RFC 7607); tests/decode covers it.
+fn asn() -> impl Strategy<Value = u32> {
+    0x1_0000..=u32::MAX
+}
+
 fn path(two_octets: bool) -> impl Strategy<Value = PathAttributeValue> {
     let kind = prop_oneof![Just(AsPathSegmentType::AsSet), Just(AsPathSegmentType::AsSequence)];
-    vec((kind, vec(any::<u32>(), 1..12)), 0..4).prop_map(move |segments| {
+    vec((kind, vec(asn(), 1..12)), 0..4).prop_map(move |segments| {
         PathAttributeValue::AsPath(if two_octets {
             let two = |asns: Vec<u32>| asns.into_iter().map(|asn| u16::try_from(asn >> 16).unwrap());
             let segment = |(kind, asns)| As2PathSegment::new(kind, two(asns).collect::<Vec<_>>());
@@ -389,7 +394,7 @@ fn path(two_octets: bool) -> impl Strategy<Value = PathAttributeValue> {
 }
 
 fn aggregator(two_octets: bool) -> impl Strategy<Value = PathAttributeValue> {
-    (any::<u32>(), v4()).prop_map(move |(asn, origin)| {
+    (asn(), v4()).prop_map(move |(asn, origin)| {
         PathAttributeValue::Aggregator(if two_octets {
             Aggregator::As2Aggregator(As2Aggregator::new(u16::try_from(asn >> 16).unwrap(), origin))
         } else {

@@ -20,7 +20,7 @@ fn prefixes(ids: bool, is_v6: bool) -> impl Strategy<Value = Vec<NetworkPrefix>>
 }
 
 fn path() -> impl Strategy<Value = AsPath> {
-    let segment = (any::<bool>(), vec(any::<u32>(), 1..12)).prop_map(|(is_set, asns)| {
+    let segment = (any::<bool>(), vec(1..=u32::MAX, 1..12)).prop_map(|(is_set, asns)| {
         let asns = asns.into_iter().map(Asn::from).collect();
         if is_set { AsPathSegment::AsSet(asns) } else { AsPathSegment::AsSequence(asns) }
     });
@@ -41,7 +41,7 @@ prop_compose! {
         origin in prop_oneof![Just(Origin::IGP), Just(Origin::EGP), Just(Origin::INCOMPLETE)],
         path in path(),
         numbers in (
-            of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(v4()), of((any::<u32>(), v4())),
+            of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(v4()), of((1..=u32::MAX, v4())),
             any::<bool>(),
         ),
         // Short enough for a length of one octet, the default of its encoder.
