@@ -109,6 +109,13 @@ impl Daemon {
         }
     }
 
+    /// The first log line with this event since the start; waits for it if there is none yet. For an event
+    /// that may come before the daemon listens.
+    pub fn event_since_start(&mut self, name: &str) -> Value {
+        let known = self.heard.iter().find(|line| line["event"] == name).cloned();
+        known.unwrap_or_else(|| self.event(name))
+    }
+
     /// All log lines so far.
     pub fn lines(&mut self) -> &[Value] {
         self.heard.extend(self.lines.try_iter());

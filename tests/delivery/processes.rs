@@ -121,7 +121,7 @@ async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_
 
     // After a restart it detects the fork and delivers everything that it has logged.
     let mut first = Daemon::start(first_folder.path(), &settings);
-    first.event("log_forked");
+    first.event_since_start("log_forked");
     // The re-dump of edge1 changes nothing and adds no history.
     routes(&database, 30 + 50).await;
     assert_eq!(first.stop().code(), Some(0));
@@ -302,7 +302,7 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
         ("LOG_LEVEL", "debug"),
     ]);
     let mut daemon = Daemon::start(folder.path(), &settings);
-    daemon.event("database_blocked");
+    daemon.event_since_start("database_blocked");
     let said = format!("{:?}{:?}", daemon.status(), daemon.lines());
     assert!(said.contains("28P01") && !said.contains("hunter2"), "{said}");
     assert_eq!(daemon.stop().code(), Some(0));

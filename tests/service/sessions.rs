@@ -118,7 +118,7 @@ fn a_crash_that_was_told_is_not_told_again_by_a_start_that_has_no_room() {
     // them.
     std::fs::remove_file(folder.path().join("wal/next")).unwrap();
     let mut daemon = Daemon::start_as(&mut command_with_small_files(folder.path()), folder.path());
-    daemon.event("log_paused");
+    daemon.event_since_start("log_paused");
     let pid = daemon.pid().to_string();
     let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().unwrap();
     assert!(raised.success());
@@ -144,7 +144,7 @@ fn a_crash_that_could_not_be_told_is_told_by_the_next_start() {
     std::fs::remove_file(wal.join("next")).unwrap_or_default();
     let mut daemon = Daemon::start_as(&mut command_with_small_files(folder.path()), folder.path());
     // The records are queued, but there is no space for them; the stop keeps the open session in the state.
-    daemon.event("log_paused");
+    daemon.event_since_start("log_paused");
     assert!(!daemon.stop().success());
     assert_eq!(ends(folder.path()), []);
     let daemon = Daemon::start(folder.path(), &[]);
