@@ -1,7 +1,7 @@
 -- A peer is identified by its AS number and BGP identifier besides its address. Until now it was identified
--- by its address alone; existing rows remain one peer, and newer sessions are told apart. Peers that are
+-- by its address alone; existing rows remain one peer, and newer sessions are distinguished. Peers that are
 -- known only from statistics have a state of their own, the collector reports how old the contents are, and
--- peers that are gone for good can be forgotten.
+-- peers that will not return can be forgotten.
 
 CREATE SEQUENCE peer_numbers;
 COMMENT ON SEQUENCE peer_numbers IS 'Numbers of peers (bgp_peers.peer_number).';

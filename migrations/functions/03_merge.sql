@@ -144,7 +144,7 @@ LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     this_round bigint := 1;
 BEGIN
-    -- Several views of the array may be one row, if zeros or records from before identities were told apart
+    -- Several views of the array may be one row, if zeros or records from before identities were recorded
     -- stand for a peer of this transaction. A statement can update a row only once.
     LOOP
         INSERT INTO bgp_peers AS b (collector, router, peer_type, distinguisher, address, rib,

@@ -20,7 +20,7 @@ COMMENT ON FUNCTION holdfast_sends_no_snapshot IS
     'True for an Adj-RIB-Out of GoBGP and RustyBGP, which send only changes since the BMP connection began.
 Both are recognised by their sysName or sysDescr, which are "GoBGP" and "RustyBGP v…" unless configured.';
 
-CREATE OR REPLACE FUNCTION completeness(peer text DEFAULT NULL, patience interval DEFAULT '5 minutes',
+CREATE OR REPLACE FUNCTION completeness(peer text DEFAULT NULL, grace interval DEFAULT '5 minutes',
     share numeric DEFAULT 0.75)
 RETURNS TABLE (router text, bgp_peer_ip inet, peer_as bigint, bgp_id inet, rib text, vrf text,
     family text, completeness text, routes bigint, stale bigint, reported numeric, reported_at timestamptz,
@@ -88,7 +88,7 @@ LANGUAGE sql STABLE AS $$
     ), judged AS (
         SELECT t.peer_id, t.family, CASE WHEN p.state <> 'up' THEN 'none'
                 WHEN t.eor_at IS NOT NULL THEN 'complete' WHEN p.sends_no_snapshot THEN 'partial'
-                WHEN t.routes > 0 AND (p.since < p.clock - patience
+                WHEN t.routes > 0 AND (p.since < p.clock - grace
                     OR p.last_seen < p.clock - interval '1 minute') THEN 'assumed'
                 ELSE 'none' END AS completeness,
             t.routes, t.valid, t.value, t.reported_at, t.eor_at,
@@ -105,7 +105,7 @@ LANGUAGE sql STABLE AS $$
     )
     SELECT p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, j.family, j.completeness, j.routes::bigint,
         (j.valid - j.routes)::bigint, j.value, j.reported_at, j.eor_at, p.since,
-        CASE WHEN p.state = 'up' AND NOT p.sends_no_snapshot AND p.since < p.clock - patience THEN coalesce(
+        CASE WHEN p.state = 'up' AND NOT p.sends_no_snapshot AND p.since < p.clock - grace THEN coalesce(
             j.silence,
             CASE WHEN m.view_is_monitored AND j.routes < j.value * share AND j.value - j.routes >= 10
                 THEN j.routes || ' routes of ' || j.value || ' that the router reports' END) END
@@ -114,7 +114,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION completeness IS
     'Completeness of the table of each family of each RIB view: complete (End-of-RIB received), assumed
-(routes without End-of-RIB, `patience` after Peer Up or a minute after the last record), partial (an
-Adj-RIB-Out of GoBGP or RustyBGP, which send only changes) or none. `alarm` is set `patience` after Peer Up
+(routes without End-of-RIB, `grace` after Peer Up or a minute after the last record), partial (an
+Adj-RIB-Out of GoBGP or RustyBGP, which send only changes) or none. `alarm` is set `grace` after Peer Up
 if a negotiated family has neither routes nor End-of-RIB, or less than `share` of the routes that the router
 reports. Times end at that up to which the database is current (collector_reports).';

@@ -47,7 +47,7 @@ enum Command {
     Rejected(rejected::Arguments),
     /// Compare the current table with history; exit code 1 if they differ
     RebuildState(rebuild_state::Arguments),
-    /// Remove a router or peer that is gone for good from the current tables; exit code 1: unknown, or live
+    /// Remove a router or peer that will not return from the current tables; exit code 1: unknown, or live
     Forget(forget::Arguments),
     /// Query the database: route lookups, past tables, churn, hijacks, peers and more
     Query(query::Arguments),

@@ -11,7 +11,7 @@ use crate::telemetry::status::Completeness;
 
 /// Time after Peer Up in which a table is expected, in microseconds. A dump of some million routes takes
 /// less.
-const PATIENCE_US: i64 = 300_000_000;
+const GRACE_US: i64 = 300_000_000;
 
 /// Time without a message after which a dump without End-of-RIB is over, in microseconds.
 const QUIET_US: i64 = 60_000_000;
@@ -35,7 +35,7 @@ pub(super) struct Table {
 /// The tables of a peer: of each family that is negotiated or that was received, in each of its RIB views.
 pub(super) fn tables(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Vec<Table> {
     let up_since = peer.up_since.unwrap_or(session.router.session);
-    let is_late = peer.up && now.0.saturating_sub(up_since.0) > PATIENCE_US;
+    let is_late = peer.up && now.0.saturating_sub(up_since.0) > GRACE_US;
     let is_quiet = now.0.saturating_sub(peer.last_message.0) > QUIET_US;
     let has_data =
         |families: &[FamilySummary]| families.iter().any(|one| one.announced > 0 || one.end_of_rib.is_some());

@@ -1,5 +1,5 @@
-//! Reports to the database how current it is, every few seconds, so that what it shows of a collector that no
-//! longer runs can be told from the present.
+//! Reports to the database how current it is, every few seconds, so that the last contents of a collector
+//! that no longer runs are not taken for the present.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct Reports {
     currency: Currency,
 }
 
-/// Up to which time everything received is in the database.
+/// The time up to which everything received is in the database.
 #[derive(Default)]
 struct Currency {
     /// `None` until it is known.

@@ -289,6 +289,7 @@ fn connected(
         routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
         errors: summary.counters.errors,
         untracked_peers: summary.counters.untracked_peers,
+        untracked_dump_routes: summary.counters.untracked_dump_routes,
         dump_seen: summary.peers.iter().any(announced),
         peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
     }

@@ -210,8 +210,8 @@ impl Session {
     }
 }
 
-/// Stores what a Peer Up says about the peer: capabilities if both OPENs were decoded, and the table name. A
-/// repeated Peer Up adds to the ones before.
+/// Stores the contents of a Peer Up that concern later messages: capabilities if both OPENs were decoded, and
+/// the table name. A repeated Peer Up adds to the ones before.
 fn update_details(peer: &mut PeerState, is_repeated: bool, opens: Option<(&Open, &Open)>, tlvs: &[Tlv<'_>]) {
     // Unless both OPENs can be decoded, the defaults of RFC 7854 apply.
     let capabilities = opens.map(|(sent, received)| PeerCapabilities::from_opens(sent, received));

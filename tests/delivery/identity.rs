@@ -1,4 +1,4 @@
-//! Peers at one address are told apart by AS number and BGP identifier; zeros stand for any value.
+//! Peers at one address are distinguished by AS number and BGP identifier; zeros stand for any value.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! `holdfast forget`: removes a router or a peer that is gone for good from the current tables.
+//! `holdfast forget`: removes a router or a peer that will not return from the current tables.
 
 use std::io::Write;
 

@@ -9,7 +9,7 @@
 //! every other route ──────────────────────────────► 48 bits of a keyed hash: 7 to 14 bytes each
 //! ```
 //!
-//! A full table of IPv4 has about 3 MiB, and dumps in the order of prefixes stay within one page for long. Of
+//! Dumps in the order of prefixes stay within one page for long. Of
 //! n hashed routes, a new one is mistaken for one of them with a probability of n / 2⁴⁸: 4·10⁻⁹ for 1.2
 //! million. That route is then recorded with the cause `update`. In one of 400 dumps of that size there is
 //! one such route.

@@ -20,8 +20,8 @@ pub const PEER_MEMORY_MAX_BYTES: usize = 64 << 20;
 /// and held PDUs of the peers that are tracked already.
 pub(in crate::session) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BYTES / 4;
 
-/// Maximum number of bytes that one session uses for the routes announced during dumps: several dozen
-/// RIB views with a full table at once.
+/// Maximum number of bytes that one session uses for the routes announced during dumps. The IPv4
+/// prefixes of a RIB view take at most 4 MiB of them.
 pub const DUMP_MEMORY_MAX_BYTES: usize = 256 << 20;
 
 /// The memory budgets of one session.

@@ -1,4 +1,4 @@
-//! Removes routers and peers that are gone for good from the current tables. Their history remains.
+//! Removes routers and peers that will not return from the current tables. Their history remains.
 //!
 //! Which records a peer had by then is recorded in `forgotten_peers`, so that a comparison of the current
 //! table with history does not expect their routes. The lanes wait meanwhile: each locks its row of

@@ -2,7 +2,7 @@
 //!
 //! * `migrate`: creates and upgrades the schema
 //! * `maintain`: partitions, retention and clean-up, about once an hour
-//! * `forget`: removes routers and peers that are gone for good from the current tables
+//! * `forget`: removes routers and peers that will not return from the current tables
 //! * `fork`: the delivery state by which a copied log is recognized
 //! * `rebuild`: compares the current table with history and repairs it
 //! * `rejected`: retries rejected records

@@ -127,7 +127,7 @@ pub const QUERIES: &[Query] = &[
     query("peer_counters", &[PEER, SPAN], "newest counters of the Statistics Reports"),
     query(
         "completeness",
-        &[PEER, optional("patience", "interval"), optional("share", "numeric")],
+        &[PEER, optional("grace", "interval"), optional("share", "numeric")],
         "completeness of each table, and alarms for missing routes",
     ),
     query(

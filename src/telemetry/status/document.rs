@@ -114,6 +114,10 @@ pub struct Router {
     /// Peers and address families of this session beyond the tracked peer/family limit. Their routes are
     /// recorded, but may remain stale.
     pub untracked_peers: u64,
+    /// Announcements during dumps whose routes were not remembered (`dump_memory_full`): repetitions of such
+    /// a route count as part of the dump.
+    #[serde(default)]
+    pub untracked_dump_routes: u64,
     /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere
     /// reconnect.
     pub dump_seen: bool,
@@ -204,7 +208,7 @@ pub struct Family {
     #[serde(default)]
     pub missing: bool,
     /// Reason why routes that were not re-announced since the reconnect are still current; `None` if there
-    /// are no such routes.
+    /// can be no such routes.
     #[serde(default)]
     pub stale: Option<StaleRoutes>,
 }
@@ -215,7 +219,7 @@ pub struct Family {
 pub enum StaleRoutes {
     /// The router has sent no End-of-RIB.
     NoEndOfRib,
-    /// End-of-RIB was received, and routes are still announced for the first time.
+    /// End-of-RIB was received; the time without a first announcement of a route has not passed.
     AwaitingQuiet,
 }
 
@@ -223,7 +227,7 @@ impl fmt::Display for StaleRoutes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoEndOfRib => "no End-of-RIB since the reconnect (SWEEP_WITHOUT_END_OF_RIB_S)",
-            Self::AwaitingQuiet => "new routes still arrive after End-of-RIB (SWEEP_QUIET_S)",
+            Self::AwaitingQuiet => "no time without a new route yet after End-of-RIB (SWEEP_QUIET_S)",
         })
     }
 }

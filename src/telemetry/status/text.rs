@@ -98,6 +98,10 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
         if router.untracked_peers > 0 {
             line(format!("    peer/family limit exceeded {} times", router.untracked_peers));
         }
+        if router.untracked_dump_routes > 0 {
+            let count = router.untracked_dump_routes;
+            line(format!("    memory for dumps exceeded, {count} announcements not remembered"));
+        }
     } else {
         line(format!("  {name} not connected, start of the last session {}", router.session));
     }
@@ -134,7 +138,10 @@ fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
     }
     for (view, families) in &peer.views {
         for (one, reason) in families.iter().filter_map(|one| Some((one, one.stale?))) {
-            line(format!("      {view} {}: routes not re-announced stay stale: {reason}", one.family));
+            line(format!(
+                "      {view} {}: routes not re-announced, if any, stay stale: {reason}",
+                one.family
+            ));
         }
     }
 }

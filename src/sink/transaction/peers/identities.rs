@@ -1,4 +1,4 @@
-//! The peers of one transaction, told apart by their identities. Pure.
+//! The peers of one transaction, by identity. Pure.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
