@@ -8,13 +8,14 @@
 //! it.
 
 pub mod machine;
+mod unsynced;
 mod worker;
 
 use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
@@ -78,6 +79,10 @@ pub struct Progress {
     pub end: SeqNo,
     /// Records in the payloads that became durable since the start.
     pub records_durable: u64,
+    /// Records that were queued or written and are not durable: those that a power loss would cost.
+    pub unsynced_records: u64,
+    /// Time at which the oldest of these records was queued; `None` if there is none.
+    pub unsynced_since: Option<Instant>,
     /// State of the log.
     pub state: LogState,
     /// Disk usage of the log, at most half a second old.

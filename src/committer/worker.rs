@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::machine::{Event, Machine, Step};
+use super::unsynced::Unsynced;
 use super::{LogState, Options, Outcome, Progress, SegmentFailure};
 use crate::num::to_micros;
 use crate::wal::{AbandonedSegment, SeqNo, Storage, WriteError, Writer};
@@ -35,6 +36,8 @@ pub(super) fn first_progress<S: Storage>(writer: &Writer<S>) -> Progress {
         durable: writer.durable(),
         end: writer.next().prev(),
         records_durable: 0,
+        unsynced_records: 0,
+        unsynced_since: None,
         state: LogState::Running,
         usage: writer.usage(),
         segment_failure: None,
@@ -57,10 +60,12 @@ pub(super) fn run<S: Storage>(
         let (unflushed_bytes, group_bytes) = (writer.unflushed_bytes(), writer.group_bytes());
         machine.on(Event::Appended { unflushed_bytes, group_bytes }, started.elapsed());
     }
+    let unsynced = Unsynced::new(writer.next());
     let mut worker = Worker {
         writer,
         machine,
         queue: VecDeque::new(),
+        unsynced,
         publisher,
         started,
         state: LogState::Running,
@@ -76,6 +81,7 @@ struct Worker<'a, S: Storage> {
     writer: Writer<S>,
     machine: Machine,
     queue: VecDeque<Queued>,
+    unsynced: Unsynced,
     publisher: &'a watch::Sender<Progress>,
     started: Instant,
     state: LogState,
@@ -144,6 +150,7 @@ impl<S: Storage> Worker<'_, S> {
         let now = self.started.elapsed();
         match message {
             Message::Batch { payload, count, slot } => {
+                self.unsynced.queued(count, Instant::now());
                 self.queue.push_back(Queued::Batch { payload, count, _slot: slot });
             }
             Message::Snapshot(snapshot) => self.queue.push_back(Queued::Snapshot(snapshot)),
@@ -208,9 +215,12 @@ impl<S: Storage> Worker<'_, S> {
         if updates_usage {
             self.usage_updated = Some(Instant::now());
         }
+        self.unsynced.synced(self.writer.durable());
         self.publisher.send_modify(|progress| {
             progress.written = self.writer.flushed();
             progress.durable = self.writer.durable();
+            progress.unsynced_records = self.unsynced.records();
+            progress.unsynced_since = self.unsynced.since();
             progress.end = self.writer.next().prev();
             progress.records_durable = self.writer.records_durable();
             progress.state.clone_from(&self.state);
@@ -247,8 +257,11 @@ impl<S: Storage> Worker<'_, S> {
             lost_records,
             error: closed.err(),
         };
+        self.unsynced.synced(outcome.durable);
         self.publisher.send_modify(|progress| {
             progress.durable = outcome.durable;
+            progress.unsynced_records = self.unsynced.records();
+            progress.unsynced_since = self.unsynced.since();
             progress.records_durable = progress.records_durable.max(records_durable);
             progress.state = outcome.error.clone().map_or(LogState::Stopped, LogState::Failed);
             progress.beat += 1;

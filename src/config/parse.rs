@@ -94,6 +94,23 @@ pub(super) fn router_names(text: &str) -> Result<BTreeMap<IpAddr, String>, Strin
     Ok(names)
 }
 
+/// Parses a comma-separated list of router names or addresses. Each may occur once.
+pub(super) fn routers(text: &str) -> Result<Vec<String>, String> {
+    let mut routers: Vec<String> = Vec::new();
+    for item in items(text) {
+        let address = item.parse::<IpAddr>().ok();
+        if address.is_none() && item.parse::<Prefix>().is_ok() {
+            return Err(format!("\"{item}\" is a prefix"));
+        }
+        let router = address.map_or_else(|| item.to_owned(), |address| address.to_canonical().to_string());
+        if routers.contains(&router) {
+            return Err(format!("\"{item}\" is listed twice"));
+        }
+        routers.push(router);
+    }
+    Ok(routers)
+}
+
 /// Parses comma-separated entries of the forms `router:as-width=2|4` and `router[/family]:add-path=on|off`,
 /// by router name. Entries are split from the right, because the name of a router may be an IPv6 address.
 pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, String> {
@@ -194,6 +211,14 @@ mod tests {
             "192.0.2.1=a,192.0.2.1=b",
         ] {
             assert!(router_names(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn routers_are_names_or_addresses() {
+        assert_eq!(routers("edge1, ::ffff:192.0.2.1,").unwrap(), ["edge1", "192.0.2.1"]);
+        for wrong in ["192.0.2.0/24", "edge1,edge1", "192.0.2.1,::ffff:192.0.2.1"] {
+            assert!(routers(wrong).is_err(), "{wrong}");
         }
     }
 

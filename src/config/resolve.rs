@@ -54,6 +54,8 @@ pub struct Listen {
     pub max_connections: usize,
     /// Configured router names by source address.
     pub router_names: BTreeMap<IpAddr, String>,
+    /// Names or addresses of the routers that should be connected; empty for all that are known.
+    pub expected_routers: Vec<String>,
     /// Encoding overrides by router name.
     pub overrides: BTreeMap<String, Overrides>,
     /// Time within which the first complete message must arrive.
@@ -182,6 +184,7 @@ fn listen(read: &mut Reader<'_>) -> Listen {
         allow: read.parsed("BMP_ALLOW", parse::prefixes),
         max_connections: read.integer("BMP_MAX_CONNECTIONS"),
         router_names: read.parsed("BMP_ROUTER_NAMES", parse::router_names),
+        expected_routers: read.parsed("EXPECTED_ROUTERS", parse::routers),
         overrides: read.parsed("BMP_OVERRIDES", parse::overrides),
         first_message: read.seconds("BMP_FIRST_MESSAGE_S"),
         keepalive: read.seconds("BMP_KEEPALIVE_S"),

@@ -66,6 +66,8 @@ pub enum Kind {
     Prefixes,
     /// A comma-separated list of `address=name` pairs.
     RouterNames,
+    /// Comma-separated names or addresses of routers.
+    Routers,
     /// A comma-separated list of `router:as-width=2|4` and `router[/family]:add-path=on|off`.
     Overrides,
     /// Any value; it has no effect.
@@ -149,6 +151,9 @@ impl Kind {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Prefixes => {
                 "a comma-separated list of IP prefixes, such as 192.0.2.0/24,2001:db8::/32".to_owned()
+            }
+            Self::Routers => {
+                "a comma-separated list of router names or addresses, such as edge1,192.0.2.2".to_owned()
             }
             Self::RouterNames => {
                 "a comma-separated list of address=name pairs, such as 192.0.2.1=edge1".to_owned()

@@ -144,6 +144,7 @@ impl<S: Storage> Task<S> {
         self.report(|status| {
             status.state = LaneState::Draining;
             status.delivered = SeqNo(attached.last_seq);
+            status.was_attached = true;
         });
         Ok(Event::Attached { last_seq: attached.last_seq })
     }
@@ -173,7 +174,6 @@ impl<S: Storage> Task<S> {
             status.delivered = SeqNo(transaction.last_seq);
             status.rows += transaction.rows();
             status.transactions += 1;
-            status.received = status.received.max(transaction.received);
             status.state = LaneState::Draining;
         });
     }

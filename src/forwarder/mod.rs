@@ -22,6 +22,7 @@ mod reporter;
 mod status;
 mod supervisor;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use tokio::task::JoinHandle;
 
 use crate::committer::Committer;
 use crate::sink::Target;
-use crate::wal::{Log, LogId, Storage};
+use crate::wal::{Log, LogId, SeqNo, Storage};
 use reporter::Reporter;
 use supervisor::Supervisor;
 
@@ -81,9 +82,17 @@ pub fn spawn<S: Storage>(
     log: Arc<Log<S>>,
     committer: Committer,
 ) -> Forwarder {
-    let (sender, status) = watch::channel(DeliveryStatus::default());
+    let recorded = options.directory.as_deref().and_then(|directory| recorded(directory, log_id));
+    let (sender, status) = watch::channel(DeliveryStatus { recorded, ..DeliveryStatus::default() });
     let (stop, stopped) = watch::channel(false);
     let reporter = Arc::new(Reporter::new(sender, committer, log_id, options.directory.clone()));
     let supervisor = Supervisor { options, target, collector, log_id, log, stop: stopped, reporter };
     Forwarder { status, stop, task: tokio::spawn(supervisor.run()) }
+}
+
+/// Last batch that the fastest lane has delivered, as its marker file says. A file that cannot be read is
+/// reported by the check that compares the log with the database.
+fn recorded(directory: &Path, log_id: LogId) -> Option<SeqNo> {
+    let number = marker_files::DELIVERED.read(directory, log_id).ok()??;
+    u64::try_from(number).ok().map(SeqNo)
 }

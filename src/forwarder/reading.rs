@@ -139,7 +139,10 @@ impl<S: Storage> OpenTransaction<S> {
         while !builder.is_full(rows_max) {
             match reader.next(limit).map_err(LaneError::Read)? {
                 None => break,
-                Some(Item::Gap { from, to, reason }) => builder.push_gap(from.0, to.0, reason.name()),
+                Some(Item::Gap { from, to, reason }) => {
+                    builder.push_gap(from.0, to.0, reason.name());
+                    reader.report_loss();
+                }
                 Some(Item::Data { seq, payload, .. }) => match codec::decode(payload) {
                     Ok(batch) => builder.push(seq.0, payload, &batch).map_err(LaneError::Inconsistent)?,
                     Err(error) if payload.first().is_some_and(|version| *version > codec::VERSION) => {

@@ -1,6 +1,5 @@
 //! Status of the delivery, as published to the status socket and to metrics.
 
-use crate::route::Timestamp;
 use crate::wal::SeqNo;
 
 /// State of a lane.
@@ -27,8 +26,10 @@ pub enum LaneState {
 /// Status of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
-    /// Last delivered batch; all batches before it are delivered too.
+    /// Last delivered batch; all batches before it are delivered too. 0 before the first attachment.
     pub delivered: SeqNo,
+    /// Whether `delivered` was read from the database.
+    pub was_attached: bool,
     /// State of the lane.
     pub state: LaneState,
     /// Rows delivered since the start.
@@ -37,10 +38,16 @@ pub struct LaneStatus {
     pub rejected: u64,
     /// Transactions committed since the start.
     pub transactions: u64,
-    /// Reception time of the last delivered record; 0 before the first one.
-    pub received: Timestamp,
     /// The last error, kept after a later success.
     pub last_error: Option<String>,
+}
+
+impl LaneStatus {
+    /// Last delivered batch; `None` until the lane has read it from the database.
+    #[must_use]
+    pub fn position(&self) -> Option<SeqNo> {
+        self.was_attached.then_some(self.delivered)
+    }
 }
 
 /// Status of the delivery as a whole.
@@ -48,6 +55,8 @@ pub struct LaneStatus {
 pub struct DeliveryStatus {
     /// The lanes by number. Empty until the database has been prepared for the first time.
     pub lanes: Vec<LaneStatus>,
+    /// Last batch that the fastest lane had delivered according to the log directory, as read at the start.
+    pub recorded: Option<SeqNo>,
     /// The last error before the lanes were started.
     pub last_error: Option<String>,
 }

@@ -55,6 +55,8 @@ mod tests {
             durable: SeqNo(9),
             end: SeqNo(9),
             records_durable: 0,
+            unsynced_records: 0,
+            unsynced_since: None,
             state: state.clone(),
             usage: Usage { undelivered_bytes, available_bytes, ..Usage::default() },
             segment_failure: None,

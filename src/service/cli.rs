@@ -39,7 +39,7 @@ enum Command {
     Run,
     /// Print the effective configuration with masked secrets
     CheckConfig,
-    /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down
+    /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down, 3: unknown
     Status(status::Arguments),
     /// Create or upgrade the schema (the collector also does this if its role has the rights)
     Migrate,

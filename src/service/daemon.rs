@@ -15,7 +15,7 @@ use super::Error;
 use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
 use super::reports::Reports;
-use super::snapshot::{Rates, Snapshot};
+use super::snapshot::{Observed, Snapshot};
 use super::startup::{self, OpenedLog};
 use crate::committer::{self, Committer, LogState, Outcome};
 use crate::config::{Config, Database};
@@ -102,7 +102,7 @@ impl Daemon {
             Arc::clone(&notifier),
             telemetry,
             committer.clone(),
-            opened_log.recovered.next.prev().0,
+            &opened_log.recovered,
         );
         let published = Arc::clone(&snapshot);
         Ok(Self {
@@ -320,7 +320,10 @@ fn snapshot(
         collector: config.collector.clone(),
         address,
         connections_max: config.listen.max_connections,
+        expected_routers: config.listen.expected_routers.clone(),
         wal_dir: config.wal.dir.clone(),
+        log: Arc::clone(&opened_log.log),
+        damage_at_start: opened_log.damage(),
         log_id: opened_log.recovered.log_id.to_string(),
         records_copied: opened_log.records_copied,
         started: Instant::now(),
@@ -328,6 +331,6 @@ fn snapshot(
         state: Arc::clone(state),
         progress: committer.progress(),
         delivered: forwarder.map(Forwarder::delivered),
-        rates: Mutex::new(Rates::new(opened_log.recovered.next.prev().0)),
+        observed: Mutex::new(Observed::new(opened_log.recovered.next.prev().0)),
     }
 }

@@ -1,18 +1,21 @@
-//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log
-//! and missing tables, and the counts of suppressed log lines.
+//! Periodic work, once per second: the position of the state in the log, the watchdog, alarms about the log,
+//! the clock and missing tables, and the counts of suppressed log lines. Beside it, the undelivered part of
+//! the log is verified.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::completeness::{Alarm, MissingTables};
+use super::backlog::Backlog;
 use super::notify::Notifier;
+use super::scrub::Scrub;
 use super::snapshot::Snapshot;
+use super::snapshot::completeness::{Alarm, MissingTables};
 use crate::committer::{Committer, LogState, Progress};
 use crate::route::Timestamp;
 use crate::telemetry::{Telemetry, clock};
-use crate::wal::SeqNo;
+use crate::wal::{GapReason, Loss, Recovered, SeqNo};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -26,13 +29,19 @@ const SNAPSHOT_MAX_BYTES: usize = 2 << 20;
 /// Shares of the log in use at which `log_filling` is logged.
 const ALARM_LEVELS: [f64; 3] = [0.5, 0.8, 0.95];
 
+/// Explains the event `log_damage`.
+const DAMAGE_DETAIL: &str = "the log has lost these batches, which the delivery records in collector_gaps. \
+    Reset the BMP sessions of the routers to have their tables sent again, and check the disk";
+
 pub(super) struct Housekeeping {
     snapshot: Arc<Snapshot>,
     notifier: Arc<Notifier>,
     telemetry: Arc<Telemetry>,
     committer: Committer,
     /// Sequence number of the last batch of the run before.
-    last_seq_before: u64,
+    last_seq_before: SeqNo,
+    /// Number of the first segment of this run.
+    first_segment: u64,
     pending: Option<PendingPosition>,
     /// Everything received before this time is durable.
     logged_until: Timestamp,
@@ -66,7 +75,7 @@ impl Housekeeping {
         notifier: Arc<Notifier>,
         telemetry: Arc<Telemetry>,
         committer: Committer,
-        last_seq_before: u64,
+        recovered: &Recovered,
     ) -> Self {
         Self {
             logged_until: snapshot.state.logged_until(),
@@ -74,7 +83,8 @@ impl Housekeeping {
             notifier,
             telemetry,
             committer,
-            last_seq_before,
+            last_seq_before: recovered.next.prev(),
+            first_segment: recovered.run,
             pending: None,
             beat: 0,
             paused: false,
@@ -86,7 +96,14 @@ impl Housekeeping {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Never returns.
+    pub(super) async fn run(self) {
+        let backlog = Backlog::new(Arc::clone(&self.snapshot), self.last_seq_before, self.first_segment);
+        let scrub = Scrub::new(&self.snapshot);
+        tokio::join!(self.run_every_second(), backlog.run(), scrub.run());
+    }
+
+    async fn run_every_second(mut self) {
         let mut clock = tokio::time::interval(INTERVAL);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -122,7 +139,7 @@ impl Housekeeping {
     /// Records in the state up to which batch it has observed the log, and up to which time everything
     /// received is durable.
     fn update_state(&mut self, progress: &Progress) {
-        let durable = progress.durable.0.saturating_sub(self.last_seq_before);
+        let durable = progress.durable.0.saturating_sub(self.last_seq_before.0);
         if let Some(PendingPosition { until, .. }) =
             self.pending.take_if(|pending| pending.batches <= durable)
         {
@@ -156,7 +173,8 @@ impl Housekeeping {
         }
     }
 
-    /// Logs changes of the state of the log: paused, resumed, batches dropped, nearly full.
+    /// Logs changes of the state of the log and of the clock: paused, resumed, batches dropped or damaged,
+    /// nearly full, a jump of the clock.
     fn log_alarms(&mut self, progress: &Progress) {
         match &progress.state {
             LogState::Paused(reason) if !self.paused => {
@@ -174,6 +192,10 @@ impl Housekeeping {
             tracing::error!(batches, oldest_seq, "log_dropped_oldest");
             self.dropped = progress.usage.dropped;
         }
+        self.snapshot.new_losses().iter().for_each(log_loss);
+        if let Some(seconds) = self.snapshot.observe_clock() {
+            tracing::warn!(seconds, "clock_jumped");
+        }
         let (share, hours_left) = self.snapshot.sample();
         let alarms = ALARM_LEVELS.iter().filter(|level| share >= **level).count();
         if alarms > self.alarms {
@@ -181,5 +203,28 @@ impl Housekeeping {
             tracing::error!(percent_full, hours_left, "log_filling");
         }
         self.alarms = alarms;
+    }
+}
+
+/// Logs batches that cannot be delivered.
+fn log_loss(loss: &Loss) {
+    let (first_seq, last_seq, batches, reason) = (loss.from.0, loss.to.0, loss.batches(), loss.reason.name());
+    let file = loss.file.as_deref();
+    let (from_byte, to_byte) = loss.bytes.unzip();
+    match loss.reason {
+        GapReason::Rot | GapReason::Unreadable => tracing::error!(
+            file,
+            from_byte,
+            to_byte,
+            first_seq,
+            last_seq,
+            batches,
+            reason,
+            detail = DAMAGE_DETAIL,
+            "log_damage"
+        ),
+        GapReason::Torn | GapReason::Dropped => {
+            tracing::warn!(first_seq, last_seq, batches, reason, "log_gap");
+        }
     }
 }

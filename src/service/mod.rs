@@ -9,14 +9,13 @@
 //! A start does not depend on the database: the forwarder connects to it in the background, and retries until
 //! it succeeds.
 
+mod backlog;
 pub mod cli;
-mod completeness;
 mod daemon;
-mod health;
 mod housekeeping;
 mod notify;
-mod rates;
 mod reports;
+mod scrub;
 mod snapshot;
 mod startup;
 

@@ -1,28 +1,36 @@
 //! The status document, built from the published state of all components.
 
-use std::collections::{BTreeMap, HashMap};
+pub(super) mod clock_watch;
+pub(super) mod completeness;
+mod delivery;
+pub(super) mod health;
+pub(super) mod lag;
+pub(super) mod rates;
+mod routers;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::completeness::{self, Alarm, MissingTables};
-use super::health::{self, Condition};
-use super::rates::{GrowthRate, RecordCounts, ratio};
 use crate::committer::{LogState, Progress};
-use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
-use crate::listener::{Registry, SessionView};
+use crate::forwarder::DeliveryStatus;
+use crate::listener::Registry;
 use crate::num::to_f64;
-use crate::route::{PeerIdentity, PeerKey, Timestamp};
-use crate::session::{PeerSummary, Summary};
-use crate::state::{StateStore, TrackedPeer};
+use crate::route::Timestamp;
+use crate::state::StateStore;
 use crate::telemetry::clock;
 use crate::telemetry::status::{
-    self, Delivery, Document, FailedSegment, Family, Lane, Listener, Peer, PeerState, Router, StaleReason,
-    StaleRoutes, Wal,
+    Damage, Delivery, Document, FailedSegment, Listener, LossReason, Router, Wal,
 };
+use crate::wal::{Disk, GapReason, Log, Loss, SeqNo};
+use clock_watch::ClockWatch;
+use completeness::{Alarm, MissingTables};
+use health::Condition;
+use lag::LookedUp;
+use rates::{GrowthRate, LastChange, ratio};
 
 /// Delivery lag above which the daemon is degraded, in seconds.
 const MAX_LAG_S: f64 = 60.0;
@@ -30,13 +38,25 @@ const MAX_LAG_S: f64 = 60.0;
 /// Share of the log in use above which the daemon is degraded.
 const MAX_LOG_SHARE: f64 = 0.5;
 
+/// Age of records that are not synced above which the daemon is degraded, in seconds.
+const MAX_UNSYNCED_S: f64 = 10.0;
+
+/// Time for which a refused connection is a condition.
+const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
+
 /// The components from which the document is built.
 pub(super) struct Snapshot {
     pub(super) collector: String,
     pub(super) address: SocketAddr,
     pub(super) connections_max: usize,
+    /// Names or addresses of the routers that should be connected; empty for all known ones.
+    pub(super) expected_routers: Vec<String>,
     pub(super) wal_dir: PathBuf,
     pub(super) log_id: String,
+    /// The log as readers see it.
+    pub(super) log: Arc<Log<Disk>>,
+    /// Damage that recovery found at the start.
+    pub(super) damage_at_start: Vec<String>,
     /// Records that recovery copied into the first segment of this run. They are not counted as records of
     /// this run.
     pub(super) records_copied: u64,
@@ -46,21 +66,29 @@ pub(super) struct Snapshot {
     pub(super) progress: watch::Receiver<Progress>,
     /// `None` in store-only mode.
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
-    pub(super) rates: Mutex<Rates>,
+    pub(super) observed: Mutex<Observed>,
 }
 
-/// Estimates from samples over time.
-pub(super) struct Rates {
+/// What was observed since the start.
+pub(super) struct Observed {
     growth: GrowthRate,
-    counts: RecordCounts,
-    /// Sequence number of the last delivered batch when the delivery was first observed in this run.
-    delivered_first: Option<u64>,
+    log: lag::Progress,
+    refused: LastChange,
+    clock: ClockWatch,
+    /// The last damage.
+    damage: Option<Damage>,
 }
 
-impl Rates {
+impl Observed {
     /// `last_seq` is the sequence number of the last batch of the run before.
     pub(super) fn new(last_seq: u64) -> Self {
-        Self { growth: GrowthRate::default(), counts: RecordCounts::new(last_seq), delivered_first: None }
+        Self {
+            growth: GrowthRate::default(),
+            log: lag::Progress::new(last_seq),
+            refused: LastChange::default(),
+            clock: ClockWatch::new(clock::now()),
+            damage: None,
+        }
     }
 }
 
@@ -68,12 +96,14 @@ impl Snapshot {
     /// The current status.
     pub(super) fn document(&self) -> Document {
         let now = clock::now();
+        self.sample();
         let progress = self.progress.borrow().clone();
         let wal = self.wal(&progress);
-        let delivery =
-            self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress, now));
-        let routers = self.routers(now);
-        let conditions = self.conditions(&progress, delivery.as_ref(), &routers);
+        let delivery = self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress));
+        let routers = routers::routers(&self.registry, &self.state, &self.expected_routers, now);
+        let listener = self.listener();
+        let parts = Parts { progress: &progress, listener: &listener, wal: &wal, routers: &routers };
+        let conditions = self.conditions(&parts, delivery.as_ref(), now);
         Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             collector: self.collector.clone(),
@@ -82,7 +112,8 @@ impl Snapshot {
             uptime_s: self.started.elapsed().as_secs(),
             state: health::overall(&conditions),
             reasons: conditions.iter().map(Condition::to_string).collect(),
-            listener: self.listener(),
+            conditions: conditions.iter().map(Condition::kind).collect(),
+            listener,
             routers,
             wal,
             delivery,
@@ -95,18 +126,90 @@ impl Snapshot {
         known.observe(sessions.iter().map(|view| &view.summary), clock::now())
     }
 
-    /// Samples the progress of the log. Returns the share of the log in use, and the hours until it is full.
+    /// Samples the progress of the log and the counters. Returns the share of the log in use, and the hours
+    /// until it is full.
     pub(super) fn sample(&self) -> (f64, Option<f64>) {
+        let now = self.started.elapsed();
         let (usage, durable, records) = {
             let progress = self.progress.borrow();
             (progress.usage, progress.durable.0, self.records(&progress))
         };
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.growth.sample(self.started.elapsed(), usage.undelivered_bytes);
-        rates.counts.sample(durable, records);
+        let mut observed = self.observed();
+        observed.growth.sample(now, usage.undelivered_bytes);
+        observed.log.sample(durable, records, now);
+        observed.refused.observe(self.registry.totals().refused, now);
         let available = usage.available_bytes;
         let share = 1.0 - ratio(available, available.saturating_add(usage.undelivered_bytes));
-        (share, rates.growth.hours_until_full(available))
+        (share, observed.growth.hours_until_full(available))
+    }
+
+    /// Compares the wall clock with the monotonic clock. Returns the seconds by which the wall clock jumped
+    /// since the last call, if it did.
+    pub(super) fn observe_clock(&self) -> Option<f64> {
+        self.observed().clock.observe(clock::now(), self.started.elapsed())
+    }
+
+    /// The losses that readers have reported since the last call. Keeps the last damage among them.
+    pub(super) fn new_losses(&self) -> Vec<Loss> {
+        let losses = self.log.take_new_losses();
+        let is_damage = |loss: &&Loss| matches!(loss.reason, GapReason::Rot | GapReason::Unreadable);
+        if let Some(loss) = losses.iter().rfind(is_damage) {
+            self.observed().damage = Some(Damage {
+                reason: loss_reason(loss.reason),
+                file: loss.file.clone(),
+                from_byte: loss.bytes.map(|(from, _)| from),
+                to_byte: loss.bytes.map(|(_, to)| to),
+                first_seq: loss.from.0,
+                last_seq: loss.to.0,
+                batches: loss.batches(),
+                time: clock::iso8601(clock::now()),
+            });
+        }
+        losses
+    }
+
+    /// Sets the numbers of records of earlier runs: ascending batches, and the number of records up to each.
+    pub(super) fn set_earlier_records(&self, earlier: Vec<(u64, u64)>) {
+        self.observed().log.set_earlier(earlier);
+    }
+
+    /// The delivered positions after which the first record must be looked up in the log.
+    pub(super) fn unknown_positions(&self) -> Vec<u64> {
+        self.observed().log.unknown(&self.positions())
+    }
+
+    /// Stores the result of looking up the first record after `position`.
+    pub(super) fn looked_up(&self, position: u64, found: LookedUp) {
+        let positions = self.positions();
+        self.observed().log.looked_up(position, found, &positions, self.started.elapsed());
+    }
+
+    /// The positions of all lanes; the last known one if there is no lane.
+    fn positions(&self) -> Vec<u64> {
+        let Some(delivered) = &self.delivered else { return Vec::new() };
+        let delivered = delivered.borrow();
+        let mut positions: Vec<u64> =
+            delivered.lanes.iter().filter_map(|lane| lane.position()).map(|seq| seq.0).collect();
+        positions.push(self.last_known(&delivered));
+        positions
+    }
+
+    /// Last batch that was delivered as far as the log directory records it: that of the fastest lane, or the
+    /// last one that the log no longer has.
+    fn last_known(&self, delivered: &DeliveryStatus) -> u64 {
+        let oldest = self.log.oldest_seq().map_or(0, |oldest| oldest.prev().0);
+        delivered.recorded.unwrap_or_default().0.max(oldest)
+    }
+
+    /// The first batch that is not delivered by all lanes, as far as that is known.
+    pub(super) fn first_undelivered(&self) -> SeqNo {
+        let delivered = self.delivered.as_ref().map(|delivered| delivered.borrow().seq());
+        let oldest = self.log.oldest_seq().unwrap_or_default();
+        delivered.unwrap_or_default().next().max(oldest)
+    }
+
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Durable records of this run.
@@ -116,6 +219,7 @@ impl Snapshot {
 
     fn wal(&self, progress: &Progress) -> Wal {
         let (_, hours_left) = self.sample();
+        let lost = self.log.lost_batches().into_iter();
         Wal {
             log_id: self.log_id.clone(),
             dir: self.wal_dir.display().to_string(),
@@ -123,6 +227,8 @@ impl Snapshot {
             durable: progress.durable.0,
             dropped: progress.usage.dropped,
             records_durable: self.records(progress),
+            unsynced_records: progress.unsynced_records,
+            unsynced_s: seconds(progress.unsynced_since.map(|since| since.elapsed()).unwrap_or_default()),
             segments: progress.usage.segments,
             bytes: progress.usage.bytes,
             bytes_max: progress.usage.bytes_max,
@@ -138,213 +244,113 @@ impl Snapshot {
                 error: failure.error.clone(),
                 time: clock::iso8601(Timestamp(failure.time)),
             }),
+            lost_batches: lost.map(|(reason, batches)| (loss_reason(reason), batches)).collect(),
+            damage: self.observed().damage.clone(),
         }
-    }
-
-    fn delivery(&self, delivered: &DeliveryStatus, progress: &Progress, now: Timestamp) -> Delivery {
-        let (seq, durable) = (delivered.seq().0, progress.durable.0);
-        let lag_batches = durable.saturating_sub(seq);
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = *rates.delivered_first.get_or_insert(seq);
-        let mean = ratio(delivered.rows(), seq.saturating_sub(first));
-        let lag_routes = if lag_batches == 0 { 0 } else { rates.counts.records_after(seq, mean) };
-        drop(rates);
-        // Only lanes with undelivered batches have a lag.
-        let behind = delivered.lanes.iter().filter(|lane| lane.delivered < progress.durable);
-        let oldest = behind.map(|lane| lane.received).filter(|received| received.0 > 0).min();
-        Delivery {
-            delivered: seq,
-            lag_batches,
-            lag_routes,
-            lag_s: oldest.map_or(0.0, |oldest| seconds_between(oldest, now)),
-            rejected: delivered.lanes.iter().map(|lane| lane.rejected).sum(),
-            lanes: (0..).zip(&delivered.lanes).map(|(number, published)| lane(number, published)).collect(),
-            last_error: delivered.last_error.clone(),
-        }
-    }
-
-    /// The conditions that need attention, the worst one first.
-    fn conditions(
-        &self,
-        progress: &Progress,
-        delivery: Option<&Delivery>,
-        routers: &[Router],
-    ) -> Vec<Condition> {
-        let mut conditions = Vec::new();
-        match &progress.state {
-            LogState::Failed(reason) => conditions.push(Condition::LogFailed(reason.clone())),
-            LogState::Stopped => conditions.push(Condition::Stopping),
-            LogState::Paused(reason) => conditions.push(Condition::IngestPaused(reason.clone())),
-            LogState::Running => {}
-        }
-        if self.registry.totals().held_off {
-            conditions.push(Condition::ConnectionsRefused);
-        }
-        let (share, _) = self.sample();
-        if share > MAX_LOG_SHARE {
-            conditions.push(Condition::LogFilling(share * 100.0));
-        }
-        conditions.extend(self.registry.conflicts().into_iter().map(Condition::NameConflict));
-        let limited = routers.iter().filter(|router| router.untracked_peers > 0);
-        conditions.extend(limited.map(|router| Condition::PeerLimit(router.name.clone())));
-        if let Some(delivery) = delivery {
-            conditions.extend(delivery_conditions(delivery));
-        }
-        conditions
     }
 
     fn listener(&self) -> Listener {
         let totals = self.registry.totals();
+        let refused = self.observed().refused.age(self.started.elapsed());
         Listener {
             address: self.address.to_string(),
             connections: self.registry.connections(),
             connections_max: self.connections_max,
             accepted: totals.accepted,
             refused: totals.refused,
+            refused_age_s: refused.map(seconds),
             accept_errors: totals.accept_errors,
             held_off: totals.held_off,
             hold_offs: totals.hold_offs,
         }
     }
 
-    /// The routers with a session, and those without one that have stale peers.
-    fn routers(&self, now: Timestamp) -> Vec<Router> {
-        let mut known = self.state.routers();
-        let live = self.registry.sessions();
-        let mut routers: Vec<Router> = live
-            .iter()
-            .map(|view| connected(view, known.remove(&view.summary.router.name).unwrap_or_default(), now))
-            .collect();
-        routers.extend(known.into_iter().map(|(name, peers)| disconnected(name, &peers)));
-        routers
+    /// The conditions that need attention, the worst one first.
+    fn conditions(&self, parts: &Parts<'_>, delivery: Option<&Delivery>, now: Timestamp) -> Vec<Condition> {
+        let Parts { progress, listener, wal, routers } = parts;
+        let mut conditions = log_conditions(progress, wal);
+        if listener.held_off {
+            conditions.push(Condition::HeldOff);
+        }
+        let (share, _) = self.sample();
+        if share > MAX_LOG_SHARE {
+            conditions.push(Condition::LogFilling(share * 100.0));
+        }
+        conditions.extend(self.damage_at_start.iter().cloned().map(Condition::DamageAtStart));
+        let trouble = self.observed().clock.trouble(now, self.started.elapsed(), self.state.last_session());
+        conditions.extend(trouble.map(Condition::Clock));
+        let missing = routers::missing(routers, &self.expected_routers);
+        if !missing.is_empty() {
+            conditions.push(Condition::RoutersNotConnected(missing));
+        }
+        if listener.connections >= listener.connections_max {
+            conditions.push(Condition::ConnectionsFull(listener.connections_max));
+        }
+        if listener.refused_age_s.is_some_and(|age| age < REFUSAL_REPORTED.as_secs_f64()) {
+            conditions.push(Condition::ConnectionsRefused(listener.refused));
+        }
+        conditions.extend(self.registry.conflicts().into_iter().map(Condition::NameConflict));
+        let limited = routers.iter().filter(|router| router.untracked_peers > 0);
+        conditions.extend(limited.map(|router| Condition::PeerLimit(router.name.clone())));
+        if let Some(delivery) = delivery {
+            conditions.extend(delivery::conditions(delivery));
+        }
+        conditions
     }
 }
 
-fn delivery_conditions(delivery: &Delivery) -> Vec<Condition> {
+/// Parts of the document on which conditions depend.
+struct Parts<'a> {
+    progress: &'a Progress,
+    listener: &'a Listener,
+    wal: &'a Wal,
+    routers: &'a [Router],
+}
+
+/// The conditions of the log.
+fn log_conditions(progress: &Progress, wal: &Wal) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    if delivery.lag_s > MAX_LAG_S {
-        conditions.push(Condition::DeliveryLag(delivery.lag_s));
+    match &progress.state {
+        LogState::Failed(reason) => conditions.push(Condition::LogFailed(reason.clone())),
+        LogState::Stopped => conditions.push(Condition::Stopping),
+        LogState::Paused(reason) => conditions.push(Condition::IngestPaused(reason.clone())),
+        LogState::Running => {}
     }
-    let unhealthy = delivery.lanes.iter().filter(|lane| !lane.state.is_healthy());
-    conditions.extend(unhealthy.map(|lane| Condition::Lane {
-        lane: lane.lane,
-        state: lane.state,
-        last_error: lane.last_error.clone(),
-    }));
-    if delivery.rejected > 0 {
-        conditions.push(Condition::Rejected(delivery.rejected));
+    if wal.unsynced_s > MAX_UNSYNCED_S {
+        conditions.push(Condition::NotSynced { records: wal.unsynced_records, seconds: wal.unsynced_s });
     }
-    if delivery.lanes.is_empty() {
-        conditions.push(Condition::DatabaseNotReached(delivery.last_error.clone()));
+    let lost = |reason| wal.lost_batches.get(&reason).copied().unwrap_or_default();
+    if let Some(damage) = &wal.damage {
+        let batches = lost(LossReason::Rot).saturating_add(lost(LossReason::Unreadable));
+        conditions.push(Condition::LogDamage { batches, last: damage.clone() });
+    }
+    let (torn, dropped) = (lost(LossReason::Torn), lost(LossReason::Dropped).max(wal.dropped));
+    if torn > 0 || dropped > 0 {
+        conditions.push(Condition::BatchesLost { torn, dropped });
+    }
+    if let Some(failed) = &wal.failed_segment {
+        conditions
+            .push(Condition::SegmentAbandoned { file: failed.file.clone(), error: failed.error.clone() });
     }
     conditions
+}
+
+const fn loss_reason(reason: GapReason) -> LossReason {
+    match reason {
+        GapReason::Rot => LossReason::Rot,
+        GapReason::Unreadable => LossReason::Unreadable,
+        GapReason::Torn => LossReason::Torn,
+        GapReason::Dropped => LossReason::Dropped,
+    }
+}
+
+/// A duration in seconds with a resolution of a millisecond.
+fn seconds(duration: Duration) -> f64 {
+    to_f64(crate::num::to_millis(duration)) / 1_000.0
 }
 
 /// Seconds from `start` to `end` with a resolution of a millisecond; 0 if `end` is earlier.
 fn seconds_between(start: Timestamp, end: Timestamp) -> f64 {
     let milliseconds = end.0.saturating_sub(start.0).max(0) / 1_000;
     to_f64(milliseconds.cast_unsigned()) / 1_000.0
-}
-
-fn lane(lane: u16, published: &LaneStatus) -> Lane {
-    let state = match published.state {
-        LaneState::Connecting => status::LaneState::Connecting,
-        LaneState::Draining => status::LaneState::Draining,
-        LaneState::CaughtUp => status::LaneState::CaughtUp,
-        LaneState::Retrying => status::LaneState::Retrying,
-        LaneState::Blocked => status::LaneState::NeedsOperator,
-        LaneState::Halted => status::LaneState::Halted,
-        LaneState::Stopped => status::LaneState::Stopped,
-    };
-    Lane { lane, seq: published.delivered.0, state, last_error: published.last_error.clone() }
-}
-
-fn connected(
-    SessionView { address, summary }: &SessionView,
-    known: Vec<TrackedPeer>,
-    now: Timestamp,
-) -> Router {
-    let announced =
-        |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
-    let mut reported: HashMap<PeerKey, Vec<PeerIdentity>> = HashMap::new();
-    for PeerSummary { key, asn, bgp_id, .. } in &summary.peers {
-        reported.entry(*key).or_default().push(PeerIdentity { key: *key, asn: *asn, bgp_id: *bgp_id });
-    }
-    let is_reported = |peer: &PeerIdentity| {
-        reported.get(&peer.key).is_some_and(|same_key| same_key.iter().any(|other| peer.matches(other)))
-    };
-    let stale = known
-        .iter()
-        .filter(|known| !is_reported(&known.peer.identity()))
-        .map(|known| stale_peer(known, StaleReason::NotReannounced));
-    Router {
-        name: summary.router.name.clone(),
-        address: address.to_string(),
-        session: clock::iso8601(summary.router.session),
-        connected: true,
-        sys_descr: summary.sys_descr.clone(),
-        last_message_age_s: seconds_between(summary.last_message, now),
-        bytes: summary.counters.bytes,
-        messages: summary.counters.messages,
-        routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
-        errors: summary.counters.errors,
-        untracked_peers: summary.counters.untracked_peers,
-        untracked_dump_routes: summary.counters.untracked_dump_routes,
-        dump_seen: summary.peers.iter().any(announced),
-        peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
-    }
-}
-
-fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
-    let mut views: BTreeMap<String, Vec<Family>> =
-        peer.views.iter().map(|view| (view.view.to_string(), Vec::new())).collect();
-    for table in completeness::tables(session, peer, now) {
-        let received = table.received;
-        views.entry(table.view.to_string()).or_default().push(Family {
-            family: table.family.to_string(),
-            end_of_rib: received.is_some_and(|one| one.end_of_rib.is_some()),
-            suspect: received.is_some_and(|one| one.suspect),
-            routes: received.map_or(0, |one| one.announced.saturating_add(one.withdrawn)),
-            completeness: table.completeness,
-            missing: table.is_missing,
-            stale: received.filter(|one| one.awaits_sweep).map(|one| match one.end_of_rib {
-                Some(_) => StaleRoutes::AwaitingQuiet,
-                None => StaleRoutes::NoEndOfRib,
-            }),
-        });
-    }
-    Peer {
-        address: peer.key.address.to_string(),
-        peer_type: peer.key.peer_type,
-        distinguisher: peer.key.distinguisher,
-        asn: peer.asn,
-        bgp_id: peer.bgp_id.to_string(),
-        state: if peer.up { PeerState::Up } else { PeerState::Down },
-        reason: None,
-        views,
-    }
-}
-
-/// A peer about which the router has not sent a message in its current session.
-fn stale_peer(known: &TrackedPeer, reason: StaleReason) -> Peer {
-    Peer {
-        address: known.peer.key.address.to_string(),
-        peer_type: known.peer.key.peer_type,
-        distinguisher: known.peer.key.distinguisher,
-        asn: known.peer.asn,
-        bgp_id: known.peer.bgp_id.to_string(),
-        state: PeerState::Stale,
-        reason: Some(reason),
-        views: BTreeMap::new(),
-    }
-}
-
-fn disconnected(name: String, peers: &[TrackedPeer]) -> Router {
-    let last = peers.iter().map(|known| known.session).max().unwrap_or_default();
-    Router {
-        name,
-        session: clock::iso8601(last),
-        peers: peers.iter().map(|known| stale_peer(known, StaleReason::RouterNotConnected)).collect(),
-        ..Router::default()
-    }
 }

@@ -12,7 +12,7 @@ use crate::num::to_u32_saturating;
 use crate::route::{Batch, EventKind};
 use crate::state::{OpenOutcome, StateStore};
 use crate::telemetry::clock;
-use crate::wal::{self, Disk, Item, Log, Recovered, SeqNo, Writer};
+use crate::wal::{self, Damage, Disk, Item, Log, Recovered, SeqNo, Writer};
 
 /// The log after recovery.
 pub(super) struct OpenedLog {
@@ -24,6 +24,14 @@ pub(super) struct OpenedLog {
     pub(super) records_copied: u64,
     /// Payloads of the last run that readers do not see until there is space for their copies.
     pub(super) held_back: Vec<Vec<u8>>,
+}
+
+impl OpenedLog {
+    /// The damage that recovery found, without writes that a crash interrupted.
+    pub(super) fn damage(&self) -> Vec<String> {
+        let damage = self.recovered.damage.iter();
+        damage.filter(|one| !matches!(one, Damage::Torn { .. })).map(Damage::to_string).collect()
+    }
 }
 
 /// Opens the log, and logs the result of recovery.

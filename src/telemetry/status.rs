@@ -3,13 +3,15 @@
 
 mod client;
 mod document;
+mod routers;
 mod server;
 mod text;
 
 pub use client::{FetchError, fetch};
 pub use document::{
-    Completeness, Delivery, Document, FailedSegment, Family, Health, Lane, LaneState, Listener, Peer,
-    PeerState, Router, StaleReason, StaleRoutes, Wal,
+    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, Listener, LossReason,
+    Wal,
 };
+pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
 pub use text::render;

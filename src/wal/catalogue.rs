@@ -1,13 +1,14 @@
 //! The segments of a log directory, shared by the writer and the readers of a process.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LogId;
 use super::error::ReadError;
-use super::format::{HeaderError, SegmentHeader};
+use super::format::{GapReason, HeaderError, SegmentHeader};
 use super::seq::SeqNo;
+use crate::wal::read::losses::{Loss, Losses};
 use crate::wal::read::scan::read_header;
 use crate::wal::storage::{Storage, StorageFile};
 
@@ -87,18 +88,43 @@ impl Catalogue {
 pub struct Log<S> {
     pub(super) storage: S,
     catalogue: Mutex<Catalogue>,
+    /// Losses that readers have reported.
+    losses: Mutex<Losses>,
     /// This process is the writer: the catalogue is always current.
     pub(super) owned: bool,
 }
 
 impl<S: Storage> Log<S> {
     pub(super) fn new(storage: S, catalogue: Catalogue, owned: bool) -> Arc<Self> {
-        Arc::new(Self { storage, catalogue: Mutex::new(catalogue), owned })
+        Arc::new(Self { storage, catalogue: Mutex::new(catalogue), losses: Mutex::default(), owned })
     }
 
     /// Locks the catalogue. No holder leaves it inconsistent, so a poisoned lock is usable.
     pub(super) fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
         self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The losses that readers have reported ([`super::Reader::report_loss`]) since the last call, each batch
+    /// once.
+    #[must_use]
+    pub fn take_new_losses(&self) -> Vec<Loss> {
+        self.losses().take_new()
+    }
+
+    /// Number of batches, by reason, that readers have reported as lost since the start.
+    #[must_use]
+    pub fn lost_batches(&self) -> BTreeMap<GapReason, u64> {
+        self.losses().batches()
+    }
+
+    /// Lowest sequence number that the log still holds; `None` if it holds no segment.
+    #[must_use]
+    pub fn oldest_seq(&self) -> Option<SeqNo> {
+        self.catalogue().oldest()
     }
 
     /// Reads the directory again, in a process that does not own the log.

@@ -30,6 +30,7 @@ pub use catalogue::Log;
 pub use error::{Full, IoCause, OpenError, ReadError, SalvageError, WriteError};
 pub use format::{GapReason, PAYLOAD_BYTES_MAX};
 pub use options::{Options, StateSnapshot};
+pub use read::losses::Loss;
 pub use read::reader::{Item, Reader};
 pub use recovery::recover::{Recovered, recover};
 pub use recovery::salvage::{Salvaged, salvage};

@@ -75,7 +75,10 @@ fn route(number: u32) -> Vec<u8> {
 
 fn all_delivered(daemon: &Daemon) {
     daemon.status_when(|status| {
-        status.delivery.as_ref().is_some_and(|it| it.delivered > 0 && it.delivered == status.wal.durable)
+        status
+            .delivery
+            .as_ref()
+            .is_some_and(|it| it.delivered.is_some_and(|seq| seq > 0 && seq == status.wal.durable))
     });
 }
 

@@ -70,7 +70,7 @@ async fn the_owner_migrates_the_writer_collects_and_the_reader_asks() {
         let bytes = [initiation("r1"), PEER.peer_up(&sent, &received, &[]), PEER.route_monitoring(&pdu)];
         let stream = collector.send(&bytes.concat());
         collector.status_when(|document| {
-            document.delivery.as_ref().is_some_and(|it| it.delivered > 0 && it.lag_routes == 0)
+            document.delivery.as_ref().is_some_and(|it| it.delivered > Some(0) && it.lag_routes == 0)
         });
         drop(stream);
         assert!(collector.stop().success());

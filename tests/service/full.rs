@@ -2,17 +2,15 @@
 //! router that closes when it is not read from, and a log that gives up its oldest.
 
 use std::io::{ErrorKind, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::away::Away;
 use crate::common::daemon::{self, Daemon};
-use crate::common::db::{Database, Edition};
 use crate::common::messages::{PEER, initiation, open, plain_attributes, tlv, update, v4};
-use crate::common::proxy::Proxy;
 
 /// Routes of a table; so many that the room of a full log ends in the middle of it.
 const ROUTES: u16 = 2_000;
@@ -47,42 +45,11 @@ fn dump(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The database behind a proxy that can make it unreachable: connections stay without an answer.
-struct Away {
-    database: Database,
-    proxy: Proxy,
-    url: String,
-}
-
-impl Away {
-    async fn new(test: &str) -> Option<Self> {
-        let database = Database::migrated(Edition::Timescale, test).await?;
-        let tokio_postgres::config::Host::Tcp(host) = &database.config.get_hosts()[0] else {
-            panic!("no TCP host")
-        };
-        let server = SocketAddr::new(host.parse().unwrap(), database.config.get_ports()[0]);
-        let proxy = Proxy::start(server).await;
-        let (user, name) = (database.config.get_user().unwrap(), database.config.get_dbname().unwrap());
-        let url = format!("postgres://{user}@{}/{name}?sslmode=disable", proxy.address);
-        Some(Self { database, proxy, url })
-    }
-
-    fn is_away(&self, away: bool) {
-        self.proxy.faults.swallow_below.store(if away { u64::MAX } else { 0 }, Ordering::SeqCst);
-    }
-
-    /// The daemon with this database; it gives up soon on one that does not answer.
-    fn daemon(&self, folder: &Path, more: &[(&str, &str)]) -> Daemon {
-        let own = [("DATABASE_URL", self.url.as_str()), ("DB_CONNECT_TIMEOUT_S", "1")];
-        Daemon::start(folder, &[own.as_slice(), more].concat())
-    }
-}
-
 /// Waits until all that is in the log is in the database as well.
 fn delivered(daemon: &Daemon) -> u64 {
     let status = daemon.status_when(|document| {
         let (wal, delivery) = (&document.wal, document.delivery.as_ref().unwrap());
-        wal.durable == wal.written && delivery.delivered == wal.durable && document.wal.paused.is_none()
+        wal.durable == wal.written && delivery.delivered == Some(wal.durable) && document.wal.paused.is_none()
     });
     status.wal.durable
 }

@@ -1,4 +1,5 @@
-//! Tests of the compiled program: start and stop, sessions with routers, and a full log.
+//! Tests of the compiled program: start and stop, sessions with routers, a full log, a damaged log, and the
+//! status.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod away;
+mod clock;
+mod damage;
 mod full;
 mod program;
 mod sessions;
+mod status;

@@ -44,6 +44,14 @@ pub static SECTIONS: &[Section] = &[
                  identifies the router in the database.",
             ),
             derived(
+                "EXPECTED_ROUTERS",
+                Kind::Routers,
+                "all routers that are known from earlier sessions",
+                "Names or addresses of the routers that should be connected, such as `edge1,192.0.2.2`. \
+                 `holdfast status` is degraded while one of them is not. With this setting, other routers \
+                 may disconnect for good.",
+            ),
+            derived(
                 "BMP_OVERRIDES",
                 Kind::Overrides,
                 "negotiated in the BGP OPENs, else auto-detected",

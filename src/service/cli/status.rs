@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 use crate::config::{self, Inputs};
-use crate::telemetry::status::{Health, fetch, render};
+use crate::telemetry::status::{fetch, render};
 
 /// Status socket of the packaged systemd service. It is used if neither the settings nor the environment name
 /// another one.
@@ -30,7 +30,7 @@ pub(super) fn run(
         Some(socket) => socket.clone(),
         None => default_socket(env_file)?,
     };
-    let document = fetch(&socket).map_err(|error| Failure::Other(error.to_string(), Health::Down.code()))?;
+    let document = fetch(&socket).map_err(|error| Failure::Other(error.to_string(), error.code()))?;
     if arguments.json {
         serde_json::to_writer_pretty(&mut *out, &document).map_err(std::io::Error::from)?;
         out.write_all(b"\n")?;

@@ -5,10 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Document;
+use super::{Document, Health};
 
 /// Maximum time between two parts of the answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Exit code of `holdfast status` if the status is unknown.
+const UNKNOWN_CODE: u8 = 3;
 
 /// The status document could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +24,19 @@ pub enum FetchError {
         /// Error of the socket.
         source: io::Error,
     },
+    /// The socket cannot be reached, so that nothing is known about the daemon: no permission, for example.
+    #[error("status unknown: cannot connect to {}: {source}", path.display())]
+    Unreachable {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Error of the socket.
+        source: io::Error,
+    },
     /// The answer is not a status document of this version.
-    #[error("malformed status document from {}: {source}; use a client of the same version", path.display())]
+    #[error(
+        "status unknown: malformed document from {}: {source}; use a client of the same version",
+        path.display()
+    )]
     Malformed {
         /// Path of the socket.
         path: PathBuf,
@@ -31,13 +45,34 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// Sorts an error of connecting. A socket that is missing or on which nobody listens means that no daemon
+    /// runs; any other error says nothing about the daemon.
+    fn from_connect(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::NoAnswer { path, source },
+            _ => Self::Unreachable { path, source },
+        }
+    }
+
+    /// The exit code of `holdfast status`: 2 if the daemon is down, 3 if its status is unknown.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::NoAnswer { .. } => Health::Down.code(),
+            Self::Unreachable { .. } | Self::Malformed { .. } => UNKNOWN_CODE,
+        }
+    }
+}
+
 /// Fetches the status document of the daemon whose status socket is at `path`.
 ///
 /// # Errors
-/// Fails if no daemon answers in time, or if the answer is malformed.
+/// Fails if no daemon answers in time, if the socket cannot be reached, or if the answer is malformed.
 pub fn fetch(path: &Path) -> Result<Document, FetchError> {
-    let answer = || -> io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(path)?;
+    let mut stream = UnixStream::connect(path).map_err(|error| FetchError::from_connect(path, error))?;
+    let mut answer = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
@@ -45,4 +80,23 @@ pub fn fetch(path: &Path) -> Result<Document, FetchError> {
     };
     let bytes = answer().map_err(|source| FetchError::NoAnswer { path: path.to_owned(), source })?;
     serde_json::from_slice(&bytes).map_err(|source| FetchError::Malformed { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_absent_listener_means_that_the_daemon_is_down() {
+        let code = |kind: io::ErrorKind| FetchError::from_connect(Path::new("x"), kind.into()).code();
+        assert_eq!([io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].map(code), [2, 2]);
+        let unknown = [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::NotADirectory,
+            io::ErrorKind::InvalidInput,
+            io::ErrorKind::WouldBlock,
+            io::ErrorKind::Other,
+        ];
+        assert_eq!(unknown.map(code), [3; 5]);
+    }
 }

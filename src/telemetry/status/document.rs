@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::routers::Router;
+
 /// Status of the daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Document {
@@ -20,11 +22,14 @@ pub struct Document {
     pub uptime_s: u64,
     /// Overall health.
     pub state: Health,
-    /// Conditions that make the daemon degraded or down; empty if it is healthy.
+    /// Conditions that make the daemon degraded or down, as text; empty if it is healthy.
     pub reasons: Vec<String>,
+    /// The kind of each of the `reasons`, in the same order.
+    #[serde(default)]
+    pub conditions: Vec<ConditionKind>,
     /// BMP listener.
     pub listener: Listener,
-    /// Connected routers, and disconnected ones that have stale peers.
+    /// Connected routers, and disconnected ones that are expected or have stale peers.
     pub routers: Vec<Router>,
     /// Write-ahead log.
     pub wal: Wal,
@@ -67,6 +72,50 @@ impl fmt::Display for Health {
     }
 }
 
+/// Kind of a condition that needs attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionKind {
+    /// The log has failed; the daemon ends.
+    LogFailed,
+    /// The daemon is stopping.
+    Stopping,
+    /// The log is not writable.
+    IngestPaused,
+    /// Received records have been waiting for an fsync for seconds.
+    NotSynced,
+    /// New connections are refused until log usage is below 50 %.
+    HeldOff,
+    /// More than half of the log is in use.
+    LogFilling,
+    /// Data of the log is corrupt or unreadable.
+    LogDamage,
+    /// Batches were lost: dropped undelivered, or never synced before a crash.
+    BatchesLost,
+    /// A segment was abandoned after an I/O error.
+    SegmentAbandoned,
+    /// The wall clock jumped, or is behind the times that are stored.
+    ClockTrouble,
+    /// Routers that are known or expected are not connected.
+    RoutersNotConnected,
+    /// The number of connections has reached BMP_MAX_CONNECTIONS.
+    ConnectionsFull,
+    /// Connections were refused within the last minutes.
+    ConnectionsRefused,
+    /// Two routers have the same name.
+    NameConflict,
+    /// A router exceeds the tracked peer/family limit.
+    PeerLimit,
+    /// The oldest undelivered record is older than a minute.
+    DeliveryLag,
+    /// A lane does not deliver.
+    Lane,
+    /// The database has rejected records.
+    Rejected,
+    /// The database was not reached since the start.
+    DatabaseNotReached,
+}
+
 /// BMP listener.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Listener {
@@ -80,171 +129,15 @@ pub struct Listener {
     pub accepted: u64,
     /// Connections refused since the start, because of BMP_ALLOW or BMP_MAX_CONNECTIONS.
     pub refused: u64,
+    /// Seconds since the last connection was refused; `None` if none was.
+    #[serde(default)]
+    pub refused_age_s: Option<f64>,
     /// Failed accept calls since the start.
     pub accept_errors: u64,
     /// New connections are refused, because the log was full and its usage is not yet below 50 %.
     pub held_off: bool,
     /// Number of periods with `held_off` since the start.
     pub hold_offs: u64,
-}
-
-/// A router.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Router {
-    /// Name that identifies the router in the database.
-    pub name: String,
-    /// Source address and port of the session; empty if the router is not connected.
-    pub address: String,
-    /// Start of the current session, else of the last one, in ISO 8601.
-    pub session: String,
-    /// Whether the router is connected.
-    pub connected: bool,
-    /// The router's sysDescr.
-    pub sys_descr: String,
-    /// Seconds since the last message.
-    pub last_message_age_s: f64,
-    /// Bytes received in this session.
-    pub bytes: u64,
-    /// BMP messages received in this session.
-    pub messages: u64,
-    /// Route records of this session.
-    pub routes: u64,
-    /// Messages and PDUs of this session that could not be decoded.
-    pub errors: u64,
-    /// Peers and address families of this session beyond the tracked peer/family limit. Their routes are
-    /// recorded, but may remain stale.
-    pub untracked_peers: u64,
-    /// Announcements during dumps whose routes were not remembered (`dump_memory_full`): repetitions of such
-    /// a route count as part of the dump.
-    #[serde(default)]
-    pub untracked_dump_routes: u64,
-    /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere
-    /// reconnect.
-    pub dump_seen: bool,
-    /// Peers of the router.
-    pub peers: Vec<Peer>,
-}
-
-/// A peer of a router.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Peer {
-    /// Peer address.
-    pub address: String,
-    /// BMP peer type.
-    pub peer_type: u8,
-    /// Peer distinguisher.
-    pub distinguisher: u64,
-    /// AS number.
-    pub asn: u32,
-    /// BGP identifier.
-    pub bgp_id: String,
-    /// State of the peer.
-    pub state: PeerState,
-    /// Reason why the peer is stale; `None` if it is not.
-    pub reason: Option<StaleReason>,
-    /// Address families by RIB view.
-    pub views: BTreeMap<String, Vec<Family>>,
-}
-
-/// State of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PeerState {
-    /// The BGP session is established.
-    Up,
-    /// The BGP session is down.
-    Down,
-    /// The routes of the peer are from an earlier BMP session.
-    Stale,
-}
-
-impl fmt::Display for PeerState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::Stale => "stale",
-        })
-    }
-}
-
-/// Reason why a peer is stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StaleReason {
-    /// The router is not connected.
-    #[serde(rename = "router not connected")]
-    RouterNotConnected,
-    /// The router has reconnected and has not sent a message about the peer since.
-    #[serde(rename = "not re-announced since reconnect")]
-    NotReannounced,
-}
-
-impl fmt::Display for StaleReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RouterNotConnected => "router not connected",
-            Self::NotReannounced => "not re-announced since reconnect",
-        })
-    }
-}
-
-/// An address family in a RIB view of a peer.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Family {
-    /// Name of the address family.
-    pub family: String,
-    /// Whether End-of-RIB was received in this session.
-    pub end_of_rib: bool,
-    /// Route records of this session.
-    pub routes: u64,
-    /// A PDU could not be decoded: routes may be missing, or withdrawn routes present, until the next
-    /// complete dump.
-    pub suspect: bool,
-    /// How complete the table is.
-    #[serde(default)]
-    pub completeness: Completeness,
-    /// Whether the family is negotiated, but neither routes nor End-of-RIB were received minutes after Peer
-    /// Up.
-    #[serde(default)]
-    pub missing: bool,
-    /// Reason why routes that were not re-announced since the reconnect are still current; `None` if there
-    /// can be no such routes.
-    #[serde(default)]
-    pub stale: Option<StaleRoutes>,
-}
-
-/// Reason why routes that were not re-announced since a reconnect have not been ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StaleRoutes {
-    /// The router has sent no End-of-RIB.
-    NoEndOfRib,
-    /// End-of-RIB was received; the time without a first announcement of a route has not passed.
-    AwaitingQuiet,
-}
-
-impl fmt::Display for StaleRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoEndOfRib => "no End-of-RIB since the reconnect (SWEEP_WITHOUT_END_OF_RIB_S)",
-            Self::AwaitingQuiet => "no time without a new route yet after End-of-RIB (SWEEP_QUIET_S)",
-        })
-    }
-}
-
-/// How complete the table of an address family is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Completeness {
-    /// End-of-RIB was received.
-    Complete,
-    /// Routes were received, but no End-of-RIB minutes after Peer Up, or within a minute of silence.
-    Assumed,
-    /// The router sends only changes of the table.
-    Partial,
-    /// The table was not received, or its dump goes on.
-    #[default]
-    None,
 }
 
 /// Write-ahead log.
@@ -262,6 +155,12 @@ pub struct Wal {
     pub dropped: u64,
     /// Records synced to disk since the start.
     pub records_durable: u64,
+    /// Received records that a power loss now would cost: queued or written, and not synced to disk.
+    #[serde(default)]
+    pub unsynced_records: u64,
+    /// Seconds for which the oldest of these records has been waiting; 0 if there is none.
+    #[serde(default)]
+    pub unsynced_s: f64,
     /// Number of segment files.
     pub segments: u64,
     /// Size of the log in bytes.
@@ -277,6 +176,58 @@ pub struct Wal {
     /// Last segment that was abandoned after an I/O error since the start.
     #[serde(default)]
     pub failed_segment: Option<FailedSegment>,
+    /// Number of batches that were found to be missing since the start, by reason.
+    #[serde(default)]
+    pub lost_batches: BTreeMap<LossReason, u64>,
+    /// The last damage that was found since the start.
+    #[serde(default)]
+    pub damage: Option<Damage>,
+}
+
+/// Why batches of the log are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossReason {
+    /// They were synced, and their data is corrupt now.
+    Rot,
+    /// They were synced, and the disk returns an error for them.
+    Unreadable,
+    /// A crash came before their sync returned.
+    Torn,
+    /// Their segment was dropped or removed before they were delivered.
+    Dropped,
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rot => "rot",
+            Self::Unreadable => "unreadable",
+            Self::Torn => "torn",
+            Self::Dropped => "dropped",
+        })
+    }
+}
+
+/// Corrupt or unreadable data of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Whether the data is corrupt or cannot be read.
+    pub reason: LossReason,
+    /// File name in the log directory; `None` if unknown.
+    pub file: Option<String>,
+    /// Offset of the first corrupt byte; `None` if unknown.
+    pub from_byte: Option<u64>,
+    /// Offset of the next intact data; `None` if unknown.
+    pub to_byte: Option<u64>,
+    /// First missing batch.
+    pub first_seq: u64,
+    /// Last missing batch.
+    pub last_seq: u64,
+    /// Number of missing batches.
+    pub batches: u64,
+    /// Time at which the damage was found (ISO 8601, UTC).
+    pub time: String,
 }
 
 /// A segment that was abandoned after an I/O error.
@@ -295,14 +246,16 @@ pub struct FailedSegment {
 /// Delivery to the database.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Sequence number of the last batch that all lanes have delivered.
-    pub delivered: u64,
+    /// Sequence number of the last batch that all lanes have delivered; `None` until the database was reached
+    /// for the first time. The lag is then that of the fastest lane, as the log directory records it.
+    pub delivered: Option<u64>,
     /// Durable batches not yet delivered by all lanes.
     pub lag_batches: u64,
     /// Estimated number of route and event records in these batches.
     pub lag_routes: u64,
-    /// Seconds since the oldest undelivered record was received.
-    pub lag_s: f64,
+    /// Age of the oldest undelivered record, in seconds; 0 if there is none. Changes of the wall clock since
+    /// the start do not matter. `None` while the record is being looked up, or if it cannot be read.
+    pub lag_s: Option<f64>,
     /// Records rejected by the database since the start; they are in the table `rejected_routes`.
     pub rejected: u64,
     /// Lanes; empty until the database was reached for the first time.
@@ -316,8 +269,12 @@ pub struct Delivery {
 pub struct Lane {
     /// Number of the lane, from 0.
     pub lane: u16,
-    /// Sequence number of the last batch delivered.
-    pub seq: u64,
+    /// Sequence number of the last batch delivered; `None` until the lane has read its position from the
+    /// database.
+    pub seq: Option<u64>,
+    /// Age of the oldest record that the lane has not delivered, in seconds, like [`Delivery::lag_s`].
+    #[serde(default)]
+    pub lag_s: Option<f64>,
     /// State of the lane.
     pub state: LaneState,
     /// Last error, also after recovery from it; `None` if there was none.
@@ -385,8 +342,6 @@ mod tests {
             }
         }
         check(&[Health::Healthy, Health::Degraded, Health::Down]);
-        check(&[PeerState::Up, PeerState::Down, PeerState::Stale]);
-        check(&[StaleReason::RouterNotConnected, StaleReason::NotReannounced]);
         check(&[
             LaneState::Connecting,
             LaneState::Draining,

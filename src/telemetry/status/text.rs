@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Completeness, Delivery, Document, Peer, Router, Wal};
+use super::{Completeness, Damage, Delivery, Document, Peer, Router, Wal};
 use crate::telemetry::printable;
 
 /// The status document as text for a terminal.
@@ -44,12 +44,20 @@ pub fn render(document: &Document) -> String {
 
 fn wal(wal: &Wal, delivery: Option<&Delivery>, line: &mut impl FnMut(String)) {
     line(format!("log       {}  id {}", wal.dir, wal.log_id));
-    let delivered =
-        delivery.map_or_else(String::new, |delivery| format!(", delivered {}", delivery.delivered));
+    let delivered = delivery.map_or_else(String::new, |delivery| match delivery.delivered {
+        Some(seq) => format!(", delivered {seq}"),
+        None => ", delivered unknown".to_owned(),
+    });
     line(format!(
         "          last batch: written {}, fsynced {}{delivered}; {} records fsynced since start",
         wal.written, wal.durable, wal.records_durable
     ));
+    if wal.unsynced_records > 0 {
+        line(format!(
+            "          a power loss now costs {} records of the last {:.1} s",
+            wal.unsynced_records, wal.unsynced_s
+        ));
+    }
     let full_in = wal
         .hours_left
         .map_or_else(String::new, |hours| format!(", full in {hours:.1} h at the current rate"));
@@ -63,6 +71,21 @@ fn wal(wal: &Wal, delivery: Option<&Delivery>, line: &mut impl FnMut(String)) {
     if wal.dropped > 0 {
         line(format!("          dropped undelivered batches: {} since start", wal.dropped));
     }
+    if !wal.lost_batches.is_empty() {
+        let lost: Vec<String> =
+            wal.lost_batches.iter().map(|(reason, batches)| format!("{batches} {reason}")).collect();
+        line(format!("          lost batches: {} since start", lost.join(", ")));
+    }
+    if let Some(Damage { file, from_byte, to_byte, first_seq, last_seq, time, .. }) = &wal.damage {
+        let file = file.as_deref().unwrap_or("unknown segment");
+        let bytes = match (from_byte, to_byte) {
+            (Some(from), Some(to)) => format!(" at bytes {from}–{to}"),
+            _ => String::new(),
+        };
+        line(format!(
+            "          last damage: {file}{bytes}, batches {first_seq} to {last_seq}, found {time}"
+        ));
+    }
     if let Some(failed) = &wal.failed_segment {
         line(format!("          segment {} abandoned at {}: {}", failed.file, failed.time, failed.error));
     }
@@ -71,28 +94,44 @@ fn wal(wal: &Wal, delivery: Option<&Delivery>, line: &mut impl FnMut(String)) {
 
 fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
     line(format!(
-        "delivery  lag: {} batches, {} records, {:.1} s; rejected records: {} since start",
-        delivery.lag_batches, delivery.lag_routes, delivery.lag_s, delivery.rejected
+        "delivery  lag: {} batches, {} records, {}; rejected records: {} since start",
+        delivery.lag_batches,
+        delivery.lag_routes,
+        age(delivery.lag_s),
+        delivery.rejected
     ));
     for lane in &delivery.lanes {
         let error =
             lane.last_error.as_ref().map_or_else(String::new, |error| format!("  last error: {error}"));
-        line(format!("          lane {}  batch {}  {}{error}", lane.lane, lane.seq, lane.state));
+        let seq = lane.seq.map_or_else(|| "unknown".to_owned(), |seq| seq.to_string());
+        line(format!(
+            "          lane {}  batch {seq}  lag {}  {}{error}",
+            lane.lane,
+            age(lane.lag_s),
+            lane.state
+        ));
     }
+}
+
+/// An age in seconds, or that it is unknown.
+fn age(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "unknown age".to_owned(), |seconds| format!("{seconds:.1} s"))
 }
 
 fn router(router: &Router, line: &mut impl FnMut(String)) {
     let name = &router.name;
+    let session = router.session.as_deref().unwrap_or("unknown");
     if router.connected {
         let dump = if router.dump_seen { "" } else { ", no initial dump received" };
-        line(format!("  {name} ({}) connected{dump}, since {}", router.address, router.session));
+        let address = router.address.as_deref().unwrap_or("unknown address");
+        line(format!("  {name} ({address}) connected{dump}, since {session}"));
+        let silent = age(router.last_message_age_s);
         line(format!(
-            "    {} messages, {}, {} route records, {} decode errors, last message {:.1} s ago  {}",
+            "    {} messages, {}, {} route records, {} decode errors, last message {silent} ago  {}",
             router.messages,
             size(router.bytes),
             router.routes,
             router.errors,
-            router.last_message_age_s,
             router.sys_descr
         ));
         if router.untracked_peers > 0 {
@@ -103,14 +142,17 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
             line(format!("    memory for dumps exceeded, {count} announcements not remembered"));
         }
     } else {
-        line(format!("  {name} not connected, start of the last session {}", router.session));
+        let expected = if router.expected { " (expected)" } else { "" };
+        line(format!("  {name} not connected{expected}, start of the last session {session}"));
     }
     router.peers.iter().for_each(|one| peer(one, line));
 }
 
 fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
-    let distinguisher =
-        if peer.distinguisher == 0 { String::new() } else { format!(" rd {:#x}", peer.distinguisher) };
+    let distinguisher = match peer.distinguisher.as_str() {
+        "0:0" => String::new(),
+        distinguisher => format!(" rd {distinguisher}"),
+    };
     let mut views = String::new();
     for (view, families) in &peer.views {
         let families: Vec<String> = families

@@ -4,7 +4,7 @@ use super::bytes::u64_at;
 use crate::wal::seq::SeqNo;
 
 /// Why sequence numbers are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum GapReason {
     /// They were synced, and their data is corrupt now.

@@ -9,6 +9,7 @@ use crate::wal::error::ReadError;
 use crate::wal::format::{
     CODEC_RECORD, CODEC_RECORD_LZ4, FLAG_IGNORABLE, FrameHeader, GapPayload, GapReason, HeaderError, kind,
 };
+use crate::wal::read::losses::Loss;
 use crate::wal::read::scan::{Scanned, Scanner, read_header};
 use crate::wal::seq::SeqNo;
 use crate::wal::storage::Storage;
@@ -49,6 +50,8 @@ pub struct Reader<S: Storage> {
     open: Option<OpenSegment<S::File>>,
     /// Buffer for a decompressed payload.
     decompressed: Vec<u8>,
+    /// The last gap that was returned, until it is reported.
+    loss: Option<Loss>,
 }
 
 /// The segment that is being read.
@@ -57,6 +60,8 @@ struct OpenSegment<F> {
     scanner: Scanner<F>,
     /// A read error occurred since the last payload.
     unreadable: bool,
+    /// Offsets of the first corrupt byte since the last payload, and of the next intact frame.
+    corrupt: Option<(u64, u64)>,
     /// The SEAL frame was read.
     sealed: bool,
 }
@@ -66,7 +71,12 @@ enum Located {
     /// A DATA frame; the scanner holds its payload.
     Data(FrameHeader),
     /// A gap from the next sequence number to `to`.
-    Gap { to: SeqNo, reason: GapReason },
+    Gap {
+        to: SeqNo,
+        reason: GapReason,
+        /// Number of the segment that should hold the batches.
+        segment: Option<u64>,
+    },
     /// No entry yet.
     Nothing,
 }
@@ -91,7 +101,7 @@ impl<S: Storage> Reader<S> {
     }
 
     fn new(log: Arc<Log<S>>, from: SeqNo) -> Self {
-        Self { log, next: from.max(SeqNo(1)), open: None, decompressed: Vec::new() }
+        Self { log, next: from.max(SeqNo(1)), open: None, decompressed: Vec::new(), loss: None }
     }
 
     /// First sequence number of the next item.
@@ -108,30 +118,46 @@ impl<S: Storage> Reader<S> {
     pub fn next(&mut self, limit: SeqNo) -> Result<Option<Item<'_>>, ReadError> {
         match self.locate(limit)? {
             Located::Nothing => Ok(None),
-            Located::Gap { to, reason } => {
-                let from = self.next;
-                self.next = to.next();
-                Ok(Some(Item::Gap { from, to, reason }))
-            }
+            Located::Gap { to, reason, segment } => Ok(Some(self.gap(to, reason, segment))),
             Located::Data(header) => {
-                let stored = self.open.as_ref().map_or(&[][..], |open| open.scanner.payload());
                 let (seq, codec) = (header.seq, header.codec);
-                let payload = match codec {
-                    CODEC_RECORD => stored,
-                    CODEC_RECORD_LZ4 if decompress(stored, header.raw_bytes, &mut self.decompressed) => {
-                        &self.decompressed
-                    }
+                if codec == CODEC_RECORD_LZ4 && !self.decompress(header.raw_bytes) {
                     // The checksum matches, so the stored bytes are what was written, and they are not valid
                     // LZ4.
-                    CODEC_RECORD_LZ4 => {
-                        self.next = seq.next();
-                        return Ok(Some(Item::Gap { from: seq, to: seq, reason: GapReason::Rot }));
-                    }
+                    let segment = self.open.as_ref().map(|open| open.segment.number);
+                    return Ok(Some(self.gap(seq, GapReason::Rot, segment)));
+                }
+                let payload = match codec {
+                    CODEC_RECORD => self.open.as_ref().map_or(&[][..], |open| open.scanner.payload()),
+                    CODEC_RECORD_LZ4 => &self.decompressed,
                     _ => return Err(ReadError::UnknownCodec { seq, codec }),
                 };
                 self.next = seq.next();
                 Ok(Some(Item::Data { seq, count: header.count, codec, payload }))
             }
+        }
+    }
+
+    /// Decompresses the payload of the scanner. Returns `false` if it is not valid.
+    fn decompress(&mut self, raw_bytes: u32) -> bool {
+        let stored = self.open.as_ref().map_or(&[][..], |open| open.scanner.payload());
+        decompress(stored, raw_bytes, &mut self.decompressed)
+    }
+
+    /// Returns the gap from the next sequence number to `to`, and continues behind it.
+    fn gap(&mut self, to: SeqNo, reason: GapReason, segment: Option<u64>) -> Item<'static> {
+        let from = self.next;
+        self.next = to.next();
+        let open = self.open.as_mut().filter(|open| Some(open.segment.number) == segment);
+        let bytes = open.and_then(|open| open.corrupt.take());
+        self.loss = Some(Loss { from, to, reason, file: segment.map(segment_name), bytes });
+        Item::Gap { from, to, reason }
+    }
+
+    /// Reports the gap that was returned last as a loss of the log, unless it was reported already.
+    pub fn report_loss(&mut self) {
+        if let Some(loss) = self.loss.take() {
+            self.log.losses().add(loss);
         }
     }
 
@@ -148,7 +174,11 @@ impl<S: Storage> Reader<S> {
             }
             let Some((segment, bound)) = found else {
                 return Ok(match oldest {
-                    Some(oldest) => Located::Gap { to: oldest.prev().min(limit), reason: GapReason::Dropped },
+                    Some(oldest) => Located::Gap {
+                        to: oldest.prev().min(limit),
+                        reason: GapReason::Dropped,
+                        segment: None,
+                    },
                     None => Located::Nothing,
                 });
             };
@@ -159,7 +189,8 @@ impl<S: Storage> Reader<S> {
                 }
                 if self.log.owned {
                     let to = bound.map_or(limit, SeqNo::prev).min(limit);
-                    return Ok(Located::Gap { to, reason: GapReason::Unreadable });
+                    let segment = Some(segment.number);
+                    return Ok(Located::Gap { to, reason: GapReason::Unreadable, segment });
                 }
                 self.log.refresh()?;
                 refreshed = true;
@@ -186,8 +217,10 @@ impl<S: Storage> Reader<S> {
             let is_dropped = bound.is_some() && !self.log.catalogue().is_followed(segment.number);
             return Ok(match (bound, durable) {
                 (None, None) => Located::Nothing,
-                _ if is_dropped => Located::Gap { to: end, reason: GapReason::Dropped },
-                _ => Located::Gap { to: end, reason: self.take_damage_reason() },
+                _ if is_dropped => Located::Gap { to: end, reason: GapReason::Dropped, segment: None },
+                _ => {
+                    Located::Gap { to: end, reason: self.take_damage_reason(), segment: Some(segment.number) }
+                }
             });
         }
     }
@@ -210,7 +243,7 @@ impl<S: Storage> Reader<S> {
         }
         let scanner = Scanner::new(file, header);
         let segment = Arc::clone(segment);
-        self.open = Some(OpenSegment { segment, scanner, unreadable: false, sealed: false });
+        self.open = Some(OpenSegment { segment, scanner, unreadable: false, corrupt: None, sealed: false });
         Ok(true)
     }
 
@@ -227,6 +260,7 @@ impl<S: Storage> Reader<S> {
                 }
                 Scanned::Invalid(range) => {
                     open.unreadable |= range.unreadable;
+                    open.corrupt = Some((open.corrupt.map_or(range.from, |(from, _)| from), range.to));
                     continue;
                 }
                 Scanned::Frame(header) => header,
@@ -254,13 +288,18 @@ impl<S: Storage> Reader<S> {
             }
             if from > next {
                 open.scanner.rewind(offset);
-                return Ok(Located::Gap { to: from.prev(), reason: self.take_damage_reason() });
+                let segment = Some(open.segment.number);
+                return Ok(Located::Gap { to: from.prev(), reason: self.take_damage_reason(), segment });
             }
-            let Some(reason) = reason else { return Ok(Located::Data(header)) };
+            let Some(reason) = reason else {
+                open.corrupt = None;
+                return Ok(Located::Data(header));
+            };
             if to > end {
                 open.scanner.rewind(offset);
             }
-            return Ok(Located::Gap { to: to.min(end), reason });
+            let segment = Some(open.segment.number);
+            return Ok(Located::Gap { to: to.min(end), reason, segment });
         }
         Ok(Located::Nothing)
     }

@@ -22,18 +22,18 @@ const SENDS_NO_SNAPSHOT: [&str; 2] = ["gobgp", "rustybgp"];
 
 /// The table of an address family of a RIB view.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Table {
-    pub(super) view: RibView,
-    pub(super) family: Family,
+pub(in crate::service) struct Table {
+    pub(in crate::service) view: RibView,
+    pub(in crate::service) family: Family,
     /// State of the family; `None` if nothing of it was received.
-    pub(super) received: Option<FamilySummary>,
-    pub(super) completeness: Completeness,
+    pub(in crate::service) received: Option<FamilySummary>,
+    pub(in crate::service) completeness: Completeness,
     /// Whether the family is negotiated, and neither routes nor End-of-RIB were received in time.
-    pub(super) is_missing: bool,
+    pub(in crate::service) is_missing: bool,
 }
 
 /// The tables of a peer: of each family that is negotiated or that was received, in each of its RIB views.
-pub(super) fn tables(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Vec<Table> {
+pub(in crate::service) fn tables(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Vec<Table> {
     let up_since = peer.up_since.unwrap_or(session.router.session);
     let is_late = peer.up && now.0.saturating_sub(up_since.0) > GRACE_US;
     let is_quiet = now.0.saturating_sub(peer.last_message.0) > QUIET_US;
@@ -75,23 +75,23 @@ fn is_partial(session: &Summary, view: RibView) -> bool {
 
 /// A peer with tables that have been missing since the last observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Alarm {
-    pub(super) router: String,
-    pub(super) peer: PeerIdentity,
+pub(in crate::service) struct Alarm {
+    pub(in crate::service) router: String,
+    pub(in crate::service) peer: PeerIdentity,
     /// All missing tables of the peer, as RIB view and family.
-    pub(super) tables: String,
+    pub(in crate::service) tables: String,
 }
 
 /// The missing tables of all peers, to report each of them once.
 #[derive(Default)]
-pub(super) struct MissingTables {
+pub(in crate::service) struct MissingTables {
     /// By router and peer.
     known: BTreeMap<(String, PeerIdentity), BTreeSet<String>>,
 }
 
 impl MissingTables {
     /// Observes all sessions; returns the peers with tables that were not missing before.
-    pub(super) fn observe<'a>(
+    pub(in crate::service) fn observe<'a>(
         &mut self,
         sessions: impl IntoIterator<Item = &'a Summary>,
         now: Timestamp,

@@ -1,0 +1,80 @@
+//! The delivery of the status document, and its conditions.
+
+use std::time::Duration;
+
+use super::health::Condition;
+use super::{MAX_LAG_S, Snapshot, seconds};
+use crate::committer::Progress;
+use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
+use crate::telemetry::status::{self, Delivery, Lane};
+
+impl Snapshot {
+    pub(super) fn delivery(&self, delivered: &DeliveryStatus, progress: &Progress) -> Delivery {
+        let (now, durable) = (self.started.elapsed(), progress.durable.0);
+        // Records that are not durable yet are undelivered as well.
+        let unsynced = progress.unsynced_since.map(|since| since.elapsed());
+        let last_known = self.last_known(delivered);
+        let observed = self.observed();
+        let lag = |position: u64| -> Option<Duration> {
+            if position >= durable {
+                Some(unsynced.unwrap_or_default())
+            } else {
+                observed.log.age_after(position, now)
+            }
+        };
+        let positions: Option<Vec<u64>> =
+            delivered.lanes.iter().map(|lane| lane.position().map(|seq| seq.0)).collect();
+        let slowest = positions.and_then(|positions| positions.into_iter().min());
+        let position = slowest.unwrap_or(last_known);
+        let lanes = (0..).zip(&delivered.lanes);
+        Delivery {
+            delivered: slowest,
+            lag_batches: durable.saturating_sub(position),
+            lag_routes: if position >= durable { 0 } else { observed.log.records_after(position) },
+            lag_s: lag(position).map(seconds),
+            rejected: delivered.lanes.iter().map(|lane| lane.rejected).sum(),
+            lanes: lanes
+                .map(|(number, one)| {
+                    let position = one.position().map_or(last_known, |seq| seq.0);
+                    lane(number, one, lag(position).map(seconds))
+                })
+                .collect(),
+            last_error: delivered.last_error.clone(),
+        }
+    }
+}
+
+/// The conditions of the delivery.
+pub(super) fn conditions(delivery: &Delivery) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    if let Some(lag_s) = delivery.lag_s.filter(|lag_s| *lag_s > MAX_LAG_S) {
+        conditions.push(Condition::DeliveryLag(lag_s));
+    }
+    let unhealthy = delivery.lanes.iter().filter(|lane| !lane.state.is_healthy());
+    conditions.extend(unhealthy.map(|lane| Condition::Lane {
+        lane: lane.lane,
+        state: lane.state,
+        last_error: lane.last_error.clone(),
+    }));
+    if delivery.rejected > 0 {
+        conditions.push(Condition::Rejected(delivery.rejected));
+    }
+    if delivery.lanes.is_empty() {
+        conditions.push(Condition::DatabaseNotReached(delivery.last_error.clone()));
+    }
+    conditions
+}
+
+fn lane(lane: u16, published: &LaneStatus, lag_s: Option<f64>) -> Lane {
+    let state = match published.state {
+        LaneState::Connecting => status::LaneState::Connecting,
+        LaneState::Draining => status::LaneState::Draining,
+        LaneState::CaughtUp => status::LaneState::CaughtUp,
+        LaneState::Retrying => status::LaneState::Retrying,
+        LaneState::Blocked => status::LaneState::NeedsOperator,
+        LaneState::Halted => status::LaneState::Halted,
+        LaneState::Stopped => status::LaneState::Stopped,
+    };
+    let seq = published.position().map(|seq| seq.0);
+    Lane { lane, seq, lag_s, state, last_error: published.last_error.clone() }
+}

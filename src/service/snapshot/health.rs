@@ -1,0 +1,206 @@
+//! The overall health of the daemon, computed from the conditions that need attention. Pure.
+
+use std::fmt;
+
+use super::clock_watch::ClockTrouble;
+use crate::telemetry::status::{ConditionKind, Damage, Health, LaneState};
+
+/// A condition that needs attention.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::service) enum Condition {
+    /// The log has failed for this reason; the daemon ends.
+    LogFailed(String),
+    /// The daemon is stopping.
+    Stopping,
+    /// The log is not writable for this reason.
+    IngestPaused(String),
+    /// Received records wait for an fsync.
+    NotSynced {
+        /// Number of records.
+        records: u64,
+        /// Time for which the oldest one has been waiting.
+        seconds: f64,
+    },
+    /// New connections are refused until log usage is below 50 %.
+    HeldOff,
+    /// Share of the log that is in use, in percent.
+    LogFilling(f64),
+    /// Data of the log is corrupt or unreadable.
+    LogDamage {
+        /// Number of missing batches.
+        batches: u64,
+        /// The damage that was found last.
+        last: Damage,
+    },
+    /// Damage that recovery found at the start.
+    DamageAtStart(String),
+    /// Batches that cannot be delivered.
+    BatchesLost {
+        /// Number of batches that were not durable when the collector crashed.
+        torn: u64,
+        /// Number of batches that were dropped undelivered.
+        dropped: u64,
+    },
+    /// A segment was abandoned after an I/O error.
+    SegmentAbandoned { file: String, error: String },
+    /// The wall clock cannot be relied on.
+    Clock(ClockTrouble),
+    /// Names of the routers that should be connected and are not.
+    RoutersNotConnected(Vec<String>),
+    /// This maximum number of connections is reached.
+    ConnectionsFull(usize),
+    /// Number of connections refused since the start, the last one within the last minutes.
+    ConnectionsRefused(u64),
+    /// Two routers have the same name; the second one is stored under this one.
+    NameConflict(String),
+    /// The router with this name exceeds the tracked peer/family limit.
+    PeerLimit(String),
+    /// Age of the oldest undelivered record, in seconds.
+    DeliveryLag(f64),
+    /// A lane does not deliver.
+    Lane {
+        /// Number of the lane.
+        lane: u16,
+        state: LaneState,
+        last_error: Option<String>,
+    },
+    /// Number of records rejected by the database.
+    Rejected(u64),
+    /// The database was not reached since the start; the last error, if there was an attempt.
+    DatabaseNotReached(Option<String>),
+}
+
+impl Condition {
+    /// Kind of the condition, for programs.
+    pub(in crate::service) const fn kind(&self) -> ConditionKind {
+        match self {
+            Self::LogFailed(_) => ConditionKind::LogFailed,
+            Self::Stopping => ConditionKind::Stopping,
+            Self::IngestPaused(_) => ConditionKind::IngestPaused,
+            Self::NotSynced { .. } => ConditionKind::NotSynced,
+            Self::HeldOff => ConditionKind::HeldOff,
+            Self::LogFilling(_) => ConditionKind::LogFilling,
+            Self::LogDamage { .. } | Self::DamageAtStart(_) => ConditionKind::LogDamage,
+            Self::BatchesLost { .. } => ConditionKind::BatchesLost,
+            Self::SegmentAbandoned { .. } => ConditionKind::SegmentAbandoned,
+            Self::Clock(_) => ConditionKind::ClockTrouble,
+            Self::RoutersNotConnected(_) => ConditionKind::RoutersNotConnected,
+            Self::ConnectionsFull(_) => ConditionKind::ConnectionsFull,
+            Self::ConnectionsRefused(_) => ConditionKind::ConnectionsRefused,
+            Self::NameConflict(_) => ConditionKind::NameConflict,
+            Self::PeerLimit(_) => ConditionKind::PeerLimit,
+            Self::DeliveryLag(_) => ConditionKind::DeliveryLag,
+            Self::Lane { .. } => ConditionKind::Lane,
+            Self::Rejected(_) => ConditionKind::Rejected,
+            Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
+        }
+    }
+
+    /// Health of a daemon with this condition alone.
+    const fn health(&self) -> Health {
+        match self.kind() {
+            ConditionKind::LogFailed | ConditionKind::Stopping => Health::Down,
+            _ => Health::Degraded,
+        }
+    }
+}
+
+/// Health of a daemon with these conditions.
+pub(in crate::service) fn overall(conditions: &[Condition]) -> Health {
+    conditions.iter().map(Condition::health).max().unwrap_or_default()
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LogFailed(reason) => write!(f, "log failed: {reason}"),
+            Self::Stopping => f.write_str("the daemon is stopping"),
+            Self::IngestPaused(reason) => write!(f, "ingest paused: log not writable: {reason}"),
+            Self::NotSynced { records, seconds } => {
+                write!(f, "{records} records not fsynced for {seconds:.0} s; a power loss would cost them")
+            }
+            Self::LogDamage { batches, last } => {
+                let file = last.file.as_deref().unwrap_or("a segment that is missing");
+                write!(f, "log damage: {batches} batches lost; last damage: {} in {file}", last.reason)?;
+                match (last.from_byte, last.to_byte) {
+                    (Some(from), Some(to)) => write!(f, " at bytes {from}–{to}"),
+                    _ => Ok(()),
+                }
+            }
+            Self::DamageAtStart(damage) => write!(f, "log damage found at the start: {damage}"),
+            Self::BatchesLost { torn, dropped } => {
+                write!(f, "batches lost: {dropped} dropped undelivered, {torn} not synced before a crash")
+            }
+            Self::SegmentAbandoned { file, error } => {
+                write!(f, "segment {file} abandoned after an I/O error: {error}")
+            }
+            Self::Clock(trouble) => trouble.fmt(f),
+            Self::RoutersNotConnected(names) => {
+                write!(f, "routers not connected: {}", listed(names))
+            }
+            Self::ConnectionsFull(max) => {
+                write!(f, "all {max} connections are in use (BMP_MAX_CONNECTIONS)")
+            }
+            Self::ConnectionsRefused(count) => write!(
+                f,
+                "{count} connections refused since start, the last one within 10 minutes (BMP_ALLOW, \
+                 BMP_MAX_CONNECTIONS)"
+            ),
+            Self::HeldOff => f.write_str("new connections refused until log usage is below 50 %"),
+            Self::LogFilling(percent) => write!(f, "log {percent:.0} % full"),
+            Self::NameConflict(name) => {
+                write!(f, "two routers have the same name; the second one is stored as {name}")
+            }
+            Self::PeerLimit(router) => write!(f, "{router} exceeds the tracked peer/family limit"),
+            Self::DeliveryLag(seconds) => write!(f, "delivery lag {seconds:.0} s"),
+            Self::Lane { lane, state, last_error: Some(error) } => {
+                write!(f, "lane {lane}: {state}: {error}")
+            }
+            Self::Lane { lane, state, last_error: None } => write!(f, "lane {lane}: {state}"),
+            Self::Rejected(count) => {
+                write!(f, "{count} records rejected by the database; see `holdfast rejected`")
+            }
+            Self::DatabaseNotReached(error) => {
+                write!(
+                    f,
+                    "database not reached since start: {}",
+                    error.as_deref().unwrap_or("no attempt finished yet")
+                )
+            }
+        }
+    }
+}
+
+/// Maximum number of names in the text of a condition.
+const NAMES_MAX: usize = 5;
+
+/// The first names, and the number of the others.
+fn listed(names: &[String]) -> String {
+    let mut text = names.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let others = names.len().saturating_sub(NAMES_MAX);
+    if others > 0 {
+        text.push_str(&format!(" and {others} more"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_condition_decides() {
+        assert_eq!(overall(&[]), Health::Healthy);
+        assert_eq!(overall(&[Condition::Rejected(1)]), Health::Degraded);
+        assert_eq!(overall(&[Condition::Rejected(1), Condition::Stopping]), Health::Down);
+    }
+
+    #[test]
+    fn a_lane_is_named_with_its_state_and_its_error() {
+        let lane = |last_error| Condition::Lane { lane: 0, state: LaneState::NeedsOperator, last_error };
+        assert_eq!(lane(None).to_string(), "lane 0: needs operator action");
+        let error = Some("permission denied for table route_updates".to_owned());
+        let expected = "lane 0: needs operator action: permission denied for table route_updates";
+        assert_eq!(lane(error).to_string(), expected);
+    }
+}

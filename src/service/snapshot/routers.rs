@@ -1,0 +1,149 @@
+//! The routers of the status document.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::completeness;
+use super::seconds_between;
+use crate::listener::{Registry, SessionView};
+use crate::route::{PeerIdentity, PeerKey, Rd, Timestamp};
+use crate::session::{PeerSummary, Summary};
+use crate::state::{StateStore, TrackedPeer};
+use crate::telemetry::clock;
+use crate::telemetry::status::{Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
+
+/// The routers with a session, those without one that have stale peers, and the expected ones, which
+/// `expected` names or gives the address of.
+pub(super) fn routers(
+    registry: &Registry,
+    state: &StateStore,
+    expected: &[String],
+    now: Timestamp,
+) -> Vec<Router> {
+    let mut known = state.routers();
+    let live = registry.sessions();
+    let mut routers: Vec<Router> = live
+        .iter()
+        .map(|view| connected(view, known.remove(&view.summary.router.name).unwrap_or_default(), now))
+        .collect();
+    routers.extend(known.into_iter().map(|(name, peers)| disconnected(name, &peers)));
+    for wanted in expected {
+        let is_wanted = |view: &SessionView| {
+            let address = view.address.ip().to_canonical();
+            view.summary.router.name == *wanted || wanted.parse() == Ok(address)
+        };
+        let mut names: Vec<&str> = vec![wanted];
+        names.extend(live.iter().filter(|view| is_wanted(view)).map(|view| &*view.summary.router.name));
+        let mut is_found = false;
+        for router in routers.iter_mut().filter(|router| names.contains(&router.name.as_str())) {
+            router.expected = true;
+            is_found = true;
+        }
+        if !is_found {
+            routers.push(Router { expected: true, ..disconnected(wanted.clone(), &[]) });
+        }
+    }
+    routers
+}
+
+/// The names of the routers that are not connected and should be: the expected ones, or if none is
+/// configured, all that are known.
+pub(super) fn missing(routers: &[Router], expected: &[String]) -> Vec<String> {
+    let is_missing = |router: &&Router| !router.connected && (router.expected || expected.is_empty());
+    routers.iter().filter(is_missing).map(|router| router.name.clone()).collect()
+}
+
+fn connected(
+    SessionView { address, summary }: &SessionView,
+    known: Vec<TrackedPeer>,
+    now: Timestamp,
+) -> Router {
+    let announced =
+        |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
+    let mut reported: HashMap<PeerKey, Vec<PeerIdentity>> = HashMap::new();
+    for PeerSummary { key, asn, bgp_id, .. } in &summary.peers {
+        reported.entry(*key).or_default().push(PeerIdentity { key: *key, asn: *asn, bgp_id: *bgp_id });
+    }
+    let is_reported = |peer: &PeerIdentity| {
+        reported.get(&peer.key).is_some_and(|same_key| same_key.iter().any(|other| peer.matches(other)))
+    };
+    let stale = known
+        .iter()
+        .filter(|known| !is_reported(&known.peer.identity()))
+        .map(|known| stale_peer(known, StaleReason::NotReannounced));
+    Router {
+        name: summary.router.name.clone(),
+        address: Some(address.to_string()),
+        session: Some(clock::iso8601(summary.router.session)),
+        connected: true,
+        expected: false,
+        sys_descr: summary.sys_descr.clone(),
+        last_message_age_s: Some(seconds_between(summary.last_message, now)),
+        bytes: summary.counters.bytes,
+        messages: summary.counters.messages,
+        routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
+        errors: summary.counters.errors,
+        untracked_peers: summary.counters.untracked_peers,
+        untracked_dump_routes: summary.counters.untracked_dump_routes,
+        dump_seen: summary.peers.iter().any(announced),
+        peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
+    }
+}
+
+fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
+    let mut views: BTreeMap<String, Vec<Family>> =
+        peer.views.iter().map(|view| (view.view.to_string(), Vec::new())).collect();
+    for table in completeness::tables(session, peer, now) {
+        let received = table.received;
+        views.entry(table.view.to_string()).or_default().push(Family {
+            family: table.family.to_string(),
+            end_of_rib: received.is_some_and(|one| one.end_of_rib.is_some()),
+            suspect: received.is_some_and(|one| one.suspect),
+            routes: received.map_or(0, |one| one.announced.saturating_add(one.withdrawn)),
+            completeness: table.completeness,
+            missing: table.is_missing,
+            stale: received.filter(|one| one.awaits_sweep).map(|one| match one.end_of_rib {
+                Some(_) => StaleRoutes::AwaitingQuiet,
+                None => StaleRoutes::NoEndOfRib,
+            }),
+        });
+    }
+    Peer {
+        address: peer.key.address.to_string(),
+        peer_type: peer.key.peer_type,
+        distinguisher: distinguisher(peer.key),
+        asn: peer.asn,
+        bgp_id: peer.bgp_id.to_string(),
+        state: if peer.up { PeerState::Up } else { PeerState::Down },
+        reason: None,
+        views,
+    }
+}
+
+/// A peer about which the router has not sent a message in its current session.
+fn stale_peer(known: &TrackedPeer, reason: StaleReason) -> Peer {
+    Peer {
+        address: known.peer.key.address.to_string(),
+        peer_type: known.peer.key.peer_type,
+        distinguisher: distinguisher(known.peer.key),
+        asn: known.peer.asn,
+        bgp_id: known.peer.bgp_id.to_string(),
+        state: PeerState::Stale,
+        reason: Some(reason),
+        views: BTreeMap::new(),
+    }
+}
+
+/// The peer distinguisher in the form of the database.
+fn distinguisher(key: PeerKey) -> String {
+    Rd(key.distinguisher.to_be_bytes()).to_string()
+}
+
+fn disconnected(name: String, peers: &[TrackedPeer]) -> Router {
+    let last = peers.iter().map(|known| known.session).max();
+    Router {
+        name,
+        session: last.map(clock::iso8601),
+        peers: peers.iter().map(|known| stale_peer(known, StaleReason::RouterNotConnected)).collect(),
+        ..Router::default()
+    }
+}

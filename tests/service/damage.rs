@@ -1,0 +1,100 @@
+//! A log that is damaged while the daemon runs, with a real database and real files.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use crate::away::Away;
+use crate::common::daemon::{self, Daemon};
+use crate::common::messages::{PEER, initiation, open, tlv};
+use holdfast::telemetry::status::{Document, Health, LossReason};
+
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// Log settings with room for more than six segments.
+const ROOMY: [(&str, &str); 2] = [("WAL_MAX_BYTES", "256MiB"), ("DB_COMMAND_TIMEOUT_S", "5")];
+
+/// A Route Mirroring message of about a megabyte.
+fn bulk() -> Vec<u8> {
+    let tlvs: Vec<u8> = (0..15).flat_map(|_| tlv(0, &[0xaa; 60_000])).collect();
+    PEER.mirror(&tlvs)
+}
+
+/// Sends messages until the log has `segments` segments, and waits until everything is durable.
+fn fill(daemon: &Daemon, segments: u64) -> TcpStream {
+    let opens = (open(65_001, &[]), open(65_002, &[]));
+    let mut stream = daemon.send(&[initiation("edge1"), PEER.peer_up(&opens.0, &opens.1, &[])].concat());
+    while daemon.status().wal.segments < segments {
+        stream.write_all(&bulk()).unwrap();
+    }
+    daemon.status_when(|document| {
+        document.wal.written == document.wal.durable && document.wal.unsynced_records == 0
+    });
+    stream
+}
+
+/// Inverts eight bytes in the middle of a segment.
+fn flip(folder: &Path, segment: u64) {
+    let path = folder.join("wal").join(format!("{segment:016x}.wal"));
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, SEGMENT_BYTES / 2).unwrap();
+    file.write_all_at(&bytes.map(|byte| !byte), SEGMENT_BYTES / 2).unwrap();
+}
+
+/// Checks that the status names the damaged segment and one lost batch, and returns it.
+fn damaged(daemon: &Daemon) -> Document {
+    let status = daemon.status_when(|document| document.wal.damage.is_some());
+    let damage = status.wal.damage.clone().unwrap();
+    assert_eq!((damage.file.as_deref(), damage.batches), (Some("0000000000000002.wal"), 1), "{damage:?}");
+    let (from, to) = (damage.from_byte.unwrap(), damage.to_byte.unwrap());
+    assert!(from <= SEGMENT_BYTES / 2 && SEGMENT_BYTES / 2 < to, "{damage:?}");
+    assert_eq!(status.wal.lost_batches.get(&LossReason::Rot), Some(&1));
+    assert_eq!(status.state, Health::Degraded);
+    let named = |reason: &String| reason.contains("0000000000000002.wal");
+    assert!(status.reasons.iter().any(named), "{:?}", status.reasons);
+    status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_the_delivery_meets_is_an_error_with_its_place_and_count() {
+    let Some(away) = Away::new("damage_drain").await else { return };
+    away.is_away(true);
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = away.daemon(folder.path(), &ROOMY);
+    let _router = fill(&daemon, 6);
+    flip(folder.path(), 2);
+    away.is_away(false);
+    let event = daemon.event("log_damage");
+    assert_eq!(event["level"], "ERROR", "{event}");
+    assert_eq!((&event["file"], &event["batches"]), (&"0000000000000002.wal".into(), &1.into()), "{event}");
+    assert_eq!(event["first_seq"], event["last_seq"], "{event}");
+    let seq = event["first_seq"].as_u64().unwrap();
+    damaged(&daemon);
+    daemon.status_when(|document| {
+        document.delivery.as_ref().is_some_and(|one| one.delivered == Some(document.wal.durable))
+    });
+    let gaps = "SELECT concat_ws(' ', first_seq, last_seq, reason) FROM collector_gaps
+        WHERE first_seq IS NOT NULL";
+    assert_eq!(away.database.texts(gaps).await, [format!("{seq} {seq} rot")]);
+    let events = daemon.lines().iter().filter(|line| line["event"] == "log_damage").count();
+    assert_eq!(events, 1, "both lanes meet the damage, and it is logged once");
+    let page = daemon::run(folder.path(), &["status"], &[]).stdout;
+    assert!(String::from_utf8_lossy(&page).contains("0000000000000002.wal"));
+    daemon.kill();
+    away.database.drop().await;
+}
+
+#[test]
+fn damage_in_a_backlog_is_found_while_it_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"), ("WAL_MAX_BYTES", "256MiB")];
+    let mut daemon = Daemon::start(folder.path(), &nowhere);
+    let _router = fill(&daemon, 6);
+    flip(folder.path(), 2);
+    let event = daemon.event("log_damage");
+    assert_eq!((&event["file"], &event["batches"]), (&"0000000000000002.wal".into(), &1.into()), "{event}");
+    damaged(&daemon);
+}
