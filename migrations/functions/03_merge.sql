@@ -60,66 +60,64 @@ CREATE OR REPLACE FUNCTION holdfast_identify_peers(m_collector text, peers jsonb
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     n record;
-    sent record;
     held peer_identities%ROWTYPE;
     number bigint;
 BEGIN
     FOR n IN
-        SELECT p.*, decode(p.distinguisher, 'hex') AS wire, holdfast_time(p.session) AS began
+        SELECT p.*, decode(p.distinguisher, 'hex') AS wire, holdfast_time(p.session) AS began,
+            CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END AS identity_asn,
+            p.bgp_id = '0.0.0.0' OR (p.asn = 0 AND p.peer_type <> 3) AS has_zeros
         FROM jsonb_to_recordset(peers) AS p (peer_index integer, router text, peer_type smallint,
             distinguisher text, peer_distinguisher text, address inet, asn bigint, bgp_id inet,
-            session bigint, identities jsonb)
+            session bigint)
         -- In most transactions all peers are known, and none has zeros.
-        WHERE p.bgp_id = '0.0.0.0' OR (p.asn = 0 AND p.peer_type <> 3) OR EXISTS (
-            SELECT FROM jsonb_to_recordset(p.identities) AS t (asn bigint, bgp_id inet)
-            WHERE NOT EXISTS (SELECT FROM peer_identities i
-                WHERE i.collector = m_collector AND i.router = p.router AND i.address = p.address
-                    AND i.peer_type = p.peer_type AND i.distinguisher = decode(p.distinguisher, 'hex')
-                    AND i.peer_distinguisher = p.peer_distinguisher
-                    AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, p.peer_type,
-                        t.asn, t.bgp_id, holdfast_time(p.session))))
+        WHERE p.bgp_id = '0.0.0.0' OR (p.asn = 0 AND p.peer_type <> 3) OR NOT EXISTS (
+            SELECT FROM peer_identities i
+            WHERE i.collector = m_collector AND i.router = p.router AND i.address = p.address
+                AND i.peer_type = p.peer_type AND i.distinguisher = decode(p.distinguisher, 'hex')
+                AND i.peer_distinguisher = p.peer_distinguisher
+                AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, p.peer_type, p.asn,
+                    p.bgp_id, holdfast_time(p.session)))
         ORDER BY p.peer_index
     LOOP
-        number := holdfast_identify(m_collector, n.router, n.address, n.peer_type, n.wire, n.asn, n.bgp_id,
-            n.began);
-        FOR sent IN
-            SELECT DISTINCT CASE WHEN n.peer_type = 3 THEN 0 ELSE t.asn END AS asn, t.bgp_id
-            FROM jsonb_to_recordset(n.identities) AS t (asn bigint, bgp_id inet)
-        LOOP
-            SELECT * INTO held FROM peer_identities i
-                WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
-                    AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
-                    AND i.peer_distinguisher = n.peer_distinguisher AND i.asn = sent.asn
-                    AND i.bgp_id = sent.bgp_id
-                ORDER BY i.since DESC LIMIT 1;
-            IF held.peer_number = number OR n.began < held.since THEN
-                CONTINUE;
-            END IF;
-            -- Zeros that belonged to another peer belong to this one from now on.
-            UPDATE peer_identities i SET peer_number = CASE WHEN i.since = n.began THEN number
-                    ELSE i.peer_number END,
-                until = CASE WHEN i.since = n.began THEN i.until ELSE n.began END
-                WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
-                    AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
-                    AND i.peer_distinguisher = n.peer_distinguisher AND i.asn = sent.asn
-                    AND i.bgp_id = sent.bgp_id AND i.since = held.since;
-            INSERT INTO peer_identities (collector, router, address, peer_type, distinguisher,
-                peer_distinguisher, asn, bgp_id, since, peer_number)
-            SELECT m_collector, n.router, n.address, n.peer_type, n.wire, n.peer_distinguisher, sent.asn,
-                sent.bgp_id, CASE WHEN held.peer_number IS NOT NULL THEN n.began
-                    ELSE coalesce(max(i.any_until), '-infinity') END, number
-            FROM peer_identities i
+        SELECT * INTO held FROM peer_identities i
             WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
                 AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
                 AND i.peer_distinguisher = n.peer_distinguisher
-            ON CONFLICT DO NOTHING;
-        END LOOP;
+                AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type, n.asn,
+                    n.bgp_id, n.began);
+        -- A decision on zeros applies to its session, and to older sessions without one of their own.
+        CONTINUE WHEN held.peer_number IS NOT NULL AND (NOT n.has_zeros OR n.began < held.any_until
+            OR n.began <= held.decided_in OR held.until < 'infinity');
+        number := holdfast_identify(m_collector, n.router, n.address, n.peer_type, n.wire, n.asn, n.bgp_id,
+            n.began);
+        IF held.peer_number IS NOT NULL THEN
+            UPDATE peer_identities i
+                SET decided_in = CASE WHEN i.peer_number = number THEN n.began ELSE i.decided_in END,
+                    until = CASE WHEN i.peer_number = number THEN i.until ELSE n.began END
+                WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
+                    AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
+                    AND i.peer_distinguisher = n.peer_distinguisher AND i.asn = held.asn
+                    AND i.bgp_id = held.bgp_id AND i.since = held.since;
+            CONTINUE WHEN held.peer_number = number;
+        END IF;
+        INSERT INTO peer_identities (collector, router, address, peer_type, distinguisher,
+            peer_distinguisher, asn, bgp_id, since, decided_in, peer_number)
+        SELECT m_collector, n.router, n.address, n.peer_type, n.wire, n.peer_distinguisher, n.identity_asn,
+            n.bgp_id, CASE WHEN held.peer_number IS NOT NULL THEN n.began
+                ELSE coalesce(max(i.any_until), '-infinity') END,
+            CASE WHEN n.has_zeros THEN n.began ELSE '-infinity' END, number
+        FROM peer_identities i
+        WHERE i.collector = m_collector AND i.router = n.router AND i.address = n.address
+            AND i.peer_type = n.peer_type AND i.distinguisher = n.wire
+            AND i.peer_distinguisher = n.peer_distinguisher
+        ON CONFLICT DO NOTHING;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION holdfast_identify_peers IS
-    'Adds the identities of the RIB views of the array to peer_identities: `asn` and `bgp_id` identify the
-peer, `identities` are those that its records carry, some of them perhaps with zeros.';
+    'Adds the identities of the RIB views of the array to peer_identities, in the order of peer_index, which
+is that of their first records. Identities with zeros are decided once per session, others once.';
 
 CREATE OR REPLACE FUNCTION holdfast_find_peers(m_collector text, peers jsonb)
 RETURNS TABLE (peer_index integer, peer_number bigint, id bigint)
@@ -150,7 +148,7 @@ BEGIN
         INSERT INTO bgp_peers AS b (collector, router, peer_type, distinguisher, address, rib,
             peer_distinguisher, bmp_peer_ip, asn, bgp_id, table_name, state, session, generation, state_seq,
             state_idx, valid_session, valid_generation, first_seen, last_seen, announced, withdrawn,
-            peer_number, up_since, down_at, down_reason, stale_since, stale_reason, detail)
+            peer_number, up_since, down_at, down_reason, stale_since, stale_reason, detail, ups, downs)
         SELECT m_collector, n.router, n.peer_type, decode(n.distinguisher, 'hex'), n.address, n.rib,
             n.peer_distinguisher, n.bmp_peer_ip, n.asn, n.bgp_id, n.table_name,
             CASE WHEN is_up.applies THEN 'up' ELSE coalesce(s.state, 'unknown') END,
@@ -162,7 +160,8 @@ BEGIN
             coalesce(s.valid_session, '-infinity'), coalesce(s.valid_generation, 0),
             holdfast_time(n.first_seen), holdfast_time(n.last_seen), n.announced, n.withdrawn, n.peer_number,
             s.up_since, s.down_at, s.down_reason, CASE WHEN NOT is_up.applies THEN s.stale_since END,
-            CASE WHEN NOT is_up.applies THEN s.stale_reason END, s.detail
+            CASE WHEN NOT is_up.applies THEN s.stale_reason END, s.detail, coalesce(s.ups, 0),
+            coalesce(s.downs, 0)
         FROM (
             SELECT p.*, f.peer_number, f.id, row_number() OVER (PARTITION BY f.peer_number, p.rib
                 ORDER BY p.session, p.generation, p.peer_index) AS round
@@ -182,6 +181,7 @@ BEGIN
             OR s.state = 'unknown') AS applies) is_up
         WHERE n.round = this_round
         ON CONFLICT (peer_number, rib) DO UPDATE SET
+            first_seen = least(b.first_seen, excluded.first_seen),
             last_seen = greatest(b.last_seen, excluded.last_seen),
             announced = b.announced + excluded.announced, withdrawn = b.withdrawn + excluded.withdrawn,
             -- Some messages carry no AS number or BGP identifier (zero, RFC 7854): the known one is kept.
@@ -194,11 +194,16 @@ BEGIN
                 ELSE b.bmp_peer_ip END,
             -- The text may be that of an earlier release.
             peer_distinguisher = excluded.peer_distinguisher,
-            -- An announcement of a newer incarnation sets the state to up. Other records do not change it.
+            -- An announcement of a newer incarnation sets the state to up. Other records do not change it;
+            -- the state unknown has the newest incarnation.
             (state, stale_since, stale_reason, state_seq, state_idx, session, generation) = (
                 SELECT 'up', NULL, NULL, 0, 0, excluded.session, excluded.generation
                 WHERE excluded.state = 'up' AND (b.state = 'unknown'
                     OR (excluded.session, excluded.generation) > (b.session, b.generation))
+                UNION ALL
+                SELECT b.state, b.stale_since, b.stale_reason, 0, 0, excluded.session, excluded.generation
+                WHERE excluded.state = 'unknown' AND b.state = 'unknown'
+                    AND (excluded.session, excluded.generation) > (b.session, b.generation)
                 UNION ALL
                 SELECT b.state, b.stale_since, b.stale_reason, b.state_seq, b.state_idx, b.session,
                     b.generation LIMIT 1);
@@ -206,12 +211,14 @@ BEGIN
         this_round := this_round + 1;
     END LOOP;
 
-    -- What one view of a peer has shown of its identity holds for the others.
+    -- What one record of a peer has shown of its identity holds for all its views.
     UPDATE bgp_peers b SET asn = CASE WHEN b.asn = 0 THEN s.asn ELSE b.asn END,
         bgp_id = CASE WHEN b.bgp_id = '0.0.0.0' THEN s.bgp_id ELSE b.bgp_id END
     FROM (SELECT DISTINCT f.peer_number FROM holdfast_find_peers(m_collector, peers) f) n
-    CROSS JOIN LATERAL (SELECT max(o.asn) AS asn, max(o.bgp_id) AS bgp_id FROM bgp_peers o
-        WHERE o.peer_number = n.peer_number) s
+    CROSS JOIN LATERAL (SELECT max(o.asn) AS asn, max(o.bgp_id) AS bgp_id
+        FROM (SELECT v.asn, v.bgp_id FROM bgp_peers v WHERE v.peer_number = n.peer_number
+            UNION ALL SELECT i.asn, i.bgp_id FROM peer_identities i WHERE i.peer_number = n.peer_number)
+            o) s
     WHERE b.peer_number = n.peer_number
         AND (b.asn = 0 AND s.asn <> 0 OR b.bgp_id = '0.0.0.0' AND s.bgp_id <> '0.0.0.0');
 END
@@ -221,7 +228,7 @@ COMMENT ON FUNCTION holdfast_merge_views IS
 
 CREATE OR REPLACE FUNCTION holdfast_merge_peers(m_collector text, peers jsonb, changes jsonb, families jsonb)
 RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
-    valid_generation bigint)
+    valid_generation bigint, peer_number bigint)
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -230,15 +237,17 @@ BEGIN
     PERFORM holdfast_identify_peers(m_collector, peers);
     RETURN QUERY
         WITH m AS MATERIALIZED (SELECT * FROM holdfast_find_peers(m_collector, peers))
-        SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation
+        SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation,
+            m.peer_number
         FROM m JOIN bgp_peers b ON b.id = m.id
         UNION ALL
-        SELECT m.peer_index, m.id, f.afi, f.safi, f.valid_session, f.valid_generation
+        SELECT m.peer_index, m.id, f.afi, f.safi, f.valid_session, f.valid_generation, m.peer_number
         FROM m JOIN peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity';
 
     PERFORM holdfast_merge_views(m_collector, peers);
     RETURN QUERY
-        SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation
+        SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation,
+            m.peer_number
         FROM holdfast_find_peers(m_collector, peers) m JOIN bgp_peers b ON b.id = m.id;
 
     -- A state change of a peer applies to all its Adj-RIB views; a Loc-RIB has its own state (RFC 9069).
@@ -339,5 +348,5 @@ $$;
 COMMENT ON FUNCTION holdfast_merge_peers IS
     'Merges bgp_peers and peer_families: `peers` holds the RIB views that the transaction has rows of,
 `changes` the last state change of each peer, `families` End-of-RIB, sweeps and undecodable PDUs. Returns
-for each RIB view, by its index in `peers`, the id, and the oldest incarnation that was valid before this
-transaction: with afi null for the RIB view, else for a family.';
+for each RIB view, by its index in `peers`, the id, the number of its peer, and the oldest incarnation that
+was valid before this transaction: with afi null for the RIB view, else for a family.';

@@ -119,6 +119,12 @@ impl PeerIdentity {
         self.key == other.key && same_asn && (is_unknown || self.bgp_id == other.bgp_id)
     }
 
+    /// Whether the BGP identifier is unknown, or the AS number of a peer that is not a Loc-RIB.
+    #[must_use]
+    pub const fn has_zeros(&self) -> bool {
+        self.bgp_id.is_unspecified() || (self.asn == 0 && self.key.peer_type != PeerKey::LOC_RIB)
+    }
+
     /// Whether both are the same identity: equal, except for the AS number of a Loc-RIB.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -128,6 +134,9 @@ impl PeerIdentity {
 
     /// Returns the index of the known peer that this identity belongs to: the one with the same identity,
     /// else the only one that matches. If several match, it belongs to none of them.
+    ///
+    /// The first record of an identity with zeros decides for the rest of the session, also if a second peer
+    /// that matches appears later.
     pub fn find<'a>(&self, known: impl Iterator<Item = &'a Self>) -> Option<usize> {
         let mut only = None;
         let mut is_ambiguous = false;

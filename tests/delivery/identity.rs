@@ -6,7 +6,7 @@ use crate::common::batches::{Builder, peer, peer_down, peer_up};
 use crate::common::db::{Database, Edition};
 use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd};
-use holdfast::sink::{Retention, maintain, migrate, migrations, rebuild_state};
+use holdfast::sink::{ForgetRequest, Retention, forget, maintain, migrate, migrations, rebuild_state};
 
 /// A neighbour behind fe80::1.
 fn behind(asn: u32, bgp_id: u8, view: RibView, generation: u32) -> Peer {
@@ -187,6 +187,24 @@ async fn zeros_that_match_several_peers_are_a_peer_of_their_own() {
         &["65101 0.0.0.0 adj-in-pre up", "65101 1.0.0.1 adj-in-pre up", "65101 2.0.0.2 adj-in-pre up"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn zeros_of_a_forgotten_peer_are_those_of_the_same_peer_again() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "id_forgotten").await else { continue };
+        let (a, zeros) = (pre(65_101, 1, 0), pre(65_101, 0, 0));
+        store.put(&[Builder::new("r1", 0).announce(&a, 0..2, &[1]).build()]).await;
+        let request = ForgetRequest { router: "r1", peer: Some("fe80::1"), force: true };
+        let forgotten = forget(&mut store.database.client().await, COLLECTOR, request).await.unwrap();
+        assert_eq!(forgotten.len(), 1);
+        assert!(store.database.texts(VIEWS).await.is_empty());
+        store.put(&[Builder::new("r1", 1).at(1).announce(&zeros, 1..2, &[2]).build()]).await;
+        assert_eq!(store.database.texts(VIEWS).await, ["65101 1.0.0.1 adj-in-pre up"], "{edition:?}");
+        assert_eq!(store.database.texts(ROUTES).await, ["65101 1.0.0.1 adj-in-pre 1.0.1.0/24 2"]);
+        assert_is_consistent(&store.database).await;
+        store.close().await;
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod common;
 mod backup;
 mod columns;
 mod community;
+mod cuts;
 mod dedup;
 mod exactly_once;
 mod faults;

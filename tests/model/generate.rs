@@ -13,9 +13,9 @@ use crate::schedule::{
 pub struct Without(Vec<String>);
 
 impl Without {
-    /// The kinds of the environment, or these.
-    pub fn from_environment_or(kinds: &str) -> Self {
-        let kinds = std::env::var("MODEL_WITHOUT").unwrap_or_else(|_| kinds.to_owned());
+    /// The kinds of the environment, else none.
+    pub fn from_environment() -> Self {
+        let kinds = std::env::var("MODEL_WITHOUT").unwrap_or_default();
         Self(kinds.split(',').map(str::to_owned).collect())
     }
 

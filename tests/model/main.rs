@@ -37,10 +37,6 @@ use generate::{Without, generate};
 /// Schedules of a run that does not say how many.
 const SCHEDULES: u64 = 30;
 
-/// Kinds that Holdfast does not treat as the model does yet: zeros that several peers at one address agree
-/// with.
-const PENDING: &str = "ambiguous-zeros";
-
 /// Kinds of records that the schedules of a run make: three causes, withdrawals, and nine kinds of events.
 const KINDS: usize = 13;
 
@@ -63,7 +59,7 @@ fn seeds() -> Vec<u64> {
 
 #[test]
 fn sessions_make_the_records_that_the_model_predicts() {
-    let without = Without::from_environment_or(PENDING);
+    let without = Without::from_environment();
     let mut failures = Vec::new();
     let mut counts = compare::Counts::new();
     let seeds = seeds();
@@ -88,7 +84,7 @@ fn sessions_make_the_records_that_the_model_predicts() {
 
 #[test]
 fn tables_have_the_contents_that_the_model_predicts() {
-    let without = Without::from_environment_or(PENDING);
+    let without = Without::from_environment();
     let schedules: Vec<_> = seeds().into_iter().map(|seed| generate(seed, &without)).collect();
     for (edition, lanes) in [(Edition::Timescale, 3), (Edition::Plain, 1)] {
         let failures = database::check(edition, lanes, &schedules);

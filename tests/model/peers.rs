@@ -58,6 +58,8 @@ impl Table {
 /// One peer.
 struct Peer {
     id: PeerId,
+    /// Identities with zeros under which the peer was recorded. They belong to it until the session ends.
+    earlier: Vec<PeerId>,
     generation: u32,
     is_up: bool,
     /// The Peer Up of this generation.
@@ -99,14 +101,21 @@ impl Session {
 
     /// The peer of a message, which is added if it is new.
     fn find(&mut self, named: PeerId) -> usize {
+        if let Some(index) = self.peers.iter().position(|peer| peer.earlier.contains(&named)) {
+            return index;
+        }
         let mut known: Vec<PeerId> = self.peers.iter().map(|peer| peer.id).collect();
         let index = resolve(&mut known, &named);
         if let Some(peer) = self.peers.get_mut(index) {
+            if !peer.id.is_same(&known[index]) {
+                peer.earlier.push(peer.id);
+            }
             peer.id = known[index];
             return index;
         }
         self.peers.push(Peer {
             id: named,
+            earlier: Vec::new(),
             generation: 0,
             is_up: false,
             session: None,

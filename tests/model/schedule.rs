@@ -62,6 +62,11 @@ impl PeerId {
             && (self.is_loc_rib() || same(self.asn, other.asn))
     }
 
+    /// Whether a part of the identity is unknown.
+    pub const fn has_zeros(&self) -> bool {
+        self.bgp_id == 0 || (self.asn == 0 && !self.is_loc_rib())
+    }
+
     /// Whether both are the same, zeros included. The AS number of a Loc-RIB is free.
     pub fn is_same(&self, other: &Self) -> bool {
         self.agrees(other) && self.bgp_id == other.bgp_id && (self.is_loc_rib() || self.asn == other.asn)

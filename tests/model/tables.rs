@@ -35,6 +35,8 @@ type EntryKey = (PeerKey, View, Family, RouteKey);
 struct Model {
     /// The identities of each router's peers.
     peers: BTreeMap<usize, Vec<PeerId>>,
+    /// The peers of identities with zeros, with the sessions that have decided so, in their order.
+    decisions: BTreeMap<(usize, PeerId), BTreeMap<i64, usize>>,
     entries: BTreeMap<EntryKey, Entry>,
     /// The oldest incarnation of each peer that its Peer Downs have left valid.
     left_by_down: BTreeMap<PeerKey, Incarnation>,
@@ -71,8 +73,25 @@ fn session_event(record: &Record) -> Option<String> {
 }
 
 impl Model {
+    /// The peer of a record. Zeros are decided at their first record of a session; an older session without a
+    /// decision of its own has that of the session before it, or of the first one.
+    fn find(&mut self, record: &Record, at: At) -> usize {
+        let known = self.peers.entry(record.router).or_default();
+        if !at.peer.has_zeros() {
+            return resolve(known, &at.peer);
+        }
+        let decided = self.decisions.entry((record.router, at.peer)).or_default();
+        if decided.keys().any(|session| *session >= record.session) {
+            let before = decided.range(..=record.session).next_back();
+            return *before.or(decided.first_key_value()).unwrap().1;
+        }
+        let index = resolve(known, &at.peer);
+        decided.insert(record.session, index);
+        index
+    }
+
     fn peer_record(&mut self, record: &Record, at: At, dedup: Dedup) {
-        let index = resolve(self.peers.entry(record.router).or_default(), &at.peer);
+        let index = self.find(record, at);
         let peer = (record.router, index);
         let incarnation = (record.session, at.generation);
         match &record.what {

@@ -110,6 +110,30 @@ fn without_peer_ups_two_neighbours_are_two_peers_as_well() {
 }
 
 #[test]
+fn zeros_that_were_recorded_belong_to_the_same_peer_for_the_rest_of_the_session() {
+    for (first, second) in neighbours() {
+        for zeros in
+            [Header { asn: 0, bgp_id: 0, ..first }, Header { bgp_id: 0, ..first }, Header { asn: 0, ..first }]
+        {
+            let mut router = Router::new();
+            // Recorded with zeros, because no neighbour is known yet.
+            router.sends(&announce(&zeros, 1)).sends(&zeros.peer_down(1, &[]));
+            router.sends(&announce(&first, 2)).sends(&announce(&second, 3)).sends(&announce(&zeros, 4));
+            let first = format!("{} {}", first.asn, Ipv4Addr::from_bits(first.bgp_id));
+            let second = format!("{} {}", second.asn, Ipv4Addr::from_bits(second.bgp_id));
+            let zeros = format!("{} {}", zeros.asn, Ipv4Addr::from_bits(zeros.bgp_id));
+            let rows = [
+                format!("{zeros} g0 10.1.1.0/24"),
+                format!("{first} g1 10.1.2.0/24"),
+                format!("{second} g0 10.1.3.0/24"),
+                format!("{first} g1 10.1.4.0/24"),
+            ];
+            assert_eq!(router.rows(), rows);
+        }
+    }
+}
+
+#[test]
 fn zeros_are_the_only_known_peer_or_one_of_their_own() {
     let (first, second) = neighbours()[0];
     let zeros = Header { asn: 0, bgp_id: 0, ..first };

@@ -51,6 +51,9 @@ pub(super) const fn view_of(header: &PeerHeader) -> RibView {
 pub(super) struct PeerState {
     /// Identity by the last message whose AS number and BGP identifier are not zero.
     pub(super) identity: PeerIdentity,
+    /// Identities with zeros under which the peer was recorded before `identity` was known. They belong to
+    /// it until the session ends.
+    earlier_identities: [Option<PeerIdentity>; 2],
     /// The next peer with the same key.
     next: Option<usize>,
     /// VRF or table name from the Peer Up; empty if absent.
@@ -97,6 +100,7 @@ impl PeerState {
     ) -> Self {
         Self {
             identity,
+            earlier_identities: [None; 2],
             next: None,
             table_name: String::new(),
             is_filtered: false,
@@ -153,9 +157,19 @@ impl PeerState {
     pub(super) fn update_identity(&mut self, newer: &PeerIdentity) {
         let before = self.identity;
         self.identity.complete(newer);
+        if !before.is_same(&self.identity)
+            && let Some(free) = self.earlier_identities.iter_mut().find(|earlier| earlier.is_none())
+        {
+            *free = Some(before);
+        }
         if self.identity != before {
             self.renew_dictionary_entries();
         }
+    }
+
+    /// Whether the peer was recorded under this identity.
+    fn had(&self, identity: &PeerIdentity) -> bool {
+        self.earlier_identities.iter().flatten().any(|earlier| earlier.is_same(identity))
     }
 
     /// Takes the F flag from a message. Later records carry it.
@@ -245,8 +259,11 @@ impl Peers {
         let states = same_key.iter().filter_map(|index| self.states.get(*index));
         // The untracked peer is not in the index.
         let untracked = self.states.last().filter(|state| state.reservation.is_none());
-        let known = states.chain(untracked).map(|state| &state.identity);
-        let found = identity.find(known)?;
+        let known = states.chain(untracked);
+        let found = match known.clone().position(|state| state.had(identity)) {
+            Some(earlier) => earlier,
+            None => identity.find(known.map(|state| &state.identity))?,
+        };
         self.last = same_key.get(found).copied().unwrap_or(self.states.len() - 1);
         Some(self.last)
     }

@@ -75,6 +75,7 @@ pub const fn migrations() -> &'static [Migration] {
             name: "unchanged",
             sql: include_str!("../../../migrations/0006_unchanged.sql"),
         },
+        Migration { version: 7, name: "zeros", sql: include_str!("../../../migrations/0007_zeros.sql") },
     ]
 }
 

@@ -57,7 +57,7 @@ statements! {
     /// Fails unless this process holds the lane and the transaction begins after the checkpoint.
     fence: "SELECT holdfast_fence($1, $2, $3, $4, $5, $6)";
     /// Merges the state of peers and returns their ids.
-    peers: "SELECT peer_index, id, afi, safi, valid_session, valid_generation
+    peers: "SELECT peer_index, id, afi, safi, valid_session, valid_generation, peer_number
         FROM holdfast_merge_peers($1, $2, $3, $4)";
     /// Merges the state of routers.
     routers: "SELECT holdfast_merge_routers($1, $2)";

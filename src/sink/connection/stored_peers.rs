@@ -37,8 +37,10 @@ pub(super) fn stored_peers(rows: &[Row]) -> Result<StoredPeers, Error> {
         let (afi, safi): (Option<i32>, Option<i16>) = (row.try_get(2)?, row.try_get(3)?);
         let session: PostgresMicros = row.try_get(4)?;
         let valid_from = StoredIncarnation { session: session.0, generation: row.try_get(5)? };
+        let peer_number: i64 = row.try_get(6)?;
         let peer = peers.entry(view_index).and_modify(|peer| peer.is_new = false).or_insert_with(|| {
-            StoredPeer { id, is_new: true, valid_from: StoredIncarnation::BEFORE_ALL, families: Vec::new() }
+            let valid_from = StoredIncarnation::BEFORE_ALL;
+            StoredPeer { id, peer_number, is_new: true, valid_from, families: Vec::new() }
         });
         match afi.and_then(|afi| u16::try_from(afi).ok()).zip(safi.and_then(|safi| u8::try_from(safi).ok())) {
             Some((afi, safi)) => peer.families.push((Family { afi, safi }, valid_from)),

@@ -13,7 +13,7 @@ use crate::sink::lanes::Lane;
 use super::dedup::{Dedup, DedupCandidates};
 use super::digest::{attribute_hash, digest};
 use super::error::InconsistentBatch;
-use super::peers::{PeerChanges, RouteCounts, incarnation};
+use super::peers::{PeerChanges, RouteCounts, incarnation, is_loc_rib};
 use super::rib::RibChanges;
 use super::route_event::{Position, RouteEvent, route_key};
 use super::routers::RouterChanges;
@@ -264,12 +264,11 @@ impl TransactionBuilder {
             },
             valid_from: self.peers.valid_from(view_index, group.family),
             candidate: is_compared.then(|| num::to_u32_saturating(self.candidates.len())),
+            of_loc_rib: is_loc_rib(peer.view),
+            may_be_shared: self.peers.may_be_shared(view_index),
         };
         let earlier = self.rib.push(&event);
-        // A different announcement may still be unchanged if its incarnation is later than that of the event
-        // before it: the current table may have a state of an incarnation in between.
-        let may_be_unchanged =
-            earlier.is_none_or(|earlier| earlier.is_same || earlier.incarnation < event.position.incarnation);
+        let may_be_unchanged = earlier.is_none_or(|earlier| earlier.may_repeat(event.position));
         if is_compared && may_be_unchanged {
             let history_row = self.routes.bytes.get(row_start..).ok_or(inconsistent)?;
             self.candidates.push(&event, earlier, history_row);
@@ -349,7 +348,9 @@ impl TransactionBuilder {
                 if !self.lane.owns(&batch.router.name, &peer.key) {
                     return Ok(());
                 }
-                self.peers.push(seq, batch, peer, event);
+                let view_index = self.peers.view_index(&batch.router, peer);
+                self.peers.push(view_index, seq, batch, peer, event);
+                self.rib.push_peer_event(view_index, &batch.router, peer, event);
             }
         }
         let table = match copy_rows::event_table(&event.kind) {

@@ -56,8 +56,16 @@ pub(super) enum LookUp {
     Candidate,
     /// By the row of `staged`, which has the number of the candidate.
     Staged,
-    /// Not at all: the route cannot be in the current table.
-    Absent,
+    /// Not at all: the route cannot be in the current table, or the announcement differs from the event
+    /// before it.
+    Changed,
+    /// By a row of `dedup_candidates`, with these values instead of those of the candidate.
+    Deferred {
+        /// The last earlier event of the same route in the transaction.
+        predecessor: Option<Predecessor>,
+        /// Oldest incarnation whose routes were valid just before the event; see [`RouteEvent::valid_from`].
+        valid_from: Option<Incarnation>,
+    },
 }
 
 /// The last earlier event of the same route in the transaction, as seen from a candidate.
@@ -67,6 +75,15 @@ pub(super) struct Predecessor {
     pub(super) incarnation: Incarnation,
     /// Whether the earlier event is the same announcement, and the route was still valid.
     pub(super) is_same: bool,
+}
+
+impl Predecessor {
+    /// Whether an announcement at this position may change nothing. One that differs from the event before it
+    /// may do so if its incarnation is later: the current table may have a state of an incarnation in
+    /// between.
+    pub(super) fn may_repeat(self, position: Position) -> bool {
+        self.is_same || self.incarnation < position.incarnation
+    }
 }
 
 /// An announcement; the ranges refer to [`DedupCandidates::bytes`].
@@ -145,12 +162,17 @@ impl DedupCandidates {
     ) -> Result<CandidateRows, EncodeError> {
         let (mut out, mut history) = (TableBuffer::default(), TableBuffer::default());
         for ((number, candidate), look_up) in (0_u32..).zip(&self.candidates).zip(look_ups) {
+            let before = match *look_up {
+                LookUp::Deferred { predecessor, valid_from } => (predecessor, valid_from),
+                _ => (candidate.predecessor, candidate.valid_from),
+            };
             match look_up {
-                LookUp::Candidate => {
-                    self.encode_candidate(number, candidate, peers.get(candidate.view_index)?, &mut out)?;
+                LookUp::Candidate | LookUp::Deferred { .. } => {
+                    let peer = peers.get(candidate.view_index)?;
+                    self.encode_candidate(number, candidate, before, peer, &mut out)?;
                 }
                 LookUp::Staged => {}
-                LookUp::Absent => {
+                LookUp::Changed => {
                     history.bytes.extend_from_slice(part(&self.bytes, &candidate.history_row)?);
                     history.rows += 1;
                 }
@@ -163,6 +185,7 @@ impl DedupCandidates {
         &self,
         number: u32,
         candidate: &Candidate,
+        (predecessor, changed_by): (Option<Predecessor>, Option<Incarnation>),
         peer: &StoredPeer,
         out: &mut TableBuffer,
     ) -> Result<(), EncodeError> {
@@ -173,13 +196,13 @@ impl DedupCandidates {
         field::bytea(row, part(&self.bytes, &candidate.key)?);
         candidate.position.encode(row);
         field::optional(row, candidate.attributes, field::uuid);
-        let valid_from = peer.valid_from(candidate.family, candidate.valid_from);
+        let valid_from = peer.valid_from(candidate.family, changed_by);
         valid_from.encode(row);
-        let after = candidate.predecessor.map(|earlier| StoredIncarnation::from(earlier.incarnation));
+        let after = predecessor.map(|earlier| StoredIncarnation::from(earlier.incarnation));
         field::optional(row, after, |row, after| field::int8(row, after.session));
         field::optional(row, after, |row, after| field::int8(row, after.generation));
         // A Peer Down or a sweep that an earlier transaction has stored may have ended the earlier event.
-        let is_same = candidate.predecessor.is_some_and(|earlier| earlier.is_same);
+        let is_same = predecessor.is_some_and(|earlier| earlier.is_same);
         field::boolean(row, is_same && after >= Some(valid_from));
         row.extend_from_slice(part(&self.bytes, &candidate.nlri_block)?);
         out.rows += 1;

@@ -1,4 +1,5 @@
-//! The state changes of peers in one transaction, folded so that each peer is one row of each argument. Pure.
+//! The state changes of peers in one transaction, folded so that each identity of a peer is one row of each
+//! argument. Pure.
 
 mod identities;
 
@@ -18,16 +19,16 @@ use crate::sink::copy::pg_field::replace_nul;
 use super::route_event::Position;
 use identities::Identities;
 
-/// Number of the peer in the transaction, and RIB view.
+/// Number of the peer's identity in the transaction, and RIB view.
 type ViewKey = (u32, RibView);
 
-/// Number of the peer in the transaction, and whether the key stands for the Loc-RIB. All other views of a
-/// peer share their state; the Loc-RIB has a state of its own (RFC 9069).
+/// Number of the peer's identity in the transaction, and whether the key stands for the Loc-RIB. All other
+/// views of a peer share their state; the Loc-RIB has a state of its own (RFC 9069).
 type StateKey = (u32, bool);
 
 /// Name, counters and times of one RIB view.
 struct ViewSummary {
-    /// Number of the peer in the transaction.
+    /// Number of the peer's identity in the transaction.
     peer: u32,
     view: RibView,
     /// The peer of the newest incarnation.
@@ -120,7 +121,7 @@ pub(super) struct PeerChanges {
 impl PeerChanges {
     /// Returns the index of a RIB view in the transaction, assigned at its first record.
     pub(super) fn view_index(&mut self, router: &Router, peer: &Peer) -> u32 {
-        let number = self.identities.number(&router.name, peer);
+        let number = self.identities.number(router, peer);
         let index = match self.index_by_view.entry((number, peer.view)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
@@ -164,9 +165,14 @@ impl PeerChanges {
         of_peer.max(of_family)
     }
 
-    /// Adds an event of a peer.
-    pub(super) fn push(&mut self, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
-        let view_index = self.view_index(&batch.router, peer);
+    /// Whether another RIB view of the transaction may turn out to be this one, under another identity.
+    pub(super) fn may_be_shared(&self, view_index: u32) -> bool {
+        let view = self.views.get(num::u32_to_usize(view_index));
+        view.is_some_and(|view| self.identities.may_be_shared(view.peer))
+    }
+
+    /// Adds an event of a peer, whose RIB view has this index.
+    pub(super) fn push(&mut self, view_index: u32, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
         let Some(view) = self.views.get_mut(num::u32_to_usize(view_index)) else { return };
         view.seen(event.received);
         let key: StateKey = (view.peer, is_loc_rib(peer.view));
@@ -248,8 +254,7 @@ impl PeerChanges {
     /// Returns the JSON arguments of `holdfast_merge_peers`.
     pub(super) fn arguments(&self) -> PeerArguments {
         let views = (0_u32..).zip(&self.views).filter_map(|(index, view)| {
-            let peer = self.identities.get(view.peer)?;
-            Some(merged(peer.json(), merged(view.json(index), json!({ "identities": peer.sent() }))))
+            Some(merged(self.identities.get(view.peer)?.json(), view.json(index)))
         });
         let states = self.states.iter().filter_map(|((number, of_loc_rib), change)| {
             Some(merged(self.identities.get(*number)?.json(), change.json(*of_loc_rib)))
@@ -376,10 +381,11 @@ fn merged(mut first: Value, mut second: Value) -> Value {
     first
 }
 
+/// The incarnation of a peer in a session.
 pub(super) const fn incarnation(router: &Router, peer: &Peer) -> Incarnation {
     Incarnation { session: router.session, generation: peer.generation }
 }
 
-fn is_loc_rib(view: RibView) -> bool {
+pub(super) fn is_loc_rib(view: RibView) -> bool {
     view == RibView::LocRib
 }

@@ -1,53 +1,23 @@
 //! The changes that one transaction makes to the current table: for each route its last event, and how often
 //! it was learned and withdrawn. Pure.
 
+mod deferred;
+mod route_change;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ops::Range;
 
 use crate::num;
-use crate::route::{Family, Incarnation, Timestamp};
-use crate::sink::copy::pg_field as field;
-use crate::sink::copy::{TableBuffer, columns};
+use crate::route::{Event, Peer, Router};
+use crate::sink::copy::TableBuffer;
 
 use super::dedup::{LookUp, Predecessor};
 use super::error::{EncodeError, part};
 use super::initial_load::InitialLoad;
-use super::route_event::{Position, RouteEvent, StoredPeer, StoredPeers};
-
-/// All events of one route, folded.
-struct RouteChange {
-    family: Family,
-    path_id: Option<u32>,
-    /// Range of [`RibChanges::nlri_blocks`].
-    nlri_block: Range<usize>,
-    /// Time of the first event.
-    first_seen: Timestamp,
-    /// Time of the last event.
-    last_seen: Timestamp,
-    /// Time of the last change between announced and withdrawn within the transaction, if there was one.
-    last_state_change: Option<Timestamp>,
-    /// Whether the first event is a withdrawal.
-    begins_withdrawn: bool,
-    /// Whether the last event is a withdrawal.
-    is_withdrawn: bool,
-    /// Changes to announced, counting a first announcement. The merge subtracts that one if the route was
-    /// announced.
-    learn_count: u32,
-    /// Changes to withdrawn, not counting a first withdrawal. The merge adds that one if the route was
-    /// announced.
-    withdraw_count: u32,
-    /// Position of the last event.
-    position: Position,
-    /// Attribute set of the last announcement.
-    attributes: Option<[u8; 16]>,
-    /// Oldest valid incarnation just before the first event; see [`RouteEvent::valid_from`].
-    valid_from: Option<Incarnation>,
-    /// Number of the first event among the candidates of deduplication, if it is one.
-    candidate: Option<u32>,
-    /// Whether there is only one event.
-    is_single: bool,
-}
+use super::route_event::{RouteEvent, StoredPeer, StoredPeers};
+use deferred::{DeferredEvents, ResolvedEvent};
+use route_change::RouteChange;
 
 /// Rows of the current table.
 #[derive(Default)]
@@ -65,14 +35,31 @@ pub(super) struct RibRows {
 pub(crate) struct RibChanges {
     /// By index of the RIB view and route key.
     changes: HashMap<(u32, Box<[u8]>), RouteChange>,
+    /// Events that are folded once the database has identified their peers. Those of a RIB view follow its
+    /// other events in the log.
+    deferred: DeferredEvents,
     nlri_blocks: Vec<u8>,
 }
 
+/// A change of a route of a stored peer.
+struct StoredChange<'a> {
+    peer: &'a StoredPeer,
+    key: &'a [u8],
+    change: Cow<'a, RouteChange>,
+    /// Index among the deferred events, if it is one.
+    deferred: Option<usize>,
+}
+
 impl RibChanges {
-    /// Adds an event. Returns the last earlier event of the same route. Events of one peer must come in the
-    /// order of the log.
+    /// Adds an event. Returns the last earlier event of the same route, if it is known. Events of one peer
+    /// must come in the order of the log.
     pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> Option<Predecessor> {
         let start = self.nlri_blocks.len();
+        if event.may_be_shared {
+            self.nlri_blocks.extend_from_slice(event.nlri_block);
+            self.deferred.push(event, RouteChange::new(event, start..self.nlri_blocks.len()));
+            return None;
+        }
         match self.changes.entry((event.view_index, event.key.into())) {
             Entry::Vacant(vacant) => {
                 self.nlri_blocks.extend_from_slice(event.nlri_block);
@@ -97,9 +84,30 @@ impl RibChanges {
         }
     }
 
-    /// Number of routes.
+    /// Adds an event of a peer, whose RIB view has this index.
+    pub(super) fn push_peer_event(&mut self, view_index: u32, router: &Router, peer: &Peer, event: &Event) {
+        self.deferred.push_end(view_index, router, peer, event);
+    }
+
+    /// Number of routes; a deferred event counts as one.
     pub(super) fn len(&self) -> usize {
-        self.changes.len()
+        self.changes.len() + self.deferred.len()
+    }
+
+    /// All changes, ordered by the primary key of the current table, and those of one route by their order in
+    /// the log.
+    fn stored<'a>(&'a self, peers: &'a StoredPeers) -> Result<Vec<StoredChange<'a>>, EncodeError> {
+        let mut rows = Vec::with_capacity(self.len());
+        for ((view_index, key), change) in &self.changes {
+            let peer = peers.get(*view_index)?;
+            rows.push(StoredChange { peer, key, change: Cow::Borrowed(change), deferred: None });
+        }
+        for (index, event) in self.deferred.resolve(peers)?.into_iter().enumerate() {
+            let ResolvedEvent { peer, key, change } = event;
+            rows.push(StoredChange { peer, key, change: Cow::Owned(change), deferred: Some(index) });
+        }
+        rows.sort_unstable_by_key(|row| (row.peer.id, row.key, row.deferred, row.change.position));
+        Ok(rows)
     }
 
     /// Returns the rows, ordered by the primary key of the current table, and the look-ups of `candidates`
@@ -113,25 +121,25 @@ impl RibChanges {
         if let Some(load) = &mut initial_load {
             peers.0.values().filter(|peer| peer.is_new).for_each(|peer| load.begin(peer.id));
         }
-        let mut rows: Vec<(&StoredPeer, &[u8], &RouteChange)> = Vec::with_capacity(self.len());
-        for ((view_index, key), change) in &self.changes {
-            rows.push((peers.get(*view_index)?, key, change));
-        }
-        rows.sort_unstable_by_key(|(peer, key, change)| (peer.id, *key, change.position));
         let mut out = RibRows { look_ups: vec![LookUp::Candidate; candidates], ..RibRows::default() };
-        let mut rows = rows.into_iter().peekable();
-        while let Some((peer, key, change)) = rows.next() {
-            let mut followed;
-            let mut change = change;
-            // The database may know two views of the transaction as one.
-            while let Some((_, _, later)) = rows.next_if(|next| (next.0.id, next.1) == (peer.id, key)) {
-                followed = change.followed_by(later);
-                change = &followed;
+        let mut rows = self.stored(peers)?.into_iter().peekable();
+        while let Some(row) = rows.next() {
+            out.defer(&row, None);
+            let StoredChange { peer, key, mut change, .. } = row;
+            // The database may know two identities of the transaction as one peer.
+            while let Some(later) = rows.next_if(|next| (next.peer.id, next.key) == (peer.id, key)) {
+                let predecessor = self.predecessor(&change, &later.change)?;
+                out.defer(&later, Some(predecessor));
+                if later.change.position > change.position {
+                    change = Cow::Owned(change.followed_by(&later.change));
+                } else {
+                    change.to_mut().is_single = false;
+                }
             }
             let is_new = initial_load.as_mut().is_some_and(|load| load.is_new(peer.id, key));
             let look_up = change.candidate.and_then(|number| out.look_ups.get_mut(num::u32_to_usize(number)));
             if let Some(look_up) = look_up.filter(|_| is_new || change.is_single) {
-                *look_up = if is_new { LookUp::Absent } else { LookUp::Staged };
+                *look_up = if is_new { LookUp::Changed } else { LookUp::Staged };
             }
             let table = if is_new {
                 change.encode_new(peer, key, &mut out.new.bytes);
@@ -145,123 +153,42 @@ impl RibChanges {
         }
         Ok(out)
     }
+
+    /// The earlier of two changes of one route, as seen from the later one.
+    fn predecessor(&self, earlier: &RouteChange, later: &RouteChange) -> Result<Predecessor, EncodeError> {
+        let incarnation = earlier.position.incarnation;
+        let is_same = later.position > earlier.position
+            && !earlier.is_withdrawn
+            && later.valid_from <= Some(incarnation)
+            && earlier.attributes == later.attributes
+            && part(&self.nlri_blocks, &earlier.nlri_block)? == part(&self.nlri_blocks, &later.nlri_block)?;
+        Ok(Predecessor { incarnation, is_same })
+    }
 }
 
-impl RouteChange {
-    /// The change by the first event of a route.
-    fn new(event: &RouteEvent<'_>, nlri_block: Range<usize>) -> Self {
-        let is_withdrawn = event.attributes.is_none();
-        Self {
-            family: event.family,
-            path_id: event.path_id,
-            nlri_block,
-            first_seen: event.received,
-            last_seen: event.received,
-            last_state_change: None,
-            begins_withdrawn: is_withdrawn,
-            is_withdrawn,
-            learn_count: u32::from(!is_withdrawn),
-            withdraw_count: 0,
-            position: event.position,
-            attributes: event.attributes,
-            valid_from: event.valid_from,
-            candidate: event.candidate,
-            is_single: true,
-        }
-    }
-
-    /// Adds a later event. Returns true if it repeats the announcement of a route that was still valid.
-    fn apply(&mut self, event: &RouteEvent<'_>) -> bool {
-        let is_withdrawn = event.attributes.is_none();
-        // A Peer Down or a sweep since the last event has ended the route without a withdrawal.
-        let was_ended = event.valid_from > Some(self.position.incarnation);
-        let was_withdrawn = self.is_withdrawn || was_ended;
-        let is_same = !was_withdrawn && self.attributes == event.attributes;
-        if was_withdrawn != is_withdrawn {
-            self.last_state_change = Some(event.received);
-            *(if is_withdrawn { &mut self.withdraw_count } else { &mut self.learn_count }) += 1;
-        }
-        self.is_withdrawn = is_withdrawn;
-        self.last_seen = event.received;
-        self.position = event.position;
-        // A withdrawn route keeps its last attributes.
-        self.attributes = event.attributes.or(self.attributes);
-        is_same
-    }
-
-    /// The change by the events of this one and then those of another one of the same route.
-    fn followed_by(&self, later: &Self) -> Self {
-        let was_ended = later.valid_from > Some(self.position.incarnation);
-        let was_withdrawn = self.is_withdrawn || was_ended;
-        let begins_with_change = was_withdrawn != later.begins_withdrawn;
-        let began = begins_with_change.then_some(later.first_seen).or(self.last_state_change);
-        Self {
-            family: later.family,
-            path_id: later.path_id,
-            // A withdrawn route keeps its last attributes and labels.
-            nlri_block: if later.attributes.is_some() { &later.nlri_block } else { &self.nlri_block }.clone(),
-            first_seen: self.first_seen,
-            last_seen: later.last_seen,
-            last_state_change: later.last_state_change.or(began),
-            begins_withdrawn: self.begins_withdrawn,
-            is_withdrawn: later.is_withdrawn,
-            // `later` counts a first announcement, and does not count a first withdrawal.
-            learn_count: (self.learn_count + later.learn_count)
-                .saturating_sub(u32::from(!later.begins_withdrawn && !begins_with_change)),
-            withdraw_count: self.withdraw_count
-                + later.withdraw_count
-                + u32::from(later.begins_withdrawn && begins_with_change),
-            position: later.position,
-            attributes: later.attributes.or(self.attributes),
-            valid_from: self.valid_from,
-            // The events are compared with the current table one by one.
-            candidate: None,
-            is_single: false,
-        }
-    }
-
-    /// Appends a row of `staged` up to the NLRI block.
-    fn encode_staged(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
-        field::row(out, columns::count(columns::STAGED));
-        self.encode_route(peer, key, self.last_state_change, out);
-        field::optional(out, self.candidate.filter(|_| self.is_single), field::int4);
-        field::boolean(out, self.begins_withdrawn);
-        peer.valid_from(self.family, self.valid_from).encode(out);
-    }
-
-    /// Appends a row of `rib_entries`, equal to the one that the merge would insert, up to the NLRI block.
-    fn encode_new(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
-        field::row(out, columns::count(columns::RIB_ENTRIES));
-        self.encode_route(peer, key, self.last_state_change.or(Some(self.first_seen)), out);
-    }
-
-    /// Appends the columns that both tables share, except those of the NLRI.
-    fn encode_route(
-        &self,
-        peer: &StoredPeer,
-        key: &[u8],
-        last_state_change: Option<Timestamp>,
-        out: &mut Vec<u8>,
+impl RibRows {
+    /// Sets the look-up of a deferred event, if it is a candidate of deduplication.
+    fn defer(
+        &mut self,
+        StoredChange { change, deferred, .. }: &StoredChange<'_>,
+        earlier: Option<Predecessor>,
     ) {
-        field::int8(out, peer.id);
-        field::bytea(out, key);
-        field::int4(out, u32::from(self.family.afi));
-        field::int2(out, i16::from(self.family.safi));
-        field::optional(out, self.path_id, |out, path_id| field::int8(out, i64::from(path_id)));
-        field::timestamp(out, self.first_seen);
-        field::timestamp(out, self.last_seen);
-        field::optional(out, last_state_change, field::timestamp);
-        self.position.encode(out);
-        field::int4(out, self.learn_count);
-        field::int4(out, self.withdraw_count);
-        field::boolean(out, self.is_withdrawn);
-        field::optional(out, self.attributes, field::uuid);
+        let number = change.candidate.filter(|_| deferred.is_some()).map(num::u32_to_usize);
+        if let Some(look_up) = number.and_then(|number| self.look_ups.get_mut(number)) {
+            *look_up = if earlier.is_none_or(|earlier| earlier.may_repeat(change.position)) {
+                LookUp::Deferred { predecessor: earlier, valid_from: change.valid_from }
+            } else {
+                LookUp::Changed
+            };
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::{Family, Incarnation, Timestamp};
+    use crate::sink::transaction::route_event::Position;
 
     fn incarnation(generation: u32) -> Incarnation {
         Incarnation { session: Timestamp(1), generation }
@@ -279,6 +206,8 @@ mod tests {
             position: Position { incarnation: incarnation(generation), seq, index: 0 },
             valid_from: (generation > 1).then(|| incarnation(generation)),
             candidate: None,
+            of_loc_rib: false,
+            may_be_shared: false,
         }
     }
 
@@ -368,6 +297,7 @@ mod tests {
         rib.push(&event(true, 1, 1));
         rib.push(&RouteEvent { view_index: 1, ..event(true, 2, 1) });
         let peer = StoredPeer {
+            peer_number: 1,
             id: 1,
             is_new: false,
             valid_from: super::super::StoredIncarnation::BEFORE_ALL,
@@ -386,6 +316,7 @@ mod tests {
         rib.push(&with_block);
         rib.nlri_blocks.clear();
         let peer = StoredPeer {
+            peer_number: 1,
             id: 1,
             is_new: false,
             valid_from: super::super::StoredIncarnation::BEFORE_ALL,

@@ -70,6 +70,8 @@ impl From<Incarnation> for StoredIncarnation {
 pub(crate) struct StoredPeer {
     /// `bgp_peers.id`.
     pub(crate) id: i64,
+    /// `bgp_peers.peer_number`.
+    pub(crate) peer_number: i64,
     /// Whether the transaction has created the peer.
     pub(crate) is_new: bool,
     /// Oldest incarnation whose routes are valid.
@@ -126,6 +128,11 @@ pub(super) struct RouteEvent<'a> {
     /// Number of the event among the candidates of deduplication, if it is the first event of its route and
     /// compared with the current table.
     pub(super) candidate: Option<u32>,
+    /// Whether the view is a Loc-RIB.
+    pub(super) of_loc_rib: bool,
+    /// Whether another RIB view of the transaction may turn out to be this one. Then only the database knows
+    /// which events are of one route.
+    pub(super) may_be_shared: bool,
 }
 
 /// Replaces `out` by the key of a route within its peer: address family, key fields of the NLRI, path

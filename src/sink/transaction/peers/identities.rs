@@ -1,60 +1,85 @@
-//! The peers of one transaction, by identity. Pure.
+//! The identities that the records of one transaction carry. Pure.
+//!
+//! Which of them are one peer is decided by the database (`holdfast_identify_peers`), in the order in which
+//! they appear, because it depends on the peers that earlier transactions have stored.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
 use crate::num;
-use crate::route::{Peer, PeerIdentity, PeerKey, Rd};
+use crate::route::{Peer, PeerIdentity, PeerKey, Rd, Router, Timestamp};
 
-/// A peer of the transaction.
-pub(super) struct IdentifiedPeer {
+/// An identity as records carry it.
+pub(super) struct SentIdentity {
     router: String,
-    /// Its identity, as far as the records of the transaction contain it.
+    /// AS number and BGP identifier as sent; of a Loc-RIB the last AS number that was not zero.
     identity: PeerIdentity,
-    /// AS numbers and BGP identifiers that the records carry.
-    sent: Vec<(u32, Ipv4Addr)>,
+    /// The session, if the identity contains zeros: they are resolved once per session.
+    session: Option<Timestamp>,
+    /// Index of its group.
+    group: usize,
 }
 
-/// The peers of one transaction, by number.
+/// The identities with one key of one router.
+#[derive(Default)]
+struct IdentityGroup {
+    /// Numbers of the identities, in the order of their first records.
+    numbers: Vec<u32>,
+    has_zeros: bool,
+}
+
+/// The identities of one transaction, by number, in the order of their first records.
 #[derive(Default)]
 pub(super) struct Identities {
-    peers: Vec<IdentifiedPeer>,
-    by_key: HashMap<(String, PeerKey), Vec<u32>>,
+    sent: Vec<SentIdentity>,
+    groups: Vec<IdentityGroup>,
+    group_by_key: HashMap<(String, PeerKey), usize>,
 }
 
 impl Identities {
-    /// Returns the number of a peer in the transaction.
-    ///
-    /// As in the database (`holdfast_identify`): an identity with zeros belongs to the only peer that it
-    /// matches.
-    pub(super) fn number(&mut self, router: &str, peer: &Peer) -> u32 {
+    /// Returns the number of the identity of a record, assigned at its first record.
+    pub(super) fn number(&mut self, router: &Router, peer: &Peer) -> u32 {
         let identity = peer.identity();
-        let same_key = self.by_key.entry((router.to_owned(), peer.key)).or_default();
-        let known = same_key.iter().filter_map(|number| self.peers.get(num::u32_to_usize(*number)));
-        let found = identity.find(known.map(|known| &known.identity));
-        let number = found.and_then(|index| same_key.get(index)).copied().unwrap_or_else(|| {
-            let number = num::to_u32_saturating(self.peers.len());
-            self.peers.push(IdentifiedPeer { router: router.to_owned(), identity, sent: Vec::new() });
-            same_key.push(number);
-            number
+        let session = identity.has_zeros().then_some(router.session);
+        let next_group = self.groups.len();
+        let group = *self.group_by_key.entry((router.name.clone(), peer.key)).or_insert(next_group);
+        if group == next_group {
+            self.groups.push(IdentityGroup::default());
+        }
+        let same_key = self.groups.get(group).map_or(&[][..], |group| &group.numbers);
+        let known = same_key.iter().copied().find(|number| {
+            let sent = self.sent.get(num::u32_to_usize(*number));
+            sent.is_some_and(|sent| sent.session == session && sent.identity.is_same(&identity))
         });
-        if let Some(known) = self.peers.get_mut(num::u32_to_usize(number)) {
-            known.identity.complete(&identity);
-            if !known.sent.contains(&(peer.asn, peer.bgp_id)) {
-                known.sent.push((peer.asn, peer.bgp_id));
+        if let Some(number) = known {
+            if let Some(sent) = self.sent.get_mut(num::u32_to_usize(number)) {
+                sent.identity.complete(&identity);
             }
+            return number;
+        }
+        let number = num::to_u32_saturating(self.sent.len());
+        self.sent.push(SentIdentity { router: router.name.clone(), identity, session, group });
+        if let Some(group) = self.groups.get_mut(group) {
+            group.numbers.push(number);
+            group.has_zeros |= session.is_some();
         }
         number
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&IdentifiedPeer> {
-        self.peers.get(num::u32_to_usize(number))
+    pub(super) fn get(&self, number: u32) -> Option<&SentIdentity> {
+        self.sent.get(num::u32_to_usize(number))
+    }
+
+    /// Whether this identity and another one of the transaction may be one peer: identities without zeros
+    /// differ, but one with zeros may be any of the same key.
+    pub(super) fn may_be_shared(&self, number: u32) -> bool {
+        let group = self.get(number).and_then(|sent| self.groups.get(sent.group));
+        group.is_some_and(|group| group.has_zeros && group.numbers.len() > 1)
     }
 }
 
-impl IdentifiedPeer {
+impl SentIdentity {
     /// The fields that identify the peer in the arguments of `holdfast_merge_peers`.
     pub(super) fn json(&self) -> Value {
         let PeerIdentity { key, asn, bgp_id } = self.identity;
@@ -67,10 +92,5 @@ impl IdentifiedPeer {
             "asn": asn,
             "bgp_id": bgp_id,
         })
-    }
-
-    /// The AS numbers and BGP identifiers that its records carry.
-    pub(super) fn sent(&self) -> Value {
-        self.sent.iter().map(|(asn, bgp_id)| json!({ "asn": asn, "bgp_id": bgp_id })).collect()
     }
 }
