@@ -4,6 +4,8 @@
 //! only the database knows, because it depends on the peers stored before. The events of such peers are kept
 //! one by one, with the Peer Downs and sweeps among them, and are folded once the database has replied.
 
+use std::collections::HashMap;
+
 use crate::route::{Event, EventKind, Family, Incarnation, Peer, Router};
 
 use super::super::error::EncodeError;
@@ -91,21 +93,26 @@ impl DeferredEvents {
         peers: &'a StoredPeers,
     ) -> Result<Vec<ResolvedEvent<'a>>, EncodeError> {
         let mut resolved = Vec::with_capacity(self.events.len());
+        // The oldest valid incarnations, as the Peer Downs and sweeps before the event have left them.
+        let mut of_peers: HashMap<(i64, bool), Incarnation> = HashMap::new();
+        let mut of_families: HashMap<(i64, Family), Incarnation> = HashMap::new();
+        let mut ends = self.ends.iter().enumerate().peekable();
         for event in &self.events {
-            let peer = peers.get(event.view_index)?;
-            let mut valid_from = None;
-            for end in self.ends.iter().take(event.ends_before) {
+            while let Some((_, end)) = ends.next_if(|(index, _)| *index < event.ends_before) {
                 let ended = peers.get(end.view_index)?;
-                let applies = match end.scope {
+                let valid_from = match end.scope {
                     EndScope::Peer { of_loc_rib } => {
-                        ended.peer_number == peer.peer_number && of_loc_rib == event.of_loc_rib
+                        of_peers.entry((ended.peer_number, of_loc_rib)).or_insert(end.valid_from)
                     }
-                    EndScope::Family(family) => ended.id == peer.id && family == event.change.family,
+                    EndScope::Family(family) => {
+                        of_families.entry((ended.id, family)).or_insert(end.valid_from)
+                    }
                 };
-                if applies {
-                    valid_from = valid_from.max(Some(end.valid_from));
-                }
+                *valid_from = end.valid_from.max(*valid_from);
             }
+            let peer = peers.get(event.view_index)?;
+            let of_peer = of_peers.get(&(peer.peer_number, event.of_loc_rib));
+            let valid_from = of_peer.max(of_families.get(&(peer.id, event.change.family))).copied();
             let change = RouteChange { valid_from, ..event.change.clone() };
             resolved.push(ResolvedEvent { peer, key: &event.key, change });
         }
