@@ -101,7 +101,9 @@ impl Session {
 
     /// The peer of a message, which is added if it is new.
     fn find(&mut self, named: PeerId) -> usize {
-        if let Some(index) = self.peers.iter().position(|peer| peer.earlier.contains(&named)) {
+        let had = |peer: &Peer| peer.earlier.iter().any(|earlier| earlier.is_same(&named));
+        if let Some(index) = self.peers.iter().position(had) {
+            self.peers[index].id.complete(&named);
             return index;
         }
         let mut known: Vec<PeerId> = self.peers.iter().map(|peer| peer.id).collect();

@@ -80,10 +80,14 @@ impl Model {
         if !at.peer.has_zeros() {
             return resolve(known, &at.peer);
         }
-        let decided = self.decisions.entry((record.router, at.peer)).or_default();
+        let asn = if at.peer.is_loc_rib() { 0 } else { at.peer.asn };
+        let zeros = PeerId { asn, ..at.peer };
+        let decided = self.decisions.entry((record.router, zeros)).or_default();
         if decided.keys().any(|session| *session >= record.session) {
             let before = decided.range(..=record.session).next_back();
-            return *before.or(decided.first_key_value()).unwrap().1;
+            let index = *before.or(decided.first_key_value()).unwrap().1;
+            known[index].complete(&at.peer);
+            return index;
         }
         let index = resolve(known, &at.peer);
         decided.insert(record.session, index);
