@@ -5,17 +5,20 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails should panic")]
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use common::sessions::{options, session};
 use flate2::read::GzDecoder;
 use holdfast::bmp;
 use holdfast::route::{
     Action, AsPath, Attributes, Batch, EvpnRoute, Nlri, Rd, RouteRecord, SegmentKind, Timestamp,
     community_text, large_community_text,
 };
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::{Options, Session};
 use serde_json::{Map, Value, json};
 
 fn captures() -> PathBuf {
@@ -163,17 +166,7 @@ fn sorted_keys(line: &Map<String, Value>) -> String {
 }
 
 fn decoded(stream: &[u8]) -> (Vec<Map<String, Value>>, Session) {
-    let options = Options {
-        router_name: None,
-        address: "127.0.0.1".parse().unwrap(),
-        port: 1,
-        session: Timestamp(1),
-        batch_records_max: 1000,
-        sweep_quiet_us: i64::MAX,
-        sweep_without_end_of_rib_us: None,
-    };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-    let mut session = Session::new(options, Box::new(introduce));
+    let mut session = session(Options { sweep_quiet_us: i64::MAX, ..options(Timestamp(1)) });
     let mut lines = Vec::new();
     let mut rest = stream;
     for message in 0.. {

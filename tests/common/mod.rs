@@ -28,6 +28,7 @@ pub mod nlri_samples;
 pub mod process;
 #[cfg(test)]
 pub mod proxy;
+pub mod sessions;
 #[cfg(test)]
 pub mod simdisk;
 #[cfg(test)]

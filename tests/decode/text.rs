@@ -1,28 +1,16 @@
 //! The JSON text of each attribute, from the bytes of a Route Monitoring message through a whole session.
 
-use std::net::IpAddr;
-
 use crate::common::messages::*;
+use crate::common::sessions::{options, session};
 use holdfast::codec::json;
 use holdfast::route::{Record, Timestamp};
-use holdfast::session::{Introduced, Options, Session};
 use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 
 /// The one route of an UPDATE, as JSON, from a peer with this flag byte.
 fn row(flags: u8, pdu: &[u8]) -> json::Object {
-    let options = Options {
-        router_name: None,
-        address: IpAddr::from([192, 0, 2, 254]),
-        port: 40_000,
-        session: NOW,
-        batch_records_max: 1000,
-        sweep_quiet_us: 60_000_000,
-        sweep_without_end_of_rib_us: None,
-    };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-    let mut session = Session::new(options, Box::new(introduce));
+    let mut session = session(options(NOW));
     session.message(&Header { flags, ..PEER }.route_monitoring(pdu), NOW);
     let batch = session.take_batches().next().unwrap();
     let mut rows = batch.iter().filter(|record| matches!(record, Record::Route(_)));

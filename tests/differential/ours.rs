@@ -5,25 +5,16 @@ use holdfast::bmp::{self, Message};
 use holdfast::route::{
     Attributes, Batch, Family, Nlri, NlriDetail, RouteRecord, Timestamp, community_text, large_community_text,
 };
-use holdfast::session::{Introduced, Level, Options, Session};
+use holdfast::session::{Level, Options, Session};
 
+use crate::common::sessions::{options, session};
 use crate::reading::{Action, Evpn, Reading, hex, labelled};
 
 pub(crate) struct Ours(Session);
 
 impl Ours {
     pub(crate) fn new() -> Self {
-        let options = Options {
-            router_name: None,
-            address: "127.0.0.1".parse().unwrap(),
-            port: 1,
-            session: Timestamp(1),
-            batch_records_max: 1000,
-            sweep_quiet_us: i64::MAX,
-            sweep_without_end_of_rib_us: None,
-        };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-        Self(Session::new(options, Box::new(introduce)))
+        Self(session(Options { sweep_quiet_us: i64::MAX, ..options(Timestamp(1)) }))
     }
 
     pub(crate) fn read(&mut self, message: &[u8]) -> Reading {

@@ -1,11 +1,10 @@
 //! A whole session: from a stream of messages, some mutated, to batches and their log encoding.
 
-use std::net::{IpAddr, Ipv4Addr};
-
+use crate::common::sessions::{options, session};
 use holdfast::bmp;
 use holdfast::codec;
 use holdfast::route::{Batch, Record, SessionEnd, Timestamp};
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::{Options, Session};
 
 use super::mutate::Rng;
 use super::{check, generate};
@@ -26,17 +25,7 @@ pub(crate) fn stream(rng: &mut Rng) -> Vec<u8> {
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 
 fn new_session(batch_records_max: usize) -> Session {
-    let options = Options {
-        router_name: None,
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        port: 1,
-        session: NOW,
-        batch_records_max,
-        sweep_quiet_us: 50,
-        sweep_without_end_of_rib_us: None,
-    };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-    Session::new(options, Box::new(introduce))
+    session(Options { batch_records_max, sweep_quiet_us: 50, ..options(NOW) })
 }
 
 /// Checks the invariants of any session: it never fails, its batches are valid, and they survive the log

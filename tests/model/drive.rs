@@ -13,6 +13,7 @@ use holdfast::session::{Introduced, Options, Session};
 use holdfast::state::StateStore;
 
 use crate::common::messages;
+use crate::common::sessions::options;
 use crate::predict::Action;
 use crate::record::{At, Cause, Record, RouteKey, What};
 use crate::schedule::{PeerId, Prefix, QUIET_S, Schedule, View};
@@ -103,13 +104,10 @@ impl Collector {
 
     fn session(&self, router: usize, now: Timestamp) -> Session {
         let options = Options {
-            router_name: None,
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(router).unwrap())),
-            port: 40_000,
-            session: now,
-            batch_records_max: 1000,
             sweep_quiet_us: i64::from(QUIET_S) * 1_000_000,
             sweep_without_end_of_rib_us: self.sweep_without_end_us,
+            ..options(now)
         };
         let state = Arc::clone(&self.state);
         let introduce = move |name: &str| Introduced {

@@ -3,16 +3,17 @@
 //!
 //! Zero wrong readings among N UPDATEs bound the rate of wrong readings to 3/N (95 % confidence).
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use holdfast::route::{Batch, Nlri, Timestamp};
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::Session;
 
 use crate::common::messages::{
     self, ADJ_RIB_OUT, Header, PEER, four_octet_as, initiation, mp_reach, mp_unreach, multiprotocol, open,
     plain_attributes,
 };
 use crate::common::nlri_samples::{Sample, samples};
+use crate::common::sessions::{options, session};
 use crate::common::simdisk::Dice;
 use crate::schedule::Family;
 
@@ -193,17 +194,7 @@ impl Updates {
 
 /// A session with one peer whose OPENs agree on path identifiers in one direction, or on none.
 fn peer(header: &Header, (afi, safi): Family, path_ids: bool, is_out: bool) -> Session {
-    let options = Options {
-        router_name: None,
-        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
-        port: 40_000,
-        session: Timestamp(1_790_000_000_000_000),
-        batch_records_max: 1000,
-        sweep_quiet_us: 60_000_000,
-        sweep_without_end_of_rib_us: None,
-    };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-    let mut session = Session::new(options, Box::new(introduce));
+    let mut session = session(options(Timestamp(1_790_000_000_000_000)));
     let open = |asn, mode| {
         let mut capabilities = vec![four_octet_as(asn), multiprotocol(afi, safi)];
         if path_ids {

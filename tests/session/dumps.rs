@@ -1,8 +1,9 @@
 //! The end of a dump, and the cause of each route: with and without End-of-RIB, while the table changes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::common::messages::*;
+use crate::common::sessions::options;
 use holdfast::route::{Batch, Cause, EventKind, Family, PeerIdentity, PeerKey, Timestamp};
 use holdfast::session::{Introduced, Options, Session};
 
@@ -18,13 +19,10 @@ impl Router {
     /// A router whose peer was known before, or not.
     fn new(is_known: bool, sweep_without_end_of_rib_s: Option<i64>) -> Self {
         let options = Options {
-            router_name: None,
-            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
-            port: 40_000,
-            session: NOW,
             batch_records_max: 1_000_000,
             sweep_quiet_us: QUIET_S * 1_000_000,
             sweep_without_end_of_rib_us: sweep_without_end_of_rib_s.map(|s| s * 1_000_000),
+            ..options(NOW)
         };
         let introduce = move |name: &str| Introduced {
             name: name.to_owned(),

@@ -2,11 +2,12 @@
 //! it sends, and damaged fields never become routes.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use crate::common::messages::*;
+use crate::common::sessions::{options, session};
 use holdfast::route::{EventKind, Family, Nlri, Prefix, SessionEnd, Timestamp};
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::Session;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -25,22 +26,7 @@ struct Router {
 
 impl Router {
     fn new() -> Self {
-        let options = Options {
-            router_name: None,
-            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
-            port: 40_000,
-            session: NOW,
-            batch_records_max: 1000,
-            sweep_quiet_us: 60_000_000,
-            sweep_without_end_of_rib_us: None,
-        };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-        Self {
-            session: Session::new(options, Box::new(introduce)),
-            now: NOW,
-            rows: Vec::new(),
-            malformed: Vec::new(),
-        }
+        Self { session: session(options(NOW)), now: NOW, rows: Vec::new(), malformed: Vec::new() }
     }
 
     /// A router after a Peer Up in which both OPENs contain these capabilities.

@@ -18,13 +18,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use crate::common::sessions::{options, session};
 use holdfast::bmp;
 use holdfast::codec::json;
 use holdfast::route::Timestamp;
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::Options;
 use serde_json::{Map, Value, json};
 
 /// Entries of `expected.json` that are not met yet, one per line. An entry that is met must be removed.
@@ -59,17 +59,8 @@ struct Decoded {
 }
 
 fn decoded(stream: &[u8]) -> Decoded {
-    let options = Options {
-        router_name: None,
-        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        port: 0,
-        session: Timestamp(0),
-        batch_records_max: usize::MAX,
-        sweep_quiet_us: i64::MAX,
-        sweep_without_end_of_rib_us: None,
-    };
-    let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-    let mut session = Session::new(options, Box::new(introduce));
+    let (batch_records_max, sweep_quiet_us) = (usize::MAX, i64::MAX);
+    let mut session = session(Options { batch_records_max, sweep_quiet_us, ..options(Timestamp(0)) });
     let mut decoded = Decoded::default();
     let mut rest = stream;
     for message in 0_u32.. {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::common::messages::*;
+use crate::common::sessions::options;
 use holdfast::route::{
     Action, Batch, Cause, EventKind, Family, Nlri, PeerIdentity, PeerKey, RibView, SessionEnd, SuspectScope,
     Timestamp,
@@ -45,15 +46,7 @@ impl Router {
     }
 
     fn with(batch_records_max: usize, introduce: Introduce) -> Self {
-        let options = Options {
-            router_name: None,
-            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
-            port: 40_000,
-            session: NOW,
-            batch_records_max,
-            sweep_quiet_us: QUIET_US,
-            sweep_without_end_of_rib_us: None,
-        };
+        let options = Options { batch_records_max, sweep_quiet_us: QUIET_US, ..options(NOW) };
         Self { session: Session::new(options, introduce), now: NOW }
     }
 

@@ -1,10 +1,11 @@
 //! The identity of peers, repeated Peer Ups, and damage that must not discard what is whole.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use crate::common::messages::*;
+use crate::common::sessions::{options, session};
 use holdfast::route::{Batch, EventKind, Family, PeerUp, RibView, SessionEnd, SuspectScope, Timestamp};
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::{Options, Session};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 
@@ -15,17 +16,7 @@ struct Router {
 
 impl Router {
     fn new() -> Self {
-        let options = Options {
-            router_name: None,
-            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
-            port: 40_000,
-            session: NOW,
-            batch_records_max: 1_000_000,
-            sweep_quiet_us: 60_000_000,
-            sweep_without_end_of_rib_us: None,
-        };
-        let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-        Self { session: Session::new(options, Box::new(introduce)), now: NOW }
+        Self { session: session(Options { batch_records_max: 1_000_000, ..options(NOW) }), now: NOW }
     }
 
     fn sends(&mut self, message: &[u8]) -> &mut Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast::codec;
 use holdfast::route::Timestamp;
-use holdfast::session::{Introduced, Options as SessionOptions, Session};
+use holdfast::session::{Options as SessionOptions, Session};
 use holdfast::sink::Lane;
 use holdfast::wal::{LogId, Options, recover};
 
@@ -15,6 +15,7 @@ use super::database::{Database, Row, Tables, Transaction};
 use super::disk::BuggyDisk;
 use super::process::{Process, rows_of};
 use crate::common::messages::{self, Header, PEER};
+use crate::common::sessions::{self, session};
 use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 
 const LANES: u32 = 2;
@@ -52,17 +53,8 @@ impl World {
     pub(crate) fn new(seed: u64, bug: Bug) -> Self {
         let router = |number: usize| {
             let address = Ipv4Addr::new(192, 0, 2, u8::try_from(number).unwrap()).into();
-            let options = SessionOptions {
-                router_name: Some(format!("r{number}")),
-                address,
-                port: 1,
-                session: Timestamp(1),
-                batch_records_max: 1000,
-                sweep_quiet_us: 60_000_000,
-                sweep_without_end_of_rib_us: None,
-            };
-            let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
-            Session::new(options, Box::new(introduce))
+            let router_name = Some(format!("r{number}"));
+            session(SessionOptions { router_name, address, ..sessions::options(Timestamp(1)) })
         };
         Self {
             dice: Dice::new(seed),
