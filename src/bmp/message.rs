@@ -41,26 +41,7 @@ pub enum Message<'a> {
         data: &'a [u8],
     },
     /// Peer Up, type 3 (section 4.10).
-    PeerUp {
-        /// The peer that came up.
-        peer: PeerHeader,
-        /// Local address of the BGP session.
-        local_address: IpAddr,
-        /// Local TCP port.
-        local_port: u16,
-        /// Remote TCP port.
-        remote_port: u16,
-        /// The OPEN that the router sent, a complete BGP message, or the bytes in its position if it
-        /// cannot be delimited.
-        sent_open: &'a [u8],
-        /// The OPEN that the router received, a complete BGP message, or the bytes in its position if it
-        /// cannot be delimited.
-        received_open: &'a [u8],
-        /// Information TLVs.
-        tlvs: Vec<Tlv<'a>>,
-        /// Bytes that belong to no OPEN and no complete TLV; empty unless the message is malformed.
-        trailer: &'a [u8],
-    },
+    PeerUp(PeerUp<'a>),
     /// Initiation, type 4 (section 4.3).
     Initiation {
         /// Information TLVs.
@@ -111,4 +92,27 @@ pub struct Stat<'a> {
     pub kind: u16,
     /// Value as received.
     pub value: &'a [u8],
+}
+
+/// A Peer Up message (RFC 7854 section 4.10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerUp<'a> {
+    /// The peer that came up.
+    pub peer: PeerHeader,
+    /// Local address of the BGP session.
+    pub local_address: IpAddr,
+    /// Local TCP port.
+    pub local_port: u16,
+    /// Remote TCP port.
+    pub remote_port: u16,
+    /// The OPEN that the router sent, a complete BGP message, or the bytes in its position if it
+    /// cannot be delimited.
+    pub sent_open: &'a [u8],
+    /// The OPEN that the router received, a complete BGP message, or the bytes in its position if it
+    /// cannot be delimited.
+    pub received_open: &'a [u8],
+    /// Information TLVs.
+    pub tlvs: Vec<Tlv<'a>>,
+    /// Bytes that belong to no OPEN and no complete TLV; empty unless the message is malformed.
+    pub trailer: &'a [u8],
 }

@@ -19,7 +19,7 @@ mod tlv;
 pub use decode::decode;
 pub use error::Error;
 pub use frame::{FrameError, HEADER_BYTES, MESSAGE_BYTES_MAX, frame};
-pub use message::{IndexedTlv, Message, Stat};
+pub use message::{IndexedTlv, Message, PeerUp, Stat};
 pub use peer_down::peer_down_reason;
 pub use peer_header::PeerHeader;
 pub use statistics::statistic_name;

@@ -1,7 +1,7 @@
 //! Peer Up (RFC 7854 section 4.10).
 
 use super::route_monitoring::{MARKER, bgp_message};
-use super::{Error, Message, PeerHeader, tlv};
+use super::{Error, Message, PeerHeader, PeerUp, tlv};
 use crate::wire::Cursor;
 
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
@@ -14,7 +14,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     // Behind an OPEN that cannot be delimited, no TLVs can be found.
     let (tlvs, trailer) =
         if sent_is_whole && received_is_whole { tlv::decode(cursor) } else { (Vec::new(), cursor.rest()) };
-    Ok(Message::PeerUp {
+    Ok(Message::PeerUp(PeerUp {
         peer,
         local_address,
         local_port,
@@ -23,7 +23,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
         received_open,
         tlvs,
         trailer,
-    })
+    }))
 }
 
 /// Reads one OPEN, and whether it is whole. If it cannot be delimited, it is the bytes up to the next BGP

@@ -2,7 +2,6 @@
 
 use super::Session;
 use super::information::{TLV_SYS_DESCR, TLV_SYS_NAME, information, text};
-use super::peer_messages::PeerUpBody;
 use super::peers::{self, SweepTimes};
 use super::summary::Level;
 use crate::bmp::{Message, PeerHeader, Stat, Tlv};
@@ -22,27 +21,7 @@ impl Session {
             Message::RouteMonitoring { peer, pdu, trailer, tlvs } => {
                 self.route_monitoring(peer, pdu, trailer, tlvs, now);
             }
-            Message::PeerUp {
-                peer,
-                local_address,
-                local_port,
-                remote_port,
-                sent_open,
-                received_open,
-                tlvs,
-                trailer,
-            } => {
-                let body = PeerUpBody {
-                    local_address: *local_address,
-                    local_port: *local_port,
-                    remote_port: *remote_port,
-                    sent_open,
-                    received_open,
-                    tlvs,
-                    trailer,
-                };
-                self.peer_up(peer, &body, now);
-            }
+            Message::PeerUp(up) => self.peer_up(up, now),
             Message::PeerDown { peer, reason, data } => self.peer_down(peer, *reason, data, now),
             Message::StatisticsReport { peer, stats, count, trailer } => {
                 self.statistics(peer, stats, *count, now);

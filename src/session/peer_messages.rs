@@ -8,28 +8,18 @@ use crate::bgp::{self, Open};
 use crate::bmp::{self, PeerHeader, Tlv};
 use crate::route::{EventKind, PeerIdentity, PeerKey, PeerUp, RibView, SessionEnd, Timestamp};
 
-/// The members of a Peer Up message except its per-peer header.
-pub(super) struct PeerUpBody<'a> {
-    pub(super) local_address: std::net::IpAddr,
-    pub(super) local_port: u16,
-    pub(super) remote_port: u16,
-    pub(super) sent_open: &'a [u8],
-    pub(super) received_open: &'a [u8],
-    pub(super) tlvs: &'a [Tlv<'a>],
-    pub(super) trailer: &'a [u8],
-}
-
 impl Session {
     /// Begins a generation of the peer, unless the Peer Up repeats an earlier one of the same BGP session.
-    pub(super) fn peer_up(&mut self, header: &PeerHeader, body: &PeerUpBody<'_>, now: Timestamp) {
+    pub(super) fn peer_up(&mut self, message: &bmp::PeerUp<'_>, now: Timestamp) {
+        let header = &message.peer;
         let index = self.peer_index(header, now);
         let key = peers::key_of(header);
-        let sent = self.open(key, "sent", body.sent_open);
-        let received = self.open(key, "received", body.received_open);
-        self.note_trailer(index, header, "Peer Up", body.trailer);
+        let sent = self.open(key, "sent", message.sent_open);
+        let received = self.open(key, "received", message.received_open);
+        self.note_trailer(index, header, "Peer Up", message.trailer);
         let bgp_session = BgpSession {
-            opens: self.peers.hash([body.sent_open, body.received_open]),
-            ports: (body.local_port, body.remote_port),
+            opens: self.peers.hash([message.sent_open, message.received_open]),
+            ports: (message.local_port, message.remote_port),
         };
         let Some(peer) = self.peers.get(index) else { return };
         let is_repeated = peer.up
@@ -50,22 +40,22 @@ impl Session {
         peer.bgp_session =
             Some(peer.bgp_session.map_or(bgp_session, |earlier| bgp_session.complete(earlier)));
         let both = sent.as_ref().zip(received.as_ref());
-        update_details(peer, is_repeated, both, body.tlvs);
+        update_details(peer, is_repeated, both, &message.tlvs);
         let view = peers::view_of(header);
         let negotiated = peer.capabilities.for_view(view);
         let up = Box::new(PeerUp {
-            local_address: body.local_address,
-            local_port: body.local_port,
-            remote_port: body.remote_port,
-            sent_open: body.sent_open.to_vec(),
-            received_open: body.received_open.to_vec(),
+            local_address: message.local_address,
+            local_port: message.local_port,
+            remote_port: message.remote_port,
+            sent_open: message.sent_open.to_vec(),
+            received_open: message.received_open.to_vec(),
             hold_time_s: received.as_ref().map_or(0, |received| received.hold_time_s),
             four_octet_as: negotiated.four_octet_as,
             add_path: negotiated.add_path.iter().collect(),
             sent_capabilities: sent.as_ref().map_or_else(Vec::new, capabilities),
             received_capabilities: received.as_ref().map_or_else(Vec::new, capabilities),
             families: peer.capabilities.families.iter().collect(),
-            information: peer_information(body),
+            information: peer_information(message),
         });
         let PeerIdentity { asn, bgp_id, .. } = peer.identity;
         let repeated = if is_repeated { ", repeated" } else { "" };
@@ -229,11 +219,11 @@ fn update_details(peer: &mut PeerState, is_repeated: bool, opens: Option<(&Open,
 }
 
 /// Information of a Peer Up without a member of its own: TLVs, and bytes after the last one.
-fn peer_information(body: &PeerUpBody<'_>) -> Vec<String> {
+fn peer_information(message: &bmp::PeerUp<'_>) -> Vec<String> {
     let is_table_name = |tlv: &&Tlv<'_>| tlv.kind == TLV_TABLE_NAME;
-    let mut all = information(body.tlvs, &[TLV_TABLE_NAME], body.trailer);
+    let mut all = information(&message.tlvs, &[TLV_TABLE_NAME], message.trailer);
     // The first name is that of the table; RFC 9069 section 5.2.1 provides for one.
-    let more_names = body.tlvs.iter().filter(is_table_name).skip(1);
+    let more_names = message.tlvs.iter().filter(is_table_name).skip(1);
     all.extend(more_names.map(|tlv| format!("another VRF/table name: {}", text(tlv.value))));
     all
 }

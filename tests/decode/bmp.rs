@@ -3,14 +3,14 @@
 use crate::common::encoder;
 use std::net::{IpAddr, Ipv6Addr};
 
-use holdfast::bmp::{self, Message, Stat, Tlv};
+use holdfast::bmp::{self, Message, PeerUp, Stat, Tlv};
 
 #[test]
 fn peer_up_has_addresses_opens_and_tlvs() {
     let (sent, received) = (encoder::open(1, &[(2, vec![])], false), encoder::open(2, &[], true));
     let tlvs = [encoder::tlv(3, b"blue"), encoder::tlv(0, b"free")].concat();
     let message = encoder::peer_up(&encoder::peer_v4(), &sent, &received, &tlvs);
-    let Ok(Message::PeerUp {
+    let Ok(Message::PeerUp(PeerUp {
         peer,
         local_address,
         local_port,
@@ -19,7 +19,7 @@ fn peer_up_has_addresses_opens_and_tlvs() {
         received_open,
         tlvs,
         trailer,
-    }) = bmp::decode(&message)
+    })) = bmp::decode(&message)
     else {
         panic!("no Peer Up")
     };
@@ -35,7 +35,9 @@ fn damage_after_the_opens_of_a_peer_up_keeps_the_opens() {
     let open = encoder::open(1, &[], false);
     let damaged = [&encoder::tlv(3, b"blue")[..], &[0, 0, 0, 9, 1]].concat();
     let message = encoder::peer_up(&encoder::peer_v4(), &open, &open, &damaged);
-    let Ok(Message::PeerUp { tlvs, trailer, .. }) = bmp::decode(&message) else { panic!("no Peer Up") };
+    let Ok(Message::PeerUp(PeerUp { tlvs, trailer, .. })) = bmp::decode(&message) else {
+        panic!("no Peer Up")
+    };
     assert_eq!((tlvs.len(), trailer), (1, [0, 0, 0, 9, 1].as_slice()));
 }
 
@@ -44,7 +46,7 @@ fn the_local_address_is_of_the_family_of_the_peer() {
     let local = |peer: &[u8]| {
         let open = encoder::open(1, &[], false);
         match bmp::decode(&encoder::peer_up(peer, &open, &open, &[])) {
-            Ok(Message::PeerUp { local_address, .. }) => local_address,
+            Ok(Message::PeerUp(PeerUp { local_address, .. })) => local_address,
             other => panic!("{other:?}"),
         }
     };
@@ -115,7 +117,8 @@ fn an_open_that_cannot_be_delimited_does_not_hide_the_other() {
         let mut damaged = sent.clone();
         damaged[16..18].copy_from_slice(&length);
         let message = encoder::peer_up(&encoder::peer_v4(), &damaged, &received, &encoder::tlv(0, b"x"));
-        let Ok(Message::PeerUp { sent_open, received_open, tlvs, trailer, .. }) = bmp::decode(&message)
+        let Ok(Message::PeerUp(PeerUp { sent_open, received_open, tlvs, trailer, .. })) =
+            bmp::decode(&message)
         else {
             panic!("no Peer Up")
         };
@@ -125,7 +128,7 @@ fn an_open_that_cannot_be_delimited_does_not_hide_the_other() {
     // The received OPEN is missing, or cut.
     for kept in [0, 7, 20] {
         let message = encoder::peer_up(&encoder::peer_v4(), &sent, &received[..kept], &[]);
-        let Ok(Message::PeerUp { sent_open, received_open, .. }) = bmp::decode(&message) else {
+        let Ok(Message::PeerUp(PeerUp { sent_open, received_open, .. })) = bmp::decode(&message) else {
             panic!("no Peer Up")
         };
         assert_eq!((sent_open, received_open), (sent.as_slice(), &received[..kept]));
@@ -201,7 +204,7 @@ fn a_message_cut_anywhere_is_refused_or_keeps_only_what_is_whole() {
                         assert_eq!(count, 1);
                         !stats.is_empty()
                     }
-                    Ok(Message::PeerUp { sent_open, received_open, .. }) => {
+                    Ok(Message::PeerUp(PeerUp { sent_open, received_open, .. })) => {
                         [sent_open, received_open].into_iter().all(|open| holdfast::bgp::open(open).is_ok())
                     }
                     Ok(Message::RouteMirroring { tlvs, .. }) => !tlvs.is_empty(),

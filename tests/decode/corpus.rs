@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use holdfast::bgp::{self, AttributeOutcome, Direction, Encoding, Negotiated, Open, Update};
-use holdfast::bmp::{self, Message, PeerHeader};
+use holdfast::bmp::{self, Message, PeerHeader, PeerUp};
 use holdfast::route::{Attributes, Family, Nlri, large_community_text};
 use serde_json::Value;
 
@@ -212,7 +212,7 @@ fn routes_of_recorded_streams_are_those_of_another_decoder() {
         let mut session = Session::default();
         for (index, message) in (0..).zip(messages(&stream).0) {
             match bmp::decode(message).unwrap() {
-                Message::PeerUp { peer, sent_open, received_open, .. } => {
+                Message::PeerUp(PeerUp { peer, sent_open, received_open, .. }) => {
                     session.peer_up(&peer, sent_open, received_open);
                 }
                 Message::RouteMonitoring { peer, pdu, .. } => {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::common::messages::{self, PEER, bgp, bmp, update, v4};
 use holdfast::bgp::{self, AttributeOutcome, Capability, Encoding, Update};
-use holdfast::bmp::{self, Message};
+use holdfast::bmp::{self, Message, PeerUp};
 use holdfast::route::{Family, Nlri};
 use serde_json::Value;
 
@@ -201,7 +201,7 @@ fn message(bytes: &[u8]) -> Outcome {
             Message::Initiation { trailer, .. }
             | Message::Termination { trailer, .. }
             | Message::RouteMirroring { trailer, .. }
-            | Message::PeerUp { trailer, .. }
+            | Message::PeerUp(PeerUp { trailer, .. })
             | Message::StatisticsReport { trailer, .. },
         ) if !trailer.is_empty() => Outcome::Raw,
         Ok(_) => Outcome::Accepted,

@@ -1,7 +1,7 @@
 //! Invariants of every result of the decoder.
 
 use holdfast::bgp::{self, AttributeOutcome, Direction, Encoding};
-use holdfast::bmp::{self, Message, Tlv};
+use holdfast::bmp::{self, Message, PeerUp, Tlv};
 use holdfast::route::{Attributes, Family, Nlri};
 
 use crate::common::encoder;
@@ -88,7 +88,7 @@ pub(crate) fn bmp(message: &[u8]) {
             within(trailer);
         }
         Ok(Message::PeerDown { data, .. }) => assert_eq!(6 + 42 + 1 + data.len(), message.len()),
-        Ok(Message::PeerUp { sent_open, received_open, tlvs, trailer, .. }) => {
+        Ok(Message::PeerUp(PeerUp { sent_open, received_open, tlvs, trailer, .. })) => {
             check_tlvs(&tlvs);
             let tlv_bytes: usize = tlvs.iter().map(|tlv| 4 + tlv.value.len()).sum();
             let parts = [sent_open.len(), received_open.len(), tlv_bytes, trailer.len()];
