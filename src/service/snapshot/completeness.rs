@@ -1,7 +1,7 @@
 //! How complete the tables of a session are, and which are missing. Pure.
 //!
-//! `holdfast query completeness` applies the same rules to the database, and also compares the tables with
-//! the Statistics Reports.
+//! `holdfast query completeness` (migrations/functions/18_completeness.sql) applies the same rules and bounds
+//! to the database, and also compares the tables with the Statistics Reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,6 +223,22 @@ mod tests {
             let is_partial = completeness == Completeness::Partial;
             let silent = if is_partial { completeness } else { Completeness::None };
             assert_eq!(judged(&found), [(out, V4, completeness, false), (out, V6, silent, !is_partial)]);
+        }
+    }
+
+    #[test]
+    fn the_query_has_the_same_bounds() {
+        let sql = include_str!("../../../migrations/functions/18_completeness.sql");
+        let minutes = |micros: i64| {
+            assert_eq!(micros % 60_000_000, 0);
+            micros / 60_000_000
+        };
+        for bound in [
+            format!("grace interval DEFAULT '{} minutes'", minutes(GRACE_US)),
+            format!("p.last_seen < p.clock - interval '{} minute'", minutes(QUIET_US)),
+            format!("sys_descr) ~* '({})'", SENDS_NO_SNAPSHOT.join("|")),
+        ] {
+            assert_eq!(sql.matches(&bound).count(), 1, "{bound} in 18_completeness.sql");
         }
     }
 
