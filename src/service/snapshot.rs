@@ -175,7 +175,9 @@ impl Snapshot {
 
     /// The delivered positions after which the first record must be looked up in the log.
     pub(super) fn unknown_positions(&self) -> Vec<u64> {
-        self.observed().log.unknown(&self.positions())
+        // The lock is taken last: `delivery` takes it while it holds the published positions.
+        let positions = self.positions();
+        self.observed().log.unknown(&positions)
     }
 
     /// Stores the result of looking up the first record after `position`.
