@@ -44,7 +44,8 @@ pub(super) struct ForkCheck<'a, S: Storage> {
     pub(super) log: &'a Arc<Log<S>>,
     /// Last batch that can be read.
     pub(super) durable: SeqNo,
-    /// Last batch of the log. Batches after `durable` cannot be read yet.
+    /// Last batch that the log had at the start. Later ones cannot be in the database yet, unless they were
+    /// delivered from another log.
     pub(super) end: SeqNo,
 }
 
@@ -91,7 +92,7 @@ impl<S: Storage> ForkCheck<'_, S> {
     /// Returns whether the log holds the batches at the checkpoints. A batch that cannot be read is not
     /// compared.
     async fn matches(&self, checkpoints: &[Checkpoint]) -> Result<bool, IdentityError> {
-        if checkpoints.iter().any(|lane| lane.last_seq > self.durable.max(self.end).0) {
+        if checkpoints.iter().any(|lane| lane.last_seq > self.end.0) {
             return Ok(false);
         }
         let wanted: HashSet<u64> = checkpoints.iter().map(|lane| lane.last_seq).collect();

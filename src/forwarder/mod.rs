@@ -82,17 +82,23 @@ pub fn spawn<S: Storage>(
     log: Arc<Log<S>>,
     committer: Committer,
 ) -> Forwarder {
-    let recorded = options.directory.as_deref().and_then(|directory| recorded(directory, log_id));
+    // An error is reported by the check that compares the log with the database.
+    let recorded = options.directory.as_deref().map(|directory| delivered_up_to(directory, log_id));
+    let recorded = recorded.and_then(Result::ok).flatten();
     let (sender, status) = watch::channel(DeliveryStatus { recorded, ..DeliveryStatus::default() });
     let (stop, stopped) = watch::channel(false);
+    let end = committer.progress().borrow().end;
     let reporter = Arc::new(Reporter::new(sender, committer, log_id, options.directory.clone()));
-    let supervisor = Supervisor { options, target, collector, log_id, log, stop: stopped, reporter };
+    let supervisor = Supervisor { options, target, collector, log_id, log, end, stop: stopped, reporter };
     Forwarder { status, stop, task: tokio::spawn(supervisor.run()) }
 }
 
-/// Last batch that the fastest lane has delivered, as its marker file says. A file that cannot be read is
-/// reported by the check that compares the log with the database.
-fn recorded(directory: &Path, log_id: LogId) -> Option<SeqNo> {
-    let number = marker_files::DELIVERED.read(directory, log_id).ok()??;
-    u64::try_from(number).ok().map(SeqNo)
+/// Last batch of the log in `directory` that the fastest lane has delivered, as its marker file says. The
+/// database can have later ones: the file is not synced, and written after the commit.
+///
+/// # Errors
+/// The marker file exists, but cannot be read or is malformed.
+pub fn delivered_up_to(directory: &Path, log_id: LogId) -> Result<Option<SeqNo>, MarkerFileError> {
+    let number = marker_files::DELIVERED.read(directory, log_id)?;
+    Ok(number.and_then(|number| u64::try_from(number).ok()).map(SeqNo))
 }

@@ -16,7 +16,7 @@ use super::reporter::Reporter;
 use super::status::LaneStatus;
 use crate::num::to_millis;
 use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, Target};
-use crate::wal::{Log, LogId, Storage};
+use crate::wal::{Log, LogId, SeqNo, Storage};
 
 /// Interval between two runs of maintenance.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -30,6 +30,9 @@ pub(super) struct Supervisor<S: Storage> {
     /// The log's own id.
     pub(super) log_id: LogId,
     pub(super) log: Arc<Log<S>>,
+    /// Last batch of the log at the start. This process has delivered nothing yet, so that the database has
+    /// no later batch of this log.
+    pub(super) end: SeqNo,
     /// Becomes true when the delivery is to stop.
     pub(super) stop: watch::Receiver<bool>,
     pub(super) reporter: Arc<Reporter>,
@@ -105,14 +108,14 @@ impl<S: Storage> Supervisor<S> {
         } else {
             tracing::info!(count = applied.versions.len(), versions = %applied, "migrations_complete");
         }
-        let progress = self.reporter.committer().progress().borrow().clone();
+        let durable = self.reporter.committer().progress().borrow().durable;
         let check = ForkCheck {
             directory: self.options.directory.as_deref(),
             collector: &self.collector,
             log_id: self.log_id,
             log: &self.log,
-            durable: progress.durable,
-            end: progress.end,
+            durable,
+            end: self.end,
         };
         let (log_id, known_lanes) = check.resolve(&mut client).await?;
         let lanes = known_lanes.unwrap_or_else(|| self.options.lanes.max(1));

@@ -1,18 +1,20 @@
 //! The first part of a start: opening the log, and bringing the local state up to date with it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Error;
 use crate::codec;
 use crate::committer::{AppendError, Committer};
 use crate::config::Config;
+use crate::forwarder;
 use crate::listener::Registry;
 use crate::log_id::{LogId, random_seed};
 use crate::num::to_u32_saturating;
 use crate::route::{Batch, EventKind};
 use crate::state::{OpenOutcome, StateStore};
 use crate::telemetry::clock;
-use crate::wal::{self, Damage, Disk, Item, Log, Recovered, SeqNo, Writer};
+use crate::wal::{self, Damage, Disk, Item, Log, Recovered, SeqNo, Writer, inspect};
 
 /// The log after recovery.
 pub(super) struct OpenedLog {
@@ -44,6 +46,7 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, OpenedLog), Err
     options.drop_oldest = config.wal.drop_oldest;
     options.compress = config.wal.compress;
     let disk = Disk::create(dir).map_err(|source| Error::CreateLog { dir: dir.clone(), source })?;
+    options.external_high_water = high_water(dir, &disk);
     let (writer, recovered) =
         wal::recover(disk, options).map_err(|source| Error::OpenLog { dir: dir.clone(), source })?;
     tracing::info!(
@@ -60,6 +63,20 @@ pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, OpenedLog), Err
     }
     let (log, records_copied, held_back) = (writer.log(), writer.records_durable(), writer.held_back());
     Ok((writer, OpenedLog { recovered, log, records_copied, held_back }))
+}
+
+/// The log id, and the highest sequence number that the database is known to have of it. If the disk has lost
+/// the end of the log, numbers up to it are not assigned again.
+fn high_water(dir: &Path, disk: &Disk) -> Option<(LogId, SeqNo)> {
+    // Recovery reports an error of reading the segments.
+    let log_id = inspect::overview(disk).ok()?.log_id?;
+    match forwarder::delivered_up_to(dir, log_id) {
+        Ok(seq) => Some((log_id, seq?)),
+        Err(error) => {
+            tracing::error!(%error, "delivered_marker_not_read");
+            None
+        }
+    }
 }
 
 /// Opens the local state, and brings it up to date with the end of the log.

@@ -87,6 +87,74 @@ async fn damage_that_the_delivery_meets_is_an_error_with_its_place_and_count() {
     away.database.drop().await;
 }
 
+/// Delivers two sessions, and then sets the segments back to a time between them, as a disk would that
+/// reported syncs and did not perform them. Delivers a third session, and returns the status before and
+/// after.
+fn lose_the_end(away: &Away, folder: &Path, keeps_marker: bool) -> (Document, Document, Daemon) {
+    let wal = folder.join("wal");
+    let delivered = |document: &Document| {
+        let delivery = document.delivery.as_ref().unwrap();
+        document.wal.durable > 0 && delivery.delivered == Some(document.wal.durable)
+    };
+    let deliver = |name: &str| {
+        let daemon = away.daemon(folder, &[]);
+        let opens = (open(65_001, &[]), open(65_002, &[]));
+        let _router = daemon.send(&[initiation(name), PEER.peer_up(&opens.0, &opens.1, &[])].concat());
+        daemon.status_when(|document| {
+            delivered(document) && document.routers.iter().any(|one| one.name == name)
+        });
+        daemon
+    };
+    deliver("edge1").kill();
+    let kept = tempfile::tempdir().unwrap();
+    let segments = |from: &Path| -> Vec<std::path::PathBuf> {
+        let files = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "wal")).collect()
+    };
+    for path in segments(&wal) {
+        std::fs::copy(&path, kept.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let last = deliver("edge2");
+    let before = last.status();
+    last.kill();
+    segments(&wal).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    for path in segments(kept.path()) {
+        std::fs::copy(&path, wal.join(path.file_name().unwrap())).unwrap();
+    }
+    if !keeps_marker {
+        std::fs::remove_file(wal.join("delivered")).unwrap();
+    }
+    let after = deliver("edge3");
+    (before, after.status(), after)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_were_delivered_are_not_assigned_again_by_a_log_that_lost_its_end() {
+    let Some(away) = Away::new("lost_end").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (before, status, mut daemon) = lose_the_end(&away, folder.path(), true);
+    let opened = daemon.event_since_start("log_opened");
+    assert_eq!(opened["next_seq"], before.wal.durable + 1, "{opened}");
+    assert_eq!(status.wal.log_id, before.wal.log_id);
+    assert!(daemon.lines().iter().all(|line| line["event"] != "log_forked"));
+    assert_eq!(away.database.texts("SELECT DISTINCT log_id::text FROM ingest_checkpoint").await.len(), 1);
+    assert_eq!(away.database.missing_and_doubled("test").await, (0, 0));
+    daemon.kill();
+    away.database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_end_and_its_marker_is_a_fork_and_skips_nothing() {
+    let Some(away) = Away::new("lost_marker").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (_, _, mut daemon) = lose_the_end(&away, folder.path(), false);
+    daemon.event_since_start("log_forked");
+    let crashes = "SELECT DISTINCT router FROM collector_gaps WHERE reason = 'crash' ORDER BY router";
+    assert_eq!(away.database.texts(crashes).await, ["edge1", "edge2"]);
+    daemon.kill();
+    away.database.drop().await;
+}
+
 #[test]
 fn damage_in_a_backlog_is_found_while_it_waits() {
     let folder = tempfile::tempdir().unwrap();
