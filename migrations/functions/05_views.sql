@@ -28,7 +28,8 @@ SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.
        a.aggregator_address, a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc,
        e.rd, e.evpn_tag, e.evpn_ip, e.evpn_gateway, e.labels, e.nlri, e.nlri_raw, a.attributes_raw,
        a.attributes_more, a.missing, a.discarded, e.route_key,
-       holdfast_mpls_labels(e.labels, e.evpn_route_type) AS mpls_labels
+       holdfast_mpls_labels(e.labels, e.evpn_route_type) AS mpls_labels,
+       a.path_status, a.path_reason, a.path_marking
 FROM rib_entries e
 JOIN bgp_peers p ON p.id = e.peer_id
 LEFT JOIN peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
@@ -92,7 +93,7 @@ SELECT s.router, s.bgp_peer_ip AS peer, s.bgp_peer_asn AS peer_as, s.rib, p.vrf,
        s.communities, s.large_communities, s.extended_communities, s.is_stale, s.last_state_change AS since,
        s.last_seen, s.peer_id, s.prefix, s.rd, s.as_path, s.otc, s.labels, s.evpn_route_type, s.evpn_rd,
        s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip, s.first_seen, s.learn_count, s.withdraw_count, s.afi,
-       s.safi, s.route_key, s.bgp_id
+       s.safi, s.route_key, s.bgp_id, s.path_status, s.path_reason, s.path_marking
 FROM route_state s
 JOIN chosen_peers p ON p.id = s.peer_id
 WHERE NOT s.is_withdrawn;

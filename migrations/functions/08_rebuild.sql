@@ -75,14 +75,14 @@ BEGIN
                     a.next_hop_link_local, a.med, a.local_pref, a.atomic_aggregate, a.aggregator_asn,
                     a.aggregator_address, a.communities, a.extended_communities, a.large_communities,
                     a.originator_id, a.cluster_list, a.aigp, a.otc, a.attributes_raw, a.attributes_more,
-                            a.missing, a.discarded)
+                            a.missing, a.discarded, a.path_status, a.path_reason, a.path_marking)
                     IS DISTINCT FROM (t.prefix, t.rd, t.path_id, t.evpn_route_type, t.evpn_rd, t.evpn_esi,
                     t.evpn_tag, t.mac_address, t.evpn_ip, t.evpn_gateway, t.labels, t.nlri, t.nlri_raw,
                     t.origin, t.as_path, t.as_path_text, t.origin_as, t.next_hop, t.next_hop_link_local,
                     t.med, t.local_pref, t.atomic_aggregate, t.aggregator_asn, t.aggregator_address,
                     t.communities, t.extended_communities, t.large_communities, t.originator_id,
                     t.cluster_list, t.aigp, t.otc, t.attributes_raw, t.attributes_more, t.missing,
-                            t.discarded)) THEN 'different'
+                            t.discarded, t.path_status, t.path_reason, t.path_marking)) THEN 'different'
             WHEN (e.session, e.generation, e.seq, e.idx) > (t.session, t.generation, t.seq, t.idx) THEN
                 'refreshed'
             ELSE 'equal'
@@ -134,18 +134,18 @@ BEGIN
             t.next_hop, t.next_hop_link_local, t.med, t.local_pref, t.atomic_aggregate, t.aggregator_asn,
             t.aggregator_address, t.communities, t.extended_communities, t.large_communities, t.originator_id,
             t.cluster_list, t.aigp, t.otc, t.attributes_raw, t.attributes_more, t.missing,
-                    t.discarded)::text))::uuid END AS hash
+                    t.discarded, t.path_status, t.path_reason, t.path_marking)::text))::uuid END AS hash
         FROM verdicts w JOIN last_updates t USING (peer_id, route_key)
             WHERE w.verdict IN ('different', 'missing');
     INSERT INTO path_attributes (hash, origin, as_path, as_path_text, origin_as, next_hop,
         next_hop_link_local, med, local_pref,
             atomic_aggregate, aggregator_asn, aggregator_address, communities, extended_communities,
             large_communities, originator_id, cluster_list, aigp, otc, attributes_raw, attributes_more,
-            missing, discarded)
+            missing, discarded, path_status, path_reason, path_marking)
         SELECT DISTINCT ON (hash) hash, origin, as_path, as_path_text, origin_as, next_hop,
             next_hop_link_local, med, local_pref, atomic_aggregate, aggregator_asn, aggregator_address,
             communities, extended_communities, large_communities, originator_id, cluster_list, aigp, otc,
-            attributes_raw, attributes_more, missing, discarded
+            attributes_raw, attributes_more, missing, discarded, path_status, path_reason, path_marking
         FROM mismatches WHERE hash IS NOT NULL
         ON CONFLICT (hash) DO UPDATE SET used_at = now();
 

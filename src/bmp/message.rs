@@ -19,6 +19,8 @@ pub enum Message<'a> {
         trailer: &'a [u8],
         /// In BMP version 4, the TLVs except the one that contains the UPDATE.
         tlvs: Vec<IndexedTlv<'a>>,
+        /// In BMP version 4, the type of the TLV that contains the UPDATE; else 0.
+        update_tlv: u16,
     },
     /// Statistics Report, type 1 (section 4.8).
     StatisticsReport {
@@ -77,7 +79,8 @@ pub enum Message<'a> {
 /// A TLV of BMP version 4, with the NLRI of the UPDATE to which it applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexedTlv<'a> {
-    /// Type, including the enterprise bit 0x8000. Its meaning depends on the revision of the draft.
+    /// Type, including the enterprise bit 0x8000. Its meaning depends on the revision of the draft; see
+    /// [`IndexedTlv::content`].
     pub kind: u16,
     /// Index of the NLRI, from 1; 0 for all NLRI; with the bit 0x8000, number of a group of NLRI.
     pub index: u16,

@@ -22,5 +22,6 @@ pub use frame::{FrameError, HEADER_BYTES, MESSAGE_BYTES_MAX, frame};
 pub use message::{IndexedTlv, Message, PeerUp, Stat};
 pub use peer_down::peer_down_reason;
 pub use peer_header::PeerHeader;
+pub use route_monitoring::RouteTlv;
 pub use statistics::statistic_name;
 pub use tlv::Tlv;

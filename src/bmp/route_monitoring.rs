@@ -1,5 +1,9 @@
 //! Route Monitoring (RFC 7854 section 4.6), and the delimiting of BGP messages.
 
+mod route_tlv;
+
+pub use route_tlv::RouteTlv;
+
 use super::{Error, IndexedTlv, Message, PeerHeader};
 use crate::wire::{self, Cursor};
 
@@ -11,7 +15,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let all = cursor.rest();
     let (pdu, trailer) = bgp_message(&mut cursor).map_or((all, &[][..]), |pdu| (pdu, cursor.rest()));
-    Ok(Message::RouteMonitoring { peer, pdu, trailer, tlvs: Vec::new() })
+    Ok(Message::RouteMonitoring { peer, pdu, trailer, tlvs: Vec::new(), update_tlv: 0 })
 }
 
 /// The marker at the start of every BGP message.
@@ -33,6 +37,7 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
     let mut pdu = None;
     let mut trailer: &[u8] = &[];
     let mut tlvs = Vec::new();
+    let mut update_tlv = 0;
     while !cursor.is_empty() {
         let rest = cursor.rest();
         let Ok(tlv) = indexed_tlv(&mut cursor) else {
@@ -44,14 +49,14 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
             // An UPDATE that cannot be delimited is the whole value.
             let (message, rest) =
                 bgp_message(&mut value).map_or((tlv.value, &[][..]), |message| (message, value.rest()));
-            (pdu, trailer) = (Some(message), rest);
+            (pdu, trailer, update_tlv) = (Some(message), rest, tlv.kind);
         } else {
             tlvs.push(tlv);
         }
     }
     Ok(match pdu {
-        Some(pdu) => Message::RouteMonitoring { peer, pdu, trailer, tlvs },
-        None => Message::RouteMonitoring { peer, pdu: all, trailer: &[], tlvs: Vec::new() },
+        Some(pdu) => Message::RouteMonitoring { peer, pdu, trailer, tlvs, update_tlv },
+        None => Message::RouteMonitoring { peer, pdu: all, trailer: &[], tlvs: Vec::new(), update_tlv },
     })
 }
 

@@ -1,4 +1,4 @@
-//! The dictionaries and events of payload version 0, in bincode.
+//! The dictionaries and events of payload versions 0 and 1, in bincode.
 
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};

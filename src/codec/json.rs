@@ -97,6 +97,11 @@ fn route_keys(object: &mut Object, batch: &Batch, route: &RouteRecord<'_>) {
     if let Some(attributes) = batch.attributes_of(group) {
         attribute_keys(object, attributes);
     }
+    if let Some(marking) = &group.marking {
+        put(object, "path_status", marking.status);
+        put(object, "path_reason", marking.reason);
+        put(object, "path_marking", list(&marking.names(), Clone::clone));
+    }
 }
 
 fn nlri_keys(object: &mut Object, nlri: &Nlri) {

@@ -7,10 +7,14 @@
 //! 0 │ bincode: router, peers, attributes, events, and the packed rows (groups and NLRI) as one byte string
 //! ```
 //!
+//! Version 1 is the same, except that groups may have a path marking (BMP version 4). A batch without path
+//! markings is encoded in version 0, which earlier releases read.
+//!
 //! Dictionaries and events are few and structured; they are encoded with bincode (1.3, fixed-width
 //! little-endian). Rows are many and small; [`rows`] packs them, in about 10 bytes for a message with one
 //! prefix and 5 bytes for each further prefix of a message. The version, and the codec number in the log's
-//! frame ([`CODEC`]), allow both formats to change. The golden payload in tests/golden contains version 0.
+//! frame ([`CODEC`]), allow both formats to change. The golden payloads in tests/golden contain both
+//! versions.
 //!
 //! The frame around the payload (sequence number, checksum) belongs to the log.
 
@@ -23,8 +27,8 @@ use crate::route::Batch;
 /// Codec number in the log's frames: bincode dictionaries and packed rows.
 pub const CODEC: u8 = 1;
 
-/// Payload version that [`encode`] produces.
-pub const VERSION: u8 = 0;
+/// Newest payload version. [`encode`] produces it for batches with path markings, and version 0 for others.
+pub const VERSION: u8 = 1;
 
 /// Maximum length of a payload in bytes, for encoding and decoding.
 ///
@@ -74,7 +78,7 @@ pub enum Error {
 /// `out` is unchanged.
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
-    out.push(VERSION);
+    out.push(u8::from(batch.groups.iter().any(|group| group.marking.is_some())));
     let result = rows::encode(batch).and_then(|rows| dictionary::encode(batch, &rows, out));
     let result = result.and_then(|()| match out.len() - start {
         bytes if bytes > PAYLOAD_BYTES_MAX => Err(Error::TooLarge(bytes)),
@@ -94,9 +98,9 @@ pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
 pub fn decode(payload: &[u8]) -> Result<Batch, Error> {
     match payload.split_first() {
         None => Err(Error::Empty),
-        Some((&VERSION, rest)) => {
+        Some((&version @ ..=VERSION, rest)) => {
             let (mut batch, rows) = dictionary::decode(rest)?;
-            rows::decode(&mut batch, rows, payload.len() - rows.len())?;
+            rows::decode(&mut batch, rows, payload.len() - rows.len(), version)?;
             Ok(batch)
         }
         Some((&version, _)) => Err(Error::Version(version)),

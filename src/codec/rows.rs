@@ -1,4 +1,4 @@
-//! The packed rows of payload version 0: groups and their NLRI, which make up nearly all of the log.
+//! The packed rows of payload versions 0 and 1: groups and their NLRI, which make up nearly all of the log.
 //!
 //! ```text
 //! rows   = count of groups (varint), then the groups
@@ -9,8 +9,10 @@
 //!          [ rows varint ]                     unless ONE_ROW
 //!          received − previous received        zigzag varint, µs; initially the router's session
 //!          router time − previous router time  zigzag varint, µs; initially the router's session
+//!          [ status varint, reason + 1 varint ]  with MARKED (version 1); 0 for no reason
 //!          the rows
-//! flags  = WITHDRAW 1 │ cause << 1 (2 bits) │ ADD_PATH 8 │ SAME_PEER 16 │ SAME_FAMILY 32 │ ONE_ROW 64
+//! flags  = WITHDRAW 1 │ cause << 1 (2 bits) │ ADD_PATH 8 │ SAME_PEER 16 │ SAME_FAMILY 32 │
+//!          ONE_ROW 64 │ MARKED 128
 //! row    = [ path id u32 big-endian ]          with ADD_PATH
 //!          length u8, ⌈length/8⌉ octets        a prefix of AFI 1 (IPv4) or AFI 2 (IPv6)
 //!        │ 255, bincode of the Nlri            anything else
@@ -26,7 +28,7 @@ use bincode::Options as _;
 use super::Error;
 use crate::num;
 use crate::route::{
-    Action, Batch, Cause, Family, NO_ATTRIBUTES, Nlri, NlriEntry, Prefix, RowGroup, Timestamp,
+    Action, Batch, Cause, Family, NO_ATTRIBUTES, Nlri, NlriEntry, PathMarking, Prefix, RowGroup, Timestamp,
 };
 
 const WITHDRAW: u8 = 1;
@@ -36,7 +38,8 @@ const ADD_PATH: u8 = 8;
 const SAME_PEER: u8 = 16;
 const SAME_FAMILY: u8 = 32;
 const ONE_ROW: u8 = 64;
-const RESERVED: u8 = 128;
+/// The group has a path marking; reserved in version 0.
+const MARKED: u8 = 128;
 
 /// First byte of a row that is not an IPv4 or IPv6 prefix.
 const BINCODE_NLRI: u8 = 255;
@@ -111,7 +114,8 @@ fn put_group(out: &mut Vec<u8>, group: &RowGroup, previous: &Previous) {
             | flag(group.add_path, ADD_PATH)
             | flag(same_peer, SAME_PEER)
             | flag(same_family, SAME_FAMILY)
-            | flag(group.rows == 1, ONE_ROW),
+            | flag(group.rows == 1, ONE_ROW)
+            | flag(group.marking.is_some(), MARKED),
     );
     if !same_peer {
         put_varint(out, u64::from(group.peer));
@@ -128,6 +132,10 @@ fn put_group(out: &mut Vec<u8>, group: &RowGroup, previous: &Previous) {
     }
     put_varint(out, zigzag(group.received.0.wrapping_sub(previous.received)));
     put_varint(out, zigzag(group.router_time.0.wrapping_sub(previous.router_time)));
+    if let Some(PathMarking { status, reason }) = group.marking {
+        put_varint(out, u64::from(status));
+        put_varint(out, reason.map_or(0, |reason| u64::from(reason) + 1));
+    }
 }
 
 fn put_nlri(out: &mut Vec<u8>, family: Family, nlri: &Nlri) -> Result<(), Error> {
@@ -159,9 +167,9 @@ fn nlri_options() -> impl bincode::Options {
 }
 
 /// Decodes groups and rows into `batch`, which already contains the dictionaries and events. `offset` is the
-/// byte offset of `bytes` in the payload.
-pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize) -> Result<(), Error> {
-    let mut reader = Reader { rest: bytes, end: offset + bytes.len() };
+/// byte offset of `bytes` in the payload, `version` that of the payload.
+pub(super) fn decode(batch: &mut Batch, bytes: &[u8], offset: usize, version: u8) -> Result<(), Error> {
+    let mut reader = Reader { rest: bytes, end: offset + bytes.len(), allows_marking: version >= 1 };
     let groups = reader.varint()?;
     let mut previous = Previous::initial(batch.router.session);
     let mut next_index = 0_u32;
@@ -197,6 +205,8 @@ struct Reader<'a> {
     rest: &'a [u8],
     /// Byte offset of the end of the rows in the payload.
     end: usize,
+    /// Whether the payload's version provides for path markings.
+    allows_marking: bool,
 }
 
 impl Reader<'_> {
@@ -252,7 +262,7 @@ impl Reader<'_> {
 
     fn group(&mut self, previous: &Previous) -> Result<RowGroup, Error> {
         let flags = self.byte()?;
-        if flags & RESERVED != 0 {
+        if flags & MARKED != 0 && !self.allows_marking {
             return Err(self.error("reserved flag set in a group"));
         }
         let cause = Cause::try_from((flags >> CAUSE_SHIFT) & CAUSE_MASK).map_err(|what| self.error(what))?;
@@ -267,6 +277,7 @@ impl Reader<'_> {
         let rows = if flags & ONE_ROW == 0 { self.number()? } else { 1 };
         let received = previous.received.wrapping_add(unzigzag(self.varint()?));
         let router_time = previous.router_time.wrapping_add(unzigzag(self.varint()?));
+        let marking = if flags & MARKED == 0 { None } else { Some(self.marking()?) };
         Ok(RowGroup {
             peer,
             attributes,
@@ -278,7 +289,16 @@ impl Reader<'_> {
             rows,
             received: Timestamp(received),
             router_time: Timestamp(router_time),
+            marking,
         })
+    }
+
+    fn marking(&mut self) -> Result<PathMarking, Error> {
+        let status = self.number()?;
+        let reason: u32 = self.number()?;
+        let reason = reason.checked_sub(1).map(u16::try_from).transpose();
+        let reason = reason.map_err(|_| self.error("reason code out of range"))?;
+        Ok(PathMarking { status, reason })
     }
 
     fn nlri(&mut self, family: Family) -> Result<Nlri, Error> {

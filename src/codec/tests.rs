@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::route::{
     Action, AsPath, AsPathSegment, Attributes, Cause, Event, EventKind, EvpnRoute, Family, Mac,
-    NO_ATTRIBUTES, Nlri, NlriEntry, Peer, PeerKey, Prefix, Rd, RibView, Router, RowGroup, SegmentKind,
-    SessionEnd, SuspectScope, Timestamp,
+    NO_ATTRIBUTES, Nlri, NlriEntry, PathMarking, Peer, PeerKey, Prefix, Rd, RibView, Router, RowGroup,
+    SegmentKind, SessionEnd, SuspectScope, Timestamp,
 };
 
 const SESSION: Timestamp = Timestamp(1_790_000_000_000_000);
@@ -56,6 +56,7 @@ fn batch() -> Batch {
         rows,
         received: Timestamp(SESSION.0 + i64::from(index)),
         router_time: Timestamp(0),
+        marking: None,
     };
     let event =
         |index, kind| Event { index, peer: Some(0), received: SESSION, router_time: Timestamp(5), kind };
@@ -129,6 +130,33 @@ fn a_payload_of_version_0_is_read_for_ever() {
     assert_eq!(encoded(&batch()), golden, "the format changed: that needs a new version");
 }
 
+/// A batch with path markings, with and without a reason.
+fn marked() -> Batch {
+    let mut batch = batch();
+    batch.groups[0].marking = Some(PathMarking { status: u32::MAX, reason: Some(u16::MAX) });
+    batch.groups[1].marking = Some(PathMarking { status: 2, reason: None });
+    batch
+}
+
+#[test]
+fn a_payload_of_version_1_is_read_for_ever() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/record-v1.bin");
+    if std::env::var_os("HOLDFAST_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, encoded(&marked())).unwrap();
+    }
+    let golden = std::fs::read(path).unwrap();
+    assert_eq!(golden[0], 1);
+    assert_eq!(decode(&golden).unwrap(), marked());
+    assert_eq!(encoded(&marked()), golden, "the format changed: that needs a new version");
+}
+
+#[test]
+fn a_path_marking_is_refused_in_version_0() {
+    let mut bytes = encoded(&marked());
+    bytes[0] = 0;
+    assert!(decode(&bytes).unwrap_err().to_string().starts_with("reserved flag set in a group"));
+}
+
 /// The kinds of events, by their tag in the log.
 fn kinds() -> Vec<EventKind> {
     let (family, suspect) = (Family::EVPN, SuspectScope::Family(Family::IPV4_UNICAST));
@@ -183,13 +211,13 @@ fn a_newer_version_is_refused_by_name() {
     let error = decode(&[9, 1, 2]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unsupported payload version 9, expected 0 to 0; decode it with a newer Holdfast"
+        "unsupported payload version 9, expected 0 to 1; decode it with a newer Holdfast"
     );
 }
 
 #[test]
 fn every_cut_is_an_error_and_no_flip_panics() {
-    let bytes = encoded(&batch());
+    let bytes = encoded(&marked());
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end]).is_err(), "cut at {end} was accepted");
     }
@@ -228,6 +256,7 @@ fn a_lone_prefix_costs_ten_bytes() {
             rows: 1,
             received: Timestamp(SESSION.0 + i64::from(row)),
             router_time: Timestamp(SESSION.0 + i64::from(row)),
+            marking: None,
         });
         one.nlri.push(NlriEntry { path_id: 0, nlri: Nlri::Prefix(Prefix::v4(row << 8, 24).unwrap()) });
     }
@@ -240,9 +269,9 @@ proptest! {
     #[test]
     fn bytes_that_are_no_payload_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         drop(decode(&bytes));
-        let mut versioned = vec![VERSION];
-        versioned.extend(bytes);
-        drop(decode(&versioned));
+        for version in 0..=VERSION {
+            drop(decode(&[&[version], bytes.as_slice()].concat()));
+        }
     }
 
     #[test]
@@ -268,6 +297,7 @@ proptest! {
                 rows: 1,
                 received: Timestamp(time),
                 router_time: Timestamp(time.wrapping_mul(3)),
+                marking: None,
             });
             any.nlri.push(NlriEntry { path_id, nlri: Nlri::Prefix(Prefix::v4(address, length).unwrap()) });
         }

@@ -11,7 +11,7 @@
 //!
 //! The record index counts routes and events together from 0, in the order in which the router sent them.
 
-use super::{Attributes, Event, Family, Nlri, Peer, Router, Timestamp};
+use super::{Attributes, Event, Family, Nlri, PathMarking, Peer, Router, Timestamp};
 use crate::num;
 
 /// Value of [`RowGroup::attributes`] for a group without an attribute set, such as explicit withdrawals.
@@ -98,6 +98,8 @@ pub struct RowGroup {
     pub received: Timestamp,
     /// Timestamp of the BMP per-peer header; 0 if the router sent none (RFC 7854 section 4.2).
     pub router_time: Timestamp,
+    /// Path status of every row (BMP version 4); `None` if the router sent none, and for withdrawals.
+    pub marking: Option<PathMarking>,
 }
 
 /// One row: the route that is announced or withdrawn.

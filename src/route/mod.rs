@@ -23,6 +23,7 @@ mod batch;
 mod event;
 mod family;
 mod nlri;
+mod path_marking;
 mod peer;
 mod prefix;
 mod rd;
@@ -44,6 +45,7 @@ pub use nlri::{
     NlriColumns, NlriDetail, OperatorValue, RouteTargetMembership, SrPolicyRoute, StructuredNlri, VplsRoute,
     descriptor_name,
 };
+pub use path_marking::{PathMarking, path_reason_name};
 pub use peer::{Incarnation, Peer, PeerIdentity, PeerKey, RibView, Router, Timestamp};
 pub use prefix::{Prefix, PrefixError};
 pub use rd::Rd;

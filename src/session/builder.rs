@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::bgp;
 use crate::num;
 use crate::route::{
-    Attributes, Batch, Cause, Event, EventKind, NlriEntry, Peer, Router, RowGroup, Timestamp,
+    Attributes, Batch, Cause, Event, EventKind, NlriEntry, PathMarking, Peer, Router, RowGroup, Timestamp,
 };
 
 /// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is
@@ -194,6 +194,33 @@ impl BatchBuilder {
         }
         self.batch.groups.extend(open);
         Ok(num::to_u32_saturating(rows.len()))
+    }
+
+    /// Sets the path marking of the last `rows` rows. `marking_of` returns that of the row at a position
+    /// among them. Groups are divided where it changes.
+    pub(super) fn mark(&mut self, rows: u32, mut marking_of: impl FnMut(u32) -> Option<PathMarking>) {
+        let (mut groups, mut covered) = (Vec::new(), 0_u32);
+        while covered < rows
+            && let Some(group) = self.batch.groups.pop()
+        {
+            covered = covered.saturating_add(group.rows);
+            groups.push(group);
+        }
+        let mut position = 0;
+        for group in groups.into_iter().rev() {
+            let mut open: Option<RowGroup> = None;
+            for index in (group.index..).take(num::u32_to_usize(group.rows)) {
+                let marking = marking_of(position);
+                position += 1;
+                match &mut open {
+                    Some(open) if open.marking == marking => open.rows += 1,
+                    _ => {
+                        self.batch.groups.extend(open.replace(RowGroup { marking, index, rows: 1, ..group }))
+                    }
+                }
+            }
+            self.batch.groups.extend(open);
+        }
     }
 
     /// Adds an event. `peer` is an index into the dictionary of peers; `None` for an event of the whole

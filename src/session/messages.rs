@@ -18,8 +18,8 @@ impl Session {
     /// Processes one decoded message. `bytes` is the whole message.
     pub(super) fn dispatch(&mut self, message: &Message<'_>, bytes: &[u8], now: Timestamp) {
         match message {
-            Message::RouteMonitoring { peer, pdu, trailer, tlvs } => {
-                self.route_monitoring(peer, pdu, trailer, tlvs, now);
+            Message::RouteMonitoring { peer, pdu, trailer, tlvs, update_tlv } => {
+                self.route_monitoring(peer, pdu, trailer, (tlvs, *update_tlv), now);
             }
             Message::PeerUp(up) => self.peer_up(up, now),
             Message::PeerDown { peer, reason, data } => self.peer_down(peer, *reason, data, now),

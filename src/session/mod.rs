@@ -30,6 +30,7 @@ mod overrides;
 mod peer_messages;
 mod peers;
 mod route_monitoring;
+mod route_tlvs;
 mod summary;
 mod update_recorder;
 
@@ -37,13 +38,16 @@ use std::net::IpAddr;
 
 pub use overrides::Overrides;
 pub use peers::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
-pub use summary::{Counters, FamilySummary, Level, Notice, PeerSummary, Summary, ViewSummary};
+pub use summary::{
+    Counters, FamilySummary, Level, Notice, PeerSummary, RouteTlvCounters, Summary, ViewSummary,
+};
 
 use crate::bmp;
 use crate::num;
 use crate::route::{Batch, EventKind, PeerIdentity, PeerKey, Router, SessionEnd, Timestamp};
 use builder::BatchBuilder;
 use peers::Peers;
+use route_tlvs::SequenceTracker;
 
 /// Parameters of a session.
 #[derive(Clone, Debug)]
@@ -94,6 +98,9 @@ pub struct Session {
     peers: Peers,
     builder: BatchBuilder,
     counters: Counters,
+    sequence: SequenceTracker,
+    /// Time of the last message that had a sequence number.
+    last_numbered: Timestamp,
     notices: Vec<Notice>,
     terminated: Option<SessionEnd>,
     last_message: Timestamp,
@@ -116,6 +123,8 @@ impl Session {
             overrides: Overrides::default(),
             peers: Peers::default(),
             counters: Counters::default(),
+            sequence: SequenceTracker::default(),
+            last_numbered: Timestamp(0),
             notices: Vec::new(),
             terminated: None,
             last_message: Timestamp(0),
@@ -130,6 +139,7 @@ impl Session {
         self.counters.messages += 1;
         self.counters.bytes += num::to_u64(message.len());
         self.last_message = now;
+        self.sequence.note_message();
         match bmp::decode(message) {
             Ok(decoded) => {
                 if !self.introduced && !matches!(decoded, bmp::Message::Initiation { .. }) {

@@ -1,28 +1,33 @@
 //! Route Monitoring messages: from the BMP message to the recorded UPDATE, and the notices about it.
 
 use super::Session;
+use super::information::text;
 use super::peers::{self, HeldPdu};
+use super::route_tlvs::{PathMarkings, RouteTlvs, SequenceStep};
 use super::summary::Level;
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
 use crate::bgp::{self, FamilySet, Update};
-use crate::bmp::{IndexedTlv, PeerHeader};
+use crate::bmp::{IndexedTlv, PeerHeader, RouteTlv};
 use crate::route::{EventKind, RibView, SuspectScope, Timestamp};
 
 impl Session {
-    /// Processes one Route Monitoring message (RFC 7854 section 4.6).
+    /// Processes one Route Monitoring message (RFC 7854 section 4.6). `tlvs` are those of BMP version 4, with
+    /// the type of the TLV that contains the UPDATE.
     pub(super) fn route_monitoring(
         &mut self,
         header: &PeerHeader,
         pdu: &[u8],
         trailer: &[u8],
-        tlvs: &[IndexedTlv<'_>],
+        tlvs: (&[IndexedTlv<'_>], u16),
         now: Timestamp,
     ) {
         let peer = self.peer_index(header, now);
         self.note_trailer(peer, header, "the BGP message", trailer);
+        let markings = self.route_tlvs(peer, tlvs, now);
+        let path_ids = declared_path_ids(tlvs, peers::view_of(header));
         match bgp::split(pdu) {
             Ok(update) => {
-                self.update(peer, header, &update, pdu, &declared_path_ids(tlvs, peers::view_of(header)), now)
+                self.update(peer, header, &update, pdu, (&path_ids, &markings), now);
             }
             Err(error) => {
                 // OPEN, NOTIFICATION, KEEPALIVE and ROUTE-REFRESH contain no routes.
@@ -31,6 +36,48 @@ impl Session {
                 let error = error.to_string();
                 let from = (peers::view_of(header), Timestamp(header.timestamp_us));
                 self.malformed(peer, from, error, suspect.as_slice(), pdu, now);
+            }
+        }
+    }
+
+    /// Processes the TLVs of a message of BMP version 4, and returns the path markings of its routes.
+    fn route_tlvs(
+        &mut self,
+        peer: usize,
+        (tlvs, update_tlv): (&[IndexedTlv<'_>], u16),
+        now: Timestamp,
+    ) -> PathMarkings {
+        // Version 3 messages have no TLVs, and this runs for every message.
+        if tlvs.is_empty() {
+            return PathMarkings::default();
+        }
+        let tlvs = RouteTlvs::read(tlvs, update_tlv, &mut self.counters.route_tlvs);
+        if let Some((number, bits)) = tlvs.sequence {
+            self.sequence_number(number, bits, now);
+        }
+        let name = tlvs.table_name.map(text);
+        if let Some(peer) = self.peers.get(peer)
+            && let Some(name) = name.filter(|name| *name != peer.table_name)
+        {
+            peer.table_name = name;
+            peer.reserve_details();
+            peer.renew_dictionary_entries();
+        }
+        tlvs.markings
+    }
+
+    /// Records the gap if the number of a message shows that the router has skipped messages.
+    fn sequence_number(&mut self, number: u64, bits: u32, now: Timestamp) {
+        let from = std::mem::replace(&mut self.last_numbered, now);
+        match self.sequence.note_number(number, bits) {
+            SequenceStep::Next => {}
+            SequenceStep::NotHigher => self.counters.sequence_repeats += 1,
+            SequenceStep::Skipped(skipped) => {
+                self.counters.sequence_gaps += 1;
+                self.counters.skipped_messages = self.counters.skipped_messages.saturating_add(skipped);
+                let reason = format!("router skipped {skipped} messages");
+                self.notice(Level::Error, "bmp_sequence_gap", None, reason.clone(), &[]);
+                self.builder.event(None, now, Timestamp(0), EventKind::Gap { reason, from, until: now });
             }
         }
     }
@@ -72,7 +119,7 @@ impl Session {
         header: &PeerHeader,
         update: &Update<'_>,
         pdu: &[u8],
-        declared_path_ids: &FamilySet,
+        (declared_path_ids, markings): (&FamilySet, &PathMarkings),
         now: Timestamp,
     ) {
         let view = peers::view_of(header);
@@ -95,8 +142,10 @@ impl Session {
             router_time,
             four_octet_as,
             declared_path_ids,
+            markings,
             only_family: None,
         });
+        self.counters.route_tlvs.unapplied += markings.indexed().saturating_sub(outcome.markings_applied);
         if let Some(error) = update.malformed {
             // There may be routes after the damage.
             let error = format!("path attributes: {error}");
@@ -222,13 +271,14 @@ impl Session {
 /// contains one capability as in an OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Its type number depends on
 /// the revision of the draft. The capability is that of the router: what it receives is in Adj-RIB-In, what
 /// it sends in Adj-RIB-Out.
-fn declared_path_ids(tlvs: &[IndexedTlv<'_>], view: RibView) -> FamilySet {
+fn declared_path_ids((tlvs, update_tlv): (&[IndexedTlv<'_>], u16), view: RibView) -> FamilySet {
     // Version 3 messages have no TLVs, and this runs for every message.
     if tlvs.is_empty() {
         return FamilySet::new();
     }
-    let add_path = |tlv: &IndexedTlv<'_>| match bgp::capability(tlv.value) {
-        Some(bgp::Capability::AddPath(families)) => families,
+    let add_path = |tlv: &IndexedTlv<'_>| match (tlv.content(update_tlv), bgp::capability(tlv.value)) {
+        (RouteTlv::Vendor, _) => Vec::new(),
+        (_, Some(bgp::Capability::AddPath(families))) => families,
         _ => Vec::new(),
     };
     let applies = |one: &bgp::AddPath| match view {

@@ -42,6 +42,65 @@ pub struct Counters {
     /// Announcements during dumps whose routes were not remembered, because the session exceeded
     /// [`super::DUMP_MEMORY_MAX_BYTES`].
     pub untracked_dump_routes: u64,
+    /// Holes in the router's sequence numbers (BMP version 4), each recorded as a gap.
+    pub sequence_gaps: u64,
+    /// Messages that the router skipped, by its sequence numbers.
+    pub skipped_messages: u64,
+    /// Sequence numbers that were not higher than an earlier one.
+    pub sequence_repeats: u64,
+    /// TLVs of Route Monitoring messages (BMP version 4).
+    pub route_tlvs: RouteTlvCounters,
+}
+
+/// Counters of the TLVs of Route Monitoring messages (BMP version 4), except those that contain an UPDATE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteTlvCounters {
+    /// Sequence number.
+    pub sequence_numbers: u64,
+    /// Extended flags, which are not interpreted.
+    pub extended_flags: u64,
+    /// Timestamp, which is not interpreted.
+    pub timestamps: u64,
+    /// Group of NLRI.
+    pub groups: u64,
+    /// VRF or table name.
+    pub table_names: u64,
+    /// Stateless parsing.
+    pub stateless_parsing: u64,
+    /// Path status.
+    pub path_statuses: u64,
+    /// TLVs of a vendor (enterprise bit), which are not interpreted.
+    pub vendor: u64,
+    /// TLVs of an unknown type.
+    pub unknown: u64,
+    /// TLVs with an invalid value.
+    pub malformed: u64,
+    /// TLVs whose type and index an earlier TLV of the message has; the first one applies.
+    pub repeated: u64,
+    /// Path statuses of routes that were not recorded as announced: their index names no announced route of
+    /// the UPDATE, or their group is not defined.
+    pub unapplied: u64,
+}
+
+impl RouteTlvCounters {
+    /// The counters with their names in `holdfast status`.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); 12] {
+        [
+            ("sequence-number", self.sequence_numbers),
+            ("extended-flags", self.extended_flags),
+            ("timestamp", self.timestamps),
+            ("group", self.groups),
+            ("table-name", self.table_names),
+            ("stateless-parsing", self.stateless_parsing),
+            ("path-status", self.path_statuses),
+            ("vendor", self.vendor),
+            ("unknown", self.unknown),
+            ("malformed", self.malformed),
+            ("repeated", self.repeated),
+            ("unapplied", self.unapplied),
+        ]
+    }
 }
 
 /// Severity of a notice.

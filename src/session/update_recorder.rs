@@ -3,10 +3,13 @@
 //! [`encoding_evidence::judge`](super::encoding_evidence::judge) decides the encoding of each NLRI field;
 //! this module acts on the verdict.
 
+mod path_marking;
+
 use super::builder::{BatchBuilder, InternedSet};
 use super::encoding_evidence::{Expectation, Field, FirstHeld, History, HoldReason, Verdict, judge};
 use super::overrides::Overrides;
 use super::peers::{HeldPdu, PeerState};
+use super::route_tlvs::PathMarkings;
 use super::summary::Counters;
 use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
 use crate::num;
@@ -47,6 +50,8 @@ pub(super) struct MonitoredUpdate<'a> {
     pub(super) four_octet_as: bool,
     /// Families for which the message itself declares path IDs (BMP version 4, stateless parsing).
     pub(super) declared_path_ids: &'a FamilySet,
+    /// Path markings of the routes (BMP version 4); none in a held PDU that is replayed.
+    pub(super) markings: &'a PathMarkings,
     /// The only family to record; `None` for all. Set when a held PDU is replayed.
     pub(super) only_family: Option<Family>,
 }
@@ -66,6 +71,8 @@ pub(super) struct Outcome {
     pub(super) width_changed: bool,
     /// From this UPDATE on, routes of this family are decoded with path IDs (`true`) or without.
     pub(super) path_ids_changed: Option<(Family, bool)>,
+    /// Number of path markings of single routes that were recorded.
+    pub(super) markings_applied: u64,
 }
 
 /// Adds the rows of UPDATEs of one peer and RIB view to the open batch.
@@ -210,6 +217,7 @@ impl<'a> UpdateRecorder<'a> {
             rows: 0,
             received: message.received,
             router_time: message.router_time,
+            marking: message.markings.all.filter(|_| !is_withdrawal),
         };
         let rows = bgp::nlri(family, bytes, encoding, is_withdrawal);
         let dump = if self.peer.has_earlier_routes { Cause::ReDump } else { Cause::InitialDump };
@@ -223,9 +231,13 @@ impl<'a> UpdateRecorder<'a> {
             self.outcome.errors.push(PduError::new(error, Some(family.into())));
             0
         });
+        let mark_routes = !is_withdrawal && message.markings.is_indexed();
         if let Some(state) = state {
             let count = if is_withdrawal { &mut state.withdrawn } else { &mut state.announced };
             *count += u64::from(rows);
+        }
+        if mark_routes {
+            self.mark_routes(message, field, rows);
         }
         rows
     }
@@ -361,6 +373,7 @@ impl<'a> UpdateRecorder<'a> {
             router_time: held.router_time,
             four_octet_as: held.four_octet_as,
             declared_path_ids: &FamilySet::new(),
+            markings: &PathMarkings::default(),
             only_family: Some(family),
         });
         let replayed = std::mem::replace(&mut self.outcome, outer);

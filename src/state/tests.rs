@@ -62,6 +62,7 @@ fn batch(name: &str, session: i64, at: i64, entries: &[Entry]) -> Batch {
                     rows: 1,
                     received: Timestamp(at),
                     router_time: Timestamp(0),
+                    marking: None,
                 };
                 batch.groups.push(group);
                 batch.nlri.push(NlriEntry { path_id: 0, nlri: Nlri::Prefix(Prefix::v4(0, 0).unwrap()) });

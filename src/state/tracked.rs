@@ -253,8 +253,9 @@ impl TrackedState {
                 }
                 Some(batch.router.name.clone())
             }
-            // A gap record belongs to a session that has ended.
-            None if is_gap => None,
+            // A gap without another record belongs to a session that has ended; one that a router caused is
+            // recorded with the message after it.
+            None if is_gap && batch.records() == 1 => None,
             None => {
                 let last_record = last_received(batch);
                 let open =

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast::route::{
     Action, AsPath, AsPathSegment, Attributes, Batch, Cause, Event, EventKind, Family, NO_ATTRIBUTES, Nlri,
-    NlriEntry, Peer, PeerKey, Prefix, RibView, Router, RowGroup, SegmentKind, Timestamp,
+    NlriEntry, PathMarking, Peer, PeerKey, Prefix, RibView, Router, RowGroup, SegmentKind, Timestamp,
 };
 
 /// 2026-11-23 00:00:00 UTC.
@@ -118,6 +118,7 @@ impl Builder {
             rows,
             received: Timestamp(self.now),
             router_time: Timestamp(0),
+            marking: None,
         });
         self.index += rows;
         self
@@ -136,6 +137,12 @@ impl Builder {
     /// Sets the cause of the last group of routes.
     pub fn because(mut self, cause: Cause) -> Self {
         self.batch.groups.last_mut().unwrap().cause = cause;
+        self
+    }
+
+    /// Sets the path marking of the last group of routes.
+    pub fn marked(mut self, status: u32, reason: Option<u16>) -> Self {
+        self.batch.groups.last_mut().unwrap().marking = Some(PathMarking { status, reason });
         self
     }
 

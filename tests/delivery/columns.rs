@@ -62,6 +62,9 @@ fn batch() -> Batch {
     }
     builder
         .routes(&named, Family::IPV4_UNICAST, Some(&full()), [(Some(7), prefix(1))])
+        .marked(0x1004, Some(3))
+        .announce(&named, [2], &[1, 2])
+        .marked(2, None)
         .routes(
             &named,
             Family::EVPN,

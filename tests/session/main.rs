@@ -10,3 +10,4 @@ mod evidence;
 mod field;
 mod messages;
 mod peers;
+mod version_4;

@@ -84,6 +84,15 @@ fn connected(
         errors: summary.counters.errors,
         untracked_peers: summary.counters.untracked_peers,
         untracked_dump_routes: summary.counters.untracked_dump_routes,
+        skipped_messages: summary.counters.skipped_messages,
+        route_tlvs: summary
+            .counters
+            .route_tlvs
+            .named()
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect(),
         dump_seen: summary.peers.iter().any(announced),
         peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
     }

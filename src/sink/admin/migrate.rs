@@ -76,6 +76,11 @@ pub const fn migrations() -> &'static [Migration] {
             sql: include_str!("../../../migrations/0006_unchanged.sql"),
         },
         Migration { version: 7, name: "zeros", sql: include_str!("../../../migrations/0007_zeros.sql") },
+        Migration {
+            version: 8,
+            name: "path_marking",
+            sql: include_str!("../../../migrations/0008_path_marking.sql"),
+        },
     ]
 }
 

@@ -52,6 +52,9 @@ pub const ATTRIBUTES: &[&str] = &[
     "discarded",
 ];
 
+/// Columns of the path marking (BMP version 4), after those of the attribute set in both tables.
+pub const MARKING: &[&str] = &["path_status", "path_reason", "path_marking"];
+
 /// Columns of `route_updates` whose values depend on the group, and the index of the record.
 pub const GROUP: &[&str] =
     &["time", "router_time", "family", "afi", "safi", "is_withdrawn", "cause", "idx", "path_id"];
@@ -73,7 +76,7 @@ pub const NLRI: &[&str] = &[
 ];
 
 /// Columns of `route_updates`, as blocks.
-pub const ROUTE_UPDATES: &[&[&str]] = &[PEER, ATTRIBUTES, GROUP, NLRI, &["route_key"]];
+pub const ROUTE_UPDATES: &[&[&str]] = &[PEER, ATTRIBUTES, MARKING, GROUP, NLRI, &["route_key"]];
 
 /// Columns that `peer_events` and `peer_stats` share: batch, peer, times and index of the record.
 pub const EVENT: &[&str] = &[
@@ -118,7 +121,7 @@ pub const COLLECTOR_GAPS: &[&[&str]] = &[&[
 ]];
 
 /// Columns of `path_attributes`, as blocks.
-pub const PATH_ATTRIBUTES: &[&[&str]] = &[&["hash"], ATTRIBUTES];
+pub const PATH_ATTRIBUTES: &[&[&str]] = &[&["hash"], ATTRIBUTES, MARKING];
 
 /// Columns of a route in the current table, except those of its NLRI.
 const RIB_ROUTE: &[&str] = &[

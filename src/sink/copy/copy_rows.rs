@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::hex;
 use crate::num;
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, Peer, PeerUp, RawAttribute, Rd,
-    RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name, community_text,
-    extended_community_text, large_community_text,
+    AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, PathMarking, Peer, PeerUp,
+    RawAttribute, Rd, RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name,
+    community_text, extended_community_text, large_community_text,
 };
 use crate::sink::lanes::Lane;
 
@@ -78,6 +78,17 @@ pub(crate) fn attribute_block(out: &mut Vec<u8>, attributes: Option<&Attributes>
     field::text_array(out, &a.rare, ToString::to_string);
     field::text_array(out, &a.missing, |code| attribute_name(*code).unwrap_or("?"));
     field::text_array(out, &a.discarded, String::clone);
+}
+
+/// Appends the block of the path marking ([`columns::MARKING`]); NULL in all its columns for `None`.
+pub(crate) fn marking_block(out: &mut Vec<u8>, marking: Option<&PathMarking>) {
+    let Some(marking) = marking else {
+        columns::MARKING.iter().for_each(|_| field::null(out));
+        return;
+    };
+    number(out, marking.status);
+    field::optional(out, marking.reason.map(u32::from), field::int4);
+    field::text_array(out, &marking.names(), String::clone);
 }
 
 fn number(out: &mut Vec<u8>, value: u32) {

@@ -1,7 +1,9 @@
 //! Collects the records of one lane from a contiguous range of the log into a [`Transaction`]. Pure.
 
+mod encoded_blocks;
+
 use std::collections::HashSet;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::num;
@@ -9,6 +11,8 @@ use crate::route::{Action, Batch, Event, Incarnation, Peer, Record, RouteRecord,
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
+
+use encoded_blocks::{AttributeBlock, EncodedBlocks, PeerBlock};
 
 use super::dedup::{Dedup, DedupCandidates};
 use super::digest::{attribute_hash, digest};
@@ -53,51 +57,6 @@ pub struct TransactionBuilder {
     rib: RibChanges,
     /// Buffer for the key of the current route, reused for all routes.
     key: Vec<u8>,
-}
-
-/// Column blocks of one batch, each encoded when it is first needed.
-struct EncodedBlocks {
-    bytes: Vec<u8>,
-    /// By index of the peer in the batch.
-    peers: Vec<Option<PeerBlock>>,
-    /// By index of the attribute set in the batch.
-    attributes: Vec<Option<AttributeBlock>>,
-}
-
-/// The encoded columns of a peer, and a summary of its routes in the batch.
-#[derive(Clone)]
-struct PeerBlock {
-    /// Whether the lane owns the peer. If not, the other fields have no meaning.
-    is_owned: bool,
-    /// Index of the RIB view in the transaction.
-    view_index: u32,
-    /// Range of [`EncodedBlocks::bytes`].
-    range: Range<usize>,
-    /// Time of the first route.
-    first: Timestamp,
-    /// Time of the last route.
-    last: Timestamp,
-    announced: u64,
-    withdrawn: u64,
-}
-
-/// The encoded columns of an attribute set.
-#[derive(Clone)]
-struct AttributeBlock {
-    /// Range of [`EncodedBlocks::bytes`].
-    range: Range<usize>,
-    /// Key in `path_attributes`.
-    hash: [u8; 16],
-}
-
-impl EncodedBlocks {
-    fn new(batch: &Batch) -> Self {
-        Self {
-            bytes: Vec::new(),
-            peers: vec![None; batch.peers.len()],
-            attributes: vec![None; batch.attributes.len()],
-        }
-    }
 }
 
 impl TransactionBuilder {
@@ -239,7 +198,10 @@ impl TransactionBuilder {
             Some(block) => {
                 out.extend_from_slice(blocks.bytes.get(block.range.clone()).ok_or(inconsistent)?);
             }
-            None => copy_rows::attribute_block(out, batch.attributes_of(group)),
+            None => {
+                copy_rows::attribute_block(out, batch.attributes_of(group));
+                copy_rows::marking_block(out, group.marking.as_ref());
+            }
         }
         copy_rows::group_block(out, group, route, group.action == Action::Withdraw);
         let nlri_start = out.len();
@@ -317,14 +279,21 @@ impl TransactionBuilder {
         blocks: &mut EncodedBlocks,
     ) -> Option<AttributeBlock> {
         let attributes = batch.attributes_of(group)?;
-        let slot = blocks.attributes.get_mut(usize::from(group.attributes))?;
-        if let Some(block) = slot {
+        let known = match group.marking {
+            None => blocks.attributes.get(usize::from(group.attributes))?.as_ref(),
+            Some(marking) => blocks.marked.get(&(group.attributes, marking)),
+        };
+        if let Some(block) = known {
             return Some(block.clone());
         }
         let start = blocks.bytes.len();
         copy_rows::attribute_block(&mut blocks.bytes, Some(attributes));
+        let unmarked = start..blocks.bytes.len();
+        copy_rows::marking_block(&mut blocks.bytes, group.marking.as_ref());
         let encoded = blocks.bytes.get(start..)?;
-        let hash = attribute_hash(&self.lane, encoded);
+        // A set without path marking has the hash that it had before there were path markings.
+        let hashed = if group.marking.is_none() { blocks.bytes.get(unmarked)? } else { encoded };
+        let hash = attribute_hash(&self.lane, hashed);
         if self.hashes.insert(hash) {
             field::row(&mut self.attributes.bytes, columns::count(columns::PATH_ATTRIBUTES));
             field::uuid(&mut self.attributes.bytes, hash);
@@ -332,7 +301,10 @@ impl TransactionBuilder {
             self.attributes.rows += 1;
         }
         let block = AttributeBlock { range: start..blocks.bytes.len(), hash };
-        *slot = Some(block.clone());
+        match group.marking {
+            None => *blocks.attributes.get_mut(usize::from(group.attributes))? = Some(block.clone()),
+            Some(marking) => drop(blocks.marked.insert((group.attributes, marking), block.clone())),
+        }
         Some(block)
     }
 

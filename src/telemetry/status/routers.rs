@@ -39,6 +39,12 @@ pub struct Router {
     /// a route count as part of the dump.
     #[serde(default)]
     pub untracked_dump_routes: u64,
+    /// Messages that the router skipped in this session, by its sequence numbers (BMP version 4).
+    #[serde(default)]
+    pub skipped_messages: u64,
+    /// TLVs of Route Monitoring messages of this session by type (BMP version 4); without those that are 0.
+    #[serde(default)]
+    pub route_tlvs: std::collections::BTreeMap<String, u64>,
     /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere
     /// reconnect.
     pub dump_seen: bool,

@@ -141,6 +141,13 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
             let count = router.untracked_dump_routes;
             line(format!("    memory for dumps exceeded, {count} announcements not remembered"));
         }
+        if router.skipped_messages > 0 {
+            line(format!("    the router skipped {} messages (sequence numbers)", router.skipped_messages));
+        }
+        if !router.route_tlvs.is_empty() {
+            let counts = router.route_tlvs.iter().map(|(name, count)| format!("{name} {count}"));
+            line(format!("    TLVs of Route Monitoring: {}", counts.collect::<Vec<_>>().join(", ")));
+        }
     } else {
         let expected = if router.expected { " (expected)" } else { "" };
         line(format!("  {name} not connected{expected}, start of the last session {session}"));
