@@ -89,8 +89,13 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
     let (tlvs, mut trailer) = tlv::decode(cursor);
     for tlv in tlvs.iter().filter(|tlv| tlv.kind == STATS_TLV) {
         let mut value = Cursor::new(tlv.value);
-        total = total.saturating_add(value.u32("statistics count")?);
-        let (stats, rest) = tlv::decode(value);
+        let (stats, rest) = match value.u32("statistics count") {
+            Ok(count) => {
+                total = total.saturating_add(count);
+                tlv::decode(value)
+            }
+            Err(_) => (Vec::new(), tlv.value),
+        };
         all.extend(stats.iter().map(Stat::from));
         trailer = if trailer.is_empty() { rest } else { trailer };
     }

@@ -599,6 +599,12 @@ fn version_4_has_statistics_in_a_tlv() {
     let message = encoder::version_4(1, &[&encoder::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
     let Ok(Message::StatisticsReport { stats, .. }) = bmp::decode(&message) else { panic!("refused") };
     assert_eq!((stats.len(), stats[0].kind, stats[0].number()), (1, 7, Some(9)));
+    // A container that is too short does not discard the other one.
+    let message = encoder::version_4(1, &[&encoder::peer_v4(), &tlv(1, &body), &tlv(1, &[0, 0])]);
+    let Ok(Message::StatisticsReport { stats, count, trailer, .. }) = bmp::decode(&message) else {
+        panic!("refused")
+    };
+    assert_eq!((stats.len(), count, trailer), (1, 1, [0, 0].as_slice()));
 }
 
 #[test]

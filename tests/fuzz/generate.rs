@@ -215,11 +215,20 @@ pub(crate) fn bmp(rng: &mut Rng) -> Vec<u8> {
         6 => encoder::bmp(rng.byte(), &[&peer, &tlvs]),
         7 => {
             let behind = if rng.is_one_in(4) { rng.bytes(5) } else { Vec::new() };
-            let parts = [(1, rng.bytes(7)), (4, [update(rng), behind].concat()), (2, rng.bytes(3))];
-            let tlvs: Vec<u8> = parts
-                .iter()
-                .flat_map(|(kind, value)| encoder::indexed(*kind, u16::from(rng.byte() % 4), value))
+            let mut parts: Vec<(u16, Vec<u8>)> = (0..rng.below(6))
+                .map(|_| {
+                    let kind = u16::from(rng.byte() % 9) | if rng.is_one_in(8) { 0x8000 } else { 0 };
+                    let length = [2, 4, 6, 8, 7, 12][rng.below(6)];
+                    (kind, rng.bytes(length).iter().map(|byte| byte % 16).collect())
+                })
                 .collect();
+            let place = rng.below(parts.len() + 1);
+            let update_tlv = if rng.is_one_in(2) { 4 } else { 7 };
+            parts.insert(place, (update_tlv, [update(rng), behind].concat()));
+            let index =
+                |rng: &mut Rng| u16::from(rng.byte() % 16) | if rng.is_one_in(3) { 0x8000 } else { 0 };
+            let tlvs: Vec<u8> =
+                parts.iter().flat_map(|(kind, value)| encoder::indexed(*kind, index(rng), value)).collect();
             encoder::version_4(0, &[&peer, &tlvs])
         }
         _ => encoder::bmp(0, &[&peer, &update(rng), if rng.is_one_in(4) { &tlvs } else { &[] }]),
