@@ -305,6 +305,15 @@ fn gaps_of_several_runs_that_could_not_log_do_not_overlap() {
 }
 
 #[test]
+fn a_gap_that_a_router_caused_belongs_to_its_open_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    state.observe(&batch("edge1", 10, 20, &[Entry::Gap, Entry::Route(1)])).unwrap();
+    let gaps: Vec<_> = state.startup_batches(Timestamp(100)).iter().map(gap).collect();
+    assert_eq!(gaps, [("crash".to_owned(), 20, 100)]);
+}
+
+#[test]
 fn a_session_stays_open_until_its_end_is_written_to_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path());
