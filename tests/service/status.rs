@@ -119,6 +119,32 @@ async fn a_backlog_keeps_its_age_and_its_size_through_a_restart() {
     away.database.drop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_what_was_delivered_before_is_no_lag() {
+    let Some(away) = Away::new("lag_delivered").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = away.daemon(folder.path(), &[]);
+    let mut router = daemon.send(&session("edge1", 0..50));
+    daemon.durable(52);
+    let is_delivered = |document: &Document| document.delivery.as_ref().unwrap().lag_batches == 0;
+    let delivered =
+        daemon.status_when(|document| is_delivered(document) && document.wal.unsynced_records == 0);
+    away.is_away(true);
+    let before = Instant::now();
+    router.write_all(&route(100)).unwrap();
+    daemon.durable(53);
+    let after = Instant::now();
+    daemon.kill();
+    let mut daemon = away.daemon(folder.path(), &[]);
+    daemon.event_since_start("gap_logged");
+    let document = check_age(&daemon, before, after, 2.0);
+    let delivery = document.delivery.unwrap();
+    assert_eq!((delivery.delivered, delivery.lanes.len()), (None, 0), "the database was not reached");
+    assert_eq!(delivery.lag_batches, document.wal.durable - delivered.wal.durable);
+    daemon.kill();
+    away.database.drop().await;
+}
+
 #[test]
 fn a_jump_of_the_clock_changes_no_age_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
