@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::IdentityError;
-use super::marker_files::{DELIVERED, FORKED, MarkerFile};
+use super::marker_files::{FORKED, delivered_seq};
 use crate::sink::{self, Checkpoint, Client};
 use crate::wal::{GapReason, Item, Log, LogId, SeqNo, Storage};
 
@@ -53,7 +53,10 @@ impl<S: Storage> ForkCheck<'_, S> {
     /// Returns the id to deliver under, and the number of lanes that the database has of it (`None` if it has
     /// none). Registers a new id for a fork in the marker file and in the database.
     pub(super) async fn resolve(&self, client: &mut Client) -> Result<(LogId, Option<u32>), IdentityError> {
-        let fork = self.read_marker(FORKED)?;
+        let fork = match self.directory {
+            Some(directory) => FORKED.read(directory, self.log_id)?,
+            None => None,
+        };
         let id = fork.map_or(self.log_id, |id| LogId(id.to_be_bytes()));
         let checkpoints = sink::checkpoints(client, self.collector, id).await?;
         let count = checkpoints.iter().map(|lane| lane.lanes).max();
@@ -82,13 +85,6 @@ impl<S: Storage> ForkCheck<'_, S> {
         Ok((new, count))
     }
 
-    fn read_marker(&self, marker: MarkerFile) -> Result<Option<u128>, IdentityError> {
-        match self.directory {
-            Some(directory) => Ok(marker.read(directory, self.log_id)?),
-            None => Ok(None),
-        }
-    }
-
     /// Returns whether the log holds the batches at the checkpoints. A batch that cannot be read is not
     /// compared.
     async fn matches(&self, checkpoints: &[Checkpoint]) -> Result<bool, IdentityError> {
@@ -104,7 +100,8 @@ impl<S: Storage> ForkCheck<'_, S> {
         if checkpoints.iter().any(|lane| lane.digest != 0 && differs(lane)) {
             return Ok(false);
         }
-        let Some(delivered) = self.read_marker(DELIVERED)? else { return Ok(true) };
+        let delivered = self.directory.and_then(|directory| delivered_seq(directory, self.log_id));
+        let Some(delivered) = delivered else { return Ok(true) };
         for lane in checkpoints.iter().filter(|lane| u128::from(lane.last_seq) > delivered) {
             if was_dropped(self.log, lane.last_seq).await? {
                 return Ok(false);

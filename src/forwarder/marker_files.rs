@@ -1,8 +1,11 @@
 //! Marker files beside the segments: one number each, for the log whose id the file names.
 //!
 //! ```text
-//! holdfast-NAME 0 LOG_ID NUMBER        both in hexadecimal, 32 digits; 0 is the version of the format
+//! holdfast-NAME 1 LOG_ID NUMBER CRC    in hexadecimal: 32, 32 and 8 digits; 1 is the version of the format
+//! holdfast-NAME 0 LOG_ID NUMBER        version 0, without a checksum; it is read, and no longer written
 //! ```
+//!
+//! CRC is the CRC-32 of the text before it, without the space in between.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -18,7 +21,8 @@ pub const MARKER_FILES: [&str; 2] = [FORKED.name, DELIVERED.name];
 /// third id.
 pub(super) const FORKED: MarkerFile =
     MarkerFile { name: "forked", number: "id of the fork", is_synced: true };
-/// Last sequence number that the fastest lane has delivered. Not synced: after a power cut it may be too low.
+/// Last sequence number that the fastest lane has delivered. Not synced: after a power cut it may be too low
+/// or unreadable, and an unreadable file counts as absent ([`delivered_seq`]).
 pub(super) const DELIVERED: MarkerFile =
     MarkerFile { name: "delivered", number: "sequence", is_synced: false };
 
@@ -73,17 +77,26 @@ impl MarkerFile {
             Err(_) => String::new(),
         };
         let Some((id, number)) = self.parse(&text) else {
-            let expected = format!("{} <log id> <{}>", self.head(), self.number);
+            let expected = format!("{} <log id> <{}> <checksum>", self.head(1), self.number);
             return Err(MarkerFileError::Malformed { path, expected });
         };
         Ok((id == Hex(&log_id.0).to_string()).then_some(number))
     }
 
-    /// The log id and the number of a well-formed file.
+    /// The log id and the number of an intact file of either version.
     fn parse<'a>(&self, text: &'a str) -> Option<(&'a str, u128)> {
-        let rest = text.trim().strip_prefix(&self.head())?.strip_prefix(' ')?;
-        let (id, number) = rest.split_once(' ')?;
-        Some((id, u128::from_str_radix(number, 16).ok()?))
+        let text = text.trim();
+        let words = if let Some(words) = text.strip_prefix(&self.head(0)) {
+            words
+        } else {
+            let (covered, crc) = text.rsplit_once(' ')?;
+            covered.strip_prefix(&self.head(1)).filter(|_| crc == checksum(covered))?
+        };
+        let (id, number) = words.strip_prefix(' ')?.split_once(' ')?;
+        let is_whole = [id, number].iter().all(|word| word.len() == 32);
+        // `from_str_radix` accepts a sign.
+        let is_number = is_whole && number.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_number.then(|| u128::from_str_radix(number, 16).ok().map(|number| (id, number)))?
     }
 
     /// Replaces the file atomically.
@@ -95,7 +108,8 @@ impl MarkerFile {
     fn replace(&self, directory: &Path, log_id: LogId, number: u128) -> io::Result<()> {
         let part = directory.join(format!("{}.part", self.name));
         let mut file = File::create(&part)?;
-        writeln!(file, "{} {} {number:032x}", self.head(), Hex(&log_id.0))?;
+        let text = format!("{} {} {number:032x}", self.head(1), Hex(&log_id.0));
+        writeln!(file, "{text} {}", checksum(&text))?;
         if self.is_synced {
             file.sync_all()?;
         }
@@ -104,9 +118,25 @@ impl MarkerFile {
     }
 
     /// The words before the log id.
-    fn head(&self) -> String {
-        format!("holdfast-{} 0", self.name)
+    fn head(&self, version: u8) -> String {
+        format!("holdfast-{} {version}", self.name)
     }
+}
+
+/// Checksum of a marker file's text, as the file has it.
+fn checksum(text: &str) -> String {
+    format!("{:08x}", crc32fast::hash(text.as_bytes()))
+}
+
+/// Last sequence number that the fastest lane has delivered, as the `delivered` marker file of this log says.
+///
+/// `None` also if the file is unreadable, which is logged as `delivered_marker_unreadable`: the next
+/// transaction replaces it, and until then the comparison with the database goes without it.
+pub(super) fn delivered_seq(directory: &Path, log_id: LogId) -> Option<u128> {
+    DELIVERED.read(directory, log_id).unwrap_or_else(|error| {
+        tracing::warn!(%error, "delivered_marker_unreadable");
+        None
+    })
 }
 
 /// The id under which the log in this directory is delivered: the id in its `forked` marker file if there is
@@ -136,7 +166,47 @@ mod tests {
         }
         let text = fs::read_to_string(directory.path().join("delivered")).unwrap();
         let id = "03".repeat(16);
-        assert_eq!(text, format!("holdfast-delivered 0 {id} {:032x}\n", 70), "the format never changes");
+        let (covered, crc) = text.trim_end().rsplit_once(' ').unwrap();
+        assert_eq!(covered, format!("holdfast-delivered 1 {id} {:032x}", 70), "the format never changes");
+        assert_eq!(crc, checksum(covered));
+    }
+
+    #[test]
+    fn a_marker_file_of_version_0_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, path) = (LogId([3; 16]), directory.path().join(FORKED.name));
+        fs::write(&path, format!("holdfast-forked 0 {} {:032x}\n", "03".repeat(16), 71)).unwrap();
+        assert_eq!(FORKED.read(directory.path(), log).unwrap(), Some(71));
+    }
+
+    /// Every flipped bit and every truncation of a `forked` file is an error, or leaves its number; of a
+    /// `delivered` file, the file then counts as absent.
+    #[test]
+    fn no_flipped_bit_and_no_truncation_of_a_marker_file_gives_another_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, number) = (LogId([0x3a; 16]), 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef_u128);
+        for marker in [FORKED, DELIVERED] {
+            marker.write(directory.path(), log, number).unwrap();
+            let path = directory.path().join(marker.name);
+            let intact = fs::read(&path).unwrap();
+            let flipped = (0..intact.len() * 8).map(|bit| {
+                let mut bytes = intact.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                bytes
+            });
+            let cut = (0..intact.len()).map(|length| intact[..length].to_vec());
+            for bytes in flipped.chain(cut) {
+                fs::write(&path, &bytes).unwrap();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                // Only the line break at the end is not covered by the checksum.
+                if let Ok(read) = marker.read(directory.path(), log) {
+                    assert_eq!((read, text.trim_end()), (Some(number), text.trim()), "{text:?}");
+                    assert!(bytes.starts_with(&intact[..intact.len() - 1]), "{text:?}");
+                }
+            }
+        }
+        fs::write(directory.path().join(DELIVERED.name), "").unwrap();
+        assert_eq!(delivered_seq(directory.path(), log), None);
     }
 
     #[test]
@@ -155,7 +225,8 @@ mod tests {
         for text in texts {
             fs::write(&path, text).unwrap();
             let error = FORKED.read(directory.path(), LogId([0; 16])).unwrap_err().to_string();
-            let expected = "malformed marker file: expected \"holdfast-forked 0 <log id> <id of the fork>\"";
+            let expected =
+                "malformed marker file: expected \"holdfast-forked 1 <log id> <id of the fork> <checksum>\"";
             assert!(error.contains(expected) && error.starts_with(&path.display().to_string()), "{error}");
         }
     }

@@ -59,7 +59,7 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
     (
         "forwarder",
         &["route", "codec", "wal", "committer", "sink"],
-        &["siphasher", "thiserror", "tokio", "tracing", "uuid"],
+        &["crc32fast", "siphasher", "thiserror", "tokio", "tracing", "uuid"],
     ),
     // A value is validated by the crate or module that uses it: a DSN by sentry, a URL by tokio_postgres, a
     // TLS mode by the sink, an override by the session.
