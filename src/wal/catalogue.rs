@@ -169,6 +169,10 @@ pub(super) fn list<S: Storage>(storage: &S) -> Result<Listing, ReadError> {
             Ok(segment) => segments.push(segment),
             // Recycled since the directory was listed.
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let named = format!("{}: {error}", segment_name(number));
+                return Err(io::Error::new(error.kind(), named).into());
+            }
             Err(error) => return Err(error),
         }
     }

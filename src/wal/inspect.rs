@@ -59,6 +59,29 @@ pub struct Totals {
     pub sealed: bool,
 }
 
+impl Overview {
+    /// Ranges of segment numbers, first and last, that are missing between two segments of the log: the files
+    /// were deleted or renamed, belong to another log, or were dropped (`WAL_FULL=drop-oldest`) while an
+    /// older one was being read. Only the oldest segments are ever recycled.
+    #[must_use]
+    pub fn missing_segments(&self) -> Vec<(u64, u64)> {
+        let later = self.segments.iter().skip(1);
+        let pairs = self.segments.iter().zip(later);
+        pairs
+            .filter(|(segment, next)| next.number > segment.number + 1)
+            .map(|(segment, next)| (segment.number + 1, next.number - 1))
+            .collect()
+    }
+}
+
+impl Listed {
+    /// The length that the file was created with, in bytes, if the file is shorter now.
+    #[must_use]
+    pub fn truncated_from(&self) -> Option<u64> {
+        self.header.map(|header| header.capacity).filter(|capacity| self.bytes < *capacity)
+    }
+}
+
 /// Kind of damage, in ascending order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {

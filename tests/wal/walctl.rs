@@ -132,6 +132,72 @@ fn the_exit_code_tells_a_torn_tail_from_rot_and_from_what_cannot_be_read() {
     assert_eq!(walctl("verify", &cut.path().join("nowhere"), &[]).0, Some(3));
 }
 
+/// Runs `verify` with and without `--deep`; both must exit with `code` and print `finding`.
+fn verify_reports(directory: &Path, code: i32, finding: &str) {
+    for more in [&[][..], &["--deep"]] {
+        let (found, text) = walctl("verify", directory, more);
+        assert!(found == Some(code) && text.contains(finding), "{more:?} {found:?} {text}");
+    }
+}
+
+#[test]
+fn a_missing_renamed_or_truncated_segment_is_reported_as_a_loss() {
+    let deleted = closed();
+    fs::remove_file(segments(deleted.path()).remove(1)).unwrap();
+    verify_reports(deleted.path(), 2, "0000000000000002.wal  missing: ");
+    let (_, text) = walctl("verify", deleted.path(), &[]);
+    assert!(!text.contains(", 0 batches lost"), "{text}");
+
+    let renamed = closed();
+    fs::rename(segments(renamed.path()).remove(1), renamed.path().join("away")).unwrap();
+    verify_reports(renamed.path(), 2, "0000000000000002.wal  missing: ");
+
+    let numbered = closed();
+    fs::rename(segments(numbered.path()).remove(1), numbered.path().join("00000000000000ff.wal")).unwrap();
+    verify_reports(numbered.path(), 2, "00000000000000ff.wal  foreign: ");
+
+    for index in [1, segments(closed().path()).len() - 1] {
+        let cut = closed();
+        tamper(&segments(cut.path()).remove(index), |bytes| bytes.truncate(20_480));
+        verify_reports(cut.path(), 2, "truncated: the file has 20480 bytes");
+        let (_, text) = walctl("list", cut.path(), &[]);
+        assert!(text.contains(" truncated"), "{text}");
+    }
+}
+
+#[test]
+fn a_last_segment_without_a_header_is_neither_salvaged_nor_repaired_in_silence() {
+    for change in [|bytes: &mut Vec<u8>| bytes.clear(), |bytes: &mut Vec<u8>| bytes.fill(0)] {
+        let directory = closed();
+        tamper(segments(directory.path()).last().unwrap(), change);
+        let (code, text) = walctl("repair", directory.path(), &[]);
+        assert!(code == Some(1) && text.contains("last segment unreadable"), "{text}");
+        let copy = directory.path().join("copy");
+        let (code, text) = walctl("salvage", directory.path(), &[copy.to_str().unwrap()]);
+        assert!(code == Some(2) && text.contains("not copied"), "{text}");
+    }
+}
+
+#[test]
+fn a_directory_without_a_log_is_an_error_that_names_the_log_beside_it() {
+    let root = tempfile::tempdir().unwrap();
+    let (wal, state) = (root.path().join("wal"), root.path().join("state"));
+    live(&wal).close(1_700_000_001_000_000).unwrap();
+    fs::create_dir(&state).unwrap();
+    for command in ["verify", "list", "stat", "dump", "repair"] {
+        for wrong in [state.as_path(), root.path()] {
+            let (code, text) = walctl(command, wrong, &[]);
+            assert_eq!(code, Some(3), "{command}: {text}");
+            assert!(text.contains("did you mean") && text.contains("/wal?"), "{command}: {text}");
+        }
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let inside = empty.path().join("one");
+    fs::create_dir(&inside).unwrap();
+    assert_eq!(walctl("verify", &inside, &[]).0, Some(3));
+    assert_eq!(walctl("verify", &wal, &["--unknown"]).0, Some(64));
+}
+
 #[test]
 fn a_reader_that_closes_its_end_is_no_failure() {
     let directory = tempfile::tempdir().unwrap();

@@ -12,8 +12,9 @@ Examples:
 Exit codes:
   0  success; no damage
   1  torn tail: a crash interrupted a write that was not synced; other meanings: see each command
-  2  corruption: synced data fails its checksum; also invalid arguments
-  3  a file, the directory or the database cannot be read";
+  2  loss: synced data is corrupt or missing
+  3  a file, the directory or the database cannot be read
+  64 invalid arguments";
 
 pub(crate) const LIST: &str = "\
 Example:
@@ -32,8 +33,8 @@ Examples:
 Exit codes:
   0  no damage
   1  torn tail: a crash interrupted a write that was not synced
-  2  corruption: synced data fails its checksum
-  3  unreadable: a file, a header or the directory";
+  2  loss: synced data is corrupt; or a segment is missing, truncated, or of another log
+  3  unreadable: a file, a header or the directory, which also must hold a log";
 
 pub(crate) const DUMP: &str = "\
 Examples:

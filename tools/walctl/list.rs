@@ -53,6 +53,7 @@ fn last_by_headers(segment: &Listed) -> Option<SeqNo> {
 fn state(segment: &Listed) -> &'static str {
     match (segment.header, segment.bound) {
         (None, _) => "unreadable header",
+        (Some(_), _) if segment.truncated_from().is_some() => "truncated",
         (Some(_), None) => "last",
         (Some(header), Some(bound)) if bound <= header.first_seq => "empty",
         (Some(_), Some(_)) if !segment.is_followed => "complete, next segment missing",

@@ -21,7 +21,8 @@ mod salvage;
 mod stat;
 mod verify;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -34,8 +35,18 @@ use output::{Failure, Output, print_error};
 /// script can distinguish a torn tail after a crash from a failing disk.
 const EXIT_UNREADABLE: u8 = 3;
 
+/// Exit code for invalid arguments: `EX_USAGE` of sysexits.h.
+const EXIT_USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // The exit code reports the failure even if the message cannot be printed.
+            drop(error.print());
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
     match run(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(Failure::OutputClosed) => ExitCode::SUCCESS,
@@ -66,6 +77,26 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     Ok(code)
 }
 
+/// Opens the directory of a log. A directory without a segment file is an error, so that a mistyped path is
+/// never reported as an intact log.
 fn open(directory: &Path) -> Result<Disk, Failure> {
-    Disk::open(directory).map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))
+    let disk = Disk::open(directory).map_err(|error| Failure::new(&directory.display(), &error))?;
+    if holds_segments(directory) {
+        return Ok(disk);
+    }
+    let parent = directory.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let near = [Some(directory), parent.as_deref()].into_iter().flatten().flat_map(subdirectories);
+    let mut near = near.chain(parent.clone()).filter(|path| holds_segments(path));
+    let hint = near.next().map(|path| format!("; did you mean {}?", path.display())).unwrap_or_default();
+    Err(Failure::new(&directory.display(), &format!("holds no segment file (NUMBER.wal){hint}")))
+}
+
+fn holds_segments(directory: &Path) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|end| end == "wal"))
+}
+
+fn subdirectories(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }

@@ -13,7 +13,7 @@ use holdfast::wal::{
 use serde_json::json;
 
 use crate::args;
-use crate::output::{Failure, Output, now};
+use crate::output::{Failure, Output, now, print_error};
 use crate::progress::{Progress, Unit, batches};
 
 /// Number of batches that are examined to find out whether the log is compressed.
@@ -98,7 +98,19 @@ pub(crate) fn salvage(arguments: &args::Salvage, out: &mut Output) -> Result<u8,
             salvaged.first, salvaged.last
         ))?;
     }
-    Ok(if salvaged.gaps.is_empty() { 0 } else { 2 })
+    let headless: Vec<u64> = listed
+        .segments
+        .iter()
+        .filter(|segment| segment.header.is_none())
+        .map(|segment| segment.number)
+        .collect();
+    for number in headless.iter().chain(&listed.foreign) {
+        print_error(&format!(
+            "{number:016x}.wal: not copied: its header is damaged, or is that of another segment or log"
+        ));
+    }
+    let is_complete = salvaged.gaps.is_empty() && headless.is_empty() && listed.foreign.is_empty();
+    Ok(if is_complete { 0 } else { 2 })
 }
 
 pub(crate) fn repair(arguments: &args::Repair, out: &mut Output) -> Result<u8, Failure> {
@@ -109,7 +121,7 @@ pub(crate) fn repair(arguments: &args::Repair, out: &mut Output) -> Result<u8, F
         writer.close(now()).map_err(|error| Failure::Other(error.to_string()))?;
         return Ok(0);
     }
-    let last = overview(&disk)?.segments.into_iter().rev().find(|segment| segment.header.is_some());
+    let last = overview(&disk)?.segments.into_iter().next_back();
     let examined = match &last {
         Some(segment) => examine(&disk, segment)?,
         None => None,

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use holdfast::wal::Disk;
-use holdfast::wal::inspect::{Examined, Listed, Verdict, examine, overview};
+use holdfast::wal::inspect::{Examined, Listed, Overview, Verdict, examine, overview};
 use serde_json::json;
 
 use crate::args;
@@ -19,7 +19,8 @@ const SETTLE_ATTEMPTS: usize = 4;
 
 pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) -> Result<u8, Failure> {
     let overview = overview(disk)?;
-    let mut worst = None;
+    let missing = missing_segments(disk, &overview)?;
+    let mut worst = (!missing.is_empty() || !overview.foreign.is_empty()).then_some(Verdict::Rot);
     let mut lost = 0;
     let last =
         overview.segments.iter().rev().find(|segment| segment.header.is_some()).map(|segment| segment.number);
@@ -28,7 +29,10 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
     let mut progress = Progress::new("verify", if arguments.deep { all_bytes } else { 0 }, Unit::Bytes);
     for segment in &overview.segments {
         progress.add(segment.bytes);
-        if segment.header.is_some() && !arguments.deep && Some(segment.number) != last {
+        // A segment before missing ones shows how many batches they held.
+        let precedes_missing = missing.iter().any(|(first, _)| *first == segment.number + 1);
+        let is_suspect = segment.header.is_none() || segment.truncated_from().is_some() || precedes_missing;
+        if !is_suspect && !arguments.deep && Some(segment.number) != last {
             continue;
         }
         checked += 1;
@@ -37,6 +41,10 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
         lost += missing;
     }
     progress.end();
+    for (first, last) in &missing {
+        let detail = format!("the files up to {last:016x}.wal were deleted, renamed or dropped");
+        report(out, arguments.log.json, *first, "missing", &detail)?;
+    }
     for number in &overview.foreign {
         report(
             out,
@@ -58,6 +66,17 @@ pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) ->
         ))?;
     }
     Ok(worst.map_or(0, exit_code))
+}
+
+/// The missing segments of the log that are missing in a second listing as well: a daemon may have recycled
+/// the oldest segments while the first one was made.
+fn missing_segments(disk: &Disk, first: &Overview) -> Result<Vec<(u64, u64)>, Failure> {
+    let mut missing = first.missing_segments();
+    if !missing.is_empty() {
+        let again = overview(disk)?.missing_segments();
+        missing.retain(|range| again.contains(range));
+    }
+    Ok(missing)
 }
 
 /// Checks one segment. Returns its worst damage and the number of batches lost in it.
@@ -98,6 +117,11 @@ fn verify_segment(
             examined = re_examine(disk, segment, examined)?;
         }
     }
+    let truncated = segment.truncated_from();
+    if let Some(created) = truncated {
+        let detail = format!("the file has {} bytes, and was created with {created}", segment.bytes);
+        report(out, as_json, segment.number, "truncated", &detail)?;
+    }
     for bad in &examined.bad {
         let detail = format!("corrupt data at bytes {}–{}", bad.from, bad.to);
         report(out, as_json, segment.number, damage_name(bad.verdict), &detail)?;
@@ -111,7 +135,7 @@ fn verify_segment(
         report(out, as_json, segment.number, "torn", &detail)?;
     }
     let lost = examined.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum();
-    Ok((examined.verdict(), lost))
+    Ok((examined.verdict().max(truncated.map(|_| Verdict::Rot)), lost))
 }
 
 /// Re-examines a segment whose last sync group has no end: it is a torn tail only if no daemon is still
