@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::logs::{count, options, payload, read_all};
 use crate::common::simdisk::SimDisk;
-use holdfast::wal::{SeqNo, recover};
+use holdfast::forwarder::delivered_as;
+use holdfast::wal::{LogId, SeqNo, recover};
 
 const NAME: &str = "0000000000000001.wal";
 const PAYLOADS: u64 = 12;
@@ -48,4 +49,29 @@ fn the_segment_of_version_0_reads_as_it_was_written() {
 #[test]
 fn version_0_is_still_written_byte_for_byte() {
     assert!(written_today() == std::fs::read(golden()).unwrap(), "the format changed, and VERSION did not");
+}
+
+/// Marker files as versions 1 and 0 of the format have them.
+const FORKED: [&str; 2] = [
+    "holdfast-forked 1 07070707070707070707070707070707 0123456789abcdef0123456789abcdef 78798143\n",
+    "holdfast-forked 0 07070707070707070707070707070707 0123456789abcdef0123456789abcdef\n",
+];
+
+#[test]
+fn marker_files_of_both_versions_are_read_and_no_flipped_bit_gives_another_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, log) = (directory.path().join("forked"), LogId([7; 16]));
+    let fork = LogId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef_u128.to_be_bytes());
+    for text in FORKED {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(delivered_as(directory.path(), log).unwrap(), fork, "{text}");
+    }
+    let intact = FORKED[0].as_bytes();
+    for bit in 0..intact.len() * 8 {
+        let mut bytes = intact.to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        let read = delivered_as(directory.path(), log);
+        assert!(read.is_err() || read.is_ok_and(|id| id == fork), "bit {bit}");
+    }
 }
