@@ -13,7 +13,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +24,13 @@ use crate::route::{PeerIdentity, PeerKey, Timestamp};
 
 /// Time limit for opening sled. It reads a few megabytes; a longer time means that it hangs.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time limit for the lock of sled's files. The threads of a closed database hold it for some milliseconds
+/// after the close.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause between two attempts to take that lock.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Size of sled's cache. The state is at most a few megabytes.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -49,8 +56,8 @@ pub(super) struct SledStore {
 #[derive(Debug)]
 pub(super) struct OpenFailure {
     pub(super) error: StateError,
-    /// True if the disk is full, over quota, or read-only: the files may be intact and must not be moved
-    /// aside.
+    /// True if the disk is full, over quota, or read-only, or if another database object holds the lock: the
+    /// files may be intact and must not be moved aside.
     pub(super) is_transient: bool,
 }
 
@@ -65,9 +72,14 @@ impl OpenFailure {
     }
 
     fn from_sled(error: sled::Error) -> Self {
-        let is_transient = matches!(&error, sled::Error::Io(error) if is_transient(error));
+        let is_transient = matches!(&error, sled::Error::Io(error) if is_transient(error) || is_locked(error));
         Self { error: error.into(), is_transient }
     }
+}
+
+/// True for sled's error about the lock, which has no kind of its own.
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other && error.to_string().starts_with("could not acquire lock")
 }
 
 fn is_transient(error: &io::Error) -> bool {
@@ -83,13 +95,7 @@ impl SledStore {
         let (send, receive) = mpsc::sync_channel(1);
         let path = dir.to_owned();
         let open = move || {
-            let opened = sled::Config::new()
-                .path(path)
-                .cache_capacity(CACHE_BYTES)
-                .mode(sled::Mode::LowSpace)
-                .open()
-                .map_err(OpenFailure::from_sled)
-                .and_then(Self::from_db);
+            let opened = open_db(&path, LOCK_TIMEOUT).map_err(OpenFailure::from_sled).and_then(Self::from_db);
             // Fails after a timeout, when the caller has moved the files aside.
             send.send(opened).unwrap_or_default();
         };
@@ -205,6 +211,20 @@ impl SledStore {
     }
 }
 
+/// Opens the database; waits for its lock for at most `lock_timeout`.
+fn open_db(dir: &Path, lock_timeout: Duration) -> sled::Result<sled::Db> {
+    let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
+    let started = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && started.elapsed() < lock_timeout => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            opened => return opened,
+        }
+    }
+}
+
 fn put<K: Serialize + ?Sized, V: Serialize>(
     tree: &sled::Tree,
     key: &K,
@@ -232,4 +252,28 @@ pub(super) fn move_aside(dir: &Path) -> Result<PathBuf, StateError> {
         .ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))?;
     std::fs::rename(dir, &to).map_err(failed)?;
     Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_database_is_waited_for_and_never_taken_for_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = sled::open(folder.path()).unwrap();
+        let error = open_db(folder.path(), Duration::ZERO).unwrap_err();
+        let failure = OpenFailure::from_sled(error);
+        assert!(failure.is_transient, "{}", failure.error);
+
+        let dir = folder.path().to_owned();
+        let (started, start) = mpsc::sync_channel(0);
+        let waiting = std::thread::spawn(move || {
+            started.send(()).unwrap();
+            SledStore::open(&dir).map(|_| ())
+        });
+        start.recv().unwrap();
+        drop(held);
+        waiting.join().unwrap().unwrap();
+    }
 }
