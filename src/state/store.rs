@@ -72,7 +72,8 @@ impl OpenFailure {
     }
 
     fn from_sled(error: sled::Error) -> Self {
-        let is_transient = matches!(&error, sled::Error::Io(error) if is_transient(error) || is_locked(error));
+        let is_transient =
+            matches!(&error, sled::Error::Io(error) if is_transient(error) || is_locked(error));
         Self { error: error.into(), is_transient }
     }
 }
