@@ -13,7 +13,7 @@ use super::super::route_event::{Position, RouteEvent, StoredPeer};
 pub(super) struct RouteChange {
     pub(super) family: Family,
     pub(super) path_id: Option<u32>,
-    /// Range of [`RibChanges::nlri_blocks`].
+    /// Range of [`super::RibChanges::nlri_blocks`].
     pub(super) nlri_block: Range<usize>,
     /// Time of the first event.
     pub(super) first_seen: Timestamp,
