@@ -1,4 +1,4 @@
-//! Compares the current table with history, and repairs it from history (migrations/functions/08_rebuild.sql).
+//! Compares the current table with history, and repairs it: migrations/functions/08_rebuild.sql.
 
 use tokio_postgres::Client;
 
