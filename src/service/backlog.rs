@@ -1,5 +1,5 @@
-//! Reads in the log what the status needs to know of batches of earlier runs: their number of records, and
-//! the age of the first undelivered one.
+//! Reads two figures about batches of earlier runs from the log, for the status: their number of records, and
+//! the age of the first undelivered record.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Verifies the undelivered part of the log in the background, so that damage is found while the routers
 //! still have the routes, and not when the database returns.
 //!
-//! The bytes are read through the page cache: what is verified is what the delivery will read.
+//! The reads go through the page cache, like those of the delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
