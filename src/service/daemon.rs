@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 
@@ -15,6 +14,7 @@ use super::Error;
 use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
 use super::reports::Reports;
+use super::signals::Signals;
 use super::snapshot::{Observed, Snapshot};
 use super::startup::{self, OpenedLog};
 use crate::committer::{self, Committer, LogState, Outcome};
@@ -126,9 +126,9 @@ impl Daemon {
     }
 
     /// Runs until a signal arrives or the log fails, and then stops the components in order.
-    pub(super) async fn serve(self) -> Result<(), Error> {
+    pub(super) async fn serve(self, signals: &mut Signals) -> Result<(), Error> {
         self.notifier.send("READY=1");
-        let failed = self.wait().await?;
+        let failed = self.wait(signals).await;
         self.notifier.send("STOPPING=1");
         tracing::info!("shutdown_initiated");
         let Self {
@@ -179,33 +179,25 @@ impl Daemon {
     }
 
     /// Waits for a signal or the end of the log. Returns the reason if the log has failed.
-    async fn wait(&self) -> Result<Option<String>, Error> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-        // SIGHUP stops in order as well: there is no configuration to reload, and its default action would
-        // kill the daemon.
-        let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
+    async fn wait(&self, signals: &mut Signals) -> Option<String> {
         let mut progress = self.committer.progress();
         let ended =
             progress.wait_for(|progress| matches!(progress.state, LogState::Failed(_) | LogState::Stopped));
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            _ = hangup.recv() => "SIGHUP",
-            ended = ended => {
-                let reason = ended.map_or_else(
-                    |_| "the thread that writes it has ended".to_owned(),
-                    |progress| match &progress.state {
-                        LogState::Failed(reason) => reason.clone(),
-                        _ => "it was closed".to_owned(),
-                    },
-                );
-                tracing::error!(error = reason, "log_failed");
-                return Ok(Some(reason));
+        let reason = tokio::select! {
+            name = signals.stop() => {
+                tracing::info!(signal = name, "signal_received");
+                return None;
             }
+            ended = ended => ended.map_or_else(
+                |_| "the thread that writes it has ended".to_owned(),
+                |progress| match &progress.state {
+                    LogState::Failed(reason) => reason.clone(),
+                    _ => "it was closed".to_owned(),
+                },
+            ),
         };
-        tracing::info!(signal = name, "signal_received");
-        Ok(None)
+        tracing::error!(error = reason, "log_failed");
+        Some(reason)
     }
 }
 

@@ -16,6 +16,7 @@ mod housekeeping;
 mod notify;
 mod reports;
 mod scrub;
+mod signals;
 mod snapshot;
 mod startup;
 
@@ -28,10 +29,13 @@ use tracing_subscriber::util::TryInitError;
 
 use crate::config::Config;
 use crate::sink::TargetError;
+use crate::state::StateStore;
 use crate::telemetry::status::BindError;
 use crate::telemetry::{self, Telemetry};
-use crate::wal::{OpenError, ReadError};
+use crate::wal::{Disk, OpenError, ReadError, Writer};
 use daemon::Daemon;
+use signals::Signals;
+use startup::OpenedLog;
 
 /// The daemon could not start, or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -119,15 +123,31 @@ pub fn run(config: &Config) -> Result<(), Error> {
     result
 }
 
-/// Opens the log and the state, which blocks, and then runs the daemon in an asynchronous runtime.
+/// Installs the signal handlers, opens the log and the state, and then runs the daemon.
 fn start_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Error> {
-    let (writer, opened) = startup::open_log(config)?;
-    let state = Arc::new(startup::open_state(config, &opened)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     let result = runtime.block_on(async {
+        let mut signals = Signals::install().map_err(Error::Signals)?;
+        // Recovery reads files, which blocks. A stop does not wait for it: the log is as safe as after a crash.
+        let config_of_start = config.clone();
+        let opening = tokio::task::spawn_blocking(move || open(&config_of_start));
+        let (writer, opened, state) = tokio::select! {
+            opened = opening => opened.map_err(|error| Error::Runtime(error.into()))??,
+            name = signals.stop() => {
+                tracing::info!(signal = name, "signal_received");
+                return Ok(());
+            }
+        };
         let daemon = Daemon::start(config, writer, &opened, state, Arc::clone(telemetry)).await?;
-        daemon.serve().await
+        daemon.serve(&mut signals).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// Opens the log and the state.
+fn open(config: &Config) -> Result<(Writer<Disk>, OpenedLog, Arc<StateStore>), Error> {
+    let (writer, opened) = startup::open_log(config)?;
+    let state = Arc::new(startup::open_state(config, &opened)?);
+    Ok((writer, opened, state))
 }

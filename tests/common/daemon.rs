@@ -75,6 +75,14 @@ impl Daemon {
 
     /// Starts the daemon with a command of the test, and waits until it listens.
     pub fn start_as(command: &mut Command, folder: &Path) -> Self {
+        let mut daemon = Self::start_until("bmp_listener_started", command, folder);
+        let started = daemon.heard.last().unwrap();
+        daemon.port = u16::try_from(started["port"].as_u64().unwrap()).unwrap();
+        daemon
+    }
+
+    /// Starts the daemon, and waits for its first log line with this event.
+    pub fn start_until(event: &str, command: &mut Command, folder: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let (send, lines) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -87,8 +95,7 @@ impl Daemon {
             }
         });
         let mut daemon = Self { child, lines, heard: Vec::new(), port: 0, folder: folder.to_owned() };
-        let started = daemon.event("bmp_listener_started");
-        daemon.port = u16::try_from(started["port"].as_u64().unwrap()).unwrap();
+        daemon.event(event);
         daemon
     }
 

@@ -99,13 +99,18 @@ fn lose_the_end(away: &Away, folder: &Path, keeps_marker: bool) -> (Document, Do
     let deliver = |name: &str| {
         let daemon = away.daemon(folder, &[]);
         let opens = (open(65_001, &[]), open(65_002, &[]));
-        let _router = daemon.send(&[initiation(name), PEER.peer_up(&opens.0, &opens.1, &[])].concat());
+        let router = daemon.send(&[initiation(name), PEER.peer_up(&opens.0, &opens.1, &[])].concat());
         daemon.status_when(|document| {
             delivered(document) && document.routers.iter().any(|one| one.name == name)
         });
-        daemon
+        (daemon, router)
     };
-    deliver("edge1").kill();
+    // The router stays connected until the daemon is killed: its session has no end in the log.
+    let kill = |(daemon, router): (Daemon, std::net::TcpStream)| {
+        daemon.kill();
+        drop(router);
+    };
+    kill(deliver("edge1"));
     let kept = tempfile::tempdir().unwrap();
     let segments = |from: &Path| -> Vec<std::path::PathBuf> {
         let files = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path());
@@ -115,8 +120,8 @@ fn lose_the_end(away: &Away, folder: &Path, keeps_marker: bool) -> (Document, Do
         std::fs::copy(&path, kept.path().join(path.file_name().unwrap())).unwrap();
     }
     let last = deliver("edge2");
-    let before = last.status();
-    last.kill();
+    let before = last.0.status();
+    kill(last);
     segments(&wal).iter().for_each(|path| std::fs::remove_file(path).unwrap());
     for path in segments(kept.path()) {
         std::fs::copy(&path, wal.join(path.file_name().unwrap())).unwrap();
@@ -125,7 +130,7 @@ fn lose_the_end(away: &Away, folder: &Path, keeps_marker: bool) -> (Document, Do
         std::fs::remove_file(wal.join("delivered")).unwrap();
     }
     let after = deliver("edge3");
-    (before, after.status(), after)
+    (before, after.0.status(), after.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,4 +20,5 @@ mod damage;
 mod full;
 mod program;
 mod sessions;
+mod signals;
 mod status;

@@ -1,0 +1,47 @@
+//! Signals: SIGTERM and SIGINT stop the daemon, every other signal that a person or a limit may send does not.
+//!
+//! The handlers are installed before the log is opened, because the default action of each of these signals
+//! ends the process with the exit status of a crash, or with none.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Signals that are logged and change nothing, with their names.
+///
+/// SIGXFSZ is sent for a write beyond the limit for the size of a file (RLIMIT_FSIZE). With a handler the write
+/// fails with EFBIG, which the log reports like a full disk. SIGHUP has nothing to reload yet.
+const WITHOUT_EFFECT: [(i32, &str); 5] =
+    [(1, "SIGHUP"), (10, "SIGUSR1"), (12, "SIGUSR2"), (14, "SIGALRM"), (25, "SIGXFSZ")];
+
+/// The installed handlers.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Installs the handlers. Must be called in the context of a runtime.
+    ///
+    /// # Errors
+    /// Fails if the kernel refuses a handler, or the runtime cannot watch for signals.
+    pub(super) fn install() -> io::Result<Self> {
+        for (number, name) in WITHOUT_EFFECT {
+            let mut ignored = signal(SignalKind::from_raw(number))?;
+            tokio::spawn(async move {
+                while ignored.recv().await.is_some() {
+                    tracing::warn!(signal = name, detail = "this signal has no effect", "signal_ignored");
+                }
+            });
+        }
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for a signal that stops the daemon, and returns its name.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
