@@ -49,8 +49,13 @@ impl Rig {
         }
         put(&folder.join("src/lib.rs"), &lib)?;
         tests(root, &folder)?;
-        // Input files of the tests: golden files, and recordings that are not part of the repository.
-        for (from, to) in [("tests/golden", "crate/tests/golden"), ("../shared", "shared")] {
+        // Input files of the tests: SQL, golden files, and recordings that are not part of the repository.
+        let inputs = [
+            ("migrations", "crate/migrations"),
+            ("tests/golden", "crate/tests/golden"),
+            ("../shared", "shared"),
+        ];
+        for (from, to) in inputs {
             let to = root.join("target/mutants").join(to);
             if !to.is_symlink() {
                 symlink(root.join(from), to)?;
@@ -64,7 +69,7 @@ impl Rig {
     /// Builds the crate and checks that all tests pass without a mutant.
     pub(crate) fn build(&self) -> io::Result<Vec<PathBuf>> {
         let output = Command::new(env!("CARGO"))
-            .args(["test", "--no-run", "--message-format=json"])
+            .args(["test", "--no-run", "--message-format=json-render-diagnostics"])
             .current_dir(&self.folder)
             .stderr(Stdio::inherit())
             .output()?;
@@ -182,7 +187,7 @@ fn manifest(package: &str) -> String {
         let line = package.lines().find(|line| line.starts_with(&format!("{name} = ")));
         line.map(|line| format!("{line}\n")).unwrap_or_default()
     };
-    let used: String = ["bincode", "serde", "serde_bytes", "serde_json", "thiserror", "time"]
+    let used: String = ["bincode", "foldhash", "serde", "serde_bytes", "serde_json", "thiserror", "time"]
         .iter()
         .map(|name| version(name))
         .collect();

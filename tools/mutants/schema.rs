@@ -91,8 +91,9 @@ impl Schema {
         let mut result = Expr::Binary(expression.clone());
         for op in others(&plain.op) {
             let number = self.number(line, &format!("{} for {}", text(&op), text(&plain.op)));
-            let other = ExprBinary { op, ..plain.clone() };
-            result = parse_quote!((if crate::mutant(#number) { #other } else { #result }));
+            let ExprBinary { left, right, .. } = plain;
+            // A statement that begins with `if` or `match` ends with its block; parentheses make it an operand.
+            result = parse_quote!((if crate::mutant(#number) { (#left) #op #right } else { (#result) }));
         }
         result
     }
