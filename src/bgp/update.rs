@@ -135,14 +135,8 @@ impl<'a> Update<'a> {
     /// [`crate::route::Attributes::discarded`].
     #[inline]
     pub fn key(&self, out: &mut Vec<u8>) {
-        let next_hop = self.mp_reach.map_or(&[][..], |reach| reach.next_hop);
-        out.push(
-            u8::from(self.mp_reach.is_some())
-                | u8::from(self.ignores_next_hop()) << 1
-                | u8::from(self.lacks_mp_next_hop()) << 2,
-        );
-        // The length fits: it was decoded from one octet.
-        out.push(u8::try_from(next_hop.len()).unwrap_or(u8::MAX));
+        let (head, next_hop) = self.key_head();
+        out.extend_from_slice(&head);
         if !next_hop.is_empty() {
             out.extend_from_slice(next_hop);
         }
@@ -152,6 +146,35 @@ impl<'a> Update<'a> {
             }
             out.extend_from_slice(run.rest());
         }
+    }
+
+    /// Whether `key` is the key of this UPDATE, without copying it.
+    #[inline]
+    #[must_use]
+    pub fn has_key(&self, key: &[u8]) -> bool {
+        let (head, next_hop) = self.key_head();
+        let Some(mut rest) = key.strip_prefix(&head).and_then(|rest| rest.strip_prefix(next_hop)) else {
+            return false;
+        };
+        for run in &self.attributes.runs {
+            if run.is_empty() {
+                break;
+            }
+            let Some(after) = rest.strip_prefix(run.rest()) else { return false };
+            rest = after;
+        }
+        rest.is_empty()
+    }
+
+    /// The first two octets of the key, and the next hop, which follows them.
+    #[inline]
+    fn key_head(&self) -> ([u8; 2], &[u8]) {
+        let next_hop = self.mp_reach.map_or(&[][..], |reach| reach.next_hop);
+        let rules = u8::from(self.mp_reach.is_some())
+            | u8::from(self.ignores_next_hop()) << 1
+            | u8::from(self.lacks_mp_next_hop()) << 2;
+        // The length fits: it was decoded from one octet.
+        ([rules, u8::try_from(next_hop.len()).unwrap_or(u8::MAX)], next_hop)
     }
 
     /// True if NEXT_HOP is to be ignored, because all announced routes are in MP_REACH_NLRI (RFC 4760 section

@@ -29,12 +29,9 @@ struct Dictionary<'a> {
     rows: &'a serde_bytes::Bytes,
 }
 
-/// Fixed-width little-endian integers, as in `bincode::serialize` of 1.3 and in `wincode`, with a size limit.
+/// Fixed-width little-endian integers, as in `bincode::serialize` of 1.3 and in `wincode`.
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .reject_trailing_bytes()
-        .with_limit(num::to_u64(PAYLOAD_BYTES_MAX))
+    bincode::DefaultOptions::new().with_fixint_encoding().reject_trailing_bytes()
 }
 
 /// Appends the dictionaries, the events and the packed `rows`.
@@ -46,13 +43,15 @@ pub(super) fn encode(batch: &Batch, rows: &[u8], out: &mut Vec<u8>) -> Result<()
         events: &batch.events,
         rows: serde_bytes::Bytes::new(rows),
     };
+    // With a limit, bincode would compute the size before it encodes. The caller checks the length.
     options().serialize_into(out, &dictionary).map_err(Error::from)
 }
 
 /// Decodes a batch without its rows. Returns it with the bytes of the rows, which are the last bytes of
 /// `bytes`.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
-    let dictionary: Dictionary<'_> = options().deserialize(bytes).map_err(Error::from)?;
+    let options = options().with_limit(num::to_u64(PAYLOAD_BYTES_MAX));
+    let dictionary: Dictionary<'_> = options.deserialize(bytes).map_err(Error::from)?;
     let batch = Batch {
         router: dictionary.router,
         peers: dictionary.peers,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::bgp;
 use crate::num;
 use crate::route::{
@@ -36,8 +38,9 @@ pub(super) struct BatchBuilder {
     closed: Vec<Batch>,
     /// Number of the open batch, from 1. A [`PeerSlot`] with another number is out of date.
     number: u64,
-    /// The sets in the open batch's dictionary, by their attribute bytes.
-    interned: HashMap<Box<[u8]>, InternedSet>,
+    /// The sets in the open batch's dictionary, by their attribute bytes. Keys that a router chose to collide
+    /// cost at most the comparisons of one batch, so that a fast hash with a random seed is enough.
+    interned: HashMap<Box<[u8]>, InternedSet, RandomState>,
     /// Attribute bytes of the last set. Routers send runs of prefixes with the same attributes.
     last_key: Vec<u8>,
     /// The last set.
@@ -53,7 +56,7 @@ impl BatchBuilder {
             batch: Batch::new(router),
             closed: Vec::new(),
             number: 1,
-            interned: HashMap::new(),
+            interned: HashMap::default(),
             last_key: Vec::new(),
             last: InternedSet::default(),
             key: Vec::new(),
@@ -134,12 +137,15 @@ impl BatchBuilder {
         four_octet_as: bool,
         decode: impl FnOnce() -> (Attributes, bool),
     ) -> InternedSet {
+        if let Some((width, key)) = self.last_key.split_first()
+            && *width == u8::from(four_octet_as)
+            && update.has_key(key)
+        {
+            return self.last;
+        }
         self.key.clear();
         self.key.push(u8::from(four_octet_as));
         update.key(&mut self.key);
-        if self.key == self.last_key {
-            return self.last;
-        }
         let set = if let Some(set) = self.interned.get(self.key.as_slice()) {
             *set
         } else {
@@ -184,15 +190,15 @@ impl BatchBuilder {
             }
         }
         let rows = self.batch.nlri.get(start..).unwrap_or_default();
-        let mut open: Option<RowGroup> = None;
+        let mut last_cause = None;
         for (index, row) in (first..).zip(rows) {
             let cause = cause_of(row);
-            match &mut open {
-                Some(open) if open.cause == cause => open.rows += 1,
-                _ => self.batch.groups.extend(open.replace(RowGroup { cause, index, rows: 1, ..group })),
+            match self.batch.groups.last_mut() {
+                Some(open) if last_cause == Some(cause) => open.rows += 1,
+                _ => self.batch.groups.push(RowGroup { cause, index, rows: 1, ..group }),
             }
+            last_cause = Some(cause);
         }
-        self.batch.groups.extend(open);
         Ok(num::to_u32_saturating(rows.len()))
     }
 

@@ -154,14 +154,14 @@ impl Session {
         if !was_up {
             self.note_implicit_peer(index);
         }
-        let key = peers::key_of(header);
         if outcome.width_changed {
             let (announced, used) = if four_octet_as { (4, 2) } else { (2, 4) };
             let text = format!(
                 "AS_PATH announced with {announced}-octet AS numbers fits only {used}-octet ones; \
                  parsing it with {used}-octet AS numbers"
             );
-            self.notice(Level::Warning, "as_path_width_mismatch", Some(key), text, pdu);
+            let key = Some(peers::key_of(header));
+            self.notice(Level::Warning, "as_path_width_mismatch", key, text, pdu);
         }
         if let Some((family, path_ids)) = outcome.path_ids_changed {
             let text = if path_ids {
@@ -171,7 +171,8 @@ impl Session {
             } else {
                 format!("{family} {view}: ADD-PATH negotiated but path IDs absent; parsing without ADD-PATH")
             };
-            self.notice(Level::Warning, "add_path_mismatch", Some(key), text, pdu);
+            let key = Some(peers::key_of(header));
+            self.notice(Level::Warning, "add_path_mismatch", key, text, pdu);
         }
         if !outcome.errors.is_empty() {
             self.malformed_fields(index, (view, router_time), outcome.errors, pdu, now);

@@ -247,8 +247,7 @@ impl<'a> UpdateRecorder<'a> {
     #[inline]
     fn encoding(&mut self, message: &MonitoredUpdate<'_>, field: Field<'_>) -> Option<Encoding> {
         let family = field.family;
-        let expectation = self.expectation(message, family)?;
-        let history = self.history(message, family);
+        let (expectation, history) = self.expectation(message, family)?;
         match judge(field, &expectation, &history) {
             Verdict::Read(encoding) => Some(encoding),
             Verdict::Hold(reason) => self.hold(message, family, reason),
@@ -256,28 +255,30 @@ impl<'a> UpdateRecorder<'a> {
         }
     }
 
+    /// The expected encoding of the fields of a family, and the history of the family, which is empty if the
+    /// family is not tracked.
     #[inline]
-    fn expectation(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> Option<Expectation> {
-        let view = self.peer.view_mut(self.view)?.view;
-        let capabilities = &self.peer.capabilities;
-        Some(Expectation {
-            negotiated: capabilities.for_view(view).encoding(family),
-            from_opens: capabilities.from_opens,
-            declares_path_ids: message.declared_path_ids.contains(family),
-            allows_several_labels: !capabilities.from_opens || view == RibView::LocRib,
-            add_path_override: self.overrides.add_path_of(family),
-        })
-    }
-
-    /// The history of a family; empty if the family is not tracked.
-    #[inline]
-    fn history(&mut self, message: &MonitoredUpdate<'_>, family: Family) -> History {
-        let state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
-        state.map_or_else(History::default, |state| History {
+    fn expectation(
+        &mut self,
+        message: &MonitoredUpdate<'_>,
+        family: Family,
+    ) -> Option<(Expectation, History)> {
+        let view = self.peer.view_mut(self.view)?;
+        let rib_view = view.view;
+        let history = view.family(family).map_or_else(History::default, |state| History {
             path_ids: state.path_ids,
             held: state.held.len(),
             first_held_is_current: state.held.first().is_some_and(|first| first.number == message.number),
-        })
+        });
+        let capabilities = &self.peer.capabilities;
+        let expectation = Expectation {
+            negotiated: capabilities.for_view(rib_view).encoding(family),
+            from_opens: capabilities.from_opens,
+            declares_path_ids: message.declared_path_ids.contains(family),
+            allows_several_labels: !capabilities.from_opens || rib_view == RibView::LocRib,
+            add_path_override: self.overrides.add_path_of(family),
+        };
+        Some((expectation, history))
     }
 
     /// Holds the message, or decides at once if it cannot be held.

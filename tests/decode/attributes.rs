@@ -339,7 +339,15 @@ fn an_aggregator_without_as4_support_voids_the_as4_attributes() {
 fn the_key_is_that_of_the_attributes_wherever_the_routes_stand() {
     let key = |section: &[u8], withdrawn: &[u8], nlri: &[u8]| {
         let mut key = Vec::new();
-        bgp::split(&encoder::update(withdrawn, section, nlri)).unwrap().key(&mut key);
+        let pdu = encoder::update(withdrawn, section, nlri);
+        let update = bgp::split(&pdu).unwrap();
+        update.key(&mut key);
+        assert!(update.has_key(&key));
+        for index in 0..key.len() {
+            let mut other = key.clone();
+            other[index] ^= 1;
+            assert!(!update.has_key(&other), "octet {index}");
+        }
         key
     };
     let (origin, med) = (encoder::attribute(0x40, 1, &[0]), encoder::attribute(0x80, 4, &[0, 0, 0, 5]));

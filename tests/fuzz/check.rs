@@ -157,6 +157,8 @@ pub(crate) fn update(pdu: &[u8]) {
     let mut key = Vec::new();
     update.key(&mut key);
     assert!(key.len() <= pdu.len());
+    assert!(update.has_key(&key) && !update.has_key(&[key.as_slice(), &[0]].concat()));
+    assert!((0..key.len()).all(|length| !update.has_key(&key[..length])));
     if update.end_of_rib().is_some() {
         assert!(update.withdrawn.is_empty() && update.nlri.is_empty() && reach.is_none());
         assert_eq!(key, [0, 0]);

@@ -31,8 +31,7 @@ impl UpdateRecorder<'_> {
             [Some(withdrawal((Family::IPV4_UNICAST, update.withdrawn))), unreach.map(withdrawal), reach];
         let mut routes = 0_u32;
         for other in earlier.into_iter().flatten().filter(|other| other.bytes.as_ptr() < field.as_ptr()) {
-            let expectation = self.expectation(message, other.family)?;
-            let history = self.history(message, other.family);
+            let (expectation, history) = self.expectation(message, other.family)?;
             let Verdict::Read(encoding) = judge(other, &expectation, &history) else { return None };
             for route in bgp::nlri(other.family, other.bytes, encoding, other.is_withdrawal) {
                 route.ok()?;
