@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, PAYLOAD_BYTES_MAX};
 use crate::num;
-use crate::route::{Attributes, Batch, Event, Peer, Router};
+use crate::route::{
+    Attributes, Batch, Event, Peer, ROUTER_NAME_MAX_BYTES, Router, TABLE_NAME_MAX_BYTES, bounded_name,
+};
 
 /// The bincode structure as it is encoded, borrowed from the batch.
 #[derive(Serialize)]
@@ -52,9 +54,12 @@ pub(super) fn encode(batch: &Batch, rows: &[u8], out: &mut Vec<u8>) -> Result<()
 pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
     let options = options().with_limit(num::to_u64(PAYLOAD_BYTES_MAX));
     let dictionary: Dictionary<'_> = options.deserialize(bytes).map_err(Error::from)?;
+    // Earlier releases did not bound the names.
+    let Dictionary { router, peers, .. } = dictionary;
+    let table = |name| bounded_name(name, TABLE_NAME_MAX_BYTES);
     let batch = Batch {
-        router: dictionary.router,
-        peers: dictionary.peers,
+        router: Router { name: bounded_name(router.name, ROUTER_NAME_MAX_BYTES), ..router },
+        peers: peers.into_iter().map(|peer| Peer { table_name: table(peer.table_name), ..peer }).collect(),
         attributes: dictionary.attributes,
         groups: Vec::new(),
         nlri: Vec::new(),

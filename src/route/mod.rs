@@ -22,6 +22,7 @@ mod attributes;
 mod batch;
 mod event;
 mod family;
+mod name;
 mod nlri;
 mod path_marking;
 mod peer;
@@ -39,6 +40,7 @@ pub use attributes::{
 pub use batch::{Action, Batch, Cause, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord, RowGroup};
 pub use event::{Event, EventKind, MalformedPdu, PeerUp, SessionEnd, Statistic, SuspectScope};
 pub use family::Family;
+pub use name::{NAME_MAX_BYTES, ROUTER_NAME_MAX_BYTES, TABLE_NAME_MAX_BYTES, bounded_name};
 pub use nlri::{
     Descriptor, DescriptorScope, DescriptorValue, Esi, EvpnRoute, FlowSpec, FlowSpecComponent,
     LabelledPrefix, LinkStateRoute, Mac, MdtRoute, MulticastFlow, MupKind, MupRoute, MvpnRoute, Nlri,

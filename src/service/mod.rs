@@ -128,7 +128,8 @@ fn start_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Er
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     let result = runtime.block_on(async {
         let mut signals = Signals::install().map_err(Error::Signals)?;
-        // Recovery reads files, which blocks. A stop does not wait for it: the log is as safe as after a crash.
+        // Recovery reads files, which blocks. A stop does not wait for it: the log is as safe as after a
+        // crash.
         let config_of_start = config.clone();
         let opening = tokio::task::spawn_blocking(move || open(&config_of_start));
         let (writer, opened, state) = tokio::select! {

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT stop the daemon, every other signal that a person or a limit may send does not.
+//! Signals: SIGTERM and SIGINT stop the daemon, every other signal that a person or a limit may send does
+//! not.
 //!
 //! The handlers are installed before the log is opened, because the default action of each of these signals
 //! ends the process with the exit status of a crash, or with none.
@@ -9,8 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Signals that are logged and change nothing, with their names.
 ///
-/// SIGXFSZ is sent for a write beyond the limit for the size of a file (RLIMIT_FSIZE). With a handler the write
-/// fails with EFBIG, which the log reports like a full disk. SIGHUP has nothing to reload yet.
+/// SIGXFSZ is sent for a write beyond the limit for the size of a file (RLIMIT_FSIZE). With a handler the
+/// write fails with EFBIG, which the log reports like a full disk. SIGHUP has nothing to reload yet.
 const WITHOUT_EFFECT: [(i32, &str); 5] =
     [(1, "SIGHUP"), (10, "SIGUSR1"), (12, "SIGUSR2"), (14, "SIGALRM"), (25, "SIGXFSZ")];
 

@@ -2,6 +2,7 @@
 
 use crate::bmp::Tlv;
 use crate::hex::Hex;
+use crate::route::{NAME_MAX_BYTES, bounded_name};
 
 /// Types of information TLVs (RFC 7854 section 4.4, RFC 9069 section 5.2.1).
 pub(super) const TLV_STRING: u16 = 0;
@@ -34,4 +35,9 @@ pub(super) fn text(value: &[u8]) -> String {
         chunk.invalid().iter().for_each(|octet| text.push_str(&format!("\\x{octet:02x}")));
     }
     text
+}
+
+/// A VRF or table name as text of at most [`NAME_MAX_BYTES`].
+pub(super) fn table_name(value: &[u8]) -> String {
+    bounded_name(text(value), NAME_MAX_BYTES)
 }

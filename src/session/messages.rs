@@ -6,13 +6,18 @@ use super::peers::{self, SweepTimes};
 use super::summary::Level;
 use crate::bmp::{Message, PeerHeader, Stat, Tlv};
 use crate::num;
-use crate::route::{EventKind, Family, RibView, SessionEnd, Statistic, Timestamp};
+use crate::route::{
+    EventKind, Family, NAME_MAX_BYTES, RibView, SessionEnd, Statistic, Timestamp, bounded_name,
+};
 
 /// Types of Termination TLVs (RFC 7854 section 4.5).
 const TERMINATION_REASON: u16 = 1;
 /// Types of Route Mirroring TLVs (RFC 7854 section 4.7).
 const MIRROR_PDU: u16 = 0;
 const MIRROR_CODE: u16 = 1;
+
+/// Maximum length in octets of a sysDescr outside its event. Those of real routers have up to 255.
+const DESCRIPTION_MAX_BYTES: usize = 1024;
 
 impl Session {
     /// Processes one decoded message. `bytes` is the whole message.
@@ -46,15 +51,14 @@ impl Session {
     fn initiation(&mut self, tlvs: &[Tlv<'_>], trailer: &[u8], now: Timestamp) {
         self.note_session_trailer("Initiation", trailer);
         let text_of = |wanted| tlvs.iter().find(|tlv| tlv.kind == wanted).map(|tlv| text(tlv.value));
-        self.sys_name = text_of(TLV_SYS_NAME).unwrap_or_default();
-        self.sys_descr = text_of(TLV_SYS_DESCR).unwrap_or_default();
+        let (sys_name, sys_descr) = (text_of(TLV_SYS_NAME), text_of(TLV_SYS_DESCR));
+        let (sys_name, sys_descr) = (sys_name.unwrap_or_default(), sys_descr.unwrap_or_default());
+        self.sys_name = bounded_name(sys_name.clone(), NAME_MAX_BYTES);
+        self.sys_descr = bounded_name(sys_descr.clone(), DESCRIPTION_MAX_BYTES);
         self.introduce_as(self.sys_name.clone());
         let information = information(tlvs, &[TLV_SYS_DESCR, TLV_SYS_NAME], trailer);
-        let kind = EventKind::SessionUp {
-            sys_name: self.sys_name.clone(),
-            sys_descr: self.sys_descr.clone(),
-            information,
-        };
+        // The event has the whole texts.
+        let kind = EventKind::SessionUp { sys_name, sys_descr, information };
         self.builder.event(None, now, Timestamp(0), kind);
         let text = format!("{} {}", self.sys_name, self.sys_descr);
         self.notice(Level::Info, "bmp_session_up", None, text, &[]);

@@ -1,12 +1,14 @@
 //! The peers of a session: Peer Up, Peer Down, and the peer that a message belongs to.
 
 use super::Session;
-use super::information::{TLV_TABLE_NAME, information, text};
+use super::information::{TLV_TABLE_NAME, information, table_name as table_name_of, text};
 use super::peers::{self, BgpSession, PeerCapabilities, PeerState};
 use super::summary::Level;
 use crate::bgp::{self, Open};
 use crate::bmp::{self, PeerHeader, Tlv};
-use crate::route::{EventKind, PeerIdentity, PeerKey, PeerUp, RibView, SessionEnd, Timestamp};
+use crate::route::{
+    EventKind, NAME_MAX_BYTES, PeerIdentity, PeerKey, PeerUp, RibView, SessionEnd, Timestamp,
+};
 
 impl Session {
     /// Begins a generation of the peer, unless the Peer Up repeats an earlier one of the same BGP session.
@@ -205,7 +207,7 @@ impl Session {
 fn update_details(peer: &mut PeerState, is_repeated: bool, opens: Option<(&Open, &Open)>, tlvs: &[Tlv<'_>]) {
     // Unless both OPENs can be decoded, the defaults of RFC 7854 apply.
     let capabilities = opens.map(|(sent, received)| PeerCapabilities::from_opens(sent, received));
-    let table_name = tlvs.iter().find(|tlv| tlv.kind == TLV_TABLE_NAME).map(|tlv| text(tlv.value));
+    let table_name = tlvs.iter().find(|tlv| tlv.kind == TLV_TABLE_NAME).map(|tlv| table_name_of(tlv.value));
     if is_repeated {
         peer.capabilities.extend(capabilities.unwrap_or_default());
         if let Some(name) = table_name.filter(|name| *name != peer.table_name) {
@@ -223,8 +225,10 @@ fn peer_information(message: &bmp::PeerUp<'_>) -> Vec<String> {
     let is_table_name = |tlv: &&Tlv<'_>| tlv.kind == TLV_TABLE_NAME;
     let mut all = information(&message.tlvs, &[TLV_TABLE_NAME], message.trailer);
     // The first name is that of the table; RFC 9069 section 5.2.1 provides for one.
-    let more_names = message.tlvs.iter().filter(is_table_name).skip(1);
-    all.extend(more_names.map(|tlv| format!("another VRF/table name: {}", text(tlv.value))));
+    let mut names = message.tlvs.iter().filter(is_table_name).map(|tlv| text(tlv.value));
+    let first = names.next().filter(|name| name.len() > NAME_MAX_BYTES);
+    all.extend(first.map(|name| format!("whole VRF/table name: {name}")));
+    all.extend(names.map(|name| format!("another VRF/table name: {name}")));
     all
 }
 

@@ -1,7 +1,7 @@
 //! Route Monitoring messages: from the BMP message to the recorded UPDATE, and the notices about it.
 
 use super::Session;
-use super::information::text;
+use super::information::table_name;
 use super::peers::{self, HeldPdu};
 use super::route_tlvs::{PathMarkings, RouteTlvs, SequenceStep};
 use super::summary::Level;
@@ -55,7 +55,7 @@ impl Session {
         if let Some((number, bits)) = tlvs.sequence {
             self.sequence_number(number, bits, now);
         }
-        let name = tlvs.table_name.map(text);
+        let name = tlvs.table_name.map(table_name);
         if let Some(peer) = self.peers.get(peer)
             && let Some(name) = name.filter(|name| *name != peer.table_name)
         {

@@ -26,6 +26,7 @@ mod forks;
 mod identity;
 mod liveness;
 mod migrations;
+mod names;
 mod path_marking;
 mod processes;
 mod rebuild;

@@ -855,15 +855,15 @@ fn fill(router: &mut Router) -> u32 {
 #[test]
 fn a_table_name_beyond_the_memory_limit_is_not_kept() {
     let mut router = Router::with_large_batches();
-    let name = [b'x'; 60_000];
+    let name = [b'x'; 255];
     let mut has_name = |number| {
         router.sends(&numbered(number).peer_up(&open(65_000, &[]), &open(65_001, &[]), &tlv(3, &name)));
         let batch = router.batch();
         batch.events.len() == 1 && !batch.peers[0].table_name.is_empty()
     };
     // New peers may use three quarters of 64 MiB, names included; beyond that a peer or its name is not kept.
-    assert!((0..800).all(&mut has_name), "a Peer Up event with the table name, and no other event");
-    assert!(!(800..1119).all(&mut has_name));
+    let first_without = (0..200_000).find(|number| !has_name(*number));
+    assert!(first_without.is_some_and(|number| number > 1_000), "{first_without:?}");
 }
 
 #[test]

@@ -403,3 +403,29 @@ fn a_peer_up_without_ports_keeps_those_of_the_one_before() {
         .collect();
     assert_eq!(generations, [1, 1, 2]);
 }
+
+#[test]
+fn names_of_any_length_are_bounded_and_distinct_and_whole_in_their_events() {
+    let named = |name: &str, table: &str| {
+        let mut router = Router::new();
+        let opens = (open(65_001, &[]), open(65_002, &[]));
+        router.sends(&initiation(name));
+        router.sends(&PEER.peer_up(&opens.0, &opens.1, &tlv(3, table.as_bytes())));
+        let batch = router.batch();
+        let EventKind::SessionUp { sys_name, .. } = &batch.events[0].kind else { panic!() };
+        assert_eq!(sys_name, name);
+        let EventKind::PeerUp(up) = &batch.events[1].kind else { panic!() };
+        let whole = format!("whole VRF/table name: {table}");
+        assert_eq!(up.information.contains(&whole), table.len() > 255, "{:?}", up.information);
+        let summary = router.session.summary();
+        assert_eq!(summary.sys_name, batch.router.name);
+        (batch.router.name.clone(), batch.peers[0].table_name.clone())
+    };
+    let long = |last: char| format!("{}{last}", "n".repeat(3_000));
+    assert_eq!(named(&"n".repeat(255), "red"), ("n".repeat(255), "red".to_owned()));
+    let (first, second) = (named(&long('1'), &long('1')), named(&long('2'), &long('2')));
+    assert!(first.0 != second.0 && first.1 != second.1, "{first:?}");
+    for name in [first.0, first.1, second.0, second.1] {
+        assert_eq!(name.len(), 255);
+    }
+}

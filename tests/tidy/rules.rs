@@ -23,7 +23,7 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
     ("wire", &[], &["thiserror"]),
     ("bmp", &["wire"], &["thiserror"]),
     ("bgp", &["wire", "route"], &["thiserror"]),
-    ("route", &[], &["serde", "thiserror"]),
+    ("route", &[], &["serde", "siphasher", "thiserror"]),
     ("session", &["bmp", "bgp", "route"], &["foldhash", "thiserror"]),
     ("codec", &["route"], &["bincode", "serde", "serde_bytes", "serde_json", "thiserror", "time"]),
     ("wal", &[], &["crc32fast", "lz4_flex", "rustix", "thiserror"]),

@@ -187,10 +187,11 @@ fn manifest(package: &str) -> String {
         let line = package.lines().find(|line| line.starts_with(&format!("{name} = ")));
         line.map(|line| format!("{line}\n")).unwrap_or_default()
     };
-    let used: String = ["bincode", "foldhash", "serde", "serde_bytes", "serde_json", "thiserror", "time"]
-        .iter()
-        .map(|name| version(name))
-        .collect();
+    let used: String =
+        ["bincode", "foldhash", "serde", "serde_bytes", "serde_json", "siphasher", "thiserror", "time"]
+            .iter()
+            .map(|name| version(name))
+            .collect();
     let tests = version("proptest");
     format!(
         r#"[package]

@@ -92,7 +92,8 @@ impl Schema {
         for op in others(&plain.op) {
             let number = self.number(line, &format!("{} for {}", text(&op), text(&plain.op)));
             let ExprBinary { left, right, .. } = plain;
-            // A statement that begins with `if` or `match` ends with its block; parentheses make it an operand.
+            // A statement that begins with `if` or `match` ends with its block; parentheses make it an
+            // operand.
             result = parse_quote!((if crate::mutant(#number) { (#left) #op #right } else { (#result) }));
         }
         result
