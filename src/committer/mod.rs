@@ -118,6 +118,8 @@ pub struct Outcome {
     pub lost_batches: u64,
     /// Number of records in these payloads.
     pub lost_records: u64,
+    /// Condition because of which the log did not accept these payloads; `None` if it accepted all.
+    pub paused: Option<String>,
     /// Text of the error that ended the thread or kept the log from being sealed.
     pub error: Option<String>,
 }

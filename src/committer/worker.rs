@@ -240,7 +240,12 @@ impl<S: Storage> Worker<'_, S> {
                 lost_records += u64::from(*count);
             }
         }
-        let closed = match std::mem::replace(&mut self.state, LogState::Stopped) {
+        let state = std::mem::replace(&mut self.state, LogState::Stopped);
+        let paused = match &state {
+            LogState::Paused(reason) => Some(reason.clone()),
+            LogState::Running | LogState::Failed(_) | LogState::Stopped => None,
+        };
+        let closed = match state {
             LogState::Failed(error) => Err(error),
             LogState::Running | LogState::Paused(_) | LogState::Stopped => {
                 // Closing consumes the writer: an error of the last sync is reported before.
@@ -255,6 +260,7 @@ impl<S: Storage> Worker<'_, S> {
             durable: *closed.as_ref().unwrap_or(&durable),
             lost_batches,
             lost_records,
+            paused,
             error: closed.err(),
         };
         self.unsynced.synced(outcome.durable);

@@ -295,10 +295,13 @@ impl Connection {
     /// Appends the session's batches to the log. Waits while the queue of the log is full.
     async fn flush(&mut self, flush_trigger: &'static str) -> Result<(), End> {
         self.batch_bytes = 0;
-        for batch in self.session.take_batches() {
+        let mut batches = self.session.take_batches();
+        while let Some(batch) = batches.next() {
             // A batch is observed before it is appended: see the documentation of the state module.
             self.observe(&batch);
             if !self.log(&batch).await {
+                let rest: usize = batches.map(|batch| batch.records()).sum();
+                self.shared.registry.records_refused(batch.records() + rest);
                 return Err(End::LogStopped);
             }
             let (routes, events) = (batch.nlri.len(), batch.events.len());

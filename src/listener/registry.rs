@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::num::to_u64;
 use crate::route::Timestamp;
 use crate::session::Summary;
 
@@ -19,6 +20,7 @@ pub struct Registry {
     held_off: AtomicBool,
     hold_offs: AtomicU64,
     appended: AtomicU64,
+    records_refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub struct Totals {
     pub held_off: bool,
     /// Number of times that new connections began to be refused.
     pub hold_offs: u64,
+    /// Received records that the log refused because it was stopping or had failed.
+    pub records_refused: u64,
 }
 
 /// Status of one live session.
@@ -104,6 +108,7 @@ impl Registry {
             held_off: AtomicBool::new(false),
             hold_offs: AtomicU64::new(0),
             appended: AtomicU64::new(0),
+            records_refused: AtomicU64::new(0),
         })
     }
 
@@ -152,6 +157,7 @@ impl Registry {
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
             held_off: self.held_off.load(Ordering::Relaxed),
             hold_offs: self.hold_offs.load(Ordering::Relaxed),
+            records_refused: self.records_refused.load(Ordering::Relaxed),
         }
     }
 
@@ -178,6 +184,11 @@ impl Registry {
     /// Counts a refused connection.
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts records that the log refused because it was stopping or had failed.
+    pub(super) fn records_refused(&self, records: usize) {
+        self.records_refused.fetch_add(to_u64(records), Ordering::Relaxed);
     }
 
     /// Counts a failed accept.

@@ -24,17 +24,27 @@ use crate::listener::{self, Listener, Registry};
 use crate::num::to_u64;
 use crate::sink::Retention;
 use crate::state::StateStore;
-use crate::telemetry::{self, Telemetry, status};
+use crate::telemetry::{Telemetry, clock, status};
 use crate::wal::{Disk, Writer};
 
 /// Time limit for the sessions to log their ends.
 const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit for the sessions to end after the log has refused their records.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time limit for the log to write and sync the queued batches.
 const LOG_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Time limit for the forwarder to deliver durable batches. The rest remains in the log.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Explains the event `records_not_logged`.
+const NOT_LOGGED_DETAIL: &str =
+    "the next start records a gap from this time for each router that was connected";
+
+/// Explains the event `log_not_sealed`.
+const NOT_SEALED_DETAIL: &str = "no record is lost; the next start recovers the log as after a crash";
 
 /// The running components.
 pub(super) struct Daemon {
@@ -43,6 +53,7 @@ pub(super) struct Daemon {
     forwarder: Option<Forwarder>,
     notifier: Arc<Notifier>,
     state: Arc<StateStore>,
+    registry: Arc<Registry>,
     stop: watch::Sender<bool>,
     listening: Task<()>,
     housekeeping: Task<()>,
@@ -79,15 +90,14 @@ impl Daemon {
             }
         };
         let reports = reports(config, &state, &committer, forwarder.as_ref())?;
-        let snapshot = Arc::new(snapshot(
-            config,
-            opened_log,
-            address,
-            &registry,
-            &state,
-            &committer,
-            forwarder.as_ref(),
-        ));
+        let observed = Components {
+            registry: &registry,
+            state: &state,
+            committer: &committer,
+            forwarder: forwarder.as_ref(),
+            telemetry: &telemetry,
+        };
+        let snapshot = Arc::new(snapshot(config, opened_log, address, &observed));
         let (stop, stopping) = watch::channel(false);
         let listener = Listener::new(
             socket,
@@ -110,7 +120,7 @@ impl Daemon {
                 listener,
                 Arc::clone(&state),
                 committer.clone(),
-                registry,
+                Arc::clone(&registry),
                 stopping,
             )),
             housekeeping: tokio::spawn(housekeeping.run()),
@@ -121,6 +131,7 @@ impl Daemon {
             forwarder,
             notifier,
             state,
+            registry,
             stop,
         })
     }
@@ -136,6 +147,7 @@ impl Daemon {
             log_thread,
             forwarder,
             state,
+            registry,
             stop,
             mut listening,
             housekeeping,
@@ -146,11 +158,14 @@ impl Daemon {
         reports.iter().for_each(Task::abort);
         // Unlike `send`, this does not fail if the task has already ended.
         stop.send_replace(true);
-        if tokio::time::timeout(SESSIONS_TIMEOUT, &mut listening).await.is_err() {
-            tracing::warn!("sessions_aborted");
+        let sessions_ended = tokio::time::timeout(SESSIONS_TIMEOUT, &mut listening).await;
+        committer.stop();
+        // Sessions that wait for the log learn from the stop that it accepts nothing more, and count their
+        // records.
+        if sessions_ended.is_err() && tokio::time::timeout(REFUSED_TIMEOUT, &mut listening).await.is_err() {
+            tracing::error!(sessions = registry.connections(), "sessions_aborted");
             listening.abort();
         }
-        committer.stop();
         let outcome =
             tokio::time::timeout(LOG_TIMEOUT, tokio::task::spawn_blocking(|| log_thread.join())).await;
         if let Some(forwarder) = forwarder {
@@ -160,14 +175,7 @@ impl Daemon {
         housekeeping.abort();
         status.abort();
         let lost = match outcome {
-            Ok(Ok(Ok(Outcome { durable, lost_batches: 0, error: None, .. }))) => {
-                tracing::info!(durable_seq = durable.0, "log_closed");
-                store_final_position(&state, durable.0);
-                None
-            }
-            Ok(Ok(Ok(Outcome { lost_records, error, .. }))) => {
-                Some(format!("{lost_records} records lost: {}", error.unwrap_or_default()))
-            }
+            Ok(Ok(Ok(outcome))) => log_ended(&outcome, registry.totals().records_refused, &state),
             Ok(_) => Some("the thread that writes it panicked".to_owned()),
             Err(_) => Some(format!("not finished within {} s", LOG_TIMEOUT.as_secs())),
         };
@@ -227,9 +235,29 @@ async fn listen(
     listener.run(stopping).await;
 }
 
+/// Logs the end of the log. Returns the reason why it was not closed, if records were lost or it was not
+/// sealed. `refused` records were received, and refused by the log because it was stopping.
+fn log_ended(outcome: &Outcome, refused: u64, state: &StateStore) -> Option<String> {
+    let records = outcome.lost_records.saturating_add(refused);
+    let reason = outcome.error.as_ref().or(outcome.paused.as_ref());
+    if records > 0 {
+        let reason = reason.map_or("the log was stopped", String::as_str);
+        let gap_from = clock::iso8601(state.logged_until());
+        tracing::error!(records, reason, gap_from, detail = NOT_LOGGED_DETAIL, "records_not_logged");
+        return Some(format!("{records} received records were not logged: {reason}"));
+    }
+    if let Some(error) = &outcome.error {
+        tracing::error!(error, detail = NOT_SEALED_DETAIL, "log_not_sealed");
+        return Some(format!("it was not sealed: {error}"));
+    }
+    tracing::info!(durable_seq = outcome.durable.0, "log_closed");
+    store_final_position(state, outcome.durable.0);
+    None
+}
+
 /// Records in the state that it has observed the whole log, and that everything received is in the log.
 fn store_final_position(state: &StateStore, durable: u64) {
-    let stored = state.mark_observed(durable, telemetry::clock::now()).and_then(|_| state.flush());
+    let stored = state.mark_observed(durable, clock::now()).and_then(|_| state.flush());
     if let Err(error) = stored {
         tracing::error!(%error, "state_error");
     }
@@ -299,15 +327,22 @@ fn listener_options(config: &Config) -> listener::Options {
     }
 }
 
+/// The components whose state is in the status.
+struct Components<'a> {
+    registry: &'a Arc<Registry>,
+    state: &'a Arc<StateStore>,
+    committer: &'a Committer,
+    forwarder: Option<&'a Forwarder>,
+    telemetry: &'a Arc<Telemetry>,
+}
+
 fn snapshot(
     config: &Config,
     opened_log: &OpenedLog,
     address: SocketAddr,
-    registry: &Arc<Registry>,
-    state: &Arc<StateStore>,
-    committer: &Committer,
-    forwarder: Option<&Forwarder>,
+    components: &Components<'_>,
 ) -> Snapshot {
+    let Components { registry, state, committer, forwarder, telemetry } = components;
     Snapshot {
         collector: config.collector.clone(),
         address,
@@ -323,6 +358,7 @@ fn snapshot(
         state: Arc::clone(state),
         progress: committer.progress(),
         delivered: forwarder.map(Forwarder::delivered),
+        telemetry: Arc::clone(telemetry),
         observed: Mutex::new(Observed::new(opened_log.recovered.next.prev().0)),
     }
 }

@@ -114,13 +114,13 @@ impl Housekeeping {
 
     fn run_once(&mut self) {
         let progress = self.snapshot.progress.borrow().clone();
-        self.telemetry.tick();
-        self.update_state(&progress);
-        self.log_alarms(&progress);
         // The beat goes on while the log is paused. It stops if the disk hangs or the log's thread has ended.
         if std::mem::replace(&mut self.beat, progress.beat) != progress.beat {
             self.notifier.reset_watchdog();
         }
+        self.telemetry.tick();
+        self.update_state(&progress);
+        self.log_alarms(&progress);
         if self.seconds.is_multiple_of(STATUS_INTERVAL_S) {
             let routers = self.snapshot.registry.connections();
             self.notifier.send(&format!(

@@ -25,13 +25,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing_subscriber::util::TryInitError;
-
 use crate::config::Config;
 use crate::sink::TargetError;
 use crate::state::StateStore;
 use crate::telemetry::status::BindError;
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::{self, InitError, Telemetry};
 use crate::wal::{Disk, OpenError, ReadError, Writer};
 use daemon::Daemon;
 use signals::Signals;
@@ -40,9 +38,9 @@ use startup::OpenedLog;
 /// The daemon could not start, or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A subscriber for log lines is already installed.
+    /// Log lines cannot be written.
     #[error("cannot install the log output: {0}")]
-    Telemetry(#[source] TryInitError),
+    Telemetry(#[source] InitError),
     /// The directory of the log cannot be created.
     #[error("cannot create the log directory {}: {source}", dir.display())]
     CreateLog {
@@ -100,8 +98,7 @@ pub enum Error {
 /// # Errors
 /// Fails if the daemon cannot start, or if the log fails.
 pub fn run(config: &Config) -> Result<(), Error> {
-    let telemetry = telemetry::init(&config.logging, config.sentry.as_ref(), Box::new(io::stdout()))
-        .map_err(Error::Telemetry)?;
+    let telemetry = telemetry::init(&config.logging, config.sentry.as_ref()).map_err(Error::Telemetry)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         collector = config.collector,
@@ -112,6 +109,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     );
     let telemetry = Arc::new(telemetry);
     let result = start_and_serve(config, &telemetry);
+    telemetry.write_suppressed();
     match &result {
         Ok(()) => tracing::info!("holdfast_stopped"),
         Err(error @ (Error::LogFailed(_) | Error::LogNotClosed(_))) => {

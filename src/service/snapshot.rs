@@ -21,10 +21,10 @@ use crate::listener::Registry;
 use crate::num::to_f64;
 use crate::route::Timestamp;
 use crate::state::StateStore;
-use crate::telemetry::clock;
 use crate::telemetry::status::{
-    Damage, Delivery, Document, FailedSegment, Listener, LossReason, Router, Wal,
+    Damage, Delivery, Document, FailedSegment, Listener, LogOutput, LossReason, Router, Wal,
 };
+use crate::telemetry::{Telemetry, clock};
 use crate::wal::{Disk, GapReason, Log, Loss, SeqNo};
 use clock_watch::ClockWatch;
 use completeness::{Alarm, MissingTables};
@@ -41,7 +41,10 @@ const MAX_LOG_SHARE: f64 = 0.5;
 /// Age of records that are not synced above which the daemon is degraded, in seconds.
 const MAX_UNSYNCED_S: f64 = 10.0;
 
-/// Time for which a refused connection is a condition.
+/// Time for which the output of log lines is blocked, in seconds, above which that is a condition.
+const LOG_BLOCKED_S: f64 = 10.0;
+
+/// Time for which a refused connection, or a dropped log line, is a condition.
 const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
 
 /// The components from which the document is built.
@@ -66,6 +69,7 @@ pub(super) struct Snapshot {
     pub(super) progress: watch::Receiver<Progress>,
     /// `None` in store-only mode.
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) observed: Mutex<Observed>,
 }
 
@@ -74,6 +78,8 @@ pub(super) struct Observed {
     growth: GrowthRate,
     log: lag::Progress,
     refused: LastChange,
+    /// Log lines dropped.
+    lines_dropped: LastChange,
     clock: ClockWatch,
     /// The last damage.
     damage: Option<Damage>,
@@ -86,6 +92,7 @@ impl Observed {
             growth: GrowthRate::default(),
             log: lag::Progress::new(last_seq),
             refused: LastChange::default(),
+            lines_dropped: LastChange::default(),
             clock: ClockWatch::new(clock::now()),
             damage: None,
         }
@@ -102,7 +109,14 @@ impl Snapshot {
         let delivery = self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress));
         let routers = routers::routers(&self.registry, &self.state, &self.expected_routers, now);
         let listener = self.listener();
-        let parts = Parts { progress: &progress, listener: &listener, wal: &wal, routers: &routers };
+        let log_output = self.log_output();
+        let parts = Parts {
+            progress: &progress,
+            listener: &listener,
+            wal: &wal,
+            routers: &routers,
+            log_output: &log_output,
+        };
         let conditions = self.conditions(&parts, delivery.as_ref(), now);
         Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -117,6 +131,7 @@ impl Snapshot {
             routers,
             wal,
             delivery,
+            log_output,
         }
     }
 
@@ -138,6 +153,7 @@ impl Snapshot {
         observed.growth.sample(now, usage.undelivered_bytes);
         observed.log.sample(durable, records, now);
         observed.refused.observe(self.registry.totals().refused, now);
+        observed.lines_dropped.observe(self.telemetry.output().lines_dropped, now);
         let available = usage.available_bytes;
         let share = 1.0 - ratio(available, available.saturating_add(usage.undelivered_bytes));
         (share, observed.growth.hours_until_full(available))
@@ -251,6 +267,15 @@ impl Snapshot {
         }
     }
 
+    fn log_output(&self) -> LogOutput {
+        let output = self.telemetry.output();
+        LogOutput {
+            lines_dropped: output.lines_dropped,
+            blocked_s: seconds(output.blocked),
+            error: output.error,
+        }
+    }
+
     fn listener(&self) -> Listener {
         let totals = self.registry.totals();
         let refused = self.observed().refused.age(self.started.elapsed());
@@ -269,7 +294,7 @@ impl Snapshot {
 
     /// The conditions that need attention, the worst one first.
     fn conditions(&self, parts: &Parts<'_>, delivery: Option<&Delivery>, now: Timestamp) -> Vec<Condition> {
-        let Parts { progress, listener, wal, routers } = parts;
+        let Parts { progress, listener, wal, routers, log_output } = parts;
         let mut conditions = log_conditions(progress, wal);
         if listener.held_off {
             conditions.push(Condition::HeldOff);
@@ -297,6 +322,11 @@ impl Snapshot {
         if let Some(delivery) = delivery {
             conditions.extend(delivery::conditions(delivery));
         }
+        let dropped = self.observed().lines_dropped.age(self.started.elapsed());
+        let is_blocked = log_output.blocked_s > LOG_BLOCKED_S;
+        if is_blocked || dropped.is_some_and(|age| age < REFUSAL_REPORTED) {
+            conditions.push(Condition::LogOutput((*log_output).clone()));
+        }
         conditions
     }
 }
@@ -307,6 +337,7 @@ struct Parts<'a> {
     listener: &'a Listener,
     wal: &'a Wal,
     routers: &'a [Router],
+    log_output: &'a LogOutput,
 }
 
 /// The conditions of the log.

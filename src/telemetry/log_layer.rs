@@ -1,7 +1,8 @@
 //! The subscriber layer that writes one log line per event.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tracing::span::{Attributes, Id, Record};
@@ -10,7 +11,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::log_line::{Fields, LogLine};
+use super::log_line::{Fields, LineFormat, LogLine};
+use super::output::{LineQueue, OutputState};
 use super::rate_limit::{Decision, Group, RateLimiter};
 use super::{clock, sentry};
 use crate::route::Timestamp;
@@ -26,15 +28,19 @@ pub(super) struct LogLayer {
 }
 
 struct Shared {
-    json: bool,
+    format: LineFormat,
     limiter: Mutex<RateLimiter>,
-    out: Mutex<Box<dyn Write + Send>>,
+    out: LineQueue,
 }
 
 impl LogLayer {
-    /// A layer that writes JSON or text lines to `out`.
-    pub(super) fn new(json: bool, out: Box<dyn Write + Send>) -> Self {
-        Self { shared: Arc::new(Shared { json, limiter: Mutex::default(), out: Mutex::new(out) }) }
+    /// A layer that writes lines to `out` on a thread of its own.
+    ///
+    /// # Errors
+    /// Fails if the thread cannot be started.
+    pub(super) fn new(format: LineFormat, out: Box<dyn Write + Send>) -> io::Result<Self> {
+        let out = LineQueue::start(out, Box::new(move |count| dropped_line(format, count)))?;
+        Ok(Self { shared: Arc::new(Shared { format, limiter: Mutex::default(), out }) })
     }
 
     /// Writes the counts of suppressed lines whose interval has ended.
@@ -43,8 +49,18 @@ impl LogLayer {
     }
 
     /// Writes the counts of all suppressed lines.
-    pub(super) fn finish(&self) {
+    pub(super) fn write_all_suppressed(&self) {
         self.write_suppressed(Timestamp(i64::MAX));
+    }
+
+    /// Writes the counts of all suppressed lines, and waits for the output, at most for this time.
+    pub(super) fn finish(&self, timeout: Duration) {
+        self.write_all_suppressed();
+        self.shared.out.flush(timeout);
+    }
+
+    pub(super) fn output(&self) -> OutputState {
+        self.shared.out.state()
     }
 
     fn write_suppressed(&self, now: Timestamp) {
@@ -56,12 +72,18 @@ impl LogLayer {
 
     fn write(&self, line: &LogLine<'_>) {
         let timestamp = clock::iso8601(clock::now());
-        let text = if self.shared.json { line.to_json(&timestamp) } else { line.to_text(&timestamp) };
-        let mut out = lock(&self.shared.out);
-        // Errors are ignored: the collector must go on without its log, and there is no other place to report
-        // them.
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).unwrap_or_default();
+        self.shared.out.push(&self.shared.format.format(line, &timestamp), line.level <= Level::WARN);
     }
+}
+
+/// The line with the number of lines that were not written.
+fn dropped_line(format: LineFormat, count: u64) -> String {
+    let mut fields = Fields::default();
+    fields.set("count", count.into());
+    fields.set("detail", "lines dropped because the log output did not accept them".into());
+    let line =
+        LogLine { event: "log_lines_dropped", logger: module_path!(), level: Level::WARN, fields: &fields };
+    format.format(&line, &clock::iso8601(clock::now()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -133,10 +155,16 @@ mod tests {
     }
 
     fn written(json: bool, work: impl FnOnce(&LogLayer)) -> Vec<String> {
+        written_as(json, false, work)
+    }
+
+    fn written_as(json: bool, priorities: bool, work: impl FnOnce(&LogLayer)) -> Vec<String> {
         let output = Output::default();
-        let layer = LogLayer::new(json, Box::new(output.clone()));
+        let format = LineFormat { json, priorities };
+        let layer = LogLayer::new(format, Box::new(output.clone())).unwrap();
         let subscriber = tracing_subscriber::registry().with(layer.clone());
         tracing::subscriber::with_default(subscriber, || work(&layer));
+        layer.shared.out.flush(Duration::MAX);
         let bytes = lock(&output.0).clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
@@ -180,7 +208,7 @@ mod tests {
             (0..50).for_each(|_| tracing::info!(peer = "a", "peer_connected"));
             (0..50).for_each(|_| tracing::info!(peer = "a", bgp_peer = "c", "bmp_peer_up"));
             tracing::info!(peer = "a", bgp_peer = "d", "bmp_peer_up");
-            layer.finish();
+            layer.finish(Duration::MAX);
         });
         let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert_eq!(count(r#""event":"bmp_parse_error""#), 2);
@@ -205,6 +233,19 @@ mod tests {
             tracing::info!(wide = 52_u128, negative = -1_i128, huge = u128::MAX, "numbers")
         });
         assert!(lines[0].contains(r#""wide":52,"negative":-1,"huge":"340"#), "{}", lines[0]);
+    }
+
+    #[test]
+    fn lines_for_the_journal_begin_with_their_priority() {
+        let lines = written_as(false, true, |_| {
+            tracing::error!("one");
+            tracing::warn!("two");
+            tracing::info!("three");
+            tracing::debug!("four");
+        });
+        let heads: Vec<&str> = lines.iter().map(|line| &line[..3]).collect();
+        assert_eq!(heads, ["<3>", "<4>", "<6>", "<7>"]);
+        assert!(written_as(true, true, |_| tracing::info!("one"))[0].starts_with(r#"<6>{"event":"one""#));
     }
 
     #[test]

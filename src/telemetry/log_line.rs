@@ -13,6 +13,34 @@ use super::printable;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Fields(Vec<(&'static str, Value)>);
 
+/// Format of log lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LineFormat {
+    /// JSON, else text.
+    pub(super) json: bool,
+    /// Lines begin with `<N>`, where N is the priority of syslog(3), as the journal of systemd expects it
+    /// (sd-daemon(3)).
+    pub(super) priorities: bool,
+}
+
+impl LineFormat {
+    /// The line, with a line break.
+    pub(super) fn format(self, line: &LogLine<'_>, timestamp: &str) -> String {
+        let text = if self.json { line.to_json(timestamp) } else { line.to_text(timestamp) };
+        if self.priorities { format!("<{}>{text}", priority(line.level)) } else { text }
+    }
+}
+
+/// Priority of a level in syslog(3).
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
 /// One log line.
 pub(super) struct LogLine<'a> {
     /// Name of the event.
@@ -85,7 +113,7 @@ impl Visit for Fields {
 
 impl LogLine<'_> {
     /// The line as one JSON object, with a line break. Fields with the name of a leading key are omitted.
-    pub(super) fn to_json(&self, timestamp: &str) -> String {
+    fn to_json(&self, timestamp: &str) -> String {
         let head = [
             ("event", self.event),
             ("logger", self.logger),
@@ -107,7 +135,7 @@ impl LogLine<'_> {
     }
 
     /// The line as text, with a line break.
-    pub(super) fn to_text(&self, timestamp: &str) -> String {
+    fn to_text(&self, timestamp: &str) -> String {
         let mut out = format!("{timestamp} {:<7} {}", level_name(self.level), self.event);
         for (name, value) in self.fields.iter() {
             let quoted = value.to_string();

@@ -8,11 +8,16 @@
 pub mod clock;
 mod log_layer;
 mod log_line;
+mod output;
 mod rate_limit;
 mod sentry;
 pub mod status;
 
-use std::io::{IsTerminal as _, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -21,6 +26,25 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{LogFormat, Logging, Sentry};
 use log_layer::LogLayer;
+use log_line::LineFormat;
+pub use output::OutputState;
+
+/// Time limit for writing the last lines at the end of the process.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The log output cannot be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Standard output cannot be used.
+    #[error("cannot open standard output: {0}")]
+    Output(#[source] io::Error),
+    /// The thread that writes log lines cannot be started.
+    #[error("cannot start the thread that writes log lines: {0}")]
+    Thread(#[source] io::Error),
+    /// A subscriber for log lines is already installed.
+    #[error(transparent)]
+    Installed(#[from] TryInitError),
+}
 
 /// Replaces control characters by spaces. Names and error messages contain text from routers and servers,
 /// which must not control a terminal or end a line.
@@ -42,27 +66,39 @@ impl Telemetry {
     }
 
     /// Writes the counts of all suppressed lines.
+    pub fn write_suppressed(&self) {
+        self.layer.write_all_suppressed();
+    }
+
+    /// Writes the counts of all suppressed lines, and waits until the output has accepted all lines, at most
+    /// for a few seconds.
     pub fn finish(&self) {
-        self.layer.finish();
+        self.layer.finish(FINISH_TIMEOUT);
+    }
+
+    /// State of the log output.
+    #[must_use]
+    pub fn output(&self) -> OutputState {
+        self.layer.output()
     }
 }
 
-/// Installs the subscriber of this process, which writes log lines to `out`.
+/// Installs the subscriber of this process, which writes log lines to standard output.
 ///
 /// # Errors
-/// Fails if a subscriber is already installed.
-pub fn init(
-    logging: &Logging,
-    sentry: Option<&Sentry>,
-    out: Box<dyn Write + Send>,
-) -> Result<Telemetry, TryInitError> {
+/// Fails if standard output cannot be used, a thread cannot be started, or a subscriber is already installed.
+pub fn init(logging: &Logging, sentry: Option<&Sentry>) -> Result<Telemetry, InitError> {
     let json = match logging.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stdout().is_terminal(),
+        LogFormat::Auto => !io::stdout().is_terminal(),
     };
+    // Unlike `io::stdout`, a file has no buffer, so that it is known which bytes were written.
+    let out = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(InitError::Output)?;
+    let journal = std::env::var("JOURNAL_STREAM").ok();
+    let priorities = journal.is_some_and(|stream| is_stream(&out, &stream));
     let client = sentry.map(sentry::start);
-    let layer = LogLayer::new(json, out);
+    let layer = LogLayer::new(LineFormat { json, priorities }, Box::new(out)).map_err(InitError::Thread)?;
     tracing_subscriber::registry()
         .with(layer.clone().with_filter(LevelFilter::from_level(logging.level)))
         .with(client.as_ref().map(|_| sentry::trace_layer()))
@@ -74,9 +110,25 @@ pub fn init(
     Ok(Telemetry { layer, _sentry: client })
 }
 
+/// Whether a file is the stream that `JOURNAL_STREAM` names by its device and inode. systemd sets the variable
+/// also for processes whose output has been redirected elsewhere.
+fn is_stream(file: &File, stream: &str) -> bool {
+    file.metadata().is_ok_and(|metadata| stream == format!("{}:{}", metadata.dev(), metadata.ino()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_stream_of_the_journal_is_its_stream() {
+        let (journal, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let metadata = journal.metadata().unwrap();
+        let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+        assert!(is_stream(&journal, &stream));
+        assert!(!is_stream(&other, &stream));
+        assert!(!is_stream(&journal, ""));
+    }
 
     #[test]
     fn a_router_cannot_draw_on_the_terminal() {

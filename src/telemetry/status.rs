@@ -9,8 +9,8 @@ mod text;
 
 pub use client::{FetchError, fetch};
 pub use document::{
-    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, Listener, LossReason,
-    Wal,
+    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, Listener, LogOutput,
+    LossReason, Wal,
 };
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::clock_watch::ClockTrouble;
-use crate::telemetry::status::{ConditionKind, Damage, Health, LaneState};
+use crate::telemetry::status::{ConditionKind, Damage, Health, LaneState, LogOutput};
 
 /// A condition that needs attention.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,8 @@ pub(in crate::service) enum Condition {
     Rejected(u64),
     /// The database was not reached since the start; the last error, if there was an attempt.
     DatabaseNotReached(Option<String>),
+    /// Log lines were dropped within the last minutes, or their output is blocked.
+    LogOutput(LogOutput),
 }
 
 impl Condition {
@@ -93,6 +95,7 @@ impl Condition {
             Self::Lane { .. } => ConditionKind::Lane,
             Self::Rejected(_) => ConditionKind::Rejected,
             Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
+            Self::LogOutput(_) => ConditionKind::LogOutput,
         }
     }
 
@@ -166,6 +169,14 @@ impl fmt::Display for Condition {
                     "database not reached since start: {}",
                     error.as_deref().unwrap_or("no attempt finished yet")
                 )
+            }
+            Self::LogOutput(LogOutput { lines_dropped, blocked_s, error: None }) => write!(
+                f,
+                "the output of log lines is slow: {lines_dropped} lines dropped since start, blocked for \
+                 {blocked_s:.0} s"
+            ),
+            Self::LogOutput(LogOutput { lines_dropped, error: Some(error), .. }) => {
+                write!(f, "log lines cannot be written: {lines_dropped} dropped since start: {error}")
             }
         }
     }

@@ -35,6 +35,20 @@ pub struct Document {
     pub wal: Wal,
     /// Delivery to the database; `None` in store-only mode.
     pub delivery: Option<Delivery>,
+    /// Output of log lines.
+    #[serde(default)]
+    pub log_output: LogOutput,
+}
+
+/// Output of log lines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogOutput {
+    /// Log lines dropped since the start, because the output did not accept them.
+    pub lines_dropped: u64,
+    /// Seconds for which the output has not accepted the lines that are being written; 0 if none are.
+    pub blocked_s: f64,
+    /// Error of the last write, if it failed.
+    pub error: Option<String>,
 }
 
 /// Health of the daemon, from best to worst.
@@ -114,6 +128,8 @@ pub enum ConditionKind {
     Rejected,
     /// The database was not reached since the start.
     DatabaseNotReached,
+    /// Log lines were dropped within the last minutes, or their output is blocked.
+    LogOutput,
 }
 
 /// BMP listener.

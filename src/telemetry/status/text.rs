@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Completeness, Damage, Delivery, Document, Peer, Router, Wal};
+use super::{Completeness, Damage, Delivery, Document, LogOutput, Peer, Router, Wal};
 use crate::telemetry::printable;
+
+/// Seconds from which a blocked log output is shown. A shorter time is that of any write.
+const LOG_BLOCKED_SHOWN_S: f64 = 1.0;
 
 /// The status document as text for a terminal.
 #[must_use]
@@ -37,6 +40,7 @@ pub fn render(document: &Document) -> String {
         Some(delivery) => lanes(delivery, &mut line),
         None => line("delivery  disabled (store-only mode)".to_owned()),
     }
+    log_output(&document.log_output, &mut line);
     line(format!("routers   {}", document.routers.len()));
     document.routers.iter().for_each(|one| router(one, &mut line));
     out
@@ -111,6 +115,20 @@ fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
             lane.state
         ));
     }
+}
+
+/// The output of log lines, if something is wrong with it.
+fn log_output(LogOutput { lines_dropped, blocked_s, error }: &LogOutput, line: &mut impl FnMut(String)) {
+    if *lines_dropped == 0 && *blocked_s < LOG_BLOCKED_SHOWN_S && error.is_none() {
+        return;
+    }
+    let blocked = if *blocked_s < LOG_BLOCKED_SHOWN_S {
+        String::new()
+    } else {
+        format!(", blocked for {blocked_s:.0} s")
+    };
+    let error = error.as_ref().map_or_else(String::new, |error| format!(", last error: {error}"));
+    line(format!("log lines {lines_dropped} dropped since start{blocked}{error}"));
 }
 
 /// An age in seconds, or that it is unknown.
