@@ -1,6 +1,6 @@
-//! Delays between attempts: exponential backoff with jitter.
+//! Delays between attempts, exponential backoff with jitter, and the length of an outage.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -26,6 +26,29 @@ pub(super) fn delay(failures: u32, jitter: u64) -> Duration {
 /// A random number for [`delay`].
 pub(super) fn jitter() -> u64 {
     Uuid::new_v4().as_u64_pair().1
+}
+
+/// Consecutive failures of a lane, or of the attempts before lanes exist.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// Time of the first one; `None` if the last attempt succeeded.
+    since: Option<Instant>,
+    failures: u64,
+}
+
+impl Outage {
+    /// Counts a failure.
+    pub(super) fn failed(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+        self.failures += 1;
+    }
+
+    /// Ends the outage, if there was one, and logs its length. `lane` is `None` before lanes exist.
+    pub(super) fn end(&mut self, lane: Option<u32>) {
+        let Self { since, failures } = std::mem::take(self);
+        let Some(since) = since else { return };
+        tracing::info!(lane, failures, outage_s = since.elapsed().as_secs_f64(), "delivery_resumed");
+    }
 }
 
 #[cfg(test)]

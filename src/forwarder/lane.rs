@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::backoff;
+use super::backoff::{self, Outage};
 use super::error::LaneError;
 use super::machine::{End, Event, Limits, Machine, Step};
 use super::options::Options;
@@ -54,6 +54,7 @@ struct LaneResources<S: Storage> {
     epoch: Option<i64>,
     /// Last sequence number that is known to be stored.
     stored: u64,
+    outage: Outage,
 }
 
 impl<S: Storage> Task<S> {
@@ -63,8 +64,14 @@ impl<S: Storage> Task<S> {
         let limits = Limits { delay: self.options.delay };
         let mut machine = Machine::new(limits, self.progress.borrow().durable.0);
         let reading = Reading::new(Arc::clone(&self.log), self.lane.clone(), self.options.dedup);
-        let mut resources =
-            LaneResources { connection: None, reading, transaction: None, epoch: None, stored: 0 };
+        let mut resources = LaneResources {
+            connection: None,
+            reading,
+            transaction: None,
+            epoch: None,
+            stored: 0,
+            outage: Outage::default(),
+        };
         loop {
             let (durable, log_end) = {
                 let progress = self.progress.borrow_and_update();
@@ -98,6 +105,9 @@ impl<S: Storage> Task<S> {
                 }
                 Step::Isolate => self.isolate(&mut resources).await.map(Some),
                 Step::Wait { until } => {
+                    if machine.is_caught_up() && resources.connection.is_some() {
+                        resources.outage.end(Some(self.lane.number));
+                    }
                     self.wait(until.map(|until| start + until), machine.is_caught_up()).await;
                     Ok(None)
                 }
@@ -108,6 +118,7 @@ impl<S: Storage> Task<S> {
                 Ok(Some(event)) => machine.on(event, start.elapsed()),
                 Err(error) => {
                     resources.connection = None;
+                    resources.outage.failed();
                     let action = error.action();
                     machine.on(Event::Failed { action, jitter: backoff::jitter() }, start.elapsed());
                     self.failed(&error, machine.is_isolating());
@@ -162,7 +173,9 @@ impl<S: Storage> Task<S> {
         );
         let start = Instant::now();
         connection.store(transaction).instrument(span.clone()).await?;
-        span.record("duration_ms", to_millis(start.elapsed()));
+        let duration_ms = to_millis(start.elapsed());
+        span.record("duration_ms", duration_ms);
+        span.in_scope(|| tracing::debug!("transaction_stored"));
         self.committed(resources);
         Ok(Event::Stored)
     }
@@ -170,6 +183,7 @@ impl<S: Storage> Task<S> {
     fn committed(&self, resources: &mut LaneResources<S>) {
         let Some(transaction) = resources.transaction.take() else { return };
         resources.stored = transaction.last_seq;
+        resources.outage.end(Some(self.lane.number));
         self.report(|status| {
             status.delivered = SeqNo(transaction.last_seq);
             status.rows += transaction.rows();

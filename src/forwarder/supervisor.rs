@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::backoff;
+use super::backoff::{self, Outage};
 use super::error::PrepareError;
 use super::identity::ForkCheck;
 use super::lane::Task;
@@ -15,7 +15,7 @@ use super::options::Options;
 use super::reporter::Reporter;
 use super::status::LaneStatus;
 use crate::num::to_millis;
-use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, Target};
+use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, ServerVersions, Target};
 use crate::wal::{Log, LogId, SeqNo, Storage};
 
 /// Interval between two runs of maintenance.
@@ -74,23 +74,28 @@ impl<S: Storage> Supervisor<S> {
     /// Migrates the schema and determines the log id and the number of lanes to deliver under. Retries until
     /// it succeeds; returns `None` if the delivery is stopped first.
     async fn prepare(&mut self) -> Option<(LogId, u32)> {
-        let mut failures = 0;
+        let (mut failures, mut outage) = (0, Outage::default());
         loop {
             if *self.stop.borrow_and_update() {
                 return None;
             }
             let error = match self.try_prepare().await {
-                Ok(prepared) => return Some(prepared),
+                Ok(prepared) => {
+                    outage.end(None);
+                    return Some(prepared);
+                }
                 Err(error) => error,
             };
             failures += 1;
+            outage.failed();
             let is_transient = matches!(error.action(), ErrorAction::Retry | ErrorAction::RetrySmaller);
             let delay =
                 if is_transient { backoff::delay(failures, backoff::jitter()) } else { backoff::BLOCKED };
-            if is_transient {
-                tracing::warn!(%error, retry_ms = to_millis(delay), "database_connection_failed");
-            } else {
-                tracing::error!(%error, retry_ms = to_millis(delay), "database_blocked");
+            let retry_ms = to_millis(delay);
+            match &error {
+                _ if is_transient => tracing::warn!(%error, retry_ms, "database_connection_failed"),
+                PrepareError::Migrate(_) => tracing::error!(%error, retry_ms, "migration_failed"),
+                _ => tracing::error!(%error, retry_ms, "database_blocked"),
             }
             self.reporter.update(|status| status.last_error = Some(error.to_string()));
             tokio::select! {
@@ -102,6 +107,9 @@ impl<S: Storage> Supervisor<S> {
 
     async fn try_prepare(&self) -> Result<(LogId, u32), PrepareError> {
         let mut client = self.target.connect().await.map_err(|error| PrepareError::Connect(error.into()))?;
+        let ServerVersions { postgres, timescaledb } =
+            sink::server_versions(&client).await.map_err(PrepareError::Connect)?;
+        tracing::info!(postgres_version = postgres, timescaledb_version = timescaledb, "database_connected");
         let applied = sink::migrate(&mut client, self.options.chunk_interval_days).await?;
         if applied.is_empty() {
             tracing::info!("migrations_up_to_date");

@@ -248,7 +248,12 @@ impl Connection {
                     // Notices of the messages before the error are logged first.
                     self.notices();
                     let data_hex = hex(truncated(self.buffer.unread()));
-                    tracing::error!(%error, data_hex, "bmp_parse_error");
+                    if self.has_message {
+                        tracing::error!(%error, data_hex, "bmp_parse_error");
+                    } else {
+                        // Not a router, such as a port scan or an HTTP client.
+                        tracing::warn!(%error, data_hex, "connection_without_bmp");
+                    }
                     return Err(End::Session(SessionEnd::Protocol, "protocol_error"));
                 }
             };
@@ -346,7 +351,7 @@ impl Connection {
 }
 
 /// Writes the log event of a notice. The router is a field of the span.
-fn log_notice(Notice { level, event, peer, text, bytes }: &Notice) {
+fn log_notice(Notice { level, event, peer, asn, reason_code, text, bytes }: &Notice) {
     let bgp_peer = peer.map(|peer| peer.address.to_string());
     let bgp_peer = bgp_peer.as_deref();
     let distinguisher = peer.map(|peer| peer.distinguisher).filter(|distinguisher| *distinguisher != 0);
@@ -355,7 +360,9 @@ fn log_notice(Notice { level, event, peer, text, bytes }: &Notice) {
         Level::Debug => {
             tracing::debug!(bgp_peer, distinguisher, detail = text, %data_hex, "{event}")
         }
-        Level::Info => tracing::info!(bgp_peer, distinguisher, detail = text, "{event}"),
+        Level::Info => {
+            tracing::info!(bgp_peer, bgp_peer_asn = asn, distinguisher, reason_code, detail = text, "{event}")
+        }
         Level::Warning => tracing::warn!(bgp_peer, distinguisher, detail = text, "{event}"),
         Level::Error => {
             tracing::error!(bgp_peer, distinguisher, error = text, %data_hex, "{event}")

@@ -106,8 +106,12 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         None | Some(Command::Run) => {
             let (_, config) = load(arguments)?;
-            // Errors have been logged.
-            Ok(u8::from(super::run(&config).is_err()))
+            match super::run(&config) {
+                Ok(()) => Ok(0),
+                Err(error @ super::Error::Telemetry(_)) => Err(Failure::Other(error.to_string(), 1)),
+                // Other errors have been logged.
+                Err(_) => Ok(1),
+            }
         }
         Some(Command::CheckConfig) => {
             let (raw, config) = load(arguments)?;

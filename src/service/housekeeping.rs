@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::snapshot::completeness::{Alarm, MissingTables};
 use crate::committer::{Committer, LogState, Progress};
 use crate::route::Timestamp;
-use crate::telemetry::{Telemetry, clock};
+use crate::telemetry::{Telemetry, clock, status};
 use crate::wal::{GapReason, Loss, Recovered, SeqNo};
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -122,12 +122,7 @@ impl Housekeeping {
         self.update_state(&progress);
         self.log_alarms(&progress);
         if self.seconds.is_multiple_of(STATUS_INTERVAL_S) {
-            let routers = self.snapshot.registry.connections();
-            self.notifier.send(&format!(
-                "STATUS={routers} connections, last batch fsynced: {}{}",
-                progress.durable,
-                if self.paused { ", PAUSED: log not writable" } else { "" }
-            ));
+            self.notifier.send(&format!("STATUS={}", status::summary(&self.snapshot.document())));
             for Alarm { router, peer, tables } in self.snapshot.missing_tables(&mut self.missing_tables) {
                 let (bgp_peer, distinguisher) = (peer.key.address, peer.key.distinguisher);
                 tracing::warn!(router, %bgp_peer, distinguisher, asn = peer.asn, tables, "table_missing");

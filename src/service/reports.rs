@@ -82,7 +82,10 @@ impl Reports {
             if let Some(as_of) = self.currency.as_of.filter(|_| is_healthy) {
                 match tokio::time::timeout(TIMEOUT, self.report(as_of)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%error, "report_failed"),
+                    Ok(Err(error)) => {
+                        let error = sink::Error::from(error);
+                        tracing::debug!(%error, "report_failed");
+                    }
                     Err(_) => self.client = None,
                 }
             }

@@ -149,7 +149,7 @@ fn replay(state: &StateStore, log: &Arc<Log<Disk>>) -> Result<u64, Error> {
                 Err(error) => tracing::error!(seq = seq.0, %error, "batch_decode_failed"),
             },
             Item::Gap { from, to, reason } => {
-                tracing::error!(from = from.0, to = to.0, reason = reason.name(), "log_gap");
+                tracing::error!(first_seq = from.0, last_seq = to.0, reason = reason.name(), "log_gap");
             }
         }
     }

@@ -273,4 +273,12 @@ impl Session {
     ) {
         self.notices.push(Notice::new(level, event, peer, text, bytes));
     }
+
+    /// Adds the AS number of a peer, 0 if it is unknown, and the reason of its Peer Down to the last notice.
+    fn complete_notice(&mut self, asn: u32, reason_code: Option<u8>) {
+        if let Some(notice) = self.notices.last_mut() {
+            notice.asn = Some(asn).filter(|asn| *asn != 0);
+            notice.reason_code = reason_code;
+        }
+    }
 }

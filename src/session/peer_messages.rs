@@ -68,6 +68,7 @@ impl Session {
             peer.reserve_details();
         }
         self.notice(Level::Info, "bmp_peer_up", Some(key), text, &[]);
+        self.complete_notice(asn, None);
     }
 
     /// Decodes one OPEN of a Peer Up; reports it if that fails.
@@ -97,8 +98,9 @@ impl Session {
         self.settle_held(index, now, now);
         let kind = EventKind::PeerDown { reason, data: data.to_vec() };
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
-        let mut unexpected = false;
+        let (mut unexpected, mut asn) = (false, header.asn);
         if let Some(peer) = self.peers.get(index) {
+            asn = peer.identity.asn;
             unexpected = !peer.up;
             peer.next_generation(false);
             peer.up = false;
@@ -115,6 +117,7 @@ impl Session {
             None => format!("reason {reason}"),
         };
         self.notice(Level::Info, "bmp_peer_down", Some(peers::key_of(header)), text, data);
+        self.complete_notice(asn, Some(reason));
     }
 
     /// Returns the index of the peer of a per-peer header, which is added if it is new, and counts the

@@ -125,6 +125,10 @@ pub struct Notice {
     pub event: &'static str,
     /// The peer concerned; `None` for the session as a whole.
     pub peer: Option<PeerKey>,
+    /// AS number of the peer, if the notice is about its state and the number is known.
+    pub asn: Option<u32>,
+    /// Reason code of a Peer Down.
+    pub reason_code: Option<u8>,
     /// Message text.
     pub text: String,
     /// The beginning of the bytes concerned, at most [`Notice::MAX_BYTES`].
@@ -143,7 +147,7 @@ impl Notice {
         bytes: &[u8],
     ) -> Self {
         let bytes = bytes.iter().take(Self::MAX_BYTES).copied().collect();
-        Self { level, event, peer, text, bytes }
+        Self { level, event, peer, asn: None, reason_code: None, text, bytes }
     }
 }
 

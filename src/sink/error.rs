@@ -1,5 +1,6 @@
 //! Errors of a lane's connection.
 
+use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error_policy::{ErrorAction, action_for_error};
@@ -11,6 +12,9 @@ pub enum Error {
     /// An error reply of the server, or an error of the client library.
     #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
+    /// The pool has no connection, for another reason than an error of the server.
+    #[error("no database connection: {0}")]
+    Pool(#[source] PoolError),
     /// The server did not reply within the time limit.
     #[error("no reply from the database within the time limit")]
     Timeout,
@@ -49,13 +53,23 @@ pub enum Error {
     },
 }
 
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Database(error),
+            PoolError::Timeout(_) => Self::Timeout,
+            other => Self::Pool(other),
+        }
+    }
+}
+
 impl Error {
     /// Returns the reaction to the error.
     #[must_use]
     pub fn action(&self) -> ErrorAction {
         match self {
             Self::Database(error) => action_for_error(error),
-            Self::RouteExists(_) => ErrorAction::Retry,
+            Self::RouteExists(_) | Self::Pool(_) => ErrorAction::Retry,
             Self::Timeout => ErrorAction::RetrySmaller,
             Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
             Self::Encode(_) | Self::RowCount { .. } => ErrorAction::Halt,
@@ -72,7 +86,7 @@ impl Error {
 }
 
 /// Message and SQLSTATE of an error reply. For other errors, the operation that failed and its cause.
-fn describe(error: &tokio_postgres::Error) -> String {
+pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(reply) => format!("{} ({})", reply.message(), reply.code().code()),
         None => match std::error::Error::source(error) {

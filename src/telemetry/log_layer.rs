@@ -13,13 +13,22 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::log_line::{Fields, LineFormat, LogLine};
 use super::output::{LineQueue, OutputState};
-use super::rate_limit::{Decision, Group, RateLimiter};
+use super::rate_limit::RateLimiter;
 use super::{clock, sentry};
 use crate::route::Timestamp;
 
-/// Events with this field are rate-limited from level INFO on, because a router whose peers flap would flood
-/// the log. Others are rate-limited from level WARN on.
-const FLAPPING: &str = "bgp_peer";
+/// Events with one of these fields are rate-limited from level INFO on, because a router whose peers flap, or
+/// a database that comes and goes, would flood the log. Others are rate-limited from level WARN on.
+const FLAPPING: [&str; 2] = ["bgp_peer", "lane"];
+
+/// Beginning of the module paths of this crate.
+const OWN_MODULES: &str = "holdfast";
+
+/// Name of the line with the number of dropped lines.
+const DROPPED_EVENT: &str = "log_lines_dropped";
+
+/// Name of the events of libraries, whose own names are sentences. They are in the field `detail`.
+const LIBRARY_EVENT: &str = "library_message";
 
 /// The layer that writes log lines. Clones share their output and their rate limits.
 #[derive(Clone)]
@@ -64,15 +73,12 @@ impl LogLayer {
     }
 
     fn write_suppressed(&self, now: Timestamp) {
-        let expired = lock(&self.shared.limiter).remove_expired(now);
-        for (group, suppressed) in expired {
-            self.write(&group.summary_line(&group.summary(suppressed)));
-        }
+        let lines = lock(&self.shared.limiter).expired(now);
+        lines.iter().for_each(|line| self.write(line));
     }
 
-    fn write(&self, line: &LogLine<'_>) {
-        let timestamp = clock::iso8601(clock::now());
-        self.shared.out.push(&self.shared.format.format(line, &timestamp), line.level <= Level::WARN);
+    fn write(&self, line: &LogLine) {
+        self.shared.out.push(&self.shared.format.format(line), line.level <= Level::WARN);
     }
 }
 
@@ -81,9 +87,13 @@ fn dropped_line(format: LineFormat, count: u64) -> String {
     let mut fields = Fields::default();
     fields.set("count", count.into());
     fields.set("detail", "lines dropped because the log output did not accept them".into());
-    let line =
-        LogLine { event: "log_lines_dropped", logger: module_path!(), level: Level::WARN, fields: &fields };
-    format.format(&line, &clock::iso8601(clock::now()))
+    format.format(&LogLine {
+        event: DROPPED_EVENT.to_owned(),
+        logger: module_path!(),
+        level: Level::WARN,
+        fields,
+        time: clock::now(),
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,17 +130,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
             other => other.to_string(),
         });
         let (level, logger) = (*event.metadata().level(), event.metadata().target());
-        if level <= Level::WARN || level == Level::INFO && fields.get(FLAPPING).is_some() {
-            let group = Group::new(&name, logger, level, &fields);
-            match lock(&self.shared.limiter).admit(group, clock::now()) {
-                Decision::Suppress => return,
-                Decision::Write { suppressed: 0 } => {}
-                Decision::Write { suppressed } => fields.set("suppressed", Value::from(suppressed)),
-            }
+        let name = if logger.starts_with(OWN_MODULES) {
+            name
+        } else {
+            fields.set("detail", name.into());
+            LIBRARY_EVENT.to_owned()
+        };
+        let is_flapping = || FLAPPING.iter().any(|field| fields.get(field).is_some());
+        let is_limited = level <= Level::WARN || level == Level::INFO && is_flapping();
+        let line = LogLine { event: name, logger, level, fields, time: clock::now() };
+        let admitted = if is_limited { lock(&self.shared.limiter).admit(line) } else { Some(line) };
+        if let Some(line) = admitted {
+            self.write(&line);
+            sentry::report(&line);
         }
-        let line = LogLine { event: &name, logger, level, fields: &fields };
-        self.write(&line);
-        sentry::report(&line);
     }
 }
 
@@ -201,30 +214,39 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_however_often_it_comes_and_then_a_count() {
+    fn an_error_is_one_line_however_often_it_comes_and_then_the_last_one_with_a_count() {
         let lines = written(true, |layer| {
-            (0..50).for_each(|_| tracing::error!(peer = "a", "bmp_parse_error"));
+            (0..50).for_each(|error| tracing::error!(peer = "a", error, "bmp_parse_error"));
             tracing::error!(peer = "b", "bmp_parse_error");
             (0..50).for_each(|_| tracing::info!(peer = "a", "peer_connected"));
             (0..50).for_each(|_| tracing::info!(peer = "a", bgp_peer = "c", "bmp_peer_up"));
             tracing::info!(peer = "a", bgp_peer = "d", "bmp_peer_up");
             layer.finish(Duration::MAX);
         });
-        let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
-        assert_eq!(count(r#""event":"bmp_parse_error""#), 2);
-        assert_eq!(count("peer_connected"), 50);
-        assert_eq!(count(r#""event":"bmp_peer_up""#), 2);
-        let of_peer_up = r#""suppressed_event":"bmp_peer_up","peer":"a","bgp_peer":"c","suppressed":49"#;
-        assert_eq!(count(of_peer_up), 1);
-        assert_eq!(count(r#""suppressed_event":"bmp_parse_error","peer":"a","suppressed":49"#), 1);
-        let level_of = |event: &str| {
-            let summary = format!(r#""suppressed_event":"{event}""#);
-            let line: Value =
-                serde_json::from_str(lines.iter().find(|line| line.contains(&summary))?).ok()?;
-            Some(line["level"].as_str()?.to_owned())
+        let of = |event: &str, field: (&str, &str)| -> Vec<Value> {
+            let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            lines.filter(|line| line["event"] == event && line[field.0] == field.1).collect()
         };
-        assert_eq!(level_of("bmp_peer_up").as_deref(), Some("INFO"));
-        assert_eq!(level_of("bmp_parse_error").as_deref(), Some("ERROR"));
+        assert_eq!(of("peer_connected", ("peer", "a")).len(), 50);
+        assert_eq!(of("bmp_parse_error", ("peer", "b")).len(), 1);
+        assert_eq!(of("bmp_peer_up", ("bgp_peer", "d")).len(), 1);
+        // The last one is a line like the first one, and has the number of those between them.
+        let errors = of("bmp_parse_error", ("peer", "a"));
+        let [first, last] = errors.as_slice() else { panic!("{errors:?}") };
+        assert_eq!((&first["error"], &first["suppressed"]), (&0.into(), &Value::Null));
+        assert_eq!((&last["error"], &last["suppressed"]), (&49.into(), &48.into()));
+        assert_eq!(last["level"], "ERROR");
+        let flaps = of("bmp_peer_up", ("bgp_peer", "c"));
+        let [_, last] = flaps.as_slice() else { panic!("{flaps:?}") };
+        assert_eq!((&last["level"], &last["suppressed"]), (&"INFO".into(), &48.into()));
+    }
+
+    #[test]
+    fn an_event_of_a_library_has_its_text_in_a_field() {
+        let lines = written(true, |_| tracing::warn!(target: "some::library", "connection lost: x"));
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!((&line["event"], &line["logger"]), (&"library_message".into(), &"some::library".into()));
+        assert_eq!(line["detail"], "connection lost: x");
     }
 
     #[test]

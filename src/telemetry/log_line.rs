@@ -7,7 +7,8 @@ use serde_json::Value;
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
-use super::printable;
+use super::{clock, printable};
+use crate::route::Timestamp;
 
 /// Fields of a span or an event, in order and with unique names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,8 +26,9 @@ pub(super) struct LineFormat {
 
 impl LineFormat {
     /// The line, with a line break.
-    pub(super) fn format(self, line: &LogLine<'_>, timestamp: &str) -> String {
-        let text = if self.json { line.to_json(timestamp) } else { line.to_text(timestamp) };
+    pub(super) fn format(self, line: &LogLine) -> String {
+        let timestamp = clock::iso8601(line.time);
+        let text = if self.json { line.to_json(&timestamp) } else { line.to_text(&timestamp) };
         if self.priorities { format!("<{}>{text}", priority(line.level)) } else { text }
     }
 }
@@ -42,13 +44,16 @@ const fn priority(level: Level) -> u8 {
 }
 
 /// One log line.
-pub(super) struct LogLine<'a> {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LogLine {
     /// Name of the event.
-    pub(super) event: &'a str,
+    pub(super) event: String,
     /// Module that logged the event.
-    pub(super) logger: &'a str,
+    pub(super) logger: &'static str,
     pub(super) level: Level,
-    pub(super) fields: &'a Fields,
+    pub(super) fields: Fields,
+    /// Time of the event.
+    pub(super) time: Timestamp,
 }
 
 impl Fields {
@@ -111,11 +116,11 @@ impl Visit for Fields {
     }
 }
 
-impl LogLine<'_> {
+impl LogLine {
     /// The line as one JSON object, with a line break. Fields with the name of a leading key are omitted.
     fn to_json(&self, timestamp: &str) -> String {
         let head = [
-            ("event", self.event),
+            ("event", self.event.as_str()),
             ("logger", self.logger),
             ("level", level_name(self.level)),
             ("timestamp", timestamp),

@@ -13,10 +13,12 @@ mod rate_limit;
 mod sentry;
 pub mod status;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::PanicHookInfo;
 use std::time::Duration;
 
 use tracing_subscriber::Layer as _;
@@ -28,6 +30,9 @@ use crate::config::{LogFormat, Logging, Sentry};
 use log_layer::LogLayer;
 use log_line::LineFormat;
 pub use output::OutputState;
+
+/// Name of the event of a panic.
+const PANICKED: &str = "panicked";
 
 /// Time limit for writing the last lines at the end of the process.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -97,6 +102,8 @@ pub fn init(logging: &Logging, sentry: Option<&Sentry>) -> Result<Telemetry, Ini
     let out = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(InitError::Output)?;
     let journal = std::env::var("JOURNAL_STREAM").ok();
     let priorities = journal.is_some_and(|stream| is_stream(&out, &stream));
+    // Before Sentry, which calls this hook after its own.
+    std::panic::set_hook(Box::new(log_panic));
     let client = sentry.map(sentry::start);
     let layer = LogLayer::new(LineFormat { json, priorities }, Box::new(out)).map_err(InitError::Thread)?;
     tracing_subscriber::registry()
@@ -110,8 +117,18 @@ pub fn init(logging: &Logging, sentry: Option<&Sentry>) -> Result<Telemetry, Ini
     Ok(Telemetry { layer, _sentry: client })
 }
 
-/// Whether a file is the stream that `JOURNAL_STREAM` names by its device and inode. systemd sets the variable
-/// also for processes whose output has been redirected elsewhere.
+/// Logs a panic. The default hook would write it to standard error, which may be the same output and blocked.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let error = panic.payload_as_str();
+    let location = panic.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let thread = std::thread::current().name().map(str::to_owned);
+    tracing::error!(error, location, thread, backtrace, "panicked");
+}
+
+/// Whether a file is the stream that `JOURNAL_STREAM` names by its device and inode. systemd sets the
+/// variable also for processes whose output has been redirected elsewhere.
 fn is_stream(file: &File, stream: &str) -> bool {
     file.metadata().is_ok_and(|metadata| stream == format!("{}:{}", metadata.dev(), metadata.ino()))
 }

@@ -145,8 +145,8 @@ struct LineWriter {
 }
 
 impl LineWriter {
-    /// Writes `lines`, after which `skipped` lines are missing, and the counts of missing lines. After an error,
-    /// returns also the number of `lines` that were not written.
+    /// Writes `lines`, after which `skipped` lines are missing, and the counts of missing lines. After an
+    /// error, returns also the number of `lines` that were not written.
     fn write(&mut self, lines: &[u8], skipped: u64) -> Result<(), (u64, io::Error)> {
         let before = self.unwritten;
         self.write_count(before).map_err(|error| {

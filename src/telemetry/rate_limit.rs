@@ -1,190 +1,253 @@
 //! Suppression of repeated log lines: the first line of a group is written, the following ones are counted
 //! for an interval.
 //!
-//! A group is an event with the same identifying fields ([`IDENTITY`]). When the interval has ended, the
-//! number of suppressed lines is written as `log_suppressed`, or as the field `suppressed` of the next line
-//! of the group.
+//! A group is an event with the same identifying fields ([`IDENTITY`]). When its interval has ended, the last
+//! line that was suppressed is written, as it is, with the number of the others in the field `suppressed`. A
+//! group of warnings or errors that goes on is written at growing intervals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use tracing::Level;
 
-use super::log_line::{Fields, LogLine};
+use super::log_line::LogLine;
 use crate::route::Timestamp;
 
-/// Length of an interval, in microseconds.
-pub(super) const INTERVAL_US: i64 = 10_000_000;
+/// Length of the first interval, in microseconds.
+pub(super) const FIRST_INTERVAL_US: i64 = 10_000_000;
+
+/// Length of the longest interval, in microseconds.
+const LONGEST_INTERVAL_US: i64 = 600_000_000;
+
+/// Time without a line, in microseconds, after which a group begins anew. It is longer than the longest pause
+/// between two attempts of a component that retries.
+const QUIET_US: i64 = 120_000_000;
 
 /// Maximum number of groups. Lines of further groups are written without suppression, so that made-up peers
 /// cannot use unbounded memory.
 const MAX_GROUPS: usize = 4_096;
 
 /// Fields that identify the subject of a line.
-const IDENTITY: [&str; 5] = ["peer", "router", "bgp_peer", "distinguisher", "lane"];
-
-/// A group of similar lines.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Group {
-    pub(super) event: String,
-    /// Module that logged the first line.
-    pub(super) logger: &'static str,
-    /// Level of the first line.
-    pub(super) level: Level,
-    /// The identifying fields.
-    pub(super) identity: Fields,
-}
-
-impl Group {
-    pub(super) fn new(event: &str, logger: &'static str, level: Level, fields: &Fields) -> Self {
-        let mut identity = Fields::default();
-        for name in IDENTITY {
-            if let Some(value) = fields.get(name) {
-                identity.set(name, value.clone());
-            }
-        }
-        Self { event: event.to_owned(), logger, level, identity }
-    }
-
-    /// The text by which groups are compared.
-    fn key(&self) -> String {
-        let mut key = self.event.clone();
-        for (name, value) in self.identity.iter() {
-            // Writing to a String cannot fail.
-            write!(key, " {name}={value}").unwrap_or_default();
-        }
-        key
-    }
-
-    /// Fields of the line `log_suppressed` for this group.
-    ///
-    /// The suppressed event is in `suppressed_event`, because `event` is the name of the line itself.
-    pub(super) fn summary(&self, suppressed: u64) -> Fields {
-        let mut fields = Fields::default();
-        fields.set("suppressed_event", self.event.clone().into());
-        self.identity.iter().for_each(|(name, value)| fields.set(name, value.clone()));
-        fields.set("suppressed", suppressed.into());
-        fields
-    }
-
-    /// The line `log_suppressed`, given its fields.
-    pub(super) const fn summary_line<'a>(&'a self, fields: &'a Fields) -> LogLine<'a> {
-        LogLine { event: "log_suppressed", logger: self.logger, level: self.level, fields }
-    }
-}
+const IDENTITY: [&str; 12] = [
+    "peer",
+    "router",
+    "bgp_peer",
+    "distinguisher",
+    "lane",
+    "reason",
+    "signal",
+    "table",
+    "file",
+    "segment",
+    "from_byte",
+    "first_seq",
+];
 
 /// State of a group.
 #[derive(Debug)]
-struct Interval {
-    group: Group,
+struct Group {
+    /// Start of the interval.
     start: Timestamp,
+    /// Length of the interval in microseconds.
+    length_us: i64,
     /// Lines suppressed since `start`.
     suppressed: u64,
+    /// The last of them.
+    last: Option<LogLine>,
+    /// Time of the last line.
+    seen: Timestamp,
 }
 
-impl Interval {
+impl Group {
+    const fn new(now: Timestamp) -> Self {
+        Self { start: now, length_us: FIRST_INTERVAL_US, suppressed: 0, last: None, seen: now }
+    }
+
     /// Whether the interval has not ended. If the clock was set back before its start, it has.
     fn is_open(&self, now: Timestamp) -> bool {
-        (0..INTERVAL_US).contains(&now.0.saturating_sub(self.start.0))
+        (0..self.length_us).contains(&now.0.saturating_sub(self.start.0))
     }
-}
 
-/// Decision about a line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decision {
-    /// The line is written. `suppressed` is the number of lines of its group suppressed since the last
-    /// written one.
-    Write { suppressed: u64 },
-    /// The line is counted and not written.
-    Suppress,
+    /// Whether there was no line for so long that the next one is a new beginning.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        !(0..QUIET_US).contains(&now.0.saturating_sub(self.seen.0))
+    }
+
+    /// Begins the next interval with a line of this level. Returns the number of lines suppressed before it.
+    fn next_interval(&mut self, level: Level, now: Timestamp) -> u64 {
+        let grows = level <= Level::WARN && !self.is_quiet(now);
+        self.length_us =
+            if grows { self.length_us.saturating_mul(2).min(LONGEST_INTERVAL_US) } else { FIRST_INTERVAL_US };
+        self.start = now;
+        self.last = None;
+        std::mem::take(&mut self.suppressed)
+    }
 }
 
 /// Counts the lines of each group.
 #[derive(Debug, Default)]
 pub(super) struct RateLimiter {
-    /// By [`Group::key`].
-    intervals: BTreeMap<String, Interval>,
+    /// By [`key`].
+    groups: BTreeMap<String, Group>,
 }
 
 impl RateLimiter {
-    /// Decides whether a line is written.
-    pub(super) fn admit(&mut self, group: Group, now: Timestamp) -> Decision {
-        let key = group.key();
-        if let Some(interval) = self.intervals.get_mut(&key) {
-            if interval.is_open(now) {
-                interval.suppressed += 1;
-                return Decision::Suppress;
+    /// Returns the line if it is to be written now.
+    pub(super) fn admit(&mut self, line: LogLine) -> Option<LogLine> {
+        let now = line.time;
+        let key = key(&line);
+        let Some(group) = self.groups.get_mut(&key) else {
+            if self.groups.len() < MAX_GROUPS {
+                self.groups.insert(key, Group::new(now));
             }
-            interval.start = now;
-            return Decision::Write { suppressed: std::mem::take(&mut interval.suppressed) };
+            return Some(line);
+        };
+        if group.is_open(now) {
+            group.suppressed += 1;
+            group.last = Some(line);
+            group.seen = now;
+            return None;
         }
-        if self.intervals.len() < MAX_GROUPS {
-            self.intervals.insert(key, Interval { group, start: now, suppressed: 0 });
-        }
-        Decision::Write { suppressed: 0 }
+        let suppressed = group.next_interval(line.level, now);
+        group.seen = now;
+        Some(with_count(line, suppressed))
     }
 
-    /// Removes the groups whose interval has ended. Returns those with suppressed lines, and their number.
-    pub(super) fn remove_expired(&mut self, now: Timestamp) -> Vec<(Group, u64)> {
-        let mut expired = Vec::new();
-        self.intervals.retain(|_, interval| {
-            let is_open = interval.is_open(now);
-            if !is_open && interval.suppressed > 0 {
-                expired.push((interval.group.clone(), interval.suppressed));
+    /// Ends the intervals that have passed. Returns the lines to write: the last one of each group with
+    /// suppressed lines.
+    pub(super) fn expired(&mut self, now: Timestamp) -> Vec<LogLine> {
+        let is_crowded = self.groups.len() > MAX_GROUPS / 2;
+        let mut lines = Vec::new();
+        self.groups.retain(|_, group| {
+            if group.is_open(now) {
+                return true;
             }
-            is_open
+            let Some(last) = group.last.take() else { return !is_crowded && !group.is_quiet(now) };
+            let suppressed = group.next_interval(last.level, now);
+            lines.push(with_count(last, suppressed.saturating_sub(1)));
+            true
         });
-        expired
+        lines
     }
+}
+
+/// The text by which groups are compared.
+fn key(line: &LogLine) -> String {
+    let mut key = line.event.clone();
+    for name in IDENTITY {
+        if let Some(value) = line.fields.get(name) {
+            // Writing to a String cannot fail.
+            write!(key, " {name}={value}").unwrap_or_default();
+        }
+    }
+    key
+}
+
+/// The line with the number of suppressed lines before it, if there are any.
+fn with_count(mut line: LogLine, suppressed: u64) -> LogLine {
+    if suppressed > 0 {
+        line.fields.set("suppressed", suppressed.into());
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::log_line::Fields;
     use super::*;
 
-    fn group(peer: &str) -> Group {
+    fn line_of(peer: &str, level: Level, second: i64) -> LogLine {
         let mut fields = Fields::default();
         fields.set("peer", peer.into());
-        Group::new("bmp_parse_error", "test", Level::WARN, &fields)
+        fields.set("second", second.into());
+        let time = Timestamp(second.saturating_mul(1_000_000));
+        LogLine { event: "bmp_parse_error".to_owned(), logger: "test", level, fields, time }
     }
 
-    const FIRST: Decision = Decision::Write { suppressed: 0 };
+    fn line(peer: &str, second: i64) -> LogLine {
+        line_of(peer, Level::WARN, second)
+    }
+
+    /// Second and suppressed lines of a line that was written.
+    fn summary(line: &LogLine) -> (i64, u64) {
+        let number = |name| line.fields.get(name).cloned().unwrap_or_default();
+        (number("second").as_i64().unwrap(), number("suppressed").as_u64().unwrap_or_default())
+    }
+
+    fn expired(limiter: &mut RateLimiter, second: i64) -> Vec<(i64, u64)> {
+        limiter.expired(Timestamp(second * 1_000_000)).iter().map(summary).collect()
+    }
 
     #[test]
     fn the_first_line_is_written_and_the_rest_are_counted() {
         let mut limiter = RateLimiter::default();
-        assert_eq!(limiter.admit(group("a"), Timestamp(0)), FIRST);
-        assert_eq!(limiter.admit(group("a"), Timestamp(1)), Decision::Suppress);
-        assert_eq!(limiter.admit(group("b"), Timestamp(1)), FIRST);
-        assert_eq!(limiter.admit(group("a"), Timestamp(INTERVAL_US - 1)), Decision::Suppress);
-        assert_eq!(limiter.admit(group("a"), Timestamp(INTERVAL_US)), Decision::Write { suppressed: 2 });
-        assert_eq!(limiter.admit(group("a"), Timestamp(INTERVAL_US + 1)), Decision::Suppress);
+        let mut admit = |peer, second| limiter.admit(line(peer, second)).as_ref().map(summary);
+        assert_eq!(admit("a", 0), Some((0, 0)));
+        assert_eq!(admit("a", 1), None);
+        assert_eq!(admit("b", 1), Some((1, 0)));
+        assert_eq!(admit("a", 9), None);
+        assert_eq!(admit("a", 10), Some((10, 2)));
+        assert_eq!(admit("a", 11), None);
     }
 
     #[test]
-    fn a_count_comes_out_even_when_nothing_follows() {
+    fn the_last_line_is_written_as_it_was_with_the_number_of_the_others() {
         let mut limiter = RateLimiter::default();
-        limiter.admit(group("a"), Timestamp(0));
-        limiter.admit(group("a"), Timestamp(1));
-        limiter.admit(group("b"), Timestamp(1));
-        assert_eq!(limiter.remove_expired(Timestamp(2)), []);
-        assert_eq!(limiter.remove_expired(Timestamp(INTERVAL_US + 1)), [(group("a"), 1)]);
-        assert_eq!(limiter.remove_expired(Timestamp(INTERVAL_US + 2)), []);
+        limiter.admit(line("a", 0));
+        limiter.admit(line("a", 1));
+        limiter.admit(line("b", 1));
+        (2..5).for_each(|second| assert_eq!(limiter.admit(line("b", second)), None));
+        assert_eq!(expired(&mut limiter, 2), []);
+        // A single suppressed line is that line, and no other one beside it.
+        assert_eq!(limiter.expired(Timestamp(10_000_000)), [line("a", 1)]);
+        assert_eq!(expired(&mut limiter, 11), [(4, 2)]);
+        assert_eq!(expired(&mut limiter, 12), []);
+    }
+
+    #[test]
+    fn an_outage_is_told_at_growing_intervals_and_a_new_one_at_once() {
+        let mut limiter = RateLimiter::default();
+        let mut written = Vec::new();
+        for second in 0..3_600 {
+            written.extend(limiter.expired(Timestamp(second * 1_000_000)));
+            if second % 5 == 0 {
+                written.extend(limiter.admit(line("a", second)));
+            }
+        }
+        let seconds: Vec<i64> = written.iter().map(|line| line.time.0 / 1_000_000).collect();
+        assert_eq!(seconds, [0, 5, 25, 65, 145, 305, 625, 1_225, 1_825, 2_425, 3_025]);
+        let told: u64 = written.iter().map(|line| 1 + summary(line).1).sum();
+        assert_eq!(told, 3_030 / 5, "every line is written or counted");
+        limiter.expired(Timestamp(3_630_000_000));
+        assert_eq!(limiter.admit(line("a", 9_000)).as_ref().map(summary), Some((9_000, 0)));
+    }
+
+    #[test]
+    fn intervals_of_normal_events_do_not_grow() {
+        let mut limiter = RateLimiter::default();
+        let mut written = 0;
+        for second in 0..600 {
+            written += limiter.expired(Timestamp(second * 1_000_000)).len();
+            written += usize::from(limiter.admit(line_of("a", Level::INFO, second)).is_some());
+        }
+        assert_eq!(written, 60);
     }
 
     #[test]
     fn made_up_groups_do_not_fill_memory() {
         let mut limiter = RateLimiter::default();
         for number in 0..MAX_GROUPS * 2 {
-            assert_eq!(limiter.admit(group(&number.to_string()), Timestamp(0)), FIRST);
+            assert!(limiter.admit(line(&number.to_string(), 0)).is_some());
         }
-        assert_eq!(limiter.intervals.len(), MAX_GROUPS);
+        assert_eq!(limiter.groups.len(), MAX_GROUPS);
+        assert_eq!(expired(&mut limiter, 10), []);
+        assert_eq!(limiter.groups.len(), 0);
     }
 
     #[test]
     fn a_clock_that_goes_back_does_not_silence_a_line() {
         let mut limiter = RateLimiter::default();
-        limiter.admit(group("a"), Timestamp(i64::MAX));
-        assert_eq!(limiter.admit(group("a"), Timestamp(0)), FIRST);
+        limiter.admit(line("a", i64::MAX / 1_000_000));
+        assert!(limiter.admit(line("a", 0)).is_some());
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn trace_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Laye
 }
 
 /// Reports a log line: level ERROR as an event, WARN and INFO as a breadcrumb.
-pub(super) fn report(line: &LogLine<'_>) {
+pub(super) fn report(line: &LogLine) {
     if line.level > Level::INFO || Hub::main().client().is_none() {
         return;
     }
@@ -50,22 +50,23 @@ pub(super) fn report(line: &LogLine<'_>) {
         Level::WARN => sentry::Level::Warning,
         _ => sentry::Level::Info,
     };
-    if line.level != Level::ERROR {
+    // The client reports panics by itself, with their stack.
+    if line.level != Level::ERROR || line.event == super::PANICKED {
         Hub::main().add_breadcrumb(Breadcrumb {
             category: Some(line.logger.to_owned()),
-            message: Some(line.event.to_owned()),
+            message: Some(line.event.clone()),
             level,
             data,
             ..Default::default()
         });
         return;
     }
-    let mut tags = BTreeMap::from([("error_type".to_owned(), line.event.to_owned())]);
+    let mut tags = BTreeMap::from([("error_type".to_owned(), line.event.clone())]);
     if let Some(peer) = line.fields.get("peer").and_then(Value::as_str) {
         tags.insert("peer_ip".to_owned(), peer.to_owned());
     }
     Hub::main().capture_event(Event {
-        message: Some(line.event.to_owned()),
+        message: Some(line.event.clone()),
         logger: Some(line.logger.to_owned()),
         level,
         tags,

@@ -14,4 +14,4 @@ pub use document::{
 };
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
-pub use text::render;
+pub use text::{render, summary};

@@ -1,11 +1,13 @@
 //! Log lines: an output that accepts none must not stop the collector, and lost lines are counted.
 
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::common::daemon::{self, until};
+use crate::away::Away;
+use crate::common::daemon::{self, Daemon, until};
 use crate::common::messages::{PEER, initiation, open, plain_attributes, update, v4};
 use holdfast::telemetry::status::{Document, fetch};
 use serde_json::Value;
@@ -25,6 +27,11 @@ struct Unread {
 
 impl Unread {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, Stdio::piped(), &[])
+    }
+
+    /// Starts the daemon with another output, which is not read either.
+    fn start_with(folder: &Path, out: Stdio, more: &[(&str, &str)]) -> Self {
         let notify = folder.join("notify.sock");
         let manager = UnixDatagram::bind(&notify).unwrap();
         let environment = [
@@ -32,8 +39,8 @@ impl Unread {
             ("NOTIFY_SOCKET", notify.to_str().unwrap()),
             ("WATCHDOG_USEC", "30000000"),
         ];
-        let child = daemon::command(folder, &environment)
-            .stdout(Stdio::piped())
+        let child = daemon::command(folder, &[environment.as_slice(), more].concat())
+            .stdout(out)
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
@@ -117,6 +124,87 @@ fn an_output_that_nobody_reads_stops_neither_routers_nor_status_nor_watchdog_nor
     assert_eq!(daemon.wait().code(), Some(0));
     let opened = daemon::logged(folder.path()).len();
     assert!(opened >= usize::from(ROUTERS), "{opened} batches");
+}
+
+#[test]
+fn lines_that_a_full_disk_refuses_are_counted_and_nothing_else_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let daemon = Unread::start_with(folder.path(), full.into(), &[]);
+    let status = status_when(folder.path(), |document| document.log_output.error.is_some());
+    assert!(status.log_output.error.as_ref().unwrap().contains("No space left"), "{:?}", status.log_output);
+    assert!(status.log_output.lines_dropped > 0);
+    let reasons = daemon::run(folder.path(), &["status"], &[]);
+    assert_eq!(reasons.status.code(), Some(1));
+    let text = String::from_utf8(reasons.stdout).unwrap();
+    assert!(text.contains("log lines cannot be written") && text.contains("dropped since start"), "{text}");
+    daemon.notification("WATCHDOG=1");
+    daemon.signal("-TERM");
+    assert_eq!(daemon.wait().code(), Some(0));
+}
+
+#[test]
+fn lines_for_the_journal_begin_with_their_priority() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let file = std::fs::File::create(&path).unwrap();
+    let metadata = file.metadata().unwrap();
+    let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+    let daemon = Unread::start_with(folder.path(), file.into(), &[("JOURNAL_STREAM", &stream)]);
+    status_when(folder.path(), |_| true);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.wait().code(), Some(0));
+    let text = std::fs::read_to_string(&path).unwrap();
+    for line in text.lines() {
+        let (priority, json) = line.split_at(3);
+        let line: Value = serde_json::from_str(json).unwrap();
+        let expected = match line["level"].as_str().unwrap() {
+            "ERROR" => "<3>",
+            "WARNING" => "<4>",
+            "INFO" => "<6>",
+            _ => "<7>",
+        };
+        assert_eq!(priority, expected, "{line}");
+    }
+    assert!(text.contains("<4>{\"event\":\"store_only_mode\""), "{text}");
+}
+
+#[test]
+fn a_peer_up_and_a_peer_down_have_their_numbers_as_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[]);
+    let _router = daemon.send(&[session(1), PEER.peer_down(2, &[0, 1])].concat());
+    let up = daemon.event("bmp_peer_up");
+    assert!(up["bgp_peer_asn"].is_u64() && up["port"].is_u64(), "{up}");
+    assert_eq!(up["peer"], "127.0.0.1");
+    let down = daemon.event("bmp_peer_down");
+    assert_eq!((&down["bgp_peer_asn"], &down["reason_code"]), (&up["bgp_peer_asn"], &2.into()), "{down}");
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_database_has_a_beginning_and_an_end() {
+    let Some(away) = Away::new("outage").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = away.daemon(folder.path(), &[("DB_COMMAND_TIMEOUT_S", "1"), ("DRAIN_LANES", "1")]);
+    let connected = daemon.event_since_start("database_connected");
+    assert!(connected["postgres_version"].is_string() && connected["timescaledb_version"].is_string());
+    let _router = daemon.send(&session(1));
+    daemon.status_when(|document| document.delivery.as_ref().unwrap().delivered > Some(0));
+    away.is_away(true);
+    let _other = daemon.send(&session(2));
+    let failed = daemon.event("delivery_failed");
+    assert_eq!((&failed["level"], &failed["lane"]), (&"WARNING".into(), &0.into()));
+    // Further failures are counted, until a line of its own that has their number.
+    let again = daemon.event("delivery_failed");
+    assert!(again["error"].is_string(), "{again}");
+    away.is_away(false);
+    let resumed = daemon.event("delivery_resumed");
+    assert_eq!((&resumed["level"], &resumed["lane"]), (&"INFO".into(), &0.into()));
+    assert!(resumed["failures"].as_u64().unwrap() >= 2, "{resumed}");
+    assert!(resumed["outage_s"].as_f64().unwrap() > 0.0, "{resumed}");
+    assert_eq!(daemon.stop().code(), Some(0));
+    away.database.drop().await;
 }
 
 #[test]

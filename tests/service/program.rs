@@ -167,6 +167,20 @@ fn an_abstract_notify_socket_is_heard_too_and_no_watchdog_is_fed_that_nobody_ask
     stopped.join().unwrap();
 }
 
+#[test]
+fn the_service_manager_is_told_the_health_and_its_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("EXPECTED_ROUTERS", "edge9")];
+    let daemon = Daemon::start(folder.path(), &environment);
+    let status = daemon.status();
+    assert_eq!(status.reasons, ["routers not connected: edge9"]);
+    let expected = "STATUS=degraded, 0 connections, last batch fsynced 0: routers not connected: edge9";
+    messages(&socket, expected);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
 /// A Route Mirroring message of about a megabyte: it fills a log quickly.
 fn bulky() -> Vec<u8> {
     let tlvs: Vec<u8> = (0..15).flat_map(|_| messages::tlv(0, &[0xaa; 60_000])).collect();

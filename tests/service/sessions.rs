@@ -284,14 +284,18 @@ fn bytes_that_are_no_bmp_end_the_session_cleanly_with_the_hex_once() {
     closed(stream);
     daemon.durable(6);
     assert_eq!(ends(folder.path()), [SessionEnd::Protocol]);
-    // A port scanner leaves no record in the log, and one error line.
-    for _ in 0..5 {
+    // A port scanner leaves no record in the log, and one line that is no error.
+    for _ in 0..50 {
         closed(daemon.send(b"\x16\x03\x01\x02\x00\x01\x00"));
     }
+    daemon.event("connection_without_bmp");
     daemon.status_when(|document| document.listener.connections == 0);
     let lines = daemon.lines();
-    let shown = lines.iter().filter(|line| line["event"] == "bmp_parse_error").count();
-    assert_eq!(shown, 1, "repetitions within ten seconds are counted, not written");
+    let shown = |event: &str| lines.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
+    assert_eq!(shown("bmp_parse_error").len(), 1);
+    let probes = shown("connection_without_bmp");
+    assert!(probes.len() < 10, "repetitions are counted, not written: {probes:?}");
+    assert!(probes.iter().all(|line| line["level"] == "WARNING"), "{probes:?}");
     daemon.stop();
     assert_eq!(ends(folder.path()).len(), 1);
 }

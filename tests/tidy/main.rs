@@ -7,6 +7,7 @@
     reason = "a test that fails should panic"
 )]
 
+mod events;
 mod protocol;
 mod rules;
 mod source;

@@ -98,7 +98,10 @@ async fn an_orderly_stop_makes_all_durable_and_seals() {
     committer.stop();
     assert_eq!(committer.append(vec![1], 1).await, Err(AppendError::Stopped));
     let outcome = thread.join().unwrap();
-    assert_eq!(outcome, Outcome { durable: SeqNo(50), lost_batches: 0, lost_records: 0, error: None });
+    assert_eq!(
+        outcome,
+        Outcome { durable: SeqNo(50), lost_batches: 0, lost_records: 0, paused: None, error: None }
+    );
     assert_eq!(committer.progress().borrow().state, LogState::Stopped);
     let (writer, recovered) = recover(disk.after_power_cut(|| Fate::Lost, || false), options()).unwrap();
     assert!(recovered.was_closed);

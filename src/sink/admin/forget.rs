@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::num;
 use crate::route::PeerKey;
+use crate::sink::error::describe;
 use crate::sink::lanes::lane_of;
 
 /// A router, or some of its peers, to be forgotten.
@@ -70,7 +71,7 @@ pub enum ForgetError {
         as_of: String,
     },
     /// A statement failed.
-    #[error("{}", .0.as_db_error().map_or_else(|| .0.to_string(), |error| error.message().to_owned()))]
+    #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 

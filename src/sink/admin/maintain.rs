@@ -5,6 +5,7 @@ use deadpool_postgres::Pool;
 use tokio_postgres::Client;
 
 use crate::route::Timestamp;
+use crate::sink::Error;
 
 /// Retention periods of the history in days; `None` keeps the table forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,10 +24,7 @@ const PARTITIONS_AHEAD: i32 = 4;
 ///
 /// # Errors
 /// A statement failed; the next round repeats it.
-pub async fn maintain(
-    pool: &Pool,
-    retention: Retention,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), Error> {
     let client = pool.get().await?;
     let made: i32 =
         client.query_one("SELECT holdfast_make_partitions($1)", &[&PARTITIONS_AHEAD]).await?.try_get(0)?;
@@ -54,13 +52,35 @@ pub async fn maintain(
     let folded = "SELECT holdfast_fold_ledger(interval '1 day')";
     // Reads all attribute sets and routes: at most once a day.
     let cleaned = "SELECT holdfast_clean_attributes(interval '7 days', interval '1 day')";
-    for (statement, event) in [(folded, "ledger_folded"), (cleaned, "attributes_cleaned")] {
-        let rows: i64 = client.query_one(statement, &[]).await?.try_get(0)?;
-        if rows > 0 {
-            tracing::info!(count = rows, "{event}");
-        }
+    let rows: i64 = client.query_one(folded, &[]).await?.try_get(0)?;
+    if rows > 0 {
+        tracing::info!(count = rows, "ledger_folded");
+    }
+    let rows: i64 = client.query_one(cleaned, &[]).await?.try_get(0)?;
+    if rows > 0 {
+        tracing::info!(count = rows, "attributes_cleaned");
     }
     Ok(())
+}
+
+/// Versions of the database server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerVersions {
+    /// Version of PostgreSQL.
+    pub postgres: String,
+    /// Version of the TimescaleDB extension; `None` if the database does not have it.
+    pub timescaledb: Option<String>,
+}
+
+/// The versions of the server.
+///
+/// # Errors
+/// The statement failed.
+pub async fn server_versions(client: &Client) -> Result<ServerVersions, Error> {
+    let sql = "SELECT current_setting('server_version'),
+        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')";
+    let row = client.query_one(sql, &[]).await?;
+    Ok(ServerVersions { postgres: row.try_get(0)?, timescaledb: row.try_get(1)? })
 }
 
 /// Records that everything that the collector received before `as_of` is in the database.

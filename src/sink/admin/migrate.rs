@@ -165,9 +165,7 @@ fn describe(version: Option<i32>, error: &tokio_postgres::Error) -> String {
         Some(version) => format!("migration {version}"),
         None => "schema_migrations".to_owned(),
     };
-    let reason = error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()));
+    let reason = crate::sink::error::describe(error);
     let remedy = match error.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             "; run `holdfast migrate` as the role that owns the tables (deploy/roles.sql)"

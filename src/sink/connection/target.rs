@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, SslMode, TlsError, TlsFiles};
+use crate::sink::Error;
 
 /// `application_name` in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
@@ -94,7 +95,8 @@ impl Target {
         tokio::spawn(async move {
             // The pending request reports the same error to its caller.
             if let Err(error) = connection.await {
-                tracing::debug!(error = %error, "database_connection_ended");
+                let error = Error::from(error);
+                tracing::debug!(%error, "database_connection_ended");
             }
         });
         Ok(client)

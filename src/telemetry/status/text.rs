@@ -8,6 +8,10 @@ use crate::telemetry::printable;
 /// Seconds from which a blocked log output is shown. A shorter time is that of any write.
 const LOG_BLOCKED_SHOWN_S: f64 = 1.0;
 
+/// Length of a summary in bytes from which further reasons are only counted. systemd accepts datagrams of
+/// 4,096 bytes.
+const SUMMARY_MAX_BYTES: usize = 1_000;
+
 /// The status document as text for a terminal.
 #[must_use]
 pub fn render(document: &Document) -> String {
@@ -44,6 +48,25 @@ pub fn render(document: &Document) -> String {
     line(format!("routers   {}", document.routers.len()));
     document.routers.iter().for_each(|one| router(one, &mut line));
     out
+}
+
+/// The health and its reasons in one line, for the service manager.
+#[must_use]
+pub fn summary(document: &Document) -> String {
+    let mut out = format!(
+        "{}, {} connections, last batch fsynced {}",
+        document.state, document.listener.connections, document.wal.durable
+    );
+    for (index, reason) in document.reasons.iter().enumerate() {
+        out.push_str(if index == 0 { ": " } else { "; " });
+        if index > 0 && out.len() + reason.len() > SUMMARY_MAX_BYTES {
+            // Writing to a String cannot fail.
+            write!(out, "{} more reasons", document.reasons.len() - index).unwrap_or_default();
+            break;
+        }
+        out.extend(reason.chars().take(SUMMARY_MAX_BYTES));
+    }
+    printable(&out)
 }
 
 fn wal(wal: &Wal, delivery: Option<&Delivery>, line: &mut impl FnMut(String)) {
