@@ -11,9 +11,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Signals that are logged and change nothing, with their names.
 ///
 /// SIGXFSZ is sent for a write beyond the limit for the size of a file (RLIMIT_FSIZE). With a handler the
-/// write fails with EFBIG, which the log reports like a full disk. SIGHUP has nothing to reload yet.
-const WITHOUT_EFFECT: [(i32, &str); 5] =
-    [(1, "SIGHUP"), (10, "SIGUSR1"), (12, "SIGUSR2"), (14, "SIGALRM"), (25, "SIGXFSZ")];
+/// write fails with EFBIG, which the log reports like a full disk. SIGXCPU is sent at the soft limit for CPU
+/// time. SIGHUP has nothing to reload yet.
+const WITHOUT_EFFECT: [(i32, &str); 10] = [
+    (1, "SIGHUP"),
+    (10, "SIGUSR1"),
+    (12, "SIGUSR2"),
+    (14, "SIGALRM"),
+    (24, "SIGXCPU"),
+    (25, "SIGXFSZ"),
+    (26, "SIGVTALRM"),
+    (27, "SIGPROF"),
+    (29, "SIGIO"),
+    (30, "SIGPWR"),
+];
 
 /// The installed handlers.
 pub(super) struct Signals {

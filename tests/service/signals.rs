@@ -17,7 +17,7 @@ fn kill(signal: &str, pid: u32) {
 
 #[test]
 fn a_signal_that_is_not_a_stop_is_logged_and_the_collector_goes_on() {
-    for signal in ["HUP", "USR1", "USR2", "ALRM", "XFSZ"] {
+    for signal in ["HUP", "USR1", "USR2", "ALRM", "XCPU", "XFSZ", "VTALRM", "PROF", "PWR"] {
         let folder = tempfile::tempdir().unwrap();
         let mut daemon = Daemon::start(folder.path(), &[]);
         for _ in 0..20 {
