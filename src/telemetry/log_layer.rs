@@ -265,7 +265,7 @@ mod tests {
             tracing::info!("three");
             tracing::debug!("four");
         });
-        let heads: Vec<&str> = lines.iter().map(|line| &line[..3]).collect();
+        let heads: Vec<&str> = lines.iter().filter_map(|line| line.get(..3)).collect();
         assert_eq!(heads, ["<3>", "<4>", "<6>", "<7>"]);
         assert!(written_as(true, true, |_| tracing::info!("one"))[0].starts_with(r#"<6>{"event":"one""#));
     }
