@@ -4,7 +4,7 @@
 //! 2,704 bytes, and the row of a router belongs to no record that could be set aside: one name beyond that
 //! would stop the delivery for all routers.
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 /// Maximum length of a sysName or of a VRF or table name in octets, that of sysName (RFC 3418) and of the VRF
 /// name (RFC 9069 section 5.3).
