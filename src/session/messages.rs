@@ -52,16 +52,38 @@ impl Session {
         self.note_session_trailer("Initiation", trailer);
         let text_of = |wanted| tlvs.iter().find(|tlv| tlv.kind == wanted).map(|tlv| text(tlv.value));
         let (sys_name, sys_descr) = (text_of(TLV_SYS_NAME), text_of(TLV_SYS_DESCR));
-        let (sys_name, sys_descr) = (sys_name.unwrap_or_default(), sys_descr.unwrap_or_default());
-        self.sys_name = bounded_name(sys_name.clone(), NAME_MAX_BYTES);
-        self.sys_descr = bounded_name(sys_descr.clone(), DESCRIPTION_MAX_BYTES);
-        self.introduce_as(self.sys_name.clone());
+        self.set_sys_name(bounded_name(sys_name.clone().unwrap_or_default(), NAME_MAX_BYTES));
+        if let Some(sys_descr) = sys_descr.clone() {
+            self.sys_descr = bounded_name(sys_descr, DESCRIPTION_MAX_BYTES);
+        }
         let information = information(tlvs, &[TLV_SYS_DESCR, TLV_SYS_NAME], trailer);
         // The event has the whole texts.
-        let kind = EventKind::SessionUp { sys_name, sys_descr, information };
+        let kind = EventKind::SessionUp {
+            sys_name: sys_name.unwrap_or_else(|| self.sys_name.clone()),
+            sys_descr: sys_descr.unwrap_or_else(|| self.sys_descr.clone()),
+            information,
+        };
         self.builder.event(None, now, Timestamp(0), kind);
         let text = format!("{} {}", self.sys_name, self.sys_descr);
         self.notice(Level::Info, "bmp_session_up", None, text, &[]);
+    }
+
+    /// Names the router by its sysName. A later Initiation, which may have another sysName or none, does not
+    /// divide the peers of the session among two names.
+    fn set_sys_name(&mut self, sys_name: String) {
+        let is_renamed = !sys_name.is_empty() && self.peers.len() == 0;
+        if self.sys_name.is_empty() || is_renamed {
+            self.sys_name = sys_name.clone();
+            return self.introduce_as(sys_name);
+        }
+        if !sys_name.is_empty() && sys_name != self.sys_name {
+            let text = format!(
+                "sysName changed from {} to {sys_name}; the router's name changes with its next session",
+                self.sys_name
+            );
+            self.notice(Level::Warning, "sys_name_changed", None, text, &[]);
+            self.sys_name = sys_name;
+        }
     }
 
     fn termination(&mut self, tlvs: &[Tlv<'_>], trailer: &[u8]) {

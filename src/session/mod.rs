@@ -83,7 +83,7 @@ pub struct Introduced {
 
 /// Looks up a router by its requested name: the configured name, else its sysName, else its address.
 ///
-/// Called before the first record, and again for each Initiation.
+/// Called before the first record, and again for each Initiation until the router has a sysName and a peer.
 pub type Introduce = Box<dyn FnMut(&str) -> Introduced + Send>;
 
 /// A BMP session.

@@ -807,6 +807,35 @@ fn records_before_the_initiation_keep_the_address_as_name() {
 }
 
 #[test]
+fn a_later_initiation_does_not_rename_the_router() {
+    let mut router = Router::new();
+    let route = PEER.route_monitoring(&announce(&v4(10, 1, 2, 24)));
+    // Before the first peer, the last sysName counts.
+    router.sends(&initiation("edge0")).sends(&initiation("edge1"));
+    assert_eq!(
+        router.session.take_batches().map(|batch| batch.router.name).collect::<Vec<_>>(),
+        ["edge0", "edge1"]
+    );
+    router.sends(&up()).sends(&route);
+    // A free-form string only, and another sysName.
+    router.sends(&bmp(4, &tlv(0, b"maintenance"))).sends(&route).sends(&initiation("edge9")).sends(&route);
+    assert_eq!(
+        notices(&mut router, "sys_name_changed"),
+        ["sysName changed from edge1 to edge9; the router's name changes with its next session"]
+    );
+    let batch = router.batch();
+    assert_eq!((batch.router.name.as_str(), rows(&batch).len()), ("edge1", 3));
+    let names = batch.events.iter().filter_map(|event| match &event.kind {
+        EventKind::SessionUp { sys_name, sys_descr, information } => {
+            Some(format!("{sys_name} {sys_descr} {information:?}"))
+        }
+        _ => None,
+    });
+    let expected = [r#"edge1 test router ["maintenance"]"#, "edge9 test router []"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_connection_without_messages_leaves_no_record() {
     let mut router = Router::new();
     router.session.end(&SessionEnd::Lost, NOW);
