@@ -24,6 +24,7 @@
 //! rebuilt the same way.
 
 mod error;
+mod liveness;
 mod store;
 mod tracked;
 mod version_0;
@@ -35,9 +36,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::route::{Batch, PeerIdentity, SessionEnd, Timestamp};
 
 pub use error::StateError;
+pub use liveness::Liveness;
 use store::SledStore;
 use tracked::{Change, TrackedState};
-pub use tracked::{Liveness, OpenSession, TrackedPeer};
+pub use tracked::{OpenSession, TrackedPeer};
 use version_0::TrackedStateV0;
 
 /// How the state was opened.

@@ -146,14 +146,16 @@ fn a_peer_that_went_down_after_a_reconnect_is_not_brought_back_by_the_end_of_the
     state.observe(&batch("edge1", 10, 25, &[Route(1), Route(3)])).unwrap();
     state.observe(&batch("edge1", 10, 30, &[Stale(1), Stale(2), Stale(3), Lost])).unwrap();
     assert_eq!(state.peers("edge1"), [peer(2).identity()], "1 and 3 are down");
-    // Once the old session has ended, nothing remains of the peers that are down.
     state.flush().unwrap();
     drop(state);
     let state = open(folder.path());
-    assert_eq!(state.lock().tracked.peers["edge1"].len(), 1);
+    assert_eq!(state.peers("edge1"), [peer(2).identity()]);
     state.observe(&batch("edge1", 20, 40, &[Route(1)])).unwrap();
     assert_eq!(up(&state, "edge1"), [1]);
     state.observe(&batch("edge1", 20, 50, &[Down(1), Down(2)])).unwrap();
+    assert!(state.peers("edge1").is_empty() && state.routers().is_empty());
+    // Once their own session has ended, nothing remains of the peers that are down.
+    state.observe(&batch("edge1", 20, 60, &[Lost])).unwrap();
     assert!(state.lock().tracked.peers.is_empty());
 }
 
@@ -169,6 +171,8 @@ fn an_old_session_that_is_renamed_or_crashes_releases_the_peers_that_are_down() 
         if ends_by_crash {
             state.startup_batches(Timestamp(30)).iter().for_each(|batch| state.observe(batch).unwrap());
         } else {
+            state.observe(&batch("edge1", 20, 25, &[Entry::Lost])).unwrap();
+            assert!(state.lock().tracked.peers.contains_key("edge1"), "the older session is open");
             state.observe(&batch("edge2", 10, 30, &[Route(1)])).unwrap();
         }
         assert!(!state.lock().tracked.peers.contains_key("edge1"), "by a crash: {ends_by_crash}");
@@ -210,6 +214,50 @@ fn neighbours_behind_one_address_are_two_peers_and_zeros_stand_for_the_only_matc
     state.flush().unwrap();
     drop(state);
     assert_eq!(known(&open(folder.path())), [(65_101, 1), (65_102, 1)]);
+}
+
+#[test]
+fn zeros_are_not_the_neighbour_that_is_left_while_the_session_knows_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    state.observe(&identities(10, Entry::Route(1), &[(65_101, 1), (65_102, 2)])).unwrap();
+    state.observe(&identities(10, Entry::Down(1), &[(65_101, 1)])).unwrap();
+    let left = [PeerIdentity { asn: 65_102, bgp_id: Ipv4Addr::new(2, 0, 0, 0), ..peer(1).identity() }];
+    assert_eq!(state.peers("edge1"), left);
+    // The session knows both neighbours, so that it records these zeros as a peer of their own.
+    state.observe(&identities(10, Entry::Down(1), &[(0, 0)])).unwrap();
+    assert_eq!(state.peers("edge1"), left);
+    state.flush().unwrap();
+    drop(state);
+    let state = open(folder.path());
+    assert_eq!(event_kinds(&state.startup_batches(Timestamp(20))), [["peer_stale", "session_down", "gap"]]);
+}
+
+#[test]
+fn peers_that_are_down_do_not_displace_others() {
+    let mut tracked = TrackedState::default();
+    let down = |mut batch: Batch| {
+        let peers = u16::try_from(batch.peers.len()).unwrap();
+        batch.groups.clear();
+        batch.nlri.clear();
+        batch.events = (0..peers)
+            .map(|index| Event {
+                index: u32::from(index),
+                peer: Some(index),
+                received: Timestamp(30),
+                router_time: Timestamp(0),
+                kind: EventKind::PeerDown { reason: 2, data: Vec::new() },
+            })
+            .collect();
+        batch
+    };
+    tracked.observe(&batch("edge1", 10, 10, &[Entry::Route(1), Entry::Stale(2)]));
+    many("edge2", 20, 100_000).map(down).for_each(|batch| drop(tracked.observe(&batch)));
+    assert_eq!(tracked.peers("edge1").len(), 2);
+    assert!(tracked.peers("edge2").is_empty());
+    // They make room for a peer that is up.
+    tracked.observe(&batch("edge3", 30, 30, &[Entry::Route(3)]));
+    assert_eq!((tracked.peers("edge3").len(), tracked.peers("edge1").len()), (1, 2));
 }
 
 /// The state as earlier versions encoded it.

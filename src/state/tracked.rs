@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::liveness::{Liveness, liveness_changes};
 use crate::num::to_u32_saturating;
-use crate::route::{Action, Batch, Event, EventKind, Peer, PeerIdentity, Router, SessionEnd, Timestamp};
+use crate::route::{Batch, Event, EventKind, Peer, PeerIdentity, Router, SessionEnd, Timestamp};
 
 /// Largest size of all tracked peers in the bytes of a snapshot, about 75,000 peers. The number of peers and
 /// the length of their names are chosen by the routers and must be bounded.
@@ -23,19 +24,7 @@ pub struct OpenSession {
     pub last_record: Timestamp,
 }
 
-/// Whether a tracked peer is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Liveness {
-    /// The router reported the peer as up, or announced routes of it, and the session is open.
-    Up,
-    /// The peer was up when the session ended.
-    Stale,
-    /// The peer went down while an older session of the router is still open. Kept until that session ends,
-    /// so that its late records do not bring the peer back.
-    Down,
-}
-
-/// A peer that is up or stale, or went down while an older session is open.
+/// A peer that is up or stale, or went down in a session that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackedPeer {
     /// The peer, with the RIB view and generation of its last record.
@@ -76,6 +65,7 @@ pub(super) struct TrackedState {
 struct Budget {
     /// Computed at the first new peer of the batch.
     bytes_left: Option<usize>,
+    may_drop_down: bool,
     may_drop_stale: bool,
 }
 
@@ -97,13 +87,13 @@ impl TrackedState {
 
     /// Updates the state from a batch, and returns the changed entries.
     ///
-    /// If the memory budget does not suffice for a new peer, all stale peers are dropped. If that does not
-    /// suffice, the new peer is not tracked: it is not marked stale after a crash, and its next table counts
-    /// as an initial dump.
+    /// If the memory budget does not suffice for a new peer, all peers that are down are dropped, and then
+    /// all stale ones unless the new peer is down itself. If that does not suffice, the new peer is not
+    /// tracked: it is not marked stale after a crash, and its next table counts as an initial dump.
     pub(super) fn observe(&mut self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::new();
         let without_session = self.observe_session(batch, &mut changes);
-        let mut budget = Budget { bytes_left: None, may_drop_stale: true };
+        let mut budget = Budget { bytes_left: None, may_drop_down: true, may_drop_stale: true };
         for (_, peer, liveness) in liveness_changes(batch) {
             self.observe_peer(&batch.router, peer, liveness, &mut budget, &mut changes);
         }
@@ -129,7 +119,7 @@ impl TrackedState {
         }
         let mut identity = known.unwrap_or_else(|| peer.identity());
         identity.complete(&peer.identity());
-        let is_kept = liveness != Liveness::Down || self.has_older_session(router);
+        let is_kept = liveness != Liveness::Down || self.has_open_session(router);
         let after = is_kept.then(|| {
             let peer = Peer { asn: identity.asn, bgp_id: identity.bgp_id, ..peer.clone() };
             TrackedPeer { peer, session: router.session, liveness }
@@ -148,7 +138,7 @@ impl TrackedState {
             return;
         }
         if let (None, Some(after)) = (before, &after)
-            && !self.reserve(peer_bytes(&router.name, after), budget, changes)
+            && !self.reserve(peer_bytes(&router.name, after), liveness, budget, changes)
         {
             return;
         }
@@ -175,18 +165,18 @@ impl TrackedState {
         same_key().nth(index).map(|(identity, _)| *identity)
     }
 
-    /// Whether an older session of the router is open.
-    fn has_older_session(&self, router: &Router) -> bool {
-        self.sessions.range(..router.session).any(|(_, open)| open.router.name == router.name)
+    /// Whether this session of the router, or an older one, is open.
+    fn has_open_session(&self, router: &Router) -> bool {
+        self.sessions.range(..=router.session).any(|(_, open)| open.router.name == router.name)
     }
 
-    /// Removes peers that are down once no older session of the router is open.
+    /// Removes peers that are down once neither their session nor an older one of the router is open.
     fn forget_down(&mut self, router: &str, changes: &mut Vec<Change>) {
         let oldest = self.sessions.values().find(|open| open.router.name == router);
         let oldest = oldest.map_or(Timestamp(i64::MAX), |open| open.router.session);
         let Some(peers) = self.peers.get_mut(router) else { return };
         peers.retain(|identity, tracked| {
-            let is_kept = tracked.liveness != Liveness::Down || tracked.session > oldest;
+            let is_kept = tracked.liveness != Liveness::Down || tracked.session >= oldest;
             if !is_kept {
                 changes.push(Change::Peer(router.to_owned(), *identity));
             }
@@ -198,10 +188,21 @@ impl TrackedState {
     }
 
     /// Reserves memory for a new peer. Returns false if there is not enough.
-    fn reserve(&mut self, bytes: usize, budget: &mut Budget, changes: &mut Vec<Change>) -> bool {
+    fn reserve(
+        &mut self,
+        bytes: usize,
+        liveness: Liveness,
+        budget: &mut Budget,
+        changes: &mut Vec<Change>,
+    ) -> bool {
         let mut left = budget.bytes_left.unwrap_or_else(|| self.bytes_left());
-        if left < bytes && std::mem::take(&mut budget.may_drop_stale) {
-            self.drop_stale(changes);
+        if left < bytes && std::mem::take(&mut budget.may_drop_down) {
+            self.retain(|kept| kept != Liveness::Down, changes);
+            left = self.bytes_left();
+        }
+        let may_drop_stale = left < bytes && liveness != Liveness::Down;
+        if may_drop_stale && std::mem::take(&mut budget.may_drop_stale) {
+            self.retain(|kept| kept == Liveness::Up, changes);
             left = self.bytes_left();
         }
         let rest = left.checked_sub(bytes);
@@ -217,14 +218,15 @@ impl TrackedState {
         TRACKED_BYTES_MAX.saturating_sub(self.peers.iter().map(router_bytes).sum())
     }
 
-    fn drop_stale(&mut self, changes: &mut Vec<Change>) {
+    /// Drops the peers of all routers whose liveness is not to be kept.
+    fn retain(&mut self, is_kept: impl Fn(Liveness) -> bool, changes: &mut Vec<Change>) {
         for (router, peers) in &mut self.peers {
             peers.retain(|identity, tracked| {
-                let is_up = tracked.liveness == Liveness::Up;
-                if !is_up {
+                let is_kept = is_kept(tracked.liveness);
+                if !is_kept {
                     changes.push(Change::Peer(router.clone(), *identity));
                 }
-                is_up
+                is_kept
             });
         }
         self.peers.retain(|_, peers| !peers.is_empty());
@@ -361,36 +363,4 @@ fn last_received(batch: &Batch) -> Timestamp {
     let route = batch.groups.last().map(|group| group.received);
     let event = batch.events.last().map(|event| event.received);
     route.max(event).unwrap_or_default()
-}
-
-/// The liveness of peers as a batch changes it: record index, peer, and new liveness, ordered by index.
-///
-/// An announcement makes a peer up even without a Peer Up before it. Only the first and the last announcement
-/// of a peer are returned, so that a batch of a thousand one-prefix messages costs a thousand writes to a
-/// small array and no look-up: the first one, because peers with zeros are identified in the order in which
-/// they appear, and the last one, because it may follow a Peer Down.
-fn liveness_changes(batch: &Batch) -> Vec<(u32, &Peer, Liveness)> {
-    let mut announced: Vec<Option<(u32, u32)>> = vec![None; batch.peers.len()];
-    for group in batch.groups.iter().filter(|group| group.action == Action::Announce) {
-        if let Some(range) = announced.get_mut(usize::from(group.peer)) {
-            *range = Some((range.map_or(group.index, |(first, _)| first), group.index));
-        }
-    }
-    let routes = announced.iter().zip(&batch.peers).filter_map(|(range, peer)| Some(((*range)?, peer)));
-    let mut changes: Vec<_> = routes
-        .flat_map(|((first, last), peer)| [first, last].map(|index| (index, peer, Liveness::Up)))
-        .collect();
-    for event in &batch.events {
-        let liveness = match event.kind {
-            EventKind::PeerUp(_) | EventKind::PeerUpRepeated(_) => Liveness::Up,
-            EventKind::PeerStale { .. } => Liveness::Stale,
-            EventKind::PeerDown { .. } => Liveness::Down,
-            _ => continue,
-        };
-        if let Some(peer) = event.peer.and_then(|index| batch.peers.get(usize::from(index))) {
-            changes.push((event.index, peer, liveness));
-        }
-    }
-    changes.sort_by_key(|(index, ..)| *index);
-    changes
 }
