@@ -1,6 +1,6 @@
 //! The routers of the status document.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::completeness;
 use super::seconds_between;
@@ -59,16 +59,10 @@ fn connected(
 ) -> Router {
     let announced =
         |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
-    let mut reported: HashMap<PeerKey, Vec<PeerIdentity>> = HashMap::new();
-    for PeerSummary { key, asn, bgp_id, .. } in &summary.peers {
-        reported.entry(*key).or_default().push(PeerIdentity { key: *key, asn: *asn, bgp_id: *bgp_id });
-    }
-    let is_reported = |peer: &PeerIdentity| {
-        reported.get(&peer.key).is_some_and(|same_key| same_key.iter().any(|other| peer.matches(other)))
-    };
+    let reported = reported(&summary.peers, &known);
     let stale = known
         .iter()
-        .filter(|known| !is_reported(&known.peer.identity()))
+        .filter(|known| !reported.contains(&known.peer.identity()))
         .map(|known| stale_peer(known, StaleReason::NotReannounced));
     Router {
         name: summary.router.name.clone(),
@@ -96,6 +90,21 @@ fn connected(
         dump_seen: summary.peers.iter().any(announced),
         peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
     }
+}
+
+/// The known peers that the peers of the current session are, by the rule of [`PeerIdentity::find`]: zeros
+/// that match several known peers are none of them.
+fn reported(live: &[PeerSummary], known: &[TrackedPeer]) -> HashSet<PeerIdentity> {
+    let mut by_key: HashMap<PeerKey, Vec<PeerIdentity>> = HashMap::new();
+    for identity in known.iter().map(|known| known.peer.identity()) {
+        by_key.entry(identity.key).or_default().push(identity);
+    }
+    let find = |PeerSummary { key, asn, bgp_id, .. }: &PeerSummary| {
+        let same_key = by_key.get(key)?;
+        let identity = PeerIdentity { key: *key, asn: *asn, bgp_id: *bgp_id };
+        same_key.get(identity.find(same_key.iter())?).copied()
+    };
+    live.iter().filter_map(find).collect()
 }
 
 fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
@@ -154,5 +163,66 @@ fn disconnected(name: String, peers: &[TrackedPeer]) -> Router {
         session: last.map(clock::iso8601),
         peers: peers.iter().map(|known| stale_peer(known, StaleReason::RouterNotConnected)).collect(),
         ..Router::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::route::{Peer as PeerEntry, RibView};
+    use crate::state::Liveness;
+
+    const KEY: PeerKey =
+        PeerKey { peer_type: 0, distinguisher: 0, address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)) };
+
+    fn known(asn: u32) -> TrackedPeer {
+        let peer = PeerEntry {
+            key: KEY,
+            view: RibView::AdjInPre,
+            asn,
+            bgp_id: Ipv4Addr::from_bits(asn),
+            table_name: String::new(),
+            generation: 1,
+        };
+        TrackedPeer { peer, session: Timestamp(1), liveness: Liveness::Stale }
+    }
+
+    fn live(asn: u32) -> PeerSummary {
+        PeerSummary {
+            key: KEY,
+            asn,
+            bgp_id: Ipv4Addr::from_bits(asn),
+            table_name: String::new(),
+            up: true,
+            up_since: None,
+            negotiated: Vec::new(),
+            generation: 1,
+            messages: 1,
+            errors: 0,
+            last_message: Timestamp(1),
+            views: Vec::new(),
+        }
+    }
+
+    /// The AS numbers of the known peers that the live ones are.
+    fn reported_asns(live_asns: &[u32], known_asns: &[u32]) -> Vec<u32> {
+        let live: Vec<_> = live_asns.iter().map(|asn| live(*asn)).collect();
+        let known: Vec<_> = known_asns.iter().map(|asn| known(*asn)).collect();
+        let mut asns: Vec<u32> = reported(&live, &known).iter().map(|peer| peer.asn).collect();
+        asns.sort_unstable();
+        asns
+    }
+
+    #[test]
+    fn a_live_peer_hides_the_stale_peer_that_it_is_and_no_other() {
+        assert_eq!(reported_asns(&[65_001], &[65_001, 65_002]), [65_001]);
+        assert_eq!(reported_asns(&[0], &[65_001]), [65_001], "the only match");
+        assert_eq!(reported_asns(&[65_001], &[0]), [0]);
+        // Zeros that match two neighbours are neither of them.
+        assert_eq!(reported_asns(&[0], &[65_001, 65_002]), [0; 0]);
+        assert_eq!(reported_asns(&[0, 65_002], &[65_001, 65_002]), [65_002]);
+        assert_eq!(reported_asns(&[0], &[0, 65_001, 65_002]), [0]);
     }
 }
