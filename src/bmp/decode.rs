@@ -34,7 +34,7 @@ pub fn decode(message: &[u8]) -> Result<Message<'_>, Error> {
         0 => route_monitoring::decode(cursor),
         1 if version == VERSION_TLV => statistics::decode_tlvs(cursor),
         1 => statistics::decode(cursor),
-        2 => peer_down::decode(cursor),
+        2 => peer_down::decode(cursor, version == VERSION_TLV),
         3 => peer_up::decode(cursor),
         4 => {
             let (tlvs, trailer) = tlv::decode(cursor);

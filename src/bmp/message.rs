@@ -30,6 +30,8 @@ pub enum Message<'a> {
         stats: Vec<Stat<'a>>,
         /// Number of counters and gauges that the message states.
         count: u32,
+        /// In BMP version 4, the TLVs that contain no counters and gauges.
+        tlvs: Vec<Tlv<'a>>,
         /// Bytes after the last complete statistic; empty unless the message is malformed.
         trailer: &'a [u8],
     },
@@ -39,8 +41,12 @@ pub enum Message<'a> {
         peer: PeerHeader,
         /// Reason code; unknown ones are accepted.
         reason: u8,
-        /// Data of the reason: a NOTIFICATION, an FSM event code, TLVs, or nothing.
+        /// Everything after the reason code: a NOTIFICATION or an FSM event code, then TLVs, or nothing.
         data: &'a [u8],
+        /// The TLVs in the data: those of reason 6, and in BMP version 4 of every registered reason.
+        tlvs: Vec<Tlv<'a>>,
+        /// Bytes after the last complete TLV; empty unless the message is malformed.
+        trailer: &'a [u8],
     },
     /// Peer Up, type 3 (section 4.10).
     PeerUp(PeerUp<'a>),

@@ -1,6 +1,7 @@
 //! Statistics Report (RFC 7854 section 4.8).
 
 use super::{Error, Message, PeerHeader, Stat, Tlv, tlv};
+use crate::num;
 use crate::wire::Cursor;
 
 impl Stat<'_> {
@@ -83,11 +84,31 @@ pub const fn statistic_name(kind: u16) -> Option<&'static str> {
 /// Type of the TLV of version 4 that contains the body of version 3 (draft-ietf-grow-bmp-tlv section 5.4).
 const STATS_TLV: u16 = 1;
 
-pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
+/// Decodes a message of version 4. Before revision 20 of the draft its body is that of version 3, which is
+/// used if it fits and the body is not one of TLVs.
+pub(super) fn decode_tlvs(cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
+    let message = contained(cursor)?;
+    let Message::StatisticsReport { stats, trailer, .. } = &message else { return Ok(message) };
+    if stats.is_empty() || !trailer.is_empty() {
+        let is_whole = |other: &Message<'_>| match other {
+            Message::StatisticsReport { stats, count, trailer, .. } => {
+                trailer.is_empty() && num::to_u64(stats.len()) == u64::from(*count)
+            }
+            _ => false,
+        };
+        if let Some(other) = decode(cursor).ok().filter(is_whole) {
+            return Ok(other);
+        }
+    }
+    Ok(message)
+}
+
+/// Decodes a message whose statistics are in a TLV.
+fn contained(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let (mut all, mut total): (Vec<Stat<'_>>, u32) = (Vec::new(), 0);
-    let (tlvs, mut trailer) = tlv::decode(cursor);
-    for tlv in tlvs.iter().filter(|tlv| tlv.kind == STATS_TLV) {
+    let (mut tlvs, mut trailer) = tlv::decode(cursor);
+    for tlv in tlvs.extract_if(.., |tlv| tlv.kind == STATS_TLV) {
         let mut value = Cursor::new(tlv.value);
         let (stats, rest) = match value.u32("statistics count") {
             Ok(count) => {
@@ -99,14 +120,15 @@ pub(super) fn decode_tlvs(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> 
         all.extend(stats.iter().map(Stat::from));
         trailer = if trailer.is_empty() { rest } else { trailer };
     }
-    Ok(Message::StatisticsReport { peer, stats: all, count: total, trailer })
+    Ok(Message::StatisticsReport { peer, stats: all, count: total, tlvs, trailer })
 }
 
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Message<'_>, Error> {
     let peer = PeerHeader::decode(&mut cursor)?;
     let count = cursor.u32("statistics count")?;
     let (stats, trailer) = tlv::decode(cursor);
-    Ok(Message::StatisticsReport { peer, stats: stats.iter().map(Stat::from).collect(), count, trailer })
+    let stats = stats.iter().map(Stat::from).collect();
+    Ok(Message::StatisticsReport { peer, stats, count, tlvs: Vec::new(), trailer })
 }
 
 impl<'a> From<&Tlv<'a>> for Stat<'a> {

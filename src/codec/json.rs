@@ -11,8 +11,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::hex::hex;
 use crate::route::{
-    Action, Attributes, Batch, Event, EventKind, Nlri, Peer, Record, RouteRecord, Timestamp, attribute_name,
-    community_text, extended_community_text, large_community_text,
+    Action, Attributes, Batch, Event, EventKind, Nlri, Peer, Record, RouteRecord, SuspectScope, Timestamp,
+    attribute_name, community_text, extended_community_text, large_community_text,
 };
 
 /// A JSON object.
@@ -214,19 +214,22 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
             put(object, "mirror_pdus", list(pdus, |pdu| hex(pdu)));
         }
         EventKind::Malformed { error, pdu, suspect } => {
-            put(object, "error", error.as_str());
-            put(object, "suspect", text(suspect.as_ref()));
-            put(object, "data", hex(pdu));
+            malformed_keys(object, error, suspect.as_slice(), pdu);
         }
         EventKind::MalformedFields { error, pdu, suspects } => {
-            put(object, "error", error.as_str());
-            let suspects: Vec<_> = suspects.iter().map(ToString::to_string).collect();
-            put(object, "suspect", suspects.join(", "));
-            put(object, "data", hex(pdu));
+            malformed_keys(object, error, suspects, pdu);
         }
         EventKind::UnknownMessage { message_type, body } => {
             put(object, "message_type", *message_type);
             put(object, "data", hex(body));
+        }
+        EventKind::MessageTlvs { message_type, information } => {
+            put(object, "message_type", *message_type);
+            put(object, "information", list(information, Clone::clone));
+        }
+        EventKind::Suspect { reason, scope } => {
+            put(object, "reason", reason.as_str());
+            put(object, "suspect", scope.to_string());
         }
         EventKind::Gap { reason, from, until } => {
             put(object, "reason", reason.as_str());
@@ -234,4 +237,11 @@ fn event_keys(object: &mut Object, batch: &Batch, event: &Event) {
             put(object, "until", time_value(*until));
         }
     }
+}
+
+fn malformed_keys(object: &mut Object, error: &str, suspects: &[SuspectScope], pdu: &[u8]) {
+    let names: Vec<_> = suspects.iter().map(ToString::to_string).collect();
+    put(object, "error", error);
+    put(object, "suspect", (!names.is_empty()).then(|| names.join(", ")));
+    put(object, "data", hex(pdu));
 }

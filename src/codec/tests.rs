@@ -193,6 +193,8 @@ fn kinds() -> Vec<EventKind> {
         EventKind::PeerUpRepeated(Box::new(up)),
         EventKind::MalformedFields { error: text(), suspects: vec![suspect; 2], pdu: bytes() },
         EventKind::UnknownMessage { message_type: 100, body: bytes() },
+        EventKind::MessageTlvs { message_type: 2, information: vec![text()] },
+        EventKind::Suspect { reason: text(), scope: suspect },
     ]
 }
 

@@ -116,6 +116,22 @@ pub enum EventKind {
         /// The message after its common header.
         body: Vec<u8>,
     },
+    /// TLVs of a message about a peer that no other event contains, recorded beside the event of the message.
+    MessageTlvs {
+        /// Message type (RFC 7854 section 4.1).
+        message_type: u8,
+        /// The VRF or table name of a Peer Down, free-form strings, other TLVs as `type:hexadecimal`, and the
+        /// bytes after the last complete TLV.
+        information: Vec<String>,
+    },
+    /// The tables of a RIB view may be wrong until their next complete dump, although no message about them
+    /// was malformed: the router has skipped messages.
+    Suspect {
+        /// Why they may be wrong.
+        reason: String,
+        /// Address families concerned.
+        scope: SuspectScope,
+    },
 }
 
 /// A BGP message that could not be decoded, or only in part, of one or more fields.
@@ -183,6 +199,8 @@ impl EventKind {
             Self::RouteMirroring { .. } => "route_mirroring",
             Self::Malformed { .. } | Self::MalformedFields { .. } => "malformed",
             Self::UnknownMessage { .. } => "unknown_message",
+            Self::MessageTlvs { .. } => "message_tlvs",
+            Self::Suspect { .. } => "suspect",
             Self::Gap { .. } => "gap",
         }
     }

@@ -17,8 +17,26 @@ pub(super) fn information(tlvs: &[Tlv<'_>], excluded: &[u16], trailer: &[u8]) ->
         TLV_STRING => text(tlv.value),
         kind => format!("{kind}:{}", Hex(tlv.value)),
     });
-    let trailer = (!trailer.is_empty()).then(|| format!("incomplete TLV:{}", Hex(trailer)));
-    all.chain(trailer).collect()
+    all.chain(incomplete(trailer)).collect()
+}
+
+/// The TLVs of a Peer Down (RFC 9069 section 5.3): the VRF or table name and free-form strings as text.
+pub(super) fn peer_information(tlvs: &[Tlv<'_>], trailer: &[u8]) -> Vec<String> {
+    let (names, others): (Vec<_>, Vec<_>) = tlvs.iter().partition(|tlv| tlv.kind == TLV_TABLE_NAME);
+    let mut all: Vec<String> =
+        names.iter().map(|tlv: &Tlv<'_>| format!("VRF/table name: {}", text(tlv.value))).collect();
+    all.extend(information(&others, &[], trailer));
+    all
+}
+
+/// TLVs of a message whose types have no meaning here, as `type:hex`, and the bytes after the last one.
+pub(super) fn numbered(tlvs: &[Tlv<'_>], trailer: &[u8]) -> Vec<String> {
+    let all = tlvs.iter().map(|tlv| format!("{}:{}", tlv.kind, Hex(tlv.value)));
+    all.chain(incomplete(trailer)).collect()
+}
+
+fn incomplete(trailer: &[u8]) -> Option<String> {
+    (!trailer.is_empty()).then(|| format!("incomplete TLV:{}", Hex(trailer)))
 }
 
 /// A string as text. Octets that are not UTF-8, and NUL, which PostgreSQL's `text` cannot store, are written

@@ -1,7 +1,7 @@
 //! All BMP messages except Route Monitoring, and the sweep of stale routes.
 
 use super::Session;
-use super::information::{TLV_SYS_DESCR, TLV_SYS_NAME, information, text};
+use super::information::{TLV_SYS_DESCR, TLV_SYS_NAME, information, numbered, peer_information, text};
 use super::peers::{self, SweepTimes};
 use super::summary::Level;
 use crate::bmp::{Message, PeerHeader, Stat, Tlv};
@@ -10,6 +10,10 @@ use crate::route::{
     EventKind, Family, NAME_MAX_BYTES, RibView, SessionEnd, Statistic, Timestamp, bounded_name,
 };
 
+/// Message types (RFC 7854 section 4.1).
+const STATISTICS_REPORT: u8 = 1;
+pub(super) const PEER_DOWN: u8 = 2;
+const ROUTE_MIRRORING: u8 = 6;
 /// Types of Termination TLVs (RFC 7854 section 4.5).
 const TERMINATION_REASON: u16 = 1;
 /// Types of Route Mirroring TLVs (RFC 7854 section 4.7).
@@ -27,13 +31,17 @@ impl Session {
                 self.route_monitoring(peer, pdu, trailer, (tlvs, *update_tlv), now);
             }
             Message::PeerUp(up) => self.peer_up(up, now),
-            Message::PeerDown { peer, reason, data } => self.peer_down(peer, *reason, data, now),
-            Message::StatisticsReport { peer, stats, count, trailer } => {
+            Message::PeerDown { peer, reason, data, tlvs, trailer } => {
+                self.peer_down(peer, (*reason, data), (tlvs, trailer), now);
+                self.note_trailer_of(peer, "Peer Down", trailer);
+            }
+            Message::StatisticsReport { peer, stats, count, tlvs, trailer } => {
                 self.statistics(peer, stats, *count, now);
+                self.message_tlvs(peer, STATISTICS_REPORT, (tlvs, trailer), now);
                 self.note_trailer_of(peer, "Statistics Report", trailer);
             }
             Message::RouteMirroring { peer, tlvs, trailer } => {
-                self.mirror(peer, tlvs, now);
+                self.mirror(peer, (tlvs, trailer), now);
                 self.note_trailer_of(peer, "Route Mirroring", trailer);
             }
             Message::Initiation { tlvs, trailer } => self.initiation(tlvs, trailer, now),
@@ -118,15 +126,40 @@ impl Session {
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
     }
 
-    fn mirror(&mut self, header: &PeerHeader, tlvs: &[Tlv<'_>], now: Timestamp) {
+    fn mirror(&mut self, header: &PeerHeader, (tlvs, trailer): (&[Tlv<'_>], &[u8]), now: Timestamp) {
         let index = self.peer_index(header, now);
-        let of_kind = |kind| tlvs.iter().filter(move |tlv| tlv.kind == kind);
-        let codes = of_kind(MIRROR_CODE)
-            .filter_map(|tlv| tlv.value.try_into().ok())
-            .map(u16::from_be_bytes)
-            .collect();
-        let pdus = of_kind(MIRROR_PDU).map(|tlv| tlv.value.to_vec()).collect();
+        let (mut codes, mut pdus, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for tlv in tlvs {
+            match (tlv.kind, tlv.value) {
+                (MIRROR_PDU, pdu) => pdus.push(pdu.to_vec()),
+                (MIRROR_CODE, &[high, low]) => codes.push(u16::from_be_bytes([high, low])),
+                _ => others.push(*tlv),
+            }
+        }
         let kind = EventKind::RouteMirroring { codes, pdus };
+        self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
+        self.message_tlvs(header, ROUTE_MIRRORING, (&others, trailer), now);
+    }
+
+    /// Records and counts the TLVs of a message that its own event does not contain, and the bytes after the
+    /// last one.
+    pub(super) fn message_tlvs(
+        &mut self,
+        header: &PeerHeader,
+        message_type: u8,
+        (tlvs, trailer): (&[Tlv<'_>], &[u8]),
+        now: Timestamp,
+    ) {
+        if tlvs.is_empty() && trailer.is_empty() {
+            return;
+        }
+        self.counters.message_tlvs += num::to_u64(tlvs.len());
+        let information = match message_type {
+            PEER_DOWN => peer_information(tlvs, trailer),
+            _ => numbered(tlvs, trailer),
+        };
+        let Some(index) = self.peers.find(&peers::identity_of(header)) else { return };
+        let kind = EventKind::MessageTlvs { message_type, information };
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
     }
 

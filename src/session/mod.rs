@@ -101,6 +101,8 @@ pub struct Session {
     sequence: SequenceTracker,
     /// Time of the last message that had a sequence number.
     last_numbered: Timestamp,
+    /// Whether a TLV of Route Monitoring that is not interpreted has been reported.
+    foreign_tlv_reported: bool,
     notices: Vec<Notice>,
     terminated: Option<SessionEnd>,
     last_message: Timestamp,
@@ -125,6 +127,7 @@ impl Session {
             counters: Counters::default(),
             sequence: SequenceTracker::default(),
             last_numbered: Timestamp(0),
+            foreign_tlv_reported: false,
             notices: Vec::new(),
             terminated: None,
             last_message: Timestamp(0),

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::information::{TLV_TABLE_NAME, information, table_name as table_name_of, text};
+use super::messages::PEER_DOWN;
 use super::peers::{self, BgpSession, PeerCapabilities, PeerState};
 use super::summary::Level;
 use crate::bgp::{self, Open};
@@ -57,7 +58,7 @@ impl Session {
             sent_capabilities: sent.as_ref().map_or_else(Vec::new, capabilities),
             received_capabilities: received.as_ref().map_or_else(Vec::new, capabilities),
             families: peer.capabilities.families.iter().collect(),
-            information: peer_information(message),
+            information: peer_up_information(message),
         });
         let PeerIdentity { asn, bgp_id, .. } = peer.identity;
         let repeated = if is_repeated { ", repeated" } else { "" };
@@ -93,11 +94,18 @@ impl Session {
     }
 
     /// Ends all routes of the peer, and its generation.
-    pub(super) fn peer_down(&mut self, header: &PeerHeader, reason: u8, data: &[u8], now: Timestamp) {
+    pub(super) fn peer_down(
+        &mut self,
+        header: &PeerHeader,
+        (reason, data): (u8, &[u8]),
+        tlvs: (&[Tlv<'_>], &[u8]),
+        now: Timestamp,
+    ) {
         let index = self.peer_index(header, now);
         self.settle_held(index, now, now);
         let kind = EventKind::PeerDown { reason, data: data.to_vec() };
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
+        self.message_tlvs(header, PEER_DOWN, tlvs, now);
         let (mut unexpected, mut asn) = (false, header.asn);
         if let Some(peer) = self.peers.get(index) {
             asn = peer.identity.asn;
@@ -224,7 +232,7 @@ fn update_details(peer: &mut PeerState, is_repeated: bool, opens: Option<(&Open,
 }
 
 /// Information of a Peer Up without a member of its own: TLVs, and bytes after the last one.
-fn peer_information(message: &bmp::PeerUp<'_>) -> Vec<String> {
+fn peer_up_information(message: &bmp::PeerUp<'_>) -> Vec<String> {
     let is_table_name = |tlv: &&Tlv<'_>| tlv.kind == TLV_TABLE_NAME;
     let mut all = information(&message.tlvs, &[TLV_TABLE_NAME], message.trailer);
     // The first name is that of the table; RFC 9069 section 5.2.1 provides for one.

@@ -3,11 +3,11 @@
 use super::Session;
 use super::information::table_name;
 use super::peers::{self, HeldPdu};
-use super::route_tlvs::{PathMarkings, RouteTlvs, SequenceStep};
+use super::route_tlvs::{RouteTlvs, SequenceStep, UpdateTlvs};
 use super::summary::Level;
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
-use crate::bgp::{self, FamilySet, Update};
-use crate::bmp::{IndexedTlv, PeerHeader, RouteTlv};
+use crate::bgp::{self, Update};
+use crate::bmp::{IndexedTlv, PeerHeader};
 use crate::route::{EventKind, RibView, SuspectScope, Timestamp};
 
 impl Session {
@@ -23,12 +23,9 @@ impl Session {
     ) {
         let peer = self.peer_index(header, now);
         self.note_trailer(peer, header, "the BGP message", trailer);
-        let markings = self.route_tlvs(peer, tlvs, now);
-        let path_ids = declared_path_ids(tlvs, peers::view_of(header));
+        let tlvs = self.route_tlvs(peer, header, tlvs, now);
         match bgp::split(pdu) {
-            Ok(update) => {
-                self.update(peer, header, &update, pdu, (&path_ids, &markings), now);
-            }
+            Ok(update) => self.update(peer, header, (&update, pdu), &tlvs, now),
             Err(error) => {
                 // OPEN, NOTIFICATION, KEEPALIVE and ROUTE-REFRESH contain no routes.
                 let is_other_message = matches!(error, bgp::Error::NotUpdate { kind: 1 | 3..=5 });
@@ -40,18 +37,30 @@ impl Session {
         }
     }
 
-    /// Processes the TLVs of a message of BMP version 4, and returns the path markings of its routes.
+    /// Processes the TLVs of a message of BMP version 4, and returns those that concern its routes.
     fn route_tlvs(
         &mut self,
         peer: usize,
+        header: &PeerHeader,
         (tlvs, update_tlv): (&[IndexedTlv<'_>], u16),
         now: Timestamp,
-    ) -> PathMarkings {
+    ) -> UpdateTlvs {
         // Version 3 messages have no TLVs, and this runs for every message.
         if tlvs.is_empty() {
-            return PathMarkings::default();
+            return UpdateTlvs::default();
         }
-        let tlvs = RouteTlvs::read(tlvs, update_tlv, &mut self.counters.route_tlvs);
+        let view = peers::view_of(header);
+        let tlvs = RouteTlvs::read(tlvs, update_tlv, view, &mut self.counters.route_tlvs);
+        for pdu in tlvs.further_pdus {
+            let error = "another BGP message in a Route Monitoring message, which contains one".to_owned();
+            let from = (view, Timestamp(header.timestamp_us));
+            self.malformed(peer, from, error, &[SuspectScope::AllFamilies], pdu, now);
+        }
+        if let Some((kind, value)) = tlvs.uninterpreted.filter(|_| !self.foreign_tlv_reported) {
+            self.foreign_tlv_reported = true;
+            let text = format!("Route Monitoring TLV of type {kind:#06x} counted and not interpreted");
+            self.notice(Level::Info, "route_tlv_not_interpreted", None, text, value);
+        }
         if let Some((number, bits)) = tlvs.sequence {
             self.sequence_number(number, bits, now);
         }
@@ -63,7 +72,7 @@ impl Session {
             peer.reserve_details();
             peer.renew_dictionary_entries();
         }
-        tlvs.markings
+        tlvs.update
     }
 
     /// Records the gap if the number of a message shows that the router has skipped messages.
@@ -77,8 +86,27 @@ impl Session {
                 self.counters.skipped_messages = self.counters.skipped_messages.saturating_add(skipped);
                 let reason = format!("router skipped {skipped} messages");
                 self.notice(Level::Error, "bmp_sequence_gap", None, reason.clone(), &[]);
+                self.mark_all_suspect(&reason, now);
                 self.builder.event(None, now, Timestamp(0), EventKind::Gap { reason, from, until: now });
             }
+        }
+    }
+
+    /// Marks all tables of the session as suspect, and records that for each RIB view. Views that have been
+    /// suspect in their generation are not recorded again, so that repeated gaps add no records.
+    fn mark_all_suspect(&mut self, reason: &str, now: Timestamp) {
+        let mut marked = Vec::new();
+        for index in 0..self.peers.len() {
+            let Some(peer) = self.peers.get(index) else { continue };
+            let generation = peer.generation;
+            for view in peer.views().filter(|view| !view.is_all_suspect()) {
+                view.mark_suspect(SuspectScope::AllFamilies, generation);
+                marked.push((index, view.view));
+            }
+        }
+        for (index, view) in marked {
+            let kind = EventKind::Suspect { reason: reason.to_owned(), scope: SuspectScope::AllFamilies };
+            self.view_event(index, view, now, Timestamp(0), kind);
         }
     }
 
@@ -117,9 +145,8 @@ impl Session {
         &mut self,
         index: usize,
         header: &PeerHeader,
-        update: &Update<'_>,
-        pdu: &[u8],
-        (declared_path_ids, markings): (&FamilySet, &PathMarkings),
+        (update, pdu): (&Update<'_>, &[u8]),
+        tlvs: &UpdateTlvs,
         now: Timestamp,
     ) {
         let view = peers::view_of(header);
@@ -141,11 +168,9 @@ impl Session {
             received: now,
             router_time,
             four_octet_as,
-            declared_path_ids,
-            markings,
+            tlvs,
             only_family: None,
         });
-        self.counters.route_tlvs.unapplied += markings.indexed().saturating_sub(outcome.markings_applied);
         if let Some(error) = update.malformed {
             // There may be routes after the damage.
             let error = format!("path attributes: {error}");
@@ -266,26 +291,4 @@ impl Session {
         };
         self.view_event(index, view, now, router_time, kind);
     }
-}
-
-/// The families whose routes carry path IDs according to the TLVs of the message: a stateless-parsing TLV
-/// contains one capability as in an OPEN (draft-ietf-grow-bmp-tlv section 5.2.3). Its type number depends on
-/// the revision of the draft. The capability is that of the router: what it receives is in Adj-RIB-In, what
-/// it sends in Adj-RIB-Out.
-fn declared_path_ids((tlvs, update_tlv): (&[IndexedTlv<'_>], u16), view: RibView) -> FamilySet {
-    // Version 3 messages have no TLVs, and this runs for every message.
-    if tlvs.is_empty() {
-        return FamilySet::new();
-    }
-    let add_path = |tlv: &IndexedTlv<'_>| match (tlv.content(update_tlv), bgp::capability(tlv.value)) {
-        (RouteTlv::Vendor, _) => Vec::new(),
-        (_, Some(bgp::Capability::AddPath(families))) => families,
-        _ => Vec::new(),
-    };
-    let applies = |one: &bgp::AddPath| match view {
-        RibView::AdjInPre | RibView::AdjInPost => one.receive,
-        RibView::AdjOutPre | RibView::AdjOutPost => one.send,
-        RibView::LocRib | RibView::Unknown => true,
-    };
-    tlvs.iter().flat_map(add_path).filter(applies).map(|one| one.family).collect()
 }

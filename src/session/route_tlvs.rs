@@ -1,12 +1,32 @@
-//! The TLVs of Route Monitoring messages of BMP version 4: path markings of routes, and counters.
+//! The TLVs of Route Monitoring messages of BMP version 4: path markings of routes, declared path
+//! identifiers, sequence numbers, and counters.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::summary::RouteTlvCounters;
+use crate::bgp::{self, FamilySet};
 use crate::bmp::{IndexedTlv, RouteTlv};
 use crate::num;
-use crate::route::PathMarking;
+use crate::route::{Family, PathMarking, RibView};
+
+/// The contents of the TLVs of one message that concern its routes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UpdateTlvs {
+    /// Families for which the message itself declares path IDs (stateless parsing).
+    pub(super) path_ids: FamilySet,
+    /// Path markings of the routes.
+    pub(super) markings: PathMarkings,
+}
+
+impl UpdateTlvs {
+    /// Upper bound of the heap memory in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        // A node of the map may be half empty.
+        2 * self.markings.by_route.len() * size_of::<(u16, PathMarking)>()
+            + self.path_ids.len() * size_of::<Family>()
+    }
+}
 
 /// Path markings of the routes of one UPDATE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,11 +45,6 @@ impl PathMarkings {
         !self.by_route.is_empty()
     }
 
-    /// Number of markings of single routes.
-    pub(super) fn indexed(&self) -> u64 {
-        num::to_u64(self.by_route.len())
-    }
-
     /// The marking of the route with an index of its own, if it has one.
     pub(super) fn of_route(&self, index: u32) -> Option<PathMarking> {
         self.by_route.get(&u16::try_from(index).ok()?).copied()
@@ -39,16 +54,26 @@ impl PathMarkings {
 /// The contents of the TLVs of one message that the session uses. Its size is bounded by that of the message.
 #[derive(Default)]
 pub(super) struct RouteTlvs<'a> {
-    pub(super) markings: PathMarkings,
+    pub(super) update: UpdateTlvs,
     /// VRF or table name of all routes.
     pub(super) table_name: Option<&'a [u8]>,
     /// Number of the message, and the width of the number in bits.
     pub(super) sequence: Option<(u64, u32)>,
+    /// BGP messages beside the one of the message.
+    pub(super) further_pdus: Vec<&'a [u8]>,
+    /// Type and value of the first TLV that is of a vendor or of an unknown type.
+    pub(super) uninterpreted: Option<(u16, &'a [u8])>,
 }
 
 impl<'a> RouteTlvs<'a> {
-    /// Reads the TLVs, and counts them by type. Of TLVs that contradict each other the first one applies.
-    pub(super) fn read(tlvs: &[IndexedTlv<'a>], update_tlv: u16, counters: &mut RouteTlvCounters) -> Self {
+    /// Reads the TLVs of a message of this RIB view, and counts them by type. Of TLVs that contradict each
+    /// other the first one applies.
+    pub(super) fn read(
+        tlvs: &[IndexedTlv<'a>],
+        update_tlv: u16,
+        view: RibView,
+        counters: &mut RouteTlvCounters,
+    ) -> Self {
         let mut out = Self::default();
         let mut statuses: BTreeMap<u16, PathMarking> = BTreeMap::new();
         let mut groups: BTreeMap<u16, &[u8]> = BTreeMap::new();
@@ -74,7 +99,10 @@ impl<'a> RouteTlvs<'a> {
                         out.table_name.get_or_insert(name);
                     }
                 }
-                RouteTlv::StatelessParsing => counters.stateless_parsing += 1,
+                RouteTlv::StatelessParsing => {
+                    counters.stateless_parsing += 1;
+                    declared_path_ids(tlv, view, &mut out.update.path_ids);
+                }
                 RouteTlv::PathStatus { status, reason } => {
                     counters.path_statuses += 1;
                     match statuses.entry(tlv.index) {
@@ -82,15 +110,45 @@ impl<'a> RouteTlvs<'a> {
                         Entry::Occupied(_) => is_repeated = true,
                     }
                 }
-                RouteTlv::Vendor => counters.vendor += 1,
-                RouteTlv::Unknown => counters.unknown += 1,
-                RouteTlv::Malformed => counters.malformed += 1,
+                RouteTlv::BgpMessage(pdu) => {
+                    is_repeated = true;
+                    out.further_pdus.push(pdu);
+                }
+                RouteTlv::Vendor => {
+                    counters.vendor += 1;
+                    out.uninterpreted.get_or_insert((tlv.kind, tlv.value));
+                }
+                content @ (RouteTlv::Unknown | RouteTlv::Malformed) => {
+                    let is_unknown = content == RouteTlv::Unknown;
+                    *(if is_unknown { &mut counters.unknown } else { &mut counters.malformed }) += 1;
+                    // The type number of stateless parsing depends on the revision of the draft.
+                    if !declared_path_ids(tlv, view, &mut out.update.path_ids) && is_unknown {
+                        out.uninterpreted.get_or_insert((tlv.kind, tlv.value));
+                    }
+                }
             }
             counters.repeated += u64::from(is_repeated);
         }
-        out.markings = resolve(statuses, &groups, counters);
+        out.update.markings = resolve(statuses, &groups, counters);
+        // Until their routes are recorded.
+        counters.unapplied += num::to_u64(out.update.markings.by_route.len());
         out
     }
+}
+
+/// Adds the families whose routes carry path IDs according to a TLV, and returns whether it is an ADD-PATH
+/// capability: a stateless-parsing TLV contains one capability as in an OPEN (draft-ietf-grow-bmp-tlv
+/// section 5.2.3). The capability is that of the router: what it receives is in Adj-RIB-In, what it sends in
+/// Adj-RIB-Out.
+fn declared_path_ids(tlv: &IndexedTlv<'_>, view: RibView, families: &mut FamilySet) -> bool {
+    let Some(bgp::Capability::AddPath(declared)) = bgp::capability(tlv.value) else { return false };
+    let applies = |one: &&bgp::AddPath| match view {
+        RibView::AdjInPre | RibView::AdjInPost => one.receive,
+        RibView::AdjOutPre | RibView::AdjOutPost => one.send,
+        RibView::LocRib | RibView::Unknown => true,
+    };
+    declared.iter().filter(applies).for_each(|one| families.insert(one.family));
+    true
 }
 
 /// Assigns the statuses of groups to the routes of the groups.

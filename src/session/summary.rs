@@ -48,6 +48,9 @@ pub struct Counters {
     pub skipped_messages: u64,
     /// Sequence numbers that were not higher than an earlier one.
     pub sequence_repeats: u64,
+    /// TLVs without a meaning of their own of Statistics Reports, Peer Downs and Route Mirroring messages,
+    /// which are recorded by number.
+    pub message_tlvs: u64,
     /// TLVs of Route Monitoring messages (BMP version 4).
     pub route_tlvs: RouteTlvCounters,
 }
@@ -75,10 +78,11 @@ pub struct RouteTlvCounters {
     pub unknown: u64,
     /// TLVs with an invalid value.
     pub malformed: u64,
-    /// TLVs whose type and index an earlier TLV of the message has; the first one applies.
+    /// TLVs whose type and index an earlier TLV of the message has; the first one applies. Further BGP
+    /// messages are recorded raw.
     pub repeated: u64,
     /// Path statuses of routes that were not recorded as announced: their index names no announced route of
-    /// the UPDATE, or their group is not defined.
+    /// the UPDATE, or their group is not defined. Those of held PDUs are included until they are recorded.
     pub unapplied: u64,
 }
 

@@ -8,10 +8,10 @@ mod path_marking;
 use super::builder::{BatchBuilder, InternedSet};
 use super::encoding_evidence::{Expectation, Field, FirstHeld, History, HoldReason, Verdict, judge};
 use super::overrides::Overrides;
-use super::peers::{HeldPdu, PeerState};
-use super::route_tlvs::PathMarkings;
+use super::peers::{DumpCause, HeldPdu, PeerState};
+use super::route_tlvs::UpdateTlvs;
 use super::summary::Counters;
-use crate::bgp::{self, Encoding, FamilySet, MpReach, Update};
+use crate::bgp::{self, Encoding, MpReach, Update};
 use crate::num;
 use crate::route::{
     Action, Cause, Family, NO_ATTRIBUTES, NlriEntry, RibView, RowGroup, SuspectScope, Timestamp,
@@ -48,17 +48,16 @@ pub(super) struct MonitoredUpdate<'a> {
     pub(super) router_time: Timestamp,
     /// AS number width according to the A flag or the operator's override: four octets or two.
     pub(super) four_octet_as: bool,
-    /// Families for which the message itself declares path IDs (BMP version 4, stateless parsing).
-    pub(super) declared_path_ids: &'a FamilySet,
-    /// Path markings of the routes (BMP version 4); none in a held PDU that is replayed.
-    pub(super) markings: &'a PathMarkings,
-    /// The only family to record; `None` for all. Set when a held PDU is replayed.
-    pub(super) only_family: Option<Family>,
+    /// The TLVs that concern its routes (BMP version 4).
+    pub(super) tlvs: &'a UpdateTlvs,
+    /// The only family to record, and whether its dump continued when the UPDATE was received; `None` for all
+    /// families. Set when a held PDU is replayed.
+    pub(super) only_family: Option<(Family, bool)>,
 }
 
 impl MonitoredUpdate<'_> {
     fn includes(&self, family: Family) -> bool {
-        self.only_family.is_none_or(|only| only == family)
+        self.only_family.is_none_or(|(only, _)| only == family)
     }
 }
 
@@ -71,8 +70,6 @@ pub(super) struct Outcome {
     pub(super) width_changed: bool,
     /// From this UPDATE on, routes of this family are decoded with path IDs (`true`) or without.
     pub(super) path_ids_changed: Option<(Family, bool)>,
-    /// Number of path markings of single routes that were recorded.
-    pub(super) markings_applied: u64,
 }
 
 /// Adds the rows of UPDATEs of one peer and RIB view to the open batch.
@@ -217,10 +214,13 @@ impl<'a> UpdateRecorder<'a> {
             rows: 0,
             received: message.received,
             router_time: message.router_time,
-            marking: message.markings.all.filter(|_| !is_withdrawal),
+            marking: message.tlvs.markings.all.filter(|_| !is_withdrawal),
         };
         let rows = bgp::nlri(family, bytes, encoding, is_withdrawal);
-        let dump = if self.peer.has_earlier_routes { Cause::ReDump } else { Cause::InitialDump };
+        let dump = DumpCause {
+            cause: if self.peer.has_earlier_routes { Cause::ReDump } else { Cause::InitialDump },
+            was_dumping: message.only_family.map(|(_, was_dumping)| was_dumping),
+        };
         let mut state = self.peer.view_mut(self.view).and_then(|view| view.family(family));
         let cause_of = |route: &NlriEntry| match &mut state {
             Some(state) if !is_withdrawal => state.cause(route, dump, message.received),
@@ -231,7 +231,7 @@ impl<'a> UpdateRecorder<'a> {
             self.outcome.errors.push(PduError::new(error, Some(family.into())));
             0
         });
-        let mark_routes = !is_withdrawal && message.markings.is_indexed();
+        let mark_routes = !is_withdrawal && message.tlvs.markings.is_indexed();
         if let Some(state) = state {
             let count = if is_withdrawal { &mut state.withdrawn } else { &mut state.announced };
             *count += u64::from(rows);
@@ -274,7 +274,7 @@ impl<'a> UpdateRecorder<'a> {
         let expectation = Expectation {
             negotiated: capabilities.for_view(rib_view).encoding(family),
             from_opens: capabilities.from_opens,
-            declares_path_ids: message.declared_path_ids.contains(family),
+            declares_path_ids: message.tlvs.path_ids.contains(family),
             allows_several_labels: !capabilities.from_opens || rib_view == RibView::LocRib,
             add_path_override: self.overrides.add_path_of(family),
         };
@@ -310,11 +310,13 @@ impl<'a> UpdateRecorder<'a> {
         if state.held.last().is_some_and(|last| last.number == message.number) {
             return true;
         }
-        let Some(reservation) = view.reserve(HeldPdu::memory_bytes(message.pdu)) else { return false };
-        let times = (message.received, message.router_time);
-        let held = HeldPdu::new(message.number, message.pdu, times, message.four_octet_as, reservation);
+        let bytes = HeldPdu::memory_bytes(message.pdu, message.tlvs);
+        let Some(reservation) = view.reserve(bytes) else { return false };
+        let MonitoredUpdate { number, pdu, received, router_time, four_octet_as, tlvs, .. } = *message;
         if let Some(state) = view.family(family) {
-            state.held.push(held);
+            let times = (received, router_time);
+            let context = (four_octet_as, tlvs);
+            state.held.push(HeldPdu::new(number, pdu, times, context, state.dumping, reservation));
         }
         true
     }
@@ -373,9 +375,8 @@ impl<'a> UpdateRecorder<'a> {
             received: held.received,
             router_time: held.router_time,
             four_octet_as: held.four_octet_as,
-            declared_path_ids: &FamilySet::new(),
-            markings: &PathMarkings::default(),
-            only_family: Some(family),
+            tlvs: &held.tlvs,
+            only_family: Some((family, held.was_dumping)),
         });
         let replayed = std::mem::replace(&mut self.outcome, outer);
         // The AS number width was reported when the PDU was received, and so were its attributes.

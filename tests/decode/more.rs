@@ -597,14 +597,66 @@ fn version_4_has_no_trailer_behind_an_update_that_cannot_be_delimited() {
 fn version_4_has_statistics_in_a_tlv() {
     let body = [&1_u32.to_be_bytes()[..], &tlv(7, &[0, 0, 0, 0, 0, 0, 0, 9])].concat();
     let message = encoder::version_4(1, &[&encoder::peer_v4(), &tlv(9, &[1]), &tlv(1, &body)]);
-    let Ok(Message::StatisticsReport { stats, .. }) = bmp::decode(&message) else { panic!("refused") };
+    let Ok(Message::StatisticsReport { stats, tlvs, .. }) = bmp::decode(&message) else { panic!("refused") };
     assert_eq!((stats.len(), stats[0].kind, stats[0].number()), (1, 7, Some(9)));
+    assert_eq!(tlvs, [bmp::Tlv { kind: 9, value: &[1] }]);
     // A container that is too short does not discard the other one.
     let message = encoder::version_4(1, &[&encoder::peer_v4(), &tlv(1, &body), &tlv(1, &[0, 0])]);
     let Ok(Message::StatisticsReport { stats, count, trailer, .. }) = bmp::decode(&message) else {
         panic!("refused")
     };
     assert_eq!((stats.len(), count, trailer), (1, 1, [0, 0].as_slice()));
+}
+
+#[test]
+fn version_4_has_the_body_of_version_3_in_earlier_revisions() {
+    let stats = [tlv(7, &[0, 0, 0, 0, 0, 0, 0, 9]), tlv(1, &[0, 0, 0, 4])].concat();
+    for count in [0_u32, 1, 2] {
+        let stats = if count == 0 { &[] } else { &stats[..12 + 8 * usize::from(count == 2)] };
+        let message = encoder::version_4(1, &[&encoder::peer_v4(), &count.to_be_bytes(), stats]);
+        let Ok(Message::StatisticsReport { stats, count: stated, tlvs, trailer, .. }) = bmp::decode(&message)
+        else {
+            panic!("refused")
+        };
+        let kinds: Vec<u16> = stats.iter().map(|stat| stat.kind).collect();
+        assert_eq!(kinds, [7, 1][..usize::try_from(count).unwrap()]);
+        assert_eq!((stated, tlvs.len(), trailer.len()), (count, 0, 0));
+    }
+}
+
+#[test]
+fn the_tlvs_of_a_peer_down_follow_the_data_of_its_reason() {
+    let name = tlv(3, b"blue");
+    let notification = [&[0xff; 16][..], &[0, 21, 3, 6, 2]].concat();
+    let none: &[u8] = &[];
+    // Version, reason, its data, and whether TLVs follow.
+    let cases: [(u8, u8, &[u8], bool); 10] = [
+        (3, 6, none, true),
+        (4, 6, none, true),
+        (4, 1, &notification, true),
+        (4, 3, &notification, true),
+        (4, 2, &[0, 9], true),
+        (4, 4, none, true),
+        (4, 5, none, true),
+        (3, 1, &notification, false),
+        (3, 2, &[0, 9], false),
+        (4, 200, none, false),
+    ];
+    for (version, reason, data, has_tlvs) in cases {
+        for trailer in [none, &[0, 3]] {
+            let data = [data, &name, trailer].concat();
+            let mut message = encoder::version_4(2, &[&encoder::peer_v4(), &[reason], &data]);
+            message[0] = version;
+            let Ok(Message::PeerDown { data: all, tlvs, trailer: rest, .. }) = bmp::decode(&message) else {
+                panic!("refused")
+            };
+            assert_eq!(all, data);
+            let expected = [bmp::Tlv { kind: 3, value: b"blue" }];
+            let case = format!("version {version}, reason {reason}");
+            assert_eq!(tlvs, expected[..usize::from(has_tlvs)], "{case}");
+            assert_eq!(rest, if has_tlvs { trailer } else { none }, "{case}");
+        }
+    }
 }
 
 #[test]

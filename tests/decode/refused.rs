@@ -202,6 +202,7 @@ fn message(bytes: &[u8]) -> Outcome {
             | Message::Termination { trailer, .. }
             | Message::RouteMirroring { trailer, .. }
             | Message::PeerUp(PeerUp { trailer, .. })
+            | Message::PeerDown { trailer, .. }
             | Message::StatisticsReport { trailer, .. },
         ) if !trailer.is_empty() => Outcome::Raw,
         Ok(_) => Outcome::Accepted,

@@ -191,3 +191,23 @@ async fn undecodable_fields_and_unknown_messages_are_stored_with_their_bytes() {
     assert_eq!(store.database.texts(families).await, ["1 1 two fields", "2 1 two fields"]);
     store.close().await;
 }
+
+#[tokio::test]
+async fn tlvs_without_a_column_and_skipped_messages_are_stored() {
+    let Some(mut store) = Store::open(Edition::Plain, "live_tlvs").await else { return };
+    let information = vec!["VRF/table name: blue".to_owned(), "9:01".to_owned()];
+    let tlvs = EventKind::MessageTlvs { message_type: 2, information };
+    let reason = "router skipped 3 messages".to_owned();
+    let suspect = EventKind::Suspect { reason, scope: SuspectScope::AllFamilies };
+    store
+        .put(&[Builder::new("r1", 0).event(Some(&pre(1)), tlvs).event(Some(&pre(1)), suspect).build()])
+        .await;
+    let events = "SELECT concat_ws(' ', event_type, detail ->> 'message_type', detail ->> 'information',
+        detail ->> 'error', detail ->> 'suspect') FROM peer_events ORDER BY idx";
+    let expected =
+        [r#"message_tlvs 2 ["VRF/table name: blue", "9:01"]"#, "suspect router skipped 3 messages 0/0"];
+    assert_eq!(store.database.texts(events).await, expected);
+    let families = "SELECT concat_ws(' ', afi, safi, suspect_reason) FROM peer_families";
+    assert_eq!(store.database.texts(families).await, ["0 0 router skipped 3 messages"]);
+    store.close().await;
+}

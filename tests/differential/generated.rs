@@ -454,7 +454,7 @@ fn optional(two_octets: bool) -> impl Strategy<Value = Vec<PathAttributeValue>> 
 }
 
 /// With the flags that the attribute must have.
-fn attribute(value: PathAttributeValue) -> PathAttribute {
+pub(crate) fn attribute(value: PathAttributeValue) -> PathAttribute {
     let flags = |optional: bool, transitive: bool| {
         PathAttribute::from(optional, transitive, false, true, value.clone())
     };

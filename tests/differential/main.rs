@@ -5,8 +5,9 @@
 //! the small streams; `captures.rs` compares the recordings of the repository with it. Each decoder is
 //! compared in the families and attributes that it supports. Every disagreement is a line in `verdicts.rs`
 //! with the decoder that is right and the section of the RFC. A disagreement that is not listed fails the
-//! test, and so does a listed one that no longer occurs. `generated.rs` and `generated_bgpkit.rs` compare in
-//! the other direction: Holdfast decodes messages that the other libraries encode.
+//! test, and so does a listed one that no longer occurs. `generated.rs`, `generated_bgpkit.rs` and
+//! `generated_version_4.rs` compare in the other direction: Holdfast decodes messages that the other
+//! libraries encode.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ mod common;
 mod bgpkit;
 mod generated;
 mod generated_bgpkit;
+mod generated_version_4;
 mod netgauze;
 mod ours;
 mod reading;

@@ -82,12 +82,18 @@ pub(crate) fn bmp(message: &[u8]) {
             }
             update(pdu);
         }
-        Ok(Message::StatisticsReport { stats, trailer, .. }) => {
-            assert!(stats.len() * 4 <= message.len());
+        Ok(Message::StatisticsReport { stats, tlvs, trailer, .. }) => {
+            assert!((stats.len() + tlvs.len()) * 4 <= message.len());
+            check_tlvs(&tlvs);
             stats.iter().for_each(|stat| within(stat.value));
             within(trailer);
         }
-        Ok(Message::PeerDown { data, .. }) => assert_eq!(6 + 42 + 1 + data.len(), message.len()),
+        Ok(Message::PeerDown { data, tlvs, trailer, .. }) => {
+            assert_eq!(6 + 42 + 1 + data.len(), message.len());
+            check_tlvs(&tlvs);
+            let tlv_bytes: usize = tlvs.iter().map(|tlv| 4 + tlv.value.len()).sum();
+            assert!(tlv_bytes + trailer.len() <= data.len());
+        }
         Ok(Message::PeerUp(PeerUp { sent_open, received_open, tlvs, trailer, .. })) => {
             check_tlvs(&tlvs);
             let tlv_bytes: usize = tlvs.iter().map(|tlv| 4 + tlv.value.len()).sum();

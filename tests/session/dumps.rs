@@ -226,3 +226,37 @@ fn a_dump_does_not_end_before_its_first_route() {
         assert_eq!((initial + repeated, updates), (3, 0));
     }
 }
+
+/// An announcement with a path ID, which the OPENs did not negotiate.
+fn path(id: u32, third: u8) -> Vec<u8> {
+    v4_path(id, 10, 1, third, 24)
+}
+
+#[test]
+fn an_update_that_was_held_over_the_end_of_a_dump_belongs_to_the_dump() {
+    for (is_known, dump) in [(false, [1, 0, 1]), (true, [0, 1, 1])] {
+        let mut router = Router::new(is_known, None);
+        router.announces(&path(1, 1)).end_of_rib().waits(1);
+        assert_eq!(router.causes(), [0; 3], "held");
+        // The second message confirms the first one, and is new after the dump.
+        assert_eq!(router.announces(&path(2, 2)).causes(), dump);
+        // Both are known now.
+        assert_eq!(router.announces(&path(1, 1)).announces(&path(2, 2)).causes(), [0, 0, 2]);
+    }
+}
+
+#[test]
+fn no_route_is_swept_while_an_update_is_held() {
+    let mut router = Router::new(true, None);
+    router.end_of_rib().waits(QUIET_S - 1).announces(&path(1, 1));
+    // Quiet time after End-of-RIB, but the update may announce any of the stale routes.
+    assert_eq!(router.waits(QUIET_S - 1).sweeps(), []);
+    router.announces(&path(2, 2)).waits(1);
+    assert_eq!((router.causes(), router.sweeps()), ([0, 0, 2], vec![]), "first announcements after the dump");
+    assert_eq!(router.waits(QUIET_S).sweeps(), [Family::IPV4_UNICAST]);
+    // One that no other message decides is recorded raw first.
+    let mut router = Router::new(true, None);
+    router.end_of_rib().waits(QUIET_S - 1).announces(&path(1, 1)).waits(QUIET_S);
+    let names: Vec<_> = router.batch().events.iter().map(|event| event.kind.name()).collect();
+    assert_eq!(names, ["peer_up", "end_of_rib", "malformed", "malformed", "sweep"]);
+}

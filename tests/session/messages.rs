@@ -282,8 +282,10 @@ fn any_peer_down_reason_is_kept_and_the_next_route_is_of_a_new_generation() {
     router.sends(&PEER.peer_down(6, &[1, 2])).sends(&PEER.peer_down(200, &[]));
     router.sends(&up()).sends(&PEER.route_monitoring(&announce(&v4(10, 1, 2, 24))));
     let batch = router.batch();
-    assert_eq!(events(&batch), ["peer_up", "peer_down", "peer_down", "peer_up"]);
+    assert_eq!(events(&batch), ["peer_up", "peer_down", "message_tlvs", "peer_down", "peer_up"]);
     assert_eq!(batch.events[1].kind, EventKind::PeerDown { reason: 6, data: vec![1, 2] });
+    let information = vec!["incomplete TLV:0102".to_owned()];
+    assert_eq!(batch.events[2].kind, EventKind::MessageTlvs { message_type: 2, information });
     // A Peer Down ends the routes up to the generation in its dictionary entry.
     assert_eq!(batch.peers[usize::from(batch.events[1].peer.unwrap())].generation, 1);
     assert_eq!(

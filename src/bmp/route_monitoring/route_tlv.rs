@@ -53,6 +53,8 @@ pub enum RouteTlv<'a> {
         /// Reason code; `None` if absent.
         reason: Option<u16>,
     },
+    /// A further BGP message. A Route Monitoring message contains one.
+    BgpMessage(&'a [u8]),
     /// A TLV of a vendor (enterprise bit).
     Vendor,
     /// A TLV of an unknown type.
@@ -70,6 +72,9 @@ impl<'a> IndexedTlv<'a> {
     pub fn content(&self, update_tlv: u16) -> RouteTlv<'a> {
         if self.kind & ENTERPRISE != 0 {
             return RouteTlv::Vendor;
+        }
+        if self.kind == update_tlv {
+            return RouteTlv::BgpMessage(self.value);
         }
         match (update_tlv, self.kind) {
             (7, 1) => sequence_number(self.value),

@@ -16,8 +16,8 @@ use crate::route::{Peer, PeerIdentity, PeerKey, RibView, Timestamp};
 pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 use memory_budget::{PeerBudgets, Reservation, TRACKED_PEERS_MIN_BYTES};
 pub(super) use negotiated::{BgpSession, PeerCapabilities};
+pub(super) use views::{DumpCause, HeldPdu, SweepTimes};
 use views::{FamilyState, ViewState};
-pub(super) use views::{HeldPdu, SweepTimes};
 
 /// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the
 /// capacity that it needs.

@@ -4,6 +4,7 @@ use super::announced::AnnouncedRoutes;
 use super::memory_budget::{PeerBudgets, Reservation};
 use crate::route::{Cause, Family, NlriEntry, RibView, SuspectScope, Timestamp};
 use crate::session::builder::PeerSlot;
+use crate::session::route_tlvs::UpdateTlvs;
 
 /// Memory of an address family of a RIB view.
 const FAMILY_BYTES: usize = 2 * size_of::<FamilyState>();
@@ -23,6 +24,15 @@ pub(in crate::session) struct SweepTimes {
     pub(in crate::session) quiet_us: i64,
     /// Time in microseconds after which routes are swept without End-of-RIB; `None` for never.
     pub(in crate::session) without_end_of_rib_us: Option<i64>,
+}
+
+/// The cause of the announcements of a dump.
+#[derive(Clone, Copy)]
+pub(in crate::session) struct DumpCause {
+    /// The cause of a first announcement during the dump.
+    pub(in crate::session) cause: Cause,
+    /// Whether the dump continued when the announcement was received; `None` if it was received just now.
+    pub(in crate::session) was_dumping: Option<bool>,
 }
 
 /// State of one address family of a RIB view in the current generation.
@@ -55,15 +65,17 @@ pub(in crate::session) struct FamilyState {
 }
 
 impl FamilyState {
-    /// Returns the cause of an announcement received at `now`: `dump` if it is the first one of its route in
-    /// this generation and the dump continues, else an update.
-    pub(in crate::session) fn cause(&mut self, route: &NlriEntry, dump: Cause, now: Timestamp) -> Cause {
+    /// Returns the cause of an announcement received at `at`: `dump` if it is the first one of its route in
+    /// this generation and the dump continued then, else an update.
+    pub(in crate::session) fn cause(&mut self, route: &NlriEntry, dump: DumpCause, at: Timestamp) -> Cause {
         let Some(announced) = &mut self.announced_routes else { return Cause::Update };
         if !announced.insert(route) {
             return Cause::Update;
         }
-        self.last_first = Some(now);
-        if self.dumping { dump } else { Cause::Update }
+        // A held PDU is older than others that were recorded before it.
+        self.last_first = self.last_first.max(Some(at));
+        let DumpCause { cause, was_dumping } = dump;
+        if was_dumping.unwrap_or(self.dumping) { cause } else { Cause::Update }
     }
 
     /// Ends the dump if it is over at `now`. Returns whether the routes of earlier generations are to be
@@ -85,7 +97,8 @@ impl FamilyState {
             Some(end) => is_quiet || age_us(end) >= times.quiet_us.saturating_mul(SWEEP_MAX_QUIET_TIMES),
             None => times.without_end_of_rib_us.is_some_and(|limit| is_quiet && age_us(last) >= limit),
         };
-        let is_due = ended && has_earlier_routes && !self.swept;
+        // A held PDU may announce the routes again; it is recorded after the quiet time at the latest.
+        let is_due = ended && has_earlier_routes && !self.swept && self.held.is_empty();
         self.swept |= is_due;
         if !self.dumping && (self.swept || !has_earlier_routes) {
             self.forget_announced();
@@ -93,9 +106,11 @@ impl FamilyState {
         is_due
     }
 
-    /// Discards the set of announced routes.
+    /// Discards the set of announced routes, unless held PDUs need it.
     pub(in crate::session) fn forget_announced(&mut self) {
-        self.announced_routes = None;
+        if self.held.is_empty() {
+            self.announced_routes = None;
+        }
     }
 
     /// Whether routes may be missing from the current table, or be outdated.
@@ -109,13 +124,16 @@ pub(in crate::session) struct ViewState {
     pub(in crate::session) view: RibView,
     pub(in crate::session) slot: PeerSlot,
     families: Vec<FamilyState>,
+    /// This generation if routes of unknown families may have been lost in it; else `None`. Families that
+    /// appear later are suspect too.
+    all_suspect_since: Option<u32>,
     budget: PeerBudgets,
 }
 
 impl ViewState {
     /// A view without families, whose memory is reserved from `budget`.
     pub(in crate::session) const fn new(view: RibView, slot: PeerSlot, budget: PeerBudgets) -> Self {
-        Self { view, slot, families: Vec::new(), budget }
+        Self { view, slot, families: Vec::new(), all_suspect_since: None, budget }
     }
 
     /// Returns the state of a family, which is created on first use; `None` if the family is not tracked,
@@ -138,7 +156,7 @@ impl ViewState {
             swept: false,
             path_ids: None,
             held: Vec::new(),
-            suspect_since: None,
+            suspect_since: self.all_suspect_since,
             announced_routes: Some(Box::new(AnnouncedRoutes::new(keys.clone(), routes))),
             last_first: None,
             _reservation: state.reserve(FAMILY_BYTES)?,
@@ -155,6 +173,7 @@ impl ViewState {
     pub(in crate::session) fn mark_suspect(&mut self, scope: SuspectScope, generation: u32) {
         match scope {
             SuspectScope::AllFamilies => {
+                self.all_suspect_since = Some(generation);
                 self.families.iter_mut().for_each(|state| state.suspect_since = Some(generation));
             }
             SuspectScope::Family(family) => {
@@ -163,6 +182,11 @@ impl ViewState {
                 }
             }
         }
+    }
+
+    /// Whether all families have been marked as suspect in this generation.
+    pub(in crate::session) const fn is_all_suspect(&self) -> bool {
+        self.all_suspect_since.is_some()
     }
 
     pub(in crate::session) fn families(&self) -> &[FamilyState] {
@@ -186,24 +210,38 @@ pub(in crate::session) struct HeldPdu {
     pub(in crate::session) router_time: Timestamp,
     /// AS number width that the message announced: four octets or two.
     pub(in crate::session) four_octet_as: bool,
+    /// The TLVs of its message (BMP version 4).
+    pub(in crate::session) tlvs: UpdateTlvs,
+    /// Whether the dump of its family continued when it was received.
+    pub(in crate::session) was_dumping: bool,
     /// The memory of this value.
     _reservation: Reservation,
 }
 
 impl HeldPdu {
-    /// Memory in bytes that holding a PDU takes.
-    pub(in crate::session) const fn memory_bytes(pdu: &[u8]) -> usize {
-        pdu.len() + size_of::<Self>()
+    /// Memory in bytes that holding a PDU and its TLVs takes.
+    pub(in crate::session) fn memory_bytes(pdu: &[u8], tlvs: &UpdateTlvs) -> usize {
+        pdu.len() + size_of::<Self>() + tlvs.heap_bytes()
     }
 
-    /// Copies a PDU. `reservation` covers [`HeldPdu::memory_bytes`].
+    /// Copies a PDU and its TLVs. `reservation` covers [`HeldPdu::memory_bytes`].
     pub(in crate::session) fn new(
         number: u64,
         pdu: &[u8],
         (received, router_time): (Timestamp, Timestamp),
-        four_octet_as: bool,
+        (four_octet_as, tlvs): (bool, &UpdateTlvs),
+        was_dumping: bool,
         reservation: Reservation,
     ) -> Self {
-        Self { number, pdu: pdu.into(), received, router_time, four_octet_as, _reservation: reservation }
+        Self {
+            number,
+            pdu: pdu.into(),
+            received,
+            router_time,
+            four_octet_as,
+            tlvs: tlvs.clone(),
+            was_dumping,
+            _reservation: reservation,
+        }
     }
 }

@@ -9,14 +9,15 @@ impl UpdateRecorder<'_> {
     #[cold]
     pub(super) fn mark_routes(&mut self, message: &MonitoredUpdate<'_>, field: Field<'_>, rows: u32) {
         let Some(before) = self.routes_before(message, field.bytes) else { return };
-        let markings = message.markings;
+        let markings = &message.tlvs.markings;
         let mut applied = 0;
         self.builder.mark(rows, |position| {
             let own = markings.of_route(before.saturating_add(position).saturating_add(1));
             applied += u64::from(own.is_some());
             own.or(markings.all)
         });
-        self.outcome.markings_applied += applied;
+        let unapplied = &mut self.counters.route_tlvs.unapplied;
+        *unapplied = unapplied.saturating_sub(applied);
     }
 
     /// Number of routes of the UPDATE before those of a field, in the order of its octets; `None` if they

@@ -274,6 +274,10 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
         EventKind::PeerUp(up) | EventKind::PeerUpRepeated(up) => peer_up_detail(up),
         EventKind::RouteMirroring { codes, .. } => json!({ "codes": codes }),
         EventKind::UnknownMessage { message_type, .. } => json!({ "message_type": message_type }),
+        EventKind::MessageTlvs { message_type, information } => {
+            json!({ "message_type": message_type, "information": information })
+        }
+        EventKind::Suspect { reason, scope } => json!({ "error": reason, "suspect": scope.to_string() }),
         EventKind::Malformed { .. } | EventKind::MalformedFields { .. } => {
             let MalformedPdu { error, suspects, .. } = kind.malformed()?;
             let suspect: Vec<_> = suspects.iter().map(ToString::to_string).collect();

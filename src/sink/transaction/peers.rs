@@ -216,6 +216,11 @@ impl PeerChanges {
                     change.suspect = change.suspect.take().max(Some(suspect));
                 }
             }
+            EventKind::Suspect { reason, scope } => {
+                let change = self.families.entry((view_index, Family::from(*scope))).or_default();
+                let suspect = Suspect { incarnation, at: event.received, error: reason.clone() };
+                change.suspect = change.suspect.take().max(Some(suspect));
+            }
             EventKind::EndOfRib { family } => {
                 let change = self.families.entry((view_index, *family)).or_default();
                 change.end_of_rib = change.end_of_rib.max(Some((incarnation, event.received)));
