@@ -215,3 +215,13 @@ fn a_message_cut_anywhere_is_refused_or_keeps_only_what_is_whole() {
         }
     }
 }
+
+#[test]
+fn a_bgp_message_of_a_header_alone_is_cut_by_its_length() {
+    let keepalive = [&[0xff; 16][..], &[0, 19, 4]].concat();
+    let message = encoder::bmp(0, &[&encoder::peer_v4(), &keepalive, &[1, 2]]);
+    let Ok(Message::RouteMonitoring { pdu, trailer, .. }) = bmp::decode(&message) else {
+        panic!("no Route Monitoring")
+    };
+    assert_eq!((pdu, trailer), (keepalive.as_slice(), &[1, 2][..]));
+}
