@@ -31,8 +31,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Units of sizes in lower case, each with its number of bytes.
-const UNITS: [(&str, u64); 10] = [
+/// Units of sizes in lower case, each with its number of bytes. A letter alone is a binary unit, as for
+/// systemd and Docker.
+const UNITS: [(&str, u64); 14] = [
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
     ("kib", 1 << 10),
     ("mib", 1 << 20),
     ("gib", 1 << 30),
@@ -45,14 +50,63 @@ const UNITS: [(&str, u64); 10] = [
     ("", 1),
 ];
 
-/// Parses a size in bytes, such as `10GiB`, `500 MB` or `4096`. `None` if the text is not a size, or exceeds
-/// 2^64 - 1.
+/// Parses a size in bytes, such as `10GiB`, `10G`, `500 MB` or `4096`. `None` if the text is not a size, or
+/// exceeds 2^64 - 1.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits)?;
     let factor = UNITS.iter().find(|(name, _)| *name == unit.trim())?.1;
     number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Parses an integer, perhaps with a fraction of zero (`30.0`) and its unit (`30s`, `90 days`).
+pub(super) fn integer(text: &str, unit: &str) -> Option<u64> {
+    let abbreviation = if unit == "days" { "d" } else { unit };
+    let number = [unit, abbreviation]
+        .iter()
+        .filter(|unit| matches!(**unit, "s" | "ms" | "%" | "days" | "d"))
+        .find_map(|unit| text.strip_suffix(unit))
+        .map_or(text, str::trim_end);
+    let whole = match number.split_once('.') {
+        Some((whole, fraction)) if !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0') => {
+            whole
+        }
+        _ => number,
+    };
+    // `u64::from_str` accepts a plus sign.
+    whole.parse().ok().filter(|_| !whole.starts_with('+'))
+}
+
+/// A host and perhaps a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HostPort {
+    /// Host name, or IP address without brackets.
+    pub(super) host: String,
+    /// Port, if the text contains one.
+    pub(super) port: Option<u16>,
+}
+
+/// Parses `host`, `host:port`, `[address]` or `[address]:port`. An IPv6 address without brackets has no port.
+pub(super) fn host_and_port(text: &str) -> Option<HostPort> {
+    let port = |text: &str| {
+        let digits = text.bytes().all(|letter| letter.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|_| digits).map(Some)
+    };
+    if text.parse::<IpAddr>().is_ok() {
+        return Some(HostPort { host: text.to_owned(), port: None });
+    }
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        address.parse::<std::net::Ipv6Addr>().ok()?;
+        let port = if rest.is_empty() { None } else { port(rest.strip_prefix(':')?)? };
+        return Some(HostPort { host: address.to_owned(), port });
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, digits)) => (host, port(digits)?),
+        None => (text, None),
+    };
+    let is_valid = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    (!host.is_empty() && host.chars().all(is_valid)).then(|| HostPort { host: host.to_owned(), port })
 }
 
 /// A size in bytes, in the largest binary unit that divides it exactly.
@@ -167,6 +221,8 @@ mod tests {
             ("64 mib", Some(64 << 20)),
             ("1kB", Some(1_000)),
             ("4096", Some(4_096)),
+            ("20G", Some(20 << 30)),
+            ("64m", Some(64 << 20)),
             ("12B", Some(12)),
             ("", None),
             ("GiB", None),
@@ -186,6 +242,56 @@ mod tests {
         {
             assert_eq!(bytes_text(value), text);
             assert_eq!(bytes(text), Some(value));
+        }
+    }
+
+    #[test]
+    fn integers_may_have_their_unit_and_a_fraction_of_zero() {
+        for (text, unit, value) in [
+            ("30", "s", Some(30)),
+            ("30.0", "s", Some(30)),
+            ("30s", "s", Some(30)),
+            ("30.00 s", "s", Some(30)),
+            ("90d", "days", Some(90)),
+            ("90 days", "days", Some(90)),
+            ("5%", "%", Some(5)),
+            ("500ms", "ms", Some(500)),
+            ("1s", "ms", None),
+            ("5m", "s", None),
+            ("2.5", "s", None),
+            ("2.", "s", None),
+            ("+2", "s", None),
+            ("10rows", "rows", None),
+            ("s", "s", None),
+            ("", "", None),
+        ] {
+            assert_eq!(integer(text, unit), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_have_brackets_and_a_port() {
+        for (text, expected) in [
+            ("::", Some(("::", None))),
+            ("[::]", Some(("::", None))),
+            ("[2001:db8::1]:1790", Some(("2001:db8::1", Some(1_790)))),
+            ("2001:db8::1", Some(("2001:db8::1", None))),
+            ("192.0.2.1:1790", Some(("192.0.2.1", Some(1_790)))),
+            ("db.example", Some(("db.example", None))),
+            ("db.example:5432", Some(("db.example", Some(5_432)))),
+            ("[192.0.2.1]", None),
+            ("[::]1790", None),
+            ("db:65536", None),
+            ("db:+1", None),
+            ("db:", None),
+            (":5432", None),
+            ("tcp://db:5432", None),
+            ("a b", None),
+            ("", None),
+        ] {
+            let found = host_and_port(text);
+            let expected = expected.map(|(host, port)| HostPort { host: host.to_owned(), port });
+            assert_eq!(found, expected, "{text}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::parse::{self, bytes_text};
 use super::resolve::URL_SETTINGS;
 use super::settings::{Kind, SECTIONS, Setting};
 use super::{Config, Database, RawSettings};
@@ -47,25 +48,46 @@ impl Row {
     fn new(setting: &'static Setting, raw: &RawSettings, config: &Config) -> Self {
         let (value, source) = match raw.get(setting) {
             Some(value) if setting.is_secret() => (masked(setting, &value.text), value.source.to_string()),
-            Some(value) => (value.text.clone(), value.source.to_string()),
-            None => unset(setting, config),
+            Some(value) => (interpreted(setting, &value.text), value.source.to_string()),
+            None => unset(setting, raw, config),
         };
         Self { name: setting.name, value, source }
     }
 }
 
+/// A value as it is understood: sizes with their full unit, integers without unit.
+fn interpreted(setting: &Setting, text: &str) -> String {
+    let has_letter = text.ends_with(['k', 'm', 'g', 't', 'K', 'M', 'G', 'T']);
+    let understood = match setting.kind {
+        Kind::Bytes { .. } if has_letter => parse::bytes(text).map(bytes_text),
+        Kind::Integer { unit, .. } => parse::integer(text, unit).map(|number| number.to_string()),
+        _ => None,
+    };
+    understood.unwrap_or_else(|| text.to_owned())
+}
+
 /// Effective value of an unset setting, and its source.
-fn unset(setting: &Setting, config: &Config) -> (String, String) {
+fn unset(setting: &Setting, raw: &RawSettings, config: &Config) -> (String, String) {
     let derived = |path: &Path| (path.display().to_string(), format!("default: {}", setting.derived));
     match setting.name {
         "STATE_DIR" => return derived(&config.state_dir),
         "WAL_DIR" => return derived(&config.wal.dir),
         "STATUS_SOCKET" => return derived(&config.status_socket),
         "COLLECTOR_ID" => return derived(Path::new(&config.collector)),
+        "BMP_LISTEN_PORT" => {
+            if let Some(port) = port_of(raw, "BMP_LISTEN_HOST") {
+                return port;
+            }
+        }
         name if name.starts_with("DB_") => match &config.database {
             None => return (String::new(), "unused: no database is configured".to_owned()),
             Some(Database { from_url: true, .. }) if URL_SETTINGS.contains(&name) => {
                 return (String::new(), "unused: set by DATABASE_URL".to_owned());
+            }
+            Some(_) if name == "DB_PORT" => {
+                if let Some(port) = port_of(raw, "DB_HOST") {
+                    return port;
+                }
             }
             Some(_) => {}
         },
@@ -77,6 +99,13 @@ fn unset(setting: &Setting, config: &Config) -> (String, String) {
         "default".to_owned()
     };
     (setting.default.to_owned(), source)
+}
+
+/// The port in the setting of a host, and its source; `None` if it contains none.
+fn port_of(raw: &RawSettings, host_name: &str) -> Option<(String, String)> {
+    let host = raw.by_name(host_name)?;
+    let port = parse::host_and_port(&host.text)?.port?;
+    Some((port.to_string(), host.source.to_string()))
 }
 
 /// The masked form of a secret. URLs keep their scheme, host and path.
@@ -96,11 +125,11 @@ fn masked(setting: &Setting, text: &str) -> String {
 
 /// The paragraph at the top of `.env.example`.
 const INTRODUCTION: &str = "\
-    Copy this file to `.env` and remove the `#` from the settings to change. The same names are \
-    accepted as environment variables, which take precedence. Unknown names and invalid values are \
-    reported and prevent the start; `holdfast check-config` prints the effective configuration. An \
-    empty value counts as unset. Enclose a value that contains `$`, `#`, quotes or spaces in single \
-    quotes.";
+    Copy this file to `.env`, or to the file of `--env-file`, and remove the `#` from the settings to \
+    change. The same names are accepted as environment variables, which take precedence. Unknown names \
+    and invalid values are reported with their lines and prevent the start; `holdfast check-config` \
+    prints the effective configuration, and warnings. An empty value counts as unset. Enclose a value \
+    that contains `$`, `#`, quotes or spaces in single quotes.";
 
 /// The text of `.env.example`: every setting with its description, accepted values and default.
 #[must_use]

@@ -2,6 +2,7 @@
 
 mod database;
 mod pgpass;
+mod reader;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::parse::{self, Secret};
-use super::settings::{self, Kind};
 use super::{Inputs, Problem, RawSettings};
 use crate::route::Prefix;
 use crate::session::Overrides;
 use crate::sink::Dedup;
+
+use reader::Reader;
 
 pub use database::Database;
 pub(super) use database::URL_SETTINGS;
@@ -39,6 +41,8 @@ pub struct Config {
     pub sentry: Option<Sentry>,
     /// Path of the Unix socket for `holdfast status`.
     pub status_socket: PathBuf,
+    /// Inputs that are accepted, although they may not be as intended.
+    pub warnings: Vec<Problem>,
 }
 
 /// BMP listener and sessions.
@@ -172,15 +176,17 @@ pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
         sentry: sentry(&mut read),
         state_dir,
         status_socket,
+        warnings: raw.warnings().to_vec(),
     };
     check_contradictions(&config, &mut read);
     config
 }
 
 fn listen(read: &mut Reader<'_>) -> Listen {
+    let (host, port) = read.host_and_port("BMP_LISTEN_HOST", "BMP_LISTEN_PORT");
     Listen {
-        host: read.host("BMP_LISTEN_HOST"),
-        port: read.integer("BMP_LISTEN_PORT"),
+        host,
+        port,
         allow: read.parsed("BMP_ALLOW", parse::prefixes),
         max_connections: read.integer("BMP_MAX_CONNECTIONS"),
         router_names: read.parsed("BMP_ROUTER_NAMES", parse::router_names),
@@ -290,107 +296,4 @@ fn check_contradictions(config: &Config, read: &mut Reader<'_>) {
 fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
-}
-
-/// Parses raw values by the kinds of their settings. An invalid value is reported as a problem and replaced
-/// by the default.
-///
-/// Settings are named by [`settings::Setting::name`], never by an alias.
-struct Reader<'a> {
-    raw: &'a RawSettings,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl<'a> Reader<'a> {
-    /// Reports a problem of a setting under the name that the user wrote.
-    fn problem(&mut self, name: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(self.raw.written_name(name), message));
-    }
-
-    fn optional_text(&self, name: &str) -> Option<&'a str> {
-        self.raw.by_name(name).map(|value| value.text.as_str())
-    }
-
-    fn text(&self, name: &str) -> &'a str {
-        let default = settings::find(name).map_or("", |setting| setting.default);
-        self.optional_text(name).unwrap_or(default)
-    }
-
-    /// Parses a value with `parse`, which returns `None` for an invalid one.
-    fn with<T: Default>(&mut self, name: &str, parse: impl Fn(&str, Kind) -> Option<T>) -> T {
-        let Some(setting) = settings::find(name) else {
-            self.problem(name, "missing in the table of settings");
-            return T::default();
-        };
-        let text = self.text(name);
-        if let Some(value) = parse(text, setting.kind) {
-            return value;
-        }
-        let shown = if setting.is_secret() { String::new() } else { format!(" \"{text}\"") };
-        self.problem(name, format!("invalid value{shown}; expected {}", setting.kind.expected()));
-        parse(setting.default, setting.kind).unwrap_or_default()
-    }
-
-    fn integer<T: TryFrom<u64> + Default>(&mut self, name: &str) -> T {
-        self.with(name, |text, kind| match kind {
-            Kind::Integer { min, max, .. } => {
-                let number = text.parse::<u64>().ok().filter(|number| (min..=max).contains(number))?;
-                T::try_from(number).ok()
-            }
-            _ => None,
-        })
-    }
-
-    fn bytes(&mut self, name: &str) -> u64 {
-        self.with(name, |text, kind| match kind {
-            Kind::Bytes { min, max } => parse::bytes(text).filter(|bytes| (min..=max).contains(bytes)),
-            _ => None,
-        })
-    }
-
-    fn decimal(&mut self, name: &str) -> f32 {
-        self.with(name, |text, kind| match kind {
-            Kind::Decimal { min, max } => {
-                text.parse::<f32>().ok().filter(|number| (min..=max).contains(&f64::from(*number)))
-            }
-            _ => None,
-        })
-    }
-
-    /// The keyword as the table spells it, whatever its case in the input.
-    fn choice(&mut self, name: &str) -> &'static str {
-        self.with(name, |text, kind| match kind {
-            Kind::Choice(words) => words.iter().copied().find(|word| word.eq_ignore_ascii_case(text)),
-            _ => None,
-        })
-    }
-
-    fn host(&mut self, name: &str) -> String {
-        self.with(name, |text, _| {
-            let is_valid = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
-            (text.parse::<IpAddr>().is_ok() || text.chars().all(is_valid)).then(|| text.to_owned())
-        })
-    }
-
-    /// Parses a list with `parse`, whose error describes the invalid item.
-    fn parsed<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
-        let result = self.optional_text(name).map_or_else(|| Ok(T::default()), parse);
-        result.unwrap_or_else(|error| {
-            let expected = settings::find(name).map(|setting| setting.kind.expected()).unwrap_or_default();
-            self.problem(name, format!("{error}; expected {expected}"));
-            T::default()
-        })
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        self.optional_text(name).map(PathBuf::from)
-    }
-
-    fn seconds(&mut self, name: &str) -> Duration {
-        Duration::from_secs(self.integer(name))
-    }
-
-    fn milliseconds(&mut self, name: &str) -> Duration {
-        Duration::from_millis(self.integer(name))
-    }
 }

@@ -35,8 +35,10 @@ pub enum Kind {
     Url,
     /// A file system path.
     Path,
-    /// An IP address or a host name.
+    /// An IP address or a host name, perhaps with a port.
     Host,
+    /// The same, or the directory of a Unix socket.
+    HostOrSocket,
     /// An integer.
     Integer {
         /// Smallest accepted value.
@@ -137,14 +139,18 @@ impl Kind {
             Self::Text | Self::Secret => "text".to_owned(),
             Self::Url => "a URL".to_owned(),
             Self::Path => "a path".to_owned(),
-            Self::Host => "an IP address or a host name".to_owned(),
+            Self::Host => "an IP address or a host name, perhaps with a port".to_owned(),
+            Self::HostOrSocket => "an IP address or a host name, perhaps with a port, or the directory of a \
+                                   Unix socket; a URL is set as DATABASE_URL"
+                .to_owned(),
             Self::Integer { min, max, unit: "" } => {
                 format!("an integer from {min} to {max}")
             }
             Self::Integer { min, max, unit } => format!("an integer from {min} to {max} ({unit})"),
             Self::Decimal { min, max } => format!("a number from {min} to {max}"),
             Self::Bytes { min, max } => format!(
-                "a size from {} to {}, in bytes or with a unit (KiB, MiB, GiB, TiB, kB, MB, GB, TB)",
+                "a size from {} to {}, in bytes or with a unit (KiB, MiB, GiB, TiB, or K, M, G, T for \
+                 the same; kB, MB, GB, TB)",
                 super::parse::bytes_text(min),
                 super::parse::bytes_text(max)
             ),

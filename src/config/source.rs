@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::env_file::{self, Doubt, EnvFile, FileVariable};
+use super::lookalike;
 use super::settings::{self, FOREIGN, PREFIXES, Setting};
 use super::{Invalid, Problem};
 
@@ -17,22 +19,20 @@ pub struct Inputs {
     pub file: Option<EnvFile>,
 }
 
-/// The contents of a `.env` file.
-#[derive(Clone, Debug)]
-pub struct EnvFile {
-    /// Path of the file.
-    pub path: PathBuf,
-    /// Its variables, in the order of the file.
-    pub pairs: Vec<(String, String)>,
-}
-
 /// Source of a value, with the name of the variable as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// An environment variable.
     Environment(String),
-    /// A variable in the `.env` file at this path.
-    File(PathBuf, String),
+    /// A variable in the `.env` file.
+    File {
+        /// Path of the file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// Name of the variable.
+        name: String,
+    },
 }
 
 impl Source {
@@ -40,17 +40,28 @@ impl Source {
     #[must_use]
     pub fn written_name(&self) -> &str {
         match self {
-            Self::Environment(name) | Self::File(_, name) => name,
+            Self::Environment(name) | Self::File { name, .. } => name,
         }
+    }
+
+    /// Where the variable is set: the environment, or a line of the file.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::Environment(_) => "environment".to_owned(),
+            Self::File { path, line, .. } => env_file::location(path, Some(*line)),
+        }
+    }
+
+    /// A problem of the variable.
+    pub(super) fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(self.written_name(), message).at(self.location())
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Environment(name) => write!(f, "environment, {name}"),
-            Self::File(path, name) => write!(f, "{}, {name}", path.display()),
-        }
+        write!(f, "{}, {}", self.location(), self.written_name())
     }
 }
 
@@ -68,6 +79,8 @@ pub struct RawValue {
 pub struct RawSettings {
     /// By [`Setting::name`].
     values: BTreeMap<&'static str, RawValue>,
+    /// Inputs that are accepted, although they may not be as intended.
+    warnings: Vec<Problem>,
 }
 
 impl Inputs {
@@ -80,13 +93,10 @@ impl Inputs {
     pub fn from_process(env_file: Option<&Path>) -> Result<Self, Invalid> {
         let mut problems = Vec::new();
         let environment = std::env::vars_os().filter_map(|pair| utf8_pair(pair, &mut problems)).collect();
-        let file = match env_file {
-            Some(path) => read_file(path, &mut problems),
-            None => Some(Path::new(".env"))
-                .filter(|path| path.exists())
-                .and_then(|path| read_file(path, &mut problems)),
-        };
-        if problems.is_empty() { Ok(Self { environment, file }) } else { Err(Invalid { problems }) }
+        let file = env_file
+            .or_else(|| Some(Path::new(".env")).filter(|path| path.exists()))
+            .and_then(|path| env_file::read(path).map_err(|mut found| problems.append(&mut found)).ok());
+        if problems.is_empty() { Ok(Self { environment, file }) } else { Err(Invalid::new(problems)) }
     }
 
     /// A directory that systemd passes to its services, such as `STATE_DIRECTORY`; the first one if there are
@@ -102,38 +112,9 @@ fn utf8_pair((name, value): (OsString, OsString), problems: &mut Vec<Problem>) -
     let name = name.into_string().ok()?;
     let value = value.into_string();
     if value.is_err() && has_our_prefix(&name.to_ascii_uppercase()) {
-        problems.push(Problem::new(&name, "the value is not valid UTF-8"));
+        problems.push(Problem::new(&name, "the value is not valid UTF-8").at("environment"));
     }
     Some((name, value.ok()?))
-}
-
-fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<EnvFile> {
-    let mut failed = |message: String| problems.push(Problem::new(path.display().to_string(), message));
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            failed(format!("cannot be read: {error}"));
-            return None;
-        }
-    };
-    let mut pairs = Vec::new();
-    for pair in dotenvy::from_read_iter(text.as_bytes()) {
-        match pair {
-            Ok(pair) => pairs.push(pair),
-            // Only the number of the line is printed, because the line may contain a password.
-            Err(dotenvy::Error::LineParse(line, _)) => failed(match line_number(&text, &line) {
-                Some(number) => format!("line {number}: expected NAME=value"),
-                None => "expected NAME=value in each line".to_owned(),
-            }),
-            Err(error) => failed(error.to_string()),
-        }
-    }
-    Some(EnvFile { path: path.to_owned(), pairs })
-}
-
-/// Number of the first line of `text` that equals `line`, from 1.
-fn line_number(text: &str, line: &str) -> Option<usize> {
-    text.lines().position(|known| known.trim_end() == line.trim_end()).map(|index| index + 1)
 }
 
 /// Whether an upper-case name has a prefix of Holdfast's settings.
@@ -141,47 +122,107 @@ fn has_our_prefix(upper: &str) -> bool {
     PREFIXES.iter().any(|prefix| upper.starts_with(prefix)) && !FOREIGN.contains(&upper)
 }
 
+/// One variable of a source.
+struct Variable<'a> {
+    text: &'a str,
+    source: Source,
+    /// Properties of its syntax; `None` in the environment, which has no syntax.
+    in_file: Option<&'a FileVariable>,
+}
+
 impl RawSettings {
-    /// Assigns the variables to settings. Reports unknown names that have a prefix of Holdfast's settings.
+    /// Assigns the variables to settings. Reports unknown names that have a prefix of Holdfast's settings,
+    /// and warns of others that resemble a setting.
     pub(super) fn collect(inputs: &Inputs, problems: &mut Vec<Problem>) -> Self {
         let mut raw = Self::default();
         if let Some(file) = &inputs.file {
-            raw.add(&file.pairs, |name| Source::File(file.path.clone(), name), problems);
+            raw.warnings.extend_from_slice(&file.warnings);
+            let variables = file.variables.iter().map(|variable| Variable {
+                text: &variable.value,
+                source: Source::File {
+                    path: file.path.clone(),
+                    line: variable.line,
+                    name: variable.name.clone(),
+                },
+                in_file: Some(variable),
+            });
+            raw.add(variables, problems);
         }
-        raw.add(&inputs.environment, Source::Environment, problems);
+        let variables = inputs.environment.iter().map(|(name, text)| Variable {
+            text,
+            source: Source::Environment(name.clone()),
+            in_file: None,
+        });
+        raw.add(variables, problems);
         raw
     }
 
     /// Adds the variables of one source. They override those of the sources added before.
-    fn add(
-        &mut self,
-        pairs: &[(String, String)],
-        source: impl Fn(String) -> Source,
-        problems: &mut Vec<Problem>,
-    ) {
+    fn add<'a>(&mut self, variables: impl Iterator<Item = Variable<'a>>, problems: &mut Vec<Problem>) {
         let mut added: BTreeMap<&'static str, RawValue> = BTreeMap::new();
-        for (name, text) in pairs {
-            let upper = name.to_ascii_uppercase();
+        for Variable { text, source, in_file } in variables {
+            let upper = source.written_name().to_ascii_uppercase();
             let Some(setting) = settings::find(&upper) else {
                 if has_our_prefix(&upper) {
-                    problems.push(Problem::new(name, unknown(&upper)));
+                    problems.push(source.problem(lookalike::unknown(&upper)));
+                } else if let Some(message) = lookalike::warning(&upper, in_file.is_some()) {
+                    self.warnings.push(source.problem(message));
                 }
                 continue;
             };
+            if let Some(variable) = in_file {
+                self.check_syntax(setting, variable, &source, problems);
+            }
             let text = text.trim();
             // Compose files write `NAME=${NAME:-}`, which is empty if NAME is unset.
             if text.is_empty() {
                 continue;
             }
-            let value = RawValue { text: text.to_owned(), source: source(name.clone()) };
+            let value = RawValue { text: text.to_owned(), source };
+            let message_source = value.source.clone();
             if let Some(other) = added.insert(setting.name, value).filter(|other| other.text != text) {
-                let other = other.source.written_name();
-                let message =
-                    format!("is the same setting as {other}, but has a different value: remove one of them");
-                problems.push(Problem::new(name, message));
+                let (name, location) = (other.source.written_name(), other.source.location());
+                let message = format!(
+                    "is the same setting as {name} ({location}), but has another value: remove one of them"
+                );
+                problems.push(message_source.problem(message));
             }
         }
         self.values.append(&mut added);
+    }
+
+    /// Reports a value that the syntax of the file may have changed.
+    fn check_syntax(
+        &mut self,
+        setting: &Setting,
+        variable: &FileVariable,
+        source: &Source,
+        problems: &mut Vec<Problem>,
+    ) {
+        if variable.value.contains(['\n', '\r']) {
+            let (first, last) = (variable.line, variable.last_line);
+            let lines = if first == last {
+                "contains a line break".to_owned()
+            } else {
+                format!("extends over lines {first} to {last}: a quote is not closed in line {first}")
+            };
+            problems.push(source.problem(format!("the value {lines}; expected a value in one line")));
+        }
+        for doubt in &variable.doubts {
+            let is_usual = match doubt {
+                Doubt::Reference | Doubt::Comment => !setting.is_secret(),
+                Doubt::ReferenceToNothing | Doubt::EmptyBeforeComment => false,
+            };
+            if !is_usual {
+                self.warnings.push(source.problem(env_file::describe(*doubt)));
+            }
+        }
+    }
+
+    /// Inputs that are accepted, although they may not be as intended.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// The unparsed value of a setting; `None` if it is unset.
@@ -196,45 +237,17 @@ impl RawSettings {
         self.values.get(name)
     }
 
+    /// A problem of the setting with this name, reported under the name that the user wrote.
+    pub(super) fn problem(&self, name: &str, message: impl Into<String>) -> Problem {
+        match self.by_name(name) {
+            Some(value) => value.source.problem(message),
+            None => Problem::new(name, message),
+        }
+    }
+
     /// The name under which the user wrote a setting; its own name if it is unset.
     #[must_use]
     pub fn written_name<'a>(&'a self, name: &'a str) -> &'a str {
         self.by_name(name).map_or(name, |value| value.source.written_name())
-    }
-}
-
-/// The message for an unknown name that has a prefix of Holdfast's settings.
-fn unknown(upper: &str) -> String {
-    let names = settings::all()
-        .flat_map(|setting| std::iter::once(setting.name).chain(setting.aliases.iter().copied()));
-    if let Some(name) = nearest(upper, names) {
-        return format!("unknown setting; did you mean {name}?");
-    }
-    if upper.contains("_SERVICE_") || upper.contains("_TCP") {
-        return "unknown setting; Kubernetes sets such names for services unless enableServiceLinks is false"
-            .to_owned();
-    }
-    "unknown setting".to_owned()
-}
-
-/// The candidate with the smallest edit distance to `name`, if the distance is at most a third of the length
-/// of `name`.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (distance, candidate) = candidates
-        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance)?;
-    (distance <= (name.len() / 3).max(1)).then_some(candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_similar_name_is_suggested() {
-        let candidates = || ["DB_HOST", "WAL_MAX_BYTES"].into_iter();
-        assert_eq!(nearest("WAL_XYZZY", candidates()), None);
-        assert_eq!(nearest("WAL_MAX_BYTE", candidates()), Some("WAL_MAX_BYTES"));
-        assert_eq!(nearest("DB_HOTS", candidates()), Some("DB_HOST"));
     }
 }

@@ -115,6 +115,9 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
         Some(Command::CheckConfig) => {
             let (raw, config) = load(arguments)?;
+            for warning in raw.warnings() {
+                print_error(&format!("warning: {warning}"));
+            }
             check_config::run(&raw, &config, &mut io::stdout().lock())?;
             Ok(0)
         }

@@ -107,6 +107,11 @@ pub fn run(config: &Config) -> Result<(), Error> {
         log_level = %config.logging.level,
         "holdfast_starting"
     );
+    if !config.warnings.is_empty() {
+        // One line, because further lines of an event are suppressed for some time.
+        let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        tracing::warn!(count = warnings.len(), warnings = warnings.join("; "), "config_warnings");
+    }
     let telemetry = Arc::new(telemetry);
     let result = start_and_serve(config, &telemetry);
     telemetry.write_suppressed();

@@ -29,8 +29,7 @@ fn the_example_with_every_line_in_effect_is_the_default_configuration() {
     let lines: Vec<String> =
         text.lines().filter(is_value).map(|line| line.trim_start_matches('#').to_owned()).collect();
     assert_eq!(lines.len(), config::all().count());
-    let pairs = dotenvy::from_read_iter(lines.join("\n").as_bytes()).map(Result::unwrap).collect();
-    let file = EnvFile { path: example(), pairs };
+    let file = EnvFile::parse(&example(), lines.join("\n").as_bytes()).unwrap();
     let (raw, _) = config::load(&Inputs { environment: Vec::new(), file: Some(file) }).unwrap();
     for setting in config::all() {
         let text = raw.get(setting).map_or("", |value| value.text.as_str());

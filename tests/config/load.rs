@@ -3,13 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use holdfast::config::{self, Config, EnvFile, Inputs, Invalid, LogFormat};
+use holdfast::config::{self, Config, EnvFile, FileVariable, Inputs, Invalid, LogFormat};
 use holdfast::sink::{Dedup, SslMode};
 
 fn inputs(environment: &[(&str, &str)], file: &[(&str, &str)]) -> Inputs {
-    let pairs =
-        |list: &[(&str, &str)]| list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    let file = EnvFile { path: PathBuf::from("test.env"), pairs: pairs(file) };
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    };
+    let variables = pairs(file).into_iter().zip(1..).map(|((name, value), line)| FileVariable {
+        name,
+        value,
+        line,
+        last_line: line,
+        doubts: Vec::new(),
+    });
+    let file =
+        EnvFile { path: PathBuf::from("test.env"), variables: variables.collect(), warnings: Vec::new() };
     Inputs { environment: pairs(environment), file: Some(file) }
 }
 
@@ -200,7 +209,7 @@ fn the_environment_wins_over_the_file_and_an_empty_value_is_none() {
     assert_eq!((config.logging.level, config.listen.port), (tracing::Level::ERROR, 1_179));
     let source = |name| typed.by_name(name).unwrap().source.to_string();
     assert_eq!(source("LOG_LEVEL"), "environment, LOG_LEVEL");
-    assert_eq!(source("BMP_LISTEN_PORT"), "test.env, BMP_LISTEN_PORT");
+    assert_eq!(source("BMP_LISTEN_PORT"), "test.env line 2, BMP_LISTEN_PORT");
     assert_eq!(load(&[("BMP_LISTEN_PORT", "")], &[("BMP_LISTEN_PORT", "1179")]).1.listen.port, 1_179);
     assert!(load(&[("DB_HOST", ""), ("DATABASE_URL", " ")], &[]).1.database.is_none());
 }

@@ -4,8 +4,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test that fails should panic"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod example;
+mod golden;
 mod load;
+mod warnings;

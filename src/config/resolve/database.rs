@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::{Inputs, Problem};
-use super::{Reader, pgpass};
+use super::super::Inputs;
+use super::pgpass;
+use super::reader::Reader;
 use crate::sink::{SslMode, Target, TargetError, TlsFiles};
 
 /// Settings of which any one configures a database.
@@ -91,12 +92,9 @@ pub(super) fn resolve(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database
 }
 
 fn from_parts(read: &mut Reader<'_>) -> tokio_postgres::Config {
+    let (host, port) = read.host_and_port("DB_HOST", "DB_PORT");
     let mut connection = tokio_postgres::Config::new();
-    connection
-        .host(read.text("DB_HOST"))
-        .port(read.integer("DB_PORT"))
-        .user(read.text("DB_USER"))
-        .dbname(read.text("DB_NAME"));
+    connection.host(host).port(port).user(read.text("DB_USER")).dbname(read.text("DB_NAME"));
     connection
 }
 
@@ -109,11 +107,11 @@ struct UrlOptions {
 }
 
 fn from_url(url: &str, read: &mut Reader<'_>) -> (tokio_postgres::Config, UrlOptions) {
+    let url_name = read.raw.written_name("DATABASE_URL");
+    let location = read.raw.by_name("DATABASE_URL").map(|value| value.source.location()).unwrap_or_default();
     for name in URL_SETTINGS {
-        if let Some(value) = read.raw.by_name(name) {
-            let message =
-                format!("conflicts with DATABASE_URL: set only one of them (source: {})", value.source);
-            read.problem(name, message);
+        if read.optional_text(name).is_some() {
+            read.problem(name, format!("conflicts with {url_name} ({location}): set only one of them"));
         }
     }
     let mut options = UrlOptions::default();
@@ -170,40 +168,43 @@ fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inpu
     match (sources.first().copied(), credential) {
         (Some("DB_PASSWORD"), _) => {
             connection.password(read.text("DB_PASSWORD"));
-            "DB_PASSWORD".to_owned()
+            read.raw.written_name("DB_PASSWORD").to_owned()
         }
         (Some(name @ "DB_PASSWORD_FILE"), _) => {
             let path = PathBuf::from(read.text(name));
-            let name = read.raw.written_name(name);
-            from_file(connection, &path, name, read.problems);
+            if let Err(message) = from_file(connection, &path) {
+                read.problem(name, message);
+            }
             format!("file {}", path.display())
         }
         (Some(name), _) => name.to_owned(),
         (None, Some(path)) if path.exists() => {
-            from_file(connection, &path, "CREDENTIALS_DIRECTORY", read.problems);
+            if let Err(message) = from_file(connection, &path) {
+                read.problem("CREDENTIALS_DIRECTORY", message);
+            }
             format!("systemd credential {}", path.display())
         }
         (None, _) => pgpass::password(connection, read, inputs).unwrap_or_else(|| "none".to_owned()),
     }
 }
 
-fn from_file(connection: &mut tokio_postgres::Config, path: &Path, name: &str, problems: &mut Vec<Problem>) {
-    let message = match std::fs::read_to_string(path) {
-        Ok(text) => match text.lines().next() {
-            Some(line) if !line.is_empty() => {
-                connection.password(line);
-                return;
-            }
-            _ => format!("the first line of {} is empty; expected the password", path.display()),
-        },
-        Err(error) => format!("{} cannot be read: {error}", path.display()),
-    };
-    problems.push(Problem::new(name, message));
+/// Sets the password to the first line of a file.
+fn from_file(connection: &mut tokio_postgres::Config, path: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => {
+            connection.password(line);
+            Ok(())
+        }
+        _ => Err(format!("the first line of {} is empty; expected the password", path.display())),
+    }
 }
 
 fn ssl_mode(from_url: Option<&str>, read: &mut Reader<'_>) -> SslMode {
     if from_url.is_some() && read.optional_text("DB_SSLMODE").is_some() {
-        read.problem("DB_SSLMODE", "conflicts with sslmode in DATABASE_URL: set only one of them");
+        let url = read.raw.written_name("DATABASE_URL");
+        read.problem("DB_SSLMODE", format!("conflicts with sslmode in {url}: set only one of them"));
     }
     let Some(mode) = from_url else {
         // The keywords of the table are those that `SslMode` parses.
@@ -223,7 +224,8 @@ fn ssl_files(url_options: UrlOptions, mode: SslMode, read: &mut Reader<'_>) -> T
         let in_url = url_options.files.iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone());
         let set = read.path(name);
         if in_url.is_some() && set.is_some() {
-            read.problem(name, "conflicts with the same option in DATABASE_URL: set only one of them");
+            let url = read.raw.written_name("DATABASE_URL");
+            read.problem(name, format!("conflicts with the same option in {url}: set only one of them"));
         }
         let path = in_url.or(set).filter(|path| name != "DB_SSLROOTCERT" || path != Path::new(SYSTEM))?;
         if let Err(error) = std::fs::File::open(&path) {
@@ -234,20 +236,24 @@ fn ssl_files(url_options: UrlOptions, mode: SslMode, read: &mut Reader<'_>) -> T
     };
     let (root, certificate, key) = (file("DB_SSLROOTCERT"), file("DB_SSLCERT"), file("DB_SSLKEY"));
     if root.is_some() && !matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull) {
-        read.problem("DB_SSLROOTCERT", "has no effect unless DB_SSLMODE is verify-ca or verify-full");
+        let mode = read.raw.written_name("DB_SSLMODE");
+        read.problem("DB_SSLROOTCERT", format!("has no effect unless {mode} is verify-ca or verify-full"));
     }
     if certificate.is_some() && mode == SslMode::Disable {
-        read.problem("DB_SSLCERT", "has no effect if DB_SSLMODE is disable");
+        let mode = read.raw.written_name("DB_SSLMODE");
+        read.problem("DB_SSLCERT", format!("has no effect if {mode} is disable"));
     }
     let client = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => {
-            read.problem("DB_SSLKEY", "must be set, because DB_SSLCERT is set");
+            let certificate = read.raw.written_name("DB_SSLCERT");
+            read.problem("DB_SSLKEY", format!("must be set, because {certificate} is set"));
             None
         }
         (None, Some(_)) => {
-            read.problem("DB_SSLCERT", "must be set, because DB_SSLKEY is set");
+            let key = read.raw.written_name("DB_SSLKEY");
+            read.problem("DB_SSLCERT", format!("must be set, because {key} is set"));
             None
         }
     };

@@ -13,7 +13,7 @@ use std::{fs, io};
 use tokio_postgres::config::Host;
 
 use super::super::Inputs;
-use super::Reader;
+use super::reader::Reader;
 
 /// Sets the password of `connection` from the password file, and returns a description of its source. `None`
 /// if the file has no line for this server.

@@ -15,9 +15,9 @@ pub(super) const DATABASE: &[Setting] = &[
     aliased(
         "DB_HOST",
         &["DATABASE_HOST"],
-        Kind::Text,
+        Kind::HostOrSocket,
         "localhost",
-        "Host name, IP address, or directory of the Unix socket.",
+        "Host name, IP address, or directory of the Unix socket. `host:port` sets DB_PORT as well.",
     ),
     aliased("DB_PORT", &["DATABASE_PORT"], integer(1, 65_535, ""), "5432", "TCP port of the server."),
     aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as."),

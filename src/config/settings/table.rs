@@ -14,7 +14,8 @@ pub static SECTIONS: &[Section] = &[
                 "BMP_LISTEN_HOST",
                 Kind::Host,
                 "0.0.0.0",
-                "Address on which BMP connections are accepted. `::` accepts IPv6 and IPv4.",
+                "Address on which BMP connections are accepted. `::` accepts IPv6 and IPv4. `address:port` \
+                 sets BMP_LISTEN_PORT as well.",
             ),
             fixed(
                 "BMP_LISTEN_PORT",
