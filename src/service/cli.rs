@@ -4,6 +4,7 @@ mod check_config;
 mod database;
 mod decode;
 mod forget;
+mod import_pybmpmon;
 mod migrate;
 mod query;
 mod rebuild_state;
@@ -49,6 +50,8 @@ enum Command {
     RebuildState(rebuild_state::Arguments),
     /// Remove a router or peer that will not return from the current tables; exit code 1: unknown, or live
     Forget(forget::Arguments),
+    /// Copy the history of pybmpmon; exit code 1: some rows cannot be represented, 2: failed, run it again
+    ImportPybmpmon(import_pybmpmon::Arguments),
     /// Query the database: route lookups, past tables, churn, hijacks, peers and more
     Query(query::Arguments),
     /// Load RPKI validated ROA payloads (VRPs)
@@ -136,6 +139,9 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
             rebuild_state::run(*rebuild, &load(arguments)?.1, &mut io::stdout().lock())
         }
         Some(Command::Forget(forget)) => forget::run(forget, &load(arguments)?.1, &mut io::stdout().lock()),
+        Some(Command::ImportPybmpmon(import)) => {
+            import_pybmpmon::run(import, &load(arguments)?.1, &mut io::stdout().lock())
+        }
         Some(Command::Query(query)) => {
             let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
             if query.only_lists() {

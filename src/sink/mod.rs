@@ -17,7 +17,7 @@
 //! * `transaction`: collects the records of a transaction
 //! * `connection`: connects, attaches to a lane and stores transactions
 //! * `error`, `error_policy`: errors, and the reaction to each
-//! * `admin`: migrations, maintenance, repairs, rejected records, forked logs
+//! * `admin`: migrations, maintenance, repairs, rejected records, forked logs, import
 //! * `query`: the catalogue of queries, and RPKI data
 
 mod admin;
@@ -31,6 +31,7 @@ mod transaction;
 
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
 pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests};
+pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};
 pub use admin::maintain::{Retention, ServerVersions, maintain, report_currency, server_versions};
 pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};

@@ -24,6 +24,7 @@ mod first_tables;
 mod forget;
 mod forks;
 mod identity;
+mod import;
 mod liveness;
 mod migrations;
 mod names;

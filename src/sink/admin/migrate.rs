@@ -16,6 +16,8 @@ use tokio_postgres::error::SqlState;
 use crate::sink::error::Error;
 use crate::sink::error_policy::{ErrorAction, action_for_error};
 
+use super::pybmpmon_schema::database_of_pybmpmon;
+
 /// Key of the migrator's `pg_advisory_lock`: "holdfast" in ASCII.
 const LOCK: i64 = 0x686f_6c64_6661_7374;
 
@@ -151,6 +153,18 @@ pub enum MigrateError {
     /// The connection for the migration could not be established.
     #[error(transparent)]
     Connect(#[from] Error),
+    /// The schema `public` contains the tables of pybmpmon, which have the names of Holdfast's tables.
+    #[error(
+        "the database \"{database}\" contains the tables of pybmpmon, which are left unchanged; Holdfast \
+         needs a database without them: either create one, set DB_NAME (or DATABASE_URL) to it, and copy the \
+         history with `holdfast import-pybmpmon --from URL`; or move the tables of pybmpmon to another \
+         schema of this database, and copy the history with `holdfast import-pybmpmon --schema NAME` \
+         (docs/MIGRATING.md)"
+    )]
+    Pybmpmon {
+        /// Name of the database.
+        database: String,
+    },
     /// The database was migrated by a newer program.
     #[error("the database schema is at version {version}, unknown to this program; install a newer release")]
     Newer {
@@ -182,7 +196,7 @@ impl MigrateError {
         match self {
             Self::Database { error, .. } => action_for_error(error),
             Self::Connect(error) => error.action(),
-            Self::Changed { .. } | Self::Newer { .. } => ErrorAction::Alarm,
+            Self::Changed { .. } | Self::Newer { .. } | Self::Pybmpmon { .. } => ErrorAction::Alarm,
         }
     }
 }
@@ -210,6 +224,9 @@ pub async fn migrate(client: &mut Client, chunk_interval_days: u32) -> Result<Ap
 }
 
 async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<Applied, MigrateError> {
+    if let Some(database) = database_of_pybmpmon(client).await? {
+        return Err(MigrateError::Pybmpmon { database });
+    }
     // CREATE TABLE IF NOT EXISTS would require the right to create even where the table exists.
     let exists = "SELECT to_regclass('public.schema_migrations') IS NOT NULL";
     if !client.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {

@@ -6,10 +6,14 @@
 //! * `fork`: the delivery state by which a copied log is recognized
 //! * `rebuild`: compares the current table with history and repairs it
 //! * `rejected`: retries rejected records
+//! * `pybmpmon_schema`: recognizes a database of pybmpmon
+//! * `import_pybmpmon`: copies the history of such a database
 
 pub(super) mod forget;
 pub(super) mod fork;
+pub(super) mod import_pybmpmon;
 pub(super) mod maintain;
 pub(super) mod migrate;
+mod pybmpmon_schema;
 pub(super) mod rebuild;
 pub(super) mod rejected;
