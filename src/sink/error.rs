@@ -85,13 +85,76 @@ impl Error {
     }
 }
 
-/// Message and SQLSTATE of an error reply. For other errors, the operation that failed and its cause.
+/// Short description for a log line: message and SQLSTATE of an error reply, and the remedy if the SQLSTATE
+/// implies one. For other errors, the operation that failed and its causes.
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(reply) => format!("{} ({})", reply.message(), reply.code().code()),
-        None => match std::error::Error::source(error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        },
+        Some(reply) => format!("{} ({}){}", reply.message(), reply.code().code(), pooler(reply.code())),
+        None => with_causes(error),
     }
+}
+
+/// Complete description for a terminal: message, detail, SQLSTATE and hint of an error reply, and the remedy
+/// if the SQLSTATE implies one. For other errors, the operation that failed and its causes.
+#[must_use]
+pub fn explain(error: &tokio_postgres::Error) -> String {
+    let Some(reply) = error.as_db_error() else { return with_causes(error) };
+    let mut text = reply.message().to_owned();
+    if let Some(detail) = reply.detail() {
+        text.push_str(": ");
+        text.push_str(detail);
+    }
+    text.push_str(&format!(" (SQLSTATE {})", reply.code().code()));
+    if let Some(hint) = reply.hint() {
+        text.push_str("; ");
+        text.push_str(hint);
+    }
+    text.push_str(pooler(reply.code()));
+    if lacks_schema(reply.code()) {
+        text.push_str(
+            "; the database lacks the schema of this release in \"public\": run `holdfast migrate`, and \
+             check that DB_NAME is the right database",
+        );
+    } else if *reply.code() == SqlState::INSUFFICIENT_PRIVILEGE {
+        text.push_str("; grant the role its privileges with deploy/roles.sql, or use another DB_USER");
+    }
+    text
+}
+
+/// An error and its causes, separated by colons. A cause that the text before it includes is not repeated.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Remedy for an error that a connection pooler causes by giving each transaction another server connection:
+/// a prepared statement that is unknown or exists already, or a temporary table that exists already.
+fn pooler(code: &SqlState) -> &'static str {
+    let caused =
+        [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT, SqlState::DUPLICATE_TABLE];
+    if caused.contains(code) {
+        "; the connection seems to pass through a pooler in transaction mode (PgBouncer with pool_mode = \
+         transaction): connect to the server itself, or use pool_mode = session"
+    } else {
+        ""
+    }
+}
+
+/// Whether an error reply means that tables, columns or functions are missing.
+fn lacks_schema(code: &SqlState) -> bool {
+    [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::INVALID_SCHEMA_NAME,
+    ]
+    .contains(code)
 }

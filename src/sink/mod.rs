@@ -38,7 +38,7 @@ pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
 pub use connection::{Attached, Connection, SslMode, Target, TargetError, TlsError, TlsFiles};
 pub use copy::columns;
-pub use error::Error;
+pub use error::{Error, explain};
 pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
 pub use lanes::{Lane, lane_of};
 pub use query::catalogue::{BoundQuery, Parameter, QUERIES, Query, QueryError, Rows, Shape, run_query};

@@ -14,4 +14,5 @@ mod common;
 
 mod completeness;
 mod documented;
+mod failures;
 mod known;

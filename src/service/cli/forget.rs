@@ -8,6 +8,9 @@ use crate::config::Config;
 use crate::sink::{self, ForgetError, ForgetRequest};
 use crate::telemetry::printable;
 
+/// Exit code if the database failed; an unknown or live router or peer has exit code 1.
+const EXIT_DATABASE: u8 = 2;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Name of the router, as in `holdfast query routers`
@@ -25,9 +28,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<u8, Failure> {
     let peer = (!arguments.peer.is_empty()).then(|| arguments.peer.join(" "));
     let request = ForgetRequest { router: &arguments.router, peer: peer.as_deref(), force: arguments.force };
-    let forgotten = with_client(config, async |mut client| {
+    let forgotten = with_client(config, EXIT_DATABASE, async |mut client| {
         sink::forget(&mut client, &config.collector, request).await.map_err(|error| {
-            let code = if matches!(error, ForgetError::Database(_)) { 2 } else { 1 };
+            let code = if matches!(error, ForgetError::Database(_)) { EXIT_DATABASE } else { 1 };
             Failure::Other(printable(&error.to_string()), code)
         })
     })?;

@@ -3,15 +3,15 @@
 use std::io::Write;
 
 use super::Failure;
-use super::database::with_client;
+use super::database::{EXIT_FAILED, with_client};
 use crate::config::Config;
 use crate::sink;
 
 pub(super) fn run(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let applied = with_client(config, async |mut client| {
+    let applied = with_client(config, EXIT_FAILED, async |mut client| {
         sink::migrate(&mut client, config.delivery.chunk_interval_days)
             .await
-            .map_err(|error| Failure::Other(error.to_string(), 1))
+            .map_err(|error| Failure::Other(error.to_string(), EXIT_FAILED))
     })?;
     for migration in sink::migrations() {
         if applied.versions.contains(&migration.version) {

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::ValueEnum;
 
+use super::database::EXIT_FAILED;
 use super::{Failure, database};
 use crate::config::Config;
 use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, run_query};
@@ -64,7 +65,7 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let query = BoundQuery::new(arguments.name.as_deref().unwrap_or_default(), &arguments.values)?;
     let shape = if matches!(arguments.format, Format::Json) { Shape::Json } else { Shape::Values };
-    database::with_client(config, async |client| {
+    database::with_client(config, EXIT_FAILED, async |client| {
         let rows = run_query(&client, &query, shape, arguments.limit).await?;
         match arguments.format {
             Format::Table => table(rows, out).await,

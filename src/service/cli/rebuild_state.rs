@@ -3,9 +3,12 @@
 use std::io::Write;
 
 use super::Failure;
-use super::database::with_client;
+use super::database::{failed, with_client};
 use crate::config::Config;
 use crate::sink::{self, Client, RouteComparison};
+
+/// Exit code if the database failed; tables that differ have exit code 1.
+const EXIT_DATABASE: u8 = 2;
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -16,7 +19,7 @@ pub(super) struct Arguments {
 
 /// Returns exit code 1 if the current table differs from history, or still differs after the repair.
 pub(super) fn run(arguments: Arguments, config: &Config, out: &mut impl Write) -> Result<u8, Failure> {
-    with_client(config, async |mut client| {
+    with_client(config, EXIT_DATABASE, async |mut client| {
         let mut found = check(&mut client, config, arguments.write).await?;
         print(&found, out)?;
         if arguments.write && !found.iter().all(RouteComparison::is_consistent) {
@@ -29,10 +32,8 @@ pub(super) fn run(arguments: Arguments, config: &Config, out: &mut impl Write) -
 }
 
 async fn check(client: &mut Client, config: &Config, repair: bool) -> Result<Vec<RouteComparison>, Failure> {
-    sink::rebuild_state(client, &config.collector, repair).await.map_err(|error| {
-        let message = error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
-        Failure::Other(message, 2)
-    })
+    let found = sink::rebuild_state(client, &config.collector, repair).await;
+    found.map_err(|error| failed(&error, EXIT_DATABASE))
 }
 
 fn print(found: &[RouteComparison], out: &mut impl Write) -> Result<(), Failure> {

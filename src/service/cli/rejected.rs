@@ -2,10 +2,13 @@
 
 use std::io::Write;
 
-use super::Failure;
+use super::{Failure, database};
 use crate::config::Config;
-use crate::sink::{self, Target};
+use crate::sink::{self, RetryCounts, Target};
 use crate::telemetry::printable;
+
+/// Exit code if the database failed; records that are rejected again have exit code 1.
+const EXIT_DATABASE: u8 = 2;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -27,33 +30,38 @@ const LIST: &str = "
     FROM rejected_routes WHERE collector = $1 ORDER BY rejected_at, log_id, seq, idx";
 
 pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<u8, Failure> {
-    let database = config.database.as_ref().ok_or_else(|| {
-        failed("no database is configured: set DATABASE_URL, or DB_HOST and the other DB_* settings")
-    })?;
-    let target = database.target().map_err(failed)?;
+    let target = database::target(config, EXIT_DATABASE)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command.unwrap_or(Command::List) {
         Command::List => {
-            for line in runtime.block_on(list(&target, &config.collector)).map_err(failed)? {
+            for line in runtime.block_on(list(&target, &config.collector))? {
                 writeln!(out, "{}", printable(&line))?;
             }
             Ok(0)
         }
         Command::Retry => {
-            let retried =
-                runtime.block_on(sink::retry_rejected(&target, &config.collector)).map_err(failed)?;
+            let retried = runtime.block_on(retry(&target, &config.collector))?;
             writeln!(out, "stored {}, rejected again {}", retried.stored, retried.rejected)?;
             Ok(u8::from(retried.rejected > 0))
         }
     }
 }
 
-async fn list(target: &Target, collector: &str) -> Result<Vec<String>, sink::Error> {
-    let client = target.connect().await?;
-    let rows = client.query(LIST, &[&collector]).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+async fn list(target: &Target, collector: &str) -> Result<Vec<String>, Failure> {
+    let client = database::connect(target, EXIT_DATABASE).await?;
+    let rows = client.query(LIST, &[&collector]).await.map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
 }
 
-fn failed(error: impl ToString) -> Failure {
-    Failure::Other(error.to_string(), 2)
+async fn retry(target: &Target, collector: &str) -> Result<RetryCounts, Failure> {
+    // The sink opens its own connection; this one is for the error that names the server.
+    drop(database::connect(target, EXIT_DATABASE).await?);
+    sink::retry_rejected(target, collector).await.map_err(|error| match error {
+        sink::Error::Database(error) => failed(error),
+        other => Failure::Other(other.to_string(), EXIT_DATABASE),
+    })
+}
+
+fn failed(error: tokio_postgres::Error) -> Failure {
+    database::failed(&error, EXIT_DATABASE)
 }

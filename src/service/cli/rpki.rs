@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::database::EXIT_FAILED;
 use super::{Failure, database};
 use crate::config::Config;
 use crate::sink::{load_vrps, parse_vrps};
@@ -27,8 +28,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
     let failed = |error: &dyn std::fmt::Display| Failure::Other(format!("{}: {error}", file.display()), 1);
     let json = std::fs::read(file).map_err(|error| failed(&error))?;
     let vrps = parse_vrps(&json).map_err(|error| failed(&error))?;
-    let loaded = database::with_client(config, async |mut client| {
-        load_vrps(&mut client, &vrps, &source(file)).await.map_err(|error| failed(&error))
+    let loaded = database::with_client(config, EXIT_FAILED, async |mut client| {
+        let loaded = load_vrps(&mut client, &vrps, &source(file)).await;
+        loaded.map_err(|error| database::failed(&error, EXIT_FAILED))
     })?;
     writeln!(out, "{} VRPs: {} added, {} removed", vrps.len(), loaded.added, loaded.removed)?;
     Ok(())

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::num;
 use crate::route::PeerKey;
-use crate::sink::error::describe;
+use crate::sink::error::explain;
 use crate::sink::lanes::lane_of;
 
 /// A router, or some of its peers, to be forgotten.
@@ -71,7 +71,7 @@ pub enum ForgetError {
         as_of: String,
     },
     /// A statement failed.
-    #[error("{}", describe(.0))]
+    #[error("{}", explain(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 

@@ -13,7 +13,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::sink::error::Error;
+use crate::sink::error::{Error, with_causes};
 use crate::sink::error_policy::{ErrorAction, action_for_error};
 
 use super::pybmpmon_schema::database_of_pybmpmon;
@@ -179,10 +179,16 @@ fn describe(version: Option<i32>, error: &tokio_postgres::Error) -> String {
         Some(version) => format!("migration {version}"),
         None => "schema_migrations".to_owned(),
     };
-    let reason = crate::sink::error::describe(error);
+    // Not `describe`: a table that exists already is one of the schema here, not one of a pooled connection.
+    let reason = error
+        .as_db_error()
+        .map_or_else(|| with_causes(error), |db| format!("{} ({})", db.message(), db.code().code()));
     let remedy = match error.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             "; run `holdfast migrate` as the role that owns the tables (deploy/roles.sql)"
+        }
+        Some(&SqlState::DUPLICATE_TABLE) => {
+            "; the database has tables of another program under these names: use an empty database"
         }
         _ => "",
     };

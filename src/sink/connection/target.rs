@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio_postgres::Client;
+use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, SslMode, TlsError, TlsFiles};
@@ -19,6 +20,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time without TCP acknowledgment after which a connection is closed. Ends half-open connections.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// The schema of all objects. The search path of the role or the database may be another one.
+const SEARCH_PATH: &str = "SET search_path = public, pg_temp";
 
 /// A database: address, credentials, TLS settings and time limits.
 #[derive(Clone)]
@@ -86,7 +89,8 @@ impl Target {
         self.store_timeout
     }
 
-    /// Opens a connection outside the pool. Its background task ends when the client is dropped.
+    /// Opens a connection outside the pool, with the schema of Holdfast as its search path, whatever that of
+    /// the role is. Its background task ends when the client is dropped.
     ///
     /// # Errors
     /// The server is unreachable or rejects the connection.
@@ -99,7 +103,24 @@ impl Target {
                 tracing::debug!(%error, "database_connection_ended");
             }
         });
+        client.batch_execute(SEARCH_PATH).await?;
         Ok(client)
+    }
+
+    /// Names the server, the user and the database, for an error message.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let config = &self.config;
+        let port =
+            |index: usize| config.get_ports().get(index).or(config.get_ports().first()).unwrap_or(&5432);
+        let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
+            Host::Tcp(host) if host.contains(':') => format!("[{host}]:{}", port(index)),
+            Host::Tcp(host) => format!("{host}:{}", port(index)),
+            Host::Unix(path) => format!("{}, port {}", path.display(), port(index)),
+        });
+        let hosts = hosts.collect::<Vec<_>>().join(" or ");
+        let user = config.get_user().unwrap_or("of the operating system");
+        format!("{hosts} (user {user}, database {})", config.get_dbname().unwrap_or(user))
     }
 
     /// Creates the pool for migrations, maintenance, health checks and queries. Its connections are opened on
@@ -110,6 +131,9 @@ impl Target {
     pub fn pool(&self, size_max: usize) -> Result<Pool, TargetError> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
         let manager = Manager::from_config(self.config.clone(), self.tls.clone(), config);
-        Ok(Pool::builder(manager).max_size(size_max).build()?)
+        let set_path = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move { client.batch_execute(SEARCH_PATH).await.map_err(HookError::Backend) })
+        });
+        Ok(Pool::builder(manager).max_size(size_max).post_create(set_path).build()?)
     }
 }

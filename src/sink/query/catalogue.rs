@@ -8,6 +8,8 @@ use futures_util::TryStreamExt as _;
 use tokio_postgres::types::{Kind, ToSql, Type};
 use tokio_postgres::{Client, RowStream};
 
+use crate::sink::error::explain;
+
 /// A parameter of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
@@ -162,13 +164,8 @@ pub enum QueryError {
         usage: String,
     },
     /// The server rejected an argument, or the connection failed.
-    #[error("{}", describe(.0))]
+    #[error("{}", explain(.0))]
     Database(#[from] tokio_postgres::Error),
-}
-
-fn describe(error: &tokio_postgres::Error) -> String {
-    let Some(db) = error.as_db_error() else { return error.to_string() };
-    db.hint().map_or_else(|| db.message().to_owned(), |hint| format!("{}\n{hint}", db.message()))
 }
 
 impl Query {
