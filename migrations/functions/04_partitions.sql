@@ -1,9 +1,12 @@
 -- Partitions and retention. These functions run with the rights of their owner: the collector's role may
 -- neither create nor drop tables. A function that is replaced keeps its privileges; on a new one the
 -- defaults of deploy/roles.sql apply.
+--
+-- Dropping a chunk or attaching a partition needs a lock that conflicts with readers, and every query that
+-- begins while such a lock is awaited waits behind it. So the lock is awaited for two seconds only.
 
 CREATE OR REPLACE FUNCTION holdfast_make_partitions(ahead integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     t partitioned_tables%ROWTYPE;
     step bigint;
@@ -103,7 +106,7 @@ to dropped_records, the last update of each route to kept_routes if it is an ann
 and sweeps to kept_route_ends.';
 
 CREATE OR REPLACE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     t partitioned_tables%ROWTYPE;
     cut timestamptz;

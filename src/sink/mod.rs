@@ -32,7 +32,9 @@ mod transaction;
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
 pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests};
 pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};
-pub use admin::maintain::{Retention, ServerVersions, maintain, report_currency, server_versions};
+pub use admin::maintain::{
+    MaintenanceError, Retention, ServerVersions, maintain, report_currency, server_versions,
+};
 pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};

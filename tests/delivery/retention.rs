@@ -82,3 +82,47 @@ async fn routes_older_than_retention_are_in_tables_of_later_times() {
         store.database.drop().await;
     }
 }
+
+/// A native partition from 260 to 160 days ago.
+const OLD_PARTITION: &str = "DO $$
+    DECLARE
+        starts timestamptz := date_trunc('day', now() - interval '260 days');
+        ends timestamptz := date_trunc('day', now() - interval '160 days');
+    BEGIN
+        EXECUTE format('CREATE TABLE route_updates_old PARTITION OF route_updates
+            FOR VALUES FROM (%L) TO (%L)', starts, ends);
+        INSERT INTO time_partitions VALUES ('route_updates', 'route_updates_old', starts, ends);
+    END
+    $$";
+
+/// Dropping a chunk needs a lock that conflicts with readers, and whoever reads meanwhile waits behind it.
+#[tokio::test]
+async fn a_long_reader_postpones_retention_and_freezes_nobody() {
+    for edition in Edition::ALL {
+        let Some(mut store) = Store::open(edition, "lock_timeout").await else { continue };
+        if edition == Edition::Plain {
+            // Rows of the default partition are deleted, which conflicts with no reader.
+            store.database.client().await.batch_execute(OLD_PARTITION).await.unwrap();
+        }
+        for batch in story() {
+            store.put(&[batch]).await;
+        }
+        let pool = store.database.target.pool(1).unwrap();
+        let retention = Retention { routes_days: Some(150), events_days: None };
+        maintain(&pool, Retention::default()).await.unwrap();
+        let mut reader = store.database.client().await;
+        let reading = reader.transaction().await.unwrap();
+        let rows: i64 = reading.query_one("SELECT count(*) FROM route_updates", &[]).await.unwrap().get(0);
+        let refused = maintain(&pool, retention).await.unwrap_err().to_string();
+        assert!(refused.starts_with("retention of route_updates: "), "{edition:?}: {refused}");
+        assert!(refused.contains("lock timeout (55P03); a long query or pg_dump"), "{edition:?}: {refused}");
+        // Nothing waits any more, and nothing was dropped.
+        let count = "SELECT count(*) FROM route_updates";
+        assert_eq!(store.database.value::<i64>(count).await, rows, "{edition:?}");
+        reading.commit().await.unwrap();
+        maintain(&pool, retention).await.unwrap();
+        assert!(store.database.value::<i64>(count).await < rows, "{edition:?}");
+        drop((reader, pool));
+        store.close().await;
+    }
+}

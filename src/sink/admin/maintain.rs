@@ -3,9 +3,10 @@
 
 use deadpool_postgres::Pool;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::route::Timestamp;
-use crate::sink::Error;
+use crate::sink::error::{Error, describe};
 
 /// Retention periods of the history in days; `None` keeps the table forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,17 +21,33 @@ pub struct Retention {
 /// maintenance, rows are stored in the default partition and moved later.
 const PARTITIONS_AHEAD: i32 = 4;
 
+/// The tasks of a round of maintenance that failed. The others were done; the next round repeats all.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", failures.join("; "))]
+pub struct MaintenanceError {
+    /// Name of each failed task with the reason.
+    failures: Vec<String>,
+}
+
 /// Runs one round of maintenance. Should be called about once an hour.
 ///
+/// A task that fails does not prevent the others. Retention and the creation of partitions wait at most two
+/// seconds for a lock (migrations/functions/04_partitions.sql), because every query that begins meanwhile
+/// waits behind them.
+///
 /// # Errors
-/// A statement failed; the next round repeats it.
-pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), Error> {
-    let client = pool.get().await?;
-    let made: i32 =
-        client.query_one("SELECT holdfast_make_partitions($1)", &[&PARTITIONS_AHEAD]).await?.try_get(0)?;
-    if made > 0 {
-        tracing::info!(count = made, "partitions_made");
-    }
+/// Some tasks failed, or there is no connection; the next round repeats them.
+pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), MaintenanceError> {
+    let client = pool.get().await.map_err(|error| MaintenanceError {
+        failures: vec![format!("connecting: {}", Error::from(error))],
+    })?;
+    let mut failures = Vec::new();
+    let mut note = |task: &str, done: Result<(), tokio_postgres::Error>| {
+        if let Err(error) = done {
+            failures.push(format!("{task}: {}", failure(&error)));
+        }
+    };
+    note("creating partitions", make_partitions(&client).await);
     let tables = [
         ("route_updates", retention.routes_days),
         ("peer_events", retention.events_days),
@@ -38,25 +55,60 @@ pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), Error> {
     ];
     for (table, days) in tables {
         let Some(days) = days else { continue };
-        let days = i32::try_from(days).unwrap_or(i32::MAX);
-        let row = client
-            .query_one("SELECT holdfast_retain($1, make_interval(days => $2))", &[&table, &days])
-            .await?;
-        let dropped: i32 = row.try_get(0)?;
-        if dropped > 0 {
-            tracing::info!(table, count = dropped, "chunks_dropped");
-        }
+        note(&format!("retention of {table}"), retain(&client, table, days).await);
     }
     // Counts the valid routes of each peer, which reads the whole current table: at most every six hours.
-    client.execute("SELECT holdfast_sample_sizes(interval '6 hours')", &[]).await?;
-    let folded = "SELECT holdfast_fold_ledger(interval '1 day')";
-    // Reads all attribute sets and routes: at most once a day.
-    let cleaned = "SELECT holdfast_clean_attributes(interval '7 days', interval '1 day')";
-    let rows: i64 = client.query_one(folded, &[]).await?.try_get(0)?;
+    let sampled = client.execute("SELECT holdfast_sample_sizes(interval '6 hours')", &[]).await;
+    note("sampling table sizes", sampled.map(|_| ()));
+    note("folding the ledger", fold_ledger(&client).await);
+    note("deleting attribute sets", clean_attributes(&client).await);
+    if failures.is_empty() { Ok(()) } else { Err(MaintenanceError { failures }) }
+}
+
+/// Description of an error, with the remedy if a task waited for a lock in vain.
+fn failure(error: &tokio_postgres::Error) -> String {
+    let described = describe(error);
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return format!(
+            "{described}; a long query or pg_dump reads the table (pg_stat_activity); retried in the next \
+             round"
+        );
+    }
+    described
+}
+
+async fn make_partitions(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let made: i32 =
+        client.query_one("SELECT holdfast_make_partitions($1)", &[&PARTITIONS_AHEAD]).await?.try_get(0)?;
+    if made > 0 {
+        tracing::info!(count = made, "partitions_made");
+    }
+    Ok(())
+}
+
+async fn retain(client: &Client, table: &str, days: u32) -> Result<(), tokio_postgres::Error> {
+    let days = i32::try_from(days).unwrap_or(i32::MAX);
+    let sql = "SELECT holdfast_retain($1, make_interval(days => $2))";
+    let dropped: i32 = client.query_one(sql, &[&table, &days]).await?.try_get(0)?;
+    if dropped > 0 {
+        tracing::info!(table, count = dropped, "chunks_dropped");
+    }
+    Ok(())
+}
+
+async fn fold_ledger(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let sql = "SELECT holdfast_fold_ledger(interval '1 day')";
+    let rows: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
     if rows > 0 {
         tracing::info!(count = rows, "ledger_folded");
     }
-    let rows: i64 = client.query_one(cleaned, &[]).await?.try_get(0)?;
+    Ok(())
+}
+
+/// Reads all attribute sets and routes: at most once a day.
+async fn clean_attributes(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let sql = "SELECT holdfast_clean_attributes(interval '7 days', interval '1 day')";
+    let rows: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
     if rows > 0 {
         tracing::info!(count = rows, "attributes_cleaned");
     }
