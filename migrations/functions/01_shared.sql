@@ -4,6 +4,19 @@
 -- inlines has no SET clause, because that would prevent inlining; it names every object with its schema
 -- instead. Every other function has a fixed search_path.
 
+CREATE OR REPLACE FUNCTION holdfast_choice(given text, parameter text, VARIADIC accepted text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = public, pg_temp AS $$
+BEGIN
+    IF given <> ALL (accepted) THEN
+        RAISE EXCEPTION 'invalid % "%": expected one of %', parameter, given, array_to_string(accepted, ', ')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN given;
+END
+$$;
+COMMENT ON FUNCTION holdfast_choice IS
+    'The argument of a query if it is one of the accepted words, or null; else an error that names them.';
+
 CREATE OR REPLACE FUNCTION holdfast_time(microseconds bigint) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT timestamptz '1970-01-01 00:00:00+00' + microseconds * interval '1 microsecond'

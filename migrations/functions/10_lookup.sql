@@ -47,18 +47,20 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, famil
     path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[],
         is_stale boolean, since timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT c.router, c.peer, c.peer_as, c.rib, c.vrf, c.family, c.route, c.path_id, c.path, c.next_hop, c.med,
-        c.local_pref, c.communities, c.is_stale, c.since
-    FROM public.current_routes c
-    WHERE match <> 'more' AND c.prefix = ANY (CASE match WHEN 'exact' THEN ARRAY[prefix_lookup.prefix]
-        WHEN 'less' THEN public.holdfast_covering_prefixes(prefix_lookup.prefix) ELSE '{}' END)
-    UNION ALL
-    SELECT c.router, c.peer, c.peer_as, c.rib, c.vrf, c.family, c.route, c.path_id, c.path, c.next_hop, c.med,
-        c.local_pref, c.communities, c.is_stale, c.since
-    FROM public.current_routes c
-    WHERE match = 'more' AND c.prefix BETWEEN prefix_lookup.prefix
-        AND public.holdfast_last_subprefix(prefix_lookup.prefix) AND c.prefix <<= prefix_lookup.prefix
-    ORDER BY route, router, peer, rib, vrf, path_id
+    SELECT router, peer, peer_as, rib, vrf, family, route, path_id, path, next_hop, med, local_pref,
+        communities, is_stale, since
+    FROM (
+        SELECT c.* FROM public.current_routes c
+        WHERE match <> 'more' AND c.prefix = ANY (
+            CASE public.holdfast_choice(match, 'match', 'exact', 'more', 'less')
+                WHEN 'exact' THEN ARRAY[prefix_lookup.prefix]
+                WHEN 'less' THEN public.holdfast_covering_prefixes(prefix_lookup.prefix) ELSE '{}' END)
+        UNION ALL
+        SELECT c.* FROM public.current_routes c
+        WHERE match = 'more' AND c.prefix BETWEEN prefix_lookup.prefix
+            AND public.holdfast_last_subprefix(prefix_lookup.prefix) AND c.prefix <<= prefix_lookup.prefix
+    ) found
+    ORDER BY found.prefix, route, router, peer, rib, vrf, path_id
 $$;
 COMMENT ON FUNCTION prefix_lookup IS
     'Current routes of a prefix. match: exact, more (the prefix and its more-specifics) or less (the

@@ -198,19 +198,22 @@ are few, else by one pass over history. A re-dump that changes nothing has no ro
 sweeps do not apply to a route with later updates, because it may have been re-announced before the sweep.
 Peer Downs are exact, because an announcement after one is never deduplicated.';
 
-CREATE OR REPLACE FUNCTION rib_at(peer text, at timestamptz, rib text DEFAULT NULL)
-RETURNS TABLE (router text, bgp_peer_ip inet, view text, vrf text, family text, route text, path_id bigint,
-    path text, next_hop inet, med bigint, local_pref bigint, communities text[], last_update timestamptz,
-    peer_as bigint, bgp_id inet)
+CREATE OR REPLACE FUNCTION rib_at(of_peer text, at timestamptz, of_rib text DEFAULT NULL)
+RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text, family text,
+    route text, path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[],
+    last_update timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT p.router, p.address, p.rib, p.vrf, public.holdfast_family(t.afi, t.safi),
+    SELECT p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, public.holdfast_family(t.afi, t.safi),
         public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw), t.path_id,
         public.holdfast_path_text(t.as_path, t.as_path_text), t.next_hop, t.med, t.local_pref, t.communities,
-        t.last_update, p.asn, p.bgp_id
-    FROM public.holdfast_peers(peer) p CROSS JOIN LATERAL public.holdfast_table_at(p.id, at) t
-    WHERE rib_at.rib IS NULL OR p.rib = rib_at.rib
+        t.last_update
+    FROM public.holdfast_peers(of_peer) p CROSS JOIN LATERAL public.holdfast_table_at(p.id, at) t
+    WHERE of_rib IS NULL OR p.rib = public.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',
+        'adj-out-pre', 'adj-out-post', 'loc-rib')
 $$;
-COMMENT ON FUNCTION rib_at IS 'Table of a peer at a past time: of all its RIB views, unless rib names one.';
+COMMENT ON FUNCTION rib_at IS
+    'Table of a peer at a past time: of all its RIB views, unless of_rib names one. The rows are in no
+order; `holdfast query` sorts them.';
 
 CREATE OR REPLACE FUNCTION prefix_timeline(prefix cidr, span interval DEFAULT '7 days',
     until timestamptz DEFAULT 'infinity', of_peer text DEFAULT NULL)
@@ -265,22 +268,34 @@ RETURNS TABLE (family text, route text, difference text, path_a text, path_b tex
     next_hop_b text)
 LANGUAGE sql STABLE AS $$
     WITH a AS (
-        SELECT r.family, r.route, string_agg(DISTINCT r.path, ' | ' ORDER BY r.path) AS path,
-            string_agg(DISTINCT host(r.next_hop), ' ') AS next_hop
-        FROM public.rib_at(peer_a, at_a, peer_differences.rib) r GROUP BY 1, 2
+        SELECT public.holdfast_family(t.afi, t.safi) AS family,
+            public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw) AS route, min(t.prefix) AS prefix,
+            string_agg(DISTINCT public.holdfast_path_text(t.as_path, t.as_path_text), ' | ') AS path,
+            string_agg(DISTINCT host(t.next_hop), ' ') AS next_hop
+        FROM public.holdfast_peers(peer_a) p CROSS JOIN LATERAL public.holdfast_table_at(p.id, at_a) t
+        WHERE p.rib = public.holdfast_choice(peer_differences.rib, 'rib', 'adj-in-pre', 'adj-in-post',
+            'adj-out-pre', 'adj-out-post', 'loc-rib')
+        GROUP BY 1, 2
     ), b AS (
-        SELECT r.family, r.route, string_agg(DISTINCT r.path, ' | ' ORDER BY r.path) AS path,
-            string_agg(DISTINCT host(r.next_hop), ' ') AS next_hop
-        FROM public.rib_at(peer_b, at_b, peer_differences.rib) r GROUP BY 1, 2
+        SELECT public.holdfast_family(t.afi, t.safi) AS family,
+            public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw) AS route, min(t.prefix) AS prefix,
+            string_agg(DISTINCT public.holdfast_path_text(t.as_path, t.as_path_text), ' | ') AS path,
+            string_agg(DISTINCT host(t.next_hop), ' ') AS next_hop
+        FROM public.holdfast_peers(peer_b) p CROSS JOIN LATERAL public.holdfast_table_at(p.id, at_b) t
+        WHERE p.rib = peer_differences.rib
+        GROUP BY 1, 2
     )
     SELECT family, route,
-        CASE WHEN b.route IS NULL THEN 'only a' WHEN a.route IS NULL THEN 'only b' ELSE 'path' END,
+        CASE WHEN b.is_there IS NULL THEN 'only a' WHEN a.is_there IS NULL THEN 'only b'
+            WHEN a.path IS NOT DISTINCT FROM b.path THEN 'next hop'
+            WHEN a.next_hop IS NOT DISTINCT FROM b.next_hop THEN 'path' ELSE 'path, next hop' END,
         a.path, b.path, a.next_hop, b.next_hop
     FROM (SELECT *, true AS is_there FROM a) a
     FULL JOIN (SELECT *, true AS is_there FROM b) b USING (family, route)
     WHERE a.is_there IS NULL OR b.is_there IS NULL OR a.path IS DISTINCT FROM b.path
-    ORDER BY 1, 2
+        OR a.next_hop IS DISTINCT FROM b.next_hop
+    ORDER BY 1, coalesce(a.prefix, b.prefix), 2
 $$;
 COMMENT ON FUNCTION peer_differences IS
-    'Differences between two peers, or of one peer at two times: only a, only b, or path (another path or
-next hop).';
+    'Differences between two peers, or of one peer at two times: only a, only b, path, next hop, or both of
+the latter.';

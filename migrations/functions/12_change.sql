@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION churn(by text DEFAULT 'prefix', span interval DEFAULT
 RETURNS TABLE (subject text, announcements bigint, withdrawals bigint, peers bigint, first_at timestamptz,
     last_at timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT CASE by WHEN 'prefix' THEN public.holdfast_route_text(rd, prefix, nlri, nlri_raw)
+    SELECT CASE public.holdfast_choice(by, 'by', 'prefix', 'peer', 'as')
+            WHEN 'prefix' THEN public.holdfast_route_text(rd, prefix, nlri, nlri_raw)
             WHEN 'peer' THEN concat_ws(' ', router, host(bgp_peer_ip), 'AS' || bgp_peer_asn, host(bgp_id),
                 rib)
             WHEN 'as' THEN 'AS' || origin_as END,
@@ -14,7 +15,7 @@ LANGUAGE sql STABLE AS $$
     FROM public.route_updates
     WHERE time >= least(until, now()) - span AND time <= until AND cause NOT IN ('initial-dump', 're-dump')
     GROUP BY 1
-    ORDER BY count(*) DESC, 1
+    ORDER BY count(*) DESC, CASE WHEN by = 'prefix' THEN min(prefix) END, 1
 $$;
 COMMENT ON FUNCTION churn IS
     'Announcements and withdrawals in a period by prefix, peer or as (origin AS). Initial dumps and
@@ -75,7 +76,7 @@ LANGUAGE sql STABLE AS $$
     WHERE prefix IS NOT NULL AND origin_as IS NOT NULL AND safi IN (1, 4, 128)
     GROUP BY prefix, rd
     HAVING min(origin_as) <> max(origin_as)
-    ORDER BY max(since) DESC
+    ORDER BY max(since) DESC, prefix
 $$;
 COMMENT ON FUNCTION moas IS
     'Prefixes currently originated by several AS numbers (multiple-origin AS conflicts), per VRF, over all
@@ -107,7 +108,7 @@ LANGUAGE sql STABLE AS $$
         e.is_withdrawn, e.first_seen, e.last_state_change
     FROM public.rib_entries e JOIN public.chosen_peers p ON p.id = e.peer_id
     WHERE e.learn_count + e.withdraw_count >= at_least
-    ORDER BY 7 DESC, 4
+    ORDER BY 7 DESC, e.prefix, 4, 1, 2, 3
 $$;
 COMMENT ON FUNCTION flapping_routes IS
     'Routes, withdrawn ones included, by number of changes per day since they were first seen; the most

@@ -1,16 +1,16 @@
 -- Queries: policy, hijacks, route leaks and origin validation.
 
-CREATE OR REPLACE FUNCTION policy_effect(peer text DEFAULT NULL)
-RETURNS TABLE (router text, bgp_peer_ip inet, vrf text, family text, route text, path_id bigint, effect text,
-    changed text, path text, path_after text)
+CREATE OR REPLACE FUNCTION policy_effect(of_peer text DEFAULT NULL)
+RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, family text, route text,
+    path_id bigint, effect text, changed text, path text, path_after text)
 LANGUAGE sql STABLE AS $$
-    SELECT v.router, v.address, v.vrf, a.family,
+    SELECT v.router, v.address, v.asn, v.rib, v.vrf, a.family,
         public.holdfast_route_text(a.rd, a.prefix, a.nlri, a.nlri_raw), a.path_id,
         CASE WHEN b.route_key IS NULL THEN 'rejected' ELSE 'changed' END, differences.changed,
         public.holdfast_path_text(a.as_path, a.as_path_text),
         public.holdfast_path_text(b.as_path, b.as_path_text)
     FROM (SELECT pre.*, post.id AS post_id
-          FROM public.holdfast_peers(peer) pre JOIN public.bgp_peers post
+          FROM public.holdfast_peers(of_peer) pre JOIN public.bgp_peers post
               ON post.peer_number = pre.peer_number
                   AND post.rib = CASE pre.rib WHEN 'adj-in-pre' THEN 'adj-in-post'
                       WHEN 'adj-out-pre' THEN 'adj-out-post' END) v
@@ -29,7 +29,7 @@ LANGUAGE sql STABLE AS $$
             THEN 'extended_communities' END)
         END AS changed) differences
     WHERE b.route_key IS NULL OR differences.changed <> ''
-    ORDER BY 1, 2, 3, 5, 6
+    ORDER BY 1, 2, 3, 4, 5, a.prefix, 7, 8
 $$;
 COMMENT ON FUNCTION policy_effect IS
     'Routes that policy rejected or changed, and the attributes that it changed. For peers monitored
@@ -86,7 +86,7 @@ LANGUAGE sql STABLE AS $$
     ) over ON true
     WHERE c.rib IN ('adj-in-pre', 'adj-in-post') AND c.safi = 1
         AND (over.asn IS NOT NULL OR (c.otc IS NOT NULL AND (r.role <> 'peer' OR c.otc <> c.peer_as)))
-    ORDER BY c.router, c.peer, c.route
+    ORDER BY c.router, c.peer, c.prefix, c.route
 $$;
 COMMENT ON FUNCTION leaks IS
     'Current route leaks (RFC 7908) by peer_roles: a customer or peer that passes on routes of a provider
@@ -108,16 +108,16 @@ COMMENT ON VIEW rpki_routes IS
 peer; a path that ends in an AS_SET has no origin, and is never valid.';
 COMMENT ON COLUMN rpki_routes.state IS 'valid, invalid or not-found.';
 
-CREATE OR REPLACE FUNCTION rpki(state text DEFAULT 'invalid', peer text DEFAULT NULL)
-RETURNS TABLE (validity text, prefix cidr, origin_as bigint, router text, bgp_peer_ip inet, rib text,
+CREATE OR REPLACE FUNCTION rpki(of_state text DEFAULT 'invalid', of_peer text DEFAULT NULL)
+RETURNS TABLE (state text, prefix cidr, origin_as bigint, router text, peer inet, peer_as bigint, rib text,
     path text, vrps text, since timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT r.state, r.prefix, r.origin_as, r.router, r.peer, r.rib, r.path,
+    SELECT r.state, r.prefix, r.origin_as, r.router, r.peer, r.peer_as, r.rib, r.path,
         (SELECT string_agg(format('AS%s %s-%s', v.asn, v.prefix, v.length_max), ', ' ORDER BY v.prefix, v.asn)
          FROM public.rpki_vrps v WHERE v.prefix = ANY (public.holdfast_covering_prefixes(r.prefix))), r.since
     FROM public.rpki_routes r
-    WHERE r.state = rpki.state AND (rpki.peer IS NULL OR r.peer_id IN (
-        SELECT id FROM public.holdfast_peers(rpki.peer)))
+    WHERE r.state = public.holdfast_choice(of_state, 'state', 'invalid', 'valid', 'not-found')
+        AND (of_peer IS NULL OR r.peer_id IN (SELECT id FROM public.holdfast_peers(of_peer)))
     ORDER BY r.prefix, r.origin_as, r.router, r.peer
 $$;
 COMMENT ON FUNCTION rpki IS 'Current routes by origin validation state, with the VRPs that cover them.';

@@ -1,7 +1,7 @@
 -- Queries: peers.
 
-CREATE OR REPLACE FUNCTION peer_flaps(span interval DEFAULT '1 day', peer text DEFAULT NULL)
-RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, peer_as bigint, rib text, vrf text, event text,
+CREATE OR REPLACE FUNCTION peer_flaps(span interval DEFAULT '1 day', of_peer text DEFAULT NULL)
+RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, rib text, vrf text, event text,
     reason text, was_up interval)
 LANGUAGE sql STABLE AS $$
     SELECT time, router, bgp_peer_ip, bgp_peer_asn, rib,
@@ -15,14 +15,14 @@ LANGUAGE sql STABLE AS $$
               ORDER BY session, generation, seq, idx) AS last_up
           FROM public.peer_events e
           WHERE time >= now() - span AND event_type IN ('peer_up', 'peer_down', 'peer_stale')) e
-    WHERE public.holdfast_is_selected(peer, router, bgp_peer_ip, bgp_peer_asn, bgp_id)
+    WHERE public.holdfast_is_selected(of_peer, router, bgp_peer_ip, bgp_peer_asn, bgp_id)
     ORDER BY time, seq, idx
 $$;
 COMMENT ON FUNCTION peer_flaps IS
     'Peer Ups and Downs in a period, with their reasons and how long the peer had been up.';
 
-CREATE OR REPLACE FUNCTION peers(peer text DEFAULT NULL)
-RETURNS TABLE (id bigint, router text, bgp_peer_ip inet, peer_as bigint, bgp_id inet, rib text, vrf text,
+CREATE OR REPLACE FUNCTION peers(of_peer text DEFAULT NULL)
+RETURNS TABLE (id bigint, router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text,
     state text, up_since timestamptz, down_at timestamptz, down_reason text, ups bigint, downs bigint,
     announced bigint, withdrawn bigint, families text, add_path text, hold_time_s integer,
     last_seen timestamptz, collector text, as_of timestamptz)
@@ -32,24 +32,24 @@ LANGUAGE sql STABLE AS $$
         (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'families') f),
         (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'add_path') f),
         (p.detail ->> 'hold_time_s')::integer, p.last_seen, p.collector, p.as_of
-    FROM public.holdfast_peers(peer) p
+    FROM public.holdfast_peers(of_peer) p
     ORDER BY p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf
 $$;
 COMMENT ON FUNCTION peers IS
     'RIB views with state, fields of the last Peer Up, and counters, as they were at `as_of`.';
 
-CREATE OR REPLACE FUNCTION peer_capabilities(peer text DEFAULT NULL)
-RETURNS TABLE (router text, bgp_peer_ip inet, rib text, vrf text, capability text, is_sent boolean,
+CREATE OR REPLACE FUNCTION peer_capabilities(of_peer text DEFAULT NULL)
+RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, capability text, is_sent boolean,
     is_received boolean)
 LANGUAGE sql STABLE AS $$
-    SELECT p.router, p.address, p.rib, p.vrf, c.name, bool_or(c.is_sent), bool_or(NOT c.is_sent)
-    FROM public.holdfast_peers(peer) p
+    SELECT p.router, p.address, p.asn, p.rib, p.vrf, c.name, bool_or(c.is_sent), bool_or(NOT c.is_sent)
+    FROM public.holdfast_peers(of_peer) p
     CROSS JOIN LATERAL (
         SELECT name, true AS is_sent FROM jsonb_array_elements_text(p.detail -> 'sent_capabilities') name
         UNION ALL SELECT name, false FROM jsonb_array_elements_text(p.detail -> 'received_capabilities') name
     ) c
-    GROUP BY p.id, 1, 2, 3, 4, 5
-    ORDER BY 1, 2, 3, 4, 5
+    GROUP BY p.id, 1, 2, 3, 4, 5, 6
+    ORDER BY 1, 2, 3, 4, 5, 6
 $$;
 COMMENT ON FUNCTION peer_capabilities IS
     'Capabilities in the OPEN messages of the last Peer Up: sent by the router, or received from the peer.';
@@ -104,17 +104,17 @@ $$;
 COMMENT ON FUNCTION holdfast_statistic_name IS
     'Name of a type of BMP statistics (RFC 7854, RFC 8671, RFC 9972); null if it is not registered.';
 
-CREATE OR REPLACE FUNCTION peer_counters(peer text DEFAULT NULL, span interval DEFAULT '1 day')
-RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, vrf text, type integer, name text, family text,
-    value numeric)
+CREATE OR REPLACE FUNCTION peer_counters(of_peer text DEFAULT NULL, span interval DEFAULT '1 day')
+RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, rib text, vrf text, type integer,
+    name text, family text, value numeric)
 LANGUAGE sql STABLE AS $$
     SELECT DISTINCT ON (s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib,
             s.type, s.afi, s.safi)
-        s.time, s.router, s.bgp_peer_ip, nullif(s.peer_distinguisher, '0:0'), s.type,
+        s.time, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.rib, nullif(s.peer_distinguisher, '0:0'), s.type,
         public.holdfast_statistic_name(s.type), public.holdfast_family(s.afi, s.safi), s.value
     FROM public.peer_statistics s
     WHERE s.time >= now() - span
-        AND public.holdfast_is_selected(peer, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id)
+        AND public.holdfast_is_selected(of_peer, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id)
     ORDER BY s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib, s.type, s.afi,
         s.safi, s.time DESC
 $$;

@@ -1,18 +1,19 @@
 -- Queries: routers, collectors and delivery.
 
 CREATE OR REPLACE FUNCTION table_growth(span interval DEFAULT '30 days', bucket interval DEFAULT '1 day',
-    peer text DEFAULT NULL)
-RETURNS TABLE (at timestamptz, router text, bgp_peer_ip inet, rib text, vrf text, family text, routes bigint,
-    grown bigint)
+    of_peer text DEFAULT NULL)
+RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, rib text, vrf text, family text,
+    routes bigint, grown bigint)
 LANGUAGE sql STABLE AS $$
-    SELECT at, router, address, rib, vrf, family, routes,
+    SELECT at, router, address, asn, rib, vrf, family, routes,
         routes - lag(routes) OVER (PARTITION BY id, family ORDER BY at)
     FROM (SELECT DISTINCT ON (p.id, s.afi, s.safi, 1) date_bin(bucket, s.time, '2000-01-01') AS at, p.id,
-              p.router, p.address, p.rib, p.vrf, public.holdfast_family(s.afi, s.safi) AS family, s.routes
-          FROM public.rib_sizes s JOIN public.holdfast_peers(peer) p ON p.id = s.peer_id
+              p.router, p.address, p.asn, p.rib, p.vrf,
+              public.holdfast_family(s.afi, s.safi) AS family, s.routes
+          FROM public.rib_sizes s JOIN public.holdfast_peers(of_peer) p ON p.id = s.peer_id
           WHERE s.time >= now() - span
           ORDER BY p.id, s.afi, s.safi, 1, s.time DESC) last
-    ORDER BY 2, 3, 4, 5, 6, id, 1
+    ORDER BY 2, 3, 4, 5, 6, 7, id, 1
 $$;
 COMMENT ON FUNCTION table_growth IS
     'Number of current routes of each family of each RIB view over time: the last sample of each bucket.';

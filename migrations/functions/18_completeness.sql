@@ -20,16 +20,16 @@ COMMENT ON FUNCTION holdfast_sends_no_snapshot IS
     'True for an Adj-RIB-Out of GoBGP and RustyBGP, which send only changes since the BMP connection began.
 Both are recognised by their sysName or sysDescr, which are "GoBGP" and "RustyBGP v…" unless configured.';
 
-CREATE OR REPLACE FUNCTION completeness(peer text DEFAULT NULL, grace interval DEFAULT '5 minutes',
+CREATE OR REPLACE FUNCTION completeness(of_peer text DEFAULT NULL, grace interval DEFAULT '5 minutes',
     share numeric DEFAULT 0.75)
-RETURNS TABLE (router text, bgp_peer_ip inet, peer_as bigint, bgp_id inet, rib text, vrf text,
+RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text,
     family text, completeness text, routes bigint, stale bigint, reported numeric, reported_at timestamptz,
     end_of_rib_at timestamptz, since timestamptz, alarm text)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
         SELECT p.*, greatest(p.up_since, p.session) AS since, coalesce(p.as_of, now()) AS clock,
             public.holdfast_sends_no_snapshot(p.rib, b.sys_name, b.sys_descr) AS sends_no_snapshot
-        FROM public.holdfast_peers(peer) p
+        FROM public.holdfast_peers(of_peer) p
         LEFT JOIN public.bmp_peers b ON b.collector = p.collector AND b.router = p.router
     ), counted AS MATERIALIZED (
         SELECT e.peer_id, e.afi, e.safi,

@@ -16,12 +16,17 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Inputs, Invalid, RawSettings};
 
 /// Exit code for an invalid configuration (`EX_CONFIG` of sysexits.h), after which a restart is useless.
 const EXIT_CONFIG: u8 = 78;
+
+/// End of the help of `holdfast query`.
+const QUERY_HELP: &str = "Without a name, all queries are listed. `holdfast query NAME --help` explains one: \
+    its parameters with their accepted values and defaults, and examples.\n\nExit code 0: success; 1: the \
+    database failed; 2: unknown query, invalid argument, or no such peer.";
 
 /// Collects BMP, buffers it in a crash-safe local log, and delivers it exactly once to TimescaleDB.
 #[derive(Debug, Parser)]
@@ -53,6 +58,7 @@ enum Command {
     /// Copy the history of pybmpmon; exit code 1: some rows cannot be represented, 2: failed, run it again
     ImportPybmpmon(import_pybmpmon::Arguments),
     /// Query the database: route lookups, past tables, churn, hijacks, peers and more
+    #[command(disable_help_flag = true, after_help = QUERY_HELP)]
     Query(query::Arguments),
     /// Load RPKI validated ROA payloads (VRPs)
     Rpki(rpki::Arguments),
@@ -144,10 +150,11 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
         Some(Command::Query(query)) => {
             let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
-            if query.only_lists() {
-                query.print_list(&mut out)?;
-            } else {
-                query::run(query, &load(arguments)?.1, &mut out)?;
+            if query.wants_help() {
+                write!(out, "{}", query_help())?;
+            } else if !query.print_usage(&mut out)? {
+                let bound = query.bind()?;
+                query::run(query, bound, &load(arguments)?.1, &mut out)?;
             }
             out.flush()?;
             Ok(0)
@@ -163,6 +170,13 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Ok(code)
         }
     }
+}
+
+/// Help of `holdfast query`, as clap prints that of the other commands.
+fn query_help() -> String {
+    let mut command = Arguments::command();
+    command.build();
+    command.find_subcommand_mut("query").map_or_else(String::new, |query| query.render_help().to_string())
 }
 
 fn load(arguments: &Arguments) -> Result<(RawSettings, Config), Invalid> {

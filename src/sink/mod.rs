@@ -43,8 +43,11 @@ pub use copy::columns;
 pub use error::{Error, explain};
 pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
 pub use lanes::{Lane, lane_of};
-pub use query::catalogue::{BoundQuery, Parameter, QUERIES, Query, QueryError, Rows, Shape, run_query};
+pub use query::bind::{BoundQuery, QueryError};
+pub use query::catalogue::{Parameter, QUERIES, Query};
+pub use query::kind::Kind;
 pub use query::rpki::{LoadCounts, Vrp, VrpError, load_vrps, parse_vrps};
+pub use query::run::{ResultColumn, Rows, RunOptions, Shape, run_query};
 pub use tokio_postgres::Client;
 pub use transaction::{
     Dedup, EncodeError, InconsistentBatch, RecordRange, Transaction, TransactionBuilder, TransactionCounts,

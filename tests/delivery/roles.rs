@@ -76,7 +76,7 @@ async fn the_owner_migrates_the_writer_collects_and_the_reader_asks() {
         assert!(collector.stop().success());
         assert_eq!(database.value::<i64>("SELECT count(*) FROM current_routes").await, 1, "{edition:?}");
 
-        for query in QUERIES.iter().filter(|query| query.parameters.iter().all(|it| !it.is_required)) {
+        for query in QUERIES.iter().filter(|query| query.parameters.iter().all(|it| !it.is_required())) {
             let (code, said) = command(&database, "holdfast_reader", &["query", query.name]);
             assert_eq!(code, Some(0), "{}: {said}", query.name);
         }

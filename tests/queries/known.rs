@@ -8,7 +8,7 @@ use crate::common::store::{self, Store};
 use holdfast::route::{
     Attributes, Cause, Esi, EventKind, EvpnRoute, Family, Mac, Nlri, Peer, Prefix, Rd, RibView, SessionEnd,
 };
-use holdfast::sink::{Connection, Lane, QUERIES, TransactionBuilder, load_vrps, parse_vrps};
+use holdfast::sink::{Connection, Lane, QUERIES, Query, TransactionBuilder, load_vrps, parse_vrps};
 use holdfast::wal::LogId;
 
 const HOUR: i64 = 3_600_000_000;
@@ -51,12 +51,33 @@ async fn the_catalogue_names_the_functions_that_are_there() {
     let there = database.texts(sql).await;
     for query in QUERIES {
         let parameters = query.parameters.iter().map(|parameter| {
-            let kind =
-                if parameter.kind == "timestamptz" { "timestamp with time zone" } else { parameter.kind };
-            format!("{} {kind} {}", parameter.name, parameter.is_required)
+            let kind = match parameter.sql_type {
+                "timestamptz" => "timestamp with time zone",
+                kind => kind,
+            };
+            format!("{} {kind} {}", parameter.sql_name, parameter.is_required())
         });
         let line = format!("{} {}", query.name, parameters.collect::<Vec<_>>().join(", "));
         assert!(there.contains(&line), "{line}\n{there:#?}");
+        for (parameter, number) in query.parameters.iter().zip(1..) {
+            let sql =
+                format!("SELECT pg_get_function_arg_default('public.{}'::regproc, {number})", query.name);
+            let stored = database.texts(&sql).await;
+            let stored = stored[0].split("::").next().unwrap().trim_matches('\'');
+            let shown = match parameter.default {
+                None => "null",
+                Some(shown) if shown.starts_with("all ") => "NULL",
+                Some("now") => "infinity",
+                Some("0") => "00:00:00",
+                Some(shown) => shown,
+            };
+            let is_equal = stored == shown
+                || database
+                    .texts(&format!("SELECT ('{stored}'::interval = '{shown}'::interval)::text"))
+                    .await
+                    == ["true"];
+            assert!(is_equal, "{} {}: {stored} {shown}", query.name, parameter.name);
+        }
     }
     database.drop().await;
 }
@@ -71,15 +92,16 @@ async fn every_query_runs_with_an_empty_search_path() {
     let client = store.database.client().await;
     client.batch_execute("SET search_path = ''").await.unwrap();
     for query in QUERIES {
-        let arguments = query.parameters.iter().filter(|parameter| parameter.is_required).map(|parameter| {
-            match (parameter.name, parameter.kind) {
-                ("at", _) => "'infinity'",
-                (_, "bigint[]") => "'{1}'",
-                (_, "cidr") => "'1.0.1.0/24'",
-                (_, "inet") => "'1.0.1.1'",
-                _ => "'198.51.100.1'",
-            }
-        });
+        let arguments =
+            query.parameters.iter().filter(|parameter| parameter.is_required()).map(|parameter| {
+                match (parameter.name, parameter.sql_type) {
+                    ("at", _) => "'infinity'",
+                    (_, "bigint[]") => "'{1}'",
+                    (_, "cidr") => "'1.0.1.0/24'",
+                    (_, "inet") => "'1.0.1.1'",
+                    _ => "'198.51.100.1'",
+                }
+            });
         let call = format!("public.{}({})", query.name, arguments.collect::<Vec<_>>().join(", "));
         if let Err(error) = client.query(&format!("SELECT * FROM {call}"), &[]).await {
             panic!("{call}: {error:?}");
@@ -212,6 +234,52 @@ async fn the_table_at_a_past_time_has_the_updates_until_then() {
         assert_eq!(store.database.texts(&differences).await, ["1.0.1.0/24 path 3 4", "1.0.2.0/24 only a 3"]);
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn two_peers_differ_by_path_and_by_next_hop() {
+    let Some(mut store) = Store::open(Edition::Timescale, "next_hop").await else { return };
+    let two = peer(2, RibView::AdjInPre, 1);
+    let other_hop = Attributes { next_hop: Some(IpAddr::from([198, 51, 100, 253])), ..attributes(&[1]) };
+    let both = Attributes { as_path: attributes(&[2]).as_path, ..other_hop.clone() };
+    let entry = |number| [(None, prefix(number))];
+    let builder = Builder::new("r1", 0).announce(&pre(), 0..12, &[1]).announce(&two, [0], &[1]);
+    let builder = builder.announce(&two, [1], &[2]);
+    let builder = builder.routes(&two, Family::IPV4_UNICAST, Some(&other_hop), entry(10));
+    store.put(&[builder.routes(&two, Family::IPV4_UNICAST, Some(&both), entry(2)).build()]).await;
+    let sql = "SELECT concat_ws(' ', route, difference, next_hop_b) \
+        FROM peer_differences('198.51.100.1', '198.51.100.2') WHERE difference <> 'only a'";
+    assert_eq!(
+        store.database.texts(sql).await,
+        [
+            "1.0.1.0/24 path 198.51.100.254",
+            "1.0.2.0/24 path, next hop 198.51.100.253",
+            "1.0.10.0/24 next hop 198.51.100.253"
+        ],
+        "in the order of prefixes"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_word_that_a_function_does_not_know_is_an_error_in_sql_as_well() {
+    let Some(database) = Database::migrated(Edition::Plain, "words").await else { return };
+    let client = database.client().await;
+    for (call, message) in [
+        ("prefix_lookup('::/0', 'longer')", "invalid match \"longer\": expected one of exact, more, less"),
+        ("churn('origin')", "invalid by \"origin\": expected one of prefix, peer, as"),
+        ("rpki('unknown')", "invalid state \"unknown\": expected one of invalid, valid, not-found"),
+        (
+            "rib_at('1', now(), 'rib')",
+            "invalid rib \"rib\": expected one of adj-in-pre, adj-in-post, adj-out-pre, adj-out-post, \
+            loc-rib",
+        ),
+    ] {
+        let error = client.query(&format!("SELECT * FROM {call}"), &[]).await.unwrap_err();
+        assert_eq!(error.as_db_error().unwrap().message(), message);
+    }
+    drop(client);
+    database.drop().await;
 }
 
 #[tokio::test]
@@ -554,7 +622,8 @@ async fn the_command_prints_tables_json_and_csv() {
     let ask = |words: &[&str]| query(&store.database, words);
     let (code, table, _) = ask(&["route_lookup", "10.1.1.1"]);
     let lines: Vec<&str> = table.lines().collect();
-    assert_eq!((code, lines.len()), (Some(0), 2));
+    assert_eq!((code, lines.len()), (Some(0), 3));
+    assert_eq!(lines[2], "(1 row)");
     assert!(
         lines[0].starts_with("router  peer          peer_as  rib         vrf  prefix      path_id  path"),
         "{table}"
@@ -574,20 +643,17 @@ async fn the_command_prints_tables_json_and_csv() {
     assert_eq!(names.lines().collect::<Vec<_>>(), QUERIES.iter().map(|query| query.name).collect::<Vec<_>>());
     for (words, code, what) in [
         (&["nothing"] as &[&str], 2, "holdfast: unknown query \"nothing\""),
-        (
-            &["route_lookup"],
-            2,
-            "holdfast: missing argument ADDRESS\nusage: holdfast query route_lookup ADDRESS",
-        ),
-        (&["route_lookup", "10.0.0"], 1, "holdfast: invalid input syntax for type inet: \"10.0.0\""),
+        (&["route_lookup"], 2, "holdfast: missing argument ADDRESS: expected an IPv4 or IPv6 address"),
+        (&["route_lookup", "10.0.0"], 2, "holdfast: invalid address \"10.0.0\"; expected an IPv4 or IPv6"),
     ] {
         let (found, _, error) = ask(words);
         assert!(found == Some(code) && error.starts_with(what), "{found:?} {error}");
     }
-    for name in QUERIES.iter().filter(|query| query.parameters.iter().all(|parameter| !parameter.is_required))
-    {
+    let is_optional = |query: &&Query| query.parameters.iter().all(|parameter| !parameter.is_required());
+    for name in QUERIES.iter().filter(is_optional) {
         let (code, _, error) = ask(&[name.name]);
-        assert_eq!((code, error), (Some(0), String::new()), "{}", name.name);
+        let are_notes = error.lines().all(|line| line.starts_with("note: "));
+        assert!(code == Some(0) && are_notes, "{}: {code:?} {error}", name.name);
     }
     store.close().await;
 }

@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calls;
 mod completeness;
 mod documented;
 mod failures;

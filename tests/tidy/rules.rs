@@ -48,6 +48,7 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
             "rustls_native_certs",
             "serde_json",
             "siphasher",
+            "strsim",
             "thiserror",
             "tokio",
             "tokio_postgres",

@@ -1,18 +1,22 @@
 //! `holdfast query`: runs a query of the catalogue, and prints a table, JSON or CSV.
 
-use std::io::Write;
+mod pager;
+mod table;
+
+use std::io::{self, Write};
 
 use clap::ValueEnum;
 
+use self::pager::Pager;
+use self::table::{Layout, Table};
 use super::database::EXIT_FAILED;
 use super::{Failure, database};
 use crate::config::Config;
-use crate::sink::{BoundQuery, QUERIES, QueryError, Rows, Shape, run_query};
+use crate::sink::{BoundQuery, QUERIES, Query, QueryError, Rows, RunOptions, Shape, run_query};
 use crate::telemetry::printable;
 
-/// Number of first rows that determine the column widths of a table, to bound memory; later rows may be
-/// wider.
-const WIDTH_ROWS: usize = 1000;
+/// Exit code for an unknown query or field, or an invalid argument.
+const EXIT_USAGE: u8 = 2;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -27,118 +31,182 @@ pub(super) struct Arguments {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Columns to print, in this order, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    fields: Vec<String>,
     /// Maximum number of rows to print
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i64).range(0..))]
-    limit: Option<i64>,
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<u32>,
+    /// Maximum width of a table: wider columns are cut, or rows are printed as records; 0 is unlimited
+    /// [default: the terminal's, else 0]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
+    /// Do not show a table on a terminal through a pager (HOLDFAST_PAGER, else PAGER, else less)
+    #[arg(long)]
+    no_pager: bool,
+    /// Print help; after the name of a query its parameters, defaults and examples
+    #[arg(short = 'h', long)]
+    help: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// Aligned text columns
+    /// Aligned text columns, and the number of rows
     Table,
-    /// A JSON array with one object per row
+    /// A JSON array with one object per row; durations in seconds, AS paths and lists as arrays
     Json,
     /// CSV (RFC 4180) with a header row
     Csv,
 }
 
 impl Arguments {
-    /// True if the command lists queries, which needs no database.
-    pub(super) const fn only_lists(&self) -> bool {
-        self.name.is_none()
+    /// Whether the help of the command as a whole is asked for.
+    pub(super) const fn wants_help(&self) -> bool {
+        self.help && self.name.is_none()
     }
 
-    /// Prints the names of the queries, or usage and description of each.
-    pub(super) fn print_list(&self, out: &mut impl Write) -> Result<(), Failure> {
-        for query in QUERIES {
-            if self.list {
-                writeln!(out, "{}", query.name)?;
-            } else {
-                writeln!(out, "{}\n    {}", query.usage(), query.about)?;
+    /// Prints the list or the help that the arguments ask for, neither of which needs a database. Returns
+    /// false if they ask for a query to be run.
+    pub(super) fn print_usage(&self, out: &mut impl Write) -> Result<bool, Failure> {
+        match &self.name {
+            None => {
+                for query in QUERIES {
+                    if self.list {
+                        writeln!(out, "{}", query.name)?;
+                    } else {
+                        writeln!(out, "{}\n    {}", query.usage(), query.about)?;
+                    }
+                }
             }
+            Some(name) if self.help => match Query::find(name) {
+                Some(query) => write!(out, "{}", query.help())?,
+                // The error names the most similar query.
+                None => drop(BoundQuery::new(name, &[])?),
+            },
+            Some(_) => return Ok(false),
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Binds the arguments to the parameters of the query.
+    pub(super) fn bind(&self) -> Result<BoundQuery, Failure> {
+        Ok(BoundQuery::new(self.name.as_deref().unwrap_or_default(), &self.values)?)
     }
 }
 
-/// Runs the query and prints its rows.
-pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let query = BoundQuery::new(arguments.name.as_deref().unwrap_or_default(), &arguments.values)?;
+/// Runs the query and prints its rows; notes about the result go to standard error.
+pub(super) fn run(
+    arguments: &Arguments,
+    query: BoundQuery,
+    config: &Config,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let shape = if matches!(arguments.format, Format::Json) { Shape::Json } else { Shape::Values };
+    let options = RunOptions { shape, limit: arguments.limit, fields: arguments.fields.clone() };
     database::with_client(config, EXIT_FAILED, async |client| {
-        let rows = run_query(&client, &query, shape, arguments.limit).await?;
+        let mut rows = run_query(&client, query, &options).await?;
+        let notes = std::mem::take(&mut rows.notes);
+        let mut is_cut = false;
         match arguments.format {
-            Format::Table => table(rows, out).await,
-            Format::Json => json(rows, out).await,
-            Format::Csv => csv(rows, out).await,
+            Format::Table => table(arguments, rows, out).await?,
+            Format::Json => is_cut = json(rows, out).await?,
+            Format::Csv => is_cut = csv(rows, out).await?,
         }
+        out.flush()?;
+        for note in notes {
+            print_note(&note);
+        }
+        if is_cut {
+            print_note("there are more rows than --limit");
+        }
+        Ok(())
     })
+}
+
+/// Prints a note on standard error. If that fails, the result remains.
+fn print_note(note: &str) {
+    writeln!(io::stderr().lock(), "note: {}", printable(note)).unwrap_or_default();
 }
 
 impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
-        let code = if matches!(error, QueryError::Database(_)) { 1 } else { 2 };
-        Self::Other(error.to_string(), code)
+        let code = if matches!(error, QueryError::Database(_)) { EXIT_FAILED } else { EXIT_USAGE };
+        let lines: Vec<String> = error.to_string().lines().map(printable).collect();
+        Self::Other(lines.join("\n"), code)
     }
 }
 
-async fn table(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
-    let header: Vec<Option<String>> = rows.columns.iter().map(|(name, _)| Some(name.clone())).collect();
-    let mut first = vec![header];
-    while first.len() <= WIDTH_ROWS {
+/// Prints a table: on a terminal through the pager and cut to its width.
+async fn table(arguments: &Arguments, rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
+    let terminal_width = pager::terminal_width();
+    let width_max = arguments.width.or(terminal_width).filter(|width| *width > 0);
+    let mut pager = match terminal_width {
+        Some(_) if !arguments.no_pager => Pager::start()?,
+        _ => None,
+    };
+    let printed = match &mut pager {
+        Some(pager) => print_table(rows, width_max, pager).await,
+        None => print_table(rows, width_max, out).await,
+    };
+    if let Some(pager) = pager {
+        pager.finish()?;
+    }
+    printed
+}
+
+async fn print_table(mut rows: Rows, width_max: Option<usize>, out: &mut impl Write) -> Result<(), Failure> {
+    let mut first = Vec::new();
+    while first.len() < table::WIDTH_ROWS {
         match rows.next().await? {
             Some(row) => first.push(row),
             None => break,
         }
     }
-    let width =
-        |index: usize| first.iter().filter_map(|row| Some(cell(row.get(index)?).chars().count())).max();
-    let columns: Vec<(usize, bool)> = (0..)
-        .zip(&rows.columns)
-        .map(|(index, (_, is_number))| (width(index).unwrap_or(0), *is_number))
-        .collect();
+    let columns = rows.columns.iter().map(|column| (column.name.as_str(), column.is_number));
+    let mut table = Table::new(Layout::new(columns, &first, width_max));
+    table.header(out)?;
     for row in &first {
-        line(row, &columns, out)?;
+        table.row(row, out)?;
     }
+    drop(first);
     while let Some(row) = rows.next().await? {
-        line(&row, &columns, out)?;
+        table.row(&row, out)?;
+    }
+    match (rows.count, rows.is_cut) {
+        (1, true) => writeln!(out, "(first row; there are more)")?,
+        (count, true) => writeln!(out, "(first {count} rows; there are more)")?,
+        (1, false) => writeln!(out, "(1 row)")?,
+        (count, false) => writeln!(out, "({count} rows)")?,
     }
     Ok(())
 }
 
-fn cell(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or("-")
-}
-
-fn line(row: &[Option<String>], columns: &[(usize, bool)], out: &mut impl Write) -> Result<(), Failure> {
-    let mut text = String::new();
-    for (value, (width, is_number)) in row.iter().zip(columns) {
-        let (value, width) = (cell(value), *width);
-        text.push_str(&if *is_number { format!("{value:>width$}  ") } else { format!("{value:<width$}  ") });
-    }
-    writeln!(out, "{}", printable(text.trim_end()))?;
-    Ok(())
-}
-
-async fn json(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
+/// Returns whether there are more rows than the limit.
+async fn json(mut rows: Rows, out: &mut impl Write) -> Result<bool, Failure> {
     let mut separator = "[";
     while let Some(row) = rows.next().await? {
-        write!(out, "{separator}\n{}", row.first().map_or("", cell))?;
+        write!(out, "{separator}\n{{")?;
+        for (index, (column, value)) in rows.columns.iter().zip(&row).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(out, "{comma}\"{}\":{}", column.name, value.as_deref().unwrap_or("null"))?;
+        }
+        write!(out, "}}")?;
         separator = ",";
     }
     writeln!(out, "{}", if separator == "[" { "[]" } else { "\n]" })?;
-    Ok(())
+    Ok(rows.is_cut)
 }
 
-async fn csv(mut rows: Rows, out: &mut impl Write) -> Result<(), Failure> {
-    let header: Vec<String> = rows.columns.iter().map(|(name, _)| field(name)).collect();
+/// Returns whether there are more rows than the limit.
+async fn csv(mut rows: Rows, out: &mut impl Write) -> Result<bool, Failure> {
+    let header: Vec<String> = rows.columns.iter().map(|column| field(&column.name)).collect();
     write!(out, "{}\r\n", header.join(","))?;
     while let Some(row) = rows.next().await? {
         let row: Vec<String> =
             row.iter().map(|value| value.as_deref().map_or_else(String::new, field)).collect();
         write!(out, "{}\r\n", row.join(","))?;
     }
-    Ok(())
+    Ok(rows.is_cut)
 }
 
 /// A CSV field, quoted as RFC 4180 requires. An empty text is quoted as well, to distinguish it from null.
@@ -159,13 +227,5 @@ mod tests {
         for (value, text) in [("a", "a"), ("", "\"\""), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\"")] {
             assert_eq!(field(value), text);
         }
-    }
-
-    #[test]
-    fn numbers_are_right_aligned_and_null_is_a_dash() {
-        let mut out = Vec::new();
-        line(&[Some("a".into()), Some("7".into()), None], &[(2, false), (3, true), (1, false)], &mut out)
-            .unwrap();
-        assert_eq!(out, b"a     7  -\n");
     }
 }

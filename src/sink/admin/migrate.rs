@@ -83,6 +83,11 @@ pub const fn migrations() -> &'static [Migration] {
             name: "path_marking",
             sql: include_str!("../../../migrations/0008_path_marking.sql"),
         },
+        Migration {
+            version: 9,
+            name: "column_names",
+            sql: include_str!("../../../migrations/0009_column_names.sql"),
+        },
     ]
 }
 

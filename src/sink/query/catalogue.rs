@@ -1,24 +1,30 @@
-//! The queries of `holdfast query`: their catalogue, and how one is run.
+//! The catalogue of the queries of `holdfast query`.
 //!
 //! Each query is a function in migrations/functions; a test compares the catalogue with the database.
 
-use std::pin::Pin;
-
-use futures_util::TryStreamExt as _;
-use tokio_postgres::types::{Kind, ToSql, Type};
-use tokio_postgres::{Client, RowStream};
-
-use crate::sink::error::explain;
+use super::kind::Kind;
 
 /// A parameter of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Name of the function's parameter.
+    /// Name on the command line.
     pub name: &'static str,
+    /// Name of the function's parameter: `name`, or `of_` and `name` if a column has that name.
+    pub sql_name: &'static str,
     /// Its data type in PostgreSQL.
-    pub kind: &'static str,
+    pub sql_type: &'static str,
+    /// The accepted values.
+    pub kind: Kind,
+    /// The default as it is shown; `None` if the parameter is required.
+    pub default: Option<&'static str>,
+}
+
+impl Parameter {
     /// True if the parameter has no default.
-    pub is_required: bool,
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        self.default.is_none()
+    }
 }
 
 /// A query that the database offers as a function.
@@ -30,317 +36,255 @@ pub struct Query {
     pub parameters: &'static [Parameter],
     /// Description of the result in one line.
     pub about: &'static str,
+    /// Arguments of valid calls, as in a shell.
+    pub examples: &'static [&'static str],
 }
 
-const fn required(name: &'static str, kind: &'static str) -> Parameter {
-    Parameter { name, kind, is_required: true }
+const fn required(name: &'static str, sql_type: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, sql_name: name, sql_type, kind, default: None }
 }
 
-const fn optional(name: &'static str, kind: &'static str) -> Parameter {
-    Parameter { name, kind, is_required: false }
+const fn optional(
+    name: &'static str,
+    sql_type: &'static str,
+    kind: Kind,
+    default: &'static str,
+) -> Parameter {
+    Parameter { name, sql_name: name, sql_type, kind, default: Some(default) }
 }
 
-const fn query(name: &'static str, parameters: &'static [Parameter], about: &'static str) -> Query {
-    Query { name, parameters, about }
+const fn span(default: &'static str) -> Parameter {
+    optional("span", "interval", Kind::Period, default)
 }
 
-const SPAN: Parameter = optional("span", "interval");
-const UNTIL: Parameter = optional("until", "timestamptz");
-const PEER: Parameter = optional("peer", "text");
+const fn query(
+    name: &'static str,
+    parameters: &'static [Parameter],
+    about: &'static str,
+    examples: &'static [&'static str],
+) -> Query {
+    Query { name, parameters, about, examples }
+}
+
+const UNTIL: Parameter = optional("until", "timestamptz", Kind::Time, "now");
+const PEER: Parameter =
+    Parameter { sql_name: "of_peer", ..optional("peer", "text", Kind::Peer, "all peers") };
 
 /// All queries, in the order in which `holdfast query` lists them.
 pub const QUERIES: &[Query] = &[
     query(
         "route_lookup",
-        &[required("address", "inet")],
+        &[required("address", "inet", Kind::Address)],
         "longest matching prefix of an address in each RIB view",
+        &["192.0.2.1", "2001:db8::1 --format json"],
     ),
     query(
         "prefix_lookup",
-        &[required("prefix", "cidr"), optional("match", "text")],
+        &[
+            required("prefix", "cidr", Kind::Prefix),
+            optional("match", "text", Kind::Choice(&["exact", "more", "less"]), "exact"),
+        ],
         "current routes of a prefix; match: exact, more (specific) or less (specific)",
+        &["192.0.2.0/24", "192.0.2.0/24 more --fields peer,route,path"],
     ),
     query(
         "rib_at",
-        &[required("peer", "text"), required("at", "timestamptz"), optional("rib", "text")],
+        &[
+            Parameter { sql_name: "of_peer", ..required("peer", "text", Kind::Peer) },
+            required("at", "timestamptz", Kind::Time),
+            Parameter { sql_name: "of_rib", ..optional("rib", "text", Kind::View, "all RIB views") },
+        ],
         "table of a peer at a past time",
+        &["198.51.100.1 '2026-11-23 12:00Z' rib=adj-in-pre --limit 100", "AS65001 '2 hours ago'"],
     ),
     query(
         "prefix_timeline",
-        &[required("prefix", "cidr"), SPAN, UNTIL, optional("of_peer", "text")],
+        &[required("prefix", "cidr", Kind::Prefix), span("7 days"), UNTIL, PEER],
         "announcements and withdrawals of a prefix, and the events of its peers",
+        &["192.0.2.0/24", "192.0.2.0/24 '1 day' until=2026-11-23 peer=AS65001"],
     ),
     query(
         "peer_differences",
         &[
-            required("peer_a", "text"),
-            required("peer_b", "text"),
-            optional("at_a", "timestamptz"),
-            optional("at_b", "timestamptz"),
-            optional("rib", "text"),
+            required("peer_a", "text", Kind::Peer),
+            required("peer_b", "text", Kind::Peer),
+            optional("at_a", "timestamptz", Kind::Time, "now"),
+            optional("at_b", "timestamptz", Kind::Time, "now"),
+            optional("rib", "text", Kind::View, "adj-in-pre"),
         ],
         "differences between two peers, or of one peer at two times",
+        &["AS65001 AS65002", "AS65001 AS65001 at_a='1 day ago'"],
     ),
     query(
         "churn",
-        &[optional("by", "text"), SPAN, UNTIL],
+        &[optional("by", "text", Kind::Choice(&["prefix", "peer", "as"]), "prefix"), span("1 hour"), UNTIL],
         "number of announcements and withdrawals by prefix, peer or as, without dumps and re-dumps",
+        &["--limit 20", "by=peer span='6 hours' until='2026-11-23 12:00Z'"],
     ),
     query(
         "origin_changes",
-        &[SPAN, UNTIL],
+        &[span("1 hour"), UNTIL],
         "announcements whose origin AS differs from that of the previous announcement",
+        &["", "'1 day' until=2026-11-23"],
     ),
-    query("moas", &[], "prefixes currently originated by several AS numbers"),
+    query("moas", &[], "prefixes currently originated by several AS numbers", &["", "--format json"]),
     query(
         "withdraw_storms",
-        &[SPAN, optional("bucket", "interval"), optional("at_least", "bigint")],
+        &[
+            span("1 day"),
+            optional("bucket", "interval", Kind::Bucket, "1 minute"),
+            optional("at_least", "bigint", Kind::Count, "1000"),
+        ],
         "peers with many withdrawals within one time bucket",
+        &["", "'7 days' bucket='5 minutes' at_least=100"],
     ),
-    query("flapping_routes", &[optional("at_least", "bigint")], "routes by number of changes per day"),
+    query(
+        "flapping_routes",
+        &[optional("at_least", "bigint", Kind::Count, "10")],
+        "routes by number of changes per day",
+        &["--limit 20", "100"],
+    ),
     query(
         "as_path_search",
-        &[required("asns", "bigint[]"), optional("adjacent", "boolean")],
+        &[
+            required("asns", "bigint[]", Kind::AsNumbers),
+            optional("adjacent", "boolean", Kind::Flag, "false"),
+        ],
         "current routes whose AS path contains all these AS numbers; adjacent: as a sequence",
+        &["AS3356", "3356,1299 adjacent=true"],
     ),
     query(
         "community_search",
-        &[required("community", "text")],
+        &[required("community", "text", Kind::Community)],
         "current routes with a community of any kind",
+        &["65000:100", "no-export", "RT:65000:100"],
     ),
-    query("policy_effect", &[PEER], "routes that policy rejected or changed"),
-    query("hijacks", &[SPAN], "routes inside own_prefixes whose origin or length is not permitted"),
-    query("leaks", &[], "route leaks by the roles in peer_roles"),
+    query("policy_effect", &[PEER], "routes that policy rejected or changed", &["", "198.51.100.1"]),
+    query(
+        "hijacks",
+        &[optional("span", "interval", Kind::Duration, "0")],
+        "routes inside own_prefixes whose origin or length is not permitted; span: past ones as well",
+        &["", "'7 days'"],
+    ),
+    query("leaks", &[], "route leaks by the roles in peer_roles", &[""]),
     query(
         "rpki",
-        &[optional("state", "text"), PEER],
+        &[
+            Parameter {
+                sql_name: "of_state",
+                ..optional("state", "text", Kind::Choice(&["invalid", "valid", "not-found"]), "invalid")
+            },
+            PEER,
+        ],
         "current routes by origin validation state: invalid, valid or not-found",
+        &["", "not-found peer=AS65001"],
     ),
     query(
         "evpn_bindings",
-        &[optional("mac", "text"), optional("ip", "inet")],
+        &[
+            optional("mac", "text", Kind::Mac, "all MAC addresses"),
+            optional("ip", "inet", Kind::Address, "all hosts"),
+        ],
         "current MAC and MAC/IP advertisements",
+        &["0011.2233.4455", "ip=192.0.2.1"],
     ),
-    query("evpn_moves", &[SPAN], "MAC addresses that moved to another VTEP"),
-    query("evpn_duplicates", &[], "MAC addresses currently behind several VTEPs"),
-    query("peers", &[PEER], "RIB views of peers with state and counters"),
-    query("peer_flaps", &[SPAN, PEER], "Peer Ups and Peer Downs, with reasons"),
-    query("peer_capabilities", &[PEER], "capabilities in the OPEN messages of a peer"),
-    query("peer_counters", &[PEER, SPAN], "newest counters of the Statistics Reports"),
+    query("evpn_moves", &[span("1 day")], "MAC addresses that moved to another VTEP", &["", "'7 days'"]),
+    query("evpn_duplicates", &[], "MAC addresses currently behind several VTEPs", &[""]),
+    query("peers", &[PEER], "RIB views of peers with state and counters", &["", "AS65001"]),
+    query(
+        "peer_flaps",
+        &[span("1 day"), PEER],
+        "Peer Ups and Peer Downs, with reasons",
+        &["", "'7 days' AS65001"],
+    ),
+    query("peer_capabilities", &[PEER], "capabilities in the OPEN messages of a peer", &["198.51.100.1"]),
+    query(
+        "peer_counters",
+        &[PEER, span("1 day")],
+        "newest counters of the Statistics Reports",
+        &["198.51.100.1", "span='7 days'"],
+    ),
     query(
         "completeness",
-        &[PEER, optional("grace", "interval"), optional("share", "numeric")],
+        &[
+            PEER,
+            optional("grace", "interval", Kind::Duration, "5 minutes"),
+            optional("share", "numeric", Kind::Share, "0.75"),
+        ],
         "completeness of each table, and alarms for missing routes",
+        &["", "peer=AS65001 share=90%"],
     ),
     query(
         "table_growth",
-        &[SPAN, optional("bucket", "interval"), PEER],
+        &[span("30 days"), optional("bucket", "interval", Kind::Bucket, "1 day"), PEER],
         "number of current routes of each peer and family over time",
+        &["", "'7 days' bucket=6h peer=AS65001"],
     ),
-    query("routers", &[], "routers, each once, whichever collectors they are connected to"),
-    query("collector_health", &[], "delivery, gaps and rejected records of each collector"),
-    query("gaps", &[SPAN], "missing data, with reasons"),
+    query("routers", &[], "routers, each once, whichever collectors they are connected to", &[""]),
+    query("collector_health", &[], "delivery, gaps and rejected records of each collector", &[""]),
+    query(
+        "gaps",
+        &[span("30 days")],
+        "missing data, with reasons",
+        &["", "'1 day' --fields noticed_at,router,reason"],
+    ),
 ];
 
-/// A query with its arguments as text.
-#[derive(Clone, Debug)]
-pub struct BoundQuery {
-    query: &'static Query,
-    arguments: Vec<(&'static Parameter, String)>,
-}
-
-/// Why a query could not be bound or run.
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    /// The catalogue has no query of this name.
-    #[error("unknown query \"{0}\"; `holdfast query --list` lists the names")]
-    Unknown(String),
-    /// The arguments do not match the parameters of the query.
-    #[error("{reason}\nusage: holdfast query {usage}")]
-    Arguments {
-        /// Description of the mismatch.
-        reason: String,
-        /// Usage line of the query.
-        usage: String,
-    },
-    /// The server rejected an argument, or the connection failed.
-    #[error("{}", explain(.0))]
-    Database(#[from] tokio_postgres::Error),
-}
-
 impl Query {
+    /// The query of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        QUERIES.iter().find(|query| query.name == name)
+    }
+
     /// Usage line: the name, required parameters in capitals, the others in brackets.
     #[must_use]
     pub fn usage(&self) -> String {
-        let arguments = self.parameters.iter().map(|parameter| match parameter.is_required {
+        let arguments = self.parameters.iter().map(|parameter| match parameter.is_required() {
             true => format!(" {}", parameter.name.to_uppercase()),
             false => format!(" [{}=…]", parameter.name),
         });
         std::iter::once(self.name.to_owned()).chain(arguments).collect()
     }
-}
 
-impl BoundQuery {
-    /// Binds arguments to the parameters of a query: `name=value` by name, the others in order.
-    ///
-    /// # Errors
-    /// The query is unknown, or the arguments do not match its parameters.
-    pub fn new(name: &str, arguments: &[String]) -> Result<Self, QueryError> {
-        let query = QUERIES
-            .iter()
-            .find(|query| query.name == name)
-            .ok_or_else(|| QueryError::Unknown(name.to_owned()))?;
-        let mismatch = |reason: String| QueryError::Arguments { reason, usage: query.usage() };
-        let mut bound: Vec<(&'static Parameter, String)> = Vec::new();
-        for argument in arguments {
-            let named = argument.split_once('=').and_then(|(name, value)| {
-                Some((query.parameters.iter().find(|parameter| parameter.name == name)?, value))
-            });
-            let is_free = |parameter: &&Parameter| bound.iter().all(|(given, _)| given != parameter);
-            let (parameter, value) = match named {
-                Some(found) => found,
-                None => match query.parameters.iter().find(is_free) {
-                    Some(parameter) => (parameter, argument.as_str()),
-                    None => return Err(mismatch(format!("unexpected argument \"{argument}\""))),
-                },
-            };
-            if !is_free(&parameter) {
-                return Err(mismatch(format!("argument {} is given twice", parameter.name)));
+    /// Help text: description, usage, parameters with accepted values and defaults, and examples.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let mut text = format!("{}: {}\n\nUsage: holdfast query {}\n", self.name, self.about, self.usage());
+        if !self.parameters.is_empty() {
+            text.push_str("\nParameters, in order or as name=value:\n");
+        }
+        for parameter in self.parameters {
+            let default =
+                parameter.default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+            text.push_str(&format!("  {}\n", parameter.name));
+            for line in wrapped(&format!("{}{default}", parameter.kind.accepted())) {
+                text.push_str(&format!("      {line}\n"));
             }
-            bound.push((parameter, literal(parameter, value)));
         }
-        let missing = query
-            .parameters
-            .iter()
-            .find(|parameter| parameter.is_required && bound.iter().all(|(given, _)| given != parameter));
-        match missing {
-            Some(parameter) => Err(mismatch(format!("missing argument {}", parameter.name.to_uppercase()))),
-            None => Ok(Self { query, arguments: bound }),
+        text.push_str("\nExamples:\n");
+        for example in self.examples {
+            text.push_str(format!("  holdfast query {} {example}", self.name).trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Maximum length of a line of a help text, without its indentation.
+const HELP_COLUMNS: usize = 90;
+
+/// Lines of at most [`HELP_COLUMNS`] characters.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() < HELP_COLUMNS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
         }
     }
-
-    /// The function call, with a placeholder for each argument.
-    fn call(&self) -> String {
-        let arguments = self.arguments.iter().zip(1..).map(|((parameter, _), number)| {
-            format!("{} => ${number}::text::{}", parameter.name, parameter.kind)
-        });
-        format!("{}({})", self.query.name, arguments.collect::<Vec<_>>().join(", "))
-    }
-}
-
-/// Text of an array argument with braces, which the command line may omit.
-fn literal(parameter: &Parameter, value: &str) -> String {
-    if parameter.kind.ends_with("[]") && !value.starts_with('{') {
-        format!("{{{value}}}")
-    } else {
-        value.to_owned()
-    }
-}
-
-/// Form in which the server returns rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Each column as text, with elements of arrays separated by blanks.
-    Values,
-    /// One JSON object per row, with keys in the order of the columns.
-    Json,
-}
-
-/// Rows of a query, as a stream.
-pub struct Rows {
-    /// Name of each column, and whether its values are numbers.
-    pub columns: Vec<(String, bool)>,
-    /// `None` after the last row: a finished stream must not be polled again.
-    stream: Option<Pin<Box<RowStream>>>,
-}
-
-impl Rows {
-    /// Returns the columns of the next row, or its one JSON object; `None` after the last row.
-    ///
-    /// # Errors
-    /// The query or the connection failed.
-    pub async fn next(&mut self) -> Result<Option<Vec<Option<String>>>, QueryError> {
-        let Some(stream) = &mut self.stream else { return Ok(None) };
-        let Some(row) = stream.try_next().await? else {
-            self.stream = None;
-            return Ok(None);
-        };
-        (0..row.len())
-            .map(|index| row.try_get(index).map_err(QueryError::from))
-            .collect::<Result<_, _>>()
-            .map(Some)
-    }
-}
-
-/// Runs a query in a read-only session, with times in UTC. `limit` is the maximum number of rows.
-///
-/// # Errors
-/// The server rejected an argument, or the connection failed.
-pub async fn run_query(
-    client: &Client,
-    query: &BoundQuery,
-    shape: Shape,
-    limit: Option<i64>,
-) -> Result<Rows, QueryError> {
-    client
-        .batch_execute("SET default_transaction_read_only = on; SET timezone = 'UTC'; SET jit = off")
-        .await?;
-    let call = query.call();
-    let described = client.prepare(&format!("SELECT * FROM {call} q")).await?;
-    let columns: Vec<(String, bool)> = described
-        .columns()
-        .iter()
-        .map(|column| (column.name().to_owned(), is_number(column.type_())))
-        .collect();
-    let selected = match shape {
-        Shape::Json => "row_to_json(q)::text".to_owned(),
-        Shape::Values => {
-            let columns = described.columns().iter().map(|column| match column.type_().kind() {
-                Kind::Array(_) => format!("array_to_string(q.\"{}\", ' ')", column.name()),
-                // A cast to text would append /32 or /128.
-                _ if *column.type_() == Type::INET => format!("abbrev(q.\"{}\")", column.name()),
-                _ => format!("q.\"{}\"::text", column.name()),
-            });
-            columns.collect::<Vec<_>>().join(", ")
-        }
-    };
-    let limited = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
-    let statement = client.prepare(&format!("SELECT {selected} FROM {call} q{limited}")).await?;
-    let arguments = query.arguments.iter().map(|(_, value)| value as &(dyn ToSql + Sync));
-    let stream = client.query_raw(&statement, arguments.collect::<Vec<_>>()).await?;
-    Ok(Rows { columns, stream: Some(Box::pin(stream)) })
-}
-
-fn is_number(kind: &Type) -> bool {
-    [Type::INT2, Type::INT4, Type::INT8, Type::NUMERIC].contains(kind)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bind(name: &str, arguments: &[&str]) -> Result<BoundQuery, String> {
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        BoundQuery::new(name, &arguments).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn arguments_fill_the_parameters_in_order_and_by_name() {
-        let bound = bind("as_path_search", &["adjacent=true", "1,2"]).unwrap();
-        assert_eq!(bound.call(), "as_path_search(adjacent => $1::text::boolean, asns => $2::text::bigint[])");
-        assert_eq!(bound.arguments[1].1, "{1,2}");
-    }
-
-    #[test]
-    fn a_mismatch_is_reported_with_the_usage() {
-        let usage = "\nusage: holdfast query prefix_lookup PREFIX [match=…]";
-        for (arguments, reason) in [
-            (&[] as &[&str], "missing argument PREFIX"),
-            (&["::/0", "more", "x"], "unexpected argument \"x\""),
-            (&["::/0", "prefix=::/0"], "argument prefix is given twice"),
-        ] {
-            assert_eq!(bind("prefix_lookup", arguments).unwrap_err(), format!("{reason}{usage}"));
-        }
-        assert!(bind("nothing", &[]).unwrap_err().contains("unknown query \"nothing\""));
-    }
+    lines
 }

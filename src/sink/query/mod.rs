@@ -1,4 +1,12 @@
-//! Queries: their catalogue, and the RPKI payloads that some of them need.
+//! Queries: their catalogue, how they are bound and run, and the RPKI payloads that some of them need.
 
+pub(super) mod bind;
 pub(super) mod catalogue;
+mod community;
+mod json;
+pub(super) mod kind;
+mod notes;
+mod peers;
 pub(super) mod rpki;
+pub(super) mod run;
+mod when;
