@@ -14,6 +14,7 @@ mod common;
 
 mod basics;
 mod committer;
+mod credentials;
 mod database;
 mod faults;
 mod golden;

@@ -75,7 +75,8 @@ pub(crate) struct Directory {
 /// A database, and the collector whose log is meant.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Database {
-    /// Database URL, as in DATABASE_URL
+    /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
+    /// PGPASSFILE or ~/.pgpass
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
     /// Collector that owns the log (COLLECTOR_ID). Default: the only collector that has delivered this log
@@ -87,7 +88,8 @@ pub(crate) struct Database {
 pub(crate) struct Stat {
     #[command(flatten)]
     pub(crate) log: Directory,
-    /// Also show the backlog of the database at this URL
+    /// Also show the backlog of the database at this URL. Without a password in it: DB_PASSWORD,
+    /// DB_PASSWORD_FILE, PGPASSWORD, PGPASSFILE or ~/.pgpass
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Collector that owns the log (COLLECTOR_ID). Default: the only collector that has delivered this log
@@ -201,7 +203,8 @@ pub(crate) enum Rejected {
 
 #[derive(Debug, Args)]
 pub(crate) struct RejectedRetry {
-    /// Database URL, as in DATABASE_URL
+    /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
+    /// PGPASSFILE or ~/.pgpass
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
     /// Collector whose records are retried (COLLECTOR_ID)
@@ -214,7 +217,8 @@ pub(crate) struct RejectedRetry {
 
 #[derive(Debug, Args)]
 pub(crate) struct RejectedList {
-    /// Database URL, as in DATABASE_URL
+    /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
+    /// PGPASSFILE or ~/.pgpass
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
     /// Print JSON instead of text
@@ -227,7 +231,8 @@ pub(crate) struct RejectedShow {
     /// Sequence number of the batch and index of the record in it, as printed by `list`
     #[arg(value_name = "SEQ:IDX", value_parser = record_position)]
     pub(crate) position: (i64, i32),
-    /// Database URL, as in DATABASE_URL
+    /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
+    /// PGPASSFILE or ~/.pgpass
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
 }

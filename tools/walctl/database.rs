@@ -10,7 +10,7 @@ use holdfast::wal::{Disk, LogId, SeqNo};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::output::Failure;
+use crate::output::{Failure, print_error};
 
 /// Delivery position of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +43,16 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
 }
 
-/// The database named by a URL, with the TLS settings that the daemon would use.
+/// The database named by a URL, with the TLS settings that the daemon would use. A URL without a password is
+/// completed as the daemon and libpq do.
 pub(crate) fn target(url: &str) -> Result<Target, Failure> {
-    let inputs = Inputs { environment: vec![("DATABASE_URL".to_owned(), url.to_owned())], file: None };
+    let mut environment = vec![("DATABASE_URL".to_owned(), url.to_owned())];
+    let has_password = |config: &tokio_postgres::Config| config.get_password().is_some();
+    if !url.parse().as_ref().is_ok_and(has_password) {
+        environment
+            .extend(password_settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty())));
+    }
+    let inputs = Inputs { environment, file: None };
     // Messages name the variable DATABASE_URL; here the value came from the command line.
     let invalid =
         |error: &dyn std::fmt::Display| Failure::Other(error.to_string().replace("DATABASE_URL", "--to"));
@@ -53,7 +60,24 @@ pub(crate) fn target(url: &str) -> Result<Target, Failure> {
     let database = config.database.ok_or_else(|| {
         Failure::Other("--to: expected a database URL, such as postgres://user@host/database".to_owned())
     })?;
+    if database.password_source.starts_with("none (") {
+        print_error(&format!("password: {}", database.password_source));
+    }
     Target::new(database.connection, database.ssl_mode, &database.ssl_files).map_err(|error| invalid(&error))
+}
+
+/// The settings that `variable` has for a password: `DB_PASSWORD` or `DB_PASSWORD_FILE`, else libpq's
+/// `PGPASSWORD`, else the password file.
+fn password_settings(variable: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let set = |name: &str| variable(name).map(|value| (name.to_owned(), value));
+    let own: Vec<_> = ["DB_PASSWORD", "DB_PASSWORD_FILE"].into_iter().filter_map(set).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    if let Some(password) = variable("PGPASSWORD") {
+        return vec![("DB_PASSWORD".to_owned(), password)];
+    }
+    ["PGPASSFILE", "HOME"].into_iter().filter_map(set).collect()
 }
 
 pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
