@@ -33,6 +33,11 @@ const ALARM_LEVELS: [f64; 3] = [0.5, 0.8, 0.95];
 const DAMAGE_DETAIL: &str = "the log has lost these batches, which the delivery records in collector_gaps. \
     Reset the BMP sessions of the routers to have their tables sent again, and check the disk";
 
+/// Explains the event `log_damage` if the number of lost batches is unknown.
+const SKIPPED_DETAIL: &str = "the end of the log was lost, and with it the number of lost batches. These \
+    sequence numbers are not assigned again, because lost batches may have been delivered under some of \
+    them. Reset the BMP sessions of the routers to have their tables sent again, and check the disk";
+
 pub(super) struct Housekeeping {
     snapshot: Arc<Snapshot>,
     notifier: Arc<Notifier>,
@@ -207,7 +212,7 @@ fn log_loss(loss: &Loss) {
     let file = loss.file.as_deref();
     let (from_byte, to_byte) = loss.bytes.unzip();
     match loss.reason {
-        GapReason::Rot | GapReason::Unreadable => tracing::error!(
+        GapReason::Rot | GapReason::Unreadable | GapReason::Missing => tracing::error!(
             file,
             from_byte,
             to_byte,
@@ -216,6 +221,14 @@ fn log_loss(loss: &Loss) {
             batches,
             reason,
             detail = DAMAGE_DETAIL,
+            "log_damage"
+        ),
+        GapReason::Skipped => tracing::error!(
+            first_seq,
+            last_seq,
+            batches_max = batches,
+            reason,
+            detail = SKIPPED_DETAIL,
             "log_damage"
         ),
         GapReason::Torn | GapReason::Dropped => {

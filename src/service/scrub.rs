@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::snapshot::Snapshot;
 use crate::committer::Progress;
 use crate::num::to_u64;
-use crate::wal::{Disk, GapReason, Item, Log, ReadError, Reader, SeqNo};
+use crate::wal::{Disk, Item, Log, ReadError, Reader, SeqNo};
 
 /// Pause between two passes. A pass verifies what was in the log at the start of the pass before, so that
 /// nothing is verified that is delivered without delay.
@@ -74,7 +74,7 @@ fn verify_part(reader: &mut Reader<Disk>, limit: SeqNo) -> Result<(), ReadError>
         match reader.next(limit)? {
             None => break,
             Some(Item::Data { payload, .. }) => bytes += to_u64(payload.len()),
-            Some(Item::Gap { reason: GapReason::Rot | GapReason::Unreadable, .. }) => reader.report_loss(),
+            Some(Item::Gap { reason, .. }) if reason.is_damage() => reader.report_loss(),
             // Batches that were dropped or never durable are reported when the delivery meets them.
             Some(Item::Gap { .. }) => {}
         }

@@ -168,7 +168,7 @@ impl Snapshot {
     /// The losses that readers have reported since the last call. Keeps the last damage among them.
     pub(super) fn new_losses(&self) -> Vec<Loss> {
         let losses = self.log.take_new_losses();
-        let is_damage = |loss: &&Loss| matches!(loss.reason, GapReason::Rot | GapReason::Unreadable);
+        let is_damage = |loss: &&Loss| loss.reason.is_damage();
         if let Some(loss) = losses.iter().rfind(is_damage) {
             self.observed().damage = Some(Damage {
                 reason: loss_reason(loss.reason),
@@ -354,8 +354,10 @@ fn log_conditions(progress: &Progress, wal: &Wal) -> Vec<Condition> {
     }
     let lost = |reason| wal.lost_batches.get(&reason).copied().unwrap_or_default();
     if let Some(damage) = &wal.damage {
-        let batches = lost(LossReason::Rot).saturating_add(lost(LossReason::Unreadable));
-        conditions.push(Condition::LogDamage { batches, last: damage.clone() });
+        let known = [LossReason::Rot, LossReason::Unreadable, LossReason::Missing].map(lost);
+        let batches = known.into_iter().fold(0, u64::saturating_add);
+        let skipped = lost(LossReason::Skipped);
+        conditions.push(Condition::LogDamage { batches, skipped, last: damage.clone() });
     }
     let (torn, dropped) = (lost(LossReason::Torn), lost(LossReason::Dropped).max(wal.dropped));
     if torn > 0 || dropped > 0 {
@@ -374,6 +376,8 @@ const fn loss_reason(reason: GapReason) -> LossReason {
         GapReason::Unreadable => LossReason::Unreadable,
         GapReason::Torn => LossReason::Torn,
         GapReason::Dropped => LossReason::Dropped,
+        GapReason::Missing => LossReason::Missing,
+        GapReason::Skipped => LossReason::Skipped,
     }
 }
 

@@ -28,7 +28,7 @@ const QUIET_US: i64 = 120_000_000;
 const MAX_GROUPS: usize = 4_096;
 
 /// Fields that identify the subject of a line.
-const IDENTITY: [&str; 12] = [
+const IDENTITY: [&str; 13] = [
     "peer",
     "router",
     "bgp_peer",
@@ -37,6 +37,7 @@ const IDENTITY: [&str; 12] = [
     "reason",
     "signal",
     "table",
+    "damage",
     "file",
     "segment",
     "from_byte",

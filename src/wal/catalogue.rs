@@ -5,11 +5,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LogId;
-use super::error::ReadError;
-use super::format::{GapReason, HeaderError, SegmentHeader};
+use super::error::{IoCause, ReadError};
+use super::format::{GapReason, HEADER_COPY_OFFSET, HeaderError, SegmentHeader};
 use super::seq::SeqNo;
 use crate::wal::read::losses::{Loss, Losses};
-use crate::wal::read::scan::read_header;
+use crate::wal::read::scan::{read_header, read_header_copies};
 use crate::wal::storage::{Storage, StorageFile};
 
 /// Name of the file that is prepared for the next segment.
@@ -35,8 +35,17 @@ pub(super) struct Segment {
     pub(super) number: u64,
     /// Length of the file in bytes.
     pub(super) bytes: u64,
-    /// `None` if both copies of the header are damaged.
+    /// `None` if both copies of the header are damaged or cannot be read.
     pub(super) header: Option<SegmentHeader>,
+    /// The file can be opened, and a copy of the header can be read, intact or not.
+    pub(super) is_readable: bool,
+}
+
+impl Segment {
+    /// Number of bytes that the file has lost since it was created; 0 if the header is not known.
+    pub(super) fn truncated_bytes(&self) -> u64 {
+        self.header.map_or(0, |header| header.capacity.saturating_sub(self.bytes))
+    }
 }
 
 /// The segments of a directory.
@@ -46,6 +55,9 @@ pub(super) struct Catalogue {
     pub(super) segments: VecDeque<Arc<Segment>>,
     /// Last durable sequence number. `None` in a process that does not own the log.
     pub(super) durable: Option<SeqNo>,
+    /// Ranges of segment numbers, first and last, that were missing between two segments when the directory
+    /// was read. Other holes come from segments that this process has dropped.
+    pub(super) missing: Vec<(u64, u64)>,
 }
 
 impl Catalogue {
@@ -73,9 +85,24 @@ impl Catalogue {
         later.next().map(|header| header.first_seq)
     }
 
-    /// Whether the segment with the next higher number exists. If not, it was dropped or recycled.
-    pub(super) fn is_followed(&self, number: u64) -> bool {
-        self.segments.binary_search_by_key(&(number + 1), |segment| segment.number).is_ok()
+    /// Why numbers between the segment `number` and the next one with an intact header are lost, and the
+    /// segment that should hold them. `None` for `number` stands for the start of the log. Returns `None` if
+    /// an intact segment follows: the numbers are missing in the segment `number` itself.
+    pub(super) fn lost_behind(&self, number: Option<u64>) -> Option<(GapReason, Option<u64>)> {
+        let index = number.map_or(0, |number| self.segments.partition_point(|one| one.number <= number));
+        let next = self.segments.get(index)?;
+        let expected = number.map(|number| number + 1);
+        if let Some(first) = expected.filter(|expected| next.number > *expected) {
+            let is_missing = self.missing.iter().any(|(from, to)| (*from..=*to).contains(&first));
+            let missing = (GapReason::Missing, Some(first));
+            return Some(if is_missing { missing } else { (GapReason::Dropped, None) });
+        }
+        match (next.header.is_some(), next.is_readable) {
+            (true, _) if number.is_some() => None,
+            (true, _) => Some((GapReason::Dropped, None)),
+            (false, true) => Some((GapReason::Rot, Some(next.number))),
+            (false, false) => Some((GapReason::Unreadable, Some(next.number))),
+        }
     }
 
     /// Size of all segment files in bytes.
@@ -128,11 +155,20 @@ impl<S: Storage> Log<S> {
     }
 
     /// Reads the directory again, in a process that does not own the log.
-    pub(super) fn refresh(&self) -> Result<(), ReadError> {
-        let listing = list(&self.storage)?;
+    ///
+    /// The header of a known segment is read again only if `checks_known`: a segment number is used once, so
+    /// that it changes only if the log is replaced or damaged.
+    pub(super) fn refresh(&self, checks_known: bool) -> Result<(), ReadError> {
+        let known = std::mem::take(&mut self.catalogue().segments);
+        let reused = if checks_known { &VecDeque::new() } else { &known };
+        let listing = list_reusing(&self.storage, reused);
         let mut catalogue = self.catalogue();
+        let Ok(listing) = listing else {
+            catalogue.segments = known;
+            return listing.map(|_| ());
+        };
+        catalogue.missing = listing.missing();
         // An unchanged segment keeps its `Arc`: a reader recognizes its open segment by it.
-        let known = std::mem::take(&mut catalogue.segments);
         catalogue.segments = listing
             .segments
             .into_iter()
@@ -153,25 +189,51 @@ pub(super) struct Listing {
     pub(super) segments: Vec<Segment>,
     /// Numbers of the segment files of another log, or whose header has another number.
     pub(super) foreign: Vec<u64>,
+    /// Segment files that cannot be opened, with the error. They are in `segments` as well.
+    pub(super) unopened: Vec<(u64, IoCause)>,
     /// A file for the next segment exists.
     pub(super) has_next: bool,
 }
 
-/// Lists the segments and reads their headers.
+impl Listing {
+    /// Ranges of segment numbers, first and last, that are missing between two segments.
+    pub(super) fn missing(&self) -> Vec<(u64, u64)> {
+        missing_numbers(self.segments.iter().map(|segment| segment.number))
+    }
+}
+
+/// Ranges of numbers, first and last, that are missing between two of the ascending `numbers`.
+pub(super) fn missing_numbers(numbers: impl Iterator<Item = u64> + Clone) -> Vec<(u64, u64)> {
+    let pairs = numbers.clone().zip(numbers.skip(1));
+    pairs.filter(|(before, next)| *next > before + 1).map(|(before, next)| (before + 1, next - 1)).collect()
+}
+
+/// Lists the segments and reads their headers. A file that cannot be opened is listed without a header.
 pub(super) fn list<S: Storage>(storage: &S) -> Result<Listing, ReadError> {
+    list_reusing(storage, &VecDeque::new())
+}
+
+/// Lists the segments. Headers are taken from `known`, or else read.
+fn list_reusing<S: Storage>(storage: &S, known: &VecDeque<Arc<Segment>>) -> Result<Listing, ReadError> {
     let names = storage.list()?;
     let has_next = names.iter().any(|name| name == NEXT_NAME);
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     let mut segments = Vec::with_capacity(numbers.len());
+    let mut unopened = Vec::new();
     for number in numbers {
+        let same = |segment: &&Arc<Segment>| segment.number == number && segment.header.is_some();
+        if let Some(segment) = known.iter().find(same) {
+            segments.push(Segment::clone(segment));
+            continue;
+        }
         match read_segment(storage, number) {
             Ok(segment) => segments.push(segment),
             // Recycled since the directory was listed.
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let named = format!("{}: {error}", segment_name(number));
-                return Err(io::Error::new(error.kind(), named).into());
+            Err(ReadError::Io(error)) => {
+                segments.push(Segment { number, bytes: 0, header: None, is_readable: false });
+                unopened.push((number, error.into()));
             }
             Err(error) => return Err(error),
         }
@@ -189,18 +251,37 @@ pub(super) fn list<S: Storage>(storage: &S) -> Result<Listing, ReadError> {
         }
         ours
     });
-    Ok(Listing { log_id, segments, foreign, has_next })
+    Ok(Listing { log_id, segments, foreign, unopened, has_next })
 }
 
 fn read_segment<S: Storage>(storage: &S, number: u64) -> Result<Segment, ReadError> {
-    let file = storage.open(&segment_name(number))?;
+    let file = open_segment(storage, number)?;
     let bytes = file.len()?;
-    let header = match read_header(&file) {
-        Ok(Ok(header)) => Some(header),
+    let (header, is_readable) = match read_header(&file) {
+        Ok(Ok(header)) => (Some(header), true),
         Ok(Err(HeaderError::Newer { version, oldest_reader })) => {
             return Err(ReadError::Newer { segment: number, version, oldest_reader });
         }
-        Ok(Err(HeaderError::Damaged)) | Err(_) => None,
+        Ok(Err(HeaderError::Damaged)) => (None, true),
+        Err(_) => (None, false),
     };
-    Ok(Segment { number, bytes, header })
+    Ok(Segment { number, bytes, header, is_readable })
+}
+
+/// Opens a segment for reading. An error names the file.
+pub(super) fn open_segment<S: Storage>(storage: &S, number: u64) -> io::Result<S::File> {
+    let name = segment_name(number);
+    storage.open(&name).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+}
+
+/// Offset of the corrupt or unreadable header copy of a segment whose other copy is intact. `None` if both
+/// are intact, or if the file is not there any more.
+pub(super) fn corrupt_header_copy<S: Storage>(storage: &S, segment: &Segment) -> Option<u64> {
+    let header = segment.header?;
+    let copies = read_header_copies(&open_segment(storage, segment.number).ok()?);
+    match copies {
+        [None, Some(second)] if second == header => Some(0),
+        [Some(first), None] if first == header => Some(HEADER_COPY_OFFSET),
+        _ => None,
+    }
 }

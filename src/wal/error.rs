@@ -126,6 +126,9 @@ pub enum ReadError {
     /// The file system returned an error. The call can be repeated.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A segment file cannot be opened. The message names it.
+    #[error(transparent)]
+    Unopened(IoCause),
     /// A later version of Holdfast wrote the segment in a format that this one cannot read.
     #[error(
         "segment {segment} has format version {version}, which needs a reader of version {oldest_reader} \

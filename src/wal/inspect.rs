@@ -1,8 +1,8 @@
 //! Inspects a log without its lock and without writing: for tools, beside a running daemon or without one.
 
 use super::LogId;
-use super::catalogue::{Listing, Segment, list, segment_name};
-use super::error::ReadError;
+use super::catalogue::{Listing, Segment, corrupt_header_copy, list, missing_numbers, open_segment};
+use super::error::{IoCause, ReadError};
 use super::format::{
     FRAME_HEADER_BYTES, FrameHeader, GapPayload, GapReason, SegmentHeader, SegmentTotals, kind,
 };
@@ -21,6 +21,9 @@ pub struct Overview {
     pub segments: Vec<Listed>,
     /// Numbers of segment files that belong to another log, or whose header has another number.
     pub foreign: Vec<u64>,
+    /// Numbers of segment files that cannot be opened, with the error. They are in `segments` as well,
+    /// without a header and with a length of 0.
+    pub unopened: Vec<(u64, IoCause)>,
 }
 
 /// A segment, from its header alone.
@@ -30,12 +33,16 @@ pub struct Listed {
     pub number: u64,
     /// Length of the file in bytes.
     pub bytes: u64,
-    /// `None` if both copies are corrupt.
+    /// `None` if both copies are corrupt or cannot be read.
     pub header: Option<SegmentHeader>,
+    /// Offset of the header copy that is corrupt or cannot be read, if the other one is intact.
+    pub corrupt_copy: Option<u64>,
     /// First sequence number of the following segment; `None` for the last segment.
     pub bound: Option<SeqNo>,
-    /// The segment with the next higher number exists. If not, it was dropped, or this is the last segment.
-    pub is_followed: bool,
+    /// Why the sequence numbers between the end of this segment and `bound` are lost, if files without an
+    /// intact header, or missing files, lie between. `None` if the next segment follows directly, or there is
+    /// none.
+    pub lost_behind: Option<GapReason>,
     /// Offset of the SEAL frame according to the header of the following segment; 0 if unknown or not sealed.
     pub seal_at: u64,
 }
@@ -65,20 +72,24 @@ impl Overview {
     /// older one was being read. Only the oldest segments are ever recycled.
     #[must_use]
     pub fn missing_segments(&self) -> Vec<(u64, u64)> {
-        let later = self.segments.iter().skip(1);
-        let pairs = self.segments.iter().zip(later);
-        pairs
-            .filter(|(segment, next)| next.number > segment.number + 1)
-            .map(|(segment, next)| (segment.number + 1, next.number - 1))
-            .collect()
+        missing_numbers(self.segments.iter().map(|segment| segment.number))
+    }
+
+    /// First sequence number of the log; `None` if no segment has an intact header.
+    #[must_use]
+    pub fn first_seq(&self) -> Option<SeqNo> {
+        self.segments.iter().find_map(|segment| segment.header).map(|header| header.first_seq)
     }
 }
 
 impl Listed {
-    /// The length that the file was created with, in bytes, if the file is shorter now.
+    /// The length that the file was created with, in bytes, if the file is shorter now. `None` if it was cut
+    /// behind its SEAL frame, so that nothing is lost; for the last segment this is not known.
     #[must_use]
     pub fn truncated_from(&self) -> Option<u64> {
-        self.header.map(|header| header.capacity).filter(|capacity| self.bytes < *capacity)
+        let seal_end = self.seal_at + to_u64(FRAME_HEADER_BYTES + SegmentTotals::SEAL_BYTES);
+        let has_seal = self.seal_at > 0 && self.bytes >= seal_end;
+        self.header.map(|header| header.capacity).filter(|capacity| self.bytes < *capacity && !has_seal)
     }
 }
 
@@ -131,8 +142,10 @@ pub struct Examined {
     pub snapshot_bytes: Option<usize>,
     /// Ranges that hold no intact frame.
     pub bad: Vec<BadRange>,
-    /// Missing sequence numbers, as readers return them.
+    /// Missing sequence numbers of the segment, as readers return them.
     pub gaps: Vec<GapPayload>,
+    /// Sequence numbers that are lost between the end of the segment and the next one with an intact header.
+    pub lost_behind: Option<GapPayload>,
     /// Durable sequence numbers are missing, and no GAP frame explains them.
     pub has_unexplained_loss: bool,
 }
@@ -153,25 +166,32 @@ impl Examined {
 /// # Errors
 /// [`ReadError`].
 pub fn overview<S: Storage>(storage: &S) -> Result<Overview, ReadError> {
-    let Listing { log_id, segments, foreign, .. } = list(storage)?;
+    let Listing { log_id, segments, foreign, unopened, .. } = list(storage)?;
     let (mut bound, mut next) = (None, None);
     let mut listed: Vec<Listed> = Vec::with_capacity(segments.len());
     for segment in segments.iter().rev() {
         let (number, bytes, header) = (segment.number, segment.bytes, segment.header);
         let follower: Option<&Segment> = next.filter(|next: &&Segment| next.number == number + 1);
+        let lost_behind = match follower {
+            Some(Segment { header: Some(_), .. }) => None,
+            Some(Segment { is_readable: true, .. }) => Some(GapReason::Rot),
+            Some(Segment { is_readable: false, .. }) => Some(GapReason::Unreadable),
+            None => Some(GapReason::Missing),
+        };
         listed.push(Listed {
             number,
             bytes,
             header,
+            corrupt_copy: corrupt_header_copy(storage, segment),
             bound,
-            is_followed: follower.is_some(),
+            lost_behind: lost_behind.filter(|_| bound.is_some()),
             seal_at: follower.and_then(|next| next.header).map_or(0, |header| header.previous_end),
         });
         bound = header.map(|header| header.first_seq).or(bound);
         next = Some(segment);
     }
     listed.reverse();
-    Ok(Overview { log_id, segments: listed, foreign })
+    Ok(Overview { log_id, segments: listed, foreign, unopened })
 }
 
 /// Totals of a segment: from its SEAL frame if it has one, else by scanning it. `None` if the header is
@@ -181,7 +201,7 @@ pub fn overview<S: Storage>(storage: &S) -> Result<Overview, ReadError> {
 /// [`ReadError`].
 pub fn totals<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Totals>, ReadError> {
     let Some(header) = &segment.header else { return Ok(None) };
-    let file = storage.open(&segment_name(segment.number))?;
+    let file = open_segment(storage, segment.number)?;
     let mut bytes = [0; FRAME_HEADER_BYTES + SegmentTotals::SEAL_BYTES];
     if segment.seal_at > 0
         && read_all(&file, &mut bytes, segment.seal_at).is_ok()
@@ -219,7 +239,7 @@ pub fn totals<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Totals
 /// [`ReadError`].
 pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Examined>, ReadError> {
     let (Some(header), bound) = (&segment.header, segment.bound) else { return Ok(None) };
-    let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, *header);
+    let mut scanner = Scanner::new(open_segment(storage, header.number)?, *header);
     let mut missing = MissingRanges { expected: header.first_seq, gaps: Vec::new() };
     let scan = SegmentScan::run(&mut scanner, bound, |frame, payload| match frame.kind {
         kind::DATA => missing.add(frame.seq, frame.seq, None),
@@ -230,8 +250,8 @@ pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Exami
         }
         _ => {}
     });
-    // If the following segment was dropped, the first sequence number after it is no bound for this one.
-    let own_end = bound.filter(|_| segment.is_followed).unwrap_or_else(|| scan.last_seq.next());
+    // Without the following segment, the first sequence number after it is no bound for this one.
+    let own_end = bound.filter(|_| segment.lost_behind.is_none()).unwrap_or_else(|| scan.last_seq.next());
     missing.add(own_end, own_end.prev(), None);
     let bad: Vec<BadRange> = scan
         .holes
@@ -252,9 +272,11 @@ pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Exami
     } else if bad.iter().any(|bad| bad.verdict == Verdict::Unreadable) {
         missing.explain(GapReason::Unreadable);
     }
-    if let Some(bound) = bound {
-        missing.add(missing.expected, bound.prev(), Some(GapReason::Dropped));
-    }
+    let lost_behind = bound.zip(segment.lost_behind).map(|(bound, reason)| GapPayload {
+        from: missing.expected,
+        to: bound.prev(),
+        reason,
+    });
     Ok(Some(Examined {
         payloads: scan.totals.payloads,
         records: scan.totals.records,
@@ -273,6 +295,7 @@ pub fn examine<S: Storage>(storage: &S, segment: &Listed) -> Result<Option<Exami
             .iter()
             .any(|(gap, is_explained)| !is_explained && gap.reason == GapReason::Rot),
         gaps: missing.gaps.into_iter().map(|(gap, _)| gap).collect(),
+        lost_behind: lost_behind.filter(|gap| gap.from <= gap.to),
         bad,
     }))
 }

@@ -156,7 +156,8 @@ async fn diff_distinguishes_level_behind_ahead_and_forked() {
     assert!(text.contains("lane 0: up to batch 50") && text.contains("same in both: 20"), "{text}");
     // Two collectors have delivered this log: --collector is required.
     let shared = setup.path("shared");
-    extend(&shared, 5, announcements(1..=2, 1));
+    // Other contents: the same records under two log ids would count as doubled.
+    extend(&shared, 5, announcements(1..=2, 9));
     for collector in ["edge1", "edge2"] {
         let drain = ["drain", shared.to_str().unwrap(), "--collector", collector];
         assert_eq!(setup.walctl(&drain).0, 0);

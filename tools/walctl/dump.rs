@@ -6,11 +6,13 @@ use std::time::Duration;
 use holdfast::codec;
 use holdfast::num::to_u64;
 use holdfast::route::Batch;
+use holdfast::wal::inspect::overview;
 use holdfast::wal::{Disk, Item, Reader, SeqNo};
 use serde_json::{Map, Value, json};
 
 use crate::args;
 use crate::filter::Filter;
+use crate::findings::{EXIT_LOSS, Findings, Lost};
 use crate::output::{Failure, Output, size};
 
 /// Interval at which `--follow` looks for new batches.
@@ -18,6 +20,8 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Result<u8, Failure> {
     let (from, to) = arguments.filter.range(disk)?;
+    let mut lost = Lost::default();
+    let mut undecodable = 0_u64;
     let mut reader = Reader::open(disk.clone(), from)?;
     let as_table = !arguments.log.json && !arguments.batches;
     if as_table {
@@ -27,38 +31,56 @@ pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Res
         while let Some(item) = reader.next(to)? {
             match item {
                 Item::Data { seq, payload, .. } if !arguments.batches => {
-                    records(seq, payload, &arguments.filter, as_table, out)?;
+                    let is_decodable = records(seq, payload, &arguments.filter, as_table, out)?;
+                    undecodable += u64::from(!is_decodable);
                 }
                 Item::Data { seq, count, codec, payload } => {
                     let bytes = size(to_u64(payload.len()));
                     out.line(&format!("{seq:>12}  {count:>6} records  {bytes:>10}  codec {codec}"))?;
                 }
-                Item::Gap { from, to, reason } if arguments.log.json => {
-                    out.json(
-                        &json!({ "record": "gap", "seq": from.0, "seq_to": to.0, "reason": reason.name() }),
-                    )?;
-                }
                 Item::Gap { from, to, reason } => {
-                    out.line(&format!("{from:>12}  batches {from} to {to} are missing: {}", reason.name()))?;
+                    lost.add(from, to, reason);
+                    let name = reason.name();
+                    if arguments.log.json {
+                        let (seq, seq_to) = (from.0, to.0);
+                        out.json(&json!({ "record": "gap", "seq": seq, "seq_to": seq_to, "reason": name }))?;
+                    } else {
+                        out.line(&format!("{from:>12}  batches {from} to {to} are missing: {name}"))?;
+                    }
                 }
             }
         }
         if !arguments.follow || reader.position() > to {
-            return Ok(0);
+            let is_complete = report_unread(disk, from, reader.position(), to)?;
+            return Ok(if is_complete && lost.is_none() && undecodable == 0 { 0 } else { EXIT_LOSS });
         }
         out.finish()?;
         thread::sleep(FOLLOW_INTERVAL);
     }
 }
 
+/// Prints the damage of the log on standard error, if it may hide batches from `from` to `to` that are not
+/// part of a gap: those before the first readable segment, and those from `end` on. Returns `false` then.
+pub(crate) fn report_unread(disk: &Disk, from: SeqNo, end: SeqNo, to: SeqNo) -> Result<bool, Failure> {
+    let overview = overview(disk)?;
+    let mut findings = Findings::new(disk, &overview)?;
+    if end <= to {
+        findings.compare_end(disk, end.prev())?;
+    }
+    findings.print_errors(disk);
+    let starts_before = overview.first_seq().is_none_or(|first| from <= first);
+    Ok(!(findings.has_lost_end && end <= to || findings.has_lost_start && starts_before))
+}
+
 /// Prints one line per record of a batch. A payload that cannot be decoded is reported in a line of its own.
+/// Returns `false` for such a payload.
 fn records(
     seq: SeqNo,
     payload: &[u8],
     filter: &Filter,
     as_table: bool,
     out: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     match codec::decode(payload) {
         Ok(batch) if filter.matches_batch(&batch) => {
             for record in batch.iter().filter(|record| filter.matches(&batch, record)) {
@@ -70,11 +92,18 @@ fn records(
                     out.json(&Value::Object(object))?;
                 }
             }
-            Ok(())
+            Ok(true)
         }
-        Ok(_) => Ok(()),
-        Err(error) if as_table => out.line(&format!("{seq:>12}  undecodable: {error}")),
-        Err(error) => out.json(&json!({ "record": "undecodable", "seq": seq.0, "error": error.to_string() })),
+        Ok(_) => Ok(true),
+        Err(error) => {
+            if as_table {
+                out.line(&format!("{seq:>12}  undecodable: {error}"))?;
+            } else {
+                let (seq, error) = (seq.0, error.to_string());
+                out.json(&json!({ "record": "undecodable", "seq": seq, "error": error }))?;
+            }
+            Ok(false)
+        }
     }
 }
 

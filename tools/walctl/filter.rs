@@ -48,12 +48,15 @@ impl Filter {
     /// First and last batch to read. Segments that were closed before `--since` or created after `--until`
     /// are skipped by the times in their seals, so that the last minutes of a large log are found at once.
     pub(crate) fn range(&self, disk: &Disk) -> Result<(SeqNo, SeqNo), Failure> {
-        let (mut from, mut to) = self.seq.unwrap_or((SeqNo(1), SeqNo::MAX));
+        let overview = overview(disk)?;
+        // Batches before the first segment were delivered and recycled, or dropped on purpose.
+        let first = overview.first_seq().unwrap_or(SeqNo(1));
+        let (mut from, mut to) = self.seq.unwrap_or((first, SeqNo::MAX));
         if self.since.is_none() && self.until.is_none() {
             return Ok((from, to));
         }
         let mut is_before = true;
-        for segment in overview(disk)?.segments {
+        for segment in overview.segments {
             let Some((header, totals)) = segment.header.zip(totals(disk, &segment)?) else {
                 is_before = false;
                 continue;

@@ -18,12 +18,21 @@ Exit codes:
 
 pub(crate) const LIST: &str = "\
 Example:
-  walctl list wal --json | jq 'select(.state != \"complete\")'";
+  walctl list wal --json | jq 'select(.state != \"complete\")'
+
+Only headers are read. Damage that they show is listed below the segments.
+
+Exit codes:
+  0  no damage of the headers
+  2  loss: a segment is missing, truncated or of another log, or a header copy or marker file is corrupt
+  3  unreadable: a file, both copies of a header, or the directory";
 
 pub(crate) const STAT: &str = "\
 Examples:
   walctl stat wal                                         size, growth, time until full
-  walctl stat wal --to postgres://holdfast@db/holdfast    and the backlog of that database";
+  walctl stat wal --to postgres://holdfast@db/holdfast    and the backlog of that database
+
+Exit codes are those of `walctl list`. The contents of segments are not checked; see `walctl verify`.";
 
 pub(crate) const VERIFY: &str = "\
 Examples:
@@ -33,7 +42,8 @@ Examples:
 Exit codes:
   0  no damage
   1  torn tail: a crash interrupted a write that was not synced
-  2  loss: synced data is corrupt; or a segment is missing, truncated, or of another log
+  2  loss: synced data is corrupt; or a segment is missing, truncated, or of another log; or the log ends
+     before the last batch that was delivered from it
   3  unreadable: a file, a header or the directory, which also must hold a log";
 
 pub(crate) const DUMP: &str = "\
@@ -41,7 +51,12 @@ Examples:
   walctl dump wal --seq 7..9              records of batches 7 to 9 as a table
   walctl dump wal --json                  one JSON object per record, as in `holdfast decode`
   walctl dump wal --batches               one line per batch
-  walctl dump wal --peer 192.0.2.1 --since 15m --follow";
+  walctl dump wal --peer 192.0.2.1 --since 15m --follow
+
+Exit codes:
+  0  all selected batches were printed
+  2  batches are missing or cannot be decoded
+  3  the log cannot be read";
 
 pub(crate) const EXPORT: &str = "\
 Examples:
@@ -67,7 +82,7 @@ gaps. The daemon or `walctl drain` can continue with the copy.
 
 Exit codes:
   0  all batches were copied
-  2  some batches were lost; each range is printed
+  2  some batches were lost, or a file was not copied; each range and each file is printed
   3  nothing could be copied";
 
 pub(crate) const REPAIR: &str = "\
@@ -81,6 +96,7 @@ copied into a new segment. The daemon does the same at every start.
 Exit codes:
   0  nothing to do, or done
   1  recovery is needed: re-run with --yes
+  2  files are damaged in a way that recovery does not restore; lost batches become gaps
   3  recovery is not possible";
 
 pub(crate) const DRAIN: &str = "\

@@ -1,13 +1,15 @@
 //! `walctl list`: one line per segment, from the segment headers alone.
 
 use holdfast::wal::inspect::{Listed, overview};
-use holdfast::wal::{Disk, SeqNo};
+use holdfast::wal::{Disk, GapReason, SeqNo};
 use serde_json::json;
 
+use crate::findings::{Findings, file_name};
 use crate::output::{Failure, Output, size, time, time_text};
 
 pub(crate) fn list(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, Failure> {
     let overview = overview(disk)?;
+    let findings = Findings::new(disk, &overview)?;
     if !as_json {
         out.line(&format!(
             "{:<20} {:>12} {:>12} {:>10} {:>6}  {:<28} STATE",
@@ -25,38 +27,33 @@ pub(crate) fn list(disk: &Disk, as_json: bool, out: &mut Output) -> Result<u8, F
         );
         let last = last_by_headers(segment).map_or_else(|| "-".to_owned(), |last| last.to_string());
         out.line(&format!(
-            "{:016x}.wal {first:>12} {last:>12} {:>10} {run:>6}  {created:<28} {}",
-            segment.number,
+            "{} {first:>12} {last:>12} {:>10} {run:>6}  {created:<28} {}",
+            file_name(segment.number),
             size(segment.bytes),
             state(segment)
         ))?;
     }
-    for number in &overview.foreign {
-        if as_json {
-            out.json(&json!({ "segment": number, "state": "foreign" }))?;
-        } else {
-            out.line(&format!(
-                "{number:016x}.wal  foreign: belongs to another log, or the file was renamed"
-            ))?;
-        }
+    for finding in &findings.list {
+        if as_json { out.json(&finding.json())? } else { out.line(&finding.text())? }
     }
-    Ok(0)
+    Ok(findings.exit_code())
 }
 
-/// Last sequence number of a segment, derived from the header of the next segment; `None` for the last
-/// segment.
+/// Last sequence number of a segment, derived from the header of the next segment; `None` without that.
 fn last_by_headers(segment: &Listed) -> Option<SeqNo> {
     segment.header?;
-    segment.bound.map(SeqNo::prev)
+    segment.bound.filter(|_| segment.lost_behind.is_none()).map(SeqNo::prev)
 }
 
 fn state(segment: &Listed) -> &'static str {
     match (segment.header, segment.bound) {
-        (None, _) => "unreadable header",
+        (None, _) => "unreadable",
         (Some(_), _) if segment.truncated_from().is_some() => "truncated",
         (Some(_), None) => "last",
         (Some(header), Some(bound)) if bound <= header.first_seq => "empty",
-        (Some(_), Some(_)) if !segment.is_followed => "complete, next segment missing",
+        (Some(_), Some(_)) if segment.lost_behind == Some(GapReason::Missing) => {
+            "complete, next segment missing"
+        }
         (Some(_), Some(_)) => "complete",
     }
 }

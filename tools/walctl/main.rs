@@ -11,6 +11,7 @@ mod drain;
 mod dump;
 mod export;
 mod filter;
+mod findings;
 mod help;
 mod list;
 mod man;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args;
 use crate::database::{self, Standing};
+use crate::findings::{Finding, Findings};
 use crate::output::{Failure, Output, now, size, time, time_text};
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -17,7 +18,13 @@ pub(crate) fn stat(disk: &Disk, arguments: &args::Stat, out: &mut Output) -> Res
     let overview = overview(disk)?;
     let each =
         overview.segments.iter().map(|segment| totals(disk, segment)).collect::<Result<Vec<_>, _>>()?;
-    let summary = Summary::new(&overview, &each);
+    let mut summary = Summary::new(&overview, &each);
+    let mut findings = Findings::new(disk, &overview)?;
+    if summary.first.is_some() {
+        findings.compare_end(disk, summary.last)?;
+    }
+    // A seal closes the log only if its segment is the last one.
+    summary.sealed &= !findings.has_lost_end;
     let standing = match &arguments.url {
         Some(url) => Some(database::standing(url, arguments.collector.as_deref(), disk, &overview)?),
         None => None,
@@ -30,13 +37,13 @@ pub(crate) fn stat(disk: &Disk, arguments: &args::Stat, out: &mut Output) -> Res
     let free = disk.space().map_or(0, |space| space.free_bytes);
     let available = arguments.max_bytes.saturating_sub(undelivered).min(free);
     let hours_left = summary.bytes_per_hour.filter(|rate| *rate > 0.0).map(|rate| available as f64 / rate);
-    let report = Report { overview: &overview, summary, standing, backlog, free, hours_left };
+    let report = Report { overview: &overview, summary, findings, standing, backlog, free, hours_left };
     if arguments.log.json {
         out.json(&report.json())?
     } else {
         report.text(out)?
     }
-    Ok(0)
+    Ok(report.findings.exit_code())
 }
 
 /// Totals over all segments of the log.
@@ -149,6 +156,7 @@ fn received(batch: &Batch) -> i64 {
 struct Report<'a> {
     overview: &'a Overview,
     summary: Summary,
+    findings: Findings,
     standing: Option<Standing>,
     backlog: Option<Backlog>,
     free: u64,
@@ -183,6 +191,7 @@ impl Report<'_> {
             "created": time(summary.created),
             "last_commit": time(summary.last_commit),
             "sealed": summary.sealed,
+            "findings": self.findings.list.iter().map(Finding::json).collect::<Vec<_>>(),
             "bytes_per_hour": summary.bytes_per_hour.map(f64::round),
             "disk_free_bytes": self.free,
             "hours_left": self.hours_left.map(|hours| (hours * 10.0).round() / 10.0),
@@ -192,7 +201,10 @@ impl Report<'_> {
 
     fn text(&self, out: &mut Output) -> Result<(), Failure> {
         let summary = &self.summary;
-        let Some(first) = summary.first else { return out.line("no readable segment") };
+        let Some(first) = summary.first else {
+            out.line("no readable segment")?;
+            return self.findings.list.iter().try_for_each(|finding| out.line(&finding.text()));
+        };
         let id = self.overview.log_id.map(|id| id.to_string()).unwrap_or_default();
         out.line(&format!("log id        {id}"))?;
         let (files, used) = (size(summary.file_bytes), size(summary.used_bytes));
@@ -203,9 +215,15 @@ impl Report<'_> {
         out.line(&format!("records       {}, {each:.1} bytes each", summary.records))?;
         out.line(&format!("created       {}", time_text(summary.created)))?;
         out.line(&format!("last commit   {}", time_text(summary.last_commit)))?;
-        let state =
-            if summary.sealed { "closed cleanly" } else { "in use, or not closed because of a crash" };
+        let state = match (summary.sealed, self.findings.has_lost_end) {
+            (true, _) => "closed cleanly",
+            (false, false) => "in use, or not closed because of a crash",
+            (false, true) => "unknown: the end of the log is lost",
+        };
         out.line(&format!("state         {state}"))?;
+        for finding in &self.findings.list {
+            out.line(&format!("damage        {}", finding.text()))?;
+        }
         if let Some(rate) = summary.bytes_per_hour {
             let left = self.hours_left.map_or_else(|| "-".to_owned(), |hours| format!("{hours:.1} h"));
             out.line(&format!(

@@ -3,11 +3,12 @@
 use std::thread;
 use std::time::Duration;
 
-use holdfast::wal::Disk;
 use holdfast::wal::inspect::{Examined, Listed, Overview, Verdict, examine, overview};
+use holdfast::wal::{Disk, SeqNo};
 use serde_json::json;
 
 use crate::args;
+use crate::findings::{Findings, Lost, damage_name, exit_code, lost_text, report};
 use crate::output::{Failure, Output};
 use crate::progress::{Progress, Unit};
 
@@ -19,123 +20,111 @@ const SETTLE_ATTEMPTS: usize = 4;
 
 pub(crate) fn verify(disk: &Disk, arguments: &args::Verify, out: &mut Output) -> Result<u8, Failure> {
     let overview = overview(disk)?;
-    let missing = missing_segments(disk, &overview)?;
-    let mut worst = (!missing.is_empty() || !overview.foreign.is_empty()).then_some(Verdict::Rot);
-    let mut lost = 0;
-    let last =
-        overview.segments.iter().rev().find(|segment| segment.header.is_some()).map(|segment| segment.number);
+    let mut findings = Findings::new(disk, &overview)?;
+    let mut check =
+        Check { disk, as_json: arguments.log.json, lost: Lost::default(), worst: None, end: None };
     let mut checked = 0;
     let all_bytes = overview.segments.iter().map(|segment| segment.bytes).sum();
     let mut progress = Progress::new("verify", if arguments.deep { all_bytes } else { 0 }, Unit::Bytes);
     for segment in &overview.segments {
         progress.add(segment.bytes);
-        // A segment before missing ones shows how many batches they held.
-        let precedes_missing = missing.iter().any(|(first, _)| *first == segment.number + 1);
-        let is_suspect = segment.header.is_none() || segment.truncated_from().is_some() || precedes_missing;
-        if !is_suspect && !arguments.deep && Some(segment.number) != last {
-            continue;
+        if segment.header.is_some() && (arguments.deep || is_suspect(&overview, segment)) {
+            checked += 1;
+            check.segment(segment, out)?;
         }
-        checked += 1;
-        let (verdict, missing) = verify_segment(disk, segment, arguments.log.json, out)?;
-        worst = worst.max(verdict);
-        lost += missing;
     }
     progress.end();
-    for (first, last) in &missing {
-        let detail = format!("the files up to {last:016x}.wal were deleted, renamed or dropped");
-        report(out, arguments.log.json, *first, "missing", &detail)?;
+    if let Some(last) = check.end {
+        check.lost.batches += findings.compare_end(disk, last)?;
     }
-    for number in &overview.foreign {
-        report(
-            out,
-            arguments.log.json,
-            *number,
-            "foreign",
-            "belongs to another log, or the file was renamed; not checked",
-        )?;
+    check.lost.and_more |= findings.has_lost_end || findings.has_lost_start;
+    for finding in &findings.list {
+        if check.as_json { out.json(&finding.json())? } else { out.line(&finding.text())? }
     }
+    let worst = check.worst.max(findings.worst());
     let segments = overview.segments.len();
     let name = worst.map_or("clean", damage_name);
-    if arguments.log.json {
-        out.json(
-            &json!({ "verdict": name, "segments": segments, "checked": checked, "batches_lost": lost }),
-        )?;
+    if check.as_json {
+        let (lost, is_exact) = check.lost.json();
+        out.json(&json!({
+            "verdict": name,
+            "segments": segments,
+            "checked": checked,
+            "batches_lost": lost,
+            "is_exact": is_exact,
+        }))?;
     } else {
-        out.line(&format!(
-            "{name}: {checked} of {segments} segments checked completely, {lost} batches lost"
-        ))?;
+        let lost = check.lost.text();
+        out.line(&format!("{name}: {checked} of {segments} segments checked completely, {lost}"))?;
     }
     Ok(worst.map_or(0, exit_code))
 }
 
-/// The missing segments of the log that are missing in a second listing as well: a daemon may have recycled
-/// the oldest segments while the first one was made.
-fn missing_segments(disk: &Disk, first: &Overview) -> Result<Vec<(u64, u64)>, Failure> {
-    let mut missing = first.missing_segments();
-    if !missing.is_empty() {
-        let again = overview(disk)?.missing_segments();
-        missing.retain(|range| again.contains(range));
-    }
-    Ok(missing)
+/// Whether a segment is checked without `--deep`: the last one, a damaged one, and one that shows how many
+/// batches the files behind it held.
+fn is_suspect(overview: &Overview, segment: &Listed) -> bool {
+    let readable = |segment: &&Listed| segment.header.is_some();
+    let last = overview.segments.iter().rfind(readable).map(|last| last.number);
+    Some(segment.number) == last || segment.truncated_from().is_some() || segment.lost_behind.is_some()
 }
 
-/// Checks one segment. Returns its worst damage and the number of batches lost in it.
-fn verify_segment(
-    disk: &Disk,
-    segment: &Listed,
+/// The check of a log, segment by segment.
+struct Check<'a> {
+    disk: &'a Disk,
     as_json: bool,
-    out: &mut Output,
-) -> Result<(Option<Verdict>, u64), Failure> {
-    let mut examined = match examine(disk, segment) {
-        Ok(Some(examined)) => examined,
-        Ok(None) => {
-            report(
-                out,
-                as_json,
-                segment.number,
-                "unreadable",
-                "both copies of the segment header are damaged",
-            )?;
-            return Ok((Some(Verdict::Unreadable), 0));
+    lost: Lost,
+    worst: Option<Verdict>,
+    /// Last sequence number of the log, once its last readable segment was checked.
+    end: Option<SeqNo>,
+}
+
+impl Check<'_> {
+    /// Checks one segment, and reports its damage and that between it and the next readable one.
+    fn segment(&mut self, segment: &Listed, out: &mut Output) -> Result<(), Failure> {
+        let mut examined = match examine(self.disk, segment) {
+            Ok(Some(examined)) => examined,
+            Ok(None) => return Ok(()),
+            // The daemon has recycled the segment since it was listed: its batches are delivered.
+            Err(holdfast::wal::ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if examined.verdict().is_some() {
+            let is_same = |other: &Listed| other.number == segment.number && other.header == segment.header;
+            if !overview(self.disk)?.segments.iter().any(is_same) {
+                return Ok(());
+            }
+            if segment.bound.is_none() {
+                examined = re_examine(self.disk, segment, examined)?;
+            }
         }
-        // The daemon has recycled the segment since it was listed: its batches are delivered.
-        Err(holdfast::wal::ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok((None, 0));
+        self.worst = self.worst.max(examined.verdict());
+        self.end = segment.bound.is_none().then_some(examined.last_seq);
+        self.report(segment, &examined, out)
+    }
+
+    fn report(&mut self, segment: &Listed, examined: &Examined, out: &mut Output) -> Result<(), Failure> {
+        for bad in &examined.bad {
+            let detail = format!("corrupt data at bytes {}–{}", bad.from, bad.to);
+            report(out, self.as_json, segment.number, damage_name(bad.verdict), detail)?;
         }
-        Err(error) => return Err(error.into()),
-    };
-    if examined.verdict().is_some() {
-        let again = overview(disk)?;
-        let same = again
-            .segments
-            .iter()
-            .any(|other| other.number == segment.number && other.header == segment.header);
-        if !same {
-            return Ok((None, 0));
+        for gap in &examined.gaps {
+            let detail = lost_text(gap.from, gap.to, gap.reason);
+            report(out, self.as_json, segment.number, "gap", detail)?;
+            self.lost.add(gap.from, gap.to, gap.reason);
         }
-        if segment.bound.is_none() {
-            examined = re_examine(disk, segment, examined)?;
+        if let Some(gap) = &examined.lost_behind {
+            let detail = lost_text(gap.from, gap.to, gap.reason);
+            report(out, self.as_json, segment.number + 1, "gap", detail)?;
+            self.lost.add(gap.from, gap.to, gap.reason);
         }
+        if !examined.closed {
+            let detail = format!("the last sync group has no end after byte {}", examined.end);
+            report(out, self.as_json, segment.number, "torn", detail)?;
+        }
+        Ok(())
     }
-    let truncated = segment.truncated_from();
-    if let Some(created) = truncated {
-        let detail = format!("the file has {} bytes, and was created with {created}", segment.bytes);
-        report(out, as_json, segment.number, "truncated", &detail)?;
-    }
-    for bad in &examined.bad {
-        let detail = format!("corrupt data at bytes {}–{}", bad.from, bad.to);
-        report(out, as_json, segment.number, damage_name(bad.verdict), &detail)?;
-    }
-    for gap in &examined.gaps {
-        let detail = format!("batches {} to {} lost ({})", gap.from, gap.to, gap.reason.name());
-        report(out, as_json, segment.number, "gap", &detail)?;
-    }
-    if !examined.closed {
-        let detail = format!("the last sync group has no end after byte {}", examined.end);
-        report(out, as_json, segment.number, "torn", &detail)?;
-    }
-    let lost = examined.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum();
-    Ok((examined.verdict().max(truncated.map(|_| Verdict::Rot)), lost))
 }
 
 /// Re-examines a segment whose last sync group has no end: it is a torn tail only if no daemon is still
@@ -157,28 +146,4 @@ fn re_examine(disk: &Disk, segment: &Listed, first: Examined) -> Result<Examined
         }
     }
     Ok(examined)
-}
-
-fn report(out: &mut Output, as_json: bool, segment: u64, finding: &str, detail: &str) -> Result<(), Failure> {
-    if as_json {
-        out.json(&json!({ "segment": segment, "finding": finding, "detail": detail }))
-    } else {
-        out.line(&format!("{segment:016x}.wal  {finding}: {detail}"))
-    }
-}
-
-const fn damage_name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Torn => "torn",
-        Verdict::Rot => "corrupt",
-        Verdict::Unreadable => "unreadable",
-    }
-}
-
-const fn exit_code(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Torn => 1,
-        Verdict::Rot => 2,
-        Verdict::Unreadable => 3,
-    }
 }

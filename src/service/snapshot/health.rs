@@ -29,6 +29,8 @@ pub(in crate::service) enum Condition {
     LogDamage {
         /// Number of missing batches.
         batches: u64,
+        /// Highest number of further missing batches; 0 unless the end of the log was lost.
+        skipped: u64,
         /// The damage that was found last.
         last: Damage,
     },
@@ -122,9 +124,13 @@ impl fmt::Display for Condition {
             Self::NotSynced { records, seconds } => {
                 write!(f, "{records} records not fsynced for {seconds:.0} s; a power loss would cost them")
             }
-            Self::LogDamage { batches, last } => {
-                let file = last.file.as_deref().unwrap_or("a segment that is missing");
-                write!(f, "log damage: {batches} batches lost; last damage: {} in {file}", last.reason)?;
+            Self::LogDamage { batches, skipped, last } => {
+                let file = last.file.as_deref().unwrap_or("an unknown segment");
+                write!(f, "log damage: {batches} batches lost")?;
+                if *skipped > 0 {
+                    write!(f, ", and an unknown number at the end of the log, at most {skipped}")?;
+                }
+                write!(f, "; last damage: {} in {file}", last.reason)?;
                 match (last.from_byte, last.to_byte) {
                     (Some(from), Some(to)) => write!(f, " at bytes {from}–{to}"),
                     _ => Ok(()),

@@ -210,8 +210,12 @@ pub enum LossReason {
     Unreadable,
     /// A crash came before their sync returned.
     Torn,
-    /// Their segment was dropped or removed before they were delivered.
+    /// Their segment was dropped before they were delivered.
     Dropped,
+    /// Their segment file is missing.
+    Missing,
+    /// Sequence numbers that are not assigned again, because the end of the log is lost; an upper bound.
+    Skipped,
 }
 
 impl fmt::Display for LossReason {
@@ -221,6 +225,8 @@ impl fmt::Display for LossReason {
             Self::Unreadable => "unreadable",
             Self::Torn => "torn",
             Self::Dropped => "dropped",
+            Self::Missing => "missing",
+            Self::Skipped => "skipped",
         })
     }
 }

@@ -15,6 +15,12 @@ pub enum GapReason {
     Torn = 3,
     /// Their segment was dropped for newer data.
     Dropped = 4,
+    /// Their segment file is missing, although only the oldest segments are ever recycled: it was deleted or
+    /// renamed, or dropped by an earlier process.
+    Missing = 5,
+    /// The end of the log is lost, and with it the number of lost batches. The range is the maximum: its
+    /// numbers are not assigned again, and it may never have held a batch.
+    Skipped = 6,
 }
 
 impl GapReason {
@@ -26,6 +32,17 @@ impl GapReason {
             Self::Unreadable => "unreadable",
             Self::Torn => "torn",
             Self::Dropped => "dropped",
+            Self::Missing => "missing",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether stored batches were lost, by the disk or by a change to the directory.
+    #[must_use]
+    pub const fn is_damage(self) -> bool {
+        match self {
+            Self::Rot | Self::Unreadable | Self::Missing | Self::Skipped => true,
+            Self::Torn | Self::Dropped => false,
         }
     }
 
@@ -34,6 +51,9 @@ impl GapReason {
             2 => Self::Unreadable,
             3 => Self::Torn,
             4 => Self::Dropped,
+            5 => Self::Missing,
+            6 => Self::Skipped,
+            // 1, and reasons of later versions.
             _ => Self::Rot,
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::wal::catalogue::{Catalogue, Log, Segment, segment_name};
+use crate::wal::catalogue::{Catalogue, Log, Segment, open_segment, segment_name};
 use crate::wal::compress::decompress;
 use crate::wal::error::ReadError;
 use crate::wal::format::{
@@ -64,6 +64,9 @@ struct OpenSegment<F> {
     corrupt: Option<(u64, u64)>,
     /// The SEAL frame was read.
     sealed: bool,
+    /// The segment was searched up to its end. A writer continues at the offset of the scanner, so that the
+    /// space behind it need not be searched again while the segment grows.
+    searched: bool,
 }
 
 /// Result of looking for the entry at the next sequence number.
@@ -96,7 +99,7 @@ impl<S: Storage> Reader<S> {
     /// [`ReadError`].
     pub fn open(storage: S, from: SeqNo) -> Result<Self, ReadError> {
         let log = Log::new(storage, Catalogue::default(), false);
-        log.refresh()?;
+        log.refresh(true)?;
         Ok(Self::new(log, from))
     }
 
@@ -173,14 +176,10 @@ impl<S: Storage> Reader<S> {
                 return Ok(Located::Nothing);
             }
             let Some((segment, bound)) = found else {
-                return Ok(match oldest {
-                    Some(oldest) => Located::Gap {
-                        to: oldest.prev().min(limit),
-                        reason: GapReason::Dropped,
-                        segment: None,
-                    },
-                    None => Located::Nothing,
-                });
+                let Some(oldest) = oldest else { return Ok(Located::Nothing) };
+                let lost = self.log.catalogue().lost_behind(None);
+                let (reason, segment) = lost.unwrap_or((GapReason::Dropped, None));
+                return Ok(Located::Gap { to: oldest.prev().min(limit), reason, segment });
             };
             if !self.enter(&segment)? {
                 // The file was recycled. In the process of the writer this does not happen.
@@ -192,36 +191,37 @@ impl<S: Storage> Reader<S> {
                     let segment = Some(segment.number);
                     return Ok(Located::Gap { to, reason: GapReason::Unreadable, segment });
                 }
-                self.log.refresh()?;
+                self.log.refresh(true)?;
                 refreshed = true;
                 continue;
             }
             let end = bound.map_or(limit, |bound| bound.prev().min(limit));
-            match self.locate_in_segment(end)? {
+            match self.locate_in_segment(end, bound.is_none() && !self.log.owned)? {
                 Located::Nothing => {}
                 located if self.log.owned || matches!(located, Located::Data(_)) || !self.was_recycled() => {
                     return Ok(located);
                 }
                 Located::Data(_) | Located::Gap { .. } => {
                     self.open = None;
-                    self.log.refresh()?;
+                    self.log.refresh(true)?;
                     continue;
                 }
             }
             if !self.log.owned && !refreshed {
-                self.log.refresh()?;
+                self.log.refresh(false)?;
                 refreshed = true;
                 continue;
             }
+            if bound.is_none() && durable.is_none() {
+                return Ok(Located::Nothing);
+            }
             // The segment ends before `end`, although these numbers were durable.
-            let is_dropped = bound.is_some() && !self.log.catalogue().is_followed(segment.number);
-            return Ok(match (bound, durable) {
-                (None, None) => Located::Nothing,
-                _ if is_dropped => Located::Gap { to: end, reason: GapReason::Dropped, segment: None },
-                _ => {
-                    Located::Gap { to: end, reason: self.take_damage_reason(), segment: Some(segment.number) }
-                }
-            });
+            let lost = self.log.catalogue().lost_behind(Some(segment.number));
+            let (reason, segment) = match lost.filter(|_| bound.is_some() && !self.met_damage()) {
+                Some(lost) => lost,
+                None => (self.take_damage_reason(), Some(segment.number)),
+            };
+            return Ok(Located::Gap { to: end, reason, segment });
         }
     }
 
@@ -232,7 +232,7 @@ impl<S: Storage> Reader<S> {
             return Ok(true);
         }
         self.open = None;
-        let file = match self.log.storage.open(&segment_name(segment.number)) {
+        let file = match open_segment(&self.log.storage, segment.number) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
@@ -243,19 +243,25 @@ impl<S: Storage> Reader<S> {
         }
         let scanner = Scanner::new(file, header);
         let segment = Arc::clone(segment);
-        self.open = Some(OpenSegment { segment, scanner, unreadable: false, corrupt: None, sealed: false });
+        let (unreadable, corrupt, sealed, searched) = (false, None, false, false);
+        self.open = Some(OpenSegment { segment, scanner, unreadable, corrupt, sealed, searched });
         Ok(true)
     }
 
-    /// Finds the frame of `self.next` in the open segment, or the gap in its place, but not beyond `end`.
-    fn locate_in_segment(&mut self, end: SeqNo) -> Result<Located, ReadError> {
+    /// Finds the frame of `self.next` in the open segment, or the gap in its place, but not beyond `end`. If
+    /// `is_growing`, another process may append to the segment.
+    fn locate_in_segment(&mut self, end: SeqNo, is_growing: bool) -> Result<Located, ReadError> {
         let next = self.next;
         let Some(open) = &mut self.open else { return Ok(Located::Nothing) };
         while !open.sealed {
+            if is_growing && open.searched && !open.scanner.has_frame() {
+                return Ok(Located::Nothing);
+            }
             let offset = open.scanner.offset();
             let header = match open.scanner.step() {
                 Scanned::End => {
                     open.unreadable |= open.scanner.met_unreadable();
+                    open.searched = true;
                     break;
                 }
                 Scanned::Invalid(range) => {
@@ -298,10 +304,15 @@ impl<S: Storage> Reader<S> {
             if to > end {
                 open.scanner.rewind(offset);
             }
-            let segment = Some(open.segment.number);
-            return Ok(Located::Gap { to: to.min(end), reason, segment });
+            // A GAP frame does not name the segment that held the batches.
+            return Ok(Located::Gap { to: to.min(end), reason, segment: None });
         }
         Ok(Located::Nothing)
+    }
+
+    /// Whether damaged data was read since the last payload.
+    fn met_damage(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.unreadable || open.corrupt.is_some())
     }
 
     /// Reason of a gap for which the log has no GAP frame: a read error since the last payload, or else bit

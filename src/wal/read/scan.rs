@@ -63,6 +63,15 @@ pub(in crate::wal) fn read_header<F: StorageFile>(
     }
 }
 
+/// Both copies of the segment header; `None` for one that is corrupt or cannot be read.
+pub(in crate::wal) fn read_header_copies<F: StorageFile>(file: &F) -> [Option<SegmentHeader>; 2] {
+    [0, HEADER_COPY_OFFSET].map(|offset| {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        read_all(file, &mut bytes, offset).ok()?;
+        SegmentHeader::decode(&bytes).ok()
+    })
+}
+
 /// A cursor over the frames of a segment.
 pub(in crate::wal) struct Scanner<F> {
     file: F,
@@ -127,6 +136,21 @@ impl<F: StorageFile> Scanner<F> {
         }
     }
 
+    /// Whether an intact frame stands at the current offset. Reads 48 bytes if there is none.
+    pub(in crate::wal) fn has_frame(&mut self) -> bool {
+        if matches!(self.check_frame(), FrameCheck::Intact(_)) {
+            return true;
+        }
+        let mut bytes = [0; FRAME_HEADER_BYTES];
+        if read_all(&self.file, &mut bytes, self.offset).is_err()
+            || self.decode_at(&bytes, self.offset).is_none()
+        {
+            return false;
+        }
+        self.window.clear();
+        matches!(self.check_frame(), FrameCheck::Intact(_))
+    }
+
     fn accept(&mut self, header: FrameHeader) -> Scanned {
         self.payload = (self.offset + to_u64(FRAME_HEADER_BYTES), u32_to_usize(header.payload_bytes));
         self.offset = header.end(self.offset);
@@ -150,7 +174,14 @@ impl<F: StorageFile> Scanner<F> {
     }
 
     fn header_at(&mut self, offset: u64) -> Option<FrameHeader> {
-        let bytes = self.window.get(&self.file, offset, FRAME_HEADER_BYTES);
+        let mut bytes = [0; FRAME_HEADER_BYTES];
+        let found = self.window.get(&self.file, offset, FRAME_HEADER_BYTES);
+        bytes.get_mut(..found.len())?.copy_from_slice(found);
+        self.decode_at(&bytes, offset)
+    }
+
+    /// The frame header in `bytes`, if it can be one of this segment at `offset`.
+    fn decode_at(&self, bytes: &[u8], offset: u64) -> Option<FrameHeader> {
         let header = FrameHeader::decode(bytes, self.header.salt)?;
         let fits = u64::from(header.offset) == offset
             && header.group >= self.header.first_group

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::log_id::LogId;
 use crate::wal::catalogue::{Catalogue, LOCK_NAME, Log, NEXT_NAME, list};
-use crate::wal::error::{OpenError, WriteError};
+use crate::wal::error::{OpenError, ReadError, WriteError};
 use crate::wal::options::{Options, StateSnapshot};
 use crate::wal::recovery::tail::{Damage, Tail};
 use crate::wal::seq::SeqNo;
@@ -60,19 +60,22 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
     // contents of segments found here are treated as durable, so their names must be durable first.
     storage.sync_dir()?;
     let listing = list(&storage)?;
+    // A file that cannot be opened is not lost: the log is opened when the cause is removed.
+    if let Some((_, error)) = listing.unopened.first().cloned() {
+        return Err(OpenError::Read(ReadError::Unopened(error)));
+    }
     let spare = if listing.has_next { open_spare(&storage)? } else { None };
     let log_id = listing.log_id.unwrap_or(options.new_log_id);
-    let mut tail = Tail::read(&storage, &listing.segments, &options)?;
+    let high_water = options.external_high_water.filter(|(id, _)| *id == log_id);
+    let high_water = high_water.map_or(SeqNo::NONE, |(_, seq)| seq);
+    let mut tail = Tail::read(&storage, &listing.segments, &options, high_water)?;
     let mut damage: Vec<Damage> =
         listing.foreign.iter().map(|segment| Damage::Foreign { segment: *segment }).collect();
-    let headless = listing.segments.iter().filter(|segment| segment.header.is_none());
-    damage.extend(headless.map(|segment| Damage::Header { segment: segment.number }));
+    damage.append(&mut Damage::of_files(&storage, &listing.segments, options.drop_oldest));
     damage.append(&mut tail.damage);
 
     let numbers = listing.segments.iter().map(|segment| segment.number);
     let next_number = numbers.chain(listing.foreign.iter().copied()).max().map_or(1, |number| number + 1);
-    let high_water = options.external_high_water.filter(|(id, _)| *id == log_id);
-    tail.add_missing(high_water.map_or(SeqNo::NONE, |(_, seq)| seq));
     let Tail { next, group, snapshot, .. } = tail;
     let mut headers = listing.segments.iter().filter_map(|segment| segment.header.as_ref());
     let recovered = Recovered {
@@ -87,7 +90,9 @@ pub fn recover<S: Storage>(storage: S, options: Options) -> Result<(Writer<S>, R
         copied: group.payloads,
         damage,
     };
+    let missing = if options.drop_oldest { Vec::new() } else { listing.missing() };
     let catalogue = Catalogue {
+        missing,
         segments: listing.segments.into_iter().map(Arc::new).collect(),
         durable: Some(if group.is_empty() { next.prev() } else { group.first.prev() }),
     };

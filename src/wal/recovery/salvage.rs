@@ -10,7 +10,7 @@ use crate::wal::format::GapReason;
 use crate::wal::options::Options;
 use crate::wal::read::reader::{Item, Reader};
 use crate::wal::recovery::recover::recover;
-use crate::wal::recovery::tail::read_snapshot;
+use crate::wal::recovery::tail::{lost_batches_max, read_snapshot};
 use crate::wal::seq::SeqNo;
 use crate::wal::storage::Storage;
 
@@ -63,6 +63,7 @@ pub fn salvage<S: Storage, T: Storage>(
         external_high_water: None,
         ..options
     };
+    let lost_max = lost_batches_max(&source, &listing.segments, options.segment_bytes);
     let now = options.now;
     let (mut writer, _) = recover(target, options)?;
     let mut reader = Reader::open(source, first.first_seq)?;
@@ -91,6 +92,12 @@ pub fn salvage<S: Storage, T: Storage>(
             writer.sync(now)?;
         }
         progress(salvaged.last);
+    }
+    if lost_max > 0 {
+        // As in recovery: the lost end may have held delivered numbers, and none of these is assigned again.
+        let (from, to) = (salvaged.last.next(), SeqNo(salvaged.last.0.saturating_add(lost_max)));
+        writer.append_gap(to, GapReason::Skipped)?;
+        salvaged.gaps.push((from, to, GapReason::Skipped));
     }
     writer.close(now)?;
     Ok(salvaged)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::num::to_u64;
-use crate::wal::catalogue::{Segment, segment_name};
+use crate::wal::catalogue::{Segment, corrupt_header_copy, missing_numbers, open_segment, segment_name};
 use crate::wal::error::{OpenError, ReadError};
 use crate::wal::format::{
     FRAME_HEADER_BYTES, FrameHeader, FramePosition, FrameSpec, GapPayload, GapReason, SegmentHeader, kind,
@@ -42,6 +42,29 @@ pub enum Damage {
         /// Segment number according to the file name.
         segment: u64,
     },
+    /// One copy of the header of a segment is corrupt. The other one is used, and nothing is lost.
+    HeaderCopy {
+        /// Segment number.
+        segment: u64,
+        /// Offset of the corrupt copy.
+        from: u64,
+    },
+    /// Segment files between two others are missing: they were deleted or renamed.
+    Missing {
+        /// First missing segment number.
+        first: u64,
+        /// Last missing segment number.
+        last: u64,
+    },
+    /// A segment file is shorter than it was created.
+    Truncated {
+        /// Segment number.
+        segment: u64,
+        /// Length of the file in bytes.
+        bytes: u64,
+        /// Length with which the file was created, in bytes.
+        created: u64,
+    },
     /// A segment file belongs to another log, or its header has another number than its name. It is ignored.
     Foreign {
         /// Segment number according to the file name.
@@ -64,11 +87,80 @@ impl fmt::Display for Damage {
             Self::Header { segment } => {
                 write!(f, "{}: both copies of the header are corrupt", segment_name(*segment))
             }
+            Self::HeaderCopy { segment, from } => {
+                let name = segment_name(*segment);
+                write!(f, "{name}: the header copy at byte {from} is corrupt; the other copy is used")
+            }
+            Self::Missing { first, last } if first == last => {
+                write!(f, "{}: the file is missing", segment_name(*first))
+            }
+            Self::Missing { first, last } => {
+                write!(f, "{} to {}: the files are missing", segment_name(*first), segment_name(*last))
+            }
+            Self::Truncated { segment, bytes, created } => {
+                let name = segment_name(*segment);
+                write!(f, "{name}: truncated: the file has {bytes} bytes, and was created with {created}")
+            }
             Self::Foreign { segment } => {
                 write!(f, "{}: belongs to another log or was renamed; ignored", segment_name(*segment))
             }
         }
     }
+}
+
+impl Damage {
+    /// The damage that the files and the headers of `segments` show. `are_dropped`: missing segments were
+    /// dropped when the log was full, and are no damage.
+    pub(in crate::wal) fn of_files<S: Storage>(
+        storage: &S,
+        segments: &[Segment],
+        are_dropped: bool,
+    ) -> Vec<Self> {
+        let mut damage = Vec::new();
+        for one in segments {
+            let segment = one.number;
+            match one.header {
+                None => damage.push(Self::Header { segment }),
+                Some(header) if one.truncated_bytes() > 0 && !is_sealed(storage, header) => {
+                    damage.push(Self::Truncated { segment, bytes: one.bytes, created: header.capacity });
+                }
+                Some(_) => {}
+            }
+            damage.extend(corrupt_header_copy(storage, one).map(|from| Self::HeaderCopy { segment, from }));
+        }
+        let missing = missing_numbers(segments.iter().map(|segment| segment.number));
+        let missing = missing.into_iter().map(|(first, last)| Self::Missing { first, last });
+        damage.extend(missing.filter(|_| !are_dropped));
+        damage
+    }
+}
+
+/// Whether a segment has its SEAL frame, behind which nothing was written.
+fn is_sealed<S: Storage>(storage: &S, header: SegmentHeader) -> bool {
+    open_segment(storage, header.number).is_ok_and(|file| {
+        let mut scanner = Scanner::new(file, header);
+        SegmentScan::run(&mut scanner, None, |_, _| {}).sealed_at.is_some()
+    })
+}
+
+/// Highest number of batches that segments can have held whose end is lost: those behind the last intact
+/// header, and the truncated part of the segment with that header. 0 if there are none.
+pub(in crate::wal) fn lost_batches_max<S: Storage>(
+    storage: &S,
+    segments: &[Segment],
+    segment_bytes: u64,
+) -> u64 {
+    let last = segments.iter().rposition(|segment| segment.header.is_some());
+    let headless = segments.len() - last.map_or(0, |index| index + 1);
+    let truncated = last.and_then(|index| segments.get(index)).filter(|segment| {
+        let header = segment.header.filter(|_| segment.truncated_bytes() > 0);
+        header.is_some_and(|header| !is_sealed(storage, header))
+    });
+    let truncated = truncated.map_or(0, Segment::truncated_bytes);
+    // A file without a header may have been truncated as well, so its length is no bound.
+    let bytes_max = segments.iter().map(|segment| segment.bytes).max().unwrap_or(0).max(segment_bytes);
+    let bytes = bytes_max.saturating_mul(to_u64(headless)).saturating_add(truncated);
+    bytes.div_ceil(to_u64(FRAME_HEADER_BYTES))
 }
 
 /// The end of a log.
@@ -91,19 +183,15 @@ pub(in crate::wal) struct Tail {
 }
 
 impl Tail {
-    /// Reads the end of the log.
+    /// Reads the end of the log. Numbers up to `high_water` are known to have been assigned.
     pub(in crate::wal) fn read<S: Storage>(
         storage: &S,
         segments: &[Segment],
         options: &Options,
+        high_water: SeqNo,
     ) -> Result<Self, OpenError> {
-        let last = segments
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(index, segment)| segment.header.map(|header| (index, header)));
-        let mut tail = match last {
-            Some((_, header)) => Self::of_segment(storage, header)?,
+        let mut tail = match segments.iter().rev().find_map(|segment| segment.header) {
+            Some(header) => Self::of_segment(storage, header)?,
             None => Self {
                 next: options.first,
                 group: SyncGroup::new(1),
@@ -111,26 +199,26 @@ impl Tail {
                 ..Self::default()
             },
         };
-        // A segment whose headers are lost may have held delivered numbers. None of these is assigned again.
-        // The file may have been truncated as well, so its length is no bound.
-        let headless = segments.iter().skip(last.map_or(0, |(index, _)| index + 1));
-        let bytes_max = segments.iter().map(|segment| segment.bytes).max().unwrap_or(0);
-        let frames_max = bytes_max.max(options.segment_bytes) / to_u64(FRAME_HEADER_BYTES);
-        for _ in headless {
-            tail.add_missing(SeqNo(tail.next.0.saturating_add(frames_max)));
-            tail.group.number = tail.group.number.saturating_add(frames_max + 1);
+        // A lost end may have held delivered numbers. None of these is assigned again.
+        let lost_max = lost_batches_max(storage, segments, options.segment_bytes);
+        if lost_max > 0 {
+            let skip_to = SeqNo(tail.next.0.saturating_add(lost_max));
+            tail.add_missing(high_water, GapReason::Rot);
+            tail.add_missing(skip_to, GapReason::Skipped);
+            tail.group.number = tail.group.number.saturating_add(lost_max + 1);
             tail.was_closed = false;
         }
+        tail.add_missing(high_water, GapReason::Rot);
         if tail.snapshot.is_none() {
             tail.snapshot = read_older_snapshot(storage, segments)?;
         }
         Ok(tail)
     }
 
-    /// Adds a gap from the next sequence number to `lost_to`, which is known to have been assigned.
-    pub(in crate::wal) fn add_missing(&mut self, lost_to: SeqNo) {
+    /// Adds a gap from the next sequence number to `lost_to`.
+    fn add_missing(&mut self, lost_to: SeqNo, reason: GapReason) {
         if lost_to >= self.next {
-            push_gap(&mut self.group, self.next, lost_to, GapReason::Rot);
+            push_gap(&mut self.group, self.next, lost_to, reason);
             self.next = lost_to.next();
         }
     }
@@ -138,7 +226,7 @@ impl Tail {
     /// Reads the end of the last segment with an intact header.
     fn of_segment<S: Storage>(storage: &S, header: SegmentHeader) -> Result<Self, OpenError> {
         let segment = header.number;
-        let mut scanner = Scanner::new(storage.open(&segment_name(segment))?, header);
+        let mut scanner = Scanner::new(open_segment(storage, segment)?, header);
         let mut undecided = UndecidedGroup::new(header.first_group);
         let scan = SegmentScan::run(&mut scanner, None, |frame, payload| undecided.add(frame, payload));
         if let Some(kind) = scan.unknown_kind {
@@ -255,7 +343,7 @@ pub(in crate::wal) fn read_snapshot<S: Storage>(
     storage: &S,
     header: SegmentHeader,
 ) -> io::Result<Option<StateSnapshot>> {
-    let mut scanner = Scanner::new(storage.open(&segment_name(header.number))?, header);
+    let mut scanner = Scanner::new(open_segment(storage, header.number)?, header);
     Ok(match scanner.step() {
         Scanned::Frame(frame) if frame.kind == kind::SNAPSHOT => {
             Some(StateSnapshot { next: frame.seq, bytes: scanner.payload().to_vec() })

@@ -68,8 +68,8 @@ impl<S: Storage> Rotation<S> {
     ) -> Result<SegmentWriter<S::File>, WriteError> {
         let purpose = if group.is_empty() { Purpose::Append } else { Purpose::Relocate };
         let spare = self.allocator.take(&self.log, self.retired, purpose)?;
-        let Head { header, bytes, totals } = self.head(&spare, group, next, now);
-        match self.publish(&spare, &bytes, header.number) {
+        let Head { header, bytes: head, totals } = self.head(&spare, group, next, now);
+        match self.publish(&spare, &head, header.number) {
             Ok(()) => {}
             Err(error) if is_transient(&error) => {
                 self.allocator.put_back(spare);
@@ -79,9 +79,10 @@ impl<S: Storage> Rotation<S> {
         }
         self.log.storage.sync_dir().map_err(|error| WriteError::Failed(error.into()))?;
         self.next_number += 1;
-        let segment = Segment { number: header.number, bytes: header.capacity, header: Some(header) };
+        let (number, bytes) = (header.number, header.capacity);
+        let segment = Segment { number, bytes, header: Some(header), is_readable: true };
         self.log.catalogue().segments.push_back(Arc::new(segment));
-        Ok(SegmentWriter::new(spare.file, header, to_u64(bytes.len()), totals))
+        Ok(SegmentWriter::new(spare.file, header, to_u64(head.len()), totals))
     }
 
     fn head(&self, spare: &SpareFile<S::File>, group: &SyncGroup, next: SeqNo, now: i64) -> Head {

@@ -9,11 +9,12 @@ use std::io::{BufWriter, Write};
 
 use holdfast::codec;
 use holdfast::route::{Batch, Record};
-use holdfast::wal::inspect::overview;
 use holdfast::wal::{Item, Reader, SeqNo};
 
 use crate::args::{self, Format};
+use crate::dump::report_unread;
 use crate::filter::Filter;
+use crate::findings::{EXIT_LOSS, Lost, lost_text};
 use crate::output::{Failure, Output, print_error};
 use crate::progress::{Progress, Unit, batches};
 
@@ -23,7 +24,9 @@ pub(crate) struct Omitted {
     /// Records that the format cannot represent.
     records: u64,
     /// Batches that are missing in the log.
-    missing: u64,
+    missing: Lost,
+    /// The log has damage that may hide further batches.
+    unread: bool,
     /// Batches that could not be decoded.
     undecodable: u64,
 }
@@ -47,19 +50,16 @@ fn report_omitted(omitted: &Omitted) -> u8 {
     if omitted.undecodable > 0 {
         print_error(&format!("{} batches could not be decoded", omitted.undecodable));
     }
-    if omitted.missing > 0 {
-        print_error(&format!("{} batches are missing in the log", omitted.missing));
+    if !omitted.missing.is_none() {
+        print_error(&omitted.missing.text());
     }
-    // The exit code of `verify` for corruption.
-    if omitted.missing + omitted.undecodable > 0 { 2 } else { 0 }
+    let is_complete = omitted.missing.is_none() && omitted.undecodable == 0 && !omitted.unread;
+    if is_complete { 0 } else { EXIT_LOSS }
 }
 
 fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Omitted, Failure> {
     let disk = crate::open(&arguments.directory)?;
     let (from, to) = arguments.filter.range(&disk)?;
-    let first = overview(&disk)?.segments.iter().find_map(|segment| segment.header).map(|h| h.first_seq);
-    // Batches before the first segment were delivered and recycled, or dropped on purpose.
-    let from = from.max(first.unwrap_or(from));
     // With standard output as the target the bar would be mixed with the lines.
     let all = if arguments.out.is_some() { batches(&disk, from, to) } else { 0 };
     let mut progress = Progress::new("export", all, Unit::Batches);
@@ -67,7 +67,7 @@ fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Omitted, Failu
     if arguments.format == Format::Csv {
         csv::header(out)?;
     }
-    let mut reader = Reader::open(disk, from)?;
+    let mut reader = Reader::open(disk.clone(), from)?;
     while let Some(item) = reader.next(to)? {
         match item {
             Item::Data { seq, payload, .. } => {
@@ -79,9 +79,13 @@ fn write(arguments: &args::Export, out: &mut dyn Write) -> Result<Omitted, Failu
                     Err(_) => omitted.undecodable += 1,
                 }
             }
-            Item::Gap { from, to, .. } => omitted.missing += to.0 - from.0 + 1,
+            Item::Gap { from, to, reason } => {
+                print_error(&lost_text(from, to, reason));
+                omitted.missing.add(from, to, reason);
+            }
         }
     }
+    omitted.unread = !report_unread(&disk, from, reader.position(), to)?;
     Ok(omitted)
 }
 
