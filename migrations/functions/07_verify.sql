@@ -3,6 +3,8 @@
 -- from 0 in each seq, except for ranges in collector_gaps and for re-dumped routes that the ledger counts
 -- as unchanged. A forked log begins behind its fork. Of rows that retention has dropped only the number is
 -- known: up to the last of them, only counts are compared.
+-- Rows that were stored under two log ids of one collector, as after the loss of a marker file, are found by
+-- a digest of their contents: they have the same seq and idx in both logs.
 
 CREATE OR REPLACE FUNCTION holdfast_verify(v_collector text)
 RETURNS TABLE (log_id uuid, delivered_seq bigint, ledger_records bigint, stored_records bigint,
@@ -31,6 +33,24 @@ LANGUAGE sql STABLE AS $$
             SELECT FROM public.collector_gaps g WHERE g.collector = v_collector AND g.log_id = r.log_id
                 AND r.seq BETWEEN g.first_seq AND g.last_seq) AS is_whole) w
         GROUP BY 1
+    ), shared AS (
+        SELECT seq FROM rows GROUP BY seq HAVING count(*) > 1
+    ), contents AS (
+        SELECT u.log_id, seq, u.idx, concat_ws('|', u.time, u.session, u.generation, u.router, u.bgp_peer_ip,
+            u.rib, u.route_key, u.is_withdrawn, u.as_path, u.next_hop) AS content
+        FROM public.route_updates u JOIN shared USING (seq) WHERE u.collector = v_collector
+        UNION ALL SELECT e.log_id, seq, e.idx, concat_ws('|', e.time, e.session, e.generation, e.router,
+            e.bgp_peer_ip, e.rib, e.event_type, e.afi, e.safi, e.detail)
+        FROM public.peer_events e JOIN shared USING (seq) WHERE e.collector = v_collector
+        UNION ALL SELECT p.log_id, seq, p.idx, concat_ws('|', p.time, p.session, p.generation, p.router,
+            p.bgp_peer_ip, p.rib, p.statistics)
+        FROM public.peer_stats p JOIN shared USING (seq) WHERE p.collector = v_collector
+    ), copies AS (
+        -- All but the first log with a record have it as a copy.
+        SELECT c.log_id, count(*)::bigint AS n
+        FROM (SELECT c.log_id, dense_rank() OVER (PARTITION BY c.seq, c.idx, hashtextextended(c.content, 0)
+                  ORDER BY c.log_id) AS number FROM contents c) c
+        WHERE c.number > 1 GROUP BY 1
     ), gaps AS (
         SELECT g.log_id,
             sum(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq, l.forked_at + 1) + 1)::bigint AS n,
@@ -52,11 +72,12 @@ LANGUAGE sql STABLE AS $$
         greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - l.n_dropped - coalesce(s.n_distinct, 0),
             coalesce(s.idx_holes, 0) + greatest(l.delivered_seq - l.whole_after, 0) - coalesce(s.seqs, 0)
                 - coalesce(g.n_whole, 0) - coalesce(e.n_unchanged, 0), 0),
-        coalesce(s.n - s.n_distinct, 0), coalesce(g.n, 0), coalesce(e.breaks, 0)
+        coalesce(s.n - s.n_distinct, 0) + coalesce(c.n, 0), coalesce(g.n, 0), coalesce(e.breaks, 0)
     FROM logs l LEFT JOIN sums s USING (log_id) LEFT JOIN gaps g USING (log_id)
-    LEFT JOIN ledger e USING (log_id)
+    LEFT JOIN ledger e USING (log_id) LEFT JOIN copies c USING (log_id)
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION holdfast_verify IS
     'Compares the ledger of a collector with the stored records, per log. missing, doubled and
-ledger_breaks are 0 if every record was delivered exactly once.';
+ledger_breaks are 0 if every record was delivered exactly once. doubled includes records that another
+log id of the collector has as well.';

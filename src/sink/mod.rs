@@ -30,7 +30,7 @@ mod query;
 mod transaction;
 
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
-pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests};
+pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests, log_ids};
 pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};
 pub use admin::maintain::{
     MaintenanceError, Retention, ServerVersions, maintain, report_currency, server_versions,

@@ -62,6 +62,84 @@ async fn a_copy_that_is_behind_the_database_is_delivered_under_a_new_id() {
     database.drop().await;
 }
 
+/// Numbers of records that are stored under any log id, and of those that are stored more than once.
+const COPIES: &str = "SELECT count(*) || ' ' || count(*) - count(DISTINCT (time, router, idx, as_path)) \
+    FROM route_updates";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_missing_marker_file_stores_nothing_twice_and_does_not_stop_the_delivery() {
+    let Some(database) = Database::migrated(Edition::Plain, "fork_marker").await else { return };
+    let (_original, mut copied) = forked(&database).await;
+    copied.fill(1000..1010).await;
+    drain(&copied, &database, 60).await;
+    let mut directory = copied.close().await;
+    let intact = ["forked", "delivered"].map(|name| std::fs::read(directory.path().join(name)).unwrap());
+    let flipped = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1 << (at % 8);
+        Some(bytes)
+    };
+    // `src/forwarder/marker_files.rs` tests every bit and every truncation: each is an error, or changes
+    // nothing. Here is one of each word, at each step beside further batches.
+    let mut end = 60;
+    for number in [0, 1] {
+        let bytes = &intact[number];
+        let cut = |length: usize| Some(bytes[..length].to_vec());
+        let words = [3, 17, 25, 60, bytes.len() - 4].map(|at| flipped(bytes, at));
+        for damaged in words.into_iter().chain([cut(0), cut(40), cut(bytes.len() - 3), None]) {
+            let path = directory.path().join(["forked", "delivered"][number]);
+            match damaged {
+                Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let mut source = Source::open(directory);
+            source.fill(2000 + end..2001 + end).await;
+            end += 1;
+            drain(&source, &database, u64::from(end)).await;
+            directory = source.close().await;
+            let forked = std::fs::read(directory.path().join("forked")).unwrap();
+            assert_eq!(forked, intact[0], "the marker file is restored");
+        }
+    }
+    let batches = i64::from(end) + 20;
+    check_fork(&database, 50, 70, i64::from(end)).await;
+    assert_eq!(database.texts(COPIES).await, [format!("{} 0", batches * 13)]);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_whose_start_was_interrupted_is_not_delivered_from_the_beginning() {
+    let Some(database) = Database::migrated(Edition::Plain, "fork_interrupted").await else { return };
+    let (_original, copied) = forked(&database).await;
+    // The marker file was written, and the process ended before the id was registered.
+    let text = format!("holdfast-forked 1 {} {}", "05".repeat(16), "4d".repeat(16));
+    let crc = crc32fast::hash(text.as_bytes());
+    std::fs::write(copied.directory.path().join("forked"), format!("{text} {crc:08x}\n")).unwrap();
+    let mut copied = copied;
+    copied.fill(1000..1010).await;
+    drain(&copied, &database, 60).await;
+    check_fork(&database, 50, 70, 60).await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_two_log_ids_of_a_collector_have_are_counted_as_doubled() {
+    let Some(database) = Database::migrated(Edition::Plain, "fork_doubled").await else { return };
+    let mut source = Source::new();
+    source.fill(0..20).await;
+    drain(&source, &database, 20).await;
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    for table in ["route_updates", "peer_events", "ingest_ledger", "ingest_checkpoint"] {
+        let sql = format!(
+            "INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('log_id', \
+             '99999999-9999-9999-9999-999999999999'))).* FROM {table} t"
+        );
+        database.client().await.batch_execute(&sql).await.unwrap();
+    }
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 20 * RECORDS_PER_BATCH));
+    database.drop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_ahead_of_the_database_is_recognised_by_the_digest() {
     let Some(database) = Database::migrated(Edition::Plain, "fork_ahead").await else { return };

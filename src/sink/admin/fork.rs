@@ -1,6 +1,7 @@
 //! The delivery state of a log in the database, by which a copied or restored log is recognized.
 
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use crate::log_id::LogId;
 use crate::num;
@@ -8,6 +9,8 @@ use crate::sink::error::Error;
 
 const CHECKPOINTS: &str = "SELECT lane, lanes, last_seq, digest FROM ingest_checkpoint
     WHERE collector = $1 AND log_id = $2 ORDER BY lane";
+
+const LOG_IDS: &str = "SELECT DISTINCT log_id FROM ingest_checkpoint WHERE collector = $1 ORDER BY 1";
 
 const DIGESTS: &str = "SELECT lane, last_seq, digest FROM ingest_ledger
     WHERE collector = $1 AND log_id = $2 AND last_seq BETWEEN $3 AND $4";
@@ -42,6 +45,15 @@ pub async fn checkpoints(client: &Client, collector: &str, log_id: LogId) -> Res
         });
     }
     Ok(found)
+}
+
+/// Returns the ids of all logs that the database has checkpoints of, for one collector.
+///
+/// # Errors
+/// The query failed.
+pub async fn log_ids(client: &Client, collector: &str) -> Result<Vec<LogId>, Error> {
+    let rows = client.query(LOG_IDS, &[&collector]).await?;
+    rows.iter().map(|row| Ok(LogId::from(row.try_get::<_, Uuid>(0)?))).collect()
 }
 
 /// Returns (lane, last sequence number, digest of the batch there) of each stored transaction that ends
