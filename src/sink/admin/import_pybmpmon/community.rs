@@ -87,7 +87,7 @@ mod tests {
             ("RT:65000:100", Some("RT:65000:100")),
             ("RT:192.0.2.1:100", Some("RT:192.0.2.1:100")),
             ("RT:4200000000:100", Some("RT:4200000000:100")),
-            ("OSPF-Domain:0.0.0.8", Some("Encapsulation:8")),
+            ("OSPF-Domain:0.0.0.8", Some("Encapsulation:VXLAN")),
             ("EVPN-ES-Import:02:00:00:00:00:01", Some("EVPN-ES-Import:02:00:00:00:00:01")),
             ("EVPN-03:020000000001", Some("EVPN-Router-MAC:02:00:00:00:00:01")),
             ("Unknown-00:0003fde800000064", Some("RO:65000:100")),
