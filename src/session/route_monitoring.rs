@@ -3,7 +3,7 @@
 use super::Session;
 use super::information::table_name;
 use super::peers::{self, HeldPdu};
-use super::route_tlvs::{RouteTlvs, SequenceStep, UpdateTlvs};
+use super::route_tlvs::{NO_TLVS, RouteTlvs, SequenceStep, UpdateTlvs};
 use super::summary::Level;
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
 use crate::bgp::{self, Update};
@@ -23,9 +23,16 @@ impl Session {
     ) {
         let peer = self.peer_index(header, now);
         self.note_trailer(peer, header, "the BGP message", trailer);
-        let tlvs = self.route_tlvs(peer, header, tlvs, now);
+        let read;
+        // Version 3 messages have no TLVs, and this runs for every message.
+        let tlvs = if tlvs.0.is_empty() {
+            &NO_TLVS
+        } else {
+            read = self.route_tlvs(peer, header, tlvs, now);
+            &read
+        };
         match bgp::split(pdu) {
-            Ok(update) => self.update(peer, header, (&update, pdu), &tlvs, now),
+            Ok(update) => self.update(peer, header, (&update, pdu), tlvs, now),
             Err(error) => {
                 // OPEN, NOTIFICATION, KEEPALIVE and ROUTE-REFRESH contain no routes.
                 let is_other_message = matches!(error, bgp::Error::NotUpdate { kind: 1 | 3..=5 });
@@ -38,6 +45,7 @@ impl Session {
     }
 
     /// Processes the TLVs of a message of BMP version 4, and returns those that concern its routes.
+    #[inline(never)]
     fn route_tlvs(
         &mut self,
         peer: usize,
@@ -45,10 +53,6 @@ impl Session {
         (tlvs, update_tlv): (&[IndexedTlv<'_>], u16),
         now: Timestamp,
     ) -> UpdateTlvs {
-        // Version 3 messages have no TLVs, and this runs for every message.
-        if tlvs.is_empty() {
-            return UpdateTlvs::default();
-        }
         let view = peers::view_of(header);
         let tlvs = RouteTlvs::read(tlvs, update_tlv, view, &mut self.counters.route_tlvs);
         for pdu in tlvs.further_pdus {

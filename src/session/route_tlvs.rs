@@ -19,6 +19,12 @@ pub(super) struct UpdateTlvs {
     pub(super) markings: PathMarkings,
 }
 
+/// The TLVs of a message that has none.
+pub(super) static NO_TLVS: UpdateTlvs = UpdateTlvs {
+    path_ids: FamilySet::new(),
+    markings: PathMarkings { all: None, by_route: BTreeMap::new() },
+};
+
 impl UpdateTlvs {
     /// Upper bound of the heap memory in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
