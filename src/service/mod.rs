@@ -1,7 +1,7 @@
 //! The program: start, operation and stop of the daemon, and the command line.
 //!
 //! ```text
-//! start: config ─► telemetry ─► log (lock, recovery) ─► state ─► committer ─► status ─► forwarder
+//! start: config ─► telemetry ─► signals ─► log (lock, recovery) ─► state ─► committer ─► status ─► forwarder
 //!        ─► records for the sessions left open by the last run ─► listener ─► READY=1
 //! stop:  listener closed ─► ends of sessions logged ─► log synced and sealed ─► forwarder ─► exit
 //! ```

@@ -1,14 +1,16 @@
-//! Signals: SIGTERM and SIGINT stop the daemon, every other signal that a person or a limit may send does
+//! Signals: SIGTERM and SIGINT stop the daemon. Signals that are sent by mistake, or because of a limit, do
 //! not.
 //!
 //! The handlers are installed before the log is opened, because the default action of each of these signals
-//! ends the process with the exit status of a crash, or with none.
+//! ends the process like a crash. SIGQUIT and the signals of a defect keep their default action, which writes
+//! a core dump.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that are logged and change nothing, with their names.
+/// Signals that are logged and change nothing, with their names. The numbers are those of Linux on x86, ARM
+/// and RISC-V.
 ///
 /// SIGXFSZ is sent for a write beyond the limit for the size of a file (RLIMIT_FSIZE). With a handler the
 /// write fails with EFBIG, which the log reports like a full disk. SIGXCPU is sent at the soft limit for CPU

@@ -326,6 +326,31 @@ async fn the_history_is_not_mixed_with_that_of_a_collector() {
     target.drop().await;
 }
 
+#[test]
+fn a_database_that_cannot_be_reached_is_named_with_the_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = "postgres://nobody@127.0.0.1:1/none";
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = crate::common::daemon::run(folder.path(), arguments, environment);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let own = [("DATABASE_URL", nowhere)];
+    for arguments in [
+        &["import-pybmpmon"][..],
+        &["import-pybmpmon", "--dry-run"],
+        &["import-pybmpmon", "--dry-run", "--from", nowhere],
+    ] {
+        let (code, error) = run(arguments, &own);
+        assert_eq!(code, Some(2), "{error}");
+        for part in ["127.0.0.1:1 (user nobody, database none)", "Connection refused"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+    let (code, error) = run(&["import-pybmpmon"], &[]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("no database is configured"), "{error}");
+}
+
 /// The SQL of docs/MIGRATING.md: the blocks that begin with ```sql, statement by statement.
 fn documented_queries() -> Vec<String> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/MIGRATING.md");

@@ -96,3 +96,14 @@ fn a_password_file_that_others_can_read_is_not_used_and_named() {
     let (password, err) = server.password(&server.url(""), &[]);
     assert!(password.is_empty() && err.contains("password"), "{err}");
 }
+
+#[test]
+fn a_database_that_cannot_be_reached_is_named_with_the_cause() {
+    let mut walctl = Command::new(env!("CARGO_BIN_EXE_walctl"));
+    let url = "postgres://nobody@127.0.0.1:1/none?sslmode=disable";
+    let output = walctl.args(["rejected", "list", "--to", url]).env_clear().output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    let named = "cannot connect to the database at 127.0.0.1:1 (user nobody, database none): ";
+    assert!(error.contains(named) && error.contains("Connection refused"), "{error}");
+}

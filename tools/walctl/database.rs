@@ -81,13 +81,16 @@ fn password_settings(variable: impl Fn(&str) -> Option<String>) -> Vec<(String, 
 }
 
 pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
-    target(url)?.connect().await.map_err(|error| failure(&error))
+    let target = target(url)?;
+    target.connect().await.map_err(|error| {
+        let (server, cause) = (target.description(), sink::explain(&error));
+        Failure::Other(format!("cannot connect to the database at {server}: {cause}"))
+    })
 }
 
-/// A failure with the server's message and its cause.
+/// A failed statement.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
-    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::Other(format!("database: {error}{source}"))
+    Failure::Other(format!("database: {}", sink::explain(error)))
 }
 
 /// Reads the delivery state of this log from the database.

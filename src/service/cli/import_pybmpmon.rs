@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::Failure;
+use super::{Failure, database};
 use crate::config::{self, Config, Inputs};
 use crate::sink::{self, ImportReport, ImportRequest, Target, TargetError};
 use crate::telemetry::{clock, printable};
@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
+/// Exit code of an import that failed; 1 means that rows cannot be represented.
+const EXIT_FAILED: u8 = 2;
+
 /// Microseconds of a day.
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -38,12 +41,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
              name",
             arguments.collector
         );
-        return Err(Failure::Other(message, 2));
+        return Err(Failure::Other(message, EXIT_FAILED));
     }
-    let database = config.database.as_ref().ok_or_else(|| {
-        failed("no database is configured: set DATABASE_URL, or DB_HOST and the other DB_* settings")
-    })?;
-    let target = database.target().map_err(failed)?;
+    let target = database::target(config, EXIT_FAILED)?;
     let source = match &arguments.from {
         Some(url) => source(url)?,
         None => target.clone(),
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
     };
     let report = runtime.block_on(async {
         if !arguments.dry_run {
-            let mut client = target.connect().await.map_err(failed)?;
+            let mut client = database::connect(&target, EXIT_FAILED).await?;
             sink::migrate(&mut client, config.delivery.chunk_interval_days).await.map_err(failed)?;
         }
         sink::import_pybmpmon(request, &mut progress).await.map_err(failed)
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
 }
 
 fn failed(error: impl ToString) -> Failure {
-    Failure::Other(printable(&error.to_string()), 2)
+    Failure::Other(printable(&error.to_string()), EXIT_FAILED)
 }
 
 /// The database of a URL. The password may also be in libpq's password file.

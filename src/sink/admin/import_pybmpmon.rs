@@ -27,7 +27,7 @@ use crate::codec;
 use crate::log_id::LogId;
 use crate::route::Timestamp;
 use crate::sink::connection::Target;
-use crate::sink::error::Error;
+use crate::sink::error::{Error, describe};
 use crate::sink::transaction::InconsistentBatch;
 
 pub use report::{ImportReport, ImportedRouter};
@@ -60,6 +60,14 @@ pub struct ImportRequest<'a> {
 /// Why an import failed. What was stored before remains, and a further run continues after it.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// A database cannot be reached.
+    #[error("cannot connect to the database at {server}: {}", describe(source))]
+    Connection {
+        /// Server, user and database.
+        server: String,
+        /// Error of the connection.
+        source: tokio_postgres::Error,
+    },
     /// The source cannot be read.
     #[error("reading the database of pybmpmon: {}", describe(.0))]
     Source(#[source] tokio_postgres::Error),
@@ -115,8 +123,9 @@ pub enum ImportError {
     Inconsistent(#[from] InconsistentBatch),
 }
 
-fn describe(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned())
+async fn connect(target: &Target) -> Result<Client, ImportError> {
+    let server = || target.description();
+    target.connect().await.map_err(|source| ImportError::Connection { server: server(), source })
 }
 
 /// A time range of the source, which is imported as one log.
@@ -170,9 +179,9 @@ pub async fn import_pybmpmon(
     request: ImportRequest<'_>,
     progress: &mut dyn FnMut(&ImportReport),
 ) -> Result<ImportReport, ImportError> {
-    let client = request.source.connect().await.map_err(ImportError::Source)?;
+    let client = connect(request.source).await?;
     let source = Source::open(client, request.schema).await?;
-    let target = request.target.connect().await.map_err(ImportError::Target)?;
+    let target = connect(request.target).await?;
     let stored = stored_logs(&target, request.collector).await?;
     drop(target);
     let last = source.last_time().await.map_err(ImportError::Source)?;
