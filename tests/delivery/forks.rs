@@ -66,6 +66,28 @@ async fn a_copy_that_is_behind_the_database_is_delivered_under_a_new_id() {
 const COPIES: &str = "SELECT count(*) || ' ' || count(*) - count(DISTINCT (time, router, idx, as_path)) \
     FROM route_updates";
 
+/// Damaged contents of a marker file; `None` is a file that is missing.
+///
+/// `MARKER_DAMAGES=all` tries every bit and every truncation, some 1,800 starts of a lane, instead of one bit
+/// of each word and three truncations. `src/forwarder/marker_files.rs` always reads all of them: each is an
+/// error, or changes nothing.
+fn marker_damages(intact: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let flipped = |bit: usize| {
+        let mut bytes = intact.to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        Some(bytes)
+    };
+    let cut = |length: usize| Some(intact[..length].to_vec());
+    let length = intact.len();
+    let (bits, lengths) = if std::env::var("MARKER_DAMAGES").is_ok_and(|value| value == "all") {
+        ((0..length * 8).collect(), (0..length).collect())
+    } else {
+        (vec![27, 137, 201, 484, length * 8 - 28], vec![0, 40, length - 3])
+    };
+    let changed = bits.into_iter().map(flipped).chain(lengths.into_iter().map(cut));
+    changed.chain([None]).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_or_missing_marker_file_stores_nothing_twice_and_does_not_stop_the_delivery() {
     let Some(database) = Database::migrated(Edition::Plain, "fork_marker").await else { return };
@@ -74,19 +96,10 @@ async fn a_damaged_or_missing_marker_file_stores_nothing_twice_and_does_not_stop
     drain(&copied, &database, 60).await;
     let mut directory = copied.close().await;
     let intact = ["forked", "delivered"].map(|name| std::fs::read(directory.path().join(name)).unwrap());
-    let flipped = |bytes: &[u8], at: usize| {
-        let mut bytes = bytes.to_vec();
-        bytes[at] ^= 1 << (at % 8);
-        Some(bytes)
-    };
-    // `src/forwarder/marker_files.rs` tests every bit and every truncation: each is an error, or changes
-    // nothing. Here is one of each word, at each step beside further batches.
+    // One damage after the other, each beside a further batch.
     let mut end = 60;
     for number in [0, 1] {
-        let bytes = &intact[number];
-        let cut = |length: usize| Some(bytes[..length].to_vec());
-        let words = [3, 17, 25, 60, bytes.len() - 4].map(|at| flipped(bytes, at));
-        for damaged in words.into_iter().chain([cut(0), cut(40), cut(bytes.len() - 3), None]) {
+        for damaged in marker_damages(&intact[number]) {
             let path = directory.path().join(["forked", "delivered"][number]);
             match damaged {
                 Some(bytes) => std::fs::write(&path, bytes).unwrap(),
@@ -101,6 +114,7 @@ async fn a_damaged_or_missing_marker_file_stores_nothing_twice_and_does_not_stop
             assert_eq!(forked, intact[0], "the marker file is restored");
         }
     }
+    println!("{} damages, one start each", end - 60);
     let batches = i64::from(end) + 20;
     check_fork(&database, 50, 70, i64::from(end)).await;
     assert_eq!(database.texts(COPIES).await, [format!("{} 0", batches * 13)]);
