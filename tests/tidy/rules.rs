@@ -87,7 +87,7 @@ const ALL: &[&str] = &["*"];
 const LONG_FILES: [(&str, &str); 0] = [];
 
 /// The allowed files and folders at the top level. New files belong into one of the folders.
-const TOP_LEVEL: [&str; 21] = [
+const TOP_LEVEL: [&str; 22] = [
     ".cargo",
     ".ci",
     ".clippy.toml",
@@ -103,6 +103,7 @@ const TOP_LEVEL: [&str; 21] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "deploy",
     "docs",
     "migrations",
