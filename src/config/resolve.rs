@@ -125,6 +125,8 @@ pub struct Logging {
     pub level: tracing::Level,
     /// Format of log lines.
     pub format: LogFormat,
+    /// Budget of the log output, in bytes per second.
+    pub bytes_per_second: u64,
     /// Interval between two `route_stats` lines of a router.
     pub stats_interval: Duration,
 }
@@ -248,6 +250,7 @@ fn logging(read: &mut Reader<'_>) -> Logging {
             "text" => LogFormat::Text,
             _ => LogFormat::Auto,
         },
+        bytes_per_second: read.bytes("LOG_MAX_BYTES_PER_SECOND"),
         stats_interval: read.seconds("STATS_INTERVAL_S"),
     }
 }

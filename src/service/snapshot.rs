@@ -5,6 +5,7 @@ pub(super) mod completeness;
 mod delivery;
 pub(super) mod health;
 pub(super) mod lag;
+mod log_output;
 pub(super) mod rates;
 mod routers;
 
@@ -30,6 +31,7 @@ use clock_watch::ClockWatch;
 use completeness::{Alarm, MissingTables};
 use health::Condition;
 use lag::LookedUp;
+use log_output::{MissingLines, log_output};
 use rates::{GrowthRate, LastChange, ratio};
 
 /// Delivery lag above which the daemon is degraded, in seconds.
@@ -41,10 +43,7 @@ const MAX_LOG_SHARE: f64 = 0.5;
 /// Age of records that are not synced above which the daemon is degraded, in seconds.
 const MAX_UNSYNCED_S: f64 = 10.0;
 
-/// Time for which the output of log lines is blocked, in seconds, above which that is a condition.
-const LOG_BLOCKED_S: f64 = 10.0;
-
-/// Time for which a refused connection, or a dropped log line, is a condition.
+/// Time for which a refused connection is a condition.
 const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
 
 /// The components from which the document is built.
@@ -78,8 +77,7 @@ pub(super) struct Observed {
     growth: GrowthRate,
     log: lag::Progress,
     refused: LastChange,
-    /// Log lines dropped.
-    lines_dropped: LastChange,
+    missing_lines: MissingLines,
     clock: ClockWatch,
     /// The last damage.
     damage: Option<Damage>,
@@ -92,7 +90,7 @@ impl Observed {
             growth: GrowthRate::default(),
             log: lag::Progress::new(last_seq),
             refused: LastChange::default(),
-            lines_dropped: LastChange::default(),
+            missing_lines: MissingLines::default(),
             clock: ClockWatch::new(clock::now()),
             damage: None,
         }
@@ -109,7 +107,7 @@ impl Snapshot {
         let delivery = self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress));
         let routers = routers::routers(&self.registry, &self.state, &self.expected_routers, now);
         let listener = self.listener();
-        let log_output = self.log_output();
+        let log_output = log_output(self.telemetry.output());
         let parts = Parts {
             progress: &progress,
             listener: &listener,
@@ -153,7 +151,7 @@ impl Snapshot {
         observed.growth.sample(now, usage.undelivered_bytes);
         observed.log.sample(durable, records, now);
         observed.refused.observe(self.registry.totals().refused, now);
-        observed.lines_dropped.observe(self.telemetry.output().lines_dropped, now);
+        observed.missing_lines.observe(&self.telemetry.output(), now);
         let available = usage.available_bytes;
         let share = 1.0 - ratio(available, available.saturating_add(usage.undelivered_bytes));
         (share, observed.growth.hours_until_full(available))
@@ -267,15 +265,6 @@ impl Snapshot {
         }
     }
 
-    fn log_output(&self) -> LogOutput {
-        let output = self.telemetry.output();
-        LogOutput {
-            lines_dropped: output.lines_dropped,
-            blocked_s: seconds(output.blocked),
-            error: output.error,
-        }
-    }
-
     fn listener(&self) -> Listener {
         let totals = self.registry.totals();
         let refused = self.observed().refused.age(self.started.elapsed());
@@ -322,11 +311,8 @@ impl Snapshot {
         if let Some(delivery) = delivery {
             conditions.extend(delivery::conditions(delivery));
         }
-        let dropped = self.observed().lines_dropped.age(self.started.elapsed());
-        let is_blocked = log_output.blocked_s > LOG_BLOCKED_S;
-        if is_blocked || dropped.is_some_and(|age| age < REFUSAL_REPORTED) {
-            conditions.push(Condition::LogOutput((*log_output).clone()));
-        }
+        let now = self.started.elapsed();
+        conditions.extend(self.observed().missing_lines.conditions(log_output, now));
         conditions
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tracing::span::{Attributes, Id, Record};
@@ -11,10 +11,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::log_line::{Fields, LineFormat, LogLine};
+use super::budget::{LogBudget, Part, Report};
+use super::fields::Fields;
+use super::log_line::{LineFormat, LogLine};
 use super::output::{LineQueue, OutputState};
 use super::rate_limit::RateLimiter;
 use super::{clock, sentry};
+use crate::num::to_u64;
 use crate::route::Timestamp;
 
 /// Events with one of these fields are rate-limited from level INFO on, because a router whose peers flap, or
@@ -26,6 +29,15 @@ const OWN_MODULES: &str = "holdfast";
 
 /// Name of the line with the number of dropped lines.
 const DROPPED_EVENT: &str = "log_lines_dropped";
+
+/// Name of the line with the number of lines that the budget of the log output suppressed.
+const SUPPRESSED_EVENT: &str = "log_suppressed";
+
+/// Explains the event `log_suppressed`.
+const SUPPRESSED_DETAIL: &str = "lines beyond the budget of the log output; LOG_MAX_BYTES_PER_SECOND sets it";
+
+/// Fields that name the router of a line, the first one that is present.
+const ROUTER: [&str; 2] = ["peer", "router"];
 
 /// Name of the events of libraries, whose own names are sentences. They are in the field `detail`.
 const LIBRARY_EVENT: &str = "library_message";
@@ -39,27 +51,36 @@ pub(super) struct LogLayer {
 struct Shared {
     format: LineFormat,
     limiter: Mutex<RateLimiter>,
+    budget: Mutex<LogBudget>,
+    /// Start of the times in `budget`.
+    started: Instant,
     out: LineQueue,
 }
 
 impl LogLayer {
-    /// A layer that writes lines to `out` on a thread of its own.
+    /// A layer that writes lines to `out` on a thread of its own, about `bytes_per_second` at most.
     ///
     /// # Errors
     /// Fails if the thread cannot be started.
-    pub(super) fn new(format: LineFormat, out: Box<dyn Write + Send>) -> io::Result<Self> {
+    pub(super) fn new(
+        format: LineFormat,
+        bytes_per_second: u64,
+        out: Box<dyn Write + Send>,
+    ) -> io::Result<Self> {
         let out = LineQueue::start(out, Box::new(move |count| dropped_line(format, count)))?;
-        Ok(Self { shared: Arc::new(Shared { format, limiter: Mutex::default(), out }) })
+        let budget = Mutex::new(LogBudget::new(bytes_per_second, Duration::ZERO));
+        let (limiter, started) = (Mutex::default(), Instant::now());
+        Ok(Self { shared: Arc::new(Shared { format, limiter, budget, started, out }) })
     }
 
     /// Writes the counts of suppressed lines whose interval has ended.
     pub(super) fn tick(&self) {
-        self.write_suppressed(clock::now());
+        self.write_suppressed(clock::now(), false);
     }
 
     /// Writes the counts of all suppressed lines.
     pub(super) fn write_all_suppressed(&self) {
-        self.write_suppressed(Timestamp(i64::MAX));
+        self.write_suppressed(Timestamp(i64::MAX), true);
     }
 
     /// Writes the counts of all suppressed lines, and waits for the output, at most for this time.
@@ -69,16 +90,69 @@ impl LogLayer {
     }
 
     pub(super) fn output(&self) -> OutputState {
-        self.shared.out.state()
+        let lines_suppressed = lock(&self.shared.budget).suppressed();
+        OutputState { lines_suppressed, ..self.shared.out.state() }
     }
 
-    fn write_suppressed(&self, now: Timestamp) {
+    fn write_suppressed(&self, now: Timestamp, is_final: bool) {
         let lines = lock(&self.shared.limiter).expired(now);
-        lines.iter().for_each(|line| self.write(line));
+        for line in &lines {
+            self.write(line);
+        }
+        let report = lock(&self.shared.budget).report(self.elapsed(), is_final);
+        if let Some(report) = report {
+            // At most one such line in ten seconds, which the budget does not suppress.
+            self.push(&suppressed_line(report));
+        }
     }
 
-    fn write(&self, line: &LogLine) {
-        self.shared.out.push(&self.shared.format.format(line), line.level <= Level::WARN);
+    /// Writes a line if the budget admits it. Returns whether it does.
+    fn write(&self, line: &LogLine) -> bool {
+        let (part, repetitions) = (part_of(line), line.suppressed());
+        if !lock(&self.shared.budget).admit(part, repetitions, self.elapsed()) {
+            return false;
+        }
+        let bytes = self.push(line);
+        lock(&self.shared.budget).charge(part, bytes, self.elapsed());
+        true
+    }
+
+    /// Queues a line. Returns its length in bytes.
+    fn push(&self, line: &LogLine) -> u64 {
+        let text = self.shared.format.format(line);
+        self.shared.out.push(&text, line.level <= Level::WARN);
+        to_u64(text.len())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+}
+
+/// The part of the budget to which a line belongs.
+fn part_of(line: &LogLine) -> Part<'_> {
+    if line.level > Level::INFO {
+        return Part::Debug;
+    }
+    let router = ROUTER.iter().find_map(|name| line.fields.get(name)?.as_str());
+    router.map_or(Part::Service, Part::Router)
+}
+
+/// The line with the number of lines that the budget has suppressed.
+fn suppressed_line(report: Report) -> LogLine {
+    let mut fields = Fields::default();
+    fields.set("count", report.lines.into());
+    if let Some((router, lines)) = report.heaviest {
+        fields.set("heaviest", router.into());
+        fields.set("heaviest_count", lines.into());
+    }
+    fields.set("detail", SUPPRESSED_DETAIL.into());
+    LogLine {
+        event: SUPPRESSED_EVENT.to_owned(),
+        logger: module_path!(),
+        level: Level::WARN,
+        fields,
+        time: clock::now(),
     }
 }
 
@@ -140,8 +214,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         let is_limited = level <= Level::WARN || level == Level::INFO && is_flapping();
         let line = LogLine { event: name, logger, level, fields, time: clock::now() };
         let admitted = if is_limited { lock(&self.shared.limiter).admit(line) } else { Some(line) };
-        if let Some(line) = admitted {
-            self.write(&line);
+        if let Some(line) = admitted.filter(|line| self.write(line)) {
             sentry::report(&line);
         }
     }
@@ -149,8 +222,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::log_line::LINE_MAX_BYTES;
     use super::*;
     use tracing_subscriber::layer::SubscriberExt as _;
+
+    /// Budget of an output, in bytes per second.
+    const RATE: u64 = 64 << 10;
 
     /// An output that a test can read.
     #[derive(Clone, Default)]
@@ -172,9 +249,13 @@ mod tests {
     }
 
     fn written_as(json: bool, priorities: bool, work: impl FnOnce(&LogLayer)) -> Vec<String> {
+        written_with(json, priorities, 1 << 20, work)
+    }
+
+    fn written_with(json: bool, priorities: bool, rate: u64, work: impl FnOnce(&LogLayer)) -> Vec<String> {
         let output = Output::default();
         let format = LineFormat { json, priorities };
-        let layer = LogLayer::new(format, Box::new(output.clone())).unwrap();
+        let layer = LogLayer::new(format, rate, Box::new(output.clone())).unwrap();
         let subscriber = tracing_subscriber::registry().with(layer.clone());
         tracing::subscriber::with_default(subscriber, || work(&layer));
         layer.shared.out.flush(Duration::MAX);
@@ -239,6 +320,76 @@ mod tests {
         let flaps = of("bmp_peer_up", ("bgp_peer", "c"));
         let [_, last] = flaps.as_slice() else { panic!("{flaps:?}") };
         assert_eq!((&last["level"], &last["suppressed"]), (&"INFO".into(), &48.into()));
+    }
+
+    #[test]
+    fn made_up_peers_of_a_session_exceed_no_budget_and_hide_no_line_of_the_service() {
+        const OFFERED: u64 = 20_000;
+        let started = Instant::now();
+        let lines = written_with(true, false, RATE, |layer| {
+            let session = tracing::info_span!("session", peer = "192.0.2.1", port = 1);
+            session.in_scope(|| {
+                for number in 0..OFFERED {
+                    tracing::error!(bgp_peer = number, error = "x".repeat(300), "bgp_parse_error");
+                }
+            });
+            tracing::error!(error = "disk", "log_failed");
+            tracing::info_span!("session", peer = "192.0.2.2").in_scope(|| tracing::info!("peer_connected"));
+            layer.finish(Duration::MAX);
+        });
+        let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+        let budget = RATE * 3 / 4 + RATE * (started.elapsed().as_secs() + 1);
+        assert!(to_u64(bytes) < budget, "{bytes} bytes, budget {budget}");
+        let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let named = |name: &str| lines.iter().filter(|line| line["event"] == name).collect::<Vec<_>>();
+        assert_eq!((named("log_failed").len(), named("peer_connected").len()), (1, 1));
+        let [report] = named(SUPPRESSED_EVENT).try_into().unwrap();
+        assert_eq!(report["heaviest"], "192.0.2.1");
+        assert_eq!(report["count"], report["heaviest_count"]);
+        let count = report["count"].as_u64().unwrap();
+        assert_eq!(
+            count + to_u64(named("bgp_parse_error").len()),
+            OFFERED,
+            "each line is written or counted"
+        );
+    }
+
+    #[test]
+    fn made_up_routers_exceed_no_budget() {
+        let started = Instant::now();
+        let lines = written_with(true, false, RATE, |layer| {
+            for number in 0..20_000 {
+                tracing::warn!(peer = %number, reason = "x".repeat(300), "connection_refused");
+            }
+            (0..200).for_each(|_| tracing::debug!(peer = "a", data_hex = "x".repeat(3_000), "message"));
+            layer.finish(Duration::MAX);
+        });
+        let of = |name: &str| {
+            lines.iter().filter(|line| line.contains(name)).map(|line| to_u64(line.len())).sum::<u64>()
+        };
+        let seconds = started.elapsed().as_secs() + 1;
+        let (refused, debug) = (of("connection_refused"), of("\"message\""));
+        assert!(refused < RATE + RATE * seconds / 2 + 1_000, "{refused}");
+        assert!(debug < 8 * RATE * (1 + seconds) + 4_000, "{debug}");
+        assert!(debug > RATE, "lines of the level DEBUG have their own budget: {debug}");
+    }
+
+    #[test]
+    fn a_megabyte_in_a_field_is_cut() {
+        let long = "\u{1b}\"\\".repeat(350_000);
+        for json in [true, false] {
+            let lines = written(json, |_| {
+                let span = tracing::info_span!("session", peer = %long);
+                span.in_scope(|| tracing::error!(?long, text = long, detail = %long, more = %long, "event"));
+                tracing::warn!(target: "some::library", "{long}");
+            });
+            assert_eq!(lines.len(), 2);
+            for line in lines {
+                assert!(line.len() <= LINE_MAX_BYTES, "{} bytes", line.len());
+                assert!(line.contains(" octets cut)"), "{line}");
+                assert!(!json || serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+            }
+        }
     }
 
     #[test]

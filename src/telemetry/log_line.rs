@@ -1,18 +1,21 @@
 //! A log line and its formats: JSON as in pybmpmon (`event`, `logger`, `level`, `timestamp`, then the
-//! fields), or text.
+//! fields), or text. A line has at most [`LINE_MAX_BYTES`].
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use serde_json::Value;
 use tracing::Level;
-use tracing::field::{Field, Visit};
 
+use super::fields::Fields;
 use super::{clock, printable};
 use crate::route::Timestamp;
 
-/// Fields of a span or an event, in order and with unique names.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Fields(Vec<(&'static str, Value)>);
+/// Maximum length of a line in bytes: the event and the texts of its fields, whose lengths `fields` bounds,
+/// and the names and numbers of at most 64 fields (32 of the event, 32 of its spans).
+pub(super) const LINE_MAX_BYTES: usize = 24 << 10;
+
+/// Name of the field with the number of suppressed lines for which a line stands.
+pub(super) const SUPPRESSED_FIELD: &str = "suppressed";
 
 /// Format of log lines.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,7 @@ impl LineFormat {
     pub(super) fn format(self, line: &LogLine) -> String {
         let timestamp = clock::iso8601(line.time);
         let text = if self.json { line.to_json(&timestamp) } else { line.to_text(&timestamp) };
+        debug_assert!(text.len() <= LINE_MAX_BYTES, "a line of {} bytes", text.len());
         if self.priorities { format!("<{}>{text}", priority(line.level)) } else { text }
     }
 }
@@ -56,67 +60,12 @@ pub(super) struct LogLine {
     pub(super) time: Timestamp,
 }
 
-impl Fields {
-    /// Adds a field, or replaces the one with this name.
-    pub(super) fn set(&mut self, name: &'static str, value: Value) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.0.push((name, value)),
-        }
-    }
-
-    pub(super) fn remove(&mut self, name: &str) -> Option<Value> {
-        let index = self.0.iter().position(|(known, _)| *known == name)?;
-        Some(self.0.remove(index).1)
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.0.iter().map(|(name, value)| (*name, value))
-    }
-}
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    // Such as `Duration::as_millis`. JSON numbers have 64 bits here, so that larger ones become text.
-    fn record_u128(&mut self, field: &Field, value: u128) {
-        let value = u64::try_from(value).map_or_else(|_| Value::from(value.to_string()), Value::from);
-        self.set(field.name(), value);
-    }
-
-    fn record_i128(&mut self, field: &Field, value: i128) {
-        let value = i64::try_from(value).map_or_else(|_| Value::from(value.to_string()), Value::from);
-        self.set(field.name(), value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field.name(), Value::from(format!("{value:?}")));
-    }
-}
-
 impl LogLine {
+    /// Number of suppressed lines for which this one stands.
+    pub(super) fn suppressed(&self) -> u64 {
+        self.fields.get(SUPPRESSED_FIELD).and_then(Value::as_u64).unwrap_or_default()
+    }
+
     /// The line as one JSON object, with a line break. Fields with the name of a leading key are omitted.
     fn to_json(&self, timestamp: &str) -> String {
         let head = [
@@ -161,5 +110,58 @@ const fn level_name(level: Level) -> &'static str {
         Level::INFO => "INFO",
         Level::WARN => "WARNING",
         Level::ERROR => "ERROR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Names of fields, more than an event has.
+    const NAMES: [&str; 12] =
+        ["peer", "port", "router", "detail", "error", "data_hex", "reason", "level", "a", "b", "c", "d"];
+
+    /// Texts with any characters, and long ones of few.
+    fn text() -> impl Strategy<Value = String> {
+        let any = proptest::collection::vec(any::<char>(), 0..200).prop_map(String::from_iter);
+        let letters =
+            proptest::sample::select(vec!['\0', '"', '\\', '\n', '\u{9b}', 'x', 'é', '…', '\u{10ffff}']);
+        let long = (letters, 0..1_000_000_usize)
+            .prop_map(|(letter, count)| String::from_iter(std::iter::repeat_n(letter, count)));
+        prop_oneof![3 => any, 1 => long]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn any_text_in_any_field_gives_one_line_of_bounded_length(
+            event in text(),
+            texts in proptest::collection::vec(text(), 0..NAMES.len()),
+            json: bool,
+        ) {
+            let mut fields = Fields::default();
+            fields.set("message", event.into());
+            let event = fields.remove("message").and_then(|value| value.as_str().map(str::to_owned)).unwrap();
+            for (name, text) in NAMES.into_iter().zip(&texts) {
+                fields.set(name, text.clone().into());
+            }
+            let line = LogLine { event, logger: "test", level: Level::ERROR, fields, time: Timestamp(0) };
+            let text = LineFormat { json, priorities: false }.format(&line);
+            prop_assert!(text.len() <= LINE_MAX_BYTES, "{} bytes", text.len());
+            prop_assert!(text.ends_with('\n') && text.matches('\n').count() == 1);
+            if json {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                for (name, text) in NAMES.into_iter().zip(texts).filter(|(name, _)| *name != "level") {
+                    let written = value[name].as_str().unwrap();
+                    let kept = written.rsplit_once("… (").map_or(written, |(kept, _)| kept);
+                    prop_assert!(text == written || text.starts_with(kept), "{}", name);
+                }
+            } else {
+                prop_assert!(!text.trim_end().chars().any(char::is_control));
+            }
+        }
     }
 }

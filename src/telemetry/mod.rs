@@ -2,10 +2,12 @@
 //!
 //! A log line is a `tracing` event whose message is the name of the event (`bmp_peer_up`) and whose fields
 //! are its details. [`init`] installs the subscriber of the process, which formats lines as JSON or text,
-//! suppresses repeated lines (`rate_limit`), and reports errors to Sentry if it is configured. [`status`]
-//! serves `holdfast status`.
+//! suppresses repeated lines (`rate_limit`) and lines beyond the budget of the output (`budget`), and reports
+//! errors to Sentry if it is configured. [`status`] serves `holdfast status`.
 
+mod budget;
 pub mod clock;
+mod fields;
 mod log_layer;
 mod log_line;
 mod output;
@@ -61,13 +63,14 @@ pub fn printable(line: &str) -> String {
 /// The installed log output. Dropping it sends the pending reports to Sentry.
 pub struct Telemetry {
     layer: LogLayer,
-    _sentry: Option<::sentry::ClientInitGuard>,
+    sentry: Option<sentry::Client>,
 }
 
 impl Telemetry {
     /// Writes the counts of suppressed lines whose interval has ended. To be called about once per second.
     pub fn tick(&self) {
         self.layer.tick();
+        self.sentry.iter().for_each(sentry::Client::tick);
     }
 
     /// Writes the counts of all suppressed lines.
@@ -84,7 +87,8 @@ impl Telemetry {
     /// State of the log output.
     #[must_use]
     pub fn output(&self) -> OutputState {
-        self.layer.output()
+        let reports_suppressed = self.sentry.as_ref().map_or(0, sentry::Client::suppressed);
+        OutputState { reports_suppressed, ..self.layer.output() }
     }
 }
 
@@ -105,7 +109,8 @@ pub fn init(logging: &Logging, sentry: Option<&Sentry>) -> Result<Telemetry, Ini
     // Before Sentry, which calls this hook after its own.
     std::panic::set_hook(Box::new(log_panic));
     let client = sentry.map(sentry::start);
-    let layer = LogLayer::new(LineFormat { json, priorities }, Box::new(out)).map_err(InitError::Thread)?;
+    let format = LineFormat { json, priorities };
+    let layer = LogLayer::new(format, logging.bytes_per_second, Box::new(out)).map_err(InitError::Thread)?;
     tracing_subscriber::registry()
         .with(layer.clone().with_filter(LevelFilter::from_level(logging.level)))
         .with(client.as_ref().map(|_| sentry::trace_layer()))
@@ -114,7 +119,7 @@ pub fn init(logging: &Logging, sentry: Option<&Sentry>) -> Result<Telemetry, Ini
         Some(sentry) => tracing::info!(environment = sentry.environment, "sentry_initialized"),
         None => tracing::debug!("sentry_disabled"),
     }
-    Ok(Telemetry { layer, _sentry: client })
+    Ok(Telemetry { layer, sentry: client })
 }
 
 /// Logs a panic. The default hook would write it to standard error, which may be the same output and blocked.

@@ -34,6 +34,10 @@ pub(super) struct LineQueue {
 pub struct OutputState {
     /// Lines dropped since the start.
     pub lines_dropped: u64,
+    /// Lines suppressed since the start, because they exceeded the budget of the log output.
+    pub lines_suppressed: u64,
+    /// Error reports to Sentry suppressed since the start, because they exceeded their budget.
+    pub reports_suppressed: u64,
     /// Time for which the output has not accepted the lines that are being written; zero if none are.
     pub blocked: Duration,
     /// Error of the last write, if it failed.
@@ -98,10 +102,13 @@ impl LineQueue {
         drop(self.shared.changed.wait_timeout_while(queue, timeout, is_unwritten));
     }
 
+    /// The state of the output, without the lines that never came here.
     pub(super) fn state(&self) -> OutputState {
         let queue = self.shared.lock();
         OutputState {
             lines_dropped: queue.dropped,
+            lines_suppressed: 0,
+            reports_suppressed: 0,
             blocked: queue.writing.map(|since| since.elapsed()).unwrap_or_default(),
             error: queue.error.clone(),
         }

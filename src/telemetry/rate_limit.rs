@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use tracing::Level;
 
-use super::log_line::LogLine;
+use super::log_line::{LogLine, SUPPRESSED_FIELD};
 use crate::route::Timestamp;
 
 /// Length of the first interval, in microseconds.
@@ -23,8 +23,8 @@ const LONGEST_INTERVAL_US: i64 = 600_000_000;
 /// between two attempts of a component that retries.
 const QUIET_US: i64 = 120_000_000;
 
-/// Maximum number of groups. Lines of further groups are written without suppression, so that made-up peers
-/// cannot use unbounded memory.
+/// Maximum number of groups, so that made-up peers cannot use unbounded memory. Lines of further groups are
+/// not counted here; the budget of the log output bounds them.
 const MAX_GROUPS: usize = 4_096;
 
 /// Fields that identify the subject of a line.
@@ -147,14 +147,14 @@ fn key(line: &LogLine) -> String {
 /// The line with the number of suppressed lines before it, if there are any.
 fn with_count(mut line: LogLine, suppressed: u64) -> LogLine {
     if suppressed > 0 {
-        line.fields.set("suppressed", suppressed.into());
+        line.fields.set(SUPPRESSED_FIELD, suppressed.into());
     }
     line
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_line::Fields;
+    use super::super::fields::Fields;
     use super::*;
 
     fn line_of(peer: &str, level: Level, second: i64) -> LogLine {

@@ -18,6 +18,7 @@ mod away;
 mod clock;
 mod damage;
 mod full;
+mod log_budget;
 mod logs;
 mod program;
 mod sessions;

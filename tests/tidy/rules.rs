@@ -72,7 +72,17 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
     (
         "telemetry",
         &["config", "route"],
-        &["sentry", "serde", "serde_json", "thiserror", "time", "tokio", "tracing", "tracing_subscriber"],
+        &[
+            "sentry",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "time",
+            "tokio",
+            "tracing",
+            "tracing_subscriber",
+            "ureq",
+        ],
     ),
     ("service", ALL, ALL),
 ];

@@ -257,6 +257,14 @@ pub static SECTIONS: &[Section] = &[
                 "Format of log lines. `auto`: text if standard output is a terminal, else JSON.",
             ),
             fixed(
+                "LOG_MAX_BYTES_PER_SECOND",
+                Kind::Bytes { min: MIB / 16, max: 1024 * MIB },
+                "1MiB",
+                "Budget of the log output. Half of it is for lines about routers, a sixteenth for each \
+                 router, and a quarter for other lines; lines of the level DEBUG have eight times as much. \
+                 Lines beyond it are counted instead of written.",
+            ),
+            fixed(
                 "STATS_INTERVAL_S",
                 integer(1, 86_400, "s"),
                 "10",

@@ -72,6 +72,8 @@ pub(in crate::service) enum Condition {
     DatabaseNotReached(Option<String>),
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput(LogOutput),
+    /// This number of log lines exceeded the budget of the output.
+    LogSuppressed(u64),
 }
 
 impl Condition {
@@ -98,6 +100,7 @@ impl Condition {
             Self::Rejected(_) => ConditionKind::Rejected,
             Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
             Self::LogOutput(_) => ConditionKind::LogOutput,
+            Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
         }
     }
 
@@ -176,15 +179,24 @@ impl fmt::Display for Condition {
                     error.as_deref().unwrap_or("no attempt finished yet")
                 )
             }
-            Self::LogOutput(LogOutput { lines_dropped, blocked_s, error: None }) => write!(
-                f,
-                "the output of log lines is slow: {lines_dropped} lines dropped since start, blocked for \
-                 {blocked_s:.0} s"
-            ),
-            Self::LogOutput(LogOutput { lines_dropped, error: Some(error), .. }) => {
-                write!(f, "log lines cannot be written: {lines_dropped} dropped since start: {error}")
+            Self::LogSuppressed(lines) => {
+                write!(f, "{lines} log lines suppressed since start: they exceeded LOG_MAX_BYTES_PER_SECOND")
             }
+            Self::LogOutput(output) => output_text(f, output),
         }
+    }
+}
+
+/// The text of [`Condition::LogOutput`].
+fn output_text(f: &mut fmt::Formatter<'_>, output: &LogOutput) -> fmt::Result {
+    let LogOutput { lines_dropped, blocked_s, error, .. } = output;
+    match error {
+        Some(error) => write!(f, "log lines cannot be written: {lines_dropped} dropped since start: {error}"),
+        None => write!(
+            f,
+            "the output of log lines is slow: {lines_dropped} lines dropped since start, blocked for \
+             {blocked_s:.0} s"
+        ),
     }
 }
 

@@ -45,6 +45,12 @@ pub struct Document {
 pub struct LogOutput {
     /// Log lines dropped since the start, because the output did not accept them.
     pub lines_dropped: u64,
+    /// Log lines suppressed since the start, because they exceeded LOG_MAX_BYTES_PER_SECOND.
+    #[serde(default)]
+    pub lines_suppressed: u64,
+    /// Error reports to Sentry suppressed since the start, because they exceeded their budget.
+    #[serde(default)]
+    pub reports_suppressed: u64,
     /// Seconds for which the output has not accepted the lines that are being written; 0 if none are.
     pub blocked_s: f64,
     /// Error of the last write, if it failed.
@@ -130,6 +136,8 @@ pub enum ConditionKind {
     DatabaseNotReached,
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput,
+    /// Log lines were suppressed within the last minutes, because they exceeded the budget of the output.
+    LogSuppressed,
 }
 
 /// BMP listener.

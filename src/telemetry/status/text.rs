@@ -141,7 +141,14 @@ fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
 }
 
 /// The output of log lines, if something is wrong with it.
-fn log_output(LogOutput { lines_dropped, blocked_s, error }: &LogOutput, line: &mut impl FnMut(String)) {
+fn log_output(output: &LogOutput, line: &mut impl FnMut(String)) {
+    let LogOutput { lines_dropped, lines_suppressed, reports_suppressed, blocked_s, error } = output;
+    if *lines_suppressed > 0 {
+        line(format!("log lines {lines_suppressed} suppressed since start by LOG_MAX_BYTES_PER_SECOND"));
+    }
+    if *reports_suppressed > 0 {
+        line(format!("Sentry    {reports_suppressed} error reports suppressed since start"));
+    }
     if *lines_dropped == 0 && *blocked_s < LOG_BLOCKED_SHOWN_S && error.is_none() {
         return;
     }
