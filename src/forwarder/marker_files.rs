@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::hex::Hex;
-use crate::wal::LogId;
+use crate::wal::{LogId, safe_open};
 
 /// Names of the marker files. A copy of a log directory must include them.
 pub const MARKER_FILES: [&str; 2] = [FORKED.name, DELIVERED.name];
@@ -67,7 +67,7 @@ impl MarkerFile {
     /// a new log.
     pub(super) fn read(&self, directory: &Path, log_id: LogId) -> Result<Option<u128>, MarkerFileError> {
         let path = directory.join(self.name);
-        let text = match fs::read_to_string(&path) {
+        let text = match safe_open::open(&path).and_then(io::read_to_string) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) if source.kind() != io::ErrorKind::InvalidData => {
@@ -107,7 +107,7 @@ impl MarkerFile {
 
     fn replace(&self, directory: &Path, log_id: LogId, number: u128) -> io::Result<()> {
         let part = directory.join(format!("{}.part", self.name));
-        let mut file = File::create(&part)?;
+        let mut file = safe_open::create(&part)?;
         let text = format!("{} {} {number:032x}", self.head(1), Hex(&log_id.0));
         writeln!(file, "{text} {}", checksum(&text))?;
         if self.is_synced {
@@ -152,6 +152,24 @@ pub fn delivered_as(directory: &Path, log_id: LogId) -> Result<LogId, MarkerFile
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_planted_link_is_neither_read_nor_written_through() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        for name in [DELIVERED.name.to_owned(), format!("{}.part", DELIVERED.name)] {
+            let path = directory.path().join(name);
+            std::os::unix::fs::symlink(&victim, &path).unwrap();
+            let error = match DELIVERED.read(directory.path(), LogId([3; 16])) {
+                Ok(None) => DELIVERED.write(directory.path(), LogId([3; 16]), 1).unwrap_err(),
+                read => read.unwrap_err(),
+            };
+            assert!(error.to_string().contains("is a symbolic link; expected a regular file"), "{error}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+            fs::remove_file(path).unwrap();
+        }
+    }
 
     #[test]
     fn a_marker_file_is_read_back_for_its_own_log_only() {

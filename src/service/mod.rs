@@ -25,14 +25,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::Mode;
+use rustix::process::umask;
+
 use crate::config::Config;
 use crate::sink::TargetError;
 use crate::state::StateStore;
 use crate::telemetry::status::BindError;
 use crate::telemetry::{self, InitError, Telemetry};
+use crate::wal::safe_open::DIRECTORY_MODE;
 use crate::wal::{Disk, OpenError, ReadError, Writer};
 use daemon::Daemon;
 use signals::Signals;
+pub use startup::DirectoryError;
 use startup::OpenedLog;
 
 /// The daemon could not start, or has failed.
@@ -41,6 +46,9 @@ pub enum Error {
     /// Log lines cannot be written.
     #[error("cannot install the log output: {0}")]
     Telemetry(#[source] InitError),
+    /// Other users can replace the files of the daemon.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The directory of the log cannot be created.
     #[error("cannot create the log directory {}: {source}", dir.display())]
     CreateLog {
@@ -98,6 +106,8 @@ pub enum Error {
 /// # Errors
 /// Fails if the daemon cannot start, or if the log fails.
 pub fn run(config: &Config) -> Result<(), Error> {
+    // sled creates its files with the modes that this leaves.
+    umask(Mode::from_raw_mode(!DIRECTORY_MODE & 0o777));
     let telemetry = telemetry::init(&config.logging, config.sentry.as_ref()).map_err(Error::Telemetry)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

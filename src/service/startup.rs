@@ -1,5 +1,7 @@
 //! The first part of a start: opening the log, and bringing the local state up to date with it.
 
+mod directories;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use crate::route::{Batch, EventKind};
 use crate::state::{OpenOutcome, StateStore};
 use crate::telemetry::clock;
 use crate::wal::{self, Damage, Disk, Item, Log, Recovered, SeqNo, Writer, inspect};
+pub use directories::DirectoryError;
 
 /// The log after recovery.
 pub(super) struct OpenedLog {
@@ -36,8 +39,9 @@ impl OpenedLog {
     }
 }
 
-/// Opens the log, and logs the result of recovery.
+/// Checks who can replace the files of the daemon, opens the log, and logs the result of recovery.
 pub(super) fn open_log(config: &Config) -> Result<(Writer<Disk>, OpenedLog), Error> {
+    directories::check(config)?;
     let dir = &config.wal.dir;
     let mut options = wal::Options::new(LogId::random(), random_seed(), clock::now().0);
     options.segment_bytes = config.wal.segment_bytes;

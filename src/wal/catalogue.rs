@@ -18,6 +18,12 @@ pub(super) const NEXT_NAME: &str = "next";
 pub(super) const LOCK_NAME: &str = "LOCK";
 const SUFFIX: &str = ".wal";
 
+/// Whether a file of this name in a log's directory belongs to the log. Marker files are not among them.
+#[must_use]
+pub fn is_log_file(name: &str) -> bool {
+    name == LOCK_NAME || name == NEXT_NAME || name.ends_with(SUFFIX)
+}
+
 /// File name of a segment.
 pub(super) fn segment_name(number: u64) -> String {
     format!("{number:016x}{SUFFIX}")

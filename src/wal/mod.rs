@@ -26,7 +26,7 @@ mod storage;
 mod write;
 
 pub use crate::log_id::LogId;
-pub use catalogue::Log;
+pub use catalogue::{Log, is_log_file};
 pub use error::{Full, IoCause, OpenError, ReadError, SalvageError, WriteError};
 pub use format::{GapReason, PAYLOAD_BYTES_MAX};
 pub use options::{Options, StateSnapshot};
@@ -37,6 +37,7 @@ pub use recovery::salvage::{Salvaged, salvage};
 pub use recovery::tail::Damage;
 pub use seq::SeqNo;
 pub use storage::disk::Disk;
+pub use storage::safe_open;
 pub use storage::{Space, Storage, StorageFile};
 pub use write::segment_writer::AbandonedSegment;
 pub use write::usage::Usage;

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::wal::storage::{Space, Storage, StorageFile};
+use crate::wal::storage::{Space, Storage, StorageFile, safe_open};
 
 /// A directory of the operating system.
 #[derive(Clone, Debug)]
@@ -19,8 +19,7 @@ pub struct Disk {
 impl Disk {
     /// Opens the directory for the daemon. A missing one is created, without access for others (mode 0750).
     pub fn create(directory: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
+        fs::DirBuilder::new().recursive(true).mode(safe_open::DIRECTORY_MODE).create(directory)?;
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
@@ -59,15 +58,18 @@ impl Storage for Disk {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(self.path(name))
+        let mut options = OpenOptions::new();
+        let file = safe_open::open_with(&self.path(name), options.read(true).write(true).create_new(true))?;
+        safe_open::set_mode(&file)?;
+        Ok(file)
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        File::open(self.path(name))
+        safe_open::open(&self.path(name))
     }
 
     fn open_write(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.path(name))
+        safe_open::open_with(&self.path(name), OpenOptions::new().read(true).write(true))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -84,16 +86,18 @@ impl Storage for Disk {
 
     fn lock(&self, name: &str) -> io::Result<Result<File, String>> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o640);
-        let mut file = match options.open(self.path(name)) {
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = match safe_open::open_with(&self.path(name), &mut options) {
             // A log on a read-only file system can still be delivered, so it must be locked as well.
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                File::open(self.path(name)).map_err(|_| error)?
+                safe_open::open(&self.path(name)).map_err(|_| error)?
             }
             file => file?,
         };
         match file.try_lock() {
             Ok(()) => {
+                // The mode of a file of another user, or on a read-only file system, remains as it is.
+                drop(safe_open::set_mode(&file));
                 // The process id is only for error messages: a full disk must not prevent the start.
                 drop(file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())));
                 Ok(Ok(file))

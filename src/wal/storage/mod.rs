@@ -1,6 +1,7 @@
 //! The file system operations that the log uses, as traits: synchronous, and replaceable by a simulation.
 
 pub(in crate::wal) mod disk;
+pub mod safe_open;
 
 use std::io;
 
