@@ -1,6 +1,7 @@
 """The attacks: `python3 -m holdfast_tools.hostile.attacks NAME PORT SECONDS`, one process for each.
 
-An attack prints one JSON object with what it achieved: connections, refusals, messages and bytes.
+An attack prints a line when it begins, and one JSON object with what it achieved: connections, refusals,
+messages and bytes.
 """
 
 import contextlib
@@ -375,6 +376,7 @@ def main():
     # The sender of an attack has a machine of its own: it must not take the processor from the collector.
     os.nice(5)
     attack = Attack(port, seconds)
+    print("ready", flush=True)
     ATTACKS[name](attack)
     print(json.dumps(attack.counts))
     return 0

@@ -2,6 +2,7 @@
 updates of a router are durable and stored."""
 
 import contextlib
+import json
 import os
 import re
 import struct
@@ -134,12 +135,13 @@ class Stored:
 class Watch:
     """A thread that observes the collector until `stop`."""
 
-    def __init__(self, collector, routers, stored=None, status=True, poll_s=0.02):
+    def __init__(self, collector, routers, stored=None, status=True, culprits=(), poll_s=0.02):
         self.collector, self.poll_s, self.stored = collector, poll_s, stored
         self.follower = Follower(collector.wal, routers)
-        self.status = status
+        self.status, self.culprits = status, culprits
+        # Whether the status names one of the culprits.
+        self.named = False
         self.rss_max = self.log_rate_max = self.wal_max = 0
-        self.last = None
         self.reasons, self.states = {}, {}
         self._log = []
         self._stop = threading.Event()
@@ -184,8 +186,9 @@ class Watch:
         status = self.collector.status()
         if status is None:
             return 0
-        self.last = status
         self.states[status["state"]] = self.states.get(status["state"], 0) + 1
+        texts = [*status["reasons"], json.dumps(status["listener"])]
+        self.named = self.named or any(name in text for name in self.culprits for text in texts)
         for kind, reason in zip(status["conditions"], status["reasons"]):
             self.reasons.setdefault(kind, set())
             if len(self.reasons[kind]) < 100:
