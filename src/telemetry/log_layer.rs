@@ -120,7 +120,9 @@ impl LogLayer {
     /// Queues a line. Returns its length in bytes.
     fn push(&self, line: &LogLine) -> u64 {
         let text = self.shared.format.format(line);
-        self.shared.out.push(&text, line.level <= Level::WARN);
+        // Errors of routers must not fill the part of the queue that is kept for those of the service.
+        let is_important = line.level <= Level::WARN && part_of(line) == Part::Service;
+        self.shared.out.push(&text, is_important);
         to_u64(text.len())
     }
 
@@ -372,6 +374,27 @@ mod tests {
         assert!(refused < RATE + RATE * seconds / 2 + 1_000, "{refused}");
         assert!(debug < 8 * RATE * (1 + seconds) + 4_000, "{debug}");
         assert!(debug > RATE, "lines of the level DEBUG have their own budget: {debug}");
+    }
+
+    #[test]
+    fn errors_of_routers_leave_room_for_those_of_the_service_while_the_output_is_blocked() {
+        let output = Output::default();
+        let format = LineFormat { json: true, priorities: false };
+        let layer = LogLayer::new(format, 1 << 30, Box::new(output.clone())).unwrap();
+        let blocked = lock(&output.0);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer.clone()), || {
+            let mut peer = 0;
+            while layer.output().lines_dropped == 0 {
+                tracing::error!(peer = %peer, detail = "x".repeat(3_000), "bmp_parse_error");
+                peer += 1;
+            }
+            // Longer than the others, so that it does not fit into what they left.
+            tracing::error!(error = "x".repeat(4_000), "log_failed");
+        });
+        drop(blocked);
+        layer.finish(Duration::MAX);
+        let text = String::from_utf8(lock(&output.0).clone()).unwrap();
+        assert!(text.contains("\"event\":\"log_failed\""));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// many bytes are in memory.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
 
-/// Part of the queue that is kept for warnings and errors, in bytes.
+/// Part of the queue that is kept for important lines: warnings and errors of the service, in bytes.
 const RESERVED_BYTES: usize = QUEUE_BYTES_MAX / 4;
 
 /// Pause before an output that is in non-blocking mode is tried again.
