@@ -1,7 +1,7 @@
 //! Holdfast: a BMP (RFC 7854) collector with a crash-safe local log and exactly-once delivery.
 //!
 //! The modules are listed in the order of the data, which is also the order of reading. The leaves `num`,
-//! `hex` and `log_id` come first.
+//! `hex`, `log_id` and `backoff` come first.
 //!
 //! ```text
 //! router ─TCP─► listener ─► bmp ─► session ─► Batch ─► codec ─► committer ─► wal (disk)
@@ -12,6 +12,7 @@
 pub mod num;
 pub mod hex;
 pub mod log_id;
+pub mod backoff;
 
 pub mod wire;
 pub mod bmp;

@@ -22,7 +22,9 @@ mod source;
 pub use env_file::{Doubt, EnvFile, FileVariable};
 pub use parse::{Secret, bytes_text};
 pub use report::{effective, env_example};
-pub use resolve::{Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Wal};
+pub use resolve::{
+    Address, Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Tls, Transport, Wal,
+};
 pub use settings::{Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
 pub use source::{Inputs, RawSettings, RawValue, Source};
 

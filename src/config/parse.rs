@@ -206,7 +206,7 @@ pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, Strin
 }
 
 /// The items of a comma-separated list, without surrounding white space; empty items are skipped.
-fn items(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 

@@ -74,6 +74,9 @@ fn unset(setting: &Setting, raw: &RawSettings, config: &Config) -> (String, Stri
         "WAL_DIR" => return derived(&config.wal.dir),
         "STATUS_SOCKET" => return derived(&config.status_socket),
         "COLLECTOR_ID" => return derived(Path::new(&config.collector)),
+        "BMP_LISTEN_HOST" | "BMP_LISTEN_PORT" if raw.by_name("BMP_LISTEN").is_some() => {
+            return (String::new(), "unused: set by BMP_LISTEN".to_owned());
+        }
         "BMP_LISTEN_PORT" => {
             if let Some(port) = port_of(raw, "BMP_LISTEN_HOST") {
                 return port;

@@ -3,6 +3,7 @@
 mod database;
 mod pgpass;
 mod reader;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use reader::Reader;
 
 pub use database::Database;
 pub(super) use database::URL_SETTINGS;
+pub use transport::{Address, Tls, Transport};
 
 /// The validated configuration.
 #[derive(Clone, Debug)]
@@ -48,10 +50,8 @@ pub struct Config {
 /// BMP listener and sessions.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// IP address or host name to listen on.
-    pub host: String,
-    /// TCP port; with 0 the kernel chooses one.
-    pub port: u16,
+    /// Listening addresses and transports.
+    pub transport: Transport,
     /// Source prefixes from which connections are accepted; empty accepts all.
     pub allow: Vec<Prefix>,
     /// Maximum number of concurrent connections.
@@ -185,10 +185,8 @@ pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
 }
 
 fn listen(read: &mut Reader<'_>) -> Listen {
-    let (host, port) = read.host_and_port("BMP_LISTEN_HOST", "BMP_LISTEN_PORT");
     Listen {
-        host,
-        port,
+        transport: transport::resolve(read),
         allow: read.parsed("BMP_ALLOW", parse::prefixes),
         max_connections: read.integer("BMP_MAX_CONNECTIONS"),
         router_names: read.parsed("BMP_ROUTER_NAMES", parse::router_names),

@@ -4,6 +4,7 @@
 mod database;
 mod setting;
 mod table;
+mod transport;
 
 pub use table::SECTIONS;
 
@@ -72,6 +73,12 @@ pub enum Kind {
     Routers,
     /// A comma-separated list of `router:as-width=2|4` and `router[/family]:add-path=on|off`.
     Overrides,
+    /// A comma-separated list of `host:port` and `tls://host:port`.
+    Listeners,
+    /// A comma-separated list of `host:port`.
+    Remotes,
+    /// A comma-separated list of `prefix=file` pairs.
+    PrefixFiles,
     /// Any value; it has no effect.
     Ignored,
 }
@@ -167,6 +174,16 @@ impl Kind {
             Self::Overrides => {
                 "a comma-separated list of ROUTER:as-width=2|4 and ROUTER[/FAMILY]:add-path=on|off, \
                                 such as edge1:as-width=2,edge1/ipv4_unicast:add-path=on"
+                    .to_owned()
+            }
+            Self::Listeners => "a comma-separated list of HOST:PORT and tls://HOST:PORT, such as \
+                                0.0.0.0:11019,[::]:11019,tls://0.0.0.0:11020"
+                .to_owned(),
+            Self::Remotes => {
+                "a comma-separated list of HOST:PORT, such as edge1.example:1790,192.0.2.2:1790".to_owned()
+            }
+            Self::PrefixFiles => {
+                "a comma-separated list of PREFIX=FILE pairs, such as 192.0.2.0/24=/etc/holdfast/md5-key"
                     .to_owned()
             }
             Self::Ignored => "any value".to_owned(),

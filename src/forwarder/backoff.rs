@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
+use crate::backoff;
 
 /// Delay after the first failure.
 pub(super) const FIRST: Duration = Duration::from_millis(100);
@@ -18,14 +18,12 @@ pub(super) const BLOCKED: Duration = Duration::from_secs(60);
 /// not reconnect all at once.
 #[must_use]
 pub(super) fn delay(failures: u32, jitter: u64) -> Duration {
-    let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
-    let part = u32::try_from(jitter % 1024).unwrap_or(0);
-    full - full * part / 2048
+    backoff::delay(FIRST, LONGEST, failures, jitter)
 }
 
 /// A random number for [`delay`].
 pub(super) fn jitter() -> u64 {
-    Uuid::new_v4().as_u64_pair().1
+    backoff::jitter()
 }
 
 /// Consecutive failures of a lane, or of the attempts before lanes exist.
@@ -60,11 +58,5 @@ mod tests {
         let delays: Vec<u128> = (1..=10).map(|failures| delay(failures, 0).as_millis()).collect();
         assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]);
         assert_eq!(delay(u32::MAX, 0), LONGEST);
-    }
-
-    #[test]
-    fn jitter_shortens_a_delay_by_less_than_half() {
-        assert!(delay(1, 1023) >= FIRST / 2);
-        assert!(delay(1, 512) < delay(1, 1));
     }
 }

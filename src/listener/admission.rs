@@ -1,7 +1,6 @@
 //! Admission: checks an accepted connection against the limits, and starts its task.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,21 +13,21 @@ use super::connection;
 use super::options::Options;
 use super::registry::Registry;
 use super::shared::Shared;
+use super::transport::Incoming;
 use crate::telemetry::clock;
 
 impl Shared {
     /// Checks an accepted connection against the limits and starts its task.
     pub(super) fn accepted(
         self: &Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
+        incoming: Incoming,
         tasks: &mut JoinSet<()>,
         stop: &watch::Receiver<bool>,
     ) {
-        // A dual-stack socket reports IPv4 addresses as ::ffff:a.b.c.d.
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let address = incoming.address;
         let Options { allow, connections_max, .. } = &self.options;
-        if !allow.is_empty() && !allow.iter().any(|prefix| prefix.contains(address.ip())) {
+        let is_allowed = incoming.is_outgoing() || allow.is_empty();
+        if !is_allowed && !allow.iter().any(|prefix| prefix.contains(address.ip())) {
             self.registry.refused();
             tracing::warn!(peer = %address.ip(), reason = "not in BMP_ALLOW", "connection_refused");
             return;
@@ -39,12 +38,12 @@ impl Shared {
             tracing::error!(peer = %address.ip(), reason, connections_max, "connection_refused");
             return;
         }
-        if let Err(error) = self.set_socket_options(&stream) {
+        if let Err(error) = self.set_socket_options(&incoming.stream) {
             tracing::warn!(peer = %address.ip(), %error, "socket_option_error");
         }
         let entry = Registry::begin(&self.registry, address, clock::now());
         let shared = Arc::clone(self);
-        tasks.spawn(connection::run(shared, stream, entry, stop.clone()));
+        tasks.spawn(connection::run(shared, incoming, entry, stop.clone()));
     }
 
     fn set_socket_options(&self, stream: &TcpStream) -> io::Result<()> {

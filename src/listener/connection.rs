@@ -8,8 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, Sleep};
 use tracing::Instrument as _;
@@ -18,6 +16,7 @@ use super::buffer::Buffer;
 use super::registry::{Claim, SessionEntry};
 use super::shared::Shared;
 use super::stats::Stats;
+use super::transport::{Incoming, Stream, foreign_protocol};
 use crate::hex::{Hex, hex};
 use crate::num::to_micros;
 use crate::route::{Batch, SessionEnd, Timestamp};
@@ -52,6 +51,7 @@ struct Connection {
     shared: Arc<Shared>,
     entry: SessionEntry,
     session: Session,
+    stream: Stream,
     buffer: Buffer,
     stats: Stats,
     /// Time of the connection.
@@ -73,14 +73,18 @@ struct Connection {
 /// Serves a connection until it ends, and logs the end.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    incoming: Incoming,
     entry: SessionEntry,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) {
     let address = entry.address();
     let span = tracing::info_span!("session", peer = %address.ip(), port = address.port());
+    let (transport, status) = (&shared.options.transport, shared.registry.transport());
+    let established = incoming.establish(transport, status, entry.meter(), &mut stop);
+    let established = established.instrument(span.clone()).await;
+    let Some((stream, certificate_name)) = established else { return entry.finish() };
     let options = Options {
-        router_name: shared.options.router_names.get(&address.ip()).cloned(),
+        router_name: certificate_name.or_else(|| shared.options.router_names.get(&address.ip()).cloned()),
         address: address.ip(),
         port: address.port(),
         session: entry.session(),
@@ -92,6 +96,7 @@ pub(super) async fn run(
     let now = clock::now();
     let connection = Connection {
         session,
+        stream,
         buffer: Buffer::default(),
         stats: Stats::new(std::time::Instant::now()),
         began: now,
@@ -104,7 +109,7 @@ pub(super) async fn run(
         shared,
         entry,
     };
-    connection.serve(stream, stop).instrument(span).await;
+    connection.serve(stop).instrument(span).await;
 }
 
 /// Returns the callback that claims a router's name for the session and looks up the router's tracked peers
@@ -131,17 +136,17 @@ fn introduce(shared: &Arc<Shared>, entry: &SessionEntry) -> Introduce {
 }
 
 impl Connection {
-    async fn serve(mut self, mut stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    async fn serve(mut self, mut stop: watch::Receiver<bool>) {
         tracing::debug!("connection_opened");
-        let mut end = self.receive(&mut stream, &mut stop).await;
+        let mut end = self.receive(&mut stop).await;
         let mut until = clock::now();
         if let End::Session(SessionEnd::CollectorStop, _) = end {
-            match self.read_remaining(&stream).await {
+            match self.read_remaining().await {
                 Ok(all) => until = if all { clock::now() } else { self.drained },
                 Err(other) => end = other,
             }
         }
-        drop(stream);
+        self.stream.close();
         let duration_seconds = since(self.began, clock::now()).as_secs_f64();
         match end {
             End::Session(end, reason) => {
@@ -162,7 +167,7 @@ impl Connection {
         self.entry.finish();
     }
 
-    async fn receive(&mut self, stream: &mut TcpStream, stop: &mut watch::Receiver<bool>) -> End {
+    async fn receive(&mut self, stop: &mut watch::Receiver<bool>) -> End {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let first_message = Instant::now() + self.shared.options.first_message;
@@ -176,7 +181,7 @@ impl Connection {
                 () = &mut batch_timer, if batch_open => self.flush("timeout").await,
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(first_message), if !self.has_message => return End::Silent,
-                read = stream.read(self.buffer.free()) => match read {
+                read = self.stream.read(self.buffer.free()) => match read {
                     Ok(0) if self.buffer.unread().is_empty() => {
                         return End::Session(self.eof(), "connection_closed");
                     }
@@ -197,10 +202,10 @@ impl Connection {
 
     /// Reads the bytes that the kernel still holds, so that no message sent before the stop is lost. Returns
     /// false if the router sends faster than they can be processed within the time limit.
-    async fn read_remaining(&mut self, stream: &TcpStream) -> Result<bool, End> {
+    async fn read_remaining(&mut self) -> Result<bool, End> {
         let deadline = Instant::now() + REMAINING_TIMEOUT;
         while Instant::now() < deadline {
-            match stream.try_read(self.buffer.free()) {
+            match self.stream.try_read(self.buffer.free()) {
                 // No more bytes, closed by the router, or an error.
                 Ok(0) | Err(_) => return Ok(true),
                 Ok(bytes) => self.received(bytes).await?,
@@ -211,7 +216,7 @@ impl Connection {
 
     /// Processes the bytes of a read.
     async fn received(&mut self, bytes: usize) -> Result<(), End> {
-        let emptied = bytes < self.buffer.free_bytes();
+        let emptied = self.stream.is_emptied_by(bytes, self.buffer.free_bytes());
         let now = clock::now();
         self.buffer.filled(bytes);
         self.received_bytes = true;
@@ -252,7 +257,8 @@ impl Connection {
                         tracing::error!(%error, data_hex, "bmp_parse_error");
                     } else {
                         // Not a router, such as a port scan or an HTTP client.
-                        tracing::warn!(%error, data_hex, "connection_without_bmp");
+                        let detail = foreign_protocol(self.buffer.unread());
+                        tracing::warn!(%error, data_hex, detail, "connection_without_bmp");
                     }
                     return Err(End::Session(SessionEnd::Protocol, "protocol_error"));
                 }
@@ -278,6 +284,7 @@ impl Connection {
 
     async fn tick(&mut self) -> Result<(), End> {
         let now = clock::now();
+        self.entry.meter().set_queued(self.stream.queued_bytes());
         self.session.tick(now);
         self.flush("tick").await?;
         self.notices();
@@ -334,7 +341,8 @@ impl Connection {
 
     async fn log(&mut self, batch: &Batch) -> bool {
         self.stats.add(batch);
-        self.shared.log(batch, &mut self.payload_bytes).await.is_ok()
+        let logged = self.shared.log(batch, &mut self.payload_bytes);
+        self.entry.meter().blocked_by(logged).await.is_ok()
     }
 
     fn observe(&self, batch: &Batch) {

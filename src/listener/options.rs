@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::transport::TransportOptions;
 use crate::route::Prefix;
 use crate::session::Overrides;
 
@@ -38,4 +39,6 @@ pub struct Options {
     /// If true, new connections are refused from the time at which the log is paused until log usage is below
     /// 50 %.
     pub hold_off: bool,
+    /// Sockets, TLS, PROXY protocol, TCP-MD5 and active mode.
+    pub transport: TransportOptions,
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::transport::{Meter, SessionTransport, TransportStatus};
 use crate::num::to_u64;
 use crate::route::Timestamp;
 use crate::session::Summary;
@@ -21,6 +22,7 @@ pub struct Registry {
     hold_offs: AtomicU64,
     appended: AtomicU64,
     records_refused: AtomicU64,
+    transport: Arc<TransportStatus>,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,7 @@ struct LiveSession {
     summary: Option<Summary>,
     /// Every record received before this time has been handed to the log.
     logged_until: Timestamp,
+    meter: Arc<Meter>,
 }
 
 /// Counters of the listener since the start.
@@ -70,6 +73,8 @@ pub struct SessionView {
     pub address: SocketAddr,
     /// The session's state, at most about one second old.
     pub summary: Summary,
+    /// The session's transport.
+    pub transport: SessionTransport,
 }
 
 /// Keeps a session in the registry; dropping it removes the session.
@@ -77,6 +82,7 @@ pub(super) struct SessionEntry {
     registry: Arc<Registry>,
     session: Timestamp,
     address: SocketAddr,
+    meter: Arc<Meter>,
     /// True if the end of the session has been logged or need not be.
     is_finished: bool,
 }
@@ -109,6 +115,7 @@ impl Registry {
             hold_offs: AtomicU64::new(0),
             appended: AtomicU64::new(0),
             records_refused: AtomicU64::new(0),
+            transport: Arc::default(),
         })
     }
 
@@ -119,6 +126,7 @@ impl Registry {
         let mut inner = registry.lock();
         let session = now.max(Timestamp(inner.last_session.0.saturating_add(1)));
         inner.last_session = session;
+        let meter = Arc::new(Meter::default());
         inner.live.insert(
             session,
             LiveSession {
@@ -127,10 +135,11 @@ impl Registry {
                 has_conflict: false,
                 summary: None,
                 logged_until: now,
+                meter: Arc::clone(&meter),
             },
         );
         drop(inner);
-        SessionEntry { registry: Arc::clone(registry), session, address, is_finished: false }
+        SessionEntry { registry: Arc::clone(registry), session, address, meter, is_finished: false }
     }
 
     /// Number of open connections.
@@ -143,8 +152,10 @@ impl Registry {
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionView> {
         let inner = self.lock();
-        let view =
-            |live: &LiveSession| Some(SessionView { address: live.address, summary: live.summary.clone()? });
+        let view = |live: &LiveSession| {
+            let (address, transport) = (live.address, live.meter.view());
+            Some(SessionView { address, summary: live.summary.clone()?, transport })
+        };
         inner.live.values().filter_map(view).collect()
     }
 
@@ -179,6 +190,12 @@ impl Registry {
     pub fn conflicts(&self) -> Vec<String> {
         let inner = self.lock();
         inner.live.values().filter(|live| live.has_conflict).map(|live| live.name.clone()).collect()
+    }
+
+    /// State of the transports.
+    #[must_use]
+    pub const fn transport(&self) -> &Arc<TransportStatus> {
+        &self.transport
     }
 
     /// Counts a refused connection.
@@ -226,6 +243,11 @@ impl SessionEntry {
     /// Address and port of the router.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Measures the session's connection.
+    pub(super) const fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// Publishes the session's summary (`None` before its first message), and that every record received

@@ -1,12 +1,9 @@
 //! The components of the running daemon, and the order in which they are started and stopped.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 
@@ -17,10 +14,11 @@ use super::reports::Reports;
 use super::signals::Signals;
 use super::snapshot::{Observed, Snapshot};
 use super::startup::{self, OpenedLog};
+use super::transport;
 use crate::committer::{self, Committer, LogState, Outcome};
 use crate::config::{Config, Database};
 use crate::forwarder::{self, Forwarder};
-use crate::listener::{self, Listener, Registry};
+use crate::listener::{self, Endpoint, Listener, Registry, Sockets, TransportOptions};
 use crate::num::to_u64;
 use crate::sink::Retention;
 use crate::state::StateStore;
@@ -74,8 +72,9 @@ impl Daemon {
         let registry = Registry::new(state.last_session());
         // The sockets are bound first, so that a port in use ends the start before anything is appended to
         // the log.
-        let socket = bind(config).await?;
-        let address = socket.local_addr().map_err(|error| listen_error(config, error))?;
+        let transport = transport::options(&config.listen.transport)?;
+        let endpoints = transport::endpoints(&config.listen.transport.listen);
+        let sockets = Sockets::bind(&endpoints, transport.sockets.clone()).await?;
         let status = status::bind(&config.status_socket)?;
         let options = committer::Options { sync_interval: config.wal.sync_interval, ..Default::default() };
         let (committer, log_thread) = committer::spawn(writer, options).map_err(Error::LogThread)?;
@@ -97,16 +96,15 @@ impl Daemon {
             forwarder: forwarder.as_ref(),
             telemetry: &telemetry,
         };
-        let snapshot = Arc::new(snapshot(config, opened_log, address, &observed));
+        let snapshot = Arc::new(snapshot(config, opened_log, sockets.endpoints(), &observed));
         let (stop, stopping) = watch::channel(false);
         let listener = Listener::new(
-            socket,
-            listener_options(config),
+            sockets,
+            listener_options(config, transport),
             committer.clone(),
             Arc::clone(&state),
             Arc::clone(&registry),
-        )
-        .map_err(|error| listen_error(config, error))?;
+        );
         let housekeeping = Housekeeping::new(
             Arc::clone(&snapshot),
             Arc::clone(&notifier),
@@ -209,15 +207,6 @@ impl Daemon {
     }
 }
 
-async fn bind(config: &Config) -> Result<TcpListener, Error> {
-    let bound = listener::bind(&config.listen.host, config.listen.port).await;
-    bound.map_err(|error| listen_error(config, error))
-}
-
-fn listen_error(config: &Config, source: io::Error) -> Error {
-    Error::Listen { host: config.listen.host.clone(), port: config.listen.port, source }
-}
-
 /// Appends the records for the sessions that the last run left open, and then accepts connections.
 async fn listen(
     listener: Listener,
@@ -226,12 +215,14 @@ async fn listen(
     registry: Arc<Registry>,
     stopping: watch::Receiver<bool>,
 ) {
-    let address = listener.address();
+    let endpoints = listener.endpoints();
     if let Err(error) = startup::log_records(&state, &committer, &registry).await {
         tracing::error!(%error, "startup_records_not_logged");
         return;
     }
-    tracing::info!(host = %address.ip(), port = address.port(), address = %address, "bmp_listener_started");
+    let address = listener::listed(&endpoints);
+    let (host, port) = endpoints.into_iter().next().map(|Endpoint { host, port, .. }| (host, port)).unzip();
+    tracing::info!(host, port, address, "bmp_listener_started");
     listener.run(stopping).await;
 }
 
@@ -309,7 +300,7 @@ fn reports(
     Ok(Some(Reports::new(target, collector, state, committer.progress(), forwarder.delivered())))
 }
 
-fn listener_options(config: &Config) -> listener::Options {
+fn listener_options(config: &Config, transport: TransportOptions) -> listener::Options {
     listener::Options {
         allow: config.listen.allow.clone(),
         connections_max: config.listen.max_connections,
@@ -324,6 +315,7 @@ fn listener_options(config: &Config) -> listener::Options {
         batch_delay_max: config.delivery.batch_max_delay,
         stats_interval: config.logging.stats_interval,
         hold_off: !config.wal.drop_oldest,
+        transport,
     }
 }
 
@@ -339,13 +331,13 @@ struct Components<'a> {
 fn snapshot(
     config: &Config,
     opened_log: &OpenedLog,
-    address: SocketAddr,
+    endpoints: Vec<Endpoint>,
     components: &Components<'_>,
 ) -> Snapshot {
     let Components { registry, state, committer, forwarder, telemetry } = components;
     Snapshot {
         collector: config.collector.clone(),
-        address,
+        endpoints,
         connections_max: config.listen.max_connections,
         expected_routers: config.listen.expected_routers.clone(),
         wal_dir: config.wal.dir.clone(),

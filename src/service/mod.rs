@@ -19,6 +19,7 @@ mod scrub;
 mod signals;
 mod snapshot;
 mod startup;
+mod transport;
 
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::config::Config;
+use crate::listener::{self, BindError as ListenError, Md5KeyError, TlsSetupError};
 use crate::sink::TargetError;
 use crate::state::StateStore;
 use crate::telemetry::status::BindError;
@@ -71,16 +73,15 @@ pub enum Error {
     /// The threads of the runtime cannot be started.
     #[error("cannot start the asynchronous runtime: {0}")]
     Runtime(#[source] io::Error),
-    /// The BMP listener cannot be bound.
-    #[error("cannot listen on {host} port {port}: {source}")]
-    Listen {
-        /// BMP_LISTEN_HOST.
-        host: String,
-        /// BMP_LISTEN_PORT.
-        port: u16,
-        /// Error of the network stack.
-        source: io::Error,
-    },
+    /// A BMP listener cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// TLS of the listener is not possible as configured.
+    #[error(transparent)]
+    ListenTls(#[from] TlsSetupError),
+    /// A key of TCP-MD5 cannot be used.
+    #[error("BMP_MD5: {0}")]
+    Md5Key(#[from] Md5KeyError),
     /// The status socket cannot be bound.
     #[error(transparent)]
     StatusSocket(#[from] BindError),
@@ -109,11 +110,14 @@ pub fn run(config: &Config) -> Result<(), Error> {
     // sled creates its files with the modes that this leaves.
     umask(Mode::from_raw_mode(!DIRECTORY_MODE & 0o777));
     let telemetry = telemetry::init(&config.logging, config.sentry.as_ref()).map_err(Error::Telemetry)?;
+    let first = config.listen.transport.listen.first();
+    let (listen_host, listen_port) = first.map(|address| (&*address.host, address.port)).unzip();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         collector = config.collector,
-        listen_host = config.listen.host,
-        listen_port = config.listen.port,
+        listen_host,
+        listen_port,
+        listen = listener::listed(&transport::endpoints(&config.listen.transport.listen)),
         log_level = %config.logging.level,
         "holdfast_starting"
     );

@@ -8,8 +8,8 @@ pub(super) mod lag;
 mod log_output;
 pub(super) mod rates;
 mod routers;
+mod transport;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::committer::{LogState, Progress};
 use crate::forwarder::DeliveryStatus;
-use crate::listener::Registry;
+use crate::listener::{self, Endpoint, Registry};
 use crate::num::to_f64;
 use crate::route::Timestamp;
 use crate::state::StateStore;
@@ -49,7 +49,7 @@ const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
 /// The components from which the document is built.
 pub(super) struct Snapshot {
     pub(super) collector: String,
-    pub(super) address: SocketAddr,
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) connections_max: usize,
     /// Names or addresses of the routers that should be connected; empty for all known ones.
     pub(super) expected_routers: Vec<String>,
@@ -269,7 +269,7 @@ impl Snapshot {
         let totals = self.registry.totals();
         let refused = self.observed().refused.age(self.started.elapsed());
         Listener {
-            address: self.address.to_string(),
+            address: listener::listed(&self.endpoints),
             connections: self.registry.connections(),
             connections_max: self.connections_max,
             accepted: totals.accepted,
@@ -278,6 +278,7 @@ impl Snapshot {
             accept_errors: totals.accept_errors,
             held_off: totals.held_off,
             hold_offs: totals.hold_offs,
+            transport: transport::transport(self.registry.transport()),
         }
     }
 
@@ -299,6 +300,7 @@ impl Snapshot {
         if !missing.is_empty() {
             conditions.push(Condition::RoutersNotConnected(missing));
         }
+        conditions.extend(transport::conditions(&listener.transport));
         if listener.connections >= listener.connections_max {
             conditions.push(Condition::ConnectionsFull(listener.connections_max));
         }

@@ -6,6 +6,7 @@ mod document;
 mod routers;
 mod server;
 mod text;
+mod transport;
 
 pub use client::{FetchError, fetch};
 pub use document::{
@@ -15,3 +16,4 @@ pub use document::{
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
 pub use text::{render, summary};
+pub use transport::{HandshakeFailure, Remote, RemoteState, SessionTransport, Transport};

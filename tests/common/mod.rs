@@ -15,6 +15,8 @@
 #[cfg(test)]
 pub mod batches;
 #[cfg(test)]
+pub mod certificates;
+#[cfg(test)]
 pub mod daemon;
 #[cfg(test)]
 pub mod db;

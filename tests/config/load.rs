@@ -32,10 +32,16 @@ fn refused(environment: &[(&str, &str)]) -> (Vec<String>, String) {
     (invalid.problems.iter().map(|problem| problem.name.clone()).collect(), invalid.to_string())
 }
 
+/// The listening addresses: host, port, whether they are TLS.
+fn listening(config: &config::Config) -> Vec<(&str, u16, bool)> {
+    let addresses = config.listen.transport.listen.iter();
+    addresses.map(|address| (&*address.host, address.port, address.is_tls)).collect()
+}
+
 #[test]
 fn an_empty_environment_gives_the_documented_defaults() {
     let config = load(&[]).unwrap();
-    assert_eq!((config.listen.host.as_str(), config.listen.port), ("0.0.0.0", 11_019));
+    assert_eq!(listening(&config), [("0.0.0.0", 11_019, false)]);
     assert_eq!(config.delivery.batch_max_routes, 1_000);
     assert_eq!(config.delivery.batch_max_delay, Duration::from_millis(10));
     assert_eq!((config.delivery.drain_max_rows, config.delivery.lanes), (10_000, 2));
@@ -75,7 +81,10 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             "DATABASE_URL" => "postgres://user@host/name",
             "SENTRY_DSN" => "https://key@localhost/1",
             "DB_PASSWORD_FILE" | "DB_SSLROOTCERT" => "/dev/null",
-            "BMP_ALLOW" => "192.0.2.0/24",
+            "BMP_ALLOW" | "BMP_PROXY_FROM" => "192.0.2.0/24",
+            "BMP_LISTEN" | "BMP_CONNECT" => "192.0.2.1:11019",
+            "BMP_MD5" => "192.0.2.0/24=/dev/null",
+            "BMP_RECEIVE_BUFFER" => "1MiB",
             "BMP_ROUTER_NAMES" => "192.0.2.1=edge1",
             "EXPECTED_ROUTERS" => "edge1",
             "BMP_OVERRIDES" => "edge1:as-width=2",
@@ -86,10 +95,16 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             for name in [(*name).to_owned(), name.to_ascii_lowercase()] {
                 let problems =
                     load(&[(&name, value)]).err().map_or_else(Vec::new, |invalid| invalid.problems);
-                // These files are read.
+                // These files are read, or need a listening address with TLS.
                 let expected = usize::from(matches!(
                     setting.name,
-                    "DB_PASSWORD_FILE" | "DB_SSLROOTCERT" | "DB_SSLCERT" | "DB_SSLKEY"
+                    "DB_PASSWORD_FILE"
+                        | "DB_SSLROOTCERT"
+                        | "DB_SSLCERT"
+                        | "DB_SSLKEY"
+                        | "BMP_TLS_CERT"
+                        | "BMP_TLS_KEY"
+                        | "BMP_TLS_CLIENT_CA"
                 ));
                 assert_eq!(problems.len(), expected, "{name}={value}: {problems:?}");
             }
@@ -206,11 +221,13 @@ fn the_environment_wins_over_the_file_and_an_empty_value_is_none() {
     let load = |environment, file| config::load(&inputs(environment, file)).unwrap();
     let (typed, config) =
         load(&[("LOG_LEVEL", "ERROR")], &[("LOG_LEVEL", "DEBUG"), ("BMP_LISTEN_PORT", "1179")]);
-    assert_eq!((config.logging.level, config.listen.port), (tracing::Level::ERROR, 1_179));
+    assert_eq!(config.logging.level, tracing::Level::ERROR);
+    assert_eq!(listening(&config), [("0.0.0.0", 1_179, false)]);
     let source = |name| typed.by_name(name).unwrap().source.to_string();
     assert_eq!(source("LOG_LEVEL"), "environment, LOG_LEVEL");
     assert_eq!(source("BMP_LISTEN_PORT"), "test.env line 2, BMP_LISTEN_PORT");
-    assert_eq!(load(&[("BMP_LISTEN_PORT", "")], &[("BMP_LISTEN_PORT", "1179")]).1.listen.port, 1_179);
+    let config = load(&[("BMP_LISTEN_PORT", "")], &[("BMP_LISTEN_PORT", "1179")]).1;
+    assert_eq!(listening(&config), [("0.0.0.0", 1_179, false)]);
     assert!(load(&[("DB_HOST", ""), ("DATABASE_URL", " ")], &[]).1.database.is_none());
 }
 
@@ -352,4 +369,20 @@ fn systemd_says_where_things_lie() {
     assert_eq!(config.status_socket, PathBuf::from("/run/holdfast/status.sock"));
     let config = load(&[("STATE_DIR", "/data"), ("STATE_DIRECTORY", "/var/lib/holdfast")]).unwrap();
     assert_eq!(config.status_socket, PathBuf::from("/data/status.sock"));
+}
+
+#[test]
+fn listening_addresses_replace_the_host_and_the_port() {
+    let list = ("BMP_LISTEN", "0.0.0.0:11019,tls://[::1]:11020");
+    let tls = [("BMP_TLS_CERT", "/etc/cert.pem"), ("BMP_TLS_KEY", "/etc/key.pem")];
+    let config = load(&[list, tls[0], tls[1]]).unwrap();
+    assert_eq!(listening(&config), [("0.0.0.0", 11_019, false), ("::1", 11_020, true)]);
+    let (names, text) = refused(&[list, tls[0], tls[1], ("BMP_LISTEN_PORT", "11019")]);
+    assert_eq!(names, ["BMP_LISTEN_PORT"]);
+    assert!(text.contains("is set together with BMP_LISTEN"), "{text}");
+    assert_eq!(refused(&[list, tls[0]]).0, ["BMP_TLS_KEY"]);
+    assert_eq!(refused(&tls).0, ["BMP_TLS_CERT", "BMP_TLS_KEY"]);
+    assert_eq!(refused(&[("BMP_LISTEN", "localhost")]).0, ["BMP_LISTEN"]);
+    assert_eq!(refused(&[("BMP_LISTEN", ",")]).0, ["BMP_LISTEN"]);
+    assert_eq!(refused(&[("BMP_RECEIVE_BUFFER", "1")]).0, ["BMP_RECEIVE_BUFFER"]);
 }

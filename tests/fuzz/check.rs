@@ -2,10 +2,12 @@
 
 use holdfast::bgp::{self, AttributeOutcome, Direction, Encoding};
 use holdfast::bmp::{self, Message, PeerUp, Tlv};
+use holdfast::listener::proxy::{self, Header, Progress};
 use holdfast::route::{Attributes, Family, Nlri};
 
 use crate::common::encoder;
 use crate::generate;
+use crate::mutate::Rng;
 
 /// False for families whose NLRI have two encodings: the lengths of flow specifications and of MDT routes,
 /// and the optional label of multicast VPN prefixes.
@@ -245,4 +247,23 @@ pub(crate) fn nlri(family: Family, bytes: &[u8], add_path: bool) {
     // The re-encoded bytes decode to the same routes.
     let again: Vec<_> = bgp::nlri(family, &written, encoding, false).map(|entry| entry.unwrap()).collect();
     assert_eq!(again, entries);
+}
+
+/// A header is whole or incomplete, whatever follows it, and its beginnings are incomplete.
+pub(crate) fn proxy(bytes: &[u8], rng: &mut Rng) {
+    match proxy::parse(bytes) {
+        Ok(Progress::Complete { header, bytes: length }) => {
+            let part = &bytes[..length];
+            assert_eq!(proxy::parse(part), Ok(Progress::Complete { header, bytes: length }));
+            let beginning = proxy::parse(&part[..rng.below(length)]);
+            assert!(matches!(beginning, Ok(Progress::Incomplete(_))), "{beginning:?}");
+            if let Header::Source(source) = header {
+                assert_eq!(source.ip(), source.ip().to_canonical());
+            }
+        }
+        Ok(Progress::Incomplete(wanted)) => {
+            assert!(wanted > bytes.len() && wanted <= proxy::HEADER_BYTES_MAX);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
 }

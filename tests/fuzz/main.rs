@@ -111,6 +111,11 @@ fn bytes_that_are_no_payload_are_refused() {
 }
 
 #[test]
+fn a_proxy_header_is_whole_or_incomplete_or_refused() {
+    fuzz(&targets::PROXY);
+}
+
+#[test]
 fn the_targets_have_different_names() {
     let names: std::collections::BTreeSet<_> = targets::ALL.iter().map(|target| target.name).collect();
     assert_eq!(names.len(), targets::ALL.len());

@@ -57,7 +57,18 @@ pub(crate) const SESSION: Target = Target { name: "session", make: session::stre
 pub(crate) const RECORD: Target =
     Target { name: "record", make: session::payload, check: |bytes, _| session::payload_holds(bytes) };
 
-pub(crate) const ALL: [Target; 7] = [FRAMING, BMP, UPDATE, OPEN, NLRI, SESSION, RECORD];
+pub(crate) const PROXY: Target = Target { name: "proxy", make: proxy_header, check: check::proxy };
+
+pub(crate) const ALL: [Target; 8] = [FRAMING, BMP, UPDATE, OPEN, NLRI, SESSION, RECORD, PROXY];
+
+/// A PROXY header of version 2 with a source of either address family and a TLV.
+fn proxy_header(rng: &mut Rng) -> Vec<u8> {
+    let (family, length) = if rng.byte() & 1 == 0 { (0x11, 12) } else { (0x21, 36) };
+    let tlv: Vec<u8> = (0..rng.below(32)).map(|_| rng.byte()).collect();
+    let block: Vec<u8> = (0..length).map(|_| rng.byte()).chain(tlv).collect();
+    let length = u8::try_from(block.len()).unwrap();
+    [&holdfast::listener::proxy::MAGIC[..], &[0x21 - (rng.byte() & 1), family, 0, length], &block].concat()
+}
 
 /// The first byte of an input selects the family of the others, so that mutations of it mix families.
 fn form(byte: u8) -> (holdfast::route::Family, bool) {

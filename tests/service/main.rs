@@ -25,3 +25,7 @@ mod program;
 mod sessions;
 mod signals;
 mod status;
+mod transport;
+mod transport_md5;
+mod transport_proxy;
+mod transport_tls;

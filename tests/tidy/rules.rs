@@ -15,11 +15,12 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Module, modules it may depend on, external crates it may use; in the order of lib.rs, which is that of the
 /// data flow.
-const MODULES: [(&str, &[&str], &[&str]); 18] = [
+const MODULES: [(&str, &[&str], &[&str]); 19] = [
     // The leaves: every module may use them, and they use none.
     ("num", &[], &[]),
     ("hex", &[], &[]),
     ("log_id", &[], &["uuid"]),
+    ("backoff", &[], &["uuid"]),
     ("wire", &[], &["thiserror"]),
     ("bmp", &["wire"], &["thiserror"]),
     ("bgp", &["wire", "route"], &["thiserror"]),
@@ -33,7 +34,7 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
         "listener",
         // `state` for the router's earlier peers; `telemetry` for its clock.
         &["bmp", "session", "route", "codec", "committer", "state", "telemetry"],
-        &["socket2", "thiserror", "tokio", "tracing"],
+        &["libc", "rustix", "rustls", "socket2", "thiserror", "tokio", "tokio_rustls", "tracing", "webpki"],
     ),
     (
         "sink",
@@ -88,13 +89,16 @@ const MODULES: [(&str, &[&str], &[&str]); 18] = [
 ];
 
 /// Leaf modules that every module may use.
-const LEAVES: [&str; 3] = ["num", "hex", "log_id"];
+const LEAVES: [&str; 4] = ["num", "hex", "log_id", "backoff"];
 
 /// Allows every module and crate, for the module that connects the others.
 const ALL: &[&str] = &["*"];
 
 /// Files that may be longer: tables of constants, each with its reason.
 const LONG_FILES: [(&str, &str); 0] = [];
+
+/// The only file with unsafe code: one setsockopt for which there is no safe wrapper.
+const UNSAFE_FILE: &str = "src/listener/transport/tcp_md5.rs";
 
 /// The allowed files and folders at the top level. New files belong into one of the folders.
 const TOP_LEVEL: [&str; 22] = [
@@ -313,7 +317,7 @@ fn nothing_is_unsafe_ignored_or_left_over() {
             let words: Vec<_> = words(&source.code).map(|(_, word)| word).collect();
             for place in 0..words.len() {
                 let what = match words[place..] {
-                    ["unsafe", next, ..] if next != ")" => "unsafe code",
+                    ["unsafe", next, ..] if next != ")" && source.path != UNSAFE_FILE => "unsafe code",
                     ["#", "[", "ignore", ..] => "an ignored test never fails",
                     ["dbg", "!", ..] => "dbg!",
                     ["todo" | "unimplemented", "!", ..] => "a stub",

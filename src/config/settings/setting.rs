@@ -39,5 +39,7 @@ pub(super) const fn aliased(
     Setting { name, aliases, kind, default, derived: "", description }
 }
 
+pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
 pub(super) const TIB: u64 = 1 << 40;

@@ -2,6 +2,7 @@
 
 use super::database::DATABASE;
 use super::setting::{MIB, TIB, aliased, derived, fixed, integer};
+use super::transport::TRANSPORT;
 use super::{Kind, Section};
 
 /// All settings, in the order of display.
@@ -105,6 +106,7 @@ pub static SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section { title: "Transports of BMP", note: "", settings: TRANSPORT },
     Section {
         title: "Database",
         note: "If none are set, Holdfast only buffers locally (store-only mode).",

@@ -49,6 +49,10 @@ pub(in crate::service) enum Condition {
     Clock(ClockTrouble),
     /// Names of the routers that should be connected and are not.
     RoutersNotConnected(Vec<String>),
+    /// Routers to which the collector is not connected, each with the error of the last attempt.
+    RemotesNotConnected(Vec<String>),
+    /// The files of TLS cannot be used for this reason; those read before are in use.
+    TlsFiles(String),
     /// This maximum number of connections is reached.
     ConnectionsFull(usize),
     /// Number of connections refused since the start, the last one within the last minutes.
@@ -91,6 +95,8 @@ impl Condition {
             Self::SegmentAbandoned { .. } => ConditionKind::SegmentAbandoned,
             Self::Clock(_) => ConditionKind::ClockTrouble,
             Self::RoutersNotConnected(_) => ConditionKind::RoutersNotConnected,
+            Self::RemotesNotConnected(_) => ConditionKind::RemotesNotConnected,
+            Self::TlsFiles(_) => ConditionKind::TlsFiles,
             Self::ConnectionsFull(_) => ConditionKind::ConnectionsFull,
             Self::ConnectionsRefused(_) => ConditionKind::ConnectionsRefused,
             Self::NameConflict(_) => ConditionKind::NameConflict,
@@ -149,6 +155,12 @@ impl fmt::Display for Condition {
             Self::Clock(trouble) => trouble.fmt(f),
             Self::RoutersNotConnected(names) => {
                 write!(f, "routers not connected: {}", listed(names))
+            }
+            Self::RemotesNotConnected(remotes) => {
+                write!(f, "not connected (BMP_CONNECT): {}", listed(remotes))
+            }
+            Self::TlsFiles(error) => {
+                write!(f, "files of TLS not usable, the certificate read before is in use: {error}")
             }
             Self::ConnectionsFull(max) => {
                 write!(f, "all {max} connections are in use (BMP_MAX_CONNECTIONS)")

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::completeness;
 use super::seconds_between;
+use super::{completeness, transport};
 use crate::listener::{Registry, SessionView};
 use crate::route::{PeerIdentity, PeerKey, Rd, Timestamp};
 use crate::session::{PeerSummary, Summary};
@@ -53,7 +53,7 @@ pub(super) fn missing(routers: &[Router], expected: &[String]) -> Vec<String> {
 }
 
 fn connected(
-    SessionView { address, summary }: &SessionView,
+    SessionView { address, summary, transport: measured }: &SessionView,
     known: Vec<TrackedPeer>,
     now: Timestamp,
 ) -> Router {
@@ -88,6 +88,7 @@ fn connected(
             .map(|(name, count)| (name.to_owned(), count))
             .collect(),
         dump_seen: summary.peers.iter().any(announced),
+        transport: transport::session(measured),
         peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),
     }
 }

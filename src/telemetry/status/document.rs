@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::routers::Router;
+use super::transport::Transport;
 
 /// Status of the daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +119,10 @@ pub enum ConditionKind {
     ClockTrouble,
     /// Routers that are known or expected are not connected.
     RoutersNotConnected,
+    /// Routers that the collector connects to are not connected.
+    RemotesNotConnected,
+    /// The files of TLS cannot be used; those read before are in use.
+    TlsFiles,
     /// The number of connections has reached BMP_MAX_CONNECTIONS.
     ConnectionsFull,
     /// Connections were refused within the last minutes.
@@ -143,7 +148,7 @@ pub enum ConditionKind {
 /// BMP listener.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Listener {
-    /// Address and port that routers connect to.
+    /// Addresses and ports that routers connect to, in the form of BMP_LISTEN.
     pub address: String,
     /// Open connections.
     pub connections: usize,
@@ -162,6 +167,9 @@ pub struct Listener {
     pub held_off: bool,
     /// Number of periods with `held_off` since the start.
     pub hold_offs: u64,
+    /// Handshakes, files of TLS, and connections that the collector opens.
+    #[serde(default)]
+    pub transport: Transport,
 }
 
 /// Write-ahead log.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::transport::SessionTransport;
+
 /// A router.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Router {
@@ -48,6 +50,9 @@ pub struct Router {
     /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere
     /// reconnect.
     pub dump_seen: bool,
+    /// Transport of the session.
+    #[serde(default)]
+    pub transport: SessionTransport,
     /// Peers of the router.
     pub peers: Vec<Peer>,
 }

@@ -39,6 +39,7 @@ pub fn render(document: &Document) -> String {
         listener.refused,
         listener.accept_errors
     ));
+    listener.transport.lines().into_iter().for_each(&mut line);
     wal(&document.wal, document.delivery.as_ref(), &mut line);
     match &document.delivery {
         Some(delivery) => lanes(delivery, &mut line),
@@ -182,6 +183,7 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
             router.errors,
             router.sys_descr
         ));
+        router.transport.line().into_iter().for_each(&mut *line);
         if router.untracked_peers > 0 {
             line(format!("    peer/family limit exceeded {} times", router.untracked_peers));
         }

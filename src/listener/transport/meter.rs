@@ -1,0 +1,109 @@
+//! Measurements of one connection: bytes that wait in the kernel, and time for which they were not read.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::num::to_micros;
+
+/// Transport of a session in the status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionTransport {
+    /// Protection of the connection, such as `TLS 1.3, client certificate`; empty for plain TCP.
+    pub security: String,
+    /// Bytes in the receive queue of the socket, at most about a second old; while the session waits for the
+    /// log, those at the beginning of the wait.
+    pub receive_queue_bytes: u64,
+    /// Time for which the session did not read because the log did not accept its batch, including the
+    /// present wait.
+    pub blocked: Duration,
+}
+
+/// Measures one connection. Written by its task, read by the status.
+#[derive(Debug, Default)]
+pub(in crate::listener) struct Meter {
+    receive_queue_bytes: AtomicU64,
+    /// Total time of the waits that have ended, in microseconds.
+    blocked_us: AtomicU64,
+    /// Start of the present wait.
+    blocked_since: Mutex<Option<Instant>>,
+    security: Mutex<String>,
+}
+
+impl Meter {
+    /// Sets how the connection is protected.
+    pub(in crate::listener) fn set_security(&self, security: String) {
+        *self.security.lock().unwrap_or_else(PoisonError::into_inner) = security;
+    }
+
+    /// Sets the number of bytes in the receive queue.
+    pub(in crate::listener) fn set_queued(&self, bytes: u64) {
+        self.receive_queue_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits for a future, and adds the time to the time blocked. A future that is ready at once adds
+    /// nothing.
+    pub(in crate::listener) async fn blocked_by<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        if let Poll::Ready(output) =
+            std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+        {
+            return output;
+        }
+        let began = Instant::now();
+        self.set_blocked_since(Some(began));
+        let output = future.await;
+        self.set_blocked_since(None);
+        let micros = u64::try_from(to_micros(began.elapsed())).unwrap_or(0);
+        self.blocked_us.fetch_add(micros, Ordering::Relaxed);
+        output
+    }
+
+    /// The measurements now.
+    pub(in crate::listener) fn view(&self) -> SessionTransport {
+        let since = *self.blocked_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = since.map(|since| since.elapsed()).unwrap_or_default();
+        SessionTransport {
+            security: self.security.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            receive_queue_bytes: self.receive_queue_bytes.load(Ordering::Relaxed),
+            blocked: Duration::from_micros(self.blocked_us.load(Ordering::Relaxed)).saturating_add(present),
+        }
+    }
+
+    fn set_blocked_since(&self, since: Option<Instant>) {
+        *self.blocked_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_future_that_waits_counts_as_blocked() {
+        let meter = Meter::default();
+        assert_eq!(meter.blocked_by(std::future::ready(7)).await, 7);
+        assert_eq!(meter.view().blocked, Duration::ZERO);
+        let (send, receive) = tokio::sync::oneshot::channel::<()>();
+        let waits = meter.blocked_by(receive);
+        let observes = async {
+            // The other future of the join has been polled, so that the wait has begun.
+            tokio::task::yield_now().await;
+            let first = meter.view().blocked;
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(2) {
+                tokio::task::yield_now().await;
+            }
+            assert!(meter.view().blocked > first, "the present wait counts");
+            send.send(()).unwrap();
+        };
+        let (waited, ()) = tokio::join!(waits, observes);
+        waited.unwrap();
+        let blocked = meter.view().blocked;
+        assert!(blocked >= Duration::from_millis(2));
+        assert_eq!(meter.view().blocked, blocked, "the wait has ended");
+    }
+}

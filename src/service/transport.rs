@@ -1,0 +1,42 @@
+//! The transports of the listener from the configuration: files of TLS and keys of TCP-MD5 are read.
+
+use std::sync::Arc;
+
+use super::Error;
+use crate::config::{Address, Tls, Transport};
+use crate::listener::{Endpoint, Md5Key, SocketOptions, TlsFiles, TlsServer, TransportOptions};
+
+/// Addresses in the form of the listener.
+pub(super) fn endpoints(addresses: &[Address]) -> Vec<Endpoint> {
+    let endpoint = |Address { host, port, is_tls }: &Address| Endpoint {
+        host: host.clone(),
+        port: *port,
+        is_tls: *is_tls,
+    };
+    addresses.iter().map(endpoint).collect()
+}
+
+/// Reads the files of the transports.
+///
+/// # Errors
+/// A certificate, a private key or a key of TCP-MD5 cannot be used.
+pub(super) fn options(config: &Transport) -> Result<TransportOptions, Error> {
+    let Transport { handshake_timeout, certificate_names, receive_buffer, .. } = *config;
+    let mut md5 = Vec::with_capacity(config.md5.len());
+    for (prefix, file) in &config.md5 {
+        md5.push(Md5Key::read(*prefix, file)?);
+    }
+    Ok(TransportOptions {
+        tls: config.tls.as_ref().map(server).transpose()?,
+        certificate_names,
+        handshake_timeout,
+        sockets: SocketOptions { receive_buffer, md5 },
+        proxies: config.proxies.clone(),
+        remotes: endpoints(&config.remotes),
+    })
+}
+
+fn server(Tls { certificate, key, client_ca }: &Tls) -> Result<Arc<TlsServer>, Error> {
+    let (certificate, key, client_ca) = (certificate.clone(), key.clone(), client_ca.clone());
+    Ok(Arc::new(TlsServer::new(TlsFiles { certificate, key, client_ca })?))
+}
