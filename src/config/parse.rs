@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::route::{Family, Prefix};
+use crate::route::{Family, NAME_MAX_BYTES, Prefix, ROUTER_NAME_MAX_BYTES};
 use crate::session::Overrides;
 
 /// A text whose `Debug` form is masked: a password, or a URL that contains one.
@@ -138,6 +138,7 @@ pub(super) fn router_names(text: &str) -> Result<BTreeMap<IpAddr, String>, Strin
         if name.is_empty() {
             return Err(format!("empty name for {address}"));
         }
+        check_length(name, NAME_MAX_BYTES)?;
         if names.values().any(|known| known == name) {
             return Err(format!("two addresses have the name \"{name}\""));
         }
@@ -157,6 +158,7 @@ pub(super) fn routers(text: &str) -> Result<Vec<String>, String> {
             return Err(format!("\"{item}\" is a prefix"));
         }
         let router = address.map_or_else(|| item.to_owned(), |address| address.to_canonical().to_string());
+        check_length(&router, ROUTER_NAME_MAX_BYTES)?;
         if routers.contains(&router) {
             return Err(format!("\"{item}\" is listed twice"));
         }
@@ -186,6 +188,7 @@ pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, Strin
         if router.is_empty() {
             return Err(invalid("no router"));
         }
+        check_length(router, ROUTER_NAME_MAX_BYTES)?;
         let overrides = all.entry(router.to_owned()).or_default();
         match (option, value, family) {
             ("as-width", "2" | "4", None) => {
@@ -203,6 +206,15 @@ pub(super) fn overrides(text: &str) -> Result<BTreeMap<String, Overrides>, Strin
         }
     }
     Ok(all)
+}
+
+/// Checks the length of a name. Names are part of index keys of the database.
+pub(super) fn check_length(name: &str, max: usize) -> Result<(), String> {
+    if name.len() <= max {
+        return Ok(());
+    }
+    let beginning = name.get(..name.floor_char_boundary(40)).unwrap_or_default();
+    Err(format!("name \"{beginning}…\" has {} octets, more than {max}", name.len()))
 }
 
 /// The items of a comma-separated list, without surrounding white space; empty items are skipped.
@@ -318,6 +330,18 @@ mod tests {
         ] {
             assert!(router_names(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let (longest, longer) = ("n".repeat(NAME_MAX_BYTES), "n".repeat(NAME_MAX_BYTES + 1));
+        assert!(router_names(&format!("192.0.2.1={longest}")).is_ok());
+        let error = router_names(&format!("192.0.2.1={longer}")).unwrap_err();
+        assert_eq!(error, format!("name \"{}…\" has 256 octets, more than 255", "n".repeat(40)));
+        // A router whose name another one has is stored as name@address.
+        assert!(routers(&longer).is_ok() && overrides(&format!("{longer}:as-width=2")).is_ok());
+        let longer = "é".repeat(ROUTER_NAME_MAX_BYTES / 2 + 1);
+        assert!(routers(&longer).is_err() && overrides(&format!("{longer}:as-width=2")).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::parse::{self, Secret};
 use super::{Inputs, Problem, RawSettings};
-use crate::route::Prefix;
+use crate::route::{NAME_MAX_BYTES, Prefix};
 use crate::session::Overrides;
 use crate::sink::Dedup;
 
@@ -165,6 +165,9 @@ pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
         inputs.systemd_directory("RUNTIME_DIRECTORY").unwrap_or_else(|| state_dir.clone()).join("status.sock")
     });
     let collector = read.optional_text("COLLECTOR_ID").map(str::to_owned).or_else(host_name);
+    if let Some(Err(error)) = collector.as_deref().map(|name| parse::check_length(name, NAME_MAX_BYTES)) {
+        read.problem("COLLECTOR_ID", format!("{error}; expected at most {NAME_MAX_BYTES} octets"));
+    }
     let config = Config {
         collector: collector.unwrap_or_else(|| {
             read.problem("COLLECTOR_ID", "must be set, because this machine has no host name");

@@ -1,5 +1,7 @@
 //! The task of one lane: carries out the steps that the state machine decides on.
 
+mod quarantine;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,18 +15,19 @@ use super::machine::{End, Event, Limits, Machine, Step};
 use super::options::Options;
 use super::reading::Reading;
 use super::reporter::Reporter;
-use super::status::{LaneState, LaneStatus};
+use super::status::{LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 use crate::committer::Progress;
 use crate::num::to_millis;
-use crate::sink::{self, Connection, ErrorAction, Lane, Target, Transaction};
+use crate::sink::{self, Connection, ErrorAction, Lane, Offender, Target, Transaction};
 use crate::wal::{Log, SeqNo, Storage};
+use quarantine::QuarantinePolicy;
 
 /// Longest wait before the progress of the log is checked again. A safeguard: every change also wakes the
 /// lane.
 const SAFETY_TICK: Duration = Duration::from_secs(10);
 
-/// Appended to the error if rows were rejected in several consecutive transactions.
-const REJECTED_AGAIN: &str = ": records were rejected in each of the last transactions; see rejected_routes, \
+/// Appended to the error if a transaction cannot be stored without its rejected records either.
+const REJECTED_AGAIN: &str = ": a transaction is rejected although its rejected records were left out; \
     compare the database's tables, triggers and constraints with docs/SCHEMA.md and repair them; nothing is \
     lost, and delivery resumes by itself";
 
@@ -55,6 +58,7 @@ struct LaneResources<S: Storage> {
     /// Last sequence number that is known to be stored.
     stored: u64,
     outage: Outage,
+    quarantine: QuarantinePolicy,
 }
 
 impl<S: Storage> Task<S> {
@@ -71,6 +75,7 @@ impl<S: Storage> Task<S> {
             epoch: None,
             stored: 0,
             outage: Outage::default(),
+            quarantine: QuarantinePolicy::default(),
         };
         loop {
             let (durable, log_end) = {
@@ -93,9 +98,7 @@ impl<S: Storage> Task<S> {
                     self.attach(&mut resources).await.map(Some)
                 }
                 Step::Begin { after } => {
-                    resources.transaction = None;
-                    resources.reading.begin(after);
-                    Ok(None)
+                    self.begin(&mut resources, after, start.elapsed()).await.map(|()| None)
                 }
                 Step::Read { limit } => resources.reading.read(limit, rows_max).await.map(Some),
                 Step::Store => {
@@ -103,7 +106,10 @@ impl<S: Storage> Task<S> {
                     resources.transaction = sealed.or_else(|| resources.reading.seal(durable, rows_max));
                     self.store(&mut resources).await.map(Some)
                 }
-                Step::Isolate => self.isolate(&mut resources).await.map(Some),
+                Step::Isolate => {
+                    let now = start.elapsed();
+                    self.isolate(&mut resources, machine.is_doubtful(), now).await.map(Some)
+                }
                 Step::Wait { until } => {
                     if machine.is_caught_up() && resources.connection.is_some() {
                         resources.outage.end(Some(self.lane.number));
@@ -160,6 +166,19 @@ impl<S: Storage> Task<S> {
         Ok(Event::Attached { last_seq: attached.last_seq })
     }
 
+    /// Begins a transaction after batch `after`.
+    async fn begin(
+        &self,
+        resources: &mut LaneResources<S>,
+        after: u64,
+        now: Duration,
+    ) -> Result<(), LaneError> {
+        resources.transaction = None;
+        let released = self.release(resources, now).await;
+        resources.reading.begin(after);
+        released
+    }
+
     async fn store(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
         let (connection, transaction) = resources.connection_and_transaction()?;
         let span = tracing::info_span!(
@@ -176,37 +195,104 @@ impl<S: Storage> Task<S> {
         let duration_ms = to_millis(start.elapsed());
         span.record("duration_ms", duration_ms);
         span.in_scope(|| tracing::debug!("transaction_stored"));
-        self.committed(resources);
+        let counts = transaction.counts;
+        self.committed(resources, counts.quarantined);
+        self.report(|status| status.dropped += counts.dropped);
         Ok(Event::Stored)
     }
 
-    fn committed(&self, resources: &mut LaneResources<S>) {
+    /// `rejected` is the number of records of the transaction that went to `rejected_routes`.
+    fn committed(&self, resources: &mut LaneResources<S>, rejected: u64) {
         let Some(transaction) = resources.transaction.take() else { return };
         resources.stored = transaction.last_seq;
         resources.outage.end(Some(self.lane.number));
         self.report(|status| {
             status.delivered = SeqNo(transaction.last_seq);
             status.rows += transaction.rows();
+            status.rejected += rejected;
             status.transactions += 1;
             status.state = LaneState::Draining;
         });
     }
 
     /// Stores the transaction without the records that the database rejects, which are read from the log once
-    /// more.
-    async fn isolate(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
+    /// more. Sources with too many of them are quarantined.
+    async fn isolate(
+        &self,
+        resources: &mut LaneResources<S>,
+        is_doubtful: bool,
+        now: Duration,
+    ) -> Result<Event, LaneError> {
         let (_, transaction) = resources.connection_and_transaction()?;
         let (first_seq, last_seq) = (transaction.first_seq, transaction.last_seq);
         let records = resources.reading.record_range(first_seq, last_seq).await?;
+        let quarantine = resources.quarantine.current();
         let (connection, transaction) = resources.connection_and_transaction()?;
         let start = Instant::now();
-        let rejected = connection.isolate(transaction, &records).await?;
+        let isolated = connection.isolate(transaction, records, &quarantine, is_doubtful).await?;
         let duration_ms = to_millis(start.elapsed());
-        let lane = self.lane.number;
+        let (lane, rejected) = (self.lane.number, isolated.rejected);
         tracing::error!(lane, first_seq, last_seq, rejected, duration_ms, "records_rejected");
-        self.report(|status| status.rejected += rejected);
-        self.committed(resources);
-        Ok(Event::Isolated { rejected })
+        self.committed(resources, rejected);
+        let rejecting = if isolated.offenders.is_empty() { 0 } else { rejected };
+        self.quarantine(resources, isolated.offenders, now);
+        Ok(Event::Isolated { rejected: rejecting })
+    }
+
+    /// Quarantines the sources that a transaction has given up.
+    fn quarantine(&self, resources: &mut LaneResources<S>, offenders: Vec<Offender>, now: Duration) {
+        let given_up = resources.quarantine.on_rejected(offenders, now);
+        for (source, cause) in resources.quarantine.quarantined() {
+            if given_up.contains(source) {
+                let (lane, router, peer) = (self.lane.number, &source.router, source.peer_text());
+                let error = cause.to_string();
+                tracing::error!(lane, router, peer, error, "source_quarantined");
+            }
+        }
+        if !given_up.is_empty() {
+            self.quarantine_changed(resources);
+        }
+    }
+
+    /// Ends the quarantines that are over, and checks whether `rejected_routes` has room for the others.
+    async fn release(&self, resources: &mut LaneResources<S>, now: Duration) -> Result<(), LaneError> {
+        let released = resources.quarantine.advance(now);
+        for source in &released {
+            let (lane, router, peer) = (self.lane.number, &source.router, source.peer_text());
+            tracing::info!(lane, router, peer, "source_released");
+        }
+        if !released.is_empty() {
+            self.quarantine_changed(resources);
+        }
+        if resources.quarantine.must_check_size(now)
+            && let Some(connection) = &resources.connection
+        {
+            let bytes = connection.rejected_bytes().await?;
+            if resources.quarantine.set_full(bytes >= self.options.rejected_max_bytes) {
+                let (lane, bytes_max) = (self.lane.number, self.options.rejected_max_bytes);
+                if bytes >= bytes_max {
+                    tracing::error!(lane, bytes, bytes_max, "rejected_routes_full");
+                } else {
+                    tracing::info!(lane, bytes, bytes_max, "rejected_routes_not_full");
+                }
+                resources.reading.set_quarantine(resources.quarantine.current());
+            }
+        }
+        Ok(())
+    }
+
+    fn quarantine_changed(&self, resources: &mut LaneResources<S>) {
+        resources.reading.set_quarantine(resources.quarantine.current());
+        let quarantined = || resources.quarantine.quarantined();
+        let sources = quarantined().take(QUARANTINED_MAX).map(|(source, cause)| QuarantinedSource {
+            router: source.router.clone(),
+            peer: source.peer_text(),
+            error: cause.to_string(),
+        });
+        self.report(|status| {
+            status.quarantined = quarantined().count();
+            status.quarantined_sources = sources.collect();
+        });
     }
 
     async fn wait(&mut self, until: Option<Instant>, is_caught_up: bool) {

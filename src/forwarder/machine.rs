@@ -19,9 +19,10 @@
 //! | ended | the lane delivers nothing more | End |
 //!
 //! **Rejected rows.** If the database rejects rows of a transaction, the transaction is stored once more with
-//! Isolate in place of Store, which leaves out the rejected rows. Too many rejected rows in one transaction,
-//! or some in each of three consecutive transactions, indicate a fault of the schema: the lane is blocked
-//! until an operator has removed it.
+//! Isolate in place of Store, which leaves out the rejected rows and quarantines a source that has too many
+//! of them. If records were rejected in both of the last two transactions, the cause may be in the schema
+//! ([`Machine::is_doubtful`]), and Isolate checks that. The lane is blocked only if the schema is at fault,
+//! until an operator has repaired it.
 //!
 //! **In-doubt commits.** After a failed store it is unknown whether the transaction was committed. The lane
 //! attaches again and reads the checkpoint: if it is at the start of the transaction, the transaction is
@@ -33,7 +34,7 @@ use std::time::Duration;
 use super::backoff;
 use crate::sink::ErrorAction;
 
-/// Largest number of consecutive transactions with rejected rows.
+/// Number of consecutive transactions with rejected rows from which the schema may be at fault.
 const REJECTING_MAX: u32 = 2;
 
 /// Limits the size of a transaction from below: `rows_max` divided by two to this power.
@@ -76,7 +77,7 @@ pub enum Event {
     Stored,
     /// The transaction was committed without its rejected records and the commit acknowledged.
     Isolated {
-        /// Number of rejected records.
+        /// Number of rejected records, without those of sources that had been quarantined before.
         rejected: u64,
     },
     /// Attaching, reading, or storing failed. The connection is closed.
@@ -238,6 +239,12 @@ impl Machine {
         self.is_isolating
     }
 
+    /// True if records were rejected in each of the last transactions, so that the schema may be at fault.
+    #[must_use]
+    pub const fn is_doubtful(&self) -> bool {
+        self.rejecting >= REJECTING_MAX
+    }
+
     /// True if every durable batch is stored.
     #[must_use]
     pub const fn is_caught_up(&self) -> bool {
@@ -307,7 +314,7 @@ impl Machine {
                 self.discard_transaction();
                 backoff::delay(self.failures, jitter)
             }
-            ErrorAction::Reject if !self.is_isolating && self.rejecting < REJECTING_MAX => {
+            ErrorAction::Reject if !self.is_isolating => {
                 self.is_isolating = true;
                 Duration::ZERO
             }
@@ -535,18 +542,24 @@ mod tests {
     }
 
     #[test]
-    fn the_third_consecutive_transaction_with_rejected_rows_blocks_the_lane() {
+    fn the_third_consecutive_transaction_with_rejected_rows_casts_doubt_on_the_schema() {
         let mut machine = storing();
         isolate(&mut machine, 7);
         store_next(&mut machine, 8);
+        assert!(!machine.is_doubtful());
         isolate(&mut machine, 8);
         store_next(&mut machine, 9);
+        assert!(machine.is_doubtful());
         fail(&mut machine, ErrorAction::Reject);
+        machine.on(Event::Attached { last_seq: 8 }, at(1000));
+        assert_eq!(machine.next(at(1000)), Step::Isolate);
+        fail(&mut machine, ErrorAction::Alarm);
         assert_eq!(machine.next(at(1000)), Step::Wait { until: Some(at(61_000)) });
         // Isolating starts over once a transaction without rejected rows has been stored.
         machine.on(Event::Attached { last_seq: 8 }, at(61_000));
         assert_eq!(machine.next(at(61_000)), Step::Store);
         machine.on(Event::Stored, at(61_000));
+        assert!(!machine.is_doubtful());
         machine.next(at(61_000));
         store_next(&mut machine, 12);
         fail(&mut machine, ErrorAction::Reject);

@@ -37,7 +37,7 @@ use supervisor::Supervisor;
 
 pub use marker_files::{MARKER_FILES, MarkerFileError, delivered_as};
 pub use options::Options;
-pub use status::{DeliveryStatus, LaneState, LaneStatus};
+pub use status::{DeliveryStatus, LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 
 /// A running delivery.
 pub struct Forwarder {

@@ -18,6 +18,8 @@ pub struct Options {
     pub delay: Duration,
     /// Announcements that add history only if they change their route (HISTORY_DEDUP).
     pub dedup: Dedup,
+    /// Size of `rejected_routes` in bytes at which records of quarantined sources become a gap.
+    pub rejected_max_bytes: u64,
     /// Chunk interval of hypertables that are created, in days (CHUNK_INTERVAL_DAYS).
     pub chunk_interval_days: u32,
     /// Age at which maintenance drops history.
@@ -39,6 +41,7 @@ impl Default for Options {
             rows_max: 10_000,
             delay: Duration::from_millis(500),
             dedup: Dedup::default(),
+            rejected_max_bytes: 4 << 30,
             chunk_interval_days: 7,
             retention: Retention::default(),
             forget_after_days: None,

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::error::LaneError;
 use super::machine::Event;
 use crate::codec;
-use crate::sink::{Dedup, Lane, RecordRange, Transaction, TransactionBuilder};
+use crate::sink::{Dedup, Lane, Quarantine, RecordRange, Transaction, TransactionBuilder};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
 
 /// Reason of a gap for a batch that is intact but cannot be decoded.
@@ -27,6 +27,8 @@ pub(super) struct Reading<S: Storage> {
     log: Arc<Log<S>>,
     lane: Lane,
     dedup: Dedup,
+    /// Sources whose records are set aside.
+    quarantine: Arc<Quarantine>,
     /// The open transaction; `None` while it is built on another thread.
     open: Option<OpenTransaction<S>>,
     /// The transaction that is built while the current one is stored.
@@ -49,15 +51,24 @@ struct Prefetch<S: Storage> {
 }
 
 impl<S: Storage> Reading<S> {
-    pub(super) const fn new(log: Arc<Log<S>>, lane: Lane, dedup: Dedup) -> Self {
-        Self { log, lane, dedup, open: None, ahead: None }
+    pub(super) fn new(log: Arc<Log<S>>, lane: Lane, dedup: Dedup) -> Self {
+        Self { log, lane, dedup, quarantine: Arc::default(), open: None, ahead: None }
+    }
+
+    /// Sets the sources whose records the next transaction sets aside. A transaction that was built ahead
+    /// with other ones is discarded.
+    pub(super) fn set_quarantine(&mut self, quarantine: Arc<Quarantine>) {
+        self.quarantine = quarantine;
+        self.ahead = None;
     }
 
     /// An empty transaction that begins at `first_seq`. Reuses `reader` if it is positioned there.
     fn open(&self, first_seq: u64, reader: Option<Reader<S>>) -> OpenTransaction<S> {
         let reader = reader.filter(|reader| reader.position() == SeqNo(first_seq));
         let reader = reader.unwrap_or_else(|| self.log.reader(SeqNo(first_seq)));
-        let builder = TransactionBuilder::new(self.lane.clone(), first_seq).with_dedup(self.dedup);
+        let builder = TransactionBuilder::new(self.lane.clone(), first_seq)
+            .with_dedup(self.dedup)
+            .with_quarantine(Arc::clone(&self.quarantine));
         OpenTransaction { reader, builder }
     }
 

@@ -23,6 +23,20 @@ pub enum LaneState {
     Stopped,
 }
 
+/// Maximum length of [`LaneStatus::quarantined_sources`].
+pub const QUARANTINED_MAX: usize = 16;
+
+/// A quarantined source of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuarantinedSource {
+    /// Name of the router.
+    pub router: String,
+    /// The peer, with its distinguisher unless that is zero; `None` for the whole router.
+    pub peer: Option<String>,
+    /// The error of the server that its records cause.
+    pub error: String,
+}
+
 /// Status of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
@@ -36,6 +50,13 @@ pub struct LaneStatus {
     pub rows: u64,
     /// Records that the database rejected since the start. They are in `rejected_routes`.
     pub rejected: u64,
+    /// Rejected records since the start that are not in `rejected_routes`, because it had reached its maximum
+    /// size. They are in `collector_gaps` by number.
+    pub dropped: u64,
+    /// Number of quarantined sources: their records go to `rejected_routes` without an attempt to store them.
+    pub quarantined: usize,
+    /// The first [`QUARANTINED_MAX`] of them.
+    pub quarantined_sources: Vec<QuarantinedSource>,
     /// Transactions committed since the start.
     pub transactions: u64,
     /// The last error, kept after a later success.

@@ -40,7 +40,10 @@ pub use attributes::{
 pub use batch::{Action, Batch, Cause, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord, RowGroup};
 pub use event::{Event, EventKind, MalformedPdu, PeerUp, SessionEnd, Statistic, SuspectScope};
 pub use family::Family;
-pub use name::{NAME_MAX_BYTES, ROUTER_NAME_MAX_BYTES, TABLE_NAME_MAX_BYTES, bounded_name};
+pub use name::{
+    NAME_MAX_BYTES, ROUTER_NAME_MAX_BYTES, TABLE_NAME_MAX_BYTES, TEXT_MAX_BYTES, TEXTS_MAX, bounded_name,
+    bounded_texts,
+};
 pub use nlri::{
     Descriptor, DescriptorScope, DescriptorValue, Esi, EvpnRoute, FlowSpec, FlowSpecComponent,
     LabelledPrefix, LinkStateRoute, Mac, MdtRoute, MulticastFlow, MupKind, MupRoute, MvpnRoute, Nlri,

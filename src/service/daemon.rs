@@ -275,6 +275,7 @@ fn spawn_forwarder(
         forget_after_days: config.delivery.forget_after_days,
         pool_size_max: database.pool_max_size,
         directory: Some(config.wal.dir.clone()),
+        ..forwarder::Options::default()
     };
     let collector = config.collector.clone();
     Ok(forwarder::spawn(

@@ -7,7 +7,8 @@ use super::summary::Level;
 use crate::bmp::{Message, PeerHeader, Stat, Tlv};
 use crate::num;
 use crate::route::{
-    EventKind, Family, NAME_MAX_BYTES, RibView, SessionEnd, Statistic, Timestamp, bounded_name,
+    EventKind, Family, NAME_MAX_BYTES, RibView, SessionEnd, Statistic, TEXT_MAX_BYTES, Timestamp,
+    bounded_name,
 };
 
 /// Message types (RFC 7854 section 4.1).
@@ -19,9 +20,6 @@ const TERMINATION_REASON: u16 = 1;
 /// Types of Route Mirroring TLVs (RFC 7854 section 4.7).
 const MIRROR_PDU: u16 = 0;
 const MIRROR_CODE: u16 = 1;
-
-/// Maximum length in octets of a sysDescr outside its event. Those of real routers have up to 255.
-const DESCRIPTION_MAX_BYTES: usize = 1024;
 
 impl Session {
     /// Processes one decoded message. `bytes` is the whole message.
@@ -62,7 +60,7 @@ impl Session {
         let (sys_name, sys_descr) = (text_of(TLV_SYS_NAME), text_of(TLV_SYS_DESCR));
         self.set_sys_name(bounded_name(sys_name.clone().unwrap_or_default(), NAME_MAX_BYTES));
         if let Some(sys_descr) = sys_descr.clone() {
-            self.sys_descr = bounded_name(sys_descr, DESCRIPTION_MAX_BYTES);
+            self.sys_descr = bounded_name(sys_descr, TEXT_MAX_BYTES);
         }
         let information = information(tlvs, &[TLV_SYS_DESCR, TLV_SYS_NAME], trailer);
         // The event has the whole texts.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::route::{Family, PeerKey, RibView, Router, Timestamp};
+use crate::route::{Family, PeerKey, RibView, Router, TEXT_MAX_BYTES, Timestamp, bounded_name};
 
 /// Counters of one BMP session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub struct Notice {
     pub asn: Option<u32>,
     /// Reason code of a Peer Down.
     pub reason_code: Option<u8>,
-    /// Message text.
+    /// Message text, of at most twice [`TEXT_MAX_BYTES`]: it may contain a sysName and a sysDescr.
     pub text: String,
     /// The beginning of the bytes concerned, at most [`Notice::MAX_BYTES`].
     pub bytes: Vec<u8>,
@@ -150,6 +150,7 @@ impl Notice {
         text: String,
         bytes: &[u8],
     ) -> Self {
+        let text = bounded_name(text, 2 * TEXT_MAX_BYTES);
         let bytes = bytes.iter().take(Self::MAX_BYTES).copied().collect();
         Self { level, event, peer, asn: None, reason_code: None, text, bytes }
     }

@@ -24,11 +24,11 @@ pub enum Error {
     /// The thread that encodes rows ended with a panic; a defect of this program.
     #[error("encoding a transaction: {0}")]
     Encoder(#[source] tokio::task::JoinError),
-    /// The server rejects too many records for the cause to be in the records.
+    /// The server rejects records, and the cause is not in them.
     #[error(
-        "{rejected} of {records} records rejected, the first with: {first}; compare the database's tables, \
-         triggers and constraints with docs/SCHEMA.md and repair them; nothing is lost, and delivery resumes \
-         automatically"
+        "{rejected} of {records} records rejected, the first with: {first}; {evidence}; compare the \
+         database's tables, triggers and constraints with docs/SCHEMA.md and repair them; nothing is lost, \
+         and delivery resumes automatically"
     )]
     Systemic {
         /// Number of rejected records when the attempt was stopped.
@@ -37,6 +37,8 @@ pub enum Error {
         records: u64,
         /// Message and SQLSTATE of the first rejection.
         first: String,
+        /// Why the cause is not in the records.
+        evidence: &'static str,
     },
     /// Another writer has stored a route that this connection expected to be new.
     #[error("another writer has stored a route that was expected to be new: {}", describe(.0))]

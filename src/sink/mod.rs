@@ -38,7 +38,9 @@ pub use admin::maintain::{
 pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
-pub use connection::{Attached, Connection, SslMode, Target, TargetError, TlsError, TlsFiles};
+pub use connection::{
+    Attached, Connection, Isolated, Offender, SslMode, Target, TargetError, TlsError, TlsFiles,
+};
 pub use copy::columns;
 pub use error::{Error, explain};
 pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
@@ -50,6 +52,6 @@ pub use query::rpki::{LoadCounts, Vrp, VrpError, load_vrps, parse_vrps};
 pub use query::run::{ResultColumn, Rows, RunOptions, Shape, run_query};
 pub use tokio_postgres::Client;
 pub use transaction::{
-    Dedup, EncodeError, InconsistentBatch, RecordRange, Transaction, TransactionBuilder, TransactionCounts,
-    digest,
+    Cause, Dedup, EncodeError, InconsistentBatch, Quarantine, RecordRange, Source, Transaction,
+    TransactionBuilder, TransactionCounts, digest,
 };

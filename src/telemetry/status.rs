@@ -11,7 +11,7 @@ mod transport;
 pub use client::{FetchError, fetch};
 pub use document::{
     ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, Listener, LogOutput,
-    LossReason, Wal,
+    LossReason, Quarantined, Wal,
 };
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};

@@ -22,6 +22,8 @@ pub mod daemon;
 pub mod db;
 pub mod encoder;
 #[cfg(test)]
+pub mod extremes;
+#[cfg(test)]
 pub mod logs;
 #[cfg(test)]
 pub mod messages;

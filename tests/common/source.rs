@@ -132,11 +132,17 @@ impl Source {
         self.progress.wait_for(|progress| progress.durable >= last).await.unwrap();
     }
 
-    pub fn drain(&self, target: Target, lanes: u32, rows_max: u64) -> Forwarder {
+    pub fn options(&self, lanes: u32, rows_max: u64) -> forwarder::Options {
         let delay = Duration::from_millis(20);
         let directory = Some(self.directory.path().to_owned());
-        let options =
-            forwarder::Options { lanes, rows_max, delay, directory, ..forwarder::Options::default() };
+        forwarder::Options { lanes, rows_max, delay, directory, ..forwarder::Options::default() }
+    }
+
+    pub fn drain(&self, target: Target, lanes: u32, rows_max: u64) -> Forwarder {
+        self.drain_with(self.options(lanes, rows_max), target)
+    }
+
+    pub fn drain_with(&self, options: forwarder::Options, target: Target) -> Forwarder {
         forwarder::spawn(
             options,
             target,

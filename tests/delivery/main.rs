@@ -14,6 +14,7 @@
 mod common;
 
 mod backup;
+mod bounds;
 mod columns;
 mod community;
 mod cuts;
@@ -30,6 +31,7 @@ mod migrations;
 mod names;
 mod path_marking;
 mod processes;
+mod quarantine;
 mod rebuild;
 mod redump;
 mod rejected;

@@ -6,7 +6,8 @@ use crate::common::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, deli
 use holdfast::forwarder::LaneState;
 use holdfast::route::{Batch, RibView};
 use holdfast::sink::{
-    Connection, Dedup, ErrorAction, RecordRange, RetryCounts, Transaction, TransactionBuilder, retry_rejected,
+    Connection, Dedup, ErrorAction, Quarantine, RecordRange, RetryCounts, Transaction, TransactionBuilder,
+    retry_rejected,
 };
 
 /// A cause of rejected history rows, and the statement that removes it.
@@ -54,9 +55,10 @@ impl Lane {
         assert_eq!(refused.action(), ErrorAction::Reject, "{refused}");
         (self.connection, _) =
             Connection::attach(&self.database.target, &lane(), [1; 16], Some(1)).await.unwrap();
-        let rejected = self.connection.isolate(&chunk, &span).await.unwrap();
+        let isolated =
+            self.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap();
         self.next = chunk.last_seq + 1;
-        rejected
+        isolated.rejected
     }
 
     async fn sql(&self, sql: &str) {
@@ -177,11 +179,13 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     lane.sql("ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (length(rib) < 3)").await;
     let batches: Vec<Batch> = (0..20).map(crate::common::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
-    let refused = lane.connection.isolate(&chunk, &span).await.unwrap_err();
+    let refused =
+        lane.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap_err();
     assert_eq!(refused.action(), ErrorAction::Alarm);
     let text = refused.to_string();
     assert!(text.starts_with("11 of 300 records rejected, the first with: new row"), "{text}");
-    assert!(text.contains("(23514)") && text.contains("nothing is lost"), "{text}");
+    assert!(text.contains("(23514)") && text.contains("ordinary rows are rejected as well"), "{text}");
+    assert!(text.contains("nothing is lost"), "{text}");
     (lane.connection, _) =
         Connection::attach(&lane.database.target, &crate::common::source::lane(), [1; 16], Some(1))
             .await

@@ -6,7 +6,7 @@ use super::health::Condition;
 use super::{MAX_LAG_S, Snapshot, seconds};
 use crate::committer::Progress;
 use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
-use crate::telemetry::status::{self, Delivery, Lane};
+use crate::telemetry::status::{self, Delivery, Lane, Quarantined};
 
 impl Snapshot {
     pub(super) fn delivery(&self, delivered: &DeliveryStatus, progress: &Progress) -> Delivery {
@@ -33,6 +33,9 @@ impl Snapshot {
             lag_routes: if position >= durable { 0 } else { observed.log.records_after(position) },
             lag_s: lag(position).map(seconds),
             rejected: delivered.lanes.iter().map(|lane| lane.rejected).sum(),
+            rejected_dropped: delivered.lanes.iter().map(|lane| lane.dropped).sum(),
+            quarantined: delivered.lanes.iter().map(|lane| lane.quarantined).sum(),
+            quarantined_sources: delivered.lanes.iter().flat_map(quarantined).collect(),
             lanes: lanes
                 .map(|(number, one)| {
                     let position = one.position().map_or(last_known, |seq| seq.0);
@@ -57,12 +60,28 @@ pub(super) fn conditions(delivery: &Delivery) -> Vec<Condition> {
         last_error: lane.last_error.clone(),
     }));
     if delivery.rejected > 0 {
-        conditions.push(Condition::Rejected(delivery.rejected));
+        let dropped = delivery.rejected_dropped;
+        conditions.push(Condition::Rejected { count: delivery.rejected, dropped });
+    }
+    if delivery.quarantined > 0 {
+        let sources = delivery.quarantined_sources.iter().map(|source| match &source.peer {
+            Some(peer) => format!("{} peer {peer}: {}", source.router, source.error),
+            None => format!("{}: {}", source.router, source.error),
+        });
+        conditions.push(Condition::Quarantine { count: delivery.quarantined, sources: sources.collect() });
     }
     if delivery.lanes.is_empty() {
         conditions.push(Condition::DatabaseNotReached(delivery.last_error.clone()));
     }
     conditions
+}
+
+fn quarantined(lane: &LaneStatus) -> impl Iterator<Item = Quarantined> {
+    lane.quarantined_sources.iter().map(|source| Quarantined {
+        router: source.router.clone(),
+        peer: source.peer.clone(),
+        error: source.error.clone(),
+    })
 }
 
 fn lane(lane: u16, published: &LaneStatus, lag_s: Option<f64>) -> Lane {

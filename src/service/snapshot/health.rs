@@ -70,8 +70,20 @@ pub(in crate::service) enum Condition {
         state: LaneState,
         last_error: Option<String>,
     },
-    /// Number of records rejected by the database.
-    Rejected(u64),
+    /// Records were rejected by the database.
+    Rejected {
+        /// Number of records.
+        count: u64,
+        /// Those of them that became a gap, because `rejected_routes` had reached its maximum size.
+        dropped: u64,
+    },
+    /// Records of routers or peers are set aside, because the database rejects them.
+    Quarantine {
+        /// Number of routers and peers.
+        count: usize,
+        /// The first of them, each with the error of the database.
+        sources: Vec<String>,
+    },
     /// The database was not reached since the start; the last error, if there was an attempt.
     DatabaseNotReached(Option<String>),
     /// Log lines were dropped within the last minutes, or their output is blocked.
@@ -103,7 +115,8 @@ impl Condition {
             Self::PeerLimit(_) => ConditionKind::PeerLimit,
             Self::DeliveryLag(_) => ConditionKind::DeliveryLag,
             Self::Lane { .. } => ConditionKind::Lane,
-            Self::Rejected(_) => ConditionKind::Rejected,
+            Self::Rejected { .. } => ConditionKind::Rejected,
+            Self::Quarantine { .. } => ConditionKind::Quarantine,
             Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
             Self::LogOutput(_) => ConditionKind::LogOutput,
             Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
@@ -181,9 +194,8 @@ impl fmt::Display for Condition {
                 write!(f, "lane {lane}: {state}: {error}")
             }
             Self::Lane { lane, state, last_error: None } => write!(f, "lane {lane}: {state}"),
-            Self::Rejected(count) => {
-                write!(f, "{count} records rejected by the database; see `holdfast rejected`")
-            }
+            Self::Rejected { count, dropped } => f.write_str(&rejected(*count, *dropped)),
+            Self::Quarantine { count, sources } => f.write_str(&quarantined(*count, sources)),
             Self::DatabaseNotReached(error) => {
                 write!(
                     f,
@@ -212,6 +224,23 @@ fn output_text(f: &mut fmt::Formatter<'_>, output: &LogOutput) -> fmt::Result {
     }
 }
 
+fn rejected(count: u64, dropped: u64) -> String {
+    let dropped = match dropped {
+        0 => String::new(),
+        dropped => format!(", {dropped} of them dropped because rejected_routes is full"),
+    };
+    format!("{count} records rejected by the database{dropped}; see `holdfast rejected`")
+}
+
+fn quarantined(count: usize, sources: &[String]) -> String {
+    let shown = sources.get(..NAMES_MAX).unwrap_or(sources);
+    let others = match count.saturating_sub(shown.len()) {
+        0 => String::new(),
+        others => format!("; and of {others} more routers or peers"),
+    };
+    format!("records set aside in rejected_routes, of {}{others}; see `holdfast rejected`", shown.join("; "))
+}
+
 /// Maximum number of names in the text of a condition.
 const NAMES_MAX: usize = 5;
 
@@ -232,8 +261,20 @@ mod tests {
     #[test]
     fn the_worst_condition_decides() {
         assert_eq!(overall(&[]), Health::Healthy);
-        assert_eq!(overall(&[Condition::Rejected(1)]), Health::Degraded);
-        assert_eq!(overall(&[Condition::Rejected(1), Condition::Stopping]), Health::Down);
+        let rejected = || Condition::Rejected { count: 1, dropped: 0 };
+        assert_eq!(overall(&[rejected()]), Health::Degraded);
+        assert_eq!(overall(&[rejected(), Condition::Stopping]), Health::Down);
+    }
+
+    #[test]
+    fn quarantined_sources_are_named() {
+        let sources = || vec!["edge1: no (23514)".to_owned()];
+        let condition = |count| Condition::Quarantine { count, sources: sources() };
+        let expected = "records set aside in rejected_routes, of edge1: no (23514); see `holdfast rejected`";
+        assert_eq!(condition(1).to_string(), expected);
+        assert!(condition(9).to_string().contains("; and of 8 more routers or peers; "));
+        let full = Condition::Rejected { count: 5, dropped: 2 }.to_string();
+        assert!(full.contains("2 of them dropped because rejected_routes is full"), "{full}");
     }
 
     #[test]

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use crate::codec;
 use crate::log_id::LogId;
 use crate::num;
-use crate::sink::connection::{Connection, Rejection, Target, rejection};
+use crate::sink::connection::{Connection, Target, rejection};
 use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::{Dedup, Transaction, TransactionBuilder};
+use crate::sink::transaction::{Cause, Dedup, Transaction, TransactionBuilder};
 
 /// Number of records that are read at a time.
 const PAGE_ROWS: i64 = 500;
@@ -104,10 +104,10 @@ async fn retry_record(connection: &mut Connection, row: &Row, key: RowKey) -> Re
             Ok(outcome) => return Ok(outcome),
             Err(rejection) => rejection,
         },
-        Err(message) => Rejection { sqlstate: String::new(), message },
+        Err(message) => Cause::new("", &message),
     };
     let RowKey { log_id, seq, index } = key;
-    let Rejection { sqlstate, message } = rejected;
+    let Cause { sqlstate, message } = rejected;
     let collector = &connection.lane.collector;
     connection
         .client
@@ -134,7 +134,7 @@ async fn store(
     connection: &Connection,
     key: RowKey,
     transaction: &Transaction,
-) -> Result<Result<Outcome, Rejection>, Error> {
+) -> Result<Result<Outcome, Cause>, Error> {
     let (client, collector) = (&connection.client, &connection.lane.collector);
     let RowKey { log_id, seq, index } = key;
     client.batch_execute("BEGIN").await?;

@@ -67,6 +67,7 @@ statements! {
     copy_events: copy_statement("peer_events", columns::PEER_EVENTS);
     copy_statistics: copy_statement("peer_stats", columns::PEER_STATS);
     copy_gaps: copy_statement("collector_gaps", columns::COLLECTOR_GAPS);
+    copy_rejected: copy_statement("rejected_routes", columns::REJECTED_ROUTES);
     copy_attributes: copy_statement("staged_attributes", columns::PATH_ATTRIBUTES);
     copy_staged: copy_statement("staged", columns::STAGED);
     copy_candidates: copy_statement("dedup_candidates", columns::DEDUP_CANDIDATES);
@@ -82,10 +83,10 @@ statements! {
     update: include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN);
     /// Second half of the merge: the routes that it does not have.
     insert: insert_statement();
+    /// Records a gap in place of rejected records.
+    drop_rejected: include_str!("sql/drop_rejected.sql");
     /// Moves the checkpoint and writes the ledger.
     advance: include_str!("sql/advance.sql");
-    /// Stores a rejected record.
-    reject: include_str!("sql/reject.sql");
 }
 
 fn insert_statement() -> String {

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -10,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 
 use crate::num;
+use crate::route::Timestamp;
 use crate::sink::error::Error;
 use crate::sink::transaction::{InitialLoad, ResolvedRows, StoredPeers, Transaction};
 
@@ -19,6 +21,9 @@ use super::stored_peers::stored_peers;
 
 /// Size of the messages in which a COPY stream is sent, which bounds the buffer of the client library.
 const COPY_MESSAGE_BYTES: usize = 256 << 10;
+
+/// Reason of a gap for rejected records that were not stored.
+const REJECTED_DROPPED: &str = "rejected records dropped";
 
 impl Connection {
     /// Stores the transaction.
@@ -42,7 +47,7 @@ impl Connection {
             self.begin(transaction),
             self.store_rows(transaction, &mut initial_load),
         )?;
-        self.commit(transaction, unchanged, 0).await?;
+        self.commit(transaction, unchanged, transaction.rejected_routes).await?;
         self.initial_load = initial_load;
         Ok(())
     }
@@ -72,8 +77,9 @@ impl Connection {
             self.resolve(transaction, initial_load),
             copy(client, &s.copy_routes, &transaction.routes),
         )?;
-        let (_, _, _, _, _, _, stored, history) = tokio::try_join!(
+        let (rejected, _, _, _, _, _, _, stored, history) = tokio::try_join!(
             biased;
+            copy(client, &s.copy_rejected, &transaction.rejected.bytes),
             copy(client, &s.copy_events, &transaction.events),
             copy(client, &s.copy_statistics, &transaction.statistics),
             copy(client, &s.copy_gaps, &transaction.gaps),
@@ -83,6 +89,7 @@ impl Connection {
             copy(client, &s.copy_staged, &resolved.staged.bytes),
             copy(client, &s.copy_routes, &resolved.history.bytes),
         )?;
+        check_rows("rejected_routes", transaction.rejected.rows, rejected)?;
         check_rows("staged", resolved.staged.rows, stored)?;
         check_rows("route_updates", resolved.history.rows, history)?;
         let unchanged = self.store_changed(transaction, &resolved).await?;
@@ -90,8 +97,42 @@ impl Connection {
             tokio::try_join!(biased; self.store_new(&resolved.new.bytes), self.merge(resolved.staged.rows))?;
         check_rows("rib_entries", resolved.new.rows, stored)?;
         self.log_gaps(transaction).await?;
+        self.drop_rejected(transaction).await?;
         self.merge_routers(transaction).await?;
         Ok(unchanged)
+    }
+
+    /// Records a gap for each router with records that are not stored.
+    async fn drop_rejected(&self, transaction: &Transaction) -> Result<(), Error> {
+        let log_id = self.lane.log_id.as_uuid();
+        for dropped in &transaction.dropped {
+            let (seq, index) = dropped.first;
+            let [from, until] = [dropped.from, dropped.until].map(system_time);
+            let values: Params<'_, 10> = [
+                &self.lane.collector,
+                &log_id,
+                &dropped.router,
+                &REJECTED_DROPPED,
+                &num::to_i64_saturating(seq),
+                &num::to_i32_saturating(index),
+                &num::to_i64_saturating(dropped.last_seq),
+                &from,
+                &until,
+                &num::to_i64_saturating(dropped.records),
+            ];
+            self.client.execute(&self.statements.drop_rejected, &values).await?;
+        }
+        Ok(())
+    }
+
+    /// Size of `rejected_routes` on disk in bytes.
+    ///
+    /// # Errors
+    /// See [`Error::action`].
+    pub async fn rejected_bytes(&self) -> Result<u64, Error> {
+        let size = "SELECT pg_total_relation_size('rejected_routes')";
+        let row = self.client.query_one(size, &[]).await?;
+        Ok(row.try_get::<_, i64>(0)?.max(0).cast_unsigned())
     }
 
     /// Merges the peers and encodes the rows that contain their ids. Encoding runs on another thread, while
@@ -229,8 +270,14 @@ impl Connection {
     }
 }
 
+fn system_time(time: Timestamp) -> SystemTime {
+    let micros = Duration::from_micros(time.0.unsigned_abs());
+    let time = if time.0 < 0 { UNIX_EPOCH.checked_sub(micros) } else { UNIX_EPOCH.checked_add(micros) };
+    time.unwrap_or(UNIX_EPOCH)
+}
+
 /// Compares the number of stored rows with the number of sent rows.
-const fn check_rows(table: &'static str, sent: u64, stored: u64) -> Result<(), Error> {
+pub(super) const fn check_rows(table: &'static str, sent: u64, stored: u64) -> Result<(), Error> {
     if sent == stored { Ok(()) } else { Err(Error::RowCount { table, sent, stored }) }
 }
 

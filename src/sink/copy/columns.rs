@@ -120,6 +120,10 @@ pub const COLLECTOR_GAPS: &[&[&str]] = &[&[
     "until_time",
 ]];
 
+/// Columns of `rejected_routes`, as blocks.
+pub const REJECTED_ROUTES: &[&[&str]] =
+    &[&["collector", "log_id", "seq", "idx", "lane", "sqlstate", "error", "record", "payload"]];
+
 /// Columns of `path_attributes`, as blocks.
 pub const PATH_ATTRIBUTES: &[&[&str]] = &[&["hash"], ATTRIBUTES, MARKING];
 

@@ -13,7 +13,7 @@ use crate::num;
 use crate::route::{
     AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, PathMarking, Peer, PeerUp,
     RawAttribute, Rd, RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name,
-    community_text, extended_community_text, large_community_text,
+    bounded_texts, community_text, extended_community_text, large_community_text,
 };
 use crate::sink::lanes::Lane;
 
@@ -287,9 +287,19 @@ fn event_detail(kind: &EventKind) -> Option<Value> {
     })
 }
 
-/// Fields of a Peer Up as JSON, without the OPEN messages.
-pub(crate) fn peer_up_detail(up: &PeerUp) -> Value {
-    let names = |families: &[Family]| families.iter().map(Family::to_string).collect::<Vec<_>>();
+/// Fields of a Peer Up as JSON for its event, without the OPEN messages.
+fn peer_up_detail(up: &PeerUp) -> Value {
+    peer_up_fields(up, <[String]>::to_vec)
+}
+
+/// The same for the row of the peer, with lists of a bounded length.
+pub(crate) fn bounded_peer_up_detail(up: &PeerUp) -> Value {
+    peer_up_fields(up, bounded_texts)
+}
+
+fn peer_up_fields(up: &PeerUp, list: impl Fn(&[String]) -> Vec<String>) -> Value {
+    let names =
+        |families: &[Family]| list(&families.iter().map(Family::to_string).collect::<Vec<_>>());
     json!({
         "local_address": up.local_address,
         "local_port": up.local_port,
@@ -298,9 +308,9 @@ pub(crate) fn peer_up_detail(up: &PeerUp) -> Value {
         "four_octet_as": up.four_octet_as,
         "add_path": names(&up.add_path),
         "families": names(&up.families),
-        "information": up.information,
-        "sent_capabilities": up.sent_capabilities,
-        "received_capabilities": up.received_capabilities,
+        "information": list(&up.information),
+        "sent_capabilities": list(&up.sent_capabilities),
+        "received_capabilities": list(&up.received_capabilities),
     })
 }
 

@@ -1,13 +1,13 @@
 //! Collects the records of one lane from a contiguous range of the log into a [`Transaction`]. Pure.
 
 mod encoded_blocks;
+mod events;
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::num;
-use crate::route::{Action, Batch, Event, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp};
+use crate::route::{Action, Batch, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
@@ -18,6 +18,8 @@ use super::dedup::{Dedup, DedupCandidates};
 use super::digest::{attribute_hash, digest};
 use super::error::InconsistentBatch;
 use super::peers::{PeerChanges, RouteCounts, incarnation, is_loc_rib};
+use super::rejected::quarantine::Quarantine;
+use super::rejected::rows::{DroppedRecords, RejectedRows};
 use super::rib::RibChanges;
 use super::route_event::{Position, RouteEvent, route_key};
 use super::routers::RouterChanges;
@@ -41,6 +43,8 @@ pub struct TransactionBuilder {
     digest: u64,
     /// Announcements that have a history row only if they change their route.
     dedup: Dedup,
+    /// Sources whose records are set aside.
+    quarantine: Arc<Quarantine>,
     counts: TransactionCounts,
     received: Timestamp,
     routes: TableBuffer,
@@ -48,6 +52,10 @@ pub struct TransactionBuilder {
     events: TableBuffer,
     statistics: TableBuffer,
     gaps: TableBuffer,
+    rejected: RejectedRows,
+    dropped: Vec<DroppedRecords>,
+    /// Number of routes in `dropped`.
+    dropped_routes: u64,
     log_gaps: Vec<LogGap>,
     attributes: TableBuffer,
     /// Keys of the attribute sets in `attributes`.
@@ -70,6 +78,7 @@ impl TransactionBuilder {
             records_read: 0,
             digest: 0,
             dedup: Dedup::default(),
+            quarantine: Arc::default(),
             counts: TransactionCounts::default(),
             received: Timestamp(0),
             routes: TableBuffer::default(),
@@ -77,6 +86,9 @@ impl TransactionBuilder {
             events: TableBuffer::default(),
             statistics: TableBuffer::default(),
             gaps: TableBuffer::default(),
+            rejected: RejectedRows::default(),
+            dropped: Vec::new(),
+            dropped_routes: 0,
             log_gaps: Vec::new(),
             attributes: TableBuffer::default(),
             hashes: HashSet::new(),
@@ -91,6 +103,13 @@ impl TransactionBuilder {
     #[must_use]
     pub const fn with_dedup(mut self, dedup: Dedup) -> Self {
         self.dedup = dedup;
+        self
+    }
+
+    /// Sets the sources whose records go to `rejected_routes`.
+    #[must_use]
+    pub fn with_quarantine(mut self, quarantine: Arc<Quarantine>) -> Self {
+        self.quarantine = quarantine;
         self
     }
 
@@ -111,7 +130,10 @@ impl TransactionBuilder {
     #[must_use]
     pub const fn is_full(&self, rows_max: u64) -> bool {
         self.rows() >= rows_max
-            || self.routes.bytes.len() + self.candidates.bytes() + self.events.bytes.len()
+            || self.routes.bytes.len()
+                + self.candidates.bytes()
+                + self.events.bytes.len()
+                + self.rejected.bytes()
                 >= HISTORY_MAX_BYTES
             || self.records_read >= rows_max.saturating_mul(RECORDS_READ_PER_ROW)
     }
@@ -123,34 +145,34 @@ impl TransactionBuilder {
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), InconsistentBatch> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
         self.records_read += num::to_u64(batch.records()).max(1);
-        self.push_records(seq, batch, 0..=u32::MAX)
+        self.push_records(seq, batch, |_| true)
     }
 
-    /// Adds the lane's records of a batch whose index is in `range`.
+    /// Adds the lane's records of a batch whose index `is_chosen`.
     pub(super) fn push_records(
         &mut self,
         seq: u64,
         batch: &Batch,
-        range: RangeInclusive<u32>,
+        is_chosen: impl Fn(u32) -> bool,
     ) -> Result<(), InconsistentBatch> {
         let last_group = batch.groups.last().map(|group| group.received);
         let last = batch.events.last().map(|event| event.received).max(last_group);
         self.received = self.received.max(last.unwrap_or(self.received));
-        if self.lane.owns_routers() {
+        if self.lane.owns_routers() && self.quarantine.router_cause(&batch.router.name).is_none() {
             self.routers.push(batch);
         }
         let mut blocks = EncodedBlocks::new(batch);
         for record in batch.iter() {
             match record {
-                Record::Route(route) if range.contains(&route.index) => {
+                Record::Route(route) if is_chosen(route.index) => {
                     self.route(seq, batch, &route, &mut blocks)?;
                 }
-                Record::Event(event) if range.contains(&event.index) => self.event(seq, batch, event)?,
+                Record::Event(event) if is_chosen(event.index) => self.event(seq, batch, event)?,
                 Record::Route(_) | Record::Event(_) => {}
             }
         }
         for (peer, block) in batch.peers.iter().zip(&blocks.peers) {
-            if let Some(block) = block.as_ref().filter(|block| block.is_owned) {
+            if let Some(block) = block.as_ref().filter(|block| block.is_stored) {
                 let routes = RouteCounts {
                     incarnation: incarnation(&batch.router, peer),
                     first: block.first,
@@ -182,7 +204,10 @@ impl TransactionBuilder {
         let group = route.group;
         let inconsistent = InconsistentBatch { seq, index: route.index };
         let (peer, block) = self.peer_block(seq, batch, group, blocks).ok_or(inconsistent)?;
-        if !block.is_owned {
+        if let Some(cause) = block.quarantined.clone() {
+            return self.set_aside(seq, batch, &Record::Route(*route), &cause);
+        }
+        if !block.is_stored {
             return Ok(());
         }
         let (view_index, peer_range) = (block.view_index, block.range.clone());
@@ -253,15 +278,27 @@ impl TransactionBuilder {
         let slot = blocks.peers.get_mut(usize::from(group.peer))?;
         if slot.is_none() {
             let is_owned = self.lane.owns(&batch.router.name, &peer.key);
+            let cause = self.quarantine.cause(&batch.router.name, Some(&peer.key)).filter(|_| is_owned);
+            let (quarantined, is_stored) = (cause.cloned(), is_owned && cause.is_none());
             let start = blocks.bytes.len();
             let mut view_index = 0;
-            if is_owned {
+            if is_stored {
                 view_index = self.peers.view_index(&batch.router, peer);
                 copy_rows::peer_block(&mut blocks.bytes, &self.lane, seq, batch, peer);
             }
             let range = start..blocks.bytes.len();
             let (first, last) = (group.received, group.received);
-            *slot = Some(PeerBlock { is_owned, view_index, range, first, last, announced: 0, withdrawn: 0 });
+            let (announced, withdrawn) = (0, 0);
+            *slot = Some(PeerBlock {
+                is_stored,
+                quarantined,
+                view_index,
+                range,
+                first,
+                last,
+                announced,
+                withdrawn,
+            });
         }
         let block = slot.as_mut()?;
         block.first = block.first.min(group.received);
@@ -308,34 +345,6 @@ impl TransactionBuilder {
         Some(block)
     }
 
-    fn event(&mut self, seq: u64, batch: &Batch, event: &Event) -> Result<(), InconsistentBatch> {
-        match event.peer {
-            None if !self.lane.owns_routers() => return Ok(()),
-            None => {}
-            Some(number) => {
-                let peer = batch
-                    .peers
-                    .get(usize::from(number))
-                    .ok_or(InconsistentBatch { seq, index: event.index })?;
-                if !self.lane.owns(&batch.router.name, &peer.key) {
-                    return Ok(());
-                }
-                let view_index = self.peers.view_index(&batch.router, peer);
-                self.peers.push(view_index, seq, batch, peer, event);
-                self.rib.push_peer_event(view_index, &batch.router, peer, event);
-            }
-        }
-        let table = match copy_rows::event_table(&event.kind) {
-            copy_rows::EventTable::Events => &mut self.events,
-            copy_rows::EventTable::Statistics => &mut self.statistics,
-            copy_rows::EventTable::Gaps => &mut self.gaps,
-        };
-        copy_rows::event_row(&mut table.bytes, &self.lane, seq, batch, event);
-        table.rows += 1;
-        self.counts.events += 1;
-        Ok(())
-    }
-
     /// Completes the transaction.
     #[must_use]
     pub fn build(self) -> Transaction {
@@ -350,6 +359,9 @@ impl TransactionBuilder {
             events: self.events.finish().bytes,
             statistics: self.statistics.finish().bytes,
             gaps: self.gaps.finish().bytes,
+            rejected_routes: self.rejected.routes + self.dropped_routes,
+            rejected: self.rejected.finish(),
+            dropped: self.dropped,
             log_gaps: self.log_gaps,
             attributes: self.attributes.finish().bytes,
             peers: self.peers.arguments(),

@@ -7,7 +7,7 @@
 //! * `dedup`: announcements whose history row is needed only if the route has changed
 //! * `initial_load`: routes that cannot be in the current table yet
 //! * `peers`, `routers`: the state changes of peers and routers, one row each
-//! * `record_range`: the records of a rejected transaction, to be stored in parts
+//! * `rejected`: quarantined sources, and the records of a rejected transaction
 //! * `digest`: hashes of batches and attribute sets
 //! * `error`: an inconsistent batch or transaction
 
@@ -17,7 +17,7 @@ mod digest;
 mod error;
 mod initial_load;
 mod peers;
-mod record_range;
+mod rejected;
 mod rib;
 mod route_event;
 mod routers;
@@ -29,7 +29,9 @@ pub use dedup::Dedup;
 pub use digest::digest;
 pub use error::{EncodeError, InconsistentBatch};
 pub(super) use initial_load::InitialLoad;
-pub use record_range::RecordRange;
+pub use rejected::quarantine::{Cause, Quarantine, Source};
+pub use rejected::record_range::RecordRange;
+pub(super) use rejected::rows::RejectedRows;
 pub(super) use route_event::{StoredIncarnation, StoredPeer, StoredPeers};
 pub(super) use transaction::ResolvedRows;
 pub use transaction::{Transaction, TransactionCounts};

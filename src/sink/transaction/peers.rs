@@ -13,7 +13,7 @@ use crate::num;
 use crate::route::{
     Batch, Event, EventKind, Family, Incarnation, MalformedPdu, Peer, RibView, Router, Timestamp,
 };
-use crate::sink::copy::copy_rows::peer_up_detail;
+use crate::sink::copy::copy_rows::bounded_peer_up_detail;
 use crate::sink::copy::pg_field::replace_nul;
 
 use super::route_event::Position;
@@ -180,7 +180,7 @@ impl PeerChanges {
         let position = Position { incarnation, seq, index: event.index };
         match &event.kind {
             EventKind::PeerUp(up) => {
-                let detail = peer_up_detail(up);
+                let detail = bounded_peer_up_detail(up);
                 self.change_state(key, position, "up", |change| {
                     change.up_at = Some(event.received);
                     change.detail = Some(detail);
@@ -188,7 +188,7 @@ impl PeerChanges {
                 });
             }
             EventKind::PeerUpRepeated(up) => {
-                let detail = peer_up_detail(up);
+                let detail = bounded_peer_up_detail(up);
                 self.change_state(key, position, "up", |change| change.detail = Some(detail));
             }
             EventKind::PeerDown { reason, .. } => {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::route::{Batch, EventKind, Router, Timestamp};
+use crate::route::{
+    Batch, EventKind, NAME_MAX_BYTES, Router, TEXT_MAX_BYTES, Timestamp, bounded_name, bounded_texts,
+};
 use crate::sink::copy::pg_field::replace_nul;
 
 /// The newest session of a router in the transaction.
@@ -42,7 +44,10 @@ impl RouterChanges {
         for event in &batch.events {
             match &event.kind {
                 EventKind::SessionUp { sys_name, sys_descr, information } => {
-                    change.initiation = Some((sys_name.clone(), sys_descr.clone(), information.clone()));
+                    // The event has the whole texts.
+                    let sys_name = bounded_name(sys_name.clone(), NAME_MAX_BYTES);
+                    let sys_descr = bounded_name(sys_descr.clone(), TEXT_MAX_BYTES);
+                    change.initiation = Some((sys_name, sys_descr, bounded_texts(information)));
                 }
                 EventKind::SessionDown { end } => change.ended = Some((event.received, end.to_string())),
                 _ => {}

@@ -13,6 +13,7 @@ use super::dedup::{CandidateRows, DedupCandidates};
 use super::error::EncodeError;
 use super::initial_load::InitialLoad;
 use super::peers::PeerArguments;
+use super::rejected::rows::DroppedRecords;
 use super::rib::{RibChanges, RibRows};
 use super::route_event::StoredPeers;
 
@@ -25,6 +26,10 @@ pub struct TransactionCounts {
     pub events: u64,
     /// Unreadable ranges of the log.
     pub gaps: u64,
+    /// Routes and events of quarantined sources, which the other numbers include.
+    pub quarantined: u64,
+    /// Those of them that become a gap, because `rejected_routes` has reached its maximum size.
+    pub dropped: u64,
 }
 
 /// An unreadable range of the log.
@@ -59,6 +64,12 @@ pub struct Transaction {
     pub(crate) statistics: Bytes,
     /// Rows of `collector_gaps` that are records of the log.
     pub(crate) gaps: Bytes,
+    /// Rows of `rejected_routes`: the records of quarantined sources.
+    pub(crate) rejected: CopyRows,
+    /// Records of quarantined sources that are not stored.
+    pub(crate) dropped: Vec<DroppedRecords>,
+    /// Number of routes in `rejected` and `dropped`.
+    pub(crate) rejected_routes: u64,
     /// Unreadable ranges of the log.
     pub(crate) log_gaps: Vec<LogGap>,
     /// Rows of `path_attributes`.

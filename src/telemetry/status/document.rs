@@ -137,6 +137,8 @@ pub enum ConditionKind {
     Lane,
     /// The database has rejected records.
     Rejected,
+    /// Records of a router or peer are set aside, because the database rejects them.
+    Quarantine,
     /// The database was not reached since the start.
     DatabaseNotReached,
     /// Log lines were dropped within the last minutes, or their output is blocked.
@@ -296,10 +298,30 @@ pub struct Delivery {
     pub lag_s: Option<f64>,
     /// Records rejected by the database since the start; they are in the table `rejected_routes`.
     pub rejected: u64,
+    /// Rejected records since the start that became a gap, because `rejected_routes` had reached 4 GiB.
+    #[serde(default)]
+    pub rejected_dropped: u64,
+    /// Number of routers and peers whose records go to `rejected_routes` without an attempt to store them.
+    #[serde(default)]
+    pub quarantined: usize,
+    /// The first of them in each lane.
+    #[serde(default)]
+    pub quarantined_sources: Vec<Quarantined>,
     /// Lanes; empty until the database was reached for the first time.
     pub lanes: Vec<Lane>,
     /// Last error that concerns all lanes; `None` if there was none.
     pub last_error: Option<String>,
+}
+
+/// A router or peer whose records go to `rejected_routes`, because the database rejects them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Name of the router.
+    pub router: String,
+    /// The peer, with its distinguisher unless that is zero; `None` for the whole router.
+    pub peer: Option<String>,
+    /// The error of the database.
+    pub error: String,
 }
 
 /// A lane of the delivery.

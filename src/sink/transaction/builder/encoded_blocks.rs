@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::route::{Batch, PathMarking, Timestamp};
+use crate::sink::transaction::rejected::quarantine::Cause;
 
 /// Column blocks of one batch, each encoded when it is first needed.
 pub(super) struct EncodedBlocks {
@@ -19,8 +21,11 @@ pub(super) struct EncodedBlocks {
 /// The encoded columns of a peer, and a summary of its routes in the batch.
 #[derive(Clone)]
 pub(super) struct PeerBlock {
-    /// Whether the lane owns the peer. If not, the other fields have no meaning.
-    pub(super) is_owned: bool,
+    /// Whether the lane stores the peer's routes: it owns the peer, which is not quarantined. If not, the
+    /// fields from `view_index` on have no meaning.
+    pub(super) is_stored: bool,
+    /// Why the peer's routes go to `rejected_routes`; `None` if they do not.
+    pub(super) quarantined: Option<Arc<Cause>>,
     /// Index of the RIB view in the transaction.
     pub(super) view_index: u32,
     /// Range of [`EncodedBlocks::bytes`].
