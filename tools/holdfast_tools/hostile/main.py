@@ -1,7 +1,7 @@
 """Attacks a collector, one attack at a time, and measures what its neighbours notice.
 
   tools/hostile                      all attacks, with the release build: about eight minutes
-  tools/hostile --short              five attacks in less than a minute; part of tools/check
+  tools/hostile --short              five attacks in about a minute; part of tools/check
   tools/hostile --only NAME ...      only these attacks; --list prints the names
   tools/hostile --sessions 2000      so many routers at once instead (may be given several times)
 
@@ -65,7 +65,7 @@ def arguments():
         metavar="PATH",
         help="holdfast; walctl and bmpgen beside it (default: a release build)",
     )
-    parser.add_argument("--seconds", type=float, help="length of each attack (default 10; short form 4)")
+    parser.add_argument("--seconds", type=float, help="length of each attack (default 10; short form 5)")
     parser.add_argument("--sessions", type=int, action="append", metavar="N", help="number of routers")
     parser.add_argument("--json", action="store_true", help="print one JSON object per attack")
     given = parser.parse_args()
@@ -131,7 +131,7 @@ def one(case, given, server, where):
     if case.database and isinstance(server, Skipped):
         print(f"SKIPPED: {case.name}: {server}", flush=True)
         return "skipped"
-    length = given.seconds or (4 if given.short else 10)
+    length = given.seconds or (5 if given.short else 10)
     try:
         with contextlib.ExitStack() as stack:
             rig = Rig(ROOT, programs(given), where / case.name, 1, stack)
