@@ -1,12 +1,17 @@
 //! Group commit: a bounded queue of payloads, and one thread that owns the log writer.
 //!
 //! ```text
-//!  append ──► queue (bounded: full = the caller waits) ──► thread "wal": Machine, Writer ──► Progress
+//!  append_from ──► router below its limit? ──► its part of the queue ──► queue ──► thread "wal" ──► Progress
+//!                  (else the caller waits)     (4 MiB, else waits)      (bounded)  Machine, Writer
 //! ```
 //!
 //! [`machine`] decides the next step, without disk, clock or thread; [`worker`] is the thread that performs
-//! it.
+//! it. [`accounts`] has the rule by which routers share the log. A caller takes slots of the queue last, so
+//! that a router that waits for its own limits holds up no other; the slots are given in the order of the
+//! requests, of which each session has one at most, so that routers that fill the queue take turns.
 
+pub mod accounts;
+pub mod fair_share;
 pub mod machine;
 mod unsynced;
 mod worker;
@@ -19,8 +24,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::num::to_u32_saturating;
 use crate::wal::{SeqNo, Storage, Usage, Writer};
+use fair_share::{FairShare, Reservation, Source};
 use worker::Message;
+
+/// Bytes of a payload for which it takes one slot of the queue.
+const SLOT_BYTES: usize = 256 << 10;
 
 /// Sizes of the queue and of sync groups.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +38,24 @@ pub struct Options {
     /// Maximum age of the first payload of a group before the group is synced. 0 syncs all queued payloads at
     /// once.
     pub sync_interval: Duration,
-    /// Maximum number of queued payloads; [`Committer::append`] waits at this limit.
+    /// Maximum number of queued payloads; [`Committer::append`] waits at this limit. A payload of more than
+    /// 256 KiB counts once for each 256 KiB.
     pub queue_batches: usize,
     /// Size of a group, in bytes, at which it is synced.
     pub group_bytes_max: usize,
+    /// Percentage of the log that the undelivered batches of one router may fill; 100 for no limit. See
+    /// [`accounts`].
+    pub router_share_percent: u8,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sync_interval: Duration::from_millis(200), queue_batches: 64, group_bytes_max: 4 << 20 }
+        Self {
+            sync_interval: Duration::from_millis(200),
+            queue_batches: 64,
+            group_bytes_max: 4 << 20,
+            router_share_percent: 75,
+        }
     }
 }
 
@@ -130,6 +149,9 @@ pub struct Committer {
     messages: Sender<Message>,
     /// One permit for each free slot of the queue.
     slots: Arc<Semaphore>,
+    /// Number of slots.
+    slots_max: usize,
+    fair_share: Arc<FairShare>,
     progress: watch::Receiver<Progress>,
     payload_bytes_max: usize,
     /// Sequence number of the payload that was queued last.
@@ -144,19 +166,37 @@ pub fn spawn<S: Storage>(
     writer: Writer<S>,
     options: Options,
 ) -> io::Result<(Committer, JoinHandle<Outcome>)> {
-    let slots = Arc::new(Semaphore::new(options.queue_batches.max(1)));
+    let slots_max = options.queue_batches.max(1);
+    let slots = Arc::new(Semaphore::new(slots_max));
+    let fair_share = FairShare::new(options.router_share_percent, &writer.usage());
     let (messages, inbox) = std::sync::mpsc::channel();
     let payload_bytes_max = writer.payload_bytes_max();
     let (publisher, progress) = watch::channel(worker::first_progress(&writer));
     let last = Arc::new(Mutex::new(writer.next().prev()));
-    let thread_slots = Arc::clone(&slots);
+    let (thread_slots, thread_share) = (Arc::clone(&slots), Arc::clone(&fair_share));
     let thread = std::thread::Builder::new()
         .name("wal".to_owned())
-        .spawn(move || worker::run(writer, options, &inbox, &publisher, &thread_slots))?;
-    Ok((Committer { messages, slots, progress, payload_bytes_max, last }, thread))
+        .spawn(move || worker::run(writer, options, &inbox, &publisher, &thread_slots, &thread_share))?;
+    Ok((Committer { messages, slots, slots_max, fair_share, progress, payload_bytes_max, last }, thread))
 }
 
 impl Committer {
+    /// Queues a payload of a router, like [`Committer::append`]. Waits while the router is at its limit, or
+    /// has 4 MiB in the queue.
+    ///
+    /// # Errors
+    /// [`AppendError`]; the payload is then not queued.
+    pub async fn append_from(
+        &self,
+        source: Source<'_>,
+        payload: Vec<u8>,
+        count: u32,
+    ) -> Result<SeqNo, AppendError> {
+        self.check_size(&payload)?;
+        let reservation = self.fair_share.reserve(source, payload.len()).await;
+        self.queue(payload, count, Some(reservation)).await
+    }
+
     /// Queues a payload with `count` records, and returns its sequence number. Waits while the queue is full.
     ///
     /// The payloads of one caller keep their order. The payload is in the log once [`Progress::written`] has
@@ -165,17 +205,36 @@ impl Committer {
     /// # Errors
     /// [`AppendError`]; the payload is then not queued.
     pub async fn append(&self, payload: Vec<u8>, count: u32) -> Result<SeqNo, AppendError> {
+        self.check_size(&payload)?;
+        self.queue(payload, count, None).await
+    }
+
+    const fn check_size(&self, payload: &[u8]) -> Result<(), AppendError> {
         let (bytes, bytes_max) = (payload.len(), self.payload_bytes_max);
-        if bytes > bytes_max {
-            return Err(AppendError::TooLarge { bytes, bytes_max });
-        }
-        let slots = Arc::clone(&self.slots);
-        let slot = slots.acquire_owned().await.map_err(|_| AppendError::Stopped)?;
+        if bytes > bytes_max { Err(AppendError::TooLarge { bytes, bytes_max }) } else { Ok(()) }
+    }
+
+    async fn queue(
+        &self,
+        payload: Vec<u8>,
+        count: u32,
+        reservation: Option<Reservation>,
+    ) -> Result<SeqNo, AppendError> {
+        let slots = payload.len().div_ceil(SLOT_BYTES).clamp(1, self.slots_max);
+        let slots = Arc::clone(&self.slots).acquire_many_owned(to_u32_saturating(slots)).await;
+        let slots = slots.map_err(|_| AppendError::Stopped)?;
         // Sending under the lock keeps the numbers in the order of the queue.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.messages.send(Message::Batch { payload, count, slot }).map_err(|_| AppendError::Stopped)?;
+        let batch = Message::Batch { payload, count, slots, reservation };
+        self.messages.send(batch).map_err(|_| AppendError::Stopped)?;
         *last = last.next();
         Ok(*last)
+    }
+
+    /// Use of the log by each router.
+    #[must_use]
+    pub fn fair_share(&self) -> Arc<FairShare> {
+        Arc::clone(&self.fair_share)
     }
 
     /// The current progress, and notifications of changes.
@@ -198,6 +257,7 @@ impl Committer {
     /// Rejects new payloads, logs the queued ones, makes them durable, seals the log and ends the thread.
     pub fn stop(&self) {
         self.slots.close();
+        self.fair_share.close();
         self.send(Message::Stop);
     }
 

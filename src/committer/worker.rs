@@ -6,16 +6,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::fair_share::{FairShare, Reservation};
 use super::machine::{Event, Machine, Step};
 use super::unsynced::Unsynced;
 use super::{LogState, Options, Outcome, Progress, SegmentFailure};
-use crate::num::to_micros;
+use crate::num::{to_micros, to_u64};
 use crate::wal::{AbandonedSegment, SeqNo, Storage, WriteError, Writer};
 
 /// A message to the log thread.
 pub(super) enum Message {
-    /// Append a payload with `count` records. The permit is its slot in the queue.
-    Batch { payload: Vec<u8>, count: u32, slot: OwnedSemaphorePermit },
+    /// Append a payload with `count` records. The permit is its slots in the queue; the reservation is that
+    /// of its router.
+    Batch { payload: Vec<u8>, count: u32, slots: OwnedSemaphorePermit, reservation: Option<Reservation> },
     /// Set the state snapshot for new segments, after the batches sent before.
     Snapshot(Vec<u8>),
     /// Everything up to this sequence number is delivered.
@@ -26,7 +28,7 @@ pub(super) enum Message {
 
 /// An entry of the queue.
 enum Queued {
-    Batch { payload: Vec<u8>, count: u32, _slot: OwnedSemaphorePermit },
+    Batch { payload: Vec<u8>, count: u32, _slots: OwnedSemaphorePermit, reservation: Option<Reservation> },
     Snapshot(Vec<u8>),
 }
 
@@ -51,6 +53,7 @@ pub(super) fn run<S: Storage>(
     inbox: &Receiver<Message>,
     publisher: &watch::Sender<Progress>,
     slots: &Semaphore,
+    fair_share: &FairShare,
 ) -> Outcome {
     let mut machine = Machine::new(options.sync_interval, options.group_bytes_max);
     let started = Instant::now();
@@ -67,13 +70,15 @@ pub(super) fn run<S: Storage>(
         queue: VecDeque::new(),
         unsynced,
         publisher,
+        fair_share,
         started,
         state: LogState::Running,
         usage_updated: None,
     };
     worker.work(inbox);
-    // Ends all waits for a free slot.
+    // Ends all waits for a free slot, and for space.
     slots.close();
+    fair_share.close();
     worker.end(inbox)
 }
 
@@ -83,6 +88,7 @@ struct Worker<'a, S: Storage> {
     queue: VecDeque<Queued>,
     unsynced: Unsynced,
     publisher: &'a watch::Sender<Progress>,
+    fair_share: &'a FairShare,
     started: Instant,
     state: LogState,
     /// Time of the last update of [`Progress::usage`].
@@ -149,14 +155,17 @@ impl<S: Storage> Worker<'_, S> {
     fn receive(&mut self, message: Message) {
         let now = self.started.elapsed();
         match message {
-            Message::Batch { payload, count, slot } => {
+            Message::Batch { payload, count, slots, reservation } => {
                 self.unsynced.queued(count, Instant::now());
-                self.queue.push_back(Queued::Batch { payload, count, _slot: slot });
+                self.queue.push_back(Queued::Batch { payload, count, _slots: slots, reservation });
             }
             Message::Snapshot(snapshot) => self.queue.push_back(Queued::Snapshot(snapshot)),
             Message::Retire(up_to) => {
                 self.writer.retire(up_to);
                 self.machine.on(Event::Space, now);
+                if self.fair_share.delivered(up_to.min(self.writer.durable())) {
+                    self.fair_share.sample(&self.writer.usage());
+                }
             }
             Message::Stop => self.machine.on(Event::Stop, now),
         }
@@ -164,8 +173,17 @@ impl<S: Storage> Worker<'_, S> {
 
     /// Appends the oldest entry of the queue. It stays in the queue if that fails.
     fn append(&mut self) -> Result<Event, WriteError> {
+        let (durable, group_bytes) = (self.writer.durable(), self.writer.group_bytes());
         match self.queue.front_mut() {
-            Some(Queued::Batch { payload, count, .. }) => drop(self.writer.append(payload, *count)?),
+            Some(Queued::Batch { payload, count, reservation, .. }) => {
+                let seq = self.writer.append(payload, *count)?;
+                if let Some(reservation) = reservation.take() {
+                    // A rotation has ended the group before, which made it durable.
+                    let before = if self.writer.durable() == durable { group_bytes } else { 0 };
+                    let bytes = self.writer.group_bytes().saturating_sub(before);
+                    reservation.appended(seq, to_u64(bytes));
+                }
+            }
             Some(Queued::Snapshot(snapshot)) => self.writer.set_snapshot(std::mem::take(snapshot))?,
             None => {}
         }
@@ -216,6 +234,10 @@ impl<S: Storage> Worker<'_, S> {
             self.usage_updated = Some(Instant::now());
         }
         self.unsynced.synced(self.writer.durable());
+        let usage = updates_usage.then(|| self.writer.usage());
+        if let Some(usage) = &usage {
+            self.fair_share.sample(usage);
+        }
         self.publisher.send_modify(|progress| {
             progress.written = self.writer.flushed();
             progress.durable = self.writer.durable();
@@ -225,8 +247,8 @@ impl<S: Storage> Worker<'_, S> {
             progress.records_durable = self.writer.records_durable();
             progress.state.clone_from(&self.state);
             progress.beat += 1;
-            if updates_usage {
-                progress.usage = self.writer.usage();
+            if let Some(usage) = usage {
+                progress.usage = usage;
             }
         });
     }

@@ -89,6 +89,8 @@ pub struct Wal {
     pub sync_interval: Duration,
     /// At the size limit, drop the oldest segments even if they are undelivered, instead of pausing.
     pub drop_oldest: bool,
+    /// Share of the log that the undelivered batches of one router may fill, in percent; 100 for no limit.
+    pub router_share_percent: u8,
     /// Compress batches.
     pub compress: bool,
 }
@@ -215,6 +217,7 @@ fn wal(read: &mut Reader<'_>, state_dir: &Path) -> Wal {
         min_free_percent: read.integer("WAL_MIN_FREE_PERCENT"),
         segment_bytes: read.bytes("WAL_SEGMENT_BYTES"),
         sync_interval: read.milliseconds("WAL_SYNC_INTERVAL_MS"),
+        router_share_percent: read.integer("ROUTER_LOG_SHARE"),
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, Sleep};
 use tracing::Instrument as _;
 
 use super::buffer::Buffer;
+use super::hold::stopped;
 use super::registry::{Claim, SessionEntry};
 use super::shared::Shared;
 use super::stats::Stats;
@@ -138,6 +139,10 @@ fn introduce(shared: &Arc<Shared>, entry: &SessionEntry) -> Introduce {
 impl Connection {
     async fn serve(mut self, mut stop: watch::Receiver<bool>) {
         tracing::debug!("connection_opened");
+        if !self.shared.hold.admit(&self.entry, &mut stop).await {
+            return self.entry.finish();
+        }
+        self.drained = clock::now();
         let mut end = self.receive(&mut stop).await;
         let mut until = clock::now();
         if let End::Session(SessionEnd::CollectorStop, _) = end {
@@ -201,8 +206,12 @@ impl Connection {
     }
 
     /// Reads the bytes that the kernel still holds, so that no message sent before the stop is lost. Returns
-    /// false if the router sends faster than they can be processed within the time limit.
+    /// false if the router sends faster than they can be processed within the time limit, or is at its share
+    /// of the log: the space that is left is for the others.
     async fn read_remaining(&mut self) -> Result<bool, End> {
+        if self.shared.committer.fair_share().is_at_limit(&self.session.summary().router.name) {
+            return Ok(false);
+        }
         let deadline = Instant::now() + REMAINING_TIMEOUT;
         while Instant::now() < deadline {
             match self.stream.try_read(self.buffer.free()) {
@@ -265,6 +274,7 @@ impl Connection {
             };
             if !self.has_message {
                 self.has_message = true;
+                self.shared.hold.learn(self.entry.address().ip());
                 tracing::info!("peer_connected");
             }
             let data_hex = Hex(truncated(message));
@@ -381,12 +391,6 @@ fn log_notice(Notice { level, event, peer, asn, reason_code, text, bytes }: &Not
 /// The bytes to show in a log event.
 fn truncated(bytes: &[u8]) -> &[u8] {
     bytes.get(..SHOWN_BYTES).unwrap_or(bytes)
-}
-
-/// Waits until `stop` becomes true or its sender is dropped.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which also means stop.
-    drop(stop.wait_for(|stop| *stop).await);
 }
 
 /// The time from `then` to `now`; zero if the clock went back.

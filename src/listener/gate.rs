@@ -1,4 +1,4 @@
-//! Decides whether new connections are accepted.
+//! Decides whether new connections of routers that are not known are read.
 //!
 //! ```text
 //!              the log is paused
@@ -8,32 +8,20 @@
 //!      the log is not paused, and its usage is below 50 %
 //! ```
 //!
-//! Some routers close a connection that is not read from, reconnect, and send their tables from the start. If
-//! such a router were accepted at once, it would fill any space that delivery frees with the beginning of
-//! another initial dump, be stopped in the middle again, and never complete one. New connections are
-//! therefore refused until there is space for more than a beginning.
-//!
-//! While the gate is closed the listening socket is closed: the router finds the connection refused, as if
-//! the collector were not running, and retries at its own interval. The alternatives lose data or waste
-//! connections:
-//!
-//! * A connection that is accepted and closed discards the messages that the router has sent by then, which
-//!   BIRD does not send again.
-//! * A connection that is accepted and not read looks alive after the router has closed it, because its FIN
-//!   is queued behind bytes that cannot be read.
-//!
-//! Existing sessions stay connected and wait; they are the first to continue.
+//! A full log has no space for another initial dump. While the gate is closed, new connections of such
+//! routers are held ([`super::hold`]) until there is space for more than the beginning of one. Existing
+//! sessions, and known routers that connect again, wait at the log itself; they are the first to continue.
 
 use crate::committer::{LogState, Progress};
 
-/// Whether new connections are accepted, with hysteresis.
+/// Whether new connections of unknown routers are read, with hysteresis.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     is_closed: bool,
 }
 
 impl Gate {
-    /// Updates the gate from the progress of the log. Returns true if new connections are accepted.
+    /// Updates the gate from the progress of the log. Returns true if it is open.
     pub(super) fn update(&mut self, Progress { state, usage, .. }: &Progress) -> bool {
         match state {
             LogState::Paused(_) => self.is_closed = true,
@@ -65,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_refused_from_a_pause_until_usage_is_below_half() {
+    fn the_gate_is_closed_from_a_pause_until_usage_is_below_half() {
         let paused = LogState::Paused("the log has reached its limit".to_owned());
         let mut gate = Gate::default();
         for (step, state, undelivered, available, open) in [

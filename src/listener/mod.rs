@@ -1,21 +1,22 @@
 //! TCP listener: accepts connections within limits and runs one task per router.
 //!
 //! ```text
-//! accept ─► within limits? ─► task: read ─► Buffer ─► Session ─► StateStore ─► Committer::append
-//!    ▲                          ▲                                                 │ waits while the
-//! transport: sockets, PROXY,    └────────────── no read meanwhile ◄───────────────┘ queue is full
-//! TLS, TCP-MD5, active mode
+//! accept ─► within limits? ─► task: held? ─► read ─► Buffer ─► Session ─► StateStore ─► Committer::append
+//!    ▲                                        ▲                                   │ waits at the router's
+//! transport: sockets, PROXY,                  │                                   │ share of the log, and
+//! TLS, TCP-MD5, active mode                   └─────── no read meanwhile ◄────────┘ while the queue is full
 //! ```
 //!
 //! The wait in `append` is the only back-pressure: a task that waits does not read, and TCP flow control
-//! stops the router. From the time at which the log is paused until its usage is below 50 %, new connections
-//! are refused: see [`gate`]. The accept loop survives every error: it counts the error, waits, and
-//! continues.
+//! stops the router. A new connection of a router that is paused at its share of the log is not read either,
+//! nor, after the log was full, that of an unknown router: see [`hold`]. The accept loop survives every
+//! error: it counts the error, waits, and continues.
 
 mod admission;
 mod buffer;
 mod connection;
 mod gate;
+mod hold;
 mod options;
 mod registry;
 mod shared;
@@ -35,6 +36,7 @@ use crate::state::StateStore;
 use crate::telemetry::clock;
 
 use gate::Gate;
+use hold::Hold;
 use shared::Shared;
 use transport::{Incoming, spawn_connectors};
 
@@ -85,7 +87,8 @@ impl Listener {
         registry: Arc<Registry>,
     ) -> Self {
         registry.transport().set_tls(options.transport.tls.clone());
-        Self { sockets, shared: Arc::new(Shared { options, committer, state, registry }) }
+        let hold = Hold::new(&options, committer.fair_share());
+        Self { sockets, shared: Arc::new(Shared { options, committer, state, registry, hold }) }
     }
 
     /// The local addresses.
@@ -122,10 +125,10 @@ impl Listener {
         loop {
             tokio::select! {
                 biased;
-                () = connection::stopped(&mut stopping) => break,
+                () = hold::stopped(&mut stopping) => break,
                 Some(ended) = tasks.join_next() => shared.reap(ended).await,
                 _ = gate_timer.tick(), if shared.options.hold_off => {
-                    shared.update_gate(&mut gate, &mut arrivals.sockets, &admits);
+                    shared.update_gate(&mut gate, &admits);
                 }
                 arrived = arrivals.next(&shared) => match arrived {
                     Ok(incoming) => shared.accepted(incoming, &mut tasks, &stop),
@@ -138,6 +141,7 @@ impl Listener {
             }
         }
         drop((arrivals, helpers));
+        shared.committer.fair_share().lift();
         tracing::info!(sessions = tasks.len(), "bmp_listener_stopping");
         while let Some(ended) = tasks.join_next().await {
             shared.reap(ended).await;
@@ -206,29 +210,21 @@ impl Arrivals {
 }
 
 impl Shared {
-    /// Closes or reopens the listening sockets as the gate requires.
-    fn update_gate(&self, gate: &mut Gate, sockets: &mut Sockets, admits: &watch::Sender<bool>) {
+    /// Holds new connections of unknown routers, or admits them, as the gate requires. No router that listens
+    /// is connected to while the gate is closed.
+    fn update_gate(&self, gate: &mut Gate, admits: &watch::Sender<bool>) {
+        let was_open = *admits.borrow();
         let is_open = gate.update(&self.committer.progress().borrow());
-        match (is_open, *admits.borrow()) {
-            (true, false) => {
-                for (address, error) in sockets.reopen() {
-                    self.registry.accept_failed();
-                    tracing::error!(%address, %error, "listen_error");
-                }
-                if sockets.are_open() {
-                    self.registry.set_held_off(false);
-                    tracing::info!(address = listed(&sockets.endpoints()), "routers_admitted");
-                } else {
-                    return;
-                }
-            }
-            (false, true) => {
-                self.registry.set_held_off(true);
-                let detail = "new connections refused until log usage is below 50 %";
-                tracing::warn!(address = listed(&sockets.endpoints()), detail, "routers_held_off");
-                sockets.close();
-            }
-            _ => return,
+        if is_open == was_open {
+            return;
+        }
+        self.hold.set_closed(!is_open);
+        self.registry.set_held_off(!is_open);
+        if is_open {
+            tracing::info!("routers_admitted");
+        } else {
+            let detail = "new connections of unknown routers wait until log usage is below 50 %";
+            tracing::warn!(detail, "routers_held_off");
         }
         admits.send_replace(is_open);
     }

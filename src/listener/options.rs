@@ -36,8 +36,8 @@ pub struct Options {
     pub batch_delay_max: Duration,
     /// Interval of the `route_stats` log event of each session.
     pub stats_interval: Duration,
-    /// If true, new connections are refused from the time at which the log is paused until log usage is below
-    /// 50 %.
+    /// If true, new connections of routers that are paused at their share of the log are held, and, from the
+    /// time at which the log is paused until log usage is below 50 %, those of unknown routers.
     pub hold_off: bool,
     /// Sockets, TLS, PROXY protocol, TCP-MD5 and active mode.
     pub transport: TransportOptions,

@@ -56,11 +56,12 @@ pub struct Totals {
     pub accepted: u64,
     /// Connections refused because of BMP_ALLOW or BMP_MAX_CONNECTIONS.
     pub refused: u64,
-    /// Errors of accepting a connection or reopening the listening socket.
+    /// Errors of accepting a connection.
     pub accept_errors: u64,
-    /// True while new connections are refused: the log was paused, and its usage is not below 50 % yet.
+    /// True while new connections of unknown routers are held: the log was paused, and its usage is not below
+    /// 50 % yet.
     pub held_off: bool,
-    /// Number of times that new connections began to be refused.
+    /// Number of times that such connections began to be held.
     pub hold_offs: u64,
     /// Received records that the log refused because it was stopping or had failed.
     pub records_refused: u64,
@@ -213,7 +214,7 @@ impl Registry {
         self.accept_errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records whether new connections are refused from now on.
+    /// Records whether new connections of unknown routers are held from now on.
     pub(super) fn set_held_off(&self, held_off: bool) {
         self.held_off.store(held_off, Ordering::Relaxed);
         self.hold_offs.fetch_add(u64::from(held_off), Ordering::Relaxed);

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::hold::Hold;
 use super::options::Options;
 use super::registry::Registry;
 use crate::codec;
+use crate::committer::fair_share::Source;
 use crate::committer::{AppendError, Committer};
 use crate::num::to_u32_saturating;
 use crate::route::{Batch, SessionEnd};
@@ -17,6 +19,7 @@ pub(super) struct Shared {
     pub(super) committer: Committer,
     pub(super) state: Arc<StateStore>,
     pub(super) registry: Arc<Registry>,
+    pub(super) hold: Hold,
 }
 
 impl Shared {
@@ -28,15 +31,17 @@ impl Shared {
         }
     }
 
-    /// Logs a batch that ends a session; see [`Shared::log`]. Returns false if the log has stopped.
+    /// Logs a batch that ends a session; see [`Shared::log`]. The end of a session does not wait for the
+    /// router's share of the log. Returns false if the log has stopped.
     pub(super) async fn log_end(&self, batch: &Batch, payload_bytes: &mut usize) -> bool {
         let ticket = self.state.begin_end(batch.clone());
-        let seq = self.log(batch, payload_bytes).await;
+        let seq = self.append(batch, payload_bytes, true).await;
         self.state.end_logged(ticket, seq.unwrap_or_default());
         seq.is_ok()
     }
 
-    /// Encodes a batch and appends it to the log. Waits while the queue of the log is full.
+    /// Encodes a batch and appends it to the log. Waits while the router is at its share of the log, and
+    /// while the queue of the log is full.
     ///
     /// Returns the sequence number, or `None` if the batch cannot be logged, which is a bug and is reported
     /// as an error event. `payload_bytes` is the size of the previous payload, used as the initial capacity,
@@ -49,6 +54,15 @@ impl Shared {
         batch: &Batch,
         payload_bytes: &mut usize,
     ) -> Result<Option<u64>, AppendError> {
+        self.append(batch, payload_bytes, false).await
+    }
+
+    async fn append(
+        &self,
+        batch: &Batch,
+        payload_bytes: &mut usize,
+        is_exempt: bool,
+    ) -> Result<Option<u64>, AppendError> {
         let mut payload = Vec::with_capacity(*payload_bytes + *payload_bytes / 8);
         if let Err(error) = codec::encode(batch, &mut payload) {
             let (router, records) = (&batch.router.name, batch.records());
@@ -56,7 +70,8 @@ impl Shared {
             return Ok(None);
         }
         *payload_bytes = payload.len();
-        match self.committer.append(payload, to_u32_saturating(batch.records())).await {
+        let source = Source { router: &batch.router.name, address: batch.router.address, is_exempt };
+        match self.committer.append_from(source, payload, to_u32_saturating(batch.records())).await {
             Ok(seq) => {
                 self.registry.appended();
                 Ok(Some(seq.0))

@@ -16,7 +16,7 @@ use super::snapshot::{Observed, Snapshot};
 use super::startup::{self, OpenedLog};
 use super::transport;
 use crate::committer::{self, Committer, LogState, Outcome};
-use crate::config::{Config, Database};
+use crate::config::{self, Config, Database};
 use crate::forwarder::{self, Forwarder};
 use crate::listener::{self, Endpoint, Listener, Registry, Sockets, TransportOptions};
 use crate::num::to_u64;
@@ -76,7 +76,7 @@ impl Daemon {
         let endpoints = transport::endpoints(&config.listen.transport.listen);
         let sockets = Sockets::bind(&endpoints, transport.sockets.clone()).await?;
         let status = status::bind(&config.status_socket)?;
-        let options = committer::Options { sync_interval: config.wal.sync_interval, ..Default::default() };
+        let options = committer_options(&config.wal);
         let (committer, log_thread) = committer::spawn(writer, options).map_err(Error::LogThread)?;
         let forwarder = match &config.database {
             Some(database) => Some(spawn_forwarder(config, database, opened_log, &committer)?),
@@ -301,6 +301,15 @@ fn reports(
     Ok(Some(Reports::new(target, collector, state, committer.progress(), forwarder.delivered())))
 }
 
+fn committer_options(wal: &config::Wal) -> committer::Options {
+    committer::Options {
+        sync_interval: wal.sync_interval,
+        // A log that drops its oldest batches makes no router wait.
+        router_share_percent: if wal.drop_oldest { 100 } else { wal.router_share_percent },
+        ..committer::Options::default()
+    }
+}
+
 fn listener_options(config: &Config, transport: TransportOptions) -> listener::Options {
     listener::Options {
         allow: config.listen.allow.clone(),
@@ -350,6 +359,7 @@ fn snapshot(
         registry: Arc::clone(registry),
         state: Arc::clone(state),
         progress: committer.progress(),
+        fair_share: committer.fair_share(),
         delivered: forwarder.map(Forwarder::delivered),
         telemetry: Arc::clone(telemetry),
         observed: Mutex::new(Observed::new(opened_log.recovered.next.prev().0)),

@@ -12,6 +12,7 @@ use super::notify::Notifier;
 use super::scrub::Scrub;
 use super::snapshot::Snapshot;
 use super::snapshot::completeness::{Alarm, MissingTables};
+use super::snapshot::log_use;
 use crate::committer::{Committer, LogState, Progress};
 use crate::route::Timestamp;
 use crate::telemetry::{Telemetry, clock, status};
@@ -178,7 +179,8 @@ impl Housekeeping {
     fn log_alarms(&mut self, progress: &Progress) {
         match &progress.state {
             LogState::Paused(reason) if !self.paused => {
-                tracing::error!(reason, "log_paused");
+                let heaviest = log_use::heaviest(&self.snapshot.fair_share.routers()).join(", ");
+                tracing::error!(reason, heaviest, "log_paused");
                 self.paused = true;
             }
             LogState::Running if self.paused => {

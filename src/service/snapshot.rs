@@ -6,6 +6,7 @@ mod delivery;
 pub(super) mod health;
 pub(super) mod lag;
 mod log_output;
+pub(super) mod log_use;
 pub(super) mod rates;
 mod routers;
 mod transport;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::committer::accounts::RouterUse;
+use crate::committer::fair_share::FairShare;
 use crate::committer::{LogState, Progress};
 use crate::forwarder::DeliveryStatus;
 use crate::listener::{self, Endpoint, Registry};
@@ -40,9 +43,6 @@ const MAX_LAG_S: f64 = 60.0;
 /// Share of the log in use above which the daemon is degraded.
 const MAX_LOG_SHARE: f64 = 0.5;
 
-/// Age of records that are not synced above which the daemon is degraded, in seconds.
-const MAX_UNSYNCED_S: f64 = 10.0;
-
 /// Time for which a refused connection is a condition.
 const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
 
@@ -66,6 +66,7 @@ pub(super) struct Snapshot {
     pub(super) registry: Arc<Registry>,
     pub(super) state: Arc<StateStore>,
     pub(super) progress: watch::Receiver<Progress>,
+    pub(super) fair_share: Arc<FairShare>,
     /// `None` in store-only mode.
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
     pub(super) telemetry: Arc<Telemetry>,
@@ -105,7 +106,9 @@ impl Snapshot {
         let progress = self.progress.borrow().clone();
         let wal = self.wal(&progress);
         let delivery = self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress));
-        let routers = routers::routers(&self.registry, &self.state, &self.expected_routers, now);
+        let mut routers = routers::routers(&self.registry, &self.state, &self.expected_routers, now);
+        let log_use = self.fair_share.routers();
+        log_use::add(&mut routers, &log_use);
         let listener = self.listener();
         let log_output = log_output(self.telemetry.output());
         let parts = Parts {
@@ -113,6 +116,7 @@ impl Snapshot {
             listener: &listener,
             wal: &wal,
             routers: &routers,
+            log_use: &log_use,
             log_output: &log_output,
         };
         let conditions = self.conditions(&parts, delivery.as_ref(), now);
@@ -284,8 +288,8 @@ impl Snapshot {
 
     /// The conditions that need attention, the worst one first.
     fn conditions(&self, parts: &Parts<'_>, delivery: Option<&Delivery>, now: Timestamp) -> Vec<Condition> {
-        let Parts { progress, listener, wal, routers, log_output } = parts;
-        let mut conditions = log_conditions(progress, wal);
+        let Parts { progress, listener, wal, routers, log_use, log_output } = parts;
+        let mut conditions = log_use::conditions(progress, wal, log_use);
         if listener.held_off {
             conditions.push(Condition::HeldOff);
         }
@@ -325,37 +329,8 @@ struct Parts<'a> {
     listener: &'a Listener,
     wal: &'a Wal,
     routers: &'a [Router],
+    log_use: &'a [RouterUse],
     log_output: &'a LogOutput,
-}
-
-/// The conditions of the log.
-fn log_conditions(progress: &Progress, wal: &Wal) -> Vec<Condition> {
-    let mut conditions = Vec::new();
-    match &progress.state {
-        LogState::Failed(reason) => conditions.push(Condition::LogFailed(reason.clone())),
-        LogState::Stopped => conditions.push(Condition::Stopping),
-        LogState::Paused(reason) => conditions.push(Condition::IngestPaused(reason.clone())),
-        LogState::Running => {}
-    }
-    if wal.unsynced_s > MAX_UNSYNCED_S {
-        conditions.push(Condition::NotSynced { records: wal.unsynced_records, seconds: wal.unsynced_s });
-    }
-    let lost = |reason| wal.lost_batches.get(&reason).copied().unwrap_or_default();
-    if let Some(damage) = &wal.damage {
-        let known = [LossReason::Rot, LossReason::Unreadable, LossReason::Missing].map(lost);
-        let batches = known.into_iter().fold(0, u64::saturating_add);
-        let skipped = lost(LossReason::Skipped);
-        conditions.push(Condition::LogDamage { batches, skipped, last: damage.clone() });
-    }
-    let (torn, dropped) = (lost(LossReason::Torn), lost(LossReason::Dropped).max(wal.dropped));
-    if torn > 0 || dropped > 0 {
-        conditions.push(Condition::BatchesLost { torn, dropped });
-    }
-    if let Some(failed) = &wal.failed_segment {
-        conditions
-            .push(Condition::SegmentAbandoned { file: failed.file.clone(), error: failed.error.clone() });
-    }
-    conditions
 }
 
 const fn loss_reason(reason: GapReason) -> LossReason {

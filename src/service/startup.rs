@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::codec;
+use crate::committer::fair_share::Source;
 use crate::committer::{AppendError, Committer};
 use crate::config::Config;
 use crate::forwarder;
@@ -174,7 +175,8 @@ pub(super) async fn log_records(
             continue;
         }
         let ticket = state.begin_end(batch.clone());
-        let seq = committer.append(payload, to_u32_saturating(batch.records())).await;
+        let source = Source { router: &batch.router.name, address: batch.router.address, is_exempt: true };
+        let seq = committer.append_from(source, payload, to_u32_saturating(batch.records())).await;
         state.end_logged(ticket, seq.ok().map(|seq| seq.0));
         seq?;
         registry.appended();

@@ -17,6 +17,7 @@ mod common;
 mod away;
 mod clock;
 mod damage;
+mod fair_share;
 mod file_modes;
 mod full;
 mod log_budget;

@@ -192,7 +192,12 @@ fn at_the_cap_routers_wait_and_the_watchdog_lives_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "10000000")];
+    let environment = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "10000000"),
+        // One router fills the whole log.
+        ("ROUTER_LOG_SHARE", "100"),
+    ];
     let mut daemon = Daemon::start(folder.path(), &environment);
     let mut stream = daemon.send(&session("edge1", 0..1));
     // A write timeout, because the collector stops reading.

@@ -49,7 +49,7 @@ fn a_thousand_hangups_change_nothing() {
 
 /// A daemon whose log is full, with a router that sends more.
 fn paused(folder: &std::path::Path) -> (Daemon, std::net::TcpStream) {
-    let mut daemon = Daemon::start(folder, &[]);
+    let mut daemon = Daemon::start(folder, &[("ROUTER_LOG_SHARE", "100")]);
     let mut stream = daemon.send(&initiation("edge1"));
     stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let tlvs: Vec<u8> = (0..15).flat_map(|_| tlv(0, &[0xaa; 60_000])).collect();

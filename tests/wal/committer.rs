@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::common::logs::{check_dense, count, options, payload, read_all};
 use crate::common::simdisk::{Fate, Fault, SimDisk};
+use holdfast::committer::fair_share::Source;
 use holdfast::committer::machine::{Event, Machine, Step};
 use holdfast::committer::{AppendError, Committer, LogState, Options, Outcome, Progress, spawn};
 use holdfast::wal::{Item, Log, SeqNo, recover};
@@ -148,6 +149,89 @@ async fn a_full_log_pauses_and_continues_after_a_delivery() {
     feeding.await.unwrap();
     committer.stop();
     assert_eq!(thread.join().unwrap().lost_batches, 0);
+}
+
+fn source(router: &str) -> Source<'_> {
+    Source { router, address: [192, 0, 2, 1].into(), is_exempt: false }
+}
+
+/// A committer with a log of eight segments of 4 MiB, one of which is reserved.
+fn with_share(router_share_percent: u8) -> (Committer, Thread) {
+    let wal = holdfast::wal::Options { segment_bytes: 4 << 20, bytes_max: 32 << 20, ..options() };
+    let settings = Options { sync_interval: Duration::ZERO, router_share_percent, ..Options::default() };
+    let (committer, thread, _) = started(&SimDisk::new(), wal, settings);
+    (committer, thread)
+}
+
+#[tokio::test]
+async fn a_router_at_its_share_waits_alone_and_continues_after_a_delivery() {
+    let (committer, thread) = with_share(75);
+    let batch = || vec![0x55; 500 << 10];
+    let feeder = committer.clone();
+    let mut heavy = tokio::spawn(async move {
+        for _ in 0..100 {
+            feeder.append_from(source("heavy"), batch(), 1).await.unwrap();
+        }
+    });
+    let fair_share = committer.fair_share();
+    while !fair_share.routers().iter().any(|one| one.paused.is_some()) {
+        assert!(!heavy.is_finished());
+        tokio::task::yield_now().await;
+    }
+    let used = fair_share.routers();
+    // 75 % of seven segments, with the granularity of a batch and the ends of the segments.
+    assert!((19 << 20..=22 << 20).contains(&used[0].bytes), "{used:?}");
+    for router in ["light", "light", "new"] {
+        let seq = committer.append_from(source(router), batch(), 1).await.unwrap();
+        let progress = until(&committer, |progress| progress.durable >= seq).await;
+        assert_eq!(progress.state, LogState::Running);
+    }
+    assert!(!heavy.is_finished());
+    let waits = tokio::time::timeout(Duration::ZERO, &mut heavy).await;
+    assert!(waits.is_err(), "the heavy router waits");
+    while !heavy.is_finished() {
+        committer.retire(committer.progress().borrow().durable);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    heavy.await.unwrap();
+    committer.stop();
+    assert_eq!(thread.join().unwrap().lost_batches, 0);
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_wait_of_a_router_at_its_share() {
+    let (committer, thread) = with_share(50);
+    let feeder = committer.clone();
+    let heavy = tokio::spawn(async move {
+        while feeder.append_from(source("heavy"), vec![0x55; 500 << 10], 1).await.is_ok() {}
+    });
+    while !committer.fair_share().is_at_limit("heavy") {
+        tokio::task::yield_now().await;
+    }
+    committer.stop();
+    heavy.await.unwrap();
+    assert_eq!(thread.join().unwrap().lost_batches, 0);
+}
+
+#[tokio::test]
+async fn a_router_queues_a_part_of_the_queue_and_leaves_the_rest_to_others() {
+    // Without a limit for the log, which one router fills.
+    let (committer, thread) = with_share(100);
+    let batch = || vec![0x55; 500 << 10];
+    let feeder = committer.clone();
+    let heavy =
+        tokio::spawn(async move { while feeder.append_from(source("heavy"), batch(), 1).await.is_ok() {} });
+    until(&committer, |progress| matches!(progress.state, LogState::Paused(_))).await;
+    // The log accepts nothing, and each other router still finds space in the queue.
+    for router in ["a", "b", "c", "d", "e"] {
+        committer.append_from(source(router), batch(), 1).await.unwrap();
+    }
+    let used = committer.fair_share().routers();
+    let queued = used.iter().filter(|one| &*one.router != "heavy").map(|one| one.bytes);
+    assert!(queued.eq([500 << 10; 5]), "{used:?}");
+    committer.stop();
+    heavy.await.unwrap();
+    assert!(thread.join().unwrap().paused.is_some());
 }
 
 /// Fills a log of six segments with groups of one payload, by two processes: the next start has no space to

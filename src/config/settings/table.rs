@@ -159,9 +159,18 @@ pub static SECTIONS: &[Section] = &[
                 "WAL_FULL",
                 Kind::Choice(&["pause", "drop-oldest"]),
                 "pause",
-                "Behavior at the size limit. `pause`: ingest pauses and no data is lost; a router that \
-                 disconnects can reconnect when log usage is below 50 %. `drop-oldest`: the oldest \
+                "Behavior at the size limit. `pause`: ingest pauses and no data is lost; an unknown router \
+                 that connects then is read when log usage is below 50 %. `drop-oldest`: the oldest \
                  undelivered batches are dropped and recorded in the table `collector_gaps`.",
+            ),
+            fixed(
+                "ROUTER_LOG_SHARE",
+                integer(1, 100, "%"),
+                "75",
+                "Share of the log that the undelivered routes of one router may fill. A router at its share \
+                 waits, and continues when routes are delivered; several that fill the log together get \
+                 less each, so that there is space for all others. 100: no limit. Without effect with \
+                 `WAL_FULL=drop-oldest`.",
             ),
             fixed(
                 "WAL_COMPRESSION",

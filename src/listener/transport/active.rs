@@ -1,8 +1,8 @@
 //! Active mode: connections that the collector opens to routers that listen (`BMP_CONNECT`).
 //!
 //! One task per router looks up its name, connects, hands the connection to the accept loop, and waits until
-//! it has ended. The delay between attempts doubles from one second to a minute. While new connections are
-//! refused because the log was full, no attempt is made.
+//! it has ended. The delay between attempts doubles from one second to a minute. After the log was full, no
+//! attempt is made until its usage is below 50 %.
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ struct Connector {
     options: SocketOptions,
     /// Accepts the open connections.
     opened: mpsc::Sender<Incoming>,
-    /// False while new connections are refused.
+    /// False while no connection is opened, because the log was full.
     admits: watch::Receiver<bool>,
 }
 
@@ -103,7 +103,7 @@ impl Connector {
         }
     }
 
-    /// Waits while new connections are refused. Returns false if the listener has ended.
+    /// Waits while no connection may be opened. Returns false if the listener has ended.
     async fn wait_until_admitted(&mut self) -> bool {
         if !*self.admits.borrow() {
             self.status.update_remote(self.index, |remote| remote.state = RemoteState::HeldOff);

@@ -1,4 +1,4 @@
-//! The listening sockets: bound at the start, closed while new connections are refused, and reopened.
+//! The listening sockets.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -44,11 +44,9 @@ pub struct BindError {
 /// One listening socket.
 #[derive(Debug)]
 struct Socket {
-    /// `None` while new connections are refused.
-    listener: Option<TcpListener>,
+    listener: TcpListener,
     address: SocketAddr,
     is_tls: bool,
-    is_v6_only: bool,
 }
 
 /// All listening sockets.
@@ -57,7 +55,6 @@ pub struct Sockets {
     sockets: Vec<Socket>,
     /// Index of the socket that is polled first, so that a busy one does not starve the others.
     first: usize,
-    options: SocketOptions,
 }
 
 /// Options that are set before a socket listens, and that its connections inherit.
@@ -95,9 +92,9 @@ impl Sockets {
                 bound.map_err(|source| BindError { endpoint: endpoint.clone(), source })?;
             warn_of_limit(&listener, options.receive_buffer);
             let is_tls = endpoint.is_tls;
-            sockets.push(Socket { listener: Some(listener), address, is_tls, is_v6_only });
+            sockets.push(Socket { listener, address, is_tls });
         }
-        Ok(Self { sockets, first: 0, options })
+        Ok(Self { sockets, first: 0 })
     }
 
     /// The addresses of all sockets, as endpoints.
@@ -111,14 +108,13 @@ impl Sockets {
         self.sockets.iter().map(endpoint).collect()
     }
 
-    /// Waits for the next connection; waits forever if no socket is open.
+    /// Waits for the next connection.
     pub(in crate::listener) async fn accept(&mut self) -> io::Result<Accepted> {
-        let Self { sockets, first, .. } = self;
+        let Self { sockets, first } = self;
         poll_fn(|context| {
             let count = sockets.len();
             for (index, socket) in sockets.iter().enumerate().cycle().skip(*first).take(count) {
-                let Some(listener) = &socket.listener else { continue };
-                if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                if let Poll::Ready(accepted) = socket.listener.poll_accept(context) {
                     *first = index + 1;
                     let is_tls = socket.is_tls;
                     return Poll::Ready(accepted.map(|(stream, address)| Accepted {
@@ -131,28 +127,6 @@ impl Sockets {
             Poll::Pending
         })
         .await
-    }
-
-    /// Whether every socket is open.
-    pub(in crate::listener) fn are_open(&self) -> bool {
-        self.sockets.iter().all(|socket| socket.listener.is_some())
-    }
-
-    /// Closes every socket, so that new connections are refused.
-    pub(in crate::listener) fn close(&mut self) {
-        self.sockets.iter_mut().for_each(|socket| socket.listener = None);
-    }
-
-    /// Opens the closed sockets again. Returns the address and error of each one that could not be opened.
-    pub(in crate::listener) fn reopen(&mut self) -> Vec<(SocketAddr, io::Error)> {
-        let mut failed = Vec::new();
-        for socket in self.sockets.iter_mut().filter(|socket| socket.listener.is_none()) {
-            match bind_address(socket.address, socket.is_v6_only, &self.options) {
-                Ok(listener) => socket.listener = Some(listener),
-                Err(error) => failed.push((socket.address, error)),
-            }
-        }
-        failed
     }
 }
 

@@ -12,8 +12,14 @@ pub(in crate::service) enum Condition {
     LogFailed(String),
     /// The daemon is stopping.
     Stopping,
-    /// The log is not writable for this reason.
-    IngestPaused(String),
+    /// The log is not writable.
+    IngestPaused {
+        reason: String,
+        /// The routers that hold most of the log.
+        heaviest: Vec<String>,
+    },
+    /// Routers that wait at their share of the log, with the bytes that each holds.
+    RoutersPaused(Vec<String>),
     /// Received records wait for an fsync.
     NotSynced {
         /// Number of records.
@@ -21,7 +27,7 @@ pub(in crate::service) enum Condition {
         /// Time for which the oldest one has been waiting.
         seconds: f64,
     },
-    /// New connections are refused until log usage is below 50 %.
+    /// New connections of unknown routers wait until log usage is below 50 %.
     HeldOff,
     /// Share of the log that is in use, in percent.
     LogFilling(f64),
@@ -98,7 +104,8 @@ impl Condition {
         match self {
             Self::LogFailed(_) => ConditionKind::LogFailed,
             Self::Stopping => ConditionKind::Stopping,
-            Self::IngestPaused(_) => ConditionKind::IngestPaused,
+            Self::IngestPaused { .. } => ConditionKind::IngestPaused,
+            Self::RoutersPaused(_) => ConditionKind::RoutersPaused,
             Self::NotSynced { .. } => ConditionKind::NotSynced,
             Self::HeldOff => ConditionKind::HeldOff,
             Self::LogFilling(_) => ConditionKind::LogFilling,
@@ -142,7 +149,8 @@ impl fmt::Display for Condition {
         match self {
             Self::LogFailed(reason) => write!(f, "log failed: {reason}"),
             Self::Stopping => f.write_str("the daemon is stopping"),
-            Self::IngestPaused(reason) => write!(f, "ingest paused: log not writable: {reason}"),
+            Self::IngestPaused { reason, heaviest } => paused_text(f, reason, heaviest),
+            Self::RoutersPaused(names) => write!(f, "routers wait (ROUTER_LOG_SHARE): {}", listed(names)),
             Self::NotSynced { records, seconds } => {
                 write!(f, "{records} records not fsynced for {seconds:.0} s; a power loss would cost them")
             }
@@ -183,7 +191,7 @@ impl fmt::Display for Condition {
                 "{count} connections refused since start, the last one within 10 minutes (BMP_ALLOW, \
                  BMP_MAX_CONNECTIONS)"
             ),
-            Self::HeldOff => f.write_str("new connections refused until log usage is below 50 %"),
+            Self::HeldOff => f.write_str("connections of unknown routers wait until log usage is below 50 %"),
             Self::LogFilling(percent) => write!(f, "log {percent:.0} % full"),
             Self::NameConflict(name) => {
                 write!(f, "two routers have the same name; the second one is stored as {name}")
@@ -239,6 +247,12 @@ fn quarantined(count: usize, sources: &[String]) -> String {
         others => format!("; and of {others} more routers or peers"),
     };
     format!("records set aside in rejected_routes, of {}{others}; see `holdfast rejected`", shown.join("; "))
+}
+
+/// The text of [`Condition::IngestPaused`].
+fn paused_text(f: &mut fmt::Formatter<'_>, reason: &str, heaviest: &[String]) -> fmt::Result {
+    write!(f, "ingest paused: log not writable: {reason}")?;
+    if heaviest.is_empty() { Ok(()) } else { write!(f, "; most of the log: {}", listed(heaviest)) }
 }
 
 /// Maximum number of names in the text of a condition.

@@ -87,6 +87,10 @@ fn connected(
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| (name.to_owned(), count))
             .collect(),
+        // [`super::log_use`] adds the use of the log.
+        log_bytes: 0,
+        log_bytes_per_s: 0,
+        log_paused_s: None,
         dump_seen: summary.peers.iter().any(announced),
         transport: transport::session(measured),
         peers: summary.peers.iter().map(|peer| live_peer(summary, peer, now)).chain(stale).collect(),

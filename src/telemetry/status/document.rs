@@ -105,8 +105,10 @@ pub enum ConditionKind {
     IngestPaused,
     /// Received records have been waiting for an fsync for seconds.
     NotSynced,
-    /// New connections are refused until log usage is below 50 %.
+    /// New connections of unknown routers wait until log usage is below 50 %.
     HeldOff,
+    /// Routers wait at their share of the log.
+    RoutersPaused,
     /// More than half of the log is in use.
     LogFilling,
     /// Data of the log is corrupt or unreadable.
@@ -165,7 +167,7 @@ pub struct Listener {
     pub refused_age_s: Option<f64>,
     /// Failed accept calls since the start.
     pub accept_errors: u64,
-    /// New connections are refused, because the log was full and its usage is not yet below 50 %.
+    /// New connections of unknown routers wait, because the log was full and its usage is not yet below 50 %.
     pub held_off: bool,
     /// Number of periods with `held_off` since the start.
     pub hold_offs: u64,

@@ -47,6 +47,17 @@ pub struct Router {
     /// TLVs of Route Monitoring messages of this session by type (BMP version 4); without those that are 0.
     #[serde(default)]
     pub route_tlvs: std::collections::BTreeMap<String, u64>,
+    /// Bytes of the router in the log that are not delivered; those of earlier runs of the daemon are not
+    /// counted.
+    #[serde(default)]
+    pub log_bytes: u64,
+    /// Bytes per second that the router appends to the log, averaged over about 10 s.
+    #[serde(default)]
+    pub log_bytes_per_s: u64,
+    /// Seconds since the router was stopped at its share of the log (ROUTER_LOG_SHARE); `None` if it is not
+    /// paused. It is paused until it holds less than half of its share.
+    #[serde(default)]
+    pub log_paused_s: Option<f64>,
     /// Whether the router has announced a route in this session. BIRD does not re-send its table after a mere
     /// reconnect.
     pub dump_seen: bool,

@@ -8,6 +8,9 @@ use crate::telemetry::printable;
 /// Seconds from which a blocked log output is shown. A shorter time is that of any write.
 const LOG_BLOCKED_SHOWN_S: f64 = 1.0;
 
+/// Undelivered bytes of a router from which they are shown.
+const LOG_USE_SHOWN_BYTES: u64 = 1 << 20;
+
 /// Length of a summary in bytes from which further reasons are only counted. systemd accepts datagrams of
 /// 4,096 bytes.
 const SUMMARY_MAX_BYTES: usize = 1_000;
@@ -202,7 +205,23 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
         let expected = if router.expected { " (expected)" } else { "" };
         line(format!("  {name} not connected{expected}, start of the last session {session}"));
     }
+    log_use(router, line);
     router.peers.iter().for_each(|one| peer(one, line));
+}
+
+/// The router's part of the log, if it is not small or the router is paused.
+fn log_use(router: &Router, line: &mut impl FnMut(String)) {
+    if router.log_bytes < LOG_USE_SHOWN_BYTES && router.log_paused_s.is_none() {
+        return;
+    }
+    let paused = router.log_paused_s.map_or_else(String::new, |seconds| {
+        format!("  PAUSED for {seconds:.0} s at its share of the log (ROUTER_LOG_SHARE)")
+    });
+    line(format!(
+        "    {} of the log not delivered, appends {}/s{paused}",
+        size(router.log_bytes),
+        size(router.log_bytes_per_s)
+    ));
 }
 
 fn peer(peer: &Peer, line: &mut impl FnMut(String)) {

@@ -140,7 +140,8 @@ impl<S: Storage> Rotation<S> {
         }
     }
 
-    /// Disk usage of the log; `next` is the next sequence number to be assigned.
+    /// Disk usage of the log without the open segment's free bytes; `next` is the next sequence number to be
+    /// assigned.
     pub(in crate::wal) fn usage(&self, next: SeqNo) -> Usage {
         let catalogue = self.log.catalogue();
         let delivered = delivered_bytes(&catalogue, self.retired);
@@ -155,6 +156,7 @@ impl<S: Storage> Rotation<S> {
             bytes_max: limits.bytes_max,
             undelivered_bytes: bytes - delivered,
             available_bytes: limits.available_bytes(bytes, delivered, spare_bytes, space),
+            open_bytes: 0,
             dropped: self.allocator.dropped(),
             oldest,
             disk_free_bytes: space.map_or(0, |space| space.free_bytes),

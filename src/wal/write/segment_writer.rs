@@ -62,6 +62,11 @@ impl<F: StorageFile> SegmentWriter<F> {
         self.position(group).offset + bytes + CLOSING_BYTES <= self.header.capacity
     }
 
+    /// Bytes of frames that fit behind the group.
+    pub(in crate::wal) fn free_bytes(&self, group: &SyncGroup) -> u64 {
+        self.header.capacity.saturating_sub(self.position(group).offset + CLOSING_BYTES)
+    }
+
     /// Appends a frame to the group, in memory. `next` is the next sequence number to be assigned.
     pub(in crate::wal) fn append(
         &self,

@@ -22,6 +22,8 @@ pub struct Usage {
     /// The bound is the size limit less one reserved segment, or the free disk space less its reserve if that
     /// is less. Delivered segments count as available, except those that are always kept.
     pub available_bytes: u64,
+    /// Bytes that still fit into the open segment; 0 if none is open.
+    pub open_bytes: u64,
     /// Payloads that were dropped undelivered since the start (see [`crate::wal::Options::drop_oldest`]).
     pub dropped: u64,
     /// Lowest sequence number that the log still holds.

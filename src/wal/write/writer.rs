@@ -300,7 +300,8 @@ impl<S: Storage> Writer<S> {
     /// Disk usage of the log.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.rotation.usage(self.positions.next)
+        let open_bytes = self.segment.as_ref().map_or(0, |segment| segment.free_bytes(&self.group));
+        Usage { open_bytes, ..self.rotation.usage(self.positions.next) }
     }
 
     /// Opens a segment unless one is open. The open group, if any, is relocated to it.

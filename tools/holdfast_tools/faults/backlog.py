@@ -59,6 +59,7 @@ class Backlogs:
             name="backlog",
             WAL_SEGMENT_BYTES="64MiB",
             WAL_MAX_BYTES=bytes_wanted + (1 << 30),
+            ROUTER_LOG_SHARE=100,
         )
         self._fill(collector, lambda status: status["wal"]["bytes"] >= bytes_wanted)
         seconds, alone = self._start(collector)
@@ -125,6 +126,7 @@ class Backlogs:
             name=name,
             WAL_SEGMENT_BYTES="64MiB",
             WAL_MAX_BYTES="2GiB",
+            ROUTER_LOG_SHARE=100,
             **settings,
         )
         promise = Promise(collector.wal)

@@ -35,7 +35,9 @@ class ReadOnly:
         data = self.disk.path / "data"
         self.rig.run("rm", "-rf", "--", data)
         data.mkdir()
-        collector = Collector(self.rig, data, name="readonly", WAL_MAX_BYTES="160MiB")
+        collector = Collector(
+            self.rig, data, name="readonly", WAL_MAX_BYTES="160MiB", ROUTER_LOG_SHARE=100
+        )
         promise = Promise(collector.wal)
         promise.new_life()
         collector.start(**self.watchdog.environment).ready()

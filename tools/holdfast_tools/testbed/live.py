@@ -286,7 +286,7 @@ class Full(Live):
         super().run(steps[:1])
         self.server("stop")
         with contextlib.closing(Filler(self.sink.station)) as filler:
-            filler.fill(lambda: self.listener()["held_off"])
+            filler.fill(lambda: "routers_paused" in self.sink.status()["conditions"])
             before = self.listener()["accepted"]
             self.bench.end(self.router.process, signal.SIGKILL)
             self.router.start()
@@ -294,7 +294,6 @@ class Full(Live):
             self.wait(scenario.PEER1, routes.peer1_table())
             self.wait(scenario.PEER2, self.peer2.table())
             self.server("start")
-            scenario.until("routers to be let in", lambda: not self.listener()["held_off"], 600)
         scenario.until("the backlog to be delivered", self.is_delivered, 600)
         self.settle(steps[1])
         came = self.listener()["accepted"] - before
