@@ -352,7 +352,8 @@ impl Connection {
     async fn log(&mut self, batch: &Batch) -> bool {
         self.stats.add(batch);
         let logged = self.shared.log(batch, &mut self.payload_bytes);
-        self.entry.meter().blocked_by(logged).await.is_ok()
+        let stream = &self.stream;
+        self.entry.meter().blocked_by(logged, || stream.queued_bytes()).await.is_ok()
     }
 
     fn observe(&self, batch: &Batch) {

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::common::daemon::{self, Daemon, command};
-use crate::common::messages::{PEER, initiation, open};
-use holdfast::telemetry::status::{ConditionKind, Document, RemoteState};
+use crate::common::messages::{PEER, initiation, open, tlv};
+use holdfast::telemetry::status::{ConditionKind, Document, RemoteState, render};
 
 /// The number of connected routers. A router is listed as soon as it has peers, and as connected once its
 /// session is published.
@@ -191,4 +191,29 @@ fn the_receive_buffer_is_set_and_a_session_that_is_read_was_never_blocked() {
         }
         _ => println!("SKIPPED: size of the receive buffer: no ss"),
     }
+}
+
+/// About a megabyte of Route Mirroring: it fills a log quickly.
+fn bulk() -> Vec<u8> {
+    PEER.mirror(&(0..15).flat_map(|_| tlv(0, &[0xaa; 60_000])).collect::<Vec<u8>>())
+}
+
+#[test]
+fn the_time_for_which_a_session_waits_for_the_log_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let mut router = daemon.send(&hello("edge1"));
+    let sender = std::thread::spawn(move || {
+        let bulk = bulk();
+        // Ends with an error when the daemon is gone.
+        while router.write_all(&bulk).is_ok() {}
+    });
+    let waits = |document: &Document| {
+        let transport = document.routers.first().map(|router| router.transport.clone()).unwrap_or_default();
+        transport.blocked_s > 1.0 && transport.receive_queue_bytes > 0
+    };
+    let text = render(&daemon.status_when(waits));
+    assert!(text.contains("bytes not read yet, blocked by the log for "), "{text}");
+    daemon.kill();
+    sender.join().unwrap();
 }

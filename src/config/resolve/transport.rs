@@ -83,11 +83,10 @@ fn listen(read: &mut Reader<'_>) -> Vec<Address> {
             read.problem(name, message);
         }
     }
-    let listed = read.parsed("BMP_LISTEN", |text| {
+    read.parsed("BMP_LISTEN", |text| {
         let listed = addresses(text, true)?;
         if listed.is_empty() { Err("no address".to_owned()) } else { Ok(listed) }
-    });
-    listed
+    })
 }
 
 fn tls(read: &mut Reader<'_>, listen: &[Address]) -> Option<Tls> {

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use crate::num::to_micros;
 
+/// Interval at which the receive queue is measured during a wait.
+const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Transport of a session in the status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionTransport {
     /// Protection of the connection, such as `TLS 1.3, client certificate`; empty for plain TCP.
     pub security: String,
-    /// Bytes in the receive queue of the socket, at most about a second old; while the session waits for the
-    /// log, those at the beginning of the wait.
+    /// Bytes in the receive queue of the socket, at most about a second old.
     pub receive_queue_bytes: u64,
     /// Time for which the session did not read because the log did not accept its batch, including the
     /// present wait.
@@ -45,17 +47,25 @@ impl Meter {
     }
 
     /// Waits for a future, and adds the time to the time blocked. A future that is ready at once adds
-    /// nothing.
-    pub(in crate::listener) async fn blocked_by<T>(&self, future: impl Future<Output = T>) -> T {
+    /// nothing. During the wait, `queued` measures the receive queue once a second.
+    pub(in crate::listener) async fn blocked_by<T>(
+        &self,
+        future: impl Future<Output = T>,
+        queued: impl Fn() -> u64,
+    ) -> T {
         let mut future = pin!(future);
-        if let Poll::Ready(output) =
-            std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
-        {
+        let first = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context)));
+        if let Poll::Ready(output) = first.await {
             return output;
         }
         let began = Instant::now();
         self.set_blocked_since(Some(began));
-        let output = future.await;
+        let output = loop {
+            self.set_queued(queued());
+            if let Ok(output) = tokio::time::timeout(QUEUE_INTERVAL, future.as_mut()).await {
+                break output;
+            }
+        };
         self.set_blocked_since(None);
         let micros = u64::try_from(to_micros(began.elapsed())).unwrap_or(0);
         self.blocked_us.fetch_add(micros, Ordering::Relaxed);
@@ -85,10 +95,10 @@ mod tests {
     #[tokio::test]
     async fn only_a_future_that_waits_counts_as_blocked() {
         let meter = Meter::default();
-        assert_eq!(meter.blocked_by(std::future::ready(7)).await, 7);
-        assert_eq!(meter.view().blocked, Duration::ZERO);
+        assert_eq!(meter.blocked_by(std::future::ready(7), || 1).await, 7);
+        assert_eq!(meter.view(), SessionTransport::default(), "there was no wait");
         let (send, receive) = tokio::sync::oneshot::channel::<()>();
-        let waits = meter.blocked_by(receive);
+        let waits = meter.blocked_by(receive, || 9);
         let observes = async {
             // The other future of the join has been polled, so that the wait has begun.
             tokio::task::yield_now().await;
@@ -105,5 +115,6 @@ mod tests {
         let blocked = meter.view().blocked;
         assert!(blocked >= Duration::from_millis(2));
         assert_eq!(meter.view().blocked, blocked, "the wait has ended");
+        assert_eq!(meter.view().receive_queue_bytes, 9);
     }
 }
