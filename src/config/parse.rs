@@ -139,6 +139,11 @@ pub(super) fn router_names(text: &str) -> Result<BTreeMap<IpAddr, String>, Strin
             return Err(format!("empty name for {address}"));
         }
         check_length(name, NAME_MAX_BYTES)?;
+        // Such a name is that of a router at the other address whose own name is in use.
+        let other = name.rsplit_once('@').and_then(|(_, address)| address.parse::<IpAddr>().ok());
+        if other.is_some_and(|other| other != address.to_canonical()) {
+            return Err(format!("the name \"{name}\" ends with the address of another router"));
+        }
         if names.values().any(|known| known == name) {
             return Err(format!("two addresses have the name \"{name}\""));
         }

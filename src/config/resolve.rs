@@ -5,7 +5,7 @@ mod pgpass;
 mod reader;
 mod transport;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,13 +56,18 @@ pub struct Listen {
     pub allow: Vec<Prefix>,
     /// Maximum number of concurrent connections.
     pub max_connections: usize,
+    /// Maximum number of concurrent connections from one address, or from one IPv6 /64.
+    pub max_connections_per_address: usize,
     /// Configured router names by source address.
     pub router_names: BTreeMap<IpAddr, String>,
+    /// Store a router under another name if it claims the name of one that was last connected from another
+    /// address.
+    pub moves_denied: bool,
     /// Names or addresses of the routers that should be connected; empty for all that are known.
     pub expected_routers: Vec<String>,
     /// Encoding overrides by router name.
     pub overrides: BTreeMap<String, Overrides>,
-    /// Time within which the first complete message must arrive.
+    /// Time within which the first Initiation or per-peer message must arrive.
     pub first_message: Duration,
     /// Idle time before TCP keepalive probes.
     pub keepalive: Duration,
@@ -194,6 +199,8 @@ fn listen(read: &mut Reader<'_>) -> Listen {
         transport: transport::resolve(read),
         allow: read.parsed("BMP_ALLOW", parse::prefixes),
         max_connections: read.integer("BMP_MAX_CONNECTIONS"),
+        max_connections_per_address: read.integer("BMP_MAX_CONNECTIONS_PER_ADDRESS"),
+        moves_denied: read.choice("BMP_ROUTER_MOVES") == "deny",
         router_names: read.parsed("BMP_ROUTER_NAMES", parse::router_names),
         expected_routers: read.parsed("EXPECTED_ROUTERS", parse::routers),
         overrides: read.parsed("BMP_OVERRIDES", parse::overrides),
@@ -267,6 +274,18 @@ fn sentry(read: &mut Reader<'_>) -> Option<Sentry> {
         read.problem("SENTRY_DSN", "invalid value; expected https://KEY@HOST/PROJECT");
     }
     Some(Sentry { dsn: Secret::new(dsn), environment, traces_sample_rate })
+}
+
+impl Listen {
+    /// The addresses of configured routers: those of BMP_ROUTER_NAMES and EXPECTED_ROUTERS, and the single
+    /// addresses of BMP_ALLOW.
+    #[must_use]
+    pub fn configured_addresses(&self) -> BTreeSet<IpAddr> {
+        let expected = self.expected_routers.iter().filter_map(|router| router.parse::<IpAddr>().ok());
+        let is_single = |prefix: &&Prefix| prefix.length() == if prefix.is_ipv4() { 32 } else { 128 };
+        let allowed = self.allow.iter().filter(is_single).map(Prefix::address);
+        self.router_names.keys().copied().chain(expected).chain(allowed).collect()
+    }
 }
 
 /// Reports settings that are valid by themselves but contradict each other.

@@ -1,6 +1,7 @@
 //! Admission: checks an accepted connection against the limits, and starts its task.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::connection;
 use super::options::Options;
-use super::registry::Registry;
+use super::registry::{Admitted, RefusalReason, Registry, SessionEntry};
 use super::shared::Shared;
 use super::transport::Incoming;
 use crate::telemetry::clock;
@@ -25,25 +26,54 @@ impl Shared {
         stop: &watch::Receiver<bool>,
     ) {
         let address = incoming.address;
-        let Options { allow, connections_max, .. } = &self.options;
+        let Options { allow, .. } = &self.options;
         let is_allowed = incoming.is_outgoing() || allow.is_empty();
         if !is_allowed && !allow.iter().any(|prefix| prefix.contains(address.ip())) {
-            self.registry.refused();
+            self.registry.refuse(RefusalReason::NotAllowed, address.ip());
             tracing::warn!(peer = %address.ip(), reason = "not in BMP_ALLOW", "connection_refused");
             return;
         }
-        if self.registry.connections() >= *connections_max {
-            self.registry.refused();
-            let reason = "BMP_MAX_CONNECTIONS";
-            tracing::error!(peer = %address.ip(), reason, connections_max, "connection_refused");
-            return;
-        }
+        let Some(entry) = self.admit(address, incoming.is_outgoing()) else { return };
         if let Err(error) = self.set_socket_options(&incoming.stream) {
             tracing::warn!(peer = %address.ip(), %error, "socket_option_error");
         }
-        let entry = Registry::begin(&self.registry, address, clock::now());
         let shared = Arc::clone(self);
         tasks.spawn(connection::run(shared, incoming, entry, stop.clone()));
+    }
+
+    /// Gives a slot to a connection, or logs its refusal.
+    fn admit(&self, address: SocketAddr, is_outgoing: bool) -> Option<SessionEntry> {
+        let slots = &self.options.slots;
+        let peer = address.ip();
+        let mut configured = slots.addresses(|name| self.state.last_address(name));
+        if is_outgoing {
+            configured.insert(peer);
+        }
+        match Registry::admit(&self.registry, address, (slots, &configured), clock::now()) {
+            Ok(Admitted { entry, displaced }) => {
+                if let Some(displaced) = displaced {
+                    let detail = "the connection had sent neither an Initiation nor a per-peer message";
+                    tracing::warn!(
+                        peer = %displaced.ip(),
+                        displaced_by = %peer,
+                        detail,
+                        "connection_displaced"
+                    );
+                }
+                Some(entry)
+            }
+            Err(reason) => {
+                let limit = match reason {
+                    RefusalReason::PerAddress => slots.per_source_max,
+                    RefusalReason::Connections | RefusalReason::NotAllowed | RefusalReason::ProxyHeaders => {
+                        slots.connections_max
+                    }
+                };
+                let (reason, is_configured) = (reason.setting(), configured.contains(&peer));
+                tracing::error!(%peer, reason, limit, is_configured, "connection_refused");
+                None
+            }
+        }
     }
 
     fn set_socket_options(&self, stream: &TcpStream) -> io::Result<()> {

@@ -1,8 +1,7 @@
 //! One router's connection: reads the socket, runs the session, and appends its batches to the log.
 //!
-//! The loop waits for the first of: the stop signal, the age limit of the open batch, the next tick, the time
-//! limit for the first message, and bytes from the router. The messages of a read are processed without
-//! waiting, except while the queue of the log is full.
+//! The loop waits for the first of: the stop signal, the age limit of the open batch, the next tick, the limit
+//! for the first message, and bytes. The messages of a read are processed at once, unless the log is full.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,14 +13,15 @@ use tracing::Instrument as _;
 
 use super::buffer::Buffer;
 use super::hold::stopped;
-use super::registry::{Claim, SessionEntry};
+use super::introduction::introduce;
+use super::registry::SessionEntry;
 use super::shared::Shared;
 use super::stats::Stats;
 use super::transport::{Incoming, Stream, foreign_protocol};
 use crate::hex::{Hex, hex};
 use crate::num::to_micros;
 use crate::route::{Batch, SessionEnd, Timestamp};
-use crate::session::{Introduce, Introduced, Level, Notice, Options, Overrides, Session};
+use crate::session::{Level, Notice, Options, Session, UNIDENTIFIED_BYTES_MAX};
 use crate::telemetry::clock;
 
 /// Interval of session timers and of published summaries.
@@ -42,8 +42,10 @@ const SHOWN_BYTES: usize = 256;
 enum End {
     /// The end of the session, to be logged, and the reason for the `peer_disconnected` event.
     Session(SessionEnd, &'static str),
-    /// No BMP message was received within the time limit for the first one.
-    Silent,
+    /// The sender has not identified itself as a router within this limit.
+    NotIdentified(&'static str),
+    /// The sender had not identified itself, and another connection has its slot.
+    Displaced,
     /// The log has stopped; the end of the session cannot be logged.
     LogStopped,
 }
@@ -63,8 +65,10 @@ struct Connection {
     last_tick: Timestamp,
     /// True if bytes were received since the last tick.
     received_bytes: bool,
-    /// True once the first message was received.
-    has_message: bool,
+    /// True once the sender has identified itself as a router, by an Initiation or a per-peer message.
+    is_router: bool,
+    /// Bytes received before the sender identified itself.
+    unidentified_bytes: usize,
     /// Bytes of messages in the open batch.
     batch_bytes: usize,
     /// Size of the last payload, used as the initial capacity of the next one.
@@ -93,10 +97,10 @@ pub(super) async fn run(
         sweep_quiet_us: to_micros(shared.options.sweep_quiet),
         sweep_without_end_of_rib_us: shared.options.sweep_without_end_of_rib.map(to_micros),
     };
-    let session = Session::new(options, introduce(&shared, &entry));
+    let introduce = introduce(&shared, &entry, options.router_name.clone());
     let now = clock::now();
     let connection = Connection {
-        session,
+        session: Session::new(options, introduce),
         stream,
         buffer: Buffer::default(),
         stats: Stats::new(std::time::Instant::now()),
@@ -104,36 +108,14 @@ pub(super) async fn run(
         drained: now,
         last_tick: now,
         received_bytes: false,
-        has_message: false,
+        is_router: false,
+        unidentified_bytes: 0,
         batch_bytes: 0,
         payload_bytes: 0,
         shared,
         entry,
     };
     connection.serve(stop).instrument(span).await;
-}
-
-/// Returns the callback that claims a router's name for the session and looks up the router's tracked peers
-/// and overrides.
-fn introduce(shared: &Arc<Shared>, entry: &SessionEntry) -> Introduce {
-    let (shared, session) = (Arc::clone(shared), entry.session());
-    Box::new(move |claimed| {
-        let claim = shared.registry.claim(session, claimed);
-        let name = claim.name().to_owned();
-        match claim {
-            Claim::Exclusive(_) => {}
-            Claim::Overlapping(_) => tracing::warn!(router = name, "router_session_overlaps"),
-            Claim::Conflicting(_) => {
-                tracing::error!(router = claimed, stored_as = name, "router_name_conflict")
-            }
-        }
-        let prior = shared.state.peers(&name);
-        let overrides = shared.options.overrides.get(&name).cloned().unwrap_or_default();
-        if overrides != Overrides::default() {
-            tracing::info!(router = name, overrides = %overrides, "router_overrides");
-        }
-        Introduced { name, prior, overrides }
-    })
 }
 
 impl Connection {
@@ -156,7 +138,7 @@ impl Connection {
         match end {
             End::Session(end, reason) => {
                 let logged = self.end(&end, until).await;
-                if self.has_message {
+                if self.is_router {
                     let router = self.session.summary().router.name;
                     tracing::info!(router, reason, duration_seconds, "peer_disconnected");
                 } else {
@@ -166,10 +148,18 @@ impl Connection {
                     tracing::error!("session_end_not_logged");
                 }
             }
-            End::Silent => tracing::debug!(reason = "no message", duration_seconds, "connection_closed"),
+            End::NotIdentified(limit) => self.report_not_identified(limit, duration_seconds),
+            End::Displaced => tracing::debug!(reason = "displaced", duration_seconds, "connection_closed"),
             End::LogStopped => tracing::error!(duration_seconds, "session_ended_log_stopped"),
         }
         self.entry.finish();
+    }
+
+    /// Counts and logs a connection whose sender has not identified itself as a router within the limit.
+    fn report_not_identified(&self, limit: &'static str, duration_seconds: f64) {
+        self.shared.registry.not_identified();
+        let (messages, bytes) = (self.session.counters().messages, self.unidentified_bytes);
+        tracing::warn!(limit, messages, bytes, duration_seconds, "connection_not_identified");
     }
 
     async fn receive(&mut self, stop: &mut watch::Receiver<bool>) -> End {
@@ -185,7 +175,10 @@ impl Connection {
                 () = stopped(stop) => return End::Session(SessionEnd::CollectorStop, "collector_stop"),
                 () = &mut batch_timer, if batch_open => self.flush("timeout").await,
                 _ = tick.tick() => self.tick().await,
-                () = tokio::time::sleep_until(first_message), if !self.has_message => return End::Silent,
+                () = tokio::time::sleep_until(first_message), if !self.is_router => {
+                    return End::NotIdentified("BMP_FIRST_MESSAGE_S");
+                }
+                () = self.entry.displaced(), if !self.is_router => return End::Displaced,
                 read = self.stream.read(self.buffer.free()) => match read {
                     Ok(0) if self.buffer.unread().is_empty() => {
                         return End::Session(self.eof(), "connection_closed");
@@ -230,6 +223,10 @@ impl Connection {
         self.buffer.filled(bytes);
         self.received_bytes = true;
         self.messages(now).await?;
+        self.unidentified_bytes += if self.is_router { 0 } else { bytes };
+        if !self.is_router && self.unidentified_bytes > UNIDENTIFIED_BYTES_MAX {
+            return Err(End::NotIdentified("256 KiB"));
+        }
         // A read that did not fill the buffer left no bytes in the kernel.
         if emptied && self.buffer.unread().is_empty() {
             self.drained = now;
@@ -262,7 +259,7 @@ impl Connection {
                     // Notices of the messages before the error are logged first.
                     self.notices();
                     let data_hex = hex(truncated(self.buffer.unread()));
-                    if self.has_message {
+                    if self.is_router {
                         tracing::error!(%error, data_hex, "bmp_parse_error");
                     } else {
                         // Not a router, such as a port scan or an HTTP client.
@@ -272,15 +269,18 @@ impl Connection {
                     return Err(End::Session(SessionEnd::Protocol, "protocol_error"));
                 }
             };
-            if !self.has_message {
-                self.has_message = true;
-                self.shared.hold.learn(self.entry.address().ip());
-                tracing::info!("peer_connected");
-            }
             let data_hex = Hex(truncated(message));
             tracing::debug!(length = message.len(), %data_hex, "bmp_message_received");
             self.session.message(message, now);
             self.batch_bytes += message.len();
+            if !self.is_router && self.session.is_identified() {
+                if !self.entry.identify() {
+                    return Err(End::Displaced);
+                }
+                self.is_router = true;
+                self.shared.hold.learn(self.entry.address().ip());
+                tracing::info!("peer_connected");
+            }
             if self.session.is_full() || self.batch_bytes >= BATCH_BYTES_MAX {
                 self.flush("size").await?;
             }
@@ -303,7 +303,7 @@ impl Connection {
             self.drained = self.drained.max(self.last_tick);
         }
         self.last_tick = now;
-        if !self.has_message {
+        if !self.is_router {
             self.entry.publish(None, self.drained);
             return Ok(());
         }

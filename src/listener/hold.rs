@@ -126,6 +126,7 @@ impl Hold {
             tokio::select! {
                 biased;
                 () = stopped(stop) => break false,
+                () = entry.displaced() => break false,
                 _ = timer.tick() => {}
             }
             if !self.is_held(address, session) {

@@ -17,6 +17,7 @@ mod buffer;
 mod connection;
 mod gate;
 mod hold;
+mod introduction;
 mod options;
 mod registry;
 mod shared;
@@ -42,7 +43,9 @@ use transport::{Incoming, spawn_connectors};
 
 pub use buffer::Buffer;
 pub use options::Options;
-pub use registry::{Registry, SessionView, Totals};
+pub use registry::{
+    NameAlarm, RefusalReport, Registry, SessionView, SlotUse, Slots, Source, SourceReport, Totals,
+};
 pub use transport::{
     BindError, Endpoint, HandshakeFailure, Md5Key, Md5KeyError, RemoteState, RemoteStatus, SecretFileError,
     SessionTransport, SocketOptions, Sockets, TlsFiles, TlsServer, TlsSetupError, TransportOptions,
@@ -192,7 +195,7 @@ impl Arrivals {
                 return Ok(incoming);
             }
             if self.headers.len() >= PROXY_HEADERS_MAX {
-                shared.registry.refused();
+                shared.registry.refuse(registry::RefusalReason::ProxyHeaders, proxy);
                 tracing::error!(peer = %proxy, reason = "PROXY headers awaited", "connection_refused");
                 continue;
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::registry::Slots;
 use super::transport::TransportOptions;
 use crate::route::Prefix;
 use crate::session::Overrides;
@@ -13,13 +14,15 @@ use crate::session::Overrides;
 pub struct Options {
     /// Source prefixes that may connect. If empty, any address may.
     pub allow: Vec<Prefix>,
-    /// Maximum number of simultaneous connections.
-    pub connections_max: usize,
+    /// Limits of connections.
+    pub slots: Slots,
     /// Router names by source address, in place of the sysName that the router sends.
     pub router_names: BTreeMap<IpAddr, String>,
+    /// If true, a router that claims a name which was last recorded from another address gets another name.
+    pub moves_denied: bool,
     /// Encodings set by the operator, by the router's name.
     pub overrides: BTreeMap<String, Overrides>,
-    /// Time limit for the first complete message of a connection.
+    /// Time limit for the first Initiation or per-peer message of a connection.
     pub first_message: Duration,
     /// Idle time before TCP keepalive probes are sent.
     pub keepalive: Duration,

@@ -1,22 +1,40 @@
 //! Registry of live sessions: identities, router names, and progress. Shared by the connections and the
 //! status command.
 
+mod names;
+mod refusals;
+mod slots;
+mod source;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::transport::{Meter, SessionTransport, TransportStatus};
 use crate::num::to_u64;
 use crate::route::Timestamp;
 use crate::session::Summary;
+use names::Alarms;
+use refusals::Refusals;
+
+pub use names::NameAlarm;
+pub(super) use names::{Claim, ClaimedName};
+pub(super) use refusals::RefusalReason;
+pub use refusals::{RefusalReport, SourceReport};
+pub(super) use slots::Admitted;
+pub use slots::{SlotUse, Slots};
+pub use source::Source;
 
 /// All live sessions, and counters of the listener.
 #[derive(Debug)]
 pub struct Registry {
     inner: Mutex<Inner>,
     accepted: AtomicU64,
-    refused: AtomicU64,
+    displaced: AtomicU64,
+    not_identified: AtomicU64,
     accept_errors: AtomicU64,
     held_off: AtomicBool,
     hold_offs: AtomicU64,
@@ -31,6 +49,10 @@ struct Inner {
     last_session: Timestamp,
     /// Live sessions by identity.
     live: BTreeMap<Timestamp, LiveSession>,
+    /// Number of live sessions by source.
+    sources: BTreeMap<Source, usize>,
+    refusals: Refusals,
+    alarms: Alarms,
     /// Sessions whose task ended without logging the end of the session.
     unfinished: Vec<Timestamp>,
 }
@@ -38,6 +60,12 @@ struct Inner {
 #[derive(Debug)]
 struct LiveSession {
     address: SocketAddr,
+    /// The source as which the connection is counted.
+    source: Source,
+    /// True once the sender has identified itself as a router.
+    is_identified: bool,
+    /// Notified when the connection has to give up its slot.
+    displaced: Arc<Notify>,
     /// Name under which the router is stored; empty until it is claimed.
     name: String,
     /// True if a router at another address holds the name that this one claims.
@@ -54,8 +82,10 @@ struct LiveSession {
 pub struct Totals {
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections refused because of BMP_ALLOW or BMP_MAX_CONNECTIONS.
-    pub refused: u64,
+    /// Connections closed for another one, because their senders had not identified themselves.
+    pub displaced: u64,
+    /// Connections closed because their senders did not identify themselves in time.
+    pub not_identified: u64,
     /// Errors of accepting a connection.
     pub accept_errors: u64,
     /// True while new connections of unknown routers are held: the log was paused, and its usage is not below
@@ -84,33 +114,28 @@ pub(super) struct SessionEntry {
     session: Timestamp,
     address: SocketAddr,
     meter: Arc<Meter>,
+    displaced: Arc<Notify>,
     /// True if the end of the session has been logged or need not be.
     is_finished: bool,
-}
-
-/// Result of claiming a router name.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Claim {
-    /// No other live session has the name.
-    Exclusive(String),
-    /// A live session from the same address has the name too. Usually that connection is dead and has not
-    /// timed out yet, for example after a power failure of the router. Both sessions keep the name; records
-    /// of the newer session take precedence, because its identity is greater.
-    Overlapping(String),
-    /// A live session from another address has the name. This is the distinct name under which the second
-    /// router is stored.
-    Conflicting(String),
 }
 
 impl Registry {
     /// An empty registry that assigns session identities greater than `last_session`.
     #[must_use]
     pub fn new(last_session: Timestamp) -> Arc<Self> {
-        let inner = Inner { last_session, live: BTreeMap::new(), unfinished: Vec::new() };
+        let inner = Inner {
+            last_session,
+            live: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            refusals: Refusals::default(),
+            alarms: Alarms::new(),
+            unfinished: Vec::new(),
+        };
         Arc::new(Self {
             inner: Mutex::new(inner),
             accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            displaced: AtomicU64::new(0),
+            not_identified: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
             held_off: AtomicBool::new(false),
             hold_offs: AtomicU64::new(0),
@@ -118,29 +143,6 @@ impl Registry {
             records_refused: AtomicU64::new(0),
             transport: Arc::default(),
         })
-    }
-
-    /// Adds a session. Its identity is the current time, or one more than the last identity if that is
-    /// greater, so that identities increase even if the clock is set back.
-    pub(super) fn begin(registry: &Arc<Self>, address: SocketAddr, now: Timestamp) -> SessionEntry {
-        registry.accepted.fetch_add(1, Ordering::Relaxed);
-        let mut inner = registry.lock();
-        let session = now.max(Timestamp(inner.last_session.0.saturating_add(1)));
-        inner.last_session = session;
-        let meter = Arc::new(Meter::default());
-        inner.live.insert(
-            session,
-            LiveSession {
-                address,
-                name: String::new(),
-                has_conflict: false,
-                summary: None,
-                logged_until: now,
-                meter: Arc::clone(&meter),
-            },
-        );
-        drop(inner);
-        SessionEntry { registry: Arc::clone(registry), session, address, meter, is_finished: false }
     }
 
     /// Number of open connections.
@@ -165,7 +167,8 @@ impl Registry {
     pub fn totals(&self) -> Totals {
         Totals {
             accepted: self.accepted.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
+            displaced: self.displaced.load(Ordering::Relaxed),
+            not_identified: self.not_identified.load(Ordering::Relaxed),
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
             held_off: self.held_off.load(Ordering::Relaxed),
             hold_offs: self.hold_offs.load(Ordering::Relaxed),
@@ -199,9 +202,16 @@ impl Registry {
         &self.transport
     }
 
-    /// Counts a refused connection.
-    pub(super) fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    /// The refused connections since the start.
+    #[must_use]
+    pub fn refusals(&self) -> RefusalReport {
+        let inner = self.lock();
+        inner.refusals.report(|source| inner.sources.get(source).copied().unwrap_or_default())
+    }
+
+    /// Counts a connection whose sender did not identify itself in time.
+    pub(super) fn not_identified(&self) {
+        self.not_identified.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts records that the log refused because it was stopping or had failed.
@@ -251,6 +261,19 @@ impl SessionEntry {
         &self.meter
     }
 
+    /// Records that the sender has identified itself as a router, so that the connection keeps its slot.
+    /// Returns false if it has lost the slot already.
+    pub(super) fn identify(&self) -> bool {
+        let mut inner = self.registry.lock();
+        let live = inner.live.get_mut(&self.session);
+        live.map(|live| live.is_identified = true).is_some()
+    }
+
+    /// Waits until the connection has to give up its slot.
+    pub(super) async fn displaced(&self) {
+        self.displaced.notified().await;
+    }
+
     /// Publishes the session's summary (`None` before its first message), and that every record received
     /// before `logged_until` has been handed to the log.
     pub(super) fn publish(&self, summary: Option<Summary>, logged_until: Timestamp) {
@@ -266,43 +289,10 @@ impl SessionEntry {
     }
 }
 
-impl Registry {
-    /// Claims a router name for a session.
-    pub(super) fn claim(&self, session: Timestamp, name: &str) -> Claim {
-        let mut inner = self.lock();
-        let Some(own) = inner.live.get(&session).map(|live| live.address.ip()) else {
-            return Claim::Exclusive(name.to_owned());
-        };
-        let mut others =
-            inner.live.iter().filter(|(id, live)| **id != session && live.name == name).peekable();
-        let claim = if others.peek().is_none() {
-            Claim::Exclusive(name.to_owned())
-        } else if others.any(|(_, live)| live.address.ip() == own) {
-            Claim::Overlapping(name.to_owned())
-        } else {
-            Claim::Conflicting(format!("{name}@{own}"))
-        };
-        if let Some(live) = inner.live.get_mut(&session) {
-            claim.name().clone_into(&mut live.name);
-            live.has_conflict = matches!(claim, Claim::Conflicting(_));
-        }
-        claim
-    }
-}
-
-impl Claim {
-    /// The name under which the router is stored.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Exclusive(name) | Self::Overlapping(name) | Self::Conflicting(name) => name,
-        }
-    }
-}
-
 impl Drop for SessionEntry {
     fn drop(&mut self) {
         let mut inner = self.registry.lock();
-        inner.live.remove(&self.session);
+        inner.remove(self.session);
         if !self.is_finished {
             inner.unfinished.push(self.session);
         }
@@ -311,7 +301,18 @@ impl Drop for SessionEntry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Adds a session without limits.
+    pub(super) fn begin(registry: &Arc<Registry>, address: SocketAddr, now: Timestamp) -> SessionEntry {
+        let (connections_max, per_source_max) = (usize::MAX, usize::MAX);
+        let (configured, configured_names) = (BTreeSet::new(), Vec::new());
+        let slots = Slots { connections_max, per_source_max, configured, configured_names };
+        let admitted = Registry::admit(registry, address, (&slots, &slots.configured), now);
+        admitted.map(|admitted| admitted.entry).unwrap()
+    }
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -322,52 +323,17 @@ mod tests {
         let registry = Registry::new(Timestamp(1_000));
         let ids: Vec<i64> = [500, 2_000, 2_000, 100, 3_000]
             .into_iter()
-            .map(|now| Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(now)).session().0)
+            .map(|now| begin(&registry, at("192.0.2.1:1"), Timestamp(now)).session().0)
             .collect();
         assert_eq!(ids, [1_001, 2_000, 2_001, 2_002, 3_000]);
-    }
-
-    #[test]
-    fn two_routers_that_claim_one_name_stay_two() {
-        let registry = Registry::new(Timestamp(0));
-        let first = Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(1));
-        let second = Registry::begin(&registry, at("192.0.2.2:1"), Timestamp(2));
-        assert_eq!(registry.claim(first.session(), "edge1"), Claim::Exclusive("edge1".to_owned()));
-        assert_eq!(
-            registry.claim(first.session(), "edge1"),
-            Claim::Exclusive("edge1".to_owned()),
-            "claimed twice by one session"
-        );
-        assert_eq!(
-            registry.claim(second.session(), "edge1"),
-            Claim::Conflicting("edge1@192.0.2.2".to_owned())
-        );
-        assert_eq!(registry.conflicts(), ["edge1@192.0.2.2"]);
-        drop(first);
-        let third = Registry::begin(&registry, at("192.0.2.3:1"), Timestamp(3));
-        assert_eq!(
-            registry.claim(third.session(), "edge1"),
-            Claim::Exclusive("edge1".to_owned()),
-            "released by the first"
-        );
-    }
-
-    #[test]
-    fn a_router_that_reconnects_before_its_old_connection_times_out_keeps_its_name() {
-        let registry = Registry::new(Timestamp(0));
-        let old = Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(1));
-        registry.claim(old.session(), "edge1");
-        let new = Registry::begin(&registry, at("192.0.2.1:2"), Timestamp(2));
-        assert_eq!(registry.claim(new.session(), "edge1"), Claim::Overlapping("edge1".to_owned()));
-        assert!(registry.conflicts().is_empty());
     }
 
     #[test]
     fn the_handed_over_time_is_that_of_the_slowest_session() {
         let registry = Registry::new(Timestamp(0));
         assert_eq!(registry.handed_over_until(Timestamp(9)), Timestamp(9));
-        let slow = Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(10));
-        let fast = Registry::begin(&registry, at("192.0.2.2:1"), Timestamp(10));
+        let slow = begin(&registry, at("192.0.2.1:1"), Timestamp(10));
+        let fast = begin(&registry, at("192.0.2.2:1"), Timestamp(10));
         slow.publish(None, Timestamp(20));
         fast.publish(None, Timestamp(30));
         assert_eq!(registry.handed_over_until(Timestamp(40)), Timestamp(20));
@@ -379,7 +345,7 @@ mod tests {
     #[test]
     fn a_task_that_ends_without_finishing_its_session_is_reported_once() {
         let registry = Registry::new(Timestamp(0));
-        drop(Registry::begin(&registry, at("192.0.2.1:1"), Timestamp(7)));
+        drop(begin(&registry, at("192.0.2.1:1"), Timestamp(7)));
         assert_eq!(registry.take_unfinished(), [Timestamp(7)]);
         assert_eq!(registry.take_unfinished(), []);
     }

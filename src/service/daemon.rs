@@ -1,5 +1,6 @@
 //! The components of the running daemon, and the order in which they are started and stopped.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -310,10 +311,22 @@ fn committer_options(wal: &config::Wal) -> committer::Options {
     }
 }
 
+/// The limits of connections. A configured router is one with a name, an address, or both.
+fn slots(config: &Config) -> listener::Slots {
+    let is_name = |router: &&String| router.parse::<IpAddr>().is_err();
+    listener::Slots {
+        connections_max: config.listen.max_connections,
+        per_source_max: config.listen.max_connections_per_address,
+        configured: config.listen.configured_addresses(),
+        configured_names: config.listen.expected_routers.iter().filter(is_name).cloned().collect(),
+    }
+}
+
 fn listener_options(config: &Config, transport: TransportOptions) -> listener::Options {
     listener::Options {
         allow: config.listen.allow.clone(),
-        connections_max: config.listen.max_connections,
+        slots: slots(config),
+        moves_denied: config.listen.moves_denied,
         router_names: config.listen.router_names.clone(),
         overrides: config.listen.overrides.clone(),
         first_message: config.listen.first_message,
@@ -348,7 +361,7 @@ fn snapshot(
     Snapshot {
         collector: config.collector.clone(),
         endpoints,
-        connections_max: config.listen.max_connections,
+        slots: slots(config),
         expected_routers: config.listen.expected_routers.clone(),
         wal_dir: config.wal.dir.clone(),
         log: Arc::clone(&opened_log.log),

@@ -2,6 +2,7 @@
 
 pub(super) mod clock_watch;
 pub(super) mod completeness;
+mod connections;
 mod delivery;
 pub(super) mod health;
 pub(super) mod lag;
@@ -21,7 +22,7 @@ use crate::committer::accounts::RouterUse;
 use crate::committer::fair_share::FairShare;
 use crate::committer::{LogState, Progress};
 use crate::forwarder::DeliveryStatus;
-use crate::listener::{self, Endpoint, Registry};
+use crate::listener::{Endpoint, Registry, Slots};
 use crate::num::to_f64;
 use crate::route::Timestamp;
 use crate::state::StateStore;
@@ -50,7 +51,7 @@ const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
 pub(super) struct Snapshot {
     pub(super) collector: String,
     pub(super) endpoints: Vec<Endpoint>,
-    pub(super) connections_max: usize,
+    pub(super) slots: Slots,
     /// Names or addresses of the routers that should be connected; empty for all known ones.
     pub(super) expected_routers: Vec<String>,
     pub(super) wal_dir: PathBuf,
@@ -79,6 +80,8 @@ pub(super) struct Observed {
     log: lag::Progress,
     refused: LastChange,
     missing_lines: MissingLines,
+    /// Refused connections of configured routers.
+    configured_refused: LastChange,
     clock: ClockWatch,
     /// The last damage.
     damage: Option<Damage>,
@@ -92,6 +95,7 @@ impl Observed {
             log: lag::Progress::new(last_seq),
             refused: LastChange::default(),
             missing_lines: MissingLines::default(),
+            configured_refused: LastChange::default(),
             clock: ClockWatch::new(clock::now()),
             damage: None,
         }
@@ -154,7 +158,9 @@ impl Snapshot {
         let mut observed = self.observed();
         observed.growth.sample(now, usage.undelivered_bytes);
         observed.log.sample(durable, records, now);
-        observed.refused.observe(self.registry.totals().refused, now);
+        let refusals = self.registry.refusals();
+        observed.refused.observe(refusals.by_reason.values().sum(), now);
+        observed.configured_refused.observe(refusals.configured, now);
         observed.missing_lines.observe(&self.telemetry.output(), now);
         let available = usage.available_bytes;
         let share = 1.0 - ratio(available, available.saturating_add(usage.undelivered_bytes));
@@ -269,23 +275,6 @@ impl Snapshot {
         }
     }
 
-    fn listener(&self) -> Listener {
-        let totals = self.registry.totals();
-        let refused = self.observed().refused.age(self.started.elapsed());
-        Listener {
-            address: listener::listed(&self.endpoints),
-            connections: self.registry.connections(),
-            connections_max: self.connections_max,
-            accepted: totals.accepted,
-            refused: totals.refused,
-            refused_age_s: refused.map(seconds),
-            accept_errors: totals.accept_errors,
-            held_off: totals.held_off,
-            hold_offs: totals.hold_offs,
-            transport: transport::transport(self.registry.transport()),
-        }
-    }
-
     /// The conditions that need attention, the worst one first.
     fn conditions(&self, parts: &Parts<'_>, delivery: Option<&Delivery>, now: Timestamp) -> Vec<Condition> {
         let Parts { progress, listener, wal, routers, log_use, log_output } = parts;
@@ -305,12 +294,7 @@ impl Snapshot {
             conditions.push(Condition::RoutersNotConnected(missing));
         }
         conditions.extend(transport::conditions(&listener.transport));
-        if listener.connections >= listener.connections_max {
-            conditions.push(Condition::ConnectionsFull(listener.connections_max));
-        }
-        if listener.refused_age_s.is_some_and(|age| age < REFUSAL_REPORTED.as_secs_f64()) {
-            conditions.push(Condition::ConnectionsRefused(listener.refused));
-        }
+        conditions.extend(self.connection_conditions(listener));
         conditions.extend(self.registry.conflicts().into_iter().map(Condition::NameConflict));
         let limited = routers.iter().filter(|router| router.untracked_peers > 0);
         conditions.extend(limited.map(|router| Condition::PeerLimit(router.name.clone())));

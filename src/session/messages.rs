@@ -44,17 +44,14 @@ impl Session {
             }
             Message::Initiation { tlvs, trailer } => self.initiation(tlvs, trailer, now),
             Message::Termination { tlvs, trailer } => self.termination(tlvs, trailer),
-            Message::Unknown { kind, body } => {
-                self.counters.unknown_messages += 1;
-                let text = format!("message of unknown type {kind} recorded raw");
-                self.notice(Level::Debug, "bmp_unknown_message", None, text, bytes);
-                let kind = EventKind::UnknownMessage { message_type: *kind, body: body.to_vec() };
-                self.builder.event(None, now, Timestamp(0), kind);
-            }
+            Message::Unknown { kind, body } => self.unknown_message(*kind, body, bytes, now),
         }
     }
 
     fn initiation(&mut self, tlvs: &[Tlv<'_>], trailer: &[u8], now: Timestamp) {
+        if !self.may_record_initiation(now) {
+            return;
+        }
         self.note_session_trailer("Initiation", trailer);
         let text_of = |wanted| tlvs.iter().find(|tlv| tlv.kind == wanted).map(|tlv| text(tlv.value));
         let (sys_name, sys_descr) = (text_of(TLV_SYS_NAME), text_of(TLV_SYS_DESCR));

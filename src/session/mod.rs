@@ -24,6 +24,7 @@
 
 mod builder;
 mod encoding_evidence;
+mod identification;
 mod information;
 mod messages;
 mod overrides;
@@ -36,6 +37,7 @@ mod update_recorder;
 
 use std::net::IpAddr;
 
+pub use identification::UNIDENTIFIED_BYTES_MAX;
 pub use overrides::Overrides;
 pub use peers::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 pub use summary::{
@@ -46,6 +48,7 @@ use crate::bmp;
 use crate::num;
 use crate::route::{Batch, EventKind, PeerIdentity, PeerKey, Router, SessionEnd, Timestamp};
 use builder::BatchBuilder;
+use identification::{HeldMessage, InitiationBudget};
 use peers::Peers;
 use route_tlvs::SequenceTracker;
 
@@ -91,6 +94,9 @@ pub struct Session {
     options: Options,
     introduce: Introduce,
     introduced: bool,
+    /// Messages of unknown types received before the router was introduced.
+    held_messages: Vec<HeldMessage>,
+    initiations: InitiationBudget,
     sys_name: String,
     sys_descr: String,
     prior: Vec<PeerIdentity>,
@@ -119,6 +125,8 @@ impl Session {
             options,
             introduce,
             introduced: false,
+            held_messages: Vec::new(),
+            initiations: InitiationBudget::default(),
             sys_name: String::new(),
             sys_descr: String::new(),
             prior: Vec::new(),
@@ -145,7 +153,13 @@ impl Session {
         self.sequence.note_message();
         match bmp::decode(message) {
             Ok(decoded) => {
-                if !self.introduced && !matches!(decoded, bmp::Message::Initiation { .. }) {
+                let is_per_peer = !matches!(
+                    decoded,
+                    bmp::Message::Initiation { .. }
+                        | bmp::Message::Termination { .. }
+                        | bmp::Message::Unknown { .. }
+                );
+                if !self.introduced && is_per_peer {
                     self.introduce_as(String::new());
                 }
                 self.dispatch(&decoded, message, now);
@@ -264,6 +278,7 @@ impl Session {
         self.prior = introduced.prior;
         self.overrides = introduced.overrides;
         self.builder.rename(introduced.name);
+        self.record_held_messages();
     }
 
     fn notice(

@@ -19,6 +19,8 @@ pub struct Counters {
     pub errors: u64,
     /// Messages of an unknown type, which are recorded raw.
     pub unknown_messages: u64,
+    /// Initiations that were not recorded, because there were too many.
+    pub ignored_initiations: u64,
     /// Announcements treated as withdrawals (RFC 7606).
     pub treated_as_withdraw: u64,
     /// Attributes discarded (RFC 7606).

@@ -23,13 +23,16 @@
 //! frame and the batches after it. If the disk is full or read-only, the state of this run is kept in memory,
 //! rebuilt the same way.
 
+mod addresses;
 mod error;
 mod liveness;
 mod store;
 mod tracked;
 mod version_0;
+mod version_1;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -41,6 +44,7 @@ use store::SledStore;
 use tracked::{Change, TrackedState};
 pub use tracked::{OpenSession, TrackedPeer};
 use version_0::TrackedStateV0;
+use version_1::TrackedStateV1;
 
 /// How the state was opened.
 #[derive(Debug)]
@@ -116,8 +120,9 @@ impl EndSeq {
 #[must_use]
 pub struct EndTicket(u64);
 
-/// Format version of the snapshot bytes. Version 0, which identified peers by address alone, is still read.
-const SNAPSHOT_VERSION: u8 = 1;
+/// Format version of the snapshot bytes. Version 0, which identified peers by address alone, and version 1,
+/// without the addresses of routers, are still read.
+const SNAPSHOT_VERSION: u8 = 2;
 
 impl StateStore {
     /// Opens the state in a directory, or creates it there. Always succeeds: see [`OpenOutcome`]. On a full
@@ -161,6 +166,8 @@ impl StateStore {
         let (&found, rest) = snapshot.split_first().ok_or(StateError::SnapshotEmpty)?;
         let decoded = match found {
             SNAPSHOT_VERSION => bincode::deserialize(rest),
+            1 => bincode::deserialize::<(_, _, TrackedStateV1)>(rest)
+                .map(|(observed, logged_until, old)| (observed, logged_until, old.into())),
             0 => bincode::deserialize::<(_, _, TrackedStateV0)>(rest)
                 .map(|(observed, logged_until, old)| (observed, logged_until, old.into())),
             _ => return Err(StateError::SnapshotVersion { found, expected: SNAPSHOT_VERSION }),
@@ -233,6 +240,12 @@ impl StateStore {
     #[must_use]
     pub fn routers(&self) -> BTreeMap<String, Vec<TrackedPeer>> {
         self.lock().tracked.routers()
+    }
+
+    /// The source address of the last recorded session of a router; `None` if it is not known.
+    #[must_use]
+    pub fn last_address(&self, router: &str) -> Option<IpAddr> {
+        self.lock().tracked.addresses.get(router).map(|last| last.address)
     }
 
     /// The greatest session identity assigned so far. The next one must be greater.

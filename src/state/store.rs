@@ -4,6 +4,7 @@
 //! tree "sessions"  session identity        -> OpenSession
 //! tree "peers-v1"  (router name, identity) -> TrackedPeer
 //! tree "stopped"   router name             -> (Router, Timestamp)
+//! tree "addresses" router name             -> LastAddress
 //! default tree     "mark"                  -> (observed, logged until, last session)
 //! ```
 //!
@@ -50,6 +51,7 @@ pub(super) struct SledStore {
     sessions: sled::Tree,
     peers: sled::Tree,
     stopped: sled::Tree,
+    addresses: sled::Tree,
 }
 
 /// Why sled did not open.
@@ -119,6 +121,7 @@ impl SledStore {
             sessions: tree("sessions")?,
             peers: tree(PEERS)?,
             stopped: tree("stopped")?,
+            addresses: tree("addresses")?,
             db: db.clone(),
         };
         store.convert_peers().map_err(OpenFailure::permanent)?;
@@ -161,6 +164,12 @@ impl SledStore {
             let (name, value) = pair?;
             tracked.stopped.insert(decode(&name)?, decode(&value)?);
         }
+        for pair in &self.addresses {
+            let (name, value) = pair?;
+            tracked.addresses.insert(decode(&name)?, decode(&value)?);
+        }
+        // Earlier versions stored no addresses.
+        tracked.note_known_addresses();
         let mark = self.db.get(bincode::serialize(MARK)?)?;
         let (observed, logged_until, last_session) =
             mark.map_or_else(|| Ok(Default::default()), |mark| decode(&mark))?;
@@ -178,6 +187,7 @@ impl SledStore {
                     put(&self.peers, &(router, identity), peer)?;
                 }
                 Change::Stopped(router) => put(&self.stopped, router, tracked.stopped.get(router))?,
+                Change::Address(router) => put(&self.addresses, router, tracked.addresses.get(router))?,
             }
         }
         Ok(())
@@ -185,14 +195,16 @@ impl SledStore {
 
     /// Replaces all entries but the mark.
     pub(super) fn replace(&self, tracked: &TrackedState) -> Result<(), StateError> {
-        [&self.sessions, &self.peers, &self.stopped].iter().try_for_each(|tree| tree.clear())?;
+        let trees = [&self.sessions, &self.peers, &self.stopped, &self.addresses];
+        trees.iter().try_for_each(|tree| tree.clear())?;
         let sessions = tracked.sessions.keys().map(|id| Change::Session(*id));
         let peers = tracked
             .peers
             .iter()
             .flat_map(|(router, peers)| peers.keys().map(|key| Change::Peer(router.clone(), *key)));
         let stopped = tracked.stopped.keys().map(|name| Change::Stopped(name.clone()));
-        self.apply(tracked, &sessions.chain(peers).chain(stopped).collect::<Vec<_>>())
+        let addresses = tracked.addresses.keys().map(|name| Change::Address(name.clone()));
+        self.apply(tracked, &sessions.chain(peers).chain(stopped).chain(addresses).collect::<Vec<_>>())
     }
 
     /// Writes the mark.

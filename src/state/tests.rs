@@ -300,6 +300,43 @@ fn the_state_of_an_earlier_version_is_read() {
 }
 
 #[test]
+fn the_last_address_of_a_router_survives_and_earlier_snapshots_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(&folder.path().join("first"));
+    let from = |last_octet: u8, session: i64| {
+        let mut batch = batch("edge1", session, session, &[Entry::Route(1), Entry::Lost]);
+        batch.router.address = IpAddr::from([192, 0, 2, last_octet]);
+        batch
+    };
+    for one in [from(1, 10), from(2, 20), from(3, 15)] {
+        state.observe(&one).unwrap();
+    }
+    let snapshot = state.mark_observed(3, Timestamp(99)).unwrap();
+    state.flush().unwrap();
+    drop(state);
+    let other = open(&folder.path().join("second"));
+    other.restore(&snapshot).unwrap();
+    for state in [open(&folder.path().join("first")), other] {
+        assert_eq!(state.last_address("edge1"), Some(IpAddr::from([192, 0, 2, 2])));
+        assert_eq!(state.last_address("edge2"), None);
+    }
+
+    // Version 1 has no addresses but those of the sessions that are open or were stopped.
+    let open_session = OpenSession { router: router("edge1", 10), last_record: Timestamp(11) };
+    let sessions = BTreeMap::from([(Timestamp(10), open_session)]);
+    let stopped = BTreeMap::from([("edge2".to_owned(), (router("edge2", 5), Timestamp(6)))]);
+    let peers: BTreeMap<String, BTreeMap<PeerIdentity, TrackedPeer>> = BTreeMap::new();
+    let mut snapshot = vec![1];
+    snapshot.extend(bincode::serialize(&(7_u64, Timestamp(99))).unwrap());
+    snapshot.extend(bincode::serialize(&(Timestamp(10), sessions, peers, stopped)).unwrap());
+    let state = open(&folder.path().join("third"));
+    state.restore(&snapshot).unwrap();
+    for name in ["edge1", "edge2"] {
+        assert_eq!(state.last_address(name), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+}
+
+#[test]
 fn the_state_is_restored_from_sled_and_from_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(&folder.path().join("first"));

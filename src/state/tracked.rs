@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::addresses::{self, Addresses};
 use super::liveness::{Liveness, liveness_changes};
 use crate::num::to_u32_saturating;
 use crate::route::{Batch, Event, EventKind, Peer, PeerIdentity, Router, SessionEnd, Timestamp};
@@ -44,6 +45,8 @@ pub(super) enum Change {
     Peer(String, PeerIdentity),
     /// The time at which a stop of the collector ended this router's session.
     Stopped(String),
+    /// The source address of this router.
+    Address(String),
 }
 
 /// The tracked sessions and peers. Its encoding is that of snapshots: the order of the fields must not
@@ -59,6 +62,8 @@ pub(super) struct TrackedState {
     /// Routers whose session a stop of the collector ended, with the time of the stop. The gap since then is
     /// not logged yet.
     pub(super) stopped: BTreeMap<String, (Router, Timestamp)>,
+    /// Source address of the last session of each router.
+    pub(super) addresses: Addresses,
 }
 
 /// What remains of the memory budget while one batch is observed.
@@ -92,6 +97,7 @@ impl TrackedState {
     /// tracked: it is not marked stale after a crash, and its next table counts as an initial dump.
     pub(super) fn observe(&mut self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::new();
+        self.note_address(&batch.router, &mut changes);
         let without_session = self.observe_session(batch, &mut changes);
         let mut budget = Budget { bytes_left: None, may_drop_down: true, may_drop_stale: true };
         for (_, peer, liveness) in liveness_changes(batch) {
@@ -101,6 +107,24 @@ impl TrackedState {
             self.forget_down(&router, &mut changes);
         }
         changes
+    }
+
+    /// Notes the source address of the router.
+    fn note_address(&mut self, router: &Router, changes: &mut Vec<Change>) {
+        let Self { addresses, peers, .. } = self;
+        let (is_changed, removed) = addresses::note(addresses, router, |name| peers.contains_key(name));
+        changes.extend(removed.map(Change::Address));
+        if is_changed {
+            changes.push(Change::Address(router.name.clone()));
+        }
+    }
+
+    /// Notes the addresses of the routers whose session is open or was ended by a stop of the collector.
+    pub(super) fn note_known_addresses(&mut self) {
+        let open = self.sessions.values().map(|open| &open.router);
+        let routers: Vec<Router> =
+            open.chain(self.stopped.values().map(|(router, _)| router)).cloned().collect();
+        routers.iter().for_each(|router| self.note_address(router, &mut Vec::new()));
     }
 
     fn observe_peer(

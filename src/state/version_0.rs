@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::tracked::{OpenSession, TrackedPeer, TrackedState};
+use super::version_1::TrackedStateV1;
 use crate::route::{PeerKey, Router, Timestamp};
 
 /// [`TrackedState`] in snapshots of version 0, in which a peer was identified by its address alone.
@@ -21,11 +22,12 @@ impl From<TrackedStateV0> for TrackedState {
         let by_identity = |peers: BTreeMap<PeerKey, TrackedPeer>| {
             peers.into_values().map(|tracked| (tracked.peer.identity(), tracked)).collect()
         };
-        Self {
+        TrackedStateV1 {
             last_session: old.last_session,
             sessions: old.sessions,
             peers: old.peers.into_iter().map(|(router, peers)| (router, by_identity(peers))).collect(),
             stopped: old.stopped,
         }
+        .into()
     }
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod document;
+mod listener;
 mod routers;
 mod server;
 mod text;
@@ -10,9 +11,10 @@ mod transport;
 
 pub use client::{FetchError, fetch};
 pub use document::{
-    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, Listener, LogOutput,
-    LossReason, Quarantined, Wal,
+    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LogOutput, LossReason,
+    Quarantined, Wal,
 };
+pub use listener::{Listener, Source};
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
 pub use text::{render, summary};

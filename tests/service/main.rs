@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admission;
 mod away;
 mod clock;
 mod damage;

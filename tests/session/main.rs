@@ -9,6 +9,7 @@ mod bounds;
 mod dumps;
 mod evidence;
 mod field;
+mod identification;
 mod messages;
 mod peers;
 mod version_4;

@@ -36,14 +36,33 @@ pub static SECTIONS: &[Section] = &[
                 &["BMP_CONNECTIONS_MAX"],
                 integer(1, 100_000, ""),
                 "200",
-                "Maximum number of concurrent BMP connections.",
+                "Maximum number of concurrent BMP connections. One is reserved for each router that is not \
+                 connected and whose address is in BMP_ROUTER_NAMES or EXPECTED_ROUTERS, or in BMP_ALLOW as \
+                 a single address.",
+            ),
+            aliased(
+                "BMP_MAX_CONNECTIONS_PER_ADDRESS",
+                &["BMP_CONNECTIONS_PER_ADDRESS_MAX"],
+                integer(1, 100_000, ""),
+                "32",
+                "Maximum number of concurrent BMP connections from one address, or from one IPv6 /64. Raise \
+                 it if the routers connect through address translation.",
             ),
             derived(
                 "BMP_ROUTER_NAMES",
                 Kind::RouterNames,
                 "the router's sysName, else its address",
                 "Router names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. The name \
-                 identifies the router in the database.",
+                 identifies the router in the database. A router at another address that sends one of \
+                 these names as its sysName is stored under `name@address`.",
+            ),
+            fixed(
+                "BMP_ROUTER_MOVES",
+                Kind::Choice(&["allow", "deny"]),
+                "allow",
+                "Router that sends the sysName of one that was last connected from another address and is \
+                 not in BMP_ROUTER_NAMES. `allow`: it is the same router, with an alarm. `deny`: it is another \
+                 one, stored under `name@address`.",
             ),
             derived(
                 "EXPECTED_ROUTERS",
@@ -67,7 +86,8 @@ pub static SECTIONS: &[Section] = &[
                 "BMP_FIRST_MESSAGE_S",
                 integer(1, 86_400, "s"),
                 "60",
-                "Time after which a connection without a complete BMP message is closed.",
+                "Time after which a connection is closed if it has sent neither an Initiation nor a per-peer \
+                 message.",
             ),
             fixed(
                 "BMP_KEEPALIVE_S",

@@ -61,8 +61,14 @@ pub(in crate::service) enum Condition {
     TlsFiles(String),
     /// This maximum number of connections is reached.
     ConnectionsFull(usize),
-    /// Number of connections refused since the start, the last one within the last minutes.
-    ConnectionsRefused(u64),
+    /// Connections were refused within the last minutes; their number, reasons and main source.
+    ConnectionsRefused(String),
+    /// Connections of configured routers were refused within the last minutes; their number.
+    ConfiguredRefused(String),
+    /// A router claims a name that belongs to another address; the text names both.
+    NameReserved(String),
+    /// A router claims the name of one that was last recorded from another address; the text names both.
+    RouterMoved(String),
     /// Two routers have the same name; the second one is stored under this one.
     NameConflict(String),
     /// The router with this name exceeds the tracked peer/family limit.
@@ -118,6 +124,9 @@ impl Condition {
             Self::TlsFiles(_) => ConditionKind::TlsFiles,
             Self::ConnectionsFull(_) => ConditionKind::ConnectionsFull,
             Self::ConnectionsRefused(_) => ConditionKind::ConnectionsRefused,
+            Self::ConfiguredRefused(_) => ConditionKind::ConfiguredRefused,
+            Self::NameReserved(_) => ConditionKind::NameReserved,
+            Self::RouterMoved(_) => ConditionKind::RouterMoved,
             Self::NameConflict(_) => ConditionKind::NameConflict,
             Self::PeerLimit(_) => ConditionKind::PeerLimit,
             Self::DeliveryLag(_) => ConditionKind::DeliveryLag,
@@ -186,11 +195,10 @@ impl fmt::Display for Condition {
             Self::ConnectionsFull(max) => {
                 write!(f, "all {max} connections are in use (BMP_MAX_CONNECTIONS)")
             }
-            Self::ConnectionsRefused(count) => write!(
-                f,
-                "{count} connections refused since start, the last one within 10 minutes (BMP_ALLOW, \
-                 BMP_MAX_CONNECTIONS)"
-            ),
+            Self::ConnectionsRefused(text)
+            | Self::ConfiguredRefused(text)
+            | Self::NameReserved(text)
+            | Self::RouterMoved(text) => f.write_str(text),
             Self::HeldOff => f.write_str("connections of unknown routers wait until log usage is below 50 %"),
             Self::LogFilling(percent) => write!(f, "log {percent:.0} % full"),
             Self::NameConflict(name) => {

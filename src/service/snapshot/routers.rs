@@ -76,6 +76,7 @@ fn connected(
         messages: summary.counters.messages,
         routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),
         errors: summary.counters.errors,
+        ignored_initiations: summary.counters.ignored_initiations,
         untracked_peers: summary.counters.untracked_peers,
         untracked_dump_routes: summary.counters.untracked_dump_routes,
         skipped_messages: summary.counters.skipped_messages,

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::listener::Listener;
 use super::routers::Router;
-use super::transport::Transport;
 
 /// Status of the daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -129,6 +129,12 @@ pub enum ConditionKind {
     ConnectionsFull,
     /// Connections were refused within the last minutes.
     ConnectionsRefused,
+    /// Connections of configured routers were refused within the last minutes.
+    ConfiguredRefused,
+    /// A router claims a name that belongs to another address.
+    NameReserved,
+    /// A router claims the name of one that was last recorded from another address.
+    RouterMoved,
     /// Two routers have the same name.
     NameConflict,
     /// A router exceeds the tracked peer/family limit.
@@ -147,33 +153,6 @@ pub enum ConditionKind {
     LogOutput,
     /// Log lines were suppressed within the last minutes, because they exceeded the budget of the output.
     LogSuppressed,
-}
-
-/// BMP listener.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Listener {
-    /// Addresses and ports that routers connect to, in the form of BMP_LISTEN.
-    pub address: String,
-    /// Open connections.
-    pub connections: usize,
-    /// Maximum number of open connections.
-    pub connections_max: usize,
-    /// Connections accepted since the start.
-    pub accepted: u64,
-    /// Connections refused since the start, because of BMP_ALLOW or BMP_MAX_CONNECTIONS.
-    pub refused: u64,
-    /// Seconds since the last connection was refused; `None` if none was.
-    #[serde(default)]
-    pub refused_age_s: Option<f64>,
-    /// Failed accept calls since the start.
-    pub accept_errors: u64,
-    /// New connections of unknown routers wait, because the log was full and its usage is not yet below 50 %.
-    pub held_off: bool,
-    /// Number of periods with `held_off` since the start.
-    pub hold_offs: u64,
-    /// Handshakes, files of TLS, and connections that the collector opens.
-    #[serde(default)]
-    pub transport: Transport,
 }
 
 /// Write-ahead log.

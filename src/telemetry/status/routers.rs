@@ -34,6 +34,9 @@ pub struct Router {
     pub routes: u64,
     /// Messages and PDUs of this session that could not be decoded.
     pub errors: u64,
+    /// Initiations of this session that were not recorded, because there were too many.
+    #[serde(default)]
+    pub ignored_initiations: u64,
     /// Peers and address families of this session beyond the tracked peer/family limit. Their routes are
     /// recorded, but may remain stale.
     pub untracked_peers: u64,

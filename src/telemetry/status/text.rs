@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Completeness, Damage, Delivery, Document, LogOutput, Peer, Router, Wal};
+use super::{Completeness, Damage, Delivery, Document, Listener, LogOutput, Peer, Router, Source, Wal};
 use crate::telemetry::printable;
 
 /// Seconds from which a blocked log output is shown. A shorter time is that of any write.
@@ -43,6 +43,7 @@ pub fn render(document: &Document) -> String {
         listener.accept_errors
     ));
     listener.transport.lines().into_iter().for_each(&mut line);
+    connections(listener, &mut line);
     wal(&document.wal, document.delivery.as_ref(), &mut line);
     match &document.delivery {
         Some(delivery) => lanes(delivery, &mut line),
@@ -71,6 +72,28 @@ pub fn summary(document: &Document) -> String {
         out.extend(reason.chars().take(SUMMARY_MAX_BYTES));
     }
     printable(&out)
+}
+
+/// Connections that do not or did not serve a router, and reserved slots, if there are any.
+fn connections(listener: &Listener, line: &mut impl FnMut(String)) {
+    let Listener { unidentified, reserved, displaced, not_identified, .. } = listener;
+    if *unidentified > 0 || *reserved > 0 {
+        line(format!(
+            "          {reserved} slots reserved, {unidentified} connections without an Initiation"
+        ));
+    }
+    if *displaced > 0 || *not_identified > 0 {
+        line(format!(
+            "          closed without an Initiation: {not_identified} by time or size, {displaced} for others"
+        ));
+    }
+    if !listener.refused_by.is_empty() {
+        let reasons = listener.refused_by.iter().map(|(reason, count)| format!("{count} by {reason}"));
+        line(format!("          refused: {}", reasons.collect::<Vec<_>>().join(", ")));
+    }
+    for Source { source, connections, refused } in &listener.sources {
+        line(format!("            {source}: {connections} connections, {refused} refused"));
+    }
 }
 
 fn wal(wal: &Wal, delivery: Option<&Delivery>, line: &mut impl FnMut(String)) {
@@ -189,6 +212,9 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
         router.transport.line().into_iter().for_each(&mut *line);
         if router.untracked_peers > 0 {
             line(format!("    peer/family limit exceeded {} times", router.untracked_peers));
+        }
+        if router.ignored_initiations > 0 {
+            line(format!("    {} Initiations too many, not recorded", router.ignored_initiations));
         }
         if router.untracked_dump_routes > 0 {
             let count = router.untracked_dump_routes;

@@ -92,6 +92,7 @@ class Many:
         url = self.database.url if self.database else f"postgres://nobody@127.0.0.1:{free_port()}/none"
         settings = {"WAL_MAX_BYTES": "10GiB", "WAL_SEGMENT_BYTES": "64MiB"}
         settings["BMP_MAX_CONNECTIONS"] = count + 100
+        settings["BMP_MAX_CONNECTIONS_PER_ADDRESS"] = count + 100
         self.collector = Collector(rig, home, name="hostile", url=url, **settings)
         self.neighbour = Router(self.collector.port, "neighbour", NEIGHBOUR, net=0)
         rig.stack.callback(self.neighbour.close)
