@@ -61,8 +61,8 @@ pub static SECTIONS: &[Section] = &[
                 Kind::Choice(&["allow", "deny"]),
                 "allow",
                 "Router that sends the sysName of one that was last connected from another address and is \
-                 not in BMP_ROUTER_NAMES. `allow`: it is the same router, with an alarm. `deny`: it is another \
-                 one, stored under `name@address`.",
+                 not in BMP_ROUTER_NAMES. `allow`: it is the same router, with an alarm. `deny`: it is \
+                 another one, stored under `name@address`.",
             ),
             derived(
                 "EXPECTED_ROUTERS",
