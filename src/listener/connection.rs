@@ -1,8 +1,7 @@
 //! One router's connection: reads the socket, runs the session, and appends its batches to the log.
 //!
-//! The loop waits for the first of: the stop signal, the age limit of the open batch, the next tick, the
-//! limit for the first message, and bytes. The messages of a read are processed at once, unless the log is
-//! full.
+//! The loop waits for the stop signal, the age limit of the open batch, the next tick, the limit for the
+//! first message, or bytes. The messages of a read are processed at once, unless the log is full.
 
 use std::pin::Pin;
 use std::sync::Arc;
