@@ -55,8 +55,7 @@ impl Lane {
         assert_eq!(refused.action(), ErrorAction::Reject, "{refused}");
         (self.connection, _) =
             Connection::attach(&self.database.target, &lane(), [1; 16], Some(1)).await.unwrap();
-        let isolated =
-            self.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap();
+        let isolated = self.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap();
         self.next = chunk.last_seq + 1;
         isolated.rejected
     }
@@ -179,8 +178,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     lane.sql("ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (length(rib) < 3)").await;
     let batches: Vec<Batch> = (0..20).map(crate::common::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
-    let refused =
-        lane.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap_err();
+    let refused = lane.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap_err();
     assert_eq!(refused.action(), ErrorAction::Alarm);
     let text = refused.to_string();
     assert!(text.starts_with("11 of 300 records rejected, the first with: new row"), "{text}");

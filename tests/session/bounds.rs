@@ -73,16 +73,17 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     let tlvs = proptest::collection::vec((0_u16..6, value), 0..8)
         .prop_map(|tlvs| tlvs.iter().flat_map(|(kind, value)| tlv(*kind, value)).collect::<Vec<u8>>());
     let all = extremes::messages(2);
-    let mutated = (0..all.len(), proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4))
-        .prop_map(move |(index, changes)| {
-            let mut message = all[index].clone();
-            for (at, octet) in changes {
-                // The header delimits the message.
-                let at = 6 + at.index(message.len() - 6);
-                message[at] = octet;
-            }
-            message
-        });
+    let mutated =
+        (0..all.len(), proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4))
+            .prop_map(move |(index, changes)| {
+                let mut message = all[index].clone();
+                for (at, octet) in changes {
+                    // The header delimits the message.
+                    let at = 6 + at.index(message.len() - 6);
+                    message[at] = octet;
+                }
+                message
+            });
     prop_oneof![
         (prop_oneof![Just(4_u8), Just(5), 0..8_u8], tlvs.clone()).prop_map(|(kind, tlvs)| bmp(kind, &tlvs)),
         tlvs.clone().prop_map(|tlvs| PEER.peer_down(6, &tlvs)),

@@ -17,7 +17,7 @@ mod target;
 mod tls;
 
 pub use attach::{Attached, Connection};
-pub use isolate::{Isolated, Offender};
 pub(super) use isolate::rejection;
+pub use isolate::{Isolated, Offender};
 pub use target::{Target, TargetError};
 pub use tls::{SslMode, TlsError, TlsFiles};

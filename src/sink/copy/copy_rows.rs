@@ -298,8 +298,7 @@ pub(crate) fn bounded_peer_up_detail(up: &PeerUp) -> Value {
 }
 
 fn peer_up_fields(up: &PeerUp, list: impl Fn(&[String]) -> Vec<String>) -> Value {
-    let names =
-        |families: &[Family]| list(&families.iter().map(Family::to_string).collect::<Vec<_>>());
+    let names = |families: &[Family]| list(&families.iter().map(Family::to_string).collect::<Vec<_>>());
     json!({
         "local_address": up.local_address,
         "local_port": up.local_port,

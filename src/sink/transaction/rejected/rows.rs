@@ -80,8 +80,7 @@ impl RejectedRows {
             Record::Event(event) => event.index,
         };
         let mut payload = Vec::new();
-        codec::encode(&batch.extract(record), &mut payload)
-            .map_err(|_| InconsistentBatch { seq, index })?;
+        codec::encode(&batch.extract(record), &mut payload).map_err(|_| InconsistentBatch { seq, index })?;
         let out = &mut self.table.bytes;
         field::row(out, columns::count(columns::REJECTED_ROUTES));
         field::text(out, &lane.collector);
