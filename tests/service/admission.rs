@@ -78,15 +78,15 @@ fn one_address_does_not_take_the_connections_of_all_others() {
     daemon.durable(3);
     assert_eq!(daemon.event("connection_refused")["reason"], "BMP_MAX_CONNECTIONS_PER_ADDRESS");
     let status = daemon.status();
-    assert!(has_reason(&status, "168 BMP_MAX_CONNECTIONS_PER_ADDRESS"), "{:?}", status.reasons);
+    assert!(has_reason(&status, "20 BMP_MAX_CONNECTIONS_PER_ADDRESS"), "{:?}", status.reasons);
     assert!(has_reason(&status, "most from 127.0.0.9"), "{:?}", status.reasons);
     let shown = listener(&status);
-    assert_eq!(shown["unidentified"], 32);
-    assert_eq!(shown["refused_by"], json!({"BMP_MAX_CONNECTIONS_PER_ADDRESS": 168}));
-    assert_eq!(shown["sources"][0], json!({"source": "127.0.0.9", "connections": 32, "refused": 168}));
+    assert_eq!(shown["unidentified"], 180);
+    assert_eq!(shown["refused_by"], json!({"BMP_MAX_CONNECTIONS_PER_ADDRESS": 20}));
+    assert_eq!(shown["sources"][0], json!({"source": "127.0.0.9", "connections": 180, "refused": 20}));
     let page = daemon::run(folder.path(), &["status"], &[]).stdout;
     let page = String::from_utf8_lossy(&page).into_owned();
-    assert!(page.contains("127.0.0.9: 32 connections, 168 refused"), "{page}");
+    assert!(page.contains("127.0.0.9: 180 connections, 20 refused"), "{page}");
 }
 
 #[test]

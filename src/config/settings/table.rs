@@ -45,8 +45,8 @@ pub static SECTIONS: &[Section] = &[
                 &["BMP_CONNECTIONS_PER_ADDRESS_MAX"],
                 integer(1, 100_000, ""),
                 "32",
-                "Maximum number of concurrent BMP connections from one address, or from one IPv6 /64. Raise \
-                 it if the routers connect through address translation.",
+                "Number of concurrent BMP connections from one address, or from one IPv6 /64, above which \
+                 further ones are refused once less than a tenth of BMP_MAX_CONNECTIONS is free.",
             ),
             derived(
                 "BMP_ROUTER_NAMES",

@@ -1,7 +1,8 @@
 //! Connection slots: limits in total and per source, slots reserved for configured routers, and connections
 //! that give up their slot because they have not identified themselves.
 //!
-//! A connection takes a slot of `BMP_MAX_CONNECTIONS`. Each configured router that is not connected has one
+//! A connection takes a slot of `BMP_MAX_CONNECTIONS`. One source may take many of them, because hundreds of
+//! routers can stand behind one address; but the last tenth is for sources with few connections. Each configured router that is not connected has one
 //! reserved, which no other sender gets. If no other slot is free, a connection that has sent neither an
 //! Initiation nor a per-peer message is closed for
 //!
@@ -23,13 +24,16 @@ use super::source::Source;
 use super::{Inner, LiveSession, Meter, Registry, SessionEntry};
 use crate::route::Timestamp;
 
+/// One in this many slots is kept for sources with few connections.
+const SLOTS_PER_KEPT: usize = 10;
+
 /// Limits of connections, and the routers for which slots are reserved.
 #[derive(Clone, Debug)]
 pub struct Slots {
     /// Maximum number of simultaneous connections.
     pub connections_max: usize,
-    /// Maximum number of simultaneous connections from one source: an IPv4 address, the address of a
-    /// configured router, or an IPv6 /64.
+    /// Number of simultaneous connections from one source above which it gets no slot of the last tenth. A
+    /// source is an IPv4 address, the address of a configured router, or an IPv6 /64.
     pub per_source_max: usize,
     /// Addresses of configured routers.
     pub configured: BTreeSet<IpAddr>,
@@ -76,7 +80,8 @@ impl Registry {
         let source = Source::new(address.ip(), is_configured);
         let mut inner = registry.lock();
         let own = inner.sources.get(&source).copied().unwrap_or_default();
-        if own >= slots.per_source_max {
+        let free = slots.connections_max.saturating_sub(inner.live.len());
+        if own >= slots.per_source_max && free <= slots.connections_max / SLOTS_PER_KEPT {
             inner.refusals.note(RefusalReason::PerAddress, source, is_configured);
             return Err(RefusalReason::PerAddress);
         }
@@ -225,12 +230,21 @@ mod tests {
     fn an_ipv6_network_is_one_source_and_a_configured_router_in_it_is_another() {
         let door = Door::new(10, 2, &["2001:db8::1"]);
         let _held = [door.enter("2001:db8::8"), door.enter("2001:db8::9")];
+        let _others: Vec<_> = (1..=6).map(|number| door.enter(&format!("2001:db8:0:{number}::9"))).collect();
+        let _first = door.enter("2001:db8::1");
         assert_eq!(door.refusal("2001:db8::a"), Some(RefusalReason::PerAddress));
-        let _others = [door.enter("2001:db8:0:1::9"), door.enter("192.0.2.1"), door.enter("192.0.2.2")];
-        let _configured = [door.enter("2001:db8::1"), door.enter("2001:db8::1")];
+        let _second = door.enter("2001:db8::1");
         assert_eq!(door.refusal("2001:db8::1"), Some(RefusalReason::PerAddress));
         let report = door.registry.refusals();
         assert_eq!((report.configured, report.by_reason.values().sum::<u64>()), (1, 2));
+    }
+
+    #[test]
+    fn one_source_leaves_a_tenth_of_the_slots_to_others() {
+        let door = Door::new(20, 2, &[]);
+        let _crowd: Vec<_> = (0..18).map(|_| door.enter("192.0.2.9")).collect();
+        assert_eq!(door.refusal("192.0.2.9"), Some(RefusalReason::PerAddress));
+        let _others = [door.enter("192.0.2.1"), door.enter("192.0.2.1")];
     }
 
     #[test]
@@ -277,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_number_of_connections_of_a_source_is_that_of_its_open_ones() {
-        let door = Door::new(9, 1, &[]);
+        let door = Door::new(1, 1, &[]);
         for _ in 0..3 {
             let entry = door.enter("192.0.2.9");
             assert_eq!(door.refusal("192.0.2.9"), Some(RefusalReason::PerAddress));

@@ -32,6 +32,14 @@ pub enum FetchError {
         /// Error of the socket.
         source: io::Error,
     },
+    /// The daemon ended or gave up before it had sent the whole answer.
+    #[error("status unknown: the answer from {} ends after {bytes} bytes", path.display())]
+    Incomplete {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Number of bytes received.
+        bytes: usize,
+    },
     /// The answer is not a status document of this version.
     #[error(
         "status unknown: malformed document from {}: {source}; use a client of the same version",
@@ -61,7 +69,7 @@ impl FetchError {
     pub const fn code(&self) -> u8 {
         match self {
             Self::NoAnswer { .. } => Health::Down.code(),
-            Self::Unreachable { .. } | Self::Malformed { .. } => UNKNOWN_CODE,
+            Self::Unreachable { .. } | Self::Incomplete { .. } | Self::Malformed { .. } => UNKNOWN_CODE,
         }
     }
 }
@@ -79,12 +87,39 @@ pub fn fetch(path: &Path) -> Result<Document, FetchError> {
         Ok(bytes)
     };
     let bytes = answer().map_err(|source| FetchError::NoAnswer { path: path.to_owned(), source })?;
-    serde_json::from_slice(&bytes).map_err(|source| FetchError::Malformed { path: path.to_owned(), source })
+    match serde_json::from_slice(&bytes) {
+        Ok(document) => Ok(document),
+        Err(error) if error.is_eof() => {
+            Err(FetchError::Incomplete { path: path.to_owned(), bytes: bytes.len() })
+        }
+        Err(source) => Err(FetchError::Malformed { path: path.to_owned(), source }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_cut_is_not_one_of_another_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let daemon = std::thread::spawn(move || {
+            for answer in ["{\"version\": \"0.1.0\", \"coll", "", "[1]\n"] {
+                std::io::Write::write_all(&mut listener.accept().unwrap().0, answer.as_bytes()).unwrap();
+            }
+        });
+        let message = || {
+            let error = fetch(&path).unwrap_err();
+            assert_eq!(error.code(), UNKNOWN_CODE);
+            error.to_string()
+        };
+        assert!(message().ends_with("status.sock ends after 26 bytes"));
+        assert!(message().ends_with("status.sock ends after 0 bytes"));
+        assert!(message().contains("malformed document"));
+        daemon.join().unwrap();
+    }
 
     #[test]
     fn only_an_absent_listener_means_that_the_daemon_is_down() {

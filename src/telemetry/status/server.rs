@@ -11,8 +11,12 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::Document;
 
-/// Maximum time for which a client may take to read its answer.
+/// Maximum time for which a client may take to read one part of its answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Size of a part of an answer, in bytes. The document of thousands of peers has megabytes, which a client on
+/// a loaded machine does not read within the time limit.
+const PART_BYTES: usize = 64 << 10;
 
 /// Pause after an error of accept, so that a lack of file descriptors does not cause a busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
@@ -82,10 +86,12 @@ impl Server {
                 Ok((stream, _)) => {
                     let document = document();
                     tokio::spawn(async move {
-                        match tokio::time::timeout(CLIENT_TIMEOUT, send(stream, &document)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => tracing::debug!(%error, "status_client_disconnected"),
-                            Err(_) => tracing::debug!("status_client_timeout"),
+                        match send(stream, &document).await {
+                            Ok(()) => {}
+                            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                                tracing::debug!("status_client_timeout");
+                            }
+                            Err(error) => tracing::debug!(%error, "status_client_disconnected"),
                         }
                     });
                 }
@@ -109,6 +115,8 @@ impl Drop for Server {
 async fn send(mut stream: UnixStream, document: &Document) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(document)?;
     bytes.push(b'\n');
-    stream.write_all(&bytes).await?;
+    for part in bytes.chunks(PART_BYTES) {
+        tokio::time::timeout(CLIENT_TIMEOUT, stream.write_all(part)).await??;
+    }
     stream.shutdown().await
 }
