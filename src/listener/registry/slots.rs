@@ -2,9 +2,9 @@
 //! that give up their slot because they have not identified themselves.
 //!
 //! A connection takes a slot of `BMP_MAX_CONNECTIONS`. One source may take many of them, because hundreds of
-//! routers can stand behind one address; but the last tenth is for sources with few connections. Each configured router that is not connected has one
-//! reserved, which no other sender gets. If no other slot is free, a connection that has sent neither an
-//! Initiation nor a per-peer message is closed for
+//! routers can stand behind one address; but the last tenth is for sources with few connections. Each
+//! configured router that is not connected has one reserved, which no other sender gets. If no other slot is
+//! free, a connection that has sent neither an Initiation nor a per-peer message is closed for
 //!
 //! * a further connection of a configured router, or
 //! * a source that would have fewer connections than the source of the closed one has left.
