@@ -9,14 +9,15 @@
 //!
 //! Some routers close a connection that is not read from, reconnect, and send their tables from the start. If
 //! such a router were read at once, it would fill any space that delivery frees with the beginning of another
-//! initial dump, be stopped in the middle again, and never complete one. Held are therefore
+//! initial dump, be stopped in the middle again, and never complete one. Therefore the connections of these
+//! routers are held:
 //!
 //! * a router that is paused at its share of the log, until it holds less than half of it;
 //! * while the [`super::gate`] is closed, a router that is not known: one that has neither sent a message
 //!   since the start nor has a name in BMP_ROUTER_NAMES. Without limits per router, it is every router.
 //!
 //! A held connection loses nothing. The router's messages wait in the buffers of the kernels, and TCP stops
-//! the router. The alternatives lose data or punish others:
+//! the router. The alternatives lose data or affect other routers:
 //!
 //! * A connection that is accepted and closed discards the messages that the router has sent by then, which
 //!   BIRD does not send again.

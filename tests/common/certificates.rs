@@ -13,7 +13,7 @@ fn openssl(folder: &Path, arguments: &str) -> Option<()> {
 
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
 
-/// Creates the authorities `ca` and `other`. `None`, with a line that says so, without openssl.
+/// Creates the authorities `ca` and `other`. Prints SKIPPED and returns `None` if openssl is not installed.
 pub fn authorities(folder: &Path) -> Option<()> {
     for ca in ["ca", "other"] {
         let arguments = format!("req -x509 {KEY} -days 2 -keyout {ca}.key -out {ca}.pem -subj /CN={ca}");

@@ -10,7 +10,7 @@
 //!
 //! **Quarantine.** The search covers the records source by source. If it finds too many rejected records, it
 //! gives up the source with most of them, and earlier a source of which nothing can be stored: the rest of
-//! its records is rejected without an attempt, and the caller is told to quarantine the source. So one source
+//! its records is rejected without an attempt, and the source is returned to be quarantined. So one source
 //! costs a bounded number of attempts, and never stops the lane.
 //!
 //! **Systemic causes.** Whether a source or the schema is at fault does not follow from numbers if the

@@ -2,7 +2,7 @@
 //!
 //! * `quarantine`: the sources whose records are set aside, because the database rejects them
 //! * `record_range`: the records of a rejected transaction, to be stored in parts
-//! * `probe`: ordinary records, by which a fault of the schema is told from one of the records
+//! * `probe`: ordinary records, which distinguish a fault of the schema from one of the records
 //! * `rows`: rows of `rejected_routes`
 
 mod probe;

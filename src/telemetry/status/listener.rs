@@ -15,7 +15,8 @@ pub struct Listener {
     pub connections: usize,
     /// Maximum number of open connections.
     pub connections_max: usize,
-    /// Maximum number of open connections from one address, or from one IPv6 /64.
+    /// Number of open connections from one address, or from one IPv6 /64, above which further ones are
+    /// refused once less than a tenth of `connections_max` is free.
     #[serde(default)]
     pub connections_per_address_max: usize,
     /// Open connections that have sent neither an Initiation nor a per-peer message.

@@ -1,4 +1,4 @@
-//! Ordinary records, by which a fault of the schema is told from one of the records. Pure.
+//! Ordinary records, which distinguish a fault of the schema from one of the records. Pure.
 
 use std::net::{IpAddr, Ipv4Addr};
 
