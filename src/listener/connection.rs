@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use super::buffer::Buffer;
 use super::hold::stopped;
 use super::introduction::introduce;
+use super::notices::{log_notice, truncated};
 use super::registry::SessionEntry;
 use super::shared::Shared;
 use super::stats::Stats;
@@ -21,7 +22,7 @@ use super::transport::{Incoming, Stream, foreign_protocol};
 use crate::hex::{Hex, hex};
 use crate::num::to_micros;
 use crate::route::{Batch, SessionEnd, Timestamp};
-use crate::session::{Level, Notice, Options, Session, UNIDENTIFIED_BYTES_MAX};
+use crate::session::{Options, Session, UNIDENTIFIED_BYTES_MAX};
 use crate::telemetry::clock;
 
 /// Interval of session timers and of published summaries.
@@ -33,9 +34,6 @@ const REMAINING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Size of its messages at which a batch is closed, whatever its number of routes. It bounds the size of a
 /// payload in the log: encoding expands a message to at most about ten times its size.
 const BATCH_BYTES_MAX: usize = 512 << 10;
-
-/// Number of bytes of an undecodable message in a log event.
-const SHOWN_BYTES: usize = 256;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -69,6 +67,8 @@ struct Connection {
     is_router: bool,
     /// Bytes received before the sender identified itself.
     unidentified_bytes: usize,
+    /// Time at which the session is read again, if it reports new peers too fast.
+    read_again: Option<Instant>,
     /// Bytes of messages in the open batch.
     batch_bytes: usize,
     /// Size of the last payload, used as the initial capacity of the next one.
@@ -110,6 +110,7 @@ pub(super) async fn run(
         received_bytes: false,
         is_router: false,
         unidentified_bytes: 0,
+        read_again: None,
         batch_bytes: 0,
         payload_bytes: 0,
         shared,
@@ -179,7 +180,12 @@ impl Connection {
                     return End::NotIdentified("BMP_FIRST_MESSAGE_S");
                 }
                 () = self.entry.displaced(), if !self.is_router => return End::Displaced,
-                read = self.stream.read(self.buffer.free()) => match read {
+                () = until(self.read_again) => {
+                    self.read_again = None;
+                    self.entry.meter().end_slowed();
+                    Ok(())
+                }
+                read = self.stream.read(self.buffer.free()), if self.read_again.is_none() => match read {
                     Ok(0) if self.buffer.unread().is_empty() => {
                         return End::Session(self.eof(), "connection_closed");
                     }
@@ -223,6 +229,11 @@ impl Connection {
         self.buffer.filled(bytes);
         self.received_bytes = true;
         self.messages(now).await?;
+        let wait = self.session.new_peers_wait(now);
+        if !wait.is_zero() {
+            self.read_again = Some(Instant::now() + wait);
+            self.entry.meter().begin_slowed();
+        }
         self.unidentified_bytes += if self.is_router { 0 } else { bytes };
         if !self.is_router && self.unidentified_bytes > UNIDENTIFIED_BYTES_MAX {
             return Err(End::NotIdentified("256 KiB"));
@@ -369,29 +380,12 @@ impl Connection {
     }
 }
 
-/// Writes the log event of a notice. The router is a field of the span.
-fn log_notice(Notice { level, event, peer, asn, reason_code, text, bytes }: &Notice) {
-    let bgp_peer = peer.map(|peer| peer.address.to_string());
-    let bgp_peer = bgp_peer.as_deref();
-    let distinguisher = peer.map(|peer| peer.distinguisher).filter(|distinguisher| *distinguisher != 0);
-    let data_hex = Hex(truncated(bytes));
-    match level {
-        Level::Debug => {
-            tracing::debug!(bgp_peer, distinguisher, detail = text, %data_hex, "{event}")
-        }
-        Level::Info => {
-            tracing::info!(bgp_peer, bgp_peer_asn = asn, distinguisher, reason_code, detail = text, "{event}")
-        }
-        Level::Warning => tracing::warn!(bgp_peer, distinguisher, detail = text, "{event}"),
-        Level::Error => {
-            tracing::error!(bgp_peer, distinguisher, error = text, %data_hex, "{event}")
-        }
+/// Waits until `time`; for ever without one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
-}
-
-/// The bytes to show in a log event.
-fn truncated(bytes: &[u8]) -> &[u8] {
-    bytes.get(..SHOWN_BYTES).unwrap_or(bytes)
 }
 
 /// The time from `then` to `now`; zero if the clock went back.

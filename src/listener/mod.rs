@@ -18,6 +18,7 @@ mod connection;
 mod gate;
 mod hold;
 mod introduction;
+mod notices;
 mod options;
 mod registry;
 mod shared;

@@ -205,3 +205,23 @@ pub struct Peer {
     /// are ordered by (session, generation, sequence number, record index).
     pub generation: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_that_identifies_the_peer_counts_as_zero() {
+        let identity = |peer_type, asn, bgp_id: u32| PeerIdentity {
+            key: PeerKey { peer_type, distinguisher: 0, address: Ipv4Addr::new(192, 0, 2, 1).into() },
+            asn,
+            bgp_id: bgp_id.into(),
+        };
+        assert!(!identity(0, 65_001, 1).has_zeros());
+        assert!(identity(0, 0, 1).has_zeros());
+        assert!(identity(0, 65_001, 0).has_zeros());
+        // The AS number of a Loc-RIB does not identify it.
+        assert!(!identity(PeerKey::LOC_RIB, 0, 1).has_zeros());
+        assert!(identity(PeerKey::LOC_RIB, 65_001, 0).has_zeros());
+    }
+}

@@ -298,6 +298,8 @@ impl Snapshot {
         conditions.extend(self.registry.conflicts().into_iter().map(Condition::NameConflict));
         let limited = routers.iter().filter(|router| router.untracked_peers > 0);
         conditions.extend(limited.map(|router| Condition::PeerLimit(router.name.clone())));
+        let slowed = routers.iter().filter(|router| router.transport.slowed);
+        conditions.extend(slowed.map(|router| Condition::RouterSlowed(router.name.clone())));
         if let Some(delivery) = delivery {
             conditions.extend(delivery::conditions(delivery));
         }

@@ -24,8 +24,8 @@
 
 mod builder;
 mod encoding_evidence;
-mod identification;
 mod information;
+mod limits;
 mod messages;
 mod overrides;
 mod peer_messages;
@@ -37,7 +37,7 @@ mod update_recorder;
 
 use std::net::IpAddr;
 
-pub use identification::UNIDENTIFIED_BYTES_MAX;
+pub use limits::UNIDENTIFIED_BYTES_MAX;
 pub use overrides::Overrides;
 pub use peers::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 pub use summary::{
@@ -48,7 +48,7 @@ use crate::bmp;
 use crate::num;
 use crate::route::{Batch, EventKind, PeerIdentity, PeerKey, Router, SessionEnd, Timestamp};
 use builder::BatchBuilder;
-use identification::{HeldMessage, InitiationBudget};
+use limits::{HeldMessage, TokenBucket};
 use peers::Peers;
 use route_tlvs::SequenceTracker;
 
@@ -96,7 +96,8 @@ pub struct Session {
     introduced: bool,
     /// Messages of unknown types received before the router was introduced.
     held_messages: Vec<HeldMessage>,
-    initiations: InitiationBudget,
+    initiations: TokenBucket,
+    new_peers: TokenBucket,
     sys_name: String,
     sys_descr: String,
     prior: Vec<PeerIdentity>,
@@ -126,7 +127,8 @@ impl Session {
             introduce,
             introduced: false,
             held_messages: Vec::new(),
-            initiations: InitiationBudget::default(),
+            initiations: limits::initiation_budget(),
+            new_peers: limits::new_peer_budget(),
             sys_name: String::new(),
             sys_descr: String::new(),
             prior: Vec::new(),

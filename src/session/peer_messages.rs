@@ -166,6 +166,7 @@ impl Session {
                 let kind = EventKind::PeerStale { end: SessionEnd::PeerLimitExceeded };
                 self.peer_event(untracked, now, Timestamp(0), kind);
             }
+            self.count_new_peer(now);
             let has_earlier_routes = self.prior.iter().any(|prior| prior.matches(identity));
             self.peers.add(*identity, has_earlier_routes)
         });

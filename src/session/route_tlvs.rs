@@ -279,4 +279,16 @@ mod tests {
         assert_eq!(after(1, 11), SequenceStep::Next, "only routes have numbers");
         assert_eq!(after(1, 13), SequenceStep::Skipped(1));
     }
+
+    #[test]
+    fn the_memory_of_tlvs_grows_with_each_family_and_each_marking() {
+        let mut tlvs = UpdateTlvs::default();
+        assert_eq!(tlvs.heap_bytes(), 0);
+        let marking = PathMarking { status: 1, reason: None };
+        tlvs.markings.by_route.extend([(1, marking), (2, marking), (3, marking)]);
+        let markings = 2 * 3 * size_of::<(u16, PathMarking)>();
+        assert_eq!(tlvs.heap_bytes(), markings);
+        tlvs.path_ids.extend([Family { afi: 1, safi: 1 }, Family { afi: 2, safi: 1 }]);
+        assert_eq!(tlvs.heap_bytes(), markings + 2 * size_of::<Family>());
+    }
 }

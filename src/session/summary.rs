@@ -21,6 +21,9 @@ pub struct Counters {
     pub unknown_messages: u64,
     /// Initiations that were not recorded, because there were too many.
     pub ignored_initiations: u64,
+    /// New peers that were reported faster than the session may report them, so that it was not read for a
+    /// while.
+    pub excess_peers: u64,
     /// Announcements treated as withdrawals (RFC 7606).
     pub treated_as_withdraw: u64,
     /// Attributes discarded (RFC 7606).

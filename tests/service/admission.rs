@@ -5,7 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 
 use crate::common::daemon::{self, Daemon, event_names, logged};
-use crate::common::messages::{PEER, bmp, initiation, open, plain_attributes, termination, tlv, update, v4};
+use crate::common::messages::{
+    Header, PEER, bmp, initiation, open, plain_attributes, termination, tlv, update, v4,
+};
 use holdfast::telemetry::status::Document;
 use serde_json::{Value, json};
 
@@ -292,4 +294,29 @@ fn a_flood_of_initiations_is_counted_and_not_recorded() {
     daemon.stop();
     let records: usize = logged(folder.path()).iter().map(|batch| batch.records()).sum();
     assert!(records < 20, "{records} records in the log");
+}
+
+#[test]
+fn a_flood_of_new_peers_slows_only_its_own_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let mut stream = send_from(&daemon, STRANGER, &initiation("edge1"));
+    let up = |number| {
+        let peer = Header { distinguisher: number, ..PEER };
+        peer.peer_up(&open(65_001, &[]), &open(65_002, &[]), &[])
+    };
+    let flood: Vec<u8> = (1..=14_000).flat_map(up).collect();
+    // The daemon reads the last of them after half a minute; the buffers of the kernel are smaller.
+    let sender = std::thread::spawn(move || stream.write_all(&flood).map(|()| stream));
+    let text = "edge1 is read slowly: too many new peers";
+    daemon.status_when(|document| has_reason(document, text));
+    let _neighbour = send_from(&daemon, NEIGHBOUR, &session("edge2"));
+    let both = daemon.status_when(|document| {
+        document.routers.iter().any(|router| router.name == "edge2" && router.messages == 3)
+    });
+    let edge1 = both.routers.iter().find(|router| router.name == "edge1").unwrap();
+    assert!(edge1.transport.slowed_s > 0.0 && edge1.connected);
+    // A stop does not wait for it.
+    daemon.stop();
+    drop(sender.join());
 }

@@ -178,6 +178,18 @@ fn two_fields_of_one_message_do_not_confirm_each_other() {
 }
 
 #[test]
+fn a_held_message_records_its_other_family_once() {
+    let mut router = Router::negotiated(&[multiprotocol(2, 1)]);
+    let next_hop = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let other = mp_reach(2, 1, &next_hop, &[32, 0x20, 1, 0xd, 0xb8]);
+    let attributes = [plain_attributes(&[65_001]), other].concat();
+    router.sends(&PEER.route_monitoring(&update(&[], &attributes, &v4_path(1, 10, 1, 2, 24))));
+    assert_eq!(router.rows, ["- 2001:db8::/32 @2"]);
+    router.announces(&v4_path(2, 10, 1, 4, 24));
+    assert_eq!(router.rows, ["- 2001:db8::/32 @2", "1 10.1.2.0/24 @2", "2 10.1.4.0/24 @3"]);
+}
+
+#[test]
 fn without_opens_the_first_message_decides_if_it_is_convincing() {
     let mut router = Router::new();
     router.announces(&v4_path(1, 10, 1, 2, 24));

@@ -1,9 +1,12 @@
-//! What a session records before its sender is known to be a router, and of a flood of Initiations.
+//! What a session records before its sender is known to be a router, and of floods of Initiations and of new
+//! peers.
+
+use std::time::Duration;
 
 use holdfast::route::{Batch, EventKind, SessionEnd, Timestamp};
 use holdfast::session::UNIDENTIFIED_BYTES_MAX;
 
-use crate::common::messages::{PEER, bmp, initiation, open, termination};
+use crate::common::messages::{Header, PEER, bmp, initiation, open, termination};
 use crate::common::sessions::{options, session};
 
 const START: Timestamp = Timestamp(1_790_000_000_000_000);
@@ -66,4 +69,24 @@ fn a_flood_of_initiations_is_bounded_in_records_and_notices() {
     let notices = session.take_notices();
     let about = |event: &str| notices.iter().filter(|notice| notice.event == event).count();
     assert_eq!((about("initiations_ignored"), about("bmp_session_up")), (1, 11));
+}
+
+#[test]
+fn new_peers_beyond_ten_thousand_are_recorded_and_have_to_be_waited_for() {
+    let mut session = session(options(START));
+    let peer = |number: u64| Header { distinguisher: number, ..PEER };
+    let up = |number| peer(number).peer_up(&open(65_001, &[]), &open(65_002, &[]), &[]);
+    (0..10_000).for_each(|number| session.message(&up(number), START));
+    assert_eq!((session.new_peers_wait(START), session.counters().excess_peers), (Duration::ZERO, 0));
+    (10_000..10_050).for_each(|number| session.message(&up(number), START));
+    // Peers that are known cost nothing.
+    (0..100).for_each(|number| session.message(&peer(number).peer_down(1, &[]), START));
+    (0..100).for_each(|number| session.message(&up(number), START));
+    assert_eq!((session.new_peers_wait(START).as_millis(), session.counters().excess_peers), (500, 50));
+    let later = Timestamp(START.0 + 500_000);
+    assert_eq!(session.new_peers_wait(later), Duration::ZERO);
+    let events = event_names(session.take_batches());
+    assert_eq!(events.iter().filter(|name| **name == "peer_up").count(), 10_150, "nothing is lost");
+    let notices = session.take_notices();
+    assert_eq!(notices.iter().filter(|notice| notice.event == "session_slowed").count(), 1);
 }

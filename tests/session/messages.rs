@@ -8,7 +8,7 @@ use holdfast::route::{
     Action, Batch, Cause, EventKind, Family, Nlri, PeerIdentity, PeerKey, RibView, SessionEnd, SuspectScope,
     Timestamp,
 };
-use holdfast::session::{Introduce, Introduced, Options, Overrides, Session};
+use holdfast::session::{Introduce, Introduced, Options, Overrides, PeerSummary, Session};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 const QUIET_US: i64 = 60_000_000;
@@ -941,11 +941,20 @@ fn peers_beyond_the_limit_of_a_session_lose_no_route_and_no_order() {
     let batch = router.batch();
     assert_eq!(rows(&batch), ["+10.1.3.0/24 path 9 ipv4_unicast adj-in-pre g1 initial-dump"]);
     assert_eq!(batch.peer_of(&batch.groups[0]).unwrap().table_name, "blue");
-    // The memory of a peer that goes down is used for a new one.
-    router.sends(&numbered(1).peer_down(1, &[])).sends(&numbered_up(first));
+    // The memory of peers that go down is used for the next new one. The family of the first peer has taken
+    // some of it.
+    let kept = first + 3;
+    for number in 1..4 {
+        router.sends(&numbered(number).peer_down(1, &[]));
+    }
+    for number in kept..kept + 4 {
+        router.sends(&numbered_up(number));
+    }
     let refusals = router.session.counters().untracked_peers;
-    router.sends(&route(first)).sends(&route(0)).sends(&route(first));
+    router.sends(&route(kept)).sends(&route(0)).sends(&route(kept));
     assert_eq!(router.session.counters().untracked_peers, refusals, "it is tracked now");
+    let is_kept = |peer: &PeerSummary| peer.key.distinguisher == u64::from(kept);
+    assert!(router.session.summary().peers.iter().any(is_kept));
 }
 
 #[test]

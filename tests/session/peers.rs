@@ -429,3 +429,19 @@ fn names_of_any_length_are_bounded_and_distinct_and_whole_in_their_events() {
         assert_eq!(name.len(), 255);
     }
 }
+
+#[test]
+fn the_notices_of_a_peer_have_its_as_number_unless_that_is_unknown() {
+    let mut router = Router::new();
+    for asn in [65_001, 0] {
+        let peer = Header { asn, distinguisher: u64::from(asn), ..PEER };
+        router.sends(&peer.peer_up(&open(65_000, &[]), &open(65_001, &[]), &[]));
+        router.sends(&peer.peer_down(4, &[]));
+    }
+    let notices = router.session.take_notices();
+    let about = notices.iter().filter(|notice| ["bmp_peer_up", "bmp_peer_down"].contains(&notice.event));
+    let found: Vec<_> = about.map(|notice| (notice.event, notice.asn, notice.reason_code)).collect();
+    let (up, down) = ("bmp_peer_up", "bmp_peer_down");
+    let (known, reason) = (Some(65_001), Some(4));
+    assert_eq!(found, [(up, known, None), (down, known, reason), (up, None, None), (down, None, reason)]);
+}

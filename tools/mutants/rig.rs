@@ -47,6 +47,10 @@ impl Rig {
                 put(&folder.join(&name), &text)?;
             }
         }
+        // A parser with a fuzz target of its own, which uses nothing of its parent modules.
+        lib.push_str("pub mod listener {\n    pub mod proxy;\n}\n");
+        let proxy = fs::read_to_string(root.join("src/listener/transport/proxy.rs"))?;
+        put(&folder.join("src/listener/proxy.rs"), &proxy)?;
         put(&folder.join("src/lib.rs"), &lib)?;
         tests(root, &folder)?;
         // Input files of the tests: SQL, golden files, and recordings that are not part of the repository.

@@ -22,17 +22,51 @@ pub struct SessionTransport {
     /// Time for which the session did not read because the log did not accept its batch, including the
     /// present wait.
     pub blocked: Duration,
+    /// Time for which the session was not read because it reported new peers too fast, including the present
+    /// wait.
+    pub slowed: Duration,
+    /// Whether the session is not read for this reason now.
+    pub is_slowed: bool,
 }
 
 /// Measures one connection. Written by its task, read by the status.
 #[derive(Debug, Default)]
 pub(in crate::listener) struct Meter {
     receive_queue_bytes: AtomicU64,
-    /// Total time of the waits that have ended, in microseconds.
-    blocked_us: AtomicU64,
-    /// Start of the present wait.
-    blocked_since: Mutex<Option<Instant>>,
+    /// Waits for the log.
+    blocked: WaitClock,
+    /// Waits because of new peers.
+    slowed: WaitClock,
     security: Mutex<String>,
+}
+
+/// Time spent in waits.
+#[derive(Debug, Default)]
+struct WaitClock {
+    /// Total time of the waits that have ended, in microseconds.
+    ended_us: AtomicU64,
+    /// Start of the present wait.
+    since: Mutex<Option<Instant>>,
+}
+
+impl WaitClock {
+    fn begin(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn end(&self) {
+        let began = self.since.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waited = began.map(|began| began.elapsed()).unwrap_or_default();
+        self.ended_us.fetch_add(u64::try_from(to_micros(waited)).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The total time, and whether a wait is under way.
+    fn read(&self) -> (Duration, bool) {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = since.map(|since| since.elapsed()).unwrap_or_default();
+        let ended = Duration::from_micros(self.ended_us.load(Ordering::Relaxed));
+        (ended.saturating_add(present), since.is_some())
+    }
 }
 
 impl Meter {
@@ -58,33 +92,37 @@ impl Meter {
         if let Poll::Ready(output) = first.await {
             return output;
         }
-        let began = Instant::now();
-        self.set_blocked_since(Some(began));
+        self.blocked.begin();
         let output = loop {
             self.set_queued(queued());
             if let Ok(output) = tokio::time::timeout(QUEUE_INTERVAL, future.as_mut()).await {
                 break output;
             }
         };
-        self.set_blocked_since(None);
-        let micros = u64::try_from(to_micros(began.elapsed())).unwrap_or(0);
-        self.blocked_us.fetch_add(micros, Ordering::Relaxed);
+        self.blocked.end();
         output
+    }
+
+    /// Notes that the session is not read because of new peers.
+    pub(in crate::listener) fn begin_slowed(&self) {
+        self.slowed.begin();
+    }
+
+    /// Notes that the session is read again.
+    pub(in crate::listener) fn end_slowed(&self) {
+        self.slowed.end();
     }
 
     /// The measurements now.
     pub(in crate::listener) fn view(&self) -> SessionTransport {
-        let since = *self.blocked_since.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = since.map(|since| since.elapsed()).unwrap_or_default();
+        let (slowed, is_slowed) = self.slowed.read();
         SessionTransport {
             security: self.security.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             receive_queue_bytes: self.receive_queue_bytes.load(Ordering::Relaxed),
-            blocked: Duration::from_micros(self.blocked_us.load(Ordering::Relaxed)).saturating_add(present),
+            blocked: self.blocked.read().0,
+            slowed,
+            is_slowed,
         }
-    }
-
-    fn set_blocked_since(&self, since: Option<Instant>) {
-        *self.blocked_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 }
 

@@ -73,6 +73,8 @@ pub(in crate::service) enum Condition {
     NameConflict(String),
     /// The router with this name exceeds the tracked peer/family limit.
     PeerLimit(String),
+    /// The router with this name is not read for now, because it reports new peers too fast.
+    RouterSlowed(String),
     /// Age of the oldest undelivered record, in seconds.
     DeliveryLag(f64),
     /// A lane does not deliver.
@@ -129,6 +131,7 @@ impl Condition {
             Self::RouterMoved(_) => ConditionKind::RouterMoved,
             Self::NameConflict(_) => ConditionKind::NameConflict,
             Self::PeerLimit(_) => ConditionKind::PeerLimit,
+            Self::RouterSlowed(_) => ConditionKind::RouterSlowed,
             Self::DeliveryLag(_) => ConditionKind::DeliveryLag,
             Self::Lane { .. } => ConditionKind::Lane,
             Self::Rejected { .. } => ConditionKind::Rejected,
@@ -205,6 +208,7 @@ impl fmt::Display for Condition {
                 write!(f, "two routers have the same name; the second one is stored as {name}")
             }
             Self::PeerLimit(router) => write!(f, "{router} exceeds the tracked peer/family limit"),
+            Self::RouterSlowed(router) => write!(f, "{router} is read slowly: too many new peers"),
             Self::DeliveryLag(seconds) => write!(f, "delivery lag {seconds:.0} s"),
             Self::Lane { lane, state, last_error: Some(error) } => {
                 write!(f, "lane {lane}: {state}: {error}")

@@ -43,6 +43,8 @@ pub(super) fn session(transport: &SessionTransport) -> status::SessionTransport 
         security: transport.security.clone(),
         receive_queue_bytes: transport.receive_queue_bytes,
         blocked_s: seconds(transport.blocked),
+        slowed_s: seconds(transport.slowed),
+        slowed: transport.is_slowed,
     }
 }
 

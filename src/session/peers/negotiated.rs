@@ -113,4 +113,15 @@ mod tests {
         capabilities.local.multiple_labels = families(1..3);
         assert_eq!(capabilities.heap_bytes(), 2 * 5 * size_of::<Family>());
     }
+
+    #[test]
+    fn another_peer_up_without_readable_opens_takes_nothing_away() {
+        let read = || PeerCapabilities { from_opens: true, ..PeerCapabilities::default() };
+        for (mut known, other) in
+            [(read(), PeerCapabilities::default()), (PeerCapabilities::default(), read())]
+        {
+            known.extend(other);
+            assert!(known.from_opens);
+        }
+    }
 }

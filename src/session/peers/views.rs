@@ -245,3 +245,21 @@ impl HeldPdu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_routes_of_a_dump_are_forgotten_at_its_end() {
+        let family = Family { afi: 1, safi: 1 };
+        let mut view = ViewState::new(RibView::AdjInPre, PeerSlot::default(), PeerBudgets::default());
+        let state = view.family(family).unwrap();
+        state.last_first = Some(Timestamp(0));
+        let times = SweepTimes { quiet_us: 10, without_end_of_rib_us: None };
+        assert!(!state.advance(true, times, Timestamp(20)));
+        assert!(state.announced_routes.is_some(), "the sweep of earlier routes needs them");
+        assert!(!state.advance(false, times, Timestamp(20)));
+        assert!(state.announced_routes.is_none());
+    }
+}

@@ -139,6 +139,8 @@ pub enum ConditionKind {
     NameConflict,
     /// A router exceeds the tracked peer/family limit.
     PeerLimit,
+    /// A router reports new peers too fast, so that it is read slowly.
+    RouterSlowed,
     /// The oldest undelivered record is older than a minute.
     DeliveryLag,
     /// A lane does not deliver.

@@ -81,6 +81,12 @@ pub struct SessionTransport {
     pub receive_queue_bytes: u64,
     /// Seconds of this session during which nothing was read, because the log did not accept a batch.
     pub blocked_s: f64,
+    /// Seconds of this session during which nothing was read, because the router reported new peers too fast.
+    #[serde(default)]
+    pub slowed_s: f64,
+    /// Whether nothing is read for this reason now.
+    #[serde(default)]
+    pub slowed: bool,
 }
 
 impl Transport {
@@ -115,6 +121,10 @@ impl SessionTransport {
         }
         if self.blocked_s > 0.0 {
             parts.push(format!("blocked by the log for {:.3} s", self.blocked_s));
+        }
+        if self.slowed_s > 0.0 {
+            let now = if self.slowed { ", also now" } else { "" };
+            parts.push(format!("not read for {:.3} s because of too many new peers{now}", self.slowed_s));
         }
         if parts.is_empty() { None } else { Some(format!("    {}", parts.join(", "))) }
     }

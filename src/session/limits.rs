@@ -1,10 +1,16 @@
-//! What a session accepts before the sender is known to be a router, and how many Initiations of it are
-//! recorded.
+//! What a session accepts before the sender is known to be a router, how many Initiations of it are recorded,
+//! and how fast it may report new peers.
+
+mod token_bucket;
+
+use std::time::Duration;
 
 use super::Session;
 use super::summary::Level;
 use crate::num;
 use crate::route::{EventKind, Timestamp};
+
+pub(super) use token_bucket::TokenBucket;
 
 /// Bytes within which a sender has to identify itself as a router by an Initiation or a per-peer message. A
 /// caller should close a connection that sends more without it.
@@ -16,38 +22,22 @@ const INITIATIONS_MAX: i64 = 10;
 /// Time after which one more Initiation is recorded, in microseconds.
 const INITIATION_INTERVAL_US: i64 = 60_000_000;
 
-/// The number of Initiations that may still be recorded: a token bucket. A router sends one, and another one
-/// if its sysName or sysDescr changes.
-#[derive(Debug)]
-pub(super) struct InitiationBudget {
-    left: i64,
-    /// Time up to which `left` has grown.
-    refilled: Timestamp,
+/// Number of new peers that a session may report at once. A route server or reflector has hundreds of peers,
+/// few have thousands.
+const NEW_PEERS_MAX: i64 = 10_000;
+
+/// Time after which one more new peer may be reported, in microseconds.
+const NEW_PEER_INTERVAL_US: i64 = 10_000;
+
+/// The number of Initiations that may still be recorded. A router sends one, and another one if its sysName
+/// or sysDescr changes.
+pub(super) const fn initiation_budget() -> TokenBucket {
+    TokenBucket::new(INITIATIONS_MAX, INITIATION_INTERVAL_US)
 }
 
-impl Default for InitiationBudget {
-    fn default() -> Self {
-        Self { left: INITIATIONS_MAX, refilled: Timestamp(0) }
-    }
-}
-
-impl InitiationBudget {
-    /// Takes one Initiation out of the budget. Returns false if none is left.
-    fn take(&mut self, now: Timestamp) -> bool {
-        // If the clock was set back, the time up to `refilled` counts again.
-        let elapsed = now.0.saturating_sub(self.refilled.0).max(0);
-        let earned = elapsed / INITIATION_INTERVAL_US;
-        self.left = self.left.saturating_add(earned).min(INITIATIONS_MAX);
-        let is_full = self.left == INITIATIONS_MAX;
-        self.refilled = if is_full || now < self.refilled {
-            now
-        } else {
-            Timestamp(self.refilled.0.saturating_add(earned.saturating_mul(INITIATION_INTERVAL_US)))
-        };
-        let may_record = self.left > 0;
-        self.left -= i64::from(may_record);
-        may_record
-    }
+/// The number of new peers that may still be reported without a wait.
+pub(super) const fn new_peer_budget() -> TokenBucket {
+    TokenBucket::new(NEW_PEERS_MAX, NEW_PEER_INTERVAL_US)
 }
 
 /// A message of an unknown type that was received before the sender identified itself.
@@ -103,28 +93,30 @@ impl Session {
         self.counters.ignored_initiations += 1;
         false
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Time for which the session should not be read, because it reports new peers too fast.
+    ///
+    /// Each peer is a row of several tables and memory here, for as long as the collector lives; without a
+    /// limit, one router with made-up peers would take the database's time from all others. Nothing is lost:
+    /// the messages wait at the router.
+    #[must_use]
+    pub fn new_peers_wait(&self, now: Timestamp) -> Duration {
+        Duration::from_micros(u64::try_from(self.new_peers.wait_us(now)).unwrap_or(0))
+    }
 
-    const SECOND: i64 = 1_000_000;
-
-    #[test]
-    fn the_budget_is_ten_at_once_and_one_a_minute() {
-        let mut budget = InitiationBudget::default();
-        let mut taken = |at: i64, count: usize| (0..count).filter(|_| budget.take(Timestamp(at))).count();
-        let start = 1_790_000_000 * SECOND;
-        assert_eq!(taken(start, 100), 10);
-        assert_eq!(taken(start + 59 * SECOND, 100), 0);
-        assert_eq!(taken(start + 60 * SECOND, 100), 1);
-        // Parts of a minute are not lost.
-        assert_eq!(taken(start + 119 * SECOND, 100), 0);
-        assert_eq!(taken(start + 120 * SECOND, 100), 1);
-        assert_eq!(taken(start + 3_600 * SECOND, 100), 10, "at most ten");
-        // A clock that is set back neither blocks nor fills the budget.
-        assert_eq!(taken(start, 100), 0);
-        assert_eq!(taken(start + 60 * SECOND, 100), 1);
+    /// Counts a peer that the session did not know.
+    pub(super) fn count_new_peer(&mut self, now: Timestamp) {
+        if self.new_peers.spend(now) {
+            return;
+        }
+        if self.counters.excess_peers == 0 {
+            let text = format!(
+                "more than {NEW_PEERS_MAX} new peers, faster than {} a second; the session is read no faster \
+                 than that",
+                1_000_000 / NEW_PEER_INTERVAL_US
+            );
+            self.notice(Level::Warning, "session_slowed", None, text, &[]);
+        }
+        self.counters.excess_peers += 1;
     }
 }
