@@ -229,12 +229,18 @@ COMMENT ON FUNCTION holdfast_merge_views IS
 CREATE OR REPLACE FUNCTION holdfast_merge_peers(m_collector text, peers jsonb, changes jsonb, families jsonb)
 RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
     valid_generation bigint, peer_number bigint)
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_nestloop = on SET plan_cache_mode = auto AS $$
 #variable_conflict use_column
 DECLARE
     this_round bigint := 1;
 BEGIN
     PERFORM holdfast_identify_peers(m_collector, peers);
+    -- The planner expects 100 rows of a JSON array. It would join thousands of new peers row by row, in a time
+    -- that grows with the square of their number. Both settings end with this function.
+    IF jsonb_array_length(peers) > 200 THEN
+        PERFORM set_config('enable_nestloop', 'off', true),
+            set_config('plan_cache_mode', 'force_custom_plan', true);
+    END IF;
     RETURN QUERY
         WITH m AS MATERIALIZED (SELECT * FROM holdfast_find_peers(m_collector, peers))
         SELECT m.peer_index, m.id, NULL::integer, NULL::smallint, b.valid_session, b.valid_generation,

@@ -112,8 +112,8 @@ async fn a_damaged_or_missing_marker_file_stores_nothing_twice_and_does_not_stop
             directory = source.close().await;
             let forked = std::fs::read(directory.path().join("forked")).unwrap();
             // White space at its end is not part of it.
-            let [forked, intact] = [&forked, &intact[0]].map(|bytes| bytes.trim_ascii_end());
-            assert_eq!(forked, intact, "the marker file is restored");
+            let [forked, intact] = [&forked, &intact[0]].map(|bytes| String::from_utf8_lossy(bytes));
+            assert_eq!(forked.trim_end(), intact.trim_end(), "the marker file is restored");
         }
     }
     println!("{} damages, one start each", end - 60);
