@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -70,8 +71,8 @@ struct LiveSession {
     name: String,
     /// True if a router at another address holds the name that this one claims.
     has_conflict: bool,
-    /// `None` until the first message.
-    summary: Option<Summary>,
+    /// The summary, and the time at which it was published; `None` until the first message.
+    summary: Option<(Summary, Instant)>,
     /// Every record received before this time has been handed to the log.
     logged_until: Timestamp,
     meter: Arc<Meter>,
@@ -104,6 +105,8 @@ pub struct SessionView {
     pub address: SocketAddr,
     /// The session's state, at most about one second old.
     pub summary: Summary,
+    /// Time at which `summary` was published.
+    pub published: Instant,
     /// The session's transport.
     pub transport: SessionTransport,
 }
@@ -157,7 +160,8 @@ impl Registry {
         let inner = self.lock();
         let view = |live: &LiveSession| {
             let (address, transport) = (live.address, live.meter.view());
-            Some(SessionView { address, summary: live.summary.clone()?, transport })
+            let (summary, published) = live.summary.clone()?;
+            Some(SessionView { address, summary, published, transport })
         };
         inner.live.values().filter_map(view).collect()
     }
@@ -278,7 +282,7 @@ impl SessionEntry {
     /// before `logged_until` has been handed to the log.
     pub(super) fn publish(&self, summary: Option<Summary>, logged_until: Timestamp) {
         if let Some(live) = self.registry.lock().live.get_mut(&self.session) {
-            live.summary = summary;
+            live.summary = summary.map(|summary| (summary, Instant::now()));
             live.logged_until = logged_until;
         }
     }

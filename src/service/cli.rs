@@ -11,6 +11,7 @@ mod rebuild_state;
 mod rejected;
 mod rpki;
 mod status;
+mod top;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ enum Command {
     CheckConfig,
     /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down, 3: unknown
     Status(status::Arguments),
+    /// Show routers, peers, address families, lanes and the log on the whole terminal, with rates
+    Top(top::Arguments),
     /// Create or upgrade the schema (the collector also does this if its role has the rights)
     Migrate,
     /// List or retry the records that the database rejected
@@ -133,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::Status(status)) => {
             status::run(status, arguments.env_file.as_deref(), &mut io::stdout().lock())
         }
+        Some(Command::Top(top)) => top::run(top, arguments.env_file.as_deref()),
         Some(Command::Migrate) => {
             migrate::run(&load(arguments)?.1, &mut io::stdout().lock())?;
             Ok(0)

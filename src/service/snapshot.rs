@@ -23,7 +23,7 @@ use crate::committer::fair_share::FairShare;
 use crate::committer::{LogState, Progress};
 use crate::forwarder::DeliveryStatus;
 use crate::listener::{Endpoint, Registry, Slots};
-use crate::num::to_f64;
+use crate::num::{to_f64, to_millis};
 use crate::route::Timestamp;
 use crate::state::StateStore;
 use crate::telemetry::status::{
@@ -105,12 +105,13 @@ impl Observed {
 impl Snapshot {
     /// The current status.
     pub(super) fn document(&self) -> Document {
-        let now = clock::now();
+        let (now, uptime) = (clock::now(), self.started.elapsed());
         self.sample();
         let progress = self.progress.borrow().clone();
         let wal = self.wal(&progress);
         let delivery = self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress));
-        let mut routers = routers::routers(&self.registry, &self.state, &self.expected_routers, now);
+        let clocks = (now, self.started);
+        let mut routers = routers::routers(&self.registry, &self.state, &self.expected_routers, clocks);
         let log_use = self.fair_share.routers();
         log_use::add(&mut routers, &log_use);
         let listener = self.listener();
@@ -129,7 +130,8 @@ impl Snapshot {
             collector: self.collector.clone(),
             pid: std::process::id(),
             time: clock::iso8601(now),
-            uptime_s: self.started.elapsed().as_secs(),
+            uptime_s: uptime.as_secs(),
+            uptime_ms: to_millis(uptime),
             state: health::overall(&conditions),
             reasons: conditions.iter().map(Condition::to_string).collect(),
             conditions: conditions.iter().map(Condition::kind).collect(),
@@ -332,7 +334,7 @@ const fn loss_reason(reason: GapReason) -> LossReason {
 
 /// A duration in seconds with a resolution of a millisecond.
 fn seconds(duration: Duration) -> f64 {
-    to_f64(crate::num::to_millis(duration)) / 1_000.0
+    to_f64(to_millis(duration)) / 1_000.0
 }
 
 /// Seconds from `start` to `end` with a resolution of a millisecond; 0 if `end` is earlier.

@@ -84,8 +84,8 @@ impl Session {
         }
         if self.counters.ignored_initiations == 0 {
             let text = format!(
-                "more than {INITIATIONS_MAX} Initiations, and more than one in {} s; further ones are \
-                 counted and not recorded",
+                "more than {INITIATIONS_MAX} Initiations at once, or more than one in {} s after that; \
+                 further ones are ignored and counted",
                 INITIATION_INTERVAL_US / 1_000_000
             );
             self.notice(Level::Warning, "initiations_ignored", None, text, &[]);

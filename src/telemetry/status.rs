@@ -3,7 +3,10 @@
 
 mod client;
 mod document;
+mod findings;
+pub mod format;
 mod listener;
+mod overview;
 mod routers;
 mod server;
 mod text;
@@ -14,7 +17,9 @@ pub use document::{
     ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LogOutput, LossReason,
     Quarantined, Wal,
 };
+pub use findings::{Finding, RouterContext, Totals, is_problem, router_state};
 pub use listener::{Listener, Source};
+pub use overview::{one_router, overview, problems};
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
 pub use text::{render, summary};

@@ -27,6 +27,7 @@ mod program;
 mod sessions;
 mod signals;
 mod status;
+mod top;
 mod transport;
 mod transport_md5;
 mod transport_proxy;

@@ -58,9 +58,25 @@ fn status_answers_for_people_and_for_machines_with_its_exit_code() {
     assert_eq!(document["routers"][0]["peers"][0]["views"]["adj-in-pre"][0]["family"], "ipv4_unicast");
     let table = run(folder.path(), &["status"], &[]);
     assert!(text(&table.stdout).contains("edge1"), "{}", text(&table.stdout));
+    for (arguments, shown, hidden) in [
+        (&["--all"][..], "adj-in-pre [ipv4_unicast 3]", "more: "),
+        (&["--router", "edge1"], "adj-in-pre [ipv4_unicast 3]", "listener"),
+        (&["--router", "127.0.0.1"], "edge1 (127.0.0.1:", "listener"),
+        (&["--problems"], "no problems", "edge1"),
+    ] {
+        let output = run(folder.path(), &[&["status"], arguments].concat(), &[]);
+        let page = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(page.contains(shown) && !page.contains(hidden), "{arguments:?}: {page}");
+    }
+    let both = run(folder.path(), &["status", "--all", "--problems"], &[]);
+    assert!(text(&both.stderr).contains("cannot be used with"), "{}", text(&both.stderr));
+    let unknown = run(folder.path(), &["status", "--router", "edge9"], &[]);
+    assert_eq!((unknown.status.code(), text(&unknown.stdout).as_str()), (Some(3), ""));
+    assert!(text(&unknown.stderr).contains("no router has the name or address edge9"));
     let socket = folder.path().join("status.sock");
     let elsewhere =
-        run(std::env::temp_dir().as_path(), &["status", "--socket", socket.to_str().unwrap()], &[]);
+        run(std::env::temp_dir().as_path(), &["status", "--json", "--socket", socket.to_str().unwrap()], &[]);
     assert_eq!(elsewhere.status.code(), Some(0));
 }
 

@@ -256,7 +256,7 @@ fn a_peer_distinguisher_is_shown_as_a_route_distinguisher() {
         document.routers[0].peers.iter().map(|peer| peer.distinguisher.as_str()).collect();
     shown.sort_unstable();
     assert_eq!(shown, ["0:0", "192.0.2.1:7"]);
-    let page = text(&run(folder.path(), &["status"], &[]).stdout);
+    let page = text(&run(folder.path(), &["status", "--router", "edge1"], &[]).stdout);
     assert!(page.contains(" rd 192.0.2.1:7"), "{page}");
 }
 

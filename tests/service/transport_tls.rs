@@ -204,7 +204,7 @@ fn a_new_certificate_is_used_without_a_restart_and_a_bad_one_is_an_alarm() {
     assert!(error.contains("BMP_TLS_CERT and BMP_TLS_KEY"), "{error}");
     let status = daemon.status();
     assert_eq!(status.listener.transport.tls_error.as_ref(), Some(&error));
-    assert!(status.reasons.iter().any(|reason| reason.contains("files of TLS not usable")), "{status:?}");
+    assert!(status.reasons.iter().any(|reason| reason.contains("TLS files cannot be loaded")), "{status:?}");
 
     move_into_place("next.key", "collector.key");
     let _second = TlsRouter::send(folder.path(), port, &[], &hello("second"));

@@ -130,7 +130,7 @@ impl TlsServer {
                 tracing::info!(file = %self.files.certificate.display(), "tls_certificate_reloaded");
             }
             Err(error) => {
-                let detail = "the certificate read before remains in use";
+                let detail = "the previous certificate and key stay in use";
                 tracing::error!(%error, detail, "tls_reload_failed");
                 inner.error = Some(error.to_string());
             }

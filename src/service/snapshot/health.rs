@@ -57,7 +57,7 @@ pub(in crate::service) enum Condition {
     RoutersNotConnected(Vec<String>),
     /// Routers to which the collector is not connected, each with the error of the last attempt.
     RemotesNotConnected(Vec<String>),
-    /// The files of TLS cannot be used for this reason; those read before are in use.
+    /// The TLS files cannot be loaded for this reason; the previous ones stay in use.
     TlsFiles(String),
     /// This maximum number of connections is reached.
     ConnectionsFull(usize),
@@ -193,7 +193,7 @@ impl fmt::Display for Condition {
                 write!(f, "not connected (BMP_CONNECT): {}", listed(remotes))
             }
             Self::TlsFiles(error) => {
-                write!(f, "files of TLS not usable, the certificate read before is in use: {error}")
+                write!(f, "TLS files cannot be loaded, the previous ones stay in use: {error}")
             }
             Self::ConnectionsFull(max) => {
                 write!(f, "all {max} connections are in use (BMP_MAX_CONNECTIONS)")

@@ -1,10 +1,12 @@
 //! The routers of the status document.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 use super::seconds_between;
 use super::{completeness, transport};
 use crate::listener::{Registry, SessionView};
+use crate::num::to_millis;
 use crate::route::{PeerIdentity, PeerKey, Rd, Timestamp};
 use crate::session::{PeerSummary, Summary};
 use crate::state::{StateStore, TrackedPeer};
@@ -12,18 +14,18 @@ use crate::telemetry::clock;
 use crate::telemetry::status::{Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 
 /// The routers with a session, those without one that have stale peers, and the expected ones, which
-/// `expected` names or gives the address of.
+/// `expected` names or gives the address of. `clocks` are the wall clock, and the start of the daemon.
 pub(super) fn routers(
     registry: &Registry,
     state: &StateStore,
     expected: &[String],
-    now: Timestamp,
+    clocks: (Timestamp, Instant),
 ) -> Vec<Router> {
     let mut known = state.routers();
     let live = registry.sessions();
     let mut routers: Vec<Router> = live
         .iter()
-        .map(|view| connected(view, known.remove(&view.summary.router.name).unwrap_or_default(), now))
+        .map(|view| connected(view, known.remove(&view.summary.router.name).unwrap_or_default(), clocks))
         .collect();
     routers.extend(known.into_iter().map(|(name, peers)| disconnected(name, &peers)));
     for wanted in expected {
@@ -53,9 +55,9 @@ pub(super) fn missing(routers: &[Router], expected: &[String]) -> Vec<String> {
 }
 
 fn connected(
-    SessionView { address, summary, transport: measured }: &SessionView,
+    SessionView { address, summary, published, transport: measured }: &SessionView,
     known: Vec<TrackedPeer>,
-    now: Timestamp,
+    (now, started): (Timestamp, Instant),
 ) -> Router {
     let announced =
         |peer: &PeerSummary| peer.views.iter().flat_map(|view| &view.families).any(|one| one.announced > 0);
@@ -72,6 +74,7 @@ fn connected(
         expected: false,
         sys_descr: summary.sys_descr.clone(),
         last_message_age_s: Some(seconds_between(summary.last_message, now)),
+        counted_ms: Some(to_millis(published.saturating_duration_since(started))),
         bytes: summary.counters.bytes,
         messages: summary.counters.messages,
         routes: summary.counters.announced.saturating_add(summary.counters.withdrawn),

@@ -21,6 +21,10 @@ pub struct Document {
     pub time: String,
     /// Seconds since the start.
     pub uptime_s: u64,
+    /// Milliseconds since the start, for rates: the difference of a counter in two documents belongs to the
+    /// difference of this field.
+    #[serde(default)]
+    pub uptime_ms: u64,
     /// Overall health.
     pub state: Health,
     /// Conditions that make the daemon degraded or down, as text; empty if it is healthy.
@@ -123,7 +127,7 @@ pub enum ConditionKind {
     RoutersNotConnected,
     /// Routers that the collector connects to are not connected.
     RemotesNotConnected,
-    /// The files of TLS cannot be used; those read before are in use.
+    /// The TLS files cannot be loaded; the previous ones stay in use.
     TlsFiles,
     /// The number of connections has reached BMP_MAX_CONNECTIONS.
     ConnectionsFull,

@@ -55,7 +55,7 @@ pub struct Listener {
     pub held_off: bool,
     /// Number of periods with `held_off` since the start.
     pub hold_offs: u64,
-    /// Handshakes, files of TLS, and connections that the collector opens.
+    /// Handshakes, TLS files, and connections that the collector opens.
     #[serde(default)]
     pub transport: Transport,
 }

@@ -26,6 +26,10 @@ pub struct Router {
     pub sys_descr: String,
     /// Seconds since the last message; `None` if the router is not connected.
     pub last_message_age_s: Option<f64>,
+    /// Milliseconds from the start of the daemon to the time at which the counters of this session were read,
+    /// at most about one second before the document; `None` if the router is not connected.
+    #[serde(default)]
+    pub counted_ms: Option<u64>,
     /// Bytes received in this session.
     pub bytes: u64,
     /// BMP messages received in this session.
@@ -90,6 +94,13 @@ pub struct Peer {
     pub reason: Option<StaleReason>,
     /// Address families by RIB view.
     pub views: BTreeMap<String, Vec<Family>>,
+}
+
+impl Peer {
+    /// The tables of the peer: the name of the RIB view, and the address family.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, &Family)> {
+        self.views.iter().flat_map(|(view, families)| families.iter().map(move |one| (view.as_str(), one)))
+    }
 }
 
 /// State of a peer.
@@ -191,6 +202,17 @@ pub enum Completeness {
     /// The table was not received, or its dump goes on.
     #[default]
     None,
+}
+
+impl fmt::Display for Completeness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "complete",
+            Self::Assumed => "assumed complete",
+            Self::Partial => "changes only",
+            Self::None => "incomplete",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::findings::{Finding, RouterContext, Totals};
+use super::format::{age, counted, duration, size};
 use super::{Completeness, Damage, Delivery, Document, Listener, LogOutput, Peer, Router, Source, Wal};
 use crate::telemetry::printable;
 
@@ -15,7 +17,7 @@ const LOG_USE_SHOWN_BYTES: u64 = 1 << 20;
 /// 4,096 bytes.
 const SUMMARY_MAX_BYTES: usize = 1_000;
 
-/// The status document as text for a terminal.
+/// The whole status document as text for a terminal, a summary first.
 #[must_use]
 pub fn render(document: &Document) -> String {
     let mut out = String::new();
@@ -23,15 +25,9 @@ pub fn render(document: &Document) -> String {
         out.push_str(&printable(&text));
         out.push('\n');
     };
-    line(format!(
-        "{}  holdfast {} on {}, pid {}, up {}",
-        document.state.to_string().to_uppercase(),
-        document.version,
-        document.collector,
-        document.pid,
-        duration(document.uptime_s)
-    ));
+    line(headline(document));
     document.reasons.iter().for_each(|reason| line(format!("  ! {reason}")));
+    totals(document).into_iter().for_each(&mut line);
     let listener = &document.listener;
     line(format!(
         "listener  {}  {} of {} connections; since start: {} accepted, {} refused, {} accept errors",
@@ -50,9 +46,32 @@ pub fn render(document: &Document) -> String {
         None => line("delivery  disabled (store-only mode)".to_owned()),
     }
     log_output(&document.log_output, &mut line);
-    line(format!("routers   {}", document.routers.len()));
-    document.routers.iter().for_each(|one| router(one, &mut line));
+    let context = RouterContext::from_document(document);
+    let routers = context.worst_first(&document.routers);
+    routers.iter().for_each(|(one, findings)| router(one, findings, &mut line));
     out
+}
+
+/// The health of the daemon, and which daemon it is.
+pub(super) fn headline(document: &Document) -> String {
+    format!(
+        "{}  holdfast {} on {}, pid {}, up {}",
+        document.state.to_string().to_uppercase(),
+        document.version,
+        document.collector,
+        document.pid,
+        duration(document.uptime_s)
+    )
+}
+
+/// The numbers of routers, peers and tables.
+pub(super) fn totals(document: &Document) -> [String; 3] {
+    let totals = Totals::from_routers(&document.routers);
+    [
+        format!("routers   {}", totals.routers_text()),
+        format!("peers     {}", totals.peers_text()),
+        format!("tables    {}", totals.tables_text()),
+    ]
 }
 
 /// The health and its reasons in one line, for the service manager.
@@ -168,7 +187,7 @@ fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
 }
 
 /// The output of log lines, if something is wrong with it.
-fn log_output(output: &LogOutput, line: &mut impl FnMut(String)) {
+pub(super) fn log_output(output: &LogOutput, line: &mut impl FnMut(String)) {
     let LogOutput { lines_dropped, lines_suppressed, reports_suppressed, blocked_s, error } = output;
     if *lines_suppressed > 0 {
         line(format!("log lines {lines_suppressed} suppressed since start by LOG_MAX_BYTES_PER_SECOND"));
@@ -188,12 +207,8 @@ fn log_output(output: &LogOutput, line: &mut impl FnMut(String)) {
     line(format!("log lines {lines_dropped} dropped since start{blocked}{error}"));
 }
 
-/// An age in seconds, or that it is unknown.
-fn age(seconds: Option<f64>) -> String {
-    seconds.map_or_else(|| "unknown age".to_owned(), |seconds| format!("{seconds:.1} s"))
-}
-
-fn router(router: &Router, line: &mut impl FnMut(String)) {
+/// A router with its peers and tables.
+pub(super) fn router(router: &Router, findings: &[Finding], line: &mut impl FnMut(String)) {
     let name = &router.name;
     let session = router.session.as_deref().unwrap_or("unknown");
     if router.connected {
@@ -214,7 +229,8 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
             line(format!("    peer/family limit exceeded {} times", router.untracked_peers));
         }
         if router.ignored_initiations > 0 {
-            line(format!("    {} Initiations too many, not recorded", router.ignored_initiations));
+            let count = counted(router.ignored_initiations, "Initiation");
+            line(format!("    {count} ignored: a router may send ten at once, and then one per minute"));
         }
         if router.untracked_dump_routes > 0 {
             let count = router.untracked_dump_routes;
@@ -230,6 +246,10 @@ fn router(router: &Router, line: &mut impl FnMut(String)) {
     } else {
         let expected = if router.expected { " (expected)" } else { "" };
         line(format!("  {name} not connected{expected}, start of the last session {session}"));
+    }
+    if !findings.is_empty() {
+        let findings: Vec<String> = findings.iter().map(Finding::to_string).collect();
+        line(format!("    ! {}", findings.join(", ")));
     }
     log_use(router, line);
     router.peers.iter().for_each(|one| peer(one, line));
@@ -287,44 +307,5 @@ fn peer(peer: &Peer, line: &mut impl FnMut(String)) {
                 one.family
             ));
         }
-    }
-}
-
-/// A duration in its two largest units.
-fn duration(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
-/// A size in the largest fitting unit, with one decimal.
-fn size(bytes: u64) -> String {
-    let (shift, unit) = match bytes {
-        0..1_024 => return format!("{bytes} B"),
-        1_024..1_048_576 => (10, "KiB"),
-        1_048_576..1_073_741_824 => (20, "MiB"),
-        _ => (30, "GiB"),
-    };
-    let tenths = ((bytes >> (shift - 10)) * 10) >> 10;
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_are_short() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1_536), "1.5 KiB");
-        assert_eq!(size(10 << 30), "10.0 GiB");
-        assert_eq!(duration(59), "59 s");
-        assert_eq!(duration(61), "1 min 1 s");
-        assert_eq!(duration(3_660), "1 h 1 min");
-        assert_eq!(duration(90_000), "1 d 1 h");
     }
 }

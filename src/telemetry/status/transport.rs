@@ -99,7 +99,9 @@ impl Transport {
                 self.handshakes_failed
             ));
         }
-        lines.extend(self.tls_error.iter().map(|error| format!("          TLS files not usable: {error}")));
+        let tls_error =
+            |error| format!("          TLS files cannot be loaded, the previous ones stay in use: {error}");
+        lines.extend(self.tls_error.iter().map(tls_error));
         for Remote { remote, state, last_error, .. } in &self.remotes {
             let error =
                 last_error.as_ref().map_or_else(String::new, |error| format!(", last error: {error}"));
