@@ -42,10 +42,13 @@ LANGUAGE sql STABLE AS $$
     WITH seen AS (
         SELECT o.prefix AS own_prefix, o.origins, o.length_max, c.prefix, c.origin_as, c.router, c.peer,
             c.rib, c.path, c.since AS first_at, true AS is_current
-        FROM public.own_prefixes o JOIN public.current_routes c
-            ON c.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
-                AND c.prefix <<= o.prefix
-        WHERE c.safi IN (1, 4)
+        -- OFFSET 0: one range of the index for each own prefix, which are few, instead of a join that reads all
+        -- current routes.
+        FROM public.own_prefixes o CROSS JOIN LATERAL (
+            SELECT * FROM public.current_routes c
+            WHERE c.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
+                AND c.prefix <<= o.prefix AND c.safi IN (1, 4)
+            OFFSET 0) c
         UNION ALL
         SELECT o.prefix, o.origins, o.length_max, h.prefix, h.origin_as, h.router, h.bgp_peer_ip, h.rib,
             public.holdfast_path_text(h.as_path, h.as_path_text), min(h.time), false

@@ -110,6 +110,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("../../../migrations/functions/16_peers.sql"),
     include_str!("../../../migrations/functions/17_collector.sql"),
     include_str!("../../../migrations/functions/18_completeness.sql"),
+    include_str!("../../../migrations/functions/19_monitoring.sql"),
 ];
 
 /// Changes that [`migrate`] made to a schema.
