@@ -11,7 +11,7 @@ use holdfast::route::{
 use holdfast::sink::{Connection, Lane, QUERIES, Query, TransactionBuilder, load_vrps, parse_vrps};
 use holdfast::wal::LogId;
 
-const HOUR: i64 = 3_600_000_000;
+pub(crate) const HOUR: i64 = 3_600_000_000;
 
 fn pre() -> Peer {
     peer(1, RibView::AdjInPre, 1)
@@ -30,7 +30,7 @@ fn announce(builder: Builder, peer: &Peer, routes: &[([u8; 4], u8, &[u32])]) -> 
 }
 
 /// The present as an offset from the builder's epoch: spans of queries end at the server's clock.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_micros()).unwrap() - batches::NOW
 }
@@ -450,7 +450,7 @@ async fn routes_are_valid_invalid_or_not_found_by_rfc_6811() {
     }
 }
 
-fn mac_route(vtep: u8, esi: [u8; 10], mobility: u8) -> (Attributes, Nlri) {
+pub(crate) fn mac_route(vtep: u8, esi: [u8; 10], mobility: u8) -> (Attributes, Nlri) {
     let mut attributes = Attributes { next_hop: Some(IpAddr::from([192, 0, 2, vtep])), ..attributes(&[1]) };
     attributes.extended_communities = vec![[0, 2, 0xfd, 0xe8, 0, 0, 0, 1], [6, 0, 0, 0, 0, 0, 0, mobility]];
     let route = EvpnRoute::MacIp {

@@ -14,6 +14,7 @@ mod common;
 
 mod calls;
 mod completeness;
+mod dashboards;
 mod documented;
 mod failures;
 mod known;

@@ -10,8 +10,8 @@ import threading
 import time
 import zlib
 
+from .. import postgres
 from ..faults import segments
-from . import postgres
 
 # Share of the time that may be spent on reading the status.
 STATUS_SHARE = 0.2
