@@ -235,8 +235,8 @@ DECLARE
     this_round bigint := 1;
 BEGIN
     PERFORM holdfast_identify_peers(m_collector, peers);
-    -- The planner expects 100 rows of a JSON array. It would join thousands of new peers row by row, in a time
-    -- that grows with the square of their number. Both settings end with this function.
+    -- The planner expects 100 rows of a JSON array. It would join thousands of new peers row by row, in a
+    -- time that grows with the square of their number. Both settings end with this function.
     IF jsonb_array_length(peers) > 200 THEN
         PERFORM set_config('enable_nestloop', 'off', true),
             set_config('plan_cache_mode', 'force_custom_plan', true);

@@ -42,8 +42,8 @@ LANGUAGE sql STABLE AS $$
     WITH seen AS (
         SELECT o.prefix AS own_prefix, o.origins, o.length_max, c.prefix, c.origin_as, c.router, c.peer,
             c.rib, c.path, c.since AS first_at, true AS is_current
-        -- OFFSET 0: one range of the index for each own prefix, which are few, instead of a join that reads all
-        -- current routes.
+        -- OFFSET 0: one range of the index for each own prefix, which are few, instead of a join that reads
+        -- all current routes.
         FROM public.own_prefixes o CROSS JOIN LATERAL (
             SELECT * FROM public.current_routes c
             WHERE c.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)

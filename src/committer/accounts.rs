@@ -159,7 +159,7 @@ impl Accounts {
     /// Accounts in which one router may hold `share` percent of the log.
     pub(super) fn new(share: u8, usage: &Usage) -> Self {
         let mut accounts = Self {
-            share: u64::from(share.clamp(1, 100)),
+            share: 100,
             capacity: 0,
             block_bytes: (usage.bytes_max / BLOCKS).max(1),
             queued: 0,
@@ -167,8 +167,14 @@ impl Accounts {
             by_router: BTreeMap::new(),
             blocks: VecDeque::new(),
         };
+        accounts.set_share(share);
         accounts.sample(usage);
         accounts
+    }
+
+    /// Changes the percentage of the log that one router may hold.
+    pub(super) fn set_share(&mut self, share: u8) {
+        self.share = u64::from(share.clamp(1, 100));
     }
 
     /// Takes over the free space of the log. Everything appended before is in `usage`.

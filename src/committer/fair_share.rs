@@ -110,6 +110,11 @@ impl FairShare {
         self.accounts().close_queues();
     }
 
+    /// Changes the percentage of the log that one router may hold.
+    pub(super) fn set_share(&self, share: u8) {
+        self.accounts().set_share(share);
+    }
+
     /// Releases what was delivered. Returns whether a router holds less than before.
     pub(super) fn delivered(&self, up_to: SeqNo) -> bool {
         self.accounts().delivered(up_to)

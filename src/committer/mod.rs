@@ -48,6 +48,18 @@ pub struct Options {
     pub router_share_percent: u8,
 }
 
+/// Limits that may be changed while the log thread runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum size of all segment files together, in bytes; at least that of six segments. A log that is
+    /// larger is not cut: it accepts nothing until enough of it is delivered.
+    pub bytes_max: u64,
+    /// Percentage of the file system that must stay free.
+    pub free_percent_min: u8,
+    /// See [`Options::router_share_percent`].
+    pub router_share_percent: u8,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -252,6 +264,11 @@ impl Committer {
     /// payloads.
     pub fn set_snapshot(&self, snapshot: Vec<u8>) {
         self.send(Message::Snapshot(snapshot));
+    }
+
+    /// Changes the limits of the log, from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.send(Message::Limits(limits));
     }
 
     /// Rejects new payloads, logs the queued ones, makes them durable, seals the log and ends the thread.

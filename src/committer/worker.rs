@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::fair_share::{FairShare, Reservation};
 use super::machine::{Event, Machine, Step};
 use super::unsynced::Unsynced;
-use super::{LogState, Options, Outcome, Progress, SegmentFailure};
+use super::{Limits, LogState, Options, Outcome, Progress, SegmentFailure};
 use crate::num::{to_micros, to_u64};
 use crate::wal::{AbandonedSegment, SeqNo, Storage, WriteError, Writer};
 
@@ -22,6 +22,8 @@ pub(super) enum Message {
     Snapshot(Vec<u8>),
     /// Everything up to this sequence number is delivered.
     Retire(SeqNo),
+    /// Change the limits of the log.
+    Limits(Limits),
     /// Finish the queue and end.
     Stop,
 }
@@ -166,6 +168,13 @@ impl<S: Storage> Worker<'_, S> {
                 if self.fair_share.delivered(up_to.min(self.writer.durable())) {
                     self.fair_share.sample(&self.writer.usage());
                 }
+            }
+            Message::Limits(limits) => {
+                self.writer.set_space_limits(limits.bytes_max, limits.free_percent_min);
+                // A log that is paused because it is full may have space now.
+                self.machine.on(Event::Space, now);
+                self.fair_share.set_share(limits.router_share_percent);
+                self.fair_share.sample(&self.writer.usage());
             }
             Message::Stop => self.machine.on(Event::Stop, now),
         }

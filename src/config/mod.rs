@@ -14,6 +14,7 @@
 mod env_file;
 mod lookalike;
 mod parse;
+mod reload;
 mod report;
 mod resolve;
 mod settings;
@@ -21,11 +22,12 @@ mod source;
 
 pub use env_file::{Doubt, EnvFile, FileVariable};
 pub use parse::{Secret, bytes_text};
+pub use reload::{Reload, ReloadError, reload};
 pub use report::{effective, env_example};
 pub use resolve::{
     Address, Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Tls, Transport, Wal,
 };
-pub use settings::{Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
+pub use settings::{Effect, Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
 pub use source::{Inputs, RawSettings, RawValue, Source};
 
 /// One problem of the configuration.

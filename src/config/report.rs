@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::parse::{self, bytes_text};
 use super::resolve::URL_SETTINGS;
-use super::settings::{Kind, SECTIONS, Setting};
+use super::settings::{Effect, Kind, SECTIONS, Setting};
 use super::{Config, Database, RawSettings};
 
 /// All settings with their effective values and the source of each; secrets are masked.
@@ -132,7 +132,8 @@ const INTRODUCTION: &str = "\
     change. The same names are accepted as environment variables, which take precedence. Unknown names \
     and invalid values are reported with their lines and prevent the start; `holdfast check-config` \
     prints the effective configuration, and warnings. An empty value counts as unset. Enclose a value \
-    that contains `$`, `#`, quotes or spaces in single quotes.";
+    that contains `$`, `#`, quotes or spaces in single quotes. A setting with a line `Reload` can be changed \
+    while Holdfast runs (`systemctl reload holdfast`, SIGHUP); all others need a restart.";
 
 /// The text of `.env.example`: every setting with its description, accepted values and default.
 #[must_use]
@@ -154,6 +155,11 @@ pub fn env_example() -> String {
             }
             if !setting.derived.is_empty() {
                 write_wrapped(&mut out, "# Default: ", &format!("{}.", setting.derived), "#   ");
+            }
+            match setting.effect {
+                Effect::Restart => {}
+                Effect::Reload => line(&mut out, format_args!("# Reload: at once.")),
+                Effect::NewConnections => line(&mut out, format_args!("# Reload: for new connections.")),
             }
             line(&mut out, format_args!("#{}={}", setting.name, setting.default));
         }

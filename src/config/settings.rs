@@ -6,6 +6,7 @@ mod setting;
 mod table;
 mod transport;
 
+use database::DATABASE;
 pub use table::SECTIONS;
 
 /// One setting.
@@ -23,6 +24,19 @@ pub struct Setting {
     pub derived: &'static str,
     /// Description of the setting, in one or two sentences.
     pub description: &'static str,
+    /// When a changed value takes effect.
+    pub effect: Effect,
+}
+
+/// When a changed value of a setting takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// At the next start.
+    Restart,
+    /// At a reload.
+    Reload,
+    /// At a reload, for connections that are made afterwards.
+    NewConnections,
 }
 
 /// Type and range of a value.
@@ -131,6 +145,22 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 }
 
 impl Setting {
+    /// The same setting, changeable by a reload.
+    pub(super) const fn on_reload(self) -> Self {
+        Self { effect: Effect::Reload, ..self }
+    }
+
+    /// The same setting, changeable by a reload for connections that are made afterwards.
+    pub(super) const fn for_new_connections(self) -> Self {
+        Self { effect: Effect::NewConnections, ..self }
+    }
+
+    /// Whether the setting is one of the database connection.
+    #[must_use]
+    pub fn is_of_database(&self) -> bool {
+        DATABASE.iter().any(|setting| setting.name == self.name)
+    }
+
     /// Whether the value is masked in all output.
     #[must_use]
     pub const fn is_secret(&self) -> bool {

@@ -219,6 +219,15 @@ impl RawSettings {
         }
     }
 
+    /// These settings, with the values of `other` for those that `keeps` selects.
+    pub(super) fn with_values_of(&self, other: &Self, keeps: impl Fn(&Setting) -> bool) -> Self {
+        let chosen = |setting: &'static Setting| {
+            let source = if keeps(setting) { other } else { self };
+            Some((setting.name, source.get(setting)?.clone()))
+        };
+        Self { values: settings::all().filter_map(chosen).collect(), warnings: self.warnings.clone() }
+    }
+
     /// Inputs that are accepted, although they may not be as intended.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {

@@ -12,13 +12,13 @@ use tracing::Instrument as _;
 use super::backoff::{self, Outage};
 use super::error::LaneError;
 use super::machine::{End, Event, Limits, Machine, Step};
-use super::options::Options;
+use super::options::Settings;
 use super::reading::Reading;
 use super::reporter::Reporter;
 use super::status::{LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 use crate::committer::Progress;
 use crate::num::to_millis;
-use crate::sink::{self, Connection, ErrorAction, Lane, Offender, Target, Transaction};
+use crate::sink::{self, Connection, ErrorAction, Lane, Offender, Transaction};
 use crate::wal::{Log, SeqNo, Storage};
 use quarantine::QuarantinePolicy;
 
@@ -33,8 +33,7 @@ const REJECTED_AGAIN: &str = ": a transaction is rejected although its rejected 
 
 /// One lane's inputs.
 pub(super) struct Task<S: Storage> {
-    pub(super) options: Options,
-    pub(super) target: Target,
+    pub(super) settings: watch::Receiver<Settings>,
     pub(super) lane: Lane,
     /// The random id under which this process holds its lanes.
     pub(super) owner: [u8; 16],
@@ -65,9 +64,9 @@ impl<S: Storage> Task<S> {
     /// Runs until the lane ends.
     pub(super) async fn run(mut self) {
         let start = Instant::now();
-        let limits = Limits { delay: self.options.delay };
-        let mut machine = Machine::new(limits, self.progress.borrow().durable.0);
-        let reading = Reading::new(Arc::clone(&self.log), self.lane.clone(), self.options.dedup);
+        let Settings { options, .. } = self.settings.borrow().clone();
+        let mut machine = Machine::new(Limits { delay: options.delay }, self.progress.borrow().durable.0);
+        let reading = Reading::new(Arc::clone(&self.log), self.lane.clone(), options.dedup);
         let mut resources = LaneResources {
             connection: None,
             reading,
@@ -87,8 +86,9 @@ impl<S: Storage> Task<S> {
             if *self.stop.borrow_and_update() {
                 machine.on(Event::Stop, start.elapsed());
             }
+            self.apply_settings(&mut machine);
             let step = machine.next(start.elapsed());
-            let rows_max = machine.rows_max(self.options.rows_max);
+            let rows_max = machine.rows_max(self.settings.borrow().options.rows_max);
             if let Some(connection) = &mut resources.connection {
                 connection.set_timeout_factor(machine.timeout_factor());
             }
@@ -133,19 +133,23 @@ impl<S: Storage> Task<S> {
         }
     }
 
+    fn apply_settings(&mut self, machine: &mut Machine) {
+        if self.settings.has_changed().unwrap_or_default() {
+            machine.reload(Limits { delay: self.settings.borrow_and_update().options.delay });
+        }
+    }
+
     async fn attach(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
         resources.connection = None;
-        let attach = || Connection::attach(&self.target, &self.lane, self.owner, resources.epoch);
+        let Settings { options, target } = self.settings.borrow().clone();
+        let attach = || Connection::attach(&target, &self.lane, self.owner, resources.epoch);
         let (connection, attached) = match attach().await {
             // The database was recreated without a schema: batches that the log still holds are delivered
             // again.
             Err(error) if error.lacks_schema() => {
-                sink::migrate(
-                    &mut self.target.connect().await.map_err(sink::Error::from)?,
-                    self.options.chunk_interval_days,
-                )
-                .await
-                .map_err(LaneError::Migrate)?;
+                let mut client = target.connect().await.map_err(sink::Error::from)?;
+                let migrated = sink::migrate(&mut client, options.chunk_interval_days).await;
+                migrated.map_err(LaneError::Migrate)?;
                 attach().await?
             }
             other => other?,
@@ -268,8 +272,9 @@ impl<S: Storage> Task<S> {
             && let Some(connection) = &resources.connection
         {
             let bytes = connection.rejected_bytes().await?;
-            if resources.quarantine.set_full(bytes >= self.options.rejected_max_bytes) {
-                let (lane, bytes_max) = (self.lane.number, self.options.rejected_max_bytes);
+            let bytes_max = self.settings.borrow().options.rejected_max_bytes;
+            if resources.quarantine.set_full(bytes >= bytes_max) {
+                let lane = self.lane.number;
                 if bytes >= bytes_max {
                     tracing::error!(lane, bytes, bytes_max, "rejected_routes_full");
                 } else {
@@ -308,6 +313,7 @@ impl<S: Storage> Task<S> {
             // A channel whose sender is gone returns an error at once; that must not become a busy loop.
             Ok(()) = self.progress.changed() => {}
             Ok(()) = self.stop.changed() => {}
+            Ok(()) = self.settings.changed() => self.settings.mark_changed(),
             () = tokio::time::sleep_until(until) => {}
         }
     }

@@ -26,8 +26,7 @@
 //!
 //! **In-doubt commits.** After a failed store it is unknown whether the transaction was committed. The lane
 //! attaches again and reads the checkpoint: if it is at the start of the transaction, the transaction is
-//! stored again; if it is at its end, the transaction was committed; if it is elsewhere, reading resumes
-//! there.
+//! stored again; if it is at its end, the transaction was committed; if elsewhere, reading resumes there.
 
 use std::time::Duration;
 
@@ -214,6 +213,11 @@ impl Machine {
         }
     }
 
+    /// Changes the limits, also of the open transaction, and ends the delay after a failure.
+    pub const fn reload(&mut self, limits: Limits) {
+        (self.limits, self.retry_at) = (limits, None);
+    }
+
     /// Sequence number of the last batch that is known to be stored.
     #[must_use]
     pub const fn stored(&self) -> u64 {
@@ -289,8 +293,7 @@ impl Machine {
 
     fn attached(&mut self, last_seq: u64) {
         if last_seq > self.durable.max(self.log_end) {
-            let end = End::Fork { database_seq: last_seq, durable_seq: self.durable };
-            self.phase = Phase::Ended(end);
+            self.phase = Phase::Ended(End::Fork { database_seq: last_seq, durable_seq: self.durable });
             return;
         }
         let is_at_transaction_start = self.has_taken_over && last_seq == self.stored;
@@ -411,6 +414,20 @@ mod tests {
         machine.on(Event::Attached { last_seq }, at(0));
         assert_eq!(machine.next(at(0)), Step::Begin { after: last_seq });
         machine
+    }
+
+    #[test]
+    fn a_reload_changes_the_delay_of_the_open_transaction_and_ends_that_after_a_failure() {
+        let mut machine = attached(9, 4);
+        assert_eq!(machine.next(at(0)), Step::Read { limit: 9 });
+        machine.on(Event::Read { last_seq: 9, is_full: false }, at(0));
+        assert_eq!(machine.next(at(10)), Step::Wait { until: Some(DELAY) });
+        machine.reload(Limits { delay: at(5) });
+        assert_eq!(machine.next(at(10)), Step::Store);
+        machine.on(Event::Failed { action: ErrorAction::Alarm, jitter: 0 }, at(20));
+        assert!(matches!(machine.next(at(30)), Step::Wait { until: Some(_) }));
+        machine.reload(Limits { delay: at(5) });
+        assert_eq!(machine.next(at(30)), Step::Attach { takeover: false });
     }
 
     fn storing() -> Machine {

@@ -36,13 +36,14 @@ use reporter::Reporter;
 use supervisor::Supervisor;
 
 pub use marker_files::{MARKER_FILES, MarkerFileError, delivered_as};
-pub use options::Options;
+pub use options::{Options, Settings};
 pub use status::{DeliveryStatus, LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 
 /// A running delivery.
 pub struct Forwarder {
     status: watch::Receiver<DeliveryStatus>,
     stop: watch::Sender<bool>,
+    settings: watch::Sender<Settings>,
     task: JoinHandle<()>,
 }
 
@@ -51,6 +52,12 @@ impl Forwarder {
     #[must_use]
     pub fn delivered(&self) -> watch::Receiver<DeliveryStatus> {
         self.status.clone()
+    }
+
+    /// Access to the settings, which may be replaced at any time.
+    #[must_use]
+    pub fn settings(&self) -> watch::Sender<Settings> {
+        self.settings.clone()
     }
 
     /// Delivers what is durable, for at most `within`, and stops all lanes. Undelivered batches stay in the
@@ -89,8 +96,9 @@ pub fn spawn<S: Storage>(
     let (stop, stopped) = watch::channel(false);
     let end = committer.progress().borrow().end;
     let reporter = Arc::new(Reporter::new(sender, committer, log_id, options.directory.clone()));
-    let supervisor = Supervisor { options, target, collector, log_id, log, end, stop: stopped, reporter };
-    Forwarder { status, stop, task: tokio::spawn(supervisor.run()) }
+    let (settings, current) = watch::channel(Settings { options, target });
+    let supervisor = Supervisor { settings: current, collector, log_id, log, end, stop: stopped, reporter };
+    Forwarder { status, stop, settings, task: tokio::spawn(supervisor.run()) }
 }
 
 /// Last batch of the log in `directory` that the fastest lane has delivered, as its marker file says. The

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sink::{Dedup, Retention};
+use crate::sink::{Dedup, Retention, Target};
 
 /// How the log is delivered.
 #[derive(Clone, Debug)]
@@ -32,6 +32,16 @@ pub struct Options {
     /// Directory of the log's segments, where the marker files are. If `None`, no marker file is read or
     /// written, and a fork gets a new id at every start.
     pub directory: Option<PathBuf>,
+}
+
+/// Settings that may be replaced while the delivery runs. Of the options, `lanes`, `dedup`,
+/// `chunk_interval_days` and `directory` are those at the start; the target applies to new connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the log is delivered.
+    pub options: Options,
+    /// The database.
+    pub target: Target,
 }
 
 impl Default for Options {

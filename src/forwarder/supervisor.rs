@@ -11,7 +11,7 @@ use super::backoff::{self, Outage};
 use super::error::PrepareError;
 use super::identity::ForkCheck;
 use super::lane::Task;
-use super::options::Options;
+use super::options::Settings;
 use super::reporter::Reporter;
 use super::status::LaneStatus;
 use crate::num::to_millis;
@@ -23,8 +23,7 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Starts and owns all lanes of one log.
 pub(super) struct Supervisor<S: Storage> {
-    pub(super) options: Options,
-    pub(super) target: Target,
+    pub(super) settings: watch::Receiver<Settings>,
     /// The collector's id.
     pub(super) collector: String,
     /// The log's own id.
@@ -52,8 +51,7 @@ impl<S: Storage> Supervisor<S> {
             let lane = Lane { collector: self.collector.clone(), log_id, number, count };
             lanes.spawn(
                 Task {
-                    options: self.options.clone(),
-                    target: self.target.clone(),
+                    settings: self.settings.clone(),
                     lane,
                     owner,
                     log: Arc::clone(&self.log),
@@ -64,7 +62,7 @@ impl<S: Storage> Supervisor<S> {
                 .run(),
             );
         }
-        let maintenance = run_maintenance(self.target.clone(), self.options.clone(), self.collector.clone());
+        let maintenance = run_maintenance(self.settings.clone(), self.collector.clone());
         tokio::select! {
             () = maintenance => {}
             () = async { while lanes.join_next().await.is_some() {} } => {}
@@ -101,16 +99,19 @@ impl<S: Storage> Supervisor<S> {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 _ = self.stop.changed() => {}
+                // New credentials may remove the cause.
+                Ok(()) = self.settings.changed() => {}
             }
         }
     }
 
     async fn try_prepare(&self) -> Result<(LogId, u32), PrepareError> {
-        let mut client = self.target.connect().await.map_err(|error| PrepareError::Connect(error.into()))?;
+        let Settings { options, target } = self.settings.borrow().clone();
+        let mut client = target.connect().await.map_err(|error| PrepareError::Connect(error.into()))?;
         let ServerVersions { postgres, timescaledb } =
             sink::server_versions(&client).await.map_err(PrepareError::Connect)?;
         tracing::info!(postgres_version = postgres, timescaledb_version = timescaledb, "database_connected");
-        let applied = sink::migrate(&mut client, self.options.chunk_interval_days).await?;
+        let applied = sink::migrate(&mut client, options.chunk_interval_days).await?;
         if applied.is_empty() {
             tracing::info!("migrations_up_to_date");
         } else {
@@ -118,7 +119,7 @@ impl<S: Storage> Supervisor<S> {
         }
         let durable = self.reporter.committer().progress().borrow().durable;
         let check = ForkCheck {
-            directory: self.options.directory.as_deref(),
+            directory: options.directory.as_deref(),
             collector: &self.collector,
             log_id: self.log_id,
             log: &self.log,
@@ -126,33 +127,39 @@ impl<S: Storage> Supervisor<S> {
             end: self.end,
         };
         let (log_id, known_lanes) = check.resolve(&mut client).await?;
-        let lanes = known_lanes.unwrap_or_else(|| self.options.lanes.max(1));
-        if lanes != self.options.lanes {
-            tracing::warn!(lanes, configured = self.options.lanes, "lanes_fixed_by_log");
+        let lanes = known_lanes.unwrap_or_else(|| options.lanes.max(1));
+        if lanes != options.lanes {
+            tracing::warn!(lanes, configured = options.lanes, "lanes_fixed_by_log");
         }
         Ok((log_id, lanes))
     }
 }
 
-/// Runs maintenance at every interval; never returns.
-async fn run_maintenance(target: Target, options: Options, collector: String) {
-    let pool = match target.pool(options.pool_size_max) {
-        Ok(pool) => pool,
-        Err(error) => {
-            tracing::error!(%error, "maintenance_disabled");
-            return std::future::pending().await;
-        }
-    };
+/// Runs maintenance at every interval, and when its settings have changed; never returns.
+async fn run_maintenance(mut settings: watch::Receiver<Settings>, collector: String) {
+    let limits = |settings: &Settings| (settings.options.retention, settings.options.forget_after_days);
     loop {
-        if let Err(error) = sink::maintain(&pool, options.retention).await {
-            tracing::warn!(%error, "maintenance_failed");
+        let Settings { options, target } = settings.borrow_and_update().clone();
+        let used = (options.retention, options.forget_after_days);
+        // The pool is closed between two runs.
+        match target.pool(options.pool_size_max) {
+            Ok(pool) => {
+                if let Err(error) = sink::maintain(&pool, options.retention).await {
+                    tracing::warn!(%error, "maintenance_failed");
+                }
+            }
+            Err(error) => tracing::error!(%error, "maintenance_disabled"),
         }
         if let Some(days) = options.forget_after_days
             && let Err(error) = forget(&target, &collector, days).await
         {
             tracing::warn!(%error, "maintenance_failed");
         }
-        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+        tokio::select! {
+            () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
+            // A channel whose sender is gone returns an error at once.
+            Ok(_) = settings.wait_for(|present| limits(present) != used) => {}
+        }
     }
 }
 

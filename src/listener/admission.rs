@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::connection;
 use super::options::Options;
-use super::registry::{Admitted, RefusalReason, Registry, SessionEntry};
+use super::registry::{Admitted, RefusalReason, Registry, SessionEntry, Slots};
 use super::shared::Shared;
 use super::transport::Incoming;
 use crate::telemetry::clock;
@@ -26,15 +26,16 @@ impl Shared {
         stop: &watch::Receiver<bool>,
     ) {
         let address = incoming.address;
-        let Options { allow, .. } = &self.options;
+        let options = self.options();
+        let allow = &options.allow;
         let is_allowed = incoming.is_outgoing() || allow.is_empty();
         if !is_allowed && !allow.iter().any(|prefix| prefix.contains(address.ip())) {
             self.registry.refuse(RefusalReason::NotAllowed, address.ip());
             tracing::warn!(peer = %address.ip(), reason = "not in BMP_ALLOW", "connection_refused");
             return;
         }
-        let Some(entry) = self.admit(address, incoming.is_outgoing()) else { return };
-        if let Err(error) = self.set_socket_options(&incoming.stream) {
+        let Some(entry) = self.admit(address, incoming.is_outgoing(), &options.slots) else { return };
+        if let Err(error) = set_socket_options(&incoming.stream, &options) {
             tracing::warn!(peer = %address.ip(), %error, "socket_option_error");
         }
         let shared = Arc::clone(self);
@@ -42,8 +43,7 @@ impl Shared {
     }
 
     /// Gives a slot to a connection, or logs its refusal.
-    fn admit(&self, address: SocketAddr, is_outgoing: bool) -> Option<SessionEntry> {
-        let slots = &self.options.slots;
+    fn admit(&self, address: SocketAddr, is_outgoing: bool, slots: &Slots) -> Option<SessionEntry> {
         let peer = address.ip();
         let mut configured = slots.addresses(|name| self.state.last_address(name));
         if is_outgoing {
@@ -75,14 +75,14 @@ impl Shared {
             }
         }
     }
+}
 
-    fn set_socket_options(&self, stream: &TcpStream) -> io::Result<()> {
-        let socket = SockRef::from(stream);
-        let Options { keepalive, user_timeout, .. } = self.options;
-        let interval = (user_timeout.saturating_sub(keepalive) / 3).max(Duration::from_secs(1));
-        socket.set_tcp_keepalive(
-            &TcpKeepalive::new().with_time(keepalive).with_interval(interval).with_retries(3),
-        )?;
-        socket.set_tcp_user_timeout(Some(user_timeout))
-    }
+fn set_socket_options(stream: &TcpStream, options: &Options) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let Options { keepalive, user_timeout, .. } = *options;
+    let interval = (user_timeout.saturating_sub(keepalive) / 3).max(Duration::from_secs(1));
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(keepalive).with_interval(interval).with_retries(3),
+    )?;
+    socket.set_tcp_user_timeout(Some(user_timeout))
 }

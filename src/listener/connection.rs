@@ -15,6 +15,7 @@ use super::buffer::Buffer;
 use super::hold::stopped;
 use super::introduction::introduce;
 use super::notices::{log_notice, truncated};
+use super::options::Options as Settings;
 use super::registry::SessionEntry;
 use super::shared::Shared;
 use super::stats::Stats;
@@ -50,13 +51,15 @@ enum End {
 
 struct Connection {
     shared: Arc<Shared>,
+    /// The settings at the last tick.
+    settings: Arc<Settings>,
     entry: SessionEntry,
     session: Session,
     stream: Stream,
     buffer: Buffer,
     stats: Stats,
     /// Time of the connection.
-    began: Timestamp,
+    began: Instant,
     /// Every message that the router sent before this time has been read and processed.
     drained: Timestamp,
     /// Time of the last tick.
@@ -84,18 +87,18 @@ pub(super) async fn run(
 ) {
     let address = entry.address();
     let span = tracing::info_span!("session", peer = %address.ip(), port = address.port());
-    let (transport, status) = (&shared.options.transport, shared.registry.transport());
-    let established = incoming.establish(transport, status, entry.meter(), &mut stop);
+    let (settings, status) = (shared.options(), shared.registry.transport());
+    let established = incoming.establish(&settings.transport, status, entry.meter(), &mut stop);
     let established = established.instrument(span.clone()).await;
     let Some((stream, certificate_name)) = established else { return entry.finish() };
     let options = Options {
-        router_name: certificate_name.or_else(|| shared.options.router_names.get(&address.ip()).cloned()),
+        router_name: certificate_name.or_else(|| settings.router_names.get(&address.ip()).cloned()),
         address: address.ip(),
         port: address.port(),
         session: entry.session(),
-        batch_records_max: shared.options.batch_routes_max,
-        sweep_quiet_us: to_micros(shared.options.sweep_quiet),
-        sweep_without_end_of_rib_us: shared.options.sweep_without_end_of_rib.map(to_micros),
+        batch_records_max: settings.batch_routes_max,
+        sweep_quiet_us: to_micros(settings.sweep_quiet),
+        sweep_without_end_of_rib_us: settings.sweep_without_end_of_rib.map(to_micros),
     };
     let introduce = introduce(&shared, &entry, options.router_name.clone());
     let now = clock::now();
@@ -104,7 +107,7 @@ pub(super) async fn run(
         stream,
         buffer: Buffer::default(),
         stats: Stats::new(std::time::Instant::now()),
-        began: now,
+        began: Instant::now(),
         drained: now,
         last_tick: now,
         received_bytes: false,
@@ -113,6 +116,7 @@ pub(super) async fn run(
         read_again: None,
         batch_bytes: 0,
         payload_bytes: 0,
+        settings,
         shared,
         entry,
     };
@@ -135,7 +139,7 @@ impl Connection {
             }
         }
         self.stream.close();
-        let duration_seconds = since(self.began, clock::now()).as_secs_f64();
+        let duration_seconds = self.began.elapsed().as_secs_f64();
         match end {
             End::Session(end, reason) => {
                 let logged = self.end(&end, until).await;
@@ -166,7 +170,7 @@ impl Connection {
     async fn receive(&mut self, stop: &mut watch::Receiver<bool>) -> End {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let first_message = Instant::now() + self.shared.options.first_message;
+        let first_message = Instant::now() + self.settings.first_message;
         let batch_timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(batch_timer);
         let mut batch_open = false;
@@ -250,7 +254,7 @@ impl Connection {
     fn arm(&self, timer: Pin<&mut Sleep>, open: bool) -> bool {
         let has_records = self.session.has_records();
         if has_records && !open {
-            timer.reset(Instant::now() + self.shared.options.batch_delay_max);
+            timer.reset(Instant::now() + self.settings.batch_delay_max);
         }
         has_records
     }
@@ -305,6 +309,7 @@ impl Connection {
 
     async fn tick(&mut self) -> Result<(), End> {
         let now = clock::now();
+        self.settings = self.shared.options();
         self.entry.meter().set_queued(self.stream.queued_bytes());
         self.session.tick(now);
         self.flush("tick").await?;
@@ -319,7 +324,7 @@ impl Connection {
             return Ok(());
         }
         let summary = self.session.summary();
-        let interval = self.shared.options.stats_interval;
+        let interval = self.settings.stats_interval;
         self.stats.tick(&summary.router.name, summary.counters, interval, std::time::Instant::now());
         self.entry.publish(Some(summary), self.drained);
         Ok(())
@@ -386,9 +391,4 @@ async fn until(time: Option<Instant>) {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// The time from `then` to `now`; zero if the clock went back.
-fn since(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0))
 }

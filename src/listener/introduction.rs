@@ -11,7 +11,8 @@ use crate::session::{Introduce, Introduced, Overrides};
 pub(super) fn introduce(shared: &Arc<Shared>, entry: &SessionEntry, assigned: Option<String>) -> Introduce {
     let (shared, session) = (Arc::clone(shared), entry.session());
     Box::new(move |claimed| {
-        let names = &shared.options.router_names;
+        let options = shared.options();
+        let names = &options.router_names;
         let claim = shared.registry.claim(
             session,
             ClaimedName {
@@ -19,13 +20,13 @@ pub(super) fn introduce(shared: &Arc<Shared>, entry: &SessionEntry, assigned: Op
                 is_assigned: assigned.as_deref() == Some(claimed),
                 owner: names.iter().find(|(_, name)| *name == claimed).map(|(owner, _)| *owner),
                 last_address: shared.state.last_address(claimed),
-                moves_denied: shared.options.moves_denied,
+                moves_denied: options.moves_denied,
             },
         );
         report(claimed, &claim);
         let name = claim.name().to_owned();
         let prior = shared.state.peers(&name);
-        let overrides = shared.options.overrides.get(&name).cloned().unwrap_or_default();
+        let overrides = options.overrides.get(&name).cloned().unwrap_or_default();
         if overrides != Overrides::default() {
             tracing::info!(router = name, overrides = %overrides, "router_overrides");
         }

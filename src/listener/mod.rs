@@ -71,6 +71,24 @@ pub struct Listener {
     shared: Arc<Shared>,
 }
 
+/// The settings of a running listener.
+pub struct ListenerSettings(Arc<Shared>);
+
+impl ListenerSettings {
+    /// The present settings.
+    #[must_use]
+    pub fn get(&self) -> Arc<Options> {
+        self.0.options()
+    }
+
+    /// Replaces the settings. Open connections keep those that apply to new ones.
+    pub fn replace(&self, options: Options) {
+        options.router_names.keys().for_each(|address| self.0.hold.learn(*address));
+        self.0.registry.transport().set_tls(options.transport.tls.clone());
+        self.0.options.send_replace(Arc::new(options));
+    }
+}
+
 /// Connections on their way to admission.
 struct Arrivals {
     sockets: Sockets,
@@ -92,7 +110,15 @@ impl Listener {
     ) -> Self {
         registry.transport().set_tls(options.transport.tls.clone());
         let hold = Hold::new(&options, committer.fair_share());
+        let (options, _) = watch::channel(Arc::new(options));
         Self { sockets, shared: Arc::new(Shared { options, committer, state, registry, hold }) }
+    }
+
+    /// Access to the settings, which may be replaced at any time. `hold_off`, the options of the sockets and
+    /// the routers to connect to are those at the start.
+    #[must_use]
+    pub fn settings(&self) -> ListenerSettings {
+        ListenerSettings(Arc::clone(&self.shared))
     }
 
     /// The local addresses.
@@ -112,7 +138,8 @@ impl Listener {
         let mut stopping = stop.clone();
         let (admits, admitted) = watch::channel(true);
         let (opener, opened) = mpsc::channel(1);
-        let transport = &shared.options.transport;
+        let options = shared.options();
+        let transport = &options.transport;
         // Their tasks end when they are dropped.
         let helpers = (
             spawn_connectors(
@@ -122,7 +149,7 @@ impl Listener {
                 &opener,
                 &admitted,
             ),
-            transport.tls.clone().map(spawn_reload),
+            transport.tls.is_some().then(|| spawn_reload(Arc::clone(&shared))),
         );
         let mut arrivals = Arrivals { sockets, headers: JoinSet::new(), opened };
         tracing::info!(count = 0, "waiting_for_connections");
@@ -131,7 +158,7 @@ impl Listener {
                 biased;
                 () = hold::stopped(&mut stopping) => break,
                 Some(ended) = tasks.join_next() => shared.reap(ended).await,
-                _ = gate_timer.tick(), if shared.options.hold_off => {
+                _ = gate_timer.tick(), if options.hold_off => {
                     shared.update_gate(&mut gate, &admits);
                 }
                 arrived = arrivals.next(&shared) => match arrived {
@@ -161,12 +188,12 @@ pub fn listed(endpoints: &[Endpoint]) -> String {
 }
 
 /// Starts the task that reads changed files of TLS also if no router connects.
-fn spawn_reload(tls: Arc<TlsServer>) -> JoinSet<()> {
+fn spawn_reload(shared: Arc<Shared>) -> JoinSet<()> {
     let mut task = JoinSet::new();
     task.spawn(async move {
         loop {
             tokio::time::sleep(TLS_RELOAD_INTERVAL).await;
-            let tls = Arc::clone(&tls);
+            let Some(tls) = shared.options().transport.tls.clone() else { continue };
             // An error is a panic, which its handler has reported.
             drop(tokio::task::spawn_blocking(move || tls.reload()).await);
         }
@@ -179,7 +206,6 @@ impl Arrivals {
     ///
     /// Cancel safe: no connection is lost if the future is dropped.
     async fn next(&mut self, shared: &Shared) -> io::Result<Incoming> {
-        let transport = &shared.options.transport;
         loop {
             let accepted = tokio::select! {
                 Some(read) = self.headers.join_next() => match read {
@@ -189,6 +215,8 @@ impl Arrivals {
                 Some(incoming) = self.opened.recv() => return Ok(incoming),
                 accepted = self.sockets.accept() => accepted?,
             };
+            let options = shared.options();
+            let transport = &options.transport;
             let tls = transport.tls.clone().filter(|_| accepted.is_tls);
             let incoming = Incoming::new(accepted.stream, accepted.address, tls);
             let proxy = incoming.address.ip();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::hold::Hold;
 use super::options::Options;
 use super::registry::Registry;
@@ -15,7 +17,8 @@ use crate::telemetry::clock;
 
 /// Shared by the accept loop and all connections.
 pub(super) struct Shared {
-    pub(super) options: Options,
+    /// Replaced by a reload. A connection looks at it when it begins, and once a second.
+    pub(super) options: watch::Sender<Arc<Options>>,
     pub(super) committer: Committer,
     pub(super) state: Arc<StateStore>,
     pub(super) registry: Arc<Registry>,
@@ -23,6 +26,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The present settings.
+    pub(super) fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.options.borrow())
+    }
+
     /// Logs the end of sessions whose task ended without logging it, from the local state.
     pub(super) async fn end_unfinished_sessions(&self) {
         let sessions = self.registry.take_unfinished();

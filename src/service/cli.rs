@@ -45,7 +45,7 @@ enum Command {
     /// Run the collector (default without a command)
     Run,
     /// Print the effective configuration with masked secrets
-    CheckConfig,
+    CheckConfig(check_config::Arguments),
     /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down, 3: unknown
     Status(status::Arguments),
     /// Show routers, peers, address families, lanes and the log on the whole terminal, with rates
@@ -117,20 +117,20 @@ pub fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         None | Some(Command::Run) => {
-            let (_, config) = load(arguments)?;
-            match super::run(&config) {
+            let (raw, config) = load(arguments)?;
+            match super::run(raw, config, arguments.env_file.clone()) {
                 Ok(()) => Ok(0),
                 Err(error @ super::Error::Telemetry(_)) => Err(Failure::Other(error.to_string(), 1)),
                 // Other errors have been logged.
                 Err(_) => Ok(1),
             }
         }
-        Some(Command::CheckConfig) => {
+        Some(Command::CheckConfig(check)) => {
             let (raw, config) = load(arguments)?;
             for warning in raw.warnings() {
                 print_error(&format!("warning: {warning}"));
             }
-            check_config::run(&raw, &config, &mut io::stdout().lock())?;
+            check_config::run(*check, &raw, &config, &mut io::stdout().lock())?;
             Ok(0)
         }
         Some(Command::Status(status)) => {

@@ -1,10 +1,13 @@
 //! The components of the running daemon, and the order in which they are started and stopped.
 
-use std::net::IpAddr;
+mod options;
+mod reload;
+
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 
@@ -13,18 +16,19 @@ use super::housekeeping::Housekeeping;
 use super::notify::Notifier;
 use super::reports::Reports;
 use super::signals::Signals;
-use super::snapshot::{Observed, Snapshot};
+use super::snapshot::{Observed, ShownSettings, Snapshot};
 use super::startup::{self, OpenedLog};
 use super::transport;
 use crate::committer::{self, Committer, LogState, Outcome};
-use crate::config::{self, Config, Database};
-use crate::forwarder::{self, Forwarder};
-use crate::listener::{self, Endpoint, Listener, Registry, Sockets, TransportOptions};
-use crate::num::to_u64;
-use crate::sink::Retention;
+use crate::config::Config;
+use crate::forwarder::{self, Forwarder, Settings};
+use crate::listener::{self, Endpoint, Listener, Registry, Sockets};
 use crate::state::StateStore;
 use crate::telemetry::{Telemetry, clock, status};
 use crate::wal::{Disk, Writer};
+use reload::Reloader;
+
+pub(super) use reload::SettingsInUse;
 
 /// Time limit for the sessions to log their ends.
 const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +55,7 @@ pub(super) struct Daemon {
     log_thread: JoinHandle<Outcome>,
     forwarder: Option<Forwarder>,
     notifier: Arc<Notifier>,
+    reloader: Reloader,
     state: Arc<StateStore>,
     registry: Arc<Registry>,
     stop: watch::Sender<bool>,
@@ -63,12 +68,13 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) async fn start(
-        config: &Config,
+        settings: &SettingsInUse,
         writer: Writer<Disk>,
         opened_log: &OpenedLog,
         state: Arc<StateStore>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, Error> {
+        let config = &settings.config;
         let notifier = Arc::new(Notifier::from_env());
         let registry = Registry::new(state.last_session());
         // The sockets are bound first, so that a port in use ends the start before anything is appended to
@@ -77,19 +83,9 @@ impl Daemon {
         let endpoints = transport::endpoints(&config.listen.transport.listen);
         let sockets = Sockets::bind(&endpoints, transport.sockets.clone()).await?;
         let status = status::bind(&config.status_socket)?;
-        let options = committer_options(&config.wal);
-        let (committer, log_thread) = committer::spawn(writer, options).map_err(Error::LogThread)?;
-        let forwarder = match &config.database {
-            Some(database) => Some(spawn_forwarder(config, database, opened_log, &committer)?),
-            None => {
-                tracing::warn!(
-                    detail = "no database is configured; batches are only buffered locally",
-                    "store_only_mode"
-                );
-                None
-            }
-        };
-        let reports = reports(config, &state, &committer, forwarder.as_ref())?;
+        let (committer, log_thread) =
+            committer::spawn(writer, options::committer(&config.wal)).map_err(Error::LogThread)?;
+        let forwarder = spawn_forwarder(config, opened_log, &committer)?;
         let observed = Components {
             registry: &registry,
             state: &state,
@@ -97,15 +93,25 @@ impl Daemon {
             forwarder: forwarder.as_ref(),
             telemetry: &telemetry,
         };
-        let snapshot = Arc::new(snapshot(config, opened_log, sockets.endpoints(), &observed));
+        let (shown, shown_now) = watch::channel(shown(config));
+        let snapshot = Arc::new(snapshot(config, opened_log, sockets.endpoints(), &observed, shown_now));
         let (stop, stopping) = watch::channel(false);
         let listener = Listener::new(
             sockets,
-            listener_options(config, transport),
+            options::listener(config, transport),
             committer.clone(),
             Arc::clone(&state),
             Arc::clone(&registry),
         );
+        let reloader = Reloader {
+            settings: settings.clone(),
+            listener: listener.settings(),
+            committer: committer.clone(),
+            delivery: forwarder.as_ref().map(Forwarder::settings),
+            telemetry: Arc::clone(&telemetry),
+            shown,
+            notifier: Arc::clone(&notifier),
+        };
         let housekeeping = Housekeeping::new(
             Arc::clone(&snapshot),
             Arc::clone(&notifier),
@@ -114,37 +120,36 @@ impl Daemon {
             &opened_log.recovered,
         );
         let published = Arc::clone(&snapshot);
+        let listening =
+            listen(listener, Arc::clone(&state), committer.clone(), Arc::clone(&registry), stopping);
         Ok(Self {
-            listening: tokio::spawn(listen(
-                listener,
-                Arc::clone(&state),
-                committer.clone(),
-                Arc::clone(&registry),
-                stopping,
-            )),
+            listening: tokio::spawn(listening),
             housekeeping: tokio::spawn(housekeeping.run()),
             status: tokio::spawn(status.run(move || published.document())),
-            reports: reports.map(|reports| tokio::spawn(reports.run())),
+            reports: forwarder.as_ref().map(|forwarder| {
+                let (collector, state) = (config.collector.clone(), Arc::clone(&state));
+                tokio::spawn(Reports::new(forwarder, collector, state, committer.progress()).run())
+            }),
             committer,
             log_thread,
             forwarder,
             notifier,
+            reloader,
             state,
             registry,
             stop,
         })
     }
 
-    /// Runs until a signal arrives or the log fails, and then stops the components in order.
-    pub(super) async fn serve(self, signals: &mut Signals) -> Result<(), Error> {
-        self.notifier.send("READY=1");
-        let failed = self.wait(signals).await;
-        self.notifier.send("STOPPING=1");
-        tracing::info!("shutdown_initiated");
+    /// Runs until a signal arrives or the log fails, and then stops the components in order. The settings are
+    /// reloaded at each `hangup`.
+    pub(super) async fn serve(self, signals: &mut Signals, hangup: Signal) -> Result<(), Error> {
         let Self {
             committer,
             log_thread,
             forwarder,
+            notifier,
+            reloader,
             state,
             registry,
             stop,
@@ -152,8 +157,13 @@ impl Daemon {
             housekeeping,
             status,
             reports,
-            ..
         } = self;
+        notifier.send("READY=1");
+        let reloading = tokio::spawn(reloader.run(hangup));
+        let failed = wait(&committer, signals).await;
+        reloading.abort();
+        notifier.send("STOPPING=1");
+        tracing::info!("shutdown_initiated");
         reports.iter().for_each(Task::abort);
         // Unlike `send`, this does not fail if the task has already ended.
         stop.send_replace(true);
@@ -184,28 +194,28 @@ impl Daemon {
             (None, None) => Ok(()),
         }
     }
+}
 
-    /// Waits for a signal or the end of the log. Returns the reason if the log has failed.
-    async fn wait(&self, signals: &mut Signals) -> Option<String> {
-        let mut progress = self.committer.progress();
-        let ended =
-            progress.wait_for(|progress| matches!(progress.state, LogState::Failed(_) | LogState::Stopped));
-        let reason = tokio::select! {
-            name = signals.stop() => {
-                tracing::info!(signal = name, "signal_received");
-                return None;
-            }
-            ended = ended => ended.map_or_else(
-                |_| "the thread that writes it has ended".to_owned(),
-                |progress| match &progress.state {
-                    LogState::Failed(reason) => reason.clone(),
-                    _ => "it was closed".to_owned(),
-                },
-            ),
-        };
-        tracing::error!(error = reason, "log_failed");
-        Some(reason)
-    }
+/// Waits for a signal or the end of the log. Returns the reason if the log has failed.
+async fn wait(committer: &Committer, signals: &mut Signals) -> Option<String> {
+    let mut progress = committer.progress();
+    let ended =
+        progress.wait_for(|progress| matches!(progress.state, LogState::Failed(_) | LogState::Stopped));
+    let reason = tokio::select! {
+        name = signals.stop() => {
+            tracing::info!(signal = name, "signal_received");
+            return None;
+        }
+        ended = ended => ended.map_or_else(
+            |_| "the thread that writes it has ended".to_owned(),
+            |progress| match &progress.state {
+                LogState::Failed(reason) => reason.clone(),
+                _ => "it was closed".to_owned(),
+            },
+        ),
+    };
+    tracing::error!(error = reason, "log_failed");
+    Some(reason)
 }
 
 /// Appends the records for the sessions that the last run left open, and then accepts connections.
@@ -255,90 +265,29 @@ fn store_final_position(state: &StateStore, durable: u64) {
     }
 }
 
-/// Starts the forwarder. The database may be unreachable.
+/// Starts the forwarder, if a database is configured. The database may be unreachable.
 fn spawn_forwarder(
     config: &Config,
-    database: &Database,
     opened_log: &OpenedLog,
     committer: &Committer,
-) -> Result<Forwarder, Error> {
-    let target = database.target().map_err(Error::Tls)?;
-    let options = forwarder::Options {
-        lanes: u32::from(config.delivery.lanes),
-        rows_max: to_u64(config.delivery.drain_max_rows),
-        delay: config.delivery.drain_max_delay,
-        dedup: config.delivery.history_dedup,
-        chunk_interval_days: config.delivery.chunk_interval_days,
-        retention: Retention {
-            routes_days: config.delivery.retention_routes_days,
-            events_days: config.delivery.retention_events_days,
-        },
-        forget_after_days: config.delivery.forget_after_days,
-        pool_size_max: database.pool_max_size,
-        directory: Some(config.wal.dir.clone()),
-        ..forwarder::Options::default()
+) -> Result<Option<Forwarder>, Error> {
+    let Some(database) = &config.database else {
+        let detail = "no database is configured; batches are only buffered locally";
+        tracing::warn!(detail, "store_only_mode");
+        return Ok(None);
     };
+    let Settings { options, target } = options::delivery(config, database)?;
     let collector = config.collector.clone();
-    Ok(forwarder::spawn(
-        options,
-        target,
-        collector,
-        opened_log.recovered.log_id,
-        Arc::clone(&opened_log.log),
-        committer.clone(),
-    ))
+    let (log_id, log) = (opened_log.recovered.log_id, Arc::clone(&opened_log.log));
+    Ok(Some(forwarder::spawn(options, target, collector, log_id, log, committer.clone())))
 }
 
-/// The reports to the database, if one is configured.
-fn reports(
-    config: &Config,
-    state: &Arc<StateStore>,
-    committer: &Committer,
-    forwarder: Option<&Forwarder>,
-) -> Result<Option<Reports>, Error> {
-    let Some((database, forwarder)) = config.database.as_ref().zip(forwarder) else { return Ok(None) };
-    let target = database.target().map_err(Error::Tls)?;
-    let (collector, state) = (config.collector.clone(), Arc::clone(state));
-    Ok(Some(Reports::new(target, collector, state, committer.progress(), forwarder.delivered())))
-}
-
-fn committer_options(wal: &config::Wal) -> committer::Options {
-    committer::Options {
-        sync_interval: wal.sync_interval,
-        // A log that drops its oldest batches makes no router wait.
-        router_share_percent: if wal.drop_oldest { 100 } else { wal.router_share_percent },
-        ..committer::Options::default()
-    }
-}
-
-/// The limits of connections. A configured router is one with a name, an address, or both.
-fn slots(config: &Config) -> listener::Slots {
-    let is_name = |router: &&String| router.parse::<IpAddr>().is_err();
-    listener::Slots {
-        connections_max: config.listen.max_connections,
-        per_source_max: config.listen.max_connections_per_address,
-        configured: config.listen.configured_addresses(),
-        configured_names: config.listen.expected_routers.iter().filter(is_name).cloned().collect(),
-    }
-}
-
-fn listener_options(config: &Config, transport: TransportOptions) -> listener::Options {
-    listener::Options {
-        allow: config.listen.allow.clone(),
-        slots: slots(config),
-        moves_denied: config.listen.moves_denied,
-        router_names: config.listen.router_names.clone(),
-        overrides: config.listen.overrides.clone(),
-        first_message: config.listen.first_message,
-        keepalive: config.listen.keepalive,
-        user_timeout: config.listen.user_timeout,
-        sweep_quiet: config.listen.sweep_quiet,
-        sweep_without_end_of_rib: config.listen.sweep_without_end_of_rib,
-        batch_routes_max: config.delivery.batch_max_routes,
-        batch_delay_max: config.delivery.batch_max_delay,
-        stats_interval: config.logging.stats_interval,
-        hold_off: !config.wal.drop_oldest,
-        transport,
+/// The settings that the status depends on.
+fn shown(config: &Config) -> ShownSettings {
+    ShownSettings {
+        slots: options::slots(config),
+        expected_routers: config.listen.expected_routers.clone(),
+        reload: status::Reload::default(),
     }
 }
 
@@ -356,13 +305,13 @@ fn snapshot(
     opened_log: &OpenedLog,
     endpoints: Vec<Endpoint>,
     components: &Components<'_>,
+    settings: watch::Receiver<ShownSettings>,
 ) -> Snapshot {
     let Components { registry, state, committer, forwarder, telemetry } = components;
     Snapshot {
         collector: config.collector.clone(),
         endpoints,
-        slots: slots(config),
-        expected_routers: config.listen.expected_routers.clone(),
+        settings,
         wal_dir: config.wal.dir.clone(),
         log: Arc::clone(&opened_log.log),
         damage_at_start: opened_log.damage(),

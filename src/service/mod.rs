@@ -29,7 +29,7 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use crate::config::Config;
+use crate::config::{Config, RawSettings};
 use crate::listener::{self, BindError as ListenError, Md5KeyError, TlsSetupError};
 use crate::sink::TargetError;
 use crate::state::StateStore;
@@ -37,7 +37,7 @@ use crate::telemetry::status::BindError;
 use crate::telemetry::{self, InitError, Telemetry};
 use crate::wal::safe_open::DIRECTORY_MODE;
 use crate::wal::{Disk, OpenError, ReadError, Writer};
-use daemon::Daemon;
+use daemon::{Daemon, SettingsInUse};
 use signals::Signals;
 pub use startup::DirectoryError;
 use startup::OpenedLog;
@@ -102,11 +102,14 @@ pub enum Error {
     LogNotClosed(String),
 }
 
-/// Runs the daemon until it is stopped by a signal. Errors are logged before this returns.
+/// Runs the daemon until it is stopped by a signal. Errors are logged before this returns. A reload reads
+/// `env_file` again, like [`Inputs::from_process`](crate::config::Inputs::from_process).
 ///
 /// # Errors
 /// Fails if the daemon cannot start, or if the log fails.
-pub fn run(config: &Config) -> Result<(), Error> {
+pub fn run(raw: RawSettings, config: Config, env_file: Option<PathBuf>) -> Result<(), Error> {
+    let settings = SettingsInUse { env_file, raw, config };
+    let config = &settings.config;
     // sled creates its files with the modes that this leaves.
     umask(Mode::from_raw_mode(!DIRECTORY_MODE & 0o777));
     let telemetry = telemetry::init(&config.logging, config.sentry.as_ref()).map_err(Error::Telemetry)?;
@@ -121,13 +124,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
         log_level = %config.logging.level,
         "holdfast_starting"
     );
-    if !config.warnings.is_empty() {
-        // One line, because further lines of an event are suppressed for some time.
-        let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
-        tracing::warn!(count = warnings.len(), warnings = warnings.join("; "), "config_warnings");
-    }
+    log_warnings(config);
     let telemetry = Arc::new(telemetry);
-    let result = start_and_serve(config, &telemetry);
+    let result = start_and_serve(&settings, &telemetry);
     telemetry.write_suppressed();
     match &result {
         Ok(()) => tracing::info!("holdfast_stopped"),
@@ -140,14 +139,23 @@ pub fn run(config: &Config) -> Result<(), Error> {
     result
 }
 
+/// Logs the warnings of the configuration, if there are any.
+fn log_warnings(config: &Config) {
+    if !config.warnings.is_empty() {
+        // One line, because further lines of an event are suppressed for some time.
+        let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        tracing::warn!(count = warnings.len(), warnings = warnings.join("; "), "config_warnings");
+    }
+}
+
 /// Installs the signal handlers, opens the log and the state, and then runs the daemon.
-fn start_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Error> {
+fn start_and_serve(settings: &SettingsInUse, telemetry: &Arc<Telemetry>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     let result = runtime.block_on(async {
-        let mut signals = Signals::install().map_err(Error::Signals)?;
+        let (mut signals, hangup) = Signals::install().map_err(Error::Signals)?;
         // Recovery reads files, which blocks. A stop does not wait for it: the log is as safe as after a
         // crash.
-        let config_of_start = config.clone();
+        let config_of_start = settings.config.clone();
         let opening = tokio::task::spawn_blocking(move || open(&config_of_start));
         let (writer, opened, state) = tokio::select! {
             opened = opening => opened.map_err(|error| Error::Runtime(error.into()))??,
@@ -156,8 +164,8 @@ fn start_and_serve(config: &Config, telemetry: &Arc<Telemetry>) -> Result<(), Er
                 return Ok(());
             }
         };
-        let daemon = Daemon::start(config, writer, &opened, state, Arc::clone(telemetry)).await?;
-        daemon.serve(&mut signals).await
+        let daemon = Daemon::start(settings, writer, &opened, state, Arc::clone(telemetry)).await?;
+        daemon.serve(&mut signals, hangup).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

@@ -5,6 +5,8 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::{io, process};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Sends notifications to the service manager. Without a service manager it sends nothing.
 pub(super) struct Notifier {
     socket: Option<UnixDatagram>,
@@ -32,6 +34,14 @@ impl Notifier {
         if let Err(error) = socket.send(message.as_bytes()) {
             tracing::debug!(%error, "notify_failed");
         }
+    }
+
+    /// Reports that the settings are read again; `READY=1` ends it. By the time, the service manager knows
+    /// whether its last request was before or after the beginning of this reload.
+    pub(super) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
     /// Resets the watchdog of the service manager.

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::committer::Progress;
-use crate::forwarder::DeliveryStatus;
+use crate::forwarder::{self, DeliveryStatus, Forwarder};
 use crate::route::Timestamp;
-use crate::sink::{self, Client, Target};
+use crate::sink::{self, Client};
 use crate::state::StateStore;
 use crate::wal::SeqNo;
 
@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Reports {
-    target: Target,
+    settings: watch::Receiver<forwarder::Settings>,
     collector: String,
     state: Arc<StateStore>,
     progress: watch::Receiver<Progress>,
@@ -56,13 +56,13 @@ impl Currency {
 
 impl Reports {
     pub(super) fn new(
-        target: Target,
+        forwarder: &Forwarder,
         collector: String,
         state: Arc<StateStore>,
         progress: watch::Receiver<Progress>,
-        delivered: watch::Receiver<DeliveryStatus>,
     ) -> Self {
-        Self { target, collector, state, progress, delivered, client: None, currency: Currency::default() }
+        let (settings, delivered) = (forwarder.settings().subscribe(), forwarder.delivered());
+        Self { settings, collector, state, progress, delivered, client: None, currency: Currency::default() }
     }
 
     pub(super) async fn run(mut self) {
@@ -95,7 +95,10 @@ impl Reports {
     async fn report(&mut self, as_of: Timestamp) -> Result<(), tokio_postgres::Error> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => self.target.connect().await?,
+            None => {
+                let target = self.settings.borrow().target.clone();
+                target.connect().await?
+            }
         };
         sink::report_currency(&client, &self.collector, as_of).await?;
         // After an error the connection is dropped.

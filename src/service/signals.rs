@@ -1,5 +1,5 @@
-//! Signals: SIGTERM and SIGINT stop the daemon. Signals that are sent by mistake, or because of a limit, do
-//! not.
+//! Signals: SIGTERM and SIGINT stop the daemon, and SIGHUP reloads its settings. Signals that are sent by
+//! mistake, or because of a limit, have no effect.
 //!
 //! The handlers are installed before the log is opened, because the default action of each of these signals
 //! ends the process like a crash. SIGQUIT and the signals of a defect keep their default action, which writes
@@ -14,9 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 ///
 /// SIGXFSZ is sent for a write beyond the limit for the size of a file (RLIMIT_FSIZE). With a handler the
 /// write fails with EFBIG, which the log reports like a full disk. SIGXCPU is sent at the soft limit for CPU
-/// time. SIGHUP has nothing to reload yet.
-const WITHOUT_EFFECT: [(i32, &str); 10] = [
-    (1, "SIGHUP"),
+/// time.
+const WITHOUT_EFFECT: [(i32, &str); 9] = [
     (10, "SIGUSR1"),
     (12, "SIGUSR2"),
     (14, "SIGALRM"),
@@ -35,11 +34,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers. Must be called in the context of a runtime.
+    /// Installs the handlers. Must be called in the context of a runtime. Returns the signals that stop the
+    /// daemon, and SIGHUP.
     ///
     /// # Errors
     /// Fails if the kernel refuses a handler, or the runtime cannot watch for signals.
-    pub(super) fn install() -> io::Result<Self> {
+    pub(super) fn install() -> io::Result<(Self, Signal)> {
         for (number, name) in WITHOUT_EFFECT {
             let mut ignored = signal(SignalKind::from_raw(number))?;
             tokio::spawn(async move {
@@ -48,7 +48,9 @@ impl Signals {
                 }
             });
         }
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let hangup = signal(SignalKind::hangup())?;
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok((Self { terminate, interrupt }, hangup))
     }
 
     /// Waits for a signal that stops the daemon, and returns its name.

@@ -27,7 +27,7 @@ use crate::num::{to_f64, to_millis};
 use crate::route::Timestamp;
 use crate::state::StateStore;
 use crate::telemetry::status::{
-    Damage, Delivery, Document, FailedSegment, Listener, LogOutput, LossReason, Router, Wal,
+    Damage, Delivery, Document, FailedSegment, Listener, LogOutput, LossReason, Reload, Router, Wal,
 };
 use crate::telemetry::{Telemetry, clock};
 use crate::wal::{Disk, GapReason, Log, Loss, SeqNo};
@@ -51,9 +51,7 @@ const REFUSAL_REPORTED: Duration = Duration::from_mins(10);
 pub(super) struct Snapshot {
     pub(super) collector: String,
     pub(super) endpoints: Vec<Endpoint>,
-    pub(super) slots: Slots,
-    /// Names or addresses of the routers that should be connected; empty for all known ones.
-    pub(super) expected_routers: Vec<String>,
+    pub(super) settings: watch::Receiver<ShownSettings>,
     pub(super) wal_dir: PathBuf,
     pub(super) log_id: String,
     /// The log as readers see it.
@@ -72,6 +70,15 @@ pub(super) struct Snapshot {
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) observed: Mutex<Observed>,
+}
+
+/// Settings on which the status depends, and their reloads.
+#[derive(Clone)]
+pub(super) struct ShownSettings {
+    pub(super) slots: Slots,
+    /// Names or addresses of the routers that should be connected; empty for all known ones.
+    pub(super) expected_routers: Vec<String>,
+    pub(super) reload: Reload,
 }
 
 /// What was observed since the start.
@@ -110,13 +117,15 @@ impl Snapshot {
         let progress = self.progress.borrow().clone();
         let wal = self.wal(&progress);
         let delivery = self.delivered.as_ref().map(|delivered| self.delivery(&delivered.borrow(), &progress));
+        let settings = self.settings.borrow().clone();
         let clocks = (now, self.started);
-        let mut routers = routers::routers(&self.registry, &self.state, &self.expected_routers, clocks);
+        let mut routers = routers::routers(&self.registry, &self.state, &settings.expected_routers, clocks);
         let log_use = self.fair_share.routers();
         log_use::add(&mut routers, &log_use);
-        let listener = self.listener();
+        let listener = self.listener(&settings.slots);
         let log_output = log_output(self.telemetry.output());
         let parts = Parts {
+            settings: &settings,
             progress: &progress,
             listener: &listener,
             wal: &wal,
@@ -140,6 +149,7 @@ impl Snapshot {
             wal,
             delivery,
             log_output,
+            reload: settings.reload,
         }
     }
 
@@ -246,7 +256,7 @@ impl Snapshot {
     }
 
     fn wal(&self, progress: &Progress) -> Wal {
-        let (_, hours_left) = self.sample();
+        let (share, hours_left) = self.sample();
         let lost = self.log.lost_batches().into_iter();
         Wal {
             log_id: self.log_id.clone(),
@@ -261,6 +271,7 @@ impl Snapshot {
             bytes: progress.usage.bytes,
             bytes_max: progress.usage.bytes_max,
             free_bytes: progress.usage.disk_free_bytes,
+            percent_full: Some((share * 1_000.0).round() / 10.0),
             hours_left,
             paused: match &progress.state {
                 LogState::Paused(reason) => Some(reason.clone()),
@@ -279,7 +290,7 @@ impl Snapshot {
 
     /// The conditions that need attention, the worst one first.
     fn conditions(&self, parts: &Parts<'_>, delivery: Option<&Delivery>, now: Timestamp) -> Vec<Condition> {
-        let Parts { progress, listener, wal, routers, log_use, log_output } = parts;
+        let Parts { settings, progress, listener, wal, routers, log_use, log_output } = parts;
         let mut conditions = log_use::conditions(progress, wal, log_use);
         if listener.held_off {
             conditions.push(Condition::HeldOff);
@@ -291,7 +302,7 @@ impl Snapshot {
         conditions.extend(self.damage_at_start.iter().cloned().map(Condition::DamageAtStart));
         let trouble = self.observed().clock.trouble(now, self.started.elapsed(), self.state.last_session());
         conditions.extend(trouble.map(Condition::Clock));
-        let missing = routers::missing(routers, &self.expected_routers);
+        let missing = routers::missing(routers, &settings.expected_routers);
         if !missing.is_empty() {
             conditions.push(Condition::RoutersNotConnected(missing));
         }
@@ -305,6 +316,7 @@ impl Snapshot {
         if let Some(delivery) = delivery {
             conditions.extend(delivery::conditions(delivery));
         }
+        conditions.extend(settings.reload.error.clone().map(Condition::ReloadFailed));
         let now = self.started.elapsed();
         conditions.extend(self.observed().missing_lines.conditions(log_output, now));
         conditions
@@ -313,6 +325,7 @@ impl Snapshot {
 
 /// Parts of the document on which conditions depend.
 struct Parts<'a> {
+    settings: &'a ShownSettings,
     progress: &'a Progress,
     listener: &'a Listener,
     wal: &'a Wal,

@@ -36,6 +36,22 @@ pub(super) fn options(config: &Transport) -> Result<TransportOptions, Error> {
     })
 }
 
+/// Reads the files of TLS again, and takes over what can be changed while the listener runs. The options of
+/// the sockets and the routers to connect to are those in use.
+///
+/// # Errors
+/// A certificate or a private key cannot be used.
+pub(super) fn reloaded(config: &Transport, in_use: &TransportOptions) -> Result<TransportOptions, Error> {
+    Ok(TransportOptions {
+        tls: config.tls.as_ref().map(server).transpose()?,
+        certificate_names: config.certificate_names,
+        handshake_timeout: config.handshake_timeout,
+        sockets: in_use.sockets.clone(),
+        proxies: config.proxies.clone(),
+        remotes: in_use.remotes.clone(),
+    })
+}
+
 fn server(Tls { certificate, key, client_ca }: &Tls) -> Result<Arc<TlsServer>, Error> {
     let (certificate, key, client_ca) = (certificate.clone(), key.clone(), client_ca.clone());
     Ok(Arc::new(TlsServer::new(TlsFiles { certificate, key, client_ca })?))

@@ -45,6 +45,8 @@ struct Limit {
 /// The buckets of a log output.
 #[derive(Debug)]
 pub(super) struct LogBudget {
+    /// Bytes per second.
+    rate: u64,
     /// Limit of each router.
     router: Limit,
     service: Bucket,
@@ -119,6 +121,7 @@ impl LogBudget {
         let router = limit(rate / 16, rate / 2);
         let debug = rate.saturating_mul(8);
         Self {
+            rate,
             router,
             service: Bucket::full(limit(rate / 4, rate / 4), now),
             routers: Bucket::full(limit(rate / 2, rate), now),
@@ -128,6 +131,15 @@ impl LogBudget {
             unreported: 0,
             suppressed: 0,
             last_report: None,
+        }
+    }
+
+    /// Changes the rate; the same rate changes nothing. The buckets are full afterwards, and the counts
+    /// remain, except those by router.
+    pub(super) fn set_rate(&mut self, rate: u64, now: Duration) {
+        if rate != self.rate {
+            let Self { unreported, suppressed, last_report, .. } = *self;
+            *self = Self { unreported, suppressed, last_report, ..Self::new(rate, now) };
         }
     }
 
@@ -287,5 +299,20 @@ mod tests {
             budget.debug.refill(Duration::from_micros(microsecond));
         }
         assert!((120..=128).contains(&budget.debug.available), "{:?}", budget.debug);
+    }
+
+    #[test]
+    fn another_rate_applies_at_once_and_the_counts_remain() {
+        let at = Duration::from_secs;
+        let mut budget = LogBudget::new(4_000, at(0));
+        budget.charge(Part::Service, 2_000, at(0));
+        assert!(!budget.admit(Part::Service, 4, at(0)));
+        budget.set_rate(4_000, at(0));
+        assert!(!budget.admit(Part::Service, 0, at(0)), "the same rate");
+        budget.set_rate(40_000, at(0));
+        assert!(budget.admit(Part::Service, 0, at(0)));
+        budget.charge(Part::Service, 9_000, at(0));
+        assert!(budget.admit(Part::Service, 0, at(0)), "a quarter of the new rate");
+        assert_eq!((budget.suppressed(), budget.report(at(0), true).unwrap().lines), (6, 6));
     }
 }

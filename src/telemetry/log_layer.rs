@@ -89,6 +89,11 @@ impl LogLayer {
         self.shared.out.flush(timeout);
     }
 
+    /// Changes the budget of the output to about `bytes_per_second`.
+    pub(super) fn set_budget(&self, bytes_per_second: u64) {
+        lock(&self.shared.budget).set_rate(bytes_per_second, self.elapsed());
+    }
+
     pub(super) fn output(&self) -> OutputState {
         let lines_suppressed = lock(&self.shared.budget).suppressed();
         OutputState { lines_suppressed, ..self.shared.out.state() }

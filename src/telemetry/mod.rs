@@ -8,6 +8,7 @@
 mod budget;
 pub mod clock;
 mod fields;
+mod level;
 mod log_layer;
 mod log_line;
 mod output;
@@ -23,12 +24,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{LogFormat, Logging, Sentry};
+use level::EventLevel;
 use log_layer::LogLayer;
 use log_line::LineFormat;
 pub use output::OutputState;
@@ -63,6 +64,7 @@ pub fn printable(line: &str) -> String {
 /// The installed log output. Dropping it sends the pending reports to Sentry.
 pub struct Telemetry {
     layer: LogLayer,
+    level: reload::Handle<EventLevel, Registry>,
     sentry: Option<sentry::Client>,
 }
 
@@ -82,6 +84,13 @@ impl Telemetry {
     /// for a few seconds.
     pub fn finish(&self) {
         self.layer.finish(FINISH_TIMEOUT);
+    }
+
+    /// Changes the minimum level and the budget of the log output.
+    pub fn reload(&self, logging: &Logging) {
+        // It fails only if the subscriber is gone, which lives as long as the process.
+        self.level.reload(EventLevel(logging.level)).unwrap_or_default();
+        self.layer.set_budget(logging.bytes_per_second);
     }
 
     /// State of the log output.
@@ -111,15 +120,16 @@ pub fn init(logging: &Logging, sentry: Option<&Sentry>) -> Result<Telemetry, Ini
     let client = sentry.map(sentry::start);
     let format = LineFormat { json, priorities };
     let layer = LogLayer::new(format, logging.bytes_per_second, Box::new(out)).map_err(InitError::Thread)?;
+    let (level, handle) = reload::Layer::new(EventLevel(logging.level));
     tracing_subscriber::registry()
-        .with(layer.clone().with_filter(LevelFilter::from_level(logging.level)))
+        .with(layer.clone().with_filter(level))
         .with(client.as_ref().map(|_| sentry::trace_layer()))
         .try_init()?;
     match sentry {
         Some(sentry) => tracing::info!(environment = sentry.environment, "sentry_initialized"),
         None => tracing::debug!("sentry_disabled"),
     }
-    Ok(Telemetry { layer, sentry: client })
+    Ok(Telemetry { layer, level: handle, sentry: client })
 }
 
 /// Logs a panic. The default hook would write it to standard error, which may be the same output and blocked.

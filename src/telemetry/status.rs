@@ -7,6 +7,7 @@ mod findings;
 pub mod format;
 mod listener;
 mod overview;
+mod reload;
 mod routers;
 mod server;
 mod text;
@@ -20,6 +21,7 @@ pub use document::{
 pub use findings::{Finding, RouterContext, Totals, is_problem, router_state};
 pub use listener::{Listener, Source};
 pub use overview::{one_router, overview, problems};
+pub use reload::Reload;
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
 pub use text::{render, summary};

@@ -13,4 +13,5 @@ mod common;
 mod example;
 mod golden;
 mod load;
+mod reload;
 mod warnings;

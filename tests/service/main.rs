@@ -24,6 +24,7 @@ mod full;
 mod log_budget;
 mod logs;
 mod program;
+mod reload;
 mod sessions;
 mod signals;
 mod status;

@@ -133,6 +133,19 @@ fn check_config_shows_every_value_with_its_source() {
     assert!(line("DRAIN_LANES").contains("default"));
 }
 
+#[test]
+fn a_quiet_check_prints_only_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |environment: &[(&str, &str)]| {
+        let output = run(folder.path(), &["check-config", "--quiet"], environment);
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(check(&[]), (Some(0), String::new(), String::new()));
+    let (code, printed, said) = check(&[("BMP_ALLOW", "edge1")]);
+    assert_eq!((code, printed.as_str()), (Some(78), ""));
+    assert!(said.contains("BMP_ALLOW (environment)"), "{said}");
+}
+
 /// The messages that the service manager receives, up to the first that begins with `last`.
 fn messages(socket: &UnixDatagram, last: &str) -> Vec<String> {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -192,7 +205,8 @@ fn the_service_manager_is_told_the_health_and_its_reasons() {
     let daemon = Daemon::start(folder.path(), &environment);
     let status = daemon.status();
     assert_eq!(status.reasons, ["routers not connected: edge9"]);
-    let expected = "STATUS=degraded, 0 connections, last batch fsynced 0: routers not connected: edge9";
+    let expected = "STATUS=degraded, 0 connections, last batch fsynced 0, log 20 % full, no database: \
+        routers not connected: edge9";
     messages(&socket, expected);
     assert_eq!(daemon.stop().code(), Some(0));
 }

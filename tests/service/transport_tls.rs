@@ -255,3 +255,39 @@ fn files_that_cannot_be_used_stop_the_start_with_the_name_of_the_setting() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn a_reload_takes_other_files_and_refuses_those_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    if certificates(folder.path()).is_none() {
+        return;
+    }
+    let file = folder.path().join("holdfast.env");
+    let write = |certificate: &str, key: &str| {
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let lines = format!("BMP_TLS_CERT={}\nBMP_TLS_KEY={}\n", path(certificate), path(key));
+        fs::write(&file, lines).unwrap();
+    };
+    // The name in this certificate is not that of the collector.
+    write("edge1.pem", "edge1.key");
+    let listen = [("BMP_LISTEN_HOST", ""), ("BMP_LISTEN_PORT", ""), ("BMP_LISTEN", "tls://127.0.0.1:0")];
+    let mut command = command(folder.path(), &listen);
+    let mut daemon = Daemon::start_as(command.arg("--env-file").arg(&file), folder.path());
+    let reload = |daemon: &mut Daemon, event: &str| {
+        let pid = daemon.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        daemon.event(event)
+    };
+    let _refused = TlsRouter::send(folder.path(), daemon.port, &[], &hello("edge1"));
+    failure(&daemon, 1);
+    write("collector.pem", "collector.key");
+    assert_eq!(reload(&mut daemon, "config_reloaded")["changed"], "BMP_TLS_CERT, BMP_TLS_KEY");
+    let _router = TlsRouter::send(folder.path(), daemon.port, &[], &hello("edge1"));
+    assert_eq!(security(&daemon, "edge1"), "TLS 1.3");
+    // The key is that of another certificate.
+    write("edge1.pem", "collector.key");
+    let line = reload(&mut daemon, "config_reload_failed");
+    assert!(line["error"].as_str().unwrap().contains("BMP_TLS_CERT and BMP_TLS_KEY"), "{line}");
+    let _other = TlsRouter::send(folder.path(), daemon.port, &[], &hello("edge2"));
+    assert_eq!(security(&daemon, "edge2"), "TLS 1.3");
+}

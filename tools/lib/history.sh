@@ -33,5 +33,6 @@ make_history() {
     database --set begin="$begin" -f "$root/tools/bench/queries_current.sql"
     # The peers' counters, as the collector would have written them.
     database -c "UPDATE bgp_peers p SET announced = n FROM (SELECT peer_id, count(*) AS n FROM rib_entries
-        GROUP BY 1) r WHERE r.peer_id = p.id" -c "INSERT INTO collector_reports VALUES ('bench', now(), now())"
+        GROUP BY 1) r WHERE r.peer_id = p.id" \
+        -c "INSERT INTO collector_reports VALUES ('bench', now(), now())"
 }

@@ -1,7 +1,7 @@
 //! The settings of the database.
 
 use super::setting::{aliased, derived, integer};
-use super::{Kind, Setting};
+use super::{Effect, Kind, Setting};
 
 /// All settings of the database, in the order of display.
 pub(super) const DATABASE: &[Setting] = &[
@@ -10,8 +10,9 @@ pub(super) const DATABASE: &[Setting] = &[
         Kind::Url,
         "built from the DB_* settings",
         "Connection URL `postgres://user:password@host:port/name?sslmode=verify-full`, as an alternative to \
-         DB_HOST, DB_PORT, DB_USER and DB_NAME.",
-    ),
+         DB_HOST, DB_PORT, DB_USER and DB_NAME. Another host, port or name needs a restart.",
+    )
+    .for_new_connections(),
     aliased(
         "DB_HOST",
         &["DATABASE_HOST"],
@@ -20,7 +21,7 @@ pub(super) const DATABASE: &[Setting] = &[
         "Host name, IP address, or directory of the Unix socket. `host:port` sets DB_PORT as well.",
     ),
     aliased("DB_PORT", &["DATABASE_PORT"], integer(1, 65_535, ""), "5432", "TCP port of the server."),
-    aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as."),
+    aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as.").for_new_connections(),
     aliased("DB_NAME", &["DATABASE_NAME"], Kind::Text, "bmpmon", "Database name."),
     Setting {
         name: "DB_PASSWORD",
@@ -30,6 +31,7 @@ pub(super) const DATABASE: &[Setting] = &[
         derived: "the systemd credential `db_password`, else none",
         description: "Password. Prefer a file or a systemd credential: environment variables are visible to \
                       other processes.",
+        effect: Effect::NewConnections,
     },
     Setting {
         name: "DB_PASSWORD_FILE",
@@ -38,6 +40,7 @@ pub(super) const DATABASE: &[Setting] = &[
         default: "",
         derived: "none",
         description: "File whose first line is the password.",
+        effect: Effect::NewConnections,
     },
     derived(
         "PGPASSFILE",
@@ -45,14 +48,16 @@ pub(super) const DATABASE: &[Setting] = &[
         "~/.pgpass, if it exists",
         "Password file of libpq, with one line `host:port:database:user:password` per server. It is used if \
          no other password is configured.",
-    ),
+    )
+    .for_new_connections(),
     aliased(
         "DB_SSLMODE",
         &["DATABASE_SSLMODE"],
         Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
         "prefer",
         "TLS mode (libpq sslmode). Only `verify-full` authenticates the server.",
-    ),
+    )
+    .for_new_connections(),
     Setting {
         name: "DB_SSLROOTCERT",
         aliases: &["DATABASE_SSLROOTCERT"],
@@ -61,6 +66,7 @@ pub(super) const DATABASE: &[Setting] = &[
         derived: "the certificates of the operating system",
         description: "PEM file with the trusted root certificates; `system` selects those of the operating \
                       system.",
+        effect: Effect::NewConnections,
     },
     Setting {
         name: "DB_SSLCERT",
@@ -69,6 +75,7 @@ pub(super) const DATABASE: &[Setting] = &[
         default: "",
         derived: "none",
         description: "PEM file with the client certificate.",
+        effect: Effect::NewConnections,
     },
     Setting {
         name: "DB_SSLKEY",
@@ -78,6 +85,7 @@ pub(super) const DATABASE: &[Setting] = &[
         derived: "none",
         description: "PEM file with the private key of the client certificate. It must not be readable by \
                       others.",
+        effect: Effect::NewConnections,
     },
     aliased(
         "DB_POOL_MIN_SIZE",
@@ -93,14 +101,16 @@ pub(super) const DATABASE: &[Setting] = &[
         "4",
         "Maximum number of pooled connections for migrations, retention and health checks. Each lane has an \
          additional connection of its own.",
-    ),
+    )
+    .for_new_connections(),
     aliased(
         "DB_CONNECT_TIMEOUT_S",
         &["DATABASE_CONNECT_TIMEOUT"],
         integer(1, 600, "s"),
         "5",
         "Timeout of a connection attempt.",
-    ),
+    )
+    .for_new_connections(),
     aliased(
         "DB_COMMAND_TIMEOUT_S",
         &["DATABASE_COMMAND_TIMEOUT", "DB_COMMAND_TIMEOUT"],
@@ -108,5 +118,6 @@ pub(super) const DATABASE: &[Setting] = &[
         "120",
         "Timeout of a transaction, which is then retried with fewer rows. A transaction of one batch, which \
          cannot be split, gets up to 64 times as much.",
-    ),
+    )
+    .for_new_connections(),
 ];

@@ -1,6 +1,6 @@
 //! Constructors of settings.
 
-use super::{Kind, Setting};
+use super::{Effect, Kind, Setting};
 
 const NONE: &[&str] = &[];
 
@@ -15,7 +15,7 @@ pub(super) const fn fixed(
     default: &'static str,
     description: &'static str,
 ) -> Setting {
-    Setting { name, aliases: NONE, kind, default, derived: "", description }
+    Setting { name, aliases: NONE, kind, default, derived: "", description, effect: Effect::Restart }
 }
 
 /// A setting without alias whose default is not a constant.
@@ -25,7 +25,7 @@ pub(super) const fn derived(
     derived: &'static str,
     description: &'static str,
 ) -> Setting {
-    Setting { name, aliases: NONE, kind, default: "", derived, description }
+    Setting { name, aliases: NONE, kind, default: "", derived, description, effect: Effect::Restart }
 }
 
 /// A setting with a constant default and aliases.
@@ -36,7 +36,7 @@ pub(super) const fn aliased(
     default: &'static str,
     description: &'static str,
 ) -> Setting {
-    Setting { name, aliases, kind, default, derived: "", description }
+    Setting { name, aliases, kind, default, derived: "", description, effect: Effect::Restart }
 }
 
 pub(super) const KIB: u64 = 1 << 10;

@@ -30,7 +30,8 @@ pub static SECTIONS: &[Section] = &[
                 Kind::Prefixes,
                 "all addresses",
                 "Source prefixes from which connections are accepted, such as `192.0.2.0/24,2001:db8::/32`.",
-            ),
+            )
+            .for_new_connections(),
             aliased(
                 "BMP_MAX_CONNECTIONS",
                 &["BMP_CONNECTIONS_MAX"],
@@ -39,7 +40,8 @@ pub static SECTIONS: &[Section] = &[
                 "Maximum number of concurrent BMP connections. One is reserved for each router that is not \
                  connected and whose address is in BMP_ROUTER_NAMES or EXPECTED_ROUTERS, or in BMP_ALLOW as \
                  a single address.",
-            ),
+            )
+            .for_new_connections(),
             aliased(
                 "BMP_MAX_CONNECTIONS_PER_ADDRESS",
                 &["BMP_CONNECTIONS_PER_ADDRESS_MAX"],
@@ -47,7 +49,8 @@ pub static SECTIONS: &[Section] = &[
                 "32",
                 "Number of concurrent BMP connections from one address, or from one IPv6 /64, above which \
                  further ones are refused once less than a tenth of BMP_MAX_CONNECTIONS is free.",
-            ),
+            )
+            .for_new_connections(),
             derived(
                 "BMP_ROUTER_NAMES",
                 Kind::RouterNames,
@@ -55,7 +58,8 @@ pub static SECTIONS: &[Section] = &[
                 "Router names by source address, such as `192.0.2.1=edge1,192.0.2.2=edge2`. The name \
                  identifies the router in the database. A router at another address that sends one of \
                  these names as its sysName is stored under `name@address`.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "BMP_ROUTER_MOVES",
                 Kind::Choice(&["allow", "deny"]),
@@ -63,7 +67,8 @@ pub static SECTIONS: &[Section] = &[
                 "Router that sends the sysName of one that was last connected from another address and is \
                  not in BMP_ROUTER_NAMES. `allow`: it is the same router, with an alarm. `deny`: it is \
                  another one, stored under `name@address`.",
-            ),
+            )
+            .for_new_connections(),
             derived(
                 "EXPECTED_ROUTERS",
                 Kind::Routers,
@@ -71,7 +76,8 @@ pub static SECTIONS: &[Section] = &[
                 "Names or addresses of the routers that should be connected, such as `edge1,192.0.2.2`. \
                  `holdfast status` is degraded while one of them is not. With this setting, other routers \
                  may disconnect for good.",
-            ),
+            )
+            .on_reload(),
             derived(
                 "BMP_OVERRIDES",
                 Kind::Overrides,
@@ -81,27 +87,31 @@ pub static SECTIONS: &[Section] = &[
                  `edge1/ipv4_labelled_unicast:add-path=on` (ADD-PATH path identifiers). Address families \
                  are named as in the column `family`; an entry with a family takes precedence over one \
                  without.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "BMP_FIRST_MESSAGE_S",
                 integer(1, 86_400, "s"),
                 "60",
                 "Time after which a connection is closed if it has sent neither an Initiation nor a per-peer \
                  message.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "BMP_KEEPALIVE_S",
                 integer(1, 7_200, "s"),
                 "60",
                 "Idle time after which TCP keepalive probes are sent. An idle session is never closed if \
                  the probes are acknowledged.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "BMP_USER_TIMEOUT_S",
                 integer(1, 86_400, "s"),
                 "120",
                 "Time without a TCP acknowledgement after which a connection is considered lost.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "SWEEP_QUIET_S",
                 integer(1, 86_400, "s"),
@@ -109,14 +119,16 @@ pub static SECTIONS: &[Section] = &[
                 "Time without a route that is announced for the first time since the peer came up. Then, \
                  after End-of-RIB, routes missing from a re-sent table are ended; and a table without \
                  End-of-RIB is taken to be complete. At most ten times as long after End-of-RIB.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "SWEEP_WITHOUT_END_OF_RIB_S",
                 integer(0, 604_800, "s"),
                 "0",
                 "The same time for routers that send no End-of-RIB (GoBGP), after which routes missing from \
                  a re-sent table are ended. 0: never; such routes stay stale.",
-            ),
+            )
+            .for_new_connections(),
             derived(
                 "COLLECTOR_ID",
                 Kind::Text,
@@ -154,14 +166,16 @@ pub static SECTIONS: &[Section] = &[
                 Kind::Bytes { min: 96 * MIB, max: 1024 * TIB },
                 "10GiB",
                 "Maximum size of the log. WAL_FULL sets the behavior at this limit.",
-            ),
+            )
+            .on_reload(),
             aliased(
                 "WAL_MIN_FREE_PERCENT",
                 &["WAL_FREE_PERCENT_MIN"],
                 integer(0, 90, "%"),
                 "10",
                 "Minimum free space that the log leaves on its file system.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "WAL_SEGMENT_BYTES",
                 Kind::Bytes { min: 16 * MIB, max: 2048 * MIB },
@@ -191,7 +205,8 @@ pub static SECTIONS: &[Section] = &[
                  waits, and continues when routes are delivered; several that fill the log together get \
                  less each, so that there is space for all others. 100: no limit. Without effect with \
                  `WAL_FULL=drop-oldest`.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "WAL_COMPRESSION",
                 Kind::Choice(&["none", "lz4"]),
@@ -209,26 +224,30 @@ pub static SECTIONS: &[Section] = &[
                 integer(1, 50_000, "routes"),
                 "1000",
                 "Maximum number of records in a batch. A full batch is appended to the log at once.",
-            ),
+            )
+            .for_new_connections(),
             fixed(
                 "BATCH_MAX_DELAY_MS",
                 integer(1, 10_000, "ms"),
                 "10",
                 "Maximum time between the first record of a batch and its append to the log.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "DRAIN_MAX_ROWS",
                 integer(1, 1_000_000, "rows"),
                 "10000",
                 "Maximum number of rows in a database transaction. Larger transactions compensate for a \
                  high round-trip time to the database; each lane needs 3 kB of memory per row.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "DRAIN_MAX_DELAY_MS",
                 integer(1, 60_000, "ms"),
                 "500",
                 "Maximum time for which a transaction waits for further rows.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "DRAIN_LANES",
                 integer(1, 16, ""),
@@ -254,13 +273,15 @@ pub static SECTIONS: &[Section] = &[
                 integer(0, 36_500, "days"),
                 "1825",
                 "Retention period of route history. 0 disables retention.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "RETENTION_EVENTS_DAYS",
                 integer(0, 36_500, "days"),
                 "180",
                 "Retention period of peer events and statistics. 0 disables retention.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "FORGET_AFTER_DAYS",
                 integer(0, 36_500, "days"),
@@ -268,7 +289,8 @@ pub static SECTIONS: &[Section] = &[
                 "Age at which peers that are not up, and disconnected routers, leave the current tables, as \
                  by `holdfast forget`. Their history remains. 0 keeps them. Some routers (BIRD) do not \
                  re-announce their peers after a reconnect, so that valid routes may be that old.",
-            ),
+            )
+            .on_reload(),
         ],
     },
     Section {
@@ -280,7 +302,8 @@ pub static SECTIONS: &[Section] = &[
                 Kind::Choice(&["TRACE", "DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL"]),
                 "INFO",
                 "Minimum log level.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "LOG_FORMAT",
                 Kind::Choice(&["auto", "json", "text"]),
@@ -294,13 +317,15 @@ pub static SECTIONS: &[Section] = &[
                 "Budget of the log output. Half of it is for lines about routers, a sixteenth for each \
                  router, and a quarter for other lines; lines of the level DEBUG have eight times as much. \
                  Lines beyond it are counted instead of written.",
-            ),
+            )
+            .on_reload(),
             fixed(
                 "STATS_INTERVAL_S",
                 integer(1, 86_400, "s"),
                 "10",
                 "Interval between two `route_stats` log lines of an active router.",
-            ),
+            )
+            .on_reload(),
             derived(
                 "STATUS_SOCKET",
                 Kind::Path,

@@ -27,40 +27,46 @@ pub(super) const TRANSPORT: &[Setting] = &[
         "none",
         "PEM file with the certificate chain of the `tls://` addresses. Changed files are read at the next \
          handshake, or after a minute.",
-    ),
+    )
+    .for_new_connections(),
     derived(
         "BMP_TLS_KEY",
         Kind::Path,
         "none",
         "PEM file with the private key of BMP_TLS_CERT. It must not be accessible to others.",
-    ),
+    )
+    .for_new_connections(),
     derived(
         "BMP_TLS_CLIENT_CA",
         Kind::Path,
         "none; routers need no certificate",
         "PEM file with the authorities that sign the certificates of routers. If it is set, a router without \
          such a certificate is refused.",
-    ),
+    )
+    .for_new_connections(),
     fixed(
         "BMP_TLS_IDENTITY",
         Kind::Choice(&["off", "certificate"]),
         "off",
         "`certificate`: the first DNS name (subjectAltName) in a router's certificate is the router's name, \
          and takes precedence over BMP_ROUTER_NAMES and sysName.",
-    ),
+    )
+    .for_new_connections(),
     fixed(
         "BMP_HANDSHAKE_TIMEOUT_S",
         integer(1, 600, "s"),
         "10",
         "Time limit for a TLS handshake, and for a PROXY header.",
-    ),
+    )
+    .for_new_connections(),
     derived(
         "BMP_PROXY_FROM",
         Kind::Prefixes,
         "none",
         "Addresses of proxies that send a PROXY protocol header of version 2 with the address of the router. \
          Connections from them without such a header are closed.",
-    ),
+    )
+    .for_new_connections(),
     derived(
         "BMP_MD5",
         Kind::PrefixFiles,

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use super::health::Condition;
 use super::{REFUSAL_REPORTED, Snapshot, seconds, transport};
-use crate::listener::{self, NameAlarm, SourceReport};
+use crate::listener::{self, NameAlarm, Slots, SourceReport};
 use crate::telemetry::status::{Listener, Source};
 
 impl Snapshot {
     /// The state of the listener.
-    pub(super) fn listener(&self) -> Listener {
+    pub(super) fn listener(&self, slots: &Slots) -> Listener {
         let totals = self.registry.totals();
         let refusals = self.registry.refusals();
-        let configured = self.slots.addresses(|name| self.state.last_address(name));
+        let configured = slots.addresses(|name| self.state.last_address(name));
         let slot_use = self.registry.slot_use(&configured);
         let refused_age = self.observed().refused.age(self.started.elapsed());
         let by_reason = |(reason, count): (&'static str, u64)| (reason.to_owned(), count);
@@ -24,8 +24,8 @@ impl Snapshot {
         Listener {
             address: listener::listed(&self.endpoints),
             connections: slot_use.connections,
-            connections_max: self.slots.connections_max,
-            connections_per_address_max: self.slots.per_source_max,
+            connections_max: slots.connections_max,
+            connections_per_address_max: slots.per_source_max,
             unidentified: slot_use.unidentified,
             reserved: slot_use.reserved,
             accepted: totals.accepted,

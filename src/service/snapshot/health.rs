@@ -104,6 +104,8 @@ pub(in crate::service) enum Condition {
     LogOutput(LogOutput),
     /// This number of log lines exceeded the budget of the output.
     LogSuppressed(u64),
+    /// The last reload of the settings changed nothing, for this reason.
+    ReloadFailed(String),
 }
 
 impl Condition {
@@ -139,6 +141,7 @@ impl Condition {
             Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
             Self::LogOutput(_) => ConditionKind::LogOutput,
             Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
+            Self::ReloadFailed(_) => ConditionKind::ReloadFailed,
         }
     }
 
@@ -166,18 +169,7 @@ impl fmt::Display for Condition {
             Self::NotSynced { records, seconds } => {
                 write!(f, "{records} records not fsynced for {seconds:.0} s; a power loss would cost them")
             }
-            Self::LogDamage { batches, skipped, last } => {
-                let file = last.file.as_deref().unwrap_or("an unknown segment");
-                write!(f, "log damage: {batches} batches lost")?;
-                if *skipped > 0 {
-                    write!(f, ", and an unknown number at the end of the log, at most {skipped}")?;
-                }
-                write!(f, "; last damage: {} in {file}", last.reason)?;
-                match (last.from_byte, last.to_byte) {
-                    (Some(from), Some(to)) => write!(f, " at bytes {from}–{to}"),
-                    _ => Ok(()),
-                }
-            }
+            Self::LogDamage { batches, skipped, last } => damage_text(f, *batches, *skipped, last),
             Self::DamageAtStart(damage) => write!(f, "log damage found at the start: {damage}"),
             Self::BatchesLost { torn, dropped } => {
                 write!(f, "batches lost: {dropped} dropped undelivered, {torn} not synced before a crash")
@@ -227,6 +219,7 @@ impl fmt::Display for Condition {
                 write!(f, "{lines} log lines suppressed since start: they exceeded LOG_MAX_BYTES_PER_SECOND")
             }
             Self::LogOutput(output) => output_text(f, output),
+            Self::ReloadFailed(error) => f.write_str(&not_reloaded(error)),
         }
     }
 }
@@ -242,6 +235,23 @@ fn output_text(f: &mut fmt::Formatter<'_>, output: &LogOutput) -> fmt::Result {
              {blocked_s:.0} s"
         ),
     }
+}
+
+fn damage_text(f: &mut fmt::Formatter<'_>, batches: u64, skipped: u64, last: &Damage) -> fmt::Result {
+    let file = last.file.as_deref().unwrap_or("an unknown segment");
+    write!(f, "log damage: {batches} batches lost")?;
+    if skipped > 0 {
+        write!(f, ", and an unknown number at the end of the log, at most {skipped}")?;
+    }
+    write!(f, "; last damage: {} in {file}", last.reason)?;
+    match (last.from_byte, last.to_byte) {
+        (Some(from), Some(to)) => write!(f, " at bytes {from}–{to}"),
+        _ => Ok(()),
+    }
+}
+
+fn not_reloaded(error: &str) -> String {
+    format!("settings not reloaded, those read before are in use: {error}")
 }
 
 fn rejected(count: u64, dropped: u64) -> String {

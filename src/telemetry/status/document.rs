@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::listener::Listener;
+use super::reload::Reload;
 use super::routers::Router;
 
 /// Status of the daemon.
@@ -43,6 +44,9 @@ pub struct Document {
     /// Output of log lines.
     #[serde(default)]
     pub log_output: LogOutput,
+    /// Reloads of the settings.
+    #[serde(default)]
+    pub reload: Reload,
 }
 
 /// Output of log lines.
@@ -159,6 +163,8 @@ pub enum ConditionKind {
     LogOutput,
     /// Log lines were suppressed within the last minutes, because they exceeded the budget of the output.
     LogSuppressed,
+    /// The last reload of the settings failed.
+    ReloadFailed,
 }
 
 /// Write-ahead log.
@@ -190,6 +196,9 @@ pub struct Wal {
     pub bytes_max: u64,
     /// Free bytes of the file system.
     pub free_bytes: u64,
+    /// Percentage of the log that is in use, at which WAL_FULL applies; `None` if unknown.
+    #[serde(default)]
+    pub percent_full: Option<f64>,
     /// Hours until the log is full at the growth rate of the last minutes; `None` if it does not grow.
     pub hours_left: Option<f64>,
     /// Reason why the log is not writable; `None` if it is.
@@ -328,19 +337,19 @@ pub struct Lane {
     pub last_error: Option<String>,
 }
 
-/// State of a lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// State of a lane, from best to worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LaneState {
+    /// All durable batches are delivered.
+    #[serde(rename = "caught up")]
+    CaughtUp,
+    /// The lane delivers a backlog.
+    #[serde(rename = "draining")]
+    Draining,
     /// The lane has not attached to the database yet.
     #[default]
     #[serde(rename = "connecting")]
     Connecting,
-    /// The lane delivers a backlog.
-    #[serde(rename = "draining")]
-    Draining,
-    /// All durable batches are delivered.
-    #[serde(rename = "caught up")]
-    CaughtUp,
     /// The last attempt failed; the lane retries by itself.
     #[serde(rename = "retrying")]
     Retrying,

@@ -40,6 +40,7 @@ pub fn overview(document: &Document) -> String {
         None => lines.push("delivery  disabled (store-only mode)".to_owned()),
     }
     log_output(&document.log_output, &mut |line| lines.push(line));
+    lines.extend(document.reload.line());
     lines.extend(routers(document, LINES_MAX.saturating_sub(lines.len() + 1)));
     lines.push(MORE.to_owned());
     page(lines.iter().map(|line| cut(line, COLUMNS_MAX)))
@@ -232,6 +233,7 @@ fn peer_problems(router: &Router, peer: &Peer) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Reload;
     use super::*;
     use crate::telemetry::status::{Completeness, Family, Health, Listener, LogOutput, StaleReason};
 
@@ -259,7 +261,7 @@ mod tests {
         let router = |number: usize| Router {
             name: format!("a-router-with-a-rather-long-name-{number}.example.net"),
             address: Some(format!("198.51.100.1:{number}")),
-            connected: number % 10 > 0,
+            connected: !number.is_multiple_of(10),
             dump_seen: true,
             peers: vec![peer(1), peer(if number == 7 { 2 } else { 3 })],
             ..Router::default()
@@ -279,6 +281,7 @@ mod tests {
             routers: (1..=routers).map(router).collect(),
             wal: Wal { unsynced_records: 1, hours_left: Some(1.0), ..Wal::default() },
             delivery: Some(Delivery { lanes: vec![Lane::default(); 4], ..Delivery::default() }),
+            reload: Reload::default(),
             log_output: LogOutput { lines_dropped: 1, ..LogOutput::default() },
         }
     }

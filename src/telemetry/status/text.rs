@@ -46,6 +46,7 @@ pub fn render(document: &Document) -> String {
         None => line("delivery  disabled (store-only mode)".to_owned()),
     }
     log_output(&document.log_output, &mut line);
+    document.reload.line().into_iter().for_each(&mut line);
     let context = RouterContext::from_document(document);
     let routers = context.worst_first(&document.routers);
     routers.iter().for_each(|(one, findings)| router(one, findings, &mut line));
@@ -77,9 +78,14 @@ pub(super) fn totals(document: &Document) -> [String; 3] {
 /// The health and its reasons in one line, for the service manager.
 #[must_use]
 pub fn summary(document: &Document) -> String {
+    let percent_full = document.wal.percent_full;
     let mut out = format!(
-        "{}, {} connections, last batch fsynced {}",
-        document.state, document.listener.connections, document.wal.durable
+        "{}, {} connections, last batch fsynced {}, log {} full, {}",
+        document.state,
+        document.listener.connections,
+        document.wal.durable,
+        percent_full.map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.0} %")),
+        document.delivery.as_ref().map_or_else(|| "no database".to_owned(), delivery_summary)
     );
     for (index, reason) in document.reasons.iter().enumerate() {
         out.push_str(if index == 0 { ": " } else { "; " });
@@ -91,6 +97,15 @@ pub fn summary(document: &Document) -> String {
         out.extend(reason.chars().take(SUMMARY_MAX_BYTES));
     }
     printable(&out)
+}
+
+/// The state of the database and the lag, in one line.
+fn delivery_summary(delivery: &Delivery) -> String {
+    let lag = delivery.lag_s.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.1} s"));
+    match delivery.lanes.iter().map(|lane| lane.state).max() {
+        Some(worst) => format!("database {worst}, lag {lag}"),
+        None => format!("database not reached, lag {lag}"),
+    }
 }
 
 /// Connections that do not or did not serve a router, and reserved slots, if there are any.

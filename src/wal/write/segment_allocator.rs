@@ -56,6 +56,10 @@ impl<F: StorageFile> SegmentAllocator<F> {
         &self.limits
     }
 
+    pub(in crate::wal) const fn limits_mut(&mut self) -> &mut SpaceLimits {
+        &mut self.limits
+    }
+
     /// Length of the spare file in bytes; 0 without one.
     pub(in crate::wal) fn spare_bytes(&self) -> u64 {
         self.spare.as_ref().map_or(0, |spare| spare.bytes)

@@ -304,6 +304,12 @@ impl<S: Storage> Writer<S> {
         Usage { open_bytes, ..self.rotation.usage(self.positions.next) }
     }
 
+    /// Changes [`Options::bytes_max`] and [`Options::free_percent_min`] for the segments to come.
+    pub const fn set_space_limits(&mut self, bytes_max: u64, free_percent_min: u8) {
+        let limits = self.rotation.allocator.limits_mut();
+        (limits.bytes_max, limits.free_percent_min) = (bytes_max, free_percent_min);
+    }
+
     /// Opens a segment unless one is open. The open group, if any, is relocated to it.
     pub(in crate::wal) fn ensure_segment(&mut self) -> Result<(), WriteError> {
         if let Some(error) = &self.failed {

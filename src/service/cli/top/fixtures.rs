@@ -2,7 +2,7 @@
 
 use crate::telemetry::status::{
     Completeness, Delivery, Document, Family, Health, Lane, LaneState, Listener, LogOutput, Peer, PeerState,
-    Quarantined, Router, SessionTransport, StaleReason, Wal,
+    Quarantined, Reload, Router, SessionTransport, StaleReason, Wal,
 };
 
 /// A connected router without peers, a second after the start of the daemon.
@@ -46,6 +46,7 @@ pub(super) fn document(routers: Vec<Router>) -> Document {
     let lane =
         |lane| Lane { lane, seq: Some(500), lag_s: Some(0.0), state: LaneState::CaughtUp, last_error: None };
     Document {
+        reload: Reload::default(),
         version: "0.1.0".to_owned(),
         collector: "test".to_owned(),
         pid: 4_242,
@@ -116,8 +117,12 @@ pub(super) fn loaded() -> Document {
     let mut down = with("edge1", 3);
     down.peers[1].state = PeerState::Down;
     let mut queued = with("edge2", 3);
-    queued.transport =
-        SessionTransport { security: "TLS 1.3".to_owned(), receive_queue_bytes: 250_000, blocked_s: 12.0 };
+    queued.transport = SessionTransport {
+        security: "TLS 1.3".to_owned(),
+        receive_queue_bytes: 250_000,
+        blocked_s: 12.0,
+        ..SessionTransport::default()
+    };
     let mut paused = with("edge3", 4);
     (paused.log_paused_s, paused.log_bytes) = (Some(34.0), 80 << 20);
     paused.transport.receive_queue_bytes = 4 << 20;

@@ -58,7 +58,7 @@ pub(super) struct Arguments {
 /// News for the main thread.
 enum Message {
     /// A document, or the reason why there is none.
-    Answer(Result<Document, String>),
+    Answer(Box<Result<Document, String>>),
     Input(Event),
     /// A signal asks the program to stop.
     Stop,
@@ -117,7 +117,7 @@ fn show(mut terminal: Terminal, news: &Receiver<Message>, interval: Duration) ->
         // All that has arrived is applied before the screen is drawn: a key that repeats is never behind.
         for message in first.into_iter().chain(news.try_iter()) {
             match message {
-                Message::Answer(answer) => state.received(answer, clock::now()),
+                Message::Answer(answer) => state.received(*answer, clock::now()),
                 Message::Input(Event::Key(key)) if key.kind != KeyEventKind::Release => {
                     match state.key(key) {
                         Flow::Continue => {}
@@ -153,7 +153,7 @@ fn spawn(name: &'static str, send: &Sender<Message>, run: impl FnOnce(&Sender<Me
 fn feed(socket: &Path, interval: Duration, send: &Sender<Message>) {
     loop {
         let answer = fetch(socket).map_err(|error| error.to_string());
-        if send.send(Message::Answer(answer)).is_err() {
+        if send.send(Message::Answer(Box::new(answer))).is_err() {
             return;
         }
         std::thread::sleep(interval);
