@@ -28,4 +28,5 @@ pub mod sink;
 pub mod forwarder;
 pub mod config;
 pub mod telemetry;
+pub mod http;
 pub mod service;

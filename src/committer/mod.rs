@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod fair_share;
 pub mod machine;
+mod sync_times;
 mod unsynced;
 mod worker;
 
@@ -28,6 +29,8 @@ use crate::num::to_u32_saturating;
 use crate::wal::{SeqNo, Storage, Usage, Writer};
 use fair_share::{FairShare, Reservation, Source};
 use worker::Message;
+
+pub use sync_times::SyncTimes;
 
 /// Bytes of a payload for which it takes one slot of the queue.
 const SLOT_BYTES: usize = 256 << 10;
@@ -116,6 +119,10 @@ pub struct Progress {
     pub unsynced_since: Option<Instant>,
     /// State of the log.
     pub state: LogState,
+    /// Why the log is paused, in one word; `None` if it is not.
+    pub paused_by: Option<&'static str>,
+    /// Durations of the syncs that ended a group by its age or size.
+    pub sync_times: SyncTimes,
     /// Disk usage of the log, at most half a second old.
     pub usage: Usage,
     /// The last segment that was abandoned since the start; `None` if there was none.

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::fair_share::{FairShare, Reservation};
 use super::machine::{Event, Machine, Step};
 use super::unsynced::Unsynced;
-use super::{Limits, LogState, Options, Outcome, Progress, SegmentFailure};
+use super::{Limits, LogState, Options, Outcome, Progress, SegmentFailure, SyncTimes};
 use crate::num::{to_micros, to_u64};
 use crate::wal::{AbandonedSegment, SeqNo, Storage, WriteError, Writer};
 
@@ -43,6 +43,8 @@ pub(super) fn first_progress<S: Storage>(writer: &Writer<S>) -> Progress {
         unsynced_records: 0,
         unsynced_since: None,
         state: LogState::Running,
+        paused_by: None,
+        sync_times: SyncTimes::default(),
         usage: writer.usage(),
         segment_failure: None,
         beat: 0,
@@ -75,6 +77,8 @@ pub(super) fn run<S: Storage>(
         fair_share,
         started,
         state: LogState::Running,
+        paused_by: None,
+        sync_times: SyncTimes::default(),
         usage_updated: None,
     };
     worker.work(inbox);
@@ -93,6 +97,9 @@ struct Worker<'a, S: Storage> {
     fair_share: &'a FairShare,
     started: Instant,
     state: LogState,
+    /// See [`Progress::paused_by`].
+    paused_by: Option<&'static str>,
+    sync_times: SyncTimes,
     /// Time of the last update of [`Progress::usage`].
     usage_updated: Option<Instant>,
 }
@@ -114,7 +121,7 @@ impl<S: Storage> Worker<'_, S> {
                 }
                 Step::Append => self.append(),
                 Step::Flush => self.writer.flush().map(|_| Event::Flushed),
-                Step::Sync => self.writer.sync(wall_clock()).map(|_| Event::Synced),
+                Step::Sync => self.sync(),
                 Step::MarkDurable => {
                     self.writer.mark_durable(wall_clock()).map(|()| Event::DurabilityMarkWritten)
                 }
@@ -180,6 +187,13 @@ impl<S: Storage> Worker<'_, S> {
         }
     }
 
+    fn sync(&mut self) -> Result<Event, WriteError> {
+        let began = Instant::now();
+        self.writer.sync(wall_clock())?;
+        self.sync_times.add(began.elapsed());
+        Ok(Event::Synced)
+    }
+
     /// Appends the oldest entry of the queue. It stays in the queue if that fails.
     fn append(&mut self) -> Result<Event, WriteError> {
         let (durable, group_bytes) = (self.writer.durable(), self.writer.group_bytes());
@@ -220,11 +234,13 @@ impl<S: Storage> Worker<'_, S> {
             Ok(event) => {
                 if !matches!(event, Event::Prepared { .. }) {
                     self.state = LogState::Running;
+                    self.paused_by = None;
                 }
                 event
             }
             Err(WriteError::Full(full)) => {
                 self.state = LogState::Paused(full.to_string());
+                self.paused_by = Some(full.name());
                 Event::Full
             }
             // `Committer::append` checks the size, so `TooLarge` is an internal error. The payload must not
@@ -255,6 +271,8 @@ impl<S: Storage> Worker<'_, S> {
             progress.end = self.writer.next().prev();
             progress.records_durable = self.writer.records_durable();
             progress.state.clone_from(&self.state);
+            progress.paused_by = self.paused_by;
+            progress.sync_times = self.sync_times;
             progress.beat += 1;
             if let Some(usage) = usage {
                 progress.usage = usage;

@@ -25,7 +25,7 @@ pub use parse::{Secret, bytes_text};
 pub use reload::{Reload, ReloadError, reload};
 pub use report::{effective, env_example};
 pub use resolve::{
-    Address, Config, Database, Delivery, Listen, LogFormat, Logging, Sentry, Tls, Transport, Wal,
+    Address, Config, Database, Delivery, Http, Listen, LogFormat, Logging, Sentry, Tls, Transport, Wal,
 };
 pub use settings::{Effect, Kind, PREFIXES, SECTIONS, Section, Setting, all, find};
 pub use source::{Inputs, RawSettings, RawValue, Source};

@@ -1,6 +1,7 @@
 //! Validation: [`RawSettings`] become a [`Config`].
 
 mod database;
+mod http;
 mod pgpass;
 mod reader;
 mod transport;
@@ -20,6 +21,7 @@ use reader::Reader;
 
 pub use database::Database;
 pub(super) use database::URL_SETTINGS;
+pub use http::Http;
 pub use transport::{Address, Tls, Transport};
 
 /// The validated configuration.
@@ -43,6 +45,8 @@ pub struct Config {
     pub sentry: Option<Sentry>,
     /// Path of the Unix socket for `holdfast status`.
     pub status_socket: PathBuf,
+    /// HTTP server; `None` if it is off.
+    pub http: Option<Http>,
     /// Inputs that are accepted, although they may not be as intended.
     pub warnings: Vec<Problem>,
 }
@@ -186,6 +190,7 @@ pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
         database: database::resolve(&mut read, inputs),
         logging: logging(&mut read),
         sentry: sentry(&mut read),
+        http: http::resolve(&mut read),
         state_dir,
         status_socket,
         warnings: raw.warnings().to_vec(),

@@ -2,6 +2,7 @@
 //! `.env.example` are derived from it.
 
 mod database;
+mod http;
 mod setting;
 mod table;
 mod transport;
@@ -125,6 +126,7 @@ pub const PREFIXES: &[&str] = &[
     "CHUNK_",
     "RETENTION_",
     "FORGET_",
+    "HTTP_",
     "COLLECTOR_",
     "LOG_",
     "SENTRY_",

@@ -7,6 +7,9 @@ use crate::codec;
 use crate::sink::{self, ErrorAction, InconsistentBatch, MigrateError};
 use crate::wal::ReadError;
 
+/// Class of errors of reading the log.
+const LOG: &str = "log";
+
 /// Why the log id to deliver under could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IdentityError {
@@ -41,6 +44,15 @@ impl PrepareError {
             Self::Identity(IdentityError::Sink(error)) => error.action(),
             Self::Identity(IdentityError::Read(ReadError::Io(_))) => ErrorAction::Retry,
             Self::Identity(_) => ErrorAction::Alarm,
+        }
+    }
+
+    /// Class of the error, as [`sink::Error::class`].
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Connect(error) | Self::Identity(IdentityError::Sink(error)) => error.class(),
+            Self::Migrate(error) => error.class(),
+            Self::Identity(_) => LOG,
         }
     }
 }
@@ -83,5 +95,19 @@ impl LaneError {
                 ErrorAction::Halt
             }
         }
+    }
+
+    /// Class of the error, as [`sink::Error::class`]; `log` if it is in reading the log.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Sink(error) => error.class(),
+            Self::Migrate(error) => error.class(),
+            _ => LOG,
+        }
+    }
+
+    /// Whether the error leaves open whether the server has committed.
+    pub(super) fn is_without_reply(&self) -> bool {
+        matches!(self, Self::Sink(error) if error.is_without_reply())
     }
 }

@@ -1,5 +1,6 @@
 //! The task of one lane: carries out the steps that the state machine decides on.
 
+mod attempts;
 mod quarantine;
 
 use std::sync::Arc;
@@ -56,6 +57,8 @@ struct LaneResources<S: Storage> {
     epoch: Option<i64>,
     /// Last sequence number that is known to be stored.
     stored: u64,
+    /// Whether the transaction was sent without a reply, so that it may be committed.
+    is_in_doubt: bool,
     outage: Outage,
     quarantine: QuarantinePolicy,
 }
@@ -65,17 +68,10 @@ impl<S: Storage> Task<S> {
     pub(super) async fn run(mut self) {
         let start = Instant::now();
         let Settings { options, .. } = self.settings.borrow().clone();
-        let mut machine = Machine::new(Limits { delay: options.delay }, self.progress.borrow().durable.0);
+        let limits = Limits { delay: options.delay };
+        let mut machine = Machine::new(limits, self.progress.borrow().durable.0);
         let reading = Reading::new(Arc::clone(&self.log), self.lane.clone(), options.dedup);
-        let mut resources = LaneResources {
-            connection: None,
-            reading,
-            transaction: None,
-            epoch: None,
-            stored: 0,
-            outage: Outage::default(),
-            quarantine: QuarantinePolicy::default(),
-        };
+        let mut resources = LaneResources::new(reading);
         loop {
             let (durable, log_end) = {
                 let progress = self.progress.borrow_and_update();
@@ -123,6 +119,7 @@ impl<S: Storage> Task<S> {
                 Ok(None) => {}
                 Ok(Some(event)) => machine.on(event, start.elapsed()),
                 Err(error) => {
+                    self.note_attempt(&mut resources, step, &error);
                     resources.connection = None;
                     resources.outage.failed();
                     let action = error.action();
@@ -167,6 +164,7 @@ impl<S: Storage> Task<S> {
             status.delivered = SeqNo(attached.last_seq);
             status.was_attached = true;
         });
+        self.resolve_doubt(resources, attached.last_seq);
         Ok(Event::Attached { last_seq: attached.last_seq })
     }
 
@@ -201,7 +199,10 @@ impl<S: Storage> Task<S> {
         span.in_scope(|| tracing::debug!("transaction_stored"));
         let counts = transaction.counts;
         self.committed(resources, counts.quarantined);
-        self.report(|status| status.dropped += counts.dropped);
+        self.report(|status| {
+            status.transactions.stored += 1;
+            status.dropped += counts.dropped;
+        });
         Ok(Event::Stored)
     }
 
@@ -214,7 +215,6 @@ impl<S: Storage> Task<S> {
             status.delivered = SeqNo(transaction.last_seq);
             status.rows += transaction.rows();
             status.rejected += rejected;
-            status.transactions += 1;
             status.state = LaneState::Draining;
         });
     }
@@ -238,6 +238,7 @@ impl<S: Storage> Task<S> {
         let (lane, rejected) = (self.lane.number, isolated.rejected);
         tracing::error!(lane, first_seq, last_seq, rejected, duration_ms, "records_rejected");
         self.committed(resources, rejected);
+        self.report(|status| status.transactions.isolated += 1);
         let rejecting = if isolated.offenders.is_empty() { 0 } else { rejected };
         self.quarantine(resources, isolated.offenders, now);
         Ok(Event::Isolated { rejected: rejecting })
@@ -375,6 +376,19 @@ impl<S: Storage> Task<S> {
 }
 
 impl<S: Storage> LaneResources<S> {
+    fn new(reading: Reading<S>) -> Self {
+        Self {
+            connection: None,
+            reading,
+            transaction: None,
+            epoch: None,
+            stored: 0,
+            is_in_doubt: false,
+            outage: Outage::default(),
+            quarantine: QuarantinePolicy::default(),
+        }
+    }
+
     /// The connection and the transaction to store on it.
     fn connection_and_transaction(&mut self) -> Result<(&mut Connection, &Transaction), LaneError> {
         match (self.connection.as_mut(), self.transaction.as_ref()) {

@@ -37,7 +37,7 @@ use supervisor::Supervisor;
 
 pub use marker_files::{MARKER_FILES, MarkerFileError, delivered_as};
 pub use options::{Options, Settings};
-pub use status::{DeliveryStatus, LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
+pub use status::{DeliveryStatus, LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource, Transactions};
 
 /// A running delivery.
 pub struct Forwarder {

@@ -41,6 +41,11 @@ impl Reporter {
         self.status.send_modify(change);
     }
 
+    /// Counts a failed attempt by the class of its error.
+    pub(super) fn failed(&self, class: &'static str) {
+        self.update(|status| *status.failures.entry(class).or_default() += 1);
+    }
+
     /// Changes the status of a lane, and retires the segments that every lane has passed.
     pub(super) fn update_lane(&self, lane: u32, change: impl FnOnce(&mut LaneStatus)) {
         let (mut before, mut after) = (Watermarks::default(), Watermarks::default());

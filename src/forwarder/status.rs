@@ -1,5 +1,7 @@
 //! Status of the delivery, as published to the status socket and to metrics.
 
+use std::collections::BTreeMap;
+
 use crate::wal::SeqNo;
 
 /// State of a lane.
@@ -37,6 +39,21 @@ pub struct QuarantinedSource {
     pub error: String,
 }
 
+/// Transactions since the start, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transactions {
+    /// Committed as a whole.
+    pub stored: u64,
+    /// Committed without the records that the database rejects.
+    pub isolated: u64,
+    /// Committed, although the server's reply was lost.
+    pub found_committed: u64,
+    /// Not committed, and no reply was received either.
+    pub found_missing: u64,
+    /// Attempts that the server refused.
+    pub refused: u64,
+}
+
 /// Status of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
@@ -57,8 +74,8 @@ pub struct LaneStatus {
     pub quarantined: usize,
     /// The first [`QUARANTINED_MAX`] of them.
     pub quarantined_sources: Vec<QuarantinedSource>,
-    /// Transactions committed since the start.
-    pub transactions: u64,
+    /// Transactions since the start.
+    pub transactions: Transactions,
     /// The last error, kept after a later success.
     pub last_error: Option<String>,
 }
@@ -78,6 +95,8 @@ pub struct DeliveryStatus {
     pub lanes: Vec<LaneStatus>,
     /// Last batch that the fastest lane had delivered according to the log directory, as read at the start.
     pub recorded: Option<SeqNo>,
+    /// Failed attempts to connect, to attach, to read or to store since the start, by class of the error.
+    pub failures: BTreeMap<&'static str, u64>,
     /// The last error before the lanes were started.
     pub last_error: Option<String>,
 }

@@ -95,6 +95,7 @@ impl<S: Storage> Supervisor<S> {
                 PrepareError::Migrate(_) => tracing::error!(%error, retry_ms, "migration_failed"),
                 _ => tracing::error!(%error, retry_ms, "database_blocked"),
             }
+            self.reporter.failed(error.class());
             self.reporter.update(|status| status.last_error = Some(error.to_string()));
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}

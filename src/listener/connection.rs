@@ -1,7 +1,6 @@
 //! One router's connection: reads the socket, runs the session, and appends its batches to the log.
 //!
-//! The loop waits for the stop signal, the age limit of the open batch, the next tick, the limit for the
-//! first message, or bytes. The messages of a read are processed at once, unless the log is full.
+//! The loop waits for the stop signal, a timer, or bytes. The messages of a read are processed at once.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -157,7 +156,7 @@ impl Connection {
             End::Displaced => tracing::debug!(reason = "displaced", duration_seconds, "connection_closed"),
             End::LogStopped => tracing::error!(duration_seconds, "session_ended_log_stopped"),
         }
-        self.entry.finish();
+        self.entry.finish_with(*self.session.counters());
     }
 
     /// Counts and logs a connection whose sender has not identified itself as a router within the limit.
@@ -275,6 +274,7 @@ impl Connection {
                     self.notices();
                     let data_hex = hex(truncated(self.buffer.unread()));
                     if self.is_router {
+                        self.session.count_framing_error();
                         tracing::error!(%error, data_hex, "bmp_parse_error");
                     } else {
                         // Not a router, such as a port scan or an HTTP client.

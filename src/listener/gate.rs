@@ -35,6 +35,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::committer::SyncTimes;
     use crate::wal::{SeqNo, Usage};
 
     fn progress(state: &LogState, undelivered_bytes: u64, available_bytes: u64) -> Progress {
@@ -46,6 +47,8 @@ mod tests {
             unsynced_records: 0,
             unsynced_since: None,
             state: state.clone(),
+            paused_by: None,
+            sync_times: SyncTimes::default(),
             usage: Usage { undelivered_bytes, available_bytes, ..Usage::default() },
             segment_failure: None,
             beat: 0,

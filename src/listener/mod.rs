@@ -45,7 +45,8 @@ use transport::{Incoming, spawn_connectors};
 pub use buffer::Buffer;
 pub use options::Options;
 pub use registry::{
-    NameAlarm, RefusalReport, Registry, SessionView, SlotUse, Slots, Source, SourceReport, Totals,
+    GapTotals, NameAlarm, REFUSAL_LIMITS, RecordTotals, RefusalReport, Registry, SessionView, SlotUse, Slots,
+    Source, SourceReport, Totals,
 };
 pub use transport::{
     BindError, Endpoint, HandshakeFailure, Md5Key, Md5KeyError, RemoteState, RemoteStatus, SecretFileError,
@@ -152,6 +153,7 @@ impl Listener {
             transport.tls.is_some().then(|| spawn_reload(Arc::clone(&shared))),
         );
         let mut arrivals = Arrivals { sockets, headers: JoinSet::new(), opened };
+        shared.registry.set_listening();
         tracing::info!(count = 0, "waiting_for_connections");
         loop {
             tokio::select! {

@@ -3,6 +3,7 @@
 
 mod names;
 mod refusals;
+mod records;
 mod slots;
 mod source;
 
@@ -16,15 +17,16 @@ use tokio::sync::Notify;
 
 use super::transport::{Meter, SessionTransport, TransportStatus};
 use crate::num::to_u64;
-use crate::route::Timestamp;
-use crate::session::Summary;
+use crate::route::{Batch, Timestamp};
+use crate::session::{Counters, Summary};
 use names::Alarms;
 use refusals::Refusals;
 
 pub use names::NameAlarm;
 pub(super) use names::{Claim, ClaimedName};
+pub use records::{GapTotals, RecordTotals};
 pub(super) use refusals::RefusalReason;
-pub use refusals::{RefusalReport, SourceReport};
+pub use refusals::{REFUSAL_LIMITS, RefusalReport, SourceReport};
 pub(super) use slots::Admitted;
 pub use slots::{SlotUse, Slots};
 pub use source::Source;
@@ -33,6 +35,7 @@ pub use source::Source;
 #[derive(Debug)]
 pub struct Registry {
     inner: Mutex<Inner>,
+    listening: AtomicBool,
     accepted: AtomicU64,
     displaced: AtomicU64,
     not_identified: AtomicU64,
@@ -40,6 +43,7 @@ pub struct Registry {
     held_off: AtomicBool,
     hold_offs: AtomicU64,
     appended: AtomicU64,
+    records: Mutex<RecordTotals>,
     records_refused: AtomicU64,
     transport: Arc<TransportStatus>,
 }
@@ -54,6 +58,8 @@ struct Inner {
     sources: BTreeMap<Source, usize>,
     refusals: Refusals,
     alarms: Alarms,
+    /// Sum of the counters of the sessions that have ended.
+    ended: Counters,
     /// Sessions whose task ended without logging the end of the session.
     unfinished: Vec<Timestamp>,
 }
@@ -72,7 +78,9 @@ struct LiveSession {
     /// True if a router at another address holds the name that this one claims.
     has_conflict: bool,
     /// The summary, and the time at which it was published; `None` until the first message.
-    summary: Option<(Summary, Instant)>,
+    summary: Option<(Arc<Summary>, Instant)>,
+    /// Counters of the session; 0 until the sender has identified itself.
+    counters: Counters,
     /// Every record received before this time has been handed to the log.
     logged_until: Timestamp,
     meter: Arc<Meter>,
@@ -81,6 +89,8 @@ struct LiveSession {
 /// Counters of the listener since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
+    /// Whether connections are accepted.
+    pub listening: bool,
     /// Connections accepted.
     pub accepted: u64,
     /// Connections closed for another one, because their senders had not identified themselves.
@@ -104,7 +114,7 @@ pub struct SessionView {
     /// Address and port of the router.
     pub address: SocketAddr,
     /// The session's state, at most about one second old.
-    pub summary: Summary,
+    pub summary: Arc<Summary>,
     /// Time at which `summary` was published.
     pub published: Instant,
     /// The session's transport.
@@ -132,10 +142,12 @@ impl Registry {
             sources: BTreeMap::new(),
             refusals: Refusals::default(),
             alarms: Alarms::new(),
+            ended: Counters::default(),
             unfinished: Vec::new(),
         };
         Arc::new(Self {
             inner: Mutex::new(inner),
+            listening: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
             not_identified: AtomicU64::new(0),
@@ -143,6 +155,7 @@ impl Registry {
             held_off: AtomicBool::new(false),
             hold_offs: AtomicU64::new(0),
             appended: AtomicU64::new(0),
+            records: Mutex::default(),
             records_refused: AtomicU64::new(0),
             transport: Arc::default(),
         })
@@ -166,10 +179,26 @@ impl Registry {
         inner.live.values().filter_map(view).collect()
     }
 
+    /// Sum of the counters of all sessions since the start, at most about one second old.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let inner = self.lock();
+        let mut sum = inner.ended;
+        inner.live.values().for_each(|live| sum += &live.counters);
+        sum
+    }
+
+    /// The records that were handed to the log since the start.
+    #[must_use]
+    pub fn records(&self) -> RecordTotals {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The counters of the listener.
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals {
+            listening: self.listening.load(Ordering::Relaxed),
             accepted: self.accepted.load(Ordering::Relaxed),
             displaced: self.displaced.load(Ordering::Relaxed),
             not_identified: self.not_identified.load(Ordering::Relaxed),
@@ -223,6 +252,11 @@ impl Registry {
         self.records_refused.fetch_add(to_u64(records), Ordering::Relaxed);
     }
 
+    /// Records that connections are accepted from now on.
+    pub(super) fn set_listening(&self) {
+        self.listening.store(true, Ordering::Relaxed);
+    }
+
     /// Counts a failed accept.
     pub(super) fn accept_failed(&self) {
         self.accept_errors.fetch_add(1, Ordering::Relaxed);
@@ -235,7 +269,8 @@ impl Registry {
     }
 
     /// Counts a batch that was handed to the log, by a session or at a start.
-    pub fn appended(&self) {
+    pub fn appended(&self, batch: &Batch) {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).add(batch);
         self.appended.fetch_add(1, Ordering::Release);
     }
 
@@ -282,9 +317,20 @@ impl SessionEntry {
     /// before `logged_until` has been handed to the log.
     pub(super) fn publish(&self, summary: Option<Summary>, logged_until: Timestamp) {
         if let Some(live) = self.registry.lock().live.get_mut(&self.session) {
-            live.summary = summary.map(|summary| (summary, Instant::now()));
+            live.counters = summary.as_ref().map_or(live.counters, |summary| summary.counters);
+            live.summary = summary.map(|summary| (Arc::new(summary), Instant::now()));
             live.logged_until = logged_until;
         }
+    }
+
+    /// Removes the session like [`SessionEntry::finish`]. Its last counters count if it was one of a router.
+    pub(super) fn finish_with(self, counters: Counters) {
+        let mut inner = self.registry.lock();
+        if let Some(live) = inner.live.get_mut(&self.session).filter(|live| live.is_identified) {
+            live.counters = counters;
+        }
+        drop(inner);
+        self.finish();
     }
 
     /// Removes the session after its end has been logged, or if there is none to log.

@@ -81,7 +81,7 @@ impl Shared {
         let source = Source { router: &batch.router.name, address: batch.router.address, is_exempt };
         match self.committer.append_from(source, payload, to_u32_saturating(batch.records())).await {
             Ok(seq) => {
-                self.registry.appended();
+                self.registry.appended(batch);
                 Ok(Some(seq.0))
             }
             Err(AppendError::Stopped) => Err(AppendError::Stopped),

@@ -1,5 +1,6 @@
 //! The components of the running daemon, and the order in which they are started and stopped.
 
+mod http;
 mod options;
 mod reload;
 
@@ -62,6 +63,8 @@ pub(super) struct Daemon {
     listening: Task<()>,
     housekeeping: Task<()>,
     status: Task<()>,
+    /// The HTTP server, if it is configured.
+    http: Option<Task<()>>,
     /// The task that reports how current the database is.
     reports: Option<Task<()>>,
 }
@@ -83,6 +86,7 @@ impl Daemon {
         let endpoints = transport::endpoints(&config.listen.transport.listen);
         let sockets = Sockets::bind(&endpoints, transport.sockets.clone()).await?;
         let status = status::bind(&config.status_socket)?;
+        let http_socket = http::bind(config.http.as_ref()).await?;
         let (committer, log_thread) =
             committer::spawn(writer, options::committer(&config.wal)).map_err(Error::LogThread)?;
         let forwarder = spawn_forwarder(config, opened_log, &committer)?;
@@ -126,6 +130,7 @@ impl Daemon {
             listening: tokio::spawn(listening),
             housekeeping: tokio::spawn(housekeeping.run()),
             status: tokio::spawn(status.run(move || published.document())),
+            http: http::serve(http_socket, config.http.as_ref(), &snapshot),
             reports: forwarder.as_ref().map(|forwarder| {
                 let (collector, state) = (config.collector.clone(), Arc::clone(&state));
                 tokio::spawn(Reports::new(forwarder, collector, state, committer.progress()).run())
@@ -156,6 +161,7 @@ impl Daemon {
             mut listening,
             housekeeping,
             status,
+            http,
             reports,
         } = self;
         notifier.send("READY=1");
@@ -183,6 +189,7 @@ impl Daemon {
         }
         housekeeping.abort();
         status.abort();
+        http.iter().for_each(Task::abort);
         let lost = match outcome {
             Ok(Ok(Ok(outcome))) => log_ended(&outcome, registry.totals().records_refused, &state),
             Ok(_) => Some("the thread that writes it panicked".to_owned()),

@@ -82,6 +82,16 @@ pub enum Error {
     /// A key of TCP-MD5 cannot be used.
     #[error("BMP_MD5: {0}")]
     Md5Key(#[from] Md5KeyError),
+    /// The HTTP server cannot be bound.
+    #[error("HTTP_LISTEN: cannot listen on {host} port {port}: {source}")]
+    HttpListen {
+        /// Host in HTTP_LISTEN.
+        host: String,
+        /// Port in HTTP_LISTEN.
+        port: u16,
+        /// Error of the network stack.
+        source: io::Error,
+    },
     /// The status socket cannot be bound.
     #[error(transparent)]
     StatusSocket(#[from] BindError),

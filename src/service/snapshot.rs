@@ -3,6 +3,7 @@
 pub(super) mod clock_watch;
 pub(super) mod completeness;
 mod connections;
+mod counters;
 mod delivery;
 pub(super) mod health;
 pub(super) mod lag;
@@ -146,6 +147,7 @@ impl Snapshot {
             conditions: conditions.iter().map(Condition::kind).collect(),
             listener,
             routers,
+            sessions: counters::sessions(&self.registry),
             wal,
             delivery,
             log_output,
@@ -156,7 +158,7 @@ impl Snapshot {
     /// The missing tables that were not missing before.
     pub(super) fn missing_tables(&self, known: &mut MissingTables) -> Vec<Alarm> {
         let sessions = self.registry.sessions();
-        known.observe(sessions.iter().map(|view| &view.summary), clock::now())
+        known.observe(sessions.iter().map(|view| &*view.summary), clock::now())
     }
 
     /// Samples the progress of the log and the counters. Returns the share of the log in use, and the hours
@@ -277,6 +279,8 @@ impl Snapshot {
                 LogState::Paused(reason) => Some(reason.clone()),
                 LogState::Running | LogState::Failed(_) | LogState::Stopped => None,
             },
+            paused_by: progress.paused_by.map(str::to_owned),
+            syncs: counters::syncs(&progress.sync_times),
             failed_segment: progress.segment_failure.as_ref().map(|failure| FailedSegment {
                 segment: failure.segment,
                 file: failure.file.clone(),

@@ -179,7 +179,7 @@ pub(super) async fn log_records(
         let seq = committer.append_from(source, payload, to_u32_saturating(batch.records())).await;
         state.end_logged(ticket, seq.ok().map(|seq| seq.0));
         seq?;
-        registry.appended();
+        registry.appended(&batch);
         log_gap(&batch);
     }
     Ok(())

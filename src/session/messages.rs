@@ -3,7 +3,7 @@
 use super::Session;
 use super::information::{TLV_SYS_DESCR, TLV_SYS_NAME, information, numbered, peer_information, text};
 use super::peers::{self, SweepTimes};
-use super::summary::Level;
+use super::summary::{ErrorKind, Level};
 use crate::bmp::{Message, PeerHeader, Stat, Tlv};
 use crate::num;
 use crate::route::{
@@ -107,7 +107,7 @@ impl Session {
     fn statistics(&mut self, header: &PeerHeader, stats: &[Stat<'_>], count: u32, now: Timestamp) {
         let index = self.peer_index(header, now);
         if num::to_u64(stats.len()) != u64::from(count) {
-            self.counters.errors += 1;
+            self.counters.count_error(ErrorKind::Statistics);
             let text = format!("Statistics Report states {count} statistics but has {}", stats.len());
             self.notice(Level::Warning, "bmp_parse_error", Some(peers::key_of(header)), text, &[]);
         }

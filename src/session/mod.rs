@@ -51,6 +51,7 @@ use builder::BatchBuilder;
 use limits::{HeldMessage, TokenBucket};
 use peers::Peers;
 use route_tlvs::SequenceTracker;
+use summary::ErrorKind;
 
 /// Parameters of a session.
 #[derive(Clone, Debug)]
@@ -150,6 +151,7 @@ impl Session {
     /// contain routes, recorded raw.
     pub fn message(&mut self, message: &[u8], now: Timestamp) {
         self.counters.messages += 1;
+        self.counters.count_type(message);
         self.counters.bytes += num::to_u64(message.len());
         self.last_message = now;
         self.sequence.note_message();
@@ -167,7 +169,7 @@ impl Session {
                 self.dispatch(&decoded, message, now);
             }
             Err(error) => {
-                self.counters.errors += 1;
+                self.counters.count_error(ErrorKind::Message);
                 self.notice(Level::Error, "bmp_parse_error", None, error.to_string(), message);
             }
         }
@@ -246,6 +248,11 @@ impl Session {
     #[must_use]
     pub const fn terminated(&self) -> Option<&SessionEnd> {
         self.terminated.as_ref()
+    }
+
+    /// Counts a stream that contains no complete message any more, because a common header is damaged.
+    pub fn count_framing_error(&mut self) {
+        self.counters.count_error(ErrorKind::Framing);
     }
 
     /// The counters of the session.

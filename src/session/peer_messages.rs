@@ -4,7 +4,7 @@ use super::Session;
 use super::information::{TLV_TABLE_NAME, information, table_name as table_name_of, text};
 use super::messages::PEER_DOWN;
 use super::peers::{self, BgpSession, PeerCapabilities, PeerState};
-use super::summary::Level;
+use super::summary::{ErrorKind, Level};
 use crate::bgp::{self, Open};
 use crate::bmp::{self, PeerHeader, Tlv};
 use crate::route::{
@@ -77,7 +77,7 @@ impl Session {
         match bgp::open(bytes) {
             Ok(open) => {
                 if let Some(damage) = open.damage {
-                    self.counters.errors += 1;
+                    self.counters.count_error(ErrorKind::Open);
                     let text =
                         format!("Peer Up: damaged {which} OPEN: {damage}; capabilities before it apply");
                     self.notice(Level::Error, "bgp_parse_error", Some(key), text, bytes);
@@ -85,7 +85,7 @@ impl Session {
                 Some(open)
             }
             Err(error) => {
-                self.counters.errors += 1;
+                self.counters.count_error(ErrorKind::Open);
                 let text = format!("Peer Up: malformed {which} OPEN: {error}; assuming no capabilities");
                 self.notice(Level::Error, "bgp_parse_error", Some(key), text, bytes);
                 None
@@ -110,6 +110,7 @@ impl Session {
         if let Some(peer) = self.peers.get(index) {
             asn = peer.identity.asn;
             unexpected = !peer.up;
+            peer.downs += u64::from(peer.up);
             peer.next_generation(false);
             peer.up = false;
             peer.has_earlier_routes = false;

@@ -4,7 +4,7 @@ use super::Session;
 use super::information::table_name;
 use super::peers::{self, HeldPdu};
 use super::route_tlvs::{NO_TLVS, RouteTlvs, SequenceStep, UpdateTlvs};
-use super::summary::Level;
+use super::summary::{ErrorKind, Level};
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
 use crate::bgp::{self, Update};
 use crate::bmp::{IndexedTlv, PeerHeader};
@@ -277,7 +277,7 @@ impl Session {
         pdu: &[u8],
         now: Timestamp,
     ) {
-        self.counters.errors += 1;
+        self.counters.count_error(ErrorKind::Update);
         let mut key = None;
         if let Some(peer) = self.peers.get(index) {
             peer.errors += 1;

@@ -1,116 +1,13 @@
-//! The state of a session for operators: counters, notices, and the summary for `holdfast status`.
+//! The state of a session for operators: notices, and the summary for `holdfast status`.
+
+mod counters;
 
 use std::net::Ipv4Addr;
 
 use crate::route::{Family, PeerKey, RibView, Router, TEXT_MAX_BYTES, Timestamp, bounded_name};
 
-/// Counters of one BMP session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// BMP messages of all types.
-    pub messages: u64,
-    /// Bytes of these messages.
-    pub bytes: u64,
-    /// Routes announced.
-    pub announced: u64,
-    /// Routes withdrawn, explicitly or by treat-as-withdraw.
-    pub withdrawn: u64,
-    /// Messages and PDUs that could not be decoded.
-    pub errors: u64,
-    /// Messages of an unknown type, which are recorded raw.
-    pub unknown_messages: u64,
-    /// Initiations that were not recorded, because there were too many.
-    pub ignored_initiations: u64,
-    /// New peers that were reported faster than the session may report them, so that it was not read for a
-    /// while.
-    pub excess_peers: u64,
-    /// Announcements treated as withdrawals (RFC 7606).
-    pub treated_as_withdraw: u64,
-    /// Attributes discarded (RFC 7606).
-    pub attributes_discarded: u64,
-    /// Messages with bytes after their BGP PDU.
-    pub trailers: u64,
-    /// Attribute sets whose AS_PATH was decoded with the AS number width that was not announced.
-    pub as_width_mismatches: u64,
-    /// NLRI fields that changed a family to the encoding opposite to the expected one: with or without path
-    /// IDs.
-    pub add_path_mismatches: u64,
-    /// Peers that announced routes without a Peer Up.
-    pub implicit_peers: u64,
-    /// Peer Downs of peers that were not up.
-    pub unexpected_peer_downs: u64,
-    /// Messages whose per-peer header contains neither an AS number nor a BGP identifier.
-    pub zero_identities: u64,
-    /// How often a peer, an address family, a VRF name or a PDU was not tracked, because the session exceeded
-    /// its limit ([`super::PEER_MEMORY_MAX_BYTES`], or 64 families per RIB view).
-    pub untracked_peers: u64,
-    /// Announcements during dumps whose routes were not remembered, because the session exceeded
-    /// [`super::DUMP_MEMORY_MAX_BYTES`].
-    pub untracked_dump_routes: u64,
-    /// Holes in the router's sequence numbers (BMP version 4), each recorded as a gap.
-    pub sequence_gaps: u64,
-    /// Messages that the router skipped, by its sequence numbers.
-    pub skipped_messages: u64,
-    /// Sequence numbers that were not higher than an earlier one.
-    pub sequence_repeats: u64,
-    /// TLVs without a meaning of their own of Statistics Reports, Peer Downs and Route Mirroring messages,
-    /// which are recorded by number.
-    pub message_tlvs: u64,
-    /// TLVs of Route Monitoring messages (BMP version 4).
-    pub route_tlvs: RouteTlvCounters,
-}
-
-/// Counters of the TLVs of Route Monitoring messages (BMP version 4), except those that contain an UPDATE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RouteTlvCounters {
-    /// Sequence number.
-    pub sequence_numbers: u64,
-    /// Extended flags, which are not interpreted.
-    pub extended_flags: u64,
-    /// Timestamp, which is not interpreted.
-    pub timestamps: u64,
-    /// Group of NLRI.
-    pub groups: u64,
-    /// VRF or table name.
-    pub table_names: u64,
-    /// Stateless parsing.
-    pub stateless_parsing: u64,
-    /// Path status.
-    pub path_statuses: u64,
-    /// TLVs of a vendor (enterprise bit), which are not interpreted.
-    pub vendor: u64,
-    /// TLVs of an unknown type.
-    pub unknown: u64,
-    /// TLVs with an invalid value.
-    pub malformed: u64,
-    /// TLVs whose type and index an earlier TLV of the message has; the first one applies. Further BGP
-    /// messages are recorded raw.
-    pub repeated: u64,
-    /// Path statuses of routes that were not recorded as announced: their index names no announced route of
-    /// the UPDATE, or their group is not defined. Those of held PDUs are included until they are recorded.
-    pub unapplied: u64,
-}
-
-impl RouteTlvCounters {
-    /// The counters with their names in `holdfast status`.
-    #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 12] {
-        [
-            ("sequence-number", self.sequence_numbers),
-            ("extended-flags", self.extended_flags),
-            ("timestamp", self.timestamps),
-            ("group", self.groups),
-            ("table-name", self.table_names),
-            ("stateless-parsing", self.stateless_parsing),
-            ("path-status", self.path_statuses),
-            ("vendor", self.vendor),
-            ("unknown", self.unknown),
-            ("malformed", self.malformed),
-            ("repeated", self.repeated),
-            ("unapplied", self.unapplied),
-        ]
-    }
-}
+pub(super) use counters::ErrorKind;
+pub use counters::{Counters, RouteTlvCounters};
 
 /// Severity of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +98,8 @@ pub struct PeerSummary {
     pub messages: u64,
     /// PDUs of this peer that could not be decoded.
     pub errors: u64,
+    /// Peer Downs of this peer in this session while it was up.
+    pub downs: u64,
     /// Time of the last message about this peer.
     pub last_message: Timestamp,
     /// RIB views of this peer.

@@ -3,7 +3,7 @@
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-use crate::sink::error_policy::{ErrorAction, action_for_error};
+use crate::sink::error_policy::{CONNECTION, ErrorAction, action_for_error, class_for_error};
 use crate::sink::transaction::EncodeError;
 
 /// A lane could not attach, or could not store a transaction. The connection must be dropped.
@@ -75,6 +75,29 @@ impl Error {
             Self::Timeout => ErrorAction::RetrySmaller,
             Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
             Self::Encode(_) | Self::RowCount { .. } => ErrorAction::Halt,
+        }
+    }
+
+    /// Class of the error: that of its SQLSTATE, `connection` or `timeout` without a reply of the server,
+    /// `systemic` if the server rejects most records, else `internal`.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Database(error) | Self::RouteExists(error) => class_for_error(error),
+            Self::Pool(_) => CONNECTION,
+            Self::Timeout => "timeout",
+            Self::Systemic { .. } => "systemic",
+            Self::Encode(_) | Self::Encoder(_) | Self::RowCount { .. } => "internal",
+        }
+    }
+
+    /// Whether the server did not reply, so that only attaching again shows whether it has committed.
+    #[must_use]
+    pub fn is_without_reply(&self) -> bool {
+        match self {
+            Self::Database(error) => error.code().is_none(),
+            Self::Timeout => true,
+            _ => false,
         }
     }
 

@@ -2,6 +2,9 @@
 
 use tokio_postgres::error::SqlState;
 
+/// Class of errors of the connection.
+pub(super) const CONNECTION: &str = "connection";
+
 /// Reaction to an error. In every case, the connection is dropped and the lane attaches again first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorAction {
@@ -46,6 +49,23 @@ pub fn action_for_sqlstate(state: &SqlState) -> ErrorAction {
     }
 }
 
+/// Name of the class of an SQLSTATE: its first two characters, or `other` if the manual has no such class.
+fn sqlstate_class(state: &SqlState) -> &'static str {
+    const CLASSES: &[&str] = &[
+        "08", "0A", "20", "21", "22", "23", "24", "25", "26", "28", "2B", "2D", "34", "38", "39", "3B", "3D",
+        "3F", "40", "42", "44", "53", "54", "55", "57", "58", "BM", "F0", "HV", "P0", "XX",
+    ];
+    let class = state.code().get(..2).unwrap_or_default();
+    CLASSES.iter().find(|known| **known == class).copied().unwrap_or("other")
+}
+
+/// Name of the class of an error of the client library: that of its SQLSTATE, or `connection` without a reply
+/// of the server.
+#[must_use]
+pub(super) fn class_for_error(error: &tokio_postgres::Error) -> &'static str {
+    error.code().map_or(CONNECTION, sqlstate_class)
+}
+
 /// Returns the reaction to an error of the client library. An error without a reply of the server is a
 /// connection error.
 #[must_use]
@@ -56,6 +76,15 @@ pub fn action_for_error(error: &tokio_postgres::Error) -> ErrorAction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_class_of_an_unknown_sqlstate_is_bounded() {
+        let class = |code| sqlstate_class(&SqlState::from_code(code));
+        assert_eq!(
+            [class("40P01"), class("BM001"), class("ZZ000"), class("é")],
+            ["40", "BM", "other", "other"]
+        );
+    }
 
     #[test]
     fn each_class_has_its_action() {

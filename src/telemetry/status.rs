@@ -2,6 +2,7 @@
 //! socket. It needs neither the database nor HTTP.
 
 mod client;
+mod counters;
 mod document;
 mod findings;
 pub mod format;
@@ -14,12 +15,13 @@ mod text;
 mod transport;
 
 pub use client::{FetchError, fetch};
+pub use counters::{Gaps, LogOutput, PAUSE_REASONS, Sessions, Syncs, Transactions};
 pub use document::{
-    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LogOutput, LossReason,
+    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LossReason,
     Quarantined, Wal,
 };
 pub use findings::{Finding, RouterContext, Totals, is_problem, router_state};
-pub use listener::{Listener, Source};
+pub use listener::{Listener, REFUSAL_REASONS, Source};
 pub use overview::{one_router, overview, problems};
 pub use reload::Reload;
 pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};

@@ -59,6 +59,20 @@ pub enum Full {
 }
 
 impl Full {
+    /// Names of all conditions.
+    pub const NAMES: [&str; 3] = ["size_limit", "free_space", "disk"];
+
+    /// The condition in one word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        let [size_limit, free_space, disk] = Self::NAMES;
+        match self {
+            Self::Cap { .. } => size_limit,
+            Self::FreeSpace { .. } => free_space,
+            Self::Disk(_) => disk,
+        }
+    }
+
     /// The state that a transient I/O error stands for.
     pub(super) fn from_io(error: io::Error) -> Self {
         Self::Disk(error.into())

@@ -39,3 +39,5 @@ pub mod simdisk;
 pub mod source;
 #[cfg(test)]
 pub mod store;
+#[cfg(test)]
+pub mod web;

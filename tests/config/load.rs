@@ -83,6 +83,7 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             "DB_PASSWORD_FILE" | "DB_SSLROOTCERT" => "/dev/null",
             "BMP_ALLOW" | "BMP_PROXY_FROM" => "192.0.2.0/24",
             "BMP_LISTEN" | "BMP_CONNECT" => "192.0.2.1:11019",
+            "HTTP_LISTEN" => "127.0.0.1:11080",
             "BMP_MD5" => "192.0.2.0/24=/dev/null",
             "BMP_RECEIVE_BUFFER" => "1MiB",
             "BMP_ROUTER_NAMES" => "192.0.2.1=edge1",
@@ -105,6 +106,7 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
                         | "BMP_TLS_CERT"
                         | "BMP_TLS_KEY"
                         | "BMP_TLS_CLIENT_CA"
+                        | "HTTP_TOKEN_FILE"
                 ));
                 assert_eq!(problems.len(), expected, "{name}={value}: {problems:?}");
             }

@@ -32,6 +32,16 @@ impl Away {
         self.proxy.faults.swallow_below.store(if away { u64::MAX } else { 0 }, Ordering::SeqCst);
     }
 
+    /// Loses the next responses to COMMIT.
+    pub fn lose_commits(&self, count: u64) {
+        self.proxy.faults.commits_to_lose.store(count, Ordering::SeqCst);
+    }
+
+    /// Number of responses to COMMIT that were lost.
+    pub fn lost_commits(&self) -> u64 {
+        self.proxy.faults.done.load(Ordering::SeqCst)
+    }
+
     /// The daemon with this database; it gives up soon on one that does not answer.
     pub fn daemon(&self, folder: &Path, more: &[(&str, &str)]) -> Daemon {
         let own = [("DATABASE_URL", self.url.as_str()), ("DB_CONNECT_TIMEOUT_S", "1")];

@@ -15,7 +15,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Module, modules it may depend on, external crates it may use; in the order of lib.rs, which is that of the
 /// data flow.
-const MODULES: [(&str, &[&str], &[&str]); 19] = [
+const MODULES: [(&str, &[&str], &[&str]); 20] = [
     // The leaves: every module may use them, and they use none.
     ("num", &[], &[]),
     ("hex", &[], &[]),
@@ -83,6 +83,21 @@ const MODULES: [(&str, &[&str], &[&str]); 19] = [
             "tracing",
             "tracing_subscriber",
             "ureq",
+        ],
+    ),
+    (
+        "http",
+        &["config", "telemetry"],
+        &[
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "prometheus_client",
+            "rustix",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tracing",
         ],
     ),
     ("service", ALL, ALL),

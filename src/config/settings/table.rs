@@ -1,6 +1,7 @@
 //! The table of settings, by section.
 
 use super::database::DATABASE;
+use super::http::HTTP;
 use super::setting::{MIB, TIB, aliased, derived, fixed, integer};
 use super::transport::TRANSPORT;
 use super::{Kind, Section};
@@ -347,4 +348,5 @@ pub static SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section { title: "HTTP", note: "", settings: HTTP },
 ];

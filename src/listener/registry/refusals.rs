@@ -10,6 +10,10 @@ const SOURCES_MAX: usize = 1_024;
 /// Maximum number of sources in a report.
 const REPORTED_MAX: usize = 5;
 
+/// The limits that refuse connections: settings, where there is one.
+pub const REFUSAL_LIMITS: [&str; 4] =
+    ["BMP_ALLOW", "BMP_MAX_CONNECTIONS", "BMP_MAX_CONNECTIONS_PER_ADDRESS", "PROXY headers awaited"];
+
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::listener) enum RefusalReason {
@@ -26,11 +30,12 @@ pub(in crate::listener) enum RefusalReason {
 impl RefusalReason {
     /// The limit that refuses the connection, a setting if there is one.
     pub(in crate::listener) const fn setting(self) -> &'static str {
+        let [allow, connections, per_address, headers] = REFUSAL_LIMITS;
         match self {
-            Self::NotAllowed => "BMP_ALLOW",
-            Self::Connections => "BMP_MAX_CONNECTIONS",
-            Self::PerAddress => "BMP_MAX_CONNECTIONS_PER_ADDRESS",
-            Self::ProxyHeaders => "PROXY headers awaited",
+            Self::NotAllowed => allow,
+            Self::Connections => connections,
+            Self::PerAddress => per_address,
+            Self::ProxyHeaders => headers,
         }
     }
 }

@@ -23,6 +23,7 @@ use super::refusals::RefusalReason;
 use super::source::Source;
 use super::{Inner, LiveSession, Meter, Registry, SessionEntry};
 use crate::route::Timestamp;
+use crate::session::Counters;
 
 /// One in this many slots is kept for sources with few connections.
 const SLOTS_PER_KEPT: usize = 10;
@@ -142,6 +143,7 @@ impl Inner {
             name: String::new(),
             has_conflict: false,
             summary: None,
+            counters: Counters::default(),
             logged_until: now,
             meter: Arc::clone(&meter),
         };
@@ -153,6 +155,7 @@ impl Inner {
     /// Removes a session.
     pub(super) fn remove(&mut self, session: Timestamp) -> Option<LiveSession> {
         let removed = self.live.remove(&session)?;
+        self.ended += &removed.counters;
         if let Some(count) = self.sources.get_mut(&removed.source) {
             *count -= 1;
             if *count == 0 {

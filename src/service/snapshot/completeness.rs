@@ -154,6 +154,7 @@ mod tests {
             generation: 1,
             messages: 1,
             errors: 0,
+            downs: 0,
             last_message: Timestamp(now.0 - 1_000_000),
             views,
         };

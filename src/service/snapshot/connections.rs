@@ -23,6 +23,7 @@ impl Snapshot {
         };
         Listener {
             address: listener::listed(&self.endpoints),
+            listening: totals.listening,
             connections: slot_use.connections,
             connections_max: slots.connections_max,
             connections_per_address_max: slots.per_source_max,

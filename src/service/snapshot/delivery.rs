@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::health::Condition;
-use super::{MAX_LAG_S, Snapshot, seconds};
+use super::{MAX_LAG_S, Snapshot, counters, seconds};
 use crate::committer::Progress;
 use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
 use crate::telemetry::status::{self, Delivery, Lane, Quarantined};
@@ -34,6 +34,8 @@ impl Snapshot {
             lag_s: lag(position).map(seconds),
             rejected: delivered.lanes.iter().map(|lane| lane.rejected).sum(),
             rejected_dropped: delivered.lanes.iter().map(|lane| lane.dropped).sum(),
+            transactions: counters::transactions(&delivered.lanes),
+            failures: counters::named(delivered.failures.clone()),
             quarantined: delivered.lanes.iter().map(|lane| lane.quarantined).sum(),
             quarantined_sources: delivered.lanes.iter().flat_map(quarantined).collect(),
             lanes: lanes
@@ -95,5 +97,5 @@ fn lane(lane: u16, published: &LaneStatus, lag_s: Option<f64>) -> Lane {
         LaneState::Stopped => status::LaneState::Stopped,
     };
     let seq = published.position().map(|seq| seq.0);
-    Lane { lane, seq, lag_s, state, last_error: published.last_error.clone() }
+    Lane { lane, seq, records: published.rows, lag_s, state, last_error: published.last_error.clone() }
 }

@@ -142,6 +142,7 @@ fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
         bgp_id: peer.bgp_id.to_string(),
         state: if peer.up { PeerState::Up } else { PeerState::Down },
         reason: None,
+        downs: peer.downs,
         views,
     }
 }
@@ -156,6 +157,7 @@ fn stale_peer(known: &TrackedPeer, reason: StaleReason) -> Peer {
         bgp_id: known.peer.bgp_id.to_string(),
         state: PeerState::Stale,
         reason: Some(reason),
+        downs: 0,
         views: BTreeMap::new(),
     }
 }
@@ -210,6 +212,7 @@ mod tests {
             generation: 1,
             messages: 1,
             errors: 0,
+            downs: 0,
             last_message: Timestamp(1),
             views: Vec::new(),
         }

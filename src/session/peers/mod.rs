@@ -75,6 +75,8 @@ pub(super) struct PeerState {
     pub(super) messages: u64,
     /// PDUs that could not be decoded.
     pub(super) errors: u64,
+    /// Peer Downs while the peer was up.
+    pub(super) downs: u64,
     /// Time of the last message about this peer.
     pub(super) last_message: Timestamp,
     /// Whether a wrong AS number width has been reported in this generation.
@@ -112,6 +114,7 @@ impl PeerState {
             capabilities: PeerCapabilities::default(),
             messages: 0,
             errors: 0,
+            downs: 0,
             last_message: Timestamp(0),
             width_reported: false,
             trailer_reported: false,
@@ -387,6 +390,7 @@ impl From<&PeerState> for PeerSummary {
             generation: state.generation,
             messages: state.messages,
             errors: state.errors,
+            downs: state.downs,
             last_message: state.last_message,
             views: state.views.iter().map(view).collect(),
         }

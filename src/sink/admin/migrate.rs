@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error::{Error, with_causes};
-use crate::sink::error_policy::{ErrorAction, action_for_error};
+use crate::sink::error_policy::{ErrorAction, action_for_error, class_for_error};
 
 use super::pybmpmon_schema::database_of_pybmpmon;
 
@@ -209,6 +209,18 @@ impl MigrateError {
             Self::Database { error, .. } => action_for_error(error),
             Self::Connect(error) => error.action(),
             Self::Changed { .. } | Self::Newer { .. } | Self::Pybmpmon { .. } => ErrorAction::Alarm,
+        }
+    }
+}
+
+impl MigrateError {
+    /// Class of the error, as [`Error::class`]; `schema` if the database is not one of this program.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Database { error, .. } => class_for_error(error),
+            Self::Connect(error) => error.class(),
+            Self::Changed { .. } | Self::Newer { .. } | Self::Pybmpmon { .. } => "schema",
         }
     }
 }

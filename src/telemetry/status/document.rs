@@ -5,12 +5,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::counters::{LogOutput, Sessions, Syncs, Transactions};
 use super::listener::Listener;
 use super::reload::Reload;
 use super::routers::Router;
 
 /// Status of the daemon.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Document {
     /// Version of the daemon.
     pub version: String,
@@ -37,6 +38,9 @@ pub struct Document {
     pub listener: Listener,
     /// Connected routers, and disconnected ones that are expected or have stale peers.
     pub routers: Vec<Router>,
+    /// Counters of all BMP sessions.
+    #[serde(default)]
+    pub sessions: Sessions,
     /// Write-ahead log.
     pub wal: Wal,
     /// Delivery to the database; `None` in store-only mode.
@@ -47,23 +51,6 @@ pub struct Document {
     /// Reloads of the settings.
     #[serde(default)]
     pub reload: Reload,
-}
-
-/// Output of log lines.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LogOutput {
-    /// Log lines dropped since the start, because the output did not accept them.
-    pub lines_dropped: u64,
-    /// Log lines suppressed since the start, because they exceeded LOG_MAX_BYTES_PER_SECOND.
-    #[serde(default)]
-    pub lines_suppressed: u64,
-    /// Error reports to Sentry suppressed since the start, because they exceeded their budget.
-    #[serde(default)]
-    pub reports_suppressed: u64,
-    /// Seconds for which the output has not accepted the lines that are being written; 0 if none are.
-    pub blocked_s: f64,
-    /// Error of the last write, if it failed.
-    pub error: Option<String>,
 }
 
 /// Health of the daemon, from best to worst.
@@ -203,6 +190,12 @@ pub struct Wal {
     pub hours_left: Option<f64>,
     /// Reason why the log is not writable; `None` if it is.
     pub paused: Option<String>,
+    /// The same in one word: `size_limit`, `free_space` or `disk`.
+    #[serde(default)]
+    pub paused_by: Option<String>,
+    /// Durations of syncs.
+    #[serde(default)]
+    pub syncs: Syncs,
     /// Last segment that was abandoned after an I/O error since the start.
     #[serde(default)]
     pub failed_segment: Option<FailedSegment>,
@@ -230,6 +223,12 @@ pub enum LossReason {
     Missing,
     /// Sequence numbers that are not assigned again, because the end of the log is lost; an upper bound.
     Skipped,
+}
+
+impl LossReason {
+    /// All reasons.
+    pub const ALL: [Self; 6] =
+        [Self::Rot, Self::Unreadable, Self::Torn, Self::Dropped, Self::Missing, Self::Skipped];
 }
 
 impl fmt::Display for LossReason {
@@ -303,6 +302,13 @@ pub struct Delivery {
     /// The first of them in each lane.
     #[serde(default)]
     pub quarantined_sources: Vec<Quarantined>,
+    /// Transactions.
+    #[serde(default)]
+    pub transactions: Transactions,
+    /// Failed attempts to connect, to read or to store since the start, by class: of the SQLSTATE, or
+    /// `connection`, `timeout`, `systemic`, `log`, `schema` or `internal`.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
     /// Lanes; empty until the database was reached for the first time.
     pub lanes: Vec<Lane>,
     /// Last error that concerns all lanes; `None` if there was none.
@@ -328,6 +334,9 @@ pub struct Lane {
     /// Sequence number of the last batch delivered; `None` until the lane has read its position from the
     /// database.
     pub seq: Option<u64>,
+    /// Records delivered since the start, rejected ones included.
+    #[serde(default)]
+    pub records: u64,
     /// Age of the oldest record that the lane has not delivered, in seconds, like [`Delivery::lag_s`].
     #[serde(default)]
     pub lag_s: Option<f64>,
@@ -365,6 +374,17 @@ pub enum LaneState {
 }
 
 impl LaneState {
+    /// All states.
+    pub const ALL: [Self; 7] = [
+        Self::Connecting,
+        Self::Draining,
+        Self::CaughtUp,
+        Self::Retrying,
+        Self::NeedsOperator,
+        Self::Halted,
+        Self::Stopped,
+    ];
+
     /// Whether the lane delivers, or has nothing to deliver.
     #[must_use]
     pub const fn is_healthy(self) -> bool {
@@ -398,14 +418,7 @@ mod tests {
             }
         }
         check(&[Health::Healthy, Health::Degraded, Health::Down]);
-        check(&[
-            LaneState::Connecting,
-            LaneState::Draining,
-            LaneState::CaughtUp,
-            LaneState::Retrying,
-            LaneState::NeedsOperator,
-            LaneState::Halted,
-            LaneState::Stopped,
-        ]);
+        check(&LaneState::ALL);
+        check(&LossReason::ALL);
     }
 }

@@ -6,11 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
 
+/// Reasons in [`Listener::refused_by`].
+pub const REFUSAL_REASONS: [&str; 4] =
+    ["BMP_ALLOW", "BMP_MAX_CONNECTIONS", "BMP_MAX_CONNECTIONS_PER_ADDRESS", "PROXY headers awaited"];
+
 /// BMP listener.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Listener {
     /// Addresses and ports that routers connect to, in the form of BMP_LISTEN.
     pub address: String,
+    /// Whether connections are accepted: the records of the start are in the log.
+    #[serde(default)]
+    pub listening: bool,
     /// Open connections.
     pub connections: usize,
     /// Maximum number of open connections.

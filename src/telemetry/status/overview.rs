@@ -247,6 +247,7 @@ mod tests {
             bgp_id: "192.0.2.1".to_owned(),
             state: PeerState::Up,
             reason: None,
+            downs: 0,
             views: [(
                 "adj-in-pre".to_owned(),
                 vec![Family {
@@ -283,6 +284,7 @@ mod tests {
             delivery: Some(Delivery { lanes: vec![Lane::default(); 4], ..Delivery::default() }),
             reload: Reload::default(),
             log_output: LogOutput { lines_dropped: 1, ..LogOutput::default() },
+            ..Document::default()
         }
     }
 

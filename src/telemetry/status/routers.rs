@@ -92,6 +92,9 @@ pub struct Peer {
     pub state: PeerState,
     /// Reason why the peer is stale; `None` if it is not.
     pub reason: Option<StaleReason>,
+    /// Peer Downs of this session while the peer was up.
+    #[serde(default)]
+    pub downs: u64,
     /// Address families by RIB view.
     pub views: BTreeMap<String, Vec<Family>>,
 }

@@ -61,6 +61,11 @@ pub enum RemoteState {
     HeldOff,
 }
 
+impl RemoteState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Connecting, Self::Connected, Self::Waiting, Self::HeldOff];
+}
+
 impl fmt::Display for RemoteState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

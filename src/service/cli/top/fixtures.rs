@@ -1,7 +1,7 @@
 //! Status documents for the tests.
 
 use crate::telemetry::status::{
-    Completeness, Delivery, Document, Family, Health, Lane, LaneState, Listener, LogOutput, Peer, PeerState,
+    Completeness, Delivery, Document, Family, Health, Lane, LaneState, Listener, Peer, PeerState,
     Quarantined, Reload, Router, SessionTransport, StaleReason, Wal,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn peer(number: u32) -> Peer {
         bgp_id: "10.0.0.1".to_owned(),
         state: PeerState::Up,
         reason: None,
+        downs: 0,
         views: [("adj-in-pre".to_owned(), vec![table])].into(),
     }
 }
@@ -44,7 +45,7 @@ pub(super) fn peer(number: u32) -> Peer {
 /// A healthy daemon, a second after its start, which delivers with two lanes.
 pub(super) fn document(routers: Vec<Router>) -> Document {
     let lane =
-        |lane| Lane { lane, seq: Some(500), lag_s: Some(0.0), state: LaneState::CaughtUp, last_error: None };
+        |lane| Lane { lane, seq: Some(500), lag_s: Some(0.0), state: LaneState::CaughtUp, ..Lane::default() };
     Document {
         reload: Reload::default(),
         version: "0.1.0".to_owned(),
@@ -76,7 +77,7 @@ pub(super) fn document(routers: Vec<Router>) -> Document {
             lanes: vec![lane(0), lane(1)],
             ..Delivery::default()
         }),
-        log_output: LogOutput::default(),
+        ..Document::default()
     }
 }
 

@@ -1,0 +1,78 @@
+//! The HTTP server: its address, and who may use it.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::super::parse::{self, Secret};
+use super::reader::Reader;
+
+/// Port of the HTTP server if `HTTP_LISTEN` has none.
+const PORT: u16 = 11_080;
+
+/// HTTP server.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// IP address or host name to listen on.
+    pub host: String,
+    /// TCP port; with 0 the kernel chooses one.
+    pub port: u16,
+    /// Token that requests must have; `None` to accept all.
+    pub token: Option<Secret>,
+    /// Number of peers up to which there are metrics of single peers.
+    pub metrics_peers_max: usize,
+}
+
+/// The HTTP server; `None` if it is off.
+pub(super) fn resolve(read: &mut Reader<'_>) -> Option<Http> {
+    let has_token = read.optional_text("HTTP_TOKEN").is_some() || read.path("HTTP_TOKEN_FILE").is_some();
+    let token = token(read);
+    let metrics_peers_max = read.integer("HTTP_METRICS_PEERS_MAX");
+    let is_public = read.choice("HTTP_PUBLIC") == "yes";
+    let text = read.optional_text("HTTP_LISTEN")?;
+    let Some(address) = parse::host_and_port(text) else {
+        let message =
+            format!("invalid value \"{text}\"; expected an IP address or a host name, perhaps with a port");
+        read.problem("HTTP_LISTEN", message);
+        return None;
+    };
+    if !is_public && !has_token && !is_loopback(&address.host) {
+        let message = format!(
+            "{text} can be reached from outside this machine; set HTTP_TOKEN or HTTP_TOKEN_FILE, set \
+             HTTP_PUBLIC=yes if everybody may read the status, or listen on 127.0.0.1"
+        );
+        read.problem("HTTP_LISTEN", message);
+    }
+    Some(Http { host: address.host, port: address.port.unwrap_or(PORT), token, metrics_peers_max })
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// The token, from the environment or from a file.
+fn token(read: &mut Reader<'_>) -> Option<Secret> {
+    let text = read.optional_text("HTTP_TOKEN").map(str::to_owned);
+    let Some(path) = read.path("HTTP_TOKEN_FILE") else { return text.map(Secret::new) };
+    if text.is_some() {
+        let token = read.raw.written_name("HTTP_TOKEN");
+        read.problem("HTTP_TOKEN_FILE", format!("conflicts with {token}: the token is set twice"));
+        return None;
+    }
+    match first_line(&path) {
+        Ok(token) => Some(Secret::new(token)),
+        Err(message) => {
+            read.problem("HTTP_TOKEN_FILE", message);
+            None
+        }
+    }
+}
+
+/// The first line of a file, which must not be empty.
+fn first_line(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    match text.lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => Err(format!("the first line of {} is empty", path.display())),
+    }
+}

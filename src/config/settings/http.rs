@@ -1,0 +1,41 @@
+//! The settings of the HTTP server.
+
+use super::setting::{derived, integer};
+use super::{Kind, Setting};
+
+/// All settings of the HTTP server, in the order of display.
+pub(super) const HTTP: &[Setting] = &[
+    derived(
+        "HTTP_LISTEN",
+        Kind::Host,
+        "off",
+        "Address and port of the HTTP server with metrics, health and status, such as `127.0.0.1:11080`; \
+         without a port, 11080. Outside the loopback interface it needs HTTP_TOKEN or HTTP_PUBLIC=yes.",
+    ),
+    derived(
+        "HTTP_TOKEN",
+        Kind::Secret,
+        "none",
+        "Token that HTTP requests must have: `Authorization: Bearer TOKEN`. Prefer a file: environment \
+         variables are visible to other processes.",
+    ),
+    derived(
+        "HTTP_TOKEN_FILE",
+        Kind::Path,
+        "none",
+        "File whose first line is the token, as an alternative to HTTP_TOKEN.",
+    ),
+    super::setting::fixed(
+        "HTTP_PUBLIC",
+        Kind::Choice(&["no", "yes"]),
+        "no",
+        "`yes` serves everybody who can reach an address outside the loopback interface without a token.",
+    ),
+    super::setting::fixed(
+        "HTTP_METRICS_PEERS_MAX",
+        integer(0, 100_000, ""),
+        "1000",
+        "Number of peers up to which `/metrics` has series of single peers. With more, it has those of \
+         routers alone.",
+    ),
+];

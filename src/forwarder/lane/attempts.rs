@@ -1,0 +1,36 @@
+//! Counts the attempts to store transactions, by outcome.
+
+use super::{LaneResources, Task};
+use crate::forwarder::error::LaneError;
+use crate::forwarder::machine::Step;
+use crate::wal::Storage;
+
+impl<S: Storage> Task<S> {
+    /// Counts a failure, and the transaction if it failed while it was stored.
+    pub(super) fn note_attempt(&self, resources: &mut LaneResources<S>, step: Step, error: &LaneError) {
+        self.reporter.failed(error.class());
+        if matches!(step, Step::Store | Step::Isolate) {
+            resources.is_in_doubt = error.is_without_reply();
+            self.report(|status| status.transactions.refused += u64::from(!error.is_without_reply()));
+        }
+    }
+
+    /// Counts the transaction whose reply was lost: the checkpoint shows whether it is committed.
+    pub(super) fn resolve_doubt(&self, resources: &mut LaneResources<S>, last_seq: u64) {
+        let Some(transaction) = resources.transaction.as_ref() else { return };
+        if !std::mem::take(&mut resources.is_in_doubt) {
+            return;
+        }
+        let (rows, counts) = (transaction.rows(), transaction.counts);
+        let is_committed = transaction.last_seq == last_seq;
+        self.report(|status| {
+            status.transactions.found_missing += u64::from(!is_committed);
+            if is_committed {
+                status.transactions.found_committed += 1;
+                status.rows += rows;
+                status.rejected += counts.quarantined;
+                status.dropped += counts.dropped;
+            }
+        });
+    }
+}

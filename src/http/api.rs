@@ -1,0 +1,148 @@
+//! The paths below `/api/v1/`: parts of the status document as JSON. `openapi.json` describes them.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::telemetry::status::{Document, Family, Peer, Router};
+
+/// The description of the paths (OpenAPI 3.1).
+pub const DESCRIPTION: &str = include_str!("openapi.json");
+
+const PREFIX: &str = "/api/v1/";
+
+/// The result of a request.
+pub(super) enum Outcome {
+    /// The response.
+    Found(Value),
+    /// The response, as JSON text.
+    Text(&'static str),
+    /// The request is malformed, for this reason.
+    Malformed(&'static str),
+    /// The resource does not exist, for this reason.
+    Missing(&'static str),
+    /// No such path.
+    UnknownPath,
+}
+
+/// The response to a request for `path`.
+pub(super) fn respond(path: &str, document: &Document) -> Outcome {
+    let Some(path) = path.strip_prefix(PREFIX) else { return Outcome::UnknownPath };
+    match path {
+        "openapi.json" => Outcome::Text(DESCRIPTION),
+        "status" => Outcome::Found(json!(document)),
+        "listener" => Outcome::Found(json!(document.listener)),
+        "routers" => Outcome::Found(document.routers.iter().map(without_peers).collect()),
+        "peers" => Outcome::Found(json!(peers(document).collect::<Vec<_>>())),
+        "families" => Outcome::Found(json!(families(document).collect::<Vec<_>>())),
+        "log" => Outcome::Found(json!(document.wal)),
+        "gaps" => Outcome::Found(gaps(document)),
+        "delivery" | "lanes" => match &document.delivery {
+            Some(delivery) if path == "lanes" => Outcome::Found(json!(delivery.lanes)),
+            Some(delivery) => Outcome::Found(json!(delivery)),
+            None => Outcome::Missing("no database is configured (store-only mode)"),
+        },
+        _ => match path.strip_prefix("routers/").filter(|name| !name.is_empty()) {
+            Some(name) => router(name, document),
+            None => Outcome::UnknownPath,
+        },
+    }
+}
+
+fn router(name: &str, document: &Document) -> Outcome {
+    let Some(name) = decoded(name) else {
+        return Outcome::Malformed("the router's name is not valid percent-encoded UTF-8");
+    };
+    match document.routers.iter().find(|router| router.name == name) {
+        Some(router) => Outcome::Found(json!(router)),
+        None => Outcome::Missing("no router has this name; see /api/v1/routers"),
+    }
+}
+
+/// A peer with its router.
+#[derive(Serialize)]
+struct RouterPeer<'a> {
+    router: &'a str,
+    #[serde(flatten)]
+    peer: &'a Peer,
+}
+
+/// An address family with its router, peer and RIB view.
+#[derive(Serialize)]
+struct PeerFamily<'a> {
+    router: &'a str,
+    peer: &'a str,
+    distinguisher: &'a str,
+    peer_type: u8,
+    view: &'a str,
+    #[serde(flatten)]
+    family: &'a Family,
+}
+
+/// A router with the number of its peers in place of the peers.
+fn without_peers(router: &Router) -> Value {
+    let peers = router.peers.len();
+    let mut value = json!(Router { peers: Vec::new(), ..router.clone() });
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("peers".to_owned(), json!(peers));
+    }
+    value
+}
+
+fn peers(document: &Document) -> impl Iterator<Item = RouterPeer<'_>> {
+    document
+        .routers
+        .iter()
+        .flat_map(|router| router.peers.iter().map(|peer| RouterPeer { router: &router.name, peer }))
+}
+
+fn families(document: &Document) -> impl Iterator<Item = PeerFamily<'_>> {
+    peers(document).flat_map(|RouterPeer { router, peer }| {
+        peer.tables().map(move |(view, family)| PeerFamily {
+            router,
+            peer: &peer.address,
+            distinguisher: &peer.distinguisher,
+            peer_type: peer.peer_type,
+            view,
+            family,
+        })
+    })
+}
+
+/// Everything that is missing: batches of the log, and times in which messages were not recorded.
+fn gaps(document: &Document) -> Value {
+    json!({
+        "lost_batches": document.wal.lost_batches,
+        "last_damage": document.wal.damage,
+        "dropped_batches": document.wal.dropped,
+        "recorded": document.sessions.gaps,
+    })
+}
+
+/// Text without percent-encoding (RFC 3986 section 2.1); `None` if it is malformed.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(rest.next()?).to_digit(16);
+            let value = digit()? * 16 + digit()?;
+            bytes.push(u8::try_from(value).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_decoded_and_malformed_one_is_refused() {
+        assert_eq!(decoded("edge%201%2F%C3%A9").as_deref(), Some("edge 1/é"));
+        for malformed in ["%", "%4", "%+1", "%zz", "%ff"] {
+            assert_eq!(decoded(malformed), None, "{malformed}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The HTTP server: limits of connections, time and size, and the token.
+//!
+//! Each connection serves one request. Responses are computed one after another on a thread for blocking
+//! work, so that no request occupies a thread that serves routers, and many requests use one processor at
+//! most.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use super::responses::{self, Inquiry, Reply};
+use crate::config::Secret;
+use crate::telemetry::status::Document;
+
+/// Maximum number of open connections. A further one closes the oldest.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Time limit for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit for a connection with its request and response.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum size of the head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Maximum age of the document of a response. It bounds the cost of many requests.
+const DOCUMENT_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Pause after an error of accept, so that a lack of file descriptors does not cause a busy loop.
+const ERROR_PAUSE: Duration = Duration::from_millis(200);
+
+/// Who may send requests, and the extent of the responses.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Token that requests must have (`Authorization: Bearer`); `None` to accept all.
+    pub token: Option<Secret>,
+    /// Number of peers up to which there are metrics of single peers.
+    pub metrics_peers_max: usize,
+}
+
+/// An HTTP server on a bound socket.
+pub struct Server<F> {
+    listener: TcpListener,
+    responder: Arc<Responder<F>>,
+}
+
+struct Responder<F> {
+    options: Options,
+    document: F,
+    last: Mutex<Option<(Instant, Arc<Document>)>>,
+    /// One permit: a single response is computed at a time.
+    turn: Arc<Semaphore>,
+}
+
+impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
+    /// A server that responds with the results of `document`.
+    pub fn new(listener: TcpListener, options: Options, document: F) -> Self {
+        let turn = Arc::new(Semaphore::new(1));
+        let responder = Arc::new(Responder { options, document, last: Mutex::new(None), turn });
+        Self { listener, responder }
+    }
+
+    /// Accepts connections. Never returns.
+    pub async fn run(self) {
+        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(CONNECTIONS_MAX);
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    open.retain(|connection| !connection.is_finished());
+                    // A request takes milliseconds: the oldest connection is that of a slow client.
+                    if open.len() >= CONNECTIONS_MAX
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    open.push_back(tokio::spawn(serve(Arc::clone(&self.responder), stream)).abort_handle());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "http_accept_error");
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Serves the request of a connection.
+async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Responder<F>>, stream: TcpStream) {
+    let service = service_fn(move |request| {
+        let responder = Arc::clone(&responder);
+        async move { Ok::<_, Infallible>(responder.respond(&request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "http_connection_error"),
+        Err(_) => tracing::debug!("http_connection_timeout"),
+    }
+}
+
+impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
+    async fn respond(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
+        if let Some(token) = &self.options.token {
+            let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+            let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
+            if !given.is_some_and(|given| is_equal(given, token.reveal().as_bytes())) {
+                return responses::unauthorized();
+            }
+        }
+        let inquiry = match Inquiry::new(request) {
+            Ok(inquiry) => inquiry,
+            Err(reply) => return *reply,
+        };
+        // The semaphore is never closed.
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let computed = tokio::task::spawn_blocking(move || {
+            let reply = responses::respond(&inquiry, &self.document(), self.options.metrics_peers_max);
+            drop(turn);
+            reply
+        });
+        computed.await.unwrap_or_else(|error| responses::failed(&error))
+    }
+
+    /// A document of at most [`DOCUMENT_AGE_MAX`].
+    fn document(&self) -> Arc<Document> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((time, document)) = last.as_ref()
+            && time.elapsed() < DOCUMENT_AGE_MAX
+        {
+            return Arc::clone(document);
+        }
+        let document = Arc::new((self.document)());
+        *last = Some((Instant::now(), Arc::clone(&document)));
+        document
+    }
+}
+
+/// Compares two byte strings in a time that depends on their lengths alone.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
+    one.len() == other.len() && differences == 0
+}
