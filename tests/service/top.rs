@@ -128,7 +128,7 @@ fn top_shows_sorts_filters_and_survives_the_daemon() {
     screen.press(&["5"]);
     screen.shows("directory   ");
     screen.press(&["?"]);
-    screen.shows("─Keys─");
+    screen.shows("┌Keys─");
     screen.press(&["?", "1"]);
 
     screen.tmux(&["resize-window", "-x", "60", "-y", "20"]);

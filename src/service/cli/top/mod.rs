@@ -6,8 +6,8 @@
 //! signals (thread) ─► stop ──┘
 //! ```
 //!
-//! One thread reads the status socket, so that a daemon that does not answer never stops the keys. [`state`]
-//! and everything that it uses is pure, and knows the terminal only by its size.
+//! One thread reads the status socket, so that the keys work while the daemon does not answer. [`state`] and
+//! everything that it uses is pure, and knows the terminal only by its size.
 
 #[cfg(test)]
 mod fixtures;
@@ -114,7 +114,7 @@ fn show(mut terminal: Terminal, news: &Receiver<Message>, interval: Duration) ->
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        // All that has arrived is applied before the screen is drawn: a key that repeats is never behind.
+        // All that has arrived is applied before the screen is drawn, so that repeated keys do not lag.
         for message in first.into_iter().chain(news.try_iter()) {
             match message {
                 Message::Answer(answer) => state.received(*answer, clock::now()),

@@ -1,4 +1,4 @@
-//! Colours and emphasis. Without colours, everything that a colour says is said by emphasis or by text.
+//! Colours and emphasis. Without colours, emphasis and text carry the same information.
 
 use ratatui::style::{Color, Modifier, Style};
 
