@@ -46,6 +46,8 @@ enum Command {
     Run,
     /// Print the effective configuration with masked secrets
     CheckConfig(check_config::Arguments),
+    /// Check the database, disk, ports and limits, with what to do; exit code 1 if a check failed
+    Doctor,
     /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down, 3: unknown
     Status(status::Arguments),
     /// Show routers, peers, address families, lanes and the log on the whole terminal, with rates
@@ -126,12 +128,10 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
             }
         }
         Some(Command::CheckConfig(check)) => {
-            let (raw, config) = load(arguments)?;
-            for warning in raw.warnings() {
-                print_error(&format!("warning: {warning}"));
-            }
-            check_config::run(*check, &raw, &config, &mut io::stdout().lock())?;
-            Ok(0)
+            check_config::run(*check, &load(arguments)?, &mut io::stdout().lock())
+        }
+        Some(Command::Doctor) => {
+            check_config::run(check_config::DOCTOR, &load(arguments)?, &mut io::stdout().lock())
         }
         Some(Command::Status(status)) => {
             status::run(status, arguments.env_file.as_deref(), &mut io::stdout().lock())

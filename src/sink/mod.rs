@@ -29,6 +29,7 @@ mod lanes;
 mod query;
 mod transaction;
 
+pub use admin::examine::{Examination, SchemaState, examine};
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
 pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests, log_ids};
 pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};

@@ -35,7 +35,7 @@ pub fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
 /// A command for the program with a limit of `files` open files.
 pub fn command_with_files(files: u32, folder: &Path) -> Command {
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\"")).arg(env!("CARGO_BIN_EXE_holdfast"));
+    shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_holdfast"));
     prepared(shell, folder, &[])
 }
 

@@ -18,6 +18,7 @@ mod admission;
 mod away;
 mod clock;
 mod damage;
+mod doctor;
 mod fair_share;
 mod file_modes;
 mod full;

@@ -34,7 +34,7 @@ const BOOKKEEPING: &str = "
 const SEARCH_PATH: &str = "SET LOCAL search_path = public, pg_temp";
 
 /// Version under which [`FUNCTIONS`] are recorded in `schema_migrations`.
-const FUNCTIONS_VERSION: i32 = 0;
+pub(super) const FUNCTIONS_VERSION: i32 = 0;
 
 /// A numbered file of migrations/.
 #[derive(Clone, Copy, Debug)]
@@ -277,7 +277,7 @@ async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<
             }
         }
     }
-    let checksum = checksum(FUNCTIONS);
+    let checksum = functions_checksum();
     let is_stored =
         stored.iter().any(|(version, stored)| *version == FUNCTIONS_VERSION && *stored == checksum);
     if !applied.versions.is_empty() || !is_stored || is_object_missing(client).await? {
@@ -289,6 +289,11 @@ async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<
     Ok(applied)
 }
 
+/// Checksum of the functions and views of this program.
+pub(super) fn functions_checksum() -> String {
+    checksum(FUNCTIONS)
+}
+
 fn checksum(parts: &[&str]) -> String {
     let mut hasher = SipHasher13::new();
     for part in parts {
@@ -297,7 +302,7 @@ fn checksum(parts: &[&str]) -> String {
     format!("{:032x}", hasher.finish128().as_u128())
 }
 
-async fn stored_checksums(client: &Client) -> Result<Vec<(i32, String)>, tokio_postgres::Error> {
+pub(super) async fn stored_checksums(client: &Client) -> Result<Vec<(i32, String)>, tokio_postgres::Error> {
     let sql = "SELECT version, checksum FROM public.schema_migrations ORDER BY version";
     client.query(sql, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
@@ -333,7 +338,7 @@ fn created(kind: &str) -> Vec<&'static str> {
 }
 
 /// True if a function or view does not exist, as in a database that was restored in part.
-async fn is_object_missing(client: &Client) -> Result<bool, tokio_postgres::Error> {
+pub(super) async fn is_object_missing(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let sql =
         "SELECT EXISTS (SELECT FROM unnest($1::text[]) AS name WHERE to_regproc('public.' || name) IS NULL)
         OR EXISTS (SELECT FROM unnest($2::text[]) AS name WHERE to_regclass('public.' || name) IS NULL)";

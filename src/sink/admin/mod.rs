@@ -1,6 +1,7 @@
 //! Operations on the database outside the drain.
 //!
 //! * `migrate`: creates and upgrades the schema
+//! * `examine`: examines a database without changing it
 //! * `maintain`: partitions, retention and clean-up, about once an hour
 //! * `forget`: removes routers and peers that will not return from the current tables
 //! * `fork`: the delivery state by which a copied log is recognized
@@ -9,6 +10,7 @@
 //! * `pybmpmon_schema`: recognizes a database of pybmpmon
 //! * `import_pybmpmon`: copies the history of such a database
 
+pub(super) mod examine;
 pub(super) mod forget;
 pub(super) mod fork;
 pub(super) mod import_pybmpmon;
