@@ -271,9 +271,11 @@ fn settings_that_need_a_restart_are_named_until_the_file_has_their_old_values() 
     let status = holdfast.daemon.status();
     assert_eq!(status.reload.waiting, ["WAL_FULL", "DRAIN_LANES"]);
     assert_eq!(status.state, Health::Healthy, "{:?}", status.reasons);
-    let page = daemon::run(holdfast.folder.path(), &["status"], &[]).stdout;
-    let page = String::from_utf8_lossy(&page).into_owned();
-    assert!(page.contains("1 since start; waiting for a restart: WAL_FULL, DRAIN_LANES"), "{page}");
+    for (arguments, part) in [(&["status"][..], "settings  "), (&["status", "--all"], "1 since start; ")] {
+        let page = daemon::run(holdfast.folder.path(), arguments, &[]).stdout;
+        let page = String::from_utf8_lossy(&page).into_owned();
+        assert!(page.contains(&format!("{part}waiting for a restart: WAL_FULL, DRAIN_LANES")), "{page}");
+    }
     // They still wait at the next reload, whatever it changes.
     let line = holdfast.reload(&["DRAIN_LANES=4"]);
     let expected = (&json!("STATS_INTERVAL_S"), &json!("DRAIN_LANES"));

@@ -40,7 +40,7 @@ pub fn overview(document: &Document) -> String {
         None => lines.push("delivery  disabled (store-only mode)".to_owned()),
     }
     log_output(&document.log_output, &mut |line| lines.push(line));
-    lines.extend(document.reload.line());
+    lines.extend(document.reload.waiting_line());
     lines.extend(routers(document, LINES_MAX.saturating_sub(lines.len() + 1)));
     lines.push(MORE.to_owned());
     page(lines.iter().map(|line| cut(line, COLUMNS_MAX)))
@@ -282,7 +282,7 @@ mod tests {
             routers: (1..=routers).map(router).collect(),
             wal: Wal { unsynced_records: 1, hours_left: Some(1.0), ..Wal::default() },
             delivery: Some(Delivery { lanes: vec![Lane::default(); 4], ..Delivery::default() }),
-            reload: Reload::default(),
+            reload: Reload { waiting: vec!["DRAIN_LANES".to_owned(); 9], ..Reload::default() },
             log_output: LogOutput { lines_dropped: 1, ..LogOutput::default() },
             ..Document::default()
         }

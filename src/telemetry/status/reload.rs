@@ -16,6 +16,12 @@ pub struct Reload {
 }
 
 impl Reload {
+    /// The settings that need a restart, as text for a terminal; `None` if there are none.
+    pub(super) fn waiting_line(&self) -> Option<String> {
+        let names = Some(&self.waiting).filter(|names| !names.is_empty())?;
+        Some(format!("settings  waiting for a restart: {}", names.join(", ")))
+    }
+
     /// The state as text for a terminal; `None` if there was no reload.
     pub(super) fn line(&self) -> Option<String> {
         if *self == Self::default() {
