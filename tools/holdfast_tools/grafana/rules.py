@@ -17,8 +17,6 @@ RULES = [ROOT / "deploy" / "prometheus" / name for name in ("rules.yml", "alerts
 METRICS = ROOT / "docs" / "METRICS.md"
 RECOVERY = ROOT / "docs" / "RECOVERY.md"
 GUIDE = ROOT / "docs" / "GRAFANA.md"
-# A metric that Prometheus itself makes for each target.
-_OF_PROMETHEUS = {"up"}
 
 
 def check():
@@ -52,19 +50,19 @@ def program(name):
 
 
 def panels():
-    """Expressions of the dashboards with Grafana's variables replaced: panel and expression."""
+    """Expressions of the dashboards with Grafana's variables replaced: panel, expression and legend."""
     for board in run.boards():
         for panel in board["panels"]:
             for target in panel.get("targets", []):
                 if target["datasource"] != POSTGRES:
                     text = target["expr"].replace("$__rate_interval", "5m").replace("$instance", ".*")
-                    yield f"{board['title']}: {panel['title']}", text
+                    yield f"{board['title']}: {panel['title']}", text, target["legendFormat"]
 
 
 def _expressions(promtool):
     """Complaints of promtool about the panels, each as a rule of its own, and about the rules."""
     names, rules = [], []
-    for number, (name, text) in enumerate(panels()):
+    for number, (name, text, _) in enumerate(panels()):
         if "$" in text:
             yield f"{name}: a variable that is not known: {text}"
         names.append(name)
@@ -157,16 +155,33 @@ def _runbooks():
 
 
 def _names():
-    """Metrics of panels, rules and alerts that docs/METRICS.md does not have."""
-    known = set(re.findall(r"^\| `(\w+)`", METRICS.read_text(encoding="utf-8"), re.MULTILINE))
-    texts = list(panels())
+    """Metrics and labels of panels, rules and alerts that docs/METRICS.md does not have."""
+    text = METRICS.read_text(encoding="utf-8")
+    known = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]*)\|", text, re.MULTILINE)
+    }
+    # The metric that Prometheus makes for each target.
+    known["up"] = set()
+    uses = list(panels())
     for path in RULES:
-        texts.append((path.name, re.sub(r"#.*", "", path.read_text(encoding="utf-8"))))
-    for where, text in texts:
+        # One rule at a time, with its labels and annotations.
+        for rule in re.split(r"^ +- ", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            uses.append((path.name, re.sub(r"#.*", "", rule), rule))
+    for where, expression, legend in uses:
         # A recorded value has colons, and its name may begin like a metric.
-        for name in re.findall(r"(?<![\w:])(?:holdfast|process)_\w+(?![\w:])", text):
-            if name not in known | _OF_PROMETHEUS:
-                yield f"{where}: docs/METRICS.md has no metric {name}"
+        names = re.findall(r"(?<![\w:])(?:(?:holdfast|process)_\w+|up)(?=[{\s\[)]|$)(?!:)", expression)
+        yield from (f"{where}: docs/METRICS.md has no metric {name}" for name in names if name not in known)
+        # A rule of a recorded value has no metric; then its labels are not known.
+        labels = set().union(*(known.get(name, set()) for name in names)) | {"instance", "job"}
+        used = set(re.findall(r"[{,](\w+)=~?\"", expression)) | set(
+            re.findall(r"\$labels\.(\w+)|{{(\w+)}}", legend)
+        )
+        used = {one for entry in used for one in ([entry] if isinstance(entry, str) else entry) if one}
+        for group in re.findall(r"\b(?:by|without) \(([^)]*)\)", expression):
+            used |= set(re.findall(r"\w+", group))
+        if names:
+            yield from (f"{where}: {', '.join(names)}: no label {one}" for one in sorted(used - labels))
 
 
 def _guide():

@@ -67,9 +67,9 @@ def _run(folder, stack, program, prometheus):
     _until("a recorded value", lambda: _values(base, "holdfast:wal_usage:ratio"), server)
     evaluated = _until("all rules", lambda: _evaluated(base), server)
     expressions = list(rules.panels())
-    for name, text in expressions:
+    for name, text, _ in expressions:
         _values(base, text, name)
-    empty = [name for name, text in expressions if not _values(base, text.replace("[5m]", "[10s]"), name)]
+    empty = [name for name, text, _ in expressions if not _values(base, text.replace("[5m]", "[10s]"), name)]
     collector.kill()
     collector.wait()
     _until("up to be 0", lambda: _values(base, 'up{job="holdfast"} == 0'), server)
