@@ -443,6 +443,9 @@ async fn routes_are_valid_invalid_or_not_found_by_rfc_6811() {
                 "12.0.0.0/16 invalid"
             ]
         );
+        let of_peer = "SELECT concat_ws(' ', prefix, state) FROM rpki_states('198.51.100.1') ORDER BY 1";
+        let of_routes = "SELECT concat_ws(' ', prefix, state) FROM rpki_routes ORDER BY 1";
+        assert_eq!(store.database.texts(of_peer).await, store.database.texts(of_routes).await);
         assert_eq!(load(br#"{"roas": [{"asn": 2, "prefix": "10.1.0.0/16"}]}"#).await, (1, 3));
         assert_eq!(store.database.texts("SELECT prefix::text FROM rpki('valid')").await, ["10.1.0.0/16"]);
         drop(client);

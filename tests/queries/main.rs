@@ -18,3 +18,4 @@ mod dashboards;
 mod documented;
 mod failures;
 mod known;
+mod monitoring;

@@ -267,7 +267,7 @@ def number(title, about, query, width=4, unit="none", bad_from=None, height=4):
     return _stat(title, about, (Query(sql(query)),), width, height, unit, bad_from)
 
 
-def _stat(title, about, queries, width, height, unit, bad_from):
+def _stat(title, about, queries, width, height, unit, bad_from, shows="auto"):
     steps = [{"color": "green" if bad_from is not None else "text", "value": None}]
     if bad_from is not None:
         steps.append({"color": "red", "value": bad_from})
@@ -276,15 +276,25 @@ def _stat(title, about, queries, width, height, unit, bad_from):
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "value",
         "graphMode": "none",
-        "textMode": "auto",
+        "textMode": shows,
     }
     return Panel("stat", title, about, queries, width, height, options, defaults)
 
 
-def gauge(title, about, expression, width=4, unit="none", bad_from=None, legend="{{instance}}", height=4):
-    """The current value of a PromQL expression, one number per series."""
+def gauge(
+    title,
+    about,
+    expression,
+    width=4,
+    unit="none",
+    bad_from=None,
+    legend="{{instance}}",
+    height=4,
+    shows="auto",
+):
+    """The current value of a PromQL expression, one number per series; shows="name": the legend instead."""
     queries = (Query(expression, legend, is_sql=False, form="time_series"),)
-    return _stat(title, about, queries, width, height, unit, bad_from)
+    return _stat(title, about, queries, width, height, unit, bad_from, shows)
 
 
 def _series(title, about, queries, width, height, unit, custom):

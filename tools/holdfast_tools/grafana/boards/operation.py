@@ -217,13 +217,14 @@ COLLECTOR = Dashboard(
     "Collector",
     "How does the daemon work: health, connections, routers, memory, processor time?",
     (
-        gauge("Version", "", "holdfast_build_info" + _ONE, legend="{{instance}} {{version}}"),
+        gauge("Version", "", "holdfast_build_info" + _ONE, legend="{{instance}} {{version}}", shows="name"),
         gauge("Up for", "Time since the start of the daemon.", "holdfast_uptime_seconds" + _ONE, unit="s"),
         gauge(
             "Health",
             "The current state of each collector.",
             f"holdfast_health{_ONE} == 1",
             legend="{{instance}} {{state}}",
+            shows="name",
         ),
         gauge(
             "Connections",
