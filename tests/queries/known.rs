@@ -107,7 +107,13 @@ async fn every_query_runs_with_an_empty_search_path() {
             panic!("{call}: {error:?}");
         }
     }
-    for call in ["holdfast_verify('c1')", "prefix_lookup('1.0.0.0/16', 'more')", "hijacks('1 day')"] {
+    for call in [
+        "holdfast_verify('c1')",
+        "prefix_lookup('1.0.0.0/16', 'more')",
+        "hijacks('1 day')",
+        "churn_causes('rd')",
+        "rpki_states('198.51.100.1')",
+    ] {
         client.query(&format!("SELECT * FROM public.{call}"), &[]).await.unwrap();
     }
     drop(client);
