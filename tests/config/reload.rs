@@ -23,6 +23,7 @@ fn other_value(setting: &Setting) -> Option<String> {
     let value = match setting.kind {
         _ if setting.is_of_database() || setting.name.starts_with("BMP_TLS_") => return None,
         Kind::Ignored => return None,
+        Kind::Path if setting.name == "HTTP_TOKEN_FILE" => "/etc/hostname",
         Kind::Integer { .. } => return Some((setting.default.parse::<u64>().unwrap() + 1).to_string()),
         Kind::Choice(words) => words.iter().find(|word| !word.eq_ignore_ascii_case(setting.default))?,
         Kind::Decimal { .. } => "0.5",

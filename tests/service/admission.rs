@@ -86,7 +86,7 @@ fn one_address_does_not_take_the_connections_of_all_others() {
     assert_eq!(shown["unidentified"], 180);
     assert_eq!(shown["refused_by"], json!({"BMP_MAX_CONNECTIONS_PER_ADDRESS": 20}));
     assert_eq!(shown["sources"][0], json!({"source": "127.0.0.9", "connections": 180, "refused": 20}));
-    let page = daemon::run(folder.path(), &["status"], &[]).stdout;
+    let page = daemon::run(folder.path(), &["status", "--all"], &[]).stdout;
     let page = String::from_utf8_lossy(&page).into_owned();
     assert!(page.contains("127.0.0.9: 180 connections, 20 refused"), "{page}");
 }
