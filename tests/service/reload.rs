@@ -238,8 +238,7 @@ fn a_bad_file_changes_nothing_and_the_line_is_named() {
         assert!(error.contains(part), "{part} is missing in: {error}");
     }
     assert_eq!(line["level"], "ERROR");
-    let status = holdfast.daemon.status();
-    assert!(has(&status, ConditionKind::ReloadFailed), "{:?}", status.reasons);
+    let status = holdfast.daemon.status_when(|document| has(document, ConditionKind::ReloadFailed));
     assert_eq!((status.state, status.reload.count), (Health::Degraded, 0));
     // Neither the invalid nor the valid lines have an effect.
     closed(&mut holdfast.connect_from(SECOND, "edge2"));

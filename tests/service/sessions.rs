@@ -459,7 +459,7 @@ fn a_router_with_more_families_than_are_followed_shows_in_the_status() {
     let many = daemon.status_when(|document| document.routers.first().is_some_and(|one| one.routes == 101));
     assert!(many.routers[0].untracked_peers > 0);
     assert_eq!(many.reasons, ["crowd\u{1b}[2J exceeds the tracked peer/family limit"]);
-    let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
+    let page = text(&daemon::run(folder.path(), &["status", "--all"], &[]).stdout);
     assert!(page.contains("peer/family limit exceeded"), "{page}");
     assert!(page.contains("! crowd [2J exceeds") && !page.contains('\u{1b}'), "a name cannot draw: {page:?}");
 }
@@ -479,13 +479,13 @@ fn a_router_that_sends_no_table_after_a_reconnect_stays_stale_and_says_why() {
     let peer = &back.routers[0].peers[0];
     assert_eq!((peer.state, peer.reason), (PeerState::Stale, Some(StaleReason::NotReannounced)));
     assert!(!back.routers[0].dump_seen);
-    let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
+    let page = text(&daemon::run(folder.path(), &["status", "--all"], &[]).stdout);
     let reason = "not re-announced since reconnect";
     assert!(page.contains("connected, no initial dump received") && page.contains(reason), "{page}");
     again.write_all(&[peer_up(), route(0)].concat()).unwrap();
     daemon.status_when(|document| document.routers[0].peers[0].state == PeerState::Up);
     // The other route stays stale, because no End-of-RIB follows.
-    let page = text(&daemon::run(folder.path(), &["status"], &[]).stdout);
+    let page = text(&daemon::run(folder.path(), &["status", "--all"], &[]).stdout);
     assert!(page.contains("stay stale: no End-of-RIB since the reconnect"), "{page}");
 }
 
