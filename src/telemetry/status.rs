@@ -2,7 +2,6 @@
 //! socket. It needs neither the database nor HTTP.
 
 mod client;
-mod condition;
 mod counters;
 mod document;
 mod findings;
@@ -16,10 +15,10 @@ mod text;
 mod transport;
 
 pub use client::{FetchError, fetch};
-pub use condition::ConditionKind;
 pub use counters::{Gaps, LogOutput, PAUSE_REASONS, Sessions, Syncs, Transactions};
 pub use document::{
-    Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LossReason, Quarantined, Wal,
+    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LossReason,
+    Quarantined, Wal,
 };
 pub use findings::{Finding, RouterContext, Totals, is_problem, router_state};
 pub use listener::{Listener, REFUSAL_REASONS, Source};

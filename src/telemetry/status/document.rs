@@ -1,15 +1,18 @@
 //! The status document. Its field names are stable; new fields may be added.
 
+mod condition;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::condition::ConditionKind;
 use super::counters::{LogOutput, Sessions, Syncs, Transactions};
 use super::listener::Listener;
 use super::reload::Reload;
 use super::routers::Router;
+
+pub use condition::ConditionKind;
 
 /// Status of the daemon.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
