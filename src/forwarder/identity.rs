@@ -17,7 +17,8 @@
 //! sequence number in that file, which the log no longer has, was delivered from another log.
 //!
 //! A marker file that was lost or damaged is restored from the database: the log is the one that was
-//! delivered under an id if it holds the batches at all checkpoints of that id.
+//! delivered under an id if it holds the batches at all checkpoints of that id. Its own id is no proof
+//! without the batches at the checkpoints: the database may have them from the original.
 //!
 //! The check runs before any lane is taken over, so that a copy that is started does not fence out the
 //! original.
@@ -39,6 +40,17 @@ const FORK_DETAIL: &str = "the log directory was copied or restored: the databas
 /// Explains the event `forked_marker_restored`.
 const RESTORED_DETAIL: &str = "the marker file `forked` was missing, damaged or out of date. The log holds \
     the batches that were delivered under this id, and continues under it";
+
+/// Whether a log is the one that was delivered under an id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Match {
+    /// The log holds the batches at all checkpoints.
+    Proven,
+    /// The log no longer holds a batch at a checkpoint, and nothing speaks against it.
+    Possible,
+    /// The log holds another batch at a checkpoint, or never had one.
+    Excluded,
+}
 
 /// Compares a log with the checkpoints that the database has of it.
 pub(super) struct ForkCheck<'a, S: Storage> {
@@ -75,11 +87,15 @@ impl<S: Storage> ForkCheck<'_, S> {
             // The process ended after it had written the marker file.
             return Ok((id, self.begin(client, id).await?));
         }
-        if checkpoints.is_empty() || self.matches(&checkpoints).await? {
+        let matching = self.matches(&checkpoints).await?;
+        if checkpoints.is_empty() || matching == Match::Proven {
             return Ok((id, count));
         }
         if let Some(known) = self.restore(client, Some(id)).await? {
             return Ok(known);
+        }
+        if matching == Match::Possible {
+            return Ok((id, count));
         }
         let new = LogId::random();
         let starts = self.last_common(client, id, &checkpoints).await?;
@@ -118,7 +134,10 @@ impl<S: Storage> ForkCheck<'_, S> {
             let checkpoints = sink::checkpoints(client, self.collector, id).await?;
             let delivered = checkpoints.iter().map(|lane| lane.last_seq).min().unwrap_or(0);
             let is_further = best.is_none_or(|(before, ..)| delivered > before);
-            if is_further && self.holds(client, id).await? && self.matches(&checkpoints).await? {
+            if is_further
+                && self.holds(client, id).await?
+                && self.matches(&checkpoints).await? != Match::Excluded
+            {
                 best = Some((delivered, id, checkpoints.iter().map(|lane| lane.lanes).max()));
             }
         }
@@ -159,9 +178,9 @@ impl<S: Storage> ForkCheck<'_, S> {
 
     /// Returns whether the log holds the batches at the checkpoints. A batch that cannot be read is not
     /// compared.
-    async fn matches(&self, checkpoints: &[Checkpoint]) -> Result<bool, IdentityError> {
+    async fn matches(&self, checkpoints: &[Checkpoint]) -> Result<Match, IdentityError> {
         if checkpoints.iter().any(|lane| lane.last_seq > self.end.0) {
-            return Ok(false);
+            return Ok(Match::Excluded);
         }
         let wanted: HashSet<u64> = checkpoints.iter().map(|lane| lane.last_seq).collect();
         let mut found = HashMap::new();
@@ -170,16 +189,18 @@ impl<S: Storage> ForkCheck<'_, S> {
         }
         let differs = |lane: &Checkpoint| found.get(&lane.last_seq).is_some_and(|own| *own != lane.digest);
         if checkpoints.iter().any(|lane| lane.digest != 0 && differs(lane)) {
-            return Ok(false);
+            return Ok(Match::Excluded);
         }
+        let is_held = |lane: &Checkpoint| lane.last_seq == 0 || found.contains_key(&lane.last_seq);
+        let matching = if checkpoints.iter().all(is_held) { Match::Proven } else { Match::Possible };
         let delivered = self.directory.and_then(|directory| delivered_seq(directory, self.log_id));
-        let Some(delivered) = delivered else { return Ok(true) };
+        let Some(delivered) = delivered else { return Ok(matching) };
         for lane in checkpoints.iter().filter(|lane| u128::from(lane.last_seq) > delivered) {
             if was_dropped(self.log, lane.last_seq).await? {
-                return Ok(false);
+                return Ok(Match::Excluded);
             }
         }
-        Ok(true)
+        Ok(matching)
     }
 
     /// Per lane, the last transaction end at which the log and the database hold the same batch.

@@ -123,6 +123,41 @@ async fn a_damaged_or_missing_marker_file_stores_nothing_twice_and_does_not_stop
     database.drop().await;
 }
 
+/// File names of the segments, the oldest first.
+fn segments(directory: &Path) -> Vec<std::ffi::OsString> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".wal")).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_that_no_longer_has_the_batches_of_the_original_restores_its_marker_file() {
+    let Some(database) = Database::migrated(Edition::Plain, "fork_retired").await else { return };
+    let (_original, mut copied) = forked(&database).await;
+    copied.fill(1000..1010).await;
+    let mut copied = Source::sized(copied.close().await, 64 << 10, 4 << 20);
+    copied.fill(1010..1110).await;
+    let (mut end, first) = (160, segments(copied.directory.path()));
+    // The batch at the checkpoint of the original, 70, is in one of these segments.
+    while segments(copied.directory.path()).iter().any(|name| first.contains(name)) {
+        copied.fill(2000 + end..2000 + end + 100).await;
+        end += 100;
+        drain(&copied, &database, u64::from(end)).await;
+    }
+    let directory = copied.close().await;
+    let path = directory.path().join("forked");
+    let intact = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut copied = Source::open(directory);
+    copied.fill(2000 + end..2001 + end).await;
+    drain(&copied, &database, u64::from(end + 1)).await;
+    check_fork(&database, 50, 70, i64::from(end + 1)).await;
+    let directory = copied.close().await;
+    assert_eq!(std::fs::read(directory.path().join("forked")).unwrap(), intact);
+    database.drop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_whose_start_was_interrupted_is_not_delivered_from_the_beginning() {
     let Some(database) = Database::migrated(Edition::Plain, "fork_interrupted").await else { return };
