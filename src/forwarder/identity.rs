@@ -4,8 +4,9 @@
 //! digest of the last batch that was delivered under an id. A log that holds another batch at that sequence
 //! number, or ends before it, is not the log that was delivered: it is a fork. Continuing after the
 //! checkpoint would skip the batches in which the two logs differ. A fork therefore gets a new id, kept in a
-//! marker file beside the segments, and is delivered from the first batch after the last one that both have
-//! in common.
+//! marker file beside the segments, and is delivered from the first batch after the last transaction that both
+//! have in common. The database has the digests of transaction ends alone, so that common batches of the next
+//! transaction are stored under both ids.
 //!
 //! ```text
 //! database   1 … 70 │ 71 72 … 100          checkpoint at 100
@@ -34,8 +35,8 @@ use crate::wal::{GapReason, Item, Log, LogId, SeqNo, Storage};
 
 /// Explains a fork in the `log_forked` event.
 const FORK_DETAIL: &str = "the log directory was copied or restored: the database has other batches under \
-    its id. The log is delivered under a new id from the last common batch on; no batch is skipped. Make \
-    sure that only one collector runs on each copy";
+    its id. The log is delivered under a new id from the last common transaction on; no batch is skipped. \
+    Make sure that only one collector runs on each copy";
 
 /// Explains the event `forked_marker_restored`.
 const RESTORED_DETAIL: &str = "the marker file `forked` was missing, damaged or out of date. The log holds \

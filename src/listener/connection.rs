@@ -185,6 +185,9 @@ impl Connection {
                 () = self.entry.displaced(), if !self.is_router => return End::Displaced,
                 () = until(self.read_again) => {
                     self.read_again = None;
+                    // Messages may have arrived meanwhile: the next tick must not count as one after a quiet
+                    // second.
+                    self.received_bytes = true;
                     self.entry.meter().end_slowed();
                     Ok(())
                 }
@@ -314,8 +317,10 @@ impl Connection {
         self.session.tick(now);
         self.flush("tick").await?;
         self.notices();
-        // Without a read since the last tick, everything sent before that tick has been processed.
-        if !std::mem::take(&mut self.received_bytes) && self.buffer.unread().is_empty() {
+        // Without a read since the last tick, everything sent before that tick has been processed, unless the
+        // session is not read at all.
+        let was_quiet = !std::mem::take(&mut self.received_bytes) && self.read_again.is_none();
+        if was_quiet && self.buffer.unread().is_empty() {
             self.drained = self.drained.max(self.last_tick);
         }
         self.last_tick = now;

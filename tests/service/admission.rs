@@ -296,16 +296,21 @@ fn a_flood_of_initiations_is_counted_and_not_recorded() {
     assert!(records < 20, "{records} records in the log");
 }
 
-#[test]
-fn a_flood_of_new_peers_slows_only_its_own_session() {
-    let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(folder.path(), &[]);
-    let mut stream = send_from(&daemon, STRANGER, &initiation("edge1"));
+/// Initiation, and more new peers than a session may report at once.
+fn new_peers(count: u64) -> Vec<u8> {
     let up = |number| {
         let peer = Header { distinguisher: number, ..PEER };
         peer.peer_up(&open(65_001, &[]), &open(65_002, &[]), &[])
     };
-    let flood: Vec<u8> = (1..=14_000).flat_map(up).collect();
+    initiation("edge1").into_iter().chain((1..=count).flat_map(up)).collect()
+}
+
+#[test]
+fn a_flood_of_new_peers_slows_only_its_own_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let mut stream = send_from(&daemon, STRANGER, &[]);
+    let flood = new_peers(14_000);
     // The daemon reads the last of them after half a minute; the buffers of the kernel are smaller.
     let sender = std::thread::spawn(move || stream.write_all(&flood).map(|()| stream));
     let text = "edge1 is read slowly: too many new peers";

@@ -77,6 +77,21 @@ fn a_port_in_use_is_a_failure_unless_the_collector_uses_it() {
 }
 
 #[test]
+fn the_port_of_the_http_server_is_checked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let report = doctor(folder.path(), &[("HTTP_LISTEN", &address)]);
+    assert_eq!(report.code, Some(1), "{}", report.text);
+    assert!(report.text.contains(&format!("FAILED   port       {address} is in use")), "{}", report.text);
+    // Beside a running collector it may be that of the collector.
+    let _daemon = Daemon::start(folder.path(), &[]);
+    let report = doctor(folder.path(), &[("HTTP_LISTEN", &address)]);
+    assert!(report.text.contains(&format!("{address} is in use, perhaps by the running")), "{}", report.text);
+    assert_eq!(report.code, Some(0), "{}", report.text);
+}
+
+#[test]
 fn limits_that_are_too_small_are_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let report = doctor(folder.path(), &[("WAL_MAX_BYTES", "1000TiB"), ("BMP_RECEIVE_BUFFER", "1GiB")]);

@@ -196,3 +196,17 @@ fn planted_links_are_not_followed() {
         }
     }
 }
+
+#[test]
+fn a_file_in_the_place_of_the_state_is_moved_aside_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("sled"), "not a directory").unwrap();
+    let mut command = command_with_umask("027", folder.path());
+    let mut daemon = Daemon::start_as(command.env("STATE_DIR", &state), &state);
+    daemon.event_since_start("state_moved_aside");
+    let _router = daemon.send(&initiation("edge1"));
+    daemon.durable(1);
+    assert!(fs::metadata(state.join("sled")).unwrap().is_dir());
+}

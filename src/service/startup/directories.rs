@@ -103,6 +103,10 @@ pub(super) fn check(config: &Config) -> Result<(), DirectoryError> {
         (log_setting, log.as_path()),
         ("STATUS_SOCKET", socket),
     ] {
+        if path == sled && fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+            // A damaged state does not stop the collection: it is moved aside when the state is opened.
+            continue;
+        }
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         Checked { setting, user: geteuid().as_raw(), checked: &mut checked }.directory(path)?;
     }

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use super::finding::Finding;
-use crate::config::{Address, Config, bytes_text};
+use crate::config::{Address, Config, Http, bytes_text};
 use crate::num::{to_f64, to_u64};
 use crate::service::transport;
 use crate::telemetry::status::fetch;
@@ -37,7 +37,15 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     let dir = existing(&config.wal.dir);
     findings.push(space(config, &dir));
     findings.push(speed(config, &dir));
-    findings.extend(config.listen.transport.listen.iter().map(|address| port(config, address)));
+    let listen = config.listen.transport.listen.iter();
+    findings.extend(
+        listen.map(|Address { host, port, .. }| {
+            free_port(config, (host, *port), "BMP_LISTEN or BMP_LISTEN_HOST")
+        }),
+    );
+    findings.extend(
+        config.http.iter().map(|Http { host, port, .. }| free_port(config, (host, *port), "HTTP_LISTEN")),
+    );
     findings.push(limits(config));
     findings.extend(receive_buffer(config));
     if config.listen.transport.tls.is_some() || !config.listen.transport.md5.is_empty() {
@@ -169,9 +177,10 @@ fn measure(file: &File) -> io::Result<(Duration, Duration, f64)> {
     Ok((median, times.last().copied().unwrap_or_default(), rate))
 }
 
-fn port(config: &Config, Address { host, port, .. }: &Address) -> Finding {
+/// Whether a port is free; `setting` has the address.
+fn free_port(config: &Config, (host, port): (&str, u16), setting: &str) -> Finding {
     let shown = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    match TcpListener::bind((host.as_str(), *port)) {
+    match TcpListener::bind((host, port)) {
         Ok(_) => Finding::good("port", format!("{shown} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             // A running collector answers at its status socket.
@@ -179,6 +188,11 @@ fn port(config: &Config, Address { host, port, .. }: &Address) -> Finding {
                 Ok(status) if status.listener.address.contains(&format!(":{port}")) => Finding::good(
                     "port",
                     format!("{shown} is used by the running collector, pid {}", status.pid),
+                ),
+                // The status does not have the address of the HTTP server.
+                Ok(status) if config.http.as_ref().is_some_and(|http| http.port == port) => Finding::skipped(
+                    "port",
+                    format!("{shown} is in use, perhaps by the running collector, pid {}", status.pid),
                 ),
                 _ => {
                     let advice = format!("end the program that listens there (ss -ltnp 'sport = :{port}')");
@@ -190,9 +204,7 @@ fn port(config: &Config, Address { host, port, .. }: &Address) -> Finding {
             let advice = "use a port from 1024, or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit";
             Finding::failed("port", format!("{shown}: {error}"), advice)
         }
-        Err(error) => {
-            Finding::failed("port", format!("{shown}: {error}"), "correct BMP_LISTEN or BMP_LISTEN_HOST")
-        }
+        Err(error) => Finding::failed("port", format!("{shown}: {error}"), format!("correct {setting}")),
     }
 }
 
