@@ -44,7 +44,7 @@ COMMENT ON FUNCTION holdfast_fold_ledger IS
     'Folds rows of ingest_ledger older than `keep` into one row per hour, because one per transaction is
 some hundred thousand a day. Sums are preserved, the digest is that of the last batch, and rows that do
 not follow on each other are not joined, so that holdfast_verify reports the same breaks. Forks of a log
-are found by the same digests; for older batches to the hour. Returns the number of deleted rows.';
+are found by the same digests. Returns the number of deleted rows.';
 
 CREATE OR REPLACE FUNCTION holdfast_clean_attributes(grace interval, every interval) RETURNS bigint
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$

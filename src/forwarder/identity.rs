@@ -4,9 +4,8 @@
 //! digest of the last batch that was delivered under an id. A log that holds another batch at that sequence
 //! number, or ends before it, is not the log that was delivered: it is a fork. Continuing after the
 //! checkpoint would skip the batches in which the two logs differ. A fork therefore gets a new id, kept in a
-//! marker file beside the segments, and is delivered from the first batch after the last transaction that
-//! both have in common. The database has the digests of transaction ends alone, so that common batches of the
-//! next transaction are stored under both ids.
+//! marker file beside the segments, and is delivered from the first batch after the last one that both have in
+//! common (`last_common`).
 //!
 //! ```text
 //! database   1 … 70 │ 71 72 … 100          checkpoint at 100
@@ -28,6 +27,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+mod last_common;
+
+use last_common::digests_of;
+
 use super::error::IdentityError;
 use super::marker_files::{FORKED, MarkerFileError, delivered_seq};
 use crate::sink::{self, Checkpoint, Client};
@@ -35,7 +38,7 @@ use crate::wal::{GapReason, Item, Log, LogId, SeqNo, Storage};
 
 /// Explains a fork in the `log_forked` event.
 const FORK_DETAIL: &str = "the log directory was copied or restored: the database has other batches under \
-    its id. The log is delivered under a new id from the last common transaction on; no batch is skipped. \
+    its id. The log is delivered under a new id from the last common batch on; no batch is skipped. \
     Make sure that only one collector runs on each copy";
 
 /// Explains the event `forked_marker_restored`.
@@ -167,6 +170,17 @@ impl<S: Storage> ForkCheck<'_, S> {
         Ok(starts.iter().map(|lane| lane.lanes).max())
     }
 
+    /// Per lane, the last batch that the log has in common with the delivery under `id`.
+    async fn last_common(
+        &self,
+        client: &Client,
+        id: LogId,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<Checkpoint>, IdentityError> {
+        let durable = self.durable.0;
+        last_common::last_common(self.log, client, self.collector, id, durable, checkpoints).await
+    }
+
     /// Returns whether the log holds the last batch that was delivered under `id` itself: not only the batch
     /// after which a fork began.
     async fn holds(&self, client: &Client, id: LogId) -> Result<bool, IdentityError> {
@@ -203,34 +217,6 @@ impl<S: Storage> ForkCheck<'_, S> {
         }
         Ok(matching)
     }
-
-    /// Per lane, the last transaction end at which the log and the database hold the same batch.
-    async fn last_common(
-        &self,
-        client: &Client,
-        id: LogId,
-        checkpoints: &[Checkpoint],
-    ) -> Result<Vec<Checkpoint>, IdentityError> {
-        let durable = self.durable.0;
-        let ledger = sink::digests(client, self.collector, id, 1, durable).await?;
-        let wanted: HashSet<u64> = ledger.iter().map(|(_, seq, _)| *seq).collect();
-        let from = wanted.iter().min().copied().unwrap_or(1);
-        let own = digests_of(self.log, from, durable, wanted).await?;
-        let last = |number: u32| {
-            let same =
-                |(lane, seq, digest): &&(u32, u64, u64)| *lane == number && own.get(seq) == Some(digest);
-            ledger
-                .iter()
-                .filter(same)
-                .max_by_key(|(_, seq, _)| *seq)
-                .map_or((0, 0), |(_, seq, digest)| (*seq, *digest))
-        };
-        let start = |lane: &Checkpoint| {
-            let (last_seq, digest) = last(lane.lane);
-            Checkpoint { last_seq, digest, ..*lane }
-        };
-        Ok(checkpoints.iter().map(start).collect())
-    }
 }
 
 /// Returns whether the log once held batch `seq` and has retired its segment.
@@ -239,31 +225,6 @@ async fn was_dropped<S: Storage>(log: &Arc<Log<S>>, seq: u64) -> Result<bool, Id
     let reading = move || {
         let item = reader.next(SeqNo(seq)).map_err(IdentityError::Read)?;
         Ok(matches!(item, Some(Item::Gap { reason: GapReason::Dropped | GapReason::Missing, .. })))
-    };
-    tokio::task::spawn_blocking(reading).await.map_err(IdentityError::Panicked)?
-}
-
-/// The digests of the `wanted` batches within `from` to `to`, as far as they can be read.
-async fn digests_of<S: Storage>(
-    log: &Arc<Log<S>>,
-    from: u64,
-    to: u64,
-    wanted: HashSet<u64>,
-) -> Result<HashMap<u64, u64>, IdentityError> {
-    if to == 0 {
-        return Ok(HashMap::new());
-    }
-    let mut reader = log.reader(SeqNo(from.max(1)));
-    let reading = move || {
-        let mut found = HashMap::new();
-        while let Some(item) = reader.next(SeqNo(to)).map_err(IdentityError::Read)? {
-            if let Item::Data { seq, payload, .. } = item
-                && wanted.contains(&seq.0)
-            {
-                found.insert(seq.0, sink::digest(seq.0, payload));
-            }
-        }
-        Ok(found)
     };
     tokio::task::spawn_blocking(reading).await.map_err(IdentityError::Panicked)?
 }

@@ -31,7 +31,7 @@ mod transaction;
 
 pub use admin::examine::{Examination, SchemaState, examine};
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
-pub use admin::fork::{Checkpoint, begin_fork, checkpoints, digests, log_ids};
+pub use admin::fork::{Checkpoint, StoredBatch, begin_fork, checkpoints, digests, log_ids, stored_batches};
 pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};
 pub use admin::maintain::{
     MaintenanceError, Retention, ServerVersions, maintain, report_currency, server_versions,

@@ -62,6 +62,34 @@ async fn a_copy_that_is_behind_the_database_is_delivered_under_a_new_id() {
     database.drop().await;
 }
 
+/// The common batches end within a transaction of the original, whose end alone the ledger has.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_a_transaction_that_a_copy_has_in_part_are_stored_once() {
+    for edition in [Edition::Timescale, Edition::Plain] {
+        let Some(database) = Database::migrated(edition, "fork_within").await else { return };
+        let mut source = Source::new();
+        source.fill(0..20).await;
+        drain(&source, &database, 20).await;
+        source.fill(20..50).await;
+        let directory = source.close().await;
+        let mut copied = Source::open(copy(directory.path()));
+        let mut original = Source::open(directory);
+        original.fill(50..70).await;
+        let forwarder = original.drain(database.target.clone(), 2, 1_000_000);
+        delivered(&forwarder, 70).await;
+        assert!(forwarder.stop(PATIENCE).await);
+        let ends = "SELECT string_agg(last_seq::text, ' ' ORDER BY last_seq) FROM ingest_ledger \
+            WHERE last_seq > 20 GROUP BY lane";
+        assert_eq!(database.texts(ends).await, ["70", "70"], "one transaction of each lane");
+        copied.fill(1000..1010).await;
+        drain(&copied, &database, 60).await;
+        check_fork(&database, 50, 70, 60).await;
+        let starts = "SELECT string_agg(forked_at::text, ' ') FROM ingest_checkpoint WHERE forked_at > 0";
+        assert_eq!(database.texts(starts).await, ["50 50"]);
+        database.drop().await;
+    }
+}
+
 /// Numbers of records that are stored under any log id, and of those that are stored more than once.
 const COPIES: &str = "SELECT count(*) || ' ' || count(*) - count(DISTINCT (time, router, idx, as_path)) \
     FROM route_updates";

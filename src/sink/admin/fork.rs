@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::log_id::LogId;
 use crate::num;
+use crate::route::Timestamp;
 use crate::sink::error::Error;
 
 const CHECKPOINTS: &str = "SELECT lane, lanes, last_seq, digest FROM ingest_checkpoint
@@ -14,6 +15,23 @@ const LOG_IDS: &str = "SELECT DISTINCT log_id FROM ingest_checkpoint WHERE colle
 
 const DIGESTS: &str = "SELECT lane, last_seq, digest FROM ingest_ledger
     WHERE collector = $1 AND log_id = $2 AND last_seq BETWEEN $3 AND $4";
+
+/// Batches with a row. Rows of other times cannot belong to a batch of the compared log, and their chunks are
+/// not read.
+const STORED_BATCHES: &str = "WITH bounds AS (
+        SELECT 'epoch'::timestamptz + $5::bigint * interval '1 microsecond' AS since,
+            'epoch'::timestamptz + $6::bigint * interval '1 microsecond' AS until
+    ), stored AS (
+        SELECT seq, session, time FROM route_updates, bounds
+        WHERE collector = $1 AND log_id = $2 AND seq BETWEEN $3 AND $4 AND time BETWEEN since AND until
+        UNION ALL SELECT seq, session, time FROM peer_events, bounds
+        WHERE collector = $1 AND log_id = $2 AND seq BETWEEN $3 AND $4 AND time BETWEEN since AND until
+        UNION ALL SELECT seq, session, time FROM peer_stats, bounds
+        WHERE collector = $1 AND log_id = $2 AND seq BETWEEN $3 AND $4 AND time BETWEEN since AND until
+    )
+    SELECT seq, (extract(epoch FROM min(session)) * 1000000)::bigint,
+        (extract(epoch FROM min(time)) * 1000000)::bigint, (extract(epoch FROM max(time)) * 1000000)::bigint
+    FROM stored GROUP BY seq";
 
 const FORK: &str = "SELECT holdfast_fork($1, $2, $3, $4, $5, $6, $7)";
 
@@ -73,6 +91,47 @@ pub async fn digests(
     for row in client.query(DIGESTS, &[&collector, &log_id.as_uuid(), &from, &to]).await? {
         let (lane, seq, digest): (i32, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         found.push((unsigned(lane), seq.max(0).cast_unsigned(), digest.cast_unsigned()));
+    }
+    Ok(found)
+}
+
+/// A batch as the history has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredBatch {
+    /// Sequence number of the batch.
+    pub seq: u64,
+    /// BMP session of its records.
+    pub session: Timestamp,
+    /// Earliest time of its stored records.
+    pub first: Timestamp,
+    /// Latest time of its stored records.
+    pub last: Timestamp,
+}
+
+/// Returns the batches with a sequence number in `seqs` that have a row within `times`; both ranges include
+/// their ends. The rows of a batch without a change, or of one that retention has dropped, do not exist.
+///
+/// # Errors
+/// The query failed.
+pub async fn stored_batches(
+    client: &Client,
+    collector: &str,
+    log_id: LogId,
+    seqs: (u64, u64),
+    times: (Timestamp, Timestamp),
+) -> Result<Vec<StoredBatch>, Error> {
+    let (from, to) = (num::to_i64_saturating(seqs.0), num::to_i64_saturating(seqs.1));
+    let (since, until) = (times.0.0, times.1.0);
+    let mut found = Vec::new();
+    for row in
+        client.query(STORED_BATCHES, &[&collector, &log_id.as_uuid(), &from, &to, &since, &until]).await?
+    {
+        found.push(StoredBatch {
+            seq: row.try_get::<_, i64>(0)?.max(0).cast_unsigned(),
+            session: Timestamp(row.try_get(1)?),
+            first: Timestamp(row.try_get(2)?),
+            last: Timestamp(row.try_get(3)?),
+        });
     }
     Ok(found)
 }

@@ -177,8 +177,8 @@ class Rivals:
             "SELECT log_id, seq, count(*) FROM stored_records GROUP BY 1, 2"
         ):
             stored[log_id.replace("-", "") == elder_id][int(seq)] = int(count)
-        # The ledger contains the ends of transactions only, so the fork may begin before the last common
-        # batch.
+        # Common batches without a row of their own are not compared, so the fork may begin before the last
+        # common batch. They have no row then either, which holdfast_verify confirms below.
         forked_at = min(
             int(row[0])
             for row in database.rows(f"SELECT forked_at FROM ingest_checkpoint WHERE log_id <> '{elder_id}'")

@@ -1,0 +1,133 @@
+//! Determines the last batch that a log has in common with the log that was delivered under an id.
+//!
+//! ```text
+//! ledger   ─────────────────┤ 70 ├──────────────────────────────────┤ 90 ├─
+//! digest                    equal                                  differs
+//! rows                         71 72 73 74 equal │ 75 76 … differ
+//!                                                └ last common batch: 74
+//! ```
+//!
+//! The ledger has a digest of each transaction end, which brackets the batch. Between two transaction ends the
+//! rows decide: a batch is the same if its rows in the database have its BMP session and its times. Batches
+//! without a row, whose routes all were unchanged or of which retention has dropped the rows, are not compared;
+//! if they come last, they are sent again, and store unchanged routes as unchanged.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::super::error::IdentityError;
+use crate::codec;
+use crate::route::{Batch, Timestamp};
+use crate::sink::{self, Checkpoint, Client};
+use crate::wal::{Item, Log, LogId, SeqNo, Storage};
+
+/// Session of a batch, and the times of its first and its last record.
+type Times = (Timestamp, Timestamp, Timestamp);
+
+/// Per lane, the last batch up to `durable` that the log and the delivery under `id` have in common: at most the
+/// lane's checkpoint; 0 if there is none.
+pub(super) async fn last_common<S: Storage>(
+    log: &Arc<Log<S>>,
+    client: &Client,
+    collector: &str,
+    id: LogId,
+    durable: u64,
+    checkpoints: &[Checkpoint],
+) -> Result<Vec<Checkpoint>, IdentityError> {
+    let ledger = sink::digests(client, collector, id, 1, durable).await?;
+    let ends: HashSet<u64> = ledger.iter().map(|(_, seq, _)| *seq).collect();
+    let from = ends.iter().min().copied().unwrap_or(1);
+    let mut own = digests_of(log, from, durable, ends).await?;
+    let is_same = |seq: &u64, digest: &u64| own.get(seq) == Some(digest);
+    let same = ledger.iter().filter(|(_, seq, digest)| is_same(seq, digest)).map(|(_, seq, _)| *seq);
+    let end = same.max().unwrap_or(0);
+    let differs = |seq: &u64, digest: &u64| *seq > end && own.contains_key(seq) && !is_same(seq, digest);
+    let other = ledger.iter().filter(|(_, seq, digest)| differs(seq, digest)).map(|(_, seq, _)| *seq);
+    let until = other.min().unwrap_or(durable);
+    let common = last_with_same_rows(log, client, collector, id, end + 1, until).await?.unwrap_or(end);
+    let starts: HashSet<u64> = checkpoints.iter().map(|lane| lane.last_seq.min(common)).collect();
+    for seq in starts {
+        own.extend(digests_of(log, seq, seq, HashSet::from([seq])).await?);
+    }
+    let start = |lane: &Checkpoint| {
+        let last_seq = lane.last_seq.min(common);
+        Checkpoint { last_seq, digest: own.get(&last_seq).copied().unwrap_or(0), ..*lane }
+    };
+    Ok(checkpoints.iter().map(start).collect())
+}
+
+/// The last batch from `from` to `until` whose rows under `id` are those of the log's batch.
+async fn last_with_same_rows<S: Storage>(
+    log: &Arc<Log<S>>,
+    client: &Client,
+    collector: &str,
+    id: LogId,
+    from: u64,
+    until: u64,
+) -> Result<Option<u64>, IdentityError> {
+    let own = times_of(log, from, until).await?;
+    let first = own.values().map(|(_, first, _)| *first).min();
+    let last = own.values().map(|(.., last)| *last).max();
+    let Some(times) = first.zip(last) else { return Ok(None) };
+    let stored = sink::stored_batches(client, collector, id, (from, until), times).await?;
+    let is_same = |batch: &sink::StoredBatch| {
+        own.get(&batch.seq).is_some_and(|(session, first, last)| {
+            batch.session == *session && batch.first >= *first && batch.last <= *last
+        })
+    };
+    Ok(stored.iter().filter(|batch| is_same(batch)).map(|batch| batch.seq).max())
+}
+
+/// Session and times of each batch from `from` to `until` that can be read and has a record.
+async fn times_of<S: Storage>(
+    log: &Arc<Log<S>>,
+    from: u64,
+    until: u64,
+) -> Result<HashMap<u64, Times>, IdentityError> {
+    let mut reader = log.reader(SeqNo(from));
+    let reading = move || {
+        let mut found = HashMap::new();
+        while let Some(item) = reader.next(SeqNo(until)).map_err(IdentityError::Read)? {
+            if let Item::Data { seq, payload, .. } = item
+                && let Ok(batch) = codec::decode(payload)
+                && let Some((first, last)) = received(&batch)
+            {
+                found.insert(seq.0, (batch.router.session, first, last));
+            }
+        }
+        Ok(found)
+    };
+    tokio::task::spawn_blocking(reading).await.map_err(IdentityError::Panicked)?
+}
+
+/// Times of the first and the last record of a batch.
+fn received(batch: &Batch) -> Option<(Timestamp, Timestamp)> {
+    let groups = batch.groups.iter().map(|group| group.received);
+    let times = || groups.clone().chain(batch.events.iter().map(|event| event.received));
+    times().min().zip(times().max())
+}
+
+/// The digests of the `wanted` batches within `from` to `to`, as far as they can be read.
+pub(super) async fn digests_of<S: Storage>(
+    log: &Arc<Log<S>>,
+    from: u64,
+    to: u64,
+    wanted: HashSet<u64>,
+) -> Result<HashMap<u64, u64>, IdentityError> {
+    if to == 0 {
+        return Ok(HashMap::new());
+    }
+    let mut reader = log.reader(SeqNo(from.max(1)));
+    let reading = move || {
+        let mut found = HashMap::new();
+        while let Some(item) = reader.next(SeqNo(to)).map_err(IdentityError::Read)? {
+            if let Item::Data { seq, payload, .. } = item
+                && wanted.contains(&seq.0)
+            {
+                found.insert(seq.0, sink::digest(seq.0, payload));
+            }
+        }
+        Ok(found)
+    };
+    tokio::task::spawn_blocking(reading).await.map_err(IdentityError::Panicked)?
+}
