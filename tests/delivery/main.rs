@@ -30,6 +30,7 @@ mod liveness;
 mod migrations;
 mod names;
 mod path_marking;
+mod plans;
 mod processes;
 mod quarantine;
 mod rebuild;
