@@ -2,6 +2,8 @@
 //!
 //! The loop waits for the stop signal, a timer, or bytes. The messages of a read are processed at once.
 
+mod drained;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, Sleep};
 use tracing::Instrument as _;
+
+use drained::Drained;
 
 use super::buffer::Buffer;
 use super::hold::stopped;
@@ -59,12 +63,7 @@ struct Connection {
     stats: Stats,
     /// Time of the connection.
     began: Instant,
-    /// Every message that the router sent before this time has been read and processed.
-    drained: Timestamp,
-    /// Time of the last tick.
-    last_tick: Timestamp,
-    /// True if bytes were received since the last tick.
-    received_bytes: bool,
+    drained: Drained,
     /// True once the sender has identified itself as a router, by an Initiation or a per-peer message.
     is_router: bool,
     /// Bytes received before the sender identified itself.
@@ -107,9 +106,7 @@ pub(super) async fn run(
         buffer: Buffer::default(),
         stats: Stats::new(std::time::Instant::now()),
         began: Instant::now(),
-        drained: now,
-        last_tick: now,
-        received_bytes: false,
+        drained: Drained::new(now),
         is_router: false,
         unidentified_bytes: 0,
         read_again: None,
@@ -128,12 +125,12 @@ impl Connection {
         if !self.shared.hold.admit(&self.entry, &mut stop).await {
             return self.entry.finish();
         }
-        self.drained = clock::now();
+        self.drained = Drained::new(clock::now());
         let mut end = self.receive(&mut stop).await;
         let mut until = clock::now();
         if let End::Session(SessionEnd::CollectorStop, _) = end {
             match self.read_remaining().await {
-                Ok(all) => until = if all { clock::now() } else { self.drained },
+                Ok(all) => until = if all { clock::now() } else { self.drained.until() },
                 Err(other) => end = other,
             }
         }
@@ -185,9 +182,7 @@ impl Connection {
                 () = self.entry.displaced(), if !self.is_router => return End::Displaced,
                 () = until(self.read_again) => {
                     self.read_again = None;
-                    // Messages may have arrived meanwhile: the next tick must not count as one after a quiet
-                    // second.
-                    self.received_bytes = true;
+                    self.drained.resume();
                     self.entry.meter().end_slowed();
                     Ok(())
                 }
@@ -233,7 +228,7 @@ impl Connection {
         let emptied = self.stream.is_emptied_by(bytes, self.buffer.free_bytes());
         let now = clock::now();
         self.buffer.filled(bytes);
-        self.received_bytes = true;
+        self.drained.read(now, false);
         self.messages(now).await?;
         let wait = self.session.new_peers_wait(now);
         if !wait.is_zero() {
@@ -245,9 +240,7 @@ impl Connection {
             return Err(End::NotIdentified("256 KiB"));
         }
         // A read that did not fill the buffer left no bytes in the kernel.
-        if emptied && self.buffer.unread().is_empty() {
-            self.drained = now;
-        }
+        self.drained.read(now, emptied && self.buffer.unread().is_empty());
         Ok(())
     }
 
@@ -317,21 +310,15 @@ impl Connection {
         self.session.tick(now);
         self.flush("tick").await?;
         self.notices();
-        // Without a read since the last tick, everything sent before that tick has been processed, unless the
-        // session is not read at all.
-        let was_quiet = !std::mem::take(&mut self.received_bytes) && self.read_again.is_none();
-        if was_quiet && self.buffer.unread().is_empty() {
-            self.drained = self.drained.max(self.last_tick);
-        }
-        self.last_tick = now;
+        self.drained.tick(now, self.buffer.unread().is_empty(), self.read_again.is_some());
         if !self.is_router {
-            self.entry.publish(None, self.drained);
+            self.entry.publish(None, self.drained.until());
             return Ok(());
         }
         let summary = self.session.summary();
         let interval = self.settings.stats_interval;
         self.stats.tick(&summary.router.name, summary.counters, interval, std::time::Instant::now());
-        self.entry.publish(Some(summary), self.drained);
+        self.entry.publish(Some(summary), self.drained.until());
         Ok(())
     }
 
