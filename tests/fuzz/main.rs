@@ -106,6 +106,11 @@ fn a_session_turns_any_stream_into_batches_that_the_log_gives_back() {
 }
 
 #[test]
+fn sessions_do_not_depend_on_each_other() {
+    fuzz(&targets::SESSIONS);
+}
+
+#[test]
 fn bytes_that_are_no_payload_are_refused() {
     fuzz(&targets::RECORD);
 }

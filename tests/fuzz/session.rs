@@ -52,6 +52,60 @@ pub(crate) fn check(mut stream: &[u8], rng: &mut Rng) {
     assert_eq!(counters.messages, messages);
 }
 
+/// Number of sessions of [`check_interleaved`].
+const SESSIONS: usize = 3;
+
+/// Messages of several sessions, mutated as in [`stream`]. The byte before each message selects its session.
+pub(crate) fn interleaved(rng: &mut Rng) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for _ in 0..=rng.below(24) {
+        let mut message = generate::bmp(rng);
+        if rng.below(4) == 0 {
+            super::mutate::mutate(&mut message, rng);
+        }
+        stream.push(rng.byte());
+        stream.extend(check::with_length(&message));
+    }
+    stream
+}
+
+/// Checks that the batches of a session are the same, whatever other sessions receive between its messages.
+pub(crate) fn check_interleaved(mut stream: &[u8], rng: &mut Rng) {
+    let mut messages = Vec::new();
+    let mut now = NOW;
+    while let Some((selected, rest)) = stream.split_first() {
+        let Ok(Some(message)) = bmp::frame(rest) else { break };
+        now.0 += i64::try_from(rng.below(100)).unwrap();
+        messages.push((usize::from(*selected) % SESSIONS, message, now));
+        stream = &rest[message.len()..];
+    }
+    let batches = |is_chosen: &dyn Fn(usize) -> bool| {
+        let mut sessions: Vec<Session> = (0..SESSIONS).map(|_| new_session(8)).collect();
+        let mut batches = vec![Vec::new(); SESSIONS];
+        for (number, message, now) in messages.iter().filter(|(number, ..)| is_chosen(*number)) {
+            sessions[*number].message(message, *now);
+            sessions[*number].tick(*now);
+            if sessions[*number].is_full() {
+                batches[*number].extend(sessions[*number].take_batches());
+            }
+        }
+        for (session, batches) in sessions.iter_mut().zip(&mut batches) {
+            session.end(&SessionEnd::Lost, now);
+            batches.extend(session.take_batches());
+        }
+        batches
+    };
+    let together = batches(&|_| true);
+    for (number, expected) in together.iter().enumerate() {
+        assert_eq!(
+            batches(&|chosen| chosen == number)[number],
+            *expected,
+            "session {number} depends on others"
+        );
+        expected.iter().for_each(batch_holds);
+    }
+}
+
 fn batch_holds(batch: &Batch) {
     assert!(!batch.is_empty(), "an empty batch");
     let places = batch.iter().map(|record| match record {

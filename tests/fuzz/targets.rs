@@ -54,12 +54,15 @@ pub(crate) const NLRI: Target = Target {
 
 pub(crate) const SESSION: Target = Target { name: "session", make: session::stream, check: session::check };
 
+pub(crate) const SESSIONS: Target =
+    Target { name: "sessions", make: session::interleaved, check: session::check_interleaved };
+
 pub(crate) const RECORD: Target =
     Target { name: "record", make: session::payload, check: |bytes, _| session::payload_holds(bytes) };
 
 pub(crate) const PROXY: Target = Target { name: "proxy", make: proxy_header, check: check::proxy };
 
-pub(crate) const ALL: [Target; 8] = [FRAMING, BMP, UPDATE, OPEN, NLRI, SESSION, RECORD, PROXY];
+pub(crate) const ALL: [Target; 9] = [FRAMING, BMP, UPDATE, OPEN, NLRI, SESSION, SESSIONS, RECORD, PROXY];
 
 /// A PROXY header of version 2 with a source of either address family and a TLV.
 fn proxy_header(rng: &mut Rng) -> Vec<u8> {
