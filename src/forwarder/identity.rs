@@ -4,8 +4,8 @@
 //! digest of the last batch that was delivered under an id. A log that holds another batch at that sequence
 //! number, or ends before it, is not the log that was delivered: it is a fork. Continuing after the
 //! checkpoint would skip the batches in which the two logs differ. A fork therefore gets a new id, kept in a
-//! marker file beside the segments, and is delivered from the first batch after the last one that both have in
-//! common (`last_common`).
+//! marker file beside the segments, and is delivered from the first batch after the last one that both have
+//! in common (`last_common`).
 //!
 //! ```text
 //! database   1 … 70 │ 71 72 … 100          checkpoint at 100

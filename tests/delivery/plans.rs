@@ -1,5 +1,5 @@
-//! The plans of statements over arrays of a transaction: their cost grows with the number of entries, not with
-//! its square.
+//! The plans of statements over arrays of a transaction: their cost grows with the number of entries, not
+//! with its square.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};

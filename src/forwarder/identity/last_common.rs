@@ -7,10 +7,10 @@
 //!                                                └ last common batch: 74
 //! ```
 //!
-//! The ledger has a digest of each transaction end, which brackets the batch. Between two transaction ends the
-//! rows decide: a batch is the same if its rows in the database have its BMP session and its times. Batches
-//! without a row, whose routes all were unchanged or of which retention has dropped the rows, are not compared;
-//! if they come last, they are sent again, and store unchanged routes as unchanged.
+//! The ledger has a digest of each transaction end, which brackets the batch. Between two transaction ends
+//! the rows decide: a batch is the same if its rows in the database have its BMP session and its times.
+//! Batches without a row, whose routes all were unchanged or of which retention has dropped the rows, are not
+//! compared; if they come last, they are sent again, and store unchanged routes as unchanged.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::wal::{Item, Log, LogId, SeqNo, Storage};
 /// Session of a batch, and the times of its first and its last record.
 type Times = (Timestamp, Timestamp, Timestamp);
 
-/// Per lane, the last batch up to `durable` that the log and the delivery under `id` have in common: at most the
-/// lane's checkpoint; 0 if there is none.
+/// Per lane, the last batch up to `durable` that the log and the delivery under `id` have in common: at most
+/// the lane's checkpoint; 0 if there is none.
 pub(super) async fn last_common<S: Storage>(
     log: &Arc<Log<S>>,
     client: &Client,

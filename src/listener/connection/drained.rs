@@ -39,14 +39,14 @@ impl Drained {
         }
     }
 
-    /// The session is read again after a pause, in which messages may have arrived: the next tick does not end
-    /// a quiet second.
+    /// The session is read again after a pause, in which messages may have arrived: the next tick does not
+    /// end a quiet second.
     pub(super) const fn resume(&mut self) {
         self.was_busy = true;
     }
 
-    /// One second has passed. `is_empty` if all bytes that were read are processed, `is_paused` if the session
-    /// is not read at present.
+    /// One second has passed. `is_empty` if all bytes that were read are processed, `is_paused` if the
+    /// session is not read at present.
     pub(super) fn tick(&mut self, now: Timestamp, is_empty: bool, is_paused: bool) {
         if !std::mem::take(&mut self.was_busy) && !is_paused && is_empty {
             self.until = self.until.max(self.last_tick);
