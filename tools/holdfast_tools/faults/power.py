@@ -237,7 +237,7 @@ class PowerCuts:
     def _compare(self, first, since):
         """The routes that this run logged must be the first ones that were sent."""
         # Batches that were not reported as durable may be missing.
-        records = self.rig.records(self.collector.wal, first, self.promise.durable)
+        records = self.rig.records(self.collector.wal, first, self.promise.durable, self.promise.torn)
         routes = [
             (record["prefix"], record["is_withdrawn"], record.get("as_path") or [])
             for record in records
