@@ -62,6 +62,6 @@ pub(super) const METRICS: &[Metric] = &[
     }),
 ];
 
-fn named(samples: &mut Samples, counts: &BTreeMap<String, u64>) {
+fn named<'a>(samples: &mut Samples<'a>, counts: &'a BTreeMap<String, u64>) {
     counts.iter().for_each(|(name, count)| samples.with([name], to_f64(*count)));
 }

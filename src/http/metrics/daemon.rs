@@ -30,7 +30,7 @@ pub(super) const METRICS: &[Metric] = &[
         "1 for the current state of health (healthy, degraded or down), 0 for the others",
         |scrape, samples| {
             for state in [Health::Healthy, Health::Degraded, Health::Down] {
-                samples.with([&state.to_string()], flag(scrape.state == state));
+                samples.with([state.to_string()], flag(scrape.state == state));
             }
         },
     ),
@@ -66,11 +66,11 @@ pub(super) const METRICS: &[Metric] = &[
     ),
 ];
 
-fn conditions(scrape: &Scrape, samples: &mut Samples) {
+fn conditions<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>) {
     let mut kinds = BTreeMap::<String, u64>::new();
     for kind in &scrape.conditions {
         let name = serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned));
         *kinds.entry(name.unwrap_or_default()).or_default() += 1;
     }
-    kinds.iter().for_each(|(kind, count)| samples.with([kind], to_f64(*count)));
+    kinds.into_iter().for_each(|(kind, count)| samples.with([kind], to_f64(count)));
 }

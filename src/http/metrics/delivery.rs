@@ -93,7 +93,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Records that the lane has delivered, rejected ones included",
         |scrape, samples| {
             for lane in lanes(scrape) {
-                samples.with([&lane.lane.to_string()], to_f64(lane.records));
+                samples.with([lane.lane.to_string()], to_f64(lane.records));
             }
         },
     ),
@@ -103,7 +103,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Sequence number of the last batch that the lane has delivered",
         |scrape, samples| {
             for lane in lanes(scrape) {
-                lane.seq.into_iter().for_each(|seq| samples.with([&lane.lane.to_string()], to_f64(seq)));
+                lane.seq.into_iter().for_each(|seq| samples.with([lane.lane.to_string()], to_f64(seq)));
             }
         },
     ),
@@ -113,7 +113,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Age of the oldest record that the lane has not delivered",
         |scrape, samples| {
             for lane in lanes(scrape) {
-                lane.lag_s.into_iter().for_each(|seconds| samples.with([&lane.lane.to_string()], seconds));
+                lane.lag_s.into_iter().for_each(|seconds| samples.with([lane.lane.to_string()], seconds));
             }
         },
     ),
@@ -124,14 +124,14 @@ pub(super) const METRICS: &[Metric] = &[
         |scrape, samples| {
             for lane in lanes(scrape) {
                 for state in LaneState::ALL {
-                    samples.with([&lane.lane.to_string(), &state.to_string()], flag(lane.state == state));
+                    samples.with([lane.lane.to_string(), state.to_string()], flag(lane.state == state));
                 }
             }
         },
     ),
 ];
 
-fn of(scrape: &Scrape, samples: &mut Samples, value: fn(&Delivery) -> f64) {
+fn of<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>, value: fn(&Delivery) -> f64) {
     scrape.delivery.iter().for_each(|delivery| samples.one(value(delivery)));
 }
 

@@ -69,7 +69,7 @@ pub(super) const METRICS: &[Metric] = &[
             for state in RemoteState::ALL {
                 let remotes = &scrape.listener.transport.remotes;
                 let count = remotes.iter().filter(|remote| remote.state == state).count();
-                samples.with([&state.to_string()], to_f64(to_u64(count)));
+                samples.with([state.to_string()], to_f64(to_u64(count)));
             }
         },
     ),

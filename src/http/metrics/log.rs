@@ -71,7 +71,7 @@ pub(super) const METRICS: &[Metric] = &[
         |scrape, samples| {
             for reason in LossReason::ALL {
                 let lost = scrape.wal.lost_batches.get(&reason).copied().unwrap_or_default();
-                samples.with([&reason.to_string()], to_f64(lost));
+                samples.with([reason.to_string()], to_f64(lost));
             }
         },
     ),
@@ -83,7 +83,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
 ];
 
-fn sync_duration(scrape: &Scrape, samples: &mut Samples) {
+fn sync_duration<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>) {
     let syncs = &scrape.wal.syncs;
     let mut buckets = syncs.buckets.clone();
     let longer = syncs.count.saturating_sub(buckets.iter().map(|(_, count)| count).sum());

@@ -12,15 +12,13 @@ mod peers;
 mod process;
 mod routers;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, prometheus_text, text,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet, prometheus_text, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -45,7 +43,7 @@ pub(super) struct Metric {
     read: Read,
 }
 
-type Read = fn(&Scrape, &mut Samples);
+type Read = for<'a> fn(&'a Scrape, &mut Samples<'a>);
 
 /// Type of a metric.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,10 +71,11 @@ impl Deref for Scrape {
 
 /// Values of one metric.
 #[derive(Debug, Default)]
-pub(super) struct Samples {
-    /// Values by the values of their labels. A map, because Prometheus refuses a page on which a series
-    /// occurs twice, and routers choose labels.
-    values: BTreeMap<Vec<String>, f64>,
+pub(super) struct Samples<'a> {
+    /// The values of the labels of all samples, one sample after the other: a scrape of thousands of routers
+    /// allocates nothing for a sample.
+    labels: Vec<Cow<'a, str>>,
+    values: Vec<f64>,
     histogram: Option<Histogram>,
 }
 
@@ -89,10 +88,10 @@ struct Histogram {
     buckets: Vec<(f64, u64)>,
 }
 
-impl Samples {
+impl<'a> Samples<'a> {
     /// Adds the only value of a metric without labels.
     fn one(&mut self, value: f64) {
-        self.with([], value);
+        self.values.push(value);
     }
 
     /// The same for a whole number.
@@ -100,8 +99,23 @@ impl Samples {
         self.one(to_f64(value));
     }
 
-    fn with<const N: usize>(&mut self, labels: [&str; N], value: f64) {
-        self.values.insert(labels.map(str::to_owned).to_vec(), value);
+    /// Adds a value with the values of its labels.
+    fn with<const N: usize>(&mut self, labels: [impl Into<Cow<'a, str>>; N], value: f64) {
+        self.labels.extend(labels.map(Into::into));
+        self.values.push(value);
+    }
+
+    /// The samples in the order of their labels. A series that was added twice is there once, with its first
+    /// value: Prometheus refuses a page on which a series occurs twice, and routers choose labels.
+    fn series(&self) -> Vec<(&[Cow<'a, str>], f64)> {
+        if self.labels.is_empty() {
+            return self.values.first().map(|value| (self.labels.as_slice(), *value)).into_iter().collect();
+        }
+        let labels = self.labels.chunks(self.labels.len() / self.values.len().max(1));
+        let mut series: Vec<_> = labels.zip(self.values.iter().copied()).collect();
+        series.sort_by_key(|(labels, _)| *labels);
+        series.dedup_by_key(|(labels, _)| *labels);
+        series
     }
 }
 
@@ -162,17 +176,17 @@ impl Metric {
         if let Some(Histogram { count, sum, buckets }) = samples.histogram {
             return metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
         }
-        samples.values.iter().try_for_each(|(values, value)| self.sample(&mut metric, values, *value))
-    }
-
-    fn sample(&self, metric: &mut MetricEncoder<'_>, values: &[String], value: f64) -> fmt::Result {
-        let labels: Vec<(&str, &str)> =
-            self.labels.iter().copied().zip(values.iter().map(String::as_str)).collect();
-        let sample = metric.encode_family(&labels)?;
-        match self.kind {
-            Kind::Counter => ConstCounter::new(value).encode(sample),
-            Kind::Gauge | Kind::Histogram => ConstGauge::new(value).encode(sample),
+        let mut labels = Vec::with_capacity(self.labels.len());
+        for (values, value) in samples.series() {
+            labels.clear();
+            labels.extend(self.labels.iter().copied().zip(values.iter().map(Cow::as_ref)));
+            let sample = metric.encode_family(&labels)?;
+            match self.kind {
+                Kind::Counter => ConstCounter::new(value).encode(sample)?,
+                Kind::Gauge | Kind::Histogram => ConstGauge::new(value).encode(sample)?,
+            }
         }
+        Ok(())
     }
 }
 
@@ -273,9 +287,8 @@ mod tests {
         for metric in all() {
             let mut samples = Samples::default();
             (metric.read)(&scrape, &mut samples);
-            for values in samples.values.keys() {
-                assert_eq!(values.len(), metric.labels.len(), "{}", metric.name);
-            }
+            let labels = samples.values.len() * metric.labels.len();
+            assert_eq!(samples.labels.len(), labels, "{}", metric.name);
             assert_eq!(samples.histogram.is_some(), metric.kind == Kind::Histogram, "{}", metric.name);
         }
     }

@@ -1,5 +1,7 @@
 //! Single peers, unless there are too many.
 
+use std::borrow::Cow;
+
 use super::{Metric, Samples, Scrape, flag};
 use crate::num::{to_f64, to_u64};
 use crate::telemetry::status::{Completeness, Family, Peer, PeerState, Router};
@@ -67,22 +69,30 @@ fn shown(scrape: &Scrape) -> impl Iterator<Item = (&Router, &Peer)> {
     routers.iter().flat_map(|router| router.peers.iter().map(move |peer| (router, peer)))
 }
 
-fn peers(scrape: &Scrape, samples: &mut Samples, value: impl Fn(&Peer) -> f64) {
+fn peers<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>, value: impl Fn(&Peer) -> f64) {
     for (router, peer) in shown(scrape) {
-        let (asn, kind) = (peer.asn.to_string(), peer.peer_type.to_string());
-        let labels = [&router.name, &peer.address, &asn, &peer.distinguisher, &peer.bgp_id, &kind];
-        samples.with(labels.map(String::as_str), value(peer));
+        samples.with(labels(router, peer), value(peer));
     }
 }
 
-fn tables(scrape: &Scrape, samples: &mut Samples, value: impl Fn(&Family) -> f64) {
+fn tables<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>, value: impl Fn(&Family) -> f64) {
     for (router, peer) in shown(scrape) {
-        let (asn, kind) = (peer.asn.to_string(), peer.peer_type.to_string());
-        let [router, address, asn, distinguisher, bgp_id, kind] =
-            [&router.name, &peer.address, &asn, &peer.distinguisher, &peer.bgp_id, &kind].map(String::as_str);
         for (view, family) in peer.tables() {
-            let labels = [router, address, asn, distinguisher, bgp_id, kind, view, &family.family];
-            samples.with(labels, value(family));
+            let [router, address, asn, distinguisher, bgp_id, kind] = labels(router, peer);
+            let (view, name) = (Cow::from(view), Cow::from(&family.family));
+            samples.with([router, address, asn, distinguisher, bgp_id, kind, view, name], value(family));
         }
     }
+}
+
+/// The values of the labels [`PEER`].
+fn labels<'a>(router: &'a Router, peer: &'a Peer) -> [Cow<'a, str>; 6] {
+    [
+        Cow::from(&router.name),
+        Cow::from(&peer.address),
+        peer.asn.to_string().into(),
+        Cow::from(&peer.distinguisher),
+        Cow::from(&peer.bgp_id),
+        peer.peer_type.to_string().into(),
+    ]
 }

@@ -39,7 +39,7 @@ pub(super) const METRICS: &[Metric] = &[
 ];
 
 /// Adds the value of a metric without labels, if it is known.
-fn known(samples: &mut Samples, value: Option<f64>) {
+fn known(samples: &mut Samples<'_>, value: Option<f64>) {
     value.into_iter().for_each(|value| samples.one(value));
 }
 

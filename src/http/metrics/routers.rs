@@ -1,5 +1,7 @@
 //! Routers.
 
+use std::borrow::Cow;
+
 use super::{Metric, Samples, Scrape, flag};
 use crate::num::{to_f64, to_u64};
 use crate::telemetry::status::{Completeness, Family, PeerState, Router};
@@ -87,7 +89,8 @@ pub(super) const METRICS: &[Metric] = &[
         for router in &scrape.routers {
             for state in [PeerState::Up, PeerState::Down, PeerState::Stale] {
                 let count = router.peers.iter().filter(|peer| peer.state == state).count();
-                samples.with([&router.name, &state.to_string()], to_f64(to_u64(count)));
+                let labels = [Cow::from(&router.name), state.to_string().into()];
+                samples.with(labels, to_f64(to_u64(count)));
             }
         }
     }),
@@ -132,12 +135,12 @@ pub(super) const METRICS: &[Metric] = &[
     ),
 ];
 
-fn of(scrape: &Scrape, samples: &mut Samples, value: impl Fn(&Router) -> f64) {
+fn of<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>, value: impl Fn(&Router) -> f64) {
     scrape.routers.iter().for_each(|router| samples.with([&router.name], value(router)));
 }
 
 /// Adds a number of the current session of each connected router.
-fn connected(scrape: &Scrape, samples: &mut Samples, value: impl Fn(&Router) -> u64) {
+fn connected<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>, value: impl Fn(&Router) -> u64) {
     for router in scrape.routers.iter().filter(|router| router.connected) {
         samples.with([&router.name], to_f64(value(router)));
     }

@@ -5,9 +5,11 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from typing import NamedTuple, Optional
 
 from ..faults.database import Server
@@ -22,9 +24,11 @@ TABLE = 200_000
 # Descriptors besides those of sessions: log, state, database, status.
 DESCRIPTORS = 500
 STORED_LIMIT_S = 60
+# Scrapes of a phase; the median is printed.
+SCRAPES = 5
 HEAD = (
-    "phase                RSS   descriptors  CPU   durable (ms)         status\n"
-    "                     MiB                %     p50    p99    max    s      KiB"
+    "phase                RSS   descriptors  CPU   durable (ms)         status         metrics\n"
+    "                     MiB                %     p50    p99    max    s      KiB     ms     KiB"
 )
 
 
@@ -41,6 +45,8 @@ class Phase(NamedTuple):
     durable_max: Optional[float]
     status_s: float
     status_bytes: int
+    scrape_s: float
+    scrape_bytes: int
 
     def line(self):
         times = (self.durable_p50, self.durable_p99, self.durable_max)
@@ -48,6 +54,7 @@ class Phase(NamedTuple):
         return (
             f"{self.phase:<19} {self.rss >> 20:>4} {self.descriptors:>13} {self.cpu:>5.0f}"
             f" {times[0]:>6} {times[1]:>6} {times[2]:>6} {self.status_s:>6.2f} {self.status_bytes >> 10:>6}"
+            f" {1000 * self.scrape_s:>7.0f} {self.scrape_bytes >> 10:>6}"
         )
 
 
@@ -93,6 +100,8 @@ class Many:
         settings = {"WAL_MAX_BYTES": "10GiB", "WAL_SEGMENT_BYTES": "64MiB"}
         settings["BMP_MAX_CONNECTIONS"] = count + 100
         settings["BMP_MAX_CONNECTIONS_PER_ADDRESS"] = count + 100
+        self.http = f"127.0.0.1:{free_port()}"
+        settings["HTTP_LISTEN"] = self.http
         self.collector = Collector(rig, home, name="hostile", url=url, **settings)
         self.neighbour = Router(self.collector.port, "neighbour", NEIGHBOUR, net=0)
         rig.stack.callback(self.neighbour.close)
@@ -167,6 +176,8 @@ class Many:
         status = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
         if status.returncode not in (0, 1):
             self.missed.append(f"{name}: {status.stderr.decode(errors='replace').strip()[:300]}")
+        status_s = time.monotonic() - status_began
+        scrape_s, scrape_bytes = self._scrape()
         phase = Phase(
             self.count,
             name,
@@ -176,12 +187,25 @@ class Many:
             durable_p50=observe.percentile(times, 0.5),
             durable_p99=observe.percentile(times, 0.99),
             durable_max=max(times, default=None),
-            status_s=time.monotonic() - status_began,
+            status_s=status_s,
             status_bytes=len(status.stdout),
+            scrape_s=scrape_s,
+            scrape_bytes=scrape_bytes,
         )
         print(json.dumps(phase._asdict()) if self.json else phase.line(), flush=True)
         if phase.durable_p99 is None or phase.durable_p99 > DURABLE_P99_MAX_S:
             self.missed.append(f"{name}: p99 above {DURABLE_P99_MAX_S} s")
+
+    def _scrape(self):
+        """Median time of a scrape, and the size of its page. The status of each is computed anew."""
+        times, size = [], 0
+        for _ in range(SCRAPES):
+            time.sleep(1.1)
+            began = time.monotonic()
+            with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=30) as reply:
+                size = len(reply.read())
+            times.append(time.monotonic() - began)
+        return statistics.median(times), size
 
     def _compare(self, totals):
         """Counts what the database has of the fleet and of the neighbour."""
