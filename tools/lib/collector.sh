@@ -2,7 +2,8 @@
 # shellcheck disable=SC2154
 # One collector with a throw-away database, for tools/demo and tools/bench. Expects tools/testbed/lib.sh to be
 # sourced and these variables: root; work (a temporary folder); bin (folder of the programs); database (name
-# of the instance); database_url (empty: store-only mode); collector (COLLECTOR_ID); bmp_port.
+# of the instance); database_url (empty: store-only mode); collector (COLLECTOR_ID); bmp_port. With http_port,
+# the collector serves its web page there.
 
 collector_pid=
 
@@ -14,6 +15,7 @@ answer() { sql -Atq -c "$1"; }
 start_collector() {
     local delivery=()
     [ -z "$database_url" ] || delivery=("DATABASE_URL=$database_url?sslmode=disable")
+    [ -z "${http_port:-}" ] || delivery+=("HTTP_LISTEN=127.0.0.1:$http_port")
     (
         cd "$work" || exit
         exec env -i PATH="$PATH" HOME="$work" LANG=C \
