@@ -229,16 +229,19 @@ COMMENT ON FUNCTION holdfast_merge_views IS
 CREATE OR REPLACE FUNCTION holdfast_merge_peers(m_collector text, peers jsonb, changes jsonb, families jsonb)
 RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
     valid_generation bigint, peer_number bigint)
-LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_nestloop = on SET plan_cache_mode = auto AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_nestloop = on SET enable_hashjoin = off
+    SET enable_mergejoin = off SET enable_seqscan = off SET plan_cache_mode = auto AS $$
 #variable_conflict use_column
 DECLARE
     this_round bigint := 1;
 BEGIN
     PERFORM holdfast_identify_peers(m_collector, peers);
     -- The planner expects 100 rows of a JSON array. It would join thousands of new peers row by row, in a
-    -- time that grows with the square of their number. Both settings end with this function.
+    -- time that grows with the square of their number. All settings end with this function; those of a lane
+    -- allow nested loops only (src/sink/connection/sql/session.sql).
     IF jsonb_array_length(peers) > 200 THEN
-        PERFORM set_config('enable_nestloop', 'off', true),
+        PERFORM set_config('enable_nestloop', 'off', true), set_config('enable_hashjoin', 'on', true),
+            set_config('enable_mergejoin', 'on', true), set_config('enable_seqscan', 'on', true),
             set_config('plan_cache_mode', 'force_custom_plan', true);
     END IF;
     RETURN QUERY

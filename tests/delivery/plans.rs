@@ -54,7 +54,10 @@ async fn plans(database: &Database, sql: &str, peers: i64) -> Vec<(String, f64)>
     let explain =
         "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;
         SET auto_explain.log_timing = off; SET auto_explain.log_format = json;
-        SET auto_explain.log_nested_statements = on; SET auto_explain.log_level = notice";
+        SET auto_explain.log_nested_statements = on; SET auto_explain.log_level = notice;
+        SET client_min_messages = notice";
+    let session = include_str!("../../src/sink/connection/sql/session.sql");
+    client.batch_execute(session).await.unwrap();
     // Statements are planned for the few peers of the transactions before.
     for known in 1..=10_i64 {
         client.query(sql, &[&known]).await.unwrap();
