@@ -4,6 +4,7 @@
 mod delivery;
 mod history;
 mod log;
+mod state;
 mod stream;
 
 use std::io::{self, Write};
@@ -28,6 +29,8 @@ enum Command {
     Session(stream::Arguments),
     /// Write a recorded stream into a log, plain and with LZ4: bytes and CPU time per route
     Log(log::Arguments),
+    /// Write the local state as often as a collector does in 30 days: size of its directory after each day
+    State(state::Arguments),
     /// Write the history rows of a log as COPY files, one per transaction, and the COPY statement for them
     Export {
         /// Directory of the log
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Decode(arguments) => stream::decode(&arguments),
         Command::Session(arguments) => stream::session(&arguments),
         Command::Log(arguments) => log::log(&arguments),
+        Command::State(arguments) => state::state(&arguments),
         Command::Export { log, out } => history::export(&log, &out),
         Command::Delivery(arguments) => delivery::run(arguments),
         Command::History { log, database } => history::drain(&log, &database),

@@ -10,8 +10,8 @@ from .rig import PATIENCE_S, Skipped, until
 class Server:
     """The server of a run; each log directory gets its own database."""
 
-    def __init__(self, rig):
-        self.rig, self.name = rig, f"torture-{os.getpid()}"
+    def __init__(self, rig, name="torture"):
+        self.rig, self.name = rig, f"{name}-{os.getpid()}"
         self.script = rig.root / "tools" / "testbed" / "timescale"
         if os.environ.get("DATABASE_URL"):
             raise Skipped("DATABASE_URL is set; this run needs a server of its own")
@@ -21,6 +21,12 @@ class Server:
         rig.stack.callback(self._timescale, "destroy")
         self.url = done.stdout.strip()
         self._databases = 0
+
+    def signal(self, verb, *arguments):
+        """Runs `stop`, `kill` or `start` of tools/testbed/timescale."""
+        done = self._timescale(verb, *arguments)
+        if done.returncode != 0:
+            raise RuntimeError(f"timescale {verb}: {done.stderr.strip()}")
 
     def _timescale(self, verb, *arguments):
         return subprocess.run(

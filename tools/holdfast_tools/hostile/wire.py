@@ -62,6 +62,16 @@ def peer_up(peer):
     return bmp(PEER_UP, peer.header() + body)
 
 
+def peer_down(peer):
+    """A Peer Down with reason 4: the remote system closed the session without a notification."""
+    return bmp(PEER_DOWN, peer.header() + b"\x04")
+
+
+def termination():
+    """A Termination with reason 0: session administratively closed."""
+    return bmp(TERMINATION, tlv(1, b"\0\0"))
+
+
 def attributes(as_path, filler=b""):
     """ORIGIN, AS_PATH with four-octet numbers, NEXT_HOP, and an opaque attribute with `filler`."""
     segments = b""
