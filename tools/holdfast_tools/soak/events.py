@@ -9,7 +9,7 @@ from ..faults.rig import end
 # Restarts end here, so that one life of the collector is long enough to judge its memory.
 LAST_RESTART = 0.6
 # Shortest interval between two restarts, two outages, and two reloads.
-RESTART_S, OUTAGE_S, RELOAD_S = 12, 40, 1
+RESTART_S, OUTAGE_S, RELOAD_S = 12, 60, 1
 # Time that an outage of the database lasts.
 DOWN_S = 3
 # The period that a run stands for: hourly maintenance, and one restart a day.

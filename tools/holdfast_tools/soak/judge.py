@@ -7,6 +7,8 @@ KIB, MIB = 1 << 10, 1 << 20
 WARM_UP = 0.25
 # Shortest window with enough samples for a slope.
 SAMPLES_MIN = 5
+# Millions of records from which on the growth per million is printed.
+MILLIONS_MIN = 0.1
 # The process, in its last life: name of the sample, unit, and the growth that is allowed, in units and as a
 # share of the level.
 PROCESS = [
@@ -16,7 +18,12 @@ PROCESS = [
     ("threads", "", 8, 0),
 ]
 # The folder of the state. The file of sled grows in steps of 512 KiB.
-STATE = [("state bytes", "KiB", 1024), ("state disk", "KiB", 1024), ("state files", "", 4)]
+STATE = [
+    ("sled file", "KiB", 576),
+    ("other state bytes", "KiB", 128),
+    ("state disk", "KiB", 704),
+    ("state files", "", 4),
+]
 # Delivered segments stay until their space is needed, hence the log is bounded by its setting alone.
 SEGMENT_MIB, LOG_MAX_MIB = 16, 512
 # Bytes a second that the collector may write to its standard output.
@@ -73,19 +80,23 @@ def scaled(number, unit):
     return number / divisor
 
 
-def flat(name, points, unit, allowed, share=0, per="records"):
-    """A value that must not grow by more than `allowed` units, or `share` of its level, within the window."""
-    if len(points) < SAMPLES_MIN or slope(points) is None:
+def flat(name, samples, of_value, unit, allowed, share=0):
+    """A value that must not grow by more than `allowed` units, or `share` of its level, within the samples.
+
+    The growth is that of the regression line over time: records stop while the routers are paused.
+    """
+    points = pairs(samples, value("seconds"), of_value)
+    if len(points) < SAMPLES_MIN:
         return Line(name, "-", "-", "-", None)
-    span = points[-1][0] - points[0][0]
-    grown = scaled(slope(points) * span, unit)
+    grown = scaled(slope(points) * (points[-1][0] - points[0][0]), unit)
     level = scaled(sum(y for _, y in points) / len(points), unit)
     bound = max(allowed, share * level)
-    per_million = scaled(slope(points) * 1e6, unit)
+    millions = (samples[-1]["records"] - samples[0]["records"]) / 1e6
+    per_million = f" ({grown / millions:+,.2f} a million records)" if millions > MILLIONS_MIN else ""
     return Line(
         name,
         f"{level:,.1f} {unit}".strip(),
-        f"{grown:+,.2f} {unit} ({per_million:+,.2f} a million {per})",
+        f"{grown:+,.2f} {unit}".strip() + per_million,
         f"flat: at most +{bound:,.0f} {unit}".rstrip() if bound >= 1 else "flat: no growth",
         grown <= bound,
     )
@@ -120,18 +131,12 @@ def process_lines(samples):
     last = [sample for sample in samples if sample["life"] == samples[-1]["life"] and "rss" in sample]
     begin = last[0]["seconds"] + WARM_UP * (last[-1]["seconds"] - last[0]["seconds"]) if last else 0
     judged = window(last, begin)
-    return [
-        flat(name, pairs(judged, value("records"), value(name)), unit, allowed, share)
-        for name, unit, allowed, share in PROCESS
-    ]
+    return [flat(name, judged, value(name), unit, allowed, share) for name, unit, allowed, share in PROCESS]
 
 
 def folder_lines(samples):
     """The state, the log, and the standard output."""
-    lines = [
-        flat(name, pairs(samples, value("records"), value(name)), unit, allowed)
-        for name, unit, allowed in STATE
-    ]
+    lines = [flat(name, samples, value(name), unit, allowed) for name, unit, allowed in STATE]
     # One segment beyond the limit is being prepared.
     segments = LOG_MAX_MIB // SEGMENT_MIB + 1
     lines += [
@@ -166,9 +171,9 @@ def table_lines(samples, repeated_since):
         grows = name in ("rib_entries", "path_attributes")
         judged = samples if not grows else window(samples, repeated_since or float("inf"))
         allowed = UPDATED_MIB.get(name, OTHER_MIB)
-        lines.append(flat(name, pairs(judged, value("records"), bytes_of), "MiB", allowed, 0.25))
+        lines.append(flat(name, judged, bytes_of, "MiB", allowed, 0.25))
         if name not in COUNTED and name not in ("pg_catalog", "other schemas"):
-            lines.append(flat(f"{name} rows", pairs(judged, value("records"), rows_of), "", 0.5))
+            lines.append(flat(f"{name} rows", judged, rows_of, "", 0.5))
     return lines
 
 

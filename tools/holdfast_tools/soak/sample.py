@@ -9,6 +9,8 @@ from .. import postgres
 from ..faults import segments
 
 INTERVAL_S = 2
+# sled keeps its entries in this file.
+SLED_FILE = "sled/db"
 # Tables whose rows are counted by the statistics of the server, because counting them takes long.
 HISTORY = ("route_updates", "peer_events", "peer_stats", "kept_routes", "kept_route_ends")
 # The size of each table of the schema with its indexes, TOAST and partitions; and of the two catalogues.
@@ -129,6 +131,10 @@ class Sampler:
         for name, path in (("state", self.collector.state), ("log", self.collector.wal)):
             size, disk, count = folder_of(path)
             sample.update({f"{name} bytes": size, f"{name} disk": disk, f"{name} files": count})
+        # The rest of the folder has its own, closer bound.
+        with contextlib.suppress(FileNotFoundError):
+            sample["sled file"] = os.stat(self.collector.state / SLED_FILE).st_size
+            sample["other state bytes"] = sample["state bytes"] - sample["sled file"]
         sample["segments"] = len(segments.names(self.collector.wal))
         with contextlib.suppress(FileNotFoundError):
             sample["output bytes"] = os.stat(self.collector.log).st_size
