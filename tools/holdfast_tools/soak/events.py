@@ -2,6 +2,7 @@
 of the time, whichever is greater."""
 
 import signal
+import threading
 import time
 
 from ..faults.rig import end
@@ -41,6 +42,7 @@ class Events:
         plan += [(at, self.outage) for at in moments(outages, 0.05, 0.97)]
         plan += [(at, self.reload) for at in moments(reloads, 0.01, 1)]
         plan += [(at, self.reset) for at in moments(max(4, outages * 2), 0.02, 0.98)]
+        self._outage = self._error = None
         self.plan = sorted(plan, key=lambda one: one[0])
         self.totals = dict.fromkeys(
             ("SIGKILL", "SIGTERM", "database kills", "database stops", "resets", "reloads", "days"), 0
@@ -63,6 +65,7 @@ class Events:
 
     def restart(self):
         """Stops the collector with SIGKILL or SIGTERM; a day passes for the database; starts it again."""
+        self.end_outage()
         if self.totals["SIGKILL"] <= self.totals["SIGTERM"]:
             self.totals["SIGKILL"] += 1
             self.collector.kill()
@@ -79,25 +82,42 @@ class Events:
         the age of the sets that it uses."""
         self.totals["days"] += days
         shift = f"- interval '{days * 24:.0f} hours'"
-        for table, column in (
-            ("ingest_ledger", "committed_at"),
-            ("path_attributes", "used_at"),
-            ("upkeep", "done_at"),
-            ("rib_sizes", "time"),
-        ):
-            self.database.rows(f"UPDATE {table} SET {column} = {column} {shift}")
-        # The rows that were just written are the run's own garbage.
-        self.database.rows("VACUUM ingest_ledger, path_attributes, rib_sizes")
+        columns = {
+            "ingest_ledger": "committed_at",
+            "path_attributes": "used_at",
+            "upkeep": "done_at",
+            "rib_sizes": "time",
+        }
+        self.database.rows(
+            "; ".join(f"UPDATE {table} SET {column} = {column} {shift}" for table, column in columns.items())
+        )
 
     def outage(self):
-        """Kills the database server, or stops it in an orderly way, and starts it again."""
+        """Kills the database server, or stops it in an orderly way, and starts it again. The routers continue
+        meanwhile."""
+        self.end_outage()
         is_kill = self.totals["database kills"] <= self.totals["database stops"]
         self.totals["database kills" if is_kill else "database stops"] += 1
+        self._outage = threading.Thread(target=self._outage_of, args=("kill" if is_kill else "stop",))
+        self._outage.start()
+
+    def _outage_of(self, verb):
         self.sampler.database_is_up = False
-        self.database.server.signal("kill" if is_kill else "stop")
-        time.sleep(DOWN_S)
-        self.database.server.signal("start")
+        try:
+            self.database.server.signal(verb)
+            time.sleep(DOWN_S)
+            self.database.server.signal("start")
+        except RuntimeError as error:
+            self._error = error
         self.sampler.database_is_up = True
+
+    def end_outage(self):
+        """Waits until the server has been started again."""
+        if self._outage:
+            self._outage.join()
+        self._outage = None
+        if self._error:
+            raise self._error
 
     def reload(self):
         self.totals["reloads"] += 1

@@ -3,17 +3,21 @@
 from typing import NamedTuple, Optional
 
 KIB, MIB = 1 << 10, 1 << 20
-# Share of the last life of the collector that is not judged: caches and allocators fill.
-WARM_UP = 0.25
+# Share of the records of the last life of the collector in which its memory is not judged, because caches and
+# allocators fill; and the number of records that this life must have.
+WARM_UP, LIFE_RECORDS_MIN = 0.25, 300_000
 # Shortest window with enough samples for a slope.
 SAMPLES_MIN = 5
 # Millions of records from which on the growth per million is printed.
 MILLIONS_MIN = 0.1
+# The process may use so much memory at any time. Between two samples it varies by 40 MiB, as the lanes hold
+# larger or smaller transactions.
+RSS_MAX_MIB = 256
 # The process, in its last life: name of the sample, unit, and the growth that is allowed, in units and as a
 # share of the level.
 PROCESS = [
-    ("rss", "MiB", 16, 0.15),
-    ("anonymous", "MiB", 16, 0.15),
+    ("rss", "MiB", 32, 0.15),
+    ("anonymous", "MiB", 32, 0.15),
     ("descriptors", "", 16, 0),
     ("threads", "", 8, 0),
 ]
@@ -127,11 +131,16 @@ def window(samples, begin):
 
 
 def process_lines(samples):
-    """Memory, descriptors and threads in the last life of the collector."""
+    """Memory, descriptors and threads in the last life of the collector, from a quarter of its records to the
+    last record that the routers sent."""
     last = [sample for sample in samples if sample["life"] == samples[-1]["life"] and "rss" in sample]
-    begin = last[0]["seconds"] + WARM_UP * (last[-1]["seconds"] - last[0]["seconds"]) if last else 0
-    judged = window(last, begin)
-    return [flat(name, judged, value(name), unit, allowed, share) for name, unit, allowed, share in PROCESS]
+    counts = [sample["records"] for sample in last] or [0]
+    first, end = counts[0] + WARM_UP * (counts[-1] - counts[0]), counts[-1]
+    judged = [sample for sample, count in zip(last, counts) if first <= count < end]
+    if counts[-1] - counts[0] < LIFE_RECORDS_MIN:
+        judged = []
+    lines = [flat(name, judged, value(name), unit, allowed, share) for name, unit, allowed, share in PROCESS]
+    return [*lines, most("highest rss (MiB)", highest(samples, "rss") // MIB, RSS_MAX_MIB, "at any time")]
 
 
 def folder_lines(samples):
