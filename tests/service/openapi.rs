@@ -9,21 +9,29 @@ use crate::common::process;
 use crate::common::web::{LISTEN, address, get};
 use holdfast::http;
 
-/// The result of a run of schemathesis with the description in a file.
+/// Checks of every response, besides that it is no error of the server.
+const CHECKS: &str = "status_code_conformance,content_type_conformance,response_schema_conformance,\
+    response_headers_conformance,unsupported_method,allow_header_conformance";
+
+/// The result of schemathesis with the description in a file.
 fn judged(folder: &Path, server: &str, description: &str) -> (bool, String) {
     let file = folder.join("openapi.json");
     std::fs::write(&file, description).unwrap();
+    // /health reports errors of components with 503.
+    let checks = format!("not_a_server_error,{CHECKS}");
+    let (is_conforming, text) = run(&file, server, &["--exclude-path", "/health", "--checks", &checks]);
+    let (is_health, of_health) = run(&file, server, &["--include-path", "/health", "--checks", CHECKS]);
+    (is_conforming && is_health, text + &of_health)
+}
+
+/// The result of one run of schemathesis.
+fn run(file: &Path, server: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = process::testbed("schemathesis");
     command.arg("run").arg(file).arg(format!("http://{server}"));
     // Paths with one parameter need few requests. What an unknown query or header may do is no concern here:
     // the server ignores both.
-    command.args(["--max-examples", "20", "--seed", "1", "--generation-database", "none", "--checks"]);
-    command.arg(
-        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
-         response_headers_conformance,unsupported_method,allow_header_conformance",
-    );
-    // A collector in store-only mode has no delivery, and reports errors of components with 503.
-    let output = command.args(["--exclude-path", "/health"]).output().unwrap();
+    command.args(["--max-examples", "20", "--seed", "1", "--generation-database", "none"]);
+    let output = command.args(arguments).output().unwrap();
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text)
