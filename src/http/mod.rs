@@ -10,6 +10,7 @@
 mod api;
 mod health;
 mod metrics;
+mod page;
 mod responses;
 mod server;
 
