@@ -89,9 +89,11 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
         "http",
         &["config", "telemetry"],
         &[
+            "crc32fast",
             "http_body_util",
             "hyper",
             "hyper_util",
+            "maud",
             "prometheus_client",
             "rustix",
             "serde",
