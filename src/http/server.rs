@@ -6,19 +6,23 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
+use super::body::Body;
+use super::lookup::{Lookup, LookupRequest};
 use super::responses::{self, Inquiry, Reply};
 use crate::config::Secret;
 use crate::telemetry::status::Document;
@@ -31,6 +35,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for a connection with its request and response.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Additional time for the connection of a look-up. Its own time limits end it earlier, with a reason.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Maximum size of the head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -59,17 +66,18 @@ pub struct Server<F> {
 struct Responder<F> {
     options: Options,
     document: F,
+    lookup: Lookup,
     last: Mutex<Option<(Instant, Arc<Document>)>>,
     /// One permit: a single response is computed at a time.
     turn: Arc<Semaphore>,
 }
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
-    /// A server that responds with the results of `document`.
-    pub fn new(listener: TcpListener, options: Options, document: F) -> Self {
+    /// A server that responds with the results of `document`, and of queries by `lookup`.
+    pub fn new(listener: TcpListener, options: Options, document: F, lookup: Lookup) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        let responder = Arc::new(Responder { options, document, last: Mutex::new(None), turn });
-        Self { listener, responder }
+        let responder = Responder { options, document, lookup, last: Mutex::new(None), turn };
+        Self { listener, responder: Arc::new(responder) }
     }
 
     /// Accepts connections. Never returns.
@@ -98,9 +106,11 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
 
 /// Serves the request of a connection.
 async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Responder<F>>, stream: TcpStream) {
+    let is_lookup = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&is_lookup);
     let service = service_fn(move |request| {
-        let responder = Arc::clone(&responder);
-        async move { Ok::<_, Infallible>(responder.respond(&request).await) }
+        let (responder, is_lookup) = (Arc::clone(&responder), Arc::clone(&is_lookup));
+        async move { Ok::<_, Infallible>(responder.respond(&request, &is_lookup).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -108,7 +118,12 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+    let mut connection = pin!(connection);
+    let mut ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection.as_mut()).await;
+    if ended.is_err() && is_slow.load(Ordering::Relaxed) {
+        ended = tokio::time::timeout(LOOKUP_TIMEOUT, connection).await;
+    }
+    match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "http_connection_error"),
         Err(_) => tracing::debug!("http_connection_timeout"),
@@ -116,14 +131,28 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
 }
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
-    async fn respond(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
+    /// Sets `is_lookup` if the response may take longer than others.
+    async fn respond(self: Arc<Self>, request: &Request<Incoming>, is_lookup: &AtomicBool) -> Response<Body> {
         if let Some(token) = &self.options.token {
             let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
             let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
             if !given.is_some_and(|given| is_equal(given, token.reveal().as_bytes())) {
-                return responses::unauthorized();
+                return responses::unauthorized().map(Body::from);
             }
         }
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            let (path, values) = (request.uri().path(), request.uri().query());
+            is_lookup.store(path.starts_with("/lookup/"), Ordering::Relaxed);
+            let lookup = LookupRequest { path, values, is_head: request.method() == Method::HEAD };
+            if let Some(response) = self.lookup.respond(&lookup).await {
+                return response;
+            }
+        }
+        self.status_response(request).await.map(Body::from)
+    }
+
+    /// The response to a request that the status document answers.
+    async fn status_response(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
         let inquiry = match Inquiry::new(request) {
             Ok(inquiry) => inquiry,
             Err(reply) => return *reply,
