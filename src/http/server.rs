@@ -6,14 +6,16 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,7 +23,9 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::authorization::is_authorized;
+use super::body::Body;
 use super::history::{self, History};
+use super::lookup::{Lookup, LookupRequest};
 use super::reply::{self, Reply};
 use super::responses::{self, Inquiry};
 use crate::config::Secret;
@@ -36,6 +40,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for a connection with its request and response.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Additional time for the connection of a look-up. Its own time limits end it earlier, with a reason.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Maximum size of the head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -65,6 +72,7 @@ pub struct Server<F> {
 struct Responder<F> {
     options: Options,
     document: F,
+    lookup: Lookup,
     last: Mutex<Option<(Instant, Arc<Document>)>>,
     history: History,
     /// One permit: a single response is computed at a time.
@@ -72,11 +80,11 @@ struct Responder<F> {
 }
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
-    /// A server that responds with the results of `document`.
-    pub fn new(listener: TcpListener, options: Options, document: F) -> Self {
+    /// A server that responds with the results of `document`, and of queries by `lookup`.
+    pub fn new(listener: TcpListener, options: Options, document: F, lookup: Lookup) -> Self {
         let turn = Arc::new(Semaphore::new(1));
         let (last, history) = (Mutex::new(None), History::new());
-        let responder = Arc::new(Responder { options, document, last, history, turn });
+        let responder = Arc::new(Responder { options, document, lookup, last, history, turn });
         Self { listener, responder }
     }
 
@@ -109,9 +117,11 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
 
 /// Serves the request of a connection.
 async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Responder<F>>, stream: TcpStream) {
+    let is_lookup = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&is_lookup);
     let service = service_fn(move |request| {
-        let responder = Arc::clone(&responder);
-        async move { Ok::<_, Infallible>(responder.respond(&request).await) }
+        let (responder, is_lookup) = (Arc::clone(&responder), Arc::clone(&is_lookup));
+        async move { Ok::<_, Infallible>(responder.respond(&request, &is_lookup).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -119,7 +129,12 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+    let mut connection = pin!(connection);
+    let mut ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection.as_mut()).await;
+    if ended.is_err() && is_slow.load(Ordering::Relaxed) {
+        ended = tokio::time::timeout(LOOKUP_TIMEOUT, connection).await;
+    }
+    match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "http_connection_error"),
         Err(_) => tracing::debug!("http_connection_timeout"),
@@ -127,12 +142,26 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
 }
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
-    async fn respond(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
+    /// Sets `is_lookup` if the response may take longer than others.
+    async fn respond(self: Arc<Self>, request: &Request<Incoming>, is_lookup: &AtomicBool) -> Response<Body> {
         if let Some(token) = &self.options.token {
             if !is_authorized(request.headers().get(AUTHORIZATION), token) {
-                return responses::unauthorized(request.uri().path());
+                return responses::unauthorized(request.uri().path()).map(Body::from);
             }
         }
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            let (path, values) = (request.uri().path(), request.uri().query());
+            is_lookup.store(path.starts_with("/lookup/"), Ordering::Relaxed);
+            let lookup = LookupRequest { path, values, is_head: request.method() == Method::HEAD };
+            if let Some(response) = self.lookup.respond(&lookup).await {
+                return response;
+            }
+        }
+        self.status_response(request).await.map(Body::from)
+    }
+
+    /// The response to a request that the status document answers.
+    async fn status_response(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
         let inquiry = match Inquiry::new(request) {
             Ok(inquiry) => inquiry,
             Err(reply) => return *reply,

@@ -87,7 +87,8 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
     ),
     (
         "http",
-        &["config", "telemetry"],
+        // `sink` for the queries of the look-ups.
+        &["config", "telemetry", "sink"],
         &[
             "crc32fast",
             "http_body_util",
