@@ -39,11 +39,8 @@ pub struct Complaint {
 /// The complaints of one object of the result.
 fn complaints(object: &Value, page: &str) -> Vec<Complaint> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let complaint = |one: &Value| Complaint {
-        kind: text(&one["kind"]),
-        text: text(&one["text"]),
-        page: page.to_owned(),
-    };
+    let complaint =
+        |one: &Value| Complaint { kind: text(&one["kind"]), text: text(&one["text"]), page: page.to_owned() };
     object["complaints"].as_array().unwrap().iter().map(complaint).collect()
 }
 

@@ -35,10 +35,8 @@ impl Site {
     /// Starts a collector without routers.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let names: Vec<_> = RECORDINGS
-            .iter()
-            .map(|(name, address)| format!("{}={name}", Ipv4Addr::from(*address)))
-            .collect();
+        let names: Vec<_> =
+            RECORDINGS.iter().map(|(name, address)| format!("{}={name}", Ipv4Addr::from(*address))).collect();
         let names = names.join(",");
         let own = [LISTEN, ("BMP_ROUTER_NAMES", names.as_str()), ("EXPECTED_ROUTERS", "core-9")];
         let mut daemon = Daemon::start(folder.path(), &[own.as_slice(), environment].concat());
@@ -58,8 +56,7 @@ impl Site {
             self.routers.push(router);
             let sent = u64::try_from(bytes.len()).unwrap();
             self.daemon.status_when(|document| {
-                let is_read = |router: &&_| router.name == name && router.bytes == sent;
-                document.routers.iter().find(is_read).is_some()
+                document.routers.iter().any(|router| router.name == name && router.bytes == sent)
                     && document.wal.unsynced_records == 0
                     && document.wal.written == document.wal.durable
             });
@@ -89,8 +86,28 @@ impl Site {
         format!("http://{}{path}", self.server)
     }
 
-    /// Addresses of the pages: the sections, and the first page of each kind that a section links to.
+    /// Addresses of the sections, of the first router, of the first peer, and of an empty list.
     pub fn urls(&self) -> Vec<String> {
-        SECTIONS.iter().map(|path| self.url(path)).collect()
+        let mut paths: Vec<String> = SECTIONS.map(str::to_owned).into();
+        for list in ["/routers", "/peers"] {
+            paths.extend(self.links(list).into_iter().find(|link| link.starts_with(&format!("{list}/"))));
+        }
+        paths.push("/peers?q=nothing".to_owned());
+        paths.iter().map(|path| self.url(path)).collect()
+    }
+
+    /// Addresses of the forms of all queries.
+    pub fn forms(&self) -> Vec<String> {
+        let links = self.links("/lookup").into_iter().filter(|link| link.starts_with("/lookup/"));
+        let forms: Vec<_> = links.map(|path| self.url(&path)).collect();
+        assert!(forms.len() > 20, "{forms:?}");
+        forms
+    }
+
+    /// The targets of the links of a page, in order.
+    fn links(&self, path: &str) -> Vec<String> {
+        let page = get(self.server, path).body;
+        let targets = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        targets.map(|target| target.replace("&amp;", "&")).collect()
     }
 }
