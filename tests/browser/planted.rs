@@ -21,7 +21,7 @@ const DEFECTS: [(&str, usize, &str); 11] = [
     ("overflow", 4, "<table><tr><td><pre style='width: 1700px'>wide</pre></table>"),
     ("axe", 4, "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"),
     ("axe", 4, "<p style='color: #999; background: #fff'>pale</p>"),
-    ("axe", 2, "<style>@media (prefers-color-scheme: dark) {p {color: #444; background: #000}}</style><p>p"),
+    ("axe", 2, "<style>@media (prefers-color-scheme: dark) {p{color: #444; background: #000}}</style><p>dim"),
 ];
 
 /// Contents without a defect, some of them close to one.
