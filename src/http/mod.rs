@@ -1,7 +1,8 @@
-//! HTTP for operators and monitoring: metrics, health, and the status as JSON.
+//! HTTP for operators and monitoring: pages, metrics, health, and the status as JSON.
 //!
 //! ```text
-//!  request ─► limits, token ─► responses: path ─► status::Document (at most a second old) ─► JSON or metrics
+//!  request ─► limits, token ─► responses: path ─► status::Document (at most a second old) ─► page, JSON
+//!                                                                                             or metrics
 //! ```
 //!
 //! Everything but look-ups is computed from the status document when it is asked for. A request is therefore
@@ -9,13 +10,17 @@
 //! run queries of the database, with connections of their own.
 
 mod api;
+mod authorization;
 mod body;
 mod health;
+mod history;
 mod lookup;
 mod metrics;
 mod page;
+mod reply;
 mod responses;
 mod server;
+mod uri;
 
 pub use api::DESCRIPTION;
 pub use lookup::Lookup;

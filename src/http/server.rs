@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
@@ -19,12 +19,17 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
 
+use super::authorization::is_authorized;
 use super::body::Body;
+use super::history::{self, History};
 use super::lookup::{Lookup, LookupRequest};
-use super::responses::{self, Inquiry, Reply};
+use super::reply::{self, Reply};
+use super::responses::{self, Inquiry};
 use crate::config::Secret;
+use crate::telemetry::clock;
 use crate::telemetry::status::Document;
 
 /// Maximum number of open connections. A further one closes the oldest.
@@ -51,7 +56,8 @@ const ERROR_PAUSE: Duration = Duration::from_millis(200);
 /// Who may send requests, and the extent of the responses.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Token that requests must have (`Authorization: Bearer`); `None` to accept all.
+    /// Token that requests must have (`Authorization: Bearer`, or `Basic` with the token as the password);
+    /// `None` to accept all.
     pub token: Option<Secret>,
     /// Number of peers up to which there are metrics of single peers.
     pub metrics_peers_max: usize,
@@ -68,6 +74,7 @@ struct Responder<F> {
     document: F,
     lookup: Lookup,
     last: Mutex<Option<(Instant, Arc<Document>)>>,
+    history: History,
     /// One permit: a single response is computed at a time.
     turn: Arc<Semaphore>,
 }
@@ -76,12 +83,16 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
     /// A server that responds with the results of `document`, and of queries by `lookup`.
     pub fn new(listener: TcpListener, options: Options, document: F, lookup: Lookup) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        let responder = Responder { options, document, lookup, last: Mutex::new(None), turn };
-        Self { listener, responder: Arc::new(responder) }
+        let (last, history) = (Mutex::new(None), History::new());
+        let responder = Arc::new(Responder { options, document, lookup, last, history, turn });
+        Self { listener, responder }
     }
 
-    /// Accepts connections. Never returns.
+    /// Accepts connections, and samples the figures of the plots. Never returns.
     pub async fn run(self) {
+        // The tasks of a set end with it.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self.responder).sample());
         let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(CONNECTIONS_MAX);
         loop {
             match self.listener.accept().await {
@@ -134,10 +145,8 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
     /// Sets `is_lookup` if the response may take longer than others.
     async fn respond(self: Arc<Self>, request: &Request<Incoming>, is_lookup: &AtomicBool) -> Response<Body> {
         if let Some(token) = &self.options.token {
-            let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-            let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
-            if !given.is_some_and(|given| is_equal(given, token.reveal().as_bytes())) {
-                return responses::unauthorized().map(Body::from);
+            if !is_authorized(request.headers().get(AUTHORIZATION), token) {
+                return responses::unauthorized(request.uri().path()).map(Body::from);
             }
         }
         if matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -157,14 +166,40 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
             Ok(inquiry) => inquiry,
             Err(reply) => return *reply,
         };
+        let computed = self.compute(move |responder| {
+            let document = responder.document();
+            responses::respond(&inquiry, &document, &responder.history, responder.options.metrics_peers_max)
+        });
+        computed.await.unwrap_or_else(|error| reply::failed(&error))
+    }
+
+    /// Samples the figures of the plots. Never returns.
+    async fn sample(self: Arc<Self>) {
+        let mut interval = tokio::time::interval_at(Instant::now() + history::INTERVAL, history::INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let sampled = Arc::clone(&self).compute(|responder| {
+                responder.history.add(&responder.document(), clock::now());
+            });
+            // The only error is a panic, which is reported where it occurs.
+            drop(sampled.await);
+        }
+    }
+
+    /// Computes a value on a thread for blocking work, when no other one is computed.
+    async fn compute<T: Send + 'static>(
+        self: Arc<Self>,
+        compute: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
         // The semaphore is never closed.
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let computed = tokio::task::spawn_blocking(move || {
-            let reply = responses::respond(&inquiry, &self.document(), self.options.metrics_peers_max);
+            let value = compute(&self);
             drop(turn);
-            reply
+            value
         });
-        computed.await.unwrap_or_else(|error| responses::failed(&error))
+        computed.await
     }
 
     /// A document of at most [`DOCUMENT_AGE_MAX`].
@@ -179,10 +214,4 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
         *last = Some((Instant::now(), Arc::clone(&document)));
         document
     }
-}
-
-/// Compares two byte strings in a time that depends on their lengths alone.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    let differences = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
-    one.len() == other.len() && differences == 0
 }
