@@ -35,7 +35,12 @@ const PAGE_HEADERS: [(&str, &str); 4] = [
 
 /// A response that is not to be stored.
 pub(super) fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    with_body(status, content_type, Full::new(body.into()))
+}
+
+/// The same with a body that may be sent in parts.
+pub(super) fn with_body<B>(status: StatusCode, content_type: &'static str, body: B) -> Response<B> {
+    let mut reply = Response::new(body);
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -46,7 +51,12 @@ pub(super) fn reply(status: StatusCode, content_type: &'static str, body: impl I
 
 /// A page.
 pub(super) fn html_reply(status: StatusCode, page: String) -> Reply {
-    let mut reply = reply(status, HTML, page);
+    html_with_body(status, Full::new(page.into()))
+}
+
+/// A page that may be sent in parts.
+pub(super) fn html_with_body<B>(status: StatusCode, body: B) -> Response<B> {
+    let mut reply = with_body(status, HTML, body);
     for (name, value) in PAGE_HEADERS {
         reply.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }

@@ -41,7 +41,8 @@ pub fn read(stream: TcpStream) -> Page {
 /// Reads a response of which these bytes have been read; also returns whether its body is complete.
 pub fn read_rest(mut stream: TcpStream, mut bytes: Vec<u8>) -> (Page, bool) {
     let is_closed = stream.read_to_end(&mut bytes).is_ok();
-    let text = String::from_utf8(bytes).unwrap();
+    // An incomplete body may end within a character.
+    let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let head = head.to_ascii_lowercase();

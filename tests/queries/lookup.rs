@@ -226,7 +226,7 @@ async fn text_of_a_router_is_escaped() {
     let batch = Builder::new(name, 0).event(Some(&one), peer_up()).announce(&one, 0..3, &[1]).build();
     store.put(&[batch]).await;
     let served = Served::start(&store.database);
-    for query in ["routers?limit=9", "peers?limit=9", "route_lookup?address=1.0.1.1", "peer_flaps?span=9y"] {
+    for query in ["routers?limit=9", "peers?limit=9", "route_lookup?address=1.0.1.1", "peer_flaps?span=90y"] {
         let page = get(served.server, &format!("/lookup/{query}"));
         assert_eq!(page.status, 200);
         assert!(page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{query}: {}", page.body);

@@ -118,7 +118,7 @@ async fn a_query_that_takes_too_long_is_cancelled_with_advice() {
     let locker = database.client().await;
     // The time limit of the role is shorter than that of the page.
     let name = database.config.get_dbname().unwrap();
-    let limit = format!("ALTER DATABASE {name} SET statement_timeout = '200ms'");
+    let limit = format!("ALTER DATABASE {name} SET statement_timeout = '1s'");
     locker.batch_execute(&limit).await.unwrap();
     lock(&locker).await;
     let page = get(served.server, "/lookup/prefix_lookup?prefix=10.0.0.0/8");
@@ -204,7 +204,7 @@ async fn a_client_that_does_not_read_is_dropped() {
     let Some(mut store) = Store::open(Edition::Timescale, "lookup_slow").await else { return };
     let one = peer(1, RibView::AdjInPre, 1);
     // A page of 12 MB: each of the AS numbers is a link.
-    let path: Vec<u32> = (0..200).map(|number| 64_512 + number).collect();
+    let path: Vec<u32> = (0..250).map(|number| 64_512 + number).collect();
     let entries = (0..900).map(|number| (None, prefix(number)));
     let batch = Builder::new("edge1", 0).event(Some(&one), peer_up());
     let batch = batch.routes(&one, Family::IPV4_UNICAST, Some(&attributes(&path)), entries).build();

@@ -18,11 +18,7 @@ mod request;
 mod search;
 mod stream;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-};
+use hyper::header::{CONTENT_DISPOSITION, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
@@ -33,10 +29,9 @@ use self::request::{Call, Format, Invalid, SEARCH, Subject, Values};
 use self::search::readings;
 use self::stream::{PageResult, QUERY_TIMEOUT, explained, send_file};
 use super::body::Body;
+use super::reply::{JSON, html_reply, html_with_body, problem, reply, with_body};
 use crate::sink::{BoundQuery, PreparedQuery, Query, RunOptions, Shape, Target, prepare_query};
 
-const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
 const CSV: &str = "text/csv; charset=utf-8";
 
 /// Header with the notes of a result that is not a page, as a JSON array.
@@ -81,7 +76,7 @@ impl Lookup {
             (Subject::Unknown(name), _) => unknown(&name),
             (_, Err(_)) => {
                 let reason = "the address is not valid percent-encoded UTF-8";
-                whole(StatusCode::BAD_REQUEST, HTML, index::unknown(reason))
+                page(StatusCode::BAD_REQUEST, index::unknown(reason))
             }
         })
     }
@@ -90,13 +85,13 @@ impl Lookup {
         if let Some(text) = values.get(SEARCH).map(str::trim) {
             let address = readings(text).first().map(|reading| reading.address(text));
             let location = address.and_then(|address| HeaderValue::from_str(&address).ok());
-            let mut response = whole(StatusCode::SEE_OTHER, HTML, String::new());
+            let mut response = page(StatusCode::SEE_OTHER, String::new());
             response.headers_mut().extend(location.map(|location| (LOCATION, location)));
             return response;
         }
         let problem =
             self.database.problem().await.map(|problem| format!("Queries fail at present: {problem}"));
-        whole(StatusCode::OK, HTML, index::page(problem.as_deref()))
+        page(StatusCode::OK, index::page(problem.as_deref()))
     }
 
     async fn query(
@@ -145,7 +140,12 @@ impl Asked {
         };
         if is_head {
             lease.release().await;
-            return whole(StatusCode::OK, self.content_type(), String::new());
+            return match self.format {
+                Format::Page => page(StatusCode::OK, String::new()),
+                Format::Json | Format::Csv => {
+                    reply(StatusCode::OK, self.content_type(), String::new()).map(Body::from)
+                }
+            };
         }
         match self.format {
             Format::Page => {
@@ -153,7 +153,7 @@ impl Asked {
                 let result = PageResult { query: self.query, values: self.values, limit: call.limit, halves };
                 let (parts, body) = Body::streamed();
                 tokio::spawn(result.send(lease, prepared, Output::new(parts)));
-                with_headers(StatusCode::OK, HTML, body)
+                html_with_body(StatusCode::OK, body)
             }
             Format::Json | Format::Csv => self.file(lease, prepared, call.limit).await,
         }
@@ -167,7 +167,7 @@ impl Asked {
         };
         let notes = std::mem::take(&mut rows.notes);
         let (parts, body) = Body::streamed();
-        let mut response = with_headers(StatusCode::OK, self.content_type(), body);
+        let mut response = with_body(StatusCode::OK, self.content_type(), body);
         let headers = response.headers_mut();
         headers.insert(LIMIT, HeaderValue::from(limit));
         let notes = json!(notes).to_string();
@@ -184,12 +184,9 @@ impl Asked {
         response
     }
 
+    /// Content type of a file.
     const fn content_type(&self) -> &'static str {
-        match self.format {
-            Format::Page => HTML,
-            Format::Json => JSON,
-            Format::Csv => CSV,
-        }
+        if matches!(self.format, Format::Csv) { CSV } else { JSON }
     }
 
     /// The response to a query that failed before its first row.
@@ -220,31 +217,22 @@ impl Asked {
     fn refused(&self, status: StatusCode, reason: &str) -> Response<Body> {
         match self.format {
             Format::Page => self.page(status, &Contents::Failed(reason)),
-            Format::Json | Format::Csv => whole(status, JSON, json!({ "error": reason }).to_string() + "\n"),
+            Format::Json | Format::Csv => problem(status, reason).map(Body::from),
         }
     }
 
     fn page(&self, status: StatusCode, contents: &Contents<'_>) -> Response<Body> {
         let (before, after) = form::page(self.query, &self.values, contents);
-        whole(status, HTML, before + &after)
+        page(status, before + &after)
     }
 }
 
 fn unknown(name: &str) -> Response<Body> {
     let error = BoundQuery::new(name, &[]).map_or_else(|error| error.to_string(), |_| String::new());
-    whole(StatusCode::NOT_FOUND, HTML, index::unknown(&error))
+    page(StatusCode::NOT_FOUND, index::unknown(&error))
 }
 
-fn whole(status: StatusCode, content_type: &'static str, text: String) -> Response<Body> {
-    with_headers(status, content_type, Body::from(Full::new(Bytes::from(text))))
-}
-
-fn with_headers(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    response
+/// A page that is complete.
+fn page(status: StatusCode, page: String) -> Response<Body> {
+    html_reply(status, page).map(Body::from)
 }

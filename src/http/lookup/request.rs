@@ -1,5 +1,6 @@
 //! Requests below `/lookup`: the query, its arguments, and the equivalent command line.
 
+use crate::http::uri::decoded;
 use crate::sink::{BoundQuery, Query, QueryError};
 
 /// Maximum number of rows of a response.
@@ -74,6 +75,7 @@ impl Values {
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = |text: &str| decoded(&text.replace('+', " "));
             let (name, value) = decoded(name).zip(decoded(value)).ok_or(Malformed)?;
             if !value.trim().is_empty() {
                 pairs.push((name, value));
@@ -222,7 +224,8 @@ pub(super) fn same_address(query: &Query, extension: &str, values: &Values, limi
     address(query.name, extension, values.arguments().chain(others))
 }
 
-/// Appends a value in percent-encoding.
+/// Appends a value in percent-encoding. Unlike in a path, `/`, `:` and `,` need none in a value, and addresses
+/// and prefixes remain readable without it.
 fn encode(text: &str, address: &mut String) {
     for byte in text.bytes() {
         match byte {
@@ -231,24 +234,6 @@ fn encode(text: &str, address: &mut String) {
             _ => address.push_str(&format!("%{byte:02X}")),
         }
     }
-}
-
-/// The text of a form's value: `+` is a blank, and `%` begins two hexadecimal digits.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-                u8::try_from(high << 4 | low).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
