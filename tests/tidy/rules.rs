@@ -87,7 +87,8 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
     ),
     (
         "http",
-        &["config", "telemetry"],
+        // `route` for timestamps and the OPENs of a peer.
+        &["config", "route", "telemetry"],
         &[
             "crc32fast",
             "http_body_util",

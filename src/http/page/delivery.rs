@@ -72,7 +72,8 @@ fn lag(delivery: &Delivery, past: &Past) -> Markup {
     html! {
         dl.figures {
             (figure("Delivery lag", &age(delivery.lag_s), "age of the oldest undelivered record"))
-            (figure("Undelivered batches", &delivery.lag_batches.to_string(), "durable, not delivered by all lanes"))
+            (figure("Undelivered batches", &delivery.lag_batches.to_string(),
+                "durable, not delivered by all lanes"))
             (figure("Undelivered records", &short(to_f64(delivery.lag_routes)), "estimate"))
             (figure("Delivered", &rate(delivered), "records in the last 10 s"))
         }

@@ -40,7 +40,9 @@ fn usage(wal: &Wal) -> Markup {
                 (text) ", at 100 % WAL_FULL applies"
                 meter min="0" max="100" value=(format!("{percent:.1}")) aria-label="Log in use, in percent" {}
             }),
-            ("Size", html! { (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments) " segments" }),
+            ("Size", html! {
+                (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments) " segments"
+            }),
             ("Free on disk", html! { (size(wal.free_bytes)) }),
             ("Full", html! {
                 @match wal.hours_left {

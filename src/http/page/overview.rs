@@ -68,7 +68,8 @@ fn figures(document: &Document, past: &Past) -> Markup {
             (figure("Routers", &format!("{} of {}", totals.connected, totals.routers), "connected"))
             (figure("Peers", &totals.peers_up.to_string(),
                 &format!("up; {} down, {} stale", totals.peers_down, totals.peers_stale)))
-            (figure("Tables", &totals.complete.to_string(), &format!("complete, of: {}", totals.tables_text())))
+            (figure("Tables", &totals.complete.to_string(),
+                &format!("complete; all: {}", totals.tables_text())))
             (figure("Records logged", &rate(last.and_then(|last| last.logged_per_s)), "in the last 10 s"))
             (figure("Records delivered", &delivered(document, past), "in the last 10 s"))
             (figure("Delivery lag", &lag, &lag_note))

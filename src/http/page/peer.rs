@@ -199,7 +199,7 @@ fn flaps(peer: &Peer) -> Markup {
     let heads = [text("Peer Down at"), text("Had been up for"), number("Reason code"), text("Reason")];
     html! {
         p {
-            (counted(peer.downs, "flap")) " since the router connected; the last " (downs.len()) " are listed. "
+            (counted(peer.downs, "flap")) " since the router connected, of which " (downs.len()) " are listed. "
             "All are in the database: " code { "holdfast query peer_flaps" } "."
         }
         (table("Flaps", &heads, &rows))
@@ -235,7 +235,9 @@ fn tables(peer: &Peer) -> Markup {
                         @if one.missing { "neither routes nor End-of-RIB since Peer Up. " }
                         @if one.suspect { "suspect: a PDU could not be decoded. " }
                     }
-                    @if let Some(stale) = one.stale { "Routes not re-announced, if any, stay stale: " (stale) "." }
+                    @if let Some(stale) = one.stale {
+                        "Routes not re-announced, if any, stay stale: " (stale) "."
+                    }
                 }
             }
         })

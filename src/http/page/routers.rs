@@ -30,6 +30,7 @@ pub(super) fn list(document: &Document, query: &Query) -> Markup {
         let text = text.to_lowercase();
         words.iter().all(|word| text.contains(word.as_str()))
     });
+    let totals = Totals::from_routers(&document.routers);
     let pager = Pager::new(query.get("page"), routers.len());
     let shown = routers.iter().skip(pager.skipped()).take(ROWS_MAX);
     let rows: Vec<Markup> = shown.map(|(router, findings)| row(router, findings)).collect();
@@ -48,7 +49,7 @@ pub(super) fn list(document: &Document, query: &Query) -> Markup {
         text("Description"),
     ];
     html! {
-        p { (Totals::from_routers(&document.routers).routers_text()) "; those that need attention come first." }
+        p { (totals.routers_text()) "; those that need attention come first." }
         form action="/routers" method="get" role="search" {
             label { "Filter" input type="search" name="q" value=(filter); }
             button { "Show" }
