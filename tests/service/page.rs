@@ -77,10 +77,10 @@ fn every_page_shows_the_status() {
         "Peer 192.0.2.77 of edge1",
         "1 flap since the router connected",
         "closed by the peer: cease, administrative shutdown",
-        "multiprotocol ipv6_unicast yes – ONE-SIDED: router only",
-        "route-refresh yes – ONE-SIDED: router only",
-        "multiprotocol ipv4_unicast yes yes both",
-        "add-path ipv4_unicast receive receive ONE-SIDED: no direction",
+        "multiprotocol ipv6_unicast ONE-SIDED: router only yes –",
+        "route-refresh ONE-SIDED: router only yes –",
+        "multiprotocol ipv4_unicast both yes yes",
+        "add-path ipv4_unicast ONE-SIDED: no matching direction receive receive",
     ];
     page_with(server, "/peers/edge1/192.0.2.77", &wanted);
     page_with(server, "/peers/edge1/192.0.2.1", &["None since the router connected.", "ipv4_unicast"]);
@@ -176,7 +176,7 @@ fn the_list_of_two_thousand_peers_is_bounded_and_complete() {
     let ups = peers.flat_map(|peer| peer_up(&peer));
     let mut router = daemon.send(&[initiation("edge1"), ups.collect()].concat());
     daemon.durable(2_001);
-    page_with(server, "/peers", &["peers 1 to 200 of 2000."]);
+    page_with(server, "/peers", &["Showing 1 to 200 of 2000 peers."]);
     let mut seen = std::collections::BTreeSet::new();
     for number in 1..=10 {
         let page = get(server, &format!("/peers?sort=peer&page={number}"));
@@ -192,7 +192,8 @@ fn the_list_of_two_thousand_peers_is_bounded_and_complete() {
         assert!(page.status == 200 && page.body.len() < LIST_BYTES_MAX, "{path}: {}", page.body.len());
     }
     router.write_all(&Header { address: Ipv4Addr::new(10, 0, 7, 1), ..PEER }.peer_down(4, &[])).unwrap();
-    let worst = page_with(server, "/peers", &["down"]);
+    page_with(server, "/peers?state=down", &["1 peer."]);
+    let worst = get(server, "/peers");
     let first = worst.body.split("href=\"/peers/edge1/").nth(1).unwrap();
     assert!(first.starts_with("10.0.7.1?"), "the peer that is down comes first");
 }
@@ -219,7 +220,7 @@ fn a_database_that_is_away_is_said_in_words_and_is_in_the_history() {
         assert_eq!(series[column].as_array().unwrap().len(), count, "{column}: {series}");
     }
     page_with(server, "/", &["Times without delivery", "or earlier now", "Delivery lag"]);
-    page_with(server, "/delivery", &["The database is away since before about"]);
+    page_with(server, "/delivery", &["UTC or earlier: the database was not reached"]);
 }
 
 /// The headers of a request with a user name and a password.

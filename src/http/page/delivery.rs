@@ -60,8 +60,9 @@ fn since(state: Database, past: &Past) -> Markup {
     let open = past.outages().pop().filter(|outage| outage.until_ms.is_none() && outage.state == state);
     match open {
         Some(outage) => html! {
-            " since " @if outage.is_older { "before " } "about "
+            " since " @if !outage.is_older { "about " }
             (time(&clock::iso8601(past.time_at(outage.from_ms))))
+            @if outage.is_older { " or earlier" }
         },
         None => html! { " since a few seconds ago" },
     }

@@ -100,13 +100,14 @@ fn power_loss(wal: &Wal) -> Markup {
                 (format!(" of the last {:.1} s", wal.unsynced_s))
                 ": they are received, and not synced to disk yet."
             }
+            " After one, the next start records a gap for each router that was connected."
         }
         @if syncs.count > 0 {
             p {
                 (counted(syncs.count, "sync")) " since start: "
                 (format!("{mean_ms:.1}")) " ms on average, each at most "
                 @if longest.is_finite() { (format!("{longest} s")) } @else { "longer than the last bucket" }
-                ". The next start records a gap for each router that was connected."
+                "."
             }
         }
     }

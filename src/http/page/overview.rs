@@ -57,11 +57,11 @@ fn figures(document: &Document, past: &Past) -> Markup {
     );
     let percent = wal.percent_full.map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.0} %"));
     let used = format!("{} of {}; {full}", size(wal.bytes), size(wal.bytes_max));
-    let unsynced = format!(
-        "{} records of the last {:.1} s would be lost if power failed now",
-        short(crate::num::to_f64(wal.unsynced_records)),
-        wal.unsynced_s
-    );
+    let unsynced = if wal.unsynced_records == 0 {
+        "all received records are on disk".to_owned()
+    } else {
+        format!("records of the last {:.1} s, which a power loss would cost", wal.unsynced_s)
+    };
     let (lag, lag_note) = lag(document);
     html! {
         dl.figures {
