@@ -18,8 +18,8 @@ pub const fn peer_down_reason(reason: u8) -> Option<&'static str> {
     })
 }
 
-/// The reason of a Peer Down as text, with its NOTIFICATION or FSM event code, in the words of the SQL function
-/// `holdfast_down_reason`. A shutdown communication (RFC 9003) follows in quotation marks.
+/// The reason of a Peer Down as text, with its NOTIFICATION or FSM event code, in the words of the SQL
+/// function `holdfast_down_reason`. A shutdown communication (RFC 9003) follows in quotation marks.
 #[must_use]
 pub fn down_reason_text(reason: u8, data: &[u8]) -> String {
     let text = match reason {

@@ -1,8 +1,8 @@
 //! HTTP for operators and monitoring: pages, metrics, health, and the status as JSON.
 //!
 //! ```text
-//!  request ─► limits, token ─► responses: path ─► status::Document (at most a second old) ─► page, JSON
-//!                                                                                             or metrics
+//!  request ─► limits, token ─► responses: path ─► status::Document (at most a second old)
+//!                                                  └─► page, JSON or metrics
 //! ```
 //!
 //! Everything but look-ups is computed from the status document when it is asked for. A request is therefore

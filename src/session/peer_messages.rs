@@ -9,7 +9,7 @@ use crate::bgp::{self, Open};
 use crate::bmp::{self, PeerHeader, Tlv};
 use crate::route::{
     EventKind, NAME_MAX_BYTES, OpenSummary, Opens, PeerDownRecord, PeerIdentity, PeerKey, PeerUp, RibView,
-    SessionEnd, Timestamp,
+    SessionEnd, Timestamp, bounded_texts,
 };
 
 impl Session {
@@ -266,7 +266,7 @@ fn summary(open: &Open) -> OpenSummary {
         asn: open.asn,
         bgp_id: open.bgp_id,
         hold_time_s: open.hold_time_s,
-        capabilities: capabilities(open),
+        capabilities: bounded_texts(&capabilities(open)),
         is_damaged: open.damage.is_some(),
     }
 }

@@ -281,24 +281,24 @@ async fn new_credentials_apply_after_a_reload() {
     let Some(database) = calls::database("lookup_reload").await else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("holdfast.env");
-    let lines = |name: &str| {
+    let lines = |user: &str| {
         let settings = database.settings(None).into_iter();
         let lines = settings.map(|(setting, value)| match setting {
-            "DB_NAME" => format!("{setting}={name}\n"),
+            "DB_USER" => format!("{setting}={user}\n"),
             _ => format!("{setting}={value}\n"),
         });
         lines.collect::<String>()
     };
-    std::fs::write(&file, lines("nowhere")).unwrap();
+    std::fs::write(&file, lines("nobody_here")).unwrap();
     let mut command = command(folder.path(), &[LISTEN]);
     let mut daemon = Daemon::start_as(command.arg("--env-file").arg(&file), folder.path());
     let server = address(&mut daemon);
     let page = get(server, "/lookup/peers?limit=10");
     assert!(
-        page.status == 503 && page.body.contains("database &quot;nowhere&quot; does not exist"),
+        page.status == 503 && page.body.contains("role &quot;nobody_here&quot; does not exist"),
         "{page:?}"
     );
-    std::fs::write(&file, lines(database.config.get_dbname().unwrap())).unwrap();
+    std::fs::write(&file, lines(database.config.get_user().unwrap())).unwrap();
     let sent = std::process::Command::new("kill").arg("-HUP").arg(daemon.pid().to_string()).status();
     assert!(sent.unwrap().success());
     daemon.event("config_reloaded");

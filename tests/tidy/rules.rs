@@ -87,8 +87,8 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
     ),
     (
         "http",
-        // `sink` for the queries of the look-ups.
-        &["config", "telemetry", "sink"],
+        // `route` for timestamps and the OPENs of a peer, `sink` for the queries of the look-ups.
+        &["config", "route", "sink", "telemetry"],
         &[
             "crc32fast",
             "http_body_util",

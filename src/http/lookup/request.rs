@@ -224,8 +224,8 @@ pub(super) fn same_address(query: &Query, extension: &str, values: &Values, limi
     address(query.name, extension, values.arguments().chain(others))
 }
 
-/// Appends a value in percent-encoding. Unlike in a path, `/`, `:` and `,` need none in a value, and addresses
-/// and prefixes remain readable without it.
+/// Appends a value in percent-encoding. Unlike in a path, `/`, `:` and `,` need none in a value, and
+/// addresses and prefixes remain readable without it.
 fn encode(text: &str, address: &mut String) {
     for byte in text.bytes() {
         match byte {

@@ -25,7 +25,7 @@ impl Sides {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Both => "both",
-            Self::NoDirection => "ONE-SIDED: no direction in which one side sends and the other receives",
+            Self::NoDirection => "ONE-SIDED: no matching direction",
             Self::RouterOnly => "ONE-SIDED: router only",
             Self::PeerOnly => "ONE-SIDED: peer only",
         }

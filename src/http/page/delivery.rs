@@ -60,8 +60,9 @@ fn since(state: Database, past: &Past) -> Markup {
     let open = past.outages().pop().filter(|outage| outage.until_ms.is_none() && outage.state == state);
     match open {
         Some(outage) => html! {
-            " since " @if outage.is_older { "before " } "about "
+            " since " @if !outage.is_older { "about " }
             (time(&clock::iso8601(past.time_at(outage.from_ms))))
+            @if outage.is_older { " or earlier" }
         },
         None => html! { " since a few seconds ago" },
     }
@@ -72,7 +73,8 @@ fn lag(delivery: &Delivery, past: &Past) -> Markup {
     html! {
         dl.figures {
             (figure("Delivery lag", &age(delivery.lag_s), "age of the oldest undelivered record"))
-            (figure("Undelivered batches", &delivery.lag_batches.to_string(), "durable, not delivered by all lanes"))
+            (figure("Undelivered batches", &delivery.lag_batches.to_string(),
+                "durable, not delivered by all lanes"))
             (figure("Undelivered records", &short(to_f64(delivery.lag_routes)), "estimate"))
             (figure("Delivered", &rate(delivered), "records in the last 10 s"))
         }

@@ -40,7 +40,9 @@ fn usage(wal: &Wal) -> Markup {
                 (text) ", at 100 % WAL_FULL applies"
                 meter min="0" max="100" value=(format!("{percent:.1}")) aria-label="Log in use, in percent" {}
             }),
-            ("Size", html! { (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments) " segments" }),
+            ("Size", html! {
+                (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments) " segments"
+            }),
             ("Free on disk", html! { (size(wal.free_bytes)) }),
             ("Full", html! {
                 @match wal.hours_left {
@@ -98,13 +100,14 @@ fn power_loss(wal: &Wal) -> Markup {
                 (format!(" of the last {:.1} s", wal.unsynced_s))
                 ": they are received, and not synced to disk yet."
             }
+            " After one, the next start records a gap for each router that was connected."
         }
         @if syncs.count > 0 {
             p {
                 (counted(syncs.count, "sync")) " since start: "
                 (format!("{mean_ms:.1}")) " ms on average, each at most "
                 @if longest.is_finite() { (format!("{longest} s")) } @else { "longer than the last bucket" }
-                ". The next start records a gap for each router that was connected."
+                "."
             }
         }
     }

@@ -57,18 +57,19 @@ fn figures(document: &Document, past: &Past) -> Markup {
     );
     let percent = wal.percent_full.map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.0} %"));
     let used = format!("{} of {}; {full}", size(wal.bytes), size(wal.bytes_max));
-    let unsynced = format!(
-        "{} records of the last {:.1} s would be lost if power failed now",
-        short(crate::num::to_f64(wal.unsynced_records)),
-        wal.unsynced_s
-    );
+    let unsynced = if wal.unsynced_records == 0 {
+        "all received records are on disk".to_owned()
+    } else {
+        format!("records of the last {:.1} s, which a power loss would cost", wal.unsynced_s)
+    };
     let (lag, lag_note) = lag(document);
     html! {
         dl.figures {
             (figure("Routers", &format!("{} of {}", totals.connected, totals.routers), "connected"))
             (figure("Peers", &totals.peers_up.to_string(),
                 &format!("up; {} down, {} stale", totals.peers_down, totals.peers_stale)))
-            (figure("Tables", &totals.complete.to_string(), &format!("complete, of: {}", totals.tables_text())))
+            (figure("Tables", &totals.complete.to_string(),
+                &format!("complete; all: {}", totals.tables_text())))
             (figure("Records logged", &rate(last.and_then(|last| last.logged_per_s)), "in the last 10 s"))
             (figure("Records delivered", &delivered(document, past), "in the last 10 s"))
             (figure("Delivery lag", &lag, &lag_note))

@@ -126,7 +126,7 @@ impl Pager {
                     0 => { "No " (noun) "s." },
                     1 => { "1 " (noun) "." },
                     of if self.pages == 1 => { (of) " " (noun) "s." },
-                    of => { (noun) "s " (first) " to " (last) " of " (of) "." },
+                    of => { "Showing " (first) " to " (last) " of " (of) " " (noun) "s." },
                 }
             }
             @if self.pages > 1 {

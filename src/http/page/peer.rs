@@ -117,13 +117,13 @@ fn side_by_side(opens: &Opens, peer: &Peer) -> Markup {
             let sides = one.sides();
             html! {
                 th scope="row" { (one.name) }
+                td.mark { span class=(if sides.is_one_sided() { "warn" } else { "ok" }) { (sides.text()) } }
                 td { (one.sent.as_deref().unwrap_or("–")) }
                 td { (one.received.as_deref().unwrap_or("–")) }
-                td { span class=(if sides.is_one_sided() { "warn" } else { "ok" }) { (sides.text()) } }
             }
         }))
         .collect();
-    let heads = [text("Capability"), text("Sent by the router"), text("Sent by the peer"), text("Result")];
+    let heads = [text("Capability"), text("Result"), text("Sent by the router"), text("Sent by the peer")];
     html! {
         @if peer.state != PeerState::Up { p { "Those of the last BGP session; the peer is not up now." } }
         @for (side, open) in [("router", &opens.sent), ("peer", &opens.received)] {
@@ -157,7 +157,7 @@ fn side_by_side(opens: &Opens, peer: &Peer) -> Markup {
 const fn side(sides: Sides) -> &'static str {
     match sides {
         Sides::Both => "both",
-        Sides::NoDirection => "no direction",
+        Sides::NoDirection => "no matching direction",
         Sides::RouterOnly => "router only",
         Sides::PeerOnly => "peer only",
     }
@@ -179,12 +179,12 @@ fn general(opens: &Opens) -> Vec<Markup> {
         let [sent, received] = shown(value);
         html! {
             th scope="row" { (name) }
-            td { (sent) }
-            td { (received) }
             td {
                 @if let (Some(seconds), "Hold time") = (negotiated, name) { (seconds) " s in use" }
                 @else { "–" }
             }
+            td { (sent) }
+            td { (received) }
         }
     };
     fields.into_iter().map(row).collect()
@@ -196,11 +196,11 @@ fn flaps(peer: &Peer) -> Markup {
         return html! { p { "None since the router connected." } };
     }
     let rows: Vec<Markup> = downs.iter().rev().map(flap).collect();
-    let heads = [text("Peer Down at"), text("Had been up for"), number("Reason code"), text("Reason")];
+    let heads = [text("Peer Down at"), text("Reason"), number("Reason code"), text("Had been up for")];
     html! {
         p {
-            (counted(peer.downs, "flap")) " since the router connected; the last " (downs.len()) " are listed. "
-            "All are in the database: " code { "holdfast query peer_flaps" } "."
+            (counted(peer.downs, "flap")) " since the router connected, of which " (downs.len())
+            " are listed. All are in the database: " code { "holdfast query peer_flaps" } "."
         }
         (table("Flaps", &heads, &rows))
     }
@@ -213,9 +213,9 @@ fn flap(down: &PeerDownRecord) -> Markup {
     };
     html! {
         td { (time(&clock::iso8601(down.time))) }
-        td { (down.up_since.map_or_else(|| "unknown".to_owned(), up_s)) }
-        td.number { (down.reason_code) }
         td.text { (down.reason) }
+        td.number { (down.reason_code) }
+        td.nowrap { (down.up_since.map_or_else(|| "unknown".to_owned(), up_s)) }
     }
 }
 
@@ -223,7 +223,13 @@ fn tables(peer: &Peer) -> Markup {
     let rows: Vec<Markup> = peer
         .tables()
         .map(|(view, one)| {
-            let class = if one.missing { "bad" } else if one.suspect { "warn" } else { "" };
+            let class = if one.missing {
+                "bad"
+            } else if one.suspect {
+                "warn"
+            } else {
+                ""
+            };
             html! {
                 td { (view) }
                 th scope="row" { (one.family) }
@@ -235,7 +241,9 @@ fn tables(peer: &Peer) -> Markup {
                         @if one.missing { "neither routes nor End-of-RIB since Peer Up. " }
                         @if one.suspect { "suspect: a PDU could not be decoded. " }
                     }
-                    @if let Some(stale) = one.stale { "Routes not re-announced, if any, stay stale: " (stale) "." }
+                    @if let Some(stale) = one.stale {
+                        "Routes not re-announced, if any, stay stale: " (stale) "."
+                    }
                 }
             }
         })

@@ -229,7 +229,8 @@ pub(super) fn list(document: &Document, query: &Query) -> Markup {
             "Order: "
             @match selection.column() {
                 Some(column) => {
-                    "by " (column.title) ", " (if selection.is_descending { "descending" } else { "ascending" })
+                    "by " (column.title) ", "
+                    @if selection.is_descending { "descending" } @else { "ascending" }
                     ". " a href=(selection.address("", false, 1)) { "Sort by what needs attention" } "."
                 }
                 None => "those that need attention first, then those with the most flaps.",

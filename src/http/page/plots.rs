@@ -70,11 +70,12 @@ fn figure(plot: &Plot, past: &Past) -> Markup {
         format!("{name} now {}, highest {}", shown(last, plot.unit), shown(highest, plot.unit))
     });
     let summary = summaries.collect::<Vec<_>>().join("; ");
+    let label = format!("Plot of the last three hours. {}: {summary}", plot.title);
     html! {
         figure {
             figcaption { (plot.title) }
             p.quiet { (summary) "." }
-            div.drawing role="img" aria-label=(format!("Plot of the last three hours. {}: {summary}", plot.title))
+            div.drawing role="img" aria-label=(label)
                 data-columns=(columns) data-names=(names) data-unit=(plot.unit) {}
         }
     }
@@ -101,9 +102,10 @@ fn outages(past: &Past) -> Markup {
         };
     }
     let rows: Vec<Markup> = found.iter().rev().map(|one| outage(one, past)).collect();
+    let heads = [text("From"), text("Until"), text("Length"), text("Cause")];
     html! {
         p { "Times without delivery, to about 10 s; they are shaded in the plots:" }
-        (table("Times without delivery", &[text("From"), text("Until"), text("Length"), text("Cause")], &rows))
+        (table("Times without delivery", &heads, &rows))
     }
 }
 

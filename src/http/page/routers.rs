@@ -30,6 +30,7 @@ pub(super) fn list(document: &Document, query: &Query) -> Markup {
         let text = text.to_lowercase();
         words.iter().all(|word| text.contains(word.as_str()))
     });
+    let totals = Totals::from_routers(&document.routers);
     let pager = Pager::new(query.get("page"), routers.len());
     let shown = routers.iter().skip(pager.skipped()).take(ROWS_MAX);
     let rows: Vec<Markup> = shown.map(|(router, findings)| row(router, findings)).collect();
@@ -48,7 +49,7 @@ pub(super) fn list(document: &Document, query: &Query) -> Markup {
         text("Description"),
     ];
     html! {
-        p { (Totals::from_routers(&document.routers).routers_text()) "; those that need attention come first." }
+        p { (totals.routers_text()) "; those that need attention come first." }
         form action="/routers" method="get" role="search" {
             label { "Filter" input type="search" name="q" value=(filter); }
             button { "Show" }
@@ -67,7 +68,7 @@ fn row(router: &Router, findings: &[Finding]) -> Markup {
     let of_session = |text: String| if router.connected { text } else { "–".to_owned() };
     html! {
         th scope="row" { a href=(router_address(&router.name)) { (router.name) } }
-        td { (state(router, findings)) }
+        td.nowrap { (state(router, findings)) }
         td.number { (up) "/" (router.peers.len()) }
         td.number { (of_session(short(to_f64(router.routes)))) }
         td.number { (of_session(size(router.transport.receive_queue_bytes))) }
@@ -174,40 +175,54 @@ fn session(router: &Router) -> Markup {
     let security = if transport.security.is_empty() { "TCP" } else { transport.security.as_str() };
     let tlvs = router.route_tlvs.iter().map(|(name, count)| format!("{name} {count}"));
     let tlvs = tlvs.collect::<Vec<_>>().join(", ");
-    html! {
-        (values(&[
-            ("Address", html! { (router.address.as_deref().unwrap_or("not connected")) }),
-            ("Session since", html! {
+    let mut pairs = vec![
+        ("Address", html! { (router.address.as_deref().unwrap_or("not connected")) }),
+        (
+            "Session since",
+            html! {
                 @match &router.session { Some(start) => (time(start)), None => "unknown" }
-            }),
-            ("Expected", html! { (yes_no(router.expected)) }),
-            ("Description", html! {
+            },
+        ),
+        ("Expected", html! { (yes_no(router.expected)) }),
+        (
+            "Description",
+            html! {
                 @if router.sys_descr.is_empty() { "none" } @else { (router.sys_descr) }
-            }),
-            ("Undelivered in the log", html! {
+            },
+        ),
+        (
+            "Undelivered in the log",
+            html! {
                 (size(router.log_bytes))
                 @if let Some(seconds) = router.log_paused_s {
                     ", paused at its share of the log for " (age(Some(seconds)))
                 }
-            }),
-        ]))
-        @if router.connected {
-            (values(&[
-                ("Transport", html! { (security) }),
-                ("Last message", html! { (age(router.last_message_age_s)) " ago" }),
-                ("Received", html! {
+            },
+        ),
+    ];
+    if router.connected {
+        pairs.extend([
+            ("Transport", html! { (security) }),
+            ("Last message", html! { (age(router.last_message_age_s)) " ago" }),
+            (
+                "Received",
+                html! {
                     (router.messages) " messages, " (size(router.bytes)) ", " (router.routes) " route records"
-                }),
-                ("Appended to the log", html! { (size(router.log_bytes_per_s)) "/s" }),
-                ("Receive queue", html! { (size(transport.receive_queue_bytes)) }),
-                ("Not read", html! {
+                },
+            ),
+            ("Appended to the log", html! { (size(router.log_bytes_per_s)) "/s" }),
+            ("Receive queue", html! { (size(transport.receive_queue_bytes)) }),
+            (
+                "Not read",
+                html! {
                     (age(Some(transport.blocked_s))) " because the log accepted nothing, "
                     (age(Some(transport.slowed_s))) " because of too many new peers"
-                }),
-                ("Decode errors", html! { (router.errors) }),
-                ("Skipped messages", html! { (router.skipped_messages) }),
-                ("TLVs of Route Monitoring", html! { @if tlvs.is_empty() { "none" } @else { (tlvs) } }),
-            ]))
-        }
+                },
+            ),
+            ("Decode errors", html! { (router.errors) }),
+            ("Skipped messages", html! { (router.skipped_messages) }),
+            ("TLVs of Route Monitoring", html! { @if tlvs.is_empty() { "none" } @else { (tlvs) } }),
+        ]);
     }
+    values(&pairs)
 }

@@ -5,6 +5,8 @@
 (() => {
   const REFRESH_MS = 5000;
   const HISTORY_MS = 10000;
+  // Time that a plot shows at least, in seconds.
+  const SHOWN_MIN_S = 900;
   const main = document.getElementById("main");
 
   // ---- Plots ----
@@ -56,6 +58,7 @@
 
   function options(element, names, width) {
     const unit = element.dataset.unit;
+    const suffix = unit === "%" ? " %" : "";
     const axis = {
       stroke: color("--quiet"),
       grid: { stroke: color("--plot-grid"), width: 1 },
@@ -70,8 +73,11 @@
       height: 190,
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, y: false },
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), unit === "%" ? 100 : Math.max(1, high ?? 1) * 1.05] } },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick) + (unit === "%" ? " %" : "")) }],
+      scales: {
+        x: { range: (_, low, high) => [Math.min(low, high - SHOWN_MIN_S), high] },
+        y: { range: (_, low, high) => [0, unit === "%" ? 100 : Math.max(1, high ?? 1) * 1.05] },
+      },
+      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick) + suffix) }],
       series: [{}, ...names.map((label, index) => ({ label, points: { show: false }, ...lines[index] }))],
       hooks: { drawClear: [shade], setCursor: [(plot) => readout(element, names, plot)] },
     };

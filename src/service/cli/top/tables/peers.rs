@@ -4,7 +4,7 @@ use super::super::sample::{Sample, peer_key, table_key};
 use super::super::table::{Cell, Column, Row, number, text};
 use super::Scope;
 use crate::num::to_u64;
-use crate::telemetry::status::{Finding, Peer, PeerState, peer_attention, peer_findings};
+use crate::telemetry::status::{Peer, PeerState, peer_attention, peer_findings};
 
 pub(super) const COLUMNS: [Column; 9] = [
     text("Router", 14, 2, 0),
