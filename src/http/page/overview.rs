@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{figure, health_class, notice, rate, time};
+use super::parts::{figure, health_class, notice, rate, state_figure, time};
 use super::plots;
 use crate::http::health::{Report, Severity};
 use crate::http::history::{Database, History, Past};
@@ -75,7 +75,7 @@ fn figures(document: &Document, past: &Past) -> Markup {
             (figure("Delivery lag", &lag, &lag_note))
             (figure("Log in use", &percent, &used))
             (figure("Not synced", &short(crate::num::to_f64(wal.unsynced_records)), &unsynced))
-            (figure("Database", database(document), "see Delivery"))
+            (database(document))
         }
     }
 }
@@ -98,13 +98,14 @@ fn lag(document: &Document) -> (String, String) {
 }
 
 /// The state of the delivery in a few words.
-pub(super) fn database(document: &Document) -> &'static str {
-    match Database::from_document(document) {
-        None => "not configured",
-        Some(Database::Delivering) => "delivering",
-        Some(Database::Away) => "away",
-        Some(Database::Blocked) => "needs operator action",
-    }
+fn database(document: &Document) -> Markup {
+    let (word, class) = match Database::from_document(document) {
+        None => ("not configured", ""),
+        Some(Database::Delivering) => ("delivering", "ok"),
+        Some(Database::Away) => ("away", "bad"),
+        Some(Database::Blocked) => ("needs operator action", "bad"),
+    };
+    state_figure("Database", word, class, "see Delivery")
 }
 
 fn components(document: &Document) -> Markup {

@@ -70,10 +70,15 @@ pub(super) fn values(values: &[(&str, Markup)]) -> Markup {
 
 /// A figure: its name, its value, and a note.
 pub(super) fn figure(name: &str, value: &str, note: &str) -> Markup {
+    state_figure(name, value, "", note)
+}
+
+/// A figure whose value is a state word of a class.
+pub(super) fn state_figure(name: &str, value: &str, class: &str, note: &str) -> Markup {
     html! {
         div {
             dt { (name) }
-            dd { (value) }
+            dd class=(class) { (value) }
             @if !note.is_empty() { dd.note { (note) } }
         }
     }

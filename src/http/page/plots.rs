@@ -50,7 +50,8 @@ pub(super) fn plots(past: &Past) -> Markup {
         return html! { p { "No samples yet: the first one is taken 10 s after the start." } };
     }
     html! {
-        (outages(past))
+        // Always one element, so that the script finds the plots in the same position.
+        div { (outages(past)) }
         div.plots data-history="/api/v1/history" {
             @for plot in &PLOTS { (figure(plot, past)) }
         }
@@ -116,8 +117,8 @@ fn outage(outage: &Outage, past: &Past) -> Markup {
     html! {
         td { (at(outage.from_ms)) @if outage.is_older { " or earlier" } }
         td { @match outage.until_ms { Some(until) => (at(until)), None => "now" } }
-        td { (duration(length_ms / 1_000)) @if outage.is_older { " or more" } }
-        td { (cause(outage.state)) }
+        td.nowrap { (duration(length_ms / 1_000)) @if outage.is_older { " or more" } }
+        td.text { (cause(outage.state)) }
     }
 }
 

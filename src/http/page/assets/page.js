@@ -29,16 +29,27 @@
     return out;
   }
 
-  // Shades the times in which the database was away.
-  function shade(plot) {
-    const { ctx, bbox } = plot;
+  // The times in which the database was away: those of the samples, and half an interval around them.
+  function outages() {
     const half = history.interval_s / 2;
-    ctx.save();
+    const found = [];
     history.database.forEach((state, index) => {
       if (state !== "away" && state !== "blocked") return;
       const at = history.time[index];
-      const left = Math.max(plot.valToPos(at - half, "x", true), bbox.left);
-      const right = Math.min(plot.valToPos(at + half, "x", true), bbox.left + bbox.width);
+      const last = found.at(-1);
+      if (last && at - half <= last[1] + half) last[1] = at + half;
+      else found.push([at - half, at + half]);
+    });
+    return found;
+  }
+
+  // Shades the times in which the database was away.
+  function shade(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    outages().forEach(([from, until]) => {
+      const left = Math.max(plot.valToPos(from, "x", true), bbox.left);
+      const right = Math.min(plot.valToPos(until, "x", true), bbox.left + bbox.width);
       if (right <= left) return;
       ctx.fillStyle = color("--plot-away");
       ctx.fillRect(left, bbox.top, right - left, bbox.height);
@@ -56,6 +67,8 @@
     return String(+value.toPrecision(3));
   }
 
+  const timeOfDay = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
+
   function options(element, names, width) {
     const unit = element.dataset.unit;
     const suffix = unit === "%" ? " %" : "";
@@ -70,14 +83,17 @@
     ];
     return {
       width,
-      height: 190,
+      height: 210,
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, y: false },
       scales: {
         x: { range: (_, low, high) => [Math.min(low, high - SHOWN_MIN_S), high] },
         y: { range: (_, low, high) => [0, unit === "%" ? 100 : Math.max(1, high ?? 1) * 1.05] },
       },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick) + suffix) }],
+      axes: [
+        { ...axis, values: (_, ticks) => ticks.map(timeOfDay) },
+        { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick) + suffix) },
+      ],
       series: [{}, ...names.map((label, index) => ({ label, points: { show: false }, ...lines[index] }))],
       hooks: { drawClear: [shade], setCursor: [(plot) => readout(element, names, plot)] },
     };
@@ -101,9 +117,20 @@
   }
 
   const key = (names) =>
-    names.length > 1 ? `${names[0]}: solid line, ${names[1]}: dashed line` : "\u00a0";
+    names.length > 1 ? `UTC; ${names[0]}: solid line, ${names[1]}: dashed line` : "UTC";
+
+  function discard({ element, plot }) {
+    resizing.unobserve(element);
+    plot.destroy();
+    element.parentElement?.querySelector(".readout")?.remove();
+  }
 
   function draw() {
+    // Those of elements that are no longer in the page.
+    plots.filter(({ element }) => !element.isConnected).forEach((gone) => {
+      discard(gone);
+      plots.splice(plots.indexOf(gone), 1);
+    });
     if (typeof uPlot === "undefined" || !history || history.time.length === 0) return;
     const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
     document.querySelectorAll(".drawing").forEach((element) => {
@@ -136,11 +163,7 @@
   });
 
   function redraw() {
-    for (const { element, plot } of plots.splice(0)) {
-      resizing.unobserve(element);
-      plot.destroy();
-      element.nextElementSibling.remove();
-    }
+    plots.splice(0).forEach(discard);
     draw();
   }
 
@@ -231,6 +254,7 @@
       if (!fresh) throw new Error(`status ${response.status}`);
       if (isPaused) return;
       morph(main, fresh);
+      draw();
       answered = Date.now();
       if (answered - lastHistory >= HISTORY_MS) {
         lastHistory = answered;
