@@ -29,10 +29,25 @@ const SOUND: &str = "<script>console.log('a message')</script><img alt=Logo src=
     <div tabindex=0 role=region aria-label=Wide style='overflow-x: auto'>\
     <div style='width: 2000px'>wide</div></div>";
 
+/// Pages that a walk finds fault with at each step: no skip link, a focus that does not show, the wrong
+/// section marked, a filter, a sort link, a look-up and a button without effect.
+const CARELESS: &str = "<style>a:focus {outline: none}</style><header><nav>\
+    <a href=/s/0 aria-current=page>A</a><a href=/s/1>B</a><a href=/s/2>C</a>\
+    <a href=/s/3>D</a><a href=/s/4>E</a><a href=/s/5>F</a></nav>\
+    <button>Pause</button></header>\
+    <main><h1>Test</h1><a href=#x>X</a><form><input name=q aria-label=Q></form>\
+    <table><thead><tr><th>Peer<th aria-sort=ascending><a href=/peers?sort=as>AS</a>\
+    <tbody><tr><td>peer-1<td>3<tr><td>peer-2<td>1</table></main>";
+
+/// A part of the complaint about each step.
+const STEPS: [&str; 6] =
+    ["the skip link", "\"B\" marks A", "the filter", "not sorted", "does not refresh", "the look-up of"];
+
 /// The smallest GIF.
 const IMAGE: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0;";
 
-/// Serves one request: `/N` has defect N, `/sound` none, `/cut.js` ends within its contents.
+/// Serves one request: `/N` has defect N, `/sound` none, `/cut.js` ends within its contents, and the pages of
+/// a walk are careless.
 fn serve(stream: TcpStream) {
     let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
@@ -40,7 +55,8 @@ fn serve(stream: TcpStream) {
     let _headers = lines.take_while(|line| !line.is_empty()).count();
     let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
     let number = path.parse().ok().and_then(|number: usize| DEFECTS.get(number));
-    let (status, length, body) = match (path, number) {
+    let (status, length, body) = match (path.split(['?', '/']).next().unwrap_or_default(), number) {
+        ("" | "s" | "peers" | "lookup", _) => ("200 OK", None, CARELESS.as_bytes().to_vec()),
         ("sound", _) => ("200 OK", None, format!("{HEAD}{SOUND}").into_bytes()),
         ("logo.png", _) => ("200 OK", None, IMAGE.to_vec()),
         ("cut.js", _) => ("200 OK", Some(1000), b"1".to_vec()),
@@ -89,5 +105,17 @@ fn every_kind_of_defect_is_detected() {
         // A failed request is also a message on the console.
         let is_allowed = |one: &str| one == kind || matches!(one, "console" | "request");
         assert!(of_page.iter().all(|one| is_allowed(&one.kind)), "{defect}: {of_page:#?}");
+    }
+}
+
+#[test]
+fn a_walk_finds_fault_with_careless_pages() {
+    if !rig::is_there() {
+        return;
+    }
+    let found = rig::walk(&format!("http://{}/", start()), Some("192.0.2.0/24"));
+    assert!(found.iter().any(|one| one.kind == "focus"), "{found:#?}");
+    for step in STEPS {
+        assert!(found.iter().any(|one| one.kind == "flow" && one.text.contains(step)), "{step}: {found:#?}");
     }
 }
