@@ -20,7 +20,7 @@ pub use decode::decode;
 pub use error::Error;
 pub use frame::{FrameError, HEADER_BYTES, MESSAGE_BYTES_MAX, frame};
 pub use message::{IndexedTlv, Message, PeerUp, Stat};
-pub use peer_down::peer_down_reason;
+pub use peer_down::{down_reason_text, peer_down_reason};
 pub use peer_header::PeerHeader;
 pub use route_monitoring::RouteTlv;
 pub use statistics::statistic_name;

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::history::History;
+use super::uri::decoded;
 use crate::telemetry::status::{Document, Family, Peer, Router};
 
 /// The description of the paths (OpenAPI 3.1).
@@ -25,7 +27,7 @@ pub(super) enum Outcome {
 }
 
 /// The response to a request for `path`.
-pub(super) fn respond(path: &str, document: &Document) -> Outcome {
+pub(super) fn respond(path: &str, document: &Document, history: &History) -> Outcome {
     let Some(path) = path.strip_prefix(PREFIX) else { return Outcome::UnknownPath };
     match path {
         "openapi.json" => Outcome::Text(DESCRIPTION),
@@ -35,6 +37,7 @@ pub(super) fn respond(path: &str, document: &Document) -> Outcome {
         "peers" => Outcome::Found(json!(peers(document).collect::<Vec<_>>())),
         "families" => Outcome::Found(json!(families(document).collect::<Vec<_>>())),
         "log" => Outcome::Found(json!(document.wal)),
+        "history" => Outcome::Found(json!(history.past().series())),
         "gaps" => Outcome::Found(gaps(document)),
         "delivery" | "lanes" => match &document.delivery {
             Some(delivery) if path == "lanes" => Outcome::Found(json!(delivery.lanes)),
@@ -116,33 +119,4 @@ fn gaps(document: &Document) -> Value {
         "dropped_batches": document.wal.dropped,
         "recorded": document.sessions.gaps,
     })
-}
-
-/// Text without percent-encoding (RFC 3986 section 2.1); `None` if it is malformed.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let value = digit()? * 16 + digit()?;
-            bytes.push(u8::try_from(value).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percent_encoding_is_decoded_and_malformed_one_is_refused() {
-        assert_eq!(decoded("edge%201%2F%C3%A9").as_deref(), Some("edge 1/é"));
-        for malformed in ["%", "%4", "%+1", "%zz", "%ff"] {
-            assert_eq!(decoded(malformed), None, "{malformed}");
-        }
-    }
 }

@@ -22,16 +22,18 @@ pub(super) struct Report {
     /// The worst severity of all components.
     pub(super) state: Severity,
     /// The components, in the order of the data.
-    components: Vec<Component>,
+    pub(super) components: Vec<Component>,
 }
 
 /// The health of one component.
 #[derive(Debug, Serialize)]
-struct Component {
-    name: &'static str,
-    state: Severity,
+pub(super) struct Component {
+    /// Name of the component.
+    pub(super) name: &'static str,
+    /// The worst severity of its conditions.
+    pub(super) state: Severity,
     /// Conditions of the component; empty if nothing needs attention.
-    reasons: Vec<String>,
+    pub(super) reasons: Vec<String>,
 }
 
 /// Names of the components, in the order of the data.

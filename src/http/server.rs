@@ -6,21 +6,30 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::responses::{self, Inquiry, Reply};
+use super::authorization::is_authorized;
+use super::body::Body;
+use super::history::{self, History};
+use super::lookup::{Lookup, LookupRequest};
+use super::reply::{self, Reply};
+use super::responses::{self, Inquiry};
 use crate::config::Secret;
+use crate::telemetry::clock;
 use crate::telemetry::status::Document;
 
 /// Maximum number of open connections. A further one closes the oldest.
@@ -31,6 +40,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for a connection with its request and response.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Additional time for the connection of a look-up. Its own time limits end it earlier, with a reason.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Maximum size of the head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -44,7 +56,8 @@ const ERROR_PAUSE: Duration = Duration::from_millis(200);
 /// Who may send requests, and the extent of the responses.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Token that requests must have (`Authorization: Bearer`); `None` to accept all.
+    /// Token that requests must have (`Authorization: Bearer`, or `Basic` with the token as the password);
+    /// `None` to accept all.
     pub token: Option<Secret>,
     /// Number of peers up to which there are metrics of single peers.
     pub metrics_peers_max: usize,
@@ -59,21 +72,27 @@ pub struct Server<F> {
 struct Responder<F> {
     options: Options,
     document: F,
+    lookup: Lookup,
     last: Mutex<Option<(Instant, Arc<Document>)>>,
+    history: History,
     /// One permit: a single response is computed at a time.
     turn: Arc<Semaphore>,
 }
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
-    /// A server that responds with the results of `document`.
-    pub fn new(listener: TcpListener, options: Options, document: F) -> Self {
+    /// A server that responds with the results of `document`, and of queries by `lookup`.
+    pub fn new(listener: TcpListener, options: Options, document: F, lookup: Lookup) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        let responder = Arc::new(Responder { options, document, last: Mutex::new(None), turn });
+        let (last, history) = (Mutex::new(None), History::new());
+        let responder = Arc::new(Responder { options, document, lookup, last, history, turn });
         Self { listener, responder }
     }
 
-    /// Accepts connections. Never returns.
+    /// Accepts connections, and samples the figures of the plots. Never returns.
     pub async fn run(self) {
+        // The tasks of a set end with it.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self.responder).sample());
         let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(CONNECTIONS_MAX);
         loop {
             match self.listener.accept().await {
@@ -98,9 +117,11 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
 
 /// Serves the request of a connection.
 async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Responder<F>>, stream: TcpStream) {
+    let is_lookup = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&is_lookup);
     let service = service_fn(move |request| {
-        let responder = Arc::clone(&responder);
-        async move { Ok::<_, Infallible>(responder.respond(&request).await) }
+        let (responder, is_lookup) = (Arc::clone(&responder), Arc::clone(&is_lookup));
+        async move { Ok::<_, Infallible>(responder.respond(&request, &is_lookup).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -108,7 +129,12 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+    let mut connection = pin!(connection);
+    let mut ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection.as_mut()).await;
+    if ended.is_err() && is_slow.load(Ordering::Relaxed) {
+        ended = tokio::time::timeout(LOOKUP_TIMEOUT, connection).await;
+    }
+    match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "http_connection_error"),
         Err(_) => tracing::debug!("http_connection_timeout"),
@@ -116,26 +142,64 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
 }
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
-    async fn respond(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
+    /// Sets `is_lookup` if the response may take longer than others.
+    async fn respond(self: Arc<Self>, request: &Request<Incoming>, is_lookup: &AtomicBool) -> Response<Body> {
         if let Some(token) = &self.options.token {
-            let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-            let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
-            if !given.is_some_and(|given| is_equal(given, token.reveal().as_bytes())) {
-                return responses::unauthorized();
+            if !is_authorized(request.headers().get(AUTHORIZATION), token) {
+                return responses::unauthorized(request.uri().path()).map(Body::from);
             }
         }
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            let (path, values) = (request.uri().path(), request.uri().query());
+            is_lookup.store(path.starts_with("/lookup/"), Ordering::Relaxed);
+            let lookup = LookupRequest { path, values, is_head: request.method() == Method::HEAD };
+            if let Some(response) = self.lookup.respond(&lookup).await {
+                return response;
+            }
+        }
+        self.status_response(request).await.map(Body::from)
+    }
+
+    /// The response to a request that the status document answers.
+    async fn status_response(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
         let inquiry = match Inquiry::new(request) {
             Ok(inquiry) => inquiry,
             Err(reply) => return *reply,
         };
+        let computed = self.compute(move |responder| {
+            let document = responder.document();
+            responses::respond(&inquiry, &document, &responder.history, responder.options.metrics_peers_max)
+        });
+        computed.await.unwrap_or_else(|error| reply::failed(&error))
+    }
+
+    /// Samples the figures of the plots. Never returns.
+    async fn sample(self: Arc<Self>) {
+        let mut interval = tokio::time::interval_at(Instant::now() + history::INTERVAL, history::INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let sampled = Arc::clone(&self).compute(|responder| {
+                responder.history.add(&responder.document(), clock::now());
+            });
+            // The only error is a panic, which is reported where it occurs.
+            drop(sampled.await);
+        }
+    }
+
+    /// Computes a value on a thread for blocking work, when no other one is computed.
+    async fn compute<T: Send + 'static>(
+        self: Arc<Self>,
+        compute: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
         // The semaphore is never closed.
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let computed = tokio::task::spawn_blocking(move || {
-            let reply = responses::respond(&inquiry, &self.document(), self.options.metrics_peers_max);
+            let value = compute(&self);
             drop(turn);
-            reply
+            value
         });
-        computed.await.unwrap_or_else(|error| responses::failed(&error))
+        computed.await
     }
 
     /// A document of at most [`DOCUMENT_AGE_MAX`].
@@ -150,10 +214,4 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
         *last = Some((Instant::now(), Arc::clone(&document)));
         document
     }
-}
-
-/// Compares two byte strings in a time that depends on their lengths alone.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    let differences = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
-    one.len() == other.len() && differences == 0
 }

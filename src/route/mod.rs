@@ -26,6 +26,7 @@ mod name;
 mod nlri;
 mod path_marking;
 mod peer;
+mod peering;
 mod prefix;
 mod rd;
 mod text;
@@ -52,5 +53,6 @@ pub use nlri::{
 };
 pub use path_marking::{PathMarking, path_reason_name};
 pub use peer::{Incarnation, Peer, PeerIdentity, PeerKey, RibView, Router, Timestamp};
+pub use peering::{OpenSummary, Opens, PeerDownRecord};
 pub use prefix::{Prefix, PrefixError};
 pub use rd::Rd;

@@ -130,7 +130,7 @@ impl Daemon {
             listening: tokio::spawn(listening),
             housekeeping: tokio::spawn(housekeeping.run()),
             status: tokio::spawn(status.run(move || published.document())),
-            http: http::serve(http_socket, config.http.as_ref(), &snapshot),
+            http: http::serve(http_socket, config.http.as_ref(), &snapshot, reloader.delivery.clone()),
             reports: forwarder.as_ref().map(|forwarder| {
                 let (collector, state) = (config.collector.clone(), Arc::clone(&state));
                 tokio::spawn(Reports::new(forwarder, collector, state, committer.progress()).run())

@@ -39,7 +39,7 @@ use std::net::IpAddr;
 
 pub use limits::UNIDENTIFIED_BYTES_MAX;
 pub use overrides::Overrides;
-pub use peers::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
+pub use peers::{DUMP_MEMORY_MAX_BYTES, HISTORY_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 pub use summary::{
     Counters, FamilySummary, Level, Notice, PeerSummary, RouteTlvCounters, Summary, ViewSummary,
 };

@@ -8,7 +8,8 @@ use super::summary::{ErrorKind, Level};
 use crate::bgp::{self, Open};
 use crate::bmp::{self, PeerHeader, Tlv};
 use crate::route::{
-    EventKind, NAME_MAX_BYTES, PeerIdentity, PeerKey, PeerUp, RibView, SessionEnd, Timestamp,
+    EventKind, NAME_MAX_BYTES, OpenSummary, Opens, PeerDownRecord, PeerIdentity, PeerKey, PeerUp, RibView,
+    SessionEnd, Timestamp, bounded_texts,
 };
 
 impl Session {
@@ -67,6 +68,12 @@ impl Session {
         self.view_event(index, view, now, Timestamp(header.timestamp_us), kind);
         if let Some(peer) = self.peers.get(index) {
             peer.reserve_details();
+            if !is_repeated {
+                peer.keep_opens(Opens {
+                    sent: sent.as_ref().map(summary),
+                    received: received.as_ref().map(summary),
+                });
+            }
         }
         self.notice(Level::Info, "bmp_peer_up", Some(key), text, &[]);
         self.complete_notice(asn, None);
@@ -110,7 +117,15 @@ impl Session {
         if let Some(peer) = self.peers.get(index) {
             asn = peer.identity.asn;
             unexpected = !peer.up;
-            peer.downs += u64::from(peer.up);
+            if peer.up {
+                peer.downs += 1;
+                peer.keep_down(PeerDownRecord {
+                    time: now,
+                    up_since: peer.up_since,
+                    reason_code: reason,
+                    reason: bmp::down_reason_text(reason, data),
+                });
+            }
             peer.next_generation(false);
             peer.up = false;
             peer.has_earlier_routes = false;
@@ -243,6 +258,17 @@ fn peer_up_information(message: &bmp::PeerUp<'_>) -> Vec<String> {
     all.extend(first.map(|name| format!("whole VRF/table name: {name}")));
     all.extend(names.map(|name| format!("another VRF/table name: {name}")));
     all
+}
+
+/// An OPEN as operators look it up.
+fn summary(open: &Open) -> OpenSummary {
+    OpenSummary {
+        asn: open.asn,
+        bgp_id: open.bgp_id,
+        hold_time_s: open.hold_time_s,
+        capabilities: bounded_texts(&capabilities(open)),
+        is_damaged: open.damage.is_some(),
+    }
 }
 
 fn capabilities(open: &Open) -> Vec<String> {

@@ -3,8 +3,11 @@
 mod counters;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use crate::route::{Family, PeerKey, RibView, Router, TEXT_MAX_BYTES, Timestamp, bounded_name};
+use crate::route::{
+    Family, Opens, PeerDownRecord, PeerKey, RibView, Router, TEXT_MAX_BYTES, Timestamp, bounded_name,
+};
 
 pub(super) use counters::ErrorKind;
 pub use counters::{Counters, RouteTlvCounters};
@@ -100,6 +103,11 @@ pub struct PeerSummary {
     pub errors: u64,
     /// Peer Downs of this peer in this session while it was up.
     pub downs: u64,
+    /// The OPENs of the last Peer Up in this session; `None` without one, and if
+    /// [`HISTORY_MEMORY_MAX_BYTES`](super::HISTORY_MEMORY_MAX_BYTES) is exhausted.
+    pub opens: Option<Arc<Opens>>,
+    /// The last of these Peer Downs, at most [`PeerDownRecord::KEPT_MAX`], the newest last.
+    pub last_downs: Arc<[PeerDownRecord]>,
     /// Time of the last message about this peer.
     pub last_message: Timestamp,
     /// RIB views of this peer.

@@ -40,7 +40,8 @@ pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
 pub use connection::{
-    Attached, Connection, Isolated, Offender, SslMode, Target, TargetError, TlsError, TlsFiles,
+    Attached, Connection, Isolated, Offender, QueryConnection, QueryPool, SslMode, Target, TargetError,
+    TlsError, TlsFiles, Unreachable,
 };
 pub use copy::columns;
 pub use error::{Error, explain};
@@ -50,7 +51,8 @@ pub use query::bind::{BoundQuery, QueryError};
 pub use query::catalogue::{Parameter, QUERIES, Query};
 pub use query::kind::Kind;
 pub use query::rpki::{LoadCounts, Vrp, VrpError, load_vrps, parse_vrps};
-pub use query::run::{ResultColumn, Rows, RunOptions, Shape, run_query};
+pub use query::run::{PreparedQuery, ResultColumn, Rows, RunOptions, Shape, prepare_query, run_query};
+pub use query::text::{append_csv, append_csv_header, append_json, count_line};
 pub use tokio_postgres::Client;
 pub use transaction::{
     Cause, Dedup, EncodeError, InconsistentBatch, Quarantine, RecordRange, Source, Transaction,

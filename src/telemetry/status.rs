@@ -20,11 +20,11 @@ pub use document::{
     ConditionKind, Damage, Delivery, Document, FailedSegment, Health, Lane, LaneState, LossReason,
     Quarantined, Wal,
 };
-pub use findings::{Finding, RouterContext, Totals, is_problem, router_state};
+pub use findings::{Finding, RouterContext, Totals, is_problem, peer_attention, peer_findings, router_state};
 pub use listener::{Listener, REFUSAL_REASONS, Source};
 pub use overview::{one_router, overview, problems};
 pub use reload::Reload;
-pub use routers::{Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
+pub use routers::{BgpSession, Completeness, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 pub use server::{BindError, Server, bind};
 pub use text::{render, summary};
 pub use transport::{HandshakeFailure, Remote, RemoteState, SessionTransport, Transport};

@@ -31,14 +31,54 @@ pub fn request(address: SocketAddr, line: &str, headers: &[&str]) -> TcpStream {
     stream
 }
 
-/// Reads a response to its end. The server closes each connection.
-pub fn read(mut stream: TcpStream) -> Page {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    let text = String::from_utf8(bytes).unwrap();
+/// Reads a response to its end. The server closes each connection. Panics if the body is incomplete.
+pub fn read(stream: TcpStream) -> Page {
+    let (page, is_complete) = read_rest(stream, Vec::new());
+    assert!(is_complete, "an incomplete body: {page:?}");
+    page
+}
+
+/// Reads a response of which these bytes have been read; also returns whether its body is complete.
+pub fn read_rest(mut stream: TcpStream, mut bytes: Vec<u8>) -> (Page, bool) {
+    let is_closed = stream.read_to_end(&mut bytes).is_ok();
+    // An incomplete body may end within a character.
+    let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Page { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let head = head.to_ascii_lowercase();
+    let (body, is_complete) = if head.contains("transfer-encoding: chunked") {
+        dechunked(body.as_bytes())
+    } else {
+        (body.to_owned(), is_closed)
+    };
+    (Page { status, head, body }, is_complete)
+}
+
+/// Reads a response until its bytes contain a text, and returns them.
+pub fn read_until(stream: &mut TcpStream, text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains(text) {
+        let mut part = [0; 4_096];
+        let length = stream.read(&mut part).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&bytes));
+        bytes.extend_from_slice(&part[..length]);
+    }
+    bytes
+}
+
+/// The contents of a chunked body (RFC 9112, section 7.1), and whether it has its last chunk.
+fn dechunked(mut bytes: &[u8]) -> (String, bool) {
+    let mut contents = Vec::new();
+    let mut is_complete = false;
+    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
+        let length = std::str::from_utf8(&bytes[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        is_complete = length == 0;
+        let rest = &bytes[end + 2..];
+        contents.extend_from_slice(&rest[..length.min(rest.len())]);
+        bytes = rest.get(length + 2..).unwrap_or_default();
+    }
+    (String::from_utf8_lossy(&contents).into_owned(), is_complete)
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Page {

@@ -82,8 +82,8 @@ fn content() -> Vec<Batch> {
     ]
 }
 
-async fn database() -> Option<Database> {
-    let mut store = Store::open(Edition::Timescale, "calls").await?;
+pub(crate) async fn database(test: &str) -> Option<Database> {
+    let mut store = Store::open(Edition::Timescale, test).await?;
     for batch in content() {
         store.put(&[batch]).await;
     }
@@ -123,7 +123,7 @@ fn run(database: &Database, call: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_calls_have_the_recorded_output() {
-    let Some(database) = database().await else { return };
+    let Some(database) = database("calls").await else { return };
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/queries");
     let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();

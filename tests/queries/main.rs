@@ -18,4 +18,6 @@ mod dashboards;
 mod documented;
 mod failures;
 mod known;
+mod lookup;
+mod lookup_failures;
 mod monitoring;

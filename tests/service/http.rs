@@ -58,7 +58,7 @@ fn metrics_health_and_status_are_served() {
         (&families[0]["router"], &families[0]["peer"], &families[0]["routes"]),
         (&"edge1".into(), &"192.0.2.1".into(), &2.into())
     );
-    for (path, status) in [("/api/v1/routers/nobody", 404), ("/api/v1/routers/%zz", 400), ("/", 404)] {
+    for (path, status) in [("/api/v1/routers/nobody", 404), ("/api/v1/routers/%zz", 400), ("/nothing", 404)] {
         assert_eq!(get(server, path).status, status, "{path}");
     }
 }

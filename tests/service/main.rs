@@ -27,6 +27,7 @@ mod log_budget;
 mod logs;
 mod metrics;
 mod openapi;
+mod page;
 mod program;
 mod reload;
 mod sessions;

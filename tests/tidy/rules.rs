@@ -87,11 +87,14 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
     ),
     (
         "http",
-        &["config", "telemetry"],
+        // `route` for timestamps and the OPENs of a peer, `sink` for the queries of the look-ups.
+        &["config", "route", "sink", "telemetry"],
         &[
+            "crc32fast",
             "http_body_util",
             "hyper",
             "hyper_util",
+            "maud",
             "prometheus_client",
             "rustix",
             "serde",

@@ -2,10 +2,11 @@
 # shellcheck disable=SC2154
 # One collector with a throw-away database, for tools/demo and tools/bench. Expects tools/testbed/lib.sh to be
 # sourced and these variables: root; work (a temporary folder); bin (folder of the programs); database (name
-# of the instance); database_url (empty: store-only mode); collector (COLLECTOR_ID); bmp_port. With http_port,
-# the collector serves its web page there.
+# of the instance); database_url (empty: store-only mode); collector (COLLECTOR_ID); bmp_port. The array
+# collector_settings may hold further settings, as NAME=value.
 
 collector_pid=
+collector_settings=()
 
 sql() { "$root/tools/testbed/timescale" psql --name "$database" -- -v ON_ERROR_STOP=1 "$@"; }
 answer() { sql -Atq -c "$1"; }
@@ -15,14 +16,13 @@ answer() { sql -Atq -c "$1"; }
 start_collector() {
     local delivery=()
     [ -z "$database_url" ] || delivery=("DATABASE_URL=$database_url?sslmode=disable")
-    [ -z "${http_port:-}" ] || delivery+=("HTTP_LISTEN=127.0.0.1:$http_port")
     (
         cd "$work" || exit
         exec env -i PATH="$PATH" HOME="$work" LANG=C \
             BMP_LISTEN_HOST=127.0.0.1 BMP_LISTEN_PORT="$bmp_port" BMP_ROUTER_NAMES="${router_names:-}" \
             COLLECTOR_ID="$collector" HISTORY_DEDUP=off "${delivery[@]}" STATE_DIR="$work/state" \
             WAL_DIR="$work/wal" WAL_FREE_PERCENT_MIN=0 STATUS_SOCKET="$work/status.sock" LOG_FORMAT=json \
-            "$bin/holdfast" >>"$work/collector.log" 2>&1
+            "${collector_settings[@]}" "$bin/holdfast" >>"$work/collector.log" 2>&1
     ) &
     collector_pid=$!
     until_true 30 collector_answers || die_with_log "the collector did not start"

@@ -26,7 +26,7 @@ clean_environment() {
             PYTHON* | VIRTUAL_ENV) unset "$name" ;;
             # Options that programs read from the environment; a service manager's sockets.
             BASH_ENV | ENV | CDPATH | POSIXLY_CORRECT | TAR_OPTIONS | GZIP | ZSTD_* | GREP_OPTIONS | \
-                WIRESHARK_* | NOTIFY_SOCKET | WATCHDOG_*) unset "$name" ;;
+                NODE_OPTIONS | NODE_PATH | WIRESHARK_* | NOTIFY_SOCKET | WATCHDOG_*) unset "$name" ;;
             LANG | LANGUAGE | LC_*) unset "$name" ;;
             *) case $settings in *" $name "*) unset "$name" ;; esac ;;
         esac

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-# A large history in a throw-away database, for tools/bench/queries and tools/bench/dashboards. Expects
+# A large history in a throw-away database, for tools/bench/queries, page and dashboards. Expects
 # tools/testbed/lib.sh to be sourced and these variables: root; name (of the instance); url (of the instance);
 # millions (rows of history); begin (first day of the month of changes).
 

@@ -148,8 +148,8 @@ unpack_packages() {
 
 # patch_programs ROOT FILE...: makes unpacked programs use the unpacked loader and libraries. LD_LIBRARY_PATH
 # is not sufficient: the host's older loader cannot start them, and initdb and pg_ctl start `postgres`
-# directly. The run path is written as DT_RPATH, which also applies to the dependencies of libraries (FRR has
-# its own in a subfolder). Paths are absolute, so that ROOT cannot be moved afterwards.
+# directly. The run path is written as DT_RPATH, which also applies to the dependencies of libraries (FRR and
+# PulseAudio have theirs in subfolders). Paths are absolute, so that ROOT cannot be moved afterwards.
 patch_programs() {
     local root=$1 loader libs name program
     shift
@@ -164,6 +164,6 @@ patch_programs() {
             loader=$(find "$root" -name "$(basename "$name")" -print -quit)
             "${patchelf[@]}" --set-interpreter "$loader" "$program" || return 1
         fi
-        "${patchelf[@]}" --force-rpath --set-rpath "$libs:$libs/frr" "$program" || return 1
+        "${patchelf[@]}" --force-rpath --set-rpath "$libs:$libs/frr:$libs/pulseaudio" "$program" || return 1
     done
 }

@@ -244,7 +244,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::telemetry::status::{Delivery, Family, Lane, Peer, PeerState, Router, Syncs};
+    use crate::telemetry::status::{BgpSession, Delivery, Family, Lane, Peer, PeerState, Router, Syncs};
 
     fn router(name: &str, peers: usize) -> Router {
         let family = Family { family: "ipv4-unicast".to_owned(), routes: 7, ..Family::default() };
@@ -257,6 +257,7 @@ mod tests {
             state: PeerState::Up,
             reason: None,
             downs: 2,
+            bgp_session: BgpSession::default(),
             views: [("adj-rib-in-pre".to_owned(), vec![family.clone()])].into(),
         };
         let (name, connected) = (name.to_owned(), true);

@@ -12,7 +12,10 @@ use self::table::{Layout, Table};
 use super::database::EXIT_FAILED;
 use super::{Failure, database};
 use crate::config::Config;
-use crate::sink::{BoundQuery, QUERIES, Query, QueryError, Rows, RunOptions, Shape, run_query};
+use crate::sink::{
+    BoundQuery, QUERIES, Query, QueryError, Rows, RunOptions, Shape, append_csv, append_csv_header,
+    append_json, count_line, run_query,
+};
 use crate::telemetry::printable;
 
 /// Exit code for an unknown query or field, or an invalid argument.
@@ -102,7 +105,8 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let shape = if matches!(arguments.format, Format::Json) { Shape::Json } else { Shape::Values };
-    let options = RunOptions { shape, limit: arguments.limit, fields: arguments.fields.clone() };
+    let (limit, fields) = (arguments.limit, arguments.fields.clone());
+    let options = RunOptions { shape, limit, fields, time_limit: None };
     database::with_client(config, EXIT_FAILED, async |client| {
         let mut rows = run_query(&client, query, &options).await?;
         let notes = std::mem::take(&mut rows.notes);
@@ -172,25 +176,17 @@ async fn print_table(mut rows: Rows, width_max: Option<usize>, out: &mut impl Wr
     while let Some(row) = rows.next().await? {
         table.row(&row, out)?;
     }
-    match (rows.count, rows.is_cut) {
-        (1, true) => writeln!(out, "(first row; there are more)")?,
-        (count, true) => writeln!(out, "(first {count} rows; there are more)")?,
-        (1, false) => writeln!(out, "(1 row)")?,
-        (count, false) => writeln!(out, "({count} rows)")?,
-    }
+    writeln!(out, "{}", count_line(rows.count, rows.is_cut))?;
     Ok(())
 }
 
 /// Returns whether there are more rows than the limit.
 async fn json(mut rows: Rows, out: &mut impl Write) -> Result<bool, Failure> {
-    let mut separator = "[";
+    let (mut separator, mut line) = ("[", String::new());
     while let Some(row) = rows.next().await? {
-        write!(out, "{separator}\n{{")?;
-        for (index, (column, value)) in rows.columns.iter().zip(&row).enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(out, "{comma}\"{}\":{}", column.name, value.as_deref().unwrap_or("null"))?;
-        }
-        write!(out, "}}")?;
+        line.clear();
+        append_json(&rows.columns, &row, &mut line);
+        write!(out, "{separator}\n{line}")?;
         separator = ",";
     }
     writeln!(out, "{}", if separator == "[" { "[]" } else { "\n]" })?;
@@ -199,33 +195,13 @@ async fn json(mut rows: Rows, out: &mut impl Write) -> Result<bool, Failure> {
 
 /// Returns whether there are more rows than the limit.
 async fn csv(mut rows: Rows, out: &mut impl Write) -> Result<bool, Failure> {
-    let header: Vec<String> = rows.columns.iter().map(|column| field(&column.name)).collect();
-    write!(out, "{}\r\n", header.join(","))?;
+    let mut line = String::new();
+    append_csv_header(&rows.columns, &mut line);
+    out.write_all(line.as_bytes())?;
     while let Some(row) = rows.next().await? {
-        let row: Vec<String> =
-            row.iter().map(|value| value.as_deref().map_or_else(String::new, field)).collect();
-        write!(out, "{}\r\n", row.join(","))?;
+        line.clear();
+        append_csv(&row, &mut line);
+        out.write_all(line.as_bytes())?;
     }
     Ok(rows.is_cut)
-}
-
-/// A CSV field, quoted as RFC 4180 requires. An empty text is quoted as well, to distinguish it from null.
-fn field(value: &str) -> String {
-    if value.is_empty() || value.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", value.replace('"', "\"\""))
-    } else {
-        value.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn csv_fields_are_quoted_where_required() {
-        for (value, text) in [("a", "a"), ("", "\"\""), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\"")] {
-            assert_eq!(field(value), text);
-        }
-    }
 }

@@ -122,6 +122,7 @@ impl MissingTables {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::sync::Arc;
 
     use super::*;
     use crate::route::{PeerKey, Router};
@@ -155,6 +156,8 @@ mod tests {
             messages: 1,
             errors: 0,
             downs: 0,
+            opens: None,
+            last_downs: Arc::default(),
             last_message: Timestamp(now.0 - 1_000_000),
             views,
         };

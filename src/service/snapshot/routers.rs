@@ -1,6 +1,7 @@
 //! The routers of the status document.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::seconds_between;
@@ -11,7 +12,7 @@ use crate::route::{PeerIdentity, PeerKey, Rd, Timestamp};
 use crate::session::{PeerSummary, Summary};
 use crate::state::{StateStore, TrackedPeer};
 use crate::telemetry::clock;
-use crate::telemetry::status::{Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
+use crate::telemetry::status::{BgpSession, Family, Peer, PeerState, Router, StaleReason, StaleRoutes};
 
 /// The routers with a session, those without one that have stale peers, and the expected ones, which
 /// `expected` names or gives the address of. `clocks` are the wall clock, and the start of the daemon.
@@ -143,6 +144,12 @@ fn live_peer(session: &Summary, peer: &PeerSummary, now: Timestamp) -> Peer {
         state: if peer.up { PeerState::Up } else { PeerState::Down },
         reason: None,
         downs: peer.downs,
+        bgp_session: BgpSession {
+            table_name: peer.table_name.clone(),
+            up_since: peer.up_since.map(clock::iso8601),
+            opens: peer.opens.clone(),
+            last_downs: Arc::clone(&peer.last_downs),
+        },
         views,
     }
 }
@@ -158,6 +165,7 @@ fn stale_peer(known: &TrackedPeer, reason: StaleReason) -> Peer {
         state: PeerState::Stale,
         reason: Some(reason),
         downs: 0,
+        bgp_session: BgpSession { table_name: known.peer.table_name.clone(), ..BgpSession::default() },
         views: BTreeMap::new(),
     }
 }
@@ -213,6 +221,8 @@ mod tests {
             messages: 1,
             errors: 0,
             downs: 0,
+            opens: None,
+            last_downs: Arc::default(),
             last_message: Timestamp(1),
             views: Vec::new(),
         }

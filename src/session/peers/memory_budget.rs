@@ -24,6 +24,12 @@ pub(in crate::session) const TRACKED_PEERS_MIN_BYTES: usize = PEER_MEMORY_MAX_BY
 /// prefixes of a RIB view take at most 4 MiB of them.
 pub const DUMP_MEMORY_MAX_BYTES: usize = 256 << 20;
 
+/// Maximum number of bytes that one session uses for the OPENs and the last Peer Downs of its peers. They are
+/// shown to operators; nothing is decoded with them.
+///
+/// Those of a peer take about 1,500 bytes.
+pub const HISTORY_MEMORY_MAX_BYTES: usize = 8 << 20;
+
 /// The memory budgets of one session.
 #[derive(Clone)]
 pub(in crate::session) struct PeerBudgets {
@@ -31,6 +37,8 @@ pub(in crate::session) struct PeerBudgets {
     pub(in crate::session) state: MemoryBudget,
     /// For the routes announced during dumps.
     pub(in crate::session) routes: MemoryBudget,
+    /// For the OPENs and the last Peer Downs.
+    pub(in crate::session) history: MemoryBudget,
     /// Keys of the hash that identifies announced routes.
     pub(in crate::session) keys: RandomState,
 }
@@ -40,6 +48,7 @@ impl Default for PeerBudgets {
         Self {
             state: MemoryBudget::with_limit(PEER_MEMORY_MAX_BYTES),
             routes: MemoryBudget::with_limit(DUMP_MEMORY_MAX_BYTES),
+            history: MemoryBudget::with_limit(HISTORY_MEMORY_MAX_BYTES),
             keys: RandomState::default(),
         }
     }

@@ -1,8 +1,10 @@
 //! The peers of one session: their capabilities, generation, RIB views and address families.
 
 mod announced;
+mod history;
 mod memory_budget;
 mod negotiated;
+mod summaries;
 mod views;
 
 use std::collections::HashMap;
@@ -10,14 +12,15 @@ use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::builder::PeerSlot;
-use super::summary::{FamilySummary, PeerSummary, ViewSummary};
+use super::summary::PeerSummary;
 use crate::bmp::PeerHeader;
 use crate::route::{Peer, PeerIdentity, PeerKey, RibView, Timestamp};
-pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
+use history::PeerHistory;
+pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, HISTORY_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 use memory_budget::{PeerBudgets, Reservation, TRACKED_PEERS_MIN_BYTES};
 pub(super) use negotiated::{BgpSession, PeerCapabilities};
+use views::ViewState;
 pub(super) use views::{DumpCause, HeldPdu, SweepTimes};
-use views::{FamilyState, ViewState};
 
 /// Memory of a peer with all its RIB views, of which there are at most four. A vector may have twice the
 /// capacity that it needs.
@@ -77,6 +80,8 @@ pub(super) struct PeerState {
     pub(super) errors: u64,
     /// Peer Downs while the peer was up.
     pub(super) downs: u64,
+    /// The OPENs and the last Peer Downs.
+    history: PeerHistory,
     /// Time of the last message about this peer.
     pub(super) last_message: Timestamp,
     /// Whether a wrong AS number width has been reported in this generation.
@@ -115,6 +120,7 @@ impl PeerState {
             messages: 0,
             errors: 0,
             downs: 0,
+            history: PeerHistory::default(),
             last_message: Timestamp(0),
             width_reported: false,
             trailer_reported: false,
@@ -362,37 +368,5 @@ impl Peers {
 
     pub(super) fn summaries(&self) -> Vec<PeerSummary> {
         self.states.iter().map(PeerSummary::from).collect()
-    }
-}
-
-impl From<&PeerState> for PeerSummary {
-    fn from(state: &PeerState) -> Self {
-        let family = |family: &FamilyState| FamilySummary {
-            family: family.family,
-            announced: family.announced,
-            withdrawn: family.withdrawn,
-            end_of_rib: family.end_of_rib,
-            suspect: family.is_suspect(),
-            awaits_sweep: state.has_earlier_routes && !family.swept,
-        };
-        let view = |view: &ViewState| ViewSummary {
-            view: view.view,
-            families: view.families().iter().map(family).collect(),
-        };
-        Self {
-            key: state.identity.key,
-            asn: state.identity.asn,
-            bgp_id: state.identity.bgp_id,
-            table_name: state.table_name.clone(),
-            up: state.up,
-            up_since: state.up_since,
-            negotiated: state.capabilities.families.iter().collect(),
-            generation: state.generation,
-            messages: state.messages,
-            errors: state.errors,
-            downs: state.downs,
-            last_message: state.last_message,
-            views: state.views.iter().map(view).collect(),
-        }
     }
 }

@@ -146,7 +146,7 @@ impl ViewState {
             self.budget.state.count_refusal();
             return None;
         }
-        let PeerBudgets { state, routes, keys } = &self.budget;
+        let PeerBudgets { state, routes, keys, .. } = &self.budget;
         self.families.push(FamilyState {
             family,
             announced: 0,

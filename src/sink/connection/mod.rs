@@ -1,6 +1,7 @@
 //! The database connection of a lane.
 //!
 //! * `target`, `tls`: the address of the database, its TLS settings, and how connections to it are opened
+//! * `query_pool`: a few connections for the queries of the HTTP server
 //! * `attach`: a connection that holds a lane
 //! * `store`: stores one transaction
 //! * `isolate`, `bisect`: stores a transaction whose rows the server rejects, without the rejected records
@@ -10,6 +11,7 @@
 mod attach;
 mod bisect;
 mod isolate;
+mod query_pool;
 mod statements;
 mod store;
 mod stored_peers;
@@ -19,5 +21,6 @@ mod tls;
 pub use attach::{Attached, Connection};
 pub(super) use isolate::rejection;
 pub use isolate::{Isolated, Offender};
+pub use query_pool::{QueryConnection, QueryPool, Unreachable};
 pub use target::{Target, TargetError};
 pub use tls::{SslMode, TlsError, TlsFiles};

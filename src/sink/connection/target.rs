@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{BuildError, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -22,6 +22,8 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 /// The schema of all objects. The search path of the role or the database may be another one.
 const SEARCH_PATH: &str = "SET search_path = public, pg_temp";
+/// The same, and no transaction may write.
+const READ_ONLY: &str = "SET search_path = public, pg_temp; SET default_transaction_read_only = on";
 
 /// A database: address, credentials, TLS settings and time limits.
 #[derive(Clone)]
@@ -129,11 +131,33 @@ impl Target {
     /// # Errors
     /// The pool settings are invalid.
     pub fn pool(&self, size_max: usize) -> Result<Pool, TargetError> {
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
-        let manager = Manager::from_config(self.config.clone(), self.tls.clone(), config);
-        let set_path = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(SEARCH_PATH).await.map_err(HookError::Backend) })
+        Ok(self.build_pool(self.config.clone(), SEARCH_PATH, size_max)?)
+    }
+
+    /// Creates a pool of connections that cannot write, with another `application_name`.
+    pub(super) fn read_only_pool(&self, name: &str, size_max: usize) -> Result<Pool, BuildError> {
+        let mut config = self.config.clone();
+        config.application_name(name);
+        self.build_pool(config, READ_ONLY, size_max)
+    }
+
+    /// The TLS settings, for a request to cancel a query.
+    pub(super) fn tls(&self) -> MakeRustlsConnect {
+        self.tls.clone()
+    }
+
+    /// A pool whose connections run the statements `setup` after they are opened.
+    fn build_pool(
+        &self,
+        config: tokio_postgres::Config,
+        setup: &'static str,
+        size_max: usize,
+    ) -> Result<Pool, BuildError> {
+        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let manager = Manager::from_config(config, self.tls.clone(), manager_config);
+        let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move { client.batch_execute(setup).await.map_err(HookError::Backend) })
         });
-        Ok(Pool::builder(manager).max_size(size_max).post_create(set_path).build()?)
+        Pool::builder(manager).max_size(size_max).post_create(set_up).build()
     }
 }

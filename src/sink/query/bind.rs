@@ -1,5 +1,7 @@
 //! Calls of queries: arguments matched with parameters and checked.
 
+use tokio_postgres::error::SqlState;
+
 use super::catalogue::{Parameter, QUERIES, Query};
 use super::kind::{Kind, Value};
 use crate::sink::error::explain;
@@ -36,6 +38,9 @@ pub enum QueryError {
         usage: String,
         /// Name of the query.
         name: &'static str,
+        /// Name of the parameter whose argument is invalid or missing; `None` if the mismatch is not that of
+        /// a parameter.
+        parameter: Option<&'static str>,
     },
     /// The result has no such column.
     #[error(
@@ -54,6 +59,24 @@ pub enum QueryError {
     /// The server rejected the query, or the connection failed.
     #[error("{}", explain(.0))]
     Database(#[from] tokio_postgres::Error),
+}
+
+impl QueryError {
+    /// Whether the cause is in the arguments, and not in the database or the connection to it.
+    #[must_use]
+    pub fn is_of_arguments(&self) -> bool {
+        match self {
+            Self::Unknown { .. } | Self::Arguments { .. } | Self::Field { .. } => true,
+            // Functions reject values of their parameters with codes of class 22 (data exception).
+            Self::Database(error) => error.code().is_some_and(|code| code.code().starts_with("22")),
+        }
+    }
+
+    /// Whether the server cancelled the query because it exceeded its time limit.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Database(error) if error.code() == Some(&SqlState::QUERY_CANCELED))
+    }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
@@ -81,14 +104,17 @@ impl BoundQuery {
         })?;
         let mut bound = Self { query, arguments: Vec::new() };
         for argument in arguments {
-            let (parameter, text) = bound.parameter(argument).map_err(|reason| bound.mismatch(reason))?;
+            let (parameter, text) =
+                bound.parameter(argument).map_err(|reason| bound.mismatch(None, reason))?;
             if !bound.is_free(parameter) {
-                return Err(bound.mismatch(format!("argument {} is given twice", parameter.name)));
+                let reason = format!("argument {} is given twice", parameter.name);
+                return Err(bound.mismatch(Some(parameter), reason));
             }
             let value = parameter.kind.parse(text).map_err(|reason| {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let (name, accepted) = (parameter.name, parameter.kind.accepted());
-                bound.mismatch(format!("invalid {name} \"{text}\"{reason}; expected {accepted}"))
+                let reason = format!("invalid {name} \"{text}\"{reason}; expected {accepted}");
+                bound.mismatch(Some(parameter), reason)
             })?;
             bound.arguments.push((parameter, value));
         }
@@ -96,7 +122,8 @@ impl BoundQuery {
         match missing {
             Some(parameter) => {
                 let (name, accepted) = (parameter.name.to_uppercase(), parameter.kind.accepted());
-                Err(bound.mismatch(format!("missing argument {name}: expected {accepted}")))
+                let reason = format!("missing argument {name}: expected {accepted}");
+                Err(bound.mismatch(Some(parameter), reason))
             }
             None => Ok(bound),
         }
@@ -127,8 +154,13 @@ impl BoundQuery {
             .ok_or_else(|| format!("unexpected argument \"{argument}\""))
     }
 
-    pub(super) fn mismatch(&self, reason: String) -> QueryError {
-        QueryError::Arguments { reason, usage: self.query.usage(), name: self.query.name }
+    pub(super) fn mismatch(&self, parameter: Option<&'static Parameter>, reason: String) -> QueryError {
+        QueryError::Arguments {
+            reason,
+            usage: self.query.usage(),
+            name: self.query.name,
+            parameter: parameter.map(|parameter| parameter.name),
+        }
     }
 
     /// The peer selectors among the arguments.

@@ -8,6 +8,9 @@ use super::when::{self, Moment};
 /// Words for a RIB view.
 const VIEWS: &[&str] = &["adj-in-pre", "adj-in-post", "adj-out-pre", "adj-out-post", "loc-rib"];
 
+/// The words for true and false that are shown.
+const FLAGS: &[&str] = &["true", "false"];
+
 /// Kind of a parameter, which determines the accepted notations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -93,6 +96,23 @@ impl Kind {
             Self::Choice(words) => return one_of(words),
         }
         .to_owned()
+    }
+
+    /// The accepted words of a kind that has a fixed set of them.
+    #[must_use]
+    pub const fn words(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::View => Some(VIEWS),
+            Self::Flag => Some(FLAGS),
+            Self::Choice(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Whether a text is an argument of this kind. Every text may be a peer.
+    #[must_use]
+    pub fn accepts(self, text: &str) -> bool {
+        self.parse(text).is_ok()
     }
 
     /// Parses an argument. An error is the reason in addition to [`Self::accepted`], or empty.

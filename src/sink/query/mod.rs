@@ -9,4 +9,5 @@ mod notes;
 mod peers;
 pub(super) mod rpki;
 pub(super) mod run;
+pub(super) mod text;
 mod when;

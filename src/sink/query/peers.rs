@@ -114,10 +114,12 @@ pub(super) async fn resolve(client: &Client, query: &mut BoundQuery) -> Result<(
     for (parameter, selector) in query.peers() {
         match canonical(&known, selector, of_history) {
             Ok(text) => *selector = text,
-            Err(reason) => unknown = unknown.or(Some(format!("invalid {} {reason}", parameter.name))),
+            Err(reason) => {
+                unknown = unknown.or(Some((parameter, format!("invalid {} {reason}", parameter.name))));
+            }
         }
     }
-    unknown.map_or(Ok(()), |reason| Err(query.mismatch(reason)))
+    unknown.map_or(Ok(()), |(parameter, reason)| Err(query.mismatch(Some(parameter), reason)))
 }
 
 /// The selector as the queries understand it; else the reason.

@@ -1,10 +1,11 @@
 //! Running a query: its rows as texts, or as JSON values.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use tokio_postgres::types::{Kind, ToSql, Type};
-use tokio_postgres::{Client, Column, RowStream};
+use tokio_postgres::{Client, Column, RowStream, Statement};
 
 use super::bind::{BoundQuery, QueryError, nearest};
 use super::json::Form;
@@ -38,6 +39,9 @@ pub struct RunOptions {
     pub limit: Option<u32>,
     /// Names of the columns to return, in this order; all columns if empty.
     pub fields: Vec<String>,
+    /// Time limit of each statement on the server, if the role has no shorter one; `None` leaves that of the
+    /// role.
+    pub time_limit: Option<Duration>,
 }
 
 /// A column of the result.
@@ -92,19 +96,43 @@ impl Rows {
     }
 }
 
+/// A query whose arguments are resolved and whose result is described, in an open transaction.
+pub struct PreparedQuery {
+    query: BoundQuery,
+    columns: Vec<ResultColumn>,
+    statement: Statement,
+    limit: Option<u32>,
+}
+
 /// Runs a query in a read-only transaction, with times in UTC.
 ///
 /// # Errors
 /// An argument names no peer, a field is unknown, the server rejected the query, or the connection failed.
-pub async fn run_query(
+pub async fn run_query(client: &Client, query: BoundQuery, options: &RunOptions) -> Result<Rows, QueryError> {
+    prepare_query(client, query, options).await?.run(client).await
+}
+
+/// Begins a read-only transaction, with times in UTC, and prepares a query in it. The duration does not
+/// depend on the number of routes.
+///
+/// # Errors
+/// An argument names no peer, a field is unknown, the server rejected the query, or the connection failed.
+pub async fn prepare_query(
     client: &Client,
     mut query: BoundQuery,
     options: &RunOptions,
-) -> Result<Rows, QueryError> {
+) -> Result<PreparedQuery, QueryError> {
     // One transaction, and no settings beyond it: a pooler may give each transaction another connection.
-    client.batch_execute("BEGIN READ ONLY; SET LOCAL timezone = 'UTC'; SET LOCAL jit = off").await?;
+    let mut begin = "BEGIN READ ONLY; SET LOCAL timezone = 'UTC'; SET LOCAL jit = off".to_owned();
+    if let Some(limit) = options.time_limit {
+        let milliseconds = limit.as_millis().max(1);
+        begin.push_str(&format!(
+            "; SELECT set_config('statement_timeout', '{milliseconds}', true) FROM pg_settings
+            WHERE name = 'statement_timeout' AND setting::bigint NOT BETWEEN 1 AND {milliseconds}"
+        ));
+    }
+    client.batch_execute(&begin).await?;
     peers::resolve(client, &mut query).await?;
-    let notes = notes(client, &query).await?;
     let call = query.call();
     let described = client.prepare(&format!("SELECT * FROM {call} q")).await?;
     let (mut columns, mut selected) = (Vec::new(), Vec::new());
@@ -118,10 +146,21 @@ pub async fn run_query(
     let order = if UNORDERED.contains(&query.query.name) { ORDER } else { "" };
     let sql = format!("SELECT {} FROM {call} q{order}{limited}", selected.join(", "));
     let statement = client.prepare(&sql).await?;
-    let arguments = query.texts().map(|text| text as &(dyn ToSql + Sync));
-    let stream = client.query_raw(&statement, arguments.collect::<Vec<_>>()).await?;
-    let (stream, limit) = (Some(Box::pin(stream)), options.limit);
-    Ok(Rows { columns, notes, count: 0, is_cut: false, limit, stream })
+    Ok(PreparedQuery { query, columns, statement, limit: options.limit })
+}
+
+impl PreparedQuery {
+    /// Runs the query. Returns when the server has sent the first rows, or the end of the result.
+    ///
+    /// # Errors
+    /// The server rejected the query, or the connection failed.
+    pub async fn run(self, client: &Client) -> Result<Rows, QueryError> {
+        let notes = notes(client, &self.query).await?;
+        let arguments = self.query.texts().map(|text| text as &(dyn ToSql + Sync));
+        let stream = client.query_raw(&self.statement, arguments.collect::<Vec<_>>()).await?;
+        let (columns, stream) = (self.columns, Some(Box::pin(stream)));
+        Ok(Rows { columns, notes, count: 0, is_cut: false, limit: self.limit, stream })
+    }
 }
 
 /// The columns that the fields name.

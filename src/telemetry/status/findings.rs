@@ -157,6 +157,29 @@ impl RouterContext {
     }
 }
 
+/// The findings of a peer, the most serious first.
+#[must_use]
+pub fn peer_findings(peer: &Peer, is_router_connected: bool) -> Vec<Finding> {
+    let count = |is: fn(&Family) -> bool| to_u64(peer.tables().filter(|(_, one)| is(one)).count());
+    let (missing, suspect) = (count(|one| one.missing), count(|one| one.suspect));
+    let findings = [
+        (missing > 0).then_some(Finding::TablesMissing(missing)),
+        (suspect > 0).then_some(Finding::TablesSuspect(suspect)),
+        (peer.state == PeerState::Stale && is_router_connected).then_some(Finding::PeersStale(1)),
+        (peer.state == PeerState::Down).then_some(Finding::PeersDown(1)),
+    ];
+    findings.into_iter().flatten().collect()
+}
+
+/// What needs attention about a peer besides its state, in a few words; empty if nothing does.
+#[must_use]
+pub fn peer_attention(peer: &Peer, findings: &[Finding]) -> String {
+    let in_tables = |one: &&Finding| matches!(one, Finding::TablesMissing(_) | Finding::TablesSuspect(_));
+    let reason = peer.reason.map(|reason| reason.to_string());
+    let tables = findings.iter().filter(in_tables).map(Finding::to_string);
+    reason.into_iter().chain(tables).collect::<Vec<_>>().join(", ")
+}
+
 /// The state of a router in a few words: its most serious finding, or whether it is connected.
 #[must_use]
 pub fn router_state(router: &Router, findings: &[Finding]) -> String {

@@ -25,6 +25,19 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// A number in at most six characters.
+#[must_use]
+pub fn short(number: f64) -> String {
+    match number {
+        0.0 => "0".to_owned(),
+        ..10.0 if number.fract() > 0.0 => format!("{number:.1}"),
+        ..100_000.0 => format!("{number:.0}"),
+        ..1e6 => format!("{:.0}k", number / 1e3),
+        ..1e9 => format!("{:.1}M", number / 1e6),
+        _ => format!("{:.1}G", number / 1e9),
+    }
+}
+
 /// An age in seconds, or that it is unknown.
 #[must_use]
 pub fn age(seconds: Option<f64>) -> String {
@@ -100,5 +113,13 @@ mod tests {
         assert_eq!(wrapped("a 1234567890", 4), ["a", "1234", "5678", "90"]);
         assert_eq!(wrapped("12345678", 4), ["1234", "5678"]);
         assert_eq!(wrapped("", 4), [""]);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let numbers = [0.0, 0.04, 9.96, 12.0, 99_999.0, 123_456.0, 1_234_567.0, 4e9];
+        let texts = ["0", "0.0", "10.0", "12", "99999", "123k", "1.2M", "4.0G"];
+        assert_eq!(numbers.map(short), texts);
+        assert_eq!(short(3.0), "3");
     }
 }

@@ -233,7 +233,7 @@ fn peer_problems(router: &Router, peer: &Peer) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Reload;
+    use super::super::{BgpSession, Reload};
     use super::*;
     use crate::telemetry::status::{Completeness, Family, Health, Listener, LogOutput, StaleReason};
 
@@ -248,6 +248,7 @@ mod tests {
             state: PeerState::Up,
             reason: None,
             downs: 0,
+            bgp_session: BgpSession::default(),
             views: [(
                 "adj-in-pre".to_owned(),
                 vec![Family {

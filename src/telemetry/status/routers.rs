@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::transport::SessionTransport;
+use crate::route::{Opens, PeerDownRecord};
 
 /// A router.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -95,11 +97,39 @@ pub struct Peer {
     /// Peer Downs of this session while the peer was up.
     #[serde(default)]
     pub downs: u64,
+    /// The BGP session of the peer.
+    #[serde(default)]
+    pub bgp_session: BgpSession,
     /// Address families by RIB view.
     pub views: BTreeMap<String, Vec<Family>>,
 }
 
+/// The BGP session of a peer, as far as the current BMP session has messages about it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct BgpSession {
+    /// VRF or table name; empty if the router sent none.
+    pub table_name: String,
+    /// Time of the last Peer Up, in ISO 8601; `None` if there was none.
+    pub up_since: Option<String>,
+    /// The OPENs of that Peer Up; `None` if they are not kept. The document as JSON does not contain them.
+    #[serde(skip)]
+    pub opens: Option<Arc<Opens>>,
+    /// The last Peer Downs while the peer was up, the newest last; at most [`PeerDownRecord::KEPT_MAX`]. The
+    /// document as JSON does not contain them.
+    #[serde(skip)]
+    pub last_downs: Arc<[PeerDownRecord]>,
+}
+
 impl Peer {
+    /// The address, with the distinguisher if there is one.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.distinguisher.as_str() {
+            "0:0" => self.address.clone(),
+            distinguisher => format!("{} rd {distinguisher}", self.address),
+        }
+    }
+
     /// The tables of the peer: the name of the RIB view, and the address family.
     pub fn tables(&self) -> impl Iterator<Item = (&str, &Family)> {
         self.views.iter().flat_map(|(view, families)| families.iter().map(move |one| (view.as_str(), one)))

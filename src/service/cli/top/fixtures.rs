@@ -1,7 +1,7 @@
 //! Status documents for the tests.
 
 use crate::telemetry::status::{
-    Completeness, Delivery, Document, Family, Health, Lane, LaneState, Listener, Peer, PeerState,
+    BgpSession, Completeness, Delivery, Document, Family, Health, Lane, LaneState, Listener, Peer, PeerState,
     Quarantined, Reload, Router, SessionTransport, StaleReason, Wal,
 };
 
@@ -38,6 +38,7 @@ pub(super) fn peer(number: u32) -> Peer {
         state: PeerState::Up,
         reason: None,
         downs: 0,
+        bgp_session: BgpSession::default(),
         views: [("adj-in-pre".to_owned(), vec![table])].into(),
     }
 }

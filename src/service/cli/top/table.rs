@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::num::{floor_to_u64, to_f64};
 use crate::telemetry::printable;
-use crate::telemetry::status::format::size;
+use crate::telemetry::status::format::{short, size};
 
 /// Columns between two columns of a table.
 const SPACING: u16 = 1;
@@ -80,18 +80,6 @@ impl Cell {
     /// A time in seconds.
     pub(super) fn seconds(seconds: Option<f64>) -> Self {
         seconds.map_or_else(Self::unknown, |seconds| Self::number(format!("{seconds:.1} s"), seconds))
-    }
-}
-
-/// A number in at most six characters.
-pub(super) fn short(number: f64) -> String {
-    match number {
-        0.0 => "0".to_owned(),
-        ..10.0 if number.fract() > 0.0 => format!("{number:.1}"),
-        ..100_000.0 => format!("{number:.0}"),
-        ..1e6 => format!("{:.0}k", number / 1e3),
-        ..1e9 => format!("{:.1}M", number / 1e6),
-        _ => format!("{:.1}G", number / 1e9),
     }
 }
 
@@ -257,13 +245,5 @@ mod tests {
     #[test]
     fn a_load_is_coarse() {
         assert_eq!([0, 65_535, 65_536, 131_071, 131_072, u64::MAX].map(load), [0, 0, 1, 1, 2, 48]);
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let numbers = [0.0, 0.04, 9.96, 12.0, 99_999.0, 123_456.0, 1_234_567.0, 4e9];
-        let texts = ["0", "0.0", "10.0", "12", "99999", "123k", "1.2M", "4.0G"];
-        assert_eq!(numbers.map(short), texts);
-        assert_eq!(short(3.0), "3");
     }
 }

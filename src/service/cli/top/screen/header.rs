@@ -4,12 +4,11 @@ use ratatui::text::Line;
 
 use super::super::sample::{Observed, Sample};
 use super::super::state::{Link, State, Tab};
-use super::super::table::short;
 use super::{Theme, lag, line};
 use crate::num::{floor_to_u64, to_f64, to_micros};
 use crate::route::Timestamp;
 use crate::telemetry::clock;
-use crate::telemetry::status::format::{cut, duration, size};
+use crate::telemetry::status::format::{cut, duration, short, size};
 
 /// Time without an answer, besides the interval, after which that is shown.
 const SILENCE_US: i64 = 2_000_000;

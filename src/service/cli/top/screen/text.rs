@@ -7,11 +7,10 @@ use ratatui::text::Line;
 
 use super::super::sample::Sample;
 use super::super::state::{State, Tab};
-use super::super::table::short;
 use super::{Theme, lag, put};
 use crate::num::{floor_to_u64, to_f64, to_usize};
 use crate::telemetry::printable;
-use crate::telemetry::status::format::{size, wrapped};
+use crate::telemetry::status::format::{short, size, wrapped};
 use crate::telemetry::status::{Damage, Delivery, Document, RemoteState, Wal};
 
 /// Columns of the names of values.

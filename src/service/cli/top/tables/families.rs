@@ -2,7 +2,7 @@
 
 use super::super::sample::{Sample, peer_key, table_key};
 use super::super::table::{Cell, Column, Row, number, text};
-use super::{Scope, peers};
+use super::Scope;
 use crate::telemetry::status::{Family, Finding, Peer};
 
 pub(super) const COLUMNS: [Column; 8] = [
@@ -44,7 +44,7 @@ fn row(router: &str, peer: &Peer, view: &str, table: &Family, rate: Option<f64>)
         load: 0,
         cells: vec![
             Cell::text(router),
-            Cell::text(peers::name(peer)),
+            Cell::text(peer.name()),
             Cell::number(peer.asn.to_string(), f64::from(peer.asn)),
             Cell::text(view),
             Cell::text(&table.family),

@@ -4,7 +4,7 @@ use super::super::sample::{Sample, peer_key, table_key};
 use super::super::table::{Cell, Column, Row, number, text};
 use super::Scope;
 use crate::num::to_u64;
-use crate::telemetry::status::{Family, Finding, Peer, PeerState};
+use crate::telemetry::status::{Peer, PeerState, peer_attention, peer_findings};
 
 pub(super) const COLUMNS: [Column; 9] = [
     text("Router", 14, 2, 0),
@@ -36,20 +36,7 @@ pub(super) fn rows(sample: &Sample, scope: &Scope) -> Vec<Row> {
 
 /// The row of a peer with this number of route records per second.
 fn row(router: &str, is_connected: bool, peer: &Peer, rate: Option<f64>) -> Row {
-    let count = |is: fn(&Family) -> bool| to_u64(peer.tables().filter(|(_, one)| is(one)).count());
-    let (missing, suspect) = (count(|one| one.missing), count(|one| one.suspect));
-    let findings = [
-        (missing > 0).then_some(Finding::TablesMissing(missing)),
-        (suspect > 0).then_some(Finding::TablesSuspect(suspect)),
-        (peer.state == PeerState::Stale && is_connected).then_some(Finding::PeersStale(1)),
-        (peer.state == PeerState::Down).then_some(Finding::PeersDown(1)),
-    ];
-    let findings: Vec<Finding> = findings.into_iter().flatten().collect();
-    let mut attention: Vec<String> = Vec::new();
-    attention.extend(peer.reason.map(|reason| reason.to_string()));
-    // The state column has the other findings.
-    let in_tables = |one: &&Finding| matches!(one, Finding::TablesMissing(_) | Finding::TablesSuspect(_));
-    attention.extend(findings.iter().filter(in_tables).map(Finding::to_string));
+    let findings = peer_findings(peer, is_connected);
     let records = peer.tables().map(|(_, one)| one.routes).fold(0, u64::saturating_add);
     let views: Vec<&str> = peer.views.keys().map(String::as_str).collect();
     let of_session = |cell: Cell| if peer.state == PeerState::Stale { Cell::none() } else { cell };
@@ -61,22 +48,14 @@ fn row(router: &str, is_connected: bool, peer: &Peer, rate: Option<f64>) -> Row 
         load: 0,
         cells: vec![
             Cell::text(router),
-            Cell::text(name(peer)),
+            Cell::text(peer.name()),
             Cell::number(peer.asn.to_string(), f64::from(peer.asn)),
             Cell::text(peer.state.to_string()),
             of_session(Cell::rate(rate)),
             of_session(Cell::count(records)),
             of_session(Cell::text(views.join(" "))),
             of_session(Cell::count(to_u64(peer.tables().count()))),
-            Cell::text(attention.join(", ")),
+            Cell::text(peer_attention(peer, &findings)),
         ],
-    }
-}
-
-/// The address of a peer, with its distinguisher if there is one.
-pub(super) fn name(peer: &Peer) -> String {
-    match peer.distinguisher.as_str() {
-        "0:0" => peer.address.clone(),
-        distinguisher => format!("{} rd {distinguisher}", peer.address),
     }
 }
