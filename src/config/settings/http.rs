@@ -9,15 +9,16 @@ pub(super) const HTTP: &[Setting] = &[
         "HTTP_LISTEN",
         Kind::Host,
         "off",
-        "Address and port of the HTTP server with metrics, health and status, such as `127.0.0.1:11080`; \
-         without a port, 11080. Outside the loopback interface it needs HTTP_TOKEN or HTTP_PUBLIC=yes.",
+        "Address and port of the HTTP server with the web page, metrics, health and status, such as \
+         `127.0.0.1:11080`; without a port, 11080. Outside the loopback interface it needs HTTP_TOKEN or \
+         HTTP_PUBLIC=yes.",
     ),
     derived(
         "HTTP_TOKEN",
         Kind::Secret,
         "none",
-        "Token that HTTP requests must have: `Authorization: Bearer TOKEN`. Prefer a file: environment \
-         variables are visible to other processes.",
+        "Token that HTTP requests must have: `Authorization: Bearer TOKEN`, or the token as the password of \
+         any user in a browser. Prefer a file: environment variables are visible to other processes.",
     ),
     derived(
         "HTTP_TOKEN_FILE",

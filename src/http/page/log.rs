@@ -14,7 +14,7 @@ pub(super) fn page(document: &Document) -> Markup {
             Some(reason) => (notice("bad", &html! {
                 p { strong { "Ingest paused: " } "the log is not writable: " (reason) }
             })),
-            None => p { span.ok { "Writable" } },
+            None => (writable(wal)),
         }
         h2 { "Use" }
         (usage(wal))
@@ -30,6 +30,22 @@ pub(super) fn page(document: &Document) -> Markup {
     }
 }
 
+/// Percentages of the log in use from which its state is a warning, and a problem.
+const LEVELS: (f64, f64) = (50.0, 80.0);
+
+/// The state of a log that accepts batches.
+fn writable(wal: &Wal) -> Markup {
+    let percent = wal.percent_full.unwrap_or_default();
+    let filling = format!("{percent:.0} % in use");
+    if percent >= LEVELS.1 {
+        notice("bad", &html! { p { strong { "Writable, almost full: " } (filling) } })
+    } else if percent >= LEVELS.0 {
+        notice("warn", &html! { p { strong { "Writable, filling up: " } (filling) } })
+    } else {
+        html! { p { span.ok { "Writable" } } }
+    }
+}
+
 fn usage(wal: &Wal) -> Markup {
     let percent = wal.percent_full.unwrap_or_default();
     let text =
@@ -37,16 +53,18 @@ fn usage(wal: &Wal) -> Markup {
     html! {
         (values(&[
             ("In use", html! {
-                (text) ", at 100 % WAL_FULL applies"
-                meter min="0" max="100" value=(format!("{percent:.1}")) aria-label="Log in use, in percent" {}
+                (text) " by undelivered batches; at 100 %, WAL_FULL applies"
+                meter min="0" max="100" low=(LEVELS.0) high=(LEVELS.1) optimum="0"
+                    value=(format!("{percent:.1}")) aria-label="Log in use, in percent" {}
             }),
-            ("Size", html! {
-                (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments) " segments"
+            ("Files", html! {
+                (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments)
+                " segments, delivered batches included"
             }),
             ("Free on disk", html! { (size(wal.free_bytes)) }),
             ("Full", html! {
                 @match wal.hours_left {
-                    Some(hours) => { (format!("in {hours:.1} h at the rate of the last minutes")) },
+                    Some(hours) => { "in " (full_in(hours)) " at the rate of the last minutes" },
                     None => "not filling in the last minutes",
                 }
             }),
@@ -54,6 +72,11 @@ fn usage(wal: &Wal) -> Markup {
             ("Log id", html! { (wal.log_id) }),
         ]))
     }
+}
+
+/// The time until the log is full.
+pub(super) fn full_in(hours: f64) -> String {
+    duration(floor_to_u64(hours * 3_600.0))
 }
 
 fn sequence(document: &Document) -> Markup {

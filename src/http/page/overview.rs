@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::log::full_in;
 use super::parts::{figure, health_class, notice, rate, state_figure, time};
 use super::plots;
 use crate::http::health::{Report, Severity};
 use crate::http::history::{Database, History, Past};
-use crate::telemetry::status::format::{age, duration, short, size};
+use crate::telemetry::status::format::{age, duration, short};
 use crate::telemetry::status::{Document, Totals};
 
 pub(super) fn page(document: &Document, history: &History) -> Markup {
@@ -49,18 +50,19 @@ fn conditions(document: &Document) -> Markup {
 
 fn figures(document: &Document, past: &Past) -> Markup {
     let totals = Totals::from_routers(&document.routers);
+    let Totals { complete, assumed, partial, incomplete, missing, .. } = totals;
+    let tables = complete + assumed + partial + incomplete + missing;
     let wal = &document.wal;
     let last = past.samples.last();
-    let full = wal.hours_left.map_or_else(
-        || "not filling in the last minutes".to_owned(),
-        |hours| format!("full in {hours:.1} h at the rate of the last minutes"),
-    );
+    let full = wal
+        .hours_left
+        .map_or_else(|| "not filling".to_owned(), |hours| format!("full in {} at this rate", full_in(hours)));
     let percent = wal.percent_full.map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.0} %"));
-    let used = format!("{} of {}; {full}", size(wal.bytes), size(wal.bytes_max));
+    let used = format!("undelivered batches; {full}");
     let unsynced = if wal.unsynced_records == 0 {
-        "all received records are on disk".to_owned()
+        "all records are on disk".to_owned()
     } else {
-        format!("records of the last {:.1} s, which a power loss would cost", wal.unsynced_s)
+        format!("records of the last {:.1} s, lost if power fails", wal.unsynced_s)
     };
     let (lag, lag_note) = lag(document);
     html! {
@@ -68,8 +70,7 @@ fn figures(document: &Document, past: &Past) -> Markup {
             (figure("Routers", &format!("{} of {}", totals.connected, totals.routers), "connected"))
             (figure("Peers", &totals.peers_up.to_string(),
                 &format!("up; {} down, {} stale", totals.peers_down, totals.peers_stale)))
-            (figure("Tables", &totals.complete.to_string(),
-                &format!("complete; all: {}", totals.tables_text())))
+            (figure("Tables", &tables.to_string(), &totals.tables_text()))
             (figure("Records logged", &rate(last.and_then(|last| last.logged_per_s)), "in the last 10 s"))
             (figure("Records delivered", &delivered(document, past), "in the last 10 s"))
             (figure("Delivery lag", &lag, &lag_note))
@@ -91,9 +92,9 @@ fn lag(document: &Document) -> (String, String) {
     match &document.delivery {
         Some(delivery) => {
             let records = short(crate::num::to_f64(delivery.lag_routes));
-            (age(delivery.lag_s), format!("oldest undelivered record; about {records} records wait"))
+            (age(delivery.lag_s), format!("{records} records wait"))
         }
-        None => ("none".to_owned(), "no database is configured (store-only mode)".to_owned()),
+        None => ("none".to_owned(), "store-only mode".to_owned()),
     }
 }
 

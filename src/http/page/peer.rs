@@ -199,8 +199,8 @@ fn flaps(peer: &Peer) -> Markup {
     let heads = [text("Peer Down at"), text("Reason"), number("Reason code"), text("Had been up for")];
     html! {
         p {
-            (counted(peer.downs, "flap")) " since the router connected, of which " (downs.len())
-            " are listed. All are in the database: " code { "holdfast query peer_flaps" } "."
+            (counted(peer.downs, "flap")) " since the router connected; the last ones are listed. "
+            "All are in the database: " code { "holdfast query peer_flaps" } "."
         }
         (table("Flaps", &heads, &rows))
     }

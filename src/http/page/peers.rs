@@ -109,11 +109,12 @@ impl<'a> Entry<'a> {
 
     /// Whether all words occur in the texts of the row, which is in lower case.
     fn matches(&self, words: &[String]) -> bool {
-        let Peer { address, distinguisher, asn, bgp_id, state, bgp_session, .. } = self.peer;
+        let Peer { asn, bgp_id, state, bgp_session, .. } = self.peer;
         let attention = peer_attention(self.peer, &self.findings);
         let views: Vec<&str> = self.peer.views.keys().map(String::as_str).collect();
         let text = format!(
-            "{address} {distinguisher} AS{asn} {bgp_id} {state} {} {} {} {attention}",
+            "{} AS{asn} {bgp_id} {state} {} {} {} {attention}",
+            self.peer.name(),
             self.router,
             bgp_session.table_name,
             views.join(" ")
@@ -268,6 +269,10 @@ pub(super) fn row(entry: &Entry<'_>) -> Markup {
     let views: Vec<&str> = peer.views.keys().map(String::as_str).collect();
     // A stale peer has no values of the session.
     let of_session = |text: String| if peer.state == PeerState::Stale { "–".to_owned() } else { text };
+    let attention = match peer.bgp_session.last_downs.last() {
+        Some(down) if peer.state == PeerState::Down => down.reason.clone(),
+        _ => peer_attention(peer, findings),
+    };
     let missing = to_u64(peer.tables().filter(|(_, table)| table.missing).count());
     let class = if missing > 0 { "bad" } else { "warn" };
     html! {
@@ -285,6 +290,6 @@ pub(super) fn row(entry: &Entry<'_>) -> Markup {
         }
         td { (peer.bgp_session.table_name) }
         td { (of_session(views.join(" "))) }
-        td { span class=(class) { (peer_attention(peer, findings)) } }
+        td { span class=(class) { (attention) } }
     }
 }

@@ -71,7 +71,7 @@
 
   function options(element, names, width) {
     const unit = element.dataset.unit;
-    const suffix = unit === "%" ? " %" : "";
+    const suffix = unit && (unit.startsWith("/") ? unit : ` ${unit}`);
     const axis = {
       stroke: color("--quiet"),
       grid: { stroke: color("--plot-grid"), width: 1 },
@@ -92,7 +92,7 @@
       },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map(timeOfDay) },
-        { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick) + suffix) },
+        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => number(tick) + suffix) },
       ],
       series: [{}, ...names.map((label, index) => ({ label, points: { show: false }, ...lines[index] }))],
       hooks: { drawClear: [shade], setCursor: [(plot) => readout(element, names, plot)] },
