@@ -13,6 +13,9 @@ const QUERIES_MAX: usize = 2;
 /// Time for which a further query waits for one of the others to end.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time limit for the check whether the database is away. The list of queries waits for it.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Returns the database after its settings have changed, and at the first call; else `None`.
 pub(super) type NewTarget = Box<dyn FnMut() -> Option<Target> + Send>;
 
@@ -110,15 +113,15 @@ impl Database {
             Err(unavailable) => return Some(unavailable),
         };
         let permit = self.turns.try_acquire().ok()?;
-        let found = pool.get().await;
-        let problem = match found {
-            Ok(connection) => {
+        let problem = match tokio::time::timeout(CHECK_TIMEOUT, pool.get()).await {
+            Ok(Ok(connection)) => {
                 connection.release().await;
                 None
             }
-            Err(error) => Some(Unavailable::Away(error.to_string())),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("the database did not reply within {} s", CHECK_TIMEOUT.as_secs())),
         };
         drop(permit);
-        problem
+        problem.map(Unavailable::Away)
     }
 }

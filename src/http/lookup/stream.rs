@@ -19,6 +19,9 @@ pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval of the signs of life of a page whose query has not returned a row.
 const PROGRESS_TICKS: u32 = 2;
 
+/// Maximum length of a value that is not broken into lines.
+const CELL_BYTES_UNBROKEN: usize = 40;
+
 /// Why a result ends before its last row.
 enum Broken {
     Query(QueryError),
@@ -107,7 +110,7 @@ impl PageResult {
             let cells = html! {
                 tr {
                     @for (column, value) in rows.columns.iter().zip(&values) {
-                        td.number[column.is_number] {
+                        td class=(cell_class(column, value.as_deref())) {
                             @match value { Some(value) => (row.cell(&column.name, value)), None => "-" }
                         }
                     }
@@ -117,6 +120,15 @@ impl PageResult {
             output.send_if_full().await?;
         }
         Ok(())
+    }
+}
+
+/// The style of a cell: a short value is not broken into lines.
+fn cell_class(column: &ResultColumn, value: Option<&str>) -> &'static str {
+    match value {
+        _ if column.is_number => "number",
+        Some(value) if value.len() > CELL_BYTES_UNBROKEN => "text",
+        _ => "nowrap",
     }
 }
 
