@@ -128,10 +128,10 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
 
 impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
     async fn respond(self: Arc<Self>, request: &Request<Incoming>) -> Reply {
-        if let Some(token) = &self.options.token {
-            if !is_authorized(request.headers().get(AUTHORIZATION), token) {
-                return responses::unauthorized(request.uri().path());
-            }
+        if let Some(token) = &self.options.token
+            && !is_authorized(request.headers().get(AUTHORIZATION), token)
+        {
+            return responses::unauthorized(request.uri().path());
         }
         let inquiry = match Inquiry::new(request) {
             Ok(inquiry) => inquiry,
