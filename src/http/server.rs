@@ -144,10 +144,10 @@ async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Respo
 impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
     /// Sets `is_lookup` if the response may take longer than others.
     async fn respond(self: Arc<Self>, request: &Request<Incoming>, is_lookup: &AtomicBool) -> Response<Body> {
-        if let Some(token) = &self.options.token {
-            if !is_authorized(request.headers().get(AUTHORIZATION), token) {
-                return responses::unauthorized(request.uri().path()).map(Body::from);
-            }
+        if let Some(token) = &self.options.token
+            && !is_authorized(request.headers().get(AUTHORIZATION), token)
+        {
+            return responses::unauthorized(request.uri().path()).map(Body::from);
         }
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             let (path, values) = (request.uri().path(), request.uri().query());

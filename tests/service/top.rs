@@ -130,6 +130,7 @@ fn top_shows_sorts_filters_and_survives_the_daemon() {
     screen.press(&["?"]);
     screen.shows("┌Keys─");
     screen.press(&["?", "1"]);
+    screen.when(|text| !text.contains("┌Keys─") && routers(text).len() == 3);
 
     screen.tmux(&["resize-window", "-x", "60", "-y", "20"]);
     let narrow = screen.when(|text| text.lines().count() == 20 && !text.contains("Peers up"));

@@ -163,19 +163,22 @@ const fn side(sides: Sides) -> &'static str {
     }
 }
 
+/// The text of a field of an OPEN.
+type Value = fn(&OpenSummary) -> String;
+
 /// The fixed fields of the OPENs.
 fn general(opens: &Opens) -> Vec<Markup> {
-    let shown = |value: fn(&OpenSummary) -> String| {
+    let shown = |value: Value| {
         [&opens.sent, &opens.received].map(|open| open.as_ref().map_or_else(|| "unknown".to_owned(), value))
     };
-    let fields: [(&str, fn(&OpenSummary) -> String); 3] = [
+    let fields: [(&str, Value); 3] = [
         ("AS", |open| open.asn.to_string()),
         ("BGP identifier", |open| open.bgp_id.to_string()),
         ("Hold time", |open| format!("{} s", open.hold_time_s)),
     ];
     let hold_time = opens.sent.as_ref().zip(opens.received.as_ref());
     let negotiated = hold_time.map(|(sent, received)| sent.hold_time_s.min(received.hold_time_s));
-    let row = |(name, value): (&str, fn(&OpenSummary) -> String)| {
+    let row = |(name, value): (&str, Value)| {
         let [sent, received] = shown(value);
         html! {
             th scope="row" { (name) }

@@ -290,6 +290,6 @@ pub(super) fn row(entry: &Entry<'_>) -> Markup {
         }
         td { (peer.bgp_session.table_name) }
         td { (of_session(views.join(" "))) }
-        td { span class=(class) { (attention) } }
+        td.text { span class=(class) { (attention) } }
     }
 }
