@@ -140,7 +140,9 @@ impl TlsServer {
 
     /// Logs that this server replaces another one, unless that one has read the same files.
     pub(in crate::listener) fn log_replacement_of(&self, former: &Self) {
-        if self.files != former.files || self.lock().stamps != former.lock().stamps {
+        // One lock at a time: both may be the same server.
+        let stamps = former.lock().stamps.clone();
+        if self.files != former.files || self.lock().stamps != stamps {
             self.log_reload();
         }
     }
