@@ -85,6 +85,9 @@ impl ListenerSettings {
     /// Replaces the settings. Open connections keep those that apply to new ones.
     pub fn replace(&self, options: Options) {
         options.router_names.keys().for_each(|address| self.0.hold.learn(*address));
+        if let (Some(tls), Some(former)) = (&options.transport.tls, &self.get().transport.tls) {
+            tls.log_replacement_of(former);
+        }
         self.0.registry.transport().set_tls(options.transport.tls.clone());
         self.0.options.send_replace(Arc::new(options));
     }

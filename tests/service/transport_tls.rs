@@ -291,3 +291,57 @@ fn a_reload_takes_other_files_and_refuses_those_that_cannot_be_used() {
     let _other = TlsRouter::send(folder.path(), daemon.port, &[], &hello("edge2"));
     assert_eq!(security(&daemon, "edge2"), "TLS 1.3");
 }
+
+#[test]
+fn a_reload_after_a_renewal_logs_it_once_and_one_without_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    if certificates(folder.path()).is_none() {
+        return;
+    }
+    let (mut daemon, _, port) = start(folder.path(), &[]);
+    let reload = |daemon: &mut Daemon| {
+        let pid = daemon.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        daemon.event("config_reloaded");
+    };
+    let present = TlsRouter::send(folder.path(), port, &[], &hello("present"));
+    assert_eq!(security(&daemon, "present"), "TLS 1.3");
+    reload(&mut daemon);
+    certificate(folder.path(), "next", "ca", "DNS:collector.example");
+    for ending in ["key", "pem"] {
+        let renamed = |name: &str| folder.path().join(format!("{name}.{ending}"));
+        fs::rename(renamed("next"), renamed("collector")).unwrap();
+    }
+    reload(&mut daemon);
+    let _next = TlsRouter::send(folder.path(), port, &[], &hello("next"));
+    assert_eq!(security(&daemon, "next"), "TLS 1.3");
+    assert_eq!(security(&daemon, "present"), "TLS 1.3", "the session goes on");
+    drop(present);
+    daemon.event("peer_disconnected");
+    let reloads = daemon.lines().iter().filter(|line| line["event"] == "tls_certificate_reloaded").count();
+    assert_eq!(reloads, 1);
+}
+
+#[test]
+fn a_key_whose_mode_is_corrected_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    if certificates(folder.path()).is_none() {
+        return;
+    }
+    let (mut daemon, _, port) = start(folder.path(), &[]);
+    let key = folder.path().join("collector.key");
+    let set_mode = |mode| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(&key, permissions).unwrap();
+    };
+    set_mode(0o644);
+    let _first = TlsRouter::send(folder.path(), port, &[], &hello("first"));
+    assert_eq!(security(&daemon, "first"), "TLS 1.3", "the former key is in use");
+    let error = daemon.status().listener.transport.tls_error.unwrap();
+    assert!(error.contains("is accessible to other users (mode 0644)"), "{error}");
+    set_mode(0o600);
+    let _second = TlsRouter::send(folder.path(), port, &[], &hello("second"));
+    assert_eq!(security(&daemon, "second"), "TLS 1.3");
+    assert_eq!(daemon.status().listener.transport.tls_error, None);
+    daemon.event("tls_certificate_reloaded");
+}

@@ -72,7 +72,8 @@ pub enum TlsSetupError {
     Pair(#[from] rustls::Error),
 }
 
-/// State of a file, which changes if the file does: device, inode, modification time in nanoseconds, size.
+/// State of a file, which changes with its contents, its mode and its owner: device, inode, time of the last
+/// change of the inode in seconds and nanoseconds, size.
 type Stamp = (u64, u64, i64, i64, u64);
 
 /// The TLS server side. The files are read again when they change.
@@ -127,7 +128,7 @@ impl TlsServer {
             Ok(config) => {
                 inner.config = Arc::new(config);
                 inner.error = None;
-                tracing::info!(file = %self.files.certificate.display(), "tls_certificate_reloaded");
+                self.log_reload();
             }
             Err(error) => {
                 let detail = "the previous certificate and key stay in use";
@@ -135,6 +136,19 @@ impl TlsServer {
                 inner.error = Some(error.to_string());
             }
         }
+    }
+
+    /// Logs that this server replaces another one, unless that one has read the same files.
+    pub(in crate::listener) fn log_replacement_of(&self, former: &Self) {
+        // One lock at a time: both may be the same server.
+        let stamps = former.lock().stamps.clone();
+        if self.files != former.files || self.lock().stamps != stamps {
+            self.log_reload();
+        }
+    }
+
+    fn log_reload(&self) {
+        tracing::info!(file = %self.files.certificate.display(), "tls_certificate_reloaded");
     }
 
     /// Reads the handshake of a connection. Returns the stream, and the first DNS name of the router's
@@ -175,7 +189,7 @@ impl TlsFiles {
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let stamp = |path: &PathBuf| {
             let file = std::fs::metadata(path).ok()?;
-            Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+            Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec(), file.size()))
         };
         [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
             .into_iter()
