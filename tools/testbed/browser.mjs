@@ -164,7 +164,8 @@ async function shot(words) {
   const colorScheme = dark ? 'dark' : 'light';
   const context = await browser.newContext({ viewport: { width, height }, colorScheme });
   const page = await context.newPage();
-  await page.goto(url, { waitUntil: 'load', timeout: LIMIT_MS });
+  const response = await page.goto(url, { waitUntil: 'load', timeout: LIMIT_MS });
+  if (!response.ok()) throw new Error(`${url}: status ${response.status()}, expected 200`);
   if (wait) await page.waitForSelector(wait, { timeout: LIMIT_MS });
   await page.evaluate(() => document.fonts.ready.then(() => undefined));
   await page.screenshot({ path: file, fullPage: full, animations: 'disabled' });
