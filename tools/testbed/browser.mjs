@@ -179,5 +179,6 @@ try {
   process.exitCode = result.isRight ? 0 : 1;
 } catch (error) {
   console.error(`browser: ${error.message}`);
-  process.exitCode = 2;
+  // At once: an open Chromium, which ends with this process, would keep it alive.
+  process.exit(2);
 }
