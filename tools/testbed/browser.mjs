@@ -164,7 +164,8 @@ async function shot(words) {
   const colorScheme = dark ? 'dark' : 'light';
   const context = await browser.newContext({ viewport: { width, height }, colorScheme });
   const page = await context.newPage();
-  await page.goto(url, { waitUntil: 'load', timeout: LIMIT_MS });
+  const response = await page.goto(url, { waitUntil: 'load', timeout: LIMIT_MS });
+  if (!response.ok()) throw new Error(`${url}: status ${response.status()}, expected 200`);
   if (wait) await page.waitForSelector(wait, { timeout: LIMIT_MS });
   await page.evaluate(() => document.fonts.ready.then(() => undefined));
   await page.screenshot({ path: file, fullPage: full, animations: 'disabled' });
@@ -178,5 +179,6 @@ try {
   process.exitCode = result.isRight ? 0 : 1;
 } catch (error) {
   console.error(`browser: ${error.message}`);
-  process.exitCode = 2;
+  // At once: an open Chromium, which ends with this process, would keep it alive.
+  process.exit(2);
 }
