@@ -31,7 +31,7 @@ pub(super) enum Contents<'a> {
 pub(super) fn page(query: &'static Query, values: &Values, contents: &Contents<'_>) -> (String, String) {
     let invalid = if let Contents::Invalid(invalid) = contents { Some(*invalid) } else { None };
     let body = html! {
-        p { (query.about) ". " a href="/lookup" { "All queries" } }
+        p { (sentence(query.about)) ". " a href="/lookup" { "All queries" } }
         @if let Some(given) = values.get(SEARCH) {
             (search_form(given))
             (chosen(given, &readings(given), query.name))
@@ -49,6 +49,21 @@ pub(super) fn page(query: &'static Query, values: &Values, contents: &Contents<'
     match page.split_once(MIDDLE) {
         Some((before, after)) => (before.to_owned(), after.to_owned()),
         None => (page, String::new()),
+    }
+}
+
+/// A phrase with a capital letter.
+fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+/// A text in which backticks enclose code.
+fn with_code(words: &str) -> Markup {
+    html! {
+        @for (number, part) in words.split('`').enumerate() {
+            @if number % 2 == 1 { code { (part) } } @else { (part) }
+        }
     }
 }
 
@@ -155,7 +170,7 @@ fn text_field(
 fn about(name: &str, reason: Option<&str>, help: &str) -> Markup {
     html! {
         small id={ "about-" (name) } class=[reason.map(|_| "bad")] {
-            @match reason { Some(reason) => (text(reason)), None => (help) }
+            @match reason { Some(reason) => (text(reason)), None => (with_code(help)) }
         }
     }
 }
@@ -177,14 +192,23 @@ mod tests {
             for parameter in query.parameters {
                 let name = parameter.name;
                 assert!(page.contains(&format!(" name=\"{name}\"")), "{} {name}", query.name);
-                let accepted = text(&parameter.kind.accepted()).into_string();
-                assert!(page.contains(&accepted), "{} {name}", query.name);
+                for part in parameter.kind.accepted().split('`') {
+                    assert!(page.contains(&text(part).into_string()), "{} {name}", query.name);
+                }
                 let words = parameter.kind.words().unwrap_or_default();
                 assert!(words.iter().all(|word| page.contains(&format!("<option value=\"{word}\""))));
             }
             assert!(page.contains(&format!("action=\"/lookup/{}\"", query.name)), "{page}");
             assert!(end.ends_with("</html>"), "{end}");
         }
+    }
+
+    #[test]
+    fn phrases_become_sentences_and_backticks_code() {
+        assert_eq!(sentence("routes of a peer"), "Routes of a peer");
+        assert_eq!(sentence(""), "");
+        let help = with_code("an id of `holdfast query peers`, or <all>").into_string();
+        assert_eq!(help, "an id of <code>holdfast query peers</code>, or &lt;all&gt;");
     }
 
     #[test]
