@@ -31,7 +31,10 @@ mod transaction;
 
 pub use admin::examine::{Examination, SchemaState, examine};
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
-pub use admin::fork::{Checkpoint, StoredBatch, begin_fork, checkpoints, digests, log_ids, stored_batches};
+pub use admin::fork::{
+    Checkpoint, StoredBatch, StoredRoute, begin_fork, checkpoints, digests, log_ids, stored_batches,
+    stored_routes,
+};
 pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};
 pub use admin::maintain::{
     MaintenanceError, Retention, ServerVersions, maintain, report_currency, server_versions,

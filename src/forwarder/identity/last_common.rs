@@ -8,9 +8,11 @@
 //! ```
 //!
 //! The ledger has a digest of each transaction end, which brackets the batch. Between two transaction ends
-//! the rows decide: a batch is the same if its rows in the database have its BMP session and its times.
-//! Batches without a row, whose routes all were unchanged or of which retention has dropped the rows, are not
-//! compared; if they come last, they are sent again, and store unchanged routes as unchanged.
+//! the rows decide: a batch is the same if its rows in the database have its BMP session, its times and its
+//! routes. The routes are compared in a few batches only, by bisection: all batches after the first one that
+//! differs do so, too. Batches without a row, whose routes all were unchanged or of which retention has
+//! dropped the rows, are not compared; if they come last, they are sent again, and store unchanged routes as
+//! unchanged.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -75,7 +77,39 @@ async fn last_with_same_rows<S: Storage>(
             batch.session == *session && batch.first >= *first && batch.last <= *last
         })
     };
-    Ok(stored.iter().filter(|batch| is_same(batch)).map(|batch| batch.seq).max())
+    let mut candidates: Vec<u64> =
+        stored.iter().filter(|batch| is_same(batch)).map(|batch| batch.seq).collect();
+    candidates.sort_unstable();
+    let (mut same, mut unknown) = (None, candidates.as_slice());
+    while let Some((before, [seq, after @ ..])) = unknown.split_at_checked(unknown.len() / 2) {
+        if has_same_routes(log, client, collector, id, *seq).await? {
+            (same, unknown) = (Some(*seq), after);
+        } else {
+            unknown = before;
+        }
+    }
+    Ok(same)
+}
+
+/// Whether the stored routes of a batch are those of the log's batch.
+async fn has_same_routes<S: Storage>(
+    log: &Arc<Log<S>>,
+    client: &Client,
+    collector: &str,
+    id: LogId,
+    seq: u64,
+) -> Result<bool, IdentityError> {
+    let mut reader = log.reader(SeqNo(seq));
+    let reading = move || match reader.next(SeqNo(seq)).map_err(IdentityError::Read)? {
+        Some(Item::Data { payload, .. }) => Ok(codec::decode(payload).ok()),
+        _ => Ok(None),
+    };
+    let batch: Result<Option<Batch>, IdentityError> =
+        tokio::task::spawn_blocking(reading).await.map_err(IdentityError::Panicked)?;
+    let Some(batch) = batch? else { return Ok(false) };
+    let Some(times) = received(&batch) else { return Ok(false) };
+    let stored = sink::stored_routes(client, collector, id, seq, times).await?;
+    Ok(stored.iter().all(|route| route.is_of(&batch)))
 }
 
 /// Session and times of each batch from `from` to `until` that can be read and has a record.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::log_id::LogId;
 use crate::num;
-use crate::route::Timestamp;
+use crate::route::{Action, Attributes, Batch, Record, RouteRecord, Timestamp, community_text};
 use crate::sink::error::Error;
 
 const CHECKPOINTS: &str = "SELECT lane, lanes, last_seq, digest FROM ingest_checkpoint
@@ -32,6 +32,13 @@ const STORED_BATCHES: &str = "WITH bounds AS (
     SELECT seq, (extract(epoch FROM min(session)) * 1000000)::bigint,
         (extract(epoch FROM min(time)) * 1000000)::bigint, (extract(epoch FROM max(time)) * 1000000)::bigint
     FROM stored GROUP BY seq";
+
+const STORED_ROUTES: &str =
+    "SELECT idx, is_withdrawn, prefix::text, as_path, host(next_hop), med, communities
+    FROM route_updates
+    WHERE collector = $1 AND log_id = $2 AND seq = $3
+        AND time BETWEEN 'epoch'::timestamptz + $4::bigint * interval '1 microsecond'
+            AND 'epoch'::timestamptz + $5::bigint * interval '1 microsecond'";
 
 const FORK: &str = "SELECT holdfast_fork($1, $2, $3, $4, $5, $6, $7)";
 
@@ -131,6 +138,77 @@ pub async fn stored_batches(
             session: Timestamp(row.try_get(1)?),
             first: Timestamp(row.try_get(2)?),
             last: Timestamp(row.try_get(3)?),
+        });
+    }
+    Ok(found)
+}
+
+/// A route record as the history has it: its place in its batch, and what distinguishes it from the record
+/// that another log has there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRoute {
+    /// Index of the record in its batch.
+    pub index: u32,
+    /// Whether the route is withdrawn.
+    pub is_withdrawn: bool,
+    /// Prefix in text form; `None` for other routes.
+    pub prefix: Option<String>,
+    /// AS numbers of the AS path.
+    pub as_path: Option<Vec<i64>>,
+    /// Next hop in text form.
+    pub next_hop: Option<String>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<i64>,
+    /// Communities in text form.
+    pub communities: Option<Vec<String>>,
+}
+
+impl StoredRoute {
+    /// Whether the batch has this route at its index.
+    #[must_use]
+    pub fn is_of(&self, batch: &Batch) -> bool {
+        batch.iter().any(|record| match record {
+            Record::Route(route) => route.index == self.index && self.is_record(batch, &route),
+            Record::Event(_) => false,
+        })
+    }
+
+    fn is_record(&self, batch: &Batch, route: &RouteRecord<'_>) -> bool {
+        let none = Attributes::default();
+        let attributes = batch.attributes_of(route.group).unwrap_or(&none);
+        let as_path = attributes.as_path.iter().flat_map(|path| &path.asns);
+        let communities = attributes.communities.iter().map(|community| community_text(*community));
+        self.is_withdrawn == (route.group.action == Action::Withdraw)
+            && self.prefix == route.entry.nlri.columns().prefix.map(|prefix| prefix.to_string())
+            && self.next_hop == attributes.next_hop.map(|hop| hop.to_string())
+            && self.med == attributes.med.map(i64::from)
+            && self.as_path.iter().flatten().copied().eq(as_path.map(|asn| i64::from(*asn)))
+            && self.communities.iter().flatten().cloned().eq(communities)
+    }
+}
+
+/// Returns the stored routes of a batch with a time within `times`, both ends included.
+///
+/// # Errors
+/// The query failed.
+pub async fn stored_routes(
+    client: &Client,
+    collector: &str,
+    log_id: LogId,
+    seq: u64,
+    times: (Timestamp, Timestamp),
+) -> Result<Vec<StoredRoute>, Error> {
+    let (seq, since, until) = (num::to_i64_saturating(seq), times.0.0, times.1.0);
+    let mut found = Vec::new();
+    for row in client.query(STORED_ROUTES, &[&collector, &log_id.as_uuid(), &seq, &since, &until]).await? {
+        found.push(StoredRoute {
+            index: unsigned(row.try_get(0)?),
+            is_withdrawn: row.try_get(1)?,
+            prefix: row.try_get(2)?,
+            as_path: row.try_get(3)?,
+            next_hop: row.try_get(4)?,
+            med: row.try_get(5)?,
+            communities: row.try_get(6)?,
         });
     }
     Ok(found)
