@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 mod last_common;
 
-use last_common::digests_of;
+use last_common::{Comparison, digests_of};
 
 use super::error::IdentityError;
 use super::marker_files::{FORKED, MarkerFileError, delivered_seq};
@@ -177,8 +177,8 @@ impl<S: Storage> ForkCheck<'_, S> {
         id: LogId,
         checkpoints: &[Checkpoint],
     ) -> Result<Vec<Checkpoint>, IdentityError> {
-        let durable = self.durable.0;
-        last_common::last_common(self.log, client, self.collector, id, durable, checkpoints).await
+        let comparison = Comparison { log: self.log, client, collector: self.collector, id };
+        comparison.last_common(self.durable.0, checkpoints).await
     }
 
     /// Returns whether the log holds the last batch that was delivered under `id` itself: not only the batch
