@@ -8,7 +8,7 @@ use crate::http::history::{Database, History, Past};
 use crate::num::to_f64;
 use crate::telemetry::clock;
 use crate::telemetry::status::format::{age, short};
-use crate::telemetry::status::{Delivery, Document, Lane};
+use crate::telemetry::status::{Delivery, Document, Lane, Wal};
 
 pub(super) fn page(document: &Document, history: &History) -> Markup {
     let Some(delivery) = &document.delivery else {
@@ -47,12 +47,25 @@ fn state(document: &Document, delivery: &Delivery, past: &Past) -> Markup {
     };
     let body = html! {
         p {
-            strong { (word) } (since(state, past)) ": " (cause(state)) ". "
-            "Routes are collected meanwhile; the log holds them until they are delivered."
+            strong { (word) } (since(state, past)) ": " (cause(state)) ". " (meanwhile(&document.wal))
         }
         @if let Some(error) = last_error { p { "Last error: " (error) } }
     };
     notice("bad", &body)
+}
+
+/// What becomes of the records while they are not delivered.
+fn meanwhile(wal: &Wal) -> Markup {
+    html! {
+        @if let Some(reason) = &wal.paused {
+            "Ingest is paused, because the log is not writable: " (reason) "."
+        } @else if wal.dropped > 0 {
+            "Records are logged meanwhile. Undelivered batches dropped since the start, because the log was "
+            "full: " (wal.dropped) "."
+        } @else {
+            "Records are logged meanwhile, and delivered afterwards."
+        }
+    }
 }
 
 /// Since when the delivery is in a state, to about 10 s.
@@ -137,8 +150,11 @@ fn rejected(delivery: &Delivery) -> Markup {
             }
         }
         @if delivery.quarantined > 0 {
-            p { (delivery.quarantined) " routers or peers are set aside without an attempt to store them." }
-            (table("Routers and peers set aside", &[text("Router"), text("Peer"), text("Error")], &sources))
+            p {
+                (delivery.quarantined) " routers or peers in quarantine: their records go to "
+                "rejected_routes without an attempt to store them."
+            }
+            (table("In quarantine", &[text("Router"), text("Peer"), text("Error")], &sources))
         }
     }
 }
@@ -164,5 +180,20 @@ fn counters(delivery: &Delivery) -> Markup {
             p { "Failed attempts since the start, by class of the error (SQLSTATE, connection, timeout, …):" }
             (table("Failed attempts", &[text("Class"), number("Attempts")], &failures))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_not_said_to_be_logged_while_the_log_is_full() {
+        let said = |wal: &Wal| meanwhile(wal).into_string();
+        assert!(said(&Wal::default()).starts_with("Records are logged meanwhile, and"));
+        let paused = said(&Wal { paused: Some("log full".to_owned()), dropped: 3, ..Wal::default() });
+        assert_eq!(paused, "Ingest is paused, because the log is not writable: log full.");
+        let dropped = said(&Wal { dropped: 3, ..Wal::default() });
+        assert!(dropped.ends_with("because the log was full: 3."), "{dropped}");
     }
 }

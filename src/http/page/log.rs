@@ -35,7 +35,9 @@ const LEVELS: (f64, f64) = (50.0, 80.0);
 
 /// The state of a log that accepts batches.
 fn writable(wal: &Wal) -> Markup {
-    let percent = wal.percent_full.unwrap_or_default();
+    let Some(percent) = wal.percent_full else {
+        return html! { p { span.ok { "Writable" } "; the share in use is unknown." } };
+    };
     let filling = format!("{percent:.0} % in use");
     if percent >= LEVELS.1 {
         notice("bad", &html! { p { strong { "Writable, almost full: " } (filling) } })
@@ -47,15 +49,16 @@ fn writable(wal: &Wal) -> Markup {
 }
 
 fn usage(wal: &Wal) -> Markup {
-    let percent = wal.percent_full.unwrap_or_default();
     let text =
         wal.percent_full.map_or_else(|| "unknown share".to_owned(), |percent| format!("{percent:.1} %"));
     html! {
         (values(&[
             ("In use", html! {
                 (text) " by undelivered batches; at 100 %, WAL_FULL applies"
-                meter min="0" max="100" low=(LEVELS.0) high=(LEVELS.1) optimum="0"
-                    value=(format!("{percent:.1}")) aria-label="Log in use, in percent" {}
+                @if let Some(percent) = wal.percent_full {
+                    meter min="0" max="100" low=(LEVELS.0) high=(LEVELS.1) optimum="0"
+                        value=(format!("{percent:.1}")) aria-label="Log in use, in percent" {}
+                }
             }),
             ("Files", html! {
                 (size(wal.bytes)) " of " (size(wal.bytes_max)) " in " (wal.segments)

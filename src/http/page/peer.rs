@@ -102,6 +102,9 @@ fn opens(peer: &Peer) -> Markup {
         None if session.up_since.is_some() => html! {
             p { "The OPENs are not kept: the peers of this router exceed the memory for them." }
         },
+        None if peer.state == PeerState::Stale => html! {
+            p { "Unknown: there is no BMP session with messages about this peer." }
+        },
         None => html! {
             p { "Unknown: the router has sent no Peer Up of this peer since it connected." }
         },
@@ -195,8 +198,20 @@ fn general(opens: &Opens) -> Vec<Markup> {
 
 fn flaps(peer: &Peer) -> Markup {
     let downs = &peer.bgp_session.last_downs;
+    if peer.state == PeerState::Stale {
+        return html! { p { "Unknown: there is no BMP session with messages about this peer." } };
+    }
     if peer.downs == 0 {
         return html! { p { "None since the router connected." } };
+    }
+    if downs.is_empty() {
+        return html! {
+            p {
+                (counted(peer.downs, "flap")) " since the router connected. The reasons are not kept: the "
+                "peers of this router exceed the memory for them. All are in the database: "
+                code { "holdfast query peer_flaps" } "."
+            }
+        };
     }
     let rows: Vec<Markup> = downs.iter().rev().map(flap).collect();
     let heads = [text("Peer Down at"), text("Reason"), number("Reason code"), text("Had been up for")];

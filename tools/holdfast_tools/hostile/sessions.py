@@ -202,8 +202,11 @@ class Many:
         for _ in range(SCRAPES):
             time.sleep(1.1)
             began = time.monotonic()
-            with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=30) as reply:
-                size = len(reply.read())
+            try:
+                with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=30) as reply:
+                    size = len(reply.read())
+            except OSError as error:
+                self.missed.append(f"scrape of /metrics: {error}")
             times.append(time.monotonic() - began)
         return statistics.median(times), size
 
