@@ -23,7 +23,7 @@ pub(super) enum Body {
     /// All bytes are known.
     Whole(Full<Bytes>),
     /// The parts arrive one by one. If their sender is dropped before [`Part::End`], the connection is closed
-    /// in such a way that the client knows of an incomplete body.
+    /// before the last chunk, which the client reports as an error.
     Streamed(mpsc::Receiver<Part>),
 }
 

@@ -55,7 +55,7 @@ pub(super) struct Database {
     turns: Arc<Semaphore>,
 }
 
-/// The pool, and where to learn of new settings.
+/// The pool, and the source of new settings.
 struct Settings {
     new_target: NewTarget,
     /// `None` before the first query, or if the settings cannot be used, with the reason.
@@ -106,7 +106,7 @@ impl Database {
         Ok(Lease { connection, permit })
     }
 
-    /// Why a query would fail, if a connection for one is free and that can be found out at once.
+    /// Why a query would fail at present; `None` if it would not, or if all permits are in use.
     pub(super) async fn problem(&self) -> Option<Unavailable> {
         let pool = match self.pool() {
             Ok(pool) => pool,

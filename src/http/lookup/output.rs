@@ -1,4 +1,4 @@
-//! Sends the parts of a response, and gives up on clients that do not read them.
+//! Sends the parts of a response, and drops clients that do not read them.
 
 use std::time::{Duration, Instant};
 
