@@ -35,8 +35,10 @@ VARYING = [
     "ts",
 ]
 
-# A router that has sent nothing for so long has sent its table; it sends without a pause.
+# A router that has sent nothing for so long may have sent its table; then its records are read.
 QUIET_S = 1.0
+# Time limit of a table. FRR pauses for seconds and repeats routes while it sends a large one.
+TABLE_S = 300
 
 
 class Skipped(Exception):
@@ -324,7 +326,7 @@ class Session:
         self.collector, self.router, self.count = collector, router, count
         self.name = name or router.name
         self.queue, self.began, self.ended, self.last = 0, None, None, None
-        self.was_sent, self.since = None, time.monotonic()
+        self.was_sent, self.since, self.is_complete = None, time.monotonic(), False
 
     def connected(self):
         """Waits until the collector has the session; returns its router in the status."""
@@ -372,11 +374,19 @@ class Session:
             self.began = (now, entry["routes"])
         if entry["routes"] < routes_min or entry["bytes"] != sent:
             return None
-        # A router that repeats routes may have others to send.
-        if routes_min and now - self.since < QUIET_S:
+        if routes_min and not self.has_all(routes_min, now):
             return None
         self.ended = self.ended or (self.since, entry["routes"])
         return entry
+
+    def has_all(self, different_min, now):
+        """Whether the log has so many different route records. A router that repeats routes, as FRR does, may
+        have others to send, so that their number alone tells nothing."""
+        if not self.is_complete and now - self.since >= QUIET_S:
+            self.is_complete = len(self.collector.records(self.name)[1]) >= different_min
+            # The next look follows after another quiet time.
+            self.since = self.since if self.is_complete else time.monotonic()
+        return self.is_complete
 
     def rate(self):
         """Route records per second; None if they took no two seconds (the status is that of one second)."""
@@ -387,7 +397,7 @@ class Session:
 def finish(sessions, what, condition):
     """Waits for a condition; a timeout names the figures of the sessions."""
     try:
-        return wait(what, condition, 120)
+        return wait(what, condition, TABLE_S)
     except Difference as timeout:
         figures = "; ".join(session.figures() for session in sessions)
         raise Difference(f"{timeout}; {figures}") from None
