@@ -15,7 +15,7 @@ use super::parse::{self, Secret};
 use super::{Inputs, Problem, RawSettings};
 use crate::route::{NAME_MAX_BYTES, Prefix};
 use crate::session::Overrides;
-use crate::sink::Dedup;
+use crate::sink::{Dedup, DirectCompress};
 
 use reader::Reader;
 
@@ -119,6 +119,8 @@ pub struct Delivery {
     pub lanes: u16,
     /// Announcements that add no history row if they change nothing.
     pub history_dedup: Dedup,
+    /// Whether history is written compressed where the server can.
+    pub history_direct_compress: DirectCompress,
     /// Time range of one chunk of the history tables, in days.
     pub chunk_interval_days: u32,
     /// Retention period of route history, in days; `None` disables retention.
@@ -244,6 +246,11 @@ fn delivery(read: &mut Reader<'_>) -> Delivery {
             "off" | "false" => Dedup::Off,
             "always" => Dedup::Always,
             _ => Dedup::ReDumps,
+        },
+        history_direct_compress: match read.choice("HISTORY_DIRECT_COMPRESS") {
+            "on" | "true" => DirectCompress::On,
+            "off" | "false" => DirectCompress::Off,
+            _ => DirectCompress::Auto,
         },
         chunk_interval_days: read.integer("CHUNK_INTERVAL_DAYS"),
         retention_routes_days: Some(read.integer("RETENTION_ROUTES_DAYS")).filter(|days| *days > 0),

@@ -1,5 +1,6 @@
 //! The task of one lane: carries out the steps that the state machine decides on.
 
+mod attach;
 mod attempts;
 mod quarantine;
 
@@ -19,7 +20,7 @@ use super::reporter::Reporter;
 use super::status::{LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 use crate::committer::Progress;
 use crate::num::to_millis;
-use crate::sink::{self, Connection, ErrorAction, Lane, Offender, Transaction};
+use crate::sink::{Connection, ErrorAction, Lane, Offender, Transaction};
 use crate::wal::{Log, SeqNo, Storage};
 use quarantine::QuarantinePolicy;
 
@@ -134,38 +135,6 @@ impl<S: Storage> Task<S> {
         if self.settings.has_changed().unwrap_or_default() {
             machine.reload(Limits { delay: self.settings.borrow_and_update().options.delay });
         }
-    }
-
-    async fn attach(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
-        resources.connection = None;
-        let Settings { options, target } = self.settings.borrow().clone();
-        let attach = || Connection::attach(&target, &self.lane, self.owner, resources.epoch);
-        let (connection, attached) = match attach().await {
-            // The database was recreated without a schema: batches that the log still holds are delivered
-            // again.
-            Err(error) if error.lacks_schema() => {
-                let mut client = target.connect().await.map_err(sink::Error::from)?;
-                let migrated = sink::migrate(&mut client, options.chunk_interval_days).await;
-                migrated.map_err(LaneError::Migrate)?;
-                attach().await?
-            }
-            other => other?,
-        };
-        resources.connection = Some(connection);
-        (resources.epoch, resources.stored) = (Some(attached.epoch), attached.last_seq);
-        tracing::info!(
-            lane = self.lane.number,
-            epoch = attached.epoch,
-            last_seq = attached.last_seq,
-            "lane_attached"
-        );
-        self.report(|status| {
-            status.state = LaneState::Draining;
-            status.delivered = SeqNo(attached.last_seq);
-            status.was_attached = true;
-        });
-        self.resolve_doubt(resources, attached.last_seq);
-        Ok(Event::Attached { last_seq: attached.last_seq })
     }
 
     /// Begins a transaction after batch `after`.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sink::{Dedup, Retention, Target};
+use crate::sink::{Dedup, DirectCompress, Retention, Target};
 
 /// How the log is delivered.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Options {
     pub delay: Duration,
     /// Announcements that add history only if they change their route (HISTORY_DEDUP).
     pub dedup: Dedup,
+    /// Whether history is written compressed (HISTORY_DIRECT_COMPRESS).
+    pub direct_compress: DirectCompress,
     /// Size of `rejected_routes` in bytes at which records of quarantined sources become a gap.
     pub rejected_max_bytes: u64,
     /// Chunk interval of hypertables that are created, in days (CHUNK_INTERVAL_DAYS).
@@ -51,6 +53,7 @@ impl Default for Options {
             rows_max: 10_000,
             delay: Duration::from_millis(500),
             dedup: Dedup::default(),
+            direct_compress: DirectCompress::default(),
             rejected_max_bytes: 4 << 30,
             chunk_interval_days: 7,
             retention: Retention::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::sink::HistoryStorage;
 use crate::wal::SeqNo;
 
 /// State of a lane.
@@ -76,6 +77,8 @@ pub struct LaneStatus {
     pub quarantined_sources: Vec<QuarantinedSource>,
     /// Transactions since the start.
     pub transactions: Transactions,
+    /// How the lane stores history; `None` before the first attachment.
+    pub history: Option<HistoryStorage>,
     /// The last error, kept after a later success.
     pub last_error: Option<String>,
 }

@@ -82,7 +82,7 @@ const fn classify(kind: ConditionKind) -> (&'static str, Severity) {
         Kind::Lane | Kind::DatabaseNotReached | Kind::Rejected | Kind::Quarantine => {
             ("delivery", Severity::Error)
         }
-        Kind::DeliveryLag => ("delivery", Severity::Warning),
+        Kind::DeliveryLag | Kind::HistoryAsRows => ("delivery", Severity::Warning),
         Kind::ClockTrouble => ("clock", Severity::Warning),
         Kind::LogOutput | Kind::LogSuppressed => ("log_output", Severity::Warning),
         Kind::ReloadFailed => ("settings", Severity::Warning),

@@ -43,8 +43,8 @@ pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
 pub use connection::{
-    Attached, Connection, Isolated, Offender, QueryConnection, QueryPool, SslMode, Target, TargetError,
-    TlsError, TlsFiles, Unreachable,
+    Attached, Connection, DirectCompress, HistoryStorage, Isolated, Offender, QueryConnection, QueryPool,
+    SslMode, Target, TargetError, TlsError, TlsFiles, Unreachable,
 };
 pub use copy::columns;
 pub use error::{Error, explain};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast::config::{self, Config, EnvFile, FileVariable, Inputs, Invalid, LogFormat};
-use holdfast::sink::{Dedup, SslMode};
+use holdfast::sink::{Dedup, DirectCompress, SslMode};
 
 fn inputs(environment: &[(&str, &str)], file: &[(&str, &str)]) -> Inputs {
     let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -72,6 +72,18 @@ fn history_dedup_has_three_values_and_accepts_those_of_earlier_releases() {
     assert_eq!(["OFF", "false"].map(dedup), [Dedup::Off; 2]);
     assert_eq!(["on", "ON", "true"].map(dedup), [Dedup::ReDumps; 3]);
     assert_eq!(refused(&[("HISTORY_DEDUP", "yes")]).0, ["HISTORY_DEDUP"]);
+}
+
+#[test]
+fn history_direct_compress_has_three_values() {
+    let wish = |value| load(&[("HISTORY_DIRECT_COMPRESS", value)]).unwrap().delivery.history_direct_compress;
+    assert_eq!(load(&[]).unwrap().delivery.history_direct_compress, DirectCompress::Auto);
+    assert_eq!(["auto", "AUTO"].map(wish), [DirectCompress::Auto; 2]);
+    assert_eq!(["on", "true"].map(wish), [DirectCompress::On; 2]);
+    assert_eq!(["off", "false"].map(wish), [DirectCompress::Off; 2]);
+    let (names, text) = refused(&[("HISTORY_DIRECT_COMPRESS", "yes")]);
+    assert_eq!(names, ["HISTORY_DIRECT_COMPRESS"]);
+    assert!(text.contains("auto"), "{text}");
 }
 
 #[test]

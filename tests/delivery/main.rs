@@ -19,6 +19,7 @@ mod columns;
 mod community;
 mod cuts;
 mod dedup;
+mod direct_compress;
 mod exactly_once;
 mod faults;
 mod first_tables;

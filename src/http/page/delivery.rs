@@ -96,6 +96,11 @@ fn lag(delivery: &Delivery, past: &Past) -> Markup {
                 Some(seq) => (seq),
                 None => "unknown: the database was not reached since the start",
             }
+        }), ("History is stored", html! {
+            @match &delivery.history {
+                Some(history) => (history.to_string()),
+                None => "unknown: the database was not reached since the start",
+            }
         })]))
     }
 }

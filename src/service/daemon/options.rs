@@ -69,6 +69,7 @@ pub(super) fn delivery(config: &Config, database: &Database) -> Result<forwarder
         rows_max: to_u64(config.delivery.drain_max_rows),
         delay: config.delivery.drain_max_delay,
         dedup: config.delivery.history_dedup,
+        direct_compress: config.delivery.history_direct_compress,
         chunk_interval_days: config.delivery.chunk_interval_days,
         retention: Retention {
             routes_days: config.delivery.retention_routes_days,

@@ -38,6 +38,7 @@ impl Snapshot {
             failures: counters::named(delivered.failures.clone()),
             quarantined: delivered.lanes.iter().map(|lane| lane.quarantined).sum(),
             quarantined_sources: delivered.lanes.iter().flat_map(quarantined).collect(),
+            history: history(&delivered.lanes),
             lanes: lanes
                 .map(|(number, one)| {
                     let position = one.position().map_or(last_known, |seq| seq.0);
@@ -72,10 +73,25 @@ pub(super) fn conditions(delivery: &Delivery) -> Vec<Condition> {
         });
         conditions.push(Condition::Quarantine { count: delivery.quarantined, sources: sources.collect() });
     }
+    if let Some(history) = delivery.history.as_ref().filter(|history| history.demanded)
+        && let Some(reason) = &history.reason
+    {
+        conditions.push(Condition::HistoryAsRows(reason.clone()));
+    }
     if delivery.lanes.is_empty() {
         conditions.push(Condition::DatabaseNotReached(delivery.last_error.clone()));
     }
     conditions
+}
+
+/// How history is stored. The lanes have one server, so that they differ only while it is being changed.
+fn history(lanes: &[LaneStatus]) -> Option<status::HistoryStorage> {
+    let last = lanes.iter().filter_map(|lane| lane.history.as_ref()).next_back()?;
+    Some(status::HistoryStorage {
+        compressed: last.obstacle.is_none(),
+        reason: last.obstacle.clone(),
+        demanded: last.is_demanded,
+    })
 }
 
 fn quarantined(lane: &LaneStatus) -> impl Iterator<Item = Quarantined> {
@@ -98,4 +114,28 @@ fn lane(lane: u16, published: &LaneStatus, lag_s: Option<f64>) -> Lane {
     };
     let seq = published.position().map(|seq| seq.0);
     Lane { lane, seq, records: published.rows, lag_s, state, last_error: published.last_error.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::HistoryStorage;
+
+    fn conditions_of(obstacle: Option<&str>, is_demanded: bool) -> Vec<String> {
+        let storage = HistoryStorage { obstacle: obstacle.map(str::to_owned), is_demanded };
+        let lanes = [LaneStatus::default(), LaneStatus { history: Some(storage), ..LaneStatus::default() }];
+        let lane = Lane { state: status::LaneState::CaughtUp, ..Lane::default() };
+        let delivery = Delivery { history: history(&lanes), lanes: vec![lane], ..Delivery::default() };
+        conditions(&delivery).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn rows_are_a_condition_only_if_compression_is_demanded() {
+        let none = Vec::<String>::new();
+        assert_eq!(conditions_of(Some("no TimescaleDB"), false), none);
+        assert_eq!(conditions_of(None, true), none);
+        let expected = "HISTORY_DIRECT_COMPRESS=on, but history is stored as rows: no TimescaleDB";
+        assert_eq!(conditions_of(Some("no TimescaleDB"), true), [expected]);
+        assert!(history(&[LaneStatus::default()]).is_none());
+    }
 }

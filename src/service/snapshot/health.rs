@@ -98,6 +98,8 @@ pub(in crate::service) enum Condition {
         /// The first of them, each with the error of the database.
         sources: Vec<String>,
     },
+    /// History is stored as rows for this reason, although HISTORY_DIRECT_COMPRESS is `on`.
+    HistoryAsRows(String),
     /// The database was not reached since the start; the last error, if there was an attempt.
     DatabaseNotReached(Option<String>),
     /// Log lines were dropped within the last minutes, or their output is blocked.
@@ -138,6 +140,7 @@ impl Condition {
             Self::Lane { .. } => ConditionKind::Lane,
             Self::Rejected { .. } => ConditionKind::Rejected,
             Self::Quarantine { .. } => ConditionKind::Quarantine,
+            Self::HistoryAsRows(_) => ConditionKind::HistoryAsRows,
             Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
             Self::LogOutput(_) => ConditionKind::LogOutput,
             Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
@@ -208,6 +211,9 @@ impl fmt::Display for Condition {
             Self::Lane { lane, state, last_error: None } => write!(f, "lane {lane}: {state}"),
             Self::Rejected { count, dropped } => f.write_str(&rejected(*count, *dropped)),
             Self::Quarantine { count, sources } => f.write_str(&quarantined(*count, sources)),
+            Self::HistoryAsRows(reason) => {
+                write!(f, "HISTORY_DIRECT_COMPRESS=on, but history is stored as rows: {reason}")
+            }
             Self::DatabaseNotReached(error) => {
                 write!(
                     f,

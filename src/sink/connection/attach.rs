@@ -40,6 +40,8 @@ pub struct Connection {
     pub(super) initial_load: InitialLoad,
     /// Whether the merge begins with INSERT, because in the last merge most routes were new.
     pub(super) inserts_first: AtomicBool,
+    /// Whether large transactions write their history compressed.
+    pub(super) can_compress: bool,
     store_timeout: Duration,
     timeout_factor: u32,
 }
@@ -76,6 +78,7 @@ impl Connection {
             epoch: 0,
             initial_load: InitialLoad::default(),
             inserts_first: AtomicBool::new(true),
+            can_compress: false,
             store_timeout: target.store_timeout(),
             timeout_factor: 1,
         })

@@ -31,6 +31,7 @@ use crate::sink::transaction::{
 
 use super::attach::Connection;
 use super::bisect::{Bisect, rejected_max};
+use super::direct_compress::BEGIN;
 use super::store::{check_rows, copy, execute};
 
 const SAVEPOINT: &str = "SAVEPOINT part";
@@ -231,7 +232,8 @@ impl Connection {
         is_doubtful: bool,
     ) -> Result<Isolated, Error> {
         records.group();
-        self.begin(transaction).await?;
+        // As rows: their constraints are checked for each record.
+        self.begin(transaction, BEGIN).await?;
         let mut isolation = Isolation::new(&records, quarantine)?;
         let (mut unchanged, mut is_probed) = (0, false);
         while let Some(range) = isolation.search.next() {

@@ -4,12 +4,14 @@
 //! * `query_pool`: a few connections for the queries of the HTTP server
 //! * `attach`: a connection that holds a lane
 //! * `store`: stores one transaction
+//! * `direct_compress`: whether the server writes its history compressed
 //! * `isolate`, `bisect`: stores a transaction whose rows the server rejects, without the rejected records
 //! * `statements`: the SQL statements of a lane; longer ones are files in `sql/`
 //! * `stored_peers`: the reply of `holdfast_merge_peers`
 
 mod attach;
 mod bisect;
+mod direct_compress;
 mod isolate;
 mod query_pool;
 mod statements;
@@ -19,6 +21,7 @@ mod target;
 mod tls;
 
 pub use attach::{Attached, Connection};
+pub use direct_compress::{DirectCompress, HistoryStorage};
 pub(super) use isolate::rejection;
 pub use isolate::{Isolated, Offender};
 pub use query_pool::{QueryConnection, QueryPool, Unreachable};

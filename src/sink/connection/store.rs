@@ -44,7 +44,7 @@ impl Connection {
         // statements.
         let (_, unchanged) = tokio::try_join!(
             biased;
-            self.begin(transaction),
+            self.begin(transaction, self.begin_statement(transaction.counts.routes)),
             self.store_rows(transaction, &mut initial_load),
         )?;
         self.commit(transaction, unchanged, transaction.rejected_routes).await?;
@@ -52,14 +52,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins the transaction and checks the fence.
-    pub(super) async fn begin(&self, transaction: &Transaction) -> Result<(), Error> {
+    /// Begins the transaction with the statement `begin`, and checks the fence.
+    pub(super) async fn begin(&self, transaction: &Transaction, begin: &str) -> Result<(), Error> {
         let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
         let first = num::to_i64_saturating(transaction.first_seq);
         let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
         tokio::try_join!(
             biased;
-            self.client.batch_execute("BEGIN"),
+            self.client.batch_execute(begin),
             self.client.query(&self.statements.fence, &fence),
         )?;
         Ok(())

@@ -247,10 +247,33 @@ pub struct Delivery {
     /// `connection`, `timeout`, `systemic`, `log`, `schema` or `internal`.
     #[serde(default)]
     pub failures: BTreeMap<String, u64>,
+    /// How history is stored; `None` until the database was reached for the first time.
+    #[serde(default)]
+    pub history: Option<HistoryStorage>,
     /// Lanes; empty until the database was reached for the first time.
     pub lanes: Vec<Lane>,
     /// Last error that concerns all lanes; `None` if there was none.
     pub last_error: Option<String>,
+}
+
+/// How the lanes store history.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HistoryStorage {
+    /// Whether transactions with many rows are written compressed.
+    pub compressed: bool,
+    /// Why not; `None` if they are.
+    pub reason: Option<String>,
+    /// Whether HISTORY_DIRECT_COMPRESS is `on`, so that rows need attention.
+    pub demanded: bool,
+}
+
+impl fmt::Display for HistoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "as rows: {reason}"),
+            None => f.write_str("compressed by large transactions"),
+        }
+    }
 }
 
 /// A router or peer whose records go to `rejected_routes`, because the database rejects them.

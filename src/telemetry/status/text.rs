@@ -188,6 +188,9 @@ fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
         age(delivery.lag_s),
         delivery.rejected
     ));
+    if let Some(history) = &delivery.history {
+        line(format!("          history is stored {history}"));
+    }
     for lane in &delivery.lanes {
         let error =
             lane.last_error.as_ref().map_or_else(String::new, |error| format!("  last error: {error}"));

@@ -58,6 +58,8 @@ pub enum ConditionKind {
     Rejected,
     /// Records of a router or peer are set aside, because the database rejects them.
     Quarantine,
+    /// History is stored as rows, although HISTORY_DIRECT_COMPRESS is `on`.
+    HistoryAsRows,
     /// The database was not reached since the start.
     DatabaseNotReached,
     /// Log lines were dropped within the last minutes, or their output is blocked.
