@@ -112,7 +112,7 @@ impl<S: Storage> Task<S> {
                         resources.outage.end(Some(self.lane.number));
                     }
                     self.wait(until.map(|until| start + until), machine.is_caught_up()).await;
-                    Ok(None)
+                    resources.check_connection().await.map(|()| None)
                 }
                 Step::End(end) => return self.ended(end),
             };

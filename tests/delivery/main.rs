@@ -25,6 +25,7 @@ mod faults;
 mod first_tables;
 mod forget;
 mod forks;
+mod idle;
 mod identity;
 mod import;
 mod liveness;

@@ -8,6 +8,16 @@ use crate::forwarder::status::LaneState;
 use crate::sink::{self, Connection};
 use crate::wal::{SeqNo, Storage};
 
+impl<S: Storage> LaneResources<S> {
+    /// Fails if the server has closed the connection, so that a lane without anything to deliver notices it.
+    pub(super) async fn check_connection(&self) -> Result<(), LaneError> {
+        match &self.connection {
+            Some(connection) => Ok(connection.check().await?),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<S: Storage> Task<S> {
     /// Connects and attaches to the lane. A database without the schema gets it.
     pub(super) async fn attach(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {

@@ -115,6 +115,16 @@ impl Connection {
         Ok((connection, attached))
     }
 
+    /// Fails if the connection is closed: by the server, or because TCP had no acknowledgment in time. Sends
+    /// nothing over an open connection.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn check(&self) -> Result<(), Error> {
+        // The request that fails names the error.
+        if self.client.is_closed() { Ok(self.client.batch_execute("").await?) } else { Ok(()) }
+    }
+
     /// Multiplies the time limit of each further transaction by `factor`.
     pub const fn set_timeout_factor(&mut self, factor: u32) {
         self.timeout_factor = factor;

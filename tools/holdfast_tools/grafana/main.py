@@ -3,7 +3,8 @@
   tools/dashboards write              write deploy/grafana/dashboards from the definitions
   tools/dashboards check              compare them with the definitions; check PromQL, rules, alerts and names
   tools/dashboards scrape [PROGRAM]   let a real Prometheus with the rules scrape a collector
-                                      (default: target/debug/holdfast), without a database
+                                      (default: target/debug/holdfast), with a
+                                      database that is stopped at the end
   tools/dashboards run URL            run every SQL query on a database; each must return rows
       --hours N --until TIME          time range of the dashboards (default: 24 hours until now)
       --times N                       run everything N times and print the last times (default 1)

@@ -1,4 +1,8 @@
-"""A real Prometheus with the rules of deploy/prometheus scrapes a real collector with one router."""
+"""A real Prometheus with the rules of deploy/prometheus scrapes a real collector with one router.
+
+The collector delivers to a throw-away database, which is stopped at the end: the outage must be visible in
+what the alerts evaluate. Without a database the panels of the delivery have no samples, and are not judged.
+"""
 
 import contextlib
 import json
@@ -18,8 +22,15 @@ from . import rules
 
 # Limit of every wait.
 SECONDS_MAX = 60
-# Metrics without samples in store-only mode, in good health, and for a log that does not grow.
-_ABSENT = re.compile("holdfast_(delivery_|conditions|wal_full_in_seconds)")
+# Metrics without samples in good health, and for a log that does not grow; and those of the delivery, which
+# store-only mode does not have.
+_ABSENT = "conditions|wal_full_in_seconds|delivery_failures"
+_ABSENT_STORE_ONLY = f"{_ABSENT}|delivery_"
+# An outage, as the alerts HoldfastDegraded and HoldfastDeliveryStopped evaluate it.
+_OUTAGE = (
+    'sum(holdfast_delivery_lane_state{state="retrying"}) == 2 '
+    'and on () holdfast_health{state="degraded"} == 1'
+)
 # Not through a proxy of the environment.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -36,16 +47,18 @@ def check(program):
         return 0
     try:
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-            _run(pathlib.Path(folder), stack, pathlib.Path(program).resolve(), prometheus)
+            database = _database(stack)
+            _run(pathlib.Path(folder), stack, pathlib.Path(program).resolve(), prometheus, database)
     except Failure as failure:
         print(failure)
         return 1
     return 0
 
 
-def _run(folder, stack, program, prometheus):
+def _run(folder, stack, program, prometheus, database):
     metrics, bmp, api = (_free_port() for _ in range(3))
-    collector = _collector(folder, stack, program, metrics, bmp)
+    settings = {"DATABASE_URL": database} if database else {}
+    collector = _collector(folder, stack, program, metrics, bmp, settings)
     _until("the collector to listen", lambda: _router(stack, bmp), collector)
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -68,19 +81,51 @@ def _run(folder, stack, program, prometheus):
     _until("the router's series", lambda: _values(base, 'holdfast_router_up{router="r1"} == 1'), server)
     _until("the peer's series", lambda: _values(base, 'holdfast_peer_up{asn="65001"} == 1'), server)
     _until("a recorded value", lambda: _values(base, "holdfast:wal_usage:ratio"), server)
+    if database:
+        delivered = 'holdfast_delivery_lane_records_total > 0 and on () holdfast_delivery_lag_seconds == 0'
+        _until("the delivery of the route", lambda: _values(base, delivered), server)
     # So that each rate has a sample.
     _until("three scrapes", lambda: _values(base, 'count_over_time(up{job="holdfast"}[1m]) >= 3'), server)
     evaluated = _until("all rules", lambda: _evaluated(base), server)
     expressions = list(rules.panels())
+    absent = f"holdfast_({_ABSENT if database else _ABSENT_STORE_ONLY})"
     empty = [
-        name for name, text, _ in expressions if not _values(base, text, name) and not _ABSENT.search(text)
+        name
+        for name, text, _ in expressions
+        if not _values(base, text, name) and not re.search(absent, text)
     ]
     if empty:
         raise Failure("panels without samples: " + ", ".join(empty))
+    if database:
+        _timescale("stop")
+        _until("the outage of the database", lambda: _values(base, _OUTAGE), server)
+        outage = ", an outage of the database seen"
+    else:
+        outage = ""
     collector.kill()
     collector.wait()
     _until("up to be 0", lambda: _values(base, 'up{job="holdfast"} == 0'), server)
-    print(f"{evaluated} rules evaluated, {len(expressions)} expressions of panels run")
+    print(f"{evaluated} rules evaluated, {len(expressions)} expressions of panels run{outage}")
+
+
+def _timescale(verb):
+    """Runs a verb of tools/testbed/timescale for the database of this run."""
+    script = rules.ROOT / "tools" / "testbed" / "timescale"
+    words = [str(script), verb, "--name", f"scrape-{os.getpid()}"]
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def _database(stack):
+    """The URL of a throw-away database; None, with the reason printed, if there is none."""
+    if os.environ.get("DATABASE_URL"):
+        print("SKIPPED: delivery: DATABASE_URL is set, and this check stops its server")
+        return None
+    stack.callback(_timescale, "destroy")
+    done = _timescale("up")
+    if done.returncode:
+        print(f"SKIPPED: delivery: no database: {done.stderr.strip().splitlines()[-1:]}")
+        return None
+    return f"{done.stdout.strip()}?sslmode=disable"
 
 
 def _free_port():
@@ -104,7 +149,7 @@ def _start(stack, folder, command, name, settings):
     return process
 
 
-def _collector(folder, stack, program, metrics, bmp):
+def _collector(folder, stack, program, metrics, bmp, others):
     settings = {
         "BMP_LISTEN_HOST": "127.0.0.1",
         "BMP_LISTEN_PORT": str(bmp),
@@ -114,6 +159,7 @@ def _collector(folder, stack, program, metrics, bmp):
         "WAL_DIR": str(folder / "wal"),
         "WAL_FREE_PERCENT_MIN": "0",
         "STATUS_SOCKET": str(folder / "status.sock"),
+        **others,
     }
     return _start(stack, folder, [program], "collector", settings)
 
