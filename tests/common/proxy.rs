@@ -1,9 +1,9 @@
 //! A TCP proxy that injects faults: it drops the response to COMMIT, closes connections in the middle of a
-//! message, delays, limits the rate, or makes connections half-open.
+//! message, delays, limits the rate, or makes connections half-open. It also counts round trips.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -29,6 +29,11 @@ pub struct Faults {
     pub connections: AtomicU64,
     /// Number of injected faults so far.
     pub done: AtomicU64,
+    /// Number of times that a client sent something after a response had reached it. With a delay that is
+    /// longer than the pauses of a client that does not wait, this is the number of round trips.
+    pub round_trips: AtomicU64,
+    /// Whether a response has reached the client since it last sent something.
+    answered: AtomicBool,
 }
 
 pub struct Proxy {
@@ -105,6 +110,9 @@ async fn one_way(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, f
         let mut buffer = vec![0; 16 << 10];
         while let Ok(length) = from.read(&mut buffer).await {
             let bytes = &buffer[..length];
+            if is_up && faults.answered.swap(false, Ordering::SeqCst) {
+                faults.round_trips.fetch_add(1, Ordering::SeqCst);
+            }
             if length == 0 || (is_up && faults.cuts(length)) || (!is_up && faults.loses(bytes)) {
                 return;
             }
@@ -119,6 +127,9 @@ async fn one_way(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, f
             tokio::time::sleep_until(at).await;
             if number < faults.swallow_below.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
+            }
+            if !is_up {
+                faults.answered.store(true, Ordering::SeqCst);
             }
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {

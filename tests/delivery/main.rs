@@ -40,5 +40,6 @@ mod redump;
 mod rejected;
 mod retention;
 mod roles;
+mod round_trips;
 mod state;
 mod upkeep;
