@@ -359,3 +359,44 @@ COMMENT ON FUNCTION holdfast_merge_peers IS
 `changes` the last state change of each peer, `families` End-of-RIB, sweeps and undecodable PDUs. Returns
 for each RIB view, by its index in `peers`, the id, the number of its peer, and the oldest incarnation that
 was valid before this transaction: with afi null for the RIB view, else for a family.';
+
+CREATE OR REPLACE FUNCTION holdfast_peer_states(m_collector text, peers jsonb)
+RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
+    valid_generation bigint, peer_number bigint, state text)
+LANGUAGE sql STABLE AS $$
+    WITH m AS MATERIALIZED (SELECT * FROM public.holdfast_find_peers(m_collector, peers)), r AS (
+        SELECT m.peer_index, m.id, NULL::integer AS afi, NULL::smallint AS safi, b.valid_session,
+            b.valid_generation, m.peer_number
+        FROM m LEFT JOIN public.bgp_peers b ON b.id = m.id
+        UNION ALL
+        SELECT m.peer_index, m.id, f.afi, f.safi, f.valid_session, f.valid_generation, m.peer_number
+        FROM m JOIN public.peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity')
+    SELECT r.*, string_agg(concat_ws(' ', r.id, r.peer_number, r.afi, r.safi, r.valid_session,
+        r.valid_generation), ',') OVER (PARTITION BY r.peer_index ORDER BY r.afi NULLS FIRST, r.safi
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+    FROM r
+$$;
+COMMENT ON FUNCTION holdfast_peer_states IS
+    'State of each RIB view of the array, in rows as those of holdfast_merge_peers: one with afi null, and one
+for each family that a sweep has set apart. The column state is a text of all rows of the RIB view.';
+
+CREATE OR REPLACE FUNCTION holdfast_merge_known_peers(m_collector text, peers jsonb, changes jsonb,
+    families jsonb, known jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    unexpected integer;
+BEGIN
+    PERFORM holdfast_identify_peers(m_collector, peers);
+    SELECT min(s.peer_index) INTO unexpected FROM holdfast_peer_states(m_collector, peers) s
+        WHERE s.state IS DISTINCT FROM known ->> s.peer_index::text;
+    IF unexpected IS NOT NULL THEN
+        RAISE EXCEPTION 'another writer has changed the state of peer % of router %',
+            peers -> unexpected ->> 'address', peers -> unexpected ->> 'router' USING ERRCODE = 'BM004';
+    END IF;
+    PERFORM holdfast_merge_peers(m_collector, peers, changes, families);
+END
+$$;
+COMMENT ON FUNCTION holdfast_merge_known_peers IS
+    'As holdfast_merge_peers, for a client that has encoded its rows with the ids and states that an earlier
+transaction has returned: `known` maps each index of `peers` to the state of holdfast_peer_states. Raises
+BM004 if the database has another state, so that no row with it is stored.';

@@ -1,9 +1,14 @@
 //! Errors of a lane's connection.
 
+use std::io;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-use crate::sink::error_policy::{CONNECTION, ErrorAction, action_for_error, class_for_error};
+use crate::sink::error_policy::{
+    CONNECTION, ErrorAction, action_for_error, action_for_sqlstate, class_for_error, sqlstate_class,
+};
+use crate::sink::error_reply::ErrorReply;
 use crate::sink::transaction::EncodeError;
 
 /// A lane could not attach, or could not store a transaction. The connection must be dropped.
@@ -12,6 +17,12 @@ pub enum Error {
     /// An error reply of the server, or an error of the client library.
     #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
+    /// An error reply of the server to a transaction.
+    #[error("{}", describe_reply(&.0.message, &.0.code))]
+    Reply(ErrorReply),
+    /// The connection was lost during a transaction.
+    #[error("connection to the database lost: {0}")]
+    Connection(#[source] io::Error),
     /// The pool has no connection, for another reason than an error of the server.
     #[error("no database connection: {0}")]
     Pool(#[source] PoolError),
@@ -41,8 +52,8 @@ pub enum Error {
         evidence: &'static str,
     },
     /// Another writer has stored a route that this connection expected to be new.
-    #[error("another writer has stored a route that was expected to be new: {}", describe(.0))]
-    RouteExists(#[source] tokio_postgres::Error),
+    #[error("another writer has stored a route that was expected to be new: {0}")]
+    RouteExists(#[source] ErrorReply),
     /// The server stored a different number of rows than it was sent.
     #[error("{table}: {sent} rows sent, {stored} stored")]
     RowCount {
@@ -71,7 +82,8 @@ impl Error {
     pub fn action(&self) -> ErrorAction {
         match self {
             Self::Database(error) => action_for_error(error),
-            Self::RouteExists(_) | Self::Pool(_) => ErrorAction::Retry,
+            Self::Reply(reply) => action_for_sqlstate(&reply.code),
+            Self::RouteExists(_) | Self::Pool(_) | Self::Connection(_) => ErrorAction::Retry,
             Self::Timeout => ErrorAction::RetrySmaller,
             Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
             Self::Encode(_) | Self::RowCount { .. } => ErrorAction::Halt,
@@ -83,8 +95,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
-            Self::Database(error) | Self::RouteExists(error) => class_for_error(error),
-            Self::Pool(_) => CONNECTION,
+            Self::Database(error) => class_for_error(error),
+            Self::Reply(reply) | Self::RouteExists(reply) => sqlstate_class(&reply.code),
+            Self::Pool(_) | Self::Connection(_) => CONNECTION,
             Self::Timeout => "timeout",
             Self::Systemic { .. } => "systemic",
             Self::Encode(_) | Self::Encoder(_) | Self::RowCount { .. } => "internal",
@@ -96,7 +109,7 @@ impl Error {
     pub fn is_without_reply(&self) -> bool {
         match self {
             Self::Database(error) => error.code().is_none(),
-            Self::Timeout => true,
+            Self::Timeout | Self::Connection(_) => true,
             _ => false,
         }
     }
@@ -106,7 +119,12 @@ impl Error {
     pub fn lacks_schema(&self) -> bool {
         let missing =
             [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_FUNCTION, SqlState::INVALID_SCHEMA_NAME];
-        matches!(self, Self::Database(error) if error.code().is_some_and(|code| missing.contains(code)))
+        let code = match self {
+            Self::Database(error) => error.code(),
+            Self::Reply(reply) => Some(&reply.code),
+            _ => None,
+        };
+        code.is_some_and(|code| missing.contains(code))
     }
 }
 
@@ -114,9 +132,14 @@ impl Error {
 /// implies one. For other errors, the operation that failed and its causes.
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(reply) => format!("{} ({}){}", reply.message(), reply.code().code(), pooler(reply.code())),
+        Some(reply) => describe_reply(reply.message(), reply.code()),
         None => with_causes(error),
     }
+}
+
+/// Short description of an error reply; see [`describe`].
+fn describe_reply(message: &str, code: &SqlState) -> String {
+    format!("{message} ({}){}", code.code(), pooler(code))
 }
 
 /// Complete description for a terminal: message, detail, SQLSTATE and hint of an error reply, and the remedy
@@ -124,23 +147,34 @@ pub(super) fn describe(error: &tokio_postgres::Error) -> String {
 #[must_use]
 pub fn explain(error: &tokio_postgres::Error) -> String {
     let Some(reply) = error.as_db_error() else { return with_causes(error) };
-    let mut text = reply.message().to_owned();
-    if let Some(detail) = reply.detail() {
+    explain_reply(&ErrorReply {
+        code: reply.code().clone(),
+        message: reply.message().to_owned(),
+        detail: reply.detail().map(str::to_owned),
+        hint: reply.hint().map(str::to_owned),
+    })
+}
+
+/// Complete description of an error reply for a terminal; see [`explain`].
+#[must_use]
+pub fn explain_reply(reply: &ErrorReply) -> String {
+    let mut text = reply.message.clone();
+    if let Some(detail) = &reply.detail {
         text.push_str(": ");
         text.push_str(detail);
     }
-    text.push_str(&format!(" (SQLSTATE {})", reply.code().code()));
-    if let Some(hint) = reply.hint() {
+    text.push_str(&format!(" (SQLSTATE {})", reply.code.code()));
+    if let Some(hint) = &reply.hint {
         text.push_str("; ");
         text.push_str(hint);
     }
-    text.push_str(pooler(reply.code()));
-    if lacks_schema(reply.code()) {
+    text.push_str(pooler(&reply.code));
+    if lacks_schema(&reply.code) {
         text.push_str(
             "; the database lacks the schema of this release in \"public\": run `holdfast migrate`, and \
              check that DB_NAME is the right database",
         );
-    } else if *reply.code() == SqlState::INSUFFICIENT_PRIVILEGE {
+    } else if reply.code == SqlState::INSUFFICIENT_PRIVILEGE {
         text.push_str("; grant the role its privileges with deploy/roles.sql, or use another DB_USER");
     }
     text

@@ -28,8 +28,9 @@ pub fn action_for_sqlstate(state: &SqlState) -> ErrorAction {
         // Another collector has taken the lane over; a duplicate row in spite of the fence; malformed COPY
         // data.
         "BM001" | "23505" | "22P04" => ErrorAction::Halt,
-        // The checkpoint of the lane is not where it was expected: attach again and continue from it.
-        "BM003" => ErrorAction::Retry,
+        // The checkpoint of the lane, or a peer, is not in the expected state: attach again and continue from
+        // what the database has.
+        "BM003" | "BM004" => ErrorAction::Retry,
         // query_canceled: a statement timeout.
         "57014" => ErrorAction::RetrySmaller,
         // A read-only standby after a failover, or a transaction that the server ended for being idle or too
@@ -50,7 +51,7 @@ pub fn action_for_sqlstate(state: &SqlState) -> ErrorAction {
 }
 
 /// Name of the class of an SQLSTATE: its first two characters, or `other` if the manual has no such class.
-fn sqlstate_class(state: &SqlState) -> &'static str {
+pub(super) fn sqlstate_class(state: &SqlState) -> &'static str {
     const CLASSES: &[&str] = &[
         "08", "0A", "20", "21", "22", "23", "24", "25", "26", "28", "2B", "2D", "34", "38", "39", "3B", "3D",
         "3F", "40", "42", "44", "53", "54", "55", "57", "58", "BM", "F0", "HV", "P0", "XX",
@@ -90,7 +91,7 @@ mod tests {
     fn each_class_has_its_action() {
         for (codes, action) in [
             (
-                "08000 08006 40001 40P01 53100 53200 53300 55P03 57P01 57P03 58030 25006 25P03 BM003",
+                "08000 08006 40001 40P01 53100 53200 53300 55P03 57P01 57P03 58030 25006 25P03 BM003 BM004",
                 ErrorAction::Retry,
             ),
             ("57014", ErrorAction::RetrySmaller),

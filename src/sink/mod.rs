@@ -16,7 +16,7 @@
 //! * `copy`: encodes rows in binary COPY format
 //! * `transaction`: collects the records of a transaction
 //! * `connection`: connects, attaches to a lane and stores transactions
-//! * `error`, `error_policy`: errors, and the reaction to each
+//! * `error`, `error_reply`, `error_policy`: errors, and the reaction to each
 //! * `admin`: migrations, maintenance, repairs, rejected records, forked logs, import
 //! * `query`: the catalogue of queries, and RPKI data
 
@@ -25,6 +25,7 @@ mod connection;
 mod copy;
 mod error;
 mod error_policy;
+mod error_reply;
 mod lanes;
 mod query;
 mod transaction;
@@ -47,8 +48,9 @@ pub use connection::{
     SslMode, Target, TargetError, TlsError, TlsFiles, Unreachable,
 };
 pub use copy::columns;
-pub use error::{Error, explain};
+pub use error::{Error, explain, explain_reply};
 pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
+pub use error_reply::ErrorReply;
 pub use lanes::{Lane, lane_of};
 pub use query::bind::{BoundQuery, QueryError};
 pub use query::catalogue::{Parameter, QUERIES, Query};

@@ -58,6 +58,7 @@ async fn retry(target: &Target, collector: &str) -> Result<RetryCounts, Failure>
     drop(database::connect(target, EXIT_DATABASE).await?);
     sink::retry_rejected(target, collector).await.map_err(|error| match error {
         sink::Error::Database(error) => failed(error),
+        sink::Error::Reply(reply) => Failure::Other(sink::explain_reply(&reply), EXIT_DATABASE),
         other => Failure::Other(other.to_string(), EXIT_DATABASE),
     })
 }

@@ -152,12 +152,12 @@ async fn store(
             client.batch_execute("COMMIT").await?;
             Ok(Ok(Outcome::Stored))
         }
-        Err(Error::Database(error)) => match rejection(&error) {
+        Err(Error::Reply(reply)) => match rejection(&reply) {
             Some(rejection) => {
                 client.batch_execute("ROLLBACK").await?;
                 Ok(Err(rejection))
             }
-            None => Err(Error::Database(error)),
+            None => Err(Error::Reply(reply)),
         },
         Err(error) => Err(error),
     }

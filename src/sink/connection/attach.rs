@@ -1,10 +1,12 @@
 //! A connection that holds a lane.
 
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::num;
@@ -12,6 +14,8 @@ use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
 use crate::sink::transaction::InitialLoad;
 
+use super::known_peers::KnownPeers;
+use super::pipeline::{Exchange, Request, SharedStream};
 use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Params, Statements, session};
 use super::target::Target;
 
@@ -31,6 +35,8 @@ pub struct Attached {
 /// A connection to the database that stores the transactions of one lane.
 pub struct Connection {
     pub(crate) client: Client,
+    /// The stream of `client`, for exchanges.
+    pub(super) stream: SharedStream,
     pub(super) statements: Statements,
     pub(crate) lane: Lane,
     /// Identity of this process, by which the server recognizes the holder of the lane.
@@ -38,6 +44,8 @@ pub struct Connection {
     pub(super) epoch: i64,
     /// Routes that this connection has stored for peers that it has created.
     pub(super) initial_load: InitialLoad,
+    /// RIB views that this connection has stored routes of.
+    pub(super) known_peers: KnownPeers,
     /// Whether the merge begins with INSERT, because in the last merge most routes were new.
     pub(super) inserts_first: AtomicBool,
     /// Whether large transactions write their history compressed.
@@ -67,16 +75,18 @@ impl Connection {
 
     /// Connects without attaching to the lane.
     pub(crate) async fn open(target: &Target, lane: Lane) -> Result<Self, Error> {
-        let client = target.connect().await?;
+        let (client, stream) = target.connect_shared().await?;
         client.batch_execute(&session()).await?;
-        let statements = Statements::prepare(&client).await?;
+        let statements = Statements::prepare(&stream).await?;
         Ok(Self {
             client,
+            stream,
             statements,
             lane,
             owner: Uuid::nil(),
             epoch: 0,
             initial_load: InitialLoad::default(),
+            known_peers: KnownPeers::default(),
             inserts_first: AtomicBool::new(true),
             can_compress: false,
             store_timeout: target.store_timeout(),
@@ -91,26 +101,21 @@ impl Connection {
         epoch: Option<i64>,
     ) -> Result<(Self, Attached), Error> {
         let mut connection = Self::open(target, lane.clone()).await?;
-        let (client, statements) = (&connection.client, &connection.statements);
+        let client = &connection.client;
         let log_id = lane.log_id.as_uuid();
         let (number, count) = (num::to_i32_saturating(lane.number), num::to_i32_saturating(lane.count));
         client.batch_execute(LOCK_TIMEOUT_ATTACHING).await?;
         let arguments: Params<'_, 6> = [&lane.collector, &log_id, &number, &count, &owner, &epoch];
-        let row = match client.query_one(&statements.attach, &arguments).await {
+        let attached = match connection.take_over(&arguments).await {
             // The holder of the row did not release it within lock_timeout: end that server process and try
             // once more.
-            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Err(Error::Reply(reply)) if reply.code == SqlState::LOCK_NOT_AVAILABLE => {
                 client.execute(EVICT, &[&lane.collector, &log_id, &number]).await?;
-                client.query_one(&statements.attach, &arguments).await?
+                connection.take_over(&arguments).await?
             }
             other => other?,
         };
         client.batch_execute(LOCK_TIMEOUT).await?;
-        let attached = Attached {
-            epoch: row.try_get(0)?,
-            last_seq: row.try_get::<_, i64>(1)?.max(0).cast_unsigned(),
-            digest: row.try_get::<_, i64>(2)?.cast_unsigned(),
-        };
         (connection.owner, connection.epoch) = (owner, attached.epoch);
         Ok((connection, attached))
     }
@@ -123,6 +128,25 @@ impl Connection {
     pub async fn check(&self) -> Result<(), Error> {
         // The request that fails names the error.
         if self.client.is_closed() { Ok(self.client.batch_execute("").await?) } else { Ok(()) }
+    }
+
+    async fn take_over(&self, arguments: &Params<'_, 6>) -> Result<Attached, Error> {
+        let statement = &self.statements.attach;
+        let mut request = Request::default();
+        request.execute(statement, arguments)?;
+        let mut exchange = Exchange::begin(&self.stream);
+        exchange.send(request).await?;
+        exchange.finish().await?;
+        let value = |index| {
+            let row = exchange.rows(statement).next().ok_or_else(|| io::Error::other("no row"))?;
+            row.get::<i64>(index, &Type::INT8)
+        };
+        let read = |index| value(index).map_err(Error::Connection);
+        Ok(Attached {
+            epoch: read(0)?,
+            last_seq: read(1)?.max(0).cast_unsigned(),
+            digest: read(2)?.cast_unsigned(),
+        })
     }
 
     /// Multiplies the time limit of each further transaction by `factor`.

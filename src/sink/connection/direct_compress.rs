@@ -14,12 +14,6 @@ const ROWS_MIN: u64 = 1_000;
 /// 10098), by which records are rejected.
 const VERSION_MIN: [u32; 3] = [2, 28, 1];
 
-/// Begins an ordinary transaction.
-pub(super) const BEGIN: &str = "BEGIN";
-/// Begins a transaction whose history is written compressed. Never with `client_sorted`: rows are sent in the
-/// order of the log, and the server believes that option.
-const BEGIN_COMPRESSED: &str = "BEGIN; SET LOCAL timescaledb.enable_direct_compress_copy = on";
-
 /// Whether history is written compressed where the server can (`HISTORY_DIRECT_COMPRESS`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DirectCompress {
@@ -55,9 +49,9 @@ impl Connection {
         Ok(HistoryStorage { obstacle, is_demanded: wish == DirectCompress::On })
     }
 
-    /// The statement that begins a transaction with so many history rows.
-    pub(super) const fn begin_statement(&self, history_rows: u64) -> &'static str {
-        if self.can_compress && history_rows >= ROWS_MIN { BEGIN_COMPRESSED } else { BEGIN }
+    /// Whether a transaction with so many history rows writes them compressed.
+    pub(super) const fn compresses(&self, history_rows: u64) -> bool {
+        self.can_compress && history_rows >= ROWS_MIN
     }
 }
 

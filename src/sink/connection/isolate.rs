@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each part is stored completely, in history and in the current table, so that both remain consistent.
-//! Statements are sent one at a time here, because the connection is used further after an error.
+//! Each part is an exchange of its own here, because the connection is used further after an error.
 //!
 //! **Quarantine.** The search covers the records source by source. If it finds too many rejected records, it
 //! gives up the source with most of them, and earlier a source of which nothing can be stored: the rest of
@@ -23,16 +23,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::num;
+use crate::sink::copy::CopyRows;
 use crate::sink::error::Error;
 use crate::sink::error_policy::{ErrorAction, action_for_sqlstate};
+use crate::sink::error_reply::ErrorReply;
 use crate::sink::transaction::{
-    Cause, EncodeError, Quarantine, RecordRange, RejectedRows, ResolvedRows, Source, Transaction,
+    Cause, EncodeError, Quarantine, RecordRange, RejectedRows, Source, Transaction,
 };
 
 use super::attach::Connection;
 use super::bisect::{Bisect, rejected_max};
-use super::direct_compress::BEGIN;
-use super::store::{check_rows, copy, execute};
+use super::pipeline::{Exchange, Request};
+use super::store::check_rows;
 
 const SAVEPOINT: &str = "SAVEPOINT part";
 const RELEASE: &str = "RELEASE SAVEPOINT part;
@@ -232,8 +234,12 @@ impl Connection {
         is_doubtful: bool,
     ) -> Result<Isolated, Error> {
         records.group();
+        let mut request = Request::default();
         // As rows: their constraints are checked for each record.
-        self.begin(transaction, BEGIN).await?;
+        self.begin(&mut request, transaction)?;
+        let mut exchange = Exchange::begin(&self.stream);
+        exchange.send(request).await?;
+        exchange.finish().await?;
         let mut isolation = Isolation::new(&records, quarantine)?;
         let (mut unchanged, mut is_probed) = (0, false);
         while let Some(range) = isolation.search.next() {
@@ -259,9 +265,7 @@ impl Connection {
         isolation.check()?;
         let Isolation { rows, offenders, .. } = isolation;
         let (rejected, routes_rejected) = (rows.records(), rows.routes);
-        let copied = copy(&self.client, &self.statements.copy_rejected, &rows.finish().bytes).await?;
-        check_rows("rejected_routes", rejected, copied)?;
-        self.commit(transaction, unchanged, routes_rejected).await?;
+        self.commit_isolated(transaction, &rows.finish(), unchanged, routes_rejected).await?;
         let offenders = offenders.into_values().map(|(offender, _)| offender).collect();
         Ok(Isolated { rejected, offenders })
     }
@@ -275,12 +279,12 @@ impl Connection {
                 self.client.batch_execute(RELEASE).await?;
                 Ok(PartOutcome::Stored { unchanged })
             }
-            Err(Error::Database(error)) => match rejection(&error) {
+            Err(Error::Reply(reply)) => match rejection(&reply) {
                 Some(cause) => {
                     self.client.batch_execute(ROLLBACK).await?;
                     Ok(PartOutcome::Rejected(cause))
                 }
-                None => Err(Error::Database(error)),
+                None => Err(Error::Reply(reply)),
             },
             Err(error) => Err(error),
         }
@@ -295,33 +299,45 @@ impl Connection {
         Ok(matches!(outcome, PartOutcome::Stored { .. }))
     }
 
-    /// Stores the rows of a transaction like [`Connection::store`], but one statement at a time. Returns the
-    /// number of routes without a history row.
+    /// Stores the rejected records, and commits.
+    async fn commit_isolated(
+        &self,
+        transaction: &Transaction,
+        rejected: &CopyRows,
+        unchanged: u64,
+        routes_rejected: u64,
+    ) -> Result<(), Error> {
+        let (s, mut request) = (&self.statements, Request::default());
+        let mut exchange = Exchange::begin(&self.stream);
+        request.copy(&s.copy_rejected, &rejected.bytes)?;
+        exchange.send(request).await?;
+        exchange.settle().await?;
+        check_rows("rejected_routes", rejected.rows, exchange.affected(&s.copy_rejected))?;
+        self.commit(exchange, transaction, unchanged, routes_rejected).await?;
+        Ok(())
+    }
+
+    /// Stores the rows of a transaction like [`Connection::store`], within a transaction that was begun
+    /// before, and waits for all replies. Returns the number of routes without a history row.
     pub(crate) async fn store_part(&self, part: &Transaction) -> Result<u64, Error> {
-        let (client, s) = (&self.client, &self.statements);
-        let peers = self.merge_peers(part).await?;
-        copy(client, &s.copy_routes, &part.routes).await?;
-        copy(client, &s.copy_events, &part.events).await?;
-        copy(client, &s.copy_statistics, &part.statistics).await?;
-        copy(client, &s.copy_gaps, &part.gaps).await?;
-        copy(client, &s.copy_attributes, &part.attributes).await?;
-        execute(client, &s.touch).await?;
-        execute(client, &s.attributes).await?;
+        let mut exchange = Exchange::begin(&self.stream);
         // No initial load: rows of a part can be rolled back, so that its routes must be looked up.
-        let resolved = ResolvedRows::encode(&part.rib, &part.dedup, &peers, None)?;
-        copy(client, &s.copy_staged, &resolved.staged.bytes).await?;
-        copy(client, &s.copy_routes, &resolved.history.bytes).await?;
-        let unchanged = self.store_changed(part, &resolved).await?;
-        self.merge(resolved.staged.rows).await?;
-        self.log_gaps(part).await?;
-        self.merge_routers(part).await?;
-        Ok(unchanged)
+        let stored = self.store_rows(&mut exchange, Request::default(), part, None, None).await;
+        match stored {
+            // The server is ready again only after the end of the exchange.
+            Err(Error::Reply(_)) => exchange.finish().await.map(|()| 0),
+            Err(error) => Err(error),
+            Ok(rows) => {
+                exchange.finish().await?;
+                rows.check(&exchange)?;
+                Ok(rows.unchanged)
+            }
+        }
     }
 }
 
 /// Returns the reply of the server if it rejects rows, so that storing fewer of them may succeed.
-pub(crate) fn rejection(error: &tokio_postgres::Error) -> Option<Cause> {
-    let reply = error.as_db_error()?;
-    (action_for_sqlstate(reply.code()) == ErrorAction::Reject)
-        .then(|| Cause::new(reply.code().code(), reply.message()))
+pub(crate) fn rejection(reply: &ErrorReply) -> Option<Cause> {
+    (action_for_sqlstate(&reply.code) == ErrorAction::Reject)
+        .then(|| Cause::new(reply.code.code(), &reply.message))
 }

@@ -1,6 +1,7 @@
 //! The database connection of a lane.
 //!
 //! * `target`, `tls`: the address of the database, its TLS settings, and how connections to it are opened
+//! * `pipeline`: statements and COPY streams that are sent without waiting for the responses before them
 //! * `query_pool`: a few connections for the queries of the HTTP server
 //! * `attach`: a connection that holds a lane
 //! * `store`: stores one transaction
@@ -8,11 +9,14 @@
 //! * `isolate`, `bisect`: stores a transaction whose rows the server rejects, without the rejected records
 //! * `statements`: the SQL statements of a lane; longer ones are files in `sql/`
 //! * `stored_peers`: the reply of `holdfast_merge_peers`
+//! * `known_peers`: peers whose state is known from the transactions before
 
 mod attach;
 mod bisect;
 mod direct_compress;
 mod isolate;
+mod known_peers;
+mod pipeline;
 mod query_pool;
 mod statements;
 mod store;

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, Statement};
 
 use crate::sink::copy::columns::{self, copy_statement, temporary_table};
+use crate::sink::error::Error;
+
+use super::pipeline::{Exchange, Request, SharedStream, Statement};
 
 /// Whether the row `e` of the current table was withdrawn just before the first event of the staged row `s`.
 /// A route that a Peer Down or a sweep has ended counts as withdrawn.
@@ -42,16 +44,30 @@ macro_rules! statements {
 
         impl Statements {
             /// Prepares all statements, without waiting for one reply before the next request.
-            pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-                $(let $name: Cow<'static, str> = $sql.into();)*
-                let ($($name,)*) = tokio::try_join!($(client.prepare(&$name)),*)?;
-                Ok(Self { $($name),* })
+            pub(super) async fn prepare(stream: &SharedStream) -> Result<Self, Error> {
+                let mut request = Request::default();
+                $(
+                    let sql: Cow<'static, str> = $sql.into();
+                    request.prepare(stringify!($name), &sql);
+                )*
+                let mut exchange = Exchange::begin(stream);
+                exchange.send(request).await?;
+                exchange.finish().await?;
+                let mut parameters = exchange.into_parameters().into_iter();
+                Ok(Self {
+                    $($name: Statement::new(stringify!($name), parameters.next().unwrap_or_default()),)*
+                })
             }
         }
     };
 }
 
 statements! {
+    begin: "BEGIN";
+    commit: "COMMIT";
+    /// Lets the COPYs of a transaction write its history compressed. Never with `client_sorted`: rows are sent
+    /// in the order of the log, and the server believes that option.
+    compress: "SET LOCAL timescaledb.enable_direct_compress_copy = on";
     /// Takes the lane over, or checks that this process still holds it.
     attach: "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2, $3, $4, $5, $6)";
     /// Fails unless this process holds the lane and the transaction begins after the checkpoint.
@@ -59,6 +75,11 @@ statements! {
     /// Merges the state of peers and returns their ids.
     peers: "SELECT peer_index, id, afi, safi, valid_session, valid_generation, peer_number
         FROM holdfast_merge_peers($1, $2, $3, $4)";
+    /// Merges the state of peers, if it was as expected before.
+    known_peers: "SELECT holdfast_merge_known_peers($1, $2, $3, $4, $5)";
+    /// Returns the state of peers.
+    peer_states: "SELECT peer_index, id, afi, safi, valid_session, valid_generation, peer_number, state
+        FROM holdfast_peer_states($1, $2)";
     /// Merges the state of routers.
     routers: "SELECT holdfast_merge_routers($1, $2)";
     /// Records an unreadable range of the log, unless another lane has done so.
@@ -79,14 +100,29 @@ statements! {
     /// Inserts the new attribute sets.
     attributes: "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash
         ON CONFLICT DO NOTHING";
-    /// First half of the merge: the routes that the current table has.
-    update: include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN);
-    /// Second half of the merge: the routes that it does not have.
-    insert: insert_statement();
+    /// Merges the staged routes: first those that the current table has.
+    update_first: merge_statement(&update_statement(), &insert_statement());
+    /// The same, first the routes that it does not have.
+    insert_first: merge_statement(&insert_statement(), &update_statement());
     /// Records a gap in place of rejected records.
     drop_rejected: include_str!("sql/drop_rejected.sql");
     /// Moves the checkpoint and writes the ledger.
     advance: include_str!("sql/advance.sql");
+}
+
+fn update_statement() -> String {
+    include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN)
+}
+
+/// One statement of both halves of the merge. The second half is not executed if the first one has handled
+/// all staged rows ($1), so that both a first load and a re-dump cost one look-up per route. Both see the
+/// current table as it was before the statement, and each route is of one half only.
+fn merge_statement(first: &str, second: &str) -> String {
+    format!(
+        "WITH first_half AS ({first} RETURNING 1),
+        second_half AS ({second} AND (SELECT count(*) FROM first_half) < $1 RETURNING 1)
+        SELECT (SELECT count(*) FROM first_half), (SELECT count(*) FROM second_half)"
+    )
 }
 
 fn insert_statement() -> String {
@@ -106,8 +142,7 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left() {
-        let update = include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN);
-        for sql in [update, insert_statement(), session()] {
+        for sql in [update_statement(), insert_statement(), session()] {
             assert!(!sql.contains(['{', '}']), "{sql}");
         }
     }

@@ -1,29 +1,50 @@
 //! Stores one transaction.
+//!
+//! The client waits for the server only where it needs a reply: for the ids of peers that are not known yet
+//! ([`KnownPeers`](super::known_peers::KnownPeers)), for the compared announcements that change their route,
+//! and for the numbers of stored rows before it commits.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use futures_util::SinkExt as _;
+use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::types::Type;
 
 use crate::num;
 use crate::route::Timestamp;
 use crate::sink::error::Error;
-use crate::sink::transaction::{InitialLoad, ResolvedRows, StoredPeers, Transaction};
+use crate::sink::transaction::{EncodeError, InitialLoad, ResolvedRows, StoredPeers, Transaction};
 
 use super::attach::Connection;
+use super::known_peers::KnownViews;
+use super::pipeline::{Exchange, Request, Statement};
 use super::statements::Params;
 use super::stored_peers::stored_peers;
 
-/// Size of the messages in which a COPY stream is sent, which bounds the buffer of the client library.
-const COPY_MESSAGE_BYTES: usize = 256 << 10;
-
 /// Reason of a gap for rejected records that were not stored.
 const REJECTED_DROPPED: &str = "rejected records dropped";
+
+/// The rows of a transaction that were sent.
+pub(super) struct SentRows<'a> {
+    /// Table, COPY statement and number of rows.
+    counts: Vec<(&'static str, &'a Statement, u64)>,
+    /// Number of announcements that change nothing.
+    pub(super) unchanged: u64,
+    /// Routes of the initial load, these rows included.
+    initial_load: Option<InitialLoad>,
+}
+
+impl SentRows<'_> {
+    /// Compares the numbers of rows with those that the server has stored, once it has replied.
+    pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Error> {
+        for (table, statement, sent) in &self.counts {
+            check_rows(table, *sent, exchange.affected(statement))?;
+        }
+        Ok(())
+    }
+}
 
 impl Connection {
     /// Stores the transaction.
@@ -38,72 +59,182 @@ impl Connection {
     }
 
     async fn store_untimed(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        // Routes that this transaction adds count only if it is stored: on an error they are dropped.
-        let mut initial_load = std::mem::take(&mut self.initial_load);
-        // Both are sent without waiting for replies. If the fence fails, the server rejects all later
-        // statements.
-        let (_, unchanged) = tokio::try_join!(
-            biased;
-            self.begin(transaction, self.begin_statement(transaction.counts.routes)),
-            self.store_rows(transaction, &mut initial_load),
-        )?;
-        self.commit(transaction, unchanged, transaction.rejected_routes).await?;
-        self.initial_load = initial_load;
+        // What this transaction adds to both holds only if it is stored: on an error they are dropped.
+        let initial_load = std::mem::take(&mut self.initial_load);
+        let mut known_peers = std::mem::take(&mut self.known_peers);
+        let known = known_peers.find(&transaction.peers.keys);
+        let mut exchange = Exchange::begin(&self.stream);
+        let mut request = Request::default();
+        // If the fence fails, the server discards all that follows.
+        self.begin(&mut request, transaction)?;
+        if self.compresses(transaction.counts.routes) {
+            request.execute(&self.statements.compress, &[])?;
+        }
+        let rows = self.store_rows(&mut exchange, request, transaction, known, Some(initial_load)).await?;
+        if exchange.has_unconfirmed_rows() {
+            let settled = exchange.settle().await;
+            settled.map_err(|error| self.route_exists(error, &exchange))?;
+        }
+        rows.check(&exchange)?;
+        let (s, mut request) = (&self.statements, Request::default());
+        request.execute(&s.peer_states, &[&self.lane.collector, &transaction.peers.views])?;
+        exchange.send(request).await?;
+        let initial_load = rows.initial_load.unwrap_or_default();
+        let exchange =
+            self.commit(exchange, transaction, rows.unchanged, transaction.rejected_routes).await?;
+        known_peers.learn(&transaction.peers, exchange.rows(&s.peer_states))?;
+        self.choose_half(&exchange)?;
+        (self.initial_load, self.known_peers) = (initial_load, known_peers);
         Ok(())
     }
 
-    /// Begins the transaction with the statement `begin`, and checks the fence.
-    pub(super) async fn begin(&self, transaction: &Transaction, begin: &str) -> Result<(), Error> {
+    /// Begins the transaction and checks the fence.
+    pub(super) fn begin(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
         let first = num::to_i64_saturating(transaction.first_seq);
         let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
-        tokio::try_join!(
-            biased;
-            self.client.batch_execute(begin),
-            self.client.query(&self.statements.fence, &fence),
-        )?;
+        request.execute(&self.statements.begin, &[])?;
+        request.execute(&self.statements.fence, &fence)
+    }
+
+    /// Sends all rows of the transaction after `request`. The last replies are not waited for.
+    pub(super) async fn store_rows(
+        &self,
+        exchange: &mut Exchange,
+        mut request: Request,
+        transaction: &Transaction,
+        known: Option<KnownViews>,
+        initial_load: Option<InitialLoad>,
+    ) -> Result<SentRows<'_>, Error> {
+        let s = &self.statements;
+        self.merge_peers(&mut request, transaction, known.as_ref())?;
+        if known.is_none() {
+            request.flush();
+        }
+        self.copy_rows_without_ids(&mut request, transaction)?;
+        let encoding = match known {
+            Some(known) => {
+                let encoding = encode(transaction, known.peers, initial_load);
+                exchange.send(request).await?;
+                encoding
+            }
+            None => {
+                exchange.send(request).await?;
+                exchange.wait_for(&s.peers).await?;
+                encode(transaction, stored_peers(exchange.rows(&s.peers))?, initial_load)
+            }
+        };
+        let encoded = exchange.while_reading(encoding).await?;
+        let (resolved, initial_load) = encoded.map_err(Error::Encoder)??;
+        let mut request = Request::default();
+        request.copy(&s.copy_staged, &resolved.staged.bytes)?;
+        request.copy(&s.copy_routes, &resolved.history.bytes)?;
+        let (request, changed) = self.copy_changed(exchange, request, transaction, &resolved).await?;
+        self.send_merge(exchange, request, transaction, &resolved).await?;
+        let routes = transaction.routes.rows + resolved.history.rows + changed;
+        let counts = vec![
+            ("route_updates", &s.copy_routes, routes),
+            ("rejected_routes", &s.copy_rejected, transaction.rejected.rows),
+            ("staged", &s.copy_staged, resolved.staged.rows),
+            ("dedup_candidates", &s.copy_candidates, resolved.dedup.rows),
+            ("rib_entries", &s.copy_rib, resolved.new.rows),
+        ];
+        Ok(SentRows { counts, unchanged: resolved.compared.saturating_sub(changed), initial_load })
+    }
+
+    /// Merges the state of the peers. If it is not known, the reply has their ids, and their state before the
+    /// transaction.
+    fn merge_peers(
+        &self,
+        request: &mut Request,
+        transaction: &Transaction,
+        known: Option<&KnownViews>,
+    ) -> Result<(), EncodeError> {
+        let (s, collector, peers) = (&self.statements, &self.lane.collector, &transaction.peers);
+        match known {
+            Some(KnownViews { states, .. }) => {
+                let arguments: Params<'_, 5> =
+                    [collector, &peers.views, &peers.states, &peers.families, states];
+                request.execute(&s.known_peers, &arguments)
+            }
+            None => {
+                let arguments: Params<'_, 4> = [collector, &peers.views, &peers.states, &peers.families];
+                request.execute(&s.peers, &arguments)
+            }
+        }
+    }
+
+    /// Copies the rows that contain no peer ids.
+    fn copy_rows_without_ids(
+        &self,
+        request: &mut Request,
+        transaction: &Transaction,
+    ) -> Result<(), EncodeError> {
+        let s = &self.statements;
+        request.copy(&s.copy_routes, &transaction.routes.bytes)?;
+        request.copy(&s.copy_rejected, &transaction.rejected.bytes)?;
+        request.copy(&s.copy_events, &transaction.events)?;
+        request.copy(&s.copy_statistics, &transaction.statistics)?;
+        request.copy(&s.copy_gaps, &transaction.gaps)?;
+        if !transaction.attributes.is_empty() {
+            request.copy(&s.copy_attributes, &transaction.attributes)?;
+            request.execute(&s.touch, &[])?;
+            request.execute(&s.attributes, &[])?;
+        }
         Ok(())
     }
 
-    /// Stores all rows of the transaction. Returns the number of announcements that change nothing.
-    async fn store_rows(
+    /// Copies the history rows of the compared announcements that change their route; must follow the COPY of
+    /// the staged routes and precede their merge. Returns the request to continue with, and the number of
+    /// these rows.
+    async fn copy_changed(
         &self,
+        exchange: &mut Exchange,
+        mut request: Request,
         transaction: &Transaction,
-        initial_load: &mut InitialLoad,
-    ) -> Result<u64, Error> {
-        let (client, s) = (&self.client, &self.statements);
-        let (resolved, _) = tokio::try_join!(
-            biased;
-            self.resolve(transaction, initial_load),
-            copy(client, &s.copy_routes, &transaction.routes),
-        )?;
-        let (rejected, _, _, _, _, _, _, stored, history) = tokio::try_join!(
-            biased;
-            copy(client, &s.copy_rejected, &transaction.rejected.bytes),
-            copy(client, &s.copy_events, &transaction.events),
-            copy(client, &s.copy_statistics, &transaction.statistics),
-            copy(client, &s.copy_gaps, &transaction.gaps),
-            copy(client, &s.copy_attributes, &transaction.attributes),
-            execute(client, &s.touch),
-            execute(client, &s.attributes),
-            copy(client, &s.copy_staged, &resolved.staged.bytes),
-            copy(client, &s.copy_routes, &resolved.history.bytes),
-        )?;
-        check_rows("rejected_routes", transaction.rejected.rows, rejected)?;
-        check_rows("staged", resolved.staged.rows, stored)?;
-        check_rows("route_updates", resolved.history.rows, history)?;
-        let unchanged = self.store_changed(transaction, &resolved).await?;
-        let (stored, ()) =
-            tokio::try_join!(biased; self.store_new(&resolved.new.bytes), self.merge(resolved.staged.rows))?;
-        check_rows("rib_entries", resolved.new.rows, stored)?;
-        self.log_gaps(transaction).await?;
-        self.drop_rejected(transaction).await?;
-        self.merge_routers(transaction).await?;
-        Ok(unchanged)
+        resolved: &ResolvedRows,
+    ) -> Result<(Request, u64), Error> {
+        if resolved.compared == 0 {
+            return Ok((request, 0));
+        }
+        let s = &self.statements;
+        request.copy(&s.copy_candidates, &resolved.dedup.bytes)?;
+        request.execute(&s.changed, &[])?;
+        exchange.send(request).await?;
+        exchange.settle().await?;
+        let numbers = exchange.rows(&s.changed).map(|row| row.get(0, &Type::INT4));
+        let numbers = numbers.collect::<Result<Vec<i32>, _>>().map_err(Error::Connection)?;
+        let mut request = Request::default();
+        request.copy(&s.copy_routes, &transaction.dedup.history_rows(&numbers)?)?;
+        Ok((request, num::to_u64(numbers.len())))
+    }
+
+    /// Copies the routes that cannot be in the current table yet, and merges the staged ones and all other
+    /// state.
+    async fn send_merge(
+        &self,
+        exchange: &mut Exchange,
+        mut request: Request,
+        transaction: &Transaction,
+        resolved: &ResolvedRows,
+    ) -> Result<(), Error> {
+        let s = &self.statements;
+        request.copy(&s.copy_rib, &resolved.new.bytes)?;
+        if resolved.staged.rows > 0 {
+            let is_insert = self.inserts_first.load(Ordering::Relaxed);
+            let statement = if is_insert { &s.insert_first } else { &s.update_first };
+            request.execute(statement, &[&num::to_i64_saturating(resolved.staged.rows)])?;
+        }
+        self.log_gaps(&mut request, transaction)?;
+        self.drop_rejected(&mut request, transaction)?;
+        if let Some(routers) = &transaction.routers {
+            request.execute(&s.routers, &[&self.lane.collector, routers])?;
+        }
+        exchange.send(request).await
     }
 
     /// Records a gap for each router with records that are not stored.
-    async fn drop_rejected(&self, transaction: &Transaction) -> Result<(), Error> {
+    fn drop_rejected(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let log_id = self.lane.log_id.as_uuid();
         for dropped in &transaction.dropped {
             let (seq, index) = dropped.first;
@@ -120,7 +251,7 @@ impl Connection {
                 &until,
                 &num::to_i64_saturating(dropped.records),
             ];
-            self.client.execute(&self.statements.drop_rejected, &values).await?;
+            request.execute(&self.statements.drop_rejected, &values)?;
         }
         Ok(())
     }
@@ -135,98 +266,37 @@ impl Connection {
         Ok(row.try_get::<_, i64>(0)?.max(0).cast_unsigned())
     }
 
-    /// Merges the peers and encodes the rows that contain their ids. Encoding runs on another thread, while
-    /// the server reads the history.
-    async fn resolve(
-        &self,
-        transaction: &Transaction,
-        initial_load: &mut InitialLoad,
-    ) -> Result<ResolvedRows, Error> {
-        let peers = self.merge_peers(transaction).await?;
-        let mut load = std::mem::take(initial_load);
-        let (rib, dedup) = (Arc::clone(&transaction.rib), Arc::clone(&transaction.dedup));
-        let encoding = tokio::task::spawn_blocking(move || {
-            let resolved = ResolvedRows::encode(&rib, &dedup, &peers, Some(&mut load))?;
-            Ok::<_, Error>((resolved, load))
-        });
-        let (resolved, load) = encoding.await.map_err(Error::Encoder)??;
-        *initial_load = load;
-        Ok(resolved)
-    }
-
-    /// Merges the state of the peers; returns their ids and their state before the transaction.
-    pub(super) async fn merge_peers(&self, transaction: &Transaction) -> Result<StoredPeers, Error> {
-        let peers = &transaction.peers;
-        let arguments: Params<'_, 4> = [&self.lane.collector, &peers.views, &peers.states, &peers.families];
-        stored_peers(&self.client.query(&self.statements.peers, &arguments).await?)
-    }
-
     /// Records the unreadable ranges of the log.
-    pub(super) async fn log_gaps(&self, transaction: &Transaction) -> Result<(), Error> {
+    fn log_gaps(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let log_id = self.lane.log_id.as_uuid();
         for gap in &transaction.log_gaps {
             let (from, to) = (num::to_i64_saturating(gap.from), num::to_i64_saturating(gap.to));
             let gap: Params<'_, 5> = [&self.lane.collector, &log_id, &from, &to, &gap.reason];
-            self.client.query(&self.statements.log_gap, &gap).await?;
+            request.execute(&self.statements.log_gap, &gap)?;
         }
         Ok(())
     }
 
-    /// Merges the state of the routers, if the lane owns them.
-    pub(super) async fn merge_routers(&self, transaction: &Transaction) -> Result<(), Error> {
-        if let Some(routers) = &transaction.routers {
-            self.client.query(&self.statements.routers, &[&self.lane.collector, routers]).await?;
-        }
-        Ok(())
-    }
-
-    /// Stores the history rows of the compared announcements that change their route; must follow the COPY of
-    /// the staged routes and precede their merge. Returns the number of those that change nothing.
-    pub(super) async fn store_changed(
-        &self,
-        transaction: &Transaction,
-        resolved: &ResolvedRows,
-    ) -> Result<u64, Error> {
-        if resolved.compared == 0 {
-            return Ok(0);
-        }
-        let (client, s) = (&self.client, &self.statements);
-        let query = async { Ok(client.query(&s.changed, &[]).await?) };
-        let candidates = copy(client, &s.copy_candidates, &resolved.dedup.bytes);
-        let (copied, rows) = tokio::try_join!(biased; candidates, query)?;
-        check_rows("dedup_candidates", resolved.dedup.rows, copied)?;
-        let numbers = rows.iter().map(|row| row.try_get::<_, i32>(0)).collect::<Result<Vec<_>, _>>()?;
-        let changed = num::to_u64(numbers.len());
-        let stored = copy(client, &s.copy_routes, &transaction.dedup.history_rows(&numbers)?).await?;
-        check_rows("route_updates", changed, stored)?;
-        Ok(resolved.compared.saturating_sub(changed))
-    }
-
-    /// Copies routes that cannot be in the current table yet.
-    async fn store_new(&self, rows: &Bytes) -> Result<u64, Error> {
-        match copy(&self.client, &self.statements.copy_rib, rows).await {
-            Err(Error::Database(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                Err(Error::RouteExists(error))
+    /// Turns the error of a route that was expected to be new, but is in the current table.
+    fn route_exists(&self, error: Error, exchange: &Exchange) -> Error {
+        match error {
+            Error::Reply(reply)
+                if reply.code == SqlState::UNIQUE_VIOLATION
+                    && exchange.has_failed(&self.statements.copy_rib) =>
+            {
+                Error::RouteExists(reply)
             }
             other => other,
         }
     }
 
-    /// Merges the staged routes into the current table: UPDATE of existing routes and INSERT of new ones, in
-    /// either order. The second statement is not needed if the first one has handled all rows, so that both a
-    /// first load and a re-dump cost one statement.
-    pub(super) async fn merge(&self, staged_rows: u64) -> Result<(), Error> {
-        if staged_rows == 0 {
-            return Ok(());
-        }
+    /// Chooses the half of the next merge that is first: the one that had more routes in this one.
+    fn choose_half(&self, exchange: &Exchange) -> Result<(), Error> {
         let s = &self.statements;
-        let inserts_first = self.inserts_first.load(Ordering::Relaxed);
-        let (first, second) = if inserts_first { (&s.insert, &s.update) } else { (&s.update, &s.insert) };
-        let first = execute(&self.client, first).await?;
-        if first < staged_rows {
-            let second = execute(&self.client, second).await?;
-            if second > first {
-                self.inserts_first.store(!inserts_first, Ordering::Relaxed);
+        for (statement, is_insert) in [(&s.insert_first, true), (&s.update_first, false)] {
+            for row in exchange.rows(statement) {
+                let count = |index| row.get::<i64>(index, &Type::INT8).map_err(Error::Connection);
+                self.inserts_first.store(is_insert == (count(0)? >= count(1)?), Ordering::Relaxed);
             }
         }
         Ok(())
@@ -236,10 +306,11 @@ impl Connection {
     /// routes without a history row.
     pub(super) async fn commit(
         &self,
+        mut exchange: Exchange,
         transaction: &Transaction,
         unchanged: u64,
         rejected: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<Exchange, Error> {
         let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
         let [first, last] = [transaction.first_seq, transaction.last_seq].map(num::to_i64_saturating);
         let digest = transaction.digest.cast_signed();
@@ -261,13 +332,27 @@ impl Connection {
             &unchanged,
             &rejected,
         ];
-        let (stored, ()) = tokio::try_join!(
-            biased;
-            self.client.execute(&self.statements.advance, &advance),
-            self.client.batch_execute("COMMIT"),
-        )?;
-        check_rows("ingest_ledger", 1, stored)
+        let mut request = Request::default();
+        request.execute(&self.statements.advance, &advance)?;
+        request.execute(&self.statements.commit, &[])?;
+        exchange.send(request).await?;
+        exchange.finish().await?;
+        check_rows("ingest_ledger", 1, exchange.affected(&self.statements.advance))?;
+        Ok(exchange)
     }
+}
+
+/// Encodes the rows that contain peer ids on another thread.
+fn encode(
+    transaction: &Transaction,
+    peers: StoredPeers,
+    mut initial_load: Option<InitialLoad>,
+) -> JoinHandle<Result<(ResolvedRows, Option<InitialLoad>), EncodeError>> {
+    let (rib, dedup) = (Arc::clone(&transaction.rib), Arc::clone(&transaction.dedup));
+    tokio::task::spawn_blocking(move || {
+        let resolved = ResolvedRows::encode(&rib, &dedup, &peers, initial_load.as_mut())?;
+        Ok((resolved, initial_load))
+    })
 }
 
 fn system_time(time: Timestamp) -> SystemTime {
@@ -279,23 +364,4 @@ fn system_time(time: Timestamp) -> SystemTime {
 /// Compares the number of stored rows with the number of sent rows.
 pub(super) const fn check_rows(table: &'static str, sent: u64, stored: u64) -> Result<(), Error> {
     if sent == stored { Ok(()) } else { Err(Error::RowCount { table, sent, stored }) }
-}
-
-/// Executes a statement without arguments and returns the number of affected rows.
-pub(super) async fn execute(client: &Client, statement: &Statement) -> Result<u64, Error> {
-    Ok(client.execute(statement, &[]).await?)
-}
-
-/// Sends a COPY stream and returns the number of stored rows. An empty stream is not sent.
-pub(super) async fn copy(client: &Client, statement: &Statement, bytes: &Bytes) -> Result<u64, Error> {
-    if bytes.is_empty() {
-        return Ok(0);
-    }
-    let mut sink = pin!(client.copy_in(statement).await?);
-    let mut rest = bytes.clone();
-    while !rest.is_empty() {
-        let message = rest.split_to(rest.len().min(COPY_MESSAGE_BYTES));
-        sink.send(message).await?;
-    }
-    Ok(sink.finish().await?)
 }

@@ -4,15 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::{BuildError, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
-use tokio_postgres::Client;
-use tokio_postgres::config::Host;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::{Host, SslNegotiation};
+use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::pipeline::{Connector, SharedStream, share_unix};
 use super::tls::{self, SslMode, TlsError, TlsFiles};
 use crate::sink::Error;
 
 /// `application_name` in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
+/// Port of a server, if none is given.
+const DEFAULT_PORT: u16 = 5432;
 /// Default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Default time limit of one transaction.
@@ -98,23 +102,56 @@ impl Target {
     /// The server is unreachable or rejects the connection.
     pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        tokio::spawn(async move {
-            // The pending request reports the same error to its caller.
-            if let Err(error) = connection.await {
-                let error = Error::from(error);
-                tracing::debug!(%error, "database_connection_ended");
-            }
-        });
+        drive(connection);
         client.batch_execute(SEARCH_PATH).await?;
         Ok(client)
+    }
+
+    /// Opens a connection like [`Self::connect`], and returns its stream as well, for exchanges.
+    pub(super) async fn connect_shared(&self) -> Result<(Client, SharedStream), Error> {
+        let (client, stream) = self.open_shared().await?;
+        client.batch_execute(SEARCH_PATH).await?;
+        Ok((client, stream))
+    }
+
+    /// tokio-postgres refuses TLS connectors for Unix sockets, so that these are opened here, before those of
+    /// any other hosts.
+    async fn open_shared(&self) -> Result<(Client, SharedStream), Error> {
+        let (hosts, ports) = (self.config.get_hosts(), self.config.get_ports());
+        let mut last_error = None;
+        for (index, host) in hosts.iter().enumerate() {
+            let Host::Unix(directory) = host else { continue };
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
+            match share_unix(directory, port).await {
+                Ok((stream, client_stream)) => {
+                    let mut config = self.config.clone();
+                    config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+                    let (client, connection) = config.connect_raw(client_stream, NoTls).await?;
+                    drive(connection);
+                    return Ok((client, stream));
+                }
+                Err(error) => last_error = Some(error),
+            }
+        }
+        if let Some(error) = last_error.filter(|_| !hosts.iter().any(|host| matches!(host, Host::Tcp(_)))) {
+            return Err(Error::Connection(error));
+        }
+        let connector = Connector::new(self.tls.clone(), self.config.get_ssl_mode());
+        let mut config = self.config.clone();
+        config.ssl_mode(tokio_postgres::config::SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+        let (client, connection) = config.connect(connector.clone()).await?;
+        drive(connection);
+        let missing = || Error::Connection(std::io::ErrorKind::NotConnected.into());
+        Ok((client, connector.take_stream().ok_or_else(missing)?))
     }
 
     /// Names the server, the user and the database, for an error message.
     #[must_use]
     pub fn description(&self) -> String {
         let config = &self.config;
-        let port =
-            |index: usize| config.get_ports().get(index).or(config.get_ports().first()).unwrap_or(&5432);
+        let port = |index: usize| {
+            config.get_ports().get(index).or(config.get_ports().first()).unwrap_or(&DEFAULT_PORT)
+        };
         let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
             Host::Tcp(host) if host.contains(':') => format!("[{host}]:{}", port(index)),
             Host::Tcp(host) => format!("{host}:{}", port(index)),
@@ -160,4 +197,19 @@ impl Target {
         });
         Pool::builder(manager).max_size(size_max).post_create(set_up).build()
     }
+}
+
+/// Runs the task of a connection, which ends when its client is dropped.
+fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        // The pending request reports the same error to its caller.
+        if let Err(error) = connection.await {
+            let error = Error::from(error);
+            tracing::debug!(%error, "database_connection_ended");
+        }
+    });
 }

@@ -354,7 +354,7 @@ impl TransactionBuilder {
             digest: self.digest,
             counts: self.counts,
             received: self.received,
-            routes: self.routes.finish().bytes,
+            routes: self.routes.finish(),
             dedup: Arc::new(self.candidates),
             events: self.events.finish().bytes,
             statistics: self.statistics.finish().bytes,

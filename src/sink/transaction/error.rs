@@ -36,6 +36,14 @@ pub enum EncodeError {
         /// Length of the buffer.
         length: usize,
     },
+    /// An argument cannot be encoded as the type of its parameter.
+    #[error("arguments of the statement {statement}: {message}")]
+    Argument {
+        /// Name of the statement.
+        statement: &'static str,
+        /// Why the argument cannot be encoded.
+        message: String,
+    },
     /// A record of a part is inconsistent.
     #[error(transparent)]
     Inconsistent(#[from] InconsistentBatch),

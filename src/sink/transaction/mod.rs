@@ -29,6 +29,7 @@ pub use dedup::Dedup;
 pub use digest::digest;
 pub use error::{EncodeError, InconsistentBatch};
 pub(super) use initial_load::InitialLoad;
+pub(super) use peers::PeerArguments;
 pub use rejected::quarantine::{Cause, Quarantine, Source};
 pub use rejected::record_range::RecordRange;
 pub(super) use rejected::rows::RejectedRows;

@@ -1,6 +1,7 @@
 //! The state changes of peers in one transaction, folded so that each identity of a peer is one row of each
 //! argument. Pure.
 
+mod arguments;
 mod identities;
 
 use std::collections::HashMap;
@@ -17,7 +18,9 @@ use crate::sink::copy::copy_rows::bounded_peer_up_detail;
 use crate::sink::copy::pg_field::replace_nul;
 
 use super::route_event::Position;
-use identities::Identities;
+pub(crate) use arguments::PeerArguments;
+use arguments::merged;
+use identities::{Identities, SentIdentity};
 
 /// Number of the peer's identity in the transaction, and RIB view.
 type ViewKey = (u32, RibView);
@@ -95,16 +98,6 @@ struct FamilyChange {
     /// Oldest incarnation whose routes are valid, if a sweep has changed it.
     valid_from: Option<Incarnation>,
     suspect: Option<Suspect>,
-}
-
-/// JSON arguments of `holdfast_merge_peers`.
-pub(crate) struct PeerArguments {
-    /// `peers`: one element per RIB view.
-    pub(crate) views: Value,
-    /// `changes`: one element per peer whose state changes.
-    pub(crate) states: Value,
-    /// `families`: one element per RIB view and address family that changes.
-    pub(crate) families: Value,
 }
 
 /// All peers of one transaction.
@@ -266,8 +259,16 @@ impl PeerChanges {
         });
         let families = self.families.iter();
         let families = families.map(|((view_index, family), change)| change.json(*view_index, *family));
-        let mut arguments =
-            PeerArguments { views: views.collect(), states: states.collect(), families: families.collect() };
+        let keys = self.views.iter().map(|view| {
+            let identity = self.identities.get(view.peer).map(SentIdentity::json).unwrap_or_default();
+            format!("{identity} {} {}", view.view, view.session.0)
+        });
+        let mut arguments = PeerArguments {
+            views: views.collect(),
+            keys: keys.collect(),
+            states: states.collect(),
+            families: families.collect(),
+        };
         for argument in [&mut arguments.views, &mut arguments.states, &mut arguments.families] {
             replace_nul(argument);
         }
@@ -376,14 +377,6 @@ impl FamilyChange {
             "suspect_reason": suspect.map(|suspect| &suspect.error),
         })
     }
-}
-
-/// The fields of both objects.
-fn merged(mut first: Value, mut second: Value) -> Value {
-    if let (Some(fields), Some(more)) = (first.as_object_mut(), second.as_object_mut()) {
-        fields.append(more);
-    }
-    first
 }
 
 /// The incarnation of a peer in a session.

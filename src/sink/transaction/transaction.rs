@@ -55,7 +55,7 @@ pub struct Transaction {
     /// Time at which the last record was received; 0 if there are no records.
     pub received: Timestamp,
     /// Rows of `route_updates`, without those in `dedup`.
-    pub(crate) routes: Bytes,
+    pub(crate) routes: CopyRows,
     /// Routes whose history row depends on the current table.
     pub(crate) dedup: Arc<DedupCandidates>,
     /// Rows of `peer_events`.
@@ -92,7 +92,7 @@ impl Transaction {
     /// The COPY stream of `route_updates`, for measurements.
     #[must_use]
     pub fn route_bytes(&self) -> Bytes {
-        self.routes.clone()
+        self.routes.bytes.clone()
     }
 }
 
