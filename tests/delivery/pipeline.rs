@@ -84,7 +84,7 @@ async fn a_peer_down_changes_the_other_views_of_a_known_peer() {
     store.put(&[Builder::new("r1", 0).at(2).event(Some(&from(pre, 1)), peer_down()).build()]).await;
     store.put(&[announce(3, post, 2)]).await;
     let counts = "SELECT DISTINCT concat_ws(' ', rib, learn_count, is_ended) FROM route_state ORDER BY 1";
-    assert_eq!(store.database.texts(counts).await, ["adj-rib-in-post 2 f", "adj-rib-in-pre 1 t"]);
+    assert_eq!(store.database.texts(counts).await, ["adj-in-post 2 f", "adj-in-pre 1 t"]);
     store.close().await;
 }
 

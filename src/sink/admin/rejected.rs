@@ -1,12 +1,13 @@
 //! Retries the records that the database has rejected.
 
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::codec;
 use crate::log_id::LogId;
 use crate::num;
-use crate::sink::connection::{Connection, Target, rejection};
+use crate::sink::connection::{Connection, Target, Typed, rejection};
 use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
 use crate::sink::transaction::{Cause, Dedup, Transaction, TransactionBuilder};
@@ -55,6 +56,18 @@ struct RowKey {
     index: i32,
 }
 
+impl RowKey {
+    /// The arguments of a statement for the row: collector, log, sequence number and index.
+    fn values<'a>(&'a self, collector: &'a String) -> [Typed<'a>; 4] {
+        [
+            (collector, Type::TEXT),
+            (&self.log_id, Type::UUID),
+            (&self.seq, Type::INT8),
+            (&self.index, Type::INT4),
+        ]
+    }
+}
+
 /// Result of retrying one record.
 enum Outcome {
     Stored,
@@ -77,8 +90,8 @@ pub async fn retry_rejected(target: &Target, collector: &str) -> Result<RetryCou
     let mut connection = Connection::open(target, lane).await?;
     loop {
         let client = &connection.client;
-        let page =
-            client.query(PAGE, &[&collector, &last.log_id, &last.seq, &last.index, &PAGE_ROWS]).await?;
+        let [collector, log_id, seq, index] = last.values(&connection.lane.collector);
+        let page = client.query(PAGE, &[collector, log_id, seq, index, (&PAGE_ROWS, Type::INT8)]).await?;
         if page.is_empty() {
             return Ok(counts);
         }
@@ -106,13 +119,10 @@ async fn retry_record(connection: &mut Connection, row: &Row, key: RowKey) -> Re
         },
         Err(message) => Cause::new("", &message),
     };
-    let RowKey { log_id, seq, index } = key;
     let Cause { sqlstate, message } = rejected;
-    let collector = &connection.lane.collector;
-    connection
-        .client
-        .execute(REJECTED_AGAIN, &[collector, &log_id, &seq, &index, &sqlstate, &message])
-        .await?;
+    let [collector, log_id, seq, index] = key.values(&connection.lane.collector);
+    let values = [collector, log_id, seq, index, (&sqlstate, Type::TEXT), (&message, Type::TEXT)];
+    connection.client.execute(REJECTED_AGAIN, &values).await?;
     Ok(Outcome::Rejected)
 }
 
@@ -136,9 +146,9 @@ async fn store(
     transaction: &Transaction,
 ) -> Result<Result<Outcome, Cause>, Error> {
     let (client, collector) = (&connection.client, &connection.lane.collector);
-    let RowKey { log_id, seq, index } = key;
+    let [collector, log_id, seq, index] = key.values(collector);
     client.batch_execute("BEGIN").await?;
-    if client.execute(TAKE, &[collector, &log_id, &seq, &index]).await? == 0 {
+    if client.execute(TAKE, &[collector.clone(), log_id.clone(), seq.clone(), index]).await? == 0 {
         client.batch_execute("ROLLBACK").await?;
         return Ok(Ok(Outcome::Gone));
     }
@@ -147,7 +157,7 @@ async fn store(
             if transaction.counts.routes > 0 {
                 let lane = num::to_i32_saturating(connection.lane.number);
                 client.query(LOCK_LEDGER, &[]).await?;
-                client.execute(UPDATE_LEDGER, &[collector, &log_id, &lane, &seq]).await?;
+                client.execute(UPDATE_LEDGER, &[collector, log_id, (&lane, Type::INT4), seq]).await?;
             }
             client.batch_execute("COMMIT").await?;
             Ok(Ok(Outcome::Stored))

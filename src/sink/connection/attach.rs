@@ -4,7 +4,6 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -15,7 +14,7 @@ use crate::sink::lanes::Lane;
 use crate::sink::transaction::InitialLoad;
 
 use super::known_peers::KnownPeers;
-use super::pipeline::{Exchange, Request, SharedStream};
+use super::pipeline::{Exchange, QuietClient, Request, SharedStream, Typed};
 use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Params, Statements, session};
 use super::target::Target;
 
@@ -34,7 +33,7 @@ pub struct Attached {
 
 /// A connection to the database that stores the transactions of one lane.
 pub struct Connection {
-    pub(crate) client: Client,
+    pub(crate) client: QuietClient,
     /// The stream of `client`, for exchanges.
     pub(super) stream: SharedStream,
     pub(super) statements: Statements,
@@ -79,7 +78,7 @@ impl Connection {
         client.batch_execute(&session()).await?;
         let statements = Statements::prepare(&stream).await?;
         Ok(Self {
-            client,
+            client: QuietClient::new(client),
             stream,
             statements,
             lane,
@@ -110,7 +109,9 @@ impl Connection {
             // The holder of the row did not release it within lock_timeout: end that server process and try
             // once more.
             Err(Error::Reply(reply)) if reply.code == SqlState::LOCK_NOT_AVAILABLE => {
-                client.execute(EVICT, &[&lane.collector, &log_id, &number]).await?;
+                let lane: [Typed<'_>; 3] =
+                    [(&lane.collector, Type::TEXT), (&log_id, Type::UUID), (&number, Type::INT4)];
+                client.query(EVICT, &lane).await?;
                 connection.take_over(&arguments).await?
             }
             other => other?,

@@ -1,9 +1,8 @@
 //! Direct compress: COPY writes history into the columnstore of TimescaleDB's community edition, instead of
 //! rows that a policy compresses later.
 
-use tokio_postgres::Client;
-
 use super::attach::Connection;
+use super::pipeline::QuietClient;
 use crate::sink::error::Error;
 
 /// Number of history rows from which a transaction is written compressed. The batches of a smaller one would
@@ -49,17 +48,18 @@ impl Connection {
         Ok(HistoryStorage { obstacle, is_demanded: wish == DirectCompress::On })
     }
 
-    /// Whether a transaction with so many history rows writes them compressed.
+    /// Whether a transaction with so many history rows is written compressed.
     pub(super) const fn compresses(&self, history_rows: u64) -> bool {
         self.can_compress && history_rows >= ROWS_MIN
     }
 }
 
 /// Why the server cannot compress history directly; `None` if it can.
-async fn obstacle(client: &Client) -> Result<Option<String>, Error> {
+async fn obstacle(client: &QuietClient) -> Result<Option<String>, Error> {
     let sql = "SELECT extversion, current_setting('timescaledb.license', true)
         FROM pg_extension WHERE extname = 'timescaledb'";
-    let Some(row) = client.query_opt(sql, &[]).await? else {
+    let rows = client.query(sql, &[]).await?;
+    let Some(row) = rows.first() else {
         return Ok(Some("the database has no TimescaleDB".to_owned()));
     };
     let (version, license): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
@@ -75,7 +75,8 @@ async fn obstacle(client: &Client) -> Result<Option<String>, Error> {
     }
     let sql = "SELECT coalesce(bool_or(compression_enabled), false) FROM timescaledb_information.hypertables
         WHERE hypertable_schema = 'public' AND hypertable_name = 'route_updates'";
-    let is_enabled: bool = client.query_one(sql, &[]).await?.try_get(0)?;
+    let rows = client.query(sql, &[]).await?;
+    let is_enabled = rows.iter().any(|row| row.get(0));
     let reason = "route_updates has no columnstore (docs/SCHEMA.md says how to enable it)";
     Ok((!is_enabled).then(|| reason.to_owned()))
 }

@@ -27,6 +27,7 @@ mod tls;
 pub use attach::{Attached, Connection};
 pub use direct_compress::{DirectCompress, HistoryStorage};
 pub(super) use isolate::rejection;
+pub(super) use pipeline::Typed;
 pub use isolate::{Isolated, Offender};
 pub use query_pool::{QueryConnection, QueryPool, Unreachable};
 pub use target::{Target, TargetError};

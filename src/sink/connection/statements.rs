@@ -65,8 +65,8 @@ macro_rules! statements {
 statements! {
     begin: "BEGIN";
     commit: "COMMIT";
-    /// Lets the COPYs of a transaction write its history compressed. Never with `client_sorted`: rows are sent
-    /// in the order of the log, and the server believes that option.
+    /// Writes the history of the transaction compressed. Never with `client_sorted`: rows are sent in the
+    /// order of the log, and the server relies on that option.
     compress: "SET LOCAL timescaledb.enable_direct_compress_copy = on";
     /// Takes the lane over, or checks that this process still holds it.
     attach: "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2, $3, $4, $5, $6)";

@@ -262,8 +262,9 @@ impl Connection {
     /// See [`Error::action`].
     pub async fn rejected_bytes(&self) -> Result<u64, Error> {
         let size = "SELECT pg_total_relation_size('rejected_routes')";
-        let row = self.client.query_one(size, &[]).await?;
-        Ok(row.try_get::<_, i64>(0)?.max(0).cast_unsigned())
+        let rows = self.client.query(size, &[]).await?;
+        let bytes = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose()?;
+        Ok(bytes.unwrap_or_default().max(0).cast_unsigned())
     }
 
     /// Records the unreadable ranges of the log.

@@ -13,6 +13,7 @@
 //! tokio-postgres logs in, and remains the client of the connection for all that is not urgent. The stream is
 //! shared: while an exchange borrows it, tokio-postgres can neither read nor write.
 //!
+//! * `quiet_client`: the requests of tokio-postgres that leave nothing behind on the connection
 //! * `login`: the connector that negotiates TLS and keeps a handle of the stream
 //! * `stream`: the stream that tokio-postgres and an exchange use in turn
 //! * `request`: encodes statements and COPY streams
@@ -22,11 +23,13 @@
 mod exchange;
 mod login;
 mod message;
+mod quiet_client;
 mod request;
 mod stream;
 
 pub(super) use exchange::Exchange;
 pub(super) use login::{Connector, share_unix};
 pub(super) use message::Row;
+pub(crate) use quiet_client::{QuietClient, Typed};
 pub(super) use request::{Request, Statement};
 pub(super) use stream::SharedStream;
