@@ -1,6 +1,6 @@
 //! Errors of a lane's connection.
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error_policy::{CONNECTION, ErrorAction, action_for_error, class_for_error};
@@ -40,6 +40,9 @@ pub enum Error {
         /// Why the cause is not in the records.
         evidence: &'static str,
     },
+    /// The connection passes through a pooler that lends its server process to other clients.
+    #[error("{SHARED_PROCESS}")]
+    SharedProcess,
     /// Another writer has stored a route that this connection expected to be new.
     #[error("another writer has stored a route that was expected to be new: {}", describe(.0))]
     RouteExists(#[source] tokio_postgres::Error),
@@ -55,11 +58,19 @@ pub enum Error {
     },
 }
 
+/// Text of [`Error::SharedProcess`].
+const SHARED_PROCESS: &str = "the connection passes through a connection pooler that gives each transaction \
+    another server process (PgBouncer with pool_mode = transaction or statement); connect to the server \
+    itself, or set pool_mode = session";
+
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => Self::Database(error),
             PoolError::Timeout(_) => Self::Timeout,
+            // The only message of a hook: see `Target::pool`.
+            PoolError::PostCreateHook(HookError::Message(_)) => Self::SharedProcess,
+            PoolError::PostCreateHook(HookError::Backend(error)) => Self::Database(error),
             other => Self::Pool(other),
         }
     }
@@ -73,13 +84,14 @@ impl Error {
             Self::Database(error) => action_for_error(error),
             Self::RouteExists(_) | Self::Pool(_) => ErrorAction::Retry,
             Self::Timeout => ErrorAction::RetrySmaller,
-            Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
+            Self::Systemic { .. } | Self::Encoder(_) | Self::SharedProcess => ErrorAction::Alarm,
             Self::Encode(_) | Self::RowCount { .. } => ErrorAction::Halt,
         }
     }
 
     /// Class of the error: that of its SQLSTATE, `connection` or `timeout` without a reply of the server,
-    /// `systemic` if the server rejects most records, else `internal`.
+    /// `systemic` if the server rejects most records, `pooler` if a pooler shares the server process, else
+    /// `internal`.
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
@@ -87,7 +99,26 @@ impl Error {
             Self::Pool(_) => CONNECTION,
             Self::Timeout => "timeout",
             Self::Systemic { .. } => "systemic",
+            Self::SharedProcess => "pooler",
             Self::Encode(_) | Self::Encoder(_) | Self::RowCount { .. } => "internal",
+        }
+    }
+
+    /// Complete description for a terminal, as [`explain`].
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match self {
+            Self::Database(error) => explain(error),
+            other => other.to_string(),
+        }
+    }
+
+    /// The SQLSTATE of the server's reply, if it is one.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Database(error) | Self::RouteExists(error) => error.code(),
+            _ => None,
         }
     }
 
@@ -166,8 +197,8 @@ fn pooler(code: &SqlState) -> &'static str {
     let caused =
         [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT, SqlState::DUPLICATE_TABLE];
     if caused.contains(code) {
-        "; the connection seems to pass through a pooler in transaction mode (PgBouncer with pool_mode = \
-         transaction): connect to the server itself, or use pool_mode = session"
+        "; a connection pooler seems to have lent the server process to another client (PgBouncer with \
+         pool_mode = transaction or statement): connect to the server itself, or set pool_mode = session"
     } else {
         ""
     }

@@ -31,6 +31,7 @@ mod migrations;
 mod names;
 mod path_marking;
 mod plans;
+mod pooler;
 mod processes;
 mod quarantine;
 mod rebuild;

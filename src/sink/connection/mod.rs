@@ -1,6 +1,7 @@
 //! The database connection of a lane.
 //!
 //! * `target`, `tls`: the address of the database, its TLS settings, and how connections to it are opened
+//! * `pooler`: refuses a connection through a pooler that shares server processes
 //! * `query_pool`: a few connections for the queries of the HTTP server
 //! * `attach`: a connection that holds a lane
 //! * `store`: stores one transaction
@@ -11,6 +12,7 @@
 mod attach;
 mod bisect;
 mod isolate;
+mod pooler;
 mod query_pool;
 mod statements;
 mod store;

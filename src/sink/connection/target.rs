@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::pooler;
 use super::tls::{self, SslMode, TlsError, TlsFiles};
 use crate::sink::Error;
 
@@ -95,8 +96,8 @@ impl Target {
     /// the role is. Its background task ends when the client is dropped.
     ///
     /// # Errors
-    /// The server is unreachable or rejects the connection.
-    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    /// The server is unreachable or rejects the connection, or a pooler shares its server process.
+    pub async fn connect(&self) -> Result<Client, Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         tokio::spawn(async move {
             // The pending request reports the same error to its caller.
@@ -105,6 +106,7 @@ impl Target {
                 tracing::debug!(%error, "database_connection_ended");
             }
         });
+        pooler::refuse_shared(&client, &self.config, &self.tls).await?;
         client.batch_execute(SEARCH_PATH).await?;
         Ok(client)
     }
@@ -154,9 +156,17 @@ impl Target {
         size_max: usize,
     ) -> Result<Pool, BuildError> {
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
-        let manager = Manager::from_config(config, self.tls.clone(), manager_config);
+        let manager = Manager::from_config(config.clone(), self.tls.clone(), manager_config);
+        let tls = self.tls.clone();
         let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(setup).await.map_err(HookError::Backend) })
+            let (config, tls) = (config.clone(), tls.clone());
+            Box::pin(async move {
+                pooler::refuse_shared(client, &config, &tls).await.map_err(|error| match error {
+                    Error::Database(error) => HookError::Backend(error),
+                    other => HookError::message(other.to_string()),
+                })?;
+                client.batch_execute(setup).await.map_err(HookError::Backend)
+            })
         });
         Pool::builder(manager).max_size(size_max).post_create(set_up).build()
     }
