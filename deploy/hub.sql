@@ -128,11 +128,12 @@ BEGIN
             THEN format('SELECT %s FROM %I.%I', replace(c.of_region, '%s', number::text), name, t)
             ELSE format('SELECT %s FROM hub.missing(%L) AS m (%s)', c.names, name, c.definitions) END,
             ' UNION ALL ' ORDER BY number) INTO query FROM hub.regions;
-        -- History is complete from the latest of the times before which a region has dropped it.
+        -- History is complete from the latest of the times before which a region has dropped it. The hub has no
+        -- partitions of its own, as if the tables were hypertables.
         IF t = 'partitioned_tables' THEN
-            query := format('SELECT name, bool_and(is_hypertable) AS is_hypertable,
-                max(chunk_interval) AS chunk_interval, max(dropped_before) AS dropped_before
-                FROM (%s) r GROUP BY name', query);
+            query := format('SELECT n.name, true AS is_hypertable, interval ''7 days'' AS chunk_interval,
+                (SELECT max(r.dropped_before) FROM (%s) r WHERE r.name = n.name) AS dropped_before
+                FROM unnest(ARRAY[''route_updates'', ''peer_events'', ''peer_stats'']) AS n (name)', query);
         END IF;
         EXECUTE format('CREATE OR REPLACE VIEW public.%I AS %s', t, query);
         EXECUTE format('COMMENT ON VIEW public.%I IS %L', t, 'The rows of all regions (hub.sql).');
@@ -155,6 +156,12 @@ BEGIN
     IF NOT EXISTS (SELECT FROM hub.regions) THEN
         RAISE EXCEPTION 'the hub has no regions' USING HINT = 'Add them with hub.add_region.';
     END IF;
+    SELECT relkind INTO kind FROM pg_class WHERE oid = 'public.ingest_checkpoint'::regclass;
+    IF kind <> 'v' THEN
+        IF EXISTS (SELECT FROM public.ingest_checkpoint) THEN
+            RAISE EXCEPTION 'a collector has delivered to this database; a hub needs one of its own';
+        END IF;
+    END IF;
     FOR t IN SELECT hub.tables() UNION ALL SELECT 'schema_migrations' LOOP
         SELECT * INTO c FROM hub.columns(format('public.%I', t)::regclass);
         FOR r IN SELECT name FROM hub.regions LOOP
@@ -163,9 +170,6 @@ BEGIN
         END LOOP;
         SELECT relkind INTO kind FROM pg_class WHERE oid = format('public.%I', t)::regclass;
         IF t <> 'schema_migrations' AND kind <> 'v' THEN
-            IF t = 'ingest_checkpoint' AND (SELECT count(*) FROM public.ingest_checkpoint) > 0 THEN
-                RAISE EXCEPTION 'a collector has delivered to this database; a hub needs one of its own';
-            END IF;
             EXECUTE format('DROP TABLE public.%I CASCADE', t);
         END IF;
     END LOOP;

@@ -171,6 +171,11 @@ pub fn explain(error: &tokio_postgres::Error) -> String {
             "; the database lacks the schema of this release in \"public\": run `holdfast migrate`, and \
              check that DB_NAME is the right database",
         );
+    } else if *reply.code() == SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION {
+        text.push_str(
+            "; a region of this hub does not answer, see SELECT * FROM hub.state(); to answer without it: \
+             SELECT hub.leave_out('REGION', 'why')",
+        );
     } else if *reply.code() == SqlState::INSUFFICIENT_PRIVILEGE {
         text.push_str("; grant the role its privileges with deploy/roles.sql, or use another DB_USER");
     }
