@@ -24,11 +24,12 @@ async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
         }
     }
     let daemon = Daemon::start(folder.path(), &settings);
-    let document = daemon.status_when(|document| {
+    daemon.status_when(|document| {
         document.delivery.as_ref().is_some_and(|delivery| delivery.last_error.is_some())
     });
-    let conditions = serde_json::to_string(&document.conditions).unwrap();
-    assert!(conditions.contains("PgBouncer") && conditions.contains("pool_mode = session"), "{conditions}");
+    let status = String::from_utf8(run(folder.path(), &["status"], &settings).stdout).unwrap();
+    let text = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("PgBouncer") && text.contains("pool_mode = session"), "{status}");
     drop((daemon, pooler));
     database.drop().await;
 }
