@@ -1,7 +1,7 @@
 -- One database that answers over several regional ones: every query of the catalogue (docs/QUERIES.md), over
 -- the tables of all regions, through postgres_fdw. docs/SCALING.md has its limits.
 --
--- The hub is a database without a collector, of the same release as the regions. As a superuser of its server:
+-- The hub is a database without a collector, of the same release as the regions. As a superuser:
 --   createdb hub
 --   DATABASE_URL=postgres://…/hub holdfast migrate
 --   psql -d hub -f hub.sql
@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS hub.regions (
     reason   text
 );
 COMMENT ON TABLE hub.regions IS 'The regional databases of this hub.';
-COMMENT ON COLUMN hub.regions.name IS 'Name of the foreign server, and of the schema with its foreign tables.';
+COMMENT ON COLUMN hub.regions.name IS
+    'Name of the foreign server, and of the schema with its foreign tables.';
 COMMENT ON COLUMN hub.regions.number IS
     'Last two digits of the ids of its peers in the hub: the id in the region is the rest.';
 COMMENT ON COLUMN hub.regions.left_out IS 'Since when answers lack the region; null if they have it.';
@@ -56,7 +57,8 @@ BEGIN
     -- limits turn a region that has vanished into an error within half a minute.
     EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host %L, port %L, dbname %L,
         async_capable ''true'', use_remote_estimate ''true'', fetch_size ''10000'', connect_timeout ''5'',
-        keepalives_idle ''10'', keepalives_interval ''5'', keepalives_count ''3'', tcp_user_timeout ''20000'')',
+        keepalives_idle ''10'', keepalives_interval ''5'', keepalives_count ''3'',
+        tcp_user_timeout ''20000'')',
         region, host, port, dbname);
     EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (user %L%s)', region, username,
         CASE WHEN password IS NOT NULL THEN format(', password %L', password) ELSE '' END);
@@ -81,7 +83,7 @@ END
 $$;
 COMMENT ON FUNCTION hub.remove_region IS 'Removes a region for good; answers say nothing of it afterwards.';
 
--- Columns of a relation as SQL. Ids are unique in a region, hence the number of the region, for which %s stands.
+-- Columns of a relation as SQL. Ids are unique in a region only: %s stands for the number of the region.
 CREATE OR REPLACE FUNCTION hub.columns(relation regclass,
     OUT definitions text, OUT names text, OUT of_region text) RETURNS record
 LANGUAGE sql STABLE AS $$
@@ -128,8 +130,8 @@ BEGIN
             THEN format('SELECT %s FROM %I.%I', replace(c.of_region, '%s', number::text), name, t)
             ELSE format('SELECT %s FROM hub.missing(%L) AS m (%s)', c.names, name, c.definitions) END,
             ' UNION ALL ' ORDER BY number) INTO query FROM hub.regions;
-        -- History is complete from the latest of the times before which a region has dropped it. The hub has no
-        -- partitions of its own, as if the tables were hypertables.
+        -- History is complete from the latest of the times before which a region has dropped it. The hub has
+        -- no partitions of its own, as if the tables were hypertables.
         IF t = 'partitioned_tables' THEN
             query := format('SELECT n.name, true AS is_hypertable, interval ''7 days'' AS chunk_interval,
                 (SELECT max(r.dropped_before) FROM (%s) r WHERE r.name = n.name) AS dropped_before

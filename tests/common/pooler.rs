@@ -15,8 +15,7 @@ pub struct PgBouncer {
 }
 
 fn run(arguments: &[&str]) -> Result<String, String> {
-    let output =
-        process::testbed("pgbouncer").args(arguments).output().map_err(|error| error.to_string())?;
+    let output = process::testbed("pgbouncer").args(arguments).output().map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }

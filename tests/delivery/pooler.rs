@@ -51,7 +51,8 @@ async fn a_pooler_in_session_mode_delivers_exactly_once() {
 async fn transaction_and_statement_mode_are_refused_before_anything_is_changed() {
     for release in RELEASES {
         for mode in ["transaction", "statement"] {
-            let Some(database) = Database::migrated(Edition::Plain, &format!("refused_{release}_{mode}")).await
+            let Some(database) =
+                Database::migrated(Edition::Plain, &format!("refused_{release}_{mode}")).await
             else {
                 return;
             };

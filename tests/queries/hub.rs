@@ -1,5 +1,5 @@
-//! A hub over three real servers (deploy/hub.sql): every query of the catalogue returns what it returns for one
-//! database with the records of all three, and a region that is down is never left out silently.
+//! A hub over three real servers (deploy/hub.sql): every query of the catalogue returns what it returns for
+//! one database with the records of all three, and a region that is down is never left out silently.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -34,8 +34,7 @@ fn batches(region: usize) -> Vec<Batch> {
 async fn deliver(target: &Target, region: usize) {
     let (_, collector, number) = REGIONS[region];
     let lane = Lane { collector: collector.to_owned(), log_id: LogId([number; 16]), number: 0, count: 1 };
-    let (mut connection, attached) =
-        Connection::attach(target, &lane, store::OWNER, None).await.unwrap();
+    let (mut connection, attached) = Connection::attach(target, &lane, store::OWNER, None).await.unwrap();
     let mut transaction = TransactionBuilder::new(lane, attached.last_seq + 1);
     for batch in batches(region) {
         transaction.push(transaction.next_seq(), b"payload", &batch).unwrap();

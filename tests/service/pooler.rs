@@ -1,5 +1,5 @@
-//! A database behind PgBouncer in transaction mode: `doctor`, the status and `query` say what is wrong and what
-//! to do.
+//! A database behind PgBouncer in transaction mode: `doctor`, the status and `query` say what is wrong and
+//! what to do.
 
 use crate::common::daemon::{Daemon, run};
 use crate::common::db::{Database, Edition};

@@ -1,8 +1,8 @@
-//! `bench collectors`: many collectors deliver to one database at the same time. Each has a log, a router with
-//! four peers, and lanes of its own, as a daemon has; all run in this process.
+//! `bench collectors`: many collectors deliver to one database at the same time. Each has a log, a router
+//! with four peers, and lanes of its own, as a daemon has; all run in this process.
 //!
-//! Measures the rate of all together, and samples the connections of the collectors, and those that wait for a
-//! lock, in pg_stat_activity. At the end, `holdfast_verify` must find every record once.
+//! Measures the rate of all together, and samples the connections of the collectors, and those that wait for
+//! a lock, in pg_stat_activity. At the end, `holdfast_verify` must find every record once.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -174,7 +174,8 @@ async fn log(number: u8, routes: u32, folder: &std::path::Path) -> Result<Log, F
     id[..8].copy_from_slice(&now.to_be_bytes());
     let mut options = wal::Options::new(LogId(id), 1, now);
     options.segment_bytes = 4 << 20;
-    let (writer, recovered) = wal::recover(Disk::create(folder)?, options).map_err(|error| error.to_string())?;
+    let (writer, recovered) =
+        wal::recover(Disk::create(folder)?, options).map_err(|error| error.to_string())?;
     let log = writer.log();
     let (committer, _thread) = committer::spawn(writer, committer::Options::default())?;
     let mut progress = committer.progress();

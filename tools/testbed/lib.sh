@@ -65,8 +65,8 @@ until_true() {
     done
 }
 
-# as_user USER COMMAND...: runs a command as that user (the caller if USER is empty), with an empty environment,
-# in a folder that the user may enter, and without the descriptors of a script's locks.
+# as_user USER COMMAND...: runs a command as that user (the caller if USER is empty), with an empty
+# environment, in a folder that the user may enter, and without the descriptors of a script's locks.
 as_user() {
     local run=(env -i PATH=/usr/bin:/bin TZ=UTC LC_ALL=C)
     if [ -n "$1" ]; then
@@ -177,6 +177,7 @@ patch_programs() {
             loader=$(find "$root" -name "$(basename "$name")" -print -quit)
             "${patchelf[@]}" --set-interpreter "$loader" "$program" || return 1
         fi
-        "${patchelf[@]}" --force-rpath --set-rpath "$libs:${libs%%:*}/frr:${libs%%:*}/pulseaudio" "$program" || return 1
+        "${patchelf[@]}" --force-rpath --set-rpath "$libs:${libs%%:*}/frr:${libs%%:*}/pulseaudio" \
+            "$program" || return 1
     done
 }

@@ -1,10 +1,10 @@
 //! Refuses a connection through a pooler that gives each transaction another server process.
 //!
 //! A lane has prepared statements, temporary tables and settings, which belong to a server process. PgBouncer
-//! with `pool_mode = transaction` or `statement` lends that process to other clients between two transactions:
-//! its temporary tables and settings would then be those of other clients, and statements would fail at
-//! random. Since release 1.21 PgBouncer prepares statements again where they are missing, which hides the
-//! mode until a temporary table is missing.
+//! with `pool_mode = transaction` or `statement` lends that process to other clients between two
+//! transactions: its temporary tables and settings would then be those of other clients, and statements would
+//! fail at random. Since release 1.21 PgBouncer prepares statements again where they are missing, which hides
+//! the mode until a temporary table is missing.
 //!
 //! The mode cannot be asked for, and a pool without load gives a client the same process every time. A second
 //! client shows it: while the first one is connected, none of its processes may serve the second, and each

@@ -81,8 +81,7 @@ fn without_connection(failed: Finding) -> Vec<Finding> {
 /// What to do if there is no connection.
 fn connect_advice(error: &sink::Error) -> &'static str {
     if matches!(error, sink::Error::SharedProcess) {
-        return "set DB_HOST and DB_PORT to the server itself, or pool_mode = session in pgbouncer.ini for this \
-                user or database";
+        return "set DB_HOST and DB_PORT to the server itself, or pool_mode = session in pgbouncer.ini";
     }
     match error.sqlstate().map(SqlState::code) {
         Some("28P01") => "set DB_PASSWORD, DB_PASSWORD_FILE or the credential to the password of DB_USER",
