@@ -59,9 +59,8 @@ pub enum Error {
 }
 
 /// Text of [`Error::SharedProcess`].
-const SHARED_PROCESS: &str = "the connection passes through a connection pooler that gives each transaction \
-    another server process (PgBouncer with pool_mode = transaction or statement); connect to the server \
-    itself, or set pool_mode = session";
+const SHARED_PROCESS: &str = "a pooler (PgBouncer with pool_mode = transaction or statement) gives each \
+    transaction another server process; connect to the server itself, or set pool_mode = session";
 
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {

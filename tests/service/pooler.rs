@@ -27,7 +27,7 @@ async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
     daemon.status_when(|document| {
         document.delivery.as_ref().is_some_and(|delivery| delivery.last_error.is_some())
     });
-    let status = String::from_utf8(run(folder.path(), &["status", "--all"], &settings).stdout).unwrap();
+    let status = String::from_utf8(run(folder.path(), &["status"], &settings).stdout).unwrap();
     let text = status.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("PgBouncer") && text.contains("pool_mode = session"), "{status}");
     drop((daemon, pooler));
