@@ -108,7 +108,7 @@ impl<S: Storage> Supervisor<S> {
 
     async fn try_prepare(&self) -> Result<(LogId, u32), PrepareError> {
         let Settings { options, target } = self.settings.borrow().clone();
-        let mut client = target.connect().await.map_err(|error| PrepareError::Connect(error.into()))?;
+        let mut client = target.connect().await.map_err(PrepareError::Connect)?;
         let ServerVersions { postgres, timescaledb } =
             sink::server_versions(&client).await.map_err(PrepareError::Connect)?;
         tracing::info!(postgres_version = postgres, timescaledb_version = timescaledb, "database_connected");

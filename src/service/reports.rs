@@ -83,7 +83,6 @@ impl Reports {
                 match tokio::time::timeout(TIMEOUT, self.report(as_of)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        let error = sink::Error::from(error);
                         tracing::debug!(%error, "report_failed");
                     }
                     Err(_) => self.client = None,
@@ -92,7 +91,7 @@ impl Reports {
         }
     }
 
-    async fn report(&mut self, as_of: Timestamp) -> Result<(), tokio_postgres::Error> {
+    async fn report(&mut self, as_of: Timestamp) -> Result<(), sink::Error> {
         let client = match self.client.take() {
             Some(client) => client,
             None => {

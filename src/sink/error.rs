@@ -2,7 +2,7 @@
 
 use std::io;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::error::SqlState;
 
 use crate::sink::error_policy::{
@@ -51,6 +51,9 @@ pub enum Error {
         /// Why the cause is not in the records.
         evidence: &'static str,
     },
+    /// The connection passes through a pooler that lends its server process to other clients.
+    #[error("{SHARED_PROCESS}")]
+    SharedProcess,
     /// Another writer has stored a route that this connection expected to be new.
     #[error("another writer has stored a route that was expected to be new: {0}")]
     RouteExists(#[source] ErrorReply),
@@ -66,11 +69,18 @@ pub enum Error {
     },
 }
 
+/// Text of [`Error::SharedProcess`].
+const SHARED_PROCESS: &str = "a pooler (PgBouncer with pool_mode = transaction or statement) gives each \
+    transaction another server process; connect to the server itself, or set pool_mode = session";
+
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => Self::Database(error),
             PoolError::Timeout(_) => Self::Timeout,
+            // The only message of a hook: see `Target::pool`.
+            PoolError::PostCreateHook(HookError::Message(_)) => Self::SharedProcess,
+            PoolError::PostCreateHook(HookError::Backend(error)) => Self::Database(error),
             other => Self::Pool(other),
         }
     }
@@ -85,13 +95,14 @@ impl Error {
             Self::Reply(reply) => action_for_sqlstate(&reply.code),
             Self::RouteExists(_) | Self::Pool(_) | Self::Connection(_) => ErrorAction::Retry,
             Self::Timeout => ErrorAction::RetrySmaller,
-            Self::Systemic { .. } | Self::Encoder(_) => ErrorAction::Alarm,
+            Self::Systemic { .. } | Self::Encoder(_) | Self::SharedProcess => ErrorAction::Alarm,
             Self::Encode(_) | Self::RowCount { .. } => ErrorAction::Halt,
         }
     }
 
     /// Class of the error: that of its SQLSTATE, `connection` or `timeout` without a reply of the server,
-    /// `systemic` if the server rejects most records, else `internal`.
+    /// `systemic` if the server rejects most records, `pooler` if a pooler shares the server process, else
+    /// `internal`.
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
@@ -100,7 +111,28 @@ impl Error {
             Self::Pool(_) | Self::Connection(_) => CONNECTION,
             Self::Timeout => "timeout",
             Self::Systemic { .. } => "systemic",
+            Self::SharedProcess => "pooler",
             Self::Encode(_) | Self::Encoder(_) | Self::RowCount { .. } => "internal",
+        }
+    }
+
+    /// Complete description for a terminal, as [`explain`].
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match self {
+            Self::Database(error) => explain(error),
+            Self::Reply(reply) => explain_reply(reply),
+            other => other.to_string(),
+        }
+    }
+
+    /// The SQLSTATE of the server's reply, if it is one.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Database(error) => error.code(),
+            Self::Reply(reply) | Self::RouteExists(reply) => Some(&reply.code),
+            _ => None,
         }
     }
 
@@ -174,6 +206,11 @@ pub fn explain_reply(reply: &ErrorReply) -> String {
             "; the database lacks the schema of this release in \"public\": run `holdfast migrate`, and \
              check that DB_NAME is the right database",
         );
+    } else if reply.code == SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION {
+        text.push_str(
+            "; a region of this hub does not answer, see SELECT * FROM hub.state(); to answer without it: \
+             SELECT hub.leave_out('REGION', 'why')",
+        );
     } else if reply.code == SqlState::INSUFFICIENT_PRIVILEGE {
         text.push_str("; grant the role its privileges with deploy/roles.sql, or use another DB_USER");
     }
@@ -200,8 +237,8 @@ fn pooler(code: &SqlState) -> &'static str {
     let caused =
         [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT, SqlState::DUPLICATE_TABLE];
     if caused.contains(code) {
-        "; the connection seems to pass through a pooler in transaction mode (PgBouncer with pool_mode = \
-         transaction): connect to the server itself, or use pool_mode = session"
+        "; a connection pooler seems to have lent the server process to another client (PgBouncer with \
+         pool_mode = transaction or statement): connect to the server itself, or set pool_mode = session"
     } else {
         ""
     }

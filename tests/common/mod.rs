@@ -29,6 +29,8 @@ pub mod logs;
 pub mod messages;
 pub mod nlri_samples;
 #[cfg(test)]
+pub mod pooler;
+#[cfg(test)]
 pub mod process;
 #[cfg(test)]
 pub mod proxy;

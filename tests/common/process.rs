@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Environment variables that a child process inherits: search paths, temporary folders, proxies, and the
 /// choice of a database.
-const INHERITED: [&str; 16] = [
+const INHERITED: [&str; 17] = [
     "PATH",
     "HOME",
     "TMPDIR",
@@ -22,6 +22,7 @@ const INHERITED: [&str; 16] = [
     "SSL_CERT_DIR",
     "HOLDFAST_CACHE",
     "DATABASE_URL",
+    "HOLDFAST_POSTGRES",
     "DOCKER_HOST",
 ];
 

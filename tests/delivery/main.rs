@@ -34,6 +34,7 @@ mod names;
 mod path_marking;
 mod pipeline;
 mod plans;
+mod pooler;
 mod processes;
 mod quarantine;
 mod rebuild;

@@ -161,7 +161,7 @@ async fn an_address_is_looked_up_by_the_longest_match_of_each_peer() {
 }
 
 /// The history behind the tests of past tables; each batch is an hour after the previous one.
-fn history() -> Vec<holdfast::route::Batch> {
+pub(crate) fn history() -> Vec<holdfast::route::Batch> {
     let at = |hours: i64, session| Builder::new("r1", session).at(hours * HOUR);
     let (two, again) = (peer(1, RibView::AdjInPre, 2), peer(1, RibView::AdjInPre, 1));
     let later = 7 * HOUR;

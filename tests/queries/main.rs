@@ -17,6 +17,7 @@ mod completeness;
 mod dashboards;
 mod documented;
 mod failures;
+mod hub;
 mod known;
 mod lookup;
 mod lookup_failures;

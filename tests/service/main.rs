@@ -28,6 +28,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod page;
+mod pooler;
 mod program;
 mod reload;
 mod sessions;

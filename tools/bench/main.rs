@@ -1,6 +1,7 @@
 //! `bench`: measures the stages of the data path that need no daemon. `tools/bench/run` and `tools/bench/log`
 //! combine the results.
 
+mod collectors;
 mod delivery;
 mod history;
 mod log;
@@ -42,6 +43,8 @@ enum Command {
     },
     /// Deliver a log as the daemon does: as a first load, as updates, and as an unchanged re-dump
     Delivery(delivery::Arguments),
+    /// Deliver the logs of many collectors to one database at once: rate, connections and lock waits
+    Collectors(collectors::Arguments),
     /// Deliver only the history rows of a log, in transactions of the default size
     History {
         /// Directory of the log
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::State(arguments) => state::state(&arguments),
         Command::Export { log, out } => history::export(&log, &out),
         Command::Delivery(arguments) => delivery::run(arguments),
+        Command::Collectors(arguments) => collectors::run(&arguments),
         Command::History { log, database } => history::drain(&log, &database),
     };
     let printed = match line {

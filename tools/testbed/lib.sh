@@ -65,6 +65,17 @@ until_true() {
     done
 }
 
+# as_user USER COMMAND...: runs a command as that user (the caller if USER is empty), with an empty
+# environment, in a folder that the user may enter, and without the descriptors of a script's locks.
+as_user() {
+    local run=(env -i PATH=/usr/bin:/bin TZ=UTC LC_ALL=C)
+    if [ -n "$1" ]; then
+        run=(setpriv --reuid="$1" --regid="$(id -g "$1")" --clear-groups "${run[@]}")
+    fi
+    shift
+    (cd / && exec "${run[@]}" "$@" 9>&- 8>&- </dev/null)
+}
+
 # Identity of the host: "debian 12", "ubuntu 24.04", …
 host_id() { (. /etc/os-release 2>/dev/null && printf '%s' "${ID:-unknown}"); }
 host_version() { (. /etc/os-release 2>/dev/null && printf '%s' "${VERSION_ID:-0}"); }
@@ -155,7 +166,9 @@ patch_programs() {
     shift
     loader=$(find "$root" -name 'ld-linux*.so.*' -print -quit)
     [ -n "$loader" ] || { say "no ELF loader found in $root"; return 1; }
-    libs=$(dirname "$(find "$root/usr/lib" -name libc.so.6 -print -quit)")
+    # Debian 12 still has some libraries below /lib.
+    libs=$(printf '%s:' "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu)
+    libs=${libs%%:"$root"/lib/\**} libs=${libs%:}
     local patchelf=("$loader" --library-path "$libs" "$root/usr/bin/patchelf")
     for program in "$@"; do
         # The loader's file name depends on the architecture and is read from the program (PT_INTERP). A
@@ -164,6 +177,7 @@ patch_programs() {
             loader=$(find "$root" -name "$(basename "$name")" -print -quit)
             "${patchelf[@]}" --set-interpreter "$loader" "$program" || return 1
         fi
-        "${patchelf[@]}" --force-rpath --set-rpath "$libs:$libs/frr:$libs/pulseaudio" "$program" || return 1
+        "${patchelf[@]}" --force-rpath --set-rpath "$libs:${libs%%:*}/frr:${libs%%:*}/pulseaudio" \
+            "$program" || return 1
     done
 }

@@ -83,7 +83,7 @@ fn password_settings(variable: impl Fn(&str) -> Option<String>) -> Vec<(String, 
 pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
     let target = target(url)?;
     target.connect().await.map_err(|error| {
-        let (server, cause) = (target.description(), sink::explain(&error));
+        let (server, cause) = (target.description(), error.explain());
         Failure::Other(format!("cannot connect to the database at {server}: {cause}"))
     })
 }

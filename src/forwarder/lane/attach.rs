@@ -28,7 +28,7 @@ impl<S: Storage> Task<S> {
             // The database was recreated without a schema: batches that the log still holds are delivered
             // again.
             Err(error) if error.lacks_schema() => {
-                let mut client = target.connect().await.map_err(sink::Error::from)?;
+                let mut client = target.connect().await?;
                 let migrated = sink::migrate(&mut client, options.chunk_interval_days).await;
                 migrated.map_err(LaneError::Migrate)?;
                 attach().await?

@@ -36,7 +36,7 @@ pub(super) fn with_client<T>(
 pub(super) async fn connect(target: &Target, code: u8) -> Result<Client, Failure> {
     target.connect().await.map_err(|error| {
         let message =
-            format!("cannot connect to the database at {}: {}", target.description(), sink::explain(&error));
+            format!("cannot connect to the database at {}: {}", target.description(), error.explain());
         Failure::Other(message, code)
     })
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::num;
 use crate::route::PeerKey;
-use crate::sink::error::explain;
+use crate::sink::error::{Error, explain};
 use crate::sink::lanes::lane_of;
 
 /// A router, or some of its peers, to be forgotten.
@@ -70,6 +70,9 @@ pub enum ForgetError {
         /// How current that is, if known.
         as_of: String,
     },
+    /// The database cannot be reached.
+    #[error("{}", .0.explain())]
+    Connect(#[from] Error),
     /// A statement failed.
     #[error("{}", explain(.0))]
     Database(#[from] tokio_postgres::Error),

@@ -61,12 +61,12 @@ pub struct ImportRequest<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A database cannot be reached.
-    #[error("cannot connect to the database at {server}: {}", describe(source))]
+    #[error("cannot connect to the database at {server}: {source}")]
     Connection {
         /// Server, user and database.
         server: String,
         /// Error of the connection.
-        source: tokio_postgres::Error,
+        source: Error,
     },
     /// The source cannot be read.
     #[error("reading the database of pybmpmon: {}", describe(.0))]

@@ -1,6 +1,6 @@
 //! The database connection of a lane.
 //!
-//! * `target`, `tls`: the address of the database, its TLS settings, and how connections to it are opened
+//! * `target`: the address of the database, its TLS settings, and how connections to it are opened
 //! * `pipeline`: statements and COPY streams that are sent without waiting for the responses before them
 //! * `query_pool`: a few connections for the queries of the HTTP server
 //! * `attach`: a connection that holds a lane
@@ -22,7 +22,6 @@ mod statements;
 mod store;
 mod stored_peers;
 mod target;
-mod tls;
 
 pub use attach::{Attached, Connection};
 pub use direct_compress::{DirectCompress, HistoryStorage};
@@ -30,5 +29,4 @@ pub(super) use isolate::rejection;
 pub(super) use pipeline::Typed;
 pub use isolate::{Isolated, Offender};
 pub use query_pool::{QueryConnection, QueryPool, Unreachable};
-pub use target::{Target, TargetError};
-pub use tls::{SslMode, TlsError, TlsFiles};
+pub use target::{SslMode, Target, TargetError, TlsError, TlsFiles};

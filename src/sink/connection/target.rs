@@ -1,5 +1,8 @@
 //! The address of the database, and how connections to it are opened.
 
+mod pooler;
+mod tls;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,8 +13,9 @@ use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::pipeline::{Connector, SharedStream, share_unix};
-use super::tls::{self, SslMode, TlsError, TlsFiles};
 use crate::sink::Error;
+
+pub use tls::{SslMode, TlsError, TlsFiles};
 
 /// `application_name` in pg_stat_activity.
 const APPLICATION_NAME: &str = "holdfast";
@@ -99,10 +103,11 @@ impl Target {
     /// the role is. Its background task ends when the client is dropped.
     ///
     /// # Errors
-    /// The server is unreachable or rejects the connection.
-    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    /// The server is unreachable or rejects the connection, or a pooler shares its server process.
+    pub async fn connect(&self) -> Result<Client, Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         drive(connection);
+        pooler::refuse_shared(&client, &self.config, &self.tls).await?;
         client.batch_execute(SEARCH_PATH).await?;
         Ok(client)
     }
@@ -110,6 +115,7 @@ impl Target {
     /// Opens a connection like [`Self::connect`], and returns its stream as well, for exchanges.
     pub(super) async fn connect_shared(&self) -> Result<(Client, SharedStream), Error> {
         let (client, stream) = self.open_shared().await?;
+        pooler::refuse_shared(&client, &self.config, &self.tls).await?;
         client.batch_execute(SEARCH_PATH).await?;
         Ok((client, stream))
     }
@@ -191,9 +197,17 @@ impl Target {
         size_max: usize,
     ) -> Result<Pool, BuildError> {
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
-        let manager = Manager::from_config(config, self.tls.clone(), manager_config);
+        let manager = Manager::from_config(config.clone(), self.tls.clone(), manager_config);
+        let tls = self.tls.clone();
         let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(setup).await.map_err(HookError::Backend) })
+            let (config, tls) = (config.clone(), tls.clone());
+            Box::pin(async move {
+                pooler::refuse_shared(client, &config, &tls).await.map_err(|error| match error {
+                    Error::Database(error) => HookError::Backend(error),
+                    other => HookError::message(other.to_string()),
+                })?;
+                client.batch_execute(setup).await.map_err(HookError::Backend)
+            })
         });
         Pool::builder(manager).max_size(size_max).post_create(set_up).build()
     }

@@ -110,6 +110,24 @@ fn missing_views(query: &BoundQuery) -> Vec<String> {
     parts
 }
 
+/// Whether the database is a hub over regional ones (deploy/hub.sql).
+const IS_HUB: &str = "SELECT to_regclass('hub.regions') IS NOT NULL";
+
+/// Notes about the regions of a hub. A region that does not answer is an error of the query itself.
+fn regions() -> [String; 2] {
+    [
+        format!(
+            "SELECT format('the region %s is left out since %s (%s): its routes are missing', name,
+                to_char(left_out AT TIME ZONE 'UTC', '{TIME}'), reason)
+            FROM hub.regions WHERE left_out IS NOT NULL"
+        ),
+        "SELECT format('the collector %s is in %s regions: the result is wrong; rename it in all but one',
+            collector, count(*))
+        FROM public.collector_reports GROUP BY collector HAVING count(*) > 1"
+            .to_owned(),
+    ]
+}
+
 const TIME: &str = "YYYY-MM-DD HH24:MI:SS\"Z\"";
 
 /// Notes about what a query goes by, to be shown beside its result.
@@ -156,6 +174,9 @@ pub(super) async fn notes(client: &Client, query: &BoundQuery) -> Result<Vec<Str
         }
     }
     parts.extend(missing_views(query));
+    if client.query_one(IS_HUB, &[]).await?.try_get(0)? {
+        parts.extend(regions());
+    }
     if parts.is_empty() {
         return Ok(Vec::new());
     }

@@ -48,8 +48,8 @@ async fn examined(target: &Target) -> Vec<Finding> {
     let client = match target.connect().await {
         Ok(client) => client,
         Err(error) => {
-            let text = format!("cannot connect to {server}: {}", sink::explain(&error));
-            return without_connection(Finding::failed("database", text, connect_advice(error.code())));
+            let text = format!("cannot connect to {server}: {}", error.explain());
+            return without_connection(Finding::failed("database", text, connect_advice(&error)));
         }
     };
     let (began, began_at) = (Instant::now(), clock::now());
@@ -79,8 +79,11 @@ fn without_connection(failed: Finding) -> Vec<Finding> {
 }
 
 /// What to do if there is no connection.
-fn connect_advice(code: Option<&SqlState>) -> &'static str {
-    match code.map(SqlState::code) {
+fn connect_advice(error: &sink::Error) -> &'static str {
+    if matches!(error, sink::Error::SharedProcess) {
+        return "set DB_HOST and DB_PORT to the server itself, or pool_mode = session in pgbouncer.ini";
+    }
+    match error.sqlstate().map(SqlState::code) {
         Some("28P01") => "set DB_PASSWORD, DB_PASSWORD_FILE or the credential to the password of DB_USER",
         Some("28000") => "allow the role and this address in pg_hba.conf, and TLS if it asks for it",
         Some("3D000") => "create the database (createdb), or correct DB_NAME",
