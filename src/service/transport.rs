@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::config::{Address, Tls, Transport};
-use crate::listener::{Endpoint, Md5Key, SocketOptions, TlsFiles, TlsServer, TransportOptions};
+use crate::listener::{Endpoint, Md5Key, SocketOptions, TransportOptions};
+use crate::tls::{TlsFiles, TlsServer};
 
 /// Addresses in the form of the listener.
 pub(super) fn endpoints(addresses: &[Address]) -> Vec<Endpoint> {
@@ -54,5 +55,5 @@ pub(super) fn reloaded(config: &Transport, in_use: &TransportOptions) -> Result<
 
 fn server(Tls { certificate, key, client_ca }: &Tls) -> Result<Arc<TlsServer>, Error> {
     let (certificate, key, client_ca) = (certificate.clone(), key.clone(), client_ca.clone());
-    Ok(Arc::new(TlsServer::new(TlsFiles { certificate, key, client_ca })?))
+    Ok(Arc::new(TlsServer::new(TlsFiles { prefix: "BMP_TLS", certificate, key, client_ca })?))
 }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::tls::TlsServer;
 use crate::route::Timestamp;
+use crate::tls::TlsServer;
 
 /// Counters and states of the transports. Shared by the listener and the status.
 #[derive(Debug, Default)]
