@@ -4,9 +4,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
@@ -126,6 +127,8 @@ pub struct TlsServer {
 
 struct Inner {
     config: Arc<ServerConfig>,
+    /// End of the validity of the certificate in use; `None` if it cannot be read.
+    not_after: Option<UnixTime>,
     /// The files when they were last read, usable or not.
     stamps: Vec<Option<Stamp>>,
     /// Why the present files cannot be used; `None` if they are in use.
@@ -145,14 +148,31 @@ impl TlsServer {
     /// A file cannot be read, or its contents cannot be used.
     pub fn new(files: TlsFiles) -> Result<Self, TlsSetupError> {
         let stamps = files.stamps();
-        let config = Arc::new(files.load()?);
-        Ok(Self { files, inner: Mutex::new(Inner { config, stamps, error: None }) })
+        let Loaded { config, not_after } = files.load()?;
+        Ok(Self { files, inner: Mutex::new(Inner { config, not_after, stamps, error: None }) })
     }
 
     /// Why the present files cannot be used; the ones read before are in use then.
     #[must_use]
     pub fn error(&self) -> Option<String> {
         self.lock().error.clone()
+    }
+
+    /// Why the server does not work as configured, each reason with its setting: the present files cannot be
+    /// used, or the certificate has expired. Handshakes are accepted all the same.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let (error, not_after) = {
+            let inner = self.lock();
+            (inner.error.clone(), inner.not_after)
+        };
+        let unusable = |error| format!("TLS files cannot be loaded, the previous ones stay in use: {error}");
+        let has_expired = not_after.is_some_and(|not_after| not_after < UnixTime::now());
+        let expired = has_expired.then(|| {
+            let TlsFiles { prefix, certificate, .. } = &self.files;
+            format!("{prefix}_CERT: the certificate in {} has expired: replace it", certificate.display())
+        });
+        error.map(unusable).into_iter().chain(expired).collect()
     }
 
     /// Reads the files again if they have changed. Files that cannot be used leave the former ones in use.
@@ -166,8 +186,8 @@ impl TlsServer {
         let mut inner = self.lock();
         inner.stamps = stamps;
         match loaded {
-            Ok(config) => {
-                inner.config = Arc::new(config);
+            Ok(Loaded { config, not_after }) => {
+                (inner.config, inner.not_after) = (config, not_after);
                 inner.error = None;
                 self.log_reload();
             }
@@ -215,6 +235,25 @@ impl TlsServer {
     }
 }
 
+/// The contents of the files.
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// End of the validity of the certificate.
+    not_after: Option<UnixTime>,
+}
+
+/// End of the validity of a certificate; `None` if it cannot be read.
+fn not_after(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    // The library shows this time only in its error for a certificate that has expired by `time`.
+    let time = UnixTime::since_unix_epoch(Duration::MAX);
+    let usage = webpki::KeyUsage::server_auth();
+    match certificate.verify_for_usage(&[], &[], &[], time, usage, None, None) {
+        Err(webpki::Error::CertExpired { not_after, .. }) => Some(not_after),
+        _ => None,
+    }
+}
+
 impl TlsFiles {
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let stamp = |path: &PathBuf| {
@@ -228,7 +267,7 @@ impl TlsFiles {
             .collect()
     }
 
-    fn load(&self) -> Result<ServerConfig, TlsSetupError> {
+    fn load(&self) -> Result<Loaded, TlsSetupError> {
         let prefix = self.prefix;
         let pair = |source| TlsSetupError::Pair { prefix, source };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -249,6 +288,7 @@ impl TlsFiles {
             }
         };
         let chain = self.certificates("CERT", &self.certificate)?;
+        let not_after = chain.first().and_then(not_after);
         let pem = secret_file::read(&self.key).map_err(|source| TlsSetupError::KeyFile { prefix, source })?;
         let unreadable = |source| TlsSetupError::Key { prefix, path: self.key.clone(), source };
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(unreadable)?;
@@ -256,7 +296,7 @@ impl TlsFiles {
         // A resumed session would skip the verification of the client's certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(config)
+        Ok(Loaded { config: Arc::new(config), not_after })
     }
 
     /// Reads the certificates of a file, at least one. `setting` is the end of the name of its setting.

@@ -90,7 +90,7 @@ const MODULES: [(&str, &[&str], &[&str]); 21] = [
     (
         "http",
         // `route` for timestamps and the OPENs of a peer, `sink` for the queries of the look-ups.
-        &["config", "route", "sink", "telemetry"],
+        &["config", "route", "sink", "telemetry", "tls"],
         &[
             "crc32fast",
             "http_body_util",

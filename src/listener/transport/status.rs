@@ -84,6 +84,12 @@ impl TransportStatus {
         }
     }
 
+    /// The TLS server; `None` if TLS is not configured.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<TlsServer>> {
+        self.lock().tls.clone()
+    }
+
     /// Sets the TLS server whose state is shown.
     pub(in crate::listener) fn set_tls(&self, tls: Option<Arc<TlsServer>>) {
         self.lock().tls = tls;

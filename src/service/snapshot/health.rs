@@ -57,7 +57,8 @@ pub(in crate::service) enum Condition {
     RoutersNotConnected(Vec<String>),
     /// Routers to which the collector is not connected, each with the error of the last attempt.
     RemotesNotConnected(Vec<String>),
-    /// The TLS files cannot be loaded for this reason; the previous ones stay in use.
+    /// The TLS files of a server cannot be loaded, or its certificate has expired; the text names the
+    /// setting.
     TlsFiles(String),
     /// This maximum number of connections is reached.
     ConnectionsFull(usize),
@@ -184,16 +185,14 @@ impl fmt::Display for Condition {
             Self::RemotesNotConnected(remotes) => {
                 write!(f, "not connected (BMP_CONNECT): {}", listed(remotes))
             }
-            Self::TlsFiles(error) => {
-                write!(f, "TLS files cannot be loaded, the previous ones stay in use: {error}")
-            }
             Self::ConnectionsFull(max) => {
                 write!(f, "all {max} connections are in use (BMP_MAX_CONNECTIONS)")
             }
             Self::ConnectionsRefused(text)
             | Self::ConfiguredRefused(text)
             | Self::NameReserved(text)
-            | Self::RouterMoved(text) => f.write_str(text),
+            | Self::RouterMoved(text)
+            | Self::TlsFiles(text) => f.write_str(text),
             Self::HeldOff => f.write_str("connections of unknown routers wait until log usage is below 50 %"),
             Self::LogFilling(percent) => write!(f, "log {percent:.0} % full"),
             Self::NameConflict(name) => {

@@ -32,7 +32,8 @@ pub enum ConditionKind {
     RoutersNotConnected,
     /// Routers that the collector connects to are not connected.
     RemotesNotConnected,
-    /// The TLS files cannot be loaded; the previous ones stay in use.
+    /// The TLS files of the listener or the HTTP server cannot be loaded, so that the previous ones stay in
+    /// use, or a certificate has expired.
     TlsFiles,
     /// The number of connections has reached BMP_MAX_CONNECTIONS.
     ConnectionsFull,
