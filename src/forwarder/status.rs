@@ -78,6 +78,8 @@ pub struct LaneStatus {
     pub transactions: Transactions,
     /// The last error, kept after a later success.
     pub last_error: Option<String>,
+    /// Class of the last error, as in [`DeliveryStatus::failures`]; `None` if there was none.
+    pub last_error_class: Option<&'static str>,
 }
 
 impl LaneStatus {
@@ -99,6 +101,8 @@ pub struct DeliveryStatus {
     pub failures: BTreeMap<&'static str, u64>,
     /// The last error before the lanes were started.
     pub last_error: Option<String>,
+    /// Class of the last error, as in `failures`; `None` if there was none.
+    pub last_error_class: Option<&'static str>,
 }
 
 impl DeliveryStatus {

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::away::Away;
 use crate::common::daemon::{Daemon, until};
 use crate::common::messages::{
     Header, PEER, add_path, four_octet_as, initiation, multiprotocol, open, plain_attributes, update, v4,
@@ -287,6 +288,41 @@ fn a_database_that_is_away_is_said_in_words_and_is_in_the_history() {
     }
     page_with(server, "/", &["Times without delivery", "or earlier now", "Delivery lag"]);
     page_with(server, "/delivery", &["UTC or earlier: the database was not reached"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_refuses_to_write_is_retried_for_a_reason_and_is_not_away() {
+    let Some(away) = Away::new("read_only").await else { return };
+    let name = away.database.config.get_dbname().unwrap().to_owned();
+    let admin = away.database.admin().await;
+    let set_read_only =
+        |value: &str| format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    admin.batch_execute(&set_read_only("on")).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = away.daemon(folder.path(), &[LISTEN]);
+    let server = address(&mut daemon);
+    let page = page_with(server, "/", &["Database retrying", "read-only transaction (25006)"]);
+    assert!(!text(&page).contains("away"), "{}", text(&page));
+    let wanted = ["Delivery is retried since", "the database was reached, but an attempt failed", "(25006)"];
+    let page = page_with(server, "/delivery", &wanted);
+    assert!(!text(&page).contains("away"), "{}", text(&page));
+    let status = daemon.status();
+    let summary = holdfast::telemetry::status::summary(&status);
+    assert!(summary.contains("database retrying") && summary.contains("(25006)"), "{summary}");
+    let lanes: serde_json::Value = serde_json::from_str(&get(server, "/api/v1/lanes").body).unwrap();
+    assert_eq!(lanes[0]["last_error_class"], "25", "{lanes}");
+
+    admin.batch_execute(&set_read_only("off")).await.unwrap();
+    page_with(server, "/", &["Database delivering"]);
+    away.is_away(true);
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    admin.batch_execute(&end).await.unwrap();
+    let _router = daemon.send(&[initiation("edge1"), peer_up(&PEER), route(1)].concat());
+    page_with(server, "/", &["Database away"]);
+    let summary = holdfast::telemetry::status::summary(&daemon.status());
+    assert!(summary.contains("database not reached"), "{summary}");
+    daemon.kill();
+    away.database.drop().await;
 }
 
 /// The headers of a request with a user name and a password.

@@ -101,6 +101,8 @@ pub(in crate::service) enum Condition {
     },
     /// The database was not reached since the start; the last error, if there was an attempt.
     DatabaseNotReached(Option<String>),
+    /// The database was reached since the start, and the delivery cannot begin; the last error.
+    DeliveryNotStarted(Option<String>),
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput(LogOutput),
     /// This number of log lines exceeded the budget of the output.
@@ -139,7 +141,7 @@ impl Condition {
             Self::Lane { .. } => ConditionKind::Lane,
             Self::Rejected { .. } => ConditionKind::Rejected,
             Self::Quarantine { .. } => ConditionKind::Quarantine,
-            Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
+            Self::DatabaseNotReached(_) | Self::DeliveryNotStarted(_) => ConditionKind::DatabaseNotReached,
             Self::LogOutput(_) => ConditionKind::LogOutput,
             Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
             Self::ReloadFailed(_) => ConditionKind::ReloadFailed,
@@ -213,6 +215,9 @@ impl fmt::Display for Condition {
                     "database not reached since start: {}",
                     error.as_deref().unwrap_or("no attempt finished yet")
                 )
+            }
+            Self::DeliveryNotStarted(error) => {
+                write!(f, "delivery not started: {}", error.as_deref().unwrap_or("no error"))
             }
             Self::LogSuppressed(lines) => {
                 write!(f, "{lines} log lines suppressed since start: they exceeded LOG_MAX_BYTES_PER_SECOND")

@@ -59,7 +59,8 @@ pub enum ConditionKind {
     Rejected,
     /// Records of a router or peer are set aside, because the database rejects them.
     Quarantine,
-    /// The database was not reached since the start.
+    /// The delivery has not started since the start of the daemon: the database was not reached, or an
+    /// attempt failed for another reason.
     DatabaseNotReached,
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput,
