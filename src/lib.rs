@@ -23,6 +23,7 @@ pub mod codec;
 pub mod wal;
 pub mod committer;
 pub mod state;
+pub mod tls;
 pub mod listener;
 pub mod sink;
 pub mod forwarder;

@@ -181,6 +181,8 @@ pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
     if let Some(Err(error)) = collector.as_deref().map(|name| parse::check_length(name, NAME_MAX_BYTES)) {
         read.problem("COLLECTOR_ID", format!("{error}; expected at most {NAME_MAX_BYTES} octets"));
     }
+    let http = http::resolve(&mut read);
+    let http_warning = http.as_ref().and_then(|http| http::warning(&read, http));
     let config = Config {
         collector: collector.unwrap_or_else(|| {
             read.problem("COLLECTOR_ID", "must be set, because this machine has no host name");
@@ -192,10 +194,10 @@ pub(super) fn resolve(raw: &RawSettings, inputs: &Inputs, problems: &mut Vec<Pro
         database: database::resolve(&mut read, inputs),
         logging: logging(&mut read),
         sentry: sentry(&mut read),
-        http: http::resolve(&mut read),
+        http,
         state_dir,
         status_socket,
-        warnings: raw.warnings().to_vec(),
+        warnings: raw.warnings().iter().cloned().chain(http_warning).collect(),
     };
     check_contradictions(&config, &mut read);
     config

@@ -289,7 +289,8 @@ impl<S: Storage> Task<S> {
     }
 
     fn failed(&self, error: &LaneError, is_isolating: bool) {
-        let (lane, action, mut error) = (self.lane.number, error.action(), error.to_string());
+        let (lane, action, class) = (self.lane.number, error.action(), error.class());
+        let mut error = error.to_string();
         let state = match action {
             ErrorAction::Retry | ErrorAction::RetrySmaller => {
                 tracing::warn!(lane, error, "delivery_failed");
@@ -315,7 +316,7 @@ impl<S: Storage> Task<S> {
         };
         self.report(|status| {
             status.state = state;
-            status.last_error = Some(error);
+            (status.last_error, status.last_error_class) = (Some(error), Some(class));
         });
     }
 
@@ -333,7 +334,7 @@ impl<S: Storage> Task<S> {
                 tracing::error!(lane, error, "delivery_halted");
                 self.report(|status| {
                     status.state = LaneState::Halted;
-                    status.last_error = Some(error);
+                    (status.last_error, status.last_error_class) = (Some(error), Some("log"));
                 });
             }
         }

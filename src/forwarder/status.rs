@@ -81,6 +81,8 @@ pub struct LaneStatus {
     pub history: Option<HistoryStorage>,
     /// The last error, kept after a later success.
     pub last_error: Option<String>,
+    /// Class of the last error, as in [`DeliveryStatus::failures`]; `None` if there was none.
+    pub last_error_class: Option<&'static str>,
 }
 
 impl LaneStatus {
@@ -102,6 +104,8 @@ pub struct DeliveryStatus {
     pub failures: BTreeMap<&'static str, u64>,
     /// The last error before the lanes were started.
     pub last_error: Option<String>,
+    /// Class of the last error, as in `failures`; `None` if there was none.
+    pub last_error_class: Option<&'static str>,
 }
 
 impl DeliveryStatus {

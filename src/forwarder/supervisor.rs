@@ -96,7 +96,10 @@ impl<S: Storage> Supervisor<S> {
                 _ => tracing::error!(%error, retry_ms, "database_blocked"),
             }
             self.reporter.failed(error.class());
-            self.reporter.update(|status| status.last_error = Some(error.to_string()));
+            self.reporter.update(|status| {
+                status.last_error = Some(error.to_string());
+                status.last_error_class = Some(error.class());
+            });
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 _ = self.stop.changed() => {}

@@ -3,8 +3,11 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::capabilities::{Capability, compared};
 use super::history::History;
 use super::uri::decoded;
+use crate::route::{OpenSummary, Opens, PeerDownRecord};
+use crate::telemetry::clock;
 use crate::telemetry::status::{Document, Family, Peer, Router};
 
 /// The description of the paths (OpenAPI 3.1).
@@ -44,9 +47,12 @@ pub(super) fn respond(path: &str, document: &Document, history: &History) -> Out
             Some(delivery) => Outcome::Found(json!(delivery)),
             None => Outcome::Missing("no database is configured (store-only mode)"),
         },
-        _ => match path.strip_prefix("routers/").filter(|name| !name.is_empty()) {
-            Some(name) => router(name, document),
-            None => Outcome::UnknownPath,
+        _ => match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["routers", name] if !name.is_empty() => router(name, document),
+            ["peers", router, address] if !router.is_empty() && !address.is_empty() => {
+                peer(router, address, document)
+            }
+            _ => Outcome::UnknownPath,
         },
     }
 }
@@ -59,6 +65,67 @@ fn router(name: &str, document: &Document) -> Outcome {
         Some(router) => Outcome::Found(json!(router)),
         None => Outcome::Missing("no router has this name; see /api/v1/routers"),
     }
+}
+
+/// The peers of a router with one address, with their OPENs and flaps.
+fn peer(router: &str, address: &str, document: &Document) -> Outcome {
+    let (Some(router), Some(address)) = (decoded(router), decoded(address)) else {
+        return Outcome::Malformed("the router's name or the address is not valid percent-encoded UTF-8");
+    };
+    let is_wanted = |one: &RouterPeer<'_>| one.router == router && one.peer.address == address;
+    let found: Vec<Value> = peers(document).filter(is_wanted).map(with_session).collect();
+    if found.is_empty() {
+        return Outcome::Missing("the router has no peer with this address; see /api/v1/peers");
+    }
+    Outcome::Found(json!(found))
+}
+
+/// A peer with its OPENs and its last flaps, the newest first.
+fn with_session(one: RouterPeer<'_>) -> Value {
+    let session = &one.peer.bgp_session;
+    let (opens, flaps) = (session.opens.as_deref().map(opens), session.last_downs.iter().rev().map(flap));
+    let flaps: Vec<Value> = flaps.collect();
+    let mut value = json!(one);
+    if let Some(fields) = value.as_object_mut() {
+        fields.extend([("opens".to_owned(), json!(opens)), ("flaps".to_owned(), json!(flaps))]);
+    }
+    value
+}
+
+fn opens(opens: &Opens) -> Value {
+    let open = |open: &OpenSummary| {
+        json!({
+            "asn": open.asn,
+            "bgp_id": open.bgp_id,
+            "hold_time_s": open.hold_time_s,
+            "capabilities": open.capabilities,
+            "damaged": open.is_damaged,
+        })
+    };
+    let capability = |one: &Capability| {
+        let sides = one.sides();
+        json!({
+            "name": one.name,
+            "sent": one.sent,
+            "received": one.received,
+            "sides": sides.name(),
+            "one_sided": sides.is_one_sided(),
+        })
+    };
+    json!({
+        "sent": opens.sent.as_ref().map(open),
+        "received": opens.received.as_ref().map(open),
+        "capabilities": compared(opens).iter().map(capability).collect::<Vec<_>>(),
+    })
+}
+
+fn flap(down: &PeerDownRecord) -> Value {
+    json!({
+        "time": clock::iso8601(down.time),
+        "reason": down.reason,
+        "reason_code": down.reason_code,
+        "up_since": down.up_since.map(clock::iso8601),
+    })
 }
 
 /// A peer with its router.

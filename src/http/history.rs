@@ -8,43 +8,13 @@ use serde::Serialize;
 
 use crate::num::{to_f64, to_u64};
 use crate::route::Timestamp;
-use crate::telemetry::status::{Document, LaneState};
+use crate::telemetry::status::{DeliveryState, Document, NOT_REACHED};
 
 /// Time between two samples.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Number of samples that are kept: those of three hours.
 const SAMPLES_MAX: usize = 1_080;
-
-/// Classes of failures in which the database was not reached.
-const NOT_REACHED: [&str; 2] = ["connection", "timeout"];
-
-/// State of the delivery to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Database {
-    /// All lanes deliver, or have nothing to deliver.
-    Delivering,
-    /// A lane, or the first attempt to connect, does not reach the database or retries.
-    Away,
-    /// A lane needs operator action, or is halted.
-    Blocked,
-}
-
-impl Database {
-    /// The state now; `None` in store-only mode.
-    pub(super) fn from_document(document: &Document) -> Option<Self> {
-        let lanes = &document.delivery.as_ref()?.lanes;
-        let is_blocked = |state| matches!(state, LaneState::NeedsOperator | LaneState::Halted);
-        Some(if lanes.iter().any(|lane| is_blocked(lane.state)) {
-            Self::Blocked
-        } else if !lanes.is_empty() && lanes.iter().all(|lane| lane.state.is_healthy()) {
-            Self::Delivering
-        } else {
-            Self::Away
-        })
-    }
-}
 
 /// The figures at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,9 +31,9 @@ pub(super) struct Sample {
     pub(super) log_percent: Option<f64>,
     /// Connected routers.
     pub(super) sessions: u64,
-    /// State of the delivery; also [`Database::Away`] if an attempt since the sample before did not reach the
-    /// database. `None` in store-only mode.
-    pub(super) database: Option<Database>,
+    /// State of the delivery; also [`DeliveryState::Away`] if an attempt since the sample before did not
+    /// reach the database. `None` in store-only mode.
+    pub(super) database: Option<DeliveryState>,
 }
 
 /// Counters of the last document that was sampled.
@@ -116,10 +86,11 @@ impl History {
             Some(to_f64(grown) * 1_000.0 / to_f64(now.uptime_ms - before.uptime_ms))
         };
         let is_unreached = before.is_some_and(|before| now.not_reached > before.not_reached);
-        let database = Database::from_document(document).map(|state| match state {
-            Database::Delivering if is_unreached => Database::Away,
-            state => state,
-        });
+        let database =
+            document.delivery.as_ref().map(|delivery| match DeliveryState::from_delivery(delivery) {
+                DeliveryState::Delivering if is_unreached => DeliveryState::Away,
+                state => state,
+            });
         let sample = Sample {
             uptime_ms: document.uptime_ms,
             lag_s: document.delivery.as_ref().and_then(|delivery| delivery.lag_s),
@@ -175,7 +146,7 @@ impl Past {
                 }
                 open.until_ms = Some(sample.uptime_ms);
             }
-            if let Some(state @ (Database::Away | Database::Blocked)) = sample.database {
+            if let Some(state) = sample.database.filter(|state| *state != DeliveryState::Delivering) {
                 let from_ms = sample.uptime_ms;
                 outages.push(Outage { state, from_ms, until_ms: None, is_older: index == 0 });
             }
@@ -205,7 +176,7 @@ impl Past {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outage {
     /// State of the delivery.
-    pub(super) state: Database,
+    pub(super) state: DeliveryState,
     /// Uptime of the first sample of the outage.
     pub(super) from_ms: u64,
     /// Uptime of the first sample after it; `None` if it continues.
@@ -228,7 +199,7 @@ pub(super) struct Series {
     delivered_per_s: Vec<Option<f64>>,
     log_percent: Vec<Option<f64>>,
     sessions: Vec<u64>,
-    database: Vec<Option<Database>>,
+    database: Vec<Option<DeliveryState>>,
 }
 
 /// A timestamp in seconds with a resolution of a millisecond.
@@ -239,7 +210,7 @@ fn seconds(Timestamp(micros): Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::status::{Delivery, Lane, Wal};
+    use crate::telemetry::status::{Delivery, Lane, LaneState, Wal};
 
     const NOW: Timestamp = Timestamp(1_000_000_000);
 
@@ -298,9 +269,9 @@ mod tests {
             is_older,
         };
         let expected = [
-            outage(Database::Away, 10, Some(30), true),
-            outage(Database::Away, 40, Some(50), false),
-            outage(Database::Blocked, 50, None, false),
+            outage(DeliveryState::Connecting, 10, Some(30), true),
+            outage(DeliveryState::Retrying, 40, Some(50), false),
+            outage(DeliveryState::Blocked, 50, None, false),
         ];
         assert_eq!(found, expected);
     }
@@ -315,7 +286,7 @@ mod tests {
         let later = Document { uptime_ms: 30_000, ..failed };
         history.add(&later, NOW);
         let states: Vec<_> = history.past().samples.iter().map(|one| one.database).collect();
-        let expected = [Database::Delivering, Database::Away, Database::Delivering].map(Some);
+        let expected = [DeliveryState::Delivering, DeliveryState::Away, DeliveryState::Delivering].map(Some);
         assert_eq!(states, expected);
     }
 

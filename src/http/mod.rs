@@ -12,6 +12,7 @@
 mod api;
 mod authorization;
 mod body;
+mod capabilities;
 mod health;
 mod history;
 mod lookup;

@@ -1,4 +1,4 @@
-//! The HTTP server: limits of connections, time and size, and the token.
+//! The HTTP server: limits of connections, time and size, TLS, and the token.
 //!
 //! Each connection serves one request. Responses are computed one after another on a thread for blocking
 //! work, so that no request occupies a thread that serves routers, and many requests use one processor at
@@ -17,8 +17,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -31,11 +32,12 @@ use super::responses::{self, Inquiry};
 use crate::config::Secret;
 use crate::telemetry::clock;
 use crate::telemetry::status::Document;
+use crate::tls::TlsServer;
 
 /// Maximum number of open connections. A further one closes the oldest.
 const CONNECTIONS_MAX: usize = 16;
 
-/// Time limit for the head of a request.
+/// Time limit for a TLS handshake, and for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for a connection with its request and response.
@@ -59,6 +61,8 @@ pub struct Options {
     /// Token that requests must have (`Authorization: Bearer`, or `Basic` with the token as the password);
     /// `None` to accept all.
     pub token: Option<Secret>,
+    /// TLS for new connections, without which none is served then; `None` inside for plain HTTP.
+    pub tls: watch::Receiver<Option<Arc<TlsServer>>>,
     /// Number of peers up to which there are metrics of single peers.
     pub metrics_peers_max: usize,
 }
@@ -104,7 +108,9 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
                     {
                         oldest.abort();
                     }
-                    open.push_back(tokio::spawn(serve(Arc::clone(&self.responder), stream)).abort_handle());
+                    open.push_back(
+                        tokio::spawn(accepted(Arc::clone(&self.responder), stream)).abort_handle(),
+                    );
                 }
                 Err(error) => {
                     tracing::warn!(%error, "http_accept_error");
@@ -115,8 +121,25 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Server<F> {
     }
 }
 
+/// Serves a connection, after its TLS handshake if TLS is configured.
+async fn accepted<F: Fn() -> Document + Send + Sync + 'static>(
+    responder: Arc<Responder<F>>,
+    stream: TcpStream,
+) {
+    let tls = responder.options.tls.borrow().clone();
+    let Some(tls) = tls else { return serve(responder, stream).await };
+    match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve(responder, stream).await,
+        Ok(Err(error)) => tracing::debug!(%error, "http_handshake_error"),
+        Err(_) => tracing::debug!("http_handshake_timeout"),
+    }
+}
+
 /// Serves the request of a connection.
-async fn serve<F: Fn() -> Document + Send + Sync + 'static>(responder: Arc<Responder<F>>, stream: TcpStream) {
+async fn serve<F: Fn() -> Document + Send + Sync + 'static>(
+    responder: Arc<Responder<F>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) {
     let is_lookup = Arc::new(AtomicBool::new(false));
     let is_slow = Arc::clone(&is_lookup);
     let service = service_fn(move |request| {
@@ -173,7 +196,7 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
         computed.await.unwrap_or_else(|error| reply::failed(&error))
     }
 
-    /// Samples the figures of the plots. Never returns.
+    /// Samples the figures of the plots, and reads changed files of TLS. Never returns.
     async fn sample(self: Arc<Self>) {
         let mut interval = tokio::time::interval_at(Instant::now() + history::INTERVAL, history::INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -184,6 +207,11 @@ impl<F: Fn() -> Document + Send + Sync + 'static> Responder<F> {
             });
             // The only error is a panic, which is reported where it occurs.
             drop(sampled.await);
+            // Changed files of TLS are read also if no client connects.
+            let tls = self.options.tls.borrow().clone();
+            if let Some(tls) = tls {
+                drop(tokio::task::spawn_blocking(move || tls.reload()).await);
+            }
         }
     }
 

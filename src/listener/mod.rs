@@ -49,9 +49,8 @@ pub use registry::{
     Source, SourceReport, Totals,
 };
 pub use transport::{
-    BindError, Endpoint, HandshakeFailure, Md5Key, Md5KeyError, RemoteState, RemoteStatus, SecretFileError,
-    SessionTransport, SocketOptions, Sockets, TlsFiles, TlsServer, TlsSetupError, TransportOptions,
-    TransportStatus, TransportView, proxy,
+    BindError, Endpoint, HandshakeFailure, Md5Key, Md5KeyError, RemoteState, RemoteStatus, SessionTransport,
+    SocketOptions, Sockets, TransportOptions, TransportStatus, TransportView, proxy,
 };
 
 /// Delay after a failed accept. If no file descriptor is available, retrying at once would be a busy loop.

@@ -26,6 +26,7 @@ use crate::forwarder::{self, Forwarder, Settings};
 use crate::listener::{self, Endpoint, Listener, Registry, Sockets};
 use crate::state::StateStore;
 use crate::telemetry::{Telemetry, clock, status};
+use crate::tls::TlsServer;
 use crate::wal::{Disk, Writer};
 use reload::Reloader;
 
@@ -86,6 +87,7 @@ impl Daemon {
         let endpoints = transport::endpoints(&config.listen.transport.listen);
         let sockets = Sockets::bind(&endpoints, transport.sockets.clone()).await?;
         let status = status::bind(&config.status_socket)?;
+        let (http_tls, http_tls_now) = watch::channel(transport::http(config.http.as_ref())?);
         let http_socket = http::bind(config.http.as_ref()).await?;
         let (committer, log_thread) =
             committer::spawn(writer, options::committer(&config.wal)).map_err(Error::LogThread)?;
@@ -96,6 +98,7 @@ impl Daemon {
             committer: &committer,
             forwarder: forwarder.as_ref(),
             telemetry: &telemetry,
+            http_tls: &http_tls_now,
         };
         let (shown, shown_now) = watch::channel(shown(config));
         let snapshot = Arc::new(snapshot(config, opened_log, sockets.endpoints(), &observed, shown_now));
@@ -113,6 +116,7 @@ impl Daemon {
             committer: committer.clone(),
             delivery: forwarder.as_ref().map(Forwarder::settings),
             telemetry: Arc::clone(&telemetry),
+            http_tls,
             shown,
             notifier: Arc::clone(&notifier),
         };
@@ -305,6 +309,7 @@ struct Components<'a> {
     committer: &'a Committer,
     forwarder: Option<&'a Forwarder>,
     telemetry: &'a Arc<Telemetry>,
+    http_tls: &'a watch::Receiver<Option<Arc<TlsServer>>>,
 }
 
 fn snapshot(
@@ -314,7 +319,7 @@ fn snapshot(
     components: &Components<'_>,
     settings: watch::Receiver<ShownSettings>,
 ) -> Snapshot {
-    let Components { registry, state, committer, forwarder, telemetry } = components;
+    let Components { registry, state, committer, forwarder, telemetry, http_tls } = components;
     Snapshot {
         collector: config.collector.clone(),
         endpoints,
@@ -331,6 +336,7 @@ fn snapshot(
         fair_share: committer.fair_share(),
         delivered: forwarder.map(Forwarder::delivered),
         telemetry: Arc::clone(telemetry),
+        http_tls: (*http_tls).clone(),
         observed: Mutex::new(Observed::new(opened_log.recovered.next.prev().0)),
     }
 }

@@ -30,11 +30,12 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::config::{Config, RawSettings};
-use crate::listener::{self, BindError as ListenError, Md5KeyError, TlsSetupError};
+use crate::listener::{self, BindError as ListenError, Md5KeyError};
 use crate::sink::TargetError;
 use crate::state::StateStore;
 use crate::telemetry::status::BindError;
 use crate::telemetry::{self, InitError, Telemetry};
+use crate::tls::TlsSetupError;
 use crate::wal::safe_open::DIRECTORY_MODE;
 use crate::wal::{Disk, OpenError, ReadError, Writer};
 use daemon::{Daemon, SettingsInUse};
@@ -76,9 +77,9 @@ pub enum Error {
     /// A BMP listener cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// TLS of the listener is not possible as configured.
+    /// TLS of a server is not possible as configured.
     #[error(transparent)]
-    ListenTls(#[from] TlsSetupError),
+    ServerTls(#[from] TlsSetupError),
     /// A key of TCP-MD5 cannot be used.
     #[error("BMP_MD5: {0}")]
     Md5Key(#[from] Md5KeyError),

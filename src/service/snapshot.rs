@@ -31,6 +31,7 @@ use crate::telemetry::status::{
     Damage, Delivery, Document, FailedSegment, Listener, LogOutput, LossReason, Reload, Router, Wal,
 };
 use crate::telemetry::{Telemetry, clock};
+use crate::tls::TlsServer;
 use crate::wal::{Disk, GapReason, Log, Loss, SeqNo};
 use clock_watch::ClockWatch;
 use completeness::{Alarm, MissingTables};
@@ -70,6 +71,8 @@ pub(super) struct Snapshot {
     /// `None` in store-only mode.
     pub(super) delivered: Option<watch::Receiver<DeliveryStatus>>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// TLS of the HTTP server; `None` inside if it is not configured.
+    pub(super) http_tls: watch::Receiver<Option<Arc<TlsServer>>>,
     pub(super) observed: Mutex<Observed>,
 }
 
@@ -311,6 +314,9 @@ impl Snapshot {
             conditions.push(Condition::RoutersNotConnected(missing));
         }
         conditions.extend(transport::conditions(&listener.transport));
+        let tls_servers = [self.registry.transport().tls(), self.http_tls.borrow().clone()];
+        let problems = tls_servers.into_iter().flatten().flat_map(|server| server.problems());
+        conditions.extend(problems.map(Condition::TlsFiles));
         conditions.extend(self.connection_conditions(listener));
         conditions.extend(self.registry.conflicts().into_iter().map(Condition::NameConflict));
         let limited = routers.iter().filter(|router| router.untracked_peers > 0);

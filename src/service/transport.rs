@@ -1,10 +1,12 @@
-//! The transports of the listener from the configuration: files of TLS and keys of TCP-MD5 are read.
+//! The transports of the listener and the HTTP server from the configuration: files of TLS and keys of
+//! TCP-MD5 are read.
 
 use std::sync::Arc;
 
 use super::Error;
-use crate::config::{Address, Tls, Transport};
-use crate::listener::{Endpoint, Md5Key, SocketOptions, TlsFiles, TlsServer, TransportOptions};
+use crate::config::{Address, Http, Tls, Transport};
+use crate::listener::{Endpoint, Md5Key, SocketOptions, TransportOptions};
+use crate::tls::{TlsFiles, TlsServer};
 
 /// Addresses in the form of the listener.
 pub(super) fn endpoints(addresses: &[Address]) -> Vec<Endpoint> {
@@ -27,7 +29,7 @@ pub(super) fn options(config: &Transport) -> Result<TransportOptions, Error> {
         md5.push(Md5Key::read(*prefix, file)?);
     }
     Ok(TransportOptions {
-        tls: config.tls.as_ref().map(server).transpose()?,
+        tls: config.tls.as_ref().map(|tls| server("BMP_TLS", tls)).transpose()?,
         certificate_names,
         handshake_timeout,
         sockets: SocketOptions { receive_buffer, md5 },
@@ -43,7 +45,7 @@ pub(super) fn options(config: &Transport) -> Result<TransportOptions, Error> {
 /// A certificate or a private key cannot be used.
 pub(super) fn reloaded(config: &Transport, in_use: &TransportOptions) -> Result<TransportOptions, Error> {
     Ok(TransportOptions {
-        tls: config.tls.as_ref().map(server).transpose()?,
+        tls: config.tls.as_ref().map(|tls| server("BMP_TLS", tls)).transpose()?,
         certificate_names: config.certificate_names,
         handshake_timeout: config.handshake_timeout,
         sockets: in_use.sockets.clone(),
@@ -52,7 +54,16 @@ pub(super) fn reloaded(config: &Transport, in_use: &TransportOptions) -> Result<
     })
 }
 
-fn server(Tls { certificate, key, client_ca }: &Tls) -> Result<Arc<TlsServer>, Error> {
+/// Reads the files of TLS of the HTTP server; `None` if it has none, or is off.
+///
+/// # Errors
+/// The certificate or the private key cannot be used.
+pub(super) fn http(config: Option<&Http>) -> Result<Option<Arc<TlsServer>>, Error> {
+    config.and_then(|http| http.tls.as_ref()).map(|tls| server("HTTP_TLS", tls)).transpose()
+}
+
+/// Reads files of TLS. `prefix` is what the names of their settings begin with.
+fn server(prefix: &'static str, Tls { certificate, key, client_ca }: &Tls) -> Result<Arc<TlsServer>, Error> {
     let (certificate, key, client_ca) = (certificate.clone(), key.clone(), client_ca.clone());
-    Ok(Arc::new(TlsServer::new(TlsFiles { certificate, key, client_ca })?))
+    Ok(Arc::new(TlsServer::new(TlsFiles { prefix, certificate, key, client_ca })?))
 }

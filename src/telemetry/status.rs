@@ -17,8 +17,8 @@ mod transport;
 pub use client::{FetchError, fetch};
 pub use counters::{Gaps, LogOutput, PAUSE_REASONS, Sessions, Syncs, Transactions};
 pub use document::{
-    ConditionKind, Damage, Delivery, Document, FailedSegment, Health, HistoryStorage, Lane, LaneState,
-    LossReason, Quarantined, Wal,
+    ConditionKind, Damage, Delivery, DeliveryState, Document, FailedSegment, Health, HistoryStorage, Lane,
+    LaneState, LossReason, NOT_REACHED, Quarantined, Wal,
 };
 pub use findings::{Finding, RouterContext, Totals, is_problem, peer_attention, peer_findings, router_state};
 pub use listener::{Listener, REFUSAL_REASONS, Source};

@@ -118,6 +118,8 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
                         | "BMP_TLS_CERT"
                         | "BMP_TLS_KEY"
                         | "BMP_TLS_CLIENT_CA"
+                        | "HTTP_TLS_CERT"
+                        | "HTTP_TLS_KEY"
                         | "HTTP_TOKEN_FILE"
                 ));
                 assert_eq!(problems.len(), expected, "{name}={value}: {problems:?}");

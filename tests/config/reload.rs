@@ -21,7 +21,7 @@ fn reload(before: &[(&str, &str)], after: &[(&str, &str)]) -> (Vec<String>, Vec<
 /// A valid value that is not the default; `None` if the setting depends on others.
 fn other_value(setting: &Setting) -> Option<String> {
     let value = match setting.kind {
-        _ if setting.is_of_database() || setting.name.starts_with("BMP_TLS_") => return None,
+        _ if setting.is_of_database() || setting.name.contains("_TLS_") => return None,
         Kind::Ignored => return None,
         Kind::Path if setting.name == "HTTP_TOKEN_FILE" => "/etc/hostname",
         Kind::Integer { .. } => return Some((setting.default.parse::<u64>().unwrap() + 1).to_string()),

@@ -23,6 +23,7 @@ mod fair_share;
 mod file_modes;
 mod full;
 mod http;
+mod http_tls;
 mod log_budget;
 mod logs;
 mod metrics;

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::away::Away;
 use crate::common::daemon::{Daemon, until};
 use crate::common::messages::{
     Header, PEER, add_path, four_octet_as, initiation, multiprotocol, open, plain_attributes, update, v4,
@@ -84,6 +85,72 @@ fn every_page_shows_the_status() {
     ];
     page_with(server, "/peers/edge1/192.0.2.77", &wanted);
     page_with(server, "/peers/edge1/192.0.2.1", &["None since the router connected.", "ipv4_unicast"]);
+}
+
+#[test]
+fn scripts_have_the_opens_and_flaps_that_the_page_of_a_peer_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &[LISTEN]);
+    let server = address(&mut daemon);
+    let flaps = [peer_up(&PEER), PEER.peer_down(3, &notification(6, 2))].concat();
+    // Without a Peer Up, nothing is known of its session.
+    let unknown = Header { address: Ipv4Addr::new(192, 0, 2, 77), ..PEER };
+    let down = unknown.peer_down(4, &[]);
+    // The same address in a VRF, whose OPEN of the peer is damaged.
+    let vrf = Header { peer_type: 1, distinguisher: 0x1_0000_0007, ..PEER };
+    let mut damaged = open(65_002, &[(2, Vec::new())]);
+    *damaged.last_mut().unwrap() = 200;
+    let vrf_up = vrf.peer_up(&open(65_001, &[]), &damaged, &[]);
+    let messages = [initiation("edge/1"), flaps.clone(), flaps, peer_up(&PEER), down, vrf_up].concat();
+    let _router = daemon.send(&messages);
+    let found = |address: &str| -> Option<Vec<serde_json::Value>> {
+        let page = get(server, &format!("/api/v1/peers/edge%2F1/{address}"));
+        (page.status == 200).then(|| serde_json::from_str(&page.body).unwrap())
+    };
+    let both =
+        || found("192.0.2.1").filter(|peers| peers.len() == 2 && peers.iter().any(|one| one["downs"] == 2));
+    let peers = until(both, || format!("{:?}", found("192.0.2.1")));
+    let with = |distinguisher: &str| peers.iter().find(|one| one["distinguisher"] == distinguisher).unwrap();
+    let (peer, vrf) = (with("0:0"), with("1:7"));
+    assert_eq!(peer["router"], "edge/1");
+    let opens = &peer["opens"];
+    assert_eq!((&opens["sent"]["asn"], &opens["received"]["asn"]), (&65_001.into(), &65_002.into()));
+    assert_eq!(opens["sent"]["capabilities"][1], "multiprotocol ipv6_unicast");
+    assert_eq!(opens["sent"]["damaged"], false);
+    let capabilities = opens["capabilities"].as_array().unwrap();
+    let capability = |name: &str| capabilities.iter().find(|one| one["name"] == name).unwrap();
+    let row = |name: &str| {
+        let one = capability(name);
+        (one["sent"].as_str(), one["received"].as_str(), one["sides"].as_str().unwrap(), &one["one_sided"])
+    };
+    let (yes, no) = (serde_json::Value::from(true), serde_json::Value::from(false));
+    assert_eq!(row("route-refresh"), (Some("yes"), None, "router only", &yes));
+    assert_eq!(row("multiprotocol ipv4_unicast"), (Some("yes"), Some("yes"), "both", &no));
+    let add_path = (Some("receive"), Some("receive"), "no matching direction", &yes);
+    assert_eq!(row("add-path ipv4_unicast"), add_path);
+    let flaps = peer["flaps"].as_array().unwrap();
+    assert_eq!(flaps.len(), 2);
+    assert_eq!(flaps[0]["reason"], "closed by the peer: cease, administrative shutdown");
+    assert_eq!(flaps[0]["reason_code"], 3);
+    assert!(flaps[0]["time"].as_str() >= flaps[1]["time"].as_str(), "the newest first: {flaps:?}");
+    assert!(flaps[0]["up_since"].as_str() >= flaps[1]["time"].as_str(), "{flaps:?}");
+    assert_eq!(vrf["opens"]["received"]["damaged"], true, "{vrf}");
+    assert_eq!(vrf["flaps"], serde_json::json!([]));
+    let without = until(|| found("192.0.2.77"), || "no such peer".to_owned());
+    assert_eq!(without[0]["opens"], serde_json::Value::Null);
+    for (path, status) in [
+        ("edge%2F1/192.0.2.9", 404),
+        ("nobody/192.0.2.1", 404),
+        ("edge%2F1/%zz", 400),
+        ("%ff/192.0.2.1", 400),
+        ("edge%2F1/", 404),
+        ("edge%2F1", 404),
+        ("edge%2F1/192.0.2.1/more", 404),
+    ] {
+        let page = get(server, &format!("/api/v1/peers/{path}"));
+        assert_eq!(page.status, status, "{path}: {}", page.body);
+        assert!(serde_json::from_str::<serde_json::Value>(&page.body).unwrap()["error"].is_string());
+    }
 }
 
 #[test]
@@ -221,6 +288,41 @@ fn a_database_that_is_away_is_said_in_words_and_is_in_the_history() {
     }
     page_with(server, "/", &["Times without delivery", "or earlier now", "Delivery lag"]);
     page_with(server, "/delivery", &["UTC or earlier: the database was not reached"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_refuses_to_write_is_retried_for_a_reason_and_is_not_away() {
+    let Some(away) = Away::new("read_only").await else { return };
+    let name = away.database.config.get_dbname().unwrap().to_owned();
+    let admin = away.database.admin().await;
+    let set_read_only =
+        |value: &str| format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    admin.batch_execute(&set_read_only("on")).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = away.daemon(folder.path(), &[LISTEN]);
+    let server = address(&mut daemon);
+    let page = page_with(server, "/", &["Database retrying", "read-only transaction (25006)"]);
+    assert!(!text(&page).contains("away"), "{}", text(&page));
+    let wanted = ["Delivery is retried since", "the database was reached, but an attempt failed", "(25006)"];
+    let page = page_with(server, "/delivery", &wanted);
+    assert!(!text(&page).contains("away"), "{}", text(&page));
+    let status = daemon.status();
+    let summary = holdfast::telemetry::status::summary(&status);
+    assert!(summary.contains("database retrying") && summary.contains("(25006)"), "{summary}");
+    let lanes: serde_json::Value = serde_json::from_str(&get(server, "/api/v1/lanes").body).unwrap();
+    assert_eq!(lanes[0]["last_error_class"], "25", "{lanes}");
+
+    admin.batch_execute(&set_read_only("off")).await.unwrap();
+    page_with(server, "/", &["Database delivering"]);
+    away.is_away(true);
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    admin.batch_execute(&end).await.unwrap();
+    let _router = daemon.send(&[initiation("edge1"), peer_up(&PEER), route(1)].concat());
+    page_with(server, "/", &["Database away"]);
+    let summary = holdfast::telemetry::status::summary(&daemon.status());
+    assert!(summary.contains("database not reached"), "{summary}");
+    daemon.kill();
+    away.database.drop().await;
 }
 
 /// The headers of a request with a user name and a password.

@@ -15,7 +15,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Module, modules it may depend on, external crates it may use; in the order of lib.rs, which is that of the
 /// data flow.
-const MODULES: [(&str, &[&str], &[&str]); 20] = [
+const MODULES: [(&str, &[&str], &[&str]); 21] = [
     // The leaves: every module may use them, and they use none.
     ("num", &[], &[]),
     ("hex", &[], &[]),
@@ -30,10 +30,12 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
     ("wal", &[], &["crc32fast", "lz4_flex", "rustix", "thiserror"]),
     ("committer", &["wal"], &["thiserror", "tokio", "tracing"]),
     ("state", &["route"], &["bincode", "serde", "sled", "thiserror"]),
+    // The server side of TLS, which the listener and the HTTP server share.
+    ("tls", &[], &["rustls", "thiserror", "tokio", "tokio_rustls", "tracing", "webpki"]),
     (
         "listener",
         // `state` for the router's earlier peers; `telemetry` for its clock.
-        &["bmp", "session", "route", "codec", "committer", "state", "telemetry"],
+        &["bmp", "session", "route", "codec", "committer", "state", "telemetry", "tls"],
         &["libc", "rustix", "rustls", "socket2", "thiserror", "tokio", "tokio_rustls", "tracing", "webpki"],
     ),
     (
@@ -88,7 +90,7 @@ const MODULES: [(&str, &[&str], &[&str]); 20] = [
     (
         "http",
         // `route` for timestamps and the OPENs of a peer, `sink` for the queries of the look-ups.
-        &["config", "route", "sink", "telemetry"],
+        &["config", "route", "sink", "telemetry", "tls"],
         &[
             "crc32fast",
             "http_body_util",

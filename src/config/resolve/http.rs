@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::super::parse::{self, Secret};
 use super::reader::Reader;
+use super::transport::Tls;
+use crate::config::Problem;
 
 /// Port of the HTTP server if `HTTP_LISTEN` has none.
 const PORT: u16 = 11_080;
@@ -16,6 +18,8 @@ pub struct Http {
     pub host: String,
     /// TCP port; with 0 the kernel chooses one.
     pub port: u16,
+    /// Files of TLS, without authorities of clients; `None` for plain HTTP.
+    pub tls: Option<Tls>,
     /// Token that requests must have; `None` to accept all.
     pub token: Option<Secret>,
     /// Number of peers up to which there are metrics of single peers.
@@ -26,6 +30,7 @@ pub struct Http {
 pub(super) fn resolve(read: &mut Reader<'_>) -> Option<Http> {
     let has_token = read.optional_text("HTTP_TOKEN").is_some() || read.path("HTTP_TOKEN_FILE").is_some();
     let token = token(read);
+    let tls = tls(read);
     let metrics_peers_max = read.integer("HTTP_METRICS_PEERS_MAX");
     let is_public = read.choice("HTTP_PUBLIC") == "yes";
     let text = read.optional_text("HTTP_LISTEN")?;
@@ -42,7 +47,32 @@ pub(super) fn resolve(read: &mut Reader<'_>) -> Option<Http> {
         );
         read.problem("HTTP_LISTEN", message);
     }
-    Some(Http { host: address.host, port: address.port.unwrap_or(PORT), token, metrics_peers_max })
+    Some(Http { host: address.host, port: address.port.unwrap_or(PORT), tls, token, metrics_peers_max })
+}
+
+/// Warns if the token can be read on its way.
+pub(super) fn warning(read: &Reader<'_>, config: &Http) -> Option<Problem> {
+    let Http { host, port, tls: None, token: Some(_), .. } = config else { return None };
+    let message = format!(
+        "{host} port {port} can be reached from outside this machine, and the token is sent in clear text: \
+         set HTTP_TLS_CERT and HTTP_TLS_KEY, or listen on 127.0.0.1 behind a TLS proxy"
+    );
+    (!is_loopback(host)).then(|| read.raw.problem("HTTP_LISTEN", message))
+}
+
+/// The files of TLS; `None` if they are not set.
+fn tls(read: &mut Reader<'_>) -> Option<Tls> {
+    let (certificate, key) = (read.path("HTTP_TLS_CERT"), read.path("HTTP_TLS_KEY"));
+    for (name, path, other, other_path) in [
+        ("HTTP_TLS_CERT", &certificate, "HTTP_TLS_KEY", &key),
+        ("HTTP_TLS_KEY", &key, "HTTP_TLS_CERT", &certificate),
+    ] {
+        if path.is_none() && other_path.is_some() {
+            let other = read.raw.written_name(other);
+            read.problem(name, format!("must be set, because {other} is set"));
+        }
+    }
+    Some(Tls { certificate: certificate?, key: key?, client_ca: None })
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -49,7 +49,7 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
-    /// Authorities of the routers' certificates; `None` if routers need none.
+    /// Authorities of the clients' certificates; `None` if clients need none.
     pub client_ca: Option<PathBuf>,
 }
 

@@ -10,15 +10,32 @@ pub(super) const HTTP: &[Setting] = &[
         Kind::Host,
         "off",
         "Address and port of the HTTP server with the web page, metrics, health and status, such as \
-         `127.0.0.1:11080`; without a port, 11080. Outside the loopback interface it needs HTTP_TOKEN or \
-         HTTP_PUBLIC=yes.",
+         `127.0.0.1:11080`; without a port, 11080. Outside the loopback interface it needs a token \
+         (HTTP_TOKEN or HTTP_TOKEN_FILE), or HTTP_PUBLIC=yes.",
     ),
+    derived(
+        "HTTP_TLS_CERT",
+        Kind::Path,
+        "none; plain HTTP",
+        "PEM file with the certificate chain of the HTTP server, which speaks TLS only if it is set. It does \
+         not decide who may read: that is HTTP_TOKEN or HTTP_PUBLIC. Changed files are read at the next \
+         connection, or after 10 s.",
+    )
+    .for_new_connections(),
+    derived(
+        "HTTP_TLS_KEY",
+        Kind::Path,
+        "none",
+        "PEM file with the private key of HTTP_TLS_CERT. It must not be accessible to others.",
+    )
+    .for_new_connections(),
     derived(
         "HTTP_TOKEN",
         Kind::Secret,
         "none",
         "Token that HTTP requests must have: `Authorization: Bearer TOKEN`, or the token as the password of \
-         any user in a browser. Prefer a file: environment variables are visible to other processes.",
+         any user in a browser. Without HTTP_TLS_CERT it is sent in clear text. Prefer a file: environment \
+         variables are visible to other processes.",
     ),
     derived(
         "HTTP_TOKEN_FILE",

@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::parts::{figure, lane_class, notice, number, rate, table, text, time, values};
 use super::plots::cause;
-use crate::http::history::{Database, History, Past};
+use crate::http::history::{History, Past};
 use crate::num::to_f64;
 use crate::telemetry::clock;
 use crate::telemetry::status::format::{age, short};
-use crate::telemetry::status::{Delivery, Document, Lane, Wal};
+use crate::telemetry::status::{Delivery, DeliveryState, Document, Lane, Wal};
 
 pub(super) fn page(document: &Document, history: &History) -> Markup {
     let Some(delivery) = &document.delivery else {
@@ -33,23 +33,21 @@ pub(super) fn page(document: &Document, history: &History) -> Markup {
 
 /// The state of the delivery in words, and since when it is interrupted.
 fn state(document: &Document, delivery: &Delivery, past: &Past) -> Markup {
-    let state = Database::from_document(document).unwrap_or(Database::Away);
-    let last_error = delivery.last_error.clone().or_else(|| {
-        let unhealthy = delivery.lanes.iter().filter(|lane| !lane.state.is_healthy());
-        unhealthy.filter_map(|lane| lane.last_error.clone()).next()
-    });
+    let state = DeliveryState::from_delivery(delivery);
     let word = match state {
-        Database::Delivering => {
+        DeliveryState::Delivering => {
             return notice("ok", &html! { p { strong { "Delivering: " } "the database is reached." } });
         }
-        Database::Away => "The database is away",
-        Database::Blocked => "Delivery is blocked",
+        DeliveryState::Connecting => "Connecting to the database",
+        DeliveryState::Retrying => "Delivery is retried",
+        DeliveryState::Away => "The database is away",
+        DeliveryState::Blocked => "Delivery is blocked",
     };
     let body = html! {
         p {
             strong { (word) } (since(state, past)) ": " (cause(state)) ". " (meanwhile(&document.wal))
         }
-        @if let Some(error) = last_error { p { "Last error: " (error) } }
+        @if let Some(error) = state.error(delivery) { p { "Last error: " (error) } }
     };
     notice("bad", &body)
 }
@@ -69,7 +67,7 @@ fn meanwhile(wal: &Wal) -> Markup {
 }
 
 /// Since when the delivery is in a state, to about 10 s.
-fn since(state: Database, past: &Past) -> Markup {
+fn since(state: DeliveryState, past: &Past) -> Markup {
     let open = past.outages().pop().filter(|outage| outage.until_ms.is_none() && outage.state == state);
     match open {
         Some(outage) => html! {
@@ -94,7 +92,7 @@ fn lag(delivery: &Delivery, past: &Past) -> Markup {
         (values(&[("Last batch delivered", html! {
             @match delivery.delivered {
                 Some(seq) => (seq),
-                None => "unknown: the database was not reached since the start",
+                None => "unknown: it was not read from the database since the start",
             }
         }), ("History is stored", html! {
             @match &delivery.history {
@@ -107,7 +105,7 @@ fn lag(delivery: &Delivery, past: &Past) -> Markup {
 
 fn lanes(delivery: &Delivery) -> Markup {
     if delivery.lanes.is_empty() {
-        return html! { p { "Lanes are unknown: the database was not reached since the start." } };
+        return html! { p { "Lanes are unknown: the delivery has not started yet." } };
     }
     let row = |lane: &Lane| {
         html! {

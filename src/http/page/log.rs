@@ -99,7 +99,7 @@ fn sequence(document: &Document) -> Markup {
                     Some(delivery) => {
                         @match delivery.delivered {
                             Some(seq) => { "batch " (seq) },
-                            None => "unknown: the database was not reached yet",
+                            None => "unknown: it was not read from the database yet",
                         }
                         ", undelivered batches: " (delivery.lag_batches)
                     }

@@ -4,7 +4,6 @@
 //! seconds. Templates escape all that routers choose.
 
 mod assets;
-mod capabilities;
 mod delivery;
 mod layout;
 mod log;

@@ -6,9 +6,9 @@ use super::log::full_in;
 use super::parts::{figure, health_class, notice, rate, state_figure, time};
 use super::plots;
 use crate::http::health::{Report, Severity};
-use crate::http::history::{Database, History, Past};
+use crate::http::history::{History, Past};
 use crate::telemetry::status::format::{age, duration, short};
-use crate::telemetry::status::{Document, Totals};
+use crate::telemetry::status::{DeliveryState, Document, Totals};
 
 pub(super) fn page(document: &Document, history: &History) -> Markup {
     let past = history.past();
@@ -100,13 +100,18 @@ fn lag(document: &Document) -> (String, String) {
 
 /// The state of the delivery in a few words.
 fn database(document: &Document) -> Markup {
-    let (word, class) = match Database::from_document(document) {
-        None => ("not configured", ""),
-        Some(Database::Delivering) => ("delivering", "ok"),
-        Some(Database::Away) => ("away", "bad"),
-        Some(Database::Blocked) => ("needs operator action", "bad"),
+    let Some(delivery) = &document.delivery else {
+        return state_figure("Database", "not configured", "", "see Delivery");
     };
-    state_figure("Database", word, class, "see Delivery")
+    let state = DeliveryState::from_delivery(delivery);
+    let (word, class) = match state {
+        DeliveryState::Delivering => ("delivering", "ok"),
+        DeliveryState::Connecting => ("connecting", "warn"),
+        DeliveryState::Retrying => ("retrying", "bad"),
+        DeliveryState::Away => ("away", "bad"),
+        DeliveryState::Blocked => ("needs operator action", "bad"),
+    };
+    state_figure("Database", word, class, state.error(delivery).unwrap_or("see Delivery"))
 }
 
 fn components(document: &Document) -> Markup {

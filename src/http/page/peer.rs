@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::capabilities::{Sides, compared};
 use super::parts::{
     ROWS_MAX, notice, number, peer_address, peer_class, router_address, table, text, time, values, yes_no,
 };
+use crate::http::capabilities::{Sides, compared};
 use crate::http::uri::Query;
 use crate::num::floor_to_u64;
 use crate::route::{OpenSummary, Opens, PeerDownRecord, Timestamp};
@@ -120,7 +120,7 @@ fn side_by_side(opens: &Opens, peer: &Peer) -> Markup {
             let sides = one.sides();
             html! {
                 th scope="row" { (one.name) }
-                td.mark { span class=(if sides.is_one_sided() { "warn" } else { "ok" }) { (sides.text()) } }
+                td.mark { span class=(if sides.is_one_sided() { "warn" } else { "ok" }) { (result(sides)) } }
                 td { (one.sent.as_deref().unwrap_or("–")) }
                 td { (one.received.as_deref().unwrap_or("–")) }
             }
@@ -148,7 +148,7 @@ fn side_by_side(opens: &Opens, peer: &Peer) -> Markup {
                 ": "
                 @for (index, one) in one_sided.iter().enumerate() {
                     @if index > 0 { ", " }
-                    (one.name) " (" (side(one.sides())) ")"
+                    (one.name) " (" (one.sides().name()) ")"
                 }
                 "."
             }
@@ -157,13 +157,9 @@ fn side_by_side(opens: &Opens, peer: &Peer) -> Markup {
     }
 }
 
-const fn side(sides: Sides) -> &'static str {
-    match sides {
-        Sides::Both => "both",
-        Sides::NoDirection => "no matching direction",
-        Sides::RouterOnly => "router only",
-        Sides::PeerOnly => "peer only",
-    }
+/// The result of a capability in words.
+fn result(sides: Sides) -> String {
+    if sides.is_one_sided() { format!("ONE-SIDED: {}", sides.name()) } else { sides.name().to_owned() }
 }
 
 /// The text of a field of an OPEN.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::parts::{number, rate, table, text, time, time_text};
-use crate::http::history::{Database, Outage, Past, Sample};
+use crate::http::history::{Outage, Past, Sample};
 use crate::num::{to_f64, to_u64};
 use crate::telemetry::clock;
+use crate::telemetry::status::DeliveryState;
 use crate::telemetry::status::format::{age, duration};
 
 /// Length of a row of the table of figures.
@@ -123,11 +124,13 @@ fn outage(outage: &Outage, past: &Past) -> Markup {
 }
 
 /// Why there is no delivery.
-pub(super) const fn cause(state: Database) -> &'static str {
+pub(super) const fn cause(state: DeliveryState) -> &'static str {
     match state {
-        Database::Delivering => "none",
-        Database::Away => "the database was not reached, or an attempt failed and is repeated",
-        Database::Blocked => "operator action needed",
+        DeliveryState::Delivering => "none",
+        DeliveryState::Connecting => "no attempt has ended yet",
+        DeliveryState::Retrying => "the database was reached, but an attempt failed and is repeated",
+        DeliveryState::Away => "the database was not reached",
+        DeliveryState::Blocked => "operator action needed",
     }
 }
 
@@ -162,9 +165,7 @@ fn row(samples: &[&Sample], past: &Past) -> Markup {
     };
     let begin = samples.last().map_or(0, |one| one.uptime_ms);
     let fewest = samples.iter().map(|one| one.sessions).min().unwrap_or_default();
-    let is_away = samples.iter().any(|one| one.database == Some(Database::Away));
-    let is_blocked = samples.iter().any(|one| one.database == Some(Database::Blocked));
-    let is_store_only = samples.iter().all(|one| one.database.is_none());
+    let worst = samples.iter().filter_map(|one| one.database).max();
     html! {
         th scope="row" { (time_text(&clock::iso8601(past.time_at(begin)))) }
         td.number { (age(highest(|one| one.lag_s))) }
@@ -173,10 +174,14 @@ fn row(samples: &[&Sample], past: &Past) -> Markup {
         td.number { (shown(highest(|one| one.log_percent), "%")) }
         td.number { (fewest) }
         td {
-            @if is_store_only { "not configured" }
-            @else if is_blocked { "operator action needed" }
-            @else if is_away { "away for some time" }
-            @else { "delivering" }
+            @match worst {
+                None => "not configured",
+                Some(DeliveryState::Delivering) => "delivering",
+                Some(DeliveryState::Connecting) => "connecting for some time",
+                Some(DeliveryState::Retrying) => "retrying for some time",
+                Some(DeliveryState::Away) => "away for some time",
+                Some(DeliveryState::Blocked) => "operator action needed",
+            }
         }
     }
 }

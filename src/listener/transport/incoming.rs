@@ -14,9 +14,10 @@ use super::meter::Meter;
 use super::proxy::{self, Header, Progress, ProxyError};
 use super::status::TransportStatus;
 use super::stream::Stream;
-use super::tls::{HANDSHAKE, TlsServer};
+use super::tls;
 use super::tls_error::HandshakeError;
 use crate::telemetry::clock;
+use crate::tls::{HANDSHAKE, TlsServer};
 
 /// A connection that admission has to decide on.
 #[derive(Debug)]
@@ -109,11 +110,11 @@ impl Incoming {
         limit: Duration,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(Stream, Option<String>), HandshakeError> {
-        let Some(tls) = self.tls else { return Ok((Stream::plain(self.stream, self.opened_by), None)) };
+        let Some(server) = self.tls else { return Ok((Stream::plain(self.stream, self.opened_by), None)) };
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => Err(HandshakeError::Stopping),
-            accepted = tokio::time::timeout(limit, tls.accept(self.stream)) => {
+            accepted = tokio::time::timeout(limit, tls::accept(&server, self.stream)) => {
                 let (stream, name) = accepted.map_err(|_| HandshakeError::Timeout)??;
                 Ok((Stream::tls(stream), name))
             }

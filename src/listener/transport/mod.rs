@@ -13,7 +13,6 @@ pub mod proxy;
 mod active;
 mod incoming;
 mod meter;
-mod secret_file;
 mod sockets;
 mod status;
 mod stream;
@@ -26,17 +25,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::route::Prefix;
+use crate::tls::TlsServer;
 
 pub(super) use active::spawn as spawn_connectors;
 pub(super) use incoming::{Incoming, foreign_protocol};
 pub(super) use meter::Meter;
 pub use meter::SessionTransport;
-pub use secret_file::SecretFileError;
 pub use sockets::{BindError, Endpoint, SocketOptions, Sockets};
 pub use status::{HandshakeFailure, RemoteState, RemoteStatus, TransportStatus, TransportView};
 pub(super) use stream::Stream;
 pub use tcp_md5::{Md5Key, Md5KeyError};
-pub use tls::{TlsFiles, TlsServer, TlsSetupError};
 
 /// Settings of the transports.
 #[derive(Clone, Debug, Default)]

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::tls::TlsServer;
 use crate::route::Timestamp;
+use crate::tls::TlsServer;
 
 /// Counters and states of the transports. Shared by the listener and the status.
 #[derive(Debug, Default)]
@@ -82,6 +82,12 @@ impl TransportStatus {
             remotes: inner.remotes.clone(),
             tls_error: inner.tls.as_ref().and_then(|tls| tls.error()),
         }
+    }
+
+    /// The TLS server; `None` if TLS is not configured.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<TlsServer>> {
+        self.lock().tls.clone()
     }
 
     /// Sets the TLS server whose state is shown.

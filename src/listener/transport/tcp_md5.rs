@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::{Path, PathBuf};
 
-use super::secret_file::{self, SecretFileError};
 use crate::route::Prefix;
+use crate::tls::secret_file::{self, SecretFileError};
 
 /// Maximum length of a key in bytes (TCP_MD5SIG_MAXKEYLEN of Linux).
 const KEY_BYTES_MAX: usize = 80;

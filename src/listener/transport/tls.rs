@@ -1,235 +1,28 @@
-//! TLS of the listener: the certificate, its reload when the files change, and the handshake.
+//! TLS of the listener: the handshake of a router, and the name in its certificate.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::secret_file::{self, SecretFileError};
 use super::tls_error::HandshakeError;
+use crate::tls::TlsServer;
 
-/// First byte of a TLS record that begins a handshake (RFC 8446 section 5.1).
-pub(super) const HANDSHAKE: u8 = 0x16;
-
-/// First byte of a BMP message of version 3.
-const BMP: u8 = 3;
-
-/// The files of TLS, in PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain of the collector.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// Authorities that sign the certificates of routers; `None` if routers need no certificate.
-    pub client_ca: Option<PathBuf>,
-}
-
-/// The files of TLS cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsSetupError {
-    /// A file of certificates cannot be read, or contains none.
-    #[error("{setting}: cannot read certificates from {}: {source}", path.display())]
-    Certificates {
-        /// Name of the setting.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The error of reading it.
-        source: pem::Error,
-    },
-    /// The file of the key cannot be read.
-    #[error("BMP_TLS_KEY: {0}")]
-    KeyFile(#[from] SecretFileError),
-    /// The file of the key contains none.
-    #[error("BMP_TLS_KEY: cannot read a private key from {}: {source}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// The error of reading it.
-        source: pem::Error,
-    },
-    /// An authority cannot be used.
-    #[error("BMP_TLS_CLIENT_CA: {}: {source}", path.display())]
-    Authority {
-        /// The file.
-        path: PathBuf,
-        /// The error of the TLS library.
-        source: rustls::Error,
-    },
-    /// The authorities cannot be used.
-    #[error("BMP_TLS_CLIENT_CA: {0}")]
-    Verifier(#[from] VerifierBuilderError),
-    /// Certificate and key do not belong together, or cannot be used.
-    #[error("BMP_TLS_CERT and BMP_TLS_KEY: {0}")]
-    Pair(#[from] rustls::Error),
-}
-
-/// State of a file, which changes with its contents, its mode and its owner: device, inode, time of the last
-/// change of the inode in seconds and nanoseconds, size.
-type Stamp = (u64, u64, i64, i64, u64);
-
-/// The TLS server side. The files are read again when they change.
-#[derive(Debug)]
-pub struct TlsServer {
-    files: TlsFiles,
-    inner: Mutex<Inner>,
-}
-
-struct Inner {
-    config: Arc<ServerConfig>,
-    /// The files when they were last read, usable or not.
-    stamps: Vec<Option<Stamp>>,
-    /// Why the present files cannot be used; `None` if they are in use.
-    error: Option<String>,
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("error", &self.error).finish_non_exhaustive()
-    }
-}
-
-impl TlsServer {
-    /// Reads the files.
-    ///
-    /// # Errors
-    /// A file cannot be read, or its contents cannot be used.
-    pub fn new(files: TlsFiles) -> Result<Self, TlsSetupError> {
-        let stamps = files.stamps();
-        let config = Arc::new(files.load()?);
-        Ok(Self { files, inner: Mutex::new(Inner { config, stamps, error: None }) })
-    }
-
-    /// Why the present files cannot be used; the ones read before are in use then.
-    #[must_use]
-    pub fn error(&self) -> Option<String> {
-        self.lock().error.clone()
-    }
-
-    /// Reads the files again if they have changed. Files that cannot be used leave the former ones in use.
-    /// Reads files, which blocks.
-    pub fn reload(&self) {
-        let stamps = self.files.stamps();
-        if self.lock().stamps == stamps {
-            return;
-        }
-        let loaded = self.files.load();
-        let mut inner = self.lock();
-        inner.stamps = stamps;
-        match loaded {
-            Ok(config) => {
-                inner.config = Arc::new(config);
-                inner.error = None;
-                self.log_reload();
-            }
-            Err(error) => {
-                let detail = "the previous certificate and key stay in use";
-                tracing::error!(%error, detail, "tls_reload_failed");
-                inner.error = Some(error.to_string());
-            }
-        }
-    }
-
-    /// Logs that this server replaces another one, unless that one has read the same files.
-    pub(in crate::listener) fn log_replacement_of(&self, former: &Self) {
-        // One lock at a time: both may be the same server.
-        let stamps = former.lock().stamps.clone();
-        if self.files != former.files || self.lock().stamps != stamps {
-            self.log_reload();
-        }
-    }
-
-    fn log_reload(&self) {
-        tracing::info!(file = %self.files.certificate.display(), "tls_certificate_reloaded");
-    }
-
-    /// Reads the handshake of a connection. Returns the stream, and the first DNS name of the router's
-    /// certificate.
-    pub(super) async fn accept(
-        self: &Arc<Self>,
-        stream: TcpStream,
-    ) -> Result<(TlsStream<TcpStream>, Option<String>), HandshakeError> {
-        let mut first = [0];
-        match stream.peek(&mut first).await.map_err(HandshakeError::Closed)? {
-            0 => return Err(HandshakeError::Closed(std::io::ErrorKind::UnexpectedEof.into())),
-            _ if first == [HANDSHAKE] => {}
-            _ if first == [BMP] => return Err(HandshakeError::PlainBmp),
-            _ => return Err(HandshakeError::NotTls(first[0])),
-        }
-        let server = Arc::clone(self);
-        // A failure to run it leaves the configuration as it is.
-        drop(tokio::task::spawn_blocking(move || server.reload()).await);
-        let config = Arc::clone(&self.lock().config);
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
-        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let name = certificate.and_then(dns_name);
-        Ok((stream, name))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Reads the handshake of a connection. Returns the stream, and the first DNS name of the router's
+/// certificate.
+pub(super) async fn accept(
+    server: &Arc<TlsServer>,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, Option<String>), HandshakeError> {
+    let stream = server.accept(stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let name = certificate.and_then(dns_name);
+    Ok((stream, name))
 }
 
 /// The first DNS name of a certificate (subjectAltName); `None` if it has none.
 fn dns_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     certificate.valid_dns_names().next().map(str::to_owned)
-}
-
-impl TlsFiles {
-    fn stamps(&self) -> Vec<Option<Stamp>> {
-        let stamp = |path: &PathBuf| {
-            let file = std::fs::metadata(path).ok()?;
-            Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec(), file.size()))
-        };
-        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(stamp)
-            .collect()
-    }
-
-    fn load(&self) -> Result<ServerConfig, TlsSetupError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let builder = match &self.client_ca {
-            None => builder.with_no_client_auth(),
-            Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for authority in certificates("BMP_TLS_CLIENT_CA", path)? {
-                    let unusable = |source| TlsSetupError::Authority { path: path.clone(), source };
-                    roots.add(authority).map_err(unusable)?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                builder.with_client_cert_verifier(verifier.build()?)
-            }
-        };
-        let chain = certificates("BMP_TLS_CERT", &self.certificate)?;
-        let unreadable = |source| TlsSetupError::Key { path: self.key.clone(), source };
-        let key = PrivateKeyDer::from_pem_slice(&secret_file::read(&self.key)?).map_err(unreadable)?;
-        let mut config = builder.with_single_cert(chain, key)?;
-        // A resumed session would skip the verification of the router's certificate.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(config)
-    }
-}
-
-/// Reads the certificates of a file, at least one.
-fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let unreadable = |source| TlsSetupError::Certificates { setting, path: path.to_owned(), source };
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(unreadable)?;
-    if found.is_empty() { Err(unreadable(pem::Error::NoItemsFound)) } else { Ok(found) }
 }

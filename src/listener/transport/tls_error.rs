@@ -4,6 +4,11 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsLibraryError};
 
+use crate::tls::AcceptError;
+
+/// First byte of a BMP message of version 3.
+const BMP: u8 = 3;
+
 /// A connection did not become a BMP session because of its transport.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::listener) enum HandshakeError {
@@ -33,11 +38,13 @@ pub(in crate::listener) enum HandshakeError {
     Tls(TlsLibraryError),
 }
 
-impl From<io::Error> for HandshakeError {
-    fn from(error: io::Error) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsLibraryError>()) {
-            Some(inner) => Self::Tls(inner.clone()),
-            None => Self::Closed(error),
+impl From<AcceptError> for HandshakeError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Closed(error) => Self::Closed(error),
+            AcceptError::NotTls(BMP) => Self::PlainBmp,
+            AcceptError::NotTls(first) => Self::NotTls(first),
+            AcceptError::Tls(error) => Self::Tls(error),
         }
     }
 }

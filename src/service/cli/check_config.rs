@@ -30,7 +30,7 @@ pub(super) fn run(
     (raw, config): &(RawSettings, Config),
     out: &mut impl Write,
 ) -> Result<u8, Failure> {
-    for warning in raw.warnings() {
+    for warning in &config.warnings {
         print_error(&format!("warning: {warning}"));
     }
     if !arguments.quiet {

@@ -40,9 +40,13 @@ pub(super) fn serve(
 ) -> Option<JoinHandle<()>> {
     let (listener, config) = (listener?, config?);
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "http_server_started");
+        tracing::info!(%address, tls = config.tls.is_some(), "http_server_started");
     }
-    let options = Options { token: config.token.clone(), metrics_peers_max: config.metrics_peers_max };
+    let options = Options {
+        token: config.token.clone(),
+        tls: snapshot.http_tls.clone(),
+        metrics_peers_max: config.metrics_peers_max,
+    };
     let published = Arc::clone(snapshot);
     let lookup = Lookup::new(delivery.map(|delivery| new_target(&delivery)));
     let server = Server::new(listener, options, move || published.document(), lookup);

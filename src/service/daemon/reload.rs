@@ -26,6 +26,7 @@ use crate::forwarder;
 use crate::listener::{ListenerSettings, TransportOptions};
 use crate::telemetry::status;
 use crate::telemetry::{Telemetry, clock};
+use crate::tls::TlsServer;
 
 /// Explains the event `config_reload_failed`.
 const FAILED_DETAIL: &str = "nothing was changed; the settings read before remain in use";
@@ -49,6 +50,7 @@ pub(super) struct Reloader {
     /// `None` in store-only mode.
     pub(super) delivery: Option<watch::Sender<forwarder::Settings>>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) http_tls: watch::Sender<Option<Arc<TlsServer>>>,
     pub(super) shown: watch::Sender<ShownSettings>,
     pub(super) notifier: Arc<Notifier>,
 }
@@ -66,6 +68,7 @@ enum Failure {
 struct Prepared {
     reload: Reload,
     transport: TransportOptions,
+    http_tls: Option<Arc<TlsServer>>,
     delivery: Option<forwarder::Settings>,
 }
 
@@ -74,9 +77,10 @@ fn prepare(settings: &SettingsInUse, transport: &TransportOptions) -> Result<Pre
     let inputs = Inputs::from_process(settings.env_file.as_deref()).map_err(ReloadError::Invalid)?;
     let reload = config::reload(&settings.raw, &settings.config, &inputs)?;
     let transport = transport::reloaded(&reload.config.listen.transport, transport)?;
+    let http_tls = transport::http(reload.config.http.as_ref())?;
     let database = reload.config.database.as_ref();
     let delivery = database.map(|database| options::delivery(&reload.config, database)).transpose()?;
-    Ok(Prepared { reload, transport, delivery })
+    Ok(Prepared { reload, transport, http_tls, delivery })
 }
 
 impl Reloader {
@@ -95,10 +99,14 @@ impl Reloader {
         }
     }
 
-    fn apply(&mut self, Prepared { reload, transport, delivery }: Prepared) {
+    fn apply(&mut self, Prepared { reload, transport, http_tls, delivery }: Prepared) {
         let Reload { raw, config, changed, waiting } = reload;
         self.telemetry.reload(&config.logging);
         self.listener.replace(options::listener(&config, transport));
+        let former = self.http_tls.send_replace(http_tls.clone());
+        if let Some((server, former)) = http_tls.zip(former) {
+            server.log_replacement_of(&former);
+        }
         let limits = options::limits(&config.wal);
         if limits != options::limits(&self.settings.config.wal) {
             self.committer.set_limits(limits);

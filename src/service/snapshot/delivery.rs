@@ -6,7 +6,7 @@ use super::health::Condition;
 use super::{MAX_LAG_S, Snapshot, counters, seconds};
 use crate::committer::Progress;
 use crate::forwarder::{DeliveryStatus, LaneState, LaneStatus};
-use crate::telemetry::status::{self, Delivery, Lane, Quarantined};
+use crate::telemetry::status::{self, Delivery, DeliveryState, Lane, Quarantined};
 
 impl Snapshot {
     pub(super) fn delivery(&self, delivered: &DeliveryStatus, progress: &Progress) -> Delivery {
@@ -46,6 +46,7 @@ impl Snapshot {
                 })
                 .collect(),
             last_error: delivered.last_error.clone(),
+            last_error_class: delivered.last_error_class.map(str::to_owned),
         }
     }
 }
@@ -79,7 +80,11 @@ pub(super) fn conditions(delivery: &Delivery) -> Vec<Condition> {
         conditions.push(Condition::HistoryAsRows(reason.clone()));
     }
     if delivery.lanes.is_empty() {
-        conditions.push(Condition::DatabaseNotReached(delivery.last_error.clone()));
+        let error = delivery.last_error.clone();
+        conditions.push(match DeliveryState::from_delivery(delivery) {
+            DeliveryState::Retrying => Condition::DeliveryNotStarted(error),
+            _ => Condition::DatabaseNotReached(error),
+        });
     }
     conditions
 }
@@ -112,8 +117,15 @@ fn lane(lane: u16, published: &LaneStatus, lag_s: Option<f64>) -> Lane {
         LaneState::Halted => status::LaneState::Halted,
         LaneState::Stopped => status::LaneState::Stopped,
     };
-    let seq = published.position().map(|seq| seq.0);
-    Lane { lane, seq, records: published.rows, lag_s, state, last_error: published.last_error.clone() }
+    Lane {
+        lane,
+        seq: published.position().map(|seq| seq.0),
+        records: published.rows,
+        lag_s,
+        state,
+        last_error: published.last_error.clone(),
+        last_error_class: published.last_error_class.map(str::to_owned),
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,8 @@ pub(in crate::service) enum Condition {
     RoutersNotConnected(Vec<String>),
     /// Routers to which the collector is not connected, each with the error of the last attempt.
     RemotesNotConnected(Vec<String>),
-    /// The TLS files cannot be loaded for this reason; the previous ones stay in use.
+    /// The TLS files of a server cannot be loaded, or its certificate has expired; the text names the
+    /// setting.
     TlsFiles(String),
     /// This maximum number of connections is reached.
     ConnectionsFull(usize),
@@ -102,6 +103,8 @@ pub(in crate::service) enum Condition {
     HistoryAsRows(String),
     /// The database was not reached since the start; the last error, if there was an attempt.
     DatabaseNotReached(Option<String>),
+    /// The database was reached since the start, and the delivery cannot begin; the last error.
+    DeliveryNotStarted(Option<String>),
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput(LogOutput),
     /// This number of log lines exceeded the budget of the output.
@@ -141,7 +144,7 @@ impl Condition {
             Self::Rejected { .. } => ConditionKind::Rejected,
             Self::Quarantine { .. } => ConditionKind::Quarantine,
             Self::HistoryAsRows(_) => ConditionKind::HistoryAsRows,
-            Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
+            Self::DatabaseNotReached(_) | Self::DeliveryNotStarted(_) => ConditionKind::DatabaseNotReached,
             Self::LogOutput(_) => ConditionKind::LogOutput,
             Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
             Self::ReloadFailed(_) => ConditionKind::ReloadFailed,
@@ -187,16 +190,14 @@ impl fmt::Display for Condition {
             Self::RemotesNotConnected(remotes) => {
                 write!(f, "not connected (BMP_CONNECT): {}", listed(remotes))
             }
-            Self::TlsFiles(error) => {
-                write!(f, "TLS files cannot be loaded, the previous ones stay in use: {error}")
-            }
             Self::ConnectionsFull(max) => {
                 write!(f, "all {max} connections are in use (BMP_MAX_CONNECTIONS)")
             }
             Self::ConnectionsRefused(text)
             | Self::ConfiguredRefused(text)
             | Self::NameReserved(text)
-            | Self::RouterMoved(text) => f.write_str(text),
+            | Self::RouterMoved(text)
+            | Self::TlsFiles(text) => f.write_str(text),
             Self::HeldOff => f.write_str("connections of unknown routers wait until log usage is below 50 %"),
             Self::LogFilling(percent) => write!(f, "log {percent:.0} % full"),
             Self::NameConflict(name) => {
@@ -220,6 +221,9 @@ impl fmt::Display for Condition {
                     "database not reached since start: {}",
                     error.as_deref().unwrap_or("no attempt finished yet")
                 )
+            }
+            Self::DeliveryNotStarted(error) => {
+                write!(f, "delivery not started: {}", error.as_deref().unwrap_or("no error"))
             }
             Self::LogSuppressed(lines) => {
                 write!(f, "{lines} log lines suppressed since start: they exceeded LOG_MAX_BYTES_PER_SECOND")

@@ -48,8 +48,8 @@ pub(super) fn session(transport: &SessionTransport) -> status::SessionTransport 
     }
 }
 
-/// The conditions of the transports.
-pub(super) fn conditions(transport: &status::Transport) -> impl Iterator<Item = Condition> {
+/// The condition of the routers that the collector connects to.
+pub(super) fn conditions(transport: &status::Transport) -> Option<Condition> {
     let is_missing = |remote: &&Remote| remote.state != status::RemoteState::Connected;
     let missing: Vec<String> = transport
         .remotes
@@ -60,6 +60,5 @@ pub(super) fn conditions(transport: &status::Transport) -> impl Iterator<Item = 
             None => remote.clone(),
         })
         .collect();
-    let missing = Some(missing).filter(|missing| !missing.is_empty()).map(Condition::RemotesNotConnected);
-    missing.into_iter().chain(transport.tls_error.clone().map(Condition::TlsFiles))
+    Some(missing).filter(|missing| !missing.is_empty()).map(Condition::RemotesNotConnected)
 }

@@ -26,7 +26,7 @@ mod target;
 pub use attach::{Attached, Connection};
 pub use direct_compress::{DirectCompress, HistoryStorage};
 pub(super) use isolate::rejection;
-pub(super) use pipeline::Typed;
 pub use isolate::{Isolated, Offender};
+pub(super) use pipeline::Typed;
 pub use query_pool::{QueryConnection, QueryPool, Unreachable};
 pub use target::{SslMode, Target, TargetError, TlsError, TlsFiles};

@@ -1,6 +1,7 @@
 //! The status document. Its field names are stable; new fields may be added.
 
 mod condition;
+mod delivery_state;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ use super::reload::Reload;
 use super::routers::Router;
 
 pub use condition::ConditionKind;
+pub use delivery_state::{DeliveryState, NOT_REACHED};
 
 /// Status of the daemon.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -254,6 +256,9 @@ pub struct Delivery {
     pub lanes: Vec<Lane>,
     /// Last error that concerns all lanes; `None` if there was none.
     pub last_error: Option<String>,
+    /// Class of that error, as in `failures`.
+    #[serde(default)]
+    pub last_error_class: Option<String>,
 }
 
 /// How the lanes store history.
@@ -305,6 +310,9 @@ pub struct Lane {
     pub state: LaneState,
     /// Last error, also after recovery from it; `None` if there was none.
     pub last_error: Option<String>,
+    /// Class of that error, as in [`Delivery::failures`].
+    #[serde(default)]
+    pub last_error_class: Option<String>,
 }
 
 /// State of a lane, from best to worst.

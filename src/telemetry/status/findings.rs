@@ -32,6 +32,8 @@ pub enum Finding {
     PeerLimit(u64),
     /// The database rejects records of the router or of one of its peers.
     SetAside,
+    /// The router is not read for now, because it reports new peers too fast.
+    Slowed,
     /// Seconds since the router was stopped at its share of the log.
     Paused(f64),
     /// The router should be connected and is not.
@@ -54,8 +56,9 @@ impl Finding {
             Self::TablesMissing(_) => 9,
             Self::PeerLimit(_) => 10,
             Self::SetAside => 11,
-            Self::Paused(_) => 12,
-            Self::NotConnected => 13,
+            Self::Slowed => 12,
+            Self::Paused(_) => 13,
+            Self::NotConnected => 14,
         }
     }
 
@@ -86,6 +89,7 @@ impl fmt::Display for Finding {
             Self::TablesMissing(count) => write!(f, "{} missing", counted(*count, "table")),
             Self::PeerLimit(_) => f.write_str("peer limit exceeded"),
             Self::SetAside => f.write_str("records set aside"),
+            Self::Slowed => f.write_str("slowed: new peers"),
             Self::Paused(seconds) => write!(f, "paused for {seconds:.0} s"),
             Self::NotConnected => f.write_str("not connected"),
         }
@@ -120,6 +124,7 @@ impl RouterContext {
             findings.push(Finding::NotConnected);
         }
         findings.extend(router.log_paused_s.map(Finding::Paused));
+        findings.extend((router.connected && router.transport.slowed).then_some(Finding::Slowed));
         if self.set_aside.contains(&router.name) {
             findings.push(Finding::SetAside);
         }
@@ -199,6 +204,8 @@ pub struct Totals {
     pub connected: u64,
     /// Routers that wait at their share of the log.
     pub paused: u64,
+    /// Routers that are not read for now, because they report new peers too fast.
+    pub slowed: u64,
     /// Bytes that have arrived and were not read yet.
     pub queue_bytes: u64,
     /// Peers that are up.
@@ -230,6 +237,7 @@ impl Totals {
             totals.routers += 1;
             totals.connected += u64::from(router.connected);
             totals.paused += u64::from(router.log_paused_s.is_some());
+            totals.slowed += u64::from(router.connected && router.transport.slowed);
             totals.queue_bytes = totals.queue_bytes.saturating_add(router.transport.receive_queue_bytes);
             for peer in &router.peers {
                 match peer.state {
@@ -263,6 +271,9 @@ impl Totals {
         let mut text = format!("{} of {} connected", self.connected, self.routers);
         if self.paused > 0 {
             text.push_str(&format!(", {} paused at their share of the log", self.paused));
+        }
+        if self.slowed > 0 {
+            text.push_str(&format!(", {} slowed because of new peers", self.slowed));
         }
         if self.queue_bytes > 0 {
             text.push_str(&format!(", {} in receive queues", super::format::size(self.queue_bytes)));
@@ -321,6 +332,27 @@ mod tests {
         assert_eq!(router_state(&bad, &findings), "not connected");
         assert_eq!(findings.iter().filter(|finding| finding.is_problem()).count(), 3);
         assert_eq!(findings[1].to_string(), "paused for 3 s");
+    }
+
+    #[test]
+    fn a_router_that_is_read_slowly_is_a_problem_while_it_is_connected() {
+        let mut slow = router("a");
+        slow.transport.slowed = true;
+        let context = RouterContext::default();
+        let findings = context.findings(&slow);
+        assert_eq!(findings, [Finding::Slowed]);
+        assert!(findings[0].is_problem());
+        assert_eq!(router_state(&slow, &findings), "slowed: new peers");
+        assert_eq!(
+            Totals::from_routers([&slow]).routers_text(),
+            "1 of 1 connected, 1 slowed because of new peers"
+        );
+        // The share of the log is the more serious cause.
+        slow.log_paused_s = Some(2.0);
+        assert_eq!(context.findings(&slow), [Finding::Paused(2.0), Finding::Slowed]);
+        let gone = Router { connected: false, log_paused_s: None, ..slow };
+        assert_eq!(context.findings(&gone), [Finding::NotConnected]);
+        assert_eq!(Totals::from_routers([&gone]).slowed, 0);
     }
 
     #[test]

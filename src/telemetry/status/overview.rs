@@ -160,7 +160,7 @@ fn delivery(delivery: &Delivery) -> [String; 2] {
         .map(|(count, state)| format!("{count} {state}"))
         .collect();
     let lanes =
-        if lanes.is_empty() { "the database was not reached yet".to_owned() } else { lanes.join(", ") };
+        if lanes.is_empty() { "the delivery has not started yet".to_owned() } else { lanes.join(", ") };
     [
         format!(
             "delivery  lag: {} batches, {} records, {}; {} records rejected",

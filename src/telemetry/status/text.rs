@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::findings::{Finding, RouterContext, Totals};
 use super::format::{age, counted, duration, size};
-use super::{Completeness, Damage, Delivery, Document, Listener, LogOutput, Peer, Router, Source, Wal};
+use super::{
+    Completeness, Damage, Delivery, DeliveryState, Document, Listener, LogOutput, Peer, Router, Source, Wal,
+};
 use crate::telemetry::printable;
 
 /// Seconds from which a blocked log output is shown. A shorter time is that of any write.
@@ -102,9 +104,11 @@ pub fn summary(document: &Document) -> String {
 /// The state of the database and the lag, in one line.
 fn delivery_summary(delivery: &Delivery) -> String {
     let lag = delivery.lag_s.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.1} s"));
-    match delivery.lanes.iter().map(|lane| lane.state).max() {
-        Some(worst) => format!("database {worst}, lag {lag}"),
-        None => format!("database not reached, lag {lag}"),
+    let worst = delivery.lanes.iter().map(|lane| lane.state).max();
+    match (DeliveryState::from_delivery(delivery), worst) {
+        (DeliveryState::Away, _) => format!("database not reached, lag {lag}"),
+        (_, Some(worst)) => format!("database {worst}, lag {lag}"),
+        (_, None) => format!("delivery not started, lag {lag}"),
     }
 }
 

@@ -29,12 +29,12 @@
     return out;
   }
 
-  // The times in which the database was away: those of the samples, and half an interval around them.
+  // The times without delivery: those of the samples, and half an interval around them.
   function outages() {
     const half = history.interval_s / 2;
     const found = [];
     history.database.forEach((state, index) => {
-      if (state !== "away" && state !== "blocked") return;
+      if (state === null || state === "delivering") return;
       const at = history.time[index];
       const last = found.at(-1);
       if (last && at - half <= last[1] + half) last[1] = at + half;
@@ -43,7 +43,7 @@
     return found;
   }
 
-  // Shades the times in which the database was away.
+  // Shades the times without delivery.
   function shade(plot) {
     const { ctx, bbox } = plot;
     ctx.save();

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, statvfs};
@@ -15,6 +16,7 @@ use crate::config::{Address, Config, Http, bytes_text};
 use crate::num::{to_f64, to_u64};
 use crate::service::transport;
 use crate::telemetry::status::fetch;
+use crate::tls::TlsServer;
 use crate::wal::is_log_file;
 
 /// Number of writes that are synced one by one.
@@ -49,15 +51,37 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings.push(limits(config));
     findings.extend(receive_buffer(config));
     if config.listen.transport.tls.is_some() || !config.listen.transport.md5.is_empty() {
-        findings.push(match transport::options(&config.listen.transport) {
-            Ok(_) => Finding::good("transports", "the files of BMP_TLS_* and BMP_MD5 can be used"),
-            Err(error) => {
-                let advice = "correct the file or the setting; the daemon does not start otherwise";
-                Finding::failed("transports", error.to_string(), advice)
-            }
-        });
+        let read = transport::options(&config.listen.transport).map(|options| options.tls);
+        findings.push(files("transports", "BMP_TLS_* and BMP_MD5", read));
+    }
+    if config.http.as_ref().is_some_and(|http| http.tls.is_some()) {
+        findings.push(files("HTTP TLS", "HTTP_TLS_*", transport::http(config.http.as_ref())));
     }
     findings
+}
+
+/// Whether the files of these settings can be used.
+fn files(
+    subject: &'static str,
+    settings: &str,
+    read: Result<Option<Arc<TlsServer>>, crate::service::Error>,
+) -> Finding {
+    let problems = match read {
+        Ok(server) => server.map(|server| server.problems()).unwrap_or_default(),
+        Err(error) => {
+            let advice = "correct the file or the setting; the daemon does not start otherwise";
+            return Finding::failed(subject, error.to_string(), advice);
+        }
+    };
+    if problems.is_empty() {
+        Finding::good(subject, format!("the files of {settings} can be used"))
+    } else {
+        Finding::warning(
+            subject,
+            problems.join("; "),
+            "the daemon starts, but clients refuse the certificate",
+        )
+    }
 }
 
 /// The directory, or the closest one above it that exists, in which it would be created.

@@ -181,6 +181,7 @@ pub(super) fn database_away() -> Document {
         lag_batches: 500,
         lag_routes: 12_000,
         last_error: Some(error),
+        last_error_class: Some("connection".to_owned()),
         ..Delivery::default()
     });
     document

@@ -12,7 +12,7 @@ use super::fixtures::{database_away, document, idle, later, loaded, many, router
 use super::screen::{self, Theme};
 use super::state::State;
 use crate::route::Timestamp;
-use crate::telemetry::status::Document;
+use crate::telemetry::status::{Document, Router};
 
 /// 2026-08-11T09:30:03Z.
 const NOW: Timestamp = Timestamp(1_786_440_603_000_000);
@@ -130,6 +130,29 @@ fn a_terminal_of_any_size_can_be_drawn() {
             }
         }
     }
+}
+
+#[test]
+fn routers_that_are_slowed_or_paused_are_marked_and_come_first() {
+    let mut slowed = router("edge2");
+    (slowed.transport.slowed, slowed.transport.slowed_s) = (true, 3.0);
+    let paused = Router { log_paused_s: Some(34.0), ..router("edge3") };
+    let document = document(vec![router("edge1"), slowed, paused]);
+    // The first two columns of each row.
+    let shown = |keys: &str, size| -> Vec<String> {
+        let screen = text(&drawn(&mut state(document.clone(), keys), size, Theme::new(true), NOW));
+        let rows = screen.lines().filter(|line| line.starts_with("edge"));
+        rows.map(|row| {
+            let cells = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+            cells.take(2).collect::<Vec<_>>().join(": ")
+        })
+        .collect()
+    };
+    let all = ["edge3: paused for 34 s", "edge2: slowed: new peers", "edge1: connected"];
+    for size in SIZES {
+        assert_eq!(shown("", size), all, "{size:?}");
+    }
+    assert_eq!(shown("/slowed", SIZES[0]), all[1..2]);
 }
 
 #[test]

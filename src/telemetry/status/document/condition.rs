@@ -32,7 +32,8 @@ pub enum ConditionKind {
     RoutersNotConnected,
     /// Routers that the collector connects to are not connected.
     RemotesNotConnected,
-    /// The TLS files cannot be loaded; the previous ones stay in use.
+    /// The TLS files of the listener or the HTTP server cannot be loaded, so that the previous ones stay in
+    /// use, or a certificate has expired.
     TlsFiles,
     /// The number of connections has reached BMP_MAX_CONNECTIONS.
     ConnectionsFull,
@@ -60,7 +61,8 @@ pub enum ConditionKind {
     Quarantine,
     /// History is stored as rows, although HISTORY_DIRECT_COMPRESS is `on`.
     HistoryAsRows,
-    /// The database was not reached since the start.
+    /// The delivery has not started since the start of the daemon: the database was not reached, or an
+    /// attempt failed for another reason.
     DatabaseNotReached,
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput,

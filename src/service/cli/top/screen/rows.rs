@@ -109,7 +109,7 @@ fn empty(state: &State, kind: Kind) -> &'static str {
         Some(sample) if kind == Kind::Lanes && sample.document.delivery.is_none() => {
             "delivery is disabled (store-only mode)"
         }
-        Some(_) if kind == Kind::Lanes => "lanes are unknown: the database was not reached yet",
+        Some(_) if kind == Kind::Lanes => "lanes are unknown: the delivery has not started yet",
         Some(_) => "none",
     }
 }

@@ -33,7 +33,10 @@ pub enum SecretFileError {
 }
 
 /// Reads a file that only its owner may access, and also its group if root owns it.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, SecretFileError> {
+///
+/// # Errors
+/// The file cannot be read, or is accessible to other users.
+pub fn read(path: &Path) -> Result<Vec<u8>, SecretFileError> {
     let unreadable = |source| SecretFileError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;

@@ -21,13 +21,13 @@ impl Sides {
         !matches!(self, Self::Both)
     }
 
-    /// The result in words.
-    pub(super) const fn text(self) -> &'static str {
+    /// The sides in words.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Both => "both",
-            Self::NoDirection => "ONE-SIDED: no matching direction",
-            Self::RouterOnly => "ONE-SIDED: router only",
-            Self::PeerOnly => "ONE-SIDED: peer only",
+            Self::NoDirection => "no matching direction",
+            Self::RouterOnly => "router only",
+            Self::PeerOnly => "peer only",
         }
     }
 }
