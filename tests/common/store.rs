@@ -3,6 +3,7 @@
 use holdfast::route::Batch;
 use holdfast::sink::{Connection, Dedup, Lane, TransactionBuilder};
 use holdfast::wal::LogId;
+use tokio_postgres::error::SqlState;
 
 use crate::common::db::{Database, Edition};
 
@@ -44,7 +45,13 @@ impl Store {
             transaction.push(transaction.next_seq(), b"payload", batch).unwrap();
         }
         let transaction = transaction.build();
-        self.connection.store(&transaction).await.unwrap();
+        if let Err(error) = self.connection.store(&transaction).await {
+            // Another writer has changed a peer: as a lane does, attach again, and then ask for its state.
+            assert_eq!(error.sqlstate().map(SqlState::code), Some("BM004"), "{error}");
+            self.connection =
+                Connection::attach(&self.database.target, &lane(), OWNER, None).await.unwrap().0;
+            self.connection.store(&transaction).await.unwrap();
+        }
         self.next = transaction.last_seq + 1;
     }
 

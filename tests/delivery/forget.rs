@@ -9,6 +9,7 @@ use holdfast::sink::{
     Connection, ForgetRequest, Lane, TransactionBuilder, forget, forget_older, lane_of, rebuild_state,
 };
 use holdfast::wal::LogId;
+use tokio_postgres::error::SqlState;
 
 fn pre(last: u8) -> Peer {
     peer(last, RibView::AdjInPre, 0)
@@ -160,12 +161,18 @@ fn lane(number: u32) -> Lane {
     Lane { collector: COLLECTOR.to_owned(), log_id: LogId([7; 16]), number, count: 2 }
 }
 
-async fn put(connection: &mut Connection, number: u32, first: u64, batches: &[Batch]) {
+async fn put(database: &Database, connection: &mut Connection, number: u32, first: u64, batches: &[Batch]) {
     let mut transaction = TransactionBuilder::new(lane(number), first);
     for batch in batches {
         transaction.push(transaction.next_seq(), b"payload", batch).unwrap();
     }
-    connection.store(&transaction.build()).await.unwrap();
+    let transaction = transaction.build();
+    if let Err(error) = connection.store(&transaction).await {
+        // A peer was forgotten: as a lane does, attach again, and then ask for its state.
+        assert_eq!(error.sqlstate().map(SqlState::code), Some("BM004"), "{error}");
+        *connection = Connection::attach(&database.target, &lane(number), OWNER, None).await.unwrap().0;
+        connection.store(&transaction).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -185,14 +192,14 @@ async fn what_a_lane_delivers_later_counts_and_what_it_had_delivered_does_not() 
         })
         .collect();
     // Lane 0 is two batches ahead of lane 1.
-    put(&mut connections[0], 0, 1, &batches[..3]).await;
-    put(&mut connections[1], 1, 1, &batches[..1]).await;
+    put(&database, &mut connections[0], 0, 1, &batches[..3]).await;
+    put(&database, &mut connections[1], 1, 1, &batches[..1]).await;
     let request = ForgetRequest { router: "r1", peer: None, force: true };
     let forgotten = forget(&mut database.client().await, COLLECTOR, request).await.unwrap();
     assert_eq!(forgotten.iter().map(|peer| peer.routes).sum::<u64>(), 4);
     assert_is_consistent(&database).await;
-    put(&mut connections[0], 0, 4, &batches[3..]).await;
-    put(&mut connections[1], 1, 2, &batches[1..]).await;
+    put(&database, &mut connections[0], 0, 4, &batches[3..]).await;
+    put(&database, &mut connections[1], 1, 2, &batches[1..]).await;
     let current = "SELECT concat_ws(' ', path, route) FROM current_routes ORDER BY 1";
     let expected = ["1 1.0.3.0/24", "2 1.0.1.0/24", "2 1.0.2.0/24", "2 1.0.3.0/24"];
     assert_eq!(database.texts(current).await, expected);

@@ -296,6 +296,8 @@ impl Run {
                     }
                 }
             }
+            // Many transactions, so that the second one begins before the first one has delivered all.
+            Fault::SecondCollector => return scale.rows_max / 20,
             Fault::AsynchronousCommitLost => {
                 let name = self.database_name().await;
                 self.sql(&format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
