@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_message_is_decoded_once_it_is_complete() {
-        let whole = b"C\0\0\0\x0bCOPY 17\0Z\0\0\0\x05T";
+        let whole = b"C\0\0\0\x0cCOPY 17\0Z\0\0\0\x05T";
         for end in 0..whole.len() {
             let expected = usize::from(end >= 13);
             assert_eq!(messages(&whole[..end]).unwrap().len(), expected, "{end}");

@@ -168,7 +168,7 @@ mod tests {
         let statement = Statement::new("add", vec![Type::INT4, Type::TEXT]);
         let mut request = Request::default();
         request.execute(&statement, &[&7_i32, &None::<&str>]).unwrap();
-        let bind = b"B\0\0\0\x22\0add\0\0\x01\0\x01\0\x02\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff\0\x01\0\x01";
+        let bind = b"B\0\0\0\x1f\0add\0\0\x01\0\x01\0\x02\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff\0\x01\0\x01";
         assert_eq!(bytes(request), [&bind[..], b"E\0\0\0\x09\0\0\0\0\0"].concat());
     }
 
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(statements, ["c"]);
         let sizes: Vec<_> = parts.iter().map(Bytes::len).collect();
         // Bind, Execute and the header of the first message; its rows; the second message, CopyDone and Sync.
-        assert_eq!(sizes, [32, COPY_MESSAGE_BYTES, 16]);
+        assert_eq!(sizes, [33, COPY_MESSAGE_BYTES, 16]);
         assert_eq!(&parts[2][..], b"d\0\0\0\x05\x01c\0\0\0\x04S\0\0\0\x04");
     }
 }
