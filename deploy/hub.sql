@@ -236,7 +236,8 @@ BEGIN
                 detail := 'its schema is not that of the hub: migrate the region, or make the hub anew';
             END IF;
         EXCEPTION WHEN OTHERS THEN
-            state := 'unreachable' || CASE WHEN r.left_out IS NULL THEN '' ELSE ', left out' END;
+            state := CASE WHEN SQLSTATE LIKE '08%' THEN 'unreachable' ELSE 'failed' END
+                || CASE WHEN r.left_out IS NULL THEN '' ELSE ', left out' END;
             detail := concat_ws('; ', r.reason, SQLERRM);
         END;
         RETURN NEXT;
@@ -244,8 +245,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION hub.state IS
-    'Each region: joined, left out, unreachable (then queries that need it fail), or of another release; its
-collectors, and the oldest time up to which their tables are current.';
+    'Each region: joined, left out, unreachable or failed (then queries that need it fail), or of another
+release; its collectors, and the oldest time up to which their tables are current.';
 
 GRANT USAGE ON SCHEMA hub TO PUBLIC;
 GRANT SELECT ON hub.regions TO PUBLIC;

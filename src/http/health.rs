@@ -79,9 +79,11 @@ const fn classify(kind: ConditionKind) -> (&'static str, Severity) {
         | Kind::LogDamage
         | Kind::BatchesLost => ("log", Severity::Error),
         Kind::LogFilling | Kind::SegmentAbandoned => ("log", Severity::Warning),
-        Kind::Lane | Kind::DatabaseNotReached | Kind::Rejected | Kind::Quarantine => {
-            ("delivery", Severity::Error)
-        }
+        Kind::Lane
+        | Kind::DatabaseNotReached
+        | Kind::DeliveryNotStarted
+        | Kind::Rejected
+        | Kind::Quarantine => ("delivery", Severity::Error),
         Kind::DeliveryLag | Kind::HistoryAsRows => ("delivery", Severity::Warning),
         Kind::ClockTrouble => ("clock", Severity::Warning),
         Kind::LogOutput | Kind::LogSuppressed => ("log_output", Severity::Warning),

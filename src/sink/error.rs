@@ -20,8 +20,8 @@ pub enum Error {
     /// An error reply of the server to a transaction.
     #[error("{}", describe_reply(&.0.message, &.0.code))]
     Reply(ErrorReply),
-    /// The connection was lost during a transaction.
-    #[error("connection to the database lost: {0}")]
+    /// The connection could not be made, was lost, or has an unreadable reply.
+    #[error("database connection failed: {0}")]
     Connection(#[source] io::Error),
     /// The pool has no connection, for another reason than an error of the server.
     #[error("no database connection: {0}")]

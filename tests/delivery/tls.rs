@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -19,7 +19,7 @@ use crate::common::db::{Database, Edition};
 use crate::common::source::server_address;
 use crate::common::store::{COLLECTOR, OWNER, Store, lane};
 use holdfast::route::RibView;
-use holdfast::sink::{Connection, SslMode, Target, TlsFiles};
+use holdfast::sink::{Connection, ErrorAction, SslMode, Target, TlsFiles};
 
 /// Starts a server that accepts TLS and forwards to `server` without it.
 async fn tls_server(folder: &Path, server: SocketAddr) -> SocketAddr {
@@ -52,9 +52,9 @@ async fn tls_server(folder: &Path, server: SocketAddr) -> SocketAddr {
     address
 }
 
-fn target(database: &Database, port: u16, mode: SslMode, root: Option<&Path>) -> Target {
+fn target(database: &Database, host: &str, port: u16, mode: SslMode, root: Option<&Path>) -> Target {
     let mut config = tokio_postgres::Config::new();
-    config.host("localhost").port(port);
+    config.host(host).port(port);
     config.user(database.config.get_user().unwrap()).dbname(database.config.get_dbname().unwrap());
     if let Some(password) = database.config.get_password() {
         config.password(password);
@@ -94,38 +94,47 @@ async fn transactions_are_stored_with_each_tls_mode() {
         (SslMode::VerifyCa, Some(&ca), tls.port()),
         (SslMode::VerifyFull, Some(&ca), tls.port()),
     ] {
-        let target = target(&store.database, port, mode, root.map(|path| path.as_path()));
+        let target = target(&store.database, "localhost", port, mode, root.map(|path| path.as_path()));
         stores(&mut store, &target).await;
     }
     for (mode, root, port, reason) in [
         (SslMode::Require, None, plain.port(), "server does not support TLS"),
         (SslMode::VerifyFull, Some(&other), tls.port(), "UnknownIssuer"),
     ] {
-        let target = target(&store.database, port, mode, root.map(|path| path.as_path()));
+        let target = target(&store.database, "localhost", port, mode, root.map(|path| path.as_path()));
         let error = Connection::attach(&target, &lane(), OWNER, None).await.err().unwrap().to_string();
         assert!(error.contains(reason), "{mode:?}: {error}");
     }
     store.close().await;
 }
 
+/// Listens on a Unix socket as a server does, and forwards to `server`.
+fn unix_server(directory: &Path, port: u16, server: SocketAddr) {
+    let listener = UnixListener::bind(directory.join(format!(".s.PGSQL.{port}"))).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+            });
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_are_stored_over_a_unix_socket() {
     let Some(mut store) = Store::open(Edition::Plain, "tls_unix").await else { return };
-    let directory = store.database.value::<String>("SHOW unix_socket_directories").await;
-    let port = store.database.config.get_ports()[0];
-    let socket = Path::new(&directory).join(format!(".s.PGSQL.{port}"));
-    if directory.is_empty() || tokio::net::UnixStream::connect(socket).await.is_err() {
-        println!("SKIPPED: the server has no Unix socket that this user may connect to");
-        return;
-    }
-    let mut config = tokio_postgres::Config::new();
-    config.host(&directory).port(port).user(store.database.config.get_user().unwrap());
-    config.dbname(store.database.config.get_dbname().unwrap());
-    if let Some(password) = store.database.config.get_password() {
-        config.password(password);
-    }
-    let target = Target::new(config, SslMode::Prefer, &TlsFiles::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let server = server_address(&store.database).await;
+    let target =
+        |port| target(&store.database, directory.path().to_str().unwrap(), port, SslMode::Prefer, None);
+    let (target, absent) = (target(5432), target(5433));
+    unix_server(directory.path(), 5432, server);
     stores(&mut store, &target).await;
     assert_eq!(store.database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    let error = Connection::attach(&absent, &lane(), OWNER, None).await.err().unwrap();
+    assert_eq!((error.class(), error.action()), ("connection", ErrorAction::Retry));
+    let text = error.to_string();
+    assert!(text.starts_with("database connection failed: /") && text.contains(".s.PGSQL.5433: "), "{text}");
     store.close().await;
 }

@@ -79,8 +79,8 @@ pub(super) const METRICS: &[Metric] = &[
         "delivery_failures",
         &["class"],
         "Failed attempts to connect, to read or to store, each of which is retried, by class: of the \
-         SQLSTATE, or connection, timeout, systemic, log, schema or internal; no sample for a class without \
-         one",
+         SQLSTATE, or connection, timeout, pooler, systemic, log, schema or internal; no sample for a class \
+         without one",
         |scrape, samples| {
             for (class, count) in scrape.delivery.iter().flat_map(|delivery| &delivery.failures) {
                 samples.with([class], to_f64(*count));

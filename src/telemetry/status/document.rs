@@ -246,7 +246,7 @@ pub struct Delivery {
     #[serde(default)]
     pub transactions: Transactions,
     /// Failed attempts to connect, to read or to store since the start, by class: of the SQLSTATE, or
-    /// `connection`, `timeout`, `systemic`, `log`, `schema` or `internal`.
+    /// `connection`, `timeout`, `pooler`, `systemic`, `log`, `schema` or `internal`.
     #[serde(default)]
     pub failures: BTreeMap<String, u64>,
     /// How history is stored; `None` until the database was reached for the first time.
@@ -276,7 +276,7 @@ impl fmt::Display for HistoryStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Some(reason) => write!(f, "as rows: {reason}"),
-            None => f.write_str("compressed by large transactions"),
+            None => f.write_str("compressed in large transactions, as rows in others"),
         }
     }
 }

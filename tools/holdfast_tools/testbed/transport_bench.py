@@ -381,7 +381,7 @@ class Session:
 
     def has_all(self, different_min, now):
         """Whether the log has so many different route records. A router that repeats routes, as FRR does, may
-        have others to send, so that their number alone tells nothing."""
+        have others to send, so that their number alone proves nothing."""
         if not self.is_complete and now - self.since >= QUIET_S:
             self.is_complete = len(self.collector.records(self.name)[1]) >= different_min
             # The next look follows after another quiet time.

@@ -1,6 +1,7 @@
 //! The connector that negotiates TLS for a connection and keeps a handle of its stream.
 
 use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,8 +98,10 @@ async fn negotiate(mut socket: Socket, mode: SslMode) -> Result<(Socket, bool), 
 pub(in crate::sink::connection) async fn share_unix(
     directory: &Path,
     port: u16,
-) -> std::io::Result<(SharedStream, ClientStream)> {
-    let socket = UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await?;
+) -> io::Result<(SharedStream, ClientStream)> {
+    let path = directory.join(format!(".s.PGSQL.{port}"));
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let socket = UnixStream::connect(&path).await.map_err(named)?;
     let stream = SharedStream::new(Plain(socket));
     let client = stream.for_client();
     Ok((stream, client))

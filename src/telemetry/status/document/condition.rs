@@ -61,9 +61,10 @@ pub enum ConditionKind {
     Quarantine,
     /// History is stored as rows, although HISTORY_DIRECT_COMPRESS is `on`.
     HistoryAsRows,
-    /// The delivery has not started since the start of the daemon: the database was not reached, or an
-    /// attempt failed for another reason.
+    /// The database was not reached since the start.
     DatabaseNotReached,
+    /// The database was reached since the start, and the delivery cannot begin.
+    DeliveryNotStarted,
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput,
     /// Log lines were suppressed within the last minutes, because they exceeded the budget of the output.
