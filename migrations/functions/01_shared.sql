@@ -83,6 +83,30 @@ COMMENT ON FUNCTION holdfast_family IS
     'Name of an address family by its IANA numbers; afi/safi for others. A test compares it with the names
 in the program.';
 
+CREATE OR REPLACE FUNCTION holdfast_day(at timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT date_bin('1 day', at, timestamptz '2000-01-01 00:00:00+00')
+$$;
+COMMENT ON FUNCTION holdfast_day IS 'Start of the day of a record in UTC: attribute_sets.time.';
+
+CREATE OR REPLACE FUNCTION holdfast_cause(cause smallint, is_withdrawn boolean) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE cause WHEN 0 THEN CASE WHEN is_withdrawn THEN 'withdraw' ELSE 'update' END
+        WHEN 1 THEN 'initial-dump' WHEN 2 THEN 're-dump' WHEN 3 THEN 'treat-as-withdraw' END
+$$;
+COMMENT ON FUNCTION holdfast_cause IS
+    'Name of a cause by its number in route_records. A test compares it with the names in the program.';
+
+CREATE OR REPLACE FUNCTION holdfast_route_key(afi integer, safi smallint, prefix cidr, path_id bigint)
+RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT substring(int4send(afi) FROM 3) || substring(int2send(safi) FROM 2)
+        || substring(cidr_send(prefix) FROM 5) || substring(cidr_send(prefix) FROM 2 FOR 1)
+        || substring(int8send(coalesce(path_id, 0)) FROM 5)
+$$;
+COMMENT ON FUNCTION holdfast_route_key IS
+    'Key of a route whose NLRI is a prefix and no more: AFI, SAFI, address, length and path identifier.';
+
 CREATE OR REPLACE FUNCTION holdfast_route_text(rd text, prefix cidr, nlri text, nlri_raw bytea) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(nlri, concat_ws(' ', rd, prefix::text, encode(nlri_raw, 'hex')))

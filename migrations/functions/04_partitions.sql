@@ -53,7 +53,8 @@ BEGIN
         GROUP BY collector, log_id
         ON CONFLICT (table_name, collector, log_id) DO UPDATE SET
             last_seq = greatest(d.last_seq, excluded.last_seq),
-            records = d.records + excluded.records', chunk)
+            records = d.records + excluded.records', CASE WHEN table_name = 'route_records'
+            THEN format('%s h JOIN incarnations i ON i.id = h.incarnation', chunk) ELSE chunk::text END)
         USING table_name, cut, from_time;
     IF table_name = 'peer_events' THEN
         EXECUTE format('INSERT INTO kept_route_ends (time, collector, router, peer_type, peer_distinguisher,
@@ -62,29 +63,34 @@ BEGIN
                 session, generation + (event_type = ''peer_down'')::integer, bgp_peer_asn, bgp_id
             FROM %s WHERE time >= $2 AND time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk)
             USING cut, from_time;
-    ELSIF table_name = 'route_updates' THEN
+    ELSIF table_name = 'route_records' THEN
         CREATE TEMP TABLE last_updates (peer_number bigint, LIKE kept_routes) ON COMMIT DROP;
         -- Two passes and a hash of the short columns instead of a sort of whole rows. The same route of two
         -- peers at one address is two routes; an update with zeros may be one of either.
-        EXECUTE format('INSERT INTO last_updates
-            SELECT i.peer_number, h.* FROM %1$s h JOIN peer_identities i ON i.collector = h.collector
-                AND i.router = h.router AND i.address = h.bgp_peer_ip AND i.peer_type = h.peer_type
-                AND i.peer_distinguisher = h.peer_distinguisher AND holdfast_is_identity(i.asn, i.bgp_id,
-                    i.since, i.until, i.any_until, h.peer_type, h.bgp_peer_asn, h.bgp_id, h.session)
-            JOIN (
-                SELECT i.peer_number, h.rib, h.route_key,
-                    max(ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx])
-                        AS position
-                FROM %1$s h JOIN peer_identities i ON i.collector = h.collector AND i.router = h.router
-                    AND i.address = h.bgp_peer_ip AND i.peer_type = h.peer_type
-                    AND i.peer_distinguisher = h.peer_distinguisher AND holdfast_is_identity(i.asn, i.bgp_id,
-                        i.since, i.until, i.any_until, h.peer_type, h.bgp_peer_asn, h.bgp_id, h.session)
-                WHERE h.time >= $2 AND h.time < $1 GROUP BY 1, 2, 3
-            ) l ON l.peer_number = i.peer_number AND l.rib = h.rib AND l.route_key = h.route_key
-            WHERE h.time >= $2 AND h.time < $1
+        EXECUTE format('CREATE TEMP TABLE last_positions ON COMMIT DROP AS
+            SELECT p.peer_number, i.rib,
+                coalesce(h.route_key, holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS route_key,
+                max(ARRAY[(extract(epoch FROM i.session) * 1000000)::bigint, i.generation, h.seq, h.idx])
+                    AS position
+            FROM %s h JOIN incarnations i ON i.id = h.incarnation
+            JOIN peer_identities p ON p.collector = i.collector AND p.router = i.router
+                AND p.address = i.bgp_peer_ip AND p.peer_type = i.peer_type
+                AND p.peer_distinguisher = i.peer_distinguisher AND holdfast_is_identity(p.asn, p.bgp_id,
+                    p.since, p.until, p.any_until, i.peer_type, i.bgp_peer_asn, i.bgp_id, i.session)
+            WHERE h.time >= $1 AND h.time < $2 GROUP BY 1, 2, 3', chunk) USING from_time, cut;
+        EXECUTE replace(format('INSERT INTO last_updates
+            SELECT p.peer_number, h.* FROM (%s) h
+            JOIN peer_identities p ON p.collector = h.collector AND p.router = h.router
+                AND p.address = h.bgp_peer_ip AND p.peer_type = h.peer_type
+                AND p.peer_distinguisher = h.peer_distinguisher AND holdfast_is_identity(p.asn, p.bgp_id,
+                    p.since, p.until, p.any_until, h.peer_type, h.bgp_peer_asn, h.bgp_id, h.session)
+            JOIN last_positions l ON l.peer_number = p.peer_number AND l.rib = h.rib
+                AND l.route_key = h.route_key
+            WHERE h.time >= $1 AND h.time < $2
                 AND ARRAY[(extract(epoch FROM h.session) * 1000000)::bigint, h.generation, h.seq, h.idx]
-                    = l.position', chunk)
-            USING cut, from_time;
+                    = l.position', rtrim(pg_get_viewdef('route_updates'::regclass), ';')),
+            'FROM route_records h', format('FROM %s h', chunk)) USING from_time, cut;
+        DROP TABLE last_positions;
         DELETE FROM kept_routes k USING last_updates l, peer_identities i
             WHERE i.peer_number = l.peer_number AND i.collector = k.collector AND i.router = k.router
                 AND i.address = k.bgp_peer_ip AND i.peer_type = k.peer_type
@@ -104,6 +110,33 @@ COMMENT ON FUNCTION holdfast_preserve_dropped IS
     'Called before rows from `from_time` to `cut` of a chunk or partition are dropped: adds their number
 to dropped_records, the last update of each route to kept_routes if it is an announcement, and Peer Downs
 and sweeps to kept_route_ends.';
+
+CREATE OR REPLACE FUNCTION holdfast_drop_referenced(cut timestamptz, wrong_before timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    part time_partitions%ROWTYPE;
+BEGIN
+    FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = 'attribute_sets'
+        AND p.until_time <= cut AND p.from_time >= wrong_before ORDER BY p.from_time LOOP
+        EXECUTE format('DROP TABLE %I', part.name);
+        DELETE FROM time_partitions p WHERE p.name = part.name;
+    END LOOP;
+    DELETE FROM attribute_sets_default WHERE time >= wrong_before AND time < cut;
+    UPDATE partitioned_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = 'attribute_sets';
+    WITH unused AS MATERIALIZED (
+        SELECT i.id FROM incarnations i WHERE i.used_at < cut - interval '1 day'
+            AND NOT EXISTS (SELECT FROM route_records h WHERE h.time < wrong_before AND h.incarnation = i.id)
+        FOR UPDATE OF i SKIP LOCKED
+    )
+    DELETE FROM incarnations i USING unused u WHERE i.id = u.id;
+END
+$$;
+COMMENT ON FUNCTION holdfast_drop_referenced IS
+    'Drops what only rows of route_records before `cut` refer to: partitions of attribute_sets, and
+incarnations that were not used since. A lane that is about to use an incarnation moves its used_at forward
+first, which locks the row, unless it lies within a day; this function leaves those of the last two days.
+Rows before `wrong_before` are kept, and what they refer to.';
 
 CREATE OR REPLACE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
@@ -141,6 +174,10 @@ BEGIN
             cut);
     END IF;
     UPDATE partitioned_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
+    IF t.name = 'route_records' THEN
+        -- The chunk that the cut-off is in remains, and with it rows up to one interval older.
+        PERFORM holdfast_drop_referenced(cut - t.chunk_interval - interval '1 day', wrong_before);
+    END IF;
     RETURN dropped;
 END
 $$;
@@ -151,7 +188,8 @@ does not cost the whole history. Rows dated before 2020 are kept: they come from
 was wrong, and their age is unknown.';
 
 REVOKE EXECUTE ON FUNCTION holdfast_make_partitions(integer),
-    holdfast_preserve_dropped(text, regclass, timestamptz, timestamptz), holdfast_retain(text, interval)
+    holdfast_preserve_dropped(text, regclass, timestamptz, timestamptz), holdfast_retain(text, interval),
+    holdfast_drop_referenced(timestamptz, timestamptz)
     FROM PUBLIC;
 
 -- The partitions that rows of now go to, on a new schema. The collector's maintenance creates the later ones.

@@ -10,6 +10,90 @@ CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x
     (type integer, afi integer, safi smallint, value numeric, raw text);
 COMMENT ON VIEW peer_statistics IS 'Counters of Statistics Reports, one row each (peer_stats).';
 
+CREATE OR REPLACE VIEW route_updates AS
+SELECT h.time, i.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, i.bgp_peer_ip, i.bgp_peer_asn,
+       holdfast_family(h.afi, h.safi) AS family, h.prefix, a.next_hop, a.as_path, a.communities,
+       a.extended_communities, a.med, a.local_pref, h.is_withdrawn, h.evpn_route_type, h.evpn_rd,
+       h.evpn_esi, h.mac_address, h.router_time, i.collector, i.log_id, h.seq, h.idx, i.session,
+       i.generation, i.router, i.peer_type, i.peer_distinguisher, i.bgp_id, i.rib, i.table_name, h.afi,
+       h.safi, h.path_id, holdfast_cause(h.cause, h.is_withdrawn) AS cause, a.origin, a.as_path_text,
+       a.origin_as, a.next_hop_link_local, a.atomic_aggregate, a.aggregator_asn, a.aggregator_address,
+       a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc, h.evpn_tag, h.evpn_ip,
+       h.evpn_gateway, h.labels, h.rd, h.nlri, h.nlri_raw, a.attributes_raw, a.attributes_more, a.missing,
+       a.discarded,
+       coalesce(h.route_key, holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS route_key,
+       a.path_status, a.path_reason, a.path_marking
+FROM route_records h
+LEFT JOIN incarnations i ON i.id = h.incarnation
+LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_day(h.time);
+COMMENT ON VIEW route_updates IS
+    'History of routes: one row per announcement or withdrawal (route_records, incarnations, attribute_sets).
+The columns up to mac_address are those of pybmpmon, with wider types.';
+COMMENT ON COLUMN route_updates.time IS 'Time at which the collector received the message.';
+COMMENT ON COLUMN route_updates.bmp_peer_ip IS 'Source address of the router''s BMP session.';
+COMMENT ON COLUMN route_updates.bmp_peer_asn IS
+    'Always null; kept for queries that were written for pybmpmon.';
+COMMENT ON COLUMN route_updates.bgp_peer_ip IS 'Peer address of the BMP per-peer header.';
+COMMENT ON COLUMN route_updates.bgp_peer_asn IS 'Peer AS of the BMP per-peer header.';
+COMMENT ON COLUMN route_updates.family IS
+    'Name of the address family (holdfast_family), or afi/safi in digits.';
+COMMENT ON COLUMN route_updates.prefix IS
+    'Prefix. EVPN: that of route type 5; flow specification: the destination; BGP-LS: that of a prefix
+NLRI. Else null.';
+COMMENT ON COLUMN route_updates.as_path IS 'All AS numbers of AS_PATH in order, segments joined.';
+COMMENT ON COLUMN route_updates.communities IS
+    'Standard communities as text, in the order sent, for example 65000:100.';
+COMMENT ON COLUMN route_updates.extended_communities IS
+    'Extended communities as text, for example RT:65000:100.';
+COMMENT ON COLUMN route_updates.is_withdrawn IS 'True for a withdrawal, false for an announcement.';
+COMMENT ON COLUMN route_updates.router_time IS
+    'Timestamp of the BMP per-peer header; null if the router sent none.';
+COMMENT ON COLUMN route_updates.log_id IS 'Write-ahead log of the collector that holds the record.';
+COMMENT ON COLUMN route_updates.seq IS 'Sequence number of the batch in the log, from 1 without holes.';
+COMMENT ON COLUMN route_updates.idx IS 'Index of the record in the batch, from 0 without holes.';
+COMMENT ON COLUMN route_updates.session IS
+    'Start of the BMP session. With generation it is the incarnation of the peer.';
+COMMENT ON COLUMN route_updates.generation IS
+    'Number of Peer Up and Peer Down messages of the peer within the session.';
+COMMENT ON COLUMN route_updates.router IS 'Name of the router: sysName, or its address.';
+COMMENT ON COLUMN route_updates.peer_type IS 'Peer type of the BMP per-peer header (RFC 7854, section 4.2).';
+COMMENT ON COLUMN route_updates.peer_distinguisher IS
+    'Peer distinguisher as text; 0:0 for the global instance.';
+COMMENT ON COLUMN route_updates.rib IS
+    'RIB view: adj-in-pre, adj-in-post, adj-out-pre, adj-out-post, loc-rib or unknown.';
+COMMENT ON COLUMN route_updates.table_name IS 'VRF or table name of a Loc-RIB (RFC 9069); null if unknown.';
+COMMENT ON COLUMN route_updates.path_id IS 'ADD-PATH path identifier; null without ADD-PATH.';
+COMMENT ON COLUMN route_updates.cause IS
+    'update, withdraw, initial-dump, re-dump or treat-as-withdraw (RFC 7606).';
+COMMENT ON COLUMN route_updates.origin IS 'ORIGIN as on the wire: 0 IGP, 1 EGP, 2 INCOMPLETE.';
+COMMENT ON COLUMN route_updates.as_path_text IS
+    'AS_PATH with its segments as text; null if it is one AS_SEQUENCE, so that as_path is complete.';
+COMMENT ON COLUMN route_updates.origin_as IS
+    'Last AS number of the path; null if the path is empty or ends in an AS_SET.';
+COMMENT ON COLUMN route_updates.otc IS 'Only to Customer attribute (RFC 9234).';
+COMMENT ON COLUMN route_updates.evpn_ip IS
+    'EVPN: host address of route type 2, originating router of types that name one.';
+COMMENT ON COLUMN route_updates.labels IS
+    'EVPN: 24-bit fields as sent, each a VNI or a label in the upper 20 bits. Labelled unicast and VPN:
+20-bit labels, outermost first. Null in withdrawals.';
+COMMENT ON COLUMN route_updates.rd IS 'Route distinguisher, for each family that has one.';
+COMMENT ON COLUMN route_updates.nlri IS 'Decoded NLRI as text; null for plain, labelled and VPN prefixes.';
+COMMENT ON COLUMN route_updates.nlri_raw IS
+    'NLRI in wire format, if its family or route type is not decoded.';
+COMMENT ON COLUMN route_updates.attributes_raw IS
+    'Path attributes without a column of their own, in BGP wire format.';
+COMMENT ON COLUMN route_updates.attributes_more IS 'Attributes of attributes_raw that are decoded, as text.';
+COMMENT ON COLUMN route_updates.missing IS 'Mandatory attributes that the announcement lacks.';
+COMMENT ON COLUMN route_updates.discarded IS 'Attributes discarded according to RFC 7606, with the reason.';
+COMMENT ON COLUMN route_updates.route_key IS
+    'Key of the route within its RIB view, for every family; as in rib_entries.';
+COMMENT ON COLUMN route_updates.path_status IS
+    'Bits of the path status that the router reports (BMP version 4), as received; null if it reports none.';
+COMMENT ON COLUMN route_updates.path_reason IS
+    'Reason code of the path status; null if the router sent none.';
+COMMENT ON COLUMN route_updates.path_marking IS
+    'Names of the bits of path_status, for example {best,primary}, then the meaning of path_reason.';
+
 CREATE OR REPLACE VIEW route_state AS
 SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn,
        holdfast_family(e.afi, e.safi) AS family,
@@ -153,7 +237,8 @@ peers that were forgotten since.';
 COMMENT ON COLUMN peer_route_history.peer_id IS 'bgp_peers.id.';
 
 CREATE OR REPLACE VIEW stored_records AS
-    SELECT collector, log_id, seq, idx FROM route_updates
+    SELECT i.collector, i.log_id, h.seq, h.idx FROM route_records h
+        LEFT JOIN incarnations i ON i.id = h.incarnation
     UNION ALL SELECT collector, log_id, seq, idx FROM peer_events
     UNION ALL SELECT collector, log_id, seq, idx FROM peer_stats
     UNION ALL SELECT collector, log_id, seq, idx FROM collector_gaps WHERE seq IS NOT NULL

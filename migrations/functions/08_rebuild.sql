@@ -58,7 +58,7 @@ BEGIN
             WHEN e.peer_id IS NULL THEN 'missing'
             WHEN t.peer_id IS NULL THEN
                 CASE WHEN e.is_withdrawn AND e.last_seen < (SELECT dropped_before FROM partitioned_tables
-                    WHERE name = 'route_updates') THEN 'forgotten' ELSE 'unfounded' END
+                    WHERE name = 'route_records') THEN 'forgotten' ELSE 'unfounded' END
             WHEN e.is_withdrawn <> t.is_withdrawn
                 OR (e.session, e.generation, e.seq, e.idx) < (t.session, t.generation, t.seq, t.idx)
                 OR (t.is_withdrawn

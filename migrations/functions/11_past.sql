@@ -95,7 +95,7 @@ LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off SET work
 #variable_conflict use_column
 DECLARE
     p bgp_peers%ROWTYPE;
-    begins timestamptz := (SELECT dropped_before FROM partitioned_tables WHERE name = 'route_updates');
+    begins timestamptz := (SELECT dropped_before FROM partitioned_tables WHERE name = 'route_records');
     later bytea[];
     has_routes_without_prefix boolean := false;
     down_session timestamptz;

@@ -1,12 +1,12 @@
 //! Transactions: each value of a record is in the column of its name in the COPY bytes; the size limits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::common::batches::{Builder, attributes, peer, prefix};
 use holdfast::route::{
     Aggregator, AsPath, AsPathSegment, Attributes, Batch, Esi, EvpnRoute, Family, Mac, Nlri, Prefix,
-    RawAttribute, Rd, RibView, SegmentKind,
+    RawAttribute, Rd, Record, RibView, SegmentKind,
 };
 use holdfast::sink::{Dedup, Lane, TransactionBuilder, columns};
 use holdfast::wal::LogId;
@@ -80,8 +80,8 @@ fn batch() -> Batch {
         .build()
 }
 
-/// The names of the columns that have a value, row by row.
-fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
+/// The columns that have a value, row by row.
+fn rows(mut bytes: &[u8], blocks: &[&[&'static str]]) -> Vec<BTreeMap<&'static str, Vec<u8>>> {
     let mut take = |length: usize| {
         let (head, tail) = bytes.split_at(length);
         bytes = tail;
@@ -94,14 +94,13 @@ fn rows(mut bytes: &[u8]) -> Vec<BTreeSet<&'static str>> {
         if count == -1 {
             break;
         }
-        let names = columns::ROUTE_UPDATES.concat();
+        let names = blocks.concat();
         assert_eq!(usize::try_from(count).unwrap(), names.len());
-        let mut row = BTreeSet::new();
+        let mut row = BTreeMap::new();
         for name in names {
             let length = i32::from_be_bytes(take(4).try_into().unwrap());
             if length >= 0 {
-                take(usize::try_from(length).unwrap());
-                row.insert(name);
+                row.insert(name, take(usize::try_from(length).unwrap()).to_vec());
             }
         }
         rows.push(row);
@@ -116,19 +115,34 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let lane = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 1 };
     let mut chunk = TransactionBuilder::new(lane, 1).with_dedup(Dedup::Off);
     chunk.push(1, b"", &batch).unwrap();
-    let rows = rows(&chunk.build().route_bytes());
-    assert_eq!(rows.len(), batch.records());
-    for (row, record) in rows.iter().zip(batch.iter()) {
+    let [routes, sets, incarnations] = chunk.build().history_bytes();
+    let records = rows(&routes, columns::ROUTE_RECORDS);
+    let sets = rows(&sets, columns::ATTRIBUTE_SETS);
+    let incarnations = rows(&incarnations, columns::INCARNATIONS);
+    assert_eq!((records.len(), incarnations.len()), (batch.records(), 2));
+    for (stored, record) in records.iter().zip(batch.iter()) {
+        let mut row: BTreeSet<_> = stored.keys().copied().collect();
+        let incarnation = incarnations.iter().find(|row| row["id"] == stored["incarnation"]).unwrap();
+        row.extend(incarnation.keys());
+        if let Some(hash) = stored.get("attributes") {
+            row.extend(sets.iter().find(|row| row["hash"] == *hash).unwrap().keys());
+        }
+        for key in ["incarnation", "id", "used_at", "attributes", "hash", "route_key"] {
+            row.remove(key);
+        }
         let json = codec::json::object(&batch, &record);
         let mut expected: BTreeSet<&str> =
             json.keys().map(String::as_str).filter(|key| !["record", "mpls_labels"].contains(key)).collect();
         // Set from the log or by the database, which derives mpls_labels in the view route_state.
-        expected.extend(["collector", "log_id", "seq", "route_key"]);
+        expected.extend(["collector", "log_id", "seq"]);
+        expected.remove("family");
         // The text form is stored only if as_path alone is ambiguous: in the first row.
         if !row.contains("path_id") {
             expected.remove("as_path_text");
         }
-        assert_eq!(*row, expected);
+        assert_eq!(row, expected);
+        let is_plain = matches!(&record, Record::Route(route) if matches!(route.entry.nlri, Nlri::Prefix(_)));
+        assert_eq!(stored.contains_key("route_key"), !is_plain, "{record:?}");
     }
 }
 

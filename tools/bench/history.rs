@@ -53,7 +53,7 @@ impl Transactions {
             return Ok(None);
         }
         let transaction = builder.build();
-        Ok(Some((transaction.counts.routes, transaction.route_bytes())))
+        Ok(Some((transaction.counts.routes, transaction.history_bytes()[0].clone())))
     }
 }
 
@@ -61,7 +61,7 @@ impl Transactions {
 pub(crate) fn export(log: &Path, out: &Path) -> Result<String, Failure> {
     let mut transactions = Transactions::open(log)?;
     let (start, mut routes, mut number) = (Instant::now(), 0, 0);
-    fs::write(out.join("statement"), columns::copy_statement("route_updates", columns::ROUTE_UPDATES))?;
+    fs::write(out.join("statement"), columns::copy_statement("route_records", columns::ROUTE_RECORDS))?;
     while let Some((count, bytes)) = transactions.take()? {
         if !bytes.is_empty() {
             fs::write(out.join(format!("{number:06}.copy")), &bytes)?;
@@ -81,7 +81,7 @@ async fn store(log: &Path, database: &str) -> Result<String, Failure> {
     let (mut client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
     let driver = tokio::spawn(connection);
     holdfast::sink::migrate(&mut client, CHUNK_INTERVAL_DAYS).await.map_err(|error| error.to_string())?;
-    let statement = columns::copy_statement("route_updates", columns::ROUTE_UPDATES);
+    let statement = columns::copy_statement("route_records", columns::ROUTE_RECORDS);
     let mut transactions = Transactions::open(log)?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let (start, mut routes) = (Instant::now(), 0);

@@ -49,7 +49,7 @@ pub async fn maintain(pool: &Pool, retention: Retention) -> Result<(), Maintenan
     };
     note("creating partitions", make_partitions(&client).await);
     let tables = [
-        ("route_updates", retention.routes_days),
+        ("route_records", retention.routes_days),
         ("peer_events", retention.events_days),
         ("peer_stats", retention.events_days),
     ];

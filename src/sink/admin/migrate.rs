@@ -16,6 +16,7 @@ use tokio_postgres::error::SqlState;
 use crate::sink::error::{Error, with_causes};
 use crate::sink::error_policy::{ErrorAction, action_for_error, class_for_error};
 
+use super::convert_history;
 use super::pybmpmon_schema::database_of_pybmpmon;
 
 /// Key of the migrator's `pg_advisory_lock`: "holdfast" in ASCII.
@@ -87,6 +88,11 @@ pub const fn migrations() -> &'static [Migration] {
             version: 9,
             name: "column_names",
             sql: include_str!("../../../migrations/0009_column_names.sql"),
+        },
+        Migration {
+            version: 10,
+            name: "slim_history",
+            sql: include_str!("../../../migrations/0010_slim_history.sql"),
         },
     ]
 }
@@ -280,10 +286,14 @@ async fn apply_missing(client: &mut Client, chunk_interval_days: u32) -> Result<
     let checksum = functions_checksum();
     let is_stored =
         stored.iter().any(|(version, stored)| *version == FUNCTIONS_VERSION && *stored == checksum);
-    if !applied.versions.is_empty() || !is_stored || is_object_missing(client).await? {
-        replace_functions(client, &checksum)
-            .await
-            .map_err(|error| MigrateError::Database { version: Some(FUNCTIONS_VERSION), error })?;
+    let is_converting = convert_history::is_pending(client).await?;
+    if !applied.versions.is_empty() || !is_stored || is_converting || is_object_missing(client).await? {
+        let replaced = if is_converting {
+            replace_and_convert(client, &checksum).await
+        } else {
+            replace_functions(client, Some(&checksum)).await
+        };
+        replaced.map_err(|error| MigrateError::Database { version: Some(FUNCTIONS_VERSION), error })?;
         applied.has_replaced_functions = true;
     }
     Ok(applied)
@@ -345,7 +355,17 @@ pub(super) async fn is_object_missing(client: &Client) -> Result<bool, tokio_pos
     client.query_one(sql, &[&created("FUNCTION"), &created("VIEW")]).await?.try_get(0)
 }
 
-async fn replace_functions(client: &mut Client, checksum: &str) -> Result<(), tokio_postgres::Error> {
+/// Replaces functions and views, and moves the rows of an earlier release. The checksum is stored at the end,
+/// so that an interrupted migration is not taken for a complete one.
+async fn replace_and_convert(client: &mut Client, checksum: &str) -> Result<(), tokio_postgres::Error> {
+    replace_functions(client, None).await?;
+    convert_history::convert_history(client).await?;
+    replace_functions(client, Some(checksum)).await?;
+    convert_history::finish(client).await
+}
+
+/// Replaces functions and views, and stores their checksum.
+async fn replace_functions(client: &mut Client, checksum: Option<&str>) -> Result<(), tokio_postgres::Error> {
     let started = Instant::now();
     let transaction = client.transaction().await?;
     transaction.batch_execute(SEARCH_PATH).await?;
@@ -353,15 +373,17 @@ async fn replace_functions(client: &mut Client, checksum: &str) -> Result<(), to
         transaction.batch_execute(sql).await?;
     }
     let took_ms = milliseconds_since(started);
-    transaction
-        .execute(
-            "INSERT INTO schema_migrations (version, name, checksum, execution_time_ms)
-            VALUES ($1, 'functions', $2, $3)
-            ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = now(),
-                execution_time_ms = excluded.execution_time_ms",
-            &[&FUNCTIONS_VERSION, &checksum, &took_ms],
-        )
-        .await?;
+    if checksum.is_some() {
+        transaction
+            .execute(
+                "INSERT INTO schema_migrations (version, name, checksum, execution_time_ms)
+                VALUES ($1, 'functions', $2, $3)
+                ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = now(),
+                    execution_time_ms = excluded.execution_time_ms",
+                &[&FUNCTIONS_VERSION, &checksum, &took_ms],
+            )
+            .await?;
+    }
     transaction.commit().await?;
     tracing::info!(duration_ms = took_ms, "functions_replaced");
     Ok(())

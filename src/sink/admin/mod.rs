@@ -1,6 +1,7 @@
 //! Operations on the database outside the drain.
 //!
 //! * `migrate`: creates and upgrades the schema
+//! * `convert_history`: moves the history of an earlier release into the present form
 //! * `examine`: examines a database without changing it
 //! * `maintain`: partitions, retention and clean-up, about once an hour
 //! * `forget`: removes routers and peers that will not return from the current tables
@@ -10,6 +11,7 @@
 //! * `pybmpmon_schema`: recognizes a database of pybmpmon
 //! * `import_pybmpmon`: copies the history of such a database
 
+mod convert_history;
 pub(super) mod examine;
 pub(super) mod forget;
 pub(super) mod fork;

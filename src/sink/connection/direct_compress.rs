@@ -74,10 +74,10 @@ async fn obstacle(client: &QuietClient) -> Result<Option<String>, Error> {
         )));
     }
     let sql = "SELECT coalesce(bool_or(compression_enabled), false) FROM timescaledb_information.hypertables
-        WHERE hypertable_schema = 'public' AND hypertable_name = 'route_updates'";
+        WHERE hypertable_schema = 'public' AND hypertable_name = 'route_records'";
     let rows = client.query(sql, &[]).await?;
     let is_enabled = rows.iter().any(|row| row.get(0));
-    let reason = "route_updates has no columnstore (docs/SCHEMA.md says how to enable it)";
+    let reason = "route_records has no columnstore (docs/SCHEMA.md says how to enable it)";
     Ok((!is_enabled).then(|| reason.to_owned()))
 }
 

@@ -38,7 +38,8 @@ use super::store::check_rows;
 
 const SAVEPOINT: &str = "SAVEPOINT part";
 const RELEASE: &str = "RELEASE SAVEPOINT part;
-    DELETE FROM staged; DELETE FROM staged_attributes; DELETE FROM dedup_candidates";
+    DELETE FROM staged; DELETE FROM dedup_candidates;
+    DELETE FROM staged_attributes; DELETE FROM staged_incarnations";
 const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
 
 /// Number of rejected records of a source, the last one in the transaction among them, from which the source

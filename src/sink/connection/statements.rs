@@ -84,12 +84,13 @@ statements! {
     routers: "SELECT holdfast_merge_routers($1, $2)";
     /// Records an unreadable range of the log, unless another lane has done so.
     log_gap: "SELECT holdfast_log_gap($1, $2, $3, $4, $5)";
-    copy_routes: copy_statement("route_updates", columns::ROUTE_UPDATES);
+    copy_routes: copy_statement("route_records", columns::ROUTE_RECORDS);
     copy_events: copy_statement("peer_events", columns::PEER_EVENTS);
     copy_statistics: copy_statement("peer_stats", columns::PEER_STATS);
     copy_gaps: copy_statement("collector_gaps", columns::COLLECTOR_GAPS);
     copy_rejected: copy_statement("rejected_routes", columns::REJECTED_ROUTES);
-    copy_attributes: copy_statement("staged_attributes", columns::PATH_ATTRIBUTES);
+    copy_incarnations: copy_statement("staged_incarnations", columns::INCARNATIONS);
+    copy_attributes: copy_statement("staged_attributes", columns::ATTRIBUTE_SETS);
     copy_staged: copy_statement("staged", columns::STAGED);
     copy_candidates: copy_statement("dedup_candidates", columns::DEDUP_CANDIDATES);
     copy_rib: copy_statement("rib_entries", columns::RIB_ENTRIES);
@@ -97,9 +98,17 @@ statements! {
     changed: include_str!("sql/changed.sql");
     /// Renews `used_at` of existing attribute sets; must precede `attributes`.
     touch: include_str!("sql/touch.sql");
-    /// Inserts the new attribute sets.
-    attributes: "INSERT INTO path_attributes SELECT * FROM staged_attributes ORDER BY hash
+    /// Inserts the new attribute sets of the current table.
+    attributes: insert_attributes();
+    /// Inserts the new attribute sets of history.
+    history_sets: "INSERT INTO attribute_sets SELECT * FROM staged_attributes WHERE time IS NOT NULL
         ON CONFLICT DO NOTHING";
+    /// Renews `used_at` of existing incarnations; must precede `incarnations`.
+    touch_incarnations: "UPDATE incarnations i SET used_at = greatest(now(), s.used_at)
+        FROM staged_incarnations s
+        WHERE i.id = s.id AND i.used_at < greatest(now(), s.used_at) - interval '1 day'";
+    /// Inserts the new incarnations.
+    incarnations: "INSERT INTO incarnations SELECT * FROM staged_incarnations ON CONFLICT DO NOTHING";
     /// Merges the staged routes: first those that the current table has.
     update_first: merge_statement(&update_statement(), &insert_statement());
     /// The same, first the routes that it does not have.
@@ -122,6 +131,14 @@ fn merge_statement(first: &str, second: &str) -> String {
         "WITH first_half AS ({first} RETURNING 1),
         second_half AS ({second} AND (SELECT count(*) FROM first_half) < $1 RETURNING 1)
         SELECT (SELECT count(*) FROM first_half), (SELECT count(*) FROM second_half)"
+    )
+}
+
+/// A set that history refers to on two days is staged twice.
+fn insert_attributes() -> String {
+    let names = columns::PATH_ATTRIBUTES.concat().join(", ");
+    format!(
+        "INSERT INTO path_attributes ({names}) SELECT {names} FROM staged_attributes ON CONFLICT DO NOTHING"
     )
 }
 

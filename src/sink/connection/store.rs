@@ -15,7 +15,9 @@ use tokio_postgres::types::Type;
 use crate::num;
 use crate::route::Timestamp;
 use crate::sink::error::Error;
-use crate::sink::transaction::{EncodeError, InitialLoad, ResolvedRows, StoredPeers, Transaction};
+use crate::sink::transaction::{
+    EncodeError, InitialLoad, ResolvedRows, SetUse, StoredPeers, Transaction,
+};
 
 use super::attach::Connection;
 use super::known_peers::KnownViews;
@@ -125,15 +127,18 @@ impl Connection {
             }
         };
         let encoded = exchange.while_reading(encoding).await?;
-        let (resolved, initial_load) = encoded.map_err(Error::Encoder)??;
+        let (mut resolved, initial_load) = encoded.map_err(Error::Encoder)??;
         let mut request = Request::default();
         request.copy(&s.copy_staged, &resolved.staged.bytes)?;
         request.copy(&s.copy_routes, &resolved.history.bytes)?;
-        let (request, changed) = self.copy_changed(exchange, request, transaction, &resolved).await?;
+        let mut set_uses = std::mem::take(&mut resolved.set_uses);
+        let changed = self.copy_changed(exchange, request, transaction, &resolved, &mut set_uses).await?;
+        let (mut request, changed) = changed;
+        self.copy_attributes(&mut request, transaction, &set_uses)?;
         self.send_merge(exchange, request, transaction, &resolved).await?;
         let routes = transaction.routes.rows + resolved.history.rows + changed;
         let counts = vec![
-            ("route_updates", &s.copy_routes, routes),
+            ("route_records", &s.copy_routes, routes),
             ("rejected_routes", &s.copy_rejected, transaction.rejected.rows),
             ("staged", &s.copy_staged, resolved.staged.rows),
             ("dedup_candidates", &s.copy_candidates, resolved.dedup.rows),
@@ -176,23 +181,41 @@ impl Connection {
         request.copy(&s.copy_events, &transaction.events)?;
         request.copy(&s.copy_statistics, &transaction.statistics)?;
         request.copy(&s.copy_gaps, &transaction.gaps)?;
-        if !transaction.attributes.is_empty() {
-            request.copy(&s.copy_attributes, &transaction.attributes)?;
+        if !transaction.incarnations.is_empty() {
+            request.copy(&s.copy_incarnations, &transaction.incarnations)?;
+            request.execute(&s.touch_incarnations, &[])?;
+            request.execute(&s.incarnations, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Copies the attribute sets, of which history needs those that its rows refer to.
+    fn copy_attributes(
+        &self,
+        request: &mut Request,
+        transaction: &Transaction,
+        set_uses: &[SetUse],
+    ) -> Result<(), EncodeError> {
+        let (s, rows) = (&self.statements, transaction.attributes.rows(set_uses)?);
+        if !rows.is_empty() {
+            request.copy(&s.copy_attributes, &rows)?;
             request.execute(&s.touch, &[])?;
             request.execute(&s.attributes, &[])?;
+            request.execute(&s.history_sets, &[])?;
         }
         Ok(())
     }
 
     /// Copies the history rows of the compared announcements that change their route; must follow the COPY of
     /// the staged routes and precede their merge. Returns the request to continue with, and the number of
-    /// these rows.
+    /// these rows; their attribute sets are added to `set_uses`.
     async fn copy_changed(
         &self,
         exchange: &mut Exchange,
         mut request: Request,
         transaction: &Transaction,
         resolved: &ResolvedRows,
+        set_uses: &mut Vec<SetUse>,
     ) -> Result<(Request, u64), Error> {
         if resolved.compared == 0 {
             return Ok((request, 0));
@@ -205,7 +228,9 @@ impl Connection {
         let numbers = exchange.rows(&s.changed).map(|row| row.get(0, &Type::INT4));
         let numbers = numbers.collect::<Result<Vec<i32>, _>>().map_err(Error::Connection)?;
         let mut request = Request::default();
-        request.copy(&s.copy_routes, &transaction.dedup.history_rows(&numbers)?)?;
+        let (rows, uses) = transaction.dedup.history_rows(&numbers)?;
+        set_uses.extend(uses);
+        request.copy(&s.copy_routes, &rows)?;
         Ok((request, num::to_u64(numbers.len())))
     }
 

@@ -8,11 +8,10 @@
 //! The temporary tables of a lane's connection are created from these lists as well ([`temporary_table`]), so
 //! that a column is named once.
 
-/// Columns of `route_updates` whose values depend on the batch and the peer only.
-pub const PEER: &[&str] = &[
+/// Columns of `incarnations`, except its key and the time of its last use.
+pub const INCARNATION: &[&str] = &[
     "collector",
     "log_id",
-    "seq",
     "session",
     "router",
     "bmp_peer_ip",
@@ -26,7 +25,7 @@ pub const PEER: &[&str] = &[
     "table_name",
 ];
 
-/// Columns of an attribute set, in `route_updates` and, after the hash, in `path_attributes`.
+/// Columns of an attribute set, after the hash, in `attribute_sets` and `path_attributes`.
 pub const ATTRIBUTES: &[&str] = &[
     "origin",
     "as_path",
@@ -52,12 +51,12 @@ pub const ATTRIBUTES: &[&str] = &[
     "discarded",
 ];
 
-/// Columns of the path marking (BMP version 4), after those of the attribute set in both tables.
+/// Columns of the path marking (BMP version 4), after those of the attribute set.
 pub const MARKING: &[&str] = &["path_status", "path_reason", "path_marking"];
 
-/// Columns of `route_updates` whose values depend on the group, and the index of the record.
+/// Columns of `route_records` whose values depend on the group, and the index of the record.
 pub const GROUP: &[&str] =
-    &["time", "router_time", "family", "afi", "safi", "is_withdrawn", "cause", "idx", "path_id"];
+    &["time", "router_time", "afi", "safi", "is_withdrawn", "cause", "seq", "idx", "path_id"];
 
 /// Columns of the NLRI.
 pub const NLRI: &[&str] = &[
@@ -75,8 +74,11 @@ pub const NLRI: &[&str] = &[
     "nlri_raw",
 ];
 
-/// Columns of `route_updates`, as blocks.
-pub const ROUTE_UPDATES: &[&[&str]] = &[PEER, ATTRIBUTES, MARKING, GROUP, NLRI, &["route_key"]];
+/// Columns of `route_records`, as blocks.
+pub const ROUTE_RECORDS: &[&[&str]] = &[&["incarnation", "attributes"], GROUP, NLRI, &["route_key"]];
+
+/// Columns of `incarnations`, as blocks.
+pub const INCARNATIONS: &[&[&str]] = &[&["id"], INCARNATION, &["used_at"]];
 
 /// Columns that `peer_events` and `peer_stats` share: batch, peer, times and index of the record.
 pub const EVENT: &[&str] = &[
@@ -126,6 +128,9 @@ pub const REJECTED_ROUTES: &[&[&str]] =
 
 /// Columns of `path_attributes`, as blocks.
 pub const PATH_ATTRIBUTES: &[&[&str]] = &[&["hash"], ATTRIBUTES, MARKING];
+
+/// Columns of `attribute_sets`, as blocks.
+pub const ATTRIBUTE_SETS: &[&[&str]] = &[&["time", "hash"], ATTRIBUTES, MARKING];
 
 /// Columns of a route in the current table, except those of its NLRI.
 const RIB_ROUTE: &[&str] = &[

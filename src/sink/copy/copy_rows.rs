@@ -1,8 +1,8 @@
 //! Rows of the history tables in binary COPY format. Pure.
 //!
-//! A row of `route_updates` has four blocks: peer, attributes, group and NLRI (see `columns`). The first two
-//! are encoded once per batch and copied into each row. The group block is encoded per row: FRR and BIRD send
-//! one prefix per message, so that most groups have one row.
+//! A row of `route_records` refers to its incarnation and its attribute set, which are encoded once per
+//! transaction. The group block (see `columns`) is encoded per row: FRR and BIRD send one prefix per message,
+//! so that most groups have one row.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::hex;
 use crate::num;
 use crate::route::{
-    AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, PathMarking, Peer, PeerUp,
-    RawAttribute, Rd, RouteRecord, RowGroup, SegmentKind, SessionEnd, Statistic, attribute_name,
+    Action, AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, PathMarking, Peer,
+    PeerUp, RawAttribute, Rd, RouteRecord, SegmentKind, SessionEnd, Statistic, attribute_name,
     bounded_texts, community_text, extended_community_text, large_community_text,
 };
 use crate::sink::lanes::Lane;
@@ -23,16 +23,19 @@ use super::pg_field as field;
 /// Number of fields that [`peer_fields`] appends.
 const PEER_FIELDS: usize = 8;
 
-/// Appends the peer block of a row of `route_updates` ([`columns::PEER`]).
-pub(crate) fn peer_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, peer: &Peer) {
-    batch_fields(out, lane, seq, batch);
+/// Appends the block of an incarnation ([`columns::INCARNATION`]).
+pub(crate) fn incarnation_block(out: &mut Vec<u8>, lane: &Lane, batch: &Batch, peer: &Peer) {
+    log_fields(out, lane);
+    router_fields(out, batch);
     peer_fields(out, peer);
 }
 
-fn batch_fields(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch) {
+fn log_fields(out: &mut Vec<u8>, lane: &Lane) {
     field::text(out, &lane.collector);
     field::uuid(out, lane.log_id.0);
-    field::int8(out, num::to_i64_saturating(seq));
+}
+
+fn router_fields(out: &mut Vec<u8>, batch: &Batch) {
     field::timestamp(out, batch.router.session);
     field::text(out, &batch.router.name);
     field::inet(out, batch.router.address);
@@ -130,24 +133,24 @@ fn raw_attributes(attributes: &[RawAttribute]) -> Vec<u8> {
 }
 
 /// Appends the group block ([`columns::GROUP`]).
-pub(crate) fn group_block(out: &mut Vec<u8>, group: &RowGroup, route: &RouteRecord<'_>, is_withdrawn: bool) {
+pub(crate) fn group_block(out: &mut Vec<u8>, seq: u64, route: &RouteRecord<'_>) {
+    let group = route.group;
     field::timestamp(out, group.received);
     field::router_time(out, group.router_time);
-    family_name(out, group.family);
     field::int4(out, u32::from(group.family.afi));
     field::int2(out, i16::from(group.family.safi));
-    field::boolean(out, is_withdrawn);
-    field::text(out, group.cause.name(group.action));
+    field::boolean(out, group.action == Action::Withdraw);
+    field::int2(out, i16::from(u8::from(group.cause)));
+    field::int8(out, num::to_i64_saturating(seq));
     field::int4(out, route.index);
     field::optional(out, group.add_path.then_some(route.entry.path_id), number);
 }
 
-fn family_name(out: &mut Vec<u8>, family: Family) {
-    match family {
-        Family::IPV4_UNICAST => field::text(out, "ipv4_unicast"),
-        Family::IPV6_UNICAST => field::text(out, "ipv6_unicast"),
-        other => field::display(out, other),
-    }
+/// Appends the key of a route, or NULL if it follows from the columns of the route (`holdfast_route_key`).
+pub(crate) fn route_key(out: &mut Vec<u8>, route: &RouteRecord<'_>, key: &[u8]) {
+    let is_plain = matches!(route.entry.nlri, Nlri::Prefix(_));
+    let has_path_id = route.group.add_path || route.entry.path_id == 0;
+    field::optional(out, (!is_plain || !has_path_id).then_some(key), field::bytea);
 }
 
 /// Appends the NLRI block ([`columns::NLRI`]).
@@ -176,7 +179,9 @@ pub(crate) fn nlri_block(out: &mut Vec<u8>, nlri: &Nlri) {
 /// Appends the columns that all events share ([`columns::EVENT`]); those of the peer are NULL for an event of
 /// a router.
 fn event_block(out: &mut Vec<u8>, lane: &Lane, seq: u64, batch: &Batch, event: &Event) {
-    batch_fields(out, lane, seq, batch);
+    log_fields(out, lane);
+    field::int8(out, num::to_i64_saturating(seq));
+    router_fields(out, batch);
     match event.peer.and_then(|peer| batch.peers.get(usize::from(peer))) {
         Some(peer) => peer_fields(out, peer),
         None => (0..PEER_FIELDS).for_each(|_| field::null(out)),

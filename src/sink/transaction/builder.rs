@@ -3,7 +3,6 @@
 mod encoded_blocks;
 mod events;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::num;
@@ -12,12 +11,13 @@ use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
 
-use encoded_blocks::{AttributeBlock, EncodedBlocks, PeerBlock};
+use encoded_blocks::{EncodedBlocks, PeerBlock};
 
 use super::dedup::{Dedup, DedupCandidates};
-use super::digest::{attribute_hash, digest};
+use super::digest::{digest, row_hash};
 use super::error::InconsistentBatch;
 use super::peers::{PeerChanges, RouteCounts, incarnation, is_loc_rib};
+use super::referenced::{AttributeSets, Incarnations, RowHash, SetUse};
 use super::rejected::quarantine::Quarantine;
 use super::rejected::rows::{DroppedRecords, RejectedRows};
 use super::rib::RibChanges;
@@ -57,9 +57,8 @@ pub struct TransactionBuilder {
     /// Number of routes in `dropped`.
     dropped_routes: u64,
     log_gaps: Vec<LogGap>,
-    attributes: TableBuffer,
-    /// Keys of the attribute sets in `attributes`.
-    hashes: HashSet<[u8; 16]>,
+    attributes: AttributeSets,
+    incarnations: Incarnations,
     peers: PeerChanges,
     routers: RouterChanges,
     rib: RibChanges,
@@ -90,8 +89,8 @@ impl TransactionBuilder {
             dropped: Vec::new(),
             dropped_routes: 0,
             log_gaps: Vec::new(),
-            attributes: TableBuffer::default(),
-            hashes: HashSet::new(),
+            attributes: AttributeSets::default(),
+            incarnations: Incarnations::default(),
             peers: PeerChanges::default(),
             routers: RouterChanges::default(),
             rib: RibChanges::default(),
@@ -132,6 +131,7 @@ impl TransactionBuilder {
         self.rows() >= rows_max
             || self.routes.bytes.len()
                 + self.candidates.bytes()
+                + self.attributes.bytes()
                 + self.events.bytes.len()
                 + self.rejected.bytes()
                 >= HISTORY_MAX_BYTES
@@ -180,6 +180,7 @@ impl TransactionBuilder {
                     announced: block.announced,
                     withdrawn: block.withdrawn,
                 };
+                self.incarnations.note(block.incarnation, block.last);
                 self.peers.count(block.view_index, &routes);
             }
         }
@@ -203,37 +204,30 @@ impl TransactionBuilder {
     ) -> Result<(), InconsistentBatch> {
         let group = route.group;
         let inconsistent = InconsistentBatch { seq, index: route.index };
-        let (peer, block) = self.peer_block(seq, batch, group, blocks).ok_or(inconsistent)?;
+        let (peer, block) = self.peer_block(batch, group, blocks).ok_or(inconsistent)?;
         if let Some(cause) = block.quarantined.clone() {
             return self.set_aside(seq, batch, &Record::Route(*route), &cause);
         }
         if !block.is_stored {
             return Ok(());
         }
-        let (view_index, peer_range) = (block.view_index, block.range.clone());
-        let attributes = match group.action {
-            Action::Announce => Some(self.attribute_block(batch, group, blocks).ok_or(inconsistent)?),
-            Action::Withdraw => None,
-        };
+        let (view_index, row_incarnation) = (block.view_index, block.incarnation);
+        let is_announced = group.action == Action::Announce;
+        let attributes = self.attribute_set(batch, group, blocks);
+        if is_announced && attributes.is_none() {
+            return Err(inconsistent);
+        }
         let out = &mut self.routes.bytes;
         let row_start = out.len();
-        field::row(out, columns::count(columns::ROUTE_UPDATES));
-        out.extend_from_slice(blocks.bytes.get(peer_range).ok_or(inconsistent)?);
-        match &attributes {
-            Some(block) => {
-                out.extend_from_slice(blocks.bytes.get(block.range.clone()).ok_or(inconsistent)?);
-            }
-            None => {
-                copy_rows::attribute_block(out, batch.attributes_of(group));
-                copy_rows::marking_block(out, group.marking.as_ref());
-            }
-        }
-        copy_rows::group_block(out, group, route, group.action == Action::Withdraw);
+        field::row(out, columns::count(columns::ROUTE_RECORDS));
+        field::uuid(out, row_incarnation);
+        field::optional(out, attributes, field::uuid);
+        copy_rows::group_block(out, seq, route);
         let nlri_start = out.len();
         copy_rows::nlri_block(out, &route.entry.nlri);
         let nlri_range = nlri_start..out.len();
         route_key(group.family, route.entry, &mut self.key);
-        field::bytea(out, &self.key);
+        copy_rows::route_key(out, route, &self.key);
         self.counts.routes += 1;
         let is_compared = self.dedup.compares(group.action, group.cause);
         let event = RouteEvent {
@@ -242,7 +236,7 @@ impl TransactionBuilder {
             path_id: group.add_path.then_some(route.entry.path_id),
             key: &self.key,
             nlri_block: self.routes.bytes.get(nlri_range).ok_or(inconsistent)?,
-            attributes: attributes.map(|block| block.hash),
+            attributes: attributes.filter(|_| is_announced),
             received: group.received,
             position: Position {
                 incarnation: Incarnation { session: batch.router.session, generation: peer.generation },
@@ -262,14 +256,16 @@ impl TransactionBuilder {
             self.routes.bytes.truncate(row_start);
         } else {
             self.routes.rows += 1;
+            if let Some(hash) = attributes {
+                self.attributes.note(SetUse { hash, received: group.received });
+            }
         }
         Ok(())
     }
 
-    /// Returns the peer of a group and its encoded block, and counts the row.
+    /// Returns the peer of a group and what its rows have in common, and counts the row.
     fn peer_block<'b, 'k>(
         &mut self,
-        seq: u64,
         batch: &'b Batch,
         group: &RowGroup,
         blocks: &'k mut EncodedBlocks,
@@ -280,20 +276,21 @@ impl TransactionBuilder {
             let is_owned = self.lane.owns(&batch.router.name, &peer.key);
             let cause = self.quarantine.cause(&batch.router.name, Some(&peer.key)).filter(|_| is_owned);
             let (quarantined, is_stored) = (cause.cloned(), is_owned && cause.is_none());
-            let start = blocks.bytes.len();
-            let mut view_index = 0;
+            let (mut view_index, mut incarnation) = (0, [0; 16]);
             if is_stored {
                 view_index = self.peers.view_index(&batch.router, peer);
-                copy_rows::peer_block(&mut blocks.bytes, &self.lane, seq, batch, peer);
+                blocks.buffer.clear();
+                copy_rows::incarnation_block(&mut blocks.buffer, &self.lane, batch, peer);
+                incarnation = row_hash(&self.lane, &blocks.buffer);
+                self.incarnations.add(incarnation, &blocks.buffer);
             }
-            let range = start..blocks.bytes.len();
             let (first, last) = (group.received, group.received);
             let (announced, withdrawn) = (0, 0);
             *slot = Some(PeerBlock {
                 is_stored,
                 quarantined,
                 view_index,
-                range,
+                incarnation,
                 first,
                 last,
                 announced,
@@ -307,42 +304,39 @@ impl TransactionBuilder {
         Some((peer, block))
     }
 
-    /// Returns the encoded attribute set of a group. Adds its row of `path_attributes` unless the transaction
-    /// has it.
-    fn attribute_block(
+    /// Returns the key of the attribute set of a group, and adds the set. `None` for a withdrawal without
+    /// attributes and path marking, and for an announcement whose attributes the batch lacks.
+    fn attribute_set(
         &mut self,
         batch: &Batch,
         group: &RowGroup,
         blocks: &mut EncodedBlocks,
-    ) -> Option<AttributeBlock> {
-        let attributes = batch.attributes_of(group)?;
+    ) -> Option<RowHash> {
+        let attributes = batch.attributes_of(group);
+        if attributes.is_none() && (group.marking.is_none() || group.action == Action::Announce) {
+            return None;
+        }
         let known = match group.marking {
-            None => blocks.attributes.get(usize::from(group.attributes))?.as_ref(),
-            Some(marking) => blocks.marked.get(&(group.attributes, marking)),
+            None => *blocks.attributes.get(usize::from(group.attributes))?,
+            Some(marking) => blocks.marked.get(&(group.attributes, marking)).copied(),
         };
-        if let Some(block) = known {
-            return Some(block.clone());
+        if known.is_some() {
+            return known;
         }
-        let start = blocks.bytes.len();
-        copy_rows::attribute_block(&mut blocks.bytes, Some(attributes));
-        let unmarked = start..blocks.bytes.len();
-        copy_rows::marking_block(&mut blocks.bytes, group.marking.as_ref());
-        let encoded = blocks.bytes.get(start..)?;
+        blocks.buffer.clear();
+        copy_rows::attribute_block(&mut blocks.buffer, attributes);
+        let unmarked = 0..blocks.buffer.len();
+        copy_rows::marking_block(&mut blocks.buffer, group.marking.as_ref());
+        let encoded = blocks.buffer.as_slice();
         // A set without path marking has the hash that it had before there were path markings.
-        let hashed = if group.marking.is_none() { blocks.bytes.get(unmarked)? } else { encoded };
-        let hash = attribute_hash(&self.lane, hashed);
-        if self.hashes.insert(hash) {
-            field::row(&mut self.attributes.bytes, columns::count(columns::PATH_ATTRIBUTES));
-            field::uuid(&mut self.attributes.bytes, hash);
-            self.attributes.bytes.extend_from_slice(encoded);
-            self.attributes.rows += 1;
-        }
-        let block = AttributeBlock { range: start..blocks.bytes.len(), hash };
+        let hashed = if group.marking.is_none() { encoded.get(unmarked)? } else { encoded };
+        let hash = row_hash(&self.lane, hashed);
+        self.attributes.add(hash, encoded);
         match group.marking {
-            None => *blocks.attributes.get_mut(usize::from(group.attributes))? = Some(block.clone()),
-            Some(marking) => drop(blocks.marked.insert((group.attributes, marking), block.clone())),
+            None => *blocks.attributes.get_mut(usize::from(group.attributes))? = Some(hash),
+            Some(marking) => drop(blocks.marked.insert((group.attributes, marking), hash)),
         }
-        Some(block)
+        Some(hash)
     }
 
     /// Completes the transaction.
@@ -363,7 +357,8 @@ impl TransactionBuilder {
             rejected: self.rejected.finish(),
             dropped: self.dropped,
             log_gaps: self.log_gaps,
-            attributes: self.attributes.finish().bytes,
+            attributes: self.attributes,
+            incarnations: self.incarnations.rows(),
             peers: self.peers.arguments(),
             routers: self.lane.owns_routers().then(|| self.routers.argument()),
             rib: Arc::new(self.rib),

@@ -5,7 +5,7 @@
 //!   route absent from rib_entries (initial load)          changed, without a look-up
 //!   only event of its route in the transaction            looked up with its row of `staged`
 //!   otherwise                                             COPY into the temporary table `dedup_candidates`
-//! server: which differ from rib_entries? ──► COPY of only those rows into route_updates
+//! server: which differ from rib_entries? ──► COPY of only those rows into route_records
 //! ```
 //!
 //! The result is that of storing every record in a transaction of its own: a later event of a route is
@@ -18,11 +18,12 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::num;
-use crate::route::{Action, Cause, Family, Incarnation};
+use crate::route::{Action, Cause, Family, Incarnation, Timestamp};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{CopyRows, TableBuffer, columns};
 
 use super::error::{EncodeError, part};
+use super::referenced::{RowHash, SetUse};
 use super::route_event::{Position, RouteEvent, StoredIncarnation, StoredPeer, StoredPeers};
 
 /// Announcements that add history only if they change their route (HISTORY_DEDUP).
@@ -91,12 +92,13 @@ struct Candidate {
     view_index: u32,
     family: Family,
     position: Position,
-    attributes: Option<[u8; 16]>,
+    attributes: Option<RowHash>,
+    received: Timestamp,
     valid_from: Option<Incarnation>,
     predecessor: Option<Predecessor>,
     key: Range<usize>,
     nlri_block: Range<usize>,
-    /// The row of `route_updates`.
+    /// The row of `route_records`.
     history_row: Range<usize>,
 }
 
@@ -111,12 +113,14 @@ pub(crate) struct DedupCandidates {
 pub(super) struct CandidateRows {
     /// Rows of `dedup_candidates`.
     pub(super) rows: CopyRows,
-    /// Rows of `route_updates` of the candidates that need no look-up.
+    /// Rows of `route_records` of the candidates that need no look-up.
     pub(super) history: CopyRows,
+    /// Attribute sets that these rows refer to.
+    pub(super) set_uses: Vec<SetUse>,
 }
 
 impl DedupCandidates {
-    /// Adds an announcement and its row of `route_updates`.
+    /// Adds an announcement and its row of `route_records`.
     pub(super) fn push(
         &mut self,
         event: &RouteEvent<'_>,
@@ -128,6 +132,7 @@ impl DedupCandidates {
             family: event.family,
             position: event.position,
             attributes: event.attributes,
+            received: event.received,
             valid_from: event.valid_from,
             predecessor,
             key: self.append(event.key),
@@ -161,6 +166,7 @@ impl DedupCandidates {
         look_ups: &[LookUp],
     ) -> Result<CandidateRows, EncodeError> {
         let (mut out, mut history) = (TableBuffer::default(), TableBuffer::default());
+        let mut set_uses = Vec::new();
         for ((number, candidate), look_up) in (0_u32..).zip(&self.candidates).zip(look_ups) {
             let before = match *look_up {
                 LookUp::Deferred { predecessor, valid_from } => (predecessor, valid_from),
@@ -175,10 +181,11 @@ impl DedupCandidates {
                 LookUp::Changed => {
                     history.bytes.extend_from_slice(part(&self.bytes, &candidate.history_row)?);
                     history.rows += 1;
+                    set_uses.extend(candidate.set_use());
                 }
             }
         }
-        Ok(CandidateRows { rows: out.finish(), history: history.finish() })
+        Ok(CandidateRows { rows: out.finish(), history: history.finish(), set_uses })
     }
 
     fn encode_candidate(
@@ -209,17 +216,25 @@ impl DedupCandidates {
         Ok(())
     }
 
-    /// Returns the rows of `route_updates` for the routes with these numbers.
-    pub(crate) fn history_rows(&self, numbers: &[i32]) -> Result<Bytes, EncodeError> {
-        let mut out = TableBuffer::default();
+    /// Returns the rows of `route_records` for the routes with these numbers, and the attribute sets that they
+    /// refer to.
+    pub(crate) fn history_rows(&self, numbers: &[i32]) -> Result<(Bytes, Vec<SetUse>), EncodeError> {
+        let (mut out, mut set_uses) = (TableBuffer::default(), Vec::new());
         for &number in numbers {
             let candidate = usize::try_from(number).ok().and_then(|index| self.candidates.get(index));
             let candidate =
                 candidate.ok_or(EncodeError::UnknownCandidate { number, rows: num::to_u64(self.len()) })?;
             out.bytes.extend_from_slice(part(&self.bytes, &candidate.history_row)?);
             out.rows += 1;
+            set_uses.extend(candidate.set_use());
         }
-        Ok(out.finish().bytes)
+        Ok((out.finish().bytes, set_uses))
+    }
+}
+
+impl Candidate {
+    fn set_use(&self) -> Option<SetUse> {
+        self.attributes.map(|hash| SetUse { hash, received: self.received })
     }
 }
 
@@ -231,6 +246,6 @@ mod tests {
     fn a_number_that_was_not_sent_is_an_error() {
         let none = DedupCandidates::default();
         assert_eq!(none.history_rows(&[0]), Err(EncodeError::UnknownCandidate { number: 0, rows: 0 }));
-        assert_eq!(none.history_rows(&[]), Ok(Bytes::new()));
+        assert_eq!(none.history_rows(&[]), Ok((Bytes::new(), Vec::new())));
     }
 }

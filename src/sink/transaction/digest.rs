@@ -19,11 +19,12 @@ pub fn digest(seq: u64, payload: &[u8]) -> u64 {
     hasher.finish().max(1)
 }
 
-/// Returns the key of an attribute set in `path_attributes`.
+/// Returns the key of an attribute set in `path_attributes` and `attribute_sets`, or that of a row of
+/// `incarnations`.
 ///
 /// Collector and lane are part of the hash, so that two lanes never insert the same row and neither waits for
 /// the other.
-pub(super) fn attribute_hash(lane: &Lane, encoded: &[u8]) -> [u8; 16] {
+pub(super) fn row_hash(lane: &Lane, encoded: &[u8]) -> [u8; 16] {
     let mut hasher = SipHasher13::new_with_keys(KEY, u64::from(lane.number));
     hasher.write(lane.collector.as_bytes());
     hasher.write_u8(0xff);

@@ -5,6 +5,7 @@
 //! * `route_event`: a route event with its position, and the peers that the database has ids for
 //! * `rib`: the changes of the current table, one per route
 //! * `dedup`: announcements whose history row is needed only if the route has changed
+//! * `referenced`: attribute sets and incarnations, which history rows refer to
 //! * `initial_load`: routes that cannot be in the current table yet
 //! * `peers`, `routers`: the state changes of peers and routers, one row each
 //! * `rejected`: quarantined sources, and the records of a rejected transaction
@@ -17,6 +18,7 @@ mod digest;
 mod error;
 mod initial_load;
 mod peers;
+mod referenced;
 mod rejected;
 mod rib;
 mod route_event;
@@ -30,6 +32,7 @@ pub use digest::digest;
 pub use error::{EncodeError, InconsistentBatch};
 pub(super) use initial_load::InitialLoad;
 pub(super) use peers::PeerArguments;
+pub(super) use referenced::SetUse;
 pub use rejected::quarantine::{Cause, Quarantine, Source};
 pub use rejected::record_range::RecordRange;
 pub(super) use rejected::rows::RejectedRows;

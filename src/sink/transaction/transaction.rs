@@ -13,6 +13,7 @@ use super::dedup::{CandidateRows, DedupCandidates};
 use super::error::EncodeError;
 use super::initial_load::InitialLoad;
 use super::peers::PeerArguments;
+use super::referenced::{AttributeSets, SetUse};
 use super::rejected::rows::DroppedRecords;
 use super::rib::{RibChanges, RibRows};
 use super::route_event::StoredPeers;
@@ -54,7 +55,7 @@ pub struct Transaction {
     pub counts: TransactionCounts,
     /// Time at which the last record was received; 0 if there are no records.
     pub received: Timestamp,
-    /// Rows of `route_updates`, without those in `dedup`.
+    /// Rows of `route_records`, without those in `dedup`.
     pub(crate) routes: CopyRows,
     /// Routes whose history row depends on the current table.
     pub(crate) dedup: Arc<DedupCandidates>,
@@ -72,8 +73,10 @@ pub struct Transaction {
     pub(crate) rejected_routes: u64,
     /// Unreadable ranges of the log.
     pub(crate) log_gaps: Vec<LogGap>,
-    /// Rows of `path_attributes`.
-    pub(crate) attributes: Bytes,
+    /// Attribute sets of history and of the current table.
+    pub(crate) attributes: AttributeSets,
+    /// Rows of `incarnations`.
+    pub(crate) incarnations: Bytes,
     /// Arguments of `holdfast_merge_peers`.
     pub(crate) peers: PeerArguments,
     /// Argument of `holdfast_merge_routers`; `None` unless the lane owns the routers.
@@ -89,10 +92,12 @@ impl Transaction {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// The COPY stream of `route_updates`, for measurements.
+    /// The COPY streams of `route_records`, `attribute_sets` and `incarnations`, without the rows that depend on
+    /// the current table: for measurements.
     #[must_use]
-    pub fn route_bytes(&self) -> Bytes {
-        self.routes.bytes.clone()
+    pub fn history_bytes(&self) -> [Bytes; 3] {
+        let sets = self.attributes.rows(&[]).unwrap_or_default();
+        [self.routes.bytes.clone(), sets, self.incarnations.clone()]
     }
 }
 
@@ -104,8 +109,10 @@ pub(crate) struct ResolvedRows {
     pub(crate) new: CopyRows,
     /// Rows of `dedup_candidates`.
     pub(crate) dedup: CopyRows,
-    /// Rows of `route_updates` of candidates whose route cannot be in the current table.
+    /// Rows of `route_records` of candidates whose route cannot be in the current table.
     pub(crate) history: CopyRows,
+    /// Attribute sets that these rows refer to.
+    pub(crate) set_uses: Vec<SetUse>,
     /// Number of candidates that the server compares with the current table.
     pub(crate) compared: u64,
 }
@@ -122,8 +129,8 @@ impl ResolvedRows {
         initial_load: Option<&mut InitialLoad>,
     ) -> Result<Self, EncodeError> {
         let RibRows { staged, new, look_ups } = rib.encode(peers, dedup.len(), initial_load)?;
-        let CandidateRows { rows, history } = dedup.encode(peers, &look_ups)?;
+        let CandidateRows { rows, history, set_uses } = dedup.encode(peers, &look_ups)?;
         let compared = num::to_u64(dedup.len()) - history.rows;
-        Ok(Self { staged: staged.finish(), new: new.finish(), dedup: rows, history, compared })
+        Ok(Self { staged: staged.finish(), new: new.finish(), dedup: rows, history, set_uses, compared })
     }
 }

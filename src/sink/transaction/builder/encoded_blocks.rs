@@ -1,24 +1,24 @@
-//! Column blocks of one batch, which are copied into its rows.
+//! What the rows of one batch have in common, computed when it is first needed.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::route::{Batch, PathMarking, Timestamp};
 use crate::sink::transaction::rejected::quarantine::Cause;
 
-/// Column blocks of one batch, each encoded when it is first needed.
+/// What the rows of one batch have in common.
 pub(super) struct EncodedBlocks {
-    pub(super) bytes: Vec<u8>,
     /// By index of the peer in the batch.
     pub(super) peers: Vec<Option<PeerBlock>>,
-    /// By index of the attribute set in the batch.
-    pub(super) attributes: Vec<Option<AttributeBlock>>,
-    /// Attribute sets with a path marking, by their index in the batch.
-    pub(super) marked: HashMap<(u16, PathMarking), AttributeBlock>,
+    /// Hash of each attribute set, by its index in the batch.
+    pub(super) attributes: Vec<Option<[u8; 16]>>,
+    /// Hash of each attribute set with a path marking, by its index in the batch.
+    pub(super) marked: HashMap<(u16, PathMarking), [u8; 16]>,
+    /// Buffer for encoding, reused.
+    pub(super) buffer: Vec<u8>,
 }
 
-/// The encoded columns of a peer, and a summary of its routes in the batch.
+/// A peer, and a summary of its routes in the batch.
 #[derive(Clone)]
 pub(super) struct PeerBlock {
     /// Whether the lane stores the peer's routes: it owns the peer, which is not quarantined. If not, the
@@ -28,8 +28,8 @@ pub(super) struct PeerBlock {
     pub(super) quarantined: Option<Arc<Cause>>,
     /// Index of the RIB view in the transaction.
     pub(super) view_index: u32,
-    /// Range of [`EncodedBlocks::bytes`].
-    pub(super) range: Range<usize>,
+    /// Key of the row of `incarnations`.
+    pub(super) incarnation: [u8; 16],
     /// Time of the first route.
     pub(super) first: Timestamp,
     /// Time of the last route.
@@ -38,22 +38,13 @@ pub(super) struct PeerBlock {
     pub(super) withdrawn: u64,
 }
 
-/// The encoded columns of an attribute set.
-#[derive(Clone)]
-pub(super) struct AttributeBlock {
-    /// Range of [`EncodedBlocks::bytes`].
-    pub(super) range: Range<usize>,
-    /// Key in `path_attributes`.
-    pub(super) hash: [u8; 16],
-}
-
 impl EncodedBlocks {
     pub(super) fn new(batch: &Batch) -> Self {
         Self {
-            bytes: Vec::new(),
             peers: vec![None; batch.peers.len()],
             attributes: vec![None; batch.attributes.len()],
             marked: HashMap::new(),
+            buffer: Vec::new(),
         }
     }
 }

@@ -1,0 +1,169 @@
+//! Rows that rows of `route_records` refer to: attribute sets and incarnations, each once per transaction.
+//! Pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::route::Timestamp;
+use crate::sink::copy::pg_field as field;
+use crate::sink::copy::{TableBuffer, columns};
+
+use super::error::{EncodeError, part};
+
+/// Key of an attribute set or of an incarnation.
+pub(super) type RowHash = [u8; 16];
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Start of the day of a record in UTC, as `holdfast_day` computes it.
+fn day(received: Timestamp) -> Timestamp {
+    Timestamp(received.0.div_euclid(DAY_MICROS).saturating_mul(DAY_MICROS))
+}
+
+/// A use of an attribute set by a history row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SetUse {
+    pub(super) hash: RowHash,
+    /// Time of the record.
+    pub(super) received: Timestamp,
+}
+
+/// The attribute sets of a transaction, and the days on which stored history rows use them.
+#[derive(Default)]
+pub(crate) struct AttributeSets {
+    /// Encoded columns of all sets, without the hash.
+    bytes: Vec<u8>,
+    sets: HashMap<RowHash, AttributeSet>,
+}
+
+/// The range refers to [`AttributeSets::bytes`].
+struct AttributeSet {
+    columns: Range<usize>,
+    days: Vec<Timestamp>,
+}
+
+impl AttributeSets {
+    /// Adds a set, unless the transaction has it.
+    pub(super) fn add(&mut self, hash: RowHash, columns: &[u8]) {
+        if let Entry::Vacant(vacant) = self.sets.entry(hash) {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(columns);
+            vacant.insert(AttributeSet { columns: start..self.bytes.len(), days: Vec::new() });
+        }
+    }
+
+    /// Notes that a history row refers to a set.
+    pub(super) fn note(&mut self, used: SetUse) {
+        let day = day(used.received);
+        if let Some(set) = self.sets.get_mut(&used.hash)
+            && !set.days.contains(&day)
+        {
+            set.days.push(day);
+        }
+    }
+
+    /// Memory of the encoded sets, in bytes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns the rows of `staged_attributes`: one for each day on which history refers to the set, `uses`
+    /// included, and one without a day for a set that only the current table refers to.
+    pub(crate) fn rows(&self, uses: &[SetUse]) -> Result<Bytes, EncodeError> {
+        let mut more: HashMap<RowHash, Vec<Timestamp>> = HashMap::new();
+        for used in uses {
+            let (days, day) = (more.entry(used.hash).or_default(), day(used.received));
+            if !days.contains(&day) {
+                days.push(day);
+            }
+        }
+        let mut out = TableBuffer::default();
+        let mut sets: Vec<_> = self.sets.iter().collect();
+        sets.sort_unstable_by_key(|(hash, _)| **hash);
+        for (hash, set) in sets {
+            let columns = part(&self.bytes, &set.columns)?;
+            let later = more.get(hash).into_iter().flatten().filter(|day| !set.days.contains(day));
+            let mut days = set.days.iter().chain(later).copied().peekable();
+            if days.peek().is_none() {
+                append_set(&mut out, None, *hash, columns);
+            }
+            days.for_each(|day| append_set(&mut out, Some(day), *hash, columns));
+        }
+        Ok(out.finish().bytes)
+    }
+}
+
+fn append_set(out: &mut TableBuffer, day: Option<Timestamp>, hash: RowHash, columns: &[u8]) {
+    field::row(&mut out.bytes, columns::count(columns::ATTRIBUTE_SETS));
+    field::optional(&mut out.bytes, day, field::timestamp);
+    field::uuid(&mut out.bytes, hash);
+    out.bytes.extend_from_slice(columns);
+    out.rows += 1;
+}
+
+/// The incarnations of a transaction.
+#[derive(Default)]
+pub(super) struct Incarnations(HashMap<RowHash, (Vec<u8>, Timestamp)>);
+
+impl Incarnations {
+    /// Adds an incarnation with its encoded columns, unless the transaction has it.
+    pub(super) fn add(&mut self, id: RowHash, columns: &[u8]) {
+        self.0.entry(id).or_insert_with(|| (columns.to_vec(), Timestamp(i64::MIN)));
+    }
+
+    /// Notes that a history row of this time refers to an incarnation.
+    pub(super) fn note(&mut self, id: RowHash, received: Timestamp) {
+        if let Some((_, used_at)) = self.0.get_mut(&id) {
+            *used_at = (*used_at).max(received);
+        }
+    }
+
+    /// Returns the rows of `staged_incarnations`.
+    pub(super) fn rows(self) -> Bytes {
+        let mut out = TableBuffer::default();
+        let mut incarnations: Vec<_> = self.0.into_iter().collect();
+        incarnations.sort_unstable_by_key(|(id, _)| *id);
+        for (id, (columns, used_at)) in incarnations {
+            field::row(&mut out.bytes, columns::count(columns::INCARNATIONS));
+            field::uuid(&mut out.bytes, id);
+            out.bytes.extend_from_slice(&columns);
+            field::timestamp(&mut out.bytes, used_at);
+            out.rows += 1;
+        }
+        out.finish().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The days of the rows, in microseconds since 2000; `None` without a day.
+    fn days(bytes: &[u8]) -> Vec<Option<i64>> {
+        let mut rest = bytes.get(19..).unwrap_or_default();
+        let mut days = Vec::new();
+        while let Some(after) = rest.strip_prefix(&[0, 27]) {
+            let (length, value) = after.split_at(4);
+            let length = usize::try_from(i32::from_be_bytes(length.try_into().unwrap())).ok();
+            days.push(length.map(|_| i64::from_be_bytes(value[..8].try_into().unwrap())));
+            rest = &value[length.unwrap_or_default() + 20..];
+        }
+        days
+    }
+
+    #[test]
+    fn a_set_has_one_row_for_each_day_on_which_history_refers_to_it() {
+        let used = |hash, hours: i64| SetUse { hash: [hash; 16], received: Timestamp(hours * 3_600_000_000) };
+        let mut sets = AttributeSets::default();
+        for hash in [1, 2, 3] {
+            sets.add([hash; 16], &[]);
+        }
+        [used(1, 1), used(1, 23), used(1, 24), used(9, 1)].iter().for_each(|used| sets.note(*used));
+        let rows = sets.rows(&[used(1, 25), used(1, 49), used(2, -1)]).unwrap();
+        let day = |number: i64| Some(field::postgres_micros(Timestamp(number * DAY_MICROS)));
+        assert_eq!(days(&rows), [day(0), day(1), day(2), day(-1), None]);
+    }
+}
