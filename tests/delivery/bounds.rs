@@ -78,7 +78,7 @@ async fn the_largest_values_are_stored_without_a_rejected_row() {
 #[tokio::test]
 async fn the_largest_values_can_be_rejected() {
     let Some(mut store) = Store::open(Edition::Timescale, "largest_rejected").await else { return };
-    let poison = "ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (router IS NULL);
+    let poison = "ALTER TABLE route_records ADD CONSTRAINT poison CHECK (seq < 0);
         ALTER TABLE peer_events ADD CONSTRAINT poison CHECK (event_type <> 'session_up')";
     store.database.client().await.batch_execute(poison).await.unwrap();
     let batches = batches(3);

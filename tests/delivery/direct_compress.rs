@@ -17,7 +17,7 @@ const CLAIM: &str = "
     CREATE SCHEMA timescaledb_information;
     CREATE TABLE timescaledb_information.hypertables (hypertable_schema name, hypertable_name name,
         compression_enabled boolean);
-    INSERT INTO timescaledb_information.hypertables VALUES ('public', 'route_updates', true);
+    INSERT INTO timescaledb_information.hypertables VALUES ('public', 'route_records', true);
     GRANT USAGE ON SCHEMA timescaledb_information TO PUBLIC;
     GRANT SELECT ON timescaledb_information.hypertables TO PUBLIC;
     CREATE TABLE seen_settings (setting text, rows bigint);
@@ -26,7 +26,7 @@ const CLAIM: &str = "
             current_setting('timescaledb.enable_direct_compress_copy', true), ''), 'off'), count(*)
             FROM added;
         RETURN NULL; END $$;
-    CREATE TRIGGER note AFTER INSERT ON route_updates REFERENCING NEW TABLE AS added
+    CREATE TRIGGER note AFTER INSERT ON route_records REFERENCING NEW TABLE AS added
         FOR EACH STATEMENT EXECUTE FUNCTION note_setting();";
 const SEEN: &str = "SELECT concat_ws(' ', setting, sum(rows)) FROM seen_settings GROUP BY setting ORDER BY 1";
 
@@ -85,7 +85,7 @@ async fn the_version_the_edition_and_the_columnstore_must_allow_it() {
     assert_eq!(obstacle(&database, DirectCompress::Auto).await, None);
     sql(&database, "UPDATE timescaledb_information.hypertables SET compression_enabled = false").await;
     let columnstore = obstacle(&database, DirectCompress::Auto).await.unwrap();
-    assert!(columnstore.contains("route_updates has no columnstore"), "{columnstore}");
+    assert!(columnstore.contains("route_records has no columnstore"), "{columnstore}");
     sql(&database, "UPDATE pg_extension SET extversion = '2.28.0' WHERE extname = 'timescaledb'").await;
     let version = obstacle(&database, DirectCompress::Auto).await.unwrap();
     assert!(version.contains("TimescaleDB 2.28.0 does not check constraints"), "{version}");

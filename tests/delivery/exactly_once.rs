@@ -88,11 +88,11 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     let client = database.client().await;
     client
-        .batch_execute("INSERT INTO route_updates SELECT * FROM route_updates WHERE seq = 2 AND idx = 5")
+        .batch_execute("INSERT INTO route_records SELECT * FROM route_records WHERE seq = 2 AND idx = 5")
         .await
         .unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 1));
-    client.batch_execute("DELETE FROM route_updates WHERE seq = 1 AND idx = 7").await.unwrap();
+    client.batch_execute("DELETE FROM route_records WHERE seq = 1 AND idx = 7").await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1));
     // The missing row is detected even if the ledger omits it.
     for sign in ['-', '+'] {
@@ -103,7 +103,7 @@ async fn a_planted_duplicate_and_a_planted_loss_are_found() {
         client.batch_execute(&forge).await.unwrap();
         assert_eq!(database.missing_and_doubled(COLLECTOR).await, (1, 1), "{sign}");
     }
-    client.batch_execute("DELETE FROM route_updates WHERE seq = 2").await.unwrap();
+    client.batch_execute("DELETE FROM route_records WHERE seq = 2").await.unwrap();
     assert_eq!(database.missing_and_doubled(COLLECTOR).await.0, 14);
     drop((connection, client));
     database.drop().await;

@@ -208,7 +208,15 @@ async fn records_that_two_log_ids_of_a_collector_have_are_counted_as_doubled() {
     source.fill(0..20).await;
     drain(&source, &database, 20).await;
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
-    for table in ["route_updates", "peer_events", "ingest_ledger", "ingest_checkpoint"] {
+    // The history of the other log refers to incarnations of its own.
+    let records = "INSERT INTO route_records SELECT (jsonb_populate_record(t, jsonb_build_object('incarnation', \
+                   md5(incarnation::text)))).* FROM route_records t";
+    let incarnations = "INSERT INTO incarnations \
+                        SELECT (jsonb_populate_record(t, jsonb_build_object('id', md5(id::text), 'log_id', \
+                        '99999999-9999-9999-9999-999999999999'))).* FROM incarnations t";
+    database.client().await.batch_execute(records).await.unwrap();
+    database.client().await.batch_execute(incarnations).await.unwrap();
+    for table in ["peer_events", "ingest_ledger", "ingest_checkpoint"] {
         let sql = format!(
             "INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('log_id', \
              '99999999-9999-9999-9999-999999999999'))).* FROM {table} t"
@@ -286,7 +294,7 @@ async fn a_log_that_goes_on_is_no_fork() {
 async fn restore(database: &Database, seq: i64) {
     let sql = format!(
         // No transaction may be open, because a part of it would be in the backup.
-        "LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE; DELETE FROM route_updates WHERE seq > {seq}; \
+        "LOCK TABLE ingest_checkpoint IN EXCLUSIVE MODE; DELETE FROM route_records WHERE seq > {seq}; \
          DELETE FROM peer_events WHERE seq > {seq};
         DELETE FROM ingest_ledger WHERE last_seq > {seq};
         UPDATE ingest_checkpoint c SET epoch = epoch - 1, owner = '00000000-0000-0000-0000-000000000000',

@@ -101,7 +101,7 @@ async fn rows_that_the_server_drops_prevent_the_commit() {
         let of_second = Builder::new("r1", 0).at(4).announce(&second, 10..15, &[1]).build();
         // The first table drops rows of the history, the second one those of the initial load.
         let batches = [routes(2, 10..15, 1), of_second];
-        for (table, batch) in ["route_updates", "rib_entries"].into_iter().zip(batches) {
+        for (table, batch) in ["route_records", "rib_entries"].into_iter().zip(batches) {
             let trigger = format!(
                 "CREATE TRIGGER t BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION drop_some()"
             );
@@ -125,7 +125,7 @@ async fn a_server_that_replies_while_it_reads_does_not_block() {
     let Some(database) = Database::migrated(Edition::Plain, "pipeline_warnings").await else { return };
     let warn = "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE WARNING '%', repeat('x', 4000); RETURN NEW; END $$;
-        CREATE TRIGGER t BEFORE INSERT ON route_updates FOR EACH ROW EXECUTE FUNCTION warn()";
+        CREATE TRIGGER t BEFORE INSERT ON route_records FOR EACH ROW EXECUTE FUNCTION warn()";
     database.client().await.batch_execute(warn).await.unwrap();
     let mut store = Store::with(database).await;
     // 40 MB of warnings, and more rows than fit into the buffers of the sockets.

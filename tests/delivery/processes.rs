@@ -133,7 +133,7 @@ async fn of_two_collectors_with_one_id_the_older_keeps_logging_and_does_not_win_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_tells_what_was_rejected() {
     let Some(database) = Database::migrated(Edition::Plain, "status_rejected").await else { return };
-    let bad = "ALTER TABLE route_updates ADD CONSTRAINT bad CHECK (prefix <> '10.0.3.0/24')";
+    let bad = "ALTER TABLE route_records ADD CONSTRAINT bad CHECK (prefix <> '10.0.3.0/24')";
     database.client().await.batch_execute(bad).await.unwrap();
     let place = Place::of(&database);
     let settings = place.settings(&[("DB_SSLMODE", "disable"), ("DRAIN_MAX_DELAY_MS", "20")]);

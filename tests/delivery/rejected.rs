@@ -12,8 +12,8 @@ use holdfast::sink::{
 
 /// A cause of rejected history rows, and the statement that removes it.
 const POISON: &str =
-    "ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (prefix <> '1.0.13.0/24' OR is_withdrawn)";
-const CURED: &str = "ALTER TABLE route_updates DROP CONSTRAINT poison";
+    "ALTER TABLE route_records ADD CONSTRAINT poison CHECK (prefix <> '1.0.13.0/24' OR is_withdrawn)";
+const CURED: &str = "ALTER TABLE route_records DROP CONSTRAINT poison";
 const LEDGER: &str =
     "SELECT concat_ws(' ', sum(routes), sum(stored), sum(unchanged), sum(rejected)) FROM ingest_ledger";
 
@@ -175,7 +175,7 @@ async fn events_that_are_refused_are_put_aside_too() {
 #[tokio::test]
 async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
     let Some(mut lane) = Lane::open("systemic").await else { return };
-    lane.sql("ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (length(rib) < 3)").await;
+    lane.sql("ALTER TABLE route_records ADD CONSTRAINT poison CHECK (safi < 0)").await;
     let batches: Vec<Batch> = (0..20).map(crate::common::source::batch).collect();
     let (chunk, span) = lane.chunk(&batches);
     let refused = lane.connection.isolate(&chunk, span, &Quarantine::default(), false).await.unwrap_err();
@@ -199,7 +199,7 @@ async fn a_cause_that_concerns_all_rows_stores_nothing_and_says_what_to_do() {
 async fn refusals_in_every_transaction_stop_the_drain_with_an_alarm() {
     let Some(database) = Database::migrated(Edition::Timescale, "refused_again").await else { return };
     // Ordinary rows, which are tried from the third transaction with a rejected record on, have this one too.
-    let poison = "ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (idx <> 2)";
+    let poison = "ALTER TABLE route_records ADD CONSTRAINT poison CHECK (idx <> 2)";
     database.client().await.batch_execute(poison).await.unwrap();
     let mut source = Source::new();
     source.fill(0..100).await;

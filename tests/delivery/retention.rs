@@ -71,7 +71,7 @@ async fn routes_older_than_retention_are_in_tables_of_later_times() {
         let early = client.query("SELECT * FROM rib_at('AS65001', now() - interval '150 days')", &[]).await;
         assert!(early.is_err(), "a table from before the history");
         // Rows missing in addition to the dropped ones are still detected.
-        client.batch_execute("DELETE FROM route_updates WHERE seq = 4 AND idx = 0").await.unwrap();
+        client.batch_execute("DELETE FROM route_records WHERE seq = 4 AND idx = 0").await.unwrap();
         assert_eq!(
             store.database.missing_and_doubled(crate::common::store::COLLECTOR).await,
             (1, 0),
@@ -89,9 +89,9 @@ const OLD_PARTITION: &str = "DO $$
         starts timestamptz := date_trunc('day', now() - interval '260 days');
         ends timestamptz := date_trunc('day', now() - interval '160 days');
     BEGIN
-        EXECUTE format('CREATE TABLE route_updates_old PARTITION OF route_updates
+        EXECUTE format('CREATE TABLE route_records_old PARTITION OF route_records
             FOR VALUES FROM (%L) TO (%L)', starts, ends);
-        INSERT INTO time_partitions VALUES ('route_updates', 'route_updates_old', starts, ends);
+        INSERT INTO time_partitions VALUES ('route_records', 'route_records_old', starts, ends);
     END
     $$";
 
@@ -114,7 +114,7 @@ async fn a_long_reader_postpones_retention_and_freezes_nobody() {
         let reading = reader.transaction().await.unwrap();
         let rows: i64 = reading.query_one("SELECT count(*) FROM route_updates", &[]).await.unwrap().get(0);
         let refused = maintain(&pool, retention).await.unwrap_err().to_string();
-        assert!(refused.starts_with("retention of route_updates: "), "{edition:?}: {refused}");
+        assert!(refused.starts_with("retention of route_records: "), "{edition:?}: {refused}");
         assert!(refused.contains("lock timeout (55P03); a long query or pg_dump"), "{edition:?}: {refused}");
         // Nothing waits any more, and nothing was dropped.
         let count = "SELECT count(*) FROM route_updates";

@@ -124,7 +124,7 @@ async fn no_role_can_do_more_than_it_needs() {
         assert_eq!(command(&database, "holdfast_owner", &["migrate"]).0, Some(0));
         for role in &ROLES[1..] {
             for sql in [
-                "DROP TABLE route_updates",
+                "DROP TABLE route_records",
                 "TRUNCATE rib_entries",
                 "ALTER TABLE bgp_peers ADD COLUMN x integer",
                 "CREATE TABLE public.mine (x integer)",
@@ -134,11 +134,11 @@ async fn no_role_can_do_more_than_it_needs() {
             }
         }
         for sql in [
-            "SELECT holdfast_retain('route_updates', '1 day')",
+            "SELECT holdfast_retain('route_records', '1 day')",
             "SELECT holdfast_make_partitions(4)",
             "INSERT INTO own_prefixes VALUES ('10.0.0.0/8', '{1}', NULL)",
             "UPDATE rib_entries SET is_withdrawn = true",
-            "DELETE FROM route_updates",
+            "DELETE FROM route_records",
         ] {
             refused(&database, "holdfast_reader", sql).await;
         }

@@ -117,7 +117,7 @@ async fn number(database: &Database, sql: &str) -> f64 {
 async fn every_counter_is_what_the_database_and_the_sender_say() {
     let Some(away) = Away::new("metrics").await else { return };
     let database = &away.database;
-    let poison = "ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (prefix <> '10.0.13.0/24')";
+    let poison = "ALTER TABLE route_records ADD CONSTRAINT poison CHECK (prefix <> '10.0.13.0/24')";
     database.client().await.batch_execute(poison).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     // A run that ends with a crash: the next one records a gap.

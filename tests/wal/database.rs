@@ -208,7 +208,7 @@ async fn a_forked_log_is_drained_only_with_fork_and_always_under_one_new_id() {
 async fn rejected_records_are_listed_shown_and_retried() {
     let Some(setup) = Setup::new("walctl_rejected").await else { return };
     let poison =
-        "ALTER TABLE route_updates ADD CONSTRAINT poison CHECK (prefix <> '1.0.13.0/24' OR is_withdrawn)";
+        "ALTER TABLE route_records ADD CONSTRAINT poison CHECK (prefix <> '1.0.13.0/24' OR is_withdrawn)";
     setup.database.client().await.batch_execute(poison).await.unwrap();
     let log = setup.path("log");
     extend(&log, 3, announcements(1..=200, 1));
@@ -242,7 +242,7 @@ async fn rejected_records_are_listed_shown_and_retried() {
         .database
         .client()
         .await
-        .batch_execute("ALTER TABLE route_updates DROP CONSTRAINT poison")
+        .batch_execute("ALTER TABLE route_records DROP CONSTRAINT poison")
         .await
         .unwrap();
     let (code, retried) = setup.json(&retry);

@@ -182,7 +182,7 @@ impl Connection {
         request.copy(&s.copy_statistics, &transaction.statistics)?;
         request.copy(&s.copy_gaps, &transaction.gaps)?;
         if !transaction.incarnations.is_empty() {
-            request.copy(&s.copy_incarnations, &transaction.incarnations)?;
+            request.copy_uncounted(&s.copy_incarnations, &transaction.incarnations)?;
             request.execute(&s.touch_incarnations, &[])?;
             request.execute(&s.incarnations, &[])?;
         }
@@ -198,7 +198,7 @@ impl Connection {
     ) -> Result<(), EncodeError> {
         let (s, rows) = (&self.statements, transaction.attributes.rows(set_uses)?);
         if !rows.is_empty() {
-            request.copy(&s.copy_attributes, &rows)?;
+            request.copy_uncounted(&s.copy_attributes, &rows)?;
             request.execute(&s.touch, &[])?;
             request.execute(&s.attributes, &[])?;
             request.execute(&s.history_sets, &[])?;

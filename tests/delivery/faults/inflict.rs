@@ -160,7 +160,7 @@ impl Run {
             Fault::TableLocked => {
                 let locker = self.database.client().await;
                 locker
-                    .batch_execute("BEGIN; LOCK TABLE route_updates IN ACCESS EXCLUSIVE MODE")
+                    .batch_execute("BEGIN; LOCK TABLE route_records IN ACCESS EXCLUSIVE MODE")
                     .await
                     .unwrap();
                 if self.scale.may_kill {
@@ -284,7 +284,7 @@ impl Run {
                 return u64::from(scale.routes) / scale.lost_commits / 2;
             }
             Fault::OneBadRow => {
-                self.sql("ALTER TABLE route_updates ADD CONSTRAINT bad CHECK (prefix <> '1.0.77.0/24')")
+                self.sql("ALTER TABLE route_records ADD CONSTRAINT bad CHECK (prefix <> '1.0.77.0/24')")
                     .await;
             }
             Fault::DiskFull if scale.may_kill => {
@@ -316,7 +316,7 @@ impl Run {
         let stored = self.database.value::<i64>("SELECT count(*) FROM route_updates").await;
         let refused = self.database.value::<i64>("SELECT count(*) FROM rejected_routes").await;
         assert_eq!((stored, refused), (i64::from(self.scale.routes) - 1, 1));
-        self.sql("ALTER TABLE route_updates DROP CONSTRAINT bad").await;
+        self.sql("ALTER TABLE route_records DROP CONSTRAINT bad").await;
         let retried = retry_rejected(target, COLLECTOR).await.unwrap();
         assert_eq!(retried, RetryCounts { stored: 1, rejected: 0 });
         format!("{stored} stored and 1 rejected, {longer:+.1} s compared with no fault; stored by retry")
@@ -328,8 +328,8 @@ impl Run {
         let retention = Retention { routes_days: Some(1825), events_days: Some(180) };
         maintain(&pool, retention).await.unwrap();
         let chunks = match self.database.edition {
-            Edition::Timescale => "SELECT count(*) FROM show_chunks('route_updates')",
-            Edition::Plain => "SELECT count(*) FROM pg_inherits WHERE inhparent = 'route_updates'::regclass",
+            Edition::Timescale => "SELECT count(*) FROM show_chunks('route_records')",
+            Edition::Plain => "SELECT count(*) FROM pg_inherits WHERE inhparent = 'route_records'::regclass",
         };
         let chunks = self.database.value::<i64>(chunks).await;
         assert!(chunks <= 10, "{chunks} chunks");

@@ -92,8 +92,19 @@ impl Request {
         Ok(())
     }
 
-    /// Executes a COPY statement with these rows. A stream without rows is not sent.
+    /// Executes a COPY statement with these rows, whose number is compared with that of the server. A stream
+    /// without rows is not sent.
     pub(in crate::sink::connection) fn copy(
+        &mut self,
+        statement: &Statement,
+        rows: &Bytes,
+    ) -> Result<(), EncodeError> {
+        self.has_rows |= !rows.is_empty();
+        self.copy_uncounted(statement, rows)
+    }
+
+    /// The same, with rows that the server may have already, so that their number is not compared.
+    pub(in crate::sink::connection) fn copy_uncounted(
         &mut self,
         statement: &Statement,
         rows: &Bytes,
@@ -102,7 +113,6 @@ impl Request {
             return Ok(());
         }
         self.execute(statement, &[])?;
-        self.has_rows = true;
         let mut rest = rows.clone();
         while !rest.is_empty() {
             let part = rest.split_to(rest.len().min(COPY_MESSAGE_BYTES));
@@ -128,7 +138,7 @@ impl Request {
         self.message(b'S', |_| ());
     }
 
-    /// Whether there is a COPY.
+    /// Whether there are rows whose number is compared.
     pub(super) const fn has_rows(&self) -> bool {
         self.has_rows
     }
