@@ -147,6 +147,9 @@ BEGIN
     END LOOP;
     DELETE FROM time_partitions WHERE table_name = 'route_updates';
     DELETE FROM partitioned_tables WHERE name = 'route_updates';
+    IF NOT EXISTS (SELECT FROM wide_route_updates) THEN
+        DROP TABLE wide_route_updates;
+    END IF;
 END
 $$;
 CREATE INDEX route_records_time ON route_records (time DESC);

@@ -159,7 +159,7 @@ async fn tables_in_panels(database: &Database) -> Vec<String> {
             AND relkind IN ('r', 'p')",
         )
         .await;
-    assert!(tables.iter().any(|table| table == "route_updates"), "{tables:?}");
+    assert!(tables.iter().any(|table| table == "route_records"), "{tables:?}");
     let is_read = |table: &&String| {
         texts.iter().any(|text| {
             ["FROM ", "JOIN "].iter().any(|before| {

@@ -492,15 +492,15 @@ async fn limits_of_the_delivery_and_retention_apply_at_once() {
     assert_eq!(holdfast.reload(&fast)["changed"], "DRAIN_MAX_DELAY_MS");
     holdfast.daemon.status_when(|document| document.delivery.as_ref().unwrap().lag_batches == 0);
     // A route of years ago, in a chunk of its own.
-    let old = "INSERT INTO route_updates SELECT (jsonb_populate_record(route, jsonb_build_object(
-            'time', now() - interval '1000 days'))).* FROM route_updates route LIMIT 1";
+    let old = "INSERT INTO route_records SELECT (jsonb_populate_record(route, jsonb_build_object(
+            'time', now() - interval '1000 days'))).* FROM route_records route LIMIT 1";
     database.client().await.batch_execute(old).await.unwrap();
     let count = "SELECT count(*) FROM route_updates WHERE time < now() - interval '900 days'";
     assert_eq!(database.value::<i64>(count).await, 1);
     let kept = [fast[0], fast[1], fast[2], "RETENTION_ROUTES_DAYS=900"];
     assert_eq!(holdfast.reload(&kept)["changed"], "RETENTION_ROUTES_DAYS");
     let line = holdfast.daemon.event_since_start("chunks_dropped");
-    assert_eq!(line["table"], "route_updates");
+    assert_eq!(line["table"], "route_records");
     assert_eq!(database.value::<i64>(count).await, 0);
     drop(holdfast);
     database.drop().await;

@@ -3,7 +3,7 @@
 --   :begin                 start of the month
 SET jit = off;
 
-INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
+INSERT INTO wide_rows (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
     extended_communities, is_withdrawn, collector, log_id, seq, idx, session, generation, router, peer_type,
     peer_distinguisher, bgp_id, rib, afi, safi, cause, origin, origin_as, labels, rd, route_key)
 SELECT timestamptz :'begin' + step * (interval '1 hour' + n * interval '2 minutes'), '192.0.2.1',
@@ -15,7 +15,7 @@ SELECT timestamptz :'begin' + step * (interval '1 hour' + n * interval '2 minute
     '65000:' || n % 100, '\x000180'::bytea || int4send(n % 100) || int4send(n)
 FROM generate_series(0, 1) AS step CROSS JOIN LATERAL generate_series(0, 19999 - step * 10000) AS n;
 
-INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, next_hop, is_withdrawn,
+INSERT INTO wide_rows (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, next_hop, is_withdrawn,
     collector, log_id, seq, idx, session, generation, router, peer_type, peer_distinguisher, bgp_id, rib, afi,
     safi, cause, origin, nlri, attributes_more, route_key)
 SELECT timestamptz :'begin' + step * (interval '26 days' + n * interval '1 minute'), '192.0.2.1',

@@ -34,7 +34,7 @@ CREATE TEMP VIEW updates AS
         FROM generate_series(1, :churn) AS number) c
     WHERE c.peer % :parts = :part;
 
-INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
+INSERT INTO wide_rows (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
     communities, med, is_withdrawn, collector, log_id, seq, idx, session, generation, router, peer_type,
     peer_distinguisher, bgp_id, rib, afi, safi, cause, origin, origin_as, route_key)
 SELECT w.time, '192.0.2.1'::inet + w.peer % 4, '198.51.100.0'::inet + w.peer, 65000 + w.peer, 'ipv4_unicast',
@@ -46,7 +46,7 @@ SELECT w.time, '192.0.2.1'::inet + w.peer % 4, '198.51.100.0'::inet + w.peer, 65
 FROM updates w LEFT JOIN sets a ON a.number = w.set_number AND NOT w.withdrawn;
 
 -- The same routes in the post-policy views.
-INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
+INSERT INTO wide_rows (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, prefix, next_hop, as_path,
     communities, med, local_pref, is_withdrawn, collector, log_id, seq, idx, session, generation, router,
     peer_type, peer_distinguisher, bgp_id, rib, afi, safi, cause, origin, origin_as, route_key)
 SELECT w.time + interval '1 second', '192.0.2.1'::inet + w.peer % 4, '198.51.100.0'::inet + w.peer,
@@ -58,7 +58,7 @@ SELECT w.time + interval '1 second', '192.0.2.1'::inet + w.peer % 4, '198.51.100
 FROM updates w LEFT JOIN sets a ON a.number = w.set_number AND NOT w.withdrawn
 WHERE w.peer BETWEEN 2 AND 4 AND w.prefix_number % 20 <> 0;
 
-INSERT INTO route_updates (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, next_hop, as_path,
+INSERT INTO wide_rows (time, bmp_peer_ip, bgp_peer_ip, bgp_peer_asn, family, next_hop, as_path,
     extended_communities, is_withdrawn, evpn_route_type, evpn_rd, evpn_esi, evpn_tag, mac_address, evpn_ip,
     labels, rd, nlri, collector, log_id, seq, idx, session, generation, router, peer_type, peer_distinguisher,
         bgp_id, rib, afi, safi, cause, origin, route_key)

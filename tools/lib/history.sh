@@ -7,8 +7,14 @@
 instance() { "$root/tools/testbed/timescale" "$1" --name "$name" "${@:2}"; }
 database() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$url" "$@"; }
 
+store_wide_rows() {
+    sed 's/{chunk}/wide_rows/' "$root/src/sink/admin/convert_chunk.sql" | database --single-transaction -f -
+    database -c 'VACUUM ANALYZE'
+}
+
 # Half of the rows are initial dumps of 20 peers; the first has 50,000 prefixes for each million rows.
-# make_history FILE: FILE is SQL with more history.
+# make_history FILE: FILE is SQL with more history. All of it is generated as rows of the view route_updates, and
+# stored as `holdfast migrate` stores such rows.
 make_history() {
     local churn large small part hosts
     churn=$((millions * 500000))
@@ -24,12 +30,14 @@ make_history() {
         (number % 7)::bigint AS med,
         ARRAY['65000:' || number % 500, '65000:' || 1000 + number % 3] AS communities
         FROM generate_series(0, 99999) AS number"
+    database -c 'CREATE UNLOGGED TABLE wide_rows AS SELECT * FROM route_updates WITH NO DATA'
     for part in 0 1; do
         database --set begin="$begin" --set part=$part --set parts=2 --set large=$large --set small=$small \
             --set churn=$churn --set hosts=$hosts -f "$root/tools/bench/queries.sql" &
     done
     wait
     database --set begin="$begin" -f "$1"
+    store_wide_rows
     database --set begin="$begin" -f "$root/tools/bench/queries_current.sql"
     # The peers' counters, as the collector would have written them.
     database -c "UPDATE bgp_peers p SET announced = n FROM (SELECT peer_id, count(*) AS n FROM rib_entries

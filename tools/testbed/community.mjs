@@ -42,6 +42,12 @@ const QUERIES = [
   `evpn_moves('40 days')`,
 ];
 
+// Stores the rows of the table wide_rows as `holdfast migrate` stores those of an earlier release.
+async function store(database) {
+  const sql = fs.readFileSync(path.join(root, 'src/sink/admin/convert_chunk.sql'), 'utf8');
+  await database.transaction((transaction) => transaction.exec(sql.replaceAll('{chunk}', 'wide_rows')));
+}
+
 async function fresh() {
   const database = await PGlite.create({ extensions: { timescaledb } });
   for (const folder of ['migrations', 'migrations/functions'].map((name) => path.join(root, name))) {
@@ -55,7 +61,9 @@ async function fresh() {
     sql
       .replace(/:'(\w+)'/g, (_, name) => `'${values[name]}'`)
       .replace(/(?<!:):([a-z]+)\b/g, (all, name) => values[name] ?? all);
+  await database.exec('CREATE TABLE wide_rows AS SELECT * FROM route_updates WITH NO DATA');
   await database.exec(replace(fs.readFileSync(path.join(root, 'tools/bench/queries.sql'), 'utf8')));
+  await store(database);
   const current = fs.readFileSync(path.join(root, 'tools/bench/queries_current.sql'), 'utf8');
   await database.exec(replace(current.replace(/SET work_mem[^;]*;/, '').replace(/VACUUM[^;]*;/, '')));
   await database.exec('ANALYZE');
@@ -77,9 +85,9 @@ async function results(database, queries = QUERIES) {
 }
 
 const SIZE = `SELECT sum(pg_total_relation_size(format('%I.%I', chunk_schema, chunk_name)::regclass))::float8
-  FROM timescaledb_information.chunks WHERE hypertable_name = 'route_updates'`;
+  FROM timescaledb_information.chunks WHERE hypertable_name = 'route_records'`;
 const COMPRESSED = `SELECT sum(after_compression_total_bytes)::float8
-  FROM hypertable_compression_stats('route_updates')`;
+  FROM hypertable_compression_stats('route_records')`;
 
 // Size of the columnstore: direct compress adds nothing to the statistics of compression.
 const COLUMNSTORE = `SELECT
@@ -87,10 +95,10 @@ const COLUMNSTORE = `SELECT
   FROM _timescaledb_catalog.chunk c
   JOIN _timescaledb_catalog.chunk k ON k.id = c.compressed_chunk_id`;
 const ROW_CHUNKS = `SELECT count(*) FILTER (WHERE pg_relation_size(c) > 0)::int
-  FROM show_chunks('route_updates') c`;
+  FROM show_chunks('route_records') c`;
 
 async function compress(database) {
-  await database.exec("SELECT compress_chunk(c) FROM show_chunks('route_updates') c");
+  await database.exec("SELECT compress_chunk(c) FROM show_chunks('route_records') c");
 }
 
 function assertSame(before, after, stage) {
@@ -107,14 +115,14 @@ function assertSame(before, after, stage) {
 async function writeDirectly(database, rows) {
   const blobs = [];
   for (let offset = 0; offset < rows; offset += TRANSACTION_ROWS) {
-    const part = `SELECT * FROM route_updates ORDER BY time LIMIT ${TRANSACTION_ROWS} OFFSET ${offset}`;
+    const part = `SELECT * FROM route_records ORDER BY time LIMIT ${TRANSACTION_ROWS} OFFSET ${offset}`;
     blobs.push((await database.query(`COPY (${part}) TO '/dev/blob' (FORMAT binary)`)).blob);
   }
-  await database.exec('TRUNCATE route_updates');
+  await database.exec('TRUNCATE route_records');
   for (const blob of blobs) {
     await database.transaction(async (transaction) => {
       await transaction.exec('SET LOCAL timescaledb.enable_direct_compress_copy = on');
-      await transaction.query("COPY route_updates FROM '/dev/blob' (FORMAT binary)", [], { blob });
+      await transaction.query("COPY route_records FROM '/dev/blob' (FORMAT binary)", [], { blob });
     });
   }
   await database.exec('ANALYZE');
@@ -150,15 +158,15 @@ assertSame(before, written, 'after direct compress');
 await direct.close();
 
 // A late row is inserted into a compressed chunk.
-await database.exec(`INSERT INTO route_updates
+await database.exec(`INSERT INTO route_records
   SELECT (jsonb_populate_record(h, '{"seq": 1, "prefix": "203.0.113.0/24"}')).*
-  FROM route_updates h WHERE prefix IS NOT NULL LIMIT 1`);
+  FROM route_records h WHERE prefix IS NOT NULL LIMIT 1`);
 const late = await value(database, "SELECT count(*)::int FROM route_updates WHERE prefix = '203.0.113.0/24'");
 if (late !== 1) throw new Error(`expected the late row once in a compressed chunk, found it ${late} times`);
-await database.exec("DELETE FROM route_updates WHERE prefix = '203.0.113.0/24'");
+await database.exec("DELETE FROM route_records WHERE prefix = '203.0.113.0/24'");
 
 // Retention drops compressed chunks and keeps the routes that later states of a table still contain.
-const dropped = await value(database, "SELECT holdfast_retain('route_updates', '18 days')");
+const dropped = await value(database, "SELECT holdfast_retain('route_records', '18 days')");
 const kept = await value(database, 'SELECT count(*)::int FROM kept_routes');
 if (dropped < 1 || kept < SIZES.large / 2) {
   throw new Error(`retention: ${dropped} chunks dropped, ${kept} routes kept; expected both to be larger`);
@@ -178,14 +186,13 @@ const report = {
 if (option === '--variants') {
   report.variants = {};
   for (const [segmentby, orderby] of [
-    ['bgp_peer_ip, rib', 'time DESC'],
-    ['bgp_peer_ip, rib', 'prefix, time'],
-    ['bmp_peer_ip, bgp_peer_ip', 'time'],
-    ['rib', 'prefix, time'],
-    ['rib', 'prefix, bgp_peer_ip, time'],
+    ['incarnation', 'time DESC'],
+    ['incarnation', 'prefix, time'],
+    ['afi, safi', 'time DESC'],
+    ['afi, safi', 'prefix, time'],
   ]) {
     const other = await fresh();
-    await other.exec(`ALTER TABLE route_updates SET (timescaledb.compress,
+    await other.exec(`ALTER TABLE route_records SET (timescaledb.compress,
       timescaledb.compress_segmentby = '${segmentby}', timescaledb.compress_orderby = '${orderby}')`);
     await compress(other);
     const ms = (await results(other)).map((result) => result.ms);

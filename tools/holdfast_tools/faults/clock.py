@@ -120,7 +120,7 @@ def seen_red(rig):
         )
     ]
     checked({"1970", "2036"} & set(years), f"the clock was not changed: rows of the years {years}")
-    lies.database.rows("DELETE FROM route_updates WHERE seq = (SELECT min(seq) FROM route_updates)")
+    lies.database.rows("DELETE FROM route_records WHERE seq = (SELECT min(seq) FROM route_records)")
     lies.compared = 0
     seen = noticed("that a batch was deleted", lies.compare)
     return f"rows of the years {', '.join(years)}; with one batch deleted: {seen}"

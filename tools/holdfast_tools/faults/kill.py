@@ -263,16 +263,16 @@ def seen_red(rig):
     for what, spoil, mend in [
         (
             "a row less",
-            "CREATE TABLE kept AS SELECT * FROM route_updates "
-            "WHERE seq = (SELECT max(seq) FROM route_updates) "
-            "AND idx = 0; DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
-            "INSERT INTO route_updates SELECT * FROM kept",
+            "CREATE TABLE kept AS SELECT * FROM route_records "
+            "WHERE seq = (SELECT max(seq) FROM route_records) "
+            "AND idx = 0; DELETE FROM route_records r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
+            "INSERT INTO route_records SELECT * FROM kept",
         ),
         (
             "a row twice",
-            "INSERT INTO route_updates SELECT * FROM kept",
-            "DELETE FROM route_updates r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; "
-            "INSERT INTO route_updates SELECT * FROM kept",
+            "INSERT INTO route_records SELECT * FROM kept",
+            "DELETE FROM route_records r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx; "
+            "INSERT INTO route_records SELECT * FROM kept",
         ),
         (
             "a gap without a cause",

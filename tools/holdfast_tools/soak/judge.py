@@ -33,7 +33,12 @@ SEGMENT_MIB, LOG_MAX_MIB = 16, 512
 # Bytes a second that the collector may write to its standard output.
 OUTPUT_RATE_MAX = 64 * KIB
 # Tables of history: the counter that explains their growth, and the bytes of a row with indexes.
-HISTORY = {"route_updates": ("stored", 600), "peer_events": ("events", 1_200)}
+HISTORY = {
+    "route_records": ("stored", 300),
+    "attribute_sets": ("stored", 400),
+    "incarnations": ("events", 400),
+    "peer_events": ("events", 1_200),
+}
 LEDGER_ROW = 500
 # Tables whose rows are updated in each transaction: dead rows remain until the server vacuums.
 UPDATED_MIB = {"rib_entries": 24, "path_attributes": 24, "bgp_peers": 8, "peer_families": 8, "pg_catalog": 8}

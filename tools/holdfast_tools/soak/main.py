@@ -238,7 +238,7 @@ class Soak:
     def _verify(self):
         if "row-less" in self.given.plant:
             self.database.rows(
-                "DELETE FROM route_updates WHERE (seq, idx) = (SELECT seq, idx FROM route_updates LIMIT 1)"
+                "DELETE FROM route_records WHERE (seq, idx) = (SELECT seq, idx FROM route_records LIMIT 1)"
             )
         verdict = zip(("missing", "doubled", "ledger breaks"), self.database.verdict("soak"))
         self.lines += [judge.exactly(f"verify: {name}", found, 0, "exactly once") for name, found in verdict]

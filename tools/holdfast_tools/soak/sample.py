@@ -12,7 +12,7 @@ INTERVAL_S = 2
 # sled keeps its entries in this file.
 SLED_FILE = "sled/db"
 # Tables whose rows are counted by the statistics of the server, because counting them takes long.
-HISTORY = ("route_updates", "peer_events", "peer_stats", "kept_routes", "kept_route_ends")
+HISTORY = ("route_records", "peer_events", "peer_stats", "kept_routes", "kept_route_ends")
 # The size of each table of the schema with its indexes, TOAST and partitions; and of the two catalogues.
 SIZES = """
 WITH RECURSIVE tree AS (
