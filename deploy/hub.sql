@@ -9,6 +9,7 @@
 --                       'holdfast_reader', 'password')"                (once for each region)
 --   psql -d hub -c 'SELECT hub.build()'                                (replaces the empty tables by views)
 --   DATABASE_URL=postgres://…/hub holdfast migrate                     (functions and views over these)
+--   psql -d hub -c 'SELECT hub.join_regions()'                         (history as the regions join it)
 --   psql -d hub -c 'SELECT * FROM hub.state()'
 -- For a new release, or a table that a release has changed: drop the hub, and make it anew. It has no data of
 -- its own but own_prefixes, peer_roles and the VRPs, which are the hub's and not those of the regions.
@@ -38,10 +39,11 @@ COMMENT ON COLUMN hub.regions.left_out IS 'Since when answers lack the region; n
 -- The tables of the regions. Others belong to the hub: what the operator fills in, and the migrations.
 CREATE OR REPLACE FUNCTION hub.tables() RETURNS SETOF text
 LANGUAGE sql IMMUTABLE AS $$
-    VALUES ('bgp_peers'), ('bmp_peers'), ('collector_gaps'), ('collector_reports'), ('dropped_records'),
-        ('forgotten_peers'), ('ingest_checkpoint'), ('ingest_ledger'), ('kept_route_ends'), ('kept_routes'),
-        ('partitioned_tables'), ('path_attributes'), ('peer_events'), ('peer_families'), ('peer_identities'),
-        ('peer_stats'), ('rejected_routes'), ('rib_entries'), ('rib_sizes'), ('route_updates')
+    VALUES ('attribute_sets'), ('bgp_peers'), ('bmp_peers'), ('collector_gaps'), ('collector_reports'),
+        ('dropped_records'), ('forgotten_peers'), ('incarnations'), ('ingest_checkpoint'), ('ingest_ledger'),
+        ('kept_route_ends'), ('kept_routes'), ('partitioned_tables'), ('path_attributes'), ('peer_events'),
+        ('peer_families'), ('peer_identities'), ('peer_stats'), ('rejected_routes'), ('rib_entries'),
+        ('rib_sizes'), ('route_records')
 $$;
 COMMENT ON FUNCTION hub.tables IS 'The tables of the regions that the hub joins.';
 
@@ -123,7 +125,9 @@ DECLARE
     query text;
     reader text;
 BEGIN
-    FOR t IN SELECT hub.tables() LOOP
+    -- Each region joins its own history: the view of the catalogue would fetch one attribute set after another.
+    FOR t IN SELECT hub.tables() UNION ALL SELECT 'route_updates'
+        WHERE to_regclass('public.route_updates') IS NOT NULL LOOP
         SELECT columns.* INTO c FROM (SELECT name FROM hub.regions ORDER BY number LIMIT 1) r,
             hub.columns(format('%I.%I', r.name, t)::regclass) AS columns;
         SELECT string_agg(CASE WHEN left_out IS NULL
@@ -135,7 +139,7 @@ BEGIN
         IF t = 'partitioned_tables' THEN
             query := format('SELECT n.name, true AS is_hypertable, interval ''7 days'' AS chunk_interval,
                 (SELECT max(r.dropped_before) FROM (%s) r WHERE r.name = n.name) AS dropped_before
-                FROM unnest(ARRAY[''route_updates'', ''peer_events'', ''peer_stats'']) AS n (name)', query);
+                FROM unnest(ARRAY[''route_records'', ''peer_events'', ''peer_stats'']) AS n (name)', query);
         END IF;
         EXECUTE format('CREATE OR REPLACE VIEW public.%I AS %s', t, query);
         EXECUTE format('COMMENT ON VIEW public.%I IS %L', t, 'The rows of all regions (hub.sql).');
@@ -164,8 +168,10 @@ BEGIN
             RAISE EXCEPTION 'a collector has delivered to this database; a hub needs one of its own';
         END IF;
     END IF;
-    FOR t IN SELECT hub.tables() UNION ALL SELECT 'schema_migrations' LOOP
-        SELECT * INTO c FROM hub.columns(format('public.%I', t)::regclass);
+    -- The view first: it is dropped with the tables.
+    FOR t IN VALUES ('route_updates') UNION ALL SELECT hub.tables() UNION ALL VALUES ('schema_migrations') LOOP
+        SELECT columns.* INTO c FROM hub.columns(coalesce(to_regclass(format('public.%I', t)),
+            (SELECT to_regclass(format('%I.%I', name, t)) FROM hub.regions ORDER BY number LIMIT 1))) AS columns;
         FOR r IN SELECT name FROM hub.regions LOOP
             EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS %I.%I (%s) SERVER %I
                 OPTIONS (schema_name ''public'')', r, t, c.definitions, r);
@@ -182,7 +188,8 @@ END
 $$;
 COMMENT ON FUNCTION hub.build IS
     'Replaces the tables of this database, which are empty, by views over those of the regions. To be called
-again when a region was added. `holdfast migrate` then creates the functions and views of the catalogue.';
+again when a region was added. `holdfast migrate` then creates the functions and views of the catalogue, and
+hub.join_regions replaces the view of the history.';
 
 CREATE OR REPLACE FUNCTION hub.leave_out(region text, reason text) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -64,7 +64,8 @@ BEGIN
             FROM %s WHERE time >= $2 AND time < $1 AND event_type IN (''peer_down'', ''sweep'')', chunk)
             USING cut, from_time;
     ELSIF table_name = 'route_records' THEN
-        CREATE TEMP TABLE last_updates (peer_number bigint, LIKE kept_routes) ON COMMIT DROP;
+        CREATE TEMP TABLE last_updates (peer_number bigint, LIKE kept_routes, incarnation uuid)
+            ON COMMIT DROP;
         -- Two passes and a hash of the short columns instead of a sort of whole rows. The same route of two
         -- peers at one address is two routes; an update with zeros may be one of either.
         EXECUTE format('CREATE TEMP TABLE last_positions ON COMMIT DROP AS
@@ -100,7 +101,7 @@ BEGIN
                     (l.collector, l.router, l.peer_type, l.peer_distinguisher)
                 AND (k.bgp_peer_ip, k.rib, k.route_key) = (l.bgp_peer_ip, l.rib, l.route_key)
                 AND (k.session, k.generation, k.seq, k.idx) < (l.session, l.generation, l.seq, l.idx);
-        ALTER TABLE last_updates DROP COLUMN peer_number;
+        ALTER TABLE last_updates DROP COLUMN peer_number, DROP COLUMN incarnation;
         INSERT INTO kept_routes SELECT * FROM last_updates WHERE NOT is_withdrawn ON CONFLICT DO NOTHING;
         DROP TABLE last_updates;
     END IF;

@@ -22,7 +22,7 @@ SELECT h.time, i.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, i.bgp_peer_ip, i.bgp
        h.evpn_gateway, h.labels, h.rd, h.nlri, h.nlri_raw, a.attributes_raw, a.attributes_more, a.missing,
        a.discarded,
        coalesce(h.route_key, holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS route_key,
-       a.path_status, a.path_reason, a.path_marking
+       a.path_status, a.path_reason, a.path_marking, h.incarnation
 FROM route_records h
 LEFT JOIN incarnations i ON i.id = h.incarnation
 LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_day(h.time);
@@ -93,6 +93,9 @@ COMMENT ON COLUMN route_updates.path_reason IS
     'Reason code of the path status; null if the router sent none.';
 COMMENT ON COLUMN route_updates.path_marking IS
     'Names of the bits of path_status, for example {best,primary}, then the meaning of path_reason.';
+
+COMMENT ON COLUMN route_updates.incarnation IS
+    'incarnations.id: what rows of one session and generation of a RIB view have in common.';
 
 CREATE OR REPLACE VIEW route_state AS
 SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn,
@@ -205,7 +208,7 @@ family of one RIB view.';
 CREATE OR REPLACE VIEW route_history AS
 SELECT * FROM route_updates
 UNION ALL
-SELECT * FROM kept_routes;
+SELECT *, NULL::uuid FROM kept_routes;
 COMMENT ON VIEW route_history IS
     'All rows of route_updates, and of dropped rows the last update of each route (kept_routes).';
 

@@ -1,15 +1,27 @@
 -- Queries: past tables and the history of prefixes.
 
-CREATE OR REPLACE FUNCTION holdfast_is_only_peer(of_number bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION holdfast_own_incarnations(of_peer bigint) RETURNS uuid[]
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
-    SELECT NOT EXISTS (SELECT FROM forgotten_peers f WHERE f.peer_number = of_number)
-        AND NOT EXISTS (SELECT FROM peer_identities i JOIN peer_identities o
-                USING (collector, router, address, peer_type, peer_distinguisher)
-            WHERE i.peer_number = of_number AND o.peer_number <> of_number)
+    SELECT coalesce(array_agg(n.id), '{}')
+    FROM bgp_peers p JOIN peer_identities i ON i.peer_number = p.peer_number
+    JOIN incarnations n ON n.collector = i.collector AND n.router = i.router AND n.bgp_peer_ip = i.address
+        AND n.peer_type = i.peer_type AND n.peer_distinguisher = i.peer_distinguisher
+        AND holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type,
+            n.bgp_peer_asn, n.bgp_id, n.session)
+    WHERE p.id = of_peer AND n.rib = p.rib
 $$;
-COMMENT ON FUNCTION holdfast_is_only_peer IS
-    'True if all records with the address of a peer are its own, and it was never forgotten: history can
-then be read without looking at identities.';
+COMMENT ON FUNCTION holdfast_own_incarnations IS
+    'Incarnations of a RIB view (bgp_peers.id), by which route_records is read.';
+
+CREATE OR REPLACE FUNCTION holdfast_is_forgotten(of_number bigint, at timestamptz, of_incarnation uuid,
+    of_seq bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM forgotten_peers f JOIN incarnations n ON n.log_id = f.log_id
+        WHERE f.peer_number = of_number AND n.id = of_incarnation AND of_seq <= f.last_seq
+            AND f.forgotten_at <= at)
+$$;
+COMMENT ON FUNCTION holdfast_is_forgotten IS
+    'True if a record of a peer was forgotten at that time. To be asked only of peers that were forgotten.';
 
 CREATE OR REPLACE FUNCTION holdfast_distinguisher_texts(of_number bigint) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
@@ -38,11 +50,12 @@ LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off
     SET enable_nestloop = on AS $$
 DECLARE
     p bgp_peers%ROWTYPE;
-    is_only boolean;
+    own uuid[] := holdfast_own_incarnations(t_peer);
+    was_forgotten boolean;
     texts text[];
 BEGIN
     SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
-    is_only := holdfast_is_only_peer(p.peer_number);
+    was_forgotten := EXISTS (SELECT FROM forgotten_peers f WHERE f.peer_number = p.peer_number);
     texts := holdfast_distinguisher_texts(p.peer_number);
     RETURN QUERY
     SELECT h.*
@@ -51,27 +64,23 @@ BEGIN
           WHERE e.first_seen <= t_at AND e.prefix IS NOT NULL) c
     CROSS JOIN LATERAL (
         SELECT h.*
-        FROM (SELECT n.time FROM route_updates n
-              WHERE n.prefix = c.prefix AND n.time <= t_at AND n.route_key = c.route_key
-                  AND n.bgp_peer_ip = p.address AND n.rib = p.rib AND n.router = p.router
-                  AND n.collector = p.collector AND n.peer_type = p.peer_type
-                  AND n.peer_distinguisher = ANY (texts)
-                  AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, n.peer_type,
-                      n.peer_distinguisher, n.bgp_peer_asn, n.bgp_id, n.session, n.log_id, n.seq))
+        FROM (SELECT n.time FROM route_records n
+              WHERE n.prefix = c.prefix AND n.time <= t_at AND n.incarnation = ANY (own)
+                  AND coalesce(n.route_key, holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id))
+                      = c.route_key
+                  AND (NOT was_forgotten
+                      OR NOT holdfast_is_forgotten(p.peer_number, t_at, n.incarnation, n.seq))
               ORDER BY n.time DESC LIMIT 1) n
         JOIN route_updates h ON h.time BETWEEN n.time - interval '1 hour' AND n.time
-        WHERE h.prefix = c.prefix AND h.route_key = c.route_key AND h.bgp_peer_ip = p.address
-            AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
-            AND h.peer_type = p.peer_type AND h.peer_distinguisher = ANY (texts)
-            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
-                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
+        WHERE h.prefix = c.prefix AND h.route_key = c.route_key AND h.incarnation = ANY (own)
+            AND (NOT was_forgotten OR NOT holdfast_is_forgotten(p.peer_number, t_at, h.incarnation, h.seq))
         UNION ALL
-        SELECT k.* FROM kept_routes k
+        SELECT k.*, NULL FROM kept_routes k
         WHERE k.collector = p.collector AND k.router = p.router AND k.peer_type = p.peer_type
             AND k.peer_distinguisher = ANY (texts) AND k.bgp_peer_ip = p.address AND k.rib = p.rib
             AND k.route_key = c.route_key AND k.time <= t_at
-            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, k.peer_type,
-                k.peer_distinguisher, k.bgp_peer_asn, k.bgp_id, k.session, k.log_id, k.seq))
+            AND holdfast_is_own_record(p.peer_number, t_at, k.peer_type, k.peer_distinguisher,
+                k.bgp_peer_asn, k.bgp_id, k.session, k.log_id, k.seq)
         ORDER BY session DESC, generation DESC, seq DESC, idx DESC LIMIT 1
     ) h;
 END
@@ -100,8 +109,9 @@ DECLARE
     has_routes_without_prefix boolean := false;
     down_session timestamptz;
     down_generation bigint;
-    is_only boolean;
+    own uuid[] := holdfast_own_incarnations(t_peer);
     texts text[];
+    has_forgotten boolean;
     was_forgotten boolean;
 BEGIN
     IF t_at < begins THEN
@@ -109,8 +119,8 @@ BEGIN
             HINT = 'Earlier rows were dropped by retention (RETENTION_ROUTES_DAYS).';
     END IF;
     SELECT * INTO STRICT p FROM bgp_peers WHERE id = t_peer;
-    is_only := holdfast_is_only_peer(p.peer_number);
     texts := holdfast_distinguisher_texts(p.peer_number);
+    has_forgotten := EXISTS (SELECT FROM forgotten_peers f WHERE f.peer_number = p.peer_number);
     -- The current table then lacks what the peer had before it was forgotten: history has it.
     was_forgotten := EXISTS (SELECT FROM forgotten_peers f
         WHERE f.peer_number = p.peer_number AND f.forgotten_at > t_at);
@@ -120,12 +130,11 @@ BEGIN
     down_session := coalesce(down_session, '-infinity');
     down_generation := coalesce(down_generation, 0);
     -- Routes with later updates, or null if there are too many of them for look-ups.
-    later := ARRAY(SELECT h.route_key FROM route_updates h
-        WHERE h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib AND h.router = p.router
-            AND h.collector = p.collector AND h.peer_type = p.peer_type
-            AND h.peer_distinguisher = ANY (texts)
-            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
-                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq)) LIMIT 20001);
+    later := ARRAY(
+        SELECT coalesce(h.route_key, holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id))
+        FROM route_records h
+        WHERE h.time > t_at AND h.incarnation = ANY (own) AND (NOT has_forgotten
+            OR NOT holdfast_is_forgotten(p.peer_number, t_at, h.incarnation, h.seq)) LIMIT 20001);
     IF was_forgotten OR cardinality(later) > 20000 THEN
         later := NULL;
     ELSE
@@ -142,22 +151,26 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    WITH updated_later AS MATERIALIZED (
+    WITH own_records AS NOT MATERIALIZED (
+        SELECT coalesce(h.route_key, holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS key, h.*
+        FROM route_records h
+        WHERE h.incarnation = ANY (own) AND (NOT has_forgotten
+            OR NOT holdfast_is_forgotten(p.peer_number, t_at, h.incarnation, h.seq))
+    ), own_kept AS NOT MATERIALIZED (
+        SELECT k.* FROM kept_routes k
+        WHERE k.time <= t_at AND k.bgp_peer_ip = p.address AND k.rib = p.rib AND k.router = p.router
+            AND k.collector = p.collector AND k.peer_type = p.peer_type
+            AND k.peer_distinguisher = ANY (texts)
+            AND holdfast_is_own_record(p.peer_number, t_at, k.peer_type, k.peer_distinguisher,
+                k.bgp_peer_asn, k.bgp_id, k.session, k.log_id, k.seq)
+    ), updated_later AS MATERIALIZED (
         SELECT l AS route_key FROM unnest(later) AS l
         UNION
-        SELECT DISTINCT h.route_key FROM route_updates h
-        WHERE later IS NULL AND h.time > t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib
-            AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
-            AND h.peer_distinguisher = ANY (texts)
-            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
-                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
+        SELECT DISTINCT h.key FROM own_records h WHERE later IS NULL AND h.time > t_at
         UNION
-        SELECT DISTINCT h.route_key FROM route_history h
-        WHERE was_forgotten AND h.time <= t_at AND h.bgp_peer_ip = p.address AND h.rib = p.rib
-            AND h.router = p.router AND h.collector = p.collector AND h.peer_type = p.peer_type
-            AND h.peer_distinguisher = ANY (texts)
-            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
-                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
+        SELECT DISTINCT h.key FROM own_records h WHERE was_forgotten AND h.time <= t_at
+        UNION
+        SELECT DISTINCT k.route_key FROM own_kept k WHERE was_forgotten
     ), swept AS MATERIALIZED (
         SELECT DISTINCT ON (x.afi, x.safi) x.afi, x.safi, x.session, x.generation FROM peer_route_ends x
         WHERE x.peer_id = t_peer AND x.afi IS NOT NULL AND x.time <= t_at
@@ -172,22 +185,30 @@ BEGIN
         AND NOT EXISTS (SELECT FROM swept x WHERE x.afi = e.afi AND x.safi = e.safi
             AND NOT holdfast_is_current(e.session, e.generation, x.session, x.generation))
     UNION ALL
-    SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path,
-        h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
+    SELECT h.key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, coalesce(a.as_path, k.as_path),
+        coalesce(a.as_path_text, k.as_path_text), coalesce(a.origin_as, k.origin_as),
+        coalesce(a.next_hop, k.next_hop), coalesce(a.med, k.med), coalesce(a.local_pref, k.local_pref),
+        coalesce(a.communities, k.communities), h.time
     FROM (
-        SELECT DISTINCT ON (h.route_key) h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri,
-            h.nlri_raw, h.as_path, h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref,
-                h.communities, h.time, h.is_withdrawn, h.session, h.generation
-        FROM route_history h
-        WHERE (later IS NULL OR has_routes_without_prefix) AND h.time <= t_at AND h.bgp_peer_ip = p.address
-            AND h.rib = p.rib AND h.router = p.router AND h.collector = p.collector
-            AND h.peer_type = p.peer_type AND h.peer_distinguisher = ANY (texts)
-            AND (is_only OR holdfast_is_own_record(p.peer_number, t_at, h.peer_type,
-                h.peer_distinguisher, h.bgp_peer_asn, h.bgp_id, h.session, h.log_id, h.seq))
-            AND h.route_key IN (SELECT l.route_key FROM updated_later l)
+        SELECT DISTINCT ON (h.key) h.*
+        FROM (
+            SELECT h.key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.time,
+                h.is_withdrawn, h.attributes, n.session, n.generation, h.seq, h.idx, false AS is_kept
+            FROM own_records h JOIN incarnations n ON n.id = h.incarnation
+            WHERE h.time <= t_at
+            UNION ALL
+            SELECT k.route_key, k.afi, k.safi, k.path_id, k.prefix, k.rd, k.nlri, k.nlri_raw, k.time,
+                k.is_withdrawn, NULL, k.session, k.generation, k.seq, k.idx, true
+            FROM own_kept k
+        ) h
+        WHERE (later IS NULL OR has_routes_without_prefix)
+            AND h.key IN (SELECT l.route_key FROM updated_later l)
             AND (later IS NULL OR h.prefix IS NULL)
-        ORDER BY h.route_key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
+        ORDER BY h.key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
     ) h
+    LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_day(h.time)
+    LEFT JOIN own_kept k ON h.is_kept AND (k.route_key, k.session, k.generation, k.seq, k.idx)
+        = (h.key, h.session, h.generation, h.seq, h.idx)
     WHERE NOT h.is_withdrawn AND holdfast_is_current(h.session, h.generation, down_session, down_generation);
 END
 $$;

@@ -52,7 +52,7 @@ LANGUAGE sql STABLE AS $$
                     AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)
                 ORDER BY h.time DESC LIMIT 1) h
             UNION ALL
-            SELECT * FROM public.kept_routes h
+            SELECT *, NULL::uuid FROM public.kept_routes h
             WHERE t.number = 1 AND h.collector = t.collector AND h.router = t.router
                 AND h.peer_type = t.peer_type AND h.peer_distinguisher = t.peer_distinguisher
                 AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.route_key = t.route_key

@@ -63,6 +63,7 @@ async fn hub(regions: &[&Database]) -> Option<Database> {
     psql(&hub, &["-c", "SELECT hub.build()"]);
     let applied = holdfast::sink::migrate(&mut hub.client().await, 7).await.unwrap();
     assert!(applied.has_replaced_functions, "{applied}");
+    psql(&hub, &["-c", "SELECT hub.join_regions()"]);
     Some(hub)
 }
 

@@ -13,7 +13,7 @@ const IS_PENDING: &str = "SELECT to_regclass('public.wide_route_updates') IS NOT
 /// Lets the view have the rows that are not moved yet.
 const JOINED_VIEW: &str = "DO $$ BEGIN
     EXECUTE format('CREATE OR REPLACE VIEW public.route_updates AS %s UNION ALL
-        SELECT * FROM public.wide_route_updates',
+        SELECT *, NULL::uuid FROM public.wide_route_updates',
         rtrim(pg_get_viewdef('public.route_updates'::regclass), ';'));
     END $$";
 
