@@ -76,10 +76,10 @@ CREATE TABLE attribute_sets (
 ) PARTITION BY RANGE (time);
 CREATE TABLE attribute_sets_default PARTITION OF attribute_sets DEFAULT;
 COMMENT ON TABLE attribute_sets IS
-    'Attribute sets that rows of route_records refer to, one row per set and day. The hash is that of
+    'Attribute sets that rows of route_records refer to, one row per set and week. The hash is that of
 path_attributes. Retention drops them by partitions, like the rows that refer to them.';
 COMMENT ON COLUMN attribute_sets.time IS
-    'Start, in UTC, of the day (holdfast_day) of the records that refer to the row.';
+    'Start of the week (holdfast_week) of the records that refer to the row.';
 
 -- No unique index: (collector, log_id, seq, idx) is unique by construction, and an index could only hide a
 -- violation.
@@ -173,7 +173,7 @@ COMMENT ON TABLE route_records IS
 the same rows with all columns; columns not commented here are as there.';
 COMMENT ON COLUMN route_records.incarnation IS 'incarnations.id.';
 COMMENT ON COLUMN route_records.attributes IS
-    'attribute_sets.hash, of the day of the record; null without attributes.';
+    'attribute_sets.hash, of the week of the record; null without attributes.';
 COMMENT ON COLUMN route_records.cause IS 'Number of the cause (holdfast_cause).';
 COMMENT ON COLUMN route_records.route_key IS
     'Key of the route within its RIB view; null if it follows from the prefix (holdfast_route_key).';

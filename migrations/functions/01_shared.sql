@@ -83,11 +83,11 @@ COMMENT ON FUNCTION holdfast_family IS
     'Name of an address family by its IANA numbers; afi/safi for others. A test compares it with the names
 in the program.';
 
-CREATE OR REPLACE FUNCTION holdfast_day(at timestamptz) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION holdfast_week(at timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT date_bin('1 day', at, timestamptz '2000-01-01 00:00:00+00')
+    SELECT date_bin('7 days', at, timestamptz '1970-01-01 00:00:00+00')
 $$;
-COMMENT ON FUNCTION holdfast_day IS 'Start of the day of a record in UTC: attribute_sets.time.';
+COMMENT ON FUNCTION holdfast_week IS 'Start of the week of a record: attribute_sets.time. Weeks begin as chunks of seven days do.';
 
 CREATE OR REPLACE FUNCTION holdfast_cause(cause smallint, is_withdrawn boolean) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -177,7 +177,7 @@ BEGIN
     UPDATE partitioned_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = t.name;
     IF t.name = 'route_records' THEN
         -- The chunk that the cut-off is in remains, and with it rows up to one interval older.
-        PERFORM holdfast_drop_referenced(cut - t.chunk_interval - interval '1 day', wrong_before);
+        PERFORM holdfast_drop_referenced(cut - t.chunk_interval - interval '7 days', wrong_before);
     END IF;
     RETURN dropped;
 END

@@ -25,7 +25,7 @@ SELECT h.time, i.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, i.bgp_peer_ip, i.bgp
        a.path_status, a.path_reason, a.path_marking, h.incarnation
 FROM route_records h
 LEFT JOIN incarnations i ON i.id = h.incarnation
-LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_day(h.time);
+LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_week(h.time);
 COMMENT ON VIEW route_updates IS
     'History of routes: one row per announcement or withdrawal (route_records, incarnations, attribute_sets).
 The columns up to mac_address are those of pybmpmon, with wider types.';
@@ -96,6 +96,31 @@ COMMENT ON COLUMN route_updates.path_marking IS
 
 COMMENT ON COLUMN route_updates.incarnation IS
     'incarnations.id: what rows of one session and generation of a RIB view have in common.';
+
+CREATE OR REPLACE FUNCTION holdfast_updates(begins timestamptz, ends timestamptz)
+RETURNS SETOF route_updates
+LANGUAGE sql STABLE AS $$
+    SELECT h.time, i.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, i.bgp_peer_ip, i.bgp_peer_asn,
+           public.holdfast_family(h.afi, h.safi) AS family, h.prefix, a.next_hop, a.as_path, a.communities,
+           a.extended_communities, a.med, a.local_pref, h.is_withdrawn, h.evpn_route_type, h.evpn_rd,
+           h.evpn_esi, h.mac_address, h.router_time, i.collector, i.log_id, h.seq, h.idx, i.session,
+           i.generation, i.router, i.peer_type, i.peer_distinguisher, i.bgp_id, i.rib, i.table_name, h.afi,
+           h.safi, h.path_id, public.holdfast_cause(h.cause, h.is_withdrawn) AS cause, a.origin, a.as_path_text,
+           a.origin_as, a.next_hop_link_local, a.atomic_aggregate, a.aggregator_asn, a.aggregator_address,
+           a.large_communities, a.originator_id, a.cluster_list, a.aigp, a.otc, h.evpn_tag, h.evpn_ip,
+           h.evpn_gateway, h.labels, h.rd, h.nlri, h.nlri_raw, a.attributes_raw, a.attributes_more, a.missing,
+           a.discarded,
+           coalesce(h.route_key, public.holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS route_key,
+           a.path_status, a.path_reason, a.path_marking, h.incarnation
+    FROM public.route_records h
+    LEFT JOIN public.incarnations i ON i.id = h.incarnation
+    LEFT JOIN public.attribute_sets a ON a.hash = h.attributes AND a.time = public.holdfast_week(h.time)
+        AND a.time > begins - interval '7 days' AND a.time <= ends
+    WHERE h.time >= begins AND h.time <= ends
+$$;
+COMMENT ON FUNCTION holdfast_updates IS
+    'The rows of route_updates from one time to another, both included. Unlike with a condition on the view,
+the attribute sets of other weeks are not read.';
 
 CREATE OR REPLACE VIEW route_state AS
 SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn,

@@ -206,7 +206,7 @@ BEGIN
             AND (later IS NULL OR h.prefix IS NULL)
         ORDER BY h.key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
     ) h
-    LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_day(h.time)
+    LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_week(h.time)
     LEFT JOIN own_kept k ON h.is_kept AND (k.route_key, k.session, k.generation, k.seq, k.idx)
         = (h.key, h.session, h.generation, h.seq, h.idx)
     WHERE NOT h.is_withdrawn AND holdfast_is_current(h.session, h.generation, down_session, down_generation);

@@ -12,8 +12,8 @@ LANGUAGE sql STABLE AS $$
             WHEN 'as' THEN 'AS' || origin_as END,
         count(*) FILTER (WHERE NOT is_withdrawn), count(*) FILTER (WHERE is_withdrawn),
         count(DISTINCT (router, bgp_peer_ip, bgp_peer_asn, bgp_id, rib)), min(time), max(time)
-    FROM public.route_updates
-    WHERE time >= least(until, now()) - span AND time <= until AND cause NOT IN ('initial-dump', 're-dump')
+    FROM public.holdfast_updates(least(until, now()) - span, until)
+    WHERE cause NOT IN ('initial-dump', 're-dump')
     GROUP BY 1
     ORDER BY count(*) DESC, CASE WHEN by = 'prefix' THEN min(prefix) END, 1
 $$;
@@ -30,9 +30,8 @@ LANGUAGE sql STABLE AS $$
         SELECT h.*, lag(h.origin_as) OVER same AS old_origin,
             lag(public.holdfast_path_text(h.as_path, h.as_path_text)) OVER same AS old_path,
             row_number() OVER same AS number
-        FROM public.route_updates h
-        WHERE h.time >= least(until, now()) - span AND h.time <= until AND NOT h.is_withdrawn
-            AND h.prefix IS NOT NULL
+        FROM public.holdfast_updates(least(until, now()) - span, until) h
+        WHERE NOT h.is_withdrawn AND h.prefix IS NOT NULL
         WINDOW same AS (PARTITION BY h.collector, h.router, h.peer_type, h.peer_distinguisher, h.bgp_peer_ip,
                 h.rib, h.route_key, h.bgp_id, CASE WHEN h.peer_type = 3 THEN 0 ELSE h.bgp_peer_asn END
             ORDER BY h.session, h.generation, h.seq, h.idx)
@@ -41,23 +40,30 @@ LANGUAGE sql STABLE AS $$
         coalesce(t.old_path, b.path), public.holdfast_path_text(t.as_path, t.as_path_text)
     FROM updates t
     LEFT JOIN LATERAL (
-        SELECT h.origin_as, public.holdfast_path_text(h.as_path, h.as_path_text) AS path FROM (
-            SELECT h.* FROM (
-                SELECT * FROM public.route_updates h
-                WHERE t.number = 1 AND h.prefix = t.prefix AND h.route_key = t.route_key
-                    AND h.time < least(until, now()) - span AND NOT h.is_withdrawn
-                    AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.router = t.router
-                    AND h.collector = t.collector AND h.peer_type = t.peer_type
-                    AND h.peer_distinguisher = t.peer_distinguisher AND h.bgp_id = t.bgp_id
-                    AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)
-                ORDER BY h.time DESC LIMIT 1) h
+        SELECT x.origin_as, x.path FROM (
+            SELECT n.time, a.origin_as, public.holdfast_path_text(a.as_path, a.as_path_text) AS path
+            FROM (
+                SELECT n.time, n.attributes
+                FROM public.route_records n JOIN public.incarnations i ON i.id = n.incarnation
+                WHERE t.number = 1 AND n.prefix = t.prefix AND n.time < least(until, now()) - span
+                    AND NOT n.is_withdrawn AND n.afi = t.afi AND n.safi = t.safi
+                    AND n.path_id IS NOT DISTINCT FROM t.path_id
+                    AND coalesce(n.route_key, public.holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id))
+                        = t.route_key
+                    AND i.bgp_peer_ip = t.bgp_peer_ip AND i.rib = t.rib AND i.router = t.router
+                    AND i.collector = t.collector AND i.peer_type = t.peer_type
+                    AND i.peer_distinguisher = t.peer_distinguisher AND i.bgp_id = t.bgp_id
+                    AND (i.peer_type = 3 OR i.bgp_peer_asn = t.bgp_peer_asn)
+                ORDER BY n.time DESC LIMIT 1) n
+            JOIN public.attribute_sets a ON a.hash = n.attributes AND a.time = public.holdfast_week(n.time)
             UNION ALL
-            SELECT *, NULL::uuid FROM public.kept_routes h
+            SELECT h.time, h.origin_as, public.holdfast_path_text(h.as_path, h.as_path_text)
+            FROM public.kept_routes h
             WHERE t.number = 1 AND h.collector = t.collector AND h.router = t.router
                 AND h.peer_type = t.peer_type AND h.peer_distinguisher = t.peer_distinguisher
                 AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.route_key = t.route_key
-                AND h.bgp_id = t.bgp_id AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)) h
-        ORDER BY h.time DESC LIMIT 1
+                AND h.bgp_id = t.bgp_id AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)) x
+        ORDER BY x.time DESC LIMIT 1
     ) b ON true
     WHERE coalesce(t.old_path, b.path) IS NOT NULL
         AND CASE WHEN t.number = 1 THEN b.origin_as ELSE t.old_origin END IS DISTINCT FROM t.origin_as
@@ -89,8 +95,8 @@ RETURNS TABLE (at timestamptz, router text, peer inet, rib text, vrf text, withd
 LANGUAGE sql STABLE AS $$
     SELECT date_bin(bucket, time, '2000-01-01'), router, bgp_peer_ip, rib,
         public.holdfast_vrf_text(peer_distinguisher, table_name), count(*), count(DISTINCT route_key)
-    FROM public.route_updates
-    WHERE time >= now() - span AND is_withdrawn
+    FROM public.holdfast_updates(now() - span, 'infinity')
+    WHERE is_withdrawn
     GROUP BY 1, 2, 3, 4, 5, bgp_peer_asn, bgp_id
     HAVING count(*) >= at_least
     ORDER BY 1, 6 DESC

@@ -52,10 +52,10 @@ LANGUAGE sql STABLE AS $$
         UNION ALL
         SELECT o.prefix, o.origins, o.length_max, h.prefix, h.origin_as, h.router, h.bgp_peer_ip, h.rib,
             public.holdfast_path_text(h.as_path, h.as_path_text), min(h.time), false
-        FROM public.own_prefixes o JOIN public.route_updates h
+        FROM public.own_prefixes o JOIN public.holdfast_updates(now() - span, 'infinity') h
             ON h.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
                 AND h.prefix <<= o.prefix
-        WHERE span > '0' AND h.time >= now() - span AND h.safi IN (1, 4) AND NOT h.is_withdrawn
+        WHERE span > '0' AND h.safi IN (1, 4) AND NOT h.is_withdrawn
         GROUP BY o.prefix, h.prefix, h.origin_as, h.router, h.bgp_peer_ip, h.rib, h.as_path, h.as_path_text
     )
     SELECT own_prefix, prefix,

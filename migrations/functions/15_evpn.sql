@@ -26,8 +26,8 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT m.*, lag(next_hop) OVER same AS old_vtep, lag(evpn_esi) OVER same AS old_esi,
               row_number() OVER same AS number
           FROM (SELECT *, public.holdfast_route_targets(extended_communities) AS targets
-                FROM public.route_updates
-                WHERE time >= now() - span AND evpn_route_type = 2 AND NOT is_withdrawn) m
+                FROM public.holdfast_updates(now() - span, 'infinity')
+                WHERE evpn_route_type = 2 AND NOT is_withdrawn) m
           WINDOW same AS (PARTITION BY collector, router, bgp_peer_ip, peer_distinguisher, rib, bgp_id,
                   CASE WHEN peer_type = 3 THEN 0 ELSE bgp_peer_asn END, mac_address, evpn_tag, targets
               ORDER BY session, generation, seq, idx)) m

@@ -52,8 +52,7 @@ LANGUAGE sql STABLE AS $$
             lag(h.extended_communities) OVER same AS old_extended_communities,
             lag(h.labels) OVER same AS old_labels, lag(h.origin) OVER same AS old_origin_code,
             lag(h.attributes_raw) OVER same AS old_attributes_raw
-        FROM public.route_updates h
-        WHERE h.time >= least(until, now()) - span AND h.time <= until
+        FROM public.holdfast_updates(least(until, now()) - span, until) h
         WINDOW same AS (PARTITION BY h.route_key, h.bgp_peer_ip, h.rib, h.router, h.collector, h.peer_type,
                 h.peer_distinguisher, h.bgp_id
             ORDER BY h.session, h.generation, h.seq, h.idx)

@@ -6,7 +6,7 @@ use crate::common::batches::{Builder, peer, peer_down, peer_up};
 use crate::common::db::{Database, Edition};
 use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd};
-use holdfast::sink::{ForgetRequest, Retention, forget, maintain, migrate, migrations, rebuild_state};
+use holdfast::sink::{ForgetRequest, Retention, forget, maintain, migrate, rebuild_state};
 
 /// A neighbour behind fe80::1.
 fn behind(asn: u32, bgp_id: u8, view: RibView, generation: u32) -> Peer {
@@ -303,25 +303,8 @@ async fn retention_keeps_the_routes_of_both_neighbours_and_the_ends_of_each() {
 
 /// Statements that an earlier release would have left: its migrations, one view and one function.
 async fn migrate_to_4(database: &Database) {
+    crate::slim_history::migrate_to(database, 4).await;
     let client = database.client().await;
-    client
-        .batch_execute(
-            "CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL,
-            checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(),
-            execution_time_ms integer NOT NULL)",
-        )
-        .await
-        .unwrap();
-    for migration in migrations().iter().filter(|migration| migration.version <= 4) {
-        client.batch_execute(migration.sql).await.unwrap();
-        client
-            .execute(
-                "INSERT INTO schema_migrations VALUES ($1, $2, $3, now(), 1)",
-                &[&migration.version, &migration.name, &migration.checksum()],
-            )
-            .await
-            .unwrap();
-    }
     client
         .batch_execute(
             "CREATE VIEW chosen_peers AS SELECT *, peer_distinguisher AS vrf FROM bgp_peers;

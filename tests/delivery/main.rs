@@ -43,6 +43,7 @@ mod rejected;
 mod retention;
 mod roles;
 mod round_trips;
+mod slim_history;
 mod state;
 mod tls;
 mod upkeep;

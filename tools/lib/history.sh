@@ -8,6 +8,14 @@ instance() { "$root/tools/testbed/timescale" "$1" --name "$name" "${@:2}"; }
 database() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$url" "$@"; }
 
 store_wide_rows() {
+    # As if the collector had run: a partition of attribute sets for each week.
+    database <<SQL
+SELECT format('CREATE TABLE attribute_sets_%s PARTITION OF attribute_sets FOR VALUES FROM (%L) TO (%L)',
+    to_char(week, 'YYYYMMDD'), week, week + interval '7 days')
+FROM generate_series(holdfast_week('$begin'), (SELECT min(from_time) FROM time_partitions
+    WHERE table_name = 'attribute_sets') - interval '7 days', '7 days') AS week
+\\gexec
+SQL
     sed 's/{chunk}/wide_rows/' "$root/src/sink/admin/convert_chunk.sql" | database --single-transaction -f -
     database -c 'VACUUM ANALYZE'
 }
@@ -30,7 +38,8 @@ make_history() {
         (number % 7)::bigint AS med,
         ARRAY['65000:' || number % 500, '65000:' || 1000 + number % 3] AS communities
         FROM generate_series(0, 99999) AS number"
-    database -c 'CREATE UNLOGGED TABLE wide_rows AS SELECT * FROM route_updates WITH NO DATA'
+    database -c 'CREATE UNLOGGED TABLE wide_rows AS SELECT * FROM route_updates WITH NO DATA' \
+        -c 'ALTER TABLE wide_rows DROP COLUMN incarnation'
     for part in 0 1; do
         database --set begin="$begin" --set part=$part --set parts=2 --set large=$large --set small=$small \
             --set churn=$churn --set hosts=$hosts -f "$root/tools/bench/queries.sql" &

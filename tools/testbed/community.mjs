@@ -62,6 +62,7 @@ async function fresh() {
       .replace(/:'(\w+)'/g, (_, name) => `'${values[name]}'`)
       .replace(/(?<!:):([a-z]+)\b/g, (all, name) => values[name] ?? all);
   await database.exec('CREATE TABLE wide_rows AS SELECT * FROM route_updates WITH NO DATA');
+  await database.exec('ALTER TABLE wide_rows DROP COLUMN incarnation');
   await database.exec(replace(fs.readFileSync(path.join(root, 'tools/bench/queries.sql'), 'utf8')));
   await store(database);
   const current = fs.readFileSync(path.join(root, 'tools/bench/queries_current.sql'), 'utf8');

@@ -29,7 +29,7 @@ INSERT INTO attribute_sets (time, hash, origin, as_path, as_path_text, origin_as
         atomic_aggregate, aggregator_asn, aggregator_address, communities, extended_communities,
         large_communities, originator_id, cluster_list, aigp, otc, attributes_raw, attributes_more,
         missing, discarded, path_status, path_reason, path_marking)
-    SELECT DISTINCT ON (attributes, holdfast_day(time)) holdfast_day(time), attributes,
+    SELECT DISTINCT ON (attributes, holdfast_week(time)) holdfast_week(time), attributes,
         origin, as_path, as_path_text, origin_as, next_hop, next_hop_link_local, med, local_pref,
         atomic_aggregate, aggregator_asn, aggregator_address, communities, extended_communities,
         large_communities, originator_id, cluster_list, aigp, otc, attributes_raw, attributes_more,

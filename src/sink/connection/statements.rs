@@ -134,7 +134,7 @@ fn merge_statement(first: &str, second: &str) -> String {
     )
 }
 
-/// A set that history refers to on two days is staged twice.
+/// A set that history refers to in two weeks is staged twice.
 fn insert_attributes() -> String {
     let names = columns::PATH_ATTRIBUTES.concat().join(", ");
     format!(

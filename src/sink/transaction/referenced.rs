@@ -16,11 +16,11 @@ use super::error::{EncodeError, part};
 /// Key of an attribute set or of an incarnation.
 pub(super) type RowHash = [u8; 16];
 
-const DAY_MICROS: i64 = 86_400_000_000;
+const WEEK_MICROS: i64 = 7 * 86_400_000_000;
 
-/// Start of the day of a record in UTC, as `holdfast_day` computes it.
-fn day(received: Timestamp) -> Timestamp {
-    Timestamp(received.0.div_euclid(DAY_MICROS).saturating_mul(DAY_MICROS))
+/// Start of the week of a record, as `holdfast_week` computes it.
+fn week(received: Timestamp) -> Timestamp {
+    Timestamp(received.0.div_euclid(WEEK_MICROS).saturating_mul(WEEK_MICROS))
 }
 
 /// A use of an attribute set by a history row.
@@ -31,7 +31,7 @@ pub(crate) struct SetUse {
     pub(super) received: Timestamp,
 }
 
-/// The attribute sets of a transaction, and the days on which stored history rows use them.
+/// The attribute sets of a transaction, and the weeks in which stored history rows use them.
 #[derive(Default)]
 pub(crate) struct AttributeSets {
     /// Encoded columns of all sets, without the hash.
@@ -42,7 +42,7 @@ pub(crate) struct AttributeSets {
 /// The range refers to [`AttributeSets::bytes`].
 struct AttributeSet {
     columns: Range<usize>,
-    days: Vec<Timestamp>,
+    weeks: Vec<Timestamp>,
 }
 
 impl AttributeSets {
@@ -51,17 +51,17 @@ impl AttributeSets {
         if let Entry::Vacant(vacant) = self.sets.entry(hash) {
             let start = self.bytes.len();
             self.bytes.extend_from_slice(columns);
-            vacant.insert(AttributeSet { columns: start..self.bytes.len(), days: Vec::new() });
+            vacant.insert(AttributeSet { columns: start..self.bytes.len(), weeks: Vec::new() });
         }
     }
 
     /// Notes that a history row refers to a set.
     pub(super) fn note(&mut self, used: SetUse) {
-        let day = day(used.received);
+        let week = week(used.received);
         if let Some(set) = self.sets.get_mut(&used.hash)
-            && !set.days.contains(&day)
+            && !set.weeks.contains(&week)
         {
-            set.days.push(day);
+            set.weeks.push(week);
         }
     }
 
@@ -70,14 +70,14 @@ impl AttributeSets {
         self.bytes.len()
     }
 
-    /// Returns the rows of `staged_attributes`: one for each day on which history refers to the set, `uses`
-    /// included, and one without a day for a set that only the current table refers to.
+    /// Returns the rows of `staged_attributes`: one for each week in which history refers to the set, `uses`
+    /// included, and one without a week for a set that only the current table refers to.
     pub(crate) fn rows(&self, uses: &[SetUse]) -> Result<Bytes, EncodeError> {
         let mut more: HashMap<RowHash, Vec<Timestamp>> = HashMap::new();
         for used in uses {
-            let (days, day) = (more.entry(used.hash).or_default(), day(used.received));
-            if !days.contains(&day) {
-                days.push(day);
+            let (weeks, week) = (more.entry(used.hash).or_default(), week(used.received));
+            if !weeks.contains(&week) {
+                weeks.push(week);
             }
         }
         let mut out = TableBuffer::default();
@@ -85,20 +85,20 @@ impl AttributeSets {
         sets.sort_unstable_by_key(|(hash, _)| **hash);
         for (hash, set) in sets {
             let columns = part(&self.bytes, &set.columns)?;
-            let later = more.get(hash).into_iter().flatten().filter(|day| !set.days.contains(day));
-            let mut days = set.days.iter().chain(later).copied().peekable();
-            if days.peek().is_none() {
+            let later = more.get(hash).into_iter().flatten().filter(|week| !set.weeks.contains(week));
+            let mut weeks = set.weeks.iter().chain(later).copied().peekable();
+            if weeks.peek().is_none() {
                 append_set(&mut out, None, *hash, columns);
             }
-            days.for_each(|day| append_set(&mut out, Some(day), *hash, columns));
+            weeks.for_each(|week| append_set(&mut out, Some(week), *hash, columns));
         }
         Ok(out.finish().bytes)
     }
 }
 
-fn append_set(out: &mut TableBuffer, day: Option<Timestamp>, hash: RowHash, columns: &[u8]) {
+fn append_set(out: &mut TableBuffer, week: Option<Timestamp>, hash: RowHash, columns: &[u8]) {
     field::row(&mut out.bytes, columns::count(columns::ATTRIBUTE_SETS));
-    field::optional(&mut out.bytes, day, field::timestamp);
+    field::optional(&mut out.bytes, week, field::timestamp);
     field::uuid(&mut out.bytes, hash);
     out.bytes.extend_from_slice(columns);
     out.rows += 1;
@@ -141,29 +141,29 @@ impl Incarnations {
 mod tests {
     use super::*;
 
-    /// The days of the rows, in microseconds since 2000; `None` without a day.
-    fn days(bytes: &[u8]) -> Vec<Option<i64>> {
+    /// The weeks of the rows, in microseconds since 2000; `None` without a week.
+    fn weeks(bytes: &[u8]) -> Vec<Option<i64>> {
         let mut rest = bytes.get(19..).unwrap_or_default();
-        let mut days = Vec::new();
+        let mut weeks = Vec::new();
         while let Some(after) = rest.strip_prefix(&[0, 27]) {
             let (length, value) = after.split_at(4);
             let length = usize::try_from(i32::from_be_bytes(length.try_into().unwrap())).ok();
-            days.push(length.map(|_| i64::from_be_bytes(value[..8].try_into().unwrap())));
+            weeks.push(length.map(|_| i64::from_be_bytes(value[..8].try_into().unwrap())));
             rest = &value[length.unwrap_or_default() + 20..];
         }
-        days
+        weeks
     }
 
     #[test]
-    fn a_set_has_one_row_for_each_day_on_which_history_refers_to_it() {
-        let used = |hash, hours: i64| SetUse { hash: [hash; 16], received: Timestamp(hours * 3_600_000_000) };
+    fn a_set_has_one_row_for_each_week_in_which_history_refers_to_it() {
+        let used = |hash, days: i64| SetUse { hash: [hash; 16], received: Timestamp(days * WEEK_MICROS / 7) };
         let mut sets = AttributeSets::default();
         for hash in [1, 2, 3] {
             sets.add([hash; 16], &[]);
         }
-        [used(1, 1), used(1, 23), used(1, 24), used(9, 1)].iter().for_each(|used| sets.note(*used));
-        let rows = sets.rows(&[used(1, 25), used(1, 49), used(2, -1)]).unwrap();
-        let day = |number: i64| Some(field::postgres_micros(Timestamp(number * DAY_MICROS)));
-        assert_eq!(days(&rows), [day(0), day(1), day(2), day(-1), None]);
+        [used(1, 1), used(1, 6), used(1, 7), used(9, 1)].iter().for_each(|used| sets.note(*used));
+        let rows = sets.rows(&[used(1, 13), used(1, 15), used(2, -1)]).unwrap();
+        let week = |number: i64| Some(field::postgres_micros(Timestamp(number * WEEK_MICROS)));
+        assert_eq!(weeks(&rows), [week(0), week(1), week(2), week(-1), None]);
     }
 }
