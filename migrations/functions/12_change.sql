@@ -26,45 +26,56 @@ CREATE OR REPLACE FUNCTION origin_changes(span interval DEFAULT '1 hour',
 RETURNS TABLE (at timestamptz, router text, peer inet, rib text, prefix cidr, old_origin bigint,
     new_origin bigint, old_path text, new_path text)
 LANGUAGE sql STABLE AS $$
-    WITH updates AS (
-        SELECT h.*, lag(h.origin_as) OVER same AS old_origin,
+    WITH identities AS MATERIALIZED (
+        -- A number is compared faster than the columns of a peer.
+        SELECT i.id, i.collector, i.router, i.peer_type, i.peer_distinguisher, i.bgp_peer_ip, i.rib, i.bgp_id,
+            CASE WHEN i.peer_type = 3 THEN 0 ELSE i.bgp_peer_asn END AS asn,
+            dense_rank() OVER (ORDER BY i.collector, i.router, i.peer_type, i.peer_distinguisher,
+                i.bgp_peer_ip, i.rib, i.bgp_id, CASE WHEN i.peer_type = 3 THEN 0 ELSE i.bgp_peer_asn END)
+                AS who
+        FROM public.incarnations i
+    ), updates AS (
+        SELECT h.*, i.who, lag(h.origin_as) OVER same AS old_origin,
             lag(public.holdfast_path_text(h.as_path, h.as_path_text)) OVER same AS old_path,
             row_number() OVER same AS number
         FROM public.holdfast_updates(least(until, now()) - span, until) h
+        JOIN identities i ON i.id = h.incarnation
         WHERE NOT h.is_withdrawn AND h.prefix IS NOT NULL
-        WINDOW same AS (PARTITION BY h.collector, h.router, h.peer_type, h.peer_distinguisher, h.bgp_peer_ip,
-                h.rib, h.route_key, h.bgp_id, CASE WHEN h.peer_type = 3 THEN 0 ELSE h.bgp_peer_asn END
-            ORDER BY h.session, h.generation, h.seq, h.idx)
+        WINDOW same AS (PARTITION BY i.who, h.route_key ORDER BY h.session, h.generation, h.seq, h.idx)
+    ), firsts AS MATERIALIZED (
+        SELECT u.who, u.route_key, u.prefix FROM updates u WHERE u.number = 1
+    ), earlier AS (
+        -- All rows of a prefix at once: they are of many peers, and an index of each peer would cost more.
+        SELECT DISTINCT ON (i.who, n.key) i.who, n.key, n.time, n.attributes
+        FROM (SELECT DISTINCT prefix FROM firsts) p
+        CROSS JOIN LATERAL (
+            SELECT n.time, n.attributes, n.incarnation,
+                coalesce(n.route_key, public.holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id)) AS key
+            FROM public.route_records n
+            WHERE n.prefix = p.prefix AND n.time < least(until, now()) - span AND NOT n.is_withdrawn
+            OFFSET 0) n
+        JOIN identities i ON i.id = n.incarnation
+        ORDER BY i.who, n.key, n.time DESC
+    ), kept AS (
+        SELECT i.who, k.route_key, k.origin_as, public.holdfast_path_text(k.as_path, k.as_path_text) AS path
+        FROM (SELECT DISTINCT prefix FROM firsts) p JOIN public.kept_routes k ON k.prefix = p.prefix
+        JOIN (SELECT DISTINCT ON (who) * FROM identities ORDER BY who) i
+            ON (i.collector, i.router, i.peer_type, i.peer_distinguisher, i.bgp_peer_ip, i.rib, i.bgp_id, i.asn)
+                = (k.collector, k.router, k.peer_type, k.peer_distinguisher, k.bgp_peer_ip, k.rib, k.bgp_id,
+                    CASE WHEN k.peer_type = 3 THEN 0 ELSE k.bgp_peer_asn END)
+    ), old AS (
+        SELECT f.who, f.route_key, CASE WHEN e.time IS NULL THEN k.origin_as ELSE a.origin_as END AS origin_as,
+            CASE WHEN e.time IS NULL THEN k.path
+                ELSE public.holdfast_path_text(a.as_path, a.as_path_text) END AS path
+        FROM firsts f
+        LEFT JOIN earlier e ON e.who = f.who AND e.key = f.route_key
+        LEFT JOIN public.attribute_sets a ON a.hash = e.attributes AND a.time = public.holdfast_week(e.time)
+        LEFT JOIN kept k ON e.time IS NULL AND k.who = f.who AND k.route_key = f.route_key
     )
     SELECT t.time, t.router, t.bgp_peer_ip, t.rib, t.prefix, coalesce(t.old_origin, b.origin_as), t.origin_as,
         coalesce(t.old_path, b.path), public.holdfast_path_text(t.as_path, t.as_path_text)
     FROM updates t
-    LEFT JOIN LATERAL (
-        SELECT x.origin_as, x.path FROM (
-            SELECT n.time, a.origin_as, public.holdfast_path_text(a.as_path, a.as_path_text) AS path
-            FROM (
-                SELECT n.time, n.attributes
-                FROM public.route_records n JOIN public.incarnations i ON i.id = n.incarnation
-                WHERE t.number = 1 AND n.prefix = t.prefix AND n.time < least(until, now()) - span
-                    AND NOT n.is_withdrawn AND n.afi = t.afi AND n.safi = t.safi
-                    AND n.path_id IS NOT DISTINCT FROM t.path_id
-                    AND coalesce(n.route_key, public.holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id))
-                        = t.route_key
-                    AND i.bgp_peer_ip = t.bgp_peer_ip AND i.rib = t.rib AND i.router = t.router
-                    AND i.collector = t.collector AND i.peer_type = t.peer_type
-                    AND i.peer_distinguisher = t.peer_distinguisher AND i.bgp_id = t.bgp_id
-                    AND (i.peer_type = 3 OR i.bgp_peer_asn = t.bgp_peer_asn)
-                ORDER BY n.time DESC LIMIT 1) n
-            JOIN public.attribute_sets a ON a.hash = n.attributes AND a.time = public.holdfast_week(n.time)
-            UNION ALL
-            SELECT h.time, h.origin_as, public.holdfast_path_text(h.as_path, h.as_path_text)
-            FROM public.kept_routes h
-            WHERE t.number = 1 AND h.collector = t.collector AND h.router = t.router
-                AND h.peer_type = t.peer_type AND h.peer_distinguisher = t.peer_distinguisher
-                AND h.bgp_peer_ip = t.bgp_peer_ip AND h.rib = t.rib AND h.route_key = t.route_key
-                AND h.bgp_id = t.bgp_id AND (h.peer_type = 3 OR h.bgp_peer_asn = t.bgp_peer_asn)) x
-        ORDER BY x.time DESC LIMIT 1
-    ) b ON true
+    LEFT JOIN old b ON t.number = 1 AND b.who = t.who AND b.route_key = t.route_key
     WHERE coalesce(t.old_path, b.path) IS NOT NULL
         AND CASE WHEN t.number = 1 THEN b.origin_as ELSE t.old_origin END IS DISTINCT FROM t.origin_as
     ORDER BY t.time, t.seq, t.idx
