@@ -125,7 +125,8 @@ DECLARE
     query text;
     reader text;
 BEGIN
-    -- Each region joins its own history: the view of the catalogue would fetch one attribute set after another.
+    -- Each region joins its own history: the view of the catalogue would fetch one attribute set after
+    -- another.
     FOR t IN SELECT hub.tables() UNION ALL SELECT 'route_updates'
         WHERE to_regclass('public.route_updates') IS NOT NULL LOOP
         SELECT columns.* INTO c FROM (SELECT name FROM hub.regions ORDER BY number LIMIT 1) r,
@@ -169,9 +170,11 @@ BEGIN
         END IF;
     END IF;
     -- The view first: it is dropped with the tables.
-    FOR t IN VALUES ('route_updates') UNION ALL SELECT hub.tables() UNION ALL VALUES ('schema_migrations') LOOP
+    FOR t IN VALUES ('route_updates') UNION ALL SELECT hub.tables()
+        UNION ALL VALUES ('schema_migrations') LOOP
         SELECT columns.* INTO c FROM hub.columns(coalesce(to_regclass(format('public.%I', t)),
-            (SELECT to_regclass(format('%I.%I', name, t)) FROM hub.regions ORDER BY number LIMIT 1))) AS columns;
+            (SELECT to_regclass(format('%I.%I', name, t)) FROM hub.regions ORDER BY number LIMIT 1)))
+            AS columns;
         FOR r IN SELECT name FROM hub.regions LOOP
             EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS %I.%I (%s) SERVER %I
                 OPTIONS (schema_name ''public'')', r, t, c.definitions, r);

@@ -7,7 +7,8 @@ DROP VIEW IF EXISTS route_history, stored_records, route_changes CASCADE;
 DROP FUNCTION IF EXISTS prefix_timeline(cidr, interval, timestamptz);
 DROP FUNCTION IF EXISTS holdfast_preserve_dropped(text, regclass, timestamptz, timestamptz);
 ALTER TABLE route_updates RENAME TO wide_route_updates;
-COMMENT ON TABLE wide_route_updates IS 'Rows of an earlier release that `holdfast migrate` has not moved yet.';
+COMMENT ON TABLE wide_route_updates IS
+    'Rows of an earlier release that `holdfast migrate` has not moved yet.';
 
 CREATE TABLE incarnations (
     id                 uuid PRIMARY KEY,
@@ -107,7 +108,33 @@ CREATE TABLE route_records (
     labels          bigint[],
     nlri            text,
     nlri_raw        bytea,
-    route_key       bytea
+    route_key       bytea,
+    -- The attributes, if they are not in attribute_sets.
+    origin               smallint,
+    as_path              bigint[],
+    as_path_text         text,
+    origin_as            bigint,
+    next_hop             inet,
+    next_hop_link_local  inet,
+    med                  bigint,
+    local_pref           bigint,
+    atomic_aggregate     boolean,
+    aggregator_asn       bigint,
+    aggregator_address   inet,
+    communities          text[],
+    extended_communities text[],
+    large_communities    text[],
+    originator_id        inet,
+    cluster_list         inet[],
+    aigp                 numeric(20),
+    otc                  bigint,
+    attributes_raw       bytea,
+    attributes_more      text[],
+    missing              text[],
+    discarded            text[],
+    path_status          bigint,
+    path_reason          integer,
+    path_marking         text[]
 );
 DO $$
 DECLARE
@@ -139,7 +166,8 @@ BEGIN
                 WHERE table_name = ''route_updates'' ORDER BY 1' END LOOP
         FOREACH target IN ARRAY CASE WHEN wide.is_hypertable THEN ARRAY['attribute_sets']
                 ELSE ARRAY['attribute_sets', 'route_records'] END LOOP
-            part := format('%s_%s', target, to_char(covered.starts AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS'));
+            part := format('%s_%s', target,
+                to_char(covered.starts AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS'));
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, target,
                 covered.starts, covered.ends);
             INSERT INTO time_partitions VALUES (target, part, covered.starts, covered.ends);
@@ -153,7 +181,7 @@ BEGIN
 END
 $$;
 CREATE INDEX route_records_time ON route_records (time DESC);
-CREATE INDEX route_records_prefix ON route_records (prefix);
+CREATE INDEX route_records_prefix ON route_records (prefix, time DESC);
 -- As before, the community edition compresses chunks that receive no new rows, by segments of one RIB view.
 DO $$
 BEGIN
@@ -173,7 +201,8 @@ COMMENT ON TABLE route_records IS
 the same rows with all columns; columns not commented here are as there.';
 COMMENT ON COLUMN route_records.incarnation IS 'incarnations.id.';
 COMMENT ON COLUMN route_records.attributes IS
-    'attribute_sets.hash, of the week of the record; null without attributes.';
+    'attribute_sets.hash, of the week of the record; null without attributes, and if the row has them itself:
+where the columnstore compresses history, and with it repetitions.';
 COMMENT ON COLUMN route_records.cause IS 'Number of the cause (holdfast_cause).';
 COMMENT ON COLUMN route_records.route_key IS
     'Key of the route within its RIB view; null if it follows from the prefix (holdfast_route_key).';

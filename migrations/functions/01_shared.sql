@@ -87,7 +87,8 @@ CREATE OR REPLACE FUNCTION holdfast_week(at timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT date_bin('7 days', at, timestamptz '1970-01-01 00:00:00+00')
 $$;
-COMMENT ON FUNCTION holdfast_week IS 'Start of the week of a record: attribute_sets.time. Weeks begin as chunks of seven days do.';
+COMMENT ON FUNCTION holdfast_week IS
+    'Start of the week of a record: attribute_sets.time. Weeks begin as chunks of seven days do.';
 
 CREATE OR REPLACE FUNCTION holdfast_cause(cause smallint, is_withdrawn boolean) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -124,7 +124,8 @@ BEGIN
         DELETE FROM time_partitions p WHERE p.name = part.name;
     END LOOP;
     DELETE FROM attribute_sets_default WHERE time >= wrong_before AND time < cut;
-    UPDATE partitioned_tables SET dropped_before = greatest(dropped_before, cut) WHERE name = 'attribute_sets';
+    UPDATE partitioned_tables SET dropped_before = greatest(dropped_before, cut)
+        WHERE name = 'attribute_sets';
     WITH unused AS MATERIALIZED (
         SELECT i.id FROM incarnations i WHERE i.used_at < cut - interval '1 day'
             AND NOT EXISTS (SELECT FROM route_records h WHERE h.time < wrong_before AND h.incarnation = i.id)

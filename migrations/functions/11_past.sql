@@ -185,20 +185,23 @@ BEGIN
         AND NOT EXISTS (SELECT FROM swept x WHERE x.afi = e.afi AND x.safi = e.safi
             AND NOT holdfast_is_current(e.session, e.generation, x.session, x.generation))
     UNION ALL
-    SELECT h.key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, coalesce(a.as_path, k.as_path),
-        coalesce(a.as_path_text, k.as_path_text), coalesce(a.origin_as, k.origin_as),
-        coalesce(a.next_hop, k.next_hop), coalesce(a.med, k.med), coalesce(a.local_pref, k.local_pref),
-        coalesce(a.communities, k.communities), h.time
+    SELECT h.key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw,
+        coalesce(a.as_path, h.as_path, k.as_path), coalesce(a.as_path_text, h.as_path_text, k.as_path_text),
+        coalesce(a.origin_as, h.origin_as, k.origin_as), coalesce(a.next_hop, h.next_hop, k.next_hop),
+        coalesce(a.med, h.med, k.med), coalesce(a.local_pref, h.local_pref, k.local_pref),
+        coalesce(a.communities, h.communities, k.communities), h.time
     FROM (
         SELECT DISTINCT ON (h.key) h.*
         FROM (
             SELECT h.key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.time,
-                h.is_withdrawn, h.attributes, n.session, n.generation, h.seq, h.idx, false AS is_kept
+                h.is_withdrawn, h.attributes, h.as_path, h.as_path_text, h.origin_as, h.next_hop, h.med,
+                h.local_pref, h.communities, n.session, n.generation, h.seq, h.idx, false AS is_kept
             FROM own_records h JOIN incarnations n ON n.id = h.incarnation
             WHERE h.time <= t_at
             UNION ALL
             SELECT k.route_key, k.afi, k.safi, k.path_id, k.prefix, k.rd, k.nlri, k.nlri_raw, k.time,
-                k.is_withdrawn, NULL, k.session, k.generation, k.seq, k.idx, true
+                k.is_withdrawn, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.session, k.generation,
+                k.seq, k.idx, true
             FROM own_kept k
         ) h
         WHERE (later IS NULL OR has_routes_without_prefix)

@@ -46,10 +46,11 @@ LANGUAGE sql STABLE AS $$
         SELECT u.who, u.route_key, u.prefix FROM updates u WHERE u.number = 1
     ), earlier AS (
         -- All rows of a prefix at once: they are of many peers, and an index of each peer would cost more.
-        SELECT DISTINCT ON (i.who, n.key) i.who, n.key, n.time, n.attributes
+        SELECT DISTINCT ON (i.who, n.key) i.who, n.key, n.time, n.attributes, n.origin_as, n.path
         FROM (SELECT DISTINCT prefix FROM firsts) p
         CROSS JOIN LATERAL (
-            SELECT n.time, n.attributes, n.incarnation,
+            SELECT n.time, n.attributes, n.incarnation, n.origin_as,
+                public.holdfast_path_text(n.as_path, n.as_path_text) AS path,
                 coalesce(n.route_key, public.holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id)) AS key
             FROM public.route_records n
             WHERE n.prefix = p.prefix AND n.time < least(until, now()) - span AND NOT n.is_withdrawn
@@ -60,13 +61,12 @@ LANGUAGE sql STABLE AS $$
         SELECT i.who, k.route_key, k.origin_as, public.holdfast_path_text(k.as_path, k.as_path_text) AS path
         FROM (SELECT DISTINCT prefix FROM firsts) p JOIN public.kept_routes k ON k.prefix = p.prefix
         JOIN (SELECT DISTINCT ON (who) * FROM identities ORDER BY who) i
-            ON (i.collector, i.router, i.peer_type, i.peer_distinguisher, i.bgp_peer_ip, i.rib, i.bgp_id, i.asn)
-                = (k.collector, k.router, k.peer_type, k.peer_distinguisher, k.bgp_peer_ip, k.rib, k.bgp_id,
-                    CASE WHEN k.peer_type = 3 THEN 0 ELSE k.bgp_peer_asn END)
+            ON (i.collector, i.router, i.peer_type, i.peer_distinguisher, i.bgp_peer_ip, i.rib, i.bgp_id,
+                i.asn) = (k.collector, k.router, k.peer_type, k.peer_distinguisher, k.bgp_peer_ip, k.rib,
+                k.bgp_id, CASE WHEN k.peer_type = 3 THEN 0 ELSE k.bgp_peer_asn END)
     ), old AS (
-        SELECT f.who, f.route_key, CASE WHEN e.time IS NULL THEN k.origin_as ELSE a.origin_as END AS origin_as,
-            CASE WHEN e.time IS NULL THEN k.path
-                ELSE public.holdfast_path_text(a.as_path, a.as_path_text) END AS path
+        SELECT f.who, f.route_key, coalesce(a.origin_as, e.origin_as, k.origin_as) AS origin_as,
+            coalesce(public.holdfast_path_text(a.as_path, a.as_path_text), e.path, k.path) AS path
         FROM firsts f
         LEFT JOIN earlier e ON e.who = f.who AND e.key = f.route_key
         LEFT JOIN public.attribute_sets a ON a.hash = e.attributes AND a.time = public.holdfast_week(e.time)

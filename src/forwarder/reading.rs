@@ -27,6 +27,8 @@ pub(super) struct Reading<S: Storage> {
     log: Arc<Log<S>>,
     lane: Lane,
     dedup: Dedup,
+    /// Whether history rows have their attributes themselves.
+    is_whole: bool,
     /// Sources whose records are set aside.
     quarantine: Arc<Quarantine>,
     /// The open transaction; `None` while it is built on another thread.
@@ -52,7 +54,12 @@ struct Prefetch<S: Storage> {
 
 impl<S: Storage> Reading<S> {
     pub(super) fn new(log: Arc<Log<S>>, lane: Lane, dedup: Dedup) -> Self {
-        Self { log, lane, dedup, quarantine: Arc::default(), open: None, ahead: None }
+        Self { log, lane, dedup, is_whole: false, quarantine: Arc::default(), open: None, ahead: None }
+    }
+
+    /// Sets whether the history rows of further transactions have their attributes themselves.
+    pub(super) const fn set_whole_rows(&mut self, is_whole: bool) {
+        self.is_whole = is_whole;
     }
 
     /// Sets the sources whose records the next transaction sets aside. A transaction that was built ahead
@@ -68,6 +75,7 @@ impl<S: Storage> Reading<S> {
         let reader = reader.unwrap_or_else(|| self.log.reader(SeqNo(first_seq)));
         let builder = TransactionBuilder::new(self.lane.clone(), first_seq)
             .with_dedup(self.dedup)
+            .with_whole_rows(self.is_whole)
             .with_quarantine(Arc::clone(&self.quarantine));
         OpenTransaction { reader, builder }
     }

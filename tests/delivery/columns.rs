@@ -112,37 +112,43 @@ fn rows(mut bytes: &[u8], blocks: &[&[&'static str]]) -> Vec<BTreeMap<&'static s
 #[test]
 fn each_value_of_a_record_is_in_the_column_of_its_name() {
     let batch = batch();
-    let lane = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 1 };
-    let mut chunk = TransactionBuilder::new(lane, 1).with_dedup(Dedup::Off);
-    chunk.push(1, b"", &batch).unwrap();
-    let [routes, sets, incarnations] = chunk.build().history_bytes();
-    let records = rows(&routes, columns::ROUTE_RECORDS);
-    let sets = rows(&sets, columns::ATTRIBUTE_SETS);
-    let incarnations = rows(&incarnations, columns::INCARNATIONS);
-    assert_eq!((records.len(), incarnations.len()), (batch.records(), 2));
-    for (stored, record) in records.iter().zip(batch.iter()) {
-        let mut row: BTreeSet<_> = stored.keys().copied().collect();
-        let incarnation = incarnations.iter().find(|row| row["id"] == stored["incarnation"]).unwrap();
-        row.extend(incarnation.keys());
-        if let Some(hash) = stored.get("attributes") {
-            row.extend(sets.iter().find(|row| row["hash"] == *hash).unwrap().keys());
+    for (is_whole, layout) in [(false, columns::ROUTE_RECORDS), (true, columns::WHOLE_ROUTE_RECORDS)] {
+        let lane = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 1 };
+        let mut chunk = TransactionBuilder::new(lane, 1).with_dedup(Dedup::Off).with_whole_rows(is_whole);
+        chunk.push(1, b"", &batch).unwrap();
+        let [routes, sets, incarnations] = chunk.build().history_bytes();
+        let records = rows(&routes, layout);
+        let sets = rows(&sets, columns::ATTRIBUTE_SETS);
+        let incarnations = rows(&incarnations, columns::INCARNATIONS);
+        assert_eq!((records.len(), incarnations.len()), (batch.records(), 2));
+        for (stored, record) in records.iter().zip(batch.iter()) {
+            let mut row: BTreeSet<_> = stored.keys().copied().collect();
+            let incarnation = incarnations.iter().find(|row| row["id"] == stored["incarnation"]).unwrap();
+            row.extend(incarnation.keys());
+            assert!(!is_whole || !stored.contains_key("attributes"), "{record:?}");
+            if let Some(hash) = stored.get("attributes") {
+                row.extend(sets.iter().find(|row| row["hash"] == *hash).unwrap().keys());
+            }
+            for key in ["incarnation", "id", "used_at", "attributes", "hash", "route_key"] {
+                row.remove(key);
+            }
+            let json = codec::json::object(&batch, &record);
+            let mut expected: BTreeSet<&str> = json
+                .keys()
+                .map(String::as_str)
+                .filter(|key| !["record", "mpls_labels", "family"].contains(key))
+                .collect();
+            // Set from the log; the database derives family, and mpls_labels in the view route_state.
+            expected.extend(["collector", "log_id", "seq"]);
+            // The text form is stored only if as_path alone is ambiguous: in the first row.
+            if !row.contains("path_id") {
+                expected.remove("as_path_text");
+            }
+            assert_eq!(row, expected);
+            let is_plain =
+                matches!(&record, Record::Route(route) if matches!(route.entry.nlri, Nlri::Prefix(_)));
+            assert_eq!(stored.contains_key("route_key"), !is_plain, "{record:?}");
         }
-        for key in ["incarnation", "id", "used_at", "attributes", "hash", "route_key"] {
-            row.remove(key);
-        }
-        let json = codec::json::object(&batch, &record);
-        let mut expected: BTreeSet<&str> =
-            json.keys().map(String::as_str).filter(|key| !["record", "mpls_labels"].contains(key)).collect();
-        // Set from the log or by the database, which derives mpls_labels in the view route_state.
-        expected.extend(["collector", "log_id", "seq"]);
-        expected.remove("family");
-        // The text form is stored only if as_path alone is ambiguous: in the first row.
-        if !row.contains("path_id") {
-            expected.remove("as_path_text");
-        }
-        assert_eq!(row, expected);
-        let is_plain = matches!(&record, Record::Route(route) if matches!(route.entry.nlri, Nlri::Prefix(_)));
-        assert_eq!(stored.contains_key("route_key"), !is_plain, "{record:?}");
     }
 }
 

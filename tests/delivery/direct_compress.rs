@@ -41,7 +41,7 @@ async fn sql(database: &Database, sql: &str) {
 /// The reason on a new connection.
 async fn obstacle(database: &Database, wish: DirectCompress) -> Option<String> {
     let (mut connection, _) = Connection::attach(&database.target, &lane(), OWNER, None).await.unwrap();
-    let HistoryStorage { obstacle, is_demanded } = connection.choose_history_storage(wish).await.unwrap();
+    let HistoryStorage { obstacle, is_demanded, .. } = connection.choose_history_storage(wish).await.unwrap();
     assert_eq!(is_demanded, wish == DirectCompress::On);
     obstacle
 }
@@ -111,4 +111,38 @@ async fn large_transactions_are_written_compressed_and_small_ones_as_rows() {
     assert_eq!(store.database.texts(SEEN).await, ["off 2000", "on 1000"]);
     sql(&store.database, "DELETE FROM pg_extension WHERE extname = 'timescaledb'").await;
     store.close().await;
+}
+
+/// The columnstore stores what rows have in common once; a reference would only add to it.
+#[tokio::test]
+async fn rows_that_are_compressed_have_their_attributes_themselves() {
+    let rows = "SELECT (to_jsonb(u) - 'incarnation' - 'log_id')::text FROM route_updates u ORDER BY seq, idx";
+    let mut of_each = Vec::new();
+    for claims in [false, true] {
+        let Some(database) = Database::migrated(Edition::Plain, "whole_rows").await else { return };
+        if claims {
+            sql(&database, CLAIM).await;
+        }
+        let source = Source::new();
+        source.put(&announcements(0, 3)).await;
+        let forwarder = source.drain(database.target.clone(), 1, 100);
+        delivered(&forwarder, 1).await;
+        // Read before the lane knew the server.
+        source.put(&announcements(3, 3)).await;
+        delivered(&forwarder, 2).await;
+        source.put(&announcements(0, 6)).await;
+        delivered(&forwarder, 3).await;
+        let history = forwarder.delivered().borrow().lanes[0].history.clone().unwrap();
+        assert_eq!(history.is_whole, claims);
+        assert!(forwarder.stop(PATIENCE).await);
+        let whole = "SELECT count(*) FROM route_records WHERE attributes IS NULL AND as_path IS NOT NULL";
+        assert_eq!(database.value::<i64>(whole).await > 0, claims);
+        assert_eq!(database.missing_and_doubled("c1").await, (0, 0));
+        of_each.push(database.texts(rows).await);
+        if claims {
+            sql(&database, "DELETE FROM pg_extension WHERE extname = 'timescaledb'").await;
+        }
+        database.drop().await;
+    }
+    assert_eq!(of_each[0], of_each[1]);
 }

@@ -209,8 +209,8 @@ async fn records_that_two_log_ids_of_a_collector_have_are_counted_as_doubled() {
     drain(&source, &database, 20).await;
     assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
     // The history of the other log refers to incarnations of its own.
-    let records = "INSERT INTO route_records SELECT (jsonb_populate_record(t, jsonb_build_object('incarnation', \
-                   md5(incarnation::text)))).* FROM route_records t";
+    let records = "INSERT INTO route_records SELECT (jsonb_populate_record(t, \
+                   jsonb_build_object('incarnation', md5(incarnation::text)))).* FROM route_records t";
     let incarnations = "INSERT INTO incarnations \
                         SELECT (jsonb_populate_record(t, jsonb_build_object('id', md5(id::text), 'log_id', \
                         '99999999-9999-9999-9999-999999999999'))).* FROM incarnations t";

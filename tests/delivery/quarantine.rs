@@ -14,8 +14,7 @@ use holdfast::sink::{
 
 const LEDGER: &str =
     "SELECT concat_ws(' ', sum(routes), sum(stored), sum(unchanged), sum(rejected)) FROM ingest_ledger";
-const REFUSE_ROUTER: &str =
-    "ALTER TABLE incarnations ADD CONSTRAINT poison CHECK (router <> 'hostile')";
+const REFUSE_ROUTER: &str = "ALTER TABLE incarnations ADD CONSTRAINT poison CHECK (router <> 'hostile')";
 const REFUSE_PEER: &str = "ALTER TABLE attribute_sets ADD CONSTRAINT poison CHECK (as_path[1] <> 666)";
 const CURED: &str = "ALTER TABLE route_records DROP CONSTRAINT IF EXISTS poison;
     ALTER TABLE incarnations DROP CONSTRAINT IF EXISTS poison;

@@ -120,7 +120,8 @@ async fn the_history_of_an_earlier_release_is_moved_unchanged() {
         // The key is stored where it does not follow from the prefix: VPN, EVPN, raw, and a wrong one.
         let keys = "SELECT count(*) FROM route_records WHERE route_key IS NOT NULL";
         assert_eq!(database.value::<i64>(keys).await, 2_000, "{edition:?}");
-        let moved = "SELECT concat_ws(' ', count(*), count(DISTINCT incarnation), to_regclass('wide_route_updates'))
+        let moved = "SELECT concat_ws(' ', count(*), count(DISTINCT incarnation),
+                to_regclass('wide_route_updates'))
             FROM route_records";
         assert_eq!(database.texts(moved).await, ["4000 6"], "{edition:?}");
         assert!(migrate(&mut database.client().await, 7).await.unwrap().is_empty(), "{edition:?}");
@@ -171,10 +172,11 @@ async fn causes_have_the_same_names_in_the_program_and_in_the_database() {
 const DAY: i64 = 86_400_000_000;
 
 /// Rows of the view that lack what they refer to.
-const BARE: &str = "SELECT count(*) FROM route_updates WHERE router IS NULL OR (as_path IS NULL AND NOT is_withdrawn)";
+const BARE: &str = "SELECT count(*) FROM route_updates
+    WHERE router IS NULL OR (as_path IS NULL AND NOT is_withdrawn)";
 
-/// The same attribute set on three days, in one transaction and in several, and again after retention has dropped
-/// the first two.
+/// The same attribute set on three days, in one transaction and in several, and again after retention has
+/// dropped the first two.
 #[tokio::test]
 async fn no_row_loses_what_it_refers_to() {
     for edition in Edition::ALL {

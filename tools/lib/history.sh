@@ -16,13 +16,14 @@ FROM generate_series(holdfast_week('$begin'), (SELECT min(from_time) FROM time_p
     WHERE table_name = 'attribute_sets') - interval '7 days', '7 days') AS week
 \\gexec
 SQL
-    sed 's/{chunk}/wide_rows/' "$root/src/sink/admin/convert_chunk.sql" | database --single-transaction -f -
+    sed 's/{chunk}/wide_rows/;s/{whole}/false/g' "$root/src/sink/admin/convert_chunk.sql" |
+        database --single-transaction -f -
     database -c 'VACUUM ANALYZE'
 }
 
 # Half of the rows are initial dumps of 20 peers; the first has 50,000 prefixes for each million rows.
-# make_history FILE: FILE is SQL with more history. All of it is generated as rows of the view route_updates, and
-# stored as `holdfast migrate` stores such rows.
+# make_history FILE: FILE is SQL with more history. All of it is generated as rows of the view route_updates,
+# and stored as `holdfast migrate` stores such rows.
 make_history() {
     local churn large small part hosts
     churn=$((millions * 500000))

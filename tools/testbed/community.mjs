@@ -44,8 +44,11 @@ const QUERIES = [
 
 // Stores the rows of the table wide_rows as `holdfast migrate` stores those of an earlier release.
 async function store(database) {
-  const sql = fs.readFileSync(path.join(root, 'src/sink/admin/convert_chunk.sql'), 'utf8');
-  await database.transaction((transaction) => transaction.exec(sql.replaceAll('{chunk}', 'wide_rows')));
+  const sql = fs
+    .readFileSync(path.join(root, 'src/sink/admin/convert_chunk.sql'), 'utf8')
+    .replaceAll('{chunk}', 'wide_rows')
+    .replaceAll('{whole}', 'true');
+  await database.transaction((transaction) => transaction.exec(sql));
 }
 
 async function fresh() {

@@ -36,6 +36,7 @@ impl<S: Storage> Task<S> {
             other => other?,
         };
         let history = connection.choose_history_storage(options.direct_compress).await?;
+        resources.reading.set_whole_rows(history.is_whole);
         resources.connection = Some(connection);
         (resources.epoch, resources.stored) = (Some(attached.epoch), attached.last_seq);
         tracing::info!(

@@ -134,7 +134,7 @@ mod tests {
     use crate::sink::HistoryStorage;
 
     fn conditions_of(obstacle: Option<&str>, is_demanded: bool) -> Vec<String> {
-        let storage = HistoryStorage { obstacle: obstacle.map(str::to_owned), is_demanded };
+        let storage = HistoryStorage { obstacle: obstacle.map(str::to_owned), is_demanded, is_whole: false };
         let lanes = [LaneStatus::default(), LaneStatus { history: Some(storage), ..LaneStatus::default() }];
         let lane = Lane { state: status::LaneState::CaughtUp, ..Lane::default() };
         let delivery = Delivery { history: history(&lanes), lanes: vec![lane], ..Delivery::default() };

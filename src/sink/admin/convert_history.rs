@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use tokio_postgres::{Client, Error};
 
+use crate::sink::connection::{HAS_COLUMNSTORE, HAS_HYPERTABLES};
+
 /// Whether there are rows to move.
 const IS_PENDING: &str = "SELECT to_regclass('public.wide_route_updates') IS NOT NULL";
 
@@ -30,11 +32,15 @@ pub(super) async fn is_pending(client: &Client) -> Result<bool, Error> {
 pub(super) async fn convert_history(client: &mut Client) -> Result<(), Error> {
     client.batch_execute(JOINED_VIEW).await?;
     let chunks = client.query(CHUNKS, &[]).await?;
+    let is_whole = client.query_one(HAS_HYPERTABLES, &[]).await?.try_get(0)?
+        && client.query_one(HAS_COLUMNSTORE, &[]).await?.try_get(0)?;
     for (moved, row) in (1_usize..).zip(&chunks) {
         let started = Instant::now();
         let chunk: String = row.try_get(0)?;
         let transaction = client.transaction().await?;
-        let sql = include_str!("convert_chunk.sql").replace("{chunk}", &chunk);
+        let sql = include_str!("convert_chunk.sql")
+            .replace("{chunk}", &chunk)
+            .replace("{whole}", if is_whole { "true" } else { "false" });
         transaction.batch_execute(&sql).await?;
         transaction.commit().await?;
         let (chunks, duration_ms) = (chunks.len(), started.elapsed().as_millis());

@@ -1,5 +1,8 @@
 //! Direct compress: COPY writes history into the columnstore of TimescaleDB's community edition, instead of
 //! rows that a policy compresses later.
+//!
+//! Where chunks are compressed, in either way, history rows have their attributes themselves: the columnstore
+//! stores what they have in common once, and a reference would only add to it.
 
 use super::attach::Connection;
 use super::pipeline::QuietClient;
@@ -12,6 +15,14 @@ const ROWS_MIN: u64 = 1_000;
 /// First version that checks CHECK and NOT NULL constraints under direct compress (TimescaleDB pull request
 /// 10098), by which records are rejected.
 const VERSION_MIN: [u32; 3] = [2, 28, 1];
+
+/// Whether the server has hypertables; to be asked before [`HAS_COLUMNSTORE`].
+pub(crate) const HAS_HYPERTABLES: &str =
+    "SELECT to_regclass('timescaledb_information.hypertables') IS NOT NULL";
+/// Whether chunks of the history are compressed at some time.
+pub(crate) const HAS_COLUMNSTORE: &str =
+    "SELECT coalesce(bool_or(compression_enabled), false) FROM timescaledb_information.hypertables
+    WHERE hypertable_schema = 'public' AND hypertable_name = 'route_records'";
 
 /// Whether history is written compressed where the server can (`HISTORY_DIRECT_COMPRESS`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +43,8 @@ pub struct HistoryStorage {
     pub obstacle: Option<String>,
     /// Whether the setting is [`DirectCompress::On`].
     pub is_demanded: bool,
+    /// Whether rows have their attributes themselves, because their chunks are compressed at some time.
+    pub is_whole: bool,
 }
 
 impl Connection {
@@ -45,7 +58,8 @@ impl Connection {
             DirectCompress::Auto | DirectCompress::On => obstacle(&self.client).await?,
         };
         self.can_compress = obstacle.is_none();
-        Ok(HistoryStorage { obstacle, is_demanded: wish == DirectCompress::On })
+        let is_whole = stores_whole_rows(&self.client).await?;
+        Ok(HistoryStorage { obstacle, is_demanded: wish == DirectCompress::On, is_whole })
     }
 
     /// Whether a transaction with so many history rows is written compressed.
@@ -73,12 +87,16 @@ async fn obstacle(client: &QuietClient) -> Result<Option<String>, Error> {
              {major}.{minor}.{patch} does"
         )));
     }
-    let sql = "SELECT coalesce(bool_or(compression_enabled), false) FROM timescaledb_information.hypertables
-        WHERE hypertable_schema = 'public' AND hypertable_name = 'route_records'";
-    let rows = client.query(sql, &[]).await?;
-    let is_enabled = rows.iter().any(|row| row.get(0));
+    let is_enabled = stores_whole_rows(client).await?;
     let reason = "route_records has no columnstore (docs/SCHEMA.md says how to enable it)";
     Ok((!is_enabled).then(|| reason.to_owned()))
+}
+
+/// Whether the chunks of the history are compressed at some time.
+async fn stores_whole_rows(client: &QuietClient) -> Result<bool, Error> {
+    let is_true = |rows: &[tokio_postgres::Row]| rows.iter().any(|row| row.get(0));
+    Ok(is_true(&client.query(HAS_HYPERTABLES, &[]).await?)
+        && is_true(&client.query(HAS_COLUMNSTORE, &[]).await?))
 }
 
 /// Whether the version of the extension is at least [`VERSION_MIN`]. A suffix such as `-dev` is ignored; a

@@ -25,6 +25,7 @@ mod target;
 
 pub use attach::{Attached, Connection};
 pub use direct_compress::{DirectCompress, HistoryStorage};
+pub(super) use direct_compress::{HAS_COLUMNSTORE, HAS_HYPERTABLES};
 pub(super) use isolate::rejection;
 pub use isolate::{Isolated, Offender};
 pub(super) use pipeline::Typed;

@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::sink::copy::columns::{self, copy_statement, temporary_table};
 use crate::sink::error::Error;
+use crate::sink::transaction::Transaction;
 
 use super::pipeline::{Exchange, Request, SharedStream, Statement};
 
@@ -85,6 +86,8 @@ statements! {
     /// Records an unreadable range of the log, unless another lane has done so.
     log_gap: "SELECT holdfast_log_gap($1, $2, $3, $4, $5)";
     copy_routes: copy_statement("route_records", columns::ROUTE_RECORDS);
+    /// The same for rows that have their attributes themselves.
+    copy_whole_routes: copy_statement("route_records", columns::WHOLE_ROUTE_RECORDS);
     copy_events: copy_statement("peer_events", columns::PEER_EVENTS);
     copy_statistics: copy_statement("peer_stats", columns::PEER_STATS);
     copy_gaps: copy_statement("collector_gaps", columns::COLLECTOR_GAPS);
@@ -132,6 +135,13 @@ fn merge_statement(first: &str, second: &str) -> String {
         second_half AS ({second} AND (SELECT count(*) FROM first_half) < $1 RETURNING 1)
         SELECT (SELECT count(*) FROM first_half), (SELECT count(*) FROM second_half)"
     )
+}
+
+impl Statements {
+    /// The COPY statement for the history rows of a transaction.
+    pub(super) const fn history(&self, transaction: &Transaction) -> &Statement {
+        if transaction.is_whole { &self.copy_whole_routes } else { &self.copy_routes }
+    }
 }
 
 /// A set that history refers to in two weeks is staged twice.

@@ -15,9 +15,7 @@ use tokio_postgres::types::Type;
 use crate::num;
 use crate::route::Timestamp;
 use crate::sink::error::Error;
-use crate::sink::transaction::{
-    EncodeError, InitialLoad, ResolvedRows, SetUse, StoredPeers, Transaction,
-};
+use crate::sink::transaction::{EncodeError, InitialLoad, ResolvedRows, SetUse, StoredPeers, Transaction};
 
 use super::attach::Connection;
 use super::known_peers::KnownViews;
@@ -130,7 +128,7 @@ impl Connection {
         let (mut resolved, initial_load) = encoded.map_err(Error::Encoder)??;
         let mut request = Request::default();
         request.copy(&s.copy_staged, &resolved.staged.bytes)?;
-        request.copy(&s.copy_routes, &resolved.history.bytes)?;
+        request.copy(s.history(transaction), &resolved.history.bytes)?;
         let mut set_uses = std::mem::take(&mut resolved.set_uses);
         let changed = self.copy_changed(exchange, request, transaction, &resolved, &mut set_uses).await?;
         let (mut request, changed) = changed;
@@ -138,7 +136,7 @@ impl Connection {
         self.send_merge(exchange, request, transaction, &resolved).await?;
         let routes = transaction.routes.rows + resolved.history.rows + changed;
         let counts = vec![
-            ("route_records", &s.copy_routes, routes),
+            ("route_records", s.history(transaction), routes),
             ("rejected_routes", &s.copy_rejected, transaction.rejected.rows),
             ("staged", &s.copy_staged, resolved.staged.rows),
             ("dedup_candidates", &s.copy_candidates, resolved.dedup.rows),
@@ -176,7 +174,7 @@ impl Connection {
         transaction: &Transaction,
     ) -> Result<(), EncodeError> {
         let s = &self.statements;
-        request.copy(&s.copy_routes, &transaction.routes.bytes)?;
+        request.copy(s.history(transaction), &transaction.routes.bytes)?;
         request.copy(&s.copy_rejected, &transaction.rejected.bytes)?;
         request.copy(&s.copy_events, &transaction.events)?;
         request.copy(&s.copy_statistics, &transaction.statistics)?;
@@ -196,6 +194,7 @@ impl Connection {
         transaction: &Transaction,
         set_uses: &[SetUse],
     ) -> Result<(), EncodeError> {
+        let set_uses = if transaction.is_whole { &[] } else { set_uses };
         let (s, rows) = (&self.statements, transaction.attributes.rows(set_uses)?);
         if !rows.is_empty() {
             request.copy_uncounted(&s.copy_attributes, &rows)?;
@@ -230,7 +229,7 @@ impl Connection {
         let mut request = Request::default();
         let (rows, uses) = transaction.dedup.history_rows(&numbers)?;
         set_uses.extend(uses);
-        request.copy(&s.copy_routes, &rows)?;
+        request.copy(s.history(transaction), &rows)?;
         Ok((request, num::to_u64(numbers.len())))
     }
 

@@ -77,6 +77,10 @@ pub const NLRI: &[&str] = &[
 /// Columns of `route_records`, as blocks.
 pub const ROUTE_RECORDS: &[&[&str]] = &[&["incarnation", "attributes"], GROUP, NLRI, &["route_key"]];
 
+/// Columns of a row of `route_records` that has its attributes itself, as blocks.
+pub const WHOLE_ROUTE_RECORDS: &[&[&str]] =
+    &[&["incarnation", "attributes"], GROUP, NLRI, &["route_key"], ATTRIBUTES, MARKING];
+
 /// Columns of `incarnations`, as blocks.
 pub const INCARNATIONS: &[&[&str]] = &[&["id"], INCARNATION, &["used_at"]];
 

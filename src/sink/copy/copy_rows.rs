@@ -12,8 +12,8 @@ use crate::hex;
 use crate::num;
 use crate::route::{
     Action, AsPath, Attributes, Batch, Event, EventKind, Family, MalformedPdu, Nlri, PathMarking, Peer,
-    PeerUp, RawAttribute, Rd, RouteRecord, SegmentKind, SessionEnd, Statistic, attribute_name,
-    bounded_texts, community_text, extended_community_text, large_community_text,
+    PeerUp, RawAttribute, Rd, RouteRecord, SegmentKind, SessionEnd, Statistic, attribute_name, bounded_texts,
+    community_text, extended_community_text, large_community_text,
 };
 use crate::sink::lanes::Lane;
 

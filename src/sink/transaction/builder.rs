@@ -43,6 +43,8 @@ pub struct TransactionBuilder {
     digest: u64,
     /// Announcements that have a history row only if they change their route.
     dedup: Dedup,
+    /// Whether history rows have their attributes themselves.
+    is_whole: bool,
     /// Sources whose records are set aside.
     quarantine: Arc<Quarantine>,
     counts: TransactionCounts,
@@ -77,6 +79,7 @@ impl TransactionBuilder {
             records_read: 0,
             digest: 0,
             dedup: Dedup::default(),
+            is_whole: false,
             quarantine: Arc::default(),
             counts: TransactionCounts::default(),
             received: Timestamp(0),
@@ -102,6 +105,14 @@ impl TransactionBuilder {
     #[must_use]
     pub const fn with_dedup(mut self, dedup: Dedup) -> Self {
         self.dedup = dedup;
+        self
+    }
+
+    /// Sets whether history rows have their attributes themselves, instead of a reference to a set. See
+    /// [`HistoryStorage::is_whole`](crate::sink::HistoryStorage::is_whole).
+    #[must_use]
+    pub const fn with_whole_rows(mut self, is_whole: bool) -> Self {
+        self.is_whole = is_whole;
         self
     }
 
@@ -219,15 +230,19 @@ impl TransactionBuilder {
         }
         let out = &mut self.routes.bytes;
         let row_start = out.len();
-        field::row(out, columns::count(columns::ROUTE_RECORDS));
+        let layout = if self.is_whole { columns::WHOLE_ROUTE_RECORDS } else { columns::ROUTE_RECORDS };
+        field::row(out, columns::count(layout));
         field::uuid(out, row_incarnation);
-        field::optional(out, attributes, field::uuid);
+        field::optional(out, attributes.filter(|_| !self.is_whole), field::uuid);
         copy_rows::group_block(out, seq, route);
         let nlri_start = out.len();
         copy_rows::nlri_block(out, &route.entry.nlri);
         let nlri_range = nlri_start..out.len();
         route_key(group.family, route.entry, &mut self.key);
         copy_rows::route_key(out, route, &self.key);
+        if self.is_whole {
+            self.attributes.append_columns(attributes, out);
+        }
         self.counts.routes += 1;
         let is_compared = self.dedup.compares(group.action, group.cause);
         let event = RouteEvent {
@@ -256,7 +271,7 @@ impl TransactionBuilder {
             self.routes.bytes.truncate(row_start);
         } else {
             self.routes.rows += 1;
-            if let Some(hash) = attributes {
+            if let Some(hash) = attributes.filter(|_| !self.is_whole) {
                 self.attributes.note(SetUse { hash, received: group.received });
             }
         }
@@ -357,6 +372,7 @@ impl TransactionBuilder {
             rejected: self.rejected.finish(),
             dropped: self.dropped,
             log_gaps: self.log_gaps,
+            is_whole: self.is_whole,
             attributes: self.attributes,
             incarnations: self.incarnations.rows(),
             peers: self.peers.arguments(),

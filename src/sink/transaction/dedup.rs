@@ -216,8 +216,8 @@ impl DedupCandidates {
         Ok(())
     }
 
-    /// Returns the rows of `route_records` for the routes with these numbers, and the attribute sets that they
-    /// refer to.
+    /// Returns the rows of `route_records` for the routes with these numbers, and the attribute sets that
+    /// they refer to.
     pub(crate) fn history_rows(&self, numbers: &[i32]) -> Result<(Bytes, Vec<SetUse>), EncodeError> {
         let (mut out, mut set_uses) = (TableBuffer::default(), Vec::new());
         for &number in numbers {

@@ -3,10 +3,9 @@
 //! * `builder`: collects the records of one lane from consecutive batches of the log
 //! * `transaction`: the immutable result, which can be sent any number of times
 //! * `route_event`: a route event with its position, and the peers that the database has ids for
-//! * `rib`: the changes of the current table, one per route
+//! * `rib`: the changes of the current table, one per route; routes that it cannot have yet
 //! * `dedup`: announcements whose history row is needed only if the route has changed
 //! * `referenced`: attribute sets and incarnations, which history rows refer to
-//! * `initial_load`: routes that cannot be in the current table yet
 //! * `peers`, `routers`: the state changes of peers and routers, one row each
 //! * `rejected`: quarantined sources, and the records of a rejected transaction
 //! * `digest`: hashes of batches and attribute sets
@@ -16,7 +15,6 @@ mod builder;
 mod dedup;
 mod digest;
 mod error;
-mod initial_load;
 mod peers;
 mod referenced;
 mod rejected;
@@ -30,12 +28,12 @@ pub use builder::TransactionBuilder;
 pub use dedup::Dedup;
 pub use digest::digest;
 pub use error::{EncodeError, InconsistentBatch};
-pub(super) use initial_load::InitialLoad;
 pub(super) use peers::PeerArguments;
 pub(super) use referenced::SetUse;
 pub use rejected::quarantine::{Cause, Quarantine, Source};
 pub use rejected::record_range::RecordRange;
 pub(super) use rejected::rows::RejectedRows;
+pub(super) use rib::InitialLoad;
 pub(super) use route_event::{StoredIncarnation, StoredPeer, StoredPeers};
 pub(super) use transaction::ResolvedRows;
 pub use transaction::{Transaction, TransactionCounts};

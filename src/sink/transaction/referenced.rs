@@ -55,6 +55,15 @@ impl AttributeSets {
         }
     }
 
+    /// Appends the encoded columns of a set; NULL in all of them for `None`.
+    pub(super) fn append_columns(&self, hash: Option<RowHash>, out: &mut Vec<u8>) {
+        let set = hash.and_then(|hash| self.sets.get(&hash));
+        match set.and_then(|set| self.bytes.get(set.columns.clone())) {
+            Some(columns) => out.extend_from_slice(columns),
+            None => columns::ATTRIBUTES.iter().chain(columns::MARKING).for_each(|_| field::null(out)),
+        }
+    }
+
     /// Notes that a history row refers to a set.
     pub(super) fn note(&mut self, used: SetUse) {
         let week = week(used.received);

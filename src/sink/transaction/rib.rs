@@ -2,6 +2,7 @@
 //! it was learned and withdrawn. Pure.
 
 mod deferred;
+mod initial_load;
 mod route_change;
 
 use std::borrow::Cow;
@@ -14,9 +15,9 @@ use crate::sink::copy::TableBuffer;
 
 use super::dedup::{LookUp, Predecessor};
 use super::error::{EncodeError, part};
-use super::initial_load::InitialLoad;
 use super::route_event::{RouteEvent, StoredPeer, StoredPeers};
 use deferred::{DeferredEvents, ResolvedEvent};
+pub(in crate::sink) use initial_load::InitialLoad;
 use route_change::RouteChange;
 
 /// Rows of the current table.

@@ -11,11 +11,10 @@ use crate::sink::copy::CopyRows;
 
 use super::dedup::{CandidateRows, DedupCandidates};
 use super::error::EncodeError;
-use super::initial_load::InitialLoad;
 use super::peers::PeerArguments;
 use super::referenced::{AttributeSets, SetUse};
 use super::rejected::rows::DroppedRecords;
-use super::rib::{RibChanges, RibRows};
+use super::rib::{InitialLoad, RibChanges, RibRows};
 use super::route_event::StoredPeers;
 
 /// Numbers of records in a transaction.
@@ -73,6 +72,8 @@ pub struct Transaction {
     pub(crate) rejected_routes: u64,
     /// Unreadable ranges of the log.
     pub(crate) log_gaps: Vec<LogGap>,
+    /// Whether the rows of `route_records` have their attributes themselves.
+    pub(crate) is_whole: bool,
     /// Attribute sets of history and of the current table.
     pub(crate) attributes: AttributeSets,
     /// Rows of `incarnations`.
@@ -92,8 +93,8 @@ impl Transaction {
         self.counts.routes + self.counts.events + self.counts.gaps
     }
 
-    /// The COPY streams of `route_records`, `attribute_sets` and `incarnations`, without the rows that depend on
-    /// the current table: for measurements.
+    /// The COPY streams of `route_records`, `attribute_sets` and `incarnations`, without the rows that depend
+    /// on the current table: for measurements.
     #[must_use]
     pub fn history_bytes(&self) -> [Bytes; 3] {
         let sets = self.attributes.rows(&[]).unwrap_or_default();

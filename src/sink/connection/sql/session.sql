@@ -13,7 +13,7 @@ SET enable_seqscan = off;
 -- been built without it.
 SELECT set_config(name, 'lz4', false) FROM pg_settings
 WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals);
--- With the columns of the tables in their order, which INSERT … SELECT * relies on. A set without a week is one
--- that only the current table refers to.
+-- With the columns of the tables in their order, which INSERT … SELECT * relies on. A set without a week is
+-- one that only the current table refers to.
 CREATE TEMP TABLE staged_attributes ON COMMIT DELETE ROWS AS SELECT * FROM attribute_sets WITH NO DATA;
 CREATE TEMP TABLE staged_incarnations ON COMMIT DELETE ROWS AS SELECT * FROM incarnations WITH NO DATA;
