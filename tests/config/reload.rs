@@ -90,6 +90,27 @@ fn settings_that_fit_together_only_after_a_restart_change_nothing() {
     assert!(text.starts_with("a restart is needed for WAL_SEGMENT_BYTES: WAL_MAX_BYTES"), "{text}");
 }
 
+/// The files of TLS change at once, and the token does not: without this, the server would be open to everybody
+/// until the restart.
+#[test]
+fn certificates_of_clients_cannot_end_before_the_token_begins() {
+    let before = [
+        ("HTTP_LISTEN", "0.0.0.0:11080"),
+        ("HTTP_TLS_CERT", "/http.pem"),
+        ("HTTP_TLS_KEY", "/http.key"),
+        ("HTTP_TLS_CLIENT_CA", "/ca.pem"),
+    ];
+    let mut after = before;
+    after[3] = ("HTTP_TOKEN", "3f9a7c51d2e84b60");
+    let error = try_reload(&before, &after).unwrap_err();
+    let ReloadError::NeedsRestart { waiting, problems } = &error else { panic!("{error:?}") };
+    assert_eq!((waiting.as_slice(), problems.len()), (["HTTP_TOKEN".to_owned()].as_slice(), 1));
+    let all = [&before[..], &after[3..]].concat();
+    assert_eq!(reload(&before, &all), (Vec::new(), vec!["HTTP_TOKEN".to_owned()]));
+    after[3] = ("HTTP_TLS_CLIENT_CA", "/other-ca.pem");
+    assert_eq!(reload(&before, &after), (vec!["HTTP_TLS_CLIENT_CA".to_owned()], Vec::new()));
+}
+
 #[test]
 fn credentials_change_and_the_database_does_not() {
     let url = |url| [("DATABASE_URL", url)];
