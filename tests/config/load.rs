@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::common::secrets::write_secret;
 use holdfast::config::{self, Config, EnvFile, FileVariable, Inputs, Invalid, LogFormat};
 use holdfast::sink::{Dedup, DirectCompress, SslMode};
 
@@ -294,7 +295,7 @@ fn a_url_may_carry_what_the_driver_has_no_words_for() {
 fn the_password_may_come_from_a_file_or_a_credential() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db_password");
-    std::fs::write(&path, "from file\n").unwrap();
+    write_secret(&path, "from file\n");
     let file = path.to_str().unwrap();
     let directory = folder.path().to_str().unwrap();
     let password = |environment: &[(&str, &str)]| {
@@ -314,6 +315,11 @@ fn the_password_may_come_from_a_file_or_a_credential() {
         b"typed"
     );
     assert_eq!(refused(&[("DB_PASSWORD_FILE", "/nonexistent/file")]).0, ["DB_PASSWORD_FILE"]);
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = refused(&[("DB_PASSWORD_FILE", file)]);
+    assert!(open.1.contains("db_password is accessible to other users (mode 0644)"), "{open:?}");
+    // systemd decides who may access a credential.
+    assert!(password(&[("DB_HOST", "h"), ("CREDENTIALS_DIRECTORY", directory)]).0.is_some());
 }
 
 #[test]

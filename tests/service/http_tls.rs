@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use crate::common::certificates::{authorities, certificate, expired_certificate};
 use crate::common::daemon::{Daemon, PATIENCE, command, run, until};
 use crate::common::messages::{PEER, initiation, open};
+use crate::common::secrets::write_secret;
 use crate::common::web::{LISTEN, address, get};
 
 /// More connections than the server keeps open.
@@ -97,7 +98,7 @@ fn pages_are_served_over_tls_and_nothing_without_it() {
     if certificates(folder.path()).is_none() {
         return;
     }
-    fs::write(folder.path().join("token"), "3f9a7c51d2e84b60\n").unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
     let token = [("HTTP_TOKEN_FILE", "token")];
     let (mut daemon, server) = start(folder.path(), "http.pem", "http.key", &token);
     assert_eq!(daemon.event_since_start("http_server_started")["tls"], true);
@@ -225,7 +226,7 @@ fn authorities_of_clients_are_renewed_and_a_bad_file_is_an_alarm() {
     certificate(folder.path(), "reader", "ca", "DNS:reader.example");
     let authority = path(folder.path(), "readers.pem");
     fs::copy(folder.path().join("other.pem"), &authority).unwrap();
-    fs::write(folder.path().join("token"), "3f9a7c51d2e84b60\n").unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
     let settings = [("HTTP_TLS_CLIENT_CA", &*authority), ("HTTP_TOKEN_FILE", "token")];
     let (daemon, server) = start(folder.path(), "http.pem", "http.key", &settings);
     let page = |header: &str| {

@@ -9,6 +9,7 @@ use crate::common::daemon::{Daemon, until};
 use crate::common::messages::{
     Header, PEER, add_path, four_octet_as, initiation, multiprotocol, open, plain_attributes, update, v4,
 };
+use crate::common::secrets::write_secret;
 use crate::common::web::{LISTEN, Page, address, get, read, request};
 
 /// The pages without parameters.
@@ -333,7 +334,7 @@ fn basic(credentials: &str) -> String {
 #[test]
 fn browsers_are_asked_for_the_token_as_a_password() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token"), "3f9a7c51d2e84b60\n").unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
     let settings = [("HTTP_LISTEN", "127.0.0.1:0"), ("HTTP_TOKEN_FILE", "token")];
     let mut daemon = Daemon::start(folder.path(), &settings);
     let server = address(&mut daemon);

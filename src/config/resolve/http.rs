@@ -1,12 +1,12 @@
 //! The HTTP server: its address, and who may use it.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::super::parse::{self, Secret};
 use super::reader::Reader;
 use super::transport::Tls;
 use crate::config::Problem;
+use crate::tls::secret_file;
 
 /// Port of the HTTP server if `HTTP_LISTEN` has none.
 const PORT: u16 = 11_080;
@@ -93,21 +93,11 @@ fn token(read: &mut Reader<'_>) -> Option<Secret> {
         read.problem("HTTP_TOKEN_FILE", format!("conflicts with {token}: the token is set twice"));
         return None;
     }
-    match first_line(&path) {
-        Ok(token) => Some(Secret::new(token)),
-        Err(message) => {
-            read.problem("HTTP_TOKEN_FILE", message);
+    match secret_file::first_line(&path) {
+        Ok(token) => Some(Secret::new(token.trim().to_owned())),
+        Err(error) => {
+            read.problem("HTTP_TOKEN_FILE", error.to_string());
             None
         }
-    }
-}
-
-/// The first line of a file, which must not be empty.
-fn first_line(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    match text.lines().next().map(str::trim) {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(format!("the first line of {} is empty", path.display())),
     }
 }

@@ -49,7 +49,7 @@ pub(super) const HTTP: &[Setting] = &[
         "HTTP_TOKEN_FILE",
         Kind::Path,
         "none",
-        "File whose first line is the token, as an alternative to HTTP_TOKEN.",
+        "File whose first line is the token, as an alternative to HTTP_TOKEN. It must not be accessible to others.",
     ),
     super::setting::fixed(
         "HTTP_PUBLIC",
