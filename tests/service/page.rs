@@ -315,7 +315,8 @@ async fn a_database_that_refuses_to_write_is_retried_for_a_reason_and_is_not_awa
 
     admin.batch_execute(&set_read_only("off")).await.unwrap();
     page_with(server, "/", &["Database delivering"]);
-    away.is_away(true);
+    // A connection that is open must not become half-open: a transaction on it would wait for its time limit.
+    away.refuses_new();
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
     admin.batch_execute(&end).await.unwrap();
     let _router = daemon.send(&[initiation("edge1"), peer_up(&PEER), route(1)].concat());
