@@ -87,8 +87,8 @@ pub(super) fn read(path: &Path) -> Result<EnvFile, Vec<Problem>> {
     {
         let (name, line) = (&variable.name, variable.line);
         let message = format!(
-            "is accessible to other users (mode {mode:04o}), and contains a secret ({name}, line {line}): set \
-             mode 0600, or 0640 if root owns it"
+            "is accessible to other users (mode {mode:04o}), and contains a secret ({name}, line {line}): \
+             set mode 0600, or 0640 if root owns it"
         );
         file.warnings.push(problem(path, None, message));
     }

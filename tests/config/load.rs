@@ -109,8 +109,8 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             for name in [(*name).to_owned(), name.to_ascii_lowercase()] {
                 let problems =
                     load(&[(&name, value)]).err().map_or_else(Vec::new, |invalid| invalid.problems);
-                // These files are read, or need a listening address with TLS. Authorities of HTTP clients need
-                // both a certificate and its key.
+                // These files are read, or need a listening address with TLS. Authorities of HTTP clients
+                // need both a certificate and its key.
                 let needs_pair = setting.name == "HTTP_TLS_CLIENT_CA";
                 let expected = usize::from(needs_pair) * 2
                     + usize::from(matches!(

@@ -97,8 +97,8 @@ fn settings_that_fit_together_only_after_a_restart_change_nothing() {
     assert!(text.starts_with("a restart is needed for WAL_SEGMENT_BYTES: WAL_MAX_BYTES"), "{text}");
 }
 
-/// The files of TLS change at once, and the token does not: without this, the server would be open to everybody
-/// until the restart.
+/// The files of TLS change at once, and the token does not: without this, the server would be open to
+/// everybody until the restart.
 #[test]
 fn certificates_of_clients_cannot_end_before_the_token_begins() {
     let before = [

@@ -45,9 +45,9 @@ pub(super) fn resolve(read: &mut Reader<'_>) -> Option<Http> {
     };
     if !is_public && !has_readers && !is_loopback(&address.host) {
         let message = format!(
-            "{text} can be reached from outside this machine; set HTTP_TOKEN or HTTP_TOKEN_FILE, require client \
-             certificates with HTTP_TLS_CLIENT_CA, set HTTP_PUBLIC=yes if everybody may read the status, or \
-             listen on 127.0.0.1"
+            "{text} can be reached from outside this machine; set HTTP_TOKEN or HTTP_TOKEN_FILE, require \
+             client certificates with HTTP_TLS_CLIENT_CA, set HTTP_PUBLIC=yes if everybody may read the \
+             status, or listen on 127.0.0.1"
         );
         read.problem("HTTP_LISTEN", message);
     }

@@ -49,14 +49,15 @@ pub(super) const HTTP: &[Setting] = &[
         "HTTP_TOKEN_FILE",
         Kind::Path,
         "none",
-        "File whose first line is the token, as an alternative to HTTP_TOKEN. It must not be accessible to others.",
+        "File whose first line is the token, as an alternative to HTTP_TOKEN. It must not be accessible to \
+         others.",
     ),
     super::setting::fixed(
         "HTTP_PUBLIC",
         Kind::Choice(&["no", "yes"]),
         "no",
-        "`yes` serves everybody who can reach an address outside the loopback interface, without a token or a \
-         client certificate.",
+        "`yes` serves everybody who can reach an address outside the loopback interface, without a token or \
+         a client certificate.",
     ),
     super::setting::fixed(
         "HTTP_METRICS_PEERS_MAX",
