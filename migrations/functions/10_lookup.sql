@@ -26,6 +26,28 @@ $$;
 COMMENT ON FUNCTION holdfast_is_selected IS
     'True if the peer of a record is one that a selector names, as in holdfast_peers but without ids.';
 
+CREATE OR REPLACE FUNCTION rib_now(of_peer text, of_rib text DEFAULT NULL)
+RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text, family text,
+    route text, path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[],
+    last_update timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.rib,
+        public.holdfast_vrf_text(s.peer_distinguisher, s.table_name), s.family,
+        public.holdfast_route_text(s.rd, s.prefix, s.nlri, s.nlri_raw), s.path_id,
+        public.holdfast_path_text(s.as_path, s.as_path_text), s.next_hop, s.med, s.local_pref, s.communities,
+        s.last_seen
+    FROM public.route_state s
+    WHERE NOT s.is_withdrawn AND s.peer_id = ANY (ARRAY(
+        SELECT p.id FROM public.holdfast_peers(of_peer) p
+        WHERE of_rib IS NULL OR p.rib = public.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',
+            'adj-out-pre', 'adj-out-post', 'loc-rib')))
+    ORDER BY s.peer_id, s.route_key
+$$;
+COMMENT ON FUNCTION rib_now IS
+    'Current table of a peer, with the columns of rib_at: of all its RIB views, unless of_rib names one. The
+rows are in the order of the primary key of rib_entries, so that the first ones are there at once: by RIB
+view, family and prefix.';
+
 CREATE OR REPLACE FUNCTION route_lookup(address inet)
 RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, prefix cidr, path_id bigint,
     path text, next_hop inet, med bigint, local_pref bigint, communities text[], is_stale boolean,

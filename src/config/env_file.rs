@@ -8,10 +8,13 @@ mod line;
 pub(super) use line::describe;
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Problem;
+use super::settings::{self, Kind, Setting};
+use crate::tls::secret_file;
 
 /// The contents of a `.env` file.
 #[derive(Clone, Debug)]
@@ -39,6 +42,22 @@ pub struct FileVariable {
     pub doubts: Vec<Doubt>,
 }
 
+impl FileVariable {
+    /// Whether the value is a secret, or a URL with a password.
+    fn has_secret(&self) -> bool {
+        let setting = settings::find(&self.name.to_ascii_uppercase()).filter(|setting| setting.is_secret());
+        let is_secret = |setting: &Setting| match setting.kind {
+            Kind::Url => {
+                let credentials = self.value.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+                credentials.is_some_and(|(credentials, _)| credentials.contains(':'))
+                    || self.value.contains("password=")
+            }
+            _ => !self.value.trim().is_empty(),
+        };
+        setting.is_some_and(is_secret)
+    }
+}
+
 /// A part of a value that the syntax of the file interprets, although it may be meant literally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
@@ -57,8 +76,23 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
 /// Reads and parses a file. All wrong lines are reported together.
 pub(super) fn read(path: &Path) -> Result<EnvFile, Vec<Problem>> {
-    let bytes = std::fs::read(path).map_err(|error| vec![problem(path, None, cannot_read(&error))])?;
-    EnvFile::parse(path, &bytes)
+    let unreadable = |error: io::Error| vec![problem(path, None, cannot_read(&error))];
+    let mut opened = File::open(path).map_err(unreadable)?;
+    let open_mode = opened.metadata().map_or(None, |metadata| secret_file::open_mode(path, &metadata));
+    let mut bytes = Vec::new();
+    opened.read_to_end(&mut bytes).map_err(unreadable)?;
+    let mut file = EnvFile::parse(path, &bytes)?;
+    if let Some((mode, variable)) =
+        open_mode.zip(file.variables.iter().find(|variable| variable.has_secret()))
+    {
+        let (name, line) = (&variable.name, variable.line);
+        let message = format!(
+            "is accessible to other users (mode {mode:04o}), and contains a secret ({name}, line {line}): \
+             set mode 0600, or 0640 if root owns it"
+        );
+        file.warnings.push(problem(path, None, message));
+    }
+    Ok(file)
 }
 
 fn cannot_read(error: &io::Error) -> String {

@@ -106,6 +106,8 @@ pub struct DeliveryStatus {
     pub last_error: Option<String>,
     /// Class of the last error, as in `failures`; `None` if there was none.
     pub last_error_class: Option<&'static str>,
+    /// Whether that error needs operator action. It is retried all the same.
+    pub needs_operator: bool,
 }
 
 impl DeliveryStatus {

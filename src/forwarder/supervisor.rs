@@ -99,6 +99,7 @@ impl<S: Storage> Supervisor<S> {
             self.reporter.update(|status| {
                 status.last_error = Some(error.to_string());
                 status.last_error_class = Some(error.class());
+                status.needs_operator = !is_transient;
             });
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}

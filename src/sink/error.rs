@@ -9,6 +9,7 @@ use crate::sink::error_policy::{
     CONNECTION, ErrorAction, action_for_error, action_for_sqlstate, class_for_error, sqlstate_class,
 };
 use crate::sink::error_reply::ErrorReply;
+use crate::sink::remedy;
 use crate::sink::transaction::EncodeError;
 
 /// A lane could not attach, or could not store a transaction. The connection must be dropped.
@@ -136,6 +137,18 @@ impl Error {
         }
     }
 
+    /// What an operator can do about the error; `None` if there is no general remedy.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Database(error) => {
+                error.code().map_or_else(|| remedy::for_client_error(error), remedy::for_sqlstate)
+            }
+            Self::Reply(reply) => remedy::for_sqlstate(&reply.code),
+            _ => None,
+        }
+    }
+
     /// Whether the server did not reply, so that only attaching again shows whether it has committed.
     #[must_use]
     pub fn is_without_reply(&self) -> bool {
@@ -165,13 +178,21 @@ impl Error {
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(reply) => describe_reply(reply.message(), reply.code()),
-        None => with_causes(error),
+        None => with_remedy(with_causes(error), remedy::for_client_error(error)),
     }
 }
 
 /// Short description of an error reply; see [`describe`].
 fn describe_reply(message: &str, code: &SqlState) -> String {
-    format!("{message} ({}){}", code.code(), pooler(code))
+    with_remedy(format!("{message} ({}){}", code.code(), pooler(code)), remedy::for_sqlstate(code))
+}
+
+fn with_remedy(mut text: String, remedy: Option<&str>) -> String {
+    if let Some(remedy) = remedy {
+        text.push_str("; ");
+        text.push_str(remedy);
+    }
+    text
 }
 
 /// Complete description for a terminal: message, detail, SQLSTATE and hint of an error reply, and the remedy
@@ -212,7 +233,7 @@ pub fn explain_reply(reply: &ErrorReply) -> String {
              SELECT hub.leave_out('REGION', 'why')",
         );
     } else if reply.code == SqlState::INSUFFICIENT_PRIVILEGE {
-        text.push_str("; grant the role its privileges with deploy/roles.sql, or use another DB_USER");
+        return with_remedy(text, remedy::for_sqlstate(&reply.code));
     }
     text
 }

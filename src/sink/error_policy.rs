@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::remedy;
+
 /// Class of errors of the connection.
 pub(super) const CONNECTION: &str = "connection";
 
@@ -68,10 +70,14 @@ pub(super) fn class_for_error(error: &tokio_postgres::Error) -> &'static str {
 }
 
 /// Returns the reaction to an error of the client library. An error without a reply of the server is a
-/// connection error.
+/// connection error, unless it is one of the settings.
 #[must_use]
 pub fn action_for_error(error: &tokio_postgres::Error) -> ErrorAction {
-    error.code().map_or(ErrorAction::Retry, action_for_sqlstate)
+    match error.code() {
+        Some(code) => action_for_sqlstate(code),
+        None if remedy::for_client_error(error).is_some() => ErrorAction::Alarm,
+        None => ErrorAction::Retry,
+    }
 }
 
 #[cfg(test)]

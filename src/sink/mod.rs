@@ -28,6 +28,7 @@ mod error_policy;
 mod error_reply;
 mod lanes;
 mod query;
+mod remedy;
 mod transaction;
 
 pub use admin::examine::{Examination, SchemaState, examine};

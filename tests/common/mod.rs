@@ -36,6 +36,8 @@ pub mod process;
 pub mod proxy;
 pub mod sessions;
 #[cfg(test)]
+pub mod secrets;
+#[cfg(test)]
 pub mod simdisk;
 #[cfg(test)]
 pub mod source;

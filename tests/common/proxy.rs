@@ -25,6 +25,8 @@ pub struct Faults {
     pub bytes_per_second: AtomicU64,
     /// Connections with a lower number are half-open: they transfer no data and are not closed.
     pub swallow_below: AtomicU64,
+    /// Whether new connections are half-open. Those that are open are not affected, also by their end.
+    pub swallow_new: AtomicBool,
     /// Number of connections so far.
     pub connections: AtomicU64,
     /// Number of injected faults so far.
@@ -53,7 +55,15 @@ impl Proxy {
                 let server = TcpStream::connect(server).await;
                 if let Ok(server) = server {
                     let number = shared.connections.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(carry(number, client, server, Arc::clone(&shared)));
+                    if shared.swallow_new.load(Ordering::SeqCst) {
+                        // Keeps both sockets open.
+                        tokio::spawn(async move {
+                            std::future::pending::<()>().await;
+                            drop((client, server));
+                        });
+                    } else {
+                        tokio::spawn(carry(number, client, server, Arc::clone(&shared)));
+                    }
                 }
             }
         });

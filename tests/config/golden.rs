@@ -90,7 +90,8 @@ fn contents(file: &InputFile) -> Vec<u8> {
     bytes
 }
 
-/// Name and mode of an input file: `file:`, `file NAME:` or `file NAME (mode 0600):`. A file that is
+/// Name and mode of an input file: `file:`, `file NAME:` or `file NAME (mode 0644):`; otherwise the mode is
+/// 0600. A file that is
 /// `(absent)` is named on the command line and does not exist.
 fn name_and_mode(heading: &str) -> (&str, Option<u32>) {
     let words = heading.trim_end_matches(':').strip_prefix("file").unwrap();
@@ -106,7 +107,7 @@ fn answer(case: &Case) -> String {
         let (name, mode) = name_and_mode(&file.heading);
         let path = folder.path().join(name);
         std::fs::write(&path, contents(file)).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode.unwrap_or(0o644))).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode.unwrap_or(0o600))).unwrap();
     }
     let mut command = process::command(env!("CARGO_BIN_EXE_holdfast"));
     command.env_clear().current_dir(folder.path());

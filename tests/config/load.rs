@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::common::secrets::write_secret;
 use holdfast::config::{self, Config, EnvFile, FileVariable, Inputs, Invalid, LogFormat};
 use holdfast::sink::{Dedup, DirectCompress, SslMode};
 
@@ -108,20 +109,23 @@ fn every_setting_can_be_given_by_each_of_its_names_in_any_case() {
             for name in [(*name).to_owned(), name.to_ascii_lowercase()] {
                 let problems =
                     load(&[(&name, value)]).err().map_or_else(Vec::new, |invalid| invalid.problems);
-                // These files are read, or need a listening address with TLS.
-                let expected = usize::from(matches!(
-                    setting.name,
-                    "DB_PASSWORD_FILE"
-                        | "DB_SSLROOTCERT"
-                        | "DB_SSLCERT"
-                        | "DB_SSLKEY"
-                        | "BMP_TLS_CERT"
-                        | "BMP_TLS_KEY"
-                        | "BMP_TLS_CLIENT_CA"
-                        | "HTTP_TLS_CERT"
-                        | "HTTP_TLS_KEY"
-                        | "HTTP_TOKEN_FILE"
-                ));
+                // These files are read, or need a listening address with TLS. Authorities of HTTP clients
+                // need both a certificate and its key.
+                let needs_pair = setting.name == "HTTP_TLS_CLIENT_CA";
+                let expected = usize::from(needs_pair) * 2
+                    + usize::from(matches!(
+                        setting.name,
+                        "DB_PASSWORD_FILE"
+                            | "DB_SSLROOTCERT"
+                            | "DB_SSLCERT"
+                            | "DB_SSLKEY"
+                            | "BMP_TLS_CERT"
+                            | "BMP_TLS_KEY"
+                            | "BMP_TLS_CLIENT_CA"
+                            | "HTTP_TLS_CERT"
+                            | "HTTP_TLS_KEY"
+                            | "HTTP_TOKEN_FILE"
+                    ));
                 assert_eq!(problems.len(), expected, "{name}={value}: {problems:?}");
             }
         }
@@ -291,7 +295,7 @@ fn a_url_may_carry_what_the_driver_has_no_words_for() {
 fn the_password_may_come_from_a_file_or_a_credential() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db_password");
-    std::fs::write(&path, "from file\n").unwrap();
+    write_secret(&path, "from file\n");
     let file = path.to_str().unwrap();
     let directory = folder.path().to_str().unwrap();
     let password = |environment: &[(&str, &str)]| {
@@ -311,6 +315,11 @@ fn the_password_may_come_from_a_file_or_a_credential() {
         b"typed"
     );
     assert_eq!(refused(&[("DB_PASSWORD_FILE", "/nonexistent/file")]).0, ["DB_PASSWORD_FILE"]);
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = refused(&[("DB_PASSWORD_FILE", file)]);
+    assert!(open.1.contains("db_password is accessible to other users (mode 0644)"), "{open:?}");
+    // systemd decides who may access a credential.
+    assert!(password(&[("DB_HOST", "h"), ("CREDENTIALS_DIRECTORY", directory)]).0.is_some());
 }
 
 #[test]

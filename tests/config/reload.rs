@@ -1,5 +1,8 @@
 //! What a reload changes, and what waits for a restart.
 
+use std::path::Path;
+
+use crate::common::secrets::write_secret;
 use holdfast::config::{self, Effect, Inputs, Kind, Reload, ReloadError, Setting};
 
 fn inputs(environment: &[(&str, &str)]) -> Inputs {
@@ -23,7 +26,11 @@ fn other_value(setting: &Setting) -> Option<String> {
     let value = match setting.kind {
         _ if setting.is_of_database() || setting.name.contains("_TLS_") => return None,
         Kind::Ignored => return None,
-        Kind::Path if setting.name == "HTTP_TOKEN_FILE" => "/etc/hostname",
+        Kind::Path if setting.name == "HTTP_TOKEN_FILE" => {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reload-token");
+            write_secret(&path, "3f9a7c51d2e84b60\n");
+            return Some(path.to_str().unwrap().to_owned());
+        }
         Kind::Integer { .. } => return Some((setting.default.parse::<u64>().unwrap() + 1).to_string()),
         Kind::Choice(words) => words.iter().find(|word| !word.eq_ignore_ascii_case(setting.default))?,
         Kind::Decimal { .. } => "0.5",
@@ -90,6 +97,27 @@ fn settings_that_fit_together_only_after_a_restart_change_nothing() {
     assert!(text.starts_with("a restart is needed for WAL_SEGMENT_BYTES: WAL_MAX_BYTES"), "{text}");
 }
 
+/// The files of TLS change at once, and the token does not: without this, the server would be open to
+/// everybody until the restart.
+#[test]
+fn certificates_of_clients_cannot_end_before_the_token_begins() {
+    let before = [
+        ("HTTP_LISTEN", "0.0.0.0:11080"),
+        ("HTTP_TLS_CERT", "/http.pem"),
+        ("HTTP_TLS_KEY", "/http.key"),
+        ("HTTP_TLS_CLIENT_CA", "/ca.pem"),
+    ];
+    let mut after = before;
+    after[3] = ("HTTP_TOKEN", "3f9a7c51d2e84b60");
+    let error = try_reload(&before, &after).unwrap_err();
+    let ReloadError::NeedsRestart { waiting, problems } = &error else { panic!("{error:?}") };
+    assert_eq!((waiting.as_slice(), problems.len()), (["HTTP_TOKEN".to_owned()].as_slice(), 1));
+    let all = [&before[..], &after[3..]].concat();
+    assert_eq!(reload(&before, &all), (Vec::new(), vec!["HTTP_TOKEN".to_owned()]));
+    after[3] = ("HTTP_TLS_CLIENT_CA", "/other-ca.pem");
+    assert_eq!(reload(&before, &after), (vec!["HTTP_TLS_CLIENT_CA".to_owned()], Vec::new()));
+}
+
 #[test]
 fn credentials_change_and_the_database_does_not() {
     let url = |url| [("DATABASE_URL", url)];
@@ -132,7 +160,7 @@ fn credentials_change_and_the_database_does_not() {
 fn the_contents_of_a_password_file_are_compared() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
-    std::fs::write(&path, "hunter1\n").unwrap();
+    write_secret(&path, "hunter1\n");
     let settings = [("DB_PASSWORD_FILE", path.to_str().unwrap())];
     let (raw, config) = config::load(&inputs(&settings)).unwrap();
     let changed = || config::reload(&raw, &config, &inputs(&settings)).unwrap().changed;
@@ -141,5 +169,5 @@ fn the_contents_of_a_password_file_are_compared() {
     assert_eq!(changed(), [format!("database password (file {})", path.display())]);
     let error = std::fs::remove_file(&path).map(|()| config::reload(&raw, &config, &inputs(&settings)));
     let error = error.unwrap().unwrap_err().to_string();
-    assert!(error.contains("DB_PASSWORD_FILE") && error.contains("cannot be read"), "{error}");
+    assert!(error.contains("DB_PASSWORD_FILE") && error.contains("cannot read"), "{error}");
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 use crate::common::daemon::{Daemon, run};
 use crate::common::db::{Database, Edition};
 use crate::common::messages::{PEER, initiation, open, plain_attributes, update, v4};
+use crate::common::secrets::write_secret;
 use holdfast::telemetry::status::ConditionKind;
 
 const SECRET: &str = "hunter2-p@ss:word";
@@ -230,7 +231,7 @@ async fn tls_server(folder: &Path) -> Option<Database> {
 fn passwords(folder: &Path) -> [String; 3] {
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let paths = [file("password"), file("credentials"), file("pgpass")];
-    fs::write(&paths[0], SECRET).unwrap();
+    write_secret(Path::new(&paths[0]), SECRET);
     fs::create_dir(&paths[1]).unwrap();
     fs::write(format!("{}/db_password", paths[1]), format!("{SECRET}\n")).unwrap();
     fs::write(&paths[2], format!("*:*:*:holdfast_word:{}\n", SECRET.replace(':', "\\:"))).unwrap();

@@ -14,6 +14,7 @@ mod common;
 
 mod calls;
 mod completeness;
+mod current_table;
 mod dashboards;
 mod documented;
 mod failures;

@@ -32,6 +32,11 @@ impl Away {
         self.proxy.faults.swallow_below.store(if away { u64::MAX } else { 0 }, Ordering::SeqCst);
     }
 
+    /// Makes new connections half-open. Those that are open end as the server ends them.
+    pub fn refuses_new(&self) {
+        self.proxy.faults.swallow_new.store(true, Ordering::SeqCst);
+    }
+
     /// Loses the next responses to COMMIT.
     pub fn lose_commits(&self, count: u64) {
         self.proxy.faults.commits_to_lose.store(count, Ordering::SeqCst);

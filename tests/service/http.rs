@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use crate::common::daemon::{Daemon, PATIENCE, command, run, until};
 use crate::common::messages::{Header, PEER, initiation, open, plain_attributes, update, v4};
+use crate::common::secrets::write_secret;
 use crate::common::web::{LISTEN, Page, address, get, metric, read, request};
 use holdfast::http;
 
@@ -162,7 +163,7 @@ fn read_all(mut stream: TcpStream) -> String {
 #[test]
 fn only_the_token_opens_the_server() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token"), "3f9a7c51d2e84b60\n").unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
     let settings = [("HTTP_LISTEN", "0.0.0.0:0"), ("HTTP_TOKEN_FILE", "token")];
     let mut daemon = Daemon::start(folder.path(), &settings);
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, address(&mut daemon).port()));

@@ -1,5 +1,5 @@
 //! TLS of the HTTP server against openssl s_client: files that can and cannot be used, their renewal, and
-//! clients that do not speak TLS or do not end their handshake.
+//! clients that have no certificate, do not speak TLS or do not end their handshake.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use crate::common::certificates::{authorities, certificate, expired_certificate};
 use crate::common::daemon::{Daemon, PATIENCE, command, run, until};
 use crate::common::messages::{PEER, initiation, open};
+use crate::common::secrets::write_secret;
 use crate::common::web::{LISTEN, address, get};
 
 /// More connections than the server keeps open.
@@ -39,9 +40,21 @@ fn start(folder: &Path, certificate: &str, key: &str, settings: &[(&str, &str)])
 /// Sends a request to a server that must have a certificate of `ca.pem`. Returns all that it sends, or the
 /// message of openssl if the handshake failed.
 fn https(folder: &Path, server: SocketAddr, path: &str, header: &str) -> Result<String, String> {
+    https_as(folder, server, &[], path, header)
+}
+
+/// The same, with further arguments of openssl, such as the certificate of the client.
+fn https_as(
+    folder: &Path,
+    server: SocketAddr,
+    arguments: &[&str],
+    path: &str,
+    header: &str,
+) -> Result<String, String> {
     let mut child = Command::new("openssl")
         .args(["s_client", "-quiet", "-verify_return_error", "-CAfile", "ca.pem"])
         .args(["-verify_hostname", "collector.example", "-connect", &server.to_string()])
+        .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -85,7 +98,7 @@ fn pages_are_served_over_tls_and_nothing_without_it() {
     if certificates(folder.path()).is_none() {
         return;
     }
-    fs::write(folder.path().join("token"), "3f9a7c51d2e84b60\n").unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
     let token = [("HTTP_TOKEN_FILE", "token")];
     let (mut daemon, server) = start(folder.path(), "http.pem", "http.key", &token);
     assert_eq!(daemon.event_since_start("http_server_started")["tls"], true);
@@ -171,6 +184,75 @@ fn a_renewed_certificate_is_used_after_a_reload_and_a_bad_one_is_an_alarm() {
 }
 
 #[test]
+fn only_clients_with_a_certificate_of_the_authority_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    if certificates(folder.path()).is_none() {
+        return;
+    }
+    certificate(folder.path(), "reader", "ca", "DNS:reader.example");
+    certificate(folder.path(), "foreign", "other", "DNS:reader.example");
+    expired_certificate(folder.path(), "late", "ca", "DNS:reader.example");
+    let ca = path(folder.path(), "ca.pem");
+    // An address outside the loopback interface, with neither a token nor HTTP_PUBLIC=yes.
+    let open = [("HTTP_LISTEN", "0.0.0.0:0"), ("HTTP_TLS_CLIENT_CA", &*ca)];
+    let (mut daemon, _) = start(folder.path(), "http.pem", "http.key", &open);
+    let started = daemon.event_since_start("http_server_started");
+    assert_eq!((&started["tls"], &started["client_certificates"]), (&true.into(), &true.into()));
+    let listening: SocketAddr = started["address"].as_str().unwrap().parse().unwrap();
+    let server = SocketAddr::from(([127, 0, 0, 1], listening.port()));
+    let page = |name: &str, version: &str| {
+        let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
+        let arguments = ["-cert", &*certificate, "-key", &*key, version];
+        https_as(folder.path(), server, &arguments, "/livez", "")
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        assert!(page("reader", version).unwrap().ends_with("ok\n"), "{version}");
+        for name in ["foreign", "late"] {
+            let refused = page(name, version).unwrap_err();
+            assert!(refused.contains("alert"), "{name} {version}: {refused}");
+        }
+        let refused = https_as(folder.path(), server, &[version], "/livez", "").unwrap_err();
+        assert!(refused.contains("alert certificate required"), "{version}: {refused}");
+    }
+}
+
+/// The authorities are read like the other files: at the start, by the check, and again when they change.
+#[test]
+fn authorities_of_clients_are_renewed_and_a_bad_file_is_an_alarm() {
+    let folder = tempfile::tempdir().unwrap();
+    if certificates(folder.path()).is_none() {
+        return;
+    }
+    certificate(folder.path(), "reader", "ca", "DNS:reader.example");
+    let authority = path(folder.path(), "readers.pem");
+    fs::copy(folder.path().join("other.pem"), &authority).unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
+    let settings = [("HTTP_TLS_CLIENT_CA", &*authority), ("HTTP_TOKEN_FILE", "token")];
+    let (daemon, server) = start(folder.path(), "http.pem", "http.key", &settings);
+    let page = |header: &str| {
+        https_as(folder.path(), server, &["-cert", "reader.pem", "-key", "reader.key"], "/livez", header)
+    };
+    let token = "Authorization: Bearer 3f9a7c51d2e84b60\r\n";
+    assert!(page(token).unwrap_err().contains("alert"));
+    let replace = |contents: &[u8]| {
+        fs::write(folder.path().join("next.pem"), contents).unwrap();
+        fs::rename(folder.path().join("next.pem"), &authority).unwrap();
+    };
+    replace(b"no certificate\n");
+    // The authorities that were read before stay in use.
+    assert!(page(token).unwrap_err().contains("alert"));
+    let named = || daemon.status().reasons.into_iter().find(|reason| reason.contains("HTTP_TLS_CLIENT_CA"));
+    let reason = until(named, || format!("{:?}", daemon.status().reasons));
+    assert!(reason.contains("the previous ones stay in use"), "{reason}");
+    replace(&fs::read(folder.path().join("ca.pem")).unwrap());
+    // A certificate does not replace the token, if there is one.
+    assert!(page("").unwrap().starts_with("HTTP/1.1 401"));
+    assert!(page(token).unwrap().ends_with("ok\n"));
+    let healthy = || Some(daemon.status()).filter(|status| status.reasons.is_empty());
+    until(healthy, || format!("{:?}", daemon.status().reasons));
+}
+
+#[test]
 fn a_reload_turns_tls_on_and_off() {
     let folder = tempfile::tempdir().unwrap();
     if certificates(folder.path()).is_none() {
@@ -203,15 +285,23 @@ fn files_that_cannot_be_used_stop_the_start_and_are_found_by_the_check() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(folder.path().join("open.key"), mode).unwrap();
     fs::write(folder.path().join("empty.pem"), "no certificate\n").unwrap();
-    for (certificate, key, expected) in [
-        ("none.pem", "http.key", "HTTP_TLS_CERT: cannot read certificates from"),
-        ("empty.pem", "http.key", "HTTP_TLS_CERT: cannot read certificates from"),
-        ("http.pem", "none.key", "HTTP_TLS_KEY: cannot read"),
-        ("http.pem", "open.key", "is accessible to other users (mode 0644)"),
-        ("http.pem", "foreign.key", "HTTP_TLS_CERT and HTTP_TLS_KEY: "),
+    for (certificate, key, authority, expected) in [
+        ("none.pem", "http.key", "ca.pem", "HTTP_TLS_CERT: cannot read certificates from"),
+        ("empty.pem", "http.key", "ca.pem", "HTTP_TLS_CERT: cannot read certificates from"),
+        ("http.pem", "none.key", "ca.pem", "HTTP_TLS_KEY: cannot read"),
+        ("http.pem", "open.key", "ca.pem", "is accessible to other users (mode 0644)"),
+        ("http.pem", "foreign.key", "ca.pem", "HTTP_TLS_CERT and HTTP_TLS_KEY: "),
+        ("http.pem", "http.key", "none.pem", "HTTP_TLS_CLIENT_CA: cannot read certificates from"),
+        ("http.pem", "http.key", "empty.pem", "HTTP_TLS_CLIENT_CA: cannot read certificates from"),
     ] {
-        let (certificate, key) = (path(folder.path(), certificate), path(folder.path(), key));
-        let settings = [LISTEN, ("HTTP_TLS_CERT", &*certificate), ("HTTP_TLS_KEY", &*key)];
+        let [certificate, key, authority] =
+            [certificate, key, authority].map(|name| path(folder.path(), name));
+        let settings = [
+            LISTEN,
+            ("HTTP_TLS_CERT", &*certificate),
+            ("HTTP_TLS_KEY", &*key),
+            ("HTTP_TLS_CLIENT_CA", &*authority),
+        ];
         let mut command = command(folder.path(), &settings);
         let daemon = Daemon::start_until("startup_error", &mut command, folder.path());
         let error = daemon.heard.last().unwrap()["error"].as_str().unwrap();

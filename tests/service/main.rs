@@ -28,6 +28,7 @@ mod log_budget;
 mod logs;
 mod metrics;
 mod openapi;
+mod operator_action;
 mod page;
 mod pooler;
 mod program;

@@ -9,6 +9,7 @@ use crate::common::daemon::{Daemon, until};
 use crate::common::messages::{
     Header, PEER, add_path, four_octet_as, initiation, multiprotocol, open, plain_attributes, update, v4,
 };
+use crate::common::secrets::write_secret;
 use crate::common::web::{LISTEN, Page, address, get, read, request};
 
 /// The pages without parameters.
@@ -314,7 +315,8 @@ async fn a_database_that_refuses_to_write_is_retried_for_a_reason_and_is_not_awa
 
     admin.batch_execute(&set_read_only("off")).await.unwrap();
     page_with(server, "/", &["Database delivering"]);
-    away.is_away(true);
+    // A connection that is open must not become half-open: a transaction on it would wait for its time limit.
+    away.refuses_new();
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
     admin.batch_execute(&end).await.unwrap();
     let _router = daemon.send(&[initiation("edge1"), peer_up(&PEER), route(1)].concat());
@@ -333,7 +335,7 @@ fn basic(credentials: &str) -> String {
 #[test]
 fn browsers_are_asked_for_the_token_as_a_password() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token"), "3f9a7c51d2e84b60\n").unwrap();
+    write_secret(&folder.path().join("token"), "3f9a7c51d2e84b60\n");
     let settings = [("HTTP_LISTEN", "127.0.0.1:0"), ("HTTP_TOKEN_FILE", "token")];
     let mut daemon = Daemon::start(folder.path(), &settings);
     let server = address(&mut daemon);

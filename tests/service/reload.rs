@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::common::daemon::{self, Daemon, PATIENCE, command, logged, until};
 use crate::common::db::{Database, Edition, connect};
 use crate::common::messages::{PEER, initiation, open, plain_attributes, tlv, update, v4};
+use crate::common::secrets::write_secret;
 use holdfast::telemetry::status::{ConditionKind, Document, Health};
 use serde_json::{Value, json};
 
@@ -446,7 +447,7 @@ async fn the_next_connection_to_the_database_uses_the_new_credentials() {
     holdfast.daemon.status_when(|document| delivered(document, 4));
     // A file with the password: its name is unchanged when its contents change.
     let secret = holdfast.folder.path().join("password");
-    fs::write(&secret, "hunter2\n").unwrap();
+    write_secret(&secret, "hunter2\n");
     let from_file = format!("DB_PASSWORD_FILE={}", secret.display());
     let third = file(&["DB_USER=reload_two", &from_file]);
     assert_eq!(holdfast.reload(&[&third])["changed"], "DB_USER, DB_PASSWORD, DB_PASSWORD_FILE");

@@ -69,7 +69,7 @@ const MODULES: [(&str, &[&str], &[&str]); 21] = [
     // TLS mode by the sink, an override by the session.
     (
         "config",
-        &["route", "session", "sink"],
+        &["route", "session", "sink", "tls"],
         &["dotenvy", "sentry", "strsim", "thiserror", "tokio_postgres", "tracing"],
     ),
     (

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use crate::common::secrets::write_secret;
+
 /// A server that asks for a password and rejects every one.
 struct Server {
     listener: TcpListener,
@@ -68,7 +70,7 @@ fn the_password_is_taken_from_the_first_source_that_has_one() {
     password_file(&directory.path().join(".pgpass"), "of-home", 0o600);
     let file = password_file(&directory.path().join("pgpass"), "of-pgpassfile", 0o600);
     let secret = directory.path().join("secret");
-    fs::write(&secret, "of-file\n").unwrap();
+    write_secret(&secret, "of-file\n");
     // From the last source to the first: each takes precedence over those before.
     let variables = [("HOME", home), ("PGPASSFILE", file.as_str()), ("PGPASSWORD", "of-pgpassword")];
     for (number, expected) in ["of-home", "of-pgpassfile", "of-pgpassword"].into_iter().enumerate() {

@@ -7,6 +7,7 @@ use super::super::Inputs;
 use super::pgpass;
 use super::reader::Reader;
 use crate::sink::{SslMode, Target, TargetError, TlsFiles};
+use crate::tls::secret_file;
 
 /// Settings of which any one configures a database.
 const NAMES: [&str; 14] = [
@@ -172,14 +173,15 @@ fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inpu
         }
         (Some(name @ "DB_PASSWORD_FILE"), _) => {
             let path = PathBuf::from(read.text(name));
-            if let Err(message) = from_file(connection, &path) {
-                read.problem(name, message);
+            match secret_file::first_line(&path) {
+                Ok(password) => drop(connection.password(password)),
+                Err(error) => read.problem(name, error.to_string()),
             }
             format!("file {}", path.display())
         }
         (Some(name), _) => name.to_owned(),
         (None, Some(path)) if path.exists() => {
-            if let Err(message) = from_file(connection, &path) {
+            if let Err(message) = from_credential(connection, &path) {
                 read.problem("CREDENTIALS_DIRECTORY", message);
             }
             format!("systemd credential {}", path.display())
@@ -188,8 +190,8 @@ fn password(connection: &mut tokio_postgres::Config, read: &mut Reader<'_>, inpu
     }
 }
 
-/// Sets the password to the first line of a file.
-fn from_file(connection: &mut tokio_postgres::Config, path: &Path) -> Result<(), String> {
+/// Sets the password to the first line of a systemd credential. systemd decides who may access it.
+fn from_credential(connection: &mut tokio_postgres::Config, path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     match text.lines().next() {

@@ -1,12 +1,12 @@
 //! The HTTP server: its address, and who may use it.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::super::parse::{self, Secret};
 use super::reader::Reader;
 use super::transport::Tls;
 use crate::config::Problem;
+use crate::tls::secret_file;
 
 /// Port of the HTTP server if `HTTP_LISTEN` has none.
 const PORT: u16 = 11_080;
@@ -18,7 +18,7 @@ pub struct Http {
     pub host: String,
     /// TCP port; with 0 the kernel chooses one.
     pub port: u16,
-    /// Files of TLS, without authorities of clients; `None` for plain HTTP.
+    /// Files of TLS; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// Token that requests must have; `None` to accept all.
     pub token: Option<Secret>,
@@ -28,7 +28,10 @@ pub struct Http {
 
 /// The HTTP server; `None` if it is off.
 pub(super) fn resolve(read: &mut Reader<'_>) -> Option<Http> {
-    let has_token = read.optional_text("HTTP_TOKEN").is_some() || read.path("HTTP_TOKEN_FILE").is_some();
+    // TLS alone proves the identity of the server; with authorities of clients also theirs.
+    let has_readers = ["HTTP_TOKEN", "HTTP_TOKEN_FILE", "HTTP_TLS_CLIENT_CA"]
+        .iter()
+        .any(|name| read.optional_text(name).is_some());
     let token = token(read);
     let tls = tls(read);
     let metrics_peers_max = read.integer("HTTP_METRICS_PEERS_MAX");
@@ -40,10 +43,11 @@ pub(super) fn resolve(read: &mut Reader<'_>) -> Option<Http> {
         read.problem("HTTP_LISTEN", message);
         return None;
     };
-    if !is_public && !has_token && !is_loopback(&address.host) {
+    if !is_public && !has_readers && !is_loopback(&address.host) {
         let message = format!(
-            "{text} can be reached from outside this machine; set HTTP_TOKEN or HTTP_TOKEN_FILE, set \
-             HTTP_PUBLIC=yes if everybody may read the status, or listen on 127.0.0.1"
+            "{text} can be reached from outside this machine; set HTTP_TOKEN or HTTP_TOKEN_FILE, require \
+             client certificates with HTTP_TLS_CLIENT_CA, set HTTP_PUBLIC=yes if everybody may read the \
+             status, or listen on 127.0.0.1"
         );
         read.problem("HTTP_LISTEN", message);
     }
@@ -62,17 +66,18 @@ pub(super) fn warning(read: &Reader<'_>, config: &Http) -> Option<Problem> {
 
 /// The files of TLS; `None` if they are not set.
 fn tls(read: &mut Reader<'_>) -> Option<Tls> {
-    let (certificate, key) = (read.path("HTTP_TLS_CERT"), read.path("HTTP_TLS_KEY"));
-    for (name, path, other, other_path) in [
-        ("HTTP_TLS_CERT", &certificate, "HTTP_TLS_KEY", &key),
-        ("HTTP_TLS_KEY", &key, "HTTP_TLS_CERT", &certificate),
-    ] {
-        if path.is_none() && other_path.is_some() {
-            let other = read.raw.written_name(other);
-            read.problem(name, format!("must be set, because {other} is set"));
+    let [certificate, key, client_ca] =
+        ["HTTP_TLS_CERT", "HTTP_TLS_KEY", "HTTP_TLS_CLIENT_CA"].map(|name| read.path(name));
+    let needed = [("HTTP_TLS_CERT", certificate.is_some()), ("HTTP_TLS_KEY", key.is_some())];
+    let set = needed.into_iter().chain([("HTTP_TLS_CLIENT_CA", client_ca.is_some())]);
+    let first =
+        set.filter(|(_, is_set)| *is_set).map(|(name, _)| read.raw.written_name(name).to_owned()).next();
+    if let Some(first) = first {
+        for (name, _) in needed.into_iter().filter(|(_, is_set)| !is_set) {
+            read.problem(name, format!("must be set, because {first} is set"));
         }
     }
-    Some(Tls { certificate: certificate?, key: key?, client_ca: None })
+    Some(Tls { certificate: certificate?, key: key?, client_ca })
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -88,21 +93,11 @@ fn token(read: &mut Reader<'_>) -> Option<Secret> {
         read.problem("HTTP_TOKEN_FILE", format!("conflicts with {token}: the token is set twice"));
         return None;
     }
-    match first_line(&path) {
-        Ok(token) => Some(Secret::new(token)),
-        Err(message) => {
-            read.problem("HTTP_TOKEN_FILE", message);
+    match secret_file::first_line(&path) {
+        Ok(token) => Some(Secret::new(token.trim().to_owned())),
+        Err(error) => {
+            read.problem("HTTP_TOKEN_FILE", error.to_string());
             None
         }
-    }
-}
-
-/// The first line of a file, which must not be empty.
-fn first_line(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    match text.lines().next().map(str::trim) {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(format!("the first line of {} is empty", path.display())),
     }
 }

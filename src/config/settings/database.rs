@@ -39,7 +39,7 @@ pub(super) const DATABASE: &[Setting] = &[
         kind: Kind::Path,
         default: "",
         derived: "none",
-        description: "File whose first line is the password.",
+        description: "File whose first line is the password. It must not be accessible to others.",
         effect: Effect::NewConnections,
     },
     derived(

@@ -11,15 +11,15 @@ pub(super) const HTTP: &[Setting] = &[
         "off",
         "Address and port of the HTTP server with the web page, metrics, health and status, such as \
          `127.0.0.1:11080`; without a port, 11080. Outside the loopback interface it needs a token \
-         (HTTP_TOKEN or HTTP_TOKEN_FILE), or HTTP_PUBLIC=yes.",
+         (HTTP_TOKEN or HTTP_TOKEN_FILE), client certificates (HTTP_TLS_CLIENT_CA), or HTTP_PUBLIC=yes.",
     ),
     derived(
         "HTTP_TLS_CERT",
         Kind::Path,
         "none; plain HTTP",
         "PEM file with the certificate chain of the HTTP server, which speaks TLS only if it is set. It does \
-         not decide who may read: that is HTTP_TOKEN or HTTP_PUBLIC. Changed files are read at the next \
-         connection, or after 10 s.",
+         not decide who may read: that is HTTP_TOKEN, HTTP_TLS_CLIENT_CA or HTTP_PUBLIC. Changed files are \
+         read at the next connection, or after 10 s.",
     )
     .for_new_connections(),
     derived(
@@ -27,6 +27,14 @@ pub(super) const HTTP: &[Setting] = &[
         Kind::Path,
         "none",
         "PEM file with the private key of HTTP_TLS_CERT. It must not be accessible to others.",
+    )
+    .for_new_connections(),
+    derived(
+        "HTTP_TLS_CLIENT_CA",
+        Kind::Path,
+        "none; clients need no certificate",
+        "PEM file with the authorities that sign the certificates of clients. If it is set, a client without \
+         such a certificate is refused, whatever else is set.",
     )
     .for_new_connections(),
     derived(
@@ -41,13 +49,15 @@ pub(super) const HTTP: &[Setting] = &[
         "HTTP_TOKEN_FILE",
         Kind::Path,
         "none",
-        "File whose first line is the token, as an alternative to HTTP_TOKEN.",
+        "File whose first line is the token, as an alternative to HTTP_TOKEN. It must not be accessible to \
+         others.",
     ),
     super::setting::fixed(
         "HTTP_PUBLIC",
         Kind::Choice(&["no", "yes"]),
         "no",
-        "`yes` serves everybody who can reach an address outside the loopback interface without a token.",
+        "`yes` serves everybody who can reach an address outside the loopback interface, without a token or \
+         a client certificate.",
     ),
     super::setting::fixed(
         "HTTP_METRICS_PEERS_MAX",

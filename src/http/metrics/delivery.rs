@@ -2,7 +2,7 @@
 
 use super::{Metric, Samples, Scrape, flag};
 use crate::num::{to_f64, to_u64};
-use crate::telemetry::status::{Delivery, Lane, LaneState};
+use crate::telemetry::status::{Delivery, DeliveryState, Lane, LaneState};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::gauge(
@@ -37,6 +37,20 @@ pub(super) const METRICS: &[Metric] = &[
         "Estimated number of records in these batches",
         |scrape, samples| {
             of(scrape, samples, |delivery| to_f64(delivery.lag_routes));
+        },
+    ),
+    Metric::gauge(
+        "delivery_state",
+        &["state"],
+        "1 for the current state of the delivery as a whole, 0 for the others: delivering, connecting, \
+         retrying, away (the database was not reached), blocked (needs operator action, or a lane is halted)",
+        |scrape, samples| {
+            if let Some(delivery) = &scrape.delivery {
+                let present = DeliveryState::from_delivery(delivery);
+                for state in DeliveryState::ALL {
+                    samples.with([state.name()], flag(state == present));
+                }
+            }
         },
     ),
     Metric::counter(

@@ -40,7 +40,8 @@ pub(super) fn serve(
 ) -> Option<JoinHandle<()>> {
     let (listener, config) = (listener?, config?);
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, tls = config.tls.is_some(), "http_server_started");
+        let client_certificates = config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        tracing::info!(%address, tls = config.tls.is_some(), client_certificates, "http_server_started");
     }
     let options = Options {
         token: config.token.clone(),

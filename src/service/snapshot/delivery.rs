@@ -47,6 +47,7 @@ impl Snapshot {
                 .collect(),
             last_error: delivered.last_error.clone(),
             last_error_class: delivered.last_error_class.map(str::to_owned),
+            needs_operator: delivered.needs_operator,
         }
     }
 }
@@ -82,7 +83,9 @@ pub(super) fn conditions(delivery: &Delivery) -> Vec<Condition> {
     if delivery.lanes.is_empty() {
         let error = delivery.last_error.clone();
         conditions.push(match DeliveryState::from_delivery(delivery) {
-            DeliveryState::Retrying => Condition::DeliveryNotStarted(error),
+            DeliveryState::Retrying | DeliveryState::Blocked => {
+                Condition::DeliveryNotStarted { error, needs_operator: delivery.needs_operator }
+            }
             _ => Condition::DatabaseNotReached(error),
         });
     }

@@ -103,8 +103,13 @@ pub(in crate::service) enum Condition {
     HistoryAsRows(String),
     /// The database was not reached since the start; the last error, if there was an attempt.
     DatabaseNotReached(Option<String>),
-    /// The database was reached since the start, and the delivery cannot begin; the last error.
-    DeliveryNotStarted(Option<String>),
+    /// The delivery cannot begin, for another reason than that the database was not reached.
+    DeliveryNotStarted {
+        /// The last error.
+        error: Option<String>,
+        /// Whether an operator must remove its cause.
+        needs_operator: bool,
+    },
     /// Log lines were dropped within the last minutes, or their output is blocked.
     LogOutput(LogOutput),
     /// This number of log lines exceeded the budget of the output.
@@ -145,7 +150,7 @@ impl Condition {
             Self::Quarantine { .. } => ConditionKind::Quarantine,
             Self::HistoryAsRows(_) => ConditionKind::HistoryAsRows,
             Self::DatabaseNotReached(_) => ConditionKind::DatabaseNotReached,
-            Self::DeliveryNotStarted(_) => ConditionKind::DeliveryNotStarted,
+            Self::DeliveryNotStarted { .. } => ConditionKind::DeliveryNotStarted,
             Self::LogOutput(_) => ConditionKind::LogOutput,
             Self::LogSuppressed(_) => ConditionKind::LogSuppressed,
             Self::ReloadFailed(_) => ConditionKind::ReloadFailed,
@@ -223,8 +228,9 @@ impl fmt::Display for Condition {
                     error.as_deref().unwrap_or("no attempt finished yet")
                 )
             }
-            Self::DeliveryNotStarted(error) => {
-                write!(f, "delivery not started: {}", error.as_deref().unwrap_or("no error"))
+            Self::DeliveryNotStarted { error, needs_operator } => {
+                let action = if *needs_operator { "needs operator action: " } else { "" };
+                write!(f, "delivery not started: {action}{}", error.as_deref().unwrap_or("no error"))
             }
             Self::LogSuppressed(lines) => {
                 write!(f, "{lines} log lines suppressed since start: they exceeded LOG_MAX_BYTES_PER_SECOND")

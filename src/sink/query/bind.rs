@@ -6,6 +6,9 @@ use super::catalogue::{Parameter, QUERIES, Query};
 use super::kind::{Kind, Value};
 use crate::sink::error::explain;
 
+/// Function of the query `rib_at` for the present.
+const CURRENT_TABLE: &str = "rib_now";
+
 /// A query with its arguments.
 #[derive(Clone, Debug)]
 pub struct BoundQuery {
@@ -171,21 +174,37 @@ impl BoundQuery {
         })
     }
 
+    /// Whether the query is a table of the present. It has a function of its own, which reads the current
+    /// table in the order of an index, so that the first rows take no longer in a large table.
+    pub(super) fn is_current_table(&self) -> bool {
+        let is_now = |(parameter, value): &(&Parameter, Value)| {
+            parameter.name == "at" && matches!(value, Value::Text(time) if time == "infinity")
+        };
+        self.query.name == "rib_at" && self.arguments.iter().any(is_now)
+    }
+
+    /// The arguments of the function call.
+    fn passed(&self) -> impl Iterator<Item = &(&'static Parameter, Value)> {
+        let is_current = self.is_current_table();
+        self.arguments.iter().filter(move |(parameter, _)| !is_current || parameter.name != "at")
+    }
+
     /// The function call, with a placeholder for each argument.
     pub(super) fn call(&self) -> String {
-        let arguments = self.arguments.iter().zip(1..).map(|((parameter, value), number)| {
+        let function = if self.is_current_table() { CURRENT_TABLE } else { self.query.name };
+        let arguments = self.passed().zip(1..).map(|((parameter, value), number)| {
             let name = parameter.sql_name;
             match value {
                 Value::Text(_) => format!("{name} => ${number}::text::{}", parameter.sql_type),
                 Value::Ago(_) => format!("{name} => now() - ${number}::text::interval"),
             }
         });
-        format!("public.{}({})", self.query.name, arguments.collect::<Vec<_>>().join(", "))
+        format!("public.{function}({})", arguments.collect::<Vec<_>>().join(", "))
     }
 
     /// The texts of the arguments, in the order of the placeholders.
     pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
-        self.arguments.iter().map(|(_, Value::Text(text) | Value::Ago(text))| text)
+        self.passed().map(|(_, Value::Text(text) | Value::Ago(text))| text)
     }
 
     /// SQL expression of an argument or its default; `None` if there is no such parameter, or no default that
@@ -228,6 +247,9 @@ mod tests {
             bound.call(),
             "public.rib_at(of_peer => $1::text::text, at => now() - $2::text::interval)"
         );
+        let bound = bind("rib_at", &["AS65001", "now", "rib=loc-rib"]).unwrap();
+        assert_eq!(bound.call(), "public.rib_now(of_peer => $1::text::text, of_rib => $2::text::text)");
+        assert_eq!(bound.texts().collect::<Vec<_>>(), ["AS65001", "loc-rib"]);
         assert_eq!(bind("churn", &[]).unwrap().expression("span").unwrap(), "'1 hours'::interval");
     }
 

@@ -143,7 +143,8 @@ pub async fn prepare_query(
     }
     // One row more shows whether the result is cut.
     let limited = options.limit.map_or_else(String::new, |limit| format!(" LIMIT {}", u64::from(limit) + 1));
-    let order = if UNORDERED.contains(&query.query.name) { ORDER } else { "" };
+    let is_unordered = UNORDERED.contains(&query.query.name) && !query.is_current_table();
+    let order = if is_unordered { ORDER } else { "" };
     let sql = format!("SELECT {} FROM {call} q{order}{limited}", selected.join(", "));
     let statement = client.prepare(&sql).await?;
     Ok(PreparedQuery { query, columns, statement, limit: options.limit })

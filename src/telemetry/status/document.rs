@@ -259,6 +259,9 @@ pub struct Delivery {
     /// Class of that error, as in `failures`.
     #[serde(default)]
     pub last_error_class: Option<String>,
+    /// Whether an operator must remove the cause of that error. It is retried once a minute.
+    #[serde(default)]
+    pub needs_operator: bool,
 }
 
 /// How the lanes store history.

@@ -2,7 +2,7 @@
 
 use super::findings::{Finding, RouterContext, router_state};
 use super::format::{age, counted, cut, size, wrapped};
-use super::text::{headline, log_output, router, totals};
+use super::text::{headline, log_output, not_started, router, totals};
 use super::{Delivery, Document, Lane, LaneState, Peer, PeerState, Router, Wal};
 use crate::num::to_u64;
 use crate::telemetry::printable;
@@ -159,8 +159,7 @@ fn delivery(delivery: &Delivery) -> [String; 2] {
         .filter(|(count, _)| *count > 0)
         .map(|(count, state)| format!("{count} {state}"))
         .collect();
-    let lanes =
-        if lanes.is_empty() { "the delivery has not started yet".to_owned() } else { lanes.join(", ") };
+    let lanes = not_started(delivery).map_or_else(|| lanes.join(", "), str::to_owned);
     [
         format!(
             "delivery  lag: {} batches, {} records, {}; {} records rejected",

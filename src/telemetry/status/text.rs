@@ -108,8 +108,21 @@ fn delivery_summary(delivery: &Delivery) -> String {
     match (DeliveryState::from_delivery(delivery), worst) {
         (DeliveryState::Away, _) => format!("database not reached, lag {lag}"),
         (_, Some(worst)) => format!("database {worst}, lag {lag}"),
+        (DeliveryState::Blocked, None) => {
+            format!("delivery not started, needs operator action, lag {lag}")
+        }
         (_, None) => format!("delivery not started, lag {lag}"),
     }
+}
+
+/// The state of a delivery that has no lanes yet; `None` if it has some.
+pub(super) fn not_started(delivery: &Delivery) -> Option<&'static str> {
+    let state = if delivery.needs_operator {
+        "the delivery has not started yet: needs operator action"
+    } else {
+        "the delivery has not started yet"
+    };
+    delivery.lanes.is_empty().then_some(state)
 }
 
 /// Connections that do not or did not serve a router, and reserved slots, if there are any.
@@ -194,6 +207,10 @@ fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
     ));
     if let Some(history) = &delivery.history {
         line(format!("          history is stored {history}"));
+    }
+    if let Some(state) = not_started(delivery) {
+        let error = delivery.last_error.as_deref().unwrap_or("none");
+        line(format!("          {state}, last error: {error}"));
     }
     for lane in &delivery.lanes {
         let error =

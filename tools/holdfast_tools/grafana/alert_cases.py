@@ -208,13 +208,13 @@ CASES = (
     (
         "HoldfastDeliveryStopped",
         {
-            f'holdfast_delivery_lane_state{{{_LANE},state="caught up"}}': "1x10 0x20",
-            f'holdfast_delivery_lane_state{{{_LANE},state="needs operator action"}}': "0x10 1x20",
-            f'holdfast_delivery_lane_state{{{_LANE},state="halted until restart"}}': "0x30",
+            f'holdfast_delivery_state{{{_ONE},state="delivering"}}': "1x10 0x20",
+            f'holdfast_delivery_state{{{_ONE},state="blocked"}}': "0x10 1x20",
+            f'holdfast_delivery_state{{{_ONE},state="away"}}': "0x30",
         },
         (12, 17),
-        {"lane": "0"},
-        "lane 0 of c does not deliver",
+        {},
+        "the delivery of c needs operator action",
     ),
     (
         "HoldfastSourcesQuarantined",

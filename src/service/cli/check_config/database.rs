@@ -83,10 +83,10 @@ fn connect_advice(error: &sink::Error) -> &'static str {
     if matches!(error, sink::Error::SharedProcess) {
         return "set DB_HOST and DB_PORT to the server itself, or pool_mode = session in pgbouncer.ini";
     }
+    if let Some(remedy) = error.remedy() {
+        return remedy;
+    }
     match error.sqlstate().map(SqlState::code) {
-        Some("28P01") => "set DB_PASSWORD, DB_PASSWORD_FILE or the credential to the password of DB_USER",
-        Some("28000") => "allow the role and this address in pg_hba.conf, and TLS if it asks for it",
-        Some("3D000") => "create the database (createdb), or correct DB_NAME",
         Some("53300") => "raise max_connections of the server, or end idle connections",
         Some("57P03") => "wait until the server has started",
         Some(_) => "see the message of the server",

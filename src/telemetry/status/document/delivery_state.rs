@@ -20,11 +20,27 @@ pub enum DeliveryState {
     Retrying,
     /// The database was not reached. The attempt is repeated.
     Away,
-    /// A lane needs operator action, or is halted.
+    /// A lane, or the start of the lanes, needs operator action; or a lane is halted.
     Blocked,
 }
 
 impl DeliveryState {
+    /// All states.
+    pub const ALL: [Self; 5] =
+        [Self::Delivering, Self::Connecting, Self::Retrying, Self::Away, Self::Blocked];
+
+    /// The state in one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivering => "delivering",
+            Self::Connecting => "connecting",
+            Self::Retrying => "retrying",
+            Self::Away => "away",
+            Self::Blocked => "blocked",
+        }
+    }
+
     /// The state of a delivery: that of the lane that is worst off, or of the attempt to start the lanes.
     #[must_use]
     pub fn from_delivery(delivery: &Delivery) -> Self {
@@ -35,6 +51,7 @@ impl DeliveryState {
         let lanes = &delivery.lanes;
         if lanes.is_empty() {
             return match &delivery.last_error {
+                Some(_) if delivery.needs_operator => Self::Blocked,
                 Some(_) => failed(delivery.last_error_class.as_deref()),
                 None => Self::Connecting,
             };
@@ -105,6 +122,12 @@ mod tests {
             let found = DeliveryState::from_delivery(&delivery);
             assert_eq!(found, state, "{class}");
             assert_eq!(found.error(&delivery).unwrap_or_default(), class);
+            let delivery = Delivery { needs_operator: true, ..delivery };
+            let expected = if class.is_empty() { Connecting } else { Blocked };
+            assert_eq!(DeliveryState::from_delivery(&delivery), expected, "{class}");
+        }
+        for state in DeliveryState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
         }
     }
 }

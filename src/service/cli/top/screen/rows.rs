@@ -109,7 +109,13 @@ fn empty(state: &State, kind: Kind) -> &'static str {
         Some(sample) if kind == Kind::Lanes && sample.document.delivery.is_none() => {
             "delivery is disabled (store-only mode)"
         }
-        Some(_) if kind == Kind::Lanes => "lanes are unknown: the delivery has not started yet",
+        Some(sample) if kind == Kind::Lanes => {
+            if sample.document.delivery.as_ref().is_some_and(|delivery| delivery.needs_operator) {
+                "lanes are unknown: the delivery has not started yet, and needs operator action"
+            } else {
+                "lanes are unknown: the delivery has not started yet"
+            }
+        }
         Some(_) => "none",
     }
 }
