@@ -249,7 +249,7 @@ async fn conditions_on_the_view_reach_the_chunks() {
         // Rows of other chunks, and the partition before now on plain PostgreSQL, are not looked at.
         let is_reached = match edition {
             Edition::Timescale => plan.matches("_chunk h_").count() == 1 && plan.contains("_prefix on"),
-            Edition::Plain => plan.contains("Subplans Removed: 1") && plan.contains("_prefix_idx on"),
+            Edition::Plain => plan.contains("Subplans Removed: 1") && plan.contains("_prefix_time_idx on"),
         };
         assert!(is_reached && plan.contains("= '1.0.5.0/24'::"), "{edition:?}: {plan}");
         store.close().await;
