@@ -20,7 +20,7 @@ use bytes::Bytes;
 use crate::num;
 use crate::route::{Action, Cause, Family, Incarnation};
 use crate::sink::copy::pg_field as field;
-use crate::sink::copy::{CopyRows, TableBuffer, columns};
+use crate::sink::copy::{CopyRows, Reserved as _, TableBuffer, columns};
 
 use super::error::{EncodeError, part};
 use super::route_event::{Position, RouteEvent, StoredIncarnation, StoredPeer, StoredPeers};
@@ -134,12 +134,12 @@ impl DedupCandidates {
             nlri_block: self.append(event.nlri_block),
             history_row: self.append(history_row),
         };
-        self.candidates.push(candidate);
+        self.candidates.reserved().push(candidate);
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.reserved().extend_from_slice(bytes);
         start..self.bytes.len()
     }
 
@@ -160,7 +160,7 @@ impl DedupCandidates {
         peers: &StoredPeers,
         look_ups: &[LookUp],
     ) -> Result<CandidateRows, EncodeError> {
-        let (mut out, mut history) = (TableBuffer::default(), TableBuffer::default());
+        let (mut out, mut history) = (TableBuffer::large(), TableBuffer::large());
         for ((number, candidate), look_up) in (0_u32..).zip(&self.candidates).zip(look_ups) {
             let before = match *look_up {
                 LookUp::Deferred { predecessor, valid_from } => (predecessor, valid_from),
@@ -211,7 +211,7 @@ impl DedupCandidates {
 
     /// Returns the rows of `route_updates` for the routes with these numbers.
     pub(crate) fn history_rows(&self, numbers: &[i32]) -> Result<Bytes, EncodeError> {
-        let mut out = TableBuffer::default();
+        let mut out = TableBuffer::large();
         for &number in numbers {
             let candidate = usize::try_from(number).ok().and_then(|index| self.candidates.get(index));
             let candidate =
