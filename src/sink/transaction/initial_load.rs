@@ -54,7 +54,7 @@ impl InitialLoad {
             self.filter.resize(num::to_usize(BITS / u64::from(u64::BITS)), 0);
         }
         let mut hasher = SipHasher13::new();
-        hasher.write(&peer.to_ne_bytes());
+        hasher.write(&peer.to_be_bytes());
         hasher.write(key);
         let hash = hasher.finish();
         // Kirsch and Mitzenmacher: the positions may follow from two hashes.

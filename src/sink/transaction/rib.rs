@@ -109,11 +109,6 @@ impl RibChanges {
         self.deferred.push_end(view_index, router, peer, event);
     }
 
-    /// Number of routes; a deferred event counts as one.
-    pub(super) fn len(&self) -> usize {
-        self.changes.len() + self.deferred.len()
-    }
-
     /// All changes, ordered by the primary key of the current table, and those of one route by their order in
     /// the log.
     fn stored<'a>(&'a self, peers: &'a StoredPeers) -> Result<Vec<StoredChange<'a>>, EncodeError> {
@@ -236,7 +231,7 @@ mod tests {
     }
 
     fn only(rib: &RibChanges) -> &RouteChange {
-        assert_eq!(rib.len(), 1);
+        assert_eq!(rib.changes.len(), 1);
         rib.changes.first().unwrap()
     }
 
