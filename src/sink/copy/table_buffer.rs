@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::pg_field as field;
+use super::reserved::Reserved as _;
 
 /// The rows of one table while they are being encoded.
 pub(crate) struct TableBuffer {
@@ -15,6 +16,15 @@ pub(crate) struct TableBuffer {
 impl Default for TableBuffer {
     fn default() -> Self {
         Self { bytes: field::HEADER.to_vec(), rows: 0 }
+    }
+}
+
+impl TableBuffer {
+    /// A buffer for a table that has many rows in a transaction.
+    pub(crate) fn large() -> Self {
+        let mut bytes = Vec::new();
+        bytes.reserved().extend_from_slice(field::HEADER);
+        Self { bytes, rows: 0 }
     }
 }
 

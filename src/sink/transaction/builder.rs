@@ -83,7 +83,7 @@ impl TransactionBuilder {
             quarantine: Arc::default(),
             counts: TransactionCounts::default(),
             received: Timestamp(0),
-            routes: TableBuffer::default(),
+            routes: TableBuffer::large(),
             candidates: DedupCandidates::default(),
             events: TableBuffer::default(),
             statistics: TableBuffer::default(),

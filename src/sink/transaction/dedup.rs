@@ -20,7 +20,7 @@ use bytes::Bytes;
 use crate::num;
 use crate::route::{Action, Cause, Family, Incarnation, Timestamp};
 use crate::sink::copy::pg_field as field;
-use crate::sink::copy::{CopyRows, TableBuffer, columns};
+use crate::sink::copy::{CopyRows, Reserved as _, TableBuffer, columns};
 
 use super::error::{EncodeError, part};
 use super::referenced::{RowHash, SetUse};
@@ -139,12 +139,12 @@ impl DedupCandidates {
             nlri_block: self.append(event.nlri_block),
             history_row: self.append(history_row),
         };
-        self.candidates.push(candidate);
+        self.candidates.reserved().push(candidate);
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.reserved().extend_from_slice(bytes);
         start..self.bytes.len()
     }
 
@@ -165,7 +165,7 @@ impl DedupCandidates {
         peers: &StoredPeers,
         look_ups: &[LookUp],
     ) -> Result<CandidateRows, EncodeError> {
-        let (mut out, mut history) = (TableBuffer::default(), TableBuffer::default());
+        let (mut out, mut history) = (TableBuffer::large(), TableBuffer::large());
         let mut set_uses = Vec::new();
         for ((number, candidate), look_up) in (0_u32..).zip(&self.candidates).zip(look_ups) {
             let before = match *look_up {
@@ -219,7 +219,7 @@ impl DedupCandidates {
     /// Returns the rows of `route_records` for the routes with these numbers, and the attribute sets that
     /// they refer to.
     pub(crate) fn history_rows(&self, numbers: &[i32]) -> Result<(Bytes, Vec<SetUse>), EncodeError> {
-        let (mut out, mut set_uses) = (TableBuffer::default(), Vec::new());
+        let (mut out, mut set_uses) = (TableBuffer::large(), Vec::new());
         for &number in numbers {
             let candidate = usize::try_from(number).ok().and_then(|index| self.candidates.get(index));
             let candidate =

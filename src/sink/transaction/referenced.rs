@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::route::Timestamp;
 use crate::sink::copy::pg_field as field;
-use crate::sink::copy::{TableBuffer, columns};
+use crate::sink::copy::{Reserved as _, TableBuffer, columns};
 
 use super::error::{EncodeError, part};
 
@@ -50,7 +50,7 @@ impl AttributeSets {
     pub(super) fn add(&mut self, hash: RowHash, columns: &[u8]) {
         if let Entry::Vacant(vacant) = self.sets.entry(hash) {
             let start = self.bytes.len();
-            self.bytes.extend_from_slice(columns);
+            self.bytes.reserved().extend_from_slice(columns);
             vacant.insert(AttributeSet { columns: start..self.bytes.len(), weeks: Vec::new() });
         }
     }
@@ -89,7 +89,7 @@ impl AttributeSets {
                 weeks.push(week);
             }
         }
-        let mut out = TableBuffer::default();
+        let mut out = TableBuffer::large();
         let mut sets: Vec<_> = self.sets.iter().collect();
         sets.sort_unstable_by_key(|(hash, _)| **hash);
         for (hash, set) in sets {

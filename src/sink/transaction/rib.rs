@@ -5,13 +5,13 @@ mod deferred;
 mod initial_load;
 mod route_change;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Deref;
 
 use crate::num;
 use crate::route::{Event, Peer, Router};
-use crate::sink::copy::TableBuffer;
+use crate::sink::copy::{Reserved as _, TableBuffer};
 
 use super::dedup::{LookUp, Predecessor};
 use super::error::{EncodeError, part};
@@ -21,7 +21,6 @@ pub(in crate::sink) use initial_load::InitialLoad;
 use route_change::RouteChange;
 
 /// Rows of the current table.
-#[derive(Default)]
 pub(super) struct RibRows {
     /// Rows of the temporary table `staged`, which the merge looks up.
     pub(super) staged: TableBuffer,
@@ -34,8 +33,9 @@ pub(super) struct RibRows {
 /// The changes of all routes of one transaction.
 #[derive(Default)]
 pub(crate) struct RibChanges {
-    /// By index of the RIB view and route key.
-    changes: HashMap<(u32, Box<[u8]>), RouteChange>,
+    /// Index in `changes`, by index of the RIB view and route key.
+    indexes: HashMap<(u32, Box<[u8]>), usize>,
+    changes: Vec<RouteChange>,
     /// Events that are folded once the database has identified their peers. Those of a RIB view follow its
     /// other events in the log.
     deferred: DeferredEvents,
@@ -46,9 +46,28 @@ pub(crate) struct RibChanges {
 struct StoredChange<'a> {
     peer: &'a StoredPeer,
     key: &'a [u8],
-    change: Cow<'a, RouteChange>,
+    change: Folded<'a>,
     /// Index among the deferred events, if it is one.
     deferred: Option<usize>,
+}
+
+/// A folded change. As a `Cow`, but small: there is one for each route.
+enum Folded<'a> {
+    /// Folded while the transaction was filled.
+    Before(&'a RouteChange),
+    /// Folded once the peers are known.
+    Now(Box<RouteChange>),
+}
+
+impl Deref for Folded<'_> {
+    type Target = RouteChange;
+
+    fn deref(&self) -> &RouteChange {
+        match self {
+            Self::Before(change) => change,
+            Self::Now(change) => change,
+        }
+    }
 }
 
 impl RibChanges {
@@ -57,18 +76,19 @@ impl RibChanges {
     pub(super) fn push(&mut self, event: &RouteEvent<'_>) -> Option<Predecessor> {
         let start = self.nlri_blocks.len();
         if event.may_be_shared {
-            self.nlri_blocks.extend_from_slice(event.nlri_block);
+            self.nlri_blocks.reserved().extend_from_slice(event.nlri_block);
             self.deferred.push(event, RouteChange::new(event, start..self.nlri_blocks.len()));
             return None;
         }
-        match self.changes.entry((event.view_index, event.key.into())) {
+        match self.indexes.entry((event.view_index, event.key.into())) {
             Entry::Vacant(vacant) => {
-                self.nlri_blocks.extend_from_slice(event.nlri_block);
-                vacant.insert(RouteChange::new(event, start..self.nlri_blocks.len()));
+                self.nlri_blocks.reserved().extend_from_slice(event.nlri_block);
+                vacant.insert(self.changes.len());
+                self.changes.reserved().push(RouteChange::new(event, start..self.nlri_blocks.len()));
                 None
             }
-            Entry::Occupied(mut occupied) => {
-                let change = occupied.get_mut();
+            Entry::Occupied(occupied) => {
+                let change = self.changes.get_mut(*occupied.get())?;
                 change.is_single = false;
                 let incarnation = change.position.incarnation;
                 if event.position <= change.position {
@@ -90,22 +110,19 @@ impl RibChanges {
         self.deferred.push_end(view_index, router, peer, event);
     }
 
-    /// Number of routes; a deferred event counts as one.
-    pub(super) fn len(&self) -> usize {
-        self.changes.len() + self.deferred.len()
-    }
-
     /// All changes, ordered by the primary key of the current table, and those of one route by their order in
     /// the log.
     fn stored<'a>(&'a self, peers: &'a StoredPeers) -> Result<Vec<StoredChange<'a>>, EncodeError> {
-        let mut rows = Vec::with_capacity(self.len());
-        for ((view_index, key), change) in &self.changes {
+        let mut rows = Vec::new();
+        rows.reserved();
+        for ((view_index, key), index) in &self.indexes {
             let peer = peers.get(*view_index)?;
-            rows.push(StoredChange { peer, key, change: Cow::Borrowed(change), deferred: None });
+            let change = self.changes.get(*index).map(Folded::Before);
+            rows.extend(change.map(|change| StoredChange { peer, key, change, deferred: None }));
         }
         for (index, event) in self.deferred.resolve(peers)?.into_iter().enumerate() {
             let ResolvedEvent { peer, key, change } = event;
-            rows.push(StoredChange { peer, key, change: Cow::Owned(change), deferred: Some(index) });
+            rows.push(StoredChange { peer, key, change: Folded::Now(change.into()), deferred: Some(index) });
         }
         rows.sort_unstable_by_key(|row| (row.peer.id, row.key, row.deferred, row.change.position));
         Ok(rows)
@@ -122,7 +139,9 @@ impl RibChanges {
         if let Some(load) = &mut initial_load {
             peers.0.values().filter(|peer| peer.is_new).for_each(|peer| load.begin(peer.id));
         }
-        let mut out = RibRows { look_ups: vec![LookUp::Candidate; candidates], ..RibRows::default() };
+        let (staged, new) = (TableBuffer::large(), TableBuffer::large());
+        let mut out = RibRows { staged, new, look_ups: Vec::new() };
+        out.look_ups.reserved().resize(candidates, LookUp::Candidate);
         let mut rows = self.stored(peers)?.into_iter().peekable();
         while let Some(row) = rows.next() {
             out.defer(&row, None);
@@ -132,9 +151,9 @@ impl RibChanges {
                 let predecessor = self.predecessor(&change, &later.change)?;
                 out.defer(&later, Some(predecessor));
                 if later.change.position > change.position {
-                    change = Cow::Owned(change.followed_by(&later.change));
+                    change = Folded::Now(change.followed_by(&later.change).into());
                 } else {
-                    change.to_mut().is_single = false;
+                    change = Folded::Now(RouteChange { is_single: false, ..change.clone() }.into());
                 }
             }
             let is_new = initial_load.as_mut().is_some_and(|load| load.is_new(peer.id, key));
@@ -213,8 +232,8 @@ mod tests {
     }
 
     fn only(rib: &RibChanges) -> &RouteChange {
-        assert_eq!(rib.len(), 1);
-        rib.changes.values().next().unwrap()
+        assert_eq!(rib.changes.len(), 1);
+        rib.changes.first().unwrap()
     }
 
     #[test]

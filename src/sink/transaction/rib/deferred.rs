@@ -82,11 +82,6 @@ impl DeferredEvents {
         self.ends.push(RouteEnd { view_index, scope, valid_from });
     }
 
-    /// Number of events.
-    pub(super) const fn len(&self) -> usize {
-        self.events.len()
-    }
-
     /// Returns the events with their peers, each with the oldest incarnation that was valid just before it.
     pub(super) fn resolve<'a>(
         &'a self,
