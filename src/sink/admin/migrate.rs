@@ -88,6 +88,11 @@ pub const fn migrations() -> &'static [Migration] {
             name: "column_names",
             sql: include_str!("../../../migrations/0009_column_names.sql"),
         },
+        Migration {
+            version: 11,
+            name: "lane_classes",
+            sql: include_str!("../../../migrations/0011_lane_classes.sql"),
+        },
     ]
 }
 

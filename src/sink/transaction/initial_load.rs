@@ -38,6 +38,13 @@ impl InitialLoad {
         self.peers.entry(peer).or_default();
     }
 
+    /// Ends the initial load of peers of which another connection stores routes.
+    pub(crate) fn end(&mut self, peers: impl Iterator<Item = i64>) {
+        for routes in peers.filter_map(|peer| self.peers.remove(&peer)) {
+            self.routes = self.routes.saturating_sub(routes.len());
+        }
+    }
+
     /// Returns true if the database cannot contain this route of the peer, and remembers the route as stored.
     pub(super) fn is_new(&mut self, peer: i64, key: &[u8]) -> bool {
         let Some(routes) = self.peers.get_mut(&peer) else { return false };
@@ -70,6 +77,17 @@ mod tests {
         assert!(!load.is_new(1, b"a") && !load.is_new(2, b"a"));
         load.begin(1);
         assert!(!load.is_new(1, b"a"), "begin() keeps the routes of the peer");
+    }
+
+    #[test]
+    fn nothing_is_new_of_a_peer_that_another_connection_stores() {
+        let mut load = InitialLoad::default();
+        load.begin(1);
+        load.begin(2);
+        assert!(load.is_new(1, b"a") && load.is_new(2, b"a"));
+        load.end([1, 7].into_iter());
+        assert!(!load.is_new(1, b"b") && load.is_new(2, b"b"));
+        assert_eq!(load.routes, 2);
     }
 
     #[test]
