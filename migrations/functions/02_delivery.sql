@@ -8,16 +8,26 @@ LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     held ingest_checkpoint%ROWTYPE;
     next_epoch bigint := coalesce(a_epoch, 0) + 1;
+    start_seq bigint := 0;
+    start_digest bigint := 0;
     started timestamptz := (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid());
 BEGIN
     SELECT * INTO held FROM ingest_checkpoint
         WHERE collector = a_collector AND log_id = a_log_id AND lane = a_lane FOR UPDATE;
     IF NOT FOUND THEN
+        -- A log of an earlier release has no live lanes, and what its lanes have delivered has no batch for
+        -- them.
+        IF a_lane >= a_lanes AND a_lanes = (SELECT count(*) FROM ingest_checkpoint c
+                WHERE c.collector = a_collector AND c.log_id = a_log_id AND c.lane < a_lanes) THEN
+            SELECT c.last_seq, c.digest INTO start_seq, start_digest FROM ingest_checkpoint c
+                WHERE c.collector = a_collector AND c.log_id = a_log_id AND c.lane < a_lanes
+                ORDER BY c.last_seq LIMIT 1;
+        END IF;
         INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid,
-                backend_start, last_seq, digest, updated_at)
-            VALUES (a_collector, a_log_id, a_lane, a_lanes, next_epoch, a_owner, pg_backend_pid(), started, 0,
-                0, now());
-        RETURN QUERY SELECT next_epoch, 0::bigint, 0::bigint;
+                backend_start, last_seq, digest, begins_after, updated_at)
+            VALUES (a_collector, a_log_id, a_lane, a_lanes, next_epoch, a_owner, pg_backend_pid(), started,
+                start_seq, start_digest, start_seq, now());
+        RETURN QUERY SELECT next_epoch, start_seq, start_digest;
         RETURN;
     END IF;
     IF held.lanes <> a_lanes THEN
@@ -94,6 +104,25 @@ COMMENT ON FUNCTION holdfast_fence IS
     'First call of every transaction of a lane. Raises BM001 if another process holds the lane, BM003 if
 f_first_seq does not follow the checkpoint. It raises on the server, so that a process that was fenced out
 stores nothing even if it has pipelined its whole transaction.';
+
+CREATE OR REPLACE FUNCTION holdfast_order(o_collector text, o_log_id uuid, o_lane integer, o_seq bigint)
+RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    delivered bigint := (SELECT last_seq FROM ingest_checkpoint
+        WHERE collector = o_collector AND log_id = o_log_id AND lane = o_lane);
+BEGIN
+    IF delivered IS NULL OR delivered < o_seq THEN
+        RAISE EXCEPTION 'lane % of log % has delivered batch %, but this transaction follows batch %', o_lane,
+            o_log_id, coalesce(delivered, 0), o_seq
+            USING ERRCODE = 'BM003', HINT = 'The database was restored; both lanes attach again.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION holdfast_order IS
+    'Second call of a transaction of a lane: raises BM003 unless the lane of the other class has delivered
+batch o_seq. The process waits for that before it sends the transaction; this call keeps the order of each
+peer even if the database has lost commits since.';
 
 CREATE OR REPLACE FUNCTION holdfast_log_gap(g_collector text, g_log_id uuid, g_first bigint, g_last bigint,
     g_reason text) RETURNS void

@@ -64,7 +64,7 @@ LANGUAGE sql STABLE AS $$
             sum(i.breaks)::bigint AS breaks
         FROM (SELECT i.log_id, i.records, i.unchanged, (i.first_seq <> 1 + coalesce(
                   lag(i.last_seq) OVER (PARTITION BY i.log_id, i.lane ORDER BY i.first_seq),
-                      c.forked_at))::integer AS breaks
+                      greatest(c.forked_at, c.begins_after)))::integer AS breaks
               FROM public.ingest_ledger i JOIN public.ingest_checkpoint c USING (collector, log_id, lane)
               WHERE i.collector = v_collector) i GROUP BY 1
     )

@@ -94,9 +94,12 @@ earlier update in the period, the change is unknown (first_in_period). Dumps and
 
 CREATE OR REPLACE VIEW lanes AS
 SELECT c.collector, c.log_id, c.lane, c.lanes, c.epoch, c.last_seq, c.updated_at,
-       date_trunc('second', now() - c.updated_at) AS silent_for, c.forked_from
+       date_trunc('second', now() - c.updated_at) AS silent_for, c.forked_from,
+       CASE WHEN c.lane < c.lanes THEN 'dump' ELSE 'live' END AS class
 FROM ingest_checkpoint c;
-COMMENT ON VIEW lanes IS 'Delivery position of each lane of each log (ingest_checkpoint).';
+COMMENT ON VIEW lanes IS
+    'Delivery position of each lane of each log (ingest_checkpoint). A lane of class live delivers the records
+of peers whose table has been delivered, a lane of class dump all others.';
 
 CREATE OR REPLACE VIEW deliveries AS
 SELECT l.committed_at AS at, l.collector, l.lane, l.first_seq, l.last_seq, l.records, l.routes, l.stored,

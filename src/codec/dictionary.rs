@@ -1,4 +1,4 @@
-//! The dictionaries and events of payload versions 0 and 1, in bincode.
+//! The dictionaries and events of payload versions 0 to 2, in bincode.
 
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, PAYLOAD_BYTES_MAX};
 use crate::num;
 use crate::route::{
-    Attributes, Batch, Event, Peer, ROUTER_NAME_MAX_BYTES, Router, TABLE_NAME_MAX_BYTES, bounded_name,
+    Attributes, Batch, Class, Event, Peer, ROUTER_NAME_MAX_BYTES, Router, TABLE_NAME_MAX_BYTES, bounded_name,
 };
 
 /// The bincode structure as it is encoded, borrowed from the batch.
@@ -59,6 +59,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
     let table = |name| bounded_name(name, TABLE_NAME_MAX_BYTES);
     let batch = Batch {
         router: Router { name: bounded_name(router.name, ROUTER_NAME_MAX_BYTES), ..router },
+        class: Class::Dump,
+        after: 0,
         peers: peers.into_iter().map(|peer| Peer { table_name: table(peer.table_name), ..peer }).collect(),
         attributes: dictionary.attributes,
         groups: Vec::new(),

@@ -8,12 +8,20 @@
 //! ```
 //!
 //! Version 1 is the same, except that groups may have a path marking (BMP version 4). A batch without path
-//! markings is encoded in version 0, which earlier releases read.
+//! markings is encoded in version 0, which earlier releases read. Both are of class dump.
+//!
+//! Version 2 is a batch of class live:
+//!
+//! ```text
+//! 2 │ Batch::after, u64 little-endian │ as version 1
+//! ```
+//!
+//! A lane decides by this head alone whether a batch is of its class ([`head`]), and decodes no other one.
 //!
 //! Dictionaries and events are few and structured; they are encoded with bincode (1.3, fixed-width
 //! little-endian). Rows are many and small; [`rows`] packs them, in about 10 bytes for a message with one
 //! prefix and 5 bytes for each further prefix of a message. The version, and the codec number in the log's
-//! frame ([`CODEC`]), allow both formats to change. The golden payloads in tests/golden contain both
+//! frame ([`CODEC`]), allow both formats to change. The golden payloads in tests/golden contain all
 //! versions.
 //!
 //! The frame around the payload (sequence number, checksum) belongs to the log.
@@ -22,13 +30,17 @@ mod dictionary;
 pub mod json;
 mod rows;
 
-use crate::route::Batch;
+use crate::route::{Batch, Class};
 
 /// Codec number in the log's frames: bincode dictionaries and packed rows.
 pub const CODEC: u8 = 1;
 
-/// Newest payload version. [`encode`] produces it for batches with path markings, and version 0 for others.
-pub const VERSION: u8 = 1;
+/// Newest payload version. [`encode`] produces it for batches of class live, version 1 for others with path
+/// markings, and else version 0.
+pub const VERSION: u8 = 2;
+
+/// First payload version with [`Batch::after`]; it is of class live.
+const LIVE_VERSION: u8 = 2;
 
 /// Maximum length of a payload in bytes, for encoding and decoding.
 ///
@@ -41,6 +53,9 @@ pub enum Error {
     /// The payload is empty.
     #[error("empty payload, expected a version byte")]
     Empty,
+    /// The payload ends within its head.
+    #[error("payload of {0} bytes ends within its head")]
+    Head(usize),
     /// The payload has a version that this program does not support.
     #[error("unsupported payload version {0}, expected 0 to {VERSION}; decode it with a newer Holdfast")]
     Version(u8),
@@ -78,7 +93,13 @@ pub enum Error {
 /// `out` is unchanged.
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
-    out.push(u8::from(batch.groups.iter().any(|group| group.marking.is_some())));
+    match batch.class {
+        Class::Dump => out.push(u8::from(batch.groups.iter().any(|group| group.marking.is_some()))),
+        Class::Live => {
+            out.push(LIVE_VERSION);
+            out.extend_from_slice(&batch.after.to_le_bytes());
+        }
+    }
     let result = rows::encode(batch).and_then(|rows| dictionary::encode(batch, &rows, out));
     let result = result.and_then(|()| match out.len() - start {
         bytes if bytes > PAYLOAD_BYTES_MAX => Err(Error::TooLarge(bytes)),
@@ -90,21 +111,47 @@ pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     result
 }
 
+/// What a lane needs to know of a batch before it decodes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// [`Batch::class`].
+    pub class: Class,
+    /// [`Batch::after`].
+    pub after: u64,
+}
+
+/// Returns the head of a payload, without decoding the rest.
+///
+/// # Errors
+/// The version is not supported, or the payload is too short for its head.
+pub fn head(payload: &[u8]) -> Result<Head, Error> {
+    split_head(payload).map(|(_, head, _)| head)
+}
+
+/// Splits a payload into version, head and body.
+fn split_head(payload: &[u8]) -> Result<(u8, Head, &[u8]), Error> {
+    match payload.split_first() {
+        None => Err(Error::Empty),
+        Some((&version @ ..LIVE_VERSION, body)) => Ok((version, Head { class: Class::Dump, after: 0 }, body)),
+        Some((&version @ ..=VERSION, rest)) => {
+            let (after, body) = rest.split_first_chunk().ok_or(Error::Head(payload.len()))?;
+            Ok((version, Head { class: Class::Live, after: u64::from_le_bytes(*after) }, body))
+        }
+        Some((&version, _)) => Err(Error::Version(version)),
+    }
+}
+
 /// Decodes a payload of any released version.
 ///
 /// # Errors
 /// The version is not supported, or the payload is malformed. Memory use is limited to a small multiple of
 /// the payload's length.
 pub fn decode(payload: &[u8]) -> Result<Batch, Error> {
-    match payload.split_first() {
-        None => Err(Error::Empty),
-        Some((&version @ ..=VERSION, rest)) => {
-            let (mut batch, rows) = dictionary::decode(rest)?;
-            rows::decode(&mut batch, rows, payload.len() - rows.len(), version)?;
-            Ok(batch)
-        }
-        Some((&version, _)) => Err(Error::Version(version)),
-    }
+    let (version, Head { class, after }, body) = split_head(payload)?;
+    let (mut batch, rows) = dictionary::decode(body)?;
+    (batch.class, batch.after) = (class, after);
+    rows::decode(&mut batch, rows, payload.len() - rows.len(), version)?;
+    Ok(batch)
 }
 
 #[cfg(test)]

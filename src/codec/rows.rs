@@ -1,4 +1,4 @@
-//! The packed rows of payload versions 0 and 1: groups and their NLRI, which make up nearly all of the log.
+//! The packed rows of payload versions 0 to 2: groups and their NLRI, which make up nearly all of the log.
 //!
 //! ```text
 //! rows   = count of groups (varint), then the groups
@@ -9,7 +9,7 @@
 //!          [ rows varint ]                     unless ONE_ROW
 //!          received − previous received        zigzag varint, µs; initially the router's session
 //!          router time − previous router time  zigzag varint, µs; initially the router's session
-//!          [ status varint, reason + 1 varint ]  with MARKED (version 1); 0 for no reason
+//!          [ status varint, reason + 1 varint ]  with MARKED (from version 1); 0 for no reason
 //!          the rows
 //! flags  = WITHDRAW 1 │ cause << 1 (2 bits) │ ADD_PATH 8 │ SAME_PEER 16 │ SAME_FAMILY 32 │
 //!          ONE_ROW 64 │ MARKED 128

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::route::{
-    Action, AsPath, AsPathSegment, Attributes, Cause, Event, EventKind, EvpnRoute, Family, Mac,
+    Action, AsPath, AsPathSegment, Attributes, Cause, Class, Event, EventKind, EvpnRoute, Family, Mac,
     NO_ATTRIBUTES, Nlri, NlriEntry, PathMarking, Peer, PeerKey, Prefix, Rd, RibView, Router, RowGroup,
     SegmentKind, SessionEnd, SuspectScope, Timestamp,
 };
@@ -75,6 +75,8 @@ fn batch() -> Batch {
     };
     Batch {
         router,
+        class: Class::Dump,
+        after: 0,
         peers: vec![peer(RibView::AdjInPre), peer(RibView::LocRib)],
         attributes: vec![attributes()],
         groups: vec![
@@ -150,6 +152,36 @@ fn a_payload_of_version_1_is_read_for_ever() {
     assert_eq!(encoded(&marked()), golden, "the format changed: that needs a new version");
 }
 
+/// A batch of class live, with and without path markings.
+fn live() -> Batch {
+    Batch { class: Class::Live, after: 0x0102_0304_0506_0708, ..marked() }
+}
+
+#[test]
+fn a_payload_of_version_2_is_read_for_ever() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/record-v2.bin");
+    if std::env::var_os("HOLDFAST_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, encoded(&live())).unwrap();
+    }
+    let golden = std::fs::read(path).unwrap();
+    assert_eq!(golden[..9], [2, 8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(decode(&golden).unwrap(), live());
+    assert_eq!(encoded(&live()), golden, "the format changed: that needs a new version");
+}
+
+#[test]
+fn the_head_has_the_class_and_what_the_batch_waits_for() {
+    let dump = Head { class: Class::Dump, after: 0 };
+    assert_eq!(head(include_bytes!("../../tests/golden/record-v0.bin")).unwrap(), dump);
+    assert_eq!(head(include_bytes!("../../tests/golden/record-v1.bin")).unwrap(), dump);
+    assert_eq!(head(&encoded(&live())).unwrap(), Head { class: Class::Live, after: 0x0102_0304_0506_0708 });
+    let unmarked = Batch { class: Class::Live, after: 7, ..batch() };
+    assert_eq!(decode(&encoded(&unmarked)).unwrap(), unmarked);
+    assert_eq!(head(&[]).unwrap_err().to_string(), "empty payload, expected a version byte");
+    assert_eq!(head(&[2, 0, 0]).unwrap_err().to_string(), "payload of 3 bytes ends within its head");
+    assert!(head(&[9]).is_err());
+}
+
 #[test]
 fn a_path_marking_is_refused_in_version_0() {
     let mut bytes = encoded(&marked());
@@ -213,13 +245,13 @@ fn a_newer_version_is_refused_by_name() {
     let error = decode(&[9, 1, 2]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unsupported payload version 9, expected 0 to 1; decode it with a newer Holdfast"
+        "unsupported payload version 9, expected 0 to 2; decode it with a newer Holdfast"
     );
 }
 
 #[test]
 fn every_cut_is_an_error_and_no_flip_panics() {
-    let bytes = encoded(&marked());
+    let bytes = encoded(&live());
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end]).is_err(), "cut at {end} was accepted");
     }

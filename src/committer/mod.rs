@@ -11,6 +11,7 @@
 //! requests, of which each session has one at most, so that routers that fill the queue take turns.
 
 pub mod accounts;
+mod dump_backlog;
 pub mod fair_share;
 pub mod machine;
 mod sync_times;
@@ -19,7 +20,7 @@ mod worker;
 
 use std::io;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,9 +28,11 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::num::to_u32_saturating;
 use crate::wal::{SeqNo, Storage, Usage, Writer};
+use dump_backlog::DumpBacklog;
 use fair_share::{FairShare, Reservation, Source};
 use worker::Message;
 
+pub use dump_backlog::DumpProgress;
 pub use sync_times::SyncTimes;
 
 /// Bytes of a payload for which it takes one slot of the queue.
@@ -173,8 +176,14 @@ pub struct Committer {
     fair_share: Arc<FairShare>,
     progress: watch::Receiver<Progress>,
     payload_bytes_max: usize,
-    /// Sequence number of the payload that was queued last.
-    last: Arc<Mutex<SeqNo>>,
+    queued: Arc<Mutex<Queued>>,
+}
+
+/// What was queued, and what of it the dump lanes have delivered.
+struct Queued {
+    /// Sequence number of the last payload.
+    last: SeqNo,
+    backlog: DumpBacklog,
 }
 
 /// Starts the log thread, which owns `writer`.
@@ -191,12 +200,13 @@ pub fn spawn<S: Storage>(
     let (messages, inbox) = std::sync::mpsc::channel();
     let payload_bytes_max = writer.payload_bytes_max();
     let (publisher, progress) = watch::channel(worker::first_progress(&writer));
-    let last = Arc::new(Mutex::new(writer.next().prev()));
+    let last = writer.next().prev();
+    let queued = Arc::new(Mutex::new(Queued { last, backlog: DumpBacklog::new(last) }));
     let (thread_slots, thread_share) = (Arc::clone(&slots), Arc::clone(&fair_share));
     let thread = std::thread::Builder::new()
         .name("wal".to_owned())
         .spawn(move || worker::run(writer, options, &inbox, &publisher, &thread_slots, &thread_share))?;
-    Ok((Committer { messages, slots, slots_max, fair_share, progress, payload_bytes_max, last }, thread))
+    Ok((Committer { messages, slots, slots_max, fair_share, progress, payload_bytes_max, queued }, thread))
 }
 
 impl Committer {
@@ -243,11 +253,28 @@ impl Committer {
         let slots = Arc::clone(&self.slots).acquire_many_owned(to_u32_saturating(slots)).await;
         let slots = slots.map_err(|_| AppendError::Stopped)?;
         // Sending under the lock keeps the numbers in the order of the queue.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queued = self.queued();
         let batch = Message::Batch { payload, count, slots, reservation };
         self.messages.send(batch).map_err(|_| AppendError::Stopped)?;
-        *last = last.next();
-        Ok(*last)
+        let seq = queued.last.next();
+        queued.last = seq;
+        queued.backlog.queued(seq, count);
+        Ok(seq)
+    }
+
+    fn queued(&self) -> MutexGuard<'_, Queued> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the last batch that every dump lane has delivered.
+    pub fn set_dump_delivered(&self, delivered: SeqNo) {
+        self.queued().backlog.set_delivered(delivered);
+    }
+
+    /// Progress of the dump lanes.
+    #[must_use]
+    pub fn dump_progress(&self) -> DumpProgress {
+        self.queued().backlog.progress()
     }
 
     /// Use of the log by each router.

@@ -82,6 +82,9 @@ pub(super) enum LaneError {
     /// The thread that reads the log panicked.
     #[error("reading the log: {0}")]
     Panicked(#[source] JoinError),
+    /// The transaction was built when the other lane of the shard was further than it is now.
+    #[error("the transaction follows batches that the other lane of the shard has to deliver again")]
+    SiblingBehind,
 }
 
 impl LaneError {
@@ -90,7 +93,7 @@ impl LaneError {
         match self {
             Self::Sink(error) => error.action(),
             Self::Migrate(error) => error.action(),
-            Self::Read(ReadError::Io(_)) | Self::NothingRead(_) => ErrorAction::Retry,
+            Self::Read(ReadError::Io(_)) | Self::NothingRead(_) | Self::SiblingBehind => ErrorAction::Retry,
             Self::Read(_) | Self::NewerVersion { .. } | Self::Inconsistent(_) | Self::Panicked(_) => {
                 ErrorAction::Halt
             }
@@ -104,6 +107,11 @@ impl LaneError {
             Self::Migrate(error) => error.class(),
             _ => LOG,
         }
+    }
+
+    /// Whether the database has another checkpoint than this process expects, as after a restore.
+    pub(super) fn is_unexpected_checkpoint(&self) -> bool {
+        matches!(self, Self::Sink(error) if error.is_unexpected_checkpoint())
     }
 
     /// Whether the error leaves open whether the server has committed.

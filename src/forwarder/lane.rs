@@ -2,6 +2,8 @@
 
 mod attach;
 mod attempts;
+mod order;
+mod positions;
 mod quarantine;
 
 use std::sync::Arc;
@@ -20,8 +22,9 @@ use super::reporter::Reporter;
 use super::status::{LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 use crate::committer::Progress;
 use crate::num::to_millis;
-use crate::sink::{Connection, ErrorAction, Lane, Offender, Transaction};
+use crate::sink::{Connection, ErrorAction, Lane, Offender, SharedPeers, Transaction};
 use crate::wal::{Log, SeqNo, Storage};
+pub(super) use positions::{Position, Positions};
 use quarantine::QuarantinePolicy;
 
 /// Longest wait before the progress of the log is checked again. A safeguard: every change also wakes the
@@ -45,6 +48,11 @@ pub(super) struct Task<S: Storage> {
     /// Becomes true when the lane is to stop.
     pub(super) stop: watch::Receiver<bool>,
     pub(super) reporter: Arc<Reporter>,
+    /// How far each lane is.
+    pub(super) positions: Arc<Positions>,
+    pub(super) position_changes: watch::Receiver<Vec<Position>>,
+    /// Peers that one lane of the shard stores and the other one remembers.
+    pub(super) shared_peers: Arc<SharedPeers>,
 }
 
 /// The connection, log reader and transaction that a lane holds between steps.
@@ -74,16 +82,7 @@ impl<S: Storage> Task<S> {
         let reading = Reading::new(Arc::clone(&self.log), self.lane.clone(), options.dedup);
         let mut resources = LaneResources::new(reading);
         loop {
-            let (durable, log_end) = {
-                let progress = self.progress.borrow_and_update();
-                (progress.durable.0, progress.end.0)
-            };
-            machine.on(Event::LogEnd(log_end), start.elapsed());
-            machine.on(Event::Durable(durable), start.elapsed());
-            if *self.stop.borrow_and_update() {
-                machine.on(Event::Stop, start.elapsed());
-            }
-            self.apply_settings(&mut machine);
+            let durable = self.observe(&mut machine, &resources, start.elapsed());
             let step = machine.next(start.elapsed());
             let rows_max = machine.rows_max(self.settings.borrow().options.rows_max);
             if let Some(connection) = &mut resources.connection {
@@ -97,10 +96,14 @@ impl<S: Storage> Task<S> {
                 Step::Begin { after } => {
                     self.begin(&mut resources, after, start.elapsed()).await.map(|()| None)
                 }
-                Step::Read { limit } => resources.reading.read(limit, rows_max).await.map(Some),
+                Step::Read { limit } => {
+                    let committed = self.committed_by_sibling();
+                    resources.reading.read(limit, rows_max, committed).await.map(Some)
+                }
                 Step::Store => {
-                    let sealed = resources.transaction.take();
-                    resources.transaction = sealed.or_else(|| resources.reading.seal(durable, rows_max));
+                    let (sealed, committed) = (resources.transaction.take(), self.committed_by_sibling());
+                    let seal = || resources.reading.seal(machine.readable(), rows_max, committed);
+                    resources.transaction = sealed.or_else(seal);
                     self.store(&mut resources).await.map(Some)
                 }
                 Step::Isolate => {
@@ -111,8 +114,11 @@ impl<S: Storage> Task<S> {
                     if machine.is_caught_up() && resources.connection.is_some() {
                         resources.outage.end(Some(self.lane.number));
                     }
+                    if *self.stop.borrow() && self.waits_for_ended_lane(&resources, durable) {
+                        return self.ended(End::Stopped);
+                    }
                     self.wait(until.map(|until| start + until), machine.is_caught_up()).await;
-                    resources.check_connection().await.map(|()| None)
+                    self.check_connection(&resources).await.map(|()| None)
                 }
                 Step::End(end) => return self.ended(end),
             };
@@ -120,6 +126,7 @@ impl<S: Storage> Task<S> {
                 Ok(None) => {}
                 Ok(Some(event)) => machine.on(event, start.elapsed()),
                 Err(error) => {
+                    self.doubt_sibling(&error);
                     self.note_attempt(&mut resources, step, &error);
                     resources.connection = None;
                     resources.outage.failed();
@@ -128,7 +135,26 @@ impl<S: Storage> Task<S> {
                     self.failed(&error, machine.is_isolating());
                 }
             }
+            self.publish_position(&resources, machine.stored());
         }
+    }
+
+    /// Passes changes outside the lane to the machine. Returns the last durable batch.
+    fn observe(&mut self, machine: &mut Machine, resources: &LaneResources<S>, now: Duration) -> u64 {
+        let (durable, log_end) = {
+            let progress = self.progress.borrow_and_update();
+            (progress.durable.0, progress.end.0)
+        };
+        machine.on(Event::LogEnd(log_end), now);
+        machine.on(Event::Durable(durable), now);
+        if *self.stop.borrow_and_update() {
+            machine.on(Event::Stop, now);
+        }
+        self.apply_settings(machine);
+        // Before the positions are read, so that no later change is missed.
+        self.position_changes.mark_unchanged();
+        machine.on(Event::Allowed(self.allowed(resources)), now);
+        durable
     }
 
     fn apply_settings(&mut self, machine: &mut Machine) {
@@ -151,6 +177,7 @@ impl<S: Storage> Task<S> {
     }
 
     async fn store(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
+        self.note_order(resources.transaction.as_mut())?;
         let (connection, transaction) = resources.connection_and_transaction()?;
         let span = tracing::info_span!(
             "db.batch_write",
@@ -196,6 +223,7 @@ impl<S: Storage> Task<S> {
         is_doubtful: bool,
         now: Duration,
     ) -> Result<Event, LaneError> {
+        self.note_order(resources.transaction.as_mut())?;
         let (_, transaction) = resources.connection_and_transaction()?;
         let (first_seq, last_seq) = (transaction.first_seq, transaction.last_seq);
         let records = resources.reading.record_range(first_seq, last_seq).await?;
@@ -282,6 +310,7 @@ impl<S: Storage> Task<S> {
         tokio::select! {
             // A channel whose sender is gone returns an error at once; that must not become a busy loop.
             Ok(()) = self.progress.changed() => {}
+            Ok(()) = self.position_changes.changed() => {}
             Ok(()) = self.stop.changed() => {}
             Ok(()) = self.settings.changed() => self.settings.mark_changed(),
             () = tokio::time::sleep_until(until) => {}
@@ -322,6 +351,7 @@ impl<S: Storage> Task<S> {
 
     fn ended(&self, end: End) {
         let lane = self.lane.number;
+        self.positions.end(lane);
         match end {
             End::Stopped => self.report(|status| status.state = LaneState::Stopped),
             End::Halted => {}

@@ -28,10 +28,13 @@
 //! attaches again and reads the checkpoint: if it is at the start of the transaction, the transaction is
 //! stored again; if it is at its end, the transaction was committed; if elsewhere, reading resumes there.
 
+mod steps;
+
 use std::time::Duration;
 
 use super::backoff;
 use crate::sink::ErrorAction;
+pub use steps::{End, Event, Step};
 
 /// Number of consecutive transactions with rejected rows from which the schema may be at fault.
 const REJECTING_MAX: u32 = 2;
@@ -53,92 +56,6 @@ pub struct Limits {
     pub delay: Duration,
 }
 
-/// The outcome of a step, or a change outside the lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// All batches up to this sequence number are durable and can be read.
-    Durable(u64),
-    /// The log holds batches up to this sequence number. Those after the durable one cannot be read yet.
-    LogEnd(u64),
-    /// This process holds the lane.
-    Attached {
-        /// Sequence number of the checkpoint: all batches up to it are stored.
-        last_seq: u64,
-    },
-    /// Batches were added to the open transaction.
-    Read {
-        /// Sequence number of the last batch in the transaction.
-        last_seq: u64,
-        /// True if the transaction has reached its size limit.
-        is_full: bool,
-    },
-    /// The transaction was committed and the commit acknowledged.
-    Stored,
-    /// The transaction was committed without its rejected records and the commit acknowledged.
-    Isolated {
-        /// Number of rejected records, without those of sources that had been quarantined before.
-        rejected: u64,
-    },
-    /// Attaching, reading, or storing failed. The connection is closed.
-    Failed {
-        /// Action that the error requires.
-        action: ErrorAction,
-        /// Random number for the delay.
-        jitter: u64,
-    },
-    /// The lane is to deliver what is durable now, without waiting for more, and then end.
-    Stop,
-}
-
-/// The next thing to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Connect and attach to the lane.
-    Attach {
-        /// True for the first attachment of this process, which fences out any earlier holder. A later one
-        /// fails if another process has taken the lane over.
-        takeover: bool,
-    },
-    /// Begin an empty transaction.
-    Begin {
-        /// Sequence number of the last stored batch.
-        after: u64,
-    },
-    /// Read batches into the transaction.
-    Read {
-        /// Sequence number of the last durable batch.
-        limit: u64,
-    },
-    /// Store the transaction.
-    Store,
-    /// Store the transaction without the records that the database rejects.
-    Isolate,
-    /// Wait for an event.
-    Wait {
-        /// Time at which to call [`Machine::next`] again without one, as the machine measures time. `None` if
-        /// only an event changes the next step.
-        until: Option<Duration>,
-    },
-    /// End the lane.
-    End(End),
-}
-
-/// Why a lane ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Orderly stop.
-    Stopped,
-    /// An error after which another attempt could do harm.
-    Halted,
-    /// The checkpoint is beyond the end of the log: another log was delivered under this id.
-    Fork {
-        /// Sequence number of the checkpoint.
-        database_seq: u64,
-        /// Sequence number of the last durable batch of the log.
-        durable_seq: u64,
-    },
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Detached,
@@ -155,6 +72,8 @@ pub struct Machine {
     has_taken_over: bool,
     /// Last durable batch of the log.
     durable: u64,
+    /// Last batch that the lane may read before the other lane of its shard.
+    allowed: u64,
     /// Last batch of the log. Greater than `durable` after a crash if there was no space to copy the last
     /// group: that group may have been delivered before the crash.
     log_end: u64,
@@ -197,6 +116,7 @@ impl Machine {
             has_taken_over: false,
             durable,
             log_end: durable,
+            allowed: u64::MAX,
             stored: 0,
             collected: None,
             is_full: false,
@@ -222,6 +142,12 @@ impl Machine {
     #[must_use]
     pub const fn stored(&self) -> u64 {
         self.stored
+    }
+
+    /// Last batch that the lane may read now.
+    #[must_use]
+    pub fn readable(&self) -> u64 {
+        self.durable.min(self.allowed)
     }
 
     /// The current size limit of a transaction: the configured `rows_max`, reduced while transactions take
@@ -260,6 +186,7 @@ impl Machine {
         match event {
             Event::Durable(seq) => self.durable = self.durable.max(seq),
             Event::LogEnd(seq) => self.log_end = self.log_end.max(seq),
+            Event::Allowed(seq) => self.allowed = seq,
             Event::Attached { last_seq } => self.attached(last_seq),
             Event::Read { last_seq, is_full } => {
                 if self.collected.is_some_and(|collected| last_seq > collected)
@@ -377,15 +304,17 @@ impl Machine {
             return Step::Begin { after: self.stored };
         };
         let is_empty = collected == self.stored;
-        let has_more = self.durable > collected && !self.is_full && !self.is_sealed;
+        let readable = self.readable();
+        let has_more = readable > collected && !self.is_full && !self.is_sealed;
         let due_at = self.first_read_at.map(|at| at + self.limits.delay);
         if !is_empty && (self.is_full || self.is_sealed || due_at.is_some_and(|due| due <= now)) {
             return self.seal();
         }
         if has_more {
-            return Step::Read { limit: self.durable };
+            return Step::Read { limit: readable };
         }
         match (is_empty, self.is_stopping) {
+            (true, true) if self.durable > collected => Step::Wait { until: None },
             (true, true) => Step::End(End::Stopped),
             (false, true) => self.seal(),
             _ => Step::Wait { until: due_at },
@@ -460,6 +389,27 @@ mod tests {
         assert_eq!(machine.next(at(200)), Step::Read { limit: 6 });
         machine.on(Event::Read { last_seq: 6, is_full: false }, at(200));
         assert_eq!(machine.next(at(600)), Step::Store);
+    }
+
+    #[test]
+    fn batches_that_wait_for_the_other_lane_are_not_read_and_a_stop_waits_for_them() {
+        let mut machine = attached(9, 4);
+        machine.on(Event::Allowed(4), at(0));
+        assert_eq!(machine.next(at(0)), Step::Wait { until: None });
+        assert!(!machine.is_caught_up());
+        machine.on(Event::Stop, at(0));
+        assert_eq!(machine.next(at(0)), Step::Wait { until: None });
+        machine.on(Event::Allowed(6), at(0));
+        assert_eq!(machine.next(at(0)), Step::Read { limit: 6 });
+        machine.on(Event::Read { last_seq: 6, is_full: false }, at(0));
+        assert_eq!(machine.next(at(0)), Step::Store);
+        machine.on(Event::Stored, at(0));
+        assert_eq!(machine.next(at(0)), Step::Begin { after: 6 });
+        assert_eq!(machine.next(at(0)), Step::Wait { until: None });
+        machine.on(Event::Allowed(2), at(0));
+        assert_eq!(machine.next(at(0)), Step::Wait { until: None }, "the other lane delivers again");
+        machine.on(Event::Allowed(u64::MAX), at(0));
+        assert_eq!(machine.next(at(0)), Step::Read { limit: 9 });
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!          ┌─ lane 0: Reader ─► TransactionBuilder ─► Connection ─┐
-//!   Log ───┤                                                      ├─► Reporter ─► status, Committer::retire
+//!   Log ───┤                        ▲ Positions ▼                 ├─► Reporter ─► status, Committer::retire
 //!          └─ lane n: Reader ─► TransactionBuilder ─► Connection ─┘
 //! ```
 //!
 //! [`supervisor`] prepares the database and starts the lanes. Each lane reads the whole log, stores the peers
 //! that are its own, and has a connection of its own: [`machine`] decides the next step, [`lane`] carries it
-//! out. The database may be unavailable for any length of time without an effect on the routers.
+//! out. `lane::positions` keeps the order between the two lanes that store the same peers. The database may
+//! be unavailable for any length of time without an effect on the routers.
 
 mod backoff;
 mod error;

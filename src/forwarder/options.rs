@@ -8,8 +8,8 @@ use crate::sink::{Dedup, DirectCompress, Retention, Target};
 /// How the log is delivered.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of lanes of a log that the database has no checkpoint of yet (DRAIN_LANES). A log that it has a
-    /// checkpoint of keeps its number of lanes.
+    /// Number of lanes of each class of a log that the database has no checkpoint of yet (DRAIN_LANES). A log
+    /// that it has a checkpoint of keeps its number of lanes.
     pub lanes: u32,
     /// Number of rows at which a transaction is stored (DRAIN_MAX_ROWS).
     pub rows_max: u64,

@@ -16,8 +16,18 @@ use tokio::task::JoinHandle;
 use super::error::LaneError;
 use super::machine::Event;
 use crate::codec;
+use crate::route::Batch;
 use crate::sink::{Dedup, Lane, Quarantine, RecordRange, Transaction, TransactionBuilder};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
+
+/// A batch of class live that waits for the dump lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Barrier {
+    /// Sequence number of the batch.
+    pub(super) seq: u64,
+    /// Sequence number that the dump lane must have committed before.
+    pub(super) after: u64,
+}
 
 /// Reason of a gap for a batch that is intact but cannot be decoded.
 const UNDECODABLE: &str = "undecodable";
@@ -31,6 +41,8 @@ pub(super) struct Reading<S: Storage> {
     is_whole: bool,
     /// Sources whose records are set aside.
     quarantine: Arc<Quarantine>,
+    /// The last batch that had to wait for the other lane; it may have been read since.
+    barrier: Option<Barrier>,
     /// The open transaction; `None` while it is built on another thread.
     open: Option<OpenTransaction<S>>,
     /// The transaction that is built while the current one is stored.
@@ -41,6 +53,8 @@ pub(super) struct Reading<S: Storage> {
 struct OpenTransaction<S: Storage> {
     reader: Reader<S>,
     builder: TransactionBuilder,
+    /// The batch at which the last reading ended.
+    barrier: Option<Barrier>,
 }
 
 /// The task that adds batches to a transaction.
@@ -54,7 +68,16 @@ struct Prefetch<S: Storage> {
 
 impl<S: Storage> Reading<S> {
     pub(super) fn new(log: Arc<Log<S>>, lane: Lane, dedup: Dedup) -> Self {
-        Self { log, lane, dedup, is_whole: false, quarantine: Arc::default(), open: None, ahead: None }
+        Self {
+            log,
+            lane,
+            dedup,
+            is_whole: false,
+            quarantine: Arc::default(),
+            barrier: None,
+            open: None,
+            ahead: None,
+        }
     }
 
     /// Sets whether the history rows of further transactions have their attributes themselves.
@@ -77,7 +100,17 @@ impl<S: Storage> Reading<S> {
             .with_dedup(self.dedup)
             .with_whole_rows(self.is_whole)
             .with_quarantine(Arc::clone(&self.quarantine));
-        OpenTransaction { reader, builder }
+        OpenTransaction { reader, builder, barrier: None }
+    }
+
+    /// The last batch that had to wait for the other lane; it may have been read since.
+    pub(super) const fn barrier(&self) -> Option<Barrier> {
+        self.barrier
+    }
+
+    /// The last batch up to which the open transaction has no row; `None` while it is built ahead.
+    pub(super) fn empty_up_to(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.builder.empty_up_to())
     }
 
     /// Begins a transaction after batch `after`, unless that transaction has been built ahead.
@@ -91,16 +124,31 @@ impl<S: Storage> Reading<S> {
     }
 
     /// Adds batches up to `limit` to the transaction, or takes over the transaction that was built ahead.
-    pub(super) async fn read(&mut self, limit: u64, rows_max: u64) -> Result<Event, LaneError> {
+    /// `committed` is the last batch that the other lane has committed.
+    pub(super) async fn read(
+        &mut self,
+        limit: u64,
+        rows_max: u64,
+        committed: u64,
+    ) -> Result<Event, LaneError> {
         let (before, building) = match (self.ahead.take(), self.open.take()) {
             (Some(ahead), _) => (ahead.first_seq, ahead.building),
-            (None, Some(open)) => (open.builder.next_seq(), build(open, limit, rows_max)),
+            (None, Some(open)) => (open.builder.next_seq(), build(open, limit, rows_max, committed)),
             (None, None) => return Err(LaneError::NothingRead(limit)),
         };
         let (open, result) = building.await.map_err(LaneError::Panicked)?;
         let (next, is_full) = (open.builder.next_seq(), open.builder.is_full(rows_max));
         let open = self.open.insert(open);
         result?;
+        if let Some(barrier) = open.barrier.take() {
+            self.barrier = Some(barrier);
+            open.reader = self.log.reader(SeqNo(next));
+            if next == before {
+                return Ok(Event::Allowed(next - 1));
+            }
+            // What has been read is stored without waiting for the barrier.
+            return Ok(Event::Read { last_seq: next - 1, is_full: true });
+        }
         if next == before {
             // The transaction is kept. A new reader lists the segments again.
             open.reader = self.log.reader(SeqNo(next));
@@ -111,13 +159,13 @@ impl<S: Storage> Reading<S> {
 
     /// Seals the open transaction, and starts to build the next one if the log has batches up to `limit`
     /// after it.
-    pub(super) fn seal(&mut self, limit: u64, rows_max: u64) -> Option<Transaction> {
-        let OpenTransaction { reader, builder } = self.open.take()?;
+    pub(super) fn seal(&mut self, limit: u64, rows_max: u64, committed: u64) -> Option<Transaction> {
+        let OpenTransaction { reader, builder, .. } = self.open.take()?;
         let transaction = builder.build();
         let first_seq = transaction.last_seq + 1;
         let open = self.open(first_seq, Some(reader));
         if transaction.last_seq < limit {
-            self.ahead = Some(Prefetch { first_seq, building: build(open, limit, rows_max) });
+            self.ahead = Some(Prefetch { first_seq, building: build(open, limit, rows_max, committed) });
         } else {
             self.open = Some(open);
         }
@@ -127,11 +175,14 @@ impl<S: Storage> Reading<S> {
     /// Reads the batches `first` to `last` again, as single records.
     pub(super) async fn record_range(&self, first: u64, last: u64) -> Result<RecordRange, LaneError> {
         let mut reader = self.log.reader(SeqNo(first));
-        let mut records = RecordRange::new(self.lane.clone(), self.dedup);
+        let lane = self.lane.clone();
+        let mut records = RecordRange::new(lane.clone(), self.dedup);
         let reading = move || {
             while let Some(item) = reader.next(SeqNo(last)).map_err(LaneError::Read)? {
                 match item {
                     Item::Gap { from, to, reason } => records.push_gap(from.0, to.0, reason.name()),
+                    Item::Data { payload, .. }
+                        if codec::head(payload).is_ok_and(|head| !lane.reads(head.class)) => {}
                     Item::Data { seq, payload, .. } => match codec::decode(payload) {
                         Ok(batch) => records.push(seq.0, batch),
                         Err(_) => records.push_gap(seq.0, seq.0, UNDECODABLE),
@@ -145,16 +196,16 @@ impl<S: Storage> Reading<S> {
 }
 
 /// Adds batches to the transaction on a blocking thread, until it is full or `limit` is reached.
-fn build<S: Storage>(mut open: OpenTransaction<S>, limit: u64, rows_max: u64) -> Building<S> {
+fn build<S: Storage>(mut open: OpenTransaction<S>, limit: u64, rows_max: u64, committed: u64) -> Building<S> {
     tokio::task::spawn_blocking(move || {
-        let result = open.build(SeqNo(limit), rows_max);
+        let result = open.build(SeqNo(limit), rows_max, committed);
         (open, result)
     })
 }
 
 impl<S: Storage> OpenTransaction<S> {
-    fn build(&mut self, limit: SeqNo, rows_max: u64) -> Result<(), LaneError> {
-        let Self { reader, builder } = self;
+    fn build(&mut self, limit: SeqNo, rows_max: u64, committed: u64) -> Result<(), LaneError> {
+        let Self { reader, builder, barrier } = self;
         while !builder.is_full(rows_max) {
             match reader.next(limit).map_err(LaneError::Read)? {
                 None => break,
@@ -162,8 +213,15 @@ impl<S: Storage> OpenTransaction<S> {
                     builder.push_gap(from.0, to.0, reason.name());
                     reader.report_loss();
                 }
-                Some(Item::Data { seq, payload, .. }) => match codec::decode(payload) {
-                    Ok(batch) => builder.push(seq.0, payload, &batch).map_err(LaneError::Inconsistent)?,
+                Some(Item::Data { seq, payload, .. }) => match Self::read_batch(builder, payload) {
+                    Ok(None) => builder.skip(seq.0, payload),
+                    Ok(Some(batch)) if batch.class == builder.lane().class() && batch.after > committed => {
+                        *barrier = Some(Barrier { seq: seq.0, after: batch.after });
+                        break;
+                    }
+                    Ok(Some(batch)) => {
+                        builder.push(seq.0, payload, &batch).map_err(LaneError::Inconsistent)?
+                    }
                     Err(error) if payload.first().is_some_and(|version| *version > codec::VERSION) => {
                         return Err(LaneError::NewerVersion { seq: seq.0, error });
                     }
@@ -177,5 +235,11 @@ impl<S: Storage> OpenTransaction<S> {
             }
         }
         Ok(())
+    }
+
+    /// Decodes a batch; `None` if the lane stores nothing of it.
+    fn read_batch(builder: &TransactionBuilder, payload: &[u8]) -> Result<Option<Batch>, codec::Error> {
+        let head = codec::head(payload)?;
+        if builder.lane().reads(head.class) { codec::decode(payload).map(Some) } else { Ok(None) }
     }
 }

@@ -9,6 +9,7 @@ use super::marker_files;
 use super::status::{DeliveryStatus, LaneStatus};
 use crate::committer::Committer;
 use crate::num::u32_to_usize;
+use crate::route::Class;
 use crate::wal::{LogId, SeqNo};
 
 /// Receives the progress of every lane.
@@ -66,6 +67,9 @@ impl Reporter {
         if after.slowest > before.slowest {
             self.committer.retire(after.slowest);
         }
+        if after.dump != before.dump {
+            self.committer.set_dump_delivered(after.dump);
+        }
     }
 }
 
@@ -76,11 +80,15 @@ struct Watermarks {
     slowest: SeqNo,
     /// Last batch that at least one lane has delivered.
     fastest: SeqNo,
+    /// Last batch that every dump lane has delivered.
+    dump: SeqNo,
 }
 
 impl Watermarks {
     fn from_status(status: &DeliveryStatus) -> Self {
         let fastest = status.lanes.iter().map(|lane| lane.delivered).max().unwrap_or_default();
-        Self { slowest: status.seq(), fastest }
+        let dump = status.lanes.iter().filter(|lane| lane.class == Class::Dump);
+        let dump = dump.map(|lane| lane.delivered).min().unwrap_or_default();
+        Self { slowest: status.seq(), fastest, dump }
     }
 }

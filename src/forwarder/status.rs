@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::route::Class;
 use crate::sink::HistoryStorage;
 use crate::wal::SeqNo;
 
@@ -58,6 +59,8 @@ pub struct Transactions {
 /// Status of one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
+    /// The class of the batches that the lane stores.
+    pub class: Class,
     /// Last delivered batch; all batches before it are delivered too. 0 before the first attachment.
     pub delivered: SeqNo,
     /// Whether `delivered` was read from the database.

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::backoff::{self, Outage};
 use super::error::PrepareError;
 use super::identity::ForkCheck;
-use super::lane::Task;
+use super::lane::{Positions, Task};
 use super::options::Settings;
 use super::reporter::Reporter;
 use super::status::LaneStatus;
-use crate::num::to_millis;
-use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, ServerVersions, Target};
+use crate::num::{self, to_millis};
+use crate::route::Class;
+use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, ServerVersions, SharedPeers, Target};
 use crate::wal::{Log, LogId, SeqNo, Storage};
 
 /// Interval between two runs of maintenance.
@@ -41,13 +42,17 @@ impl<S: Storage> Supervisor<S> {
     /// Runs until every lane has ended.
     pub(super) async fn run(mut self) {
         let Some((log_id, count)) = self.prepare().await else { return };
+        let shards = num::u32_to_usize(count);
+        let positions = Arc::new(Positions::new(count * 2));
+        let shared_peers: Vec<Arc<SharedPeers>> = (0..shards).map(|_| Arc::default()).collect();
         self.reporter.update(|status| {
-            status.lanes = (0..count).map(|_| LaneStatus::default()).collect();
+            let lane = |class| std::iter::repeat_n(LaneStatus { class, ..LaneStatus::default() }, shards);
+            status.lanes = lane(Class::Dump).chain(lane(Class::Live)).collect();
         });
         // The random id under which this process holds its lanes.
         let owner = Uuid::new_v4().into_bytes();
         let mut lanes = JoinSet::new();
-        for number in 0..count {
+        for (number, shared_peers) in (0..count * 2).zip(shared_peers.iter().cycle()) {
             let lane = Lane { collector: self.collector.clone(), log_id, number, count };
             lanes.spawn(
                 Task {
@@ -58,6 +63,9 @@ impl<S: Storage> Supervisor<S> {
                     progress: self.reporter.committer().progress(),
                     stop: self.stop.clone(),
                     reporter: Arc::clone(&self.reporter),
+                    positions: Arc::clone(&positions),
+                    position_changes: positions.subscribe(),
+                    shared_peers: Arc::clone(shared_peers),
                 }
                 .run(),
             );

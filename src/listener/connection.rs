@@ -23,9 +23,10 @@ use super::registry::SessionEntry;
 use super::shared::Shared;
 use super::stats::Stats;
 use super::transport::{Incoming, Stream, foreign_protocol};
+use crate::committer::{AppendError, DumpProgress};
 use crate::hex::{Hex, hex};
 use crate::num::to_micros;
-use crate::route::{Batch, SessionEnd, Timestamp};
+use crate::route::{Batch, Class, SessionEnd, Timestamp};
 use crate::session::{Options, Session, UNIDENTIFIED_BYTES_MAX};
 use crate::telemetry::clock;
 
@@ -307,7 +308,12 @@ impl Connection {
         let now = clock::now();
         self.settings = self.shared.options();
         self.entry.meter().set_queued(self.stream.queued_bytes());
+        let DumpProgress { delivered, is_nearly_complete } = self.shared.committer.dump_progress();
+        self.session.dump_delivered(delivered.0, is_nearly_complete);
         self.session.tick(now);
+        if self.shared.registry.shares_name(self.entry.session()) {
+            self.session.suspend_live();
+        }
         self.flush("tick").await?;
         self.notices();
         self.drained.tick(now, self.buffer.unread().is_empty(), self.read_again.is_some());
@@ -326,13 +332,21 @@ impl Connection {
     async fn flush(&mut self, flush_trigger: &'static str) -> Result<(), End> {
         self.batch_bytes = 0;
         let mut batches = self.session.take_batches();
-        while let Some(batch) = batches.next() {
+        while let Some(mut batch) = batches.next() {
+            let class = batch.class;
+            if class == Class::Live && self.shared.registry.shares_name(self.entry.session()) {
+                (batch.class, batch.after) = (Class::Dump, 0);
+                self.session.suspend_live();
+            }
             // A batch is observed before it is appended: see the documentation of the state module.
             self.observe(&batch);
-            if !self.log(&batch).await {
+            let Ok(seq) = self.log(&batch).await else {
                 let rest: usize = batches.map(|batch| batch.records()).sum();
                 self.shared.registry.records_refused(batch.records() + rest);
                 return Err(End::LogStopped);
+            };
+            if class == Class::Dump {
+                self.session.dump_logged(seq);
             }
             let (routes, events) = (batch.nlri.len(), batch.events.len());
             tracing::debug!(routes, events, bytes = self.payload_bytes, flush_trigger, "batch_flushed");
@@ -357,11 +371,11 @@ impl Connection {
         true
     }
 
-    async fn log(&mut self, batch: &Batch) -> bool {
+    async fn log(&mut self, batch: &Batch) -> Result<Option<u64>, AppendError> {
         self.stats.add(batch);
         let logged = self.shared.log(batch, &mut self.payload_bytes);
         let stream = &self.stream;
-        self.entry.meter().blocked_by(logged, || stream.queued_bytes()).await.is_ok()
+        self.entry.meter().blocked_by(logged, || stream.queued_bytes()).await
     }
 
     fn observe(&self, batch: &Batch) {

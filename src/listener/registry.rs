@@ -77,6 +77,8 @@ struct LiveSession {
     name: String,
     /// True if a router at another address holds the name that this one claims.
     has_conflict: bool,
+    /// True if another live session of the same address had the name when one of the two claimed it.
+    overlaps: bool,
     /// The summary, and the time at which it was published; `None` until the first message.
     summary: Option<(Arc<Summary>, Instant)>,
     /// Counters of the session; 0 until the sender has identified itself.

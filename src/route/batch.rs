@@ -74,6 +74,42 @@ impl TryFrom<u8> for Cause {
     }
 }
 
+/// Which lanes deliver a batch. Each class has lanes of its own, so that changes do not wait behind tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Records of peers whose table is being sent, and records that concern no peer.
+    #[default]
+    Dump,
+    /// Records of peers whose table has been delivered.
+    Live,
+}
+
+impl Class {
+    /// The name in status and tools.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dump => "dump",
+            Self::Live => "live",
+        }
+    }
+
+    /// The class that this one is ordered against.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Dump => Self::Live,
+            Self::Live => Self::Dump,
+        }
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Consecutive rows that share everything but path identifier and NLRI: the routes that one UPDATE announces
 /// or withdraws in one address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +152,11 @@ pub struct NlriEntry {
 pub struct Batch {
     /// The router and its BMP session.
     pub router: Router,
+    /// The lanes that deliver the batch.
+    pub class: Class,
+    /// Sequence number up to which the dump lanes must have delivered before a live lane delivers this batch:
+    /// at least that of the last batch of class dump with a record of the same peers. 0 for class dump.
+    pub after: u64,
     /// Dictionary of peers.
     pub peers: Vec<Peer>,
     /// Dictionary of attribute sets.
@@ -149,11 +190,13 @@ pub struct RouteRecord<'a> {
 }
 
 impl Batch {
-    /// An empty batch of one BMP session.
+    /// An empty batch of one BMP session, of class dump.
     #[must_use]
     pub const fn new(router: Router) -> Self {
         Self {
             router,
+            class: Class::Dump,
+            after: 0,
             peers: Vec::new(),
             attributes: Vec::new(),
             groups: Vec::new(),
@@ -190,6 +233,7 @@ impl Batch {
     #[must_use]
     pub fn extract(&self, record: &Record<'_>) -> Self {
         let mut single = Self::new(self.router.clone());
+        (single.class, single.after) = (self.class, self.after);
         let peer = match record {
             Record::Route(route) => Some(route.group.peer),
             Record::Event(event) => event.peer,

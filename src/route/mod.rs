@@ -38,7 +38,7 @@ pub use attributes::{
     attribute_name, community_text, extended_community_name, extended_community_text, large_community_text,
     link_state_name, tunnel_name,
 };
-pub use batch::{Action, Batch, Cause, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord, RowGroup};
+pub use batch::{Action, Batch, Cause, Class, NO_ATTRIBUTES, NlriEntry, Record, RouteRecord, RowGroup};
 pub use event::{Event, EventKind, MalformedPdu, PeerUp, SessionEnd, Statistic, SuspectScope};
 pub use family::Family;
 pub use name::{

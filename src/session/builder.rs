@@ -1,4 +1,6 @@
-//! The batch that a session fills, with its dictionaries of peers and attribute sets.
+//! The batches that a session fills, with their dictionaries of peers and attribute sets.
+
+mod open_batches;
 
 use std::collections::HashMap;
 
@@ -9,6 +11,7 @@ use crate::num;
 use crate::route::{
     Attributes, Batch, Cause, Event, EventKind, NlriEntry, PathMarking, Peer, Router, RowGroup, Timestamp,
 };
+pub(super) use open_batches::OpenBatches;
 
 /// Number of entries at which a dictionary is closed. A dictionary index is a `u16` whose last value is
 /// reserved, and one message adds few entries, so an index never overflows.
@@ -30,13 +33,12 @@ pub(super) struct InternedSet {
     pub(super) treat_as_withdraw: bool,
 }
 
-/// Builds batches from rows and events.
+/// Builds the batches of one class from rows and events.
 pub(super) struct BatchBuilder {
     /// The open batch.
     batch: Batch,
-    /// Batches that were closed early and not yet taken.
-    closed: Vec<Batch>,
-    /// Number of the open batch, from 1. A [`PeerSlot`] with another number is out of date.
+    /// Number of the open batch, one greater than that of the closed one before it. A [`PeerSlot`] with
+    /// another number is out of date.
     number: u64,
     /// The sets in the open batch's dictionary, by their attribute bytes. Keys that a router chose to collide
     /// cost at most the comparisons of one batch, so that a fast hash with a random seed is enough.
@@ -50,12 +52,11 @@ pub(super) struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Returns a builder with an empty batch of `router`.
-    pub(super) fn new(router: Router) -> Self {
+    /// Returns a builder with an empty batch, whose number is `number`.
+    fn new(batch: Batch, number: u64) -> Self {
         Self {
-            batch: Batch::new(router),
-            closed: Vec::new(),
-            number: 1,
+            batch,
+            number,
             interned: HashMap::default(),
             last_key: Vec::new(),
             last: InternedSet::default(),
@@ -63,60 +64,34 @@ impl BatchBuilder {
         }
     }
 
-    pub(super) const fn router(&self) -> &Router {
+    const fn router(&self) -> &Router {
         &self.batch.router
     }
 
-    /// Changes the router's name for all later records.
-    pub(super) fn rename(&mut self, name: String) {
-        if self.batch.router.name != name {
-            self.close();
-            self.batch.router.name = name;
-        }
-    }
-
-    /// Number of records in the open batch.
-    pub(super) fn records(&self) -> usize {
-        self.batch.records()
+    /// Changes the router's name. The open batch must be empty.
+    fn rename(&mut self, name: String) {
+        self.batch.router.name = name;
     }
 
     /// Whether a dictionary of the open batch has reached its maximum.
-    pub(super) fn is_dictionary_full(&self) -> bool {
+    fn is_dictionary_full(&self) -> bool {
         self.batch.attributes.len().max(self.batch.peers.len()) >= DICTIONARY_MAX_ENTRIES
     }
 
-    /// Whether there is a record that has not been taken.
-    pub(super) fn has_records(&self) -> bool {
-        !self.closed.is_empty() || !self.batch.is_empty()
-    }
-
-    /// Closes the open batch and returns all batches.
-    pub(super) fn take(&mut self) -> Vec<Batch> {
-        self.close();
-        std::mem::take(&mut self.closed)
-    }
-
-    /// Closes the open batch if a dictionary is full. The end of a session can mark more peers stale than one
-    /// dictionary holds.
-    pub(super) fn close_if_dictionary_full(&mut self) {
-        if self.is_dictionary_full() {
-            self.close();
-        }
-    }
-
-    fn close(&mut self) {
+    /// Closes and returns the open batch, unless it is empty.
+    fn close(&mut self) -> Option<Batch> {
         if self.batch.is_empty() {
-            return;
+            return None;
         }
         let rows = self.batch.nlri.len();
-        let mut next = Batch::new(self.batch.router.clone());
+        let mut next = Batch { class: self.batch.class, ..Batch::new(self.batch.router.clone()) };
         // The next batch of a busy session has about the same size.
         next.nlri.reserve(rows);
         next.groups.reserve(self.batch.groups.len());
-        self.closed.push(std::mem::replace(&mut self.batch, next));
         self.number += 1;
         self.interned.clear();
         self.last_key.clear();
+        Some(std::mem::replace(&mut self.batch, next))
     }
 
     /// Returns the dictionary index of a RIB view of a peer; calls `peer` for a new entry.

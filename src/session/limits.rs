@@ -63,7 +63,7 @@ impl Session {
         self.notice(Level::Debug, "bmp_unknown_message", None, text, message);
         if self.introduced {
             let kind = EventKind::UnknownMessage { message_type: kind, body: body.to_vec() };
-            self.builder.event(None, now, Timestamp(0), kind);
+            self.batches.session_event(now, Timestamp(0), kind);
         } else if self.counters.bytes <= num::to_u64(UNIDENTIFIED_BYTES_MAX) {
             self.held_messages.push(HeldMessage { kind, body: body.to_vec(), received: now });
         }
@@ -73,7 +73,7 @@ impl Session {
     pub(super) fn record_held_messages(&mut self) {
         for HeldMessage { kind, body, received } in std::mem::take(&mut self.held_messages) {
             let kind = EventKind::UnknownMessage { message_type: kind, body };
-            self.builder.event(None, received, Timestamp(0), kind);
+            self.batches.session_event(received, Timestamp(0), kind);
         }
     }
 

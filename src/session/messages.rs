@@ -66,7 +66,7 @@ impl Session {
             sys_descr: sys_descr.unwrap_or_else(|| self.sys_descr.clone()),
             information,
         };
-        self.builder.event(None, now, Timestamp(0), kind);
+        self.batches.session_event(now, Timestamp(0), kind);
         let text = format!("{} {}", self.sys_name, self.sys_descr);
         self.notice(Level::Info, "bmp_session_up", None, text, &[]);
     }

@@ -47,7 +47,7 @@ pub use summary::{
 use crate::bmp;
 use crate::num;
 use crate::route::{Batch, EventKind, PeerIdentity, PeerKey, Router, SessionEnd, Timestamp};
-use builder::BatchBuilder;
+use builder::OpenBatches;
 use limits::{HeldMessage, TokenBucket};
 use peers::Peers;
 use route_tlvs::SequenceTracker;
@@ -104,7 +104,7 @@ pub struct Session {
     prior: Vec<PeerIdentity>,
     overrides: Overrides,
     peers: Peers,
-    builder: BatchBuilder,
+    batches: OpenBatches,
     counters: Counters,
     sequence: SequenceTracker,
     /// Time of the last message that had a sequence number.
@@ -123,7 +123,7 @@ impl Session {
         let name = options.router_name.clone().unwrap_or_else(|| options.address.to_string());
         let router = Router { name, address: options.address, port: options.port, session: options.session };
         Self {
-            builder: BatchBuilder::new(router),
+            batches: OpenBatches::new(router),
             options,
             introduce,
             introduced: false,
@@ -180,6 +180,7 @@ impl Session {
     fn report_memory_limit(&mut self) {
         let refusals = self.peers.refusals();
         if refusals > 0 && self.counters.untracked_peers == 0 {
+            self.peers.demote_all();
             let text = format!(
                 "router exceeds the tracked peer/family limit ({} MiB per session, 64 families per \
                  RIB view); untracked peers are recorded without negotiated capabilities and VRF \
@@ -201,12 +202,32 @@ impl Session {
         self.counters.untracked_dump_routes = refusals;
     }
 
-    /// Records the sweeps that are due at `now`, and the PDUs that have been held for the quiet time. To be
-    /// called about once a second, also if no message arrives.
+    /// Records the sweeps that are due at `now`, and the PDUs that have been held for the quiet time. Moves
+    /// the peers to class live whose table is delivered. To be called about once a second, also if no message
+    /// arrives.
     pub fn tick(&mut self, now: Timestamp) {
         let until = Timestamp(now.0.saturating_sub(self.options.sweep_quiet_us));
         (0..self.peers.len()).for_each(|index| self.settle_held(index, until, now));
         self.sweep(now);
+        self.peers.promote();
+    }
+
+    /// Records that the next batch of class dump, in the order in which they were taken, is in the log with
+    /// this sequence number. `None` if it could not be encoded.
+    pub fn dump_logged(&mut self, seq: Option<u64>) {
+        self.peers.dump_logged(seq);
+    }
+
+    /// Records that the dump lanes have delivered all batches up to `seq`. `is_nearly_complete` states that
+    /// they have little left to deliver. To be called before [`Session::tick`].
+    pub fn dump_delivered(&mut self, seq: u64, is_nearly_complete: bool) {
+        self.peers.dump_delivered(seq, is_nearly_complete);
+    }
+
+    /// Records everything in class dump, until a later dump batch is delivered. For a session that does not
+    /// have its router's name alone.
+    pub fn suspend_live(&mut self) {
+        self.peers.suspend_live(self.batches.dump_number());
     }
 
     /// Ends the session: records one `PeerStale` for each peer that is up, and one `SessionDown`. Withdraws
@@ -215,28 +236,29 @@ impl Session {
         if !self.introduced {
             return;
         }
+        self.peers.demote_all();
         (0..self.peers.len()).for_each(|index| self.settle_held(index, now, now));
         for index in self.peers.live() {
             self.peer_event(index, now, Timestamp(0), EventKind::PeerStale { end: end.clone() });
         }
-        self.builder.event(None, now, Timestamp(0), EventKind::SessionDown { end: end.clone() });
+        self.batches.session_event(now, Timestamp(0), EventKind::SessionDown { end: end.clone() });
     }
 
     /// Whether the open batch should be taken without waiting for its maximum delay.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.builder.records() >= self.options.batch_records_max || self.builder.is_dictionary_full()
+        self.batches.is_full(self.options.batch_records_max)
     }
 
     /// Whether there is a record to take.
     #[must_use]
     pub fn has_records(&self) -> bool {
-        self.builder.has_records()
+        self.batches.has_records()
     }
 
     /// Takes all batches, in order and none of them empty. The next record begins a new batch.
     pub fn take_batches(&mut self) -> impl Iterator<Item = Batch> + use<> {
-        self.builder.take().into_iter()
+        self.batches.take().into_iter()
     }
 
     /// Takes the notices since the last call.
@@ -265,7 +287,7 @@ impl Session {
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
-            router: self.builder.router().clone(),
+            router: self.batches.router().clone(),
             sys_name: self.sys_name.clone(),
             sys_descr: self.sys_descr.clone(),
             last_message: self.last_message,
@@ -286,7 +308,7 @@ impl Session {
         let introduced = (self.introduce)(&name);
         self.prior = introduced.prior;
         self.overrides = introduced.overrides;
-        self.builder.rename(introduced.name);
+        self.batches.rename(&introduced.name);
         self.record_held_messages();
     }
 

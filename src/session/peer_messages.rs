@@ -33,6 +33,7 @@ impl Session {
             });
         if !is_repeated {
             self.settle_held(index, now, now);
+            self.peers.demote(index);
         }
         let Some(peer) = self.peers.get(index) else { return };
         if !is_repeated {
@@ -110,6 +111,7 @@ impl Session {
     ) {
         let index = self.peer_index(header, now);
         self.settle_held(index, now, now);
+        self.peers.demote(index);
         let kind = EventKind::PeerDown { reason, data: data.to_vec() };
         self.view_event(index, peers::view_of(header), now, Timestamp(header.timestamp_us), kind);
         self.message_tlvs(header, PEER_DOWN, tlvs, now);
@@ -201,15 +203,14 @@ impl Session {
         router_time: Timestamp,
         kind: EventKind,
     ) {
-        self.builder.close_if_dictionary_full();
         let Some(peer) = self.peers.get(peer) else { return };
         let view_index = peer.view(view);
-        let mut slot = peer.view_mut(view_index).map(|view| view.slot).unwrap_or_default();
-        let index = self.builder.peer(&mut slot, || peer.dictionary_entry(view));
+        let slot = peer.view_mut(view_index).map(|view| view.slot).unwrap_or_default();
+        let entry = |peer: &PeerState| peer.dictionary_entry(view);
+        let slot = self.batches.peer_event(peer, slot, entry, (now, router_time, kind));
         if let Some(state) = peer.view_mut(view_index) {
             state.slot = slot;
         }
-        self.builder.event(Some(index), now, router_time, kind);
     }
 
     /// Records an event of a peer as a whole, under the RIB view that its peer type implies.

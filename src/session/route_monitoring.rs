@@ -8,7 +8,7 @@ use super::summary::{ErrorKind, Level};
 use super::update_recorder::{MonitoredUpdate, PduError, UpdateRecorder};
 use crate::bgp::{self, Update};
 use crate::bmp::{IndexedTlv, PeerHeader};
-use crate::route::{EventKind, RibView, SuspectScope, Timestamp};
+use crate::route::{Class, EventKind, Family, RibView, SuspectScope, Timestamp};
 
 impl Session {
     /// Processes one Route Monitoring message (RFC 7854 section 4.6). `tlvs` are those of BMP version 4, with
@@ -91,7 +91,8 @@ impl Session {
                 let reason = format!("router skipped {skipped} messages");
                 self.notice(Level::Error, "bmp_sequence_gap", None, reason.clone(), &[]);
                 self.mark_all_suspect(&reason, now);
-                self.builder.event(None, now, Timestamp(0), EventKind::Gap { reason, from, until: now });
+                let kind = EventKind::Gap { reason, from, until: now };
+                self.batches.session_event(now, Timestamp(0), kind);
             }
         }
     }
@@ -159,12 +160,14 @@ impl Session {
             self.end_of_rib(index, view, family, router_time, now);
             return;
         }
+        self.note_dump(index, view, update);
         let Some(peer) = self.peers.get(index) else { return };
         let was_up = peer.up;
         let (view_index, number) = (peer.view(view), peer.messages);
+        let routes_before = self.counters.routes();
         let four_octet_as = self.overrides.four_octet_as.unwrap_or(!header.is_two_octet_as());
-        let recorder =
-            UpdateRecorder::new(peer, view_index, &mut self.builder, &mut self.counters, &self.overrides);
+        let builder = self.batches.for_peer(peer);
+        let recorder = UpdateRecorder::new(peer, view_index, builder, &mut self.counters, &self.overrides);
         let mut outcome = recorder.record(&MonitoredUpdate {
             update,
             pdu,
@@ -175,6 +178,7 @@ impl Session {
             tlvs,
             only_family: None,
         });
+        self.peers.count_recent(index, self.counters.routes().saturating_sub(routes_before));
         if let Some(error) = update.malformed {
             // There may be routes after the damage.
             let error = format!("path attributes: {error}");
@@ -208,6 +212,25 @@ impl Session {
         }
     }
 
+    /// Moves the peer to class dump if the UPDATE is of an address family that the RIB view did not have:
+    /// its first routes begin a dump.
+    #[inline]
+    fn note_dump(&mut self, index: usize, view: RibView, update: &Update<'_>) {
+        let Some(peer) = self.peers.get(index).filter(|peer| peer.placement.class == Class::Live) else {
+            return;
+        };
+        let view_index = peer.view(view);
+        let known = peer.view_mut(view_index).map(|view| view.families()).unwrap_or_default();
+        let is_new = |family| known.iter().all(|state| state.family != family);
+        let has_ipv4 = !(update.withdrawn.is_empty() && update.nlri.is_empty());
+        if has_ipv4 && is_new(Family::IPV4_UNICAST)
+            || update.mp_reach.is_some_and(|reach| is_new(reach.family))
+            || update.mp_unreach.is_some_and(|unreach| is_new(unreach.family))
+        {
+            self.peers.demote(index);
+        }
+    }
+
     /// Reports a peer that has become up by its first announcement instead of a Peer Up.
     fn note_implicit_peer(&mut self, index: usize) {
         let Some(peer) = self.peers.get(index).filter(|peer| peer.up) else { return };
@@ -232,7 +255,7 @@ impl Session {
         }
         for (view_index, view, family) in due {
             let Some(peer) = self.peers.get(index) else { return };
-            let (builder, counters) = (&mut self.builder, &mut self.counters);
+            let (builder, counters) = (self.batches.for_peer(peer), &mut self.counters);
             let recorder = UpdateRecorder::new(peer, view_index, builder, counters, &self.overrides);
             let errors = recorder.settle(family).errors;
             self.malformed_fields(index, (view, Timestamp(0)), errors, &[], now);

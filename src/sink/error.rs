@@ -159,6 +159,12 @@ impl Error {
         }
     }
 
+    /// Whether the server found a checkpoint that differs from the expected one (BM003).
+    #[must_use]
+    pub fn is_unexpected_checkpoint(&self) -> bool {
+        matches!(self, Self::Reply(reply) if reply.code.code() == "BM003")
+    }
+
     /// Whether the error is that tables or functions are missing, as in a database that was created anew.
     #[must_use]
     pub fn lacks_schema(&self) -> bool {

@@ -46,7 +46,7 @@ pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
 pub use connection::{
     Attached, Connection, DirectCompress, HistoryStorage, Isolated, Offender, QueryConnection, QueryPool,
-    SslMode, Target, TargetError, TlsError, TlsFiles, Unreachable,
+    SharedPeers, SslMode, Target, TargetError, TlsError, TlsFiles, Unreachable,
 };
 pub use copy::columns;
 pub use error::{Error, explain, explain_reply};

@@ -289,7 +289,7 @@ impl TrackedState {
                 if let Some(open) = open {
                     // Not written to sled: it changes with every batch, and the mark written at each tick is
                     // almost as recent.
-                    open.last_record = last_record;
+                    open.last_record = open.last_record.max(last_record);
                     None
                 } else {
                     let open = OpenSession { router: batch.router.clone(), last_record };

@@ -157,7 +157,7 @@ fn a_chunk_that_has_read_sixteen_transactions_of_other_lanes_is_full() {
     let peer = peer(1, RibView::AdjInPre, 1);
     let batch = |routes: u32| Builder::new("r", 0).announce(&peer, 0..routes, &[65_000]).build();
     let owner = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 2 };
-    let number = u32::from(owner.owns("r", &peer.key));
+    let number = u32::from(owner.owns(&batch(1), &peer.key));
     let mut idle = TransactionBuilder::new(Lane { number, ..owner }, 1);
     for seq in 1..=15 {
         idle.push(seq, b"", &batch(10)).unwrap();

@@ -15,6 +15,7 @@ mod common;
 
 mod backup;
 mod bounds;
+mod classes;
 mod columns;
 mod community;
 mod cuts;

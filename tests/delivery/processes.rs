@@ -2,6 +2,7 @@
 //! its output.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -313,4 +314,47 @@ async fn tls_proves_as_much_as_its_mode_says_and_no_secret_is_said() {
     routes(&database, 10).await;
     assert_eq!(daemon.stop().code(), Some(0));
     database.destroy();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_a_quiet_router_does_not_wait_for_the_table_of_another_one() {
+    let Some(database) = Database::migrated(Edition::Timescale, "quiet_router").await else { return };
+    let place = Place::of(&database);
+    let settings =
+        place.settings(&[("DB_SSLMODE", "disable"), ("DRAIN_MAX_DELAY_MS", "20"), ("DRAIN_LANES", "1")]);
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &settings);
+    let mut quiet = daemon.send(&session("quiet", 0..3));
+    let announce = |number: u8| {
+        let pdu = update(&[], &plain_attributes(&[65_001]), &v4(10, 0, number, 24));
+        PEER.route_monitoring(&pdu)
+    };
+    quiet.write_all(&PEER.route_monitoring(&update(&[], &[], &[]))).unwrap();
+    // Its table is delivered soon; from then on its updates are of class live.
+    let live = "SELECT count(*) FROM ingest_ledger WHERE lane = 1 AND stored > 0";
+    let mut sent = 3;
+    while database.value::<i64>(live).await == 0 {
+        assert!(sent < 250, "no update of class live");
+        quiet.write_all(&announce(sent)).unwrap();
+        sent += 1;
+        routes(&database, i64::from(sent)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    // From now on no table is delivered.
+    let holder = database.client().await;
+    let hold = "BEGIN; SELECT FROM ingest_checkpoint WHERE lane = 0 FOR UPDATE";
+    holder.batch_execute(hold).await.unwrap();
+    let before = daemon.status().wal.records_durable;
+    let table = daemon.send(&session("big", 0..250));
+    daemon.durable(before + 252);
+    quiet.write_all(&announce(251)).unwrap();
+    routes(&database, i64::from(sent) + 1).await;
+    let stored = database.texts("SELECT DISTINCT router FROM route_updates").await;
+    assert_eq!(stored, ["quiet"], "the table of the other router is in the log, and not delivered");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    routes(&database, i64::from(sent) + 1 + 250).await;
+    drop((quiet, table));
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(database.missing_and_doubled("test").await, (0, 0));
+    database.drop().await;
 }

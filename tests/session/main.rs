@@ -6,6 +6,7 @@
 mod common;
 
 mod bounds;
+mod classes;
 mod dumps;
 mod evidence;
 mod field;

@@ -41,6 +41,12 @@ pub(crate) enum Bug {
     GapsAreSkipped,
     /// A gap that another lane has recorded is recorded again.
     GapsAreRecordedTwice,
+    /// A live lane does not wait for the dump lane.
+    LiveLaneDoesNotWait,
+    /// A dump lane does not wait for the live lane.
+    DumpLaneDoesNotWait,
+    /// A lane has passed what it has read, although it is not committed.
+    PassedBeforeCommitted,
     /// A lane stores the rows of all peers.
     LanesOverlap,
     /// The last batch of a full transaction is left out.
@@ -52,6 +58,8 @@ pub(crate) enum Bug {
     FenceWithoutSequence,
     /// The fence does not compare epoch and owner.
     FenceWithoutOwner,
+    /// The order with the lane of the other class is not checked.
+    OrderIsNotChecked,
     /// The fence is checked after the rows, outside their transaction.
     FenceAfterRows,
     /// The checkpoint is updated in a separate transaction, after the rows.
@@ -63,7 +71,7 @@ pub(crate) enum Bug {
 }
 
 /// All faults that must be detected.
-pub(crate) const ALL: [Bug; 23] = [
+pub(crate) const ALL: [Bug; 27] = [
     Bug::SyncHasNoEffect,
     Bug::SyncIsRetried,
     Bug::NoDirectorySync,
@@ -78,11 +86,15 @@ pub(crate) const ALL: [Bug; 23] = [
     Bug::LostWakeUp,
     Bug::GapsAreSkipped,
     Bug::GapsAreRecordedTwice,
+    Bug::LiveLaneDoesNotWait,
+    Bug::DumpLaneDoesNotWait,
+    Bug::PassedBeforeCommitted,
     Bug::LanesOverlap,
     Bug::LastBatchIsLeftOut,
     Bug::NoFence,
     Bug::FenceWithoutSequence,
     Bug::FenceWithoutOwner,
+    Bug::OrderIsNotChecked,
     Bug::FenceAfterRows,
     Bug::CheckpointAfterwards,
     Bug::CheckpointBefore,

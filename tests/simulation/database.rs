@@ -27,6 +27,10 @@ pub(crate) struct Transaction {
     pub(crate) owner: u64,
     pub(crate) first: u64,
     pub(crate) last: u64,
+    /// Batch that the lane of the other class must have delivered.
+    pub(crate) after: u64,
+    /// Number of the server that the connection was opened to.
+    pub(crate) server: u64,
     pub(crate) rows: Vec<Row>,
     pub(crate) gaps: Vec<GapRow>,
 }
@@ -38,6 +42,8 @@ pub(crate) enum Refused {
     Fenced,
     /// BM003: the checkpoint is at another sequence number.
     WrongCheckpoint,
+    /// BM003: the lane of the other class is not far enough.
+    OutOfOrder,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,6 +65,8 @@ pub(crate) struct Tables {
 pub(crate) struct Database {
     pub(crate) tables: Tables,
     pub(crate) is_up: bool,
+    /// Number of the server: a restored database is on another one.
+    pub(crate) server: u64,
     /// Transactions of closed connections that the server has not executed yet.
     pub(crate) zombies: Vec<Transaction>,
     bug: Bug,
@@ -67,7 +75,7 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn new(lanes: usize, bug: Bug) -> Self {
         let tables = Tables { lanes: vec![LaneRow::default(); lanes], ..Tables::default() };
-        Self { tables, is_up: true, zombies: Vec::new(), bug }
+        Self { tables, is_up: true, server: 0, zombies: Vec::new(), bug }
     }
 
     /// Attaches to the lane. If `begun`, the zombies hold the lock of the checkpoint and are executed first;
@@ -110,10 +118,15 @@ impl Database {
         let row = &self.tables.lanes[transaction.lane];
         let is_holder = (row.epoch, row.owner) == (transaction.epoch, transaction.owner);
         let is_next = row.last_seq == transaction.first - 1;
+        let shards = self.tables.lanes.len() / 2;
+        let sibling = &self.tables.lanes[(transaction.lane + shards) % (2 * shards)];
         match self.bug {
             Bug::NoFence => Ok(()),
             _ if !is_holder && self.bug != Bug::FenceWithoutOwner => Err(Refused::Fenced),
             _ if !is_next && self.bug != Bug::FenceWithoutSequence => Err(Refused::WrongCheckpoint),
+            _ if sibling.last_seq < transaction.after && self.bug != Bug::OrderIsNotChecked => {
+                Err(Refused::OutOfOrder)
+            }
             _ => Ok(()),
         }
     }

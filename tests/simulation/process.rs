@@ -8,7 +8,7 @@ use std::time::Duration;
 use holdfast::codec;
 use holdfast::committer::machine as committing;
 use holdfast::forwarder::machine as draining;
-use holdfast::route::Record;
+use holdfast::route::{Batch, Class, PeerKey, Record};
 use holdfast::sink::{ErrorAction, Lane};
 use holdfast::wal::{Item, Log, LogId, Reader, SeqNo, WriteError, Writer};
 
@@ -27,6 +27,10 @@ struct TransactionBuilder {
     next: u64,
     rows: Vec<Row>,
     gaps: Vec<GapRow>,
+    /// Greatest `after` of the batches of the lane's class.
+    after: u64,
+    /// First batch or gap with a row.
+    first_row: Option<u64>,
 }
 
 struct LaneShell {
@@ -36,6 +40,16 @@ struct LaneShell {
     connection: Option<u64>,
     reader: Option<Reader<BuggyDisk>>,
     transaction: Option<TransactionBuilder>,
+    /// Number of the server that the connection was opened to.
+    server: u64,
+    /// Last batch of which every record of the lane is committed; `None` if it is not known.
+    passed: Option<u64>,
+    /// Whether the lane must attach again, because the other one has found another database.
+    must_attach: bool,
+    /// Whether the last transaction was refused because of a checkpoint.
+    doubts_sibling: bool,
+    /// Batch of class live that waits for the dump lane, and the batch that it waits for.
+    barrier: Option<(u64, u64)>,
     delivered: u64,
     ended: Option<draining::End>,
 }
@@ -60,17 +74,13 @@ pub(crate) struct Process {
 }
 
 /// The rows of a batch that belong to a lane.
-pub(crate) fn rows_of(
-    seq: u64,
-    payload: &[u8],
-    owns: impl Fn(&str, &holdfast::route::PeerKey) -> bool,
-) -> Vec<Row> {
+pub(crate) fn rows_of(seq: u64, payload: &[u8], owns: impl Fn(&Batch, &PeerKey) -> bool) -> Vec<Row> {
     let batch = codec::decode(payload).unwrap();
     let mut rows = Vec::new();
     for one in batch.iter() {
         let Record::Route(route) = one else { continue };
         let peer = batch.peer_of(route.group).unwrap();
-        if !owns(&batch.router.name, &peer.key) {
+        if !owns(&batch, &peer.key) {
             continue;
         }
         let (IpAddr::V4(address), Some(prefix)) = (peer.key.address, route.entry.nlri.columns().prefix)
@@ -99,6 +109,11 @@ impl Process {
             connection: None,
             reader: None,
             transaction: None,
+            server: 0,
+            passed: None,
+            must_attach: false,
+            doubts_sibling: false,
+            barrier: None,
             delivered: 0,
             ended: None,
         };
@@ -116,7 +131,7 @@ impl Process {
             numbered: 0,
             appended: BTreeMap::new(),
             durable,
-            lanes: (0..lanes).map(lane).collect(),
+            lanes: (0..2 * lanes).map(lane).collect(),
             owner,
             bug,
             is_dead: false,
@@ -162,6 +177,17 @@ impl Process {
             }
         }
         (data, gaps)
+    }
+
+    /// Sequence number of the next batch that is handed over.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.writer.next().0 + u64::try_from(self.queue.len()).unwrap()
+    }
+
+    /// Last batch that every dump lane has delivered.
+    pub(crate) fn dump_delivered(&self) -> u64 {
+        let dump = self.lanes.iter().filter(|lane| lane.lane.class() == Class::Dump);
+        dump.map(|lane| lane.delivered).min().unwrap()
     }
 
     /// True if the queue of the committer is not full.
@@ -250,9 +276,40 @@ impl Process {
         let delivered = self.lanes.iter().map(|lane| lane.delivered);
         let passed = if self.bug == Bug::RetireByFastestLane { delivered.max() } else { delivered.min() };
         let stored = database.tables.lanes.iter().map(|lane| lane.last_seq).min();
-        assert!(passed <= stored, "a segment is retired before its batches are stored");
+        let is_restored = self.lanes.iter().any(|lane| lane.server != database.server);
+        assert!(passed <= stored || is_restored, "a segment is retired before its batches are stored");
         self.writer.retire(SeqNo(passed.unwrap_or(0)));
         self.machine.on(committing::Event::Space, now);
+    }
+
+    fn sibling(&self, number: usize) -> &LaneShell {
+        &self.lanes[usize::try_from(self.lanes[number].lane.sibling()).unwrap()]
+    }
+
+    /// Last batch that a lane may read.
+    fn allowed(&self, number: usize) -> u64 {
+        let (lane, sibling) = (&self.lanes[number], self.sibling(number));
+        match (lane.lane.class(), lane.barrier) {
+            (Class::Dump, _) if self.bug == Bug::DumpLaneDoesNotWait => u64::MAX,
+            (Class::Dump, _) => sibling.passed.unwrap_or(0),
+            (Class::Live, Some((seq, after))) if after > sibling.delivered => seq - 1,
+            (Class::Live, _) => u64::MAX,
+        }
+    }
+
+    /// The batch of the other lane that the transaction of a lane relies on; `None` if it must not be stored.
+    fn relies_on(&self, number: usize) -> Option<u64> {
+        let (lane, sibling) = (&self.lanes[number], self.sibling(number));
+        let transaction = lane.transaction.as_ref()?;
+        match lane.lane.class() {
+            Class::Dump if self.bug == Bug::DumpLaneDoesNotWait => Some(0),
+            Class::Dump => sibling
+                .passed
+                .is_some_and(|passed| passed >= transaction.next - 1)
+                .then_some(sibling.delivered),
+            Class::Live if self.bug == Bug::LiveLaneDoesNotWait => Some(0),
+            Class::Live => Some(transaction.after),
+        }
     }
 
     /// Executes one step of a lane. Returns true if the lane waits.
@@ -265,33 +322,23 @@ impl Process {
         now: Duration,
     ) -> bool {
         let bug = self.bug;
+        let (allowed, committed) = (self.allowed(number), self.sibling(number).delivered);
+        let relies_on = self.relies_on(number);
+        let sibling = usize::try_from(self.lanes[number].lane.sibling()).unwrap();
         let lane = &mut self.lanes[number];
+        lane.machine.on(draining::Event::Allowed(allowed), now);
         let failed = |action| draining::Event::Failed { action, jitter: 7 };
         let event = match lane.machine.next(now) {
+            draining::Step::Wait { .. } if lane.must_attach && lane.connection.is_some() => {
+                failed(ErrorAction::Retry)
+            }
             draining::Step::Wait { .. } => return true,
             draining::Step::End(end) => {
                 lane.ended = Some(end);
                 return true;
             }
             draining::Step::Attach { takeover } => {
-                let remembered = lane.machine.stored();
-                match database.is_up.then(|| {
-                    let begun = calm || dice.below(2) == 0;
-                    database.attach(number, self.owner, takeover, begun)
-                }) {
-                    None => failed(ErrorAction::Retry),
-                    Some(Err(_)) => failed(ErrorAction::Halt),
-                    Some(Ok((epoch, last_seq))) => {
-                        lane.connection = Some(epoch);
-                        let assumed = if bug == Bug::MemoryOverridesCheckpoint && !takeover {
-                            remembered
-                        } else {
-                            last_seq
-                        };
-                        lane.delivered = assumed;
-                        draining::Event::Attached { last_seq: assumed }
-                    }
-                }
+                lane.attach(number, takeover, (self.owner, bug), database, calm || dice.below(2) == 0)
             }
             draining::Step::Begin { after } => {
                 lane.transaction = Some(TransactionBuilder {
@@ -299,21 +346,32 @@ impl Process {
                     next: after + 1,
                     rows: Vec::new(),
                     gaps: Vec::new(),
+                    after: 0,
+                    first_row: None,
                 });
                 lane.reader = Some(self.log.reader(SeqNo(after + 1)));
                 return false;
             }
-            draining::Step::Read { limit } => match lane.read(limit, bug) {
+            draining::Step::Read { limit } => match lane.read(&self.log, limit, committed, bug) {
                 Some(event) => event,
                 None => failed(ErrorAction::Retry),
             },
             draining::Step::Store => {
                 let last = lane.transaction.as_ref().map_or(0, |transaction| transaction.next - 1);
                 assert!(last <= self.writer.durable().0, "a batch is delivered before it is durable");
-                lane.store(self.owner, database, dice, calm, bug)
+                let event = match relies_on {
+                    Some(after) => lane.store(self.owner, after, database, dice, calm, bug),
+                    None => failed(ErrorAction::Retry),
+                };
+                if std::mem::take(&mut lane.doubts_sibling) {
+                    let sibling = &mut self.lanes[sibling];
+                    sibling.must_attach |= sibling.passed.take().is_some();
+                }
+                event
             }
             draining::Step::Isolate => panic!("the model rejects no rows"),
         };
+        let lane = &mut self.lanes[number];
         if matches!(event, draining::Event::Failed { .. }) {
             lane.connection = None;
         }
@@ -323,9 +381,40 @@ impl Process {
 }
 
 impl LaneShell {
-    fn read(&mut self, limit: u64, bug: Bug) -> Option<draining::Event> {
+    /// Attaches to the lane. If `begun`, transactions of closed connections are executed first.
+    fn attach(
+        &mut self,
+        number: usize,
+        takeover: bool,
+        (owner, bug): (u64, Bug),
+        database: &mut Database,
+        begun: bool,
+    ) -> draining::Event {
+        let failed = |action| draining::Event::Failed { action, jitter: 7 };
+        if !database.is_up {
+            return failed(ErrorAction::Retry);
+        }
+        let remembered = self.machine.stored();
+        let Ok((epoch, last_seq)) = database.attach(number, owner, takeover, begun) else {
+            return failed(ErrorAction::Halt);
+        };
+        self.connection = Some(epoch);
+        let last_seq = if bug == Bug::MemoryOverridesCheckpoint && !takeover { remembered } else { last_seq };
+        (self.delivered, self.passed) = (last_seq, Some(last_seq));
+        (self.server, self.must_attach) = (database.server, false);
+        draining::Event::Attached { last_seq }
+    }
+
+    fn read(
+        &mut self,
+        log: &Arc<Log<BuggyDisk>>,
+        limit: u64,
+        committed: u64,
+        bug: Bug,
+    ) -> Option<draining::Event> {
         let (transaction, reader) = (self.transaction.as_mut()?, self.reader.as_mut()?);
         let before = transaction.next;
+        let mut is_barrier = false;
         while transaction.rows.len() < ROWS_MAX {
             match reader.next(SeqNo(limit)).unwrap() {
                 None => break,
@@ -333,22 +422,45 @@ impl LaneShell {
                     if bug != Bug::GapsAreSkipped {
                         transaction.gaps.push(GapRow { from: from.0, to: to.0 });
                     }
+                    transaction.first_row.get_or_insert(from.0);
                     transaction.next = to.0 + 1;
                 }
                 Some(Item::Data { seq, payload, .. }) => {
-                    let owns = |router: &str, key: &holdfast::route::PeerKey| {
-                        bug == Bug::LanesOverlap || self.lane.owns(router, key)
-                    };
+                    let codec::Head { class, after } = codec::head(payload).unwrap();
+                    let waits = class == self.lane.class() && after > committed;
+                    if waits && bug != Bug::LiveLaneDoesNotWait {
+                        is_barrier = true;
+                        self.barrier = Some((seq.0, after));
+                        break;
+                    }
+                    if class == self.lane.class() {
+                        transaction.after = transaction.after.max(after);
+                    }
+                    let owns =
+                        |batch: &Batch, key: &PeerKey| bug == Bug::LanesOverlap || self.lane.owns(batch, key);
                     let mut rows = rows_of(seq.0, payload, owns);
                     if bug == Bug::LastBatchIsLeftOut && transaction.rows.len() + rows.len() > ROWS_MAX {
                         rows.clear();
+                    }
+                    if !rows.is_empty() {
+                        transaction.first_row.get_or_insert(seq.0);
                     }
                     transaction.rows.append(&mut rows);
                     transaction.next = seq.0 + 1;
                 }
             }
         }
-        let is_full = transaction.rows.len() >= ROWS_MAX;
+        let read = transaction.next - 1;
+        if is_barrier {
+            self.reader = Some(log.reader(SeqNo(read + 1)));
+        }
+        let empty_up_to = transaction.first_row.map_or(read, |seq| seq - 1);
+        let passed = if bug == Bug::PassedBeforeCommitted { read } else { empty_up_to };
+        self.passed = self.passed.map(|before| before.max(passed));
+        if is_barrier && transaction.next == before {
+            return Some(draining::Event::Allowed(read));
+        }
+        let is_full = is_barrier || transaction.rows.len() >= ROWS_MAX;
         (transaction.next > before)
             .then_some(draining::Event::Read { last_seq: transaction.next - 1, is_full })
     }
@@ -357,6 +469,7 @@ impl LaneShell {
     fn store(
         &mut self,
         owner: u64,
+        after: u64,
         database: &mut Database,
         dice: &mut Dice,
         calm: bool,
@@ -372,12 +485,14 @@ impl LaneShell {
             owner,
             first: transaction.first,
             last: transaction.next - 1,
+            after,
+            server: self.server,
             rows: transaction.rows.clone(),
             gaps: transaction.gaps.clone(),
         };
         let fate = if calm { 0 } else { dice.below(20) };
         let (result, answered) = match fate {
-            _ if !database.is_up => (None, false),
+            _ if !database.is_up || database.server != self.server => (None, false),
             // The connection is lost within the transaction.
             14 | 15 => {
                 database.broken(&transaction);
@@ -394,6 +509,10 @@ impl LaneShell {
         };
         match (result, answered) {
             (Some(Ok(())), true) => self.stored(transaction.last),
+            (Some(Err(Refused::WrongCheckpoint | Refused::OutOfOrder)), true) => {
+                self.doubts_sibling = true;
+                retry
+            }
             (Some(Err(Refused::Fenced)), _) => {
                 draining::Event::Failed { action: ErrorAction::Halt, jitter: 7 }
             }
@@ -414,6 +533,7 @@ impl LaneShell {
 
     fn stored(&mut self, last: u64) -> draining::Event {
         self.delivered = last;
+        self.passed = self.passed.map(|before| before.max(last));
         draining::Event::Stored
     }
 }

@@ -5,13 +5,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use holdfast::codec;
-use holdfast::route::Timestamp;
+use holdfast::route::{Class, Timestamp};
 use holdfast::session::{Options as SessionOptions, Session};
 use holdfast::sink::Lane;
 use holdfast::wal::{LogId, Options, recover};
 
 use super::bugs::Bug;
-use super::database::{Database, Row, Tables, Transaction};
+use super::database::{Database, Refused, Row, Tables, Transaction};
 use super::disk::BuggyDisk;
 use super::process::{Process, rows_of};
 use crate::common::messages::{self, Header, PEER};
@@ -19,6 +19,7 @@ use crate::common::sessions::{self, session};
 use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
 
 const LANES: u32 = 2;
+const ALL_LANES: usize = 4;
 const ROUTERS: usize = 2;
 const PEERS: u8 = 3;
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -51,20 +52,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, bug: Bug) -> Self {
-        let router = |number: usize| {
-            let address = Ipv4Addr::new(192, 0, 2, u8::try_from(number).unwrap()).into();
-            let router_name = Some(format!("r{number}"));
-            session(SessionOptions { router_name, address, ..sessions::options(Timestamp(1)) })
-        };
         Self {
             dice: Dice::new(seed),
             bug,
             now: Duration::ZERO,
             disk: SimDisk::new(),
             process: None,
-            database: Database::new(2, bug),
+            database: Database::new(ALL_LANES, bug),
             snapshot: None,
-            routers: (0..ROUTERS).map(router).collect(),
+            routers: Vec::new(),
             next_value: 1,
             owners: 0,
             reported: BTreeMap::new(),
@@ -117,6 +113,13 @@ impl World {
         let (writer, recovered) =
             recover(disk, options).unwrap_or_else(|error| panic!("the log does not open: {error}"));
         self.owners += 1;
+        let session_number = Timestamp(i64::try_from(self.owners).unwrap());
+        let router = |number: usize| {
+            let address = Ipv4Addr::new(192, 0, 2, u8::try_from(number).unwrap()).into();
+            let router_name = Some(format!("r{number}"));
+            session(SessionOptions { router_name, address, ..sessions::options(session_number) })
+        };
+        self.routers = (0..ROUTERS).map(router).collect();
         let process = Process::new(writer, LANES, self.owners, self.bug, self.now);
         let (data, gaps) = process.read_all(recovered.oldest.0.max(1));
         // A last group without space for its copy is not readable yet; the end of the schedule checks it.
@@ -152,7 +155,8 @@ impl World {
         self.restart(|disk| disk.after_power_cut(fate, move || names.below(2) == 0));
     }
 
-    /// A router announces routes of one peer in one batch.
+    /// A router announces routes of one peer in one batch, or in two if the peer changes its class. Peer Down
+    /// and End-of-RIB begin and end its dump.
     fn router_announces(&mut self) {
         let (router, peer) = (self.dice.below(2), self.dice.below(u64::from(PEERS)));
         let process = self.process.as_mut().unwrap();
@@ -165,6 +169,9 @@ impl World {
         };
         let session = &mut self.routers[usize::try_from(router).unwrap()];
         let received = Timestamp(i64::try_from(self.now.as_micros()).unwrap() + 1);
+        if self.dice.below(12) == 0 {
+            session.message(&header.peer_down(1, &[]), received);
+        }
         for _ in 0..=self.dice.below(4) {
             let [_, a, b, c] = self.next_value.to_be_bytes();
             self.next_value += 1;
@@ -172,9 +179,20 @@ impl World {
                 messages::update(&[], &messages::plain_attributes(&[65_001]), &messages::v4(a, b, c, 24));
             session.message(&header.route_monitoring(&pdu), received);
         }
+        if self.dice.below(4) == 0 {
+            session.message(&header.route_monitoring(&messages::update(&[], &[], &[])), received);
+        }
+        if self.dice.below(2) == 0 {
+            // Whether little is left to deliver is a matter of speed: either answer is right.
+            session.dump_delivered(process.dump_delivered(), self.dice.below(2) == 0);
+            session.tick(received);
+        }
         for batch in session.take_batches() {
             let mut payload = Vec::new();
             codec::encode(&batch, &mut payload).unwrap();
+            if batch.class == Class::Dump {
+                session.dump_logged(Some(process.next_seq()));
+            }
             process.hand_over(payload, u32::try_from(batch.records()).unwrap());
         }
     }
@@ -191,7 +209,7 @@ impl World {
             return;
         }
         if self.dice.below(8) == 0 {
-            (0..2).for_each(|lane| self.database.settle(lane));
+            (0..ALL_LANES).for_each(|lane| self.database.settle(lane));
         }
         process.drain(&mut self.database, &mut self.dice, calm, self.now);
     }
@@ -204,7 +222,13 @@ impl World {
         if self.process.as_ref().unwrap().can_resend_from(oldest) {
             self.database.zombies.clear();
             self.database.tables = snapshot;
-            // All connections end with the old server, and this process loses its lanes.
+            // All connections end with the old server. The lanes notice that one after the other.
+            self.database.server += 1;
+            for _ in 0..self.dice.below(4) {
+                self.now += Duration::from_millis(1 + self.dice.below(400));
+                let process = self.process.as_mut().unwrap();
+                process.drain(&mut self.database, &mut self.dice, false, self.now);
+            }
             self.restart(|disk| disk.after_kill());
         }
     }
@@ -243,14 +267,24 @@ impl World {
         }
         self.owners += 1;
         let owner = self.owners;
-        for lane in 0..2_usize {
+        for lane in 0..ALL_LANES {
             let Ok((epoch, last)) = self.database.attach(lane, owner, true, true) else { continue };
             let Some(payload) = self.reported.get(&(last + 1)) else { continue };
             let lane_of = self::lane(u32::try_from(lane).unwrap());
-            let rows = rows_of(last + 1, payload, |router, key| lane_of.owns(router, key));
-            let next =
-                Transaction { lane, epoch, owner, first: last + 1, last: last + 1, rows, gaps: Vec::new() };
-            self.database.commit(&next).unwrap();
+            let rows = rows_of(last + 1, payload, |batch, key| lane_of.owns(batch, key));
+            let codec::Head { class, after } = codec::head(payload).unwrap();
+            let after = match (lane_of.class(), class) {
+                (Class::Dump, _) => last,
+                (Class::Live, Class::Live) => after,
+                (Class::Live, Class::Dump) => 0,
+            };
+            let server = self.database.server;
+            let (first, gaps) = (last + 1, Vec::new());
+            let next = Transaction { lane, epoch, owner, first, last: first, after, server, rows, gaps };
+            match self.database.commit(&next) {
+                Ok(()) | Err(Refused::OutOfOrder) => {}
+                Err(refused) => panic!("{refused:?}"),
+            }
         }
     }
 
@@ -266,7 +300,7 @@ impl World {
             }
         }
         self.process = None;
-        (0..2).for_each(|lane| self.database.settle(lane));
+        (0..ALL_LANES).for_each(|lane| self.database.settle(lane));
         let before = self.database.tables.rows.len();
         self.disk = old;
         self.restored = true;
@@ -288,7 +322,7 @@ impl World {
         self.disk.set_fault(None);
         self.disk.set_write_bytes_max(usize::MAX);
         self.database.is_up = true;
-        (0..2).for_each(|lane| self.database.settle(lane));
+        (0..ALL_LANES).for_each(|lane| self.database.settle(lane));
         for round in 0..200 {
             if self.process.as_ref().is_none_or(|process| process.is_dead || process.is_halted()) {
                 if self.restored {

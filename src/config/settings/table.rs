@@ -253,7 +253,8 @@ pub static SECTIONS: &[Section] = &[
                 "DRAIN_LANES",
                 integer(1, 16, ""),
                 "2",
-                "Number of parallel deliveries. It cannot be changed during the life of a log directory.",
+                "Number of parallel deliveries of tables, and of changes. It cannot be changed during the \
+                 life of a log directory.",
             ),
             fixed(
                 "HISTORY_DEDUP",

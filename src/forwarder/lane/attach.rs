@@ -1,5 +1,7 @@
 //! Attaches to the lane.
 
+use std::sync::Arc;
+
 use super::{LaneResources, Task};
 use crate::forwarder::error::LaneError;
 use crate::forwarder::machine::Event;
@@ -8,17 +10,17 @@ use crate::forwarder::status::LaneState;
 use crate::sink::{self, Connection};
 use crate::wal::{SeqNo, Storage};
 
-impl<S: Storage> LaneResources<S> {
-    /// Fails if the server has closed the connection, so that a lane without anything to deliver notices it.
-    pub(super) async fn check_connection(&self) -> Result<(), LaneError> {
-        match &self.connection {
+impl<S: Storage> Task<S> {
+    /// Fails if the server has closed the connection, so that a lane without anything to deliver notices it,
+    /// or if the other lane of the shard has found another database than it expected.
+    pub(super) async fn check_connection(&self, resources: &LaneResources<S>) -> Result<(), LaneError> {
+        match &resources.connection {
+            Some(_) if self.positions.must_attach(self.lane.number) => Err(LaneError::SiblingBehind),
             Some(connection) => Ok(connection.check().await?),
             None => Ok(()),
         }
     }
-}
 
-impl<S: Storage> Task<S> {
     /// Connects and attaches to the lane. A database without the schema gets it.
     pub(super) async fn attach(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
         resources.connection = None;
@@ -35,6 +37,7 @@ impl<S: Storage> Task<S> {
             }
             other => other?,
         };
+        connection.share_peers(Arc::clone(&self.shared_peers));
         let history = connection.choose_history_storage(options.direct_compress).await?;
         resources.reading.set_whole_rows(history.is_whole);
         resources.connection = Some(connection);
@@ -51,6 +54,7 @@ impl<S: Storage> Task<S> {
             status.was_attached = true;
             status.history = Some(history);
         });
+        self.positions.attached(self.lane.number, attached.last_seq);
         self.resolve_doubt(resources, attached.last_seq);
         Ok(Event::Attached { last_seq: attached.last_seq })
     }

@@ -103,42 +103,43 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::counter(
         "delivery_lane_records",
-        &["lane"],
+        &["lane", "class"],
         "Records that the lane has delivered, rejected ones included",
         |scrape, samples| {
             for lane in lanes(scrape) {
-                samples.with([lane.lane.to_string()], to_f64(lane.records));
+                samples.with(labels(lane), to_f64(lane.records));
             }
         },
     ),
     Metric::gauge(
         "delivery_lane_seq",
-        &["lane"],
+        &["lane", "class"],
         "Sequence number of the last batch that the lane has delivered",
         |scrape, samples| {
             for lane in lanes(scrape) {
-                lane.seq.into_iter().for_each(|seq| samples.with([lane.lane.to_string()], to_f64(seq)));
+                lane.seq.into_iter().for_each(|seq| samples.with(labels(lane), to_f64(seq)));
             }
         },
     ),
     Metric::gauge(
         "delivery_lane_lag_seconds",
-        &["lane"],
+        &["lane", "class"],
         "Age of the oldest record that the lane has not delivered",
         |scrape, samples| {
             for lane in lanes(scrape) {
-                lane.lag_s.into_iter().for_each(|seconds| samples.with([lane.lane.to_string()], seconds));
+                lane.lag_s.into_iter().for_each(|seconds| samples.with(labels(lane), seconds));
             }
         },
     ),
     Metric::gauge(
         "delivery_lane_state",
-        &["lane", "state"],
+        &["lane", "class", "state"],
         "1 for the current state of the lane, 0 for the others",
         |scrape, samples| {
             for lane in lanes(scrape) {
                 for state in LaneState::ALL {
-                    samples.with([lane.lane.to_string(), state.to_string()], flag(lane.state == state));
+                    let [number, class] = labels(lane);
+                    samples.with([number, class, state.to_string()], flag(lane.state == state));
                 }
             }
         },
@@ -151,4 +152,9 @@ fn of<'a>(scrape: &'a Scrape, samples: &mut Samples<'a>, value: fn(&Delivery) ->
 
 fn lanes(scrape: &Scrape) -> impl Iterator<Item = &Lane> {
     scrape.delivery.iter().flat_map(|delivery| &delivery.lanes)
+}
+
+/// Number and class of a lane.
+fn labels(lane: &Lane) -> [String; 2] {
+    [lane.lane.to_string(), lane.class.clone()]
 }

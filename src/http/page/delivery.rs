@@ -110,6 +110,7 @@ fn lanes(delivery: &Delivery) -> Markup {
     let row = |lane: &Lane| {
         html! {
             th.number scope="row" { (lane.lane) }
+            td.text { (lane.class) }
             td { span class=(lane_class(lane.state)) { (lane.state) } }
             td.number { (age(lane.lag_s)) }
             td.number { (lane.seq.map_or_else(|| "unknown".to_owned(), |seq| seq.to_string())) }
@@ -120,6 +121,7 @@ fn lanes(delivery: &Delivery) -> Markup {
     let rows: Vec<Markup> = delivery.lanes.iter().map(row).collect();
     let heads = [
         number("Lane"),
+        text("Class"),
         text("State"),
         number("Lag"),
         number("Last batch"),

@@ -146,6 +146,9 @@ impl Registry {
             claim.name().clone_into(&mut live.name);
             live.has_conflict = matches!(claim, Claim::Conflicting(_));
         }
+        if let Claim::Overlapping(name) = &claim {
+            inner.live.values_mut().filter(|live| live.name == *name).for_each(|live| live.overlaps = true);
+        }
         if let Some(alarm) = claim.alarm(name, own) {
             inner.alarms.retain(|raised| raised.alarm != alarm);
             if inner.alarms.len() >= ALARMS_MAX {
@@ -154,6 +157,17 @@ impl Registry {
             inner.alarms.push_back(RaisedAlarm { alarm, session, raised: Instant::now() });
         }
         claim
+    }
+
+    /// Whether another live session is stored under the name of this one.
+    pub(in crate::listener) fn shares_name(&self, session: Timestamp) -> bool {
+        let mut inner = self.lock();
+        let Some(live) = inner.live.get(&session).filter(|live| live.overlaps) else { return false };
+        let overlaps = inner.live.iter().any(|(id, other)| *id != session && other.name == live.name);
+        if let Some(live) = inner.live.get_mut(&session) {
+            live.overlaps = overlaps;
+        }
+        overlaps
     }
 
     /// The last alarms that were raised within `max_age`, or whose session is connected under another name

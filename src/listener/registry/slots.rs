@@ -142,6 +142,7 @@ impl Inner {
             displaced: Arc::clone(&displaced),
             name: String::new(),
             has_conflict: false,
+            overlaps: false,
             summary: None,
             counters: Counters::default(),
             logged_until: now,

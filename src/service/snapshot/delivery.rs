@@ -61,6 +61,7 @@ pub(super) fn conditions(delivery: &Delivery) -> Vec<Condition> {
     let unhealthy = delivery.lanes.iter().filter(|lane| !lane.state.is_healthy());
     conditions.extend(unhealthy.map(|lane| Condition::Lane {
         lane: lane.lane,
+        class: lane.class.clone(),
         state: lane.state,
         last_error: lane.last_error.clone(),
     }));
@@ -122,6 +123,7 @@ fn lane(lane: u16, published: &LaneStatus, lag_s: Option<f64>) -> Lane {
     };
     Lane {
         lane,
+        class: published.class.name().to_owned(),
         seq: published.position().map(|seq| seq.0),
         records: published.rows,
         lag_s,

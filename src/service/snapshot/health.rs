@@ -82,6 +82,8 @@ pub(in crate::service) enum Condition {
     Lane {
         /// Number of the lane.
         lane: u16,
+        /// Class of the lane.
+        class: String,
         state: LaneState,
         last_error: Option<String>,
     },
@@ -212,10 +214,12 @@ impl fmt::Display for Condition {
             Self::PeerLimit(router) => write!(f, "{router} exceeds the tracked peer/family limit"),
             Self::RouterSlowed(router) => write!(f, "{router} is read slowly: too many new peers"),
             Self::DeliveryLag(seconds) => write!(f, "delivery lag {seconds:.0} s"),
-            Self::Lane { lane, state, last_error: Some(error) } => {
-                write!(f, "lane {lane}: {state}: {error}")
+            Self::Lane { lane, class, state, last_error: Some(error) } => {
+                write!(f, "lane {lane} ({class}): {state}: {error}")
             }
-            Self::Lane { lane, state, last_error: None } => write!(f, "lane {lane}: {state}"),
+            Self::Lane { lane, class, state, last_error: None } => {
+                write!(f, "lane {lane} ({class}): {state}")
+            }
             Self::Rejected { count, dropped } => f.write_str(&rejected(*count, *dropped)),
             Self::Quarantine { count, sources } => f.write_str(&quarantined(*count, sources)),
             Self::HistoryAsRows(reason) => {
@@ -332,10 +336,11 @@ mod tests {
 
     #[test]
     fn a_lane_is_named_with_its_state_and_its_error() {
-        let lane = |last_error| Condition::Lane { lane: 0, state: LaneState::NeedsOperator, last_error };
-        assert_eq!(lane(None).to_string(), "lane 0: needs operator action");
+        let (state, class) = (LaneState::NeedsOperator, || "dump".to_owned());
+        let lane = |last_error| Condition::Lane { lane: 0, class: class(), state, last_error };
+        assert_eq!(lane(None).to_string(), "lane 0 (dump): needs operator action");
         let error = Some("permission denied for table route_updates".to_owned());
-        let expected = "lane 0: needs operator action: permission denied for table route_updates";
+        let expected = "lane 0 (dump): needs operator action: permission denied for table route_updates";
         assert_eq!(lane(error).to_string(), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! The peers of one session: their capabilities, generation, RIB views and address families.
 
 mod announced;
+mod classes;
 mod history;
 mod memory_budget;
 mod negotiated;
@@ -15,6 +16,7 @@ use super::builder::PeerSlot;
 use super::summary::PeerSummary;
 use crate::bmp::PeerHeader;
 use crate::route::{Peer, PeerIdentity, PeerKey, RibView, Timestamp};
+use classes::{DumpProgress, Placement};
 use history::PeerHistory;
 pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, HISTORY_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 use memory_budget::{PeerBudgets, Reservation, TRACKED_PEERS_MIN_BYTES};
@@ -90,6 +92,8 @@ pub(super) struct PeerState {
     pub(super) trailer_reported: bool,
     /// Whether a header without AS number and BGP identifier has been reported.
     pub(super) zeros_reported: bool,
+    /// The delivery class.
+    pub(super) placement: Placement,
     views: Vec<ViewState>,
     budget: PeerBudgets,
     /// The memory of the peer; `None` for the untracked peer, which the next untracked peer replaces.
@@ -125,6 +129,7 @@ impl PeerState {
             width_reported: false,
             trailer_reported: false,
             zeros_reported: false,
+            placement: Placement::default(),
             views: Vec::new(),
             budget: budget.clone(),
             reservation,
@@ -245,6 +250,8 @@ pub(super) struct Peers {
     first_generation: u32,
     /// Whether a peer may be down, so that its memory can be reclaimed.
     some_may_be_down: bool,
+    /// The progress of the dump batches, by which peers change their class.
+    dumps: DumpProgress,
 }
 
 impl Peers {
@@ -294,6 +301,7 @@ impl Peers {
             self.some_may_be_down = true;
         }
         self.last = index;
+        self.demote(index);
         index
     }
 

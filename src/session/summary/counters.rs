@@ -95,6 +95,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Routes announced and withdrawn.
+    pub(in crate::session) const fn routes(&self) -> u64 {
+        self.announced.saturating_add(self.withdrawn)
+    }
+
     /// Counts a message by the type in its common header.
     pub(in crate::session) fn count_type(&mut self, message: &[u8]) {
         let kind = message.get(5).copied().map_or(MESSAGE_TYPES.len(), usize::from);

@@ -243,18 +243,28 @@ async fn remove(
     collector: &str,
     peers: &[Candidate],
 ) -> Result<Vec<ForgottenPeer>, tokio_postgres::Error> {
-    let sql = "SELECT log_id, lane, lanes, last_seq FROM ingest_checkpoint WHERE collector = $1";
-    let mut checkpoints: Vec<(Uuid, u32, u32, i64)> = Vec::new();
+    // Both lanes of each shard.
+    let sql = "SELECT log_id, lane % lanes, lanes, min(last_seq), max(last_seq) FROM ingest_checkpoint
+        WHERE collector = $1 GROUP BY 1, 2, 3";
+    let mut checkpoints: Vec<(Uuid, u32, u32, i64, i64)> = Vec::new();
     for row in transaction.query(sql, &[&collector]).await? {
-        let [lane, lanes] = [row.try_get::<_, i32>(1)?, row.try_get(2)?].map(i32::cast_unsigned);
-        checkpoints.push((row.try_get(0)?, lane, lanes, row.try_get(3)?));
+        let [shard, shards] = [row.try_get::<_, i32>(1)?, row.try_get(2)?].map(i32::cast_unsigned);
+        checkpoints.push((row.try_get(0)?, shard, shards, row.try_get(3)?, row.try_get(4)?));
     }
     let mut forgotten = Vec::with_capacity(peers.len());
     for peer in peers {
-        for (log_id, lane, lanes, last_seq) in &checkpoints {
-            if lane_of(&peer.router, &peer.key, *lanes) == *lane && *last_seq > 0 {
+        for (log_id, shard, shards, slowest, fastest) in &checkpoints {
+            if lane_of(&peer.router, &peer.key, *shards) != *shard || *fastest == 0 {
+                continue;
+            }
+            let stored = if slowest == fastest { None } else { Some((*slowest, *fastest)) };
+            let last_seq = match stored {
+                None => *slowest,
+                Some(range) => last_stored(transaction, collector, peer, log_id, range).await?,
+            };
+            if last_seq > 0 {
                 let insert = "INSERT INTO forgotten_peers VALUES ($1, $2, $3, now())";
-                transaction.execute(insert, &[&peer.number, log_id, last_seq]).await?;
+                transaction.execute(insert, &[&peer.number, log_id, &last_seq]).await?;
             }
         }
         let delete = "DELETE FROM rib_entries WHERE peer_id = ANY ($1)";
@@ -269,4 +279,25 @@ async fn remove(
         });
     }
     Ok(forgotten)
+}
+
+/// The last batch of the log of which a route of the peer is stored, between the checkpoints of the two lanes
+/// of its shard. The peer is stored in the order of the log, so that all its routes up to that batch are.
+async fn last_stored(
+    transaction: &Transaction<'_>,
+    collector: &str,
+    peer: &Candidate,
+    log_id: &Uuid,
+    (slowest, fastest): (i64, i64),
+) -> Result<i64, tokio_postgres::Error> {
+    // The time excludes most chunks: these routes are among the last ones of the peer.
+    let sql = "SELECT greatest($5::bigint, max(u.seq)) FROM route_updates u
+        WHERE u.collector = $1 AND u.log_id = $2 AND u.router = $3 AND u.bgp_peer_ip = $4
+            AND u.seq > $5 AND u.seq <= $6
+            AND u.time >= (SELECT max(last_seen) - interval '1 day' FROM bgp_peers WHERE id = ANY ($7))";
+    let address = peer.key.address;
+    let row = transaction
+        .query_one(sql, &[&collector, log_id, &peer.router, &address, &slowest, &fastest, &peer.views])
+        .await?;
+    row.try_get(0)
 }

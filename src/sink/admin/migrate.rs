@@ -94,6 +94,11 @@ pub const fn migrations() -> &'static [Migration] {
             name: "slim_history",
             sql: include_str!("../../../migrations/0010_slim_history.sql"),
         },
+        Migration {
+            version: 11,
+            name: "lane_classes",
+            sql: include_str!("../../../migrations/0011_lane_classes.sql"),
+        },
     ]
 }
 

@@ -1,6 +1,7 @@
 //! A connection that holds a lane.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::sink::transaction::InitialLoad;
 
 use super::known_peers::KnownPeers;
 use super::pipeline::{Exchange, QuietClient, Request, SharedStream, Typed};
+use super::shared_peers::SharedPeers;
 use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Params, Statements, session};
 use super::target::Target;
 
@@ -45,6 +47,8 @@ pub struct Connection {
     pub(super) initial_load: InitialLoad,
     /// RIB views that this connection has stored routes of.
     pub(super) known_peers: KnownPeers,
+    /// Peers that the other lane of the shard stores or remembers.
+    pub(super) shared_peers: Arc<SharedPeers>,
     /// Whether the merge begins with INSERT, because in the last merge most routes were new.
     pub(super) inserts_first: AtomicBool,
     /// Whether large transactions write their history compressed.
@@ -86,6 +90,7 @@ impl Connection {
             epoch: 0,
             initial_load: InitialLoad::default(),
             known_peers: KnownPeers::default(),
+            shared_peers: Arc::default(),
             inserts_first: AtomicBool::new(true),
             can_compress: false,
             store_timeout: target.store_timeout(),
@@ -148,6 +153,11 @@ impl Connection {
             last_seq: read(1)?.max(0).cast_unsigned(),
             digest: read(2)?.cast_unsigned(),
         })
+    }
+
+    /// Shares which peers are stored with the connection of the other lane of the shard.
+    pub fn share_peers(&mut self, shared_peers: Arc<SharedPeers>) {
+        self.shared_peers = shared_peers;
     }
 
     /// Multiplies the time limit of each further transaction by `factor`.

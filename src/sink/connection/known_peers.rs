@@ -51,6 +51,11 @@ impl KnownPeers {
         Some(KnownViews { peers: StoredPeers(peers), states: Value::Object(states) })
     }
 
+    /// Forgets the RIB views of peers, by their numbers.
+    pub(super) fn forget(&mut self, peers: &HashSet<i64>) {
+        self.0.retain(|_, view| !peers.contains(&view.peer.peer_number));
+    }
+
     /// Remembers the RIB views of a stored transaction. `rows` are the reply of `holdfast_peer_states`.
     ///
     /// A Peer Down or a sweep of the transaction may have changed other RIB views of the same peers, or the
@@ -68,7 +73,7 @@ impl KnownPeers {
         let peers = stored_peers(rows)?.0;
         if arguments.has_changes() {
             let changed: HashSet<i64> = peers.values().map(|peer| peer.peer_number).collect();
-            self.0.retain(|_, view| !changed.contains(&view.peer.peer_number));
+            self.forget(&changed);
         }
         for (index, mut peer) in peers {
             let (key, state) = (arguments.keys.get(num::u32_to_usize(index)), states.remove(&index));

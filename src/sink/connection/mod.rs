@@ -10,6 +10,7 @@
 //! * `statements`: the SQL statements of a lane; longer ones are files in `sql/`
 //! * `stored_peers`: the reply of `holdfast_merge_peers`
 //! * `known_peers`: peers whose state is known from the transactions before
+//! * `shared_peers`: peers that the other lane of the shard stores or remembers
 
 mod attach;
 mod bisect;
@@ -18,6 +19,7 @@ mod isolate;
 mod known_peers;
 mod pipeline;
 mod query_pool;
+mod shared_peers;
 mod statements;
 mod store;
 mod stored_peers;
@@ -30,4 +32,5 @@ pub(super) use isolate::rejection;
 pub use isolate::{Isolated, Offender};
 pub(super) use pipeline::Typed;
 pub use query_pool::{QueryConnection, QueryPool, Unreachable};
+pub use shared_peers::SharedPeers;
 pub use target::{SslMode, Target, TargetError, TlsError, TlsFiles};

@@ -73,6 +73,8 @@ statements! {
     attach: "SELECT epoch, last_seq, digest FROM holdfast_attach($1, $2, $3, $4, $5, $6)";
     /// Fails unless this process holds the lane and the transaction begins after the checkpoint.
     fence: "SELECT holdfast_fence($1, $2, $3, $4, $5, $6)";
+    /// Fails unless the lane of the other class has delivered a batch.
+    order: "SELECT holdfast_order($1, $2, $3, $4)";
     /// Merges the state of peers and returns their ids.
     peers: "SELECT peer_index, id, afi, safi, valid_session, valid_generation, peer_number
         FROM holdfast_merge_peers($1, $2, $3, $4)";

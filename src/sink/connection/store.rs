@@ -60,8 +60,9 @@ impl Connection {
 
     async fn store_untimed(&mut self, transaction: &Transaction) -> Result<(), Error> {
         // What this transaction adds to both holds only if it is stored: on an error they are dropped.
-        let initial_load = std::mem::take(&mut self.initial_load);
+        let mut initial_load = std::mem::take(&mut self.initial_load);
         let mut known_peers = std::mem::take(&mut self.known_peers);
+        self.shared_peers.forget(self.lane.class(), &mut known_peers, &mut initial_load);
         let known = known_peers.find(&transaction.peers.keys);
         let mut exchange = Exchange::begin(&self.stream);
         let mut request = Request::default();
@@ -88,13 +89,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins the transaction and checks the fence.
+    /// Begins the transaction, and checks the fence and the order with the lane of the other class.
     pub(super) fn begin(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
         let first = num::to_i64_saturating(transaction.first_seq);
         let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
         request.execute(&self.statements.begin, &[])?;
-        request.execute(&self.statements.fence, &fence)
+        request.execute(&self.statements.fence, &fence)?;
+        if transaction.after > 0 {
+            let sibling = num::to_i32_saturating(self.lane.sibling());
+            let after = num::to_i64_saturating(transaction.after);
+            let order: Params<'_, 4> = [&self.lane.collector, &log_id, &sibling, &after];
+            request.execute(&self.statements.order, &order)?;
+        }
+        Ok(())
     }
 
     /// Sends all rows of the transaction after `request`. The last replies are not waited for.
@@ -114,6 +122,7 @@ impl Connection {
         self.copy_rows_without_ids(&mut request, transaction)?;
         let encoding = match known {
             Some(known) => {
+                self.shared_peers.note(self.lane.class(), &known.peers);
                 let encoding = encode(transaction, known.peers, initial_load);
                 exchange.send(request).await?;
                 encoding
@@ -121,7 +130,9 @@ impl Connection {
             None => {
                 exchange.send(request).await?;
                 exchange.wait_for(&s.peers).await?;
-                encode(transaction, stored_peers(exchange.rows(&s.peers))?, initial_load)
+                let peers = stored_peers(exchange.rows(&s.peers))?;
+                self.shared_peers.note(self.lane.class(), &peers);
+                encode(transaction, peers, initial_load)
             }
         };
         let encoded = exchange.while_reading(encoding).await?;

@@ -2,6 +2,7 @@
 
 mod encoded_blocks;
 mod events;
+mod ranges;
 
 use std::sync::Arc;
 
@@ -41,6 +42,10 @@ pub struct TransactionBuilder {
     /// Records of all lanes in the batches that were added; an unreadable range counts as one.
     records_read: u64,
     digest: u64,
+    /// The first batch or gap with a row of the transaction.
+    first_row_seq: Option<u64>,
+    /// Greatest [`Batch::after`] of the batches of the lane's class.
+    after: u64,
     /// Announcements that have a history row only if they change their route.
     dedup: Dedup,
     /// Whether history rows have their attributes themselves.
@@ -78,6 +83,8 @@ impl TransactionBuilder {
             next_seq: first_seq,
             records_read: 0,
             digest: 0,
+            first_row_seq: None,
+            after: 0,
             dedup: Dedup::default(),
             is_whole: false,
             quarantine: Arc::default(),
@@ -123,6 +130,12 @@ impl TransactionBuilder {
         self
     }
 
+    /// The lane whose records are collected.
+    #[must_use]
+    pub const fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
     /// Sequence number of the batch or gap that must be added next.
     #[must_use]
     pub const fn next_seq(&self) -> u64 {
@@ -156,7 +169,15 @@ impl TransactionBuilder {
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), InconsistentBatch> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
         self.records_read += num::to_u64(batch.records()).max(1);
-        self.push_records(seq, batch, |_| true)
+        if batch.class == self.lane.class() {
+            self.after = self.after.max(batch.after);
+        }
+        let before = self.rows();
+        self.push_records(seq, batch, |_| true)?;
+        if self.rows() > before {
+            self.first_row_seq.get_or_insert(seq);
+        }
+        Ok(())
     }
 
     /// Adds the lane's records of a batch whose index `is_chosen`.
@@ -196,14 +217,6 @@ impl TransactionBuilder {
             }
         }
         Ok(())
-    }
-
-    /// Adds an unreadable range of the log, both ends included.
-    pub fn push_gap(&mut self, from: u64, to: u64, reason: &str) {
-        (self.digest, self.next_seq) = (0, to + 1);
-        self.records_read += 1;
-        self.log_gaps.push(LogGap { from, to, reason: reason.to_owned() });
-        self.counts.gaps += 1;
     }
 
     fn route(
@@ -288,7 +301,7 @@ impl TransactionBuilder {
         let peer = batch.peer_of(group)?;
         let slot = blocks.peers.get_mut(usize::from(group.peer))?;
         if slot.is_none() {
-            let is_owned = self.lane.owns(&batch.router.name, &peer.key);
+            let is_owned = self.lane.owns(batch, &peer.key);
             let cause = self.quarantine.cause(&batch.router.name, Some(&peer.key)).filter(|_| is_owned);
             let (quarantined, is_stored) = (cause.cloned(), is_owned && cause.is_none());
             let (mut view_index, mut incarnation) = (0, [0; 16]);
@@ -361,6 +374,7 @@ impl TransactionBuilder {
             first_seq: self.first_seq,
             last_seq: self.next_seq - 1,
             digest: self.digest,
+            after: self.after,
             counts: self.counts,
             received: self.received,
             routes: self.routes.finish(),

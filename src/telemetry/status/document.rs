@@ -300,6 +300,9 @@ pub struct Quarantined {
 pub struct Lane {
     /// Number of the lane, from 0.
     pub lane: u16,
+    /// Class of the batches that the lane delivers: `dump` or `live`.
+    #[serde(default)]
+    pub class: String,
     /// Sequence number of the last batch delivered; `None` until the lane has read its position from the
     /// database.
     pub seq: Option<u64>,

@@ -53,9 +53,9 @@ pub fn problems(document: &Document) -> String {
     lines.extend(document.reasons.iter().map(|reason| format!("  ! {reason}")));
     let lanes = document.delivery.iter().flat_map(|delivery| &delivery.lanes);
     let unhealthy = lanes.filter(|lane| !lane.state.is_healthy());
-    lines.extend(unhealthy.map(|Lane { lane, state, lag_s, last_error, .. }| {
+    lines.extend(unhealthy.map(|Lane { lane, class, state, lag_s, last_error, .. }| {
         let error = last_error.as_deref().unwrap_or("no error");
-        format!("lane {lane}  {state}, lag {}, last error: {error}", age(*lag_s))
+        format!("lane {lane} {class}  {state}, lag {}, last error: {error}", age(*lag_s))
     }));
     for (router, findings) in RouterContext::from_document(document).worst_first(&document.routers) {
         if findings.is_empty() {
@@ -314,7 +314,7 @@ mod tests {
         document.routers[6].peers[0].reason = Some(StaleReason::NotReannounced);
         let text = problems(&document);
         assert!(text.lines().any(|line| line.starts_with("  ! a condition") && line.len() > 200), "{text}");
-        assert!(text.contains("lane 0  connecting, lag unknown age, last error: no error"), "{text}");
+        assert!(text.contains("lane 0   connecting, lag unknown age, last error: no error"), "{text}");
         assert!(text.contains("name-20.example.net  not connected"), "{text}");
         assert!(text.contains("name-7.example.net  1 table missing, 1 peer stale"), "{text}");
         assert!(

@@ -217,8 +217,9 @@ fn lanes(delivery: &Delivery, line: &mut impl FnMut(String)) {
             lane.last_error.as_ref().map_or_else(String::new, |error| format!("  last error: {error}"));
         let seq = lane.seq.map_or_else(|| "unknown".to_owned(), |seq| seq.to_string());
         line(format!(
-            "          lane {}  batch {seq}  lag {}  {}{error}",
+            "          lane {} {}  batch {seq}  lag {}  {}{error}",
             lane.lane,
+            lane.class,
             age(lane.lag_s),
             lane.state
         ));

@@ -28,7 +28,7 @@ _ABSENT = "conditions|wal_full_in_seconds|delivery_failures"
 _ABSENT_STORE_ONLY = f"{_ABSENT}|delivery_"
 # An outage, as the alerts HoldfastDegraded and HoldfastDeliveryStopped evaluate it.
 _OUTAGE = (
-    'sum(holdfast_delivery_lane_state{state="retrying"}) == 2 '
+    'sum(holdfast_delivery_lane_state{state="retrying"}) == 4 '
     'and on () holdfast_health{state="degraded"} == 1'
 )
 # Not through a proxy of the environment.

@@ -45,8 +45,14 @@ pub(super) fn peer(number: u32) -> Peer {
 
 /// A healthy daemon, a second after its start, which delivers with two lanes.
 pub(super) fn document(routers: Vec<Router>) -> Document {
-    let lane =
-        |lane| Lane { lane, seq: Some(500), lag_s: Some(0.0), state: LaneState::CaughtUp, ..Lane::default() };
+    let lane = |lane, class: &str| Lane {
+        lane,
+        class: class.to_owned(),
+        seq: Some(500),
+        lag_s: Some(0.0),
+        state: LaneState::CaughtUp,
+        ..Lane::default()
+    };
     Document {
         reload: Reload::default(),
         version: "0.1.0".to_owned(),
@@ -75,7 +81,7 @@ pub(super) fn document(routers: Vec<Router>) -> Document {
         delivery: Some(Delivery {
             delivered: Some(500),
             lag_s: Some(0.0),
-            lanes: vec![lane(0), lane(1)],
+            lanes: vec![lane(0, "dump"), lane(1, "live")],
             ..Delivery::default()
         }),
         ..Document::default()

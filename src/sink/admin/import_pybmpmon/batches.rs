@@ -47,14 +47,7 @@ pub(super) struct BatchBuilder {
 
 impl BatchBuilder {
     pub(super) fn new(router: &Router) -> Self {
-        let batch = Batch {
-            router: router.clone(),
-            peers: Vec::new(),
-            attributes: Vec::new(),
-            groups: Vec::new(),
-            nlri: Vec::new(),
-            events: Vec::new(),
-        };
+        let batch = Batch::new(router.clone());
         Self { batch, peers: HashMap::new(), attributes: HashMap::new(), next: 0 }
     }
 

@@ -44,7 +44,7 @@ impl TransactionBuilder {
                     .peers
                     .get(usize::from(number))
                     .ok_or(InconsistentBatch { seq, index: event.index })?;
-                if !self.lane.owns(&batch.router.name, &peer.key) {
+                if !self.lane.owns(batch, &peer.key) {
                     return Ok(());
                 }
                 let cause = self.quarantine.cause(&batch.router.name, Some(&peer.key));

@@ -52,7 +52,7 @@ impl RecordRange {
             };
             let peer = peer.and_then(|peer| batch.peers.get(usize::from(peer)));
             let is_owned = match peer {
-                Some(peer) => self.lane.owns(&batch.router.name, &peer.key),
+                Some(peer) => self.lane.owns(&batch, &peer.key),
                 None => self.lane.owns_routers(),
             };
             if is_owned {

@@ -45,6 +45,13 @@ impl InitialLoad {
         self.peers.insert(peer);
     }
 
+    /// Ends the initial load of peers of which another connection stores routes.
+    pub(crate) fn end(&mut self, peers: impl Iterator<Item = i64>) {
+        for peer in peers {
+            self.peers.remove(&peer);
+        }
+    }
+
     /// Returns true if the database cannot contain this route of the peer, and remembers the route as stored.
     pub(super) fn is_new(&mut self, peer: i64, key: &[u8]) -> bool {
         if !self.peers.contains(&peer) {
@@ -91,6 +98,16 @@ mod tests {
         assert!(!load.is_new(1, b"a"), "begin() keeps the routes of the peer");
         load.begin(2);
         assert!(load.is_new(2, b"a"), "another peer has the same route");
+    }
+
+    #[test]
+    fn nothing_is_new_of_a_peer_that_another_connection_stores() {
+        let mut load = InitialLoad::default();
+        load.begin(1);
+        load.begin(2);
+        assert!(load.is_new(1, b"a") && load.is_new(2, b"a"));
+        load.end([1, 7].into_iter());
+        assert!(!load.is_new(1, b"b") && load.is_new(2, b"b"));
     }
 
     #[test]

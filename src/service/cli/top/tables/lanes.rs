@@ -5,8 +5,9 @@ use super::super::table::{Cell, Column, Row, number, text};
 use crate::num::{floor_to_u64, to_f64};
 use crate::telemetry::status::{Finding, Lane};
 
-pub(super) const COLUMNS: [Column; 6] = [
+pub(super) const COLUMNS: [Column; 7] = [
     number("Lane", 4, 0),
+    text("Class", 5, 0, 1),
     text("State", 22, 0, 0),
     number("Lag", 10, 0),
     number("Batch", 11, 2),
@@ -29,6 +30,7 @@ fn row(sample: &Sample, lane: &Lane) -> Row {
         load: lane.lag_s.map_or(u64::MAX, floor_to_u64),
         cells: vec![
             Cell::number(lane.lane.to_string(), f64::from(lane.lane)),
+            Cell::text(lane.class.as_str()),
             Cell::text(lane.state.to_string()),
             Cell::seconds(lane.lag_s),
             lane.seq.map_or_else(Cell::unknown, |seq| Cell::number(seq.to_string(), to_f64(seq))),
