@@ -318,6 +318,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Size of `rejected_routes` on disk in bytes.
+    ///
+    /// # Errors
+    /// See [`Error::action`].
+    pub async fn rejected_bytes(&self) -> Result<u64, Error> {
+        let size = "SELECT pg_total_relation_size('rejected_routes')";
+        let rows = self.client.query(size, &[]).await?;
+        let bytes = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose()?;
+        Ok(bytes.unwrap_or_default().max(0).cast_unsigned())
+    }
+
     /// Stores the rows of a transaction like [`Connection::store`], within a transaction that was begun
     /// before, and waits for all replies. Returns the number of routes without a history row.
     pub(crate) async fn store_part(&self, part: &Transaction) -> Result<u64, Error> {

@@ -291,17 +291,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Size of `rejected_routes` on disk in bytes.
-    ///
-    /// # Errors
-    /// See [`Error::action`].
-    pub async fn rejected_bytes(&self) -> Result<u64, Error> {
-        let size = "SELECT pg_total_relation_size('rejected_routes')";
-        let rows = self.client.query(size, &[]).await?;
-        let bytes = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose()?;
-        Ok(bytes.unwrap_or_default().max(0).cast_unsigned())
-    }
-
     /// Records the unreadable ranges of the log.
     fn log_gaps(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let log_id = self.lane.log_id.as_uuid();
