@@ -15,7 +15,7 @@ impl TransactionBuilder {
         self.counts.gaps += 1;
     }
 
-    /// Adds a batch of which the lane stores nothing ([`Lane::reads`]).
+    /// Adds a batch of which the lane stores nothing ([`Lane::reads`](crate::sink::Lane::reads)).
     pub fn skip(&mut self, seq: u64, payload: &[u8]) {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
         self.records_read += 1;
