@@ -194,13 +194,20 @@ async fn an_outage_of_the_database_has_a_beginning_and_an_end() {
     away.is_away(true);
     let _other = daemon.send(&session(2));
     let failed = daemon.event("delivery_failed");
-    assert_eq!((&failed["level"], &failed["lane"]), (&"WARNING".into(), &0.into()));
+    assert_eq!(failed["level"], "WARNING");
+    // The lane of each class has lines of its own.
+    let of_that_lane = |daemon: &mut Daemon, event: &str| loop {
+        let line = daemon.event(event);
+        if line["lane"] == failed["lane"] {
+            return line;
+        }
+    };
     // Further failures are counted, until a line of its own that has their number.
-    let again = daemon.event("delivery_failed");
+    let again = of_that_lane(&mut daemon, "delivery_failed");
     assert!(again["error"].is_string(), "{again}");
     away.is_away(false);
-    let resumed = daemon.event("delivery_resumed");
-    assert_eq!((&resumed["level"], &resumed["lane"]), (&"INFO".into(), &0.into()));
+    let resumed = of_that_lane(&mut daemon, "delivery_resumed");
+    assert_eq!(resumed["level"], "INFO");
     assert!(resumed["failures"].as_u64().unwrap() >= 2, "{resumed}");
     assert!(resumed["outage_s"].as_f64().unwrap() > 0.0, "{resumed}");
     assert_eq!(daemon.stop().code(), Some(0));
