@@ -207,7 +207,7 @@ async fn one(
         let second = source.drain(target.clone(), 2, rows_max);
         run.progress(&second, 100).await;
         let mut watch = last.delivered();
-        // The records are of tables, in the two dump lanes: a lane that has nothing to store asks for nothing.
+        // The records are of tables, in the two dump lanes: a lane without records asks for nothing.
         let halted = watch
             .wait_for(|seen| seen.lanes.iter().filter(|lane| lane.state == LaneState::Halted).count() >= 2);
         let halted = tokio::time::timeout(Duration::from_secs(60), halted).await;

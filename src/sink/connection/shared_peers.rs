@@ -1,8 +1,8 @@
 //! Peers that one lane of a shard stores while the other one remembers their state.
 //!
 //! The two lanes of a shard store the same peers, one after the other. What a connection remembers of a peer,
-//! its state ([`KnownPeers`]) and its routes ([`InitialLoad`]), ends when the other lane stores records of it.
-//! Without this note the server would notice it, and the lane would have to attach again.
+//! its state ([`KnownPeers`]) and its routes ([`InitialLoad`]), ends when the other lane stores records of
+//! it. Without this note the server would notice it, and the lane would have to attach again.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
