@@ -263,9 +263,8 @@ def seen_red(rig):
     for what, spoil, mend in [
         (
             "a row less",
-            "CREATE TABLE kept AS SELECT * FROM route_records "
-            "WHERE seq = (SELECT max(seq) FROM route_records) "
-            "AND idx = 0; DELETE FROM route_records r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
+            "CREATE TABLE kept AS SELECT * FROM route_records ORDER BY seq DESC, idx LIMIT 1; "
+            "DELETE FROM route_records r USING kept k WHERE r.seq = k.seq AND r.idx = k.idx",
             "INSERT INTO route_records SELECT * FROM kept",
         ),
         (
@@ -278,7 +277,8 @@ def seen_red(rig):
             "a gap without a cause",
             "INSERT INTO collector_gaps "
             "(collector, log_id, first_seq, last_seq, router, reason, from_time, until_time) "
-            "SELECT collector, log_id, 1, 1, 'nobody', 'crash', now(), now() FROM kept LIMIT 1",
+            "SELECT i.collector, i.log_id, 1, 1, 'nobody', 'crash', now(), now() "
+            "FROM kept k JOIN incarnations i ON i.id = k.incarnation",
             "DELETE FROM collector_gaps WHERE router = 'nobody'",
         ),
     ]:
