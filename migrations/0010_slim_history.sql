@@ -5,7 +5,7 @@
 
 DROP VIEW IF EXISTS route_history, stored_records, route_changes CASCADE;
 DROP FUNCTION IF EXISTS prefix_timeline(cidr, interval, timestamptz);
-DROP FUNCTION IF EXISTS holdfast_preserve_dropped(text, regclass, timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS holdfast_is_only_peer(bigint);
 ALTER TABLE route_updates RENAME TO wide_route_updates;
 COMMENT ON TABLE wide_route_updates IS
     'Rows of an earlier release that `holdfast migrate` has not moved yet.';

@@ -6,9 +6,10 @@
 //!   class live     lane n             lane n + 1
 //! ```
 //!
-//! The two lanes of a shard store the same peers, and each waits for the other one where the log says so:
-//! a dump lane stores no batch before the live lane has stored those before it, and a live lane no batch
-//! before the dump lane has stored [`Batch::after`]. Each peer is therefore stored in the order of the log.
+//! The two lanes of a shard store the same peers, in the order of the log (docs/ARCHITECTURE.md,
+//! "Classes"): a dump lane stores no batch before the live lane has stored those before it, and a live lane
+//! no batch before the dump lane has stored [`Batch::after`]. Each peer is therefore stored in the order of
+//! the log.
 
 use std::hash::Hasher as _;
 use std::net::IpAddr;

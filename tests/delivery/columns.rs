@@ -116,7 +116,7 @@ fn each_value_of_a_record_is_in_the_column_of_its_name() {
         let lane = Lane { collector: "c".to_owned(), log_id: LogId([1; 16]), number: 0, count: 1 };
         let mut chunk = TransactionBuilder::new(lane, 1).with_dedup(Dedup::Off).with_whole_rows(is_whole);
         chunk.push(1, b"", &batch).unwrap();
-        let [routes, sets, incarnations] = chunk.build().history_bytes();
+        let [routes, sets, incarnations] = chunk.build().history_bytes().unwrap();
         let records = rows(&routes, layout);
         let sets = rows(&sets, columns::ATTRIBUTE_SETS);
         let incarnations = rows(&incarnations, columns::INCARNATIONS);

@@ -117,6 +117,17 @@ async fn the_history_of_an_earlier_release_is_moved_unchanged() {
             assert_eq!(before, after, "{edition:?}");
         }
         assert_eq!(after.len(), 4_000, "{edition:?}");
+        // The function has the columns of the view written again.
+        for (begins, ends) in [("-infinity", "infinity"), ("2026-10-05", "2026-10-12 12:00+00")] {
+            let sql = format!(
+                "SELECT count(*) FROM (
+                    (SELECT * FROM route_updates WHERE time BETWEEN '{begins}' AND '{ends}'
+                        EXCEPT ALL SELECT * FROM holdfast_updates('{begins}', '{ends}'))
+                    UNION ALL (SELECT * FROM holdfast_updates('{begins}', '{ends}')
+                        EXCEPT ALL SELECT * FROM route_updates WHERE time BETWEEN '{begins}' AND '{ends}')) d"
+            );
+            assert_eq!(database.value::<i64>(&sql).await, 0, "{edition:?}: {begins} to {ends}");
+        }
         // The key is stored where it does not follow from the prefix: VPN, EVPN, raw, and a wrong one.
         let keys = "SELECT count(*) FROM route_records WHERE route_key IS NOT NULL";
         assert_eq!(database.value::<i64>(keys).await, 2_000, "{edition:?}");

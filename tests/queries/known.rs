@@ -666,3 +666,29 @@ async fn the_command_prints_tables_json_and_csv() {
     }
     store.close().await;
 }
+
+/// A period that begins before the history does must not look like a quiet one.
+#[tokio::test]
+async fn a_period_that_begins_before_the_history_has_a_note() {
+    let Some(store) = Store::open(Edition::Plain, "begins").await else { return };
+    let dropped = "UPDATE partitioned_tables SET dropped_before = now() - interval '2 days'";
+    store.database.client().await.batch_execute(dropped).await.unwrap();
+    for words in [
+        "prefix_timeline 10.0.0.0/8",
+        "churn",
+        "origin_changes",
+        "withdraw_storms",
+        "hijacks",
+        "evpn_moves",
+        "peer_flaps",
+        "peer_counters",
+    ] {
+        for (span, has_note) in [("span=30d", true), ("span=1d", false)] {
+            let words: Vec<&str> = words.split(' ').chain([span]).collect();
+            let (code, _, error) = query(&store.database, &words);
+            let notes = error.matches("note: there is no history before ").count();
+            assert!(code == Some(0) && notes == usize::from(has_note), "{words:?}: {code:?} {error}");
+        }
+    }
+    store.close().await;
+}

@@ -53,7 +53,8 @@ impl Transactions {
             return Ok(None);
         }
         let transaction = builder.build();
-        Ok(Some((transaction.counts.routes, transaction.history_bytes()[0].clone())))
+        let [routes, ..] = transaction.history_bytes()?;
+        Ok(Some((transaction.counts.routes, routes)))
     }
 }
 

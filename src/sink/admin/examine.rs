@@ -27,7 +27,7 @@ pub struct Examination {
     pub round_trip: Duration,
     /// The schema.
     pub schema: SchemaState,
-    /// Rights that the role lacks, such as `INSERT on route_updates`. For a database without a schema, those
+    /// Rights that the role lacks, such as `INSERT on route_records`. For a database without a schema, those
     /// that are needed to create it.
     pub missing_rights: Vec<String>,
 }

@@ -11,7 +11,7 @@ use crate::sink::error::{Error, describe};
 /// Retention periods of the history in days; `None` keeps the table forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// `route_updates`.
+    /// `route_records`, and what only its rows refer to.
     pub routes_days: Option<u32>,
     /// `peer_events` and `peer_stats`.
     pub events_days: Option<u32>,

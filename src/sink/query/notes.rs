@@ -45,7 +45,7 @@ const BASES: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["prefix_timeline", "churn", "origin_changes", "withdraw_storms"],
-        "NOT EXISTS (SELECT FROM public.route_updates)",
+        "NOT EXISTS (SELECT FROM public.route_records)",
         "the history of routes is empty",
     ),
     (
@@ -77,12 +77,12 @@ const OF_PRESENT: &[&str] = &[
 
 /// Queries of a period, and the table that they read.
 const OF_PERIOD: &[(&str, &str)] = &[
-    ("prefix_timeline", "route_updates"),
-    ("churn", "route_updates"),
-    ("origin_changes", "route_updates"),
-    ("withdraw_storms", "route_updates"),
-    ("hijacks", "route_updates"),
-    ("evpn_moves", "route_updates"),
+    ("prefix_timeline", "route_records"),
+    ("churn", "route_records"),
+    ("origin_changes", "route_records"),
+    ("withdraw_storms", "route_records"),
+    ("hijacks", "route_records"),
+    ("evpn_moves", "route_records"),
     ("peer_flaps", "peer_events"),
     ("peer_counters", "peer_stats"),
 ];

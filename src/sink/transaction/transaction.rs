@@ -98,10 +98,11 @@ impl Transaction {
 
     /// The COPY streams of `route_records`, `attribute_sets` and `incarnations`, without the rows that depend
     /// on the current table: for measurements.
-    #[must_use]
-    pub fn history_bytes(&self) -> [Bytes; 3] {
-        let sets = self.attributes.rows(&[]).unwrap_or_default();
-        [self.routes.bytes.clone(), sets, self.incarnations.clone()]
+    ///
+    /// # Errors
+    /// An attribute set refers to missing bytes.
+    pub fn history_bytes(&self) -> Result<[Bytes; 3], EncodeError> {
+        Ok([self.routes.bytes.clone(), self.attributes.rows(&[])?, self.incarnations.clone()])
     }
 }
 
