@@ -30,4 +30,5 @@ pub mod forwarder;
 pub mod config;
 pub mod telemetry;
 pub mod http;
+pub mod manual;
 pub mod service;

@@ -4,16 +4,17 @@
 //! environment ─┐
 //! .env file   ─┼─► Inputs ─► RawSettings (text and source of each value) ─► Config (validated values)
 //! credentials ─┘                 └─► check-config
-//! SECTIONS (table of settings) ─────► parsing, check-config, .env.example
+//! SECTIONS (table of settings) ─────► parsing, check-config, .env.example, references
 //! ```
 //!
-//! [`SECTIONS`] is the single table of settings; parsing, `check-config` and `.env.example` are derived from
-//! it. [`load`] reports all problems at once: unknown names, values out of range, contradictions between
-//! settings.
+//! [`SECTIONS`] is the single table of settings; parsing, `check-config`, `.env.example` and the references
+//! are derived from it. [`load`] reports all problems at once: unknown names, values out of range,
+//! contradictions between settings.
 
 mod env_file;
 mod lookalike;
 mod parse;
+mod reference;
 mod reload;
 mod report;
 mod resolve;
@@ -22,6 +23,7 @@ mod source;
 
 pub use env_file::{Doubt, EnvFile, FileVariable};
 pub use parse::{Secret, bytes_text};
+pub use reference::{INTRODUCTION, reference};
 pub use reload::{Reload, ReloadError, reload};
 pub use report::{effective, env_example};
 pub use resolve::{

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::parse::{self, bytes_text};
+use super::reference::INTRODUCTION;
 use super::resolve::URL_SETTINGS;
 use super::settings::{Effect, Kind, SECTIONS, Setting};
 use super::{Config, Database, RawSettings};
@@ -126,20 +127,16 @@ fn masked(setting: &Setting, text: &str) -> String {
     }
 }
 
-/// The paragraph at the top of `.env.example`.
-const INTRODUCTION: &str = "\
+/// The first sentence of `.env.example`.
+const COPY_THIS: &str = "\
     Copy this file to `.env`, or to the file of `--env-file`, and remove the `#` from the settings to \
-    change. The same names are accepted as environment variables, which take precedence. Unknown names \
-    and invalid values are reported with their lines and prevent the start; `holdfast check-config` \
-    prints the effective configuration, and warnings. An empty value counts as unset. Enclose a value \
-    that contains `$`, `#`, quotes or spaces in single quotes. A setting with a line `Reload` can be changed \
-    while Holdfast runs (`systemctl reload holdfast`, SIGHUP); all others need a restart.";
+    change.";
 
 /// The text of `.env.example`: every setting with its description, accepted values and default.
 #[must_use]
 pub fn env_example() -> String {
     let mut out = String::from("# All settings of Holdfast with their defaults.\n#\n");
-    write_wrapped(&mut out, "# ", INTRODUCTION, "# ");
+    write_wrapped(&mut out, "# ", &format!("{COPY_THIS} {INTRODUCTION}"), "# ");
     for section in SECTIONS {
         line(&mut out, format_args!("\n# ---- {}", section.title));
         if !section.note.is_empty() {

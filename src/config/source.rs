@@ -10,6 +10,9 @@ use super::lookalike;
 use super::settings::{self, FOREIGN, PREFIXES, Setting};
 use super::{Invalid, Problem};
 
+/// File with the settings of the packaged service.
+const PACKAGED_FILE: &str = "/etc/holdfast/holdfast.env";
+
 /// Unparsed inputs of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
@@ -97,6 +100,22 @@ impl Inputs {
             .or_else(|| Some(Path::new(".env")).filter(|path| path.exists()))
             .and_then(|path| env_file::read(path).map_err(|mut found| problems.append(&mut found)).ok());
         if problems.is_empty() { Ok(Self { environment, file }) } else { Err(Invalid::new(problems)) }
+    }
+
+    /// The same for a command that is run beside the daemon: without a file, and without a setting in the
+    /// environment, the file of the packaged service is read if it exists.
+    ///
+    /// # Errors
+    /// As [`Inputs::from_process`].
+    pub fn for_command(env_file: Option<&Path>) -> Result<Self, Invalid> {
+        let has_settings = || {
+            std::env::vars_os()
+                .any(|(name, _)| name.to_str().is_some_and(|name| has_our_prefix(&name.to_uppercase())))
+        };
+        let packaged = Path::new(PACKAGED_FILE);
+        let is_packaged =
+            env_file.is_none() && !Path::new(".env").exists() && packaged.exists() && !has_settings();
+        Self::from_process(if is_packaged { Some(packaged) } else { env_file })
     }
 
     /// A directory that systemd passes to its services, such as `STATE_DIRECTORY`; the first one if there are

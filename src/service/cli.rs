@@ -5,6 +5,7 @@ mod database;
 mod decode;
 mod forget;
 mod import_pybmpmon;
+mod manual;
 mod migrate;
 mod query;
 mod rebuild_state;
@@ -20,20 +21,18 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Inputs, Invalid, RawSettings};
+use crate::manual::Documents;
+use manual::help;
 
 /// Exit code for an invalid configuration (`EX_CONFIG` of sysexits.h), after which a restart is useless.
 const EXIT_CONFIG: u8 = 78;
 
-/// End of the help of `holdfast query`.
-const QUERY_HELP: &str = "Without a name, all queries are listed. `holdfast query NAME --help` explains one: \
-    its parameters with their accepted values and defaults, and examples.\n\nExit code 0: success; 1: the \
-    database failed; 2: unknown query, invalid argument, or no such peer.";
-
 /// Collects BMP, buffers it in a crash-safe local log, and delivers it exactly once to TimescaleDB.
 #[derive(Debug, Parser)]
-#[command(name = "holdfast", version, about, disable_help_subcommand = true)]
+#[command(name = "holdfast", version, about, after_help = help::HOLDFAST, disable_help_subcommand = true)]
 struct Arguments {
-    /// File with settings [default: ./.env, if it exists]
+    /// File with settings [default: ./.env, if it exists; for commands other than `run` else
+    /// /etc/holdfast/holdfast.env, if the environment has no settings]
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
     #[command(subcommand)]
@@ -43,32 +42,46 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the collector (default without a command)
+    #[command(after_help = help::RUN)]
     Run,
     /// Print the effective configuration with masked secrets
+    #[command(after_help = help::CHECK_CONFIG)]
     CheckConfig(check_config::Arguments),
-    /// Check the database, disk, ports and limits, with what to do; exit code 1 if a check failed
+    /// Check the database, disk, ports and limits, with what to do
+    #[command(after_help = help::DOCTOR)]
     Doctor,
-    /// Print the status of the running collector; exit code 0: healthy, 1: degraded, 2: down, 3: unknown
+    /// Print the status of the running collector
+    #[command(after_help = help::STATUS)]
     Status(status::Arguments),
     /// Show routers, peers, address families, lanes and the log on the whole terminal, with rates
+    #[command(after_help = help::TOP)]
     Top(top::Arguments),
     /// Create or upgrade the schema (the collector also does this if its role has the rights)
+    #[command(after_help = help::MIGRATE)]
     Migrate,
     /// List or retry the records that the database rejected
+    #[command(after_help = help::REJECTED)]
     Rejected(rejected::Arguments),
-    /// Compare the current table with history; exit code 1 if they differ
+    /// Compare the current table with history
+    #[command(after_help = help::REBUILD_STATE)]
     RebuildState(rebuild_state::Arguments),
-    /// Remove a router or peer that will not return from the current tables; exit code 1: unknown, or live
+    /// Remove a router or peer that will not return from the current tables
+    #[command(after_help = help::FORGET)]
     Forget(forget::Arguments),
-    /// Copy the history of pybmpmon; exit code 1: some rows cannot be represented, 2: failed, run it again
+    /// Copy the history of pybmpmon
+    #[command(after_help = help::IMPORT_PYBMPMON)]
     ImportPybmpmon(import_pybmpmon::Arguments),
     /// Query the database: route lookups, past tables, churn, hijacks, peers and more
-    #[command(disable_help_flag = true, after_help = QUERY_HELP)]
+    #[command(disable_help_flag = true, after_help = help::QUERY)]
     Query(query::Arguments),
     /// Load RPKI validated ROA payloads (VRPs)
+    #[command(after_help = help::RPKI)]
     Rpki(rpki::Arguments),
     /// Decode recorded BMP byte streams into one JSON line per route and event
+    #[command(after_help = help::DECODE)]
     Decode(decode::Arguments),
+    #[command(flatten)]
+    Documents(Documents),
 }
 
 /// Reason why a command failed.
@@ -119,7 +132,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         None | Some(Command::Run) => {
-            let (raw, config) = load(arguments)?;
+            let (raw, config) = crate::config::load(&Inputs::from_process(arguments.env_file.as_deref())?)?;
             match super::run(raw, config, arguments.env_file.clone()) {
                 Ok(()) => Ok(0),
                 Err(error @ super::Error::Telemetry(_)) => Err(Failure::Other(error.to_string(), 1)),
@@ -173,6 +186,10 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
             out.flush()?;
             Ok(code)
         }
+        Some(Command::Documents(documents)) => {
+            documents.write(Arguments::command(), &manual::pages())?;
+            Ok(0)
+        }
     }
 }
 
@@ -183,8 +200,9 @@ fn query_help() -> String {
     command.find_subcommand_mut("query").map_or_else(String::new, |query| query.render_help().to_string())
 }
 
+/// The settings of a command other than `run`.
 fn load(arguments: &Arguments) -> Result<(RawSettings, Config), Invalid> {
-    crate::config::load(&Inputs::from_process(arguments.env_file.as_deref())?)
+    crate::config::load(&Inputs::for_command(arguments.env_file.as_deref())?)
 }
 
 /// Prints an error on standard error. If that fails too, the exit code remains.

@@ -1,4 +1,4 @@
-//! Tests of the configuration and of `.env.example`.
+//! Tests of the configuration, and of what is generated from it: `.env.example`, references, manual pages.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,5 +13,6 @@ mod common;
 mod example;
 mod golden;
 mod load;
+mod manual;
 mod reload;
 mod warnings;

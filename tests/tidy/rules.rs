@@ -15,7 +15,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Module, modules it may depend on, external crates it may use; in the order of lib.rs, which is that of the
 /// data flow.
-const MODULES: [(&str, &[&str], &[&str]); 21] = [
+const MODULES: [(&str, &[&str], &[&str]); 22] = [
     // The leaves: every module may use them, and they use none.
     ("num", &[], &[]),
     ("hex", &[], &[]),
@@ -105,6 +105,8 @@ const MODULES: [(&str, &[&str], &[&str]); 21] = [
             "tracing",
         ],
     ),
+    // What the three programs share; each has its own definition of its command line.
+    ("manual", &[], &["clap", "clap_complete", "clap_mangen"]),
     ("service", ALL, ALL),
 ];
 

@@ -1,5 +1,4 @@
-//! `walctl` on real records: filters, exports, a copy of a damaged log, the daemon's recovery by hand, the
-//! manual pages.
+//! `walctl` on real records: filters, exports, a copy of a damaged log, the daemon's recovery by hand.
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -539,24 +538,4 @@ fn bench_measures_and_leaves_nothing_behind() {
         assert!(figures[key].as_f64().unwrap() > 0.0, "{key} in {out}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-}
-
-#[test]
-fn the_manual_pages_match_the_help_texts() {
-    // `walctl man deploy/man` regenerates the pages.
-    let made = tempfile::tempdir().unwrap();
-    assert_eq!(walctl(&["man", made.path().to_str().unwrap()]).0, 0);
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/man");
-    let names = |directory: &Path| {
-        files(directory).into_iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(names(&kept), names(made.path()));
-    for (path, bytes) in files(made.path()) {
-        let name = path.file_name().unwrap();
-        assert!(
-            bytes == fs::read(kept.join(name)).unwrap(),
-            "{} is old: walctl man deploy/man",
-            name.display()
-        );
-    }
 }

@@ -13,6 +13,7 @@
 mod compare;
 mod encode;
 mod failure;
+mod help;
 mod link;
 mod replay;
 mod report;
@@ -23,11 +24,12 @@ mod truth;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use holdfast::manual::Documents;
 
 /// Sends BMP (RFC 7854) to a collector: recorded streams or a synthetic full table
 #[derive(Parser)]
-#[command(name = "bmpgen", version)]
+#[command(name = "bmpgen", version, after_help = help::BMPGEN, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -36,11 +38,16 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Send recorded byte streams, each over its own TCP connection
+    #[command(after_help = help::REPLAY)]
     Replay(replay::Arguments),
     /// Send a synthetic full table, then changes to it
+    #[command(after_help = help::TABLE)]
     Table(table::Arguments),
     /// Compare the rows of a database with the ground truth: none missing, duplicate, altered or out of order
+    #[command(after_help = help::COMPARE)]
     Compare(compare::Arguments),
+    #[command(flatten)]
+    Documents(Documents),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +55,10 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Documents(documents) => documents
+            .write(Arguments::command(), &[])
+            .map(|()| true)
+            .map_err(|error| failure::Failure::Other(error.to_string())),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

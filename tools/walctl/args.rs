@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use holdfast::manual::Documents;
 
 use crate::filter::Filter;
 use crate::help;
@@ -48,18 +49,13 @@ pub(crate) enum Command {
     #[command(after_help = help::DIFF)]
     Diff(Diff),
     /// List, show and retry records that the database rejected
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::REJECTED)]
     Rejected(Rejected),
     /// Measure the sync latency of a disk and the append rate of the log
     #[command(after_help = help::BENCH)]
     Bench(Bench),
-    /// Write the manual pages into a directory
-    #[command(hide = true)]
-    Man {
-        /// Output directory
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-    },
+    #[command(flatten)]
+    Documents(Documents),
 }
 
 #[derive(Debug, Args)]

@@ -25,14 +25,21 @@ Only headers are read. Damage that they show is listed below the segments.
 Exit codes:
   0  no damage of the headers
   2  loss: a segment is missing, truncated or of another log, or a header copy or marker file is corrupt
-  3  unreadable: a file, both copies of a header, or the directory";
+  3  unreadable: a file, both copies of a header, or the directory
+  64 invalid arguments";
 
 pub(crate) const STAT: &str = "\
 Examples:
   walctl stat wal                                         size, growth, time until full
   walctl stat wal --to postgres://holdfast@db/holdfast    and the backlog of that database
 
-Exit codes are those of `walctl list`. The contents of segments are not checked; see `walctl verify`.";
+The contents of segments are not checked; see `walctl verify`.
+
+Exit codes:
+  0  no damage of the headers
+  2  loss: a segment is missing, truncated or of another log, or a header copy or marker file is corrupt
+  3  unreadable: a file, both copies of a header, the directory, or the database
+  64 invalid arguments";
 
 pub(crate) const VERIFY: &str = "\
 Examples:
@@ -44,7 +51,8 @@ Exit codes:
   1  torn tail: a crash interrupted a write that was not synced
   2  loss: synced data is corrupt; or a segment is missing, truncated, or of another log; or the log ends
      before the last batch that was delivered from it
-  3  unreadable: a file, a header or the directory, which also must hold a log";
+  3  unreadable: a file, a header or the directory, which also must hold a log
+  64 invalid arguments";
 
 pub(crate) const DUMP: &str = "\
 Examples:
@@ -56,7 +64,8 @@ Examples:
 Exit codes:
   0  all selected batches were printed
   2  batches are missing or cannot be decoded
-  3  the log cannot be read";
+  3  the log cannot be read
+  64 invalid arguments";
 
 pub(crate) const EXPORT: &str = "\
 Examples:
@@ -71,7 +80,8 @@ address are written as 0.
 Exit codes:
   0  success
   2  batches are missing or cannot be decoded
-  3  the log cannot be read, or the output cannot be written";
+  3  the log cannot be read, or the output cannot be written
+  64 invalid arguments";
 
 pub(crate) const SALVAGE: &str = "\
 Example:
@@ -83,7 +93,8 @@ gaps. The daemon or `walctl drain` can continue with the copy.
 Exit codes:
   0  all batches were copied
   2  some batches were lost, or a file was not copied; each range and each file is printed
-  3  nothing could be copied";
+  3  nothing could be copied
+  64 invalid arguments";
 
 pub(crate) const REPAIR: &str = "\
 Examples:
@@ -97,7 +108,8 @@ Exit codes:
   0  nothing to do, or done
   1  recovery is needed: re-run with --yes
   2  files are damaged in a way that recovery does not restore; lost batches become gaps
-  3  recovery is not possible";
+  3  recovery is not possible
+  64 invalid arguments";
 
 pub(crate) const DRAIN: &str = "\
 Example:
@@ -110,7 +122,8 @@ run `walctl salvage` and drain the copy.
 Exit codes:
   0  all batches are delivered
   1  another collector holds the lane, or the log is a copy that has diverged (see --fork)
-  3  delivery is not possible";
+  3  delivery is not possible
+  64 invalid arguments";
 
 pub(crate) const DIFF: &str = "\
 Example:
@@ -119,11 +132,27 @@ Example:
 Exit codes:
   0  the database has all batches, or is behind
   1  the database is ahead, or the log has diverged (copied or restored)
-  3  the comparison is not possible";
+  3  the comparison is not possible
+  64 invalid arguments";
+
+pub(crate) const REJECTED: &str = "\
+Example:
+  walctl rejected list --to postgres://holdfast@db/holdfast
+
+Exit codes:
+  0  success
+  1  no such rejected record, or records were rejected again
+  3  the database cannot be read
+  64 invalid arguments";
 
 pub(crate) const REJECTED_LIST: &str = "\
 Example:
-  walctl rejected list --to postgres://holdfast@db/holdfast";
+  walctl rejected list --to postgres://holdfast@db/holdfast
+
+Exit codes:
+  0  success
+  3  the database cannot be read
+  64 invalid arguments";
 
 pub(crate) const REJECTED_SHOW: &str = "\
 Example:
@@ -132,7 +161,8 @@ Example:
 Exit codes:
   0  found
   1  no such rejected record
-  3  the database cannot be read";
+  3  the database cannot be read
+  64 invalid arguments";
 
 pub(crate) const REJECTED_RETRY: &str = "\
 Example:
@@ -143,11 +173,17 @@ A record that is older than the current state of its route is added to history o
 Exit codes:
   0  all records are stored
   1  some records were rejected again
-  3  the database cannot be read";
+  3  the database cannot be read
+  64 invalid arguments";
 
 pub(crate) const BENCH: &str = "\
 Example:
   walctl bench /var/lib/holdfast
 
 Creates a temporary directory in DIR and removes it at the end. Running it beside the daemon slows the
-daemon down.";
+daemon down.
+
+Exit codes:
+  0  success
+  3  the disk cannot be used
+  64 invalid arguments";

@@ -14,7 +14,6 @@ mod filter;
 mod findings;
 mod help;
 mod list;
-mod man;
 mod output;
 mod progress;
 mod rejected;
@@ -26,7 +25,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use holdfast::wal::Disk;
 
 use args::{Arguments, Command};
@@ -72,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Command::Diff(diff) => diff::diff(&open(&diff.log.directory)?, diff, &mut out)?,
         Command::Rejected(rejected) => rejected::rejected(rejected, &mut out)?,
         Command::Bench(bench) => bench::bench(bench, &mut out)?,
-        Command::Man { directory } => man::write(directory).map(|()| 0)?,
+        Command::Documents(documents) => documents.write(Arguments::command(), &[]).map(|()| 0)?,
     };
     out.finish()?;
     Ok(code)

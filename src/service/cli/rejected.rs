@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Failure, database};
+use super::{Failure, database, help};
 use crate::config::Config;
 use crate::sink::{self, RetryCounts, Target};
 use crate::telemetry::printable;
@@ -19,8 +19,10 @@ pub(super) struct Arguments {
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 enum Command {
     /// List the rejected records, one per line, oldest first (default)
+    #[command(after_help = help::REJECTED_LIST)]
     List,
-    /// Retry the rejected records; exit code 1 if some are rejected again
+    /// Retry the rejected records
+    #[command(after_help = help::REJECTED_RETRY)]
     Retry,
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::database::EXIT_FAILED;
-use super::{Failure, database};
+use super::{Failure, database, help};
 use crate::config::Config;
 use crate::sink::{load_vrps, parse_vrps};
 
@@ -17,6 +17,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Replace all VRPs by those of a file in the JSON format of Routinator and rpki-client
+    #[command(after_help = help::RPKI)]
     Load {
         /// JSON file with an array "roas"
         file: PathBuf,
