@@ -115,14 +115,14 @@ BEGIN
     IF delivered IS NULL OR delivered < o_seq THEN
         RAISE EXCEPTION 'lane % of log % has delivered batch %, but this transaction follows batch %', o_lane,
             o_log_id, coalesce(delivered, 0), o_seq
-            USING ERRCODE = 'BM003', HINT = 'The database was restored; both lanes attach again.';
+            USING ERRCODE = 'BM003', HINT = 'The database was restored; the lanes attach again.';
     END IF;
 END
 $$;
 COMMENT ON FUNCTION holdfast_order IS
-    'Second call of a transaction of a lane: raises BM003 unless the lane of the other class has delivered
-batch o_seq. The process waits for that before it sends the transaction; this call keeps the order of each
-peer even if the database has lost commits since.';
+    'Call of a transaction of a lane after the fence: raises BM003 unless lane o_lane has delivered batch o_seq.
+The process waits for that before it sends the transaction; this call keeps the order of each route even if
+the database has lost commits since.';
 
 CREATE OR REPLACE FUNCTION holdfast_log_gap(g_collector text, g_log_id uuid, g_first bigint, g_last bigint,
     g_reason text) RETURNS void

@@ -180,6 +180,8 @@ BEGIN
             OR (holdfast_time(n.up_session), n.up_generation) > (s.session, s.generation)
             OR s.state = 'unknown') AS applies) is_up
         WHERE n.round = this_round
+        -- Lanes that store routes of the same peers lock their rows in the same order.
+        ORDER BY n.peer_number, n.rib
         ON CONFLICT (peer_number, rib) DO UPDATE SET
             first_seen = least(b.first_seen, excluded.first_seen),
             last_seen = greatest(b.last_seen, excluded.last_seen),

@@ -60,6 +60,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Batch, &[u8]), Error> {
     let batch = Batch {
         router: Router { name: bounded_name(router.name, ROUTER_NAME_MAX_BYTES), ..router },
         class: Class::Dump,
+        follows_bulk: false,
         after: 0,
         peers: peers.into_iter().map(|peer| Peer { table_name: table(peer.table_name), ..peer }).collect(),
         attributes: dictionary.attributes,

@@ -10,10 +10,11 @@
 //! Version 1 is the same, except that groups may have a path marking (BMP version 4). A batch without path
 //! markings is encoded in version 0, which earlier releases read. Both are of class dump.
 //!
-//! Version 2 is a batch of class live:
+//! Version 2 is a batch of class live, version 3 one of class bulk, and version 4 one of class dump that must
+//! wait:
 //!
 //! ```text
-//! 2 │ Batch::after, u64 little-endian │ as version 1
+//! 2, 3 or 4 │ Batch::after, u64 little-endian │ as version 1
 //! ```
 //!
 //! A lane decides by this head alone whether a batch is of its class ([`head`]), and decodes no other one.
@@ -35,12 +36,17 @@ use crate::route::{Batch, Class};
 /// Codec number in the log's frames: bincode dictionaries and packed rows.
 pub const CODEC: u8 = 1;
 
-/// Newest payload version. [`encode`] produces it for batches of class live, version 1 for others with path
-/// markings, and else version 0.
-pub const VERSION: u8 = 2;
+/// Newest payload version. [`encode`] produces the lowest version that has what the batch needs.
+pub const VERSION: u8 = 4;
 
-/// First payload version with [`Batch::after`]; it is of class live.
+/// Payload version of class live. Versions from this one on have [`Batch::after`].
 const LIVE_VERSION: u8 = 2;
+
+/// Payload version of class bulk.
+const BULK_VERSION: u8 = 3;
+
+/// Payload version of class dump with [`Batch::after`].
+const ORDERED_DUMP_VERSION: u8 = 4;
 
 /// Maximum length of a payload in bytes, for encoding and decoding.
 ///
@@ -93,12 +99,15 @@ pub enum Error {
 /// `out` is unchanged.
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
-    match batch.class {
-        Class::Dump => out.push(u8::from(batch.groups.iter().any(|group| group.marking.is_some()))),
-        Class::Live => {
-            out.push(LIVE_VERSION);
-            out.extend_from_slice(&batch.after.to_le_bytes());
-        }
+    let version = match batch.class {
+        Class::Dump if batch.after == 0 => u8::from(batch.groups.iter().any(|group| group.marking.is_some())),
+        Class::Dump => ORDERED_DUMP_VERSION,
+        Class::Live => LIVE_VERSION,
+        Class::Bulk => BULK_VERSION,
+    };
+    out.push(version);
+    if version >= LIVE_VERSION {
+        out.extend_from_slice(&batch.after.to_le_bytes());
     }
     let result = rows::encode(batch).and_then(|rows| dictionary::encode(batch, &rows, out));
     let result = result.and_then(|()| match out.len() - start {
@@ -135,7 +144,12 @@ fn split_head(payload: &[u8]) -> Result<(u8, Head, &[u8]), Error> {
         Some((&version @ ..LIVE_VERSION, body)) => Ok((version, Head { class: Class::Dump, after: 0 }, body)),
         Some((&version @ ..=VERSION, rest)) => {
             let (after, body) = rest.split_first_chunk().ok_or(Error::Head(payload.len()))?;
-            Ok((version, Head { class: Class::Live, after: u64::from_le_bytes(*after) }, body))
+            let class = match version {
+                LIVE_VERSION => Class::Live,
+                BULK_VERSION => Class::Bulk,
+                _ => Class::Dump,
+            };
+            Ok((version, Head { class, after: u64::from_le_bytes(*after) }, body))
         }
         Some((&version, _)) => Err(Error::Version(version)),
     }

@@ -74,6 +74,7 @@ fn batch() -> Batch {
         label2: None,
     };
     Batch {
+        follows_bulk: false,
         router,
         class: Class::Dump,
         after: 0,
@@ -155,6 +156,26 @@ fn a_payload_of_version_1_is_read_for_ever() {
 /// A batch of class live, with and without path markings.
 fn live() -> Batch {
     Batch { class: Class::Live, after: 0x0102_0304_0506_0708, ..marked() }
+}
+
+/// A batch of class bulk, and one of class dump that follows another batch.
+fn ordered() -> [(u8, Batch); 2] {
+    [(3, Batch { class: Class::Bulk, ..live() }), (4, Batch { class: Class::Dump, after: 7, ..batch() })]
+}
+
+#[test]
+fn payloads_of_versions_3_and_4_are_read_for_ever() {
+    for (version, batch) in ordered() {
+        let path = format!("tests/golden/record-v{version}.bin");
+        if std::env::var_os("HOLDFAST_WRITE_GOLDEN").is_some() {
+            std::fs::write(&path, encoded(&batch)).unwrap();
+        }
+        let golden = std::fs::read(&path).unwrap();
+        assert_eq!(golden[0], version);
+        assert_eq!(decode(&golden).unwrap(), batch);
+        assert_eq!(encoded(&batch), golden, "the format changed: that needs a new version");
+        assert_eq!(head(&golden).unwrap(), Head { class: batch.class, after: batch.after });
+    }
 }
 
 #[test]
@@ -245,7 +266,7 @@ fn a_newer_version_is_refused_by_name() {
     let error = decode(&[9, 1, 2]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unsupported payload version 9, expected 0 to 2; decode it with a newer Holdfast"
+        "unsupported payload version 9, expected 0 to 4; decode it with a newer Holdfast"
     );
 }
 

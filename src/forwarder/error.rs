@@ -82,9 +82,9 @@ pub(super) enum LaneError {
     /// The thread that reads the log panicked.
     #[error("reading the log: {0}")]
     Panicked(#[source] JoinError),
-    /// The transaction was built when the other lane of the shard was further than it is now.
-    #[error("the transaction follows batches that the other lane of the shard has to deliver again")]
-    SiblingBehind,
+    /// The transaction was built when another lane was further than it is now.
+    #[error("the transaction follows batches that another lane has to deliver again")]
+    OtherLaneBehind,
 }
 
 impl LaneError {
@@ -93,7 +93,7 @@ impl LaneError {
         match self {
             Self::Sink(error) => error.action(),
             Self::Migrate(error) => error.action(),
-            Self::Read(ReadError::Io(_)) | Self::NothingRead(_) | Self::SiblingBehind => ErrorAction::Retry,
+            Self::Read(ReadError::Io(_)) | Self::NothingRead(_) | Self::OtherLaneBehind => ErrorAction::Retry,
             Self::Read(_) | Self::NewerVersion { .. } | Self::Inconsistent(_) | Self::Panicked(_) => {
                 ErrorAction::Halt
             }

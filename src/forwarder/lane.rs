@@ -51,7 +51,7 @@ pub(super) struct Task<S: Storage> {
     /// How far each lane is.
     pub(super) positions: Arc<Positions>,
     pub(super) position_changes: watch::Receiver<Vec<Position>>,
-    /// Peers that one lane of the shard stores and the other one remembers.
+    /// Peers that one lane stores and another one remembers.
     pub(super) shared_peers: Arc<SharedPeers>,
 }
 
@@ -97,12 +97,12 @@ impl<S: Storage> Task<S> {
                     self.begin(&mut resources, after, start.elapsed()).await.map(|()| None)
                 }
                 Step::Read { limit } => {
-                    let committed = self.committed_by_sibling();
-                    resources.reading.read(limit, rows_max, committed).await.map(Some)
+                    let passed = self.passed_by_dump_lanes();
+                    resources.reading.read(limit, rows_max, passed).await.map(Some)
                 }
                 Step::Store => {
-                    let (sealed, committed) = (resources.transaction.take(), self.committed_by_sibling());
-                    let seal = || resources.reading.seal(machine.readable(), rows_max, committed);
+                    let (sealed, passed) = (resources.transaction.take(), self.passed_by_dump_lanes());
+                    let seal = || resources.reading.seal(machine.readable(), rows_max, passed);
                     resources.transaction = sealed.or_else(seal);
                     self.store(&mut resources).await.map(Some)
                 }
@@ -126,7 +126,7 @@ impl<S: Storage> Task<S> {
                 Ok(None) => {}
                 Ok(Some(event)) => machine.on(event, start.elapsed()),
                 Err(error) => {
-                    self.doubt_sibling(&error);
+                    self.doubt_other_lanes(&error);
                     self.note_attempt(&mut resources, step, &error);
                     resources.connection = None;
                     resources.outage.failed();

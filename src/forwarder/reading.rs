@@ -20,12 +20,12 @@ use crate::route::Batch;
 use crate::sink::{Dedup, Lane, Quarantine, RecordRange, Transaction, TransactionBuilder};
 use crate::wal::{Item, Log, Reader, SeqNo, Storage};
 
-/// A batch of class live that waits for the dump lane.
+/// A batch that waits for dump lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Barrier {
     /// Sequence number of the batch.
     pub(super) seq: u64,
-    /// Sequence number that the dump lane must have committed before.
+    /// Sequence number that the other dump lanes must have passed before.
     pub(super) after: u64,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Reading<S: Storage> {
     is_whole: bool,
     /// Sources whose records are set aside.
     quarantine: Arc<Quarantine>,
-    /// The last batch that had to wait for the other lane; it may have been read since.
+    /// The last batch that had to wait for dump lanes; it may have been read since.
     barrier: Option<Barrier>,
     /// The open transaction; `None` while it is built on another thread.
     open: Option<OpenTransaction<S>>,
@@ -103,7 +103,7 @@ impl<S: Storage> Reading<S> {
         OpenTransaction { reader, builder, barrier: None }
     }
 
-    /// The last batch that had to wait for the other lane; it may have been read since.
+    /// The last batch that had to wait for dump lanes; it may have been read since.
     pub(super) const fn barrier(&self) -> Option<Barrier> {
         self.barrier
     }
@@ -124,16 +124,11 @@ impl<S: Storage> Reading<S> {
     }
 
     /// Adds batches up to `limit` to the transaction, or takes over the transaction that was built ahead.
-    /// `committed` is the last batch that the other lane has committed.
-    pub(super) async fn read(
-        &mut self,
-        limit: u64,
-        rows_max: u64,
-        committed: u64,
-    ) -> Result<Event, LaneError> {
+    /// `passed` is the last batch that all other dump lanes have passed.
+    pub(super) async fn read(&mut self, limit: u64, rows_max: u64, passed: u64) -> Result<Event, LaneError> {
         let (before, building) = match (self.ahead.take(), self.open.take()) {
             (Some(ahead), _) => (ahead.first_seq, ahead.building),
-            (None, Some(open)) => (open.builder.next_seq(), build(open, limit, rows_max, committed)),
+            (None, Some(open)) => (open.builder.next_seq(), build(open, limit, rows_max, passed)),
             (None, None) => return Err(LaneError::NothingRead(limit)),
         };
         let (open, result) = building.await.map_err(LaneError::Panicked)?;
@@ -159,13 +154,13 @@ impl<S: Storage> Reading<S> {
 
     /// Seals the open transaction, and starts to build the next one if the log has batches up to `limit`
     /// after it.
-    pub(super) fn seal(&mut self, limit: u64, rows_max: u64, committed: u64) -> Option<Transaction> {
+    pub(super) fn seal(&mut self, limit: u64, rows_max: u64, passed: u64) -> Option<Transaction> {
         let OpenTransaction { reader, builder, .. } = self.open.take()?;
         let transaction = builder.build();
         let first_seq = transaction.last_seq + 1;
         let open = self.open(first_seq, Some(reader));
         if transaction.last_seq < limit {
-            self.ahead = Some(Prefetch { first_seq, building: build(open, limit, rows_max, committed) });
+            self.ahead = Some(Prefetch { first_seq, building: build(open, limit, rows_max, passed) });
         } else {
             self.open = Some(open);
         }
@@ -196,15 +191,15 @@ impl<S: Storage> Reading<S> {
 }
 
 /// Adds batches to the transaction on a blocking thread, until it is full or `limit` is reached.
-fn build<S: Storage>(mut open: OpenTransaction<S>, limit: u64, rows_max: u64, committed: u64) -> Building<S> {
+fn build<S: Storage>(mut open: OpenTransaction<S>, limit: u64, rows_max: u64, passed: u64) -> Building<S> {
     tokio::task::spawn_blocking(move || {
-        let result = open.build(SeqNo(limit), rows_max, committed);
+        let result = open.build(SeqNo(limit), rows_max, passed);
         (open, result)
     })
 }
 
 impl<S: Storage> OpenTransaction<S> {
-    fn build(&mut self, limit: SeqNo, rows_max: u64, committed: u64) -> Result<(), LaneError> {
+    fn build(&mut self, limit: SeqNo, rows_max: u64, passed: u64) -> Result<(), LaneError> {
         let Self { reader, builder, barrier } = self;
         while !builder.is_full(rows_max) {
             match reader.next(limit).map_err(LaneError::Read)? {
@@ -215,7 +210,7 @@ impl<S: Storage> OpenTransaction<S> {
                 }
                 Some(Item::Data { seq, payload, .. }) => match Self::read_batch(builder, payload) {
                     Ok(None) => builder.skip(seq.0, payload),
-                    Ok(Some(batch)) if batch.class == builder.lane().class() && batch.after > committed => {
+                    Ok(Some(batch)) if builder.lane().stores(batch.class) && batch.after > passed => {
                         *barrier = Some(Barrier { seq: seq.0, after: batch.after });
                         break;
                     }

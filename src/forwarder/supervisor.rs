@@ -44,7 +44,7 @@ impl<S: Storage> Supervisor<S> {
         let Some((log_id, count)) = self.prepare().await else { return };
         let shards = num::u32_to_usize(count);
         let positions = Arc::new(Positions::new(count * 2));
-        let shared_peers: Vec<Arc<SharedPeers>> = (0..shards).map(|_| Arc::default()).collect();
+        let shared_peers = Arc::new(SharedPeers::new(count * 2));
         self.reporter.update(|status| {
             let lane = |class| std::iter::repeat_n(LaneStatus { class, ..LaneStatus::default() }, shards);
             status.lanes = lane(Class::Dump).chain(lane(Class::Live)).collect();
@@ -52,7 +52,7 @@ impl<S: Storage> Supervisor<S> {
         // The random id under which this process holds its lanes.
         let owner = Uuid::new_v4().into_bytes();
         let mut lanes = JoinSet::new();
-        for (number, shared_peers) in (0..count * 2).zip(shared_peers.iter().cycle()) {
+        for number in 0..count * 2 {
             let lane = Lane { collector: self.collector.clone(), log_id, number, count };
             lanes.spawn(
                 Task {
@@ -65,7 +65,7 @@ impl<S: Storage> Supervisor<S> {
                     reporter: Arc::clone(&self.reporter),
                     positions: Arc::clone(&positions),
                     position_changes: positions.subscribe(),
-                    shared_peers: Arc::clone(shared_peers),
+                    shared_peers: Arc::clone(&shared_peers),
                 }
                 .run(),
             );

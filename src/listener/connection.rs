@@ -27,7 +27,7 @@ use crate::committer::{AppendError, DumpProgress};
 use crate::hex::{Hex, hex};
 use crate::num::to_micros;
 use crate::route::{Batch, Class, SessionEnd, Timestamp};
-use crate::session::{Options, Session, UNIDENTIFIED_BYTES_MAX};
+use crate::session::{BULK_ROUTES_MIN, Options, Session, UNIDENTIFIED_BYTES_MAX};
 use crate::telemetry::clock;
 
 /// Interval of session timers and of published summaries.
@@ -98,6 +98,7 @@ pub(super) async fn run(
         batch_records_max: settings.batch_routes_max,
         sweep_quiet_us: to_micros(settings.sweep_quiet),
         sweep_without_end_of_rib_us: settings.sweep_without_end_of_rib.map(to_micros),
+        bulk_routes_min: BULK_ROUTES_MIN,
     };
     let introduce = introduce(&shared, &entry, options.router_name.clone());
     let now = clock::now();
@@ -332,10 +333,11 @@ impl Connection {
     async fn flush(&mut self, flush_trigger: &'static str) -> Result<(), End> {
         self.batch_bytes = 0;
         let mut batches = self.session.take_batches();
+        let mut last_dump = None;
         while let Some(mut batch) = batches.next() {
             let class = batch.class;
-            if class == Class::Live && self.shared.registry.shares_name(self.entry.session()) {
-                (batch.class, batch.after) = (Class::Dump, 0);
+            if class != Class::Dump && self.shared.registry.shares_name(self.entry.session()) {
+                (batch.class, batch.after, batch.follows_bulk) = (Class::Dump, 0, true);
                 self.session.suspend_live();
             }
             // A batch is observed before it is appended: see the documentation of the state module.
@@ -345,11 +347,14 @@ impl Connection {
                 self.shared.registry.records_refused(batch.records() + rest);
                 return Err(End::LogStopped);
             };
-            if class == Class::Dump {
-                self.session.dump_logged(seq);
+            if class != Class::Live {
+                last_dump = Some(seq);
             }
             let (routes, events) = (batch.nlri.len(), batch.events.len());
             tracing::debug!(routes, events, bytes = self.payload_bytes, flush_trigger, "batch_flushed");
+        }
+        if let Some(seq) = last_dump {
+            self.session.dump_logged(seq);
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ mod transport;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -114,7 +115,8 @@ impl Listener {
         registry.transport().set_tls(options.transport.tls.clone());
         let hold = Hold::new(&options, committer.fair_share());
         let (options, _) = watch::channel(Arc::new(options));
-        Self { sockets, shared: Arc::new(Shared { options, committer, state, registry, hold }) }
+        let last_bulk = AtomicU64::new(committer.progress().borrow().end.0);
+        Self { sockets, shared: Arc::new(Shared { options, committer, state, registry, hold, last_bulk }) }
     }
 
     /// Access to the settings, which may be replaced at any time. `hold_off`, the options of the sockets and

@@ -1,6 +1,7 @@
 //! Resources that the accept loop and all connections share: settings, log, state, and registry.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -11,7 +12,7 @@ use crate::codec;
 use crate::committer::fair_share::Source;
 use crate::committer::{AppendError, Committer};
 use crate::num::to_u32_saturating;
-use crate::route::{Batch, SessionEnd};
+use crate::route::{Batch, Class, SessionEnd};
 use crate::state::StateStore;
 use crate::telemetry::clock;
 
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) state: Arc<StateStore>,
     pub(super) registry: Arc<Registry>,
     pub(super) hold: Hold,
+    /// Last batch of class bulk, or the last batch of the log at the start if it is later.
+    pub(super) last_bulk: AtomicU64,
 }
 
 impl Shared {
@@ -72,6 +75,14 @@ impl Shared {
         is_exempt: bool,
     ) -> Result<Option<u64>, AppendError> {
         let mut payload = Vec::with_capacity(*payload_bytes + *payload_bytes / 8);
+        let ordered;
+        let batch = if batch.follows_bulk || is_exempt {
+            let after = batch.after.max(self.last_bulk.load(Ordering::Relaxed));
+            ordered = Batch { after, ..batch.clone() };
+            &ordered
+        } else {
+            batch
+        };
         if let Err(error) = codec::encode(batch, &mut payload) {
             let (router, records) = (&batch.router.name, batch.records());
             tracing::error!(router, records, %error, "batch_encode_failed");
@@ -82,6 +93,9 @@ impl Shared {
         match self.committer.append_from(source, payload, to_u32_saturating(batch.records())).await {
             Ok(seq) => {
                 self.registry.appended(batch);
+                if batch.class == Class::Bulk {
+                    self.last_bulk.fetch_max(seq.0, Ordering::Relaxed);
+                }
                 Ok(Some(seq.0))
             }
             Err(AppendError::Stopped) => Err(AppendError::Stopped),

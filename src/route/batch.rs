@@ -74,14 +74,19 @@ impl TryFrom<u8> for Cause {
     }
 }
 
-/// Which lanes deliver a batch. Each class has lanes of its own, so that changes do not wait behind tables.
+/// Which lanes deliver a batch. Tables and changes have lanes of their own, so that changes do not wait behind
+/// tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Records of peers whose table is being sent, and records that concern no peer.
+    /// Records of peers whose table is being sent, and records that concern no peer. Each peer has one dump
+    /// lane.
     #[default]
     Dump,
-    /// Records of peers whose table has been delivered.
+    /// Records of peers whose table has been delivered. Each peer has one live lane.
     Live,
+    /// Routes of peers that send many in a short time, divided among all dump lanes by their route keys. No
+    /// events.
+    Bulk,
 }
 
 impl Class {
@@ -91,15 +96,7 @@ impl Class {
         match self {
             Self::Dump => "dump",
             Self::Live => "live",
-        }
-    }
-
-    /// The class that this one is ordered against.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Dump => Self::Live,
-            Self::Live => Self::Dump,
+            Self::Bulk => "bulk",
         }
     }
 }
@@ -154,9 +151,13 @@ pub struct Batch {
     pub router: Router,
     /// The lanes that deliver the batch.
     pub class: Class,
-    /// Sequence number up to which the dump lanes must have delivered before a live lane delivers this batch:
-    /// at least that of the last batch of class dump with a record of the same peers. 0 for class dump.
+    /// Sequence number up to which all dump lanes must have delivered before this batch is delivered; 0 if it
+    /// need not wait. For class live, at least that of the last dump or bulk batch with a record of the same
+    /// peers; for class bulk, that of the last dump batch with a record of them.
     pub after: u64,
+    /// Whether `after` must be set to the last bulk batch of the log when this batch is logged: the batch may
+    /// have records of a peer whose records before were of class bulk. Not encoded.
+    pub follows_bulk: bool,
     /// Dictionary of peers.
     pub peers: Vec<Peer>,
     /// Dictionary of attribute sets.
@@ -197,6 +198,7 @@ impl Batch {
             router,
             class: Class::Dump,
             after: 0,
+            follows_bulk: false,
             peers: Vec::new(),
             attributes: Vec::new(),
             groups: Vec::new(),

@@ -168,7 +168,10 @@ pub(super) async fn log_records(
     committer: &Committer,
     registry: &Registry,
 ) -> Result<(), AppendError> {
+    // The routes of these sessions that were logged in bulk are stored before.
+    let after = committer.progress().borrow().end.0;
     for batch in state.startup_batches(clock::now()) {
+        let batch = Batch { after, ..batch };
         let mut payload = Vec::new();
         if let Err(error) = codec::encode(&batch, &mut payload) {
             tracing::error!(%error, "batch_encode_failed");

@@ -39,7 +39,7 @@ use std::net::IpAddr;
 
 pub use limits::UNIDENTIFIED_BYTES_MAX;
 pub use overrides::Overrides;
-pub use peers::{DUMP_MEMORY_MAX_BYTES, HISTORY_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
+pub use peers::{BULK_ROUTES_MIN, DUMP_MEMORY_MAX_BYTES, HISTORY_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};
 pub use summary::{
     Counters, FamilySummary, Level, Notice, PeerSummary, RouteTlvCounters, Summary, ViewSummary,
 };
@@ -72,6 +72,9 @@ pub struct Options {
     /// Time without a first announcement after which stale routes are swept although the router has sent no
     /// End-of-RIB, in microseconds; `None` to keep them stale.
     pub sweep_without_end_of_rib_us: Option<i64>,
+    /// Routes of a peer within a second from which on its routes are of class bulk; [`BULK_ROUTES_MIN`] by
+    /// default.
+    pub bulk_routes_min: u64,
 }
 
 /// State of the collector about a router, looked up by the router's name.
@@ -212,10 +215,10 @@ impl Session {
         self.peers.promote();
     }
 
-    /// Records that the next batch of class dump, in the order in which they were taken, is in the log with
-    /// this sequence number. `None` if it could not be encoded.
+    /// Records that all batches that were taken are in the log. `seq` is the sequence number of the last one of
+    /// class dump or bulk, `None` if it could not be encoded. To be called if there was one.
     pub fn dump_logged(&mut self, seq: Option<u64>) {
-        self.peers.dump_logged(seq);
+        self.peers.dump_logged(self.batches.round() - 1, seq);
     }
 
     /// Records that the dump lanes have delivered all batches up to `seq`. `is_nearly_complete` states that
@@ -227,7 +230,7 @@ impl Session {
     /// Records everything in class dump, until a later dump batch is delivered. For a session that does not
     /// have its router's name alone.
     pub fn suspend_live(&mut self) {
-        self.peers.suspend_live(self.batches.dump_number());
+        self.peers.suspend_live(self.batches.round());
     }
 
     /// Ends the session: records one `PeerStale` for each peer that is up, and one `SessionDown`. Withdraws

@@ -203,6 +203,10 @@ impl Session {
         router_time: Timestamp,
         kind: EventKind,
     ) {
+        // All other events have an order with the routes of the peer.
+        if !matches!(kind, EventKind::Statistics(_)) {
+            self.peers.end_bulk(peer);
+        }
         let Some(peer) = self.peers.get(peer) else { return };
         let view_index = peer.view(view);
         let slot = peer.view_mut(view_index).map(|view| view.slot).unwrap_or_default();

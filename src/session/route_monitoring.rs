@@ -178,7 +178,8 @@ impl Session {
             tlvs,
             only_family: None,
         });
-        self.peers.count_recent(index, self.counters.routes().saturating_sub(routes_before));
+        let routes = self.counters.routes().saturating_sub(routes_before);
+        self.peers.count_recent(index, routes, self.options.bulk_routes_min);
         if let Some(error) = update.malformed {
             // There may be routes after the damage.
             let error = format!("path attributes: {error}");
@@ -212,11 +213,11 @@ impl Session {
         }
     }
 
-    /// Moves the peer to class dump if the UPDATE is of an address family that the RIB view did not have:
+    /// Moves a live or bulk peer to class dump if the UPDATE is of an address family that the RIB view did not have:
     /// its first routes begin a dump.
     #[inline]
     fn note_dump(&mut self, index: usize, view: RibView, update: &Update<'_>) {
-        let Some(peer) = self.peers.get(index).filter(|peer| peer.placement.class == Class::Live) else {
+        let Some(peer) = self.peers.get(index).filter(|peer| peer.placement.class != Class::Dump) else {
             return;
         };
         let view_index = peer.view(view);

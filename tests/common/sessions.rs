@@ -1,7 +1,7 @@
 //! Sessions without a listener.
 
 use holdfast::route::Timestamp;
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::{BULK_ROUTES_MIN, Introduced, Options, Session};
 
 /// Options of a session with a router at 192.0.2.254, as the collector has them without settings.
 pub fn options(session: Timestamp) -> Options {
@@ -13,6 +13,7 @@ pub fn options(session: Timestamp) -> Options {
         batch_records_max: 1000,
         sweep_quiet_us: 60_000_000,
         sweep_without_end_of_rib_us: None,
+        bulk_routes_min: BULK_ROUTES_MIN,
     }
 }
 

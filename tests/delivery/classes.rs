@@ -1,12 +1,13 @@
-//! The two classes of lanes: a quiet router beside a table, and the order of each peer.
+//! The classes of batches: a quiet router beside a table, one peer's table in all lanes, and the order of each
+//! route.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use holdfast::forwarder::Forwarder;
+use holdfast::forwarder::{self, Forwarder};
 use holdfast::route::{Batch, Class, RibView, Timestamp};
 use holdfast::session::{Options as SessionOptions, Session};
-use holdfast::sink::{Connection, ErrorAction, Lane, TransactionBuilder};
+use holdfast::sink::{Connection, Dedup, ErrorAction, Lane, TransactionBuilder};
 use holdfast::wal::SeqNo;
 use tokio_postgres::Client;
 
@@ -139,6 +140,97 @@ async fn a_table_waits_for_the_changes_before_it() {
     verify_and_drop(database).await;
 }
 
+fn bulk(batch: Batch, after: u64) -> Batch {
+    Batch { class: Class::Bulk, after, ..batch }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_one_peer_is_stored_by_all_lanes() {
+    let Some(database) = Database::migrated(Edition::Plain, "all_lanes").await else { return };
+    let source = Source::new();
+    source.put(&routes("r", 0..10, &[65_001])).await;
+    for part in 0..10 {
+        source.put(&bulk(routes("r", part * 100..part * 100 + 100, &[65_002]), 1)).await;
+    }
+    let last = Batch { after: 11, ..routes("r", 0..1000, &[65_003]) };
+    source.put(&last).await;
+    let forwarder = source.drain(database.target.clone(), 3, 200);
+    delivered(&forwarder, 12).await;
+    // Each route of class bulk is stored by one lane, and the last batch by the lane of the peer alone.
+    let lanes = "SELECT concat_ws(' ', lane, sum(stored)) FROM ingest_ledger GROUP BY lane
+        HAVING sum(stored) > 0 ORDER BY sum(stored)";
+    let ledger = database.texts(lanes).await;
+    let [first, second, peer] = ledger.as_slice() else { panic!("{ledger:?}") };
+    let stored = |row: &str| row.split(' ').nth(1).unwrap().parse::<u32>().unwrap();
+    assert!((250..420).contains(&stored(first)) && (250..420).contains(&stored(second)), "{ledger:?}");
+    assert_eq!(stored(first) + stored(second) + stored(peer), 2010);
+    let path = "SELECT DISTINCT array_to_string(as_path, ',') FROM route_state";
+    assert_eq!(database.texts(path).await, ["65003"]);
+    let status = forwarder.delivered().borrow().clone();
+    assert!(status.lanes.iter().all(|lane| lane.transactions.refused == 0), "{status:?}");
+    assert!(forwarder.stop(PATIENCE).await);
+    verify_and_drop(database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_before_and_after_a_bulk_wait_for_all_lanes() {
+    let Some(database) = Database::migrated(Edition::Plain, "bulk_waits").await else { return };
+    let source = Source::new();
+    source.put(&routes("r", 0..1000, &[65_001])).await;
+    let forwarder = source.drain(database.target.clone(), 2, 100);
+    delivered(&forwarder, 1).await;
+    let stored = "SELECT concat_ws(' ', seq, count(*)) FROM route_updates WHERE seq > 1 GROUP BY seq";
+    let home = database.value::<i32>("SELECT max(lane) FROM ingest_ledger WHERE stored > 0").await;
+    let holder = database.client().await;
+    // The routes of class bulk wait for the records of class dump before them.
+    hold(&holder, home).await;
+    source.put(&routes("r", 0..10, &[65_002])).await;
+    source.put(&bulk(routes("r", 0..1000, &[65_003]), 2)).await;
+    source.put(&live(routes("other", 0..10, &[65_004]), 2)).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'holdfast' AND wait_event_type = 'Lock'";
+    while database.value::<i64>(waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(database.texts(stored).await.is_empty());
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    delivered(&forwarder, 4).await;
+    // The records of class dump wait for the routes of class bulk in the other lane.
+    hold(&holder, 1 - home).await;
+    source.put(&bulk(routes("r", 0..1000, &[65_005]), 2)).await;
+    source.put(&Batch { after: 5, ..routes("r", 0..10, &[65_006]) }).await;
+    let own = usize::try_from(home).unwrap();
+    lane_delivered(&forwarder, own, 5).await;
+    let bulk_rows = database.value::<i64>("SELECT count(*) FROM route_updates WHERE seq = 5").await;
+    assert!((400..600).contains(&bulk_rows), "{bulk_rows} rows of one lane");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM route_updates WHERE seq > 5").await, 0);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    delivered(&forwarder, 6).await;
+    let order = "SELECT min(committed_at) FILTER (WHERE last_seq = 6 AND stored > 0)
+        > max(committed_at) FILTER (WHERE last_seq = 5) FROM ingest_ledger";
+    assert!(database.value::<bool>(order).await);
+    let status = forwarder.delivered().borrow().clone();
+    assert!(status.lanes.iter().all(|lane| lane.transactions.refused == 0), "{status:?}");
+    assert!(forwarder.stop(PATIENCE).await);
+    verify_and_drop(database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_unchanged_whichever_lane_has_stored_it() {
+    let Some(database) = Database::migrated(Edition::Plain, "bulk_unchanged").await else { return };
+    let source = Source::new();
+    source.put(&routes("r", 0..1000, &[65_001])).await;
+    source.put(&bulk(routes("r", 0..1000, &[65_001]), 1)).await;
+    source.put(&Batch { after: 2, ..routes("r", 0..1000, &[65_001]) }).await;
+    let options = forwarder::Options { dedup: Dedup::Always, ..source.options(3, 100) };
+    let forwarder = source.drain_with(options, database.target.clone());
+    delivered(&forwarder, 3).await;
+    let counts = "SELECT concat_ws(' ', sum(routes), sum(stored), sum(unchanged)) FROM ingest_ledger";
+    assert_eq!(database.texts(counts).await, ["3000 1000 2000"]);
+    assert!(forwarder.stop(PATIENCE).await);
+    verify_and_drop(database).await;
+}
+
 #[tokio::test]
 async fn the_database_refuses_a_transaction_before_the_one_that_it_follows() {
     let Some(database) = Database::migrated(Edition::Plain, "refuses").await else { return };
@@ -152,11 +244,13 @@ async fn the_database_refuses_a_transaction_before_the_one_that_it_follows() {
         (1..).zip(&batches).for_each(|(seq, batch)| builder.push(seq, b"", batch).unwrap());
         builder.build()
     };
-    let refused = change.store(&transaction(&lanes[1])).await.unwrap_err();
+    let mut early = transaction(&lanes[1]);
+    early.order = vec![(0, 1)];
+    let refused = change.store(&early).await.unwrap_err();
     assert!(refused.action() == ErrorAction::Retry && refused.is_unexpected_checkpoint(), "{refused}");
     dump.store(&transaction(&lanes[0])).await.unwrap();
     let (mut change, _) = attach(&lanes[1]).await.unwrap();
-    change.store(&transaction(&lanes[1])).await.unwrap();
+    change.store(&early).await.unwrap();
     drop((dump, change));
     verify_and_drop(database).await;
 }
@@ -192,11 +286,13 @@ fn random_batches(seed: u64) -> Vec<Batch> {
     let mut now = Timestamp(1_795_392_000_000_000);
     let router = |number: u8| {
         let address = Ipv4Addr::new(192, 0, 2, number).into();
-        let options = SessionOptions { address, ..sessions::options(Timestamp(now.0 + i64::from(number))) };
+        let session = Timestamp(now.0 + i64::from(number));
+        let options = SessionOptions { address, bulk_routes_min: 2, ..sessions::options(session) };
         sessions::session(options)
     };
     let mut routers: Vec<Session> = (0..2).map(router).collect();
     let mut log: Vec<Batch> = Vec::new();
+    let mut last_bulk = 0;
     for _ in 0..400 {
         now.0 += 1_000_000;
         let session = &mut routers[usize::try_from(dice.below(2)).unwrap()];
@@ -224,15 +320,22 @@ fn random_batches(seed: u64) -> Vec<Batch> {
             }
         }
         let logged = u64::try_from(log.len()).unwrap();
-        if dice.below(2) == 0 {
+        if dice.below(3) == 0 {
             session.dump_delivered(logged.saturating_sub(dice.below(8)), dice.below(4) == 0);
             session.tick(now);
         }
-        for batch in session.take_batches() {
-            log.push(batch);
-            if log.last().unwrap().class == Class::Dump {
-                session.dump_logged(Some(u64::try_from(log.len()).unwrap()));
+        let mut last_dump = None;
+        for mut batch in session.take_batches() {
+            let seq = u64::try_from(log.len()).unwrap() + 1;
+            if batch.follows_bulk {
+                batch.after = batch.after.max(last_bulk);
             }
+            last_bulk = if batch.class == Class::Bulk { seq } else { last_bulk };
+            last_dump = if batch.class == Class::Live { last_dump } else { Some(seq) };
+            log.push(batch);
+        }
+        if last_dump.is_some() {
+            session.dump_logged(last_dump);
         }
     }
     log
@@ -269,8 +372,12 @@ async fn what_is_stored_does_not_depend_on_the_class() {
         let count = u64::try_from(batches.len()).unwrap();
         let changes = batches.windows(2).filter(|pair| pair[0].class != pair[1].class).count();
         assert!(changes > 20, "{changes} changes of the class in {count} batches");
+        for class in [Class::Dump, Class::Live, Class::Bulk] {
+            let batches = batches.iter().filter(|batch| batch.class == class).count();
+            assert!(batches > 20, "{batches} batches of class {}", class.name());
+        }
         // Both classes have a backlog when the database is reached, and the collector restarts in between.
-        for (database, shards, is_one_class) in [(&one, 1, true), (&two, 2, false)] {
+        for (database, shards, is_one_class) in [(&one, 1, true), (&two, 3, false)] {
             let mut directory = tempfile::tempdir().unwrap();
             for part in batches.chunks(batches.len().div_ceil(3)) {
                 let source = Source::open(directory);

@@ -47,6 +47,23 @@ impl Router {
         self.sends(&header(last).route_monitoring(&pdu))
     }
 
+    /// Messages with 100 routes each.
+    fn announces_many(&mut self, last: u8, messages: u8) -> &mut Self {
+        for message in 0..messages {
+            let nlri: Vec<u8> = (0..100_u8).flat_map(|third| v4(11, message, third, 24)).collect();
+            let pdu = update(&[], &plain_attributes(&[65_001]), &nlri);
+            self.sends(&header(last).route_monitoring(&pdu));
+        }
+        self
+    }
+
+    fn announces_ipv6(&mut self, last: u8) -> &mut Self {
+        let ipv6 = [48, 0x20, 0x01, 0x0d, 0xb8, 0, 1];
+        let next_hop = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let attributes = [plain_attributes(&[65_001]), mp_reach(2, 1, &next_hop, &ipv6)].concat();
+        self.sends(&header(last).route_monitoring(&update(&[], &attributes, &[])))
+    }
+
     fn end_of_rib(&mut self, last: u8) -> &mut Self {
         self.sends(&header(last).route_monitoring(&update(&[], &[], &[])))
     }
@@ -59,11 +76,13 @@ impl Router {
     /// Logs all batches.
     fn logs(&mut self) -> Vec<Batch> {
         let batches: Vec<Batch> = self.session.take_batches().collect();
+        let mut last_dump = None;
         for batch in &batches {
             self.logged += 1;
-            if batch.class == Class::Dump {
-                self.session.dump_logged(Some(self.logged));
-            }
+            last_dump = if batch.class == Class::Live { last_dump } else { Some(self.logged) };
+        }
+        if last_dump.is_some() {
+            self.session.dump_logged(last_dump);
         }
         batches
     }
@@ -142,11 +161,7 @@ fn a_new_dump_is_logged_behind_the_live_records_of_its_peer() {
 #[test]
 fn a_new_family_begins_a_dump() {
     let mut router = Router::live();
-    let ipv6 = [48, 0x20, 0x01, 0x0d, 0xb8, 0, 1];
-    let next_hop = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-    let attributes = [plain_attributes(&[65_001]), mp_reach(2, 1, &next_hop, &ipv6)].concat();
-    router.announces(1, 2).sends(&header(1).route_monitoring(&update(&[], &attributes, &[])));
-    router.announces(1, 3);
+    router.announces(1, 2).announces_ipv6(1).announces(1, 3);
     assert_eq!(shape(&router.logs()), [(Class::Live, 101, 1), (Class::Dump, 0, 2)]);
 }
 
@@ -168,18 +183,62 @@ fn the_peers_of_an_address_change_their_class_together() {
 }
 
 #[test]
-fn updates_in_bulk_count_as_a_dump_until_they_end() {
+fn updates_in_bulk_are_of_class_bulk_until_they_end() {
     let mut router = Router::live();
-    for message in 0..101_u8 {
-        let nlri: Vec<u8> = (0..100_u8).flat_map(|third| v4(11, message, third, 24)).collect();
-        let pdu = update(&[], &plain_attributes(&[65_001]), &nlri);
-        router.sends(&header(1).route_monitoring(&pdu));
-    }
+    router.announces_many(1, 101);
     assert_eq!(shape(&router.logs()), [(Class::Live, 101, 10_000), (Class::Dump, 0, 100)]);
-    router.ticks(1_000, true).announces(1, 1);
-    assert_eq!(shape(&router.logs()), [(Class::Dump, 0, 1)]);
+    router.announces(1, 1);
+    assert_eq!(shape(&router.logs()), [(Class::Bulk, 103, 1)], "behind the records of class dump");
     router.ticks(1_000, true).announces(1, 2);
-    assert_eq!(shape(&router.logs()), [(Class::Live, 104, 1)]);
+    assert_eq!(shape(&router.logs()), [(Class::Bulk, 103, 1)], "not quiet in the last second");
+    router.ticks(104, false).announces(1, 3);
+    assert_eq!(shape(&router.logs()), [(Class::Bulk, 103, 1)], "105 is not delivered");
+    router.ticks(1_000, true).announces(1, 4);
+    assert_eq!(shape(&router.logs()), [(Class::Live, 106, 1)]);
+}
+
+#[test]
+fn a_table_is_of_class_bulk_until_the_next_event_of_its_peer() {
+    let mut router = Router::new();
+    router.dumps(2, 2).peer_up(1, 1).announces_many(1, 100);
+    let first = router.logs();
+    assert_eq!(shape(&first), [(Class::Dump, 0, 10_004)]);
+    assert!(first[0].follows_bulk, "another session of the router may have sent routes in bulk before");
+    router.announces(1, 1).announces(2, 1).sends(&header(1).statistics(&[])).announces(1, 2);
+    let batches = router.logs();
+    assert_eq!(shape(&batches), [(Class::Bulk, 101, 2), (Class::Dump, 0, 2)]);
+    assert!(batches[0].events.is_empty() && !batches[1].follows_bulk, "a report concerns no route");
+    router.announces(1, 3).end_of_rib(1).announces(1, 4);
+    let batches = router.logs();
+    assert_eq!(shape(&batches), [(Class::Bulk, 101, 1), (Class::Dump, 0, 2)]);
+    assert!(batches[1].follows_bulk);
+    router.announces(1, 5);
+    assert_eq!(shape(&router.logs()), [(Class::Bulk, 105, 1)], "the routes are still many");
+    router.ticks(0, false).sends(&header(1).peer_down(1, &[])).announces(1, 6);
+    let batches = router.logs();
+    assert_eq!(shape(&batches), [(Class::Dump, 0, 2)]);
+    assert!(batches[0].follows_bulk && !router.announces(1, 7).logs()[0].follows_bulk);
+}
+
+#[test]
+fn the_end_of_a_session_follows_its_routes_in_bulk() {
+    let mut router = Router::new();
+    router.peer_up(1, 1).announces_many(1, 100).logs();
+    router.announces(1, 1).logs();
+    router.session.end(&holdfast::route::SessionEnd::Lost, router.now);
+    let batches = router.logs();
+    assert_eq!(shape(&batches), [(Class::Dump, 0, 2)]);
+    assert!(batches[0].follows_bulk);
+}
+
+#[test]
+fn a_new_family_ends_the_bulk() {
+    let mut router = Router::new();
+    router.peer_up(1, 1).announces_many(1, 100).logs();
+    router.announces(1, 1).announces_ipv6(1).announces(1, 2);
+    let batches = router.logs();
+    assert_eq!(shape(&batches), [(Class::Bulk, 101, 1), (Class::Dump, 0, 2)]);
+    assert!(batches[1].follows_bulk);
 }
 
 #[test]

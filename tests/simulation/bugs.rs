@@ -41,10 +41,14 @@ pub(crate) enum Bug {
     GapsAreSkipped,
     /// A gap that another lane has recorded is recorded again.
     GapsAreRecordedTwice,
-    /// A live lane does not wait for the dump lane.
+    /// A live lane does not wait for the dump lanes.
     LiveLaneDoesNotWait,
     /// A dump lane does not wait for the live lane.
     DumpLaneDoesNotWait,
+    /// A dump lane stores routes of class bulk before another one has stored the records before them.
+    BulkDoesNotWait,
+    /// A dump lane stores records that follow routes of class bulk before another one has stored these.
+    DumpDoesNotFollowBulk,
     /// A lane has passed what it has read, although it is not committed.
     PassedBeforeCommitted,
     /// A lane stores the rows of all peers.
@@ -58,7 +62,7 @@ pub(crate) enum Bug {
     FenceWithoutSequence,
     /// The fence does not compare epoch and owner.
     FenceWithoutOwner,
-    /// The order with the lane of the other class is not checked.
+    /// The order with other lanes is not checked.
     OrderIsNotChecked,
     /// The fence is checked after the rows, outside their transaction.
     FenceAfterRows,
@@ -71,7 +75,7 @@ pub(crate) enum Bug {
 }
 
 /// All faults that must be detected.
-pub(crate) const ALL: [Bug; 27] = [
+pub(crate) const ALL: [Bug; 29] = [
     Bug::SyncHasNoEffect,
     Bug::SyncIsRetried,
     Bug::NoDirectorySync,
@@ -88,6 +92,8 @@ pub(crate) const ALL: [Bug; 27] = [
     Bug::GapsAreRecordedTwice,
     Bug::LiveLaneDoesNotWait,
     Bug::DumpLaneDoesNotWait,
+    Bug::BulkDoesNotWait,
+    Bug::DumpDoesNotFollowBulk,
     Bug::PassedBeforeCommitted,
     Bug::LanesOverlap,
     Bug::LastBatchIsLeftOut,

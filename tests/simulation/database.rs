@@ -3,13 +3,14 @@
 
 use super::bugs::Bug;
 
-/// One stored row: the record and its value.
+/// One stored row: the record, and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) seq: u64,
     pub(crate) index: u32,
     pub(crate) peer: u64,
-    pub(crate) value: u64,
+    /// The prefix and the value of an announcement; `None` for an event.
+    pub(crate) route: Option<(u32, u32)>,
 }
 
 /// A range of batches that could not be read from the log.
@@ -27,8 +28,8 @@ pub(crate) struct Transaction {
     pub(crate) owner: u64,
     pub(crate) first: u64,
     pub(crate) last: u64,
-    /// Batch that the lane of the other class must have delivered.
-    pub(crate) after: u64,
+    /// Checkpoints that other lanes must have.
+    pub(crate) order: Vec<(u32, u64)>,
     /// Number of the server that the connection was opened to.
     pub(crate) server: u64,
     pub(crate) rows: Vec<Row>,
@@ -42,7 +43,7 @@ pub(crate) enum Refused {
     Fenced,
     /// BM003: the checkpoint is at another sequence number.
     WrongCheckpoint,
-    /// BM003: the lane of the other class is not far enough.
+    /// BM003: another lane is not far enough.
     OutOfOrder,
 }
 
@@ -118,13 +119,12 @@ impl Database {
         let row = &self.tables.lanes[transaction.lane];
         let is_holder = (row.epoch, row.owner) == (transaction.epoch, transaction.owner);
         let is_next = row.last_seq == transaction.first - 1;
-        let shards = self.tables.lanes.len() / 2;
-        let sibling = &self.tables.lanes[(transaction.lane + shards) % (2 * shards)];
+        let lacks = |(lane, seq): &(u32, u64)| self.tables.lanes[*lane as usize].last_seq < *seq;
         match self.bug {
             Bug::NoFence => Ok(()),
             _ if !is_holder && self.bug != Bug::FenceWithoutOwner => Err(Refused::Fenced),
             _ if !is_next && self.bug != Bug::FenceWithoutSequence => Err(Refused::WrongCheckpoint),
-            _ if sibling.last_seq < transaction.after && self.bug != Bug::OrderIsNotChecked => {
+            _ if transaction.order.iter().any(lacks) && self.bug != Bug::OrderIsNotChecked => {
                 Err(Refused::OutOfOrder)
             }
             _ => Ok(()),

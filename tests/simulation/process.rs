@@ -27,7 +27,7 @@ struct TransactionBuilder {
     next: u64,
     rows: Vec<Row>,
     gaps: Vec<GapRow>,
-    /// Greatest `after` of the batches of the lane's class.
+    /// Greatest `after` of the batches that the lane stores records of.
     after: u64,
     /// First batch or gap with a row.
     first_row: Option<u64>,
@@ -44,11 +44,11 @@ struct LaneShell {
     server: u64,
     /// Last batch of which every record of the lane is committed; `None` if it is not known.
     passed: Option<u64>,
-    /// Whether the lane must attach again, because the other one has found another database.
+    /// Whether the lane must attach again, because another one has found another database.
     must_attach: bool,
     /// Whether the last transaction was refused because of a checkpoint.
-    doubts_sibling: bool,
-    /// Batch of class live that waits for the dump lane, and the batch that it waits for.
+    doubts_others: bool,
+    /// Batch that waits for dump lanes, and the batch that it waits for.
     barrier: Option<(u64, u64)>,
     delivered: u64,
     ended: Option<draining::End>,
@@ -67,33 +67,46 @@ pub(crate) struct Process {
     appended: BTreeMap<u64, Vec<u8>>,
     /// Last batch reported as durable.
     pub(crate) durable: u64,
+    /// Last batch of class bulk, or the last batch of the log at the start.
+    last_bulk: u64,
     lanes: Vec<LaneShell>,
     owner: u64,
     bug: Bug,
     pub(crate) is_dead: bool,
 }
 
+/// Which records of a batch belong to a lane: those of a peer if no prefix is given, else the route.
+pub(crate) type Owns<'a> = &'a dyn Fn(&Batch, &PeerKey, Option<u32>) -> bool;
+
+/// Whether a lane owns an event, or a route.
+pub(crate) fn owns(lane: &Lane, batch: &Batch, peer: &PeerKey, prefix: Option<u32>) -> bool {
+    match prefix {
+        None => lane.owns(batch, peer),
+        Some(prefix) => lane.owns_route(batch, peer, || prefix.to_be_bytes().to_vec()),
+    }
+}
+
 /// The rows of a batch that belong to a lane.
-pub(crate) fn rows_of(seq: u64, payload: &[u8], owns: impl Fn(&Batch, &PeerKey) -> bool) -> Vec<Row> {
+pub(crate) fn rows_of(seq: u64, payload: &[u8], owns: Owns<'_>) -> Vec<Row> {
     let batch = codec::decode(payload).unwrap();
     let mut rows = Vec::new();
     for one in batch.iter() {
-        let Record::Route(route) = one else { continue };
-        let peer = batch.peer_of(route.group).unwrap();
-        if !owns(&batch, &peer.key) {
-            continue;
-        }
-        let (IpAddr::V4(address), Some(prefix)) = (peer.key.address, route.entry.nlri.columns().prefix)
-        else {
-            panic!("only IPv4 is simulated")
+        let (peer, index, route) = match one {
+            Record::Event(event) => match event.peer {
+                Some(peer) => (&batch.peers[usize::from(peer)], event.index, None),
+                None => continue,
+            },
+            Record::Route(route) => {
+                let prefix = route.entry.nlri.columns().prefix.map(|prefix| prefix.address());
+                let Some(IpAddr::V4(prefix)) = prefix else { panic!("only IPv4 is simulated") };
+                let value = batch.attributes_of(route.group).unwrap().med.unwrap();
+                (batch.peer_of(route.group).unwrap(), route.index, Some((prefix.to_bits(), value)))
+            }
         };
-        let IpAddr::V4(prefix) = prefix.address() else { panic!("only IPv4 is simulated") };
-        rows.push(Row {
-            seq,
-            index: route.index,
-            peer: u64::from(address.to_bits()),
-            value: u64::from(prefix.to_bits() >> 8),
-        });
+        let IpAddr::V4(address) = peer.key.address else { panic!("only IPv4 is simulated") };
+        if owns(&batch, &peer.key, route.map(|(prefix, _)| prefix)) {
+            rows.push(Row { seq, index, peer: u64::from(address.to_bits()), route });
+        }
     }
     rows
 }
@@ -101,7 +114,7 @@ pub(crate) fn rows_of(seq: u64, payload: &[u8], owns: impl Fn(&Batch, &PeerKey) 
 impl Process {
     pub(crate) fn new(writer: Writer<BuggyDisk>, lanes: u32, owner: u64, bug: Bug, now: Duration) -> Self {
         let log = writer.log();
-        let durable = writer.durable().0;
+        let (durable, last_bulk) = (writer.durable().0, writer.next().prev().0);
         let limits = draining::Limits { delay: Duration::from_millis(60) };
         let lane = |number| LaneShell {
             lane: Lane { collector: "sim".to_owned(), log_id: LogId([7; 16]), number, count: lanes },
@@ -112,7 +125,7 @@ impl Process {
             server: 0,
             passed: None,
             must_attach: false,
-            doubts_sibling: false,
+            doubts_others: false,
             barrier: None,
             delivered: 0,
             ended: None,
@@ -131,6 +144,7 @@ impl Process {
             numbered: 0,
             appended: BTreeMap::new(),
             durable,
+            last_bulk,
             lanes: (0..2 * lanes).map(lane).collect(),
             owner,
             bug,
@@ -195,9 +209,20 @@ impl Process {
         self.queue.len() < 8
     }
 
-    pub(crate) fn hand_over(&mut self, payload: Vec<u8>, count: u32) {
+    /// Hands a batch over to the committer. Returns its sequence number.
+    pub(crate) fn hand_over(&mut self, mut batch: Batch) -> u64 {
+        let seq = self.next_seq();
+        if batch.follows_bulk {
+            batch.after = batch.after.max(self.last_bulk);
+        }
+        if batch.class == Class::Bulk {
+            self.last_bulk = seq;
+        }
+        let mut payload = Vec::new();
+        codec::encode(&batch, &mut payload).unwrap();
         self.handed += 1;
-        self.queue.push_back((payload, count));
+        self.queue.push_back((payload, u32::try_from(batch.records()).unwrap()));
+        seq
     }
 
     /// Runs the committer until it waits. Returns the batches that became durable.
@@ -282,34 +307,41 @@ impl Process {
         self.machine.on(committing::Event::Space, now);
     }
 
-    fn sibling(&self, number: usize) -> &LaneShell {
-        &self.lanes[usize::try_from(self.lanes[number].lane.sibling()).unwrap()]
+    /// Last batch that all other dump lanes have passed.
+    fn passed_by_dump_lanes(&self, number: usize) -> u64 {
+        let passed = |lane: u32| self.lanes[lane as usize].passed.unwrap_or(0);
+        self.lanes[number].lane.other_dump_lanes().map(passed).min().unwrap_or(u64::MAX)
     }
 
     /// Last batch that a lane may read.
     fn allowed(&self, number: usize) -> u64 {
-        let (lane, sibling) = (&self.lanes[number], self.sibling(number));
-        match (lane.lane.class(), lane.barrier) {
-            (Class::Dump, _) if self.bug == Bug::DumpLaneDoesNotWait => u64::MAX,
-            (Class::Dump, _) => sibling.passed.unwrap_or(0),
-            (Class::Live, Some((seq, after))) if after > sibling.delivered => seq - 1,
-            (Class::Live, _) => u64::MAX,
+        let lane = &self.lanes[number];
+        let by_barrier = match lane.barrier {
+            Some((seq, after)) if after > self.passed_by_dump_lanes(number) => seq - 1,
+            _ => u64::MAX,
+        };
+        match lane.lane.class() {
+            Class::Dump if self.bug != Bug::DumpLaneDoesNotWait => {
+                by_barrier.min(self.lanes[lane.lane.live_lane() as usize].passed.unwrap_or(0))
+            }
+            _ => by_barrier,
         }
     }
 
-    /// The batch of the other lane that the transaction of a lane relies on; `None` if it must not be stored.
-    fn relies_on(&self, number: usize) -> Option<u64> {
-        let (lane, sibling) = (&self.lanes[number], self.sibling(number));
-        let transaction = lane.transaction.as_ref()?;
-        match lane.lane.class() {
-            Class::Dump if self.bug == Bug::DumpLaneDoesNotWait => Some(0),
-            Class::Dump => sibling
-                .passed
-                .is_some_and(|passed| passed >= transaction.next - 1)
-                .then_some(sibling.delivered),
-            Class::Live if self.bug == Bug::LiveLaneDoesNotWait => Some(0),
-            Class::Live => Some(transaction.after),
+    /// The checkpoints of other lanes that the transaction of a lane relies on; `None` if it must not be
+    /// stored.
+    fn relies_on(&self, number: usize) -> Option<Vec<(u32, u64)>> {
+        let (lane, mut wanted) = (&self.lanes[number].lane, Vec::new());
+        let transaction = self.lanes[number].transaction.as_ref()?;
+        if lane.class() == Class::Dump && self.bug != Bug::DumpLaneDoesNotWait {
+            wanted.push((lane.live_lane(), transaction.next - 1));
         }
+        wanted.extend(lane.other_dump_lanes().map(|lane| (lane, transaction.after)));
+        let checkpoint = |(number, seq): (u32, u64)| {
+            let lane = &self.lanes[number as usize];
+            lane.passed.is_some_and(|passed| passed >= seq).then_some((number, lane.delivered))
+        };
+        wanted.into_iter().filter(|(_, seq)| *seq > 0).map(checkpoint).collect()
     }
 
     /// Executes one step of a lane. Returns true if the lane waits.
@@ -322,9 +354,8 @@ impl Process {
         now: Duration,
     ) -> bool {
         let bug = self.bug;
-        let (allowed, committed) = (self.allowed(number), self.sibling(number).delivered);
+        let (allowed, passed) = (self.allowed(number), self.passed_by_dump_lanes(number));
         let relies_on = self.relies_on(number);
-        let sibling = usize::try_from(self.lanes[number].lane.sibling()).unwrap();
         let lane = &mut self.lanes[number];
         lane.machine.on(draining::Event::Allowed(allowed), now);
         let failed = |action| draining::Event::Failed { action, jitter: 7 };
@@ -352,7 +383,7 @@ impl Process {
                 lane.reader = Some(self.log.reader(SeqNo(after + 1)));
                 return false;
             }
-            draining::Step::Read { limit } => match lane.read(&self.log, limit, committed, bug) {
+            draining::Step::Read { limit } => match lane.read(&self.log, limit, passed, bug) {
                 Some(event) => event,
                 None => failed(ErrorAction::Retry),
             },
@@ -360,12 +391,16 @@ impl Process {
                 let last = lane.transaction.as_ref().map_or(0, |transaction| transaction.next - 1);
                 assert!(last <= self.writer.durable().0, "a batch is delivered before it is durable");
                 let event = match relies_on {
-                    Some(after) => lane.store(self.owner, after, database, dice, calm, bug),
+                    Some(order) => lane.store(self.owner, order, database, dice, calm, bug),
                     None => failed(ErrorAction::Retry),
                 };
-                if std::mem::take(&mut lane.doubts_sibling) {
-                    let sibling = &mut self.lanes[sibling];
-                    sibling.must_attach |= sibling.passed.take().is_some();
+                if std::mem::take(&mut lane.doubts_others) {
+                    let lane = lane.lane.clone();
+                    let live = (lane.class() == Class::Dump).then_some(lane.live_lane());
+                    for other in lane.other_dump_lanes().chain(live) {
+                        let other = &mut self.lanes[other as usize];
+                        other.must_attach |= other.passed.take().is_some();
+                    }
                 }
                 event
             }
@@ -409,7 +444,7 @@ impl LaneShell {
         &mut self,
         log: &Arc<Log<BuggyDisk>>,
         limit: u64,
-        committed: u64,
+        passed: u64,
         bug: Bug,
     ) -> Option<draining::Event> {
         let (transaction, reader) = (self.transaction.as_mut()?, self.reader.as_mut()?);
@@ -427,18 +462,24 @@ impl LaneShell {
                 }
                 Some(Item::Data { seq, payload, .. }) => {
                     let codec::Head { class, after } = codec::head(payload).unwrap();
-                    let waits = class == self.lane.class() && after > committed;
-                    if waits && bug != Bug::LiveLaneDoesNotWait {
+                    let is_ignored = match class {
+                        Class::Live => bug == Bug::LiveLaneDoesNotWait,
+                        Class::Bulk => bug == Bug::BulkDoesNotWait,
+                        Class::Dump => bug == Bug::DumpDoesNotFollowBulk,
+                    };
+                    let after = if is_ignored { 0 } else { after };
+                    if self.lane.stores(class) && after > passed {
                         is_barrier = true;
                         self.barrier = Some((seq.0, after));
                         break;
                     }
-                    if class == self.lane.class() {
+                    if self.lane.stores(class) {
                         transaction.after = transaction.after.max(after);
                     }
-                    let owns =
-                        |batch: &Batch, key: &PeerKey| bug == Bug::LanesOverlap || self.lane.owns(batch, key);
-                    let mut rows = rows_of(seq.0, payload, owns);
+                    let owns = |batch: &Batch, key: &PeerKey, prefix: Option<u32>| {
+                        bug == Bug::LanesOverlap || owns(&self.lane, batch, key, prefix)
+                    };
+                    let mut rows = rows_of(seq.0, payload, &owns);
                     if bug == Bug::LastBatchIsLeftOut && transaction.rows.len() + rows.len() > ROWS_MAX {
                         rows.clear();
                     }
@@ -469,7 +510,7 @@ impl LaneShell {
     fn store(
         &mut self,
         owner: u64,
-        after: u64,
+        order: Vec<(u32, u64)>,
         database: &mut Database,
         dice: &mut Dice,
         calm: bool,
@@ -485,7 +526,7 @@ impl LaneShell {
             owner,
             first: transaction.first,
             last: transaction.next - 1,
-            after,
+            order,
             server: self.server,
             rows: transaction.rows.clone(),
             gaps: transaction.gaps.clone(),
@@ -510,7 +551,7 @@ impl LaneShell {
         match (result, answered) {
             (Some(Ok(())), true) => self.stored(transaction.last),
             (Some(Err(Refused::WrongCheckpoint | Refused::OutOfOrder)), true) => {
-                self.doubts_sibling = true;
+                self.doubts_others = true;
                 retry
             }
             (Some(Err(Refused::Fenced)), _) => {

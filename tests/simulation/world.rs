@@ -13,7 +13,7 @@ use holdfast::wal::{LogId, Options, recover};
 use super::bugs::Bug;
 use super::database::{Database, Refused, Row, Tables, Transaction};
 use super::disk::BuggyDisk;
-use super::process::{Process, rows_of};
+use super::process::{Process, owns, rows_of};
 use crate::common::messages::{self, Header, PEER};
 use crate::common::sessions::{self, session};
 use crate::common::simdisk::{Dice, Fate, Fault, SimDisk};
@@ -22,6 +22,9 @@ const LANES: u32 = 2;
 const ALL_LANES: usize = 4;
 const ROUTERS: usize = 2;
 const PEERS: u8 = 3;
+/// Prefixes that each peer announces again and again.
+const PREFIXES: u64 = 7;
+const BULK_ROUTES_MIN: u64 = 5;
 const SEGMENT_BYTES: u64 = 64 << 10;
 const SEGMENTS: u64 = 9;
 const ACTIONS: u64 = 220;
@@ -117,7 +120,12 @@ impl World {
         let router = |number: usize| {
             let address = Ipv4Addr::new(192, 0, 2, u8::try_from(number).unwrap()).into();
             let router_name = Some(format!("r{number}"));
-            session(SessionOptions { router_name, address, ..sessions::options(session_number) })
+            session(SessionOptions {
+                router_name,
+                address,
+                bulk_routes_min: BULK_ROUTES_MIN,
+                ..sessions::options(session_number)
+            })
         };
         self.routers = (0..ROUTERS).map(router).collect();
         let process = Process::new(writer, LANES, self.owners, self.bug, self.now);
@@ -173,10 +181,11 @@ impl World {
             session.message(&header.peer_down(1, &[]), received);
         }
         for _ in 0..=self.dice.below(4) {
-            let [_, a, b, c] = self.next_value.to_be_bytes();
+            let med = messages::attribute(0x80, 4, &self.next_value.to_be_bytes());
             self.next_value += 1;
-            let pdu =
-                messages::update(&[], &messages::plain_attributes(&[65_001]), &messages::v4(a, b, c, 24));
+            let prefix = u8::try_from(self.dice.below(PREFIXES)).unwrap();
+            let attributes = [messages::plain_attributes(&[65_001]), med].concat();
+            let pdu = messages::update(&[], &attributes, &messages::v4(10, 0, prefix, 24));
             session.message(&header.route_monitoring(&pdu), received);
         }
         if self.dice.below(4) == 0 {
@@ -187,13 +196,14 @@ impl World {
             session.dump_delivered(process.dump_delivered(), self.dice.below(2) == 0);
             session.tick(received);
         }
+        let mut last_dump = None;
         for batch in session.take_batches() {
-            let mut payload = Vec::new();
-            codec::encode(&batch, &mut payload).unwrap();
-            if batch.class == Class::Dump {
-                session.dump_logged(Some(process.next_seq()));
-            }
-            process.hand_over(payload, u32::try_from(batch.records()).unwrap());
+            let is_live = batch.class == Class::Live;
+            let seq = process.hand_over(batch);
+            last_dump = if is_live { last_dump } else { Some(seq) };
+        }
+        if last_dump.is_some() {
+            session.dump_logged(last_dump);
         }
     }
 
@@ -271,16 +281,16 @@ impl World {
             let Ok((epoch, last)) = self.database.attach(lane, owner, true, true) else { continue };
             let Some(payload) = self.reported.get(&(last + 1)) else { continue };
             let lane_of = self::lane(u32::try_from(lane).unwrap());
-            let rows = rows_of(last + 1, payload, |batch, key| lane_of.owns(batch, key));
+            let rows = rows_of(last + 1, payload, &|batch, key, prefix| owns(&lane_of, batch, key, prefix));
             let codec::Head { class, after } = codec::head(payload).unwrap();
-            let after = match (lane_of.class(), class) {
-                (Class::Dump, _) => last,
-                (Class::Live, Class::Live) => after,
-                (Class::Live, Class::Dump) => 0,
-            };
+            let after = if lane_of.stores(class) { after } else { 0 };
+            let mut order: Vec<(u32, u64)> = lane_of.other_dump_lanes().map(|lane| (lane, after)).collect();
+            if lane_of.class() == Class::Dump {
+                order.push((lane_of.live_lane(), last));
+            }
             let server = self.database.server;
             let (first, gaps) = (last + 1, Vec::new());
-            let next = Transaction { lane, epoch, owner, first, last: first, after, server, rows, gaps };
+            let next = Transaction { lane, epoch, owner, first, last: first, order, server, rows, gaps };
             match self.database.commit(&next) {
                 Ok(()) | Err(Refused::OutOfOrder) => {}
                 Err(refused) => panic!("{refused:?}"),
@@ -311,7 +321,7 @@ impl World {
         }
         // A lane that lags delivers the batches that both have; it must deliver no others.
         for row in &self.database.tables.rows[before..] {
-            let known = self.reported.get(&row.seq).map(|payload| rows_of(row.seq, payload, |_, _| true));
+            let known = self.reported.get(&row.seq).map(|payload| rows_of(row.seq, payload, &|_, _, _| true));
             // A batch that was written but not reported may be delivered too: no router has announced since.
             assert!(known.is_none_or(|rows| rows.contains(row)), "a forked log was delivered");
         }
@@ -367,7 +377,7 @@ impl World {
         }
         let passed = tables.lanes.iter().map(|lane| lane.last_seq).min().unwrap();
         for (seq, payload) in self.reported.range(..=passed) {
-            let expected: BTreeSet<Row> = rows_of(*seq, payload, |_, _| true).into_iter().collect();
+            let expected: BTreeSet<Row> = rows_of(*seq, payload, &|_, _, _| true).into_iter().collect();
             let stored: BTreeSet<Row> = tables.rows.iter().filter(|row| row.seq == *seq).copied().collect();
             let gaps = tables.gaps.iter().filter(|gap| (gap.from..=gap.to).contains(seq)).count();
             match gaps {
@@ -388,20 +398,27 @@ impl World {
         assert!(passed >= last, "delivered to {passed}, durable was {last}");
     }
 
-    /// Checks that each record is stored once and the records of each peer are in order.
+    /// Checks that each record is stored once, the records of each route are in order, and each event of a
+    /// peer is stored after all records of the peer before it and before all after it.
     fn check_rows(&self, tables: &Tables) {
         let mut seen = BTreeSet::new();
-        let mut last: BTreeMap<u64, (u64, u32, u64)> = BTreeMap::new();
+        let mut routes: BTreeMap<(u64, u32), ((u64, u32), u32)> = BTreeMap::new();
+        // Greatest position of the events, and of all records, of each peer.
+        let mut peers: BTreeMap<u64, [(u64, u32); 2]> = BTreeMap::new();
         for row in &tables.rows {
-            assert!(seen.insert((row.seq, row.index)), "record {}/{} is stored twice", row.seq, row.index);
-            let before = last.insert(row.peer, (row.seq, row.index, row.value));
-            if let Some((seq, index, value)) = before {
-                assert!(
-                    (row.seq, row.index) > (seq, index),
-                    "a peer's records are out of order at {}",
-                    row.seq
-                );
-                assert!(row.value > value, "an older value of a peer is stored after a newer one");
+            let position = (row.seq, row.index);
+            assert!(seen.insert(position), "record {}/{} is stored twice", row.seq, row.index);
+            let [event, last] = peers.entry(row.peer).or_default();
+            assert!(position > *event, "a record is stored after a later event of its peer at {}", row.seq);
+            *last = position.max(*last);
+            let Some((prefix, value)) = row.route else {
+                assert!(position == *last, "an event is stored after a later record at {}", row.seq);
+                *event = position;
+                continue;
+            };
+            if let Some((before, older)) = routes.insert((row.peer, prefix), (position, value)) {
+                assert!(position > before, "the records of a route are out of order at {}", row.seq);
+                assert!(value > older, "an older value of a route is stored after a newer one");
             }
         }
     }

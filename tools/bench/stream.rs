@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use holdfast::bmp::{self, Message};
 use holdfast::route::{Batch, Timestamp};
-use holdfast::session::{Introduced, Options, Session};
+use holdfast::session::{BULK_ROUTES_MIN, Introduced, Options, Session};
 use holdfast::{bgp, codec};
 
 use crate::{Failure, result};
@@ -78,6 +78,7 @@ pub(crate) fn each_payload(bytes: &[u8], mut take: impl FnMut(&[u8], &Batch)) ->
         batch_records_max: BATCH_RECORDS,
         sweep_quiet_us: 60_000_000,
         sweep_without_end_of_rib_us: None,
+        bulk_routes_min: BULK_ROUTES_MIN,
     };
     let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
     let mut session = Session::new(options, Box::new(introduce));

@@ -12,10 +12,10 @@ use crate::wal::{SeqNo, Storage};
 
 impl<S: Storage> Task<S> {
     /// Fails if the server has closed the connection, so that a lane without anything to deliver notices it,
-    /// or if the other lane of the shard has found another database than it expected.
+    /// or if another lane has found another database than it expected.
     pub(super) async fn check_connection(&self, resources: &LaneResources<S>) -> Result<(), LaneError> {
         match &resources.connection {
-            Some(_) if self.positions.must_attach(self.lane.number) => Err(LaneError::SiblingBehind),
+            Some(_) if self.positions.must_attach(self.lane.number) => Err(LaneError::OtherLaneBehind),
             Some(connection) => Ok(connection.check().await?),
             None => Ok(()),
         }

@@ -1,16 +1,15 @@
-//! How far each lane is, by which the two lanes of a shard keep the order of the log.
+//! How far each lane is, by which the lanes keep the order of the log.
 //!
 //! ```text
-//!   log           D1  D2  L3(after 2)  D4  L5(after 2)  D6
-//!   dump lane     reads D4 once the live lane has passed 3
-//!   live lane     stores L3 once the dump lane has committed 2
+//!   log           D1  D2  L3(after 2)  D4  B5(after 4)  D6
+//!   dump lanes    read D4 once the live lane has passed 3, and B5 once all of them have passed 4
+//!   live lane     stores L3 once the dump lanes have passed 2
 //! ```
 //!
 //! A lane has *passed* a batch if every record of its own up to that batch is committed. It has passed
-//! batches of the other class as soon as it has read them, although its checkpoint follows later. The lane
-//! that holds the oldest undelivered batch never waits for the other one, so that they cannot block each
-//! other: a dump batch waits only for live batches before it, and a live batch only for dump batches before
-//! it.
+//! batches without one as soon as it has read them, although its checkpoint follows later. The lane that
+//! holds the oldest undelivered batch never waits for another one, so that they cannot block each other: each
+//! batch waits only for batches before it.
 
 use tokio::sync::watch;
 
@@ -45,6 +44,12 @@ impl Positions {
 
     pub(super) fn of(&self, lane: u32) -> Position {
         self.0.borrow().get(u32_to_usize(lane)).copied().unwrap_or_default()
+    }
+
+    /// Last batch that the lane has passed; 0 if it is not known.
+    pub(super) fn passed(&self, lane: u32) -> u64 {
+        let position = self.of(lane);
+        position.committed.map_or(0, |_| position.passed)
     }
 
     fn change(&self, lane: u32, change: impl FnOnce(&mut Position)) {

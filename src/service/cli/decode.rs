@@ -103,6 +103,7 @@ impl<'a, W: Write> Decoder<'a, W> {
             batch_records_max: usize::MAX,
             sweep_quiet_us: i64::MAX,
             sweep_without_end_of_rib_us: None,
+            bulk_routes_min: u64::MAX,
         };
         let introduce = |name: &str| Introduced { name: name.to_owned(), ..Introduced::default() };
         let session = Session::new(options, Box::new(introduce));

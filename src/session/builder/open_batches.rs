@@ -1,21 +1,28 @@
-//! The open batches of a session: one of class dump and one of class live.
+//! The open batches of a session: one of each class.
 //!
-//! The records of a peer in the open live batch precede those in the open dump batch: a peer is moved to
-//! class live only once its dump records are logged (`Peers::promote`), and may be moved back at any time.
-//! The live batch is therefore always closed before the dump batch.
+//! The records of a peer in the open live or bulk batch precede those in the open dump batch: a peer is moved
+//! to these classes only once its dump records are logged (`Peers::promote`, `Peers::begin_bulk`), and may be
+//! moved back at any time. The dump batch is therefore always closed last. No peer has records in both other
+//! batches.
+//!
+//! The dump and bulk batches that are closed at once are a *round*.
 
 use super::{BatchBuilder, PeerSlot};
 use crate::route::{Batch, Class, EventKind, Peer, Router, Timestamp};
 use crate::session::peers::PeerState;
 
-/// First number of a live batch. Live and dump batches share no number, so that a [`PeerSlot`] of one class
-/// is never valid in the other one.
+/// First numbers of live and bulk batches. Batches of two classes share no number, so that a [`PeerSlot`] of
+/// one class is never valid in another one.
 const LIVE_FIRST: u64 = 1 << 63;
+const BULK_FIRST: u64 = 1 << 62;
 
 /// The open batches of a session, and those that were closed and not taken yet.
 pub(in crate::session) struct OpenBatches {
     dump: BatchBuilder,
     live: BatchBuilder,
+    bulk: BatchBuilder,
+    /// Number of the open round, from 1.
+    round: u64,
     /// In the order in which they must be logged.
     closed: Vec<Batch>,
 }
@@ -23,18 +30,26 @@ pub(in crate::session) struct OpenBatches {
 impl OpenBatches {
     /// Empty batches of `router`.
     pub(in crate::session) fn new(router: Router) -> Self {
-        let dump = BatchBuilder::new(Batch::new(router.clone()), 1);
-        let live = Batch { class: Class::Live, ..Batch::new(router) };
-        Self { dump, live: BatchBuilder::new(live, LIVE_FIRST), closed: Vec::new() }
+        // Another session of the router may have sent routes in bulk before.
+        let dump = Batch { follows_bulk: true, ..Batch::new(router.clone()) };
+        let live = Batch { class: Class::Live, ..Batch::new(router.clone()) };
+        let bulk = Batch { class: Class::Bulk, ..Batch::new(router) };
+        Self {
+            dump: BatchBuilder::new(dump, 1),
+            live: BatchBuilder::new(live, LIVE_FIRST),
+            bulk: BatchBuilder::new(bulk, BULK_FIRST),
+            round: 1,
+            closed: Vec::new(),
+        }
     }
 
     pub(in crate::session) const fn router(&self) -> &Router {
         self.dump.router()
     }
 
-    /// Number of the open batch of class dump.
-    pub(in crate::session) const fn dump_number(&self) -> u64 {
-        self.dump.number
+    /// Number of the open round.
+    pub(in crate::session) const fn round(&self) -> u64 {
+        self.round
     }
 
     /// Changes the router's name for all later records.
@@ -43,6 +58,9 @@ impl OpenBatches {
             self.close_all();
             self.dump.rename(name.to_owned());
             self.live.rename(name.to_owned());
+            self.bulk.rename(name.to_owned());
+            // As in new().
+            self.dump.batch.follows_bulk = true;
         }
     }
 
@@ -50,8 +68,14 @@ impl OpenBatches {
     pub(in crate::session) fn for_peer(&mut self, peer: &mut PeerState) -> &mut BatchBuilder {
         match peer.placement.class {
             Class::Dump => {
-                peer.placement.last_dump = self.dump.number;
+                self.dump.batch.follows_bulk |= std::mem::take(&mut peer.placement.follows_bulk);
+                peer.placement.last_dump = self.round;
                 &mut self.dump
+            }
+            Class::Bulk => {
+                self.bulk.batch.after = self.bulk.batch.after.max(peer.placement.after);
+                peer.placement.last_dump = self.round;
+                &mut self.bulk
             }
             Class::Live => {
                 self.live.batch.after = self.live.batch.after.max(peer.placement.after);
@@ -68,8 +92,15 @@ impl OpenBatches {
         entry: impl FnOnce(&PeerState) -> Peer,
         (received, router_time, kind): (Timestamp, Timestamp, EventKind),
     ) -> PeerSlot {
-        self.close_if_dictionary_full(peer.placement.class);
-        let builder = self.for_peer(peer);
+        // An event of a peer of class bulk concerns no route, and has no order with its routes.
+        let builder = if peer.placement.class == Class::Bulk {
+            self.close_if_dictionary_full(Class::Dump);
+            peer.placement.last_dump = self.round;
+            &mut self.dump
+        } else {
+            self.close_if_dictionary_full(peer.placement.class);
+            self.for_peer(peer)
+        };
         let index = builder.peer(&mut slot, || entry(peer));
         builder.event(Some(index), received, router_time, kind);
         slot
@@ -89,12 +120,13 @@ impl OpenBatches {
     pub(in crate::session) fn is_full(&self, records_max: usize) -> bool {
         let is_full =
             |builder: &BatchBuilder| builder.batch.records() >= records_max || builder.is_dictionary_full();
-        is_full(&self.dump) || is_full(&self.live)
+        is_full(&self.dump) || is_full(&self.live) || is_full(&self.bulk)
     }
 
     /// Whether there is a record that has not been taken.
     pub(in crate::session) fn has_records(&self) -> bool {
-        !self.closed.is_empty() || !self.dump.batch.is_empty() || !self.live.batch.is_empty()
+        let open = [&self.dump, &self.live, &self.bulk];
+        !self.closed.is_empty() || open.iter().any(|builder| !builder.batch.is_empty())
     }
 
     /// Closes the open batches and returns all batches, in the order in which they must be logged.
@@ -109,12 +141,15 @@ impl OpenBatches {
         match class {
             Class::Dump if self.dump.is_dictionary_full() => self.close_all(),
             Class::Live if self.live.is_dictionary_full() => self.closed.extend(self.live.close()),
-            Class::Dump | Class::Live => {}
+            Class::Dump | Class::Live | Class::Bulk => {}
         }
     }
 
     fn close_all(&mut self) {
         self.closed.extend(self.live.close());
+        let closed = self.closed.len();
+        self.closed.extend(self.bulk.close());
         self.closed.extend(self.dump.close());
+        self.round += u64::from(self.closed.len() > closed);
     }
 }

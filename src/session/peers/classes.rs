@@ -1,28 +1,31 @@
-//! The delivery class of each peer: dump until its table is delivered, then live.
+//! The delivery class of each peer: dump until its table is delivered, then live; bulk while it sends many
+//! routes.
 //!
 //! ```text
-//!                 dump over, few updates, and all its dump records logged and (nearly) delivered
-//!   Peer Up ──► dump ──────────────────────────────────────────────────────────────► live
-//!                ▲                                                                      │
+//!                 dump over, few updates, and all its records logged and (nearly) delivered
+//!   Peer Up ──► dump ◄─── event ──── bulk ──────────────────────────────────────────► live
+//!                ▲ │                  ▲                                                 │
+//!                │ └ 10,000 routes/s ─┘                                                 │
 //!                └── Peer Up, Peer Down, new peer or family, updates in bulk ───────────┘
 //! ```
 //!
 //! Peers with the same address and distinguisher change their class together: the database decides from all
 //! of them which identity a record belongs to.
 //!
-//! The order of a peer's records does not depend on when the class changes. A live batch names the last dump
-//! batch that it follows ([`Batch::after`](crate::route::Batch::after)), and the live lanes wait for that.
-//! The conditions here keep that wait short.
+//! The order of a peer's records does not depend on when the class changes. A batch names the batch that its
+//! records follow ([`Batch::after`](crate::route::Batch::after)), and the lanes wait for that. The conditions
+//! here keep that wait short, and make it rare.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use super::{PeerState, Peers};
 use crate::route::{Class, PeerKey};
 
-/// Records of a live peer between two ticks at which it is moved to class dump: a table that is sent again
-/// without a Peer Up (Route Refresh), or as much.
-const BULK_RECORDS_MIN: u64 = 10_000;
+/// Routes of a peer within a second, between two ticks, from which on its routes are of class bulk: a table, or
+/// as much. A change to class bulk and back makes the dump lanes wait for each other twice, which costs less
+/// than it gains only for many routes.
+pub const BULK_ROUTES_MIN: u64 = 10_000;
 
 /// Records between two ticks with which a peer may still be moved to class live.
 const LIVE_RECORDS_MAX: u64 = 1_000;
@@ -42,42 +45,48 @@ const fn lane_key(key: &PeerKey) -> LaneKey {
 pub(in crate::session) struct Placement {
     /// Class of the peer's next records.
     pub(in crate::session) class: Class,
-    /// Sequence number that the dump lanes must have delivered before the live records of this peer; 0 in
+    /// Sequence number that the dump lanes must have delivered before the next records of this peer; 0 in
     /// class dump.
     pub(in crate::session) after: u64,
-    /// Number of the last dump batch with a record of this peer; 0 if there was none.
+    /// Whether the next record of class dump follows records of class bulk.
+    pub(in crate::session) follows_bulk: bool,
+    /// Round of the last record of class dump or bulk; 0 if there was none.
     pub(in crate::session) last_dump: u64,
     /// Routes recorded since the last tick.
     recent: u64,
+    /// Whether they are so many that the next ones are to be of class bulk.
+    is_bulk: bool,
 }
 
-/// A dump batch of the session, and one of the log.
+/// The dump and bulk batches of the session that were closed at once.
 #[derive(Clone, Copy, Default)]
-struct LoggedBatch {
-    /// Number among the dump batches of the session, from 1.
+struct LoggedRound {
+    /// Number of the round, from 1.
     number: u64,
-    /// Sequence number in the log.
+    /// Sequence number of its last batch in the log.
     seq: u64,
 }
 
-/// The progress of the session's dump batches.
+/// The progress of the session's dump and bulk batches.
 #[derive(Default)]
 pub(super) struct DumpProgress {
-    /// The last one in the log.
-    logged: LoggedBatch,
+    /// The last round in the log.
+    logged: LoggedRound,
     /// Those in the log that are not known to be delivered, oldest first.
-    undelivered: VecDeque<LoggedBatch>,
+    undelivered: VecDeque<LoggedRound>,
     /// The last one that is delivered.
-    delivered: LoggedBatch,
+    delivered: LoggedRound,
     /// Whether the dump lanes have little left to deliver.
     is_nearly_delivered: bool,
-    /// Whether a peer may be in class live.
-    some_are_live: bool,
+    /// Whether a peer may be of another class than dump.
+    some_are_not_dump: bool,
+    /// Whether a peer of class dump may have sent many routes since the last tick.
+    some_send_bulk: bool,
 }
 
 impl DumpProgress {
-    /// The last dump batch that live records may follow without a long wait.
-    const fn limit(&self) -> LoggedBatch {
+    /// The last round that live records may follow without a long wait.
+    const fn limit(&self) -> LoggedRound {
         if self.is_nearly_delivered { self.logged } else { self.delivered }
     }
 }
@@ -90,17 +99,17 @@ impl PeerState {
     }
 
     fn demote(&mut self) {
+        self.placement.follows_bulk |= self.placement.class == Class::Bulk;
         (self.placement.class, self.placement.after) = (Class::Dump, 0);
     }
 }
 
 impl Peers {
-    /// Records that the next dump batch is in the log, with this sequence number; `None` if it could not be
-    /// encoded.
-    pub(in crate::session) fn dump_logged(&mut self, seq: Option<u64>) {
+    /// Records that all dump and bulk batches up to this round are in the log; the last one has this sequence
+    /// number, or `None` if it could not be encoded. Moves peers that send many routes to class bulk.
+    pub(in crate::session) fn dump_logged(&mut self, round: u64, seq: Option<u64>) {
         let dumps = &mut self.dumps;
-        dumps.logged.number += 1;
-        dumps.logged.seq = seq.unwrap_or(dumps.logged.seq);
+        dumps.logged = LoggedRound { number: round, seq: seq.unwrap_or(dumps.logged.seq) };
         if dumps.undelivered.len() >= BATCHES_MAX {
             // Of two batches the later one is kept: it is delivered only after the other one.
             let mut is_later = true;
@@ -110,6 +119,34 @@ impl Peers {
             });
         }
         dumps.undelivered.push_back(dumps.logged);
+        self.begin_bulk();
+    }
+
+    /// Moves the peers to class bulk that have sent many routes since the last tick. Their records of class
+    /// dump are in the log.
+    fn begin_bulk(&mut self) {
+        let dumps = &mut self.dumps;
+        if !std::mem::take(&mut dumps.some_send_bulk) {
+            return;
+        }
+        let logged = dumps.logged;
+        let sends_bulk = |peer: &&PeerState| {
+            peer.placement.class == Class::Dump
+                && peer.placement.is_bulk
+                && peer.placement.last_dump <= logged.number
+        };
+        let addresses: HashSet<LaneKey> =
+            self.states.iter().filter(sends_bulk).map(|peer| lane_key(&peer.identity.key)).collect();
+        // An untracked peer has no state of its own to decide by.
+        if self.refusals() > 0 || addresses.is_empty() {
+            return;
+        }
+        self.dumps.some_are_not_dump = true;
+        for peer in &mut self.states {
+            if addresses.contains(&lane_key(&peer.identity.key)) {
+                (peer.placement.class, peer.placement.after) = (Class::Bulk, logged.seq);
+            }
+        }
     }
 
     /// Records that the dump lanes have delivered all batches up to `seq`. `is_nearly_complete` states that
@@ -122,32 +159,46 @@ impl Peers {
         dumps.is_nearly_delivered = is_nearly_complete;
     }
 
-    /// Counts the routes of a message. Moves the peer to class dump if they come in bulk.
-    pub(in crate::session) fn count_recent(&mut self, index: usize, routes: u64) {
+    /// Counts the routes of a message. Moves a live peer to class dump if it has sent at least `bulk_min` since
+    /// the last tick.
+    pub(in crate::session) fn count_recent(&mut self, index: usize, routes: u64, bulk_min: u64) {
         let Some(peer) = self.states.get_mut(index) else { return };
         peer.placement.recent = peer.placement.recent.saturating_add(routes);
-        if peer.placement.class == Class::Live && peer.placement.recent >= BULK_RECORDS_MIN {
-            self.demote(index);
+        if peer.placement.recent < bulk_min {
+            return;
+        }
+        peer.placement.is_bulk = true;
+        match peer.placement.class {
+            Class::Bulk => {}
+            Class::Dump => self.dumps.some_send_bulk = true,
+            Class::Live => self.demote(index),
         }
     }
 
-    /// Moves a peer to class dump, with all peers of its address. Its next records follow its live ones in
-    /// the log, and the dump lanes wait for these.
+    /// Moves a peer to class dump, with all peers of its address. Its next records follow its live and bulk
+    /// ones in the log, and the dump lanes wait for these.
     pub(in crate::session) fn demote(&mut self, index: usize) {
         let Some(key) = self.states.get(index).map(|peer| lane_key(&peer.identity.key)) else { return };
-        if self.dumps.some_are_live {
+        if self.dumps.some_are_not_dump {
             let same = self.states.iter_mut().filter(|peer| lane_key(&peer.identity.key) == key);
             same.for_each(PeerState::demote);
+        }
+    }
+
+    /// Moves a peer of class bulk to class dump, as [`Peers::demote`].
+    pub(in crate::session) fn end_bulk(&mut self, index: usize) {
+        if self.states.get(index).is_some_and(|peer| peer.placement.class == Class::Bulk) {
+            self.demote(index);
         }
     }
 
     /// Moves all peers to class dump.
     pub(in crate::session) fn demote_all(&mut self) {
         self.states.iter_mut().for_each(PeerState::demote);
-        self.dumps.some_are_live = false;
+        self.dumps.some_are_not_dump = false;
     }
 
-    /// Moves all peers to class dump until the dump batch with this number is delivered.
+    /// Moves all peers to class dump until this round is delivered.
     pub(in crate::session) fn suspend_live(&mut self, until: u64) {
         self.demote_all();
         self.states.iter_mut().for_each(|peer| peer.placement.last_dump = until);
@@ -162,7 +213,8 @@ impl Peers {
         let mut addresses: HashMap<LaneKey, (bool, bool)> = HashMap::new();
         for peer in &mut self.states {
             let is_quiet = std::mem::take(&mut peer.placement.recent) <= LIVE_RECORDS_MAX;
-            if is_possible && peer.placement.class == Class::Dump {
+            peer.placement.is_bulk = false;
+            if is_possible && peer.placement.class != Class::Live {
                 let stays = !is_quiet || peer.placement.last_dump > limit.number || !peer.has_no_dump();
                 let address = addresses.entry(lane_key(&peer.identity.key)).or_default();
                 *address = (address.0 | peer.up, address.1 | stays);
@@ -172,8 +224,8 @@ impl Peers {
         if addresses.is_empty() {
             return;
         }
-        self.dumps.some_are_live = true;
-        for peer in self.states.iter_mut().filter(|peer| peer.placement.class == Class::Dump) {
+        self.dumps.some_are_not_dump = true;
+        for peer in self.states.iter_mut().filter(|peer| peer.placement.class != Class::Live) {
             if addresses.contains_key(&lane_key(&peer.identity.key)) {
                 (peer.placement.class, peer.placement.after) = (Class::Live, limit.seq);
             }

@@ -16,6 +16,7 @@ use super::builder::PeerSlot;
 use super::summary::PeerSummary;
 use crate::bmp::PeerHeader;
 use crate::route::{Peer, PeerIdentity, PeerKey, RibView, Timestamp};
+pub use classes::BULK_ROUTES_MIN;
 use classes::{DumpProgress, Placement};
 use history::PeerHistory;
 pub use memory_budget::{DUMP_MEMORY_MAX_BYTES, HISTORY_MEMORY_MAX_BYTES, PEER_MEMORY_MAX_BYTES};

@@ -47,7 +47,7 @@ pub struct Connection {
     pub(super) initial_load: InitialLoad,
     /// RIB views that this connection has stored routes of.
     pub(super) known_peers: KnownPeers,
-    /// Peers that the other lane of the shard stores or remembers.
+    /// Peers that several lanes store or remember.
     pub(super) shared_peers: Arc<SharedPeers>,
     /// Whether the merge begins with INSERT, because in the last merge most routes were new.
     pub(super) inserts_first: AtomicBool,
@@ -155,7 +155,7 @@ impl Connection {
         })
     }
 
-    /// Shares which peers are stored with the connection of the other lane of the shard.
+    /// Shares with the connections of the other lanes which peers are stored.
     pub fn share_peers(&mut self, shared_peers: Arc<SharedPeers>) {
         self.shared_peers = shared_peers;
     }

@@ -10,7 +10,7 @@
 //! * `statements`: the SQL statements of a lane; longer ones are files in `sql/`
 //! * `stored_peers`: the reply of `holdfast_merge_peers`
 //! * `known_peers`: peers whose state is known from the transactions before
-//! * `shared_peers`: peers that the other lane of the shard stores or remembers
+//! * `shared_peers`: peers that several lanes store or remember
 
 mod attach;
 mod bisect;

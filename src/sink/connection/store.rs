@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -62,7 +63,7 @@ impl Connection {
         // What this transaction adds to both holds only if it is stored: on an error they are dropped.
         let mut initial_load = std::mem::take(&mut self.initial_load);
         let mut known_peers = std::mem::take(&mut self.known_peers);
-        self.shared_peers.forget(self.lane.class(), &mut known_peers, &mut initial_load);
+        self.shared_peers.forget(self.lane.number, &mut known_peers, &mut initial_load);
         let known = known_peers.find(&transaction.peers.keys);
         let mut exchange = Exchange::begin(&self.stream);
         let mut request = Request::default();
@@ -89,17 +90,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins the transaction, and checks the fence and the order with the lane of the other class.
+    /// Begins the transaction, and checks the fence and the order with other lanes.
     pub(super) fn begin(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
         let first = num::to_i64_saturating(transaction.first_seq);
         let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
         request.execute(&self.statements.begin, &[])?;
         request.execute(&self.statements.fence, &fence)?;
-        if transaction.after > 0 {
-            let sibling = num::to_i32_saturating(self.lane.sibling());
-            let after = num::to_i64_saturating(transaction.after);
-            let order: Params<'_, 4> = [&self.lane.collector, &log_id, &sibling, &after];
+        for (lane, delivered) in &transaction.order {
+            let (lane, delivered) = (num::to_i32_saturating(*lane), num::to_i64_saturating(*delivered));
+            let order: Params<'_, 4> = [&self.lane.collector, &log_id, &lane, &delivered];
             request.execute(&self.statements.order, &order)?;
         }
         Ok(())
@@ -112,27 +112,30 @@ impl Connection {
         mut request: Request,
         transaction: &Transaction,
         known: Option<KnownViews>,
-        initial_load: Option<InitialLoad>,
+        mut initial_load: Option<InitialLoad>,
     ) -> Result<SentRows<'_>, Error> {
-        let s = &self.statements;
-        self.merge_peers(&mut request, transaction, known.as_ref())?;
+        let (s, arguments) = (&self.statements, &transaction.peers);
+        let note = |peers: &StoredPeers, load: &mut Option<InitialLoad>| {
+            self.shared_peers.note(self.lane.number, peers, arguments, load.as_mut());
+        };
         if known.is_none() {
+            self.merge_peers(&mut request, transaction)?;
             request.flush();
         }
         self.copy_rows_without_ids(&mut request, transaction)?;
-        let encoding = match known {
-            Some(known) => {
-                self.shared_peers.note(self.lane.class(), &known.peers);
-                let encoding = encode(transaction, known.peers, initial_load);
+        let (encoding, known_states) = match known {
+            Some(KnownViews { peers, states }) => {
+                note(&peers, &mut initial_load);
+                let encoding = encode(transaction, peers, initial_load);
                 exchange.send(request).await?;
-                encoding
+                (encoding, Some(states))
             }
             None => {
                 exchange.send(request).await?;
                 exchange.wait_for(&s.peers).await?;
                 let peers = stored_peers(exchange.rows(&s.peers))?;
-                self.shared_peers.note(self.lane.class(), &peers);
-                encode(transaction, peers, initial_load)
+                note(&peers, &mut initial_load);
+                (encode(transaction, peers, initial_load), None)
             }
         };
         let encoded = exchange.while_reading(encoding).await?;
@@ -144,7 +147,11 @@ impl Connection {
         let changed = self.copy_changed(exchange, request, transaction, &resolved, &mut set_uses).await?;
         let (mut request, changed) = changed;
         self.copy_attributes(&mut request, transaction, &set_uses)?;
-        self.send_merge(exchange, request, transaction, &resolved).await?;
+        self.merge(&mut request, transaction, &resolved)?;
+        if let Some(states) = known_states {
+            self.merge_known_peers(&mut request, transaction, &states)?;
+        }
+        exchange.send(request).await?;
         let routes = transaction.routes.rows + resolved.history.rows + changed;
         let counts = vec![
             ("route_records", s.history(transaction), routes),
@@ -156,26 +163,24 @@ impl Connection {
         Ok(SentRows { counts, unchanged: resolved.compared.saturating_sub(changed), initial_load })
     }
 
-    /// Merges the state of the peers. If it is not known, the reply has their ids, and their state before the
-    /// transaction.
-    fn merge_peers(
+    /// Merges the state of the peers. The reply has their ids, and their state before the transaction.
+    fn merge_peers(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
+        let (collector, peers) = (&self.lane.collector, &transaction.peers);
+        let arguments: Params<'_, 4> = [collector, &peers.views, &peers.states, &peers.families];
+        request.execute(&self.statements.peers, &arguments)
+    }
+
+    /// Merges the state of the peers, whose ids and states are known. The last rows of the transaction: other
+    /// lanes wait for the locks on the rows of the same peers.
+    fn merge_known_peers(
         &self,
         request: &mut Request,
         transaction: &Transaction,
-        known: Option<&KnownViews>,
+        states: &Value,
     ) -> Result<(), EncodeError> {
-        let (s, collector, peers) = (&self.statements, &self.lane.collector, &transaction.peers);
-        match known {
-            Some(KnownViews { states, .. }) => {
-                let arguments: Params<'_, 5> =
-                    [collector, &peers.views, &peers.states, &peers.families, states];
-                request.execute(&s.known_peers, &arguments)
-            }
-            None => {
-                let arguments: Params<'_, 4> = [collector, &peers.views, &peers.states, &peers.families];
-                request.execute(&s.peers, &arguments)
-            }
-        }
+        let (collector, peers) = (&self.lane.collector, &transaction.peers);
+        let arguments: Params<'_, 5> = [collector, &peers.views, &peers.states, &peers.families, states];
+        request.execute(&self.statements.known_peers, &arguments)
     }
 
     /// Copies the rows that contain no peer ids.
@@ -246,13 +251,12 @@ impl Connection {
 
     /// Copies the routes that cannot be in the current table yet, and merges the staged ones and all other
     /// state.
-    async fn send_merge(
+    fn merge(
         &self,
-        exchange: &mut Exchange,
-        mut request: Request,
+        request: &mut Request,
         transaction: &Transaction,
         resolved: &ResolvedRows,
-    ) -> Result<(), Error> {
+    ) -> Result<(), EncodeError> {
         let s = &self.statements;
         request.copy(&s.copy_rib, &resolved.new.bytes)?;
         if resolved.staged.rows > 0 {
@@ -260,12 +264,12 @@ impl Connection {
             let statement = if is_insert { &s.insert_first } else { &s.update_first };
             request.execute(statement, &[&num::to_i64_saturating(resolved.staged.rows)])?;
         }
-        self.log_gaps(&mut request, transaction)?;
-        self.drop_rejected(&mut request, transaction)?;
+        self.log_gaps(request, transaction)?;
+        self.drop_rejected(request, transaction)?;
         if let Some(routers) = &transaction.routers {
             request.execute(&s.routers, &[&self.lane.collector, routers])?;
         }
-        exchange.send(request).await
+        Ok(())
     }
 
     /// Records a gap for each router with records that are not stored.

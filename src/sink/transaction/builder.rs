@@ -7,7 +7,7 @@ mod ranges;
 use std::sync::Arc;
 
 use crate::num;
-use crate::route::{Action, Batch, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp};
+use crate::route::{Action, Batch, Class, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
@@ -44,7 +44,7 @@ pub struct TransactionBuilder {
     digest: u64,
     /// The first batch or gap with a row of the transaction.
     first_row_seq: Option<u64>,
-    /// Greatest [`Batch::after`] of the batches of the lane's class.
+    /// Greatest [`Batch::after`] of the batches that the lane stores records of.
     after: u64,
     /// Announcements that have a history row only if they change their route.
     dedup: Dedup,
@@ -169,7 +169,7 @@ impl TransactionBuilder {
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), InconsistentBatch> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
         self.records_read += num::to_u64(batch.records()).max(1);
-        if batch.class == self.lane.class() {
+        if self.lane.stores(batch.class) {
             self.after = self.after.max(batch.after);
         }
         let before = self.rows();
@@ -211,6 +211,7 @@ impl TransactionBuilder {
                     last: block.last,
                     announced: block.announced,
                     withdrawn: block.withdrawn,
+                    is_bulk: batch.class == Class::Bulk,
                 };
                 self.incarnations.note(block.incarnation, block.last);
                 self.peers.count(block.view_index, &routes);
@@ -227,6 +228,10 @@ impl TransactionBuilder {
         blocks: &mut EncodedBlocks,
     ) -> Result<(), InconsistentBatch> {
         let group = route.group;
+        route_key(group.family, route.entry, &mut self.key);
+        if batch.class == Class::Bulk && !self.lane.owns_bulk_route(&self.key) {
+            return Ok(());
+        }
         let inconsistent = InconsistentBatch { seq, index: route.index };
         let (peer, block) = self.peer_block(batch, group, blocks).ok_or(inconsistent)?;
         if let Some(cause) = block.quarantined.clone() {
@@ -251,7 +256,6 @@ impl TransactionBuilder {
         let nlri_start = out.len();
         copy_rows::nlri_block(out, &route.entry.nlri);
         let nlri_range = nlri_start..out.len();
-        route_key(group.family, route.entry, &mut self.key);
         copy_rows::route_key(out, route, &self.key);
         if self.is_whole {
             self.attributes.append_columns(attributes, out);
@@ -301,7 +305,8 @@ impl TransactionBuilder {
         let peer = batch.peer_of(group)?;
         let slot = blocks.peers.get_mut(usize::from(group.peer))?;
         if slot.is_none() {
-            let is_owned = self.lane.owns(batch, &peer.key);
+            // A route of class bulk is of this lane if it comes this far.
+            let is_owned = batch.class == Class::Bulk || self.lane.owns(batch, &peer.key);
             let cause = self.quarantine.cause(&batch.router.name, Some(&peer.key)).filter(|_| is_owned);
             let (quarantined, is_stored) = (cause.cloned(), is_owned && cause.is_none());
             let (mut view_index, mut incarnation) = (0, [0; 16]);
@@ -375,6 +380,7 @@ impl TransactionBuilder {
             last_seq: self.next_seq - 1,
             digest: self.digest,
             after: self.after,
+            order: Vec::new(),
             counts: self.counts,
             received: self.received,
             routes: self.routes.finish(),

@@ -43,6 +43,8 @@ struct ViewSummary {
     last_seen: Timestamp,
     announced: u64,
     withdrawn: u64,
+    /// Whether all records are of class bulk.
+    is_bulk: bool,
     /// The newest incarnation with an announcement, which shows that the peer is up.
     up: Option<Incarnation>,
     /// Oldest incarnation whose routes are valid, if a Peer Down has changed it.
@@ -59,6 +61,8 @@ pub(super) struct RouteCounts {
     pub(super) last: Timestamp,
     pub(super) announced: u64,
     pub(super) withdrawn: u64,
+    /// Whether the routes are of class bulk.
+    pub(super) is_bulk: bool,
 }
 
 /// The last state of a peer, and the events that led to it.
@@ -144,6 +148,7 @@ impl PeerChanges {
             view.seen(routes.last);
             view.announced += routes.announced;
             view.withdrawn += routes.withdrawn;
+            view.is_bulk &= routes.is_bulk;
             if routes.announced > 0 {
                 view.up = view.up.max(Some(routes.incarnation));
             }
@@ -168,6 +173,7 @@ impl PeerChanges {
     pub(super) fn push(&mut self, view_index: u32, seq: u64, batch: &Batch, peer: &Peer, event: &Event) {
         let Some(view) = self.views.get_mut(num::u32_to_usize(view_index)) else { return };
         view.seen(event.received);
+        view.is_bulk = false;
         let key: StateKey = (view.peer, is_loc_rib(peer.view));
         let incarnation = incarnation(&batch.router, peer);
         let position = Position { incarnation, seq, index: event.index };
@@ -266,6 +272,7 @@ impl PeerChanges {
         let mut arguments = PeerArguments {
             views: views.collect(),
             keys: keys.collect(),
+            bulk: self.views.iter().map(|view| view.is_bulk).collect(),
             states: states.collect(),
             families: families.collect(),
         };
@@ -288,6 +295,7 @@ impl ViewSummary {
             last_seen: Timestamp(0),
             announced: 0,
             withdrawn: 0,
+            is_bulk: true,
             up: None,
             valid_from: None,
         }

@@ -50,9 +50,12 @@ pub struct Transaction {
     pub last_seq: u64,
     /// [`digest`](crate::sink::digest) of the batch at `last_seq`; 0 if it is unreadable.
     pub digest: u64,
-    /// Sequence number that the lane of the other class must have delivered before: for a live lane the
-    /// greatest [`Batch::after`](crate::route::Batch::after), for a dump lane set by the caller.
+    /// Sequence number up to which all other dump lanes must have delivered before: the greatest
+    /// [`Batch::after`](crate::route::Batch::after).
     pub after: u64,
+    /// Checkpoints of other lanes that the transaction relies on: lane, and the sequence number that it must
+    /// have delivered. Set by the caller.
+    pub order: Vec<(u32, u64)>,
     /// Numbers of records.
     pub counts: TransactionCounts,
     /// Time at which the last record was received; 0 if there are no records.

@@ -7,7 +7,7 @@
 -- table has, the announcement changes nothing if it repeats that event. A state of a later incarnation is not
 -- replaced: then the earlier event came late, from an old session.
 --
--- The last byte of the hash of an attribute set is not compared: the two lanes of a shard differ in it.
+-- The last byte of the hash of an attribute set is not compared: the lanes of a collector differ in it.
 SELECT c.number
 FROM (
     SELECT number, peer_id, route_key, session, generation, seq, idx, attributes, valid_session,

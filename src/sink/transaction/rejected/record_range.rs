@@ -7,6 +7,7 @@ use crate::sink::lanes::Lane;
 use crate::sink::transaction::builder::TransactionBuilder;
 use crate::sink::transaction::dedup::Dedup;
 use crate::sink::transaction::error::EncodeError;
+use crate::sink::transaction::route_event::route_key;
 use crate::sink::transaction::transaction::Transaction;
 
 use super::probe::ordinary_batch;
@@ -51,9 +52,14 @@ impl RecordRange {
                 Record::Event(event) => (event.peer, event.index),
             };
             let peer = peer.and_then(|peer| batch.peers.get(usize::from(peer)));
-            let is_owned = match peer {
-                Some(peer) => self.lane.owns(&batch, &peer.key),
-                None => self.lane.owns_routers(),
+            let is_owned = match (peer, &record) {
+                (None, _) => self.lane.owns_routers(),
+                (Some(peer), Record::Event(_)) => self.lane.owns(&batch, &peer.key),
+                (Some(peer), Record::Route(route)) => self.lane.owns_route(&batch, &peer.key, || {
+                    let mut key = Vec::new();
+                    route_key(route.group.family, route.entry, &mut key);
+                    key
+                }),
             };
             if is_owned {
                 let source = Source::new(&batch, peer.map(|peer| &peer.key));
