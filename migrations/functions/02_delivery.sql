@@ -120,9 +120,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION holdfast_order IS
-    'Call of a transaction of a lane after the fence: raises BM003 unless lane o_lane has delivered batch o_seq.
-The process waits for that before it sends the transaction; this call keeps the order of each route even if
-the database has lost commits since.';
+    'Call of a transaction of a lane after the fence: raises BM003 unless lane o_lane has delivered batch
+o_seq. The process waits for that before it sends the transaction; this call keeps the order of each route
+even if the database has lost commits since.';
 
 CREATE OR REPLACE FUNCTION holdfast_log_gap(g_collector text, g_log_id uuid, g_first bigint, g_last bigint,
     g_reason text) RETURNS void

@@ -332,8 +332,7 @@ impl Connection {
     /// Appends the session's batches to the log. Waits while the queue of the log is full.
     async fn flush(&mut self, flush_trigger: &'static str) -> Result<(), End> {
         self.batch_bytes = 0;
-        let mut batches = self.session.take_batches();
-        let mut last_dump = None;
+        let (mut batches, mut last_dump) = (self.session.take_batches(), None);
         while let Some(mut batch) = batches.next() {
             let class = batch.class;
             if class != Class::Dump && self.shared.registry.shares_name(self.entry.session()) {
@@ -347,15 +346,11 @@ impl Connection {
                 self.shared.registry.records_refused(batch.records() + rest);
                 return Err(End::LogStopped);
             };
-            if class != Class::Live {
-                last_dump = Some(seq);
-            }
+            last_dump = if class == Class::Live { last_dump } else { Some(seq) };
             let (routes, events) = (batch.nlri.len(), batch.events.len());
             tracing::debug!(routes, events, bytes = self.payload_bytes, flush_trigger, "batch_flushed");
         }
-        if let Some(seq) = last_dump {
-            self.session.dump_logged(seq);
-        }
+        last_dump.into_iter().for_each(|seq| self.session.dump_logged(seq));
         Ok(())
     }
 

@@ -74,8 +74,8 @@ impl TryFrom<u8> for Cause {
     }
 }
 
-/// Which lanes deliver a batch. Tables and changes have lanes of their own, so that changes do not wait behind
-/// tables.
+/// Which lanes deliver a batch. Tables and changes have lanes of their own, so that changes do not wait
+/// behind tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Records of peers whose table is being sent, and records that concern no peer. Each peer has one dump

@@ -215,8 +215,8 @@ impl Session {
         self.peers.promote();
     }
 
-    /// Records that all batches that were taken are in the log. `seq` is the sequence number of the last one of
-    /// class dump or bulk, `None` if it could not be encoded. To be called if there was one.
+    /// Records that all batches that were taken are in the log. `seq` is the sequence number of the last one
+    /// of class dump or bulk, `None` if it could not be encoded. To be called if there was one.
     pub fn dump_logged(&mut self, seq: Option<u64>) {
         self.peers.dump_logged(self.batches.round() - 1, seq);
     }

@@ -213,8 +213,8 @@ impl Session {
         }
     }
 
-    /// Moves a live or bulk peer to class dump if the UPDATE is of an address family that the RIB view did not have:
-    /// its first routes begin a dump.
+    /// Moves a live or bulk peer to class dump if the UPDATE is of an address family that the RIB view did
+    /// not have: its first routes begin a dump.
     #[inline]
     fn note_dump(&mut self, index: usize, view: RibView, update: &Update<'_>) {
         let Some(peer) = self.peers.get(index).filter(|peer| peer.placement.class != Class::Dump) else {

@@ -41,7 +41,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Dump for a lane that stores batches of class dump and bulk, live for one that stores those of class live.
+    /// Dump for a lane that stores batches of class dump and bulk, live for one that stores those of class
+    /// live.
     #[must_use]
     pub const fn class(&self) -> Class {
         if self.number < self.count { Class::Dump } else { Class::Live }
@@ -77,18 +78,25 @@ impl Lane {
         self.owns_routers() || self.stores(class)
     }
 
-    /// Whether the lane stores the events of this peer in a batch, and its routes unless the batch is of class
-    /// bulk.
+    /// Whether the lane stores the events of this peer in a batch, and its routes unless the batch is of
+    /// class bulk.
     #[must_use]
     pub fn owns(&self, batch: &Batch, key: &PeerKey) -> bool {
         self.stores(batch.class) && lane_of(&batch.router.name, key, self.count) == self.shard()
     }
 
-    /// Whether the lane stores a route in a batch of class bulk, by the key of the route in the current table.
+    /// Whether the lane stores a route in a batch of class bulk, by the route's key in the current table.
     #[must_use]
     pub fn owns_bulk_route(&self, route_key: &[u8]) -> bool {
+        // Each lane stores the attribute sets of its routes for itself, and neighbouring prefixes often share
+        // one: of a unicast route, the first 16 bits of an IPv4 prefix and 32 of an IPv6 prefix count.
+        let significant = match route_key {
+            [0, 1, 1, ..] => route_key.get(..5),
+            [0, 2, 1, ..] => route_key.get(..7),
+            _ => None,
+        };
         let mut hasher = SipHasher13::new_with_keys(LANE_KEYS.0, LANE_KEYS.1);
-        hasher.write(route_key);
+        hasher.write(significant.unwrap_or(route_key));
         self.class() == Class::Dump && shard_of_hash(hasher.finish(), self.count) == self.shard()
     }
 

@@ -22,9 +22,9 @@ use std::net::IpAddr;
 use super::{PeerState, Peers};
 use crate::route::{Class, PeerKey};
 
-/// Routes of a peer within a second, between two ticks, from which on its routes are of class bulk: a table, or
-/// as much. A change to class bulk and back makes the dump lanes wait for each other twice, which costs less
-/// than it gains only for many routes.
+/// Routes of a peer within a second, between two ticks, from which on its routes are of class bulk: a table,
+/// or as much. A change to class bulk and back makes the dump lanes wait for each other twice, which costs
+/// less than it gains only for many routes.
 pub const BULK_ROUTES_MIN: u64 = 10_000;
 
 /// Records between two ticks with which a peer may still be moved to class live.
@@ -159,8 +159,8 @@ impl Peers {
         dumps.is_nearly_delivered = is_nearly_complete;
     }
 
-    /// Counts the routes of a message. Moves a live peer to class dump if it has sent at least `bulk_min` since
-    /// the last tick.
+    /// Counts the routes of a message. Moves a live peer to class dump if it has sent at least `bulk_min`
+    /// since the last tick.
     pub(in crate::session) fn count_recent(&mut self, index: usize, routes: u64, bulk_min: u64) {
         let Some(peer) = self.states.get_mut(index) else { return };
         peer.placement.recent = peer.placement.recent.saturating_add(routes);

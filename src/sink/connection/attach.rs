@@ -12,7 +12,6 @@ use uuid::Uuid;
 use crate::num;
 use crate::sink::error::Error;
 use crate::sink::lanes::Lane;
-use crate::sink::transaction::InitialLoad;
 
 use super::known_peers::KnownPeers;
 use super::pipeline::{Exchange, QuietClient, Request, SharedStream, Typed};
@@ -43,8 +42,6 @@ pub struct Connection {
     /// Identity of this process, by which the server recognizes the holder of the lane.
     pub(super) owner: Uuid,
     pub(super) epoch: i64,
-    /// Routes that this connection has stored for peers that it has created.
-    pub(super) initial_load: InitialLoad,
     /// RIB views that this connection has stored routes of.
     pub(super) known_peers: KnownPeers,
     /// Peers that several lanes store or remember.
@@ -88,7 +85,6 @@ impl Connection {
             lane,
             owner: Uuid::nil(),
             epoch: 0,
-            initial_load: InitialLoad::default(),
             known_peers: KnownPeers::default(),
             shared_peers: Arc::default(),
             inserts_first: AtomicBool::new(true),
@@ -157,6 +153,8 @@ impl Connection {
 
     /// Shares with the connections of the other lanes which peers are stored.
     pub fn share_peers(&mut self, shared_peers: Arc<SharedPeers>) {
+        // Another process may have stored routes since the last attachment.
+        shared_peers.initial_load().end();
         self.shared_peers = shared_peers;
     }
 

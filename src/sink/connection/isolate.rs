@@ -334,7 +334,7 @@ impl Connection {
     pub(crate) async fn store_part(&self, part: &Transaction) -> Result<u64, Error> {
         let mut exchange = Exchange::begin(&self.stream);
         // No initial load: rows of a part can be rolled back, so that its routes must be looked up.
-        let stored = self.store_rows(&mut exchange, Request::default(), part, None, None).await;
+        let stored = self.store_rows(&mut exchange, Request::default(), part, None, false).await;
         match stored {
             // The server is ready again only after the end of the exchange.
             Err(Error::Reply(_)) => exchange.finish().await.map(|()| 0),

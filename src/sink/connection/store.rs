@@ -33,8 +33,6 @@ pub(super) struct SentRows<'a> {
     counts: Vec<(&'static str, &'a Statement, u64)>,
     /// Number of announcements that change nothing.
     pub(super) unchanged: u64,
-    /// Routes of the initial load, these rows included.
-    initial_load: Option<InitialLoad>,
 }
 
 impl SentRows<'_> {
@@ -54,16 +52,18 @@ impl Connection {
     /// See [`Error::action`]. Only attaching again shows whether the transaction was stored.
     pub async fn store(&mut self, transaction: &Transaction) -> Result<(), Error> {
         // The server may still commit after a timeout; the checkpoint shows it when the lane attaches again.
-        tokio::time::timeout(self.time_limit(), self.store_untimed(transaction))
-            .await
-            .map_err(|_elapsed| Error::Timeout)?
+        let stored = tokio::time::timeout(self.time_limit(), self.store_untimed(transaction)).await;
+        let stored = stored.map_err(|_elapsed| Error::Timeout).flatten();
+        if stored.is_err() {
+            self.shared_peers.initial_load().end();
+        }
+        stored
     }
 
     async fn store_untimed(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        // What this transaction adds to both holds only if it is stored: on an error they are dropped.
-        let mut initial_load = std::mem::take(&mut self.initial_load);
+        // What this transaction adds holds only if it is stored: on an error it is dropped.
         let mut known_peers = std::mem::take(&mut self.known_peers);
-        self.shared_peers.forget(self.lane.number, &mut known_peers, &mut initial_load);
+        self.shared_peers.forget(self.lane.number, &mut known_peers);
         let known = known_peers.find(&transaction.peers.keys);
         let mut exchange = Exchange::begin(&self.stream);
         let mut request = Request::default();
@@ -72,7 +72,7 @@ impl Connection {
         if self.compresses(transaction.counts.routes) {
             request.execute(&self.statements.compress, &[])?;
         }
-        let rows = self.store_rows(&mut exchange, request, transaction, known, Some(initial_load)).await?;
+        let rows = self.store_rows(&mut exchange, request, transaction, known, true).await?;
         if exchange.has_unconfirmed_rows() {
             let settled = exchange.settle().await;
             settled.map_err(|error| self.route_exists(error, &exchange))?;
@@ -81,12 +81,11 @@ impl Connection {
         let (s, mut request) = (&self.statements, Request::default());
         request.execute(&s.peer_states, &[&self.lane.collector, &transaction.peers.views])?;
         exchange.send(request).await?;
-        let initial_load = rows.initial_load.unwrap_or_default();
         let exchange =
             self.commit(exchange, transaction, rows.unchanged, transaction.rejected_routes).await?;
         known_peers.learn(&transaction.peers, exchange.rows(&s.peer_states))?;
         self.choose_half(&exchange)?;
-        (self.initial_load, self.known_peers) = (initial_load, known_peers);
+        self.known_peers = known_peers;
         Ok(())
     }
 
@@ -106,17 +105,19 @@ impl Connection {
     }
 
     /// Sends all rows of the transaction after `request`. The last replies are not waited for.
+    /// `loads_initially` allows to copy new routes without a look-up.
     pub(super) async fn store_rows(
         &self,
         exchange: &mut Exchange,
         mut request: Request,
         transaction: &Transaction,
         known: Option<KnownViews>,
-        mut initial_load: Option<InitialLoad>,
+        loads_initially: bool,
     ) -> Result<SentRows<'_>, Error> {
-        let (s, arguments) = (&self.statements, &transaction.peers);
-        let note = |peers: &StoredPeers, load: &mut Option<InitialLoad>| {
-            self.shared_peers.note(self.lane.number, peers, arguments, load.as_mut());
+        let s = &self.statements;
+        let encode = |peers: StoredPeers| {
+            self.shared_peers.note(self.lane.number, &peers, &transaction.peers);
+            encode(transaction, peers, loads_initially.then(|| self.shared_peers.initial_load()))
         };
         if known.is_none() {
             self.merge_peers(&mut request, transaction)?;
@@ -125,8 +126,7 @@ impl Connection {
         self.copy_rows_without_ids(&mut request, transaction)?;
         let (encoding, known_states) = match known {
             Some(KnownViews { peers, states }) => {
-                note(&peers, &mut initial_load);
-                let encoding = encode(transaction, peers, initial_load);
+                let encoding = encode(peers);
                 exchange.send(request).await?;
                 (encoding, Some(states))
             }
@@ -134,12 +134,11 @@ impl Connection {
                 exchange.send(request).await?;
                 exchange.wait_for(&s.peers).await?;
                 let peers = stored_peers(exchange.rows(&s.peers))?;
-                note(&peers, &mut initial_load);
-                (encode(transaction, peers, initial_load), None)
+                (encode(peers), None)
             }
         };
         let encoded = exchange.while_reading(encoding).await?;
-        let (mut resolved, initial_load) = encoded.map_err(Error::Encoder)??;
+        let mut resolved = encoded.map_err(Error::Encoder)??;
         let mut request = Request::default();
         request.copy(&s.copy_staged, &resolved.staged.bytes)?;
         request.copy(s.history(transaction), &resolved.history.bytes)?;
@@ -160,7 +159,7 @@ impl Connection {
             ("dedup_candidates", &s.copy_candidates, resolved.dedup.rows),
             ("rib_entries", &s.copy_rib, resolved.new.rows),
         ];
-        Ok(SentRows { counts, unchanged: resolved.compared.saturating_sub(changed), initial_load })
+        Ok(SentRows { counts, unchanged: resolved.compared.saturating_sub(changed) })
     }
 
     /// Merges the state of the peers. The reply has their ids, and their state before the transaction.
@@ -375,13 +374,10 @@ impl Connection {
 fn encode(
     transaction: &Transaction,
     peers: StoredPeers,
-    mut initial_load: Option<InitialLoad>,
-) -> JoinHandle<Result<(ResolvedRows, Option<InitialLoad>), EncodeError>> {
+    initial_load: Option<Arc<InitialLoad>>,
+) -> JoinHandle<Result<ResolvedRows, EncodeError>> {
     let (rib, dedup) = (Arc::clone(&transaction.rib), Arc::clone(&transaction.dedup));
-    tokio::task::spawn_blocking(move || {
-        let resolved = ResolvedRows::encode(&rib, &dedup, &peers, initial_load.as_mut())?;
-        Ok((resolved, initial_load))
-    })
+    tokio::task::spawn_blocking(move || ResolvedRows::encode(&rib, &dedup, &peers, initial_load.as_deref()))
 }
 
 fn system_time(time: Timestamp) -> SystemTime {

@@ -169,9 +169,7 @@ impl TransactionBuilder {
     pub fn push(&mut self, seq: u64, payload: &[u8], batch: &Batch) -> Result<(), InconsistentBatch> {
         (self.digest, self.next_seq) = (digest(seq, payload), seq + 1);
         self.records_read += num::to_u64(batch.records()).max(1);
-        if self.lane.stores(batch.class) {
-            self.after = self.after.max(batch.after);
-        }
+        self.after = self.after.max(if self.lane.stores(batch.class) { batch.after } else { 0 });
         let before = self.rows();
         self.push_records(seq, batch, |_| true)?;
         if self.rows() > before {
@@ -317,8 +315,7 @@ impl TransactionBuilder {
                 incarnation = row_hash(&self.lane, &blocks.buffer);
                 self.incarnations.add(incarnation, &blocks.buffer);
             }
-            let (first, last) = (group.received, group.received);
-            let (announced, withdrawn) = (0, 0);
+            let (first, last, announced, withdrawn) = (group.received, group.received, 0, 0);
             *slot = Some(PeerBlock {
                 is_stored,
                 quarantined,

@@ -24,8 +24,8 @@ pub fn digest(seq: u64, payload: &[u8]) -> u64 {
 /// `incarnations`.
 ///
 /// Collector and lane are part of the hash, so that two lanes never insert the same row and neither waits for
-/// the other. The hashes of the lanes of a collector differ in the last byte only, by which a set that several
-/// have stored is recognized (sql/changed.sql).
+/// the other. The hashes of the lanes of a collector differ in the last byte only: a set that several have
+/// stored is recognized by the others (sql/changed.sql).
 pub(super) fn row_hash(lane: &Lane, encoded: &[u8]) -> [u8; 16] {
     let mut hasher = SipHasher13::new_with_keys(KEY, 0);
     hasher.write(lane.collector.as_bytes());

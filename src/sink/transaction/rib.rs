@@ -134,11 +134,10 @@ impl RibChanges {
         &self,
         peers: &StoredPeers,
         candidates: usize,
-        mut initial_load: Option<&mut InitialLoad>,
+        initial_load: Option<&InitialLoad>,
     ) -> Result<RibRows, EncodeError> {
-        if let Some(load) = &mut initial_load {
-            peers.0.values().filter(|peer| peer.is_new).for_each(|peer| load.begin(peer.id));
-        }
+        let created = peers.0.values().filter(|peer| peer.is_new).map(|peer| peer.id);
+        let load = initial_load.map(|load| load.with_new_peers(created));
         let (staged, new) = (TableBuffer::large(), TableBuffer::large());
         let mut out = RibRows { staged, new, look_ups: Vec::new() };
         out.look_ups.reserved().resize(candidates, LookUp::Candidate);
@@ -156,7 +155,7 @@ impl RibChanges {
                     change = Folded::Now(RouteChange { is_single: false, ..change.clone() }.into());
                 }
             }
-            let is_new = initial_load.as_mut().is_some_and(|load| load.is_new(peer.id, key));
+            let is_new = load.as_ref().is_some_and(|load| load.is_new(peer.id, key));
             let look_up = change.candidate.and_then(|number| out.look_ups.get_mut(num::u32_to_usize(number)));
             if let Some(look_up) = look_up.filter(|_| is_new || change.is_single) {
                 *look_up = if is_new { LookUp::Changed } else { LookUp::Staged };

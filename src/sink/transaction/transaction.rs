@@ -134,7 +134,7 @@ impl ResolvedRows {
         rib: &RibChanges,
         dedup: &DedupCandidates,
         peers: &StoredPeers,
-        initial_load: Option<&mut InitialLoad>,
+        initial_load: Option<&InitialLoad>,
     ) -> Result<Self, EncodeError> {
         let RibRows { staged, new, look_ups } = rib.encode(peers, dedup.len(), initial_load)?;
         let CandidateRows { rows, history, set_uses } = dedup.encode(peers, &look_ups)?;
