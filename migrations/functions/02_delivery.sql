@@ -55,6 +55,41 @@ process has taken the lane over, so that two collectors do not take it from each
 row or an earlier epoch means that an older copy of the database was restored: delivery resumes behind
 what that has. Returns epoch, last_seq and digest of the checkpoint.';
 
+CREATE OR REPLACE FUNCTION holdfast_change_lanes(c_collector text, c_log_id uuid, c_owner uuid,
+    c_from integer, c_to integer, c_seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    first ingest_checkpoint%ROWTYPE;
+    unexpected integer;
+BEGIN
+    PERFORM FROM ingest_checkpoint WHERE collector = c_collector AND log_id = c_log_id ORDER BY lane
+        FOR UPDATE;
+    SELECT min(l) INTO unexpected
+        FROM generate_series(0, greatest(2 * c_from - 1, (SELECT max(lane) FROM ingest_checkpoint
+            WHERE collector = c_collector AND log_id = c_log_id))) l
+        LEFT JOIN ingest_checkpoint c ON c.collector = c_collector AND c.log_id = c_log_id AND c.lane = l
+        WHERE (c.lanes, c.owner, c.last_seq) IS DISTINCT FROM (c_from, c_owner, c_seq);
+    IF unexpected IS NOT NULL THEN
+        RAISE EXCEPTION 'lane % of log % has not delivered batch %, or is held by another process',
+            unexpected, c_log_id, c_seq
+            USING ERRCODE = 'BM003', HINT = 'The number of lanes is changed at the next start.';
+    END IF;
+    SELECT * INTO first FROM ingest_checkpoint
+        WHERE collector = c_collector AND log_id = c_log_id AND lane = 0;
+    DELETE FROM ingest_checkpoint
+        WHERE collector = c_collector AND log_id = c_log_id AND lane >= 2 * c_to;
+    UPDATE ingest_checkpoint SET lanes = c_to WHERE collector = c_collector AND log_id = c_log_id;
+    INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid, last_seq,
+        digest, forked_from, forked_at, begins_after, updated_at)
+    SELECT c_collector, c_log_id, l, c_to, first.epoch, c_owner, first.backend_pid, c_seq, first.digest,
+        first.forked_from, first.forked_at, c_seq, now()
+    FROM generate_series(2 * c_from, 2 * c_to - 1) l;
+END
+$$;
+COMMENT ON FUNCTION holdfast_change_lanes IS
+    'Changes the number of lanes of each class of a log from c_from to c_to, after its lanes have delivered
+batch c_seq and no later one. New lanes begin after it. Raises BM003 if a lane is elsewhere.';
+
 CREATE OR REPLACE FUNCTION holdfast_fork(
     f_collector text, f_old uuid, f_new uuid, f_lanes integer, f_lane integer, f_at bigint, f_digest bigint
 ) RETURNS void

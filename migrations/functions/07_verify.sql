@@ -62,11 +62,16 @@ LANGUAGE sql STABLE AS $$
     ), ledger AS (
         SELECT i.log_id, sum(i.records)::bigint AS n, sum(i.unchanged)::bigint AS n_unchanged,
             sum(i.breaks)::bigint AS breaks
-        FROM (SELECT i.log_id, i.records, i.unchanged, (i.first_seq <> 1 + coalesce(
-                  lag(i.last_seq) OVER (PARTITION BY i.log_id, i.lane ORDER BY i.first_seq),
-                      greatest(c.forked_at, c.begins_after)))::integer AS breaks
-              FROM public.ingest_ledger i JOIN public.ingest_checkpoint c USING (collector, log_id, lane)
-              WHERE i.collector = v_collector) i GROUP BY 1
+        -- Rows of a lane up to begins_after are of an earlier lane with this number, and a number without a
+        -- checkpoint is that of a lane that was removed.
+        FROM (SELECT i.log_id, i.records, i.unchanged, (i.first_seq <> 1 + CASE
+                  WHEN i.first_seq > c.begins_after AND coalesce(i.previous, 0) <= c.begins_after
+                      THEN greatest(c.forked_at, c.begins_after)
+                  ELSE coalesce(i.previous, i.first_seq - 1) END)::integer AS breaks
+              FROM (SELECT l.*, lag(l.last_seq) OVER (PARTITION BY l.log_id, l.lane ORDER BY l.first_seq)
+                        AS previous
+                    FROM public.ingest_ledger l WHERE l.collector = v_collector) i
+              LEFT JOIN public.ingest_checkpoint c USING (collector, log_id, lane)) i GROUP BY 1
     )
     SELECT l.log_id, l.delivered_seq, coalesce(e.n, 0), coalesce(s.n, 0),
         greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - l.n_dropped - coalesce(s.n_distinct, 0),

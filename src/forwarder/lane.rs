@@ -3,6 +3,7 @@
 mod attach;
 mod attempts;
 mod order;
+mod outcome;
 mod positions;
 mod quarantine;
 
@@ -22,7 +23,7 @@ use super::reporter::Reporter;
 use super::status::{LaneState, LaneStatus, QUARANTINED_MAX, QuarantinedSource};
 use crate::committer::Progress;
 use crate::num::to_millis;
-use crate::sink::{Connection, ErrorAction, Lane, Offender, SharedPeers, Transaction};
+use crate::sink::{Connection, Lane, Offender, SharedPeers, Transaction};
 use crate::wal::{Log, SeqNo, Storage};
 pub(super) use positions::{Position, Positions};
 use quarantine::QuarantinePolicy;
@@ -30,11 +31,6 @@ use quarantine::QuarantinePolicy;
 /// Longest wait before the progress of the log is checked again. A safeguard: every change also wakes the
 /// lane.
 const SAFETY_TICK: Duration = Duration::from_secs(10);
-
-/// Appended to the error if a transaction cannot be stored without its rejected records either.
-const REJECTED_AGAIN: &str = ": a transaction is rejected although its rejected records were left out; \
-    compare the database's tables, triggers and constraints with docs/SCHEMA.md and repair them; nothing is \
-    lost, and delivery resumes by itself";
 
 /// One lane's inputs.
 pub(super) struct Task<S: Storage> {
@@ -45,6 +41,8 @@ pub(super) struct Task<S: Storage> {
     pub(super) log: Arc<Log<S>>,
     /// Progress of the log writer.
     pub(super) progress: watch::Receiver<Progress>,
+    /// Last batch to deliver; `None` to deliver all.
+    pub(super) until: Option<u64>,
     /// Becomes true when the lane is to stop.
     pub(super) stop: watch::Receiver<bool>,
     pub(super) reporter: Arc<Reporter>,
@@ -83,6 +81,9 @@ impl<S: Storage> Task<S> {
         let mut resources = LaneResources::new(reading);
         loop {
             let durable = self.observe(&mut machine, &resources, start.elapsed());
+            if self.until.is_some_and(|until| resources.connection.is_some() && machine.stored() >= until) {
+                return self.ended(End::Stopped);
+            }
             let step = machine.next(start.elapsed());
             let rows_max = machine.rows_max(self.settings.borrow().options.rows_max);
             if let Some(connection) = &mut resources.connection {
@@ -146,6 +147,7 @@ impl<S: Storage> Task<S> {
             (progress.durable.0, progress.end.0)
         };
         machine.on(Event::LogEnd(log_end), now);
+        let durable = durable.min(self.until.unwrap_or(u64::MAX));
         machine.on(Event::Durable(durable), now);
         if *self.stop.borrow_and_update() {
             machine.on(Event::Stop, now);
@@ -314,59 +316,6 @@ impl<S: Storage> Task<S> {
             Ok(()) = self.stop.changed() => {}
             Ok(()) = self.settings.changed() => self.settings.mark_changed(),
             () = tokio::time::sleep_until(until) => {}
-        }
-    }
-
-    fn failed(&self, error: &LaneError, is_isolating: bool) {
-        let (lane, action, class) = (self.lane.number, error.action(), error.class());
-        let mut error = error.to_string();
-        let state = match action {
-            ErrorAction::Retry | ErrorAction::RetrySmaller => {
-                tracing::warn!(lane, error, "delivery_failed");
-                LaneState::Retrying
-            }
-            ErrorAction::Reject if is_isolating => {
-                tracing::warn!(lane, error, "transaction_rejected");
-                LaneState::Retrying
-            }
-            ErrorAction::Reject => {
-                error.push_str(REJECTED_AGAIN);
-                tracing::error!(lane, error, "delivery_blocked");
-                LaneState::Blocked
-            }
-            ErrorAction::Alarm => {
-                tracing::error!(lane, error, "delivery_blocked");
-                LaneState::Blocked
-            }
-            ErrorAction::Halt => {
-                tracing::error!(lane, error, "delivery_halted");
-                LaneState::Halted
-            }
-        };
-        self.report(|status| {
-            status.state = state;
-            (status.last_error, status.last_error_class) = (Some(error), Some(class));
-        });
-    }
-
-    fn ended(&self, end: End) {
-        let lane = self.lane.number;
-        self.positions.end(lane);
-        match end {
-            End::Stopped => self.report(|status| status.state = LaneState::Stopped),
-            End::Halted => {}
-            End::Fork { database_seq, durable_seq } => {
-                let error = format!(
-                    "the database has batches of this log up to {database_seq}, but the log ends at \
-                     {durable_seq}: the log directory was copied or restored; restart Holdfast to deliver it \
-                     under a new log id"
-                );
-                tracing::error!(lane, error, "delivery_halted");
-                self.report(|status| {
-                    status.state = LaneState::Halted;
-                    (status.last_error, status.last_error_class) = (Some(error), Some("log"));
-                });
-            }
         }
     }
 

@@ -41,7 +41,29 @@ pub(super) struct Supervisor<S: Storage> {
 impl<S: Storage> Supervisor<S> {
     /// Runs until every lane has ended.
     pub(super) async fn run(mut self) {
-        let Some((log_id, count)) = self.prepare().await else { return };
+        let Some((log_id, mut count)) = self.prepare().await else { return };
+        // The random id under which this process holds its lanes.
+        let owner = Uuid::new_v4().into_bytes();
+        let configured = self.settings.borrow().options.lanes.max(1);
+        if count != configured {
+            match self.change_lanes(log_id, (count, configured), owner).await {
+                Ok(seq) => {
+                    tracing::info!(lanes = configured, before = count, seq, "lanes_changed");
+                    count = configured;
+                }
+                Err(error) => tracing::warn!(lanes = count, configured, %error, "lanes_not_changed"),
+            }
+        }
+        let maintenance = run_maintenance(self.settings.clone(), self.collector.clone());
+        tokio::select! {
+            () = maintenance => {}
+            () = self.run_lanes(log_id, count, owner, None) => {}
+        }
+    }
+
+    /// Runs `count` lanes of each class until all have ended. With `until`, they deliver the batches up to
+    /// that one, and end.
+    async fn run_lanes(&self, log_id: LogId, count: u32, owner: [u8; 16], until: Option<u64>) {
         let shards = num::u32_to_usize(count);
         let positions = Arc::new(Positions::new(count * 2));
         let shared_peers = Arc::new(SharedPeers::new(count * 2));
@@ -49,8 +71,6 @@ impl<S: Storage> Supervisor<S> {
             let lane = |class| std::iter::repeat_n(LaneStatus { class, ..LaneStatus::default() }, shards);
             status.lanes = lane(Class::Dump).chain(lane(Class::Live)).collect();
         });
-        // The random id under which this process holds its lanes.
-        let owner = Uuid::new_v4().into_bytes();
         let mut lanes = JoinSet::new();
         for number in 0..count * 2 {
             let lane = Lane { collector: self.collector.clone(), log_id, number, count };
@@ -61,6 +81,7 @@ impl<S: Storage> Supervisor<S> {
                     owner,
                     log: Arc::clone(&self.log),
                     progress: self.reporter.committer().progress(),
+                    until,
                     stop: self.stop.clone(),
                     reporter: Arc::clone(&self.reporter),
                     positions: Arc::clone(&positions),
@@ -70,11 +91,24 @@ impl<S: Storage> Supervisor<S> {
                 .run(),
             );
         }
-        let maintenance = run_maintenance(self.settings.clone(), self.collector.clone());
-        tokio::select! {
-            () = maintenance => {}
-            () = async { while lanes.join_next().await.is_some() {} } => {}
-        }
+        while lanes.join_next().await.is_some() {}
+    }
+
+    /// Changes the number of lanes of each class: the present ones deliver up to the batch that the first of
+    /// them has delivered, and the new ones begin after it. Returns its sequence number.
+    async fn change_lanes(
+        &self,
+        log_id: LogId,
+        (from, to): (u32, u32),
+        owner: [u8; 16],
+    ) -> Result<u64, sink::Error> {
+        let target = self.settings.borrow().target.clone();
+        let checkpoints = sink::checkpoints(&target.connect().await?, &self.collector, log_id).await?;
+        let last = checkpoints.iter().map(|lane| lane.last_seq).max().unwrap_or(0);
+        self.run_lanes(log_id, from, owner, Some(last)).await;
+        sink::change_lanes(&target.connect().await?, &self.collector, log_id, owner, (from, to), last)
+            .await?;
+        Ok(last)
     }
 
     /// Migrates the schema and determines the log id and the number of lanes to deliver under. Retries until
@@ -141,9 +175,6 @@ impl<S: Storage> Supervisor<S> {
         };
         let (log_id, known_lanes) = check.resolve(&mut client).await?;
         let lanes = known_lanes.unwrap_or_else(|| options.lanes.max(1));
-        if lanes != options.lanes {
-            tracing::warn!(lanes, configured = options.lanes, "lanes_fixed_by_log");
-        }
         Ok((log_id, lanes))
     }
 }

@@ -34,8 +34,8 @@ mod transaction;
 pub use admin::examine::{Examination, SchemaState, examine};
 pub use admin::forget::{ForgetError, ForgetRequest, ForgottenPeer, forget, forget_older};
 pub use admin::fork::{
-    Checkpoint, StoredBatch, StoredRoute, begin_fork, checkpoints, digests, log_ids, stored_batches,
-    stored_routes,
+    Checkpoint, StoredBatch, StoredRoute, begin_fork, change_lanes, checkpoints, digests, log_ids,
+    stored_batches, stored_routes,
 };
 pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, ImportedRouter, import_pybmpmon};
 pub use admin::maintain::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast::forwarder::{self, Forwarder};
 use holdfast::route::{Batch, Class, RibView, Timestamp};
 use holdfast::session::{Options as SessionOptions, Session};
-use holdfast::sink::{Connection, Dedup, ErrorAction, Lane, TransactionBuilder};
+use holdfast::sink::{self, Connection, Dedup, ErrorAction, Lane, TransactionBuilder};
 use holdfast::wal::SeqNo;
 use tokio_postgres::Client;
 
@@ -16,7 +16,7 @@ use crate::common::db::{Database, Edition};
 use crate::common::messages::{self, Header, PEER};
 use crate::common::sessions;
 use crate::common::simdisk::Dice;
-use crate::common::source::{COLLECTOR, PATIENCE, Source, delivered, lane};
+use crate::common::source::{COLLECTOR, PATIENCE, Source, chunk, delivered, lane};
 
 /// Routes of one peer of `router` in one batch. The first 16 bits of their prefixes differ.
 fn routes(router: &str, numbers: std::ops::Range<u32>, path: &[u32]) -> Batch {
@@ -139,6 +139,65 @@ async fn a_table_waits_for_the_changes_before_it() {
     assert_eq!(forwarder.delivered().borrow().lanes[0].transactions.refused, 0);
     assert!(forwarder.stop(PATIENCE).await);
     verify_and_drop(database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_lanes_changes_at_a_restart_without_a_drain() {
+    let Some(database) = Database::migrated(Edition::Plain, "lane_count").await else { return };
+    let mut source = Source::new();
+    source.fill(0..40).await;
+    // One lane is far behind the others when the collector stops.
+    let holder = database.client().await;
+    let forwarder = source.drain(database.target.clone(), 2, 10);
+    lane_delivered(&forwarder, 0, 40).await;
+    delivered(&forwarder, 40).await;
+    hold(&holder, 1).await;
+    source.fill(40..80).await;
+    lane_delivered(&forwarder, 0, 80).await;
+    assert!(!forwarder.stop(Duration::from_millis(100)).await);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    source.fill(80..120).await;
+    for (lanes, last) in [(3, 120), (1, 140), (2, 160)] {
+        let forwarder = source.drain(database.target.clone(), lanes, 10);
+        delivered(&forwarder, u64::from(last)).await;
+        assert_eq!(forwarder.delivered().borrow().lanes.len(), usize::try_from(lanes * 2).unwrap());
+        assert!(forwarder.stop(PATIENCE).await);
+        source.fill(last..last + 20).await;
+    }
+    let checkpoints = "SELECT concat_ws(' ', lane, lanes, last_seq, begins_after) FROM ingest_checkpoint
+        ORDER BY lane";
+    assert_eq!(database.texts(checkpoints).await, ["0 2 160 0", "1 2 160 0", "2 2 160 140", "3 2 160 140"]);
+    verify_and_drop(database).await;
+}
+
+#[tokio::test]
+async fn the_number_of_lanes_is_not_changed_under_another_process_or_before_all_lanes_are_there() {
+    let Some(database) = Database::migrated(Edition::Plain, "lane_count_held").await else { return };
+    let mut attached = Vec::new();
+    for number in 0..2 {
+        let lane = Lane { number, ..lane() };
+        attached.push(Connection::attach(&database.target, &lane, [1; 16], None).await.unwrap().0);
+    }
+    attached[0].store(&chunk(1, 3)).await.unwrap();
+    let client = database.client().await;
+    let change = async |owner: u8, last_seq| {
+        let log_id = lane().log_id;
+        sink::change_lanes(&client, COLLECTOR, log_id, [owner; 16], (1, 4), last_seq).await
+    };
+    let refused = change(1, 3).await.unwrap_err();
+    assert!(refused.to_string().contains("lane 1 of"), "{refused}");
+    assert!(change(2, 3).await.unwrap_err().to_string().contains("lane 0 of"));
+    let lanes = "SELECT DISTINCT lanes FROM ingest_checkpoint";
+    assert_eq!(database.value::<i32>(lanes).await, 1);
+    client.batch_execute("UPDATE ingest_checkpoint SET last_seq = 3").await.unwrap();
+    change(1, 3).await.unwrap();
+    assert_eq!(database.value::<i32>(lanes).await, 4);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM ingest_checkpoint").await, 8);
+    // What the earlier process has sent is refused by the fence, and it cannot attach again.
+    drop(attached);
+    let refused = Connection::attach(&database.target, &lane(), [1; 16], None).await.err().unwrap();
+    assert_eq!(refused.action(), ErrorAction::Alarm, "{refused}");
+    database.drop().await;
 }
 
 fn bulk(batch: Batch, after: u64) -> Batch {
@@ -377,10 +436,11 @@ async fn what_is_stored_does_not_depend_on_the_class() {
             let batches = batches.iter().filter(|batch| batch.class == class).count();
             assert!(batches > 20, "{batches} batches of class {}", class.name());
         }
-        // Both classes have a backlog when the database is reached, and the collector restarts in between.
-        for (database, shards, is_one_class) in [(&one, 1, true), (&two, 3, false)] {
+        // All classes have a backlog when the database is reached, and the collector restarts in between with
+        // another number of lanes.
+        for (database, shards, is_one_class) in [(&one, [1, 1, 1], true), (&two, [3, 1, 2], false)] {
             let (mut directory, mut logged) = (tempfile::tempdir().unwrap(), 0);
-            for part in batches.chunks(batches.len().div_ceil(3)) {
+            for (part, shards) in batches.chunks(batches.len().div_ceil(3)).zip(shards) {
                 let source = Source::open(directory);
                 for batch in part {
                     let dump = Batch { class: Class::Dump, after: 0, ..batch.clone() };

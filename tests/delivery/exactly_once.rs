@@ -70,7 +70,7 @@ async fn a_lane_of_another_owner_or_epoch_stores_nothing() {
 }
 
 #[tokio::test]
-async fn the_number_of_lanes_of_a_log_is_fixed() {
+async fn a_lane_of_another_number_of_lanes_is_refused() {
     let Some(database) = Database::migrated(Edition::Plain, "lanes").await else { return };
     let (connection, _) = Connection::attach(&database.target, &lane(), [1; 16], None).await.unwrap();
     let other = Lane { count: 2, ..lane() };

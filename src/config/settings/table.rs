@@ -253,8 +253,7 @@ pub static SECTIONS: &[Section] = &[
                 "DRAIN_LANES",
                 integer(1, 16, ""),
                 "2",
-                "Number of parallel deliveries of tables, and of changes. It cannot be changed during the \
-                 life of a log directory.",
+                "Number of parallel deliveries of tables, and of changes: twice as many connections.",
             ),
             fixed(
                 "HISTORY_DEDUP",

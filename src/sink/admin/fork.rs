@@ -55,6 +55,26 @@ pub struct Checkpoint {
     pub digest: u64,
 }
 
+/// Changes the number of lanes of each class of a log, all of which the process `owner` has delivered up to
+/// `last_seq`. The new lanes begin after that.
+///
+/// # Errors
+/// The connection fails, or a lane is not held by `owner` or not at `last_seq` (BM003).
+pub async fn change_lanes(
+    client: &Client,
+    collector: &str,
+    log_id: LogId,
+    owner: [u8; 16],
+    (from, to): (u32, u32),
+    last_seq: u64,
+) -> Result<(), Error> {
+    let change = "SELECT holdfast_change_lanes($1, $2, $3, $4, $5, $6)";
+    let [from, to] = [from, to].map(num::to_i32_saturating);
+    let (owner, last_seq) = (Uuid::from_bytes(owner), num::to_i64_saturating(last_seq));
+    client.execute(change, &[&collector, &log_id.as_uuid(), &owner, &from, &to, &last_seq]).await?;
+    Ok(())
+}
+
 /// Returns the checkpoints of a log's lanes; none if the database has never received anything from the log.
 ///
 /// # Errors

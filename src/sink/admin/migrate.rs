@@ -56,49 +56,33 @@ impl Migration {
     }
 }
 
+/// A migration by its version, and the number and the name of its file.
+macro_rules! migration {
+    ($version:literal, $number:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../../migrations/", $number, $name, ".sql")),
+        }
+    };
+}
+
 /// All migrations in order. A released migration is never edited.
 #[must_use]
 pub const fn migrations() -> &'static [Migration] {
     &[
-        Migration {
-            version: 1,
-            name: "delivery",
-            sql: include_str!("../../../migrations/0001_delivery.sql"),
-        },
-        Migration { version: 2, name: "history", sql: include_str!("../../../migrations/0002_history.sql") },
-        Migration { version: 3, name: "current", sql: include_str!("../../../migrations/0003_current.sql") },
-        Migration { version: 4, name: "queries", sql: include_str!("../../../migrations/0004_queries.sql") },
-        Migration {
-            version: 5,
-            name: "identity",
-            sql: include_str!("../../../migrations/0005_identity.sql"),
-        },
-        Migration {
-            version: 6,
-            name: "unchanged",
-            sql: include_str!("../../../migrations/0006_unchanged.sql"),
-        },
-        Migration { version: 7, name: "zeros", sql: include_str!("../../../migrations/0007_zeros.sql") },
-        Migration {
-            version: 8,
-            name: "path_marking",
-            sql: include_str!("../../../migrations/0008_path_marking.sql"),
-        },
-        Migration {
-            version: 9,
-            name: "column_names",
-            sql: include_str!("../../../migrations/0009_column_names.sql"),
-        },
-        Migration {
-            version: 10,
-            name: "slim_history",
-            sql: include_str!("../../../migrations/0010_slim_history.sql"),
-        },
-        Migration {
-            version: 11,
-            name: "lane_classes",
-            sql: include_str!("../../../migrations/0011_lane_classes.sql"),
-        },
+        migration!(1, "0001_", "delivery"),
+        migration!(2, "0002_", "history"),
+        migration!(3, "0003_", "current"),
+        migration!(4, "0004_", "queries"),
+        migration!(5, "0005_", "identity"),
+        migration!(6, "0006_", "unchanged"),
+        migration!(7, "0007_", "zeros"),
+        migration!(8, "0008_", "path_marking"),
+        migration!(9, "0009_", "column_names"),
+        migration!(10, "0010_", "slim_history"),
+        migration!(11, "0011_", "lane_classes"),
+        migration!(13, "0013_", "lane_count"),
     ]
 }
 
