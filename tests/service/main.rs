@@ -19,6 +19,7 @@ mod away;
 mod clock;
 mod damage;
 mod doctor;
+mod documents;
 mod fair_share;
 mod file_modes;
 mod full;
