@@ -1,0 +1,1 @@
+"""The packages in clean roots: installation, service, upgrade under load, removal."""
