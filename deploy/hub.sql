@@ -43,7 +43,7 @@ LANGUAGE sql IMMUTABLE AS $$
         ('dropped_records'), ('forgotten_peers'), ('incarnations'), ('ingest_checkpoint'), ('ingest_ledger'),
         ('kept_route_ends'), ('kept_routes'), ('partitioned_tables'), ('path_attributes'), ('peer_events'),
         ('peer_families'), ('peer_identities'), ('peer_stats'), ('rejected_routes'), ('rib_entries'),
-        ('rib_sizes'), ('route_records')
+        ('rib_sizes'), ('route_records'), ('swept_routes')
 $$;
 COMMENT ON FUNCTION hub.tables IS 'The tables of the regions that the hub joins.';
 

@@ -179,6 +179,7 @@ BEGIN
     IF t.name = 'route_records' THEN
         -- The chunk that the cut-off is in remains, and with it rows up to one interval older.
         PERFORM holdfast_drop_referenced(cut - t.chunk_interval - interval '7 days', wrong_before);
+        DELETE FROM swept_routes WHERE until >= wrong_before AND until < cut;
     END IF;
     RETURN dropped;
 END

@@ -90,6 +90,26 @@ COMMENT ON FUNCTION holdfast_last_updates_at IS
 for few routes. Updates are searched by time and then ordered by position, so that a clock that was set
 back by more than an hour may hide the last update of a route.';
 
+CREATE OR REPLACE FUNCTION holdfast_swept_states(of_peer bigint, at timestamptz)
+RETURNS TABLE (route_key bytea, session timestamptz, generation bigint)
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT w.route_key, w.session, w.generation
+    FROM (
+        SELECT DISTINCT ON (w.route_key) w.* FROM swept_routes w
+        WHERE w.peer_id = of_peer AND w.until > at
+        ORDER BY w.route_key, w.session, w.generation) w
+    JOIN (
+        SELECT DISTINCT ON (x.afi, x.safi) x.afi, x.safi, x.session, x.generation
+        FROM peer_route_ends x
+        WHERE x.peer_id = of_peer AND x.afi IS NOT NULL AND x.time <= at
+        ORDER BY x.afi, x.safi, x.session DESC, x.generation DESC) x
+        ON x.afi = w.afi AND x.safi = w.safi
+    WHERE NOT holdfast_is_current(w.session, w.generation, x.session, x.generation)
+$$;
+COMMENT ON FUNCTION holdfast_swept_states IS
+    'States of a RIB view (bgp_peers.id) that a sweep had ended at a time, and that were not replaced yet:
+each route once, with the incarnation in which it had last been announced.';
+
 -- Index look-ups for few routes need nested loops; for a million routes a nested loop takes hours, and the
 -- planner cannot know how many there are. So the look-ups are a function of their own, and each function
 -- has a fixed setting.
@@ -143,8 +163,11 @@ BEGIN
         SELECT h.route_key, h.afi, h.safi, h.path_id, h.prefix, h.rd, h.nlri, h.nlri_raw, h.as_path,
             h.as_path_text, h.origin_as, h.next_hop, h.med, h.local_pref, h.communities, h.time
         FROM holdfast_last_updates_at(t_peer, t_at, later) h
+        LEFT JOIN holdfast_swept_states(t_peer, t_at) g ON g.route_key = h.route_key
         WHERE NOT h.is_withdrawn
-            AND holdfast_is_current(h.session, h.generation, down_session, down_generation);
+            AND holdfast_is_current(h.session, h.generation, down_session, down_generation)
+            AND (g.route_key IS NULL
+                OR NOT holdfast_is_current(g.session, g.generation, h.session, h.generation));
         -- A look-up per route, whatever the planner's settings.
         has_routes_without_prefix := EXISTS (SELECT FROM unnest(later) AS l WHERE (
             SELECT e.prefix IS NULL FROM rib_entries e WHERE e.peer_id = t_peer AND e.route_key = l));
@@ -210,17 +233,20 @@ BEGIN
         ORDER BY h.key, h.session DESC, h.generation DESC, h.seq DESC, h.idx DESC
     ) h
     LEFT JOIN attribute_sets a ON a.hash = h.attributes AND a.time = holdfast_week(h.time)
+    LEFT JOIN holdfast_swept_states(t_peer, t_at) g ON g.route_key = h.key
     LEFT JOIN own_kept k ON h.is_kept AND (k.route_key, k.session, k.generation, k.seq, k.idx)
         = (h.key, h.session, h.generation, h.seq, h.idx)
-    WHERE NOT h.is_withdrawn AND holdfast_is_current(h.session, h.generation, down_session, down_generation);
+    WHERE NOT h.is_withdrawn AND holdfast_is_current(h.session, h.generation, down_session, down_generation)
+        AND (g.route_key IS NULL
+            OR NOT holdfast_is_current(g.session, g.generation, h.session, h.generation));
 END
 $$;
 COMMENT ON FUNCTION holdfast_table_at IS
     'Table of a RIB view at a past time (infinity: now). Routes without an update since then are in the
 current table. The last update of each other route is in history: found by index look-ups if these routes
-are few, else by one pass over history. A re-dump that changes nothing has no row (HISTORY_DEDUP); so
-sweeps do not apply to a route with later updates, because it may have been re-announced before the sweep.
-Peer Downs are exact, because an announcement after one is never deduplicated.';
+are few, else by one pass over history. A re-dump that changes nothing has no row (HISTORY_DEDUP); which of
+the routes with later updates a sweep had ended is therefore in swept_routes. A Peer Down ends all routes
+announced before it, because an announcement after one is never deduplicated.';
 
 CREATE OR REPLACE FUNCTION rib_at(of_peer text, at timestamptz, of_rib text DEFAULT NULL)
 RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text, family text,

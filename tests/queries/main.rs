@@ -23,3 +23,4 @@ mod known;
 mod lookup;
 mod lookup_failures;
 mod monitoring;
+mod past;

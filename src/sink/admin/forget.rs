@@ -269,6 +269,7 @@ async fn remove(
         }
         let delete = "DELETE FROM rib_entries WHERE peer_id = ANY ($1)";
         let routes = transaction.execute(delete, &[&peer.views]).await?;
+        transaction.execute("DELETE FROM swept_routes WHERE peer_id = ANY ($1)", &[&peer.views]).await?;
         transaction.execute("DELETE FROM peer_families WHERE peer_id = ANY ($1)", &[&peer.views]).await?;
         transaction.execute("DELETE FROM bgp_peers WHERE id = ANY ($1)", &[&peer.views]).await?;
         forgotten.push(ForgottenPeer {

@@ -82,6 +82,7 @@ pub const fn migrations() -> &'static [Migration] {
         migration!(9, "0009_", "column_names"),
         migration!(10, "0010_", "slim_history"),
         migration!(11, "0011_", "lane_classes"),
+        migration!(12, "0012_", "past"),
         migration!(13, "0013_", "lane_count"),
     ]
 }

@@ -16,6 +16,10 @@ const WAS_WITHDRAWN: &str = "(e.is_withdrawn OR (
         (e.session, e.generation) < (s.valid_session, s.valid_generation)
         AND (s.session, s.generation) >= (s.valid_session, s.valid_generation)))";
 
+/// Whether it was announced, and had been ended.
+const HAD_ENDED: &str = "NOT e.is_withdrawn
+        AND (e.session, e.generation) < (s.valid_session, s.valid_generation)";
+
 /// Lock timeout while a lane is attached. The holder of the lane's row is then a lost connection or a
 /// collector that is to be fenced; neither is waited for as long as another transaction.
 pub(super) const LOCK_TIMEOUT_ATTACHING: &str = "SET lock_timeout = '1s'";
@@ -99,6 +103,7 @@ statements! {
     copy_staged: copy_statement("staged", columns::STAGED);
     copy_candidates: copy_statement("dedup_candidates", columns::DEDUP_CANDIDATES);
     copy_rib: copy_statement("rib_entries", columns::RIB_ENTRIES);
+    copy_swept: copy_statement("swept_routes", columns::SWEPT_ROUTES);
     /// Returns the numbers of the announcements that change their route.
     changed: include_str!("sql/changed.sql");
     /// Renews `used_at` of existing attribute sets; must precede `attributes`.
@@ -115,9 +120,9 @@ statements! {
     /// Inserts the new incarnations.
     incarnations: "INSERT INTO incarnations SELECT * FROM staged_incarnations ON CONFLICT DO NOTHING";
     /// Merges the staged routes: first those that the current table has.
-    update_first: merge_statement(&update_statement(), &insert_statement());
+    update_first: merge_statement(false);
     /// The same, first the routes that it does not have.
-    insert_first: merge_statement(&insert_statement(), &update_statement());
+    insert_first: merge_statement(true);
     /// Records a gap in place of rejected records.
     drop_rejected: include_str!("sql/drop_rejected.sql");
     /// Moves the checkpoint and writes the ledger.
@@ -125,16 +130,29 @@ statements! {
 }
 
 fn update_statement() -> String {
-    include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN)
+    include_str!("sql/update.sql").replace("{was_withdrawn}", WAS_WITHDRAWN).replace("{had_ended}", HAD_ENDED)
 }
+
+/// Columns of the updated routes for sql/swept.sql.
+const UPDATED: &str =
+    "e.peer_id, e.route_key, e.afi, e.safi, s.first_seen, e.ended_session, e.ended_generation";
 
 /// One statement of both halves of the merge. The second half is not executed if the first one has handled
 /// all staged rows ($1), so that both a first load and a re-dump cost one look-up per route. Both see the
-/// current table as it was before the statement, and each route is of one half only.
-fn merge_statement(first: &str, second: &str) -> String {
+/// current table as it was before the statement, and each route is of one half only. So does the last part,
+/// which records the states that a sweep had ended.
+fn merge_statement(is_insert_first: bool) -> String {
+    let mut halves = [(update_statement(), UPDATED), (insert_statement(), "1")];
+    let updated = if is_insert_first { "second_half" } else { "first_half" };
+    if is_insert_first {
+        halves.reverse();
+    }
+    let [(first, of_first), (second, of_second)] = halves;
+    let swept = include_str!("sql/swept.sql").replace("{updated}", updated);
     format!(
-        "WITH first_half AS ({first} RETURNING 1),
-        second_half AS ({second} AND (SELECT count(*) FROM first_half) < $1 RETURNING 1)
+        "WITH first_half AS ({first} RETURNING {of_first}),
+        second_half AS ({second} AND (SELECT count(*) FROM first_half) < $1 RETURNING {of_second}),
+        swept AS ({swept})
         SELECT (SELECT count(*) FROM first_half), (SELECT count(*) FROM second_half)"
     )
 }
@@ -171,7 +189,7 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left() {
-        for sql in [update_statement(), insert_statement(), session()] {
+        for sql in [merge_statement(false), merge_statement(true), session()] {
             assert!(!sql.contains(['{', '}']), "{sql}");
         }
     }

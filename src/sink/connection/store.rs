@@ -158,6 +158,7 @@ impl Connection {
             ("staged", &s.copy_staged, resolved.staged.rows),
             ("dedup_candidates", &s.copy_candidates, resolved.dedup.rows),
             ("rib_entries", &s.copy_rib, resolved.new.rows),
+            ("swept_routes", &s.copy_swept, resolved.swept.rows),
         ];
         Ok(SentRows { counts, unchanged: resolved.compared.saturating_sub(changed) })
     }
@@ -258,6 +259,7 @@ impl Connection {
     ) -> Result<(), EncodeError> {
         let s = &self.statements;
         request.copy(&s.copy_rib, &resolved.new.bytes)?;
+        request.copy(&s.copy_swept, &resolved.swept.bytes)?;
         if resolved.staged.rows > 0 {
             let is_insert = self.inserts_first.load(Ordering::Relaxed);
             let statement = if is_insert { &s.insert_first } else { &s.update_first };

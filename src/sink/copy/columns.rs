@@ -163,6 +163,10 @@ pub const RIB_ENTRIES: &[&[&str]] = &[RIB_ROUTE, NLRI];
 pub const STAGED: &[&[&str]] =
     &[RIB_ROUTE, &["number", "begins_withdrawn", "valid_session", "valid_generation"], NLRI];
 
+/// Columns of `swept_routes`, as blocks.
+pub const SWEPT_ROUTES: &[&[&str]] =
+    &[&["peer_id", "route_key", "afi", "safi", "session", "generation", "until"]];
+
 /// Columns of the temporary table `dedup_candidates`, as blocks.
 pub const DEDUP_CANDIDATES: &[&[&str]] = &[
     &[

@@ -274,6 +274,7 @@ impl TransactionBuilder {
                 index: route.index,
             },
             valid_from: self.peers.valid_from(view_index, group.family),
+            swept_from: self.peers.swept_from(view_index, group.family),
             candidate: is_compared.then(|| num::to_u32_saturating(self.candidates.len())),
             of_loc_rib: is_loc_rib(peer.view),
             may_be_shared: self.peers.may_be_shared(view_index),

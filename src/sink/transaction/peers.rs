@@ -159,8 +159,13 @@ impl PeerChanges {
     /// has changed it.
     pub(super) fn valid_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
         let of_peer = self.views.get(num::u32_to_usize(view_index)).and_then(|view| view.valid_from);
-        let of_family = self.families.get(&(view_index, family)).and_then(|change| change.valid_from);
-        of_peer.max(of_family)
+        of_peer.max(self.swept_from(view_index, family))
+    }
+
+    /// Returns the oldest incarnation whose routes a sweep of this transaction has left valid, if there was
+    /// one.
+    pub(super) fn swept_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
+        self.families.get(&(view_index, family)).and_then(|change| change.valid_from)
     }
 
     /// Whether another RIB view of the transaction may turn out to be this one, under another identity.

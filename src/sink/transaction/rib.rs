@@ -26,6 +26,8 @@ pub(super) struct RibRows {
     pub(super) staged: TableBuffer,
     /// Rows of `rib_entries`, which cannot be there yet.
     pub(super) new: TableBuffer,
+    /// Rows of `swept_routes`: states that a sweep ended within the transaction.
+    pub(super) swept: TableBuffer,
     /// The look-up of each candidate of deduplication, by its number.
     pub(super) look_ups: Vec<LookUp>,
 }
@@ -139,7 +141,7 @@ impl RibChanges {
         let created = peers.0.values().filter(|peer| peer.is_new).map(|peer| peer.id);
         let load = initial_load.map(|load| load.with_new_peers(created));
         let (staged, new) = (TableBuffer::large(), TableBuffer::large());
-        let mut out = RibRows { staged, new, look_ups: Vec::new() };
+        let mut out = RibRows { staged, new, swept: TableBuffer::default(), look_ups: Vec::new() };
         out.look_ups.reserved().resize(candidates, LookUp::Candidate);
         let mut rows = self.stored(peers)?.into_iter().peekable();
         while let Some(row) = rows.next() {
@@ -160,6 +162,7 @@ impl RibChanges {
             if let Some(look_up) = look_up.filter(|_| is_new || change.is_single) {
                 *look_up = if is_new { LookUp::Changed } else { LookUp::Staged };
             }
+            out.swept.rows += change.encode_swept(peer, key, &mut out.swept.bytes);
             let table = if is_new {
                 change.encode_new(peer, key, &mut out.new.bytes);
                 &mut out.new
@@ -224,6 +227,7 @@ mod tests {
             received: Timestamp(i64::try_from(seq).unwrap()),
             position: Position { incarnation: incarnation(generation), seq, index: 0 },
             valid_from: (generation > 1).then(|| incarnation(generation)),
+            swept_from: None,
             candidate: None,
             of_loc_rib: false,
             may_be_shared: false,

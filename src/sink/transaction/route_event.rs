@@ -125,6 +125,8 @@ pub(super) struct RouteEvent<'a> {
     /// Oldest incarnation whose routes were still valid just before the event. `None` if no earlier Peer Down
     /// or sweep of the transaction has changed it.
     pub(super) valid_from: Option<Incarnation>,
+    /// The same by the sweeps of the transaction alone.
+    pub(super) swept_from: Option<Incarnation>,
     /// Number of the event among the candidates of deduplication, if it is the first event of its route and
     /// compared with the current table.
     pub(super) candidate: Option<u32>,

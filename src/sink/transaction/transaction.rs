@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::num;
 use crate::route::Timestamp;
-use crate::sink::copy::CopyRows;
+use crate::sink::copy::{CopyRows, TableBuffer};
 
 use super::dedup::{CandidateRows, DedupCandidates};
 use super::error::EncodeError;
@@ -115,6 +115,8 @@ pub(crate) struct ResolvedRows {
     pub(crate) staged: CopyRows,
     /// Rows of the current table that cannot be there yet.
     pub(crate) new: CopyRows,
+    /// Rows of `swept_routes`.
+    pub(crate) swept: CopyRows,
     /// Rows of `dedup_candidates`.
     pub(crate) dedup: CopyRows,
     /// Rows of `route_records` of candidates whose route cannot be in the current table.
@@ -136,9 +138,10 @@ impl ResolvedRows {
         peers: &StoredPeers,
         initial_load: Option<&InitialLoad>,
     ) -> Result<Self, EncodeError> {
-        let RibRows { staged, new, look_ups } = rib.encode(peers, dedup.len(), initial_load)?;
+        let RibRows { staged, new, swept, look_ups } = rib.encode(peers, dedup.len(), initial_load)?;
         let CandidateRows { rows, history, set_uses } = dedup.encode(peers, &look_ups)?;
         let compared = num::to_u64(dedup.len()) - history.rows;
-        Ok(Self { staged: staged.finish(), new: new.finish(), dedup: rows, history, set_uses, compared })
+        let [staged, new, swept] = [staged, new, swept].map(TableBuffer::finish);
+        Ok(Self { staged, new, swept, dedup: rows, history, set_uses, compared })
     }
 }

@@ -1,4 +1,4 @@
--- Updates the routes that the current table has. The placeholder is the state of a route before the
+-- Updates the routes that the current table has. The placeholders are the state of a route before the
 -- transaction.
 UPDATE rib_entries e SET
     last_seen = greatest(e.last_seen, s.last_seen),
@@ -8,6 +8,8 @@ UPDATE rib_entries e SET
     withdraw_count = e.withdraw_count + s.withdraw_count
         + (s.begins_withdrawn AND NOT {was_withdrawn})::integer,
     is_withdrawn = s.is_withdrawn,
+    ended_session = CASE WHEN {had_ended} THEN e.session END,
+    ended_generation = CASE WHEN {had_ended} THEN e.generation END,
     session = s.session,
     generation = s.generation,
     seq = s.seq,

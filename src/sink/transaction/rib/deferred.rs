@@ -107,8 +107,9 @@ impl DeferredEvents {
             }
             let peer = peers.get(event.view_index)?;
             let of_peer = of_peers.get(&(peer.peer_number, event.of_loc_rib));
-            let valid_from = of_peer.max(of_families.get(&(peer.id, event.change.family))).copied();
-            let change = RouteChange { valid_from, ..event.change.clone() };
+            let swept_from = of_families.get(&(peer.id, event.change.family)).copied();
+            let valid_from = swept_from.max(of_peer.copied());
+            let change = RouteChange { valid_from, swept_from, ..event.change.clone() };
             resolved.push(ResolvedEvent { peer, key: &event.key, change });
         }
         Ok(resolved)

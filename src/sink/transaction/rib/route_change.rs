@@ -2,11 +2,21 @@
 
 use std::ops::Range;
 
+use crate::num;
 use crate::route::{Family, Incarnation, Timestamp};
 use crate::sink::copy::columns;
 use crate::sink::copy::pg_field as field;
 
 use super::super::route_event::{Position, RouteEvent, StoredPeer};
+
+/// A state of a route that a sweep ended within the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SweptState {
+    /// Incarnation in which the route was last announced before the sweep.
+    pub(super) incarnation: Incarnation,
+    /// Time of the next event of the route.
+    pub(super) until: Timestamp,
+}
 
 /// All events of one route, folded.
 #[derive(Clone)]
@@ -37,6 +47,10 @@ pub(super) struct RouteChange {
     pub(super) attributes: Option<[u8; 16]>,
     /// Oldest valid incarnation just before the first event; see [`RouteEvent::valid_from`].
     pub(super) valid_from: Option<Incarnation>,
+    /// The same by sweeps alone; see [`RouteEvent::swept_from`].
+    pub(super) swept_from: Option<Incarnation>,
+    /// States that a sweep ended between two of the events.
+    pub(super) swept: Vec<SweptState>,
     /// Number of the first event among the candidates of deduplication, if it is one.
     pub(super) candidate: Option<u32>,
     /// Whether there is only one event.
@@ -61,6 +75,8 @@ impl RouteChange {
             position: event.position,
             attributes: event.attributes,
             valid_from: event.valid_from,
+            swept_from: event.swept_from,
+            swept: Vec::new(),
             candidate: event.candidate,
             is_single: true,
         }
@@ -73,6 +89,7 @@ impl RouteChange {
         let was_ended = event.valid_from > Some(self.position.incarnation);
         let was_withdrawn = self.is_withdrawn || was_ended;
         let is_same = !was_withdrawn && self.attributes == event.attributes;
+        self.swept.extend(self.swept_state(event.swept_from, event.received));
         if was_withdrawn != is_withdrawn {
             self.last_state_change = Some(event.received);
             *(if is_withdrawn { &mut self.withdraw_count } else { &mut self.learn_count }) += 1;
@@ -85,12 +102,19 @@ impl RouteChange {
         is_same
     }
 
+    /// The state that a sweep has ended before an event at `until`, if one has.
+    fn swept_state(&self, swept_from: Option<Incarnation>, until: Timestamp) -> Option<SweptState> {
+        let incarnation = self.position.incarnation;
+        (!self.is_withdrawn && swept_from > Some(incarnation)).then_some(SweptState { incarnation, until })
+    }
+
     /// The change by the events of this one and then those of another one of the same route.
     pub(super) fn followed_by(&self, later: &Self) -> Self {
         let was_ended = later.valid_from > Some(self.position.incarnation);
         let was_withdrawn = self.is_withdrawn || was_ended;
         let begins_with_change = was_withdrawn != later.begins_withdrawn;
         let began = begins_with_change.then_some(later.first_seen).or(self.last_state_change);
+        let between = self.swept_state(later.swept_from, later.first_seen);
         Self {
             family: later.family,
             path_id: later.path_id,
@@ -110,6 +134,8 @@ impl RouteChange {
             position: later.position,
             attributes: later.attributes.or(self.attributes),
             valid_from: self.valid_from,
+            swept_from: self.swept_from,
+            swept: self.swept.iter().copied().chain(between).chain(later.swept.iter().copied()).collect(),
             // The events are compared with the current table one by one.
             candidate: None,
             is_single: false,
@@ -129,6 +155,21 @@ impl RouteChange {
     pub(super) fn encode_new(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) {
         field::row(out, columns::count(columns::RIB_ENTRIES));
         self.encode_route(peer, key, self.last_state_change.or(Some(self.first_seen)), out);
+    }
+
+    /// Appends the rows of `swept_routes`, and returns their number.
+    pub(super) fn encode_swept(&self, peer: &StoredPeer, key: &[u8], out: &mut Vec<u8>) -> u64 {
+        for state in &self.swept {
+            field::row(out, columns::count(columns::SWEPT_ROUTES));
+            field::int8(out, peer.id);
+            field::bytea(out, key);
+            field::int4(out, u32::from(self.family.afi));
+            field::int2(out, i16::from(self.family.safi));
+            field::timestamp(out, state.incarnation.session);
+            field::int8(out, i64::from(state.incarnation.generation));
+            field::timestamp(out, state.until);
+        }
+        num::to_u64(self.swept.len())
     }
 
     /// Appends the columns that both tables share, except those of the NLRI.
