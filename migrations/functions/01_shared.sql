@@ -139,6 +139,23 @@ COMMENT ON FUNCTION holdfast_vrf_text IS
     'VRF of a RIB view: the peer distinguisher, else the table name of a Loc-RIB; null for the global
 instance.';
 
+CREATE OR REPLACE FUNCTION holdfast_instance_text(peer_distinguisher text, table_name text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN peer_distinguisher <> '0:0' THEN peer_distinguisher
+        WHEN table_name !~* '^(global|default|main|master[46]?|inet6?\.0)$' THEN table_name END
+$$;
+COMMENT ON FUNCTION holdfast_instance_text IS
+    'VRF of a RIB view as holdfast_vrf_text, but null for a Loc-RIB with a name that routers give to that of
+the global instance: by this, routes of one VRF are compared.';
+
+CREATE OR REPLACE FUNCTION holdfast_is_own_path(as_path bigint[], as_path_text text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT as_path = '{}' OR coalesce(as_path_text ~ '[])]$', false)
+$$;
+COMMENT ON FUNCTION holdfast_is_own_path IS
+    'True for an empty AS path, and for one whose final segment is of a confederation: the route originates in
+the router''s own AS (RFC 6811 section 2). Null without an AS path.';
+
 CREATE OR REPLACE FUNCTION holdfast_covering_prefixes(address inet) RETURNS cidr[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT array_agg(network(set_masklen(address, bits))::cidr)

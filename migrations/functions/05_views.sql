@@ -151,7 +151,7 @@ COMMENT ON FUNCTION holdfast_updates IS
     'The rows of route_updates from one time to another, both included. Unlike with a condition on the view,
 the attribute sets of other weeks are not read.';
 
-CREATE OR REPLACE VIEW route_state AS
+CREATE OR REPLACE VIEW stored_routes AS
 SELECT p.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn,
        holdfast_family(e.afi, e.safi) AS family,
        e.prefix, e.first_seen, e.last_seen, e.last_state_change,
@@ -180,15 +180,9 @@ CROSS JOIN LATERAL (
             AND NOT holdfast_is_current(e.session, e.generation, f.valid_session, f.valid_generation))
         AS is_ended) ended
 LEFT JOIN path_attributes a ON a.hash = e.attributes;
-COMMENT ON VIEW route_state IS
-    'Current state of every route of every collector, with attributes; withdrawn routes included. The
-columns up to mac_address are those of pybmpmon.';
-COMMENT ON COLUMN route_state.is_withdrawn IS 'Withdrawn, or ended by a Peer Down or a sweep.';
-COMMENT ON COLUMN route_state.mpls_labels IS
-    'MPLS labels, if the encapsulation is MPLS; with VXLAN, labels has the VNI (RFC 8365 section 5.1.3).';
-COMMENT ON COLUMN route_state.is_stale IS
-    'Current, but received before the session was lost and not re-announced since.';
-COMMENT ON COLUMN route_state.is_ended IS 'Ended by a Peer Down or a sweep, without a withdrawal of its own.';
+COMMENT ON VIEW stored_routes IS
+    'Last update of every route of every collector, with attributes; withdrawn routes included. Columns as in
+route_state.';
 
 CREATE OR REPLACE VIEW family_state AS
 SELECT p.collector, p.router, p.bmp_peer_ip, p.address AS bgp_peer_ip, p.asn AS bgp_peer_asn, p.peer_type,
@@ -196,7 +190,8 @@ SELECT p.collector, p.router, p.bmp_peer_ip, p.address AS bgp_peer_ip, p.asn AS 
        CASE WHEN p.state = 'stale' AND r.is_active AND r.session > p.session
            THEN 'not re-announced since reconnect' ELSE p.stale_reason END AS stale_reason,
        CASE WHEN f.afi = 0 THEN 'any' ELSE holdfast_family(f.afi, f.safi) END AS family, f.afi, f.safi,
-       f.eor_at AS end_of_rib_at, s.suspect_at AS suspect_since, s.suspect_reason
+       CASE WHEN holdfast_is_current(f.eor_session, f.eor_generation, p.session, p.generation)
+           THEN f.eor_at END AS end_of_rib_at, s.suspect_at AS suspect_since, s.suspect_reason
 FROM bgp_peers p
 JOIN bmp_peers r ON r.collector = p.collector AND r.router = p.router
 LEFT JOIN peer_families f ON f.peer_id = p.id
@@ -212,32 +207,114 @@ COMMENT ON VIEW family_state IS
 could not be decoded, until an End-of-RIB of a later generation (the whole table was sent again) or a Peer
 Down.';
 
-CREATE OR REPLACE VIEW chosen_peers AS
-SELECT DISTINCT ON (p.router, p.peer_type, p.distinguisher, p.address, p.rib, p.bgp_id,
-           CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END)
-       p.*, holdfast_vrf_text(p.peer_distinguisher, p.table_name) AS vrf, c.as_of
+CREATE OR REPLACE VIEW peer_collectors AS
+SELECT p.id AS peer_id, p.collector, p.router, p.peer_number, p.rib,
+       min(p.id) OVER same AS view_id, count(*) OVER same AS collectors,
+       min(p.peer_number) OVER (PARTITION BY p.router, p.peer_type, p.distinguisher, p.address, p.bgp_id,
+           CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END) AS shared_number
 FROM bgp_peers p
+WINDOW same AS (PARTITION BY p.router, p.peer_type, p.distinguisher, p.address, p.rib, p.bgp_id,
+    CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END);
+COMMENT ON VIEW peer_collectors IS
+    'RIB views of peers (bgp_peers), with a number that the rows of one RIB view at several collectors have in
+common.';
+COMMENT ON COLUMN peer_collectors.view_id IS 'Least bgp_peers.id of the rows of the same RIB view.';
+COMMENT ON COLUMN peer_collectors.shared_number IS 'Least bgp_peers.peer_number of the same peer.';
+COMMENT ON COLUMN peer_collectors.collectors IS 'Number of collectors that have received the RIB view.';
+
+CREATE OR REPLACE VIEW own_systems AS
+SELECT p.collector, p.router, p.peer_distinguisher, max(p.asn) AS asn
+FROM bgp_peers p WHERE p.peer_type = 3 AND p.asn <> 0 GROUP BY 1, 2, 3;
+COMMENT ON VIEW own_systems IS
+    'AS number of each router, as far as a Loc-RIB shows it: its Peer AS is that of the router (RFC 9069
+section 5).';
+
+CREATE OR REPLACE VIEW chosen_peers AS
+WITH views AS MATERIALIZED (
+    SELECT * FROM peer_collectors
+)
+SELECT DISTINCT ON (v.view_id) p.*, holdfast_vrf_text(p.peer_distinguisher, p.table_name) AS vrf, c.as_of,
+    v.view_id, coalesce(o.asn, CASE WHEN p.rib <> 'adj-out-pre' THEN nullif(p.asn, 0) END) AS own_as
+FROM views v
+JOIN bgp_peers p ON p.id = v.peer_id
 LEFT JOIN collector_reports c ON c.collector = p.collector
-ORDER BY p.router, p.peer_type, p.distinguisher, p.address, p.rib, p.bgp_id,
-    CASE WHEN p.peer_type = 3 THEN 0 ELSE p.asn END,
-    coalesce(p.state = 'up' AND c.reported_at > now() - interval '5 minutes', false) DESC,
+LEFT JOIN own_systems o ON o.collector = p.collector AND o.router = p.router
+    AND o.peer_distinguisher = p.peer_distinguisher
+LEFT JOIN bmp_peers b ON v.collectors > 1 AND b.collector = p.collector AND b.router = p.router
+CROSS JOIN LATERAL (SELECT v.collectors > 1 AND coalesce(b.is_active AND p.state IN ('up', 'down')
+    AND c.reported_at > now() - interval '5 minutes', false) AS is_live) l
+CROSS JOIN LATERAL (
+    -- Families with an End-of-RIB at any of the collectors, and at this one.
+    SELECT count(DISTINCT (f.afi, f.safi)) AS families, count(DISTINCT (f.afi, f.safi))
+        FILTER (WHERE f.peer_id = p.id AND holdfast_is_current(f.eor_session, f.eor_generation, p.session,
+            p.generation)) AS ended
+    FROM views w JOIN peer_families f ON f.peer_id = w.peer_id AND f.eor_at IS NOT NULL
+    WHERE v.collectors > 1 AND w.view_id = v.view_id) e
+CROSS JOIN LATERAL (SELECT CASE WHEN v.collectors = 1 THEN true WHEN p.state = 'down' THEN l.is_live
+    WHEN p.state = 'unknown' THEN false
+    -- A router that sends no End-of-RIB has sent its table after a while.
+    ELSE (e.families > 0 AND e.ended = e.families) OR greatest(p.session, p.up_since)
+        < coalesce(p.stale_since, c.as_of, now())
+            - CASE WHEN e.families > 0 THEN interval '1 hour' ELSE interval '5 minutes' END END
+    AS is_complete) t
+ORDER BY v.view_id, t.is_complete AND l.is_live DESC, t.is_complete DESC, l.is_live DESC,
     (p.state = 'up') DESC, p.last_seen DESC, p.id;
 COMMENT ON VIEW chosen_peers IS
-    'Each RIB view of each peer of each router once, whichever collectors receive it: the row whose peer is
-up, first of collectors that run, else the last updated one.';
+    'Each RIB view of each peer of each router once, whichever collectors receive it: the row with the whole
+table, of a collector that runs and is connected to the router; else one with the whole table; else of a
+collector that runs.';
 COMMENT ON COLUMN chosen_peers.as_of IS 'How current the row is: collector_reports.as_of of its collector.';
+COMMENT ON COLUMN chosen_peers.view_id IS 'Number of the RIB view at all collectors, as in peer_collectors.';
+COMMENT ON COLUMN chosen_peers.own_as IS
+    'AS of the router, in which routes with an empty AS path originate; null if it is not known. Without a
+Loc-RIB, that of the peer, because only an internal peer has such routes.';
+
+-- Two halves, so that a condition on the prefix is one on the index.
+CREATE OR REPLACE VIEW route_state AS
+SELECT s.* FROM stored_routes s
+WHERE s.mac_address IS NULL AND s.peer_id IN (SELECT p.id FROM chosen_peers p)
+UNION ALL
+SELECT bmp_peer_ip, bmp_peer_asn, bgp_peer_ip, bgp_peer_asn, family,
+       coalesce(prefix, evpn_ip::cidr), first_seen, last_seen, last_state_change, is_withdrawn,
+       learn_count, withdraw_count, next_hop, as_path, communities, extended_communities, med,
+       local_pref, evpn_route_type, evpn_rd, evpn_esi, mac_address, is_stale, is_ended, collector, router,
+       peer_type, peer_distinguisher, bgp_id, rib, table_name, peer_state, peer_id, afi, safi, path_id,
+       session, generation, seq, idx, origin, as_path_text, origin_as, next_hop_link_local, atomic_aggregate,
+       aggregator_asn, aggregator_address, large_communities, originator_id, cluster_list, aigp, otc, rd,
+       evpn_tag, evpn_ip, evpn_gateway, labels, nlri, nlri_raw, attributes_raw, attributes_more, missing,
+       discarded, route_key, mpls_labels, path_status, path_reason, path_marking
+FROM stored_routes
+WHERE mac_address IS NOT NULL AND peer_id IN (SELECT p.id FROM chosen_peers p);
+COMMENT ON VIEW route_state IS
+    'Last update of every route, with attributes; withdrawn routes included. A router that several collectors
+receive is in it once (chosen_peers). The columns up to mac_address are those of pybmpmon, where the prefix of
+a MAC/IP route is its host.';
+COMMENT ON COLUMN route_state.is_withdrawn IS 'Withdrawn, or ended by a Peer Down or a sweep.';
+COMMENT ON COLUMN route_state.mpls_labels IS
+    'MPLS labels, if the encapsulation is MPLS; with VXLAN, labels has the VNI (RFC 8365 section 5.1.3).';
+COMMENT ON COLUMN route_state.is_stale IS
+    'Current, but received before the session was lost and not re-announced since.';
+COMMENT ON COLUMN route_state.is_ended IS 'Ended by a Peer Down or a sweep, without a withdrawal of its own.';
 
 CREATE OR REPLACE VIEW current_routes AS
 SELECT s.router, s.bgp_peer_ip AS peer, s.bgp_peer_asn AS peer_as, s.rib, p.vrf, s.family,
        holdfast_route_text(s.rd, s.prefix, s.nlri, s.nlri_raw) AS route, s.path_id,
-       holdfast_path_text(s.as_path, s.as_path_text) AS path, s.origin_as, s.next_hop, s.med, s.local_pref,
-       s.communities, s.large_communities, s.extended_communities, s.is_stale, s.last_state_change AS since,
+       holdfast_path_text(s.as_path, s.as_path_text) AS path,
+       coalesce(s.origin_as, CASE WHEN holdfast_is_own_path(s.as_path, s.as_path_text) THEN p.own_as END)
+           AS origin_as, s.next_hop, s.med, s.local_pref, s.communities, s.large_communities,
+       s.extended_communities, s.is_stale, s.last_state_change AS since,
        s.last_seen, s.peer_id, s.prefix, s.rd, s.as_path, s.otc, s.labels, s.evpn_route_type, s.evpn_rd,
        s.evpn_esi, s.evpn_tag, s.mac_address, s.evpn_ip, s.first_seen, s.learn_count, s.withdraw_count, s.afi,
-       s.safi, s.route_key, s.bgp_id, s.path_status, s.path_reason, s.path_marking
-FROM route_state s
+       s.safi, s.route_key, s.bgp_id, s.path_status, s.path_reason, s.path_marking,
+       holdfast_instance_text(s.peer_distinguisher, s.table_name) AS instance, s.as_path_text
+FROM stored_routes s
 JOIN chosen_peers p ON p.id = s.peer_id
 WHERE NOT s.is_withdrawn;
+COMMENT ON COLUMN current_routes.origin_as IS
+    'AS that originated the route; of an empty path, and of one within a confederation, the AS of the router
+(RFC 6811 section 2). Null for a path that ends in an AS_SET, and if the own AS is not known.';
+COMMENT ON COLUMN current_routes.instance IS
+    'VRF, by which routes are compared: null for the global instance, also of a Loc-RIB with a name.';
 COMMENT ON VIEW current_routes IS
     'Current routes, each route of each router once. The columns up to last_seen are for reading; those of
 route_state follow.';

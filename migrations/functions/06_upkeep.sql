@@ -85,7 +85,7 @@ BEGIN
         RETURN 0;
     END IF;
     INSERT INTO rib_sizes
-        SELECT now(), peer_id, afi, safi, count(*) FROM route_state WHERE NOT is_withdrawn GROUP BY 2, 3, 4;
+        SELECT now(), peer_id, afi, safi, count(*) FROM stored_routes WHERE NOT is_withdrawn GROUP BY 2, 3, 4;
     GET DIAGNOSTICS made = ROW_COUNT;
     RETURN made;
 END

@@ -36,7 +36,7 @@ LANGUAGE sql STABLE AS $$
         public.holdfast_route_text(s.rd, s.prefix, s.nlri, s.nlri_raw), s.path_id,
         public.holdfast_path_text(s.as_path, s.as_path_text), s.next_hop, s.med, s.local_pref, s.communities,
         s.last_seen
-    FROM public.route_state s
+    FROM public.stored_routes s
     WHERE NOT s.is_withdrawn AND s.peer_id = ANY (ARRAY(
         SELECT p.id FROM public.holdfast_peers(of_peer) p
         WHERE of_rib IS NULL OR p.rib = public.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',

@@ -16,7 +16,7 @@ $$;
 COMMENT ON FUNCTION evpn_bindings IS
     'Current MAC and MAC/IP advertisements: all, of one MAC address, or of one host.';
 
-CREATE OR REPLACE FUNCTION evpn_moves(span interval DEFAULT '1 day')
+CREATE OR REPLACE FUNCTION evpn_moves(span interval DEFAULT '1 day', of_collector text DEFAULT NULL)
 RETURNS TABLE (at timestamptz, mac_address text, route_targets text, old_vtep inet, new_vtep inet,
     mobility text, router text, peer inet, rib text)
 LANGUAGE sql STABLE AS $$
@@ -25,9 +25,12 @@ LANGUAGE sql STABLE AS $$
         WHERE c LIKE 'EVPN-MAC-Mobility:%' LIMIT 1), m.router, m.bgp_peer_ip, m.rib
     FROM (SELECT m.*, lag(next_hop) OVER same AS old_vtep, lag(evpn_esi) OVER same AS old_esi,
               row_number() OVER same AS number
-          FROM (SELECT *, public.holdfast_route_targets(extended_communities) AS targets
-                FROM public.holdfast_updates(now() - span, 'infinity')
-                WHERE evpn_route_type = 2 AND NOT is_withdrawn) m
+          FROM (SELECT h.*, public.holdfast_route_targets(h.extended_communities) AS targets
+                FROM public.holdfast_updates(now() - span, 'infinity') h
+                JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
+                    AND h.time >= c.since AND h.time < c.until
+                WHERE h.evpn_route_type = 2 AND NOT h.is_withdrawn
+                    AND NOT coalesce(h.extended_communities @> '{Default-Gateway}', false)) m
           WINDOW same AS (PARTITION BY collector, router, bgp_peer_ip, peer_distinguisher, rib, bgp_id,
                   CASE WHEN peer_type = 3 THEN 0 ELSE bgp_peer_asn END, mac_address, evpn_tag, targets
               ORDER BY session, generation, seq, idx)) m
@@ -48,7 +51,8 @@ LANGUAGE sql STABLE AS $$
     ORDER BY m.time, m.seq, m.idx
 $$;
 COMMENT ON FUNCTION evpn_moves IS
-    'MAC addresses that moved to another VTEP in a period. Two VTEPs of one Ethernet segment are no move.
+    'MAC addresses that moved to another VTEP in a period. Two VTEPs of one Ethernet segment are no move,
+and neither are those that share a default gateway.
 The VTEP before the period comes from the current table, which keeps withdrawn routes: each VTEP has a
 route distinguisher of its own.';
 
@@ -60,7 +64,8 @@ LANGUAGE sql STABLE AS $$
         string_agg(DISTINCT host(evpn_ip), ' '), router, peer, rib, max(since)
     FROM (SELECT *, public.holdfast_route_targets(extended_communities) AS targets,
               CASE WHEN evpn_esi !~ '^[0:]*$' THEN evpn_esi ELSE host(next_hop) END AS attachment
-          FROM public.current_routes WHERE evpn_route_type = 2 AND mac_address IS NOT NULL) m
+          FROM public.current_routes WHERE evpn_route_type = 2 AND mac_address IS NOT NULL
+              AND NOT coalesce(extended_communities @> '{Default-Gateway}', false)) m
     GROUP BY mac_address, targets, evpn_tag, router, peer, rib, vrf, peer_id
     HAVING count(DISTINCT attachment) > 1
     ORDER BY 1, 2

@@ -1,25 +1,38 @@
 -- Queries: peers.
 
-CREATE OR REPLACE FUNCTION peer_flaps(span interval DEFAULT '1 day', of_peer text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION peer_flaps(span interval DEFAULT '1 day', of_peer text DEFAULT NULL,
+    of_collector text DEFAULT NULL)
 RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, rib text, vrf text, event text,
     reason text, was_up interval)
 LANGUAGE sql STABLE AS $$
-    SELECT time, router, bgp_peer_ip, bgp_peer_asn, rib,
-        public.holdfast_vrf_text(peer_distinguisher, table_name), event_type,
-        CASE event_type WHEN 'peer_down' THEN public.holdfast_down_reason(reason_code, data)
-            WHEN 'peer_stale' THEN detail ->> 'end' END,
-        CASE WHEN event_type <> 'peer_up' THEN time - last_up END
-    FROM (SELECT *, max(time) FILTER (WHERE event_type = 'peer_up') OVER (
-              PARTITION BY collector, router, peer_type, peer_distinguisher, e.bgp_peer_ip, bgp_id,
-                  CASE WHEN peer_type = 3 THEN 0 ELSE bgp_peer_asn END, rib = 'loc-rib'
-              ORDER BY session, generation, seq, idx) AS last_up
-          FROM public.peer_events e
-          WHERE time >= now() - span AND event_type IN ('peer_up', 'peer_down', 'peer_stale')) e
-    WHERE public.holdfast_is_selected(of_peer, router, bgp_peer_ip, bgp_peer_asn, bgp_id)
-    ORDER BY time, seq, idx
+    WITH events AS (
+        SELECT x.shared_number, x.view_id, (x.event).*, max((x.event).time) FILTER (WHERE (x.event).event_type
+                = 'peer_up') OVER (PARTITION BY x.shared_number, (x.event).rib = 'loc-rib'
+                ORDER BY (x.event).time, (x.event).session, (x.event).generation, (x.event).seq,
+                    (x.event).idx) AS last_up
+        FROM public.holdfast_counted_events(now() - span, 'infinity', of_collector) x
+        WHERE (x.event).event_type IN ('peer_up', 'peer_down', 'peer_stale')
+    )
+    SELECT e.time, e.router, e.bgp_peer_ip, e.bgp_peer_asn, e.rib,
+        public.holdfast_vrf_text(e.peer_distinguisher, e.table_name), e.event_type,
+        CASE e.event_type WHEN 'peer_down' THEN public.holdfast_down_reason(e.reason_code, e.data)
+            WHEN 'peer_stale' THEN e.detail ->> 'end' END,
+        CASE WHEN e.event_type <> 'peer_up' THEN e.time - coalesce(e.last_up, (
+            -- The Peer Up before the period, by the address of the router.
+            SELECT b.time FROM public.peer_events b
+            WHERE b.peer_ip = e.peer_ip AND b.time < now() - span AND b.event_type = 'peer_up'
+                AND b.collector = e.collector AND b.router = e.router AND b.bgp_peer_ip = e.bgp_peer_ip
+                AND b.peer_type = e.peer_type AND b.peer_distinguisher = e.peer_distinguisher
+                AND b.bgp_id IN (e.bgp_id, '0.0.0.0') AND (b.rib = 'loc-rib') = (e.rib = 'loc-rib')
+            ORDER BY b.time DESC LIMIT 1)) END
+    FROM events e
+    WHERE public.holdfast_is_selected(of_peer, e.router, e.bgp_peer_ip, e.bgp_peer_asn, e.bgp_id)
+        OR e.view_id IN (SELECT p.view_id FROM public.holdfast_peers(of_peer) p)
+    ORDER BY e.time, e.session, e.seq, e.idx
 $$;
 COMMENT ON FUNCTION peer_flaps IS
-    'Peer Ups and Downs in a period, with their reasons and how long the peer had been up.';
+    'Peer Ups, Peer Downs and stale marks in a period, with their reasons and how long the peer had been up.
+Of several collectors of a router, those count that were connected to it: the loss of one is no flap.';
 
 CREATE OR REPLACE FUNCTION peers(of_peer text DEFAULT NULL)
 RETURNS TABLE (id bigint, router text, peer inet, peer_as bigint, bgp_id inet, rib text, vrf text,

@@ -1,22 +1,29 @@
 -- Queries: routers, collectors and delivery.
 
 CREATE OR REPLACE FUNCTION table_growth(span interval DEFAULT '30 days', bucket interval DEFAULT '1 day',
-    of_peer text DEFAULT NULL)
+    of_peer text DEFAULT NULL, of_collector text DEFAULT NULL)
 RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, rib text, vrf text, family text,
     routes bigint, grown bigint)
 LANGUAGE sql STABLE AS $$
     SELECT at, router, address, asn, rib, vrf, family, routes,
         routes - lag(routes) OVER (PARTITION BY id, family ORDER BY at)
-    FROM (SELECT DISTINCT ON (p.id, s.afi, s.safi, 1) date_bin(bucket, s.time, '2000-01-01') AS at, p.id,
+    FROM (SELECT DISTINCT ON (p.id, s.afi, s.safi, 1)
+              date_bin(bucket, s.time, '2000-01-01 00:00:00+00') AS at, p.id,
               p.router, p.address, p.asn, p.rib, p.vrf,
               public.holdfast_family(s.afi, s.safi) AS family, s.routes
-          FROM public.rib_sizes s JOIN public.holdfast_peers(of_peer) p ON p.id = s.peer_id
-          WHERE s.time >= now() - span
+          FROM public.holdfast_peers(of_peer) p JOIN public.peer_collectors v ON v.view_id = p.view_id
+          JOIN public.rib_sizes s ON s.peer_id = v.peer_id
+          LEFT JOIN public.holdfast_chosen_periods(true) c ON of_collector IS NULL AND v.collectors > 1
+              AND c.peer_id = v.peer_id AND c.since <= s.time AND s.time < c.until
+          WHERE s.time >= now() - span AND CASE WHEN of_collector IS NOT NULL
+              THEN v.collector = public.holdfast_known_collector(of_collector)
+              ELSE v.collectors = 1 OR c.peer_id IS NOT NULL END
           ORDER BY p.id, s.afi, s.safi, 1, s.time DESC) last
     ORDER BY 2, 3, 4, 5, 6, 7, id, 1
 $$;
 COMMENT ON FUNCTION table_growth IS
-    'Number of current routes of each family of each RIB view over time: the last sample of each bucket.';
+    'Number of current routes of each family of each RIB view over time: the last sample of each bucket,
+from the collector that had the whole table then.';
 
 CREATE OR REPLACE FUNCTION routers()
 RETURNS TABLE (router text, address inet, router_id inet, sys_descr text, is_active boolean, peers bigint,

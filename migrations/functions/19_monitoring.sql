@@ -29,14 +29,14 @@ COMMENT ON VIEW session_events IS
 starts and ends, mirrored and malformed PDUs.';
 
 CREATE OR REPLACE FUNCTION churn_causes(by text DEFAULT 'prefix', span interval DEFAULT '1 hour',
-    until timestamptz DEFAULT 'infinity')
+    until timestamptz DEFAULT 'infinity', of_collector text DEFAULT NULL)
 RETURNS TABLE (subject text, changes bigint, withdrawn bigint, announced_again bigint, origin bigint,
     as_path bigint, next_hop bigint, med bigint, local_pref bigint, communities bigint, other bigint,
     repeated bigint, first_in_period bigint, malformed bigint, routes bigint, last_at timestamptz)
 LANGUAGE sql STABLE AS $$
     WITH updates AS (
         -- Only what is needed, because the rows are sorted; and the most selective column first.
-        SELECT h.time, h.cause, h.is_withdrawn, h.origin_as, h.as_path, h.next_hop, h.med, h.local_pref,
+        SELECT h.time, h.cause, h.is_withdrawn, x.origin_as, h.as_path, h.next_hop, h.med, h.local_pref,
             h.communities, h.large_communities, h.extended_communities, h.labels, h.origin, h.attributes_raw,
             h.route_key,
             CASE public.holdfast_choice(by, 'by', 'prefix', 'peer', 'as', 'rd', 'router', 'family')
@@ -44,7 +44,7 @@ LANGUAGE sql STABLE AS $$
                 WHEN 'peer' THEN concat_ws(' ', h.router, host(h.bgp_peer_ip), 'AS' || h.bgp_peer_asn,
                     host(h.bgp_id), h.rib)
                 WHEN 'rd' THEN h.rd WHEN 'router' THEN h.router WHEN 'family' THEN h.family END AS subject,
-            lag(h.is_withdrawn) OVER same AS was_withdrawn, lag(h.origin_as) OVER same AS old_origin,
+            lag(h.is_withdrawn) OVER same AS was_withdrawn, lag(x.origin_as) OVER same AS old_origin,
             lag(h.as_path) OVER same AS old_path, lag(h.next_hop) OVER same AS old_next_hop,
             lag(h.med) OVER same AS old_med, lag(h.local_pref) OVER same AS old_local_pref,
             lag(h.communities) OVER same AS old_communities,
@@ -53,9 +53,12 @@ LANGUAGE sql STABLE AS $$
             lag(h.labels) OVER same AS old_labels, lag(h.origin) OVER same AS old_origin_code,
             lag(h.attributes_raw) OVER same AS old_attributes_raw
         FROM public.holdfast_updates(least(until, now()) - span, until) h
-        WINDOW same AS (PARTITION BY h.route_key, h.bgp_peer_ip, h.rib, h.router, h.collector, h.peer_type,
-                h.peer_distinguisher, h.bgp_id
-            ORDER BY h.session, h.generation, h.seq, h.idx)
+        JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
+            AND h.time >= c.since AND h.time < c.until
+        CROSS JOIN LATERAL (SELECT coalesce(h.origin_as, CASE WHEN public.holdfast_is_own_path(h.as_path,
+            h.as_path_text) THEN c.own_as END) AS origin_as) x
+        WINDOW same AS (PARTITION BY h.route_key, c.view_id
+            ORDER BY h.time, h.session, h.generation, h.seq, h.idx)
     ), judged AS (
         SELECT u.*, CASE WHEN u.cause = 'treat-as-withdraw' THEN 'malformed'
                 WHEN u.is_withdrawn THEN 'withdrawn' WHEN u.was_withdrawn IS NULL THEN 'first'
@@ -143,7 +146,7 @@ CREATE OR REPLACE VIEW link_state AS
 SELECT s.router, s.bgp_peer_ip AS peer, s.bgp_peer_asn AS peer_as, s.rib, p.vrf, o.kind, o.protocol,
        o.instance, o.local_node, o.remote_node, o.object, s.prefix, s.attributes_more AS attributes,
        s.last_state_change AS since, s.last_seen, s.is_stale, s.rd, s.peer_id, s.nlri AS route
-FROM route_state s
+FROM stored_routes s
 JOIN chosen_peers p ON p.id = s.peer_id
 CROSS JOIN LATERAL holdfast_link_state(s.nlri) o
 WHERE NOT s.is_withdrawn AND s.afi = 16388;
@@ -160,8 +163,9 @@ LANGUAGE sql STABLE AS $$
     ), routes AS MATERIALIZED (
         SELECT DISTINCT v.id, s.prefix, s.asn
         FROM views v CROSS JOIN LATERAL (
-            SELECT s.prefix, coalesce(s.origin_as, CASE WHEN s.as_path = '{}' THEN s.bgp_peer_asn END) AS asn
-            FROM public.route_state s
+            SELECT s.prefix, coalesce(s.origin_as, CASE WHEN public.holdfast_is_own_path(s.as_path,
+                s.as_path_text) THEN v.own_as END) AS asn
+            FROM public.stored_routes s
             WHERE s.peer_id = v.id AND NOT s.is_withdrawn AND s.prefix IS NOT NULL AND s.safi IN (1, 4)
             OFFSET 0) s
     ), lengths AS MATERIALIZED (

@@ -27,7 +27,7 @@ const TABLES: [(&str, &str); 7] = [
             e.last_seen, e.session, e.generation, e.seq, e.idx, s.is_withdrawn, s.is_stale,
             CASE WHEN NOT e.is_withdrawn THEN array_to_string(s.as_path, ',') END)
         FROM rib_entries e JOIN bgp_peers p ON p.id = e.peer_id
-            JOIN route_state s ON s.peer_id = e.peer_id AND s.prefix = e.prefix
+            JOIN stored_routes s ON s.peer_id = e.peer_id AND s.prefix = e.prefix
         WHERE p.collector = $1 ORDER BY 1",
     ),
     (

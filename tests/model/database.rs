@@ -34,7 +34,7 @@ const EVENTS: &str = "SELECT CASE WHEN bgp_peer_ip IS NULL
 const CURRENT: &str = "SELECT concat_ws(' ', ltrim(router, 'r'), peer_type, peer_distinguisher,
     host(bgp_peer_ip), bgp_peer_asn, host(bgp_id), rib, afi || '/' || safi, coalesce(rd, ''), prefix,
     coalesce(path_id::text, ''), med, coalesce(labels::text, ''), CASE WHEN is_stale THEN 'stale' ELSE '' END)
-    FROM route_state WHERE NOT is_withdrawn AND collector = $1";
+    FROM stored_routes WHERE NOT is_withdrawn AND collector = $1";
 
 /// One database with all runs, each by a collector of its own.
 struct Database {

@@ -6,7 +6,8 @@
 use crate::common::batches::{Builder, peer, peer_up};
 use crate::common::db::Edition;
 use crate::common::store::Store;
-use holdfast::route::RibView;
+use crate::known::mac_route;
+use holdfast::route::{Family, RibView};
 
 /// Title and SQL of each query.
 const QUERIES: &[(&str, &str)] = &[
@@ -209,5 +210,41 @@ async fn a_withdrawn_route_is_not_current_unlike_in_the_documented_query() {
     let (_, documented) = QUERIES.iter().find(|(title, _)| *title == "active routes").unwrap();
     assert_eq!(store.database.client().await.query(*documented, &[]).await.unwrap().len(), 2);
     assert_eq!(store.database.texts("SELECT route FROM current_routes").await, ["1.0.0.0/24"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_documented_evpn_queries_have_values() {
+    let Some(mut store) = Store::open(Edition::Timescale, "documented_evpn").await else { return };
+    let pre = peer(1, RibView::AdjInPre, 1);
+    let (attributes, nlri) = mac_route(1, [0; 10], 0);
+    let batch = Builder::new("r1", 0).routes(&pre, Family::EVPN, Some(&attributes), [(None, nlri)]);
+    store.put(&[batch.announce(&pre, [1], &[1]).build()]).await;
+    let client = store.database.client().await;
+    let row = async |title: &str| {
+        let (_, sql) = QUERIES.iter().find(|(known, _)| *known == title).unwrap();
+        let sql = format!("SELECT to_jsonb(q) - 'time' FROM ({sql}) q");
+        client
+            .query(&sql, &[])
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect::<Vec<serde_json::Value>>()
+    };
+    let rd = "192.0.2.1:1";
+    assert_eq!(
+        row("MAC/IP bindings").await,
+        [serde_json::json!({"mac_address": "02:00:00:00:00:01", "prefix": "10.0.0.1/32", "evpn_rd": rd,
+            "evpn_esi": "00:00:00:00:00:00:00:00:00:00"})]
+    );
+    assert_eq!(
+        row("find a MAC").await,
+        [serde_json::json!({"mac_address": "02:00:00:00:00:01", "bgp_peer_ip": "198.51.100.1",
+            "evpn_rd": rd, "next_hop": "192.0.2.1"})]
+    );
+    let by_prefix = "SELECT string_agg(family, ' ') FROM route_state WHERE prefix = '1.0.1.0/24'";
+    assert_eq!(store.database.texts(by_prefix).await, ["ipv4_unicast"]);
+    drop(client);
     store.close().await;
 }

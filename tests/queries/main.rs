@@ -13,7 +13,9 @@
 mod common;
 
 mod calls;
+mod collectors;
 mod completeness;
+mod corner_cases;
 mod current_table;
 mod dashboards;
 mod documented;
@@ -24,3 +26,4 @@ mod lookup;
 mod lookup_failures;
 mod monitoring;
 mod past;
+mod vrfs;

@@ -97,6 +97,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("../../../migrations/functions/06_upkeep.sql"),
     include_str!("../../../migrations/functions/07_verify.sql"),
     include_str!("../../../migrations/functions/08_rebuild.sql"),
+    include_str!("../../../migrations/functions/09_collectors.sql"),
     include_str!("../../../migrations/functions/10_lookup.sql"),
     include_str!("../../../migrations/functions/11_past.sql"),
     include_str!("../../../migrations/functions/12_change.sql"),
@@ -107,6 +108,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("../../../migrations/functions/17_collector.sql"),
     include_str!("../../../migrations/functions/18_completeness.sql"),
     include_str!("../../../migrations/functions/19_monitoring.sql"),
+    include_str!("../../../migrations/functions/20_history.sql"),
 ];
 
 /// Changes that [`migrate`] made to a schema.

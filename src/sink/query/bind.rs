@@ -180,7 +180,10 @@ impl BoundQuery {
         let is_now = |(parameter, value): &(&Parameter, Value)| {
             parameter.name == "at" && matches!(value, Value::Text(time) if time == "infinity")
         };
-        self.query.name == "rib_at" && self.arguments.iter().any(is_now)
+        let of_collector = |(parameter, _): &(&Parameter, Value)| parameter.name == "collector";
+        self.query.name == "rib_at"
+            && self.arguments.iter().any(is_now)
+            && !self.arguments.iter().any(of_collector)
     }
 
     /// The arguments of the function call.

@@ -70,6 +70,11 @@ const UNTIL: Parameter = optional("until", "timestamptz", Kind::Time, "now");
 const PEER: Parameter =
     Parameter { sql_name: "of_peer", ..optional("peer", "text", Kind::Peer, "all peers") };
 
+const COLLECTOR: Parameter = Parameter {
+    sql_name: "of_collector",
+    ..optional("collector", "text", Kind::Collector, "all collectors, each event once")
+};
+
 /// All queries, in the order in which `holdfast query` lists them.
 pub const QUERIES: &[Query] = &[
     query(
@@ -93,13 +98,14 @@ pub const QUERIES: &[Query] = &[
             Parameter { sql_name: "of_peer", ..required("peer", "text", Kind::Peer) },
             required("at", "timestamptz", Kind::Time),
             Parameter { sql_name: "of_rib", ..optional("rib", "text", Kind::View, "all RIB views") },
+            COLLECTOR,
         ],
         "table of a peer at a past time",
         &["198.51.100.1 '2026-11-23 12:00Z' rib=adj-in-pre --limit 100", "AS65001 '2 hours ago'"],
     ),
     query(
         "prefix_timeline",
-        &[required("prefix", "cidr", Kind::Prefix), span("7 days"), UNTIL, PEER],
+        &[required("prefix", "cidr", Kind::Prefix), span("7 days"), UNTIL, PEER, COLLECTOR],
         "announcements and withdrawals of a prefix, and the events of its peers",
         &["192.0.2.0/24", "192.0.2.0/24 '1 day' until=2026-11-23 peer=AS65001"],
     ),
@@ -111,19 +117,25 @@ pub const QUERIES: &[Query] = &[
             optional("at_a", "timestamptz", Kind::Time, "now"),
             optional("at_b", "timestamptz", Kind::Time, "now"),
             optional("rib", "text", Kind::View, "adj-in-pre"),
+            COLLECTOR,
         ],
         "differences between two peers, or of one peer at two times",
         &["AS65001 AS65002", "AS65001 AS65001 at_a='1 day ago'"],
     ),
     query(
         "churn",
-        &[optional("by", "text", Kind::Choice(&["prefix", "peer", "as"]), "prefix"), span("1 hour"), UNTIL],
+        &[
+            optional("by", "text", Kind::Choice(&["prefix", "peer", "as"]), "prefix"),
+            span("1 hour"),
+            UNTIL,
+            COLLECTOR,
+        ],
         "number of announcements and withdrawals by prefix, peer or as, without dumps and re-dumps",
         &["--limit 20", "by=peer span='6 hours' until='2026-11-23 12:00Z'"],
     ),
     query(
         "origin_changes",
-        &[span("1 hour"), UNTIL],
+        &[span("1 hour"), UNTIL, COLLECTOR],
         "announcements whose origin AS differs from that of the previous announcement",
         &["", "'1 day' until=2026-11-23"],
     ),
@@ -134,6 +146,7 @@ pub const QUERIES: &[Query] = &[
             span("1 day"),
             optional("bucket", "interval", Kind::Bucket, "1 minute"),
             optional("at_least", "bigint", Kind::Count, "1000"),
+            COLLECTOR,
         ],
         "peers with many withdrawals within one time bucket",
         &["", "'7 days' bucket='5 minutes' at_least=100"],
@@ -162,7 +175,7 @@ pub const QUERIES: &[Query] = &[
     query("policy_effect", &[PEER], "routes that policy rejected or changed", &["", "198.51.100.1"]),
     query(
         "hijacks",
-        &[optional("span", "interval", Kind::Duration, "0")],
+        &[optional("span", "interval", Kind::Duration, "0"), COLLECTOR],
         "routes inside own_prefixes whose origin or length is not permitted; span: past ones as well",
         &["", "'7 days'"],
     ),
@@ -188,12 +201,17 @@ pub const QUERIES: &[Query] = &[
         "current MAC and MAC/IP advertisements",
         &["0011.2233.4455", "ip=192.0.2.1"],
     ),
-    query("evpn_moves", &[span("1 day")], "MAC addresses that moved to another VTEP", &["", "'7 days'"]),
+    query(
+        "evpn_moves",
+        &[span("1 day"), COLLECTOR],
+        "MAC addresses that moved to another VTEP",
+        &["", "'7 days'"],
+    ),
     query("evpn_duplicates", &[], "MAC addresses currently behind several VTEPs", &[""]),
     query("peers", &[PEER], "RIB views of peers with state and counters", &["", "AS65001"]),
     query(
         "peer_flaps",
-        &[span("1 day"), PEER],
+        &[span("1 day"), PEER, COLLECTOR],
         "Peer Ups and Peer Downs, with reasons",
         &["", "'7 days' AS65001"],
     ),
@@ -216,7 +234,7 @@ pub const QUERIES: &[Query] = &[
     ),
     query(
         "table_growth",
-        &[span("30 days"), optional("bucket", "interval", Kind::Bucket, "1 day"), PEER],
+        &[span("30 days"), optional("bucket", "interval", Kind::Bucket, "1 day"), PEER, COLLECTOR],
         "number of current routes of each peer and family over time",
         &["", "'7 days' bucket=6h peer=AS65001"],
     ),

@@ -26,6 +26,8 @@ pub enum Kind {
     Mac,
     /// A peer, in the notations of the queries' parameter `peer`.
     Peer,
+    /// The name of a collector.
+    Collector,
     /// A RIB view.
     View,
     /// A point in time.
@@ -78,6 +80,7 @@ impl Kind {
                  router, or an id of `holdfast query peers`; several of them, separated by blanks, must all \
                  match"
             }
+            Self::Collector => "the name of a collector (COLLECTOR_ID)",
             Self::View => return one_of(VIEWS),
             Self::Time => {
                 "a time, such as 2026-11-23, '2026-11-23 12:00', 2026-11-23T12:00:00+01:00, now, today or \
@@ -109,7 +112,8 @@ impl Kind {
         }
     }
 
-    /// Whether a text is an argument of this kind. Every text may be a peer.
+    /// Whether a text is an argument of this kind. Every text may be a peer or
+    /// a collector.
     #[must_use]
     pub fn accepts(self, text: &str) -> bool {
         self.parse(text).is_ok()
@@ -126,7 +130,8 @@ impl Kind {
             Self::Mac => mac(text).ok_or_else(String::new)?,
             // Words are compared with the peers of the database (peers.rs).
             Self::Peer if text.is_empty() => return Err(String::new()),
-            Self::Peer => text.to_owned(),
+            Self::Collector if text.is_empty() => return Err(String::new()),
+            Self::Peer | Self::Collector => text.to_owned(),
             Self::View => choice(text, VIEWS)?,
             Self::Time => match when::time(text)? {
                 Moment::At(time) => time,

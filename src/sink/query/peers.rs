@@ -13,13 +13,21 @@ const NAMES_MAX: usize = 5;
 /// Queries of history, which has peers that were forgotten, and no ids.
 const OF_HISTORY: [&str; 3] = ["prefix_timeline", "peer_flaps", "peer_counters"];
 
-const CURRENT: &str =
-    "SELECT id, router, host(address), asn, host(bgp_id) FROM public.chosen_peers ORDER BY id";
+/// Peers by the AS numbers that they have. The last column is false: see [`StoredPeer::is_past`].
+const CURRENT: &str = "
+    SELECT id, router, host(address), asn, host(bgp_id), false FROM public.chosen_peers ORDER BY id";
 const HISTORY: &str = "
     SELECT p.id, i.router, host(i.address), CASE WHEN i.asn = 0 THEN coalesce(p.asn, 0) ELSE i.asn END,
-        host(i.bgp_id)
+        host(i.bgp_id), false
     FROM public.peer_identities i LEFT JOIN public.bgp_peers p ON p.peer_number = i.peer_number
     ORDER BY i.peer_number, p.id";
+/// Loc-RIBs by the AS numbers that they had: the AS number is not part of their identity.
+const PAST: &str = "
+    SELECT DISTINCT p.id, p.router, host(p.address), n.bgp_peer_asn, host(p.bgp_id), true
+    FROM public.chosen_peers p JOIN public.incarnations n ON n.router = p.router
+        AND n.bgp_peer_ip = p.address AND n.peer_type = p.peer_type AND n.bgp_id = p.bgp_id
+        AND n.peer_distinguisher = p.peer_distinguisher
+    WHERE p.peer_type = 3 AND n.bgp_peer_asn NOT IN (0, p.asn) ORDER BY 1, 4";
 
 /// A peer of the database, or one RIB view of it.
 struct StoredPeer {
@@ -29,6 +37,8 @@ struct StoredPeer {
     address: String,
     asn: u32,
     bgp_id: String,
+    /// Whether the peer had the AS number earlier, and now has another one.
+    is_past: bool,
 }
 
 impl TryFrom<&Row> for StoredPeer {
@@ -42,6 +52,7 @@ impl TryFrom<&Row> for StoredPeer {
             address: row.try_get(2)?,
             asn: u32::try_from(asn).unwrap_or(0),
             bgp_id: row.try_get(4)?,
+            is_past: row.try_get(5)?,
         })
     }
 }
@@ -71,7 +82,10 @@ impl Word<'_> {
     fn canonical(self, peer: &StoredPeer, of_history: bool) -> String {
         match self {
             Self::Address(_) => peer.address.clone(),
-            Self::Asn(asn) => format!("AS{asn}"),
+            Self::Asn(asn) => match peer.id.filter(|_| peer.is_past && !of_history) {
+                Some(id) => id.to_string(),
+                None => format!("AS{asn}"),
+            },
             Self::BgpId(_) => format!("bgp-id={}", peer.bgp_id),
             Self::Id(_) if of_history => {
                 format!("{} AS{} bgp-id={}", peer.address, peer.asn, peer.bgp_id)
@@ -109,7 +123,8 @@ pub(super) async fn resolve(client: &Client, query: &mut BoundQuery) -> Result<(
     }
     let of_history = OF_HISTORY.contains(&query.query.name);
     let rows = client.query(if of_history { HISTORY } else { CURRENT }, &[]).await?;
-    let known = rows.iter().map(StoredPeer::try_from).collect::<Result<Vec<_>, _>>()?;
+    let past = client.query(PAST, &[]).await?;
+    let known = rows.iter().chain(&past).map(StoredPeer::try_from).collect::<Result<Vec<_>, _>>()?;
     let mut unknown = None;
     for (parameter, selector) in query.peers() {
         match canonical(&known, selector, of_history) {
@@ -182,8 +197,18 @@ mod tests {
                 address: address.to_owned(),
                 asn,
                 bgp_id: bgp_id.to_owned(),
+                is_past: false,
             })
             .into()
+    }
+
+    #[test]
+    fn an_as_number_that_a_peer_had_earlier_names_the_peer() {
+        let mut known = known();
+        let past = StoredPeer { asn: 64_500, is_past: true, ..known.remove(0) };
+        assert_eq!(canonical(&[past], "AS64500", false).as_deref(), Ok("17"));
+        let past = StoredPeer { asn: 64_500, is_past: true, ..self::known().remove(0) };
+        assert_eq!(canonical(&[past], "AS64500", true).as_deref(), Ok("AS64500"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod ranges;
 use std::sync::Arc;
 
 use crate::num;
-use crate::route::{Action, Batch, Class, Incarnation, Peer, Record, RouteRecord, RowGroup, Timestamp};
+use crate::route::{Action, Batch, Class, Peer, Record, RouteRecord, RowGroup, Timestamp};
 use crate::sink::copy::pg_field as field;
 use crate::sink::copy::{TableBuffer, columns, copy_rows};
 use crate::sink::lanes::Lane;
@@ -268,11 +268,7 @@ impl TransactionBuilder {
             nlri_block: self.routes.bytes.get(nlri_range).ok_or(inconsistent)?,
             attributes: attributes.filter(|_| is_announced),
             received: group.received,
-            position: Position {
-                incarnation: Incarnation { session: batch.router.session, generation: peer.generation },
-                seq,
-                index: route.index,
-            },
+            position: Position { incarnation: incarnation(&batch.router, peer), seq, index: route.index },
             valid_from: self.peers.valid_from(view_index, group.family),
             swept_from: self.peers.swept_from(view_index, group.family),
             candidate: is_compared.then(|| num::to_u32_saturating(self.candidates.len())),

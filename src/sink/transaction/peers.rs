@@ -155,15 +155,13 @@ impl PeerChanges {
         }
     }
 
-    /// Returns the oldest incarnation whose routes are valid, if a Peer Down or a sweep of this transaction
-    /// has changed it.
+    /// Oldest incarnation whose routes are valid, if a Peer Down or a sweep of the transaction changed it.
     pub(super) fn valid_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
         let of_peer = self.views.get(num::u32_to_usize(view_index)).and_then(|view| view.valid_from);
         of_peer.max(self.swept_from(view_index, family))
     }
 
-    /// Returns the oldest incarnation whose routes a sweep of this transaction has left valid, if there was
-    /// one.
+    /// Returns the oldest incarnation whose routes a sweep of this transaction has left valid, if any.
     pub(super) fn swept_from(&self, view_index: u32, family: Family) -> Option<Incarnation> {
         self.families.get(&(view_index, family)).and_then(|change| change.valid_from)
     }
