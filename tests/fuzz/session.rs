@@ -115,7 +115,8 @@ fn batch_holds(batch: &Batch) {
     assert!(places.eq(0..u32::try_from(batch.records()).unwrap()), "indexes are not dense");
     let mut bytes = Vec::new();
     codec::encode(batch, &mut bytes).unwrap();
-    assert_eq!(codec::decode(&bytes).unwrap(), *batch, "the log gives back something else");
+    let logged = Batch { follows_bulk: false, ..batch.clone() };
+    assert_eq!(codec::decode(&bytes).unwrap(), logged, "the log gives back something else");
     for record in batch.iter() {
         let object = codec::json::object(batch, &record);
         assert!(object.contains_key("idx"));

@@ -107,7 +107,6 @@ impl Collector {
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(router).unwrap())),
             sweep_quiet_us: i64::from(QUIET_S) * 1_000_000,
             sweep_without_end_of_rib_us: self.sweep_without_end_us,
-            bulk_routes_min: 4,
             ..options(now)
         };
         let state = Arc::clone(&self.state);
