@@ -8,9 +8,9 @@ use crate::sink::{Dedup, DirectCompress, Retention, Target};
 /// How the log is delivered.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of lanes of each class of a log that the database has no checkpoint of yet (DRAIN_LANES). A log
-    /// that it has a checkpoint of keeps its number of lanes.
-    pub lanes: u32,
+    /// Number of lanes of each class (DRAIN_LANES). `None` keeps the number of a log that the database has a
+    /// checkpoint of, and is 2 for another one.
+    pub lanes: Option<u32>,
     /// Number of rows at which a transaction is stored (DRAIN_MAX_ROWS).
     pub rows_max: u64,
     /// Longest time that a record waits for further ones before its transaction is stored
@@ -49,7 +49,7 @@ pub struct Settings {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            lanes: 2,
+            lanes: None,
             rows_max: 10_000,
             delay: Duration::from_millis(500),
             dedup: Dedup::default(),

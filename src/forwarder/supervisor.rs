@@ -19,6 +19,9 @@ use crate::route::Class;
 use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, ServerVersions, SharedPeers, Target};
 use crate::wal::{Log, LogId, SeqNo, Storage};
 
+/// Number of lanes of each class, unless it is set.
+const LANES: u32 = 2;
+
 /// Interval between two runs of maintenance.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -44,7 +47,7 @@ impl<S: Storage> Supervisor<S> {
         let Some((log_id, mut count)) = self.prepare().await else { return };
         // The random id under which this process holds its lanes.
         let owner = Uuid::new_v4().into_bytes();
-        let configured = self.settings.borrow().options.lanes.max(1);
+        let configured = self.settings.borrow().options.lanes.unwrap_or(count).max(1);
         if count != configured {
             match self.change_lanes(log_id, (count, configured), owner).await {
                 Ok(seq) => {
@@ -174,7 +177,7 @@ impl<S: Storage> Supervisor<S> {
             end: self.end,
         };
         let (log_id, known_lanes) = check.resolve(&mut client).await?;
-        let lanes = known_lanes.unwrap_or_else(|| options.lanes.max(1));
+        let lanes = known_lanes.unwrap_or_else(|| options.lanes.unwrap_or(LANES).max(1));
         Ok((log_id, lanes))
     }
 }

@@ -135,7 +135,7 @@ impl Source {
     pub fn options(&self, lanes: u32, rows_max: u64) -> forwarder::Options {
         let delay = Duration::from_millis(20);
         let directory = Some(self.directory.path().to_owned());
-        forwarder::Options { lanes, rows_max, delay, directory, ..forwarder::Options::default() }
+        forwarder::Options { lanes: Some(lanes), rows_max, delay, directory, ..forwarder::Options::default() }
     }
 
     pub fn drain(&self, target: Target, lanes: u32, rows_max: u64) -> Forwarder {

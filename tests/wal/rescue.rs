@@ -8,7 +8,7 @@ use crate::common::batches::{Builder, NOW, attributes, peer, peer_down, peer_up,
 use bgpkit_parser::BgpkitParser;
 use bgpkit_parser::models::ElemType;
 use holdfast::codec;
-use holdfast::route::{Batch, Family, Nlri, Prefix, RibView};
+use holdfast::route::{Batch, Class, Family, Nlri, Prefix, RibView};
 use holdfast::wal::{Disk, LogId, Options, SeqNo, StateSnapshot, Writer, recover};
 use serde_json::Value;
 
@@ -420,8 +420,29 @@ fn the_copy_of_a_compressed_log_is_compressed() {
     assert_eq!(walctl(&["salvage", from, to.to_str().unwrap()]).0, 0);
     let (_, out, _) = walctl(&["dump", to.to_str().unwrap(), "--batches"]);
     let codecs: Vec<&str> = out.lines().map(|line| line.split("codec ").nth(1).unwrap()).collect();
-    assert_eq!(codecs, ["1", "2"], "{out}");
+    assert_eq!(codecs, ["1  class dump", "2  class dump"], "{out}");
     assert_eq!(lines(&to, &[]), lines(source.path(), &[]));
+}
+
+#[test]
+fn a_dump_shows_the_class_of_each_batch_and_the_batch_that_it_follows() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, _) = recover(Disk::create(directory.path()).unwrap(), options()).unwrap();
+    let one = peer(1, RibView::AdjInPre, 1);
+    let classes = [(Class::Dump, 0), (Class::Bulk, 1), (Class::Dump, 2), (Class::Live, 3)];
+    for (class, after) in classes {
+        let batch = Builder::new("r1", 1).announce(&one, [1], &[65_001]).build();
+        append(&mut writer, &Batch { class, after, ..batch });
+    }
+    writer.close(NOW).unwrap();
+    let (_, out, _) = walctl(&["dump", directory.path().to_str().unwrap(), "--batches"]);
+    let orders: Vec<&str> = out.lines().map(|line| line.split("class ").nth(1).unwrap()).collect();
+    assert_eq!(orders, ["dump", "bulk, after batch 1", "dump, after batch 2", "live, after batch 3"]);
+    let records = lines(directory.path(), &[]);
+    let orders: Vec<_> =
+        records.iter().map(|line| (line["class"].as_str().unwrap(), &line["after"])).collect();
+    let null = serde_json::Value::Null;
+    assert_eq!(orders, [("dump", &null), ("bulk", &1.into()), ("dump", &2.into()), ("live", &3.into())]);
 }
 
 /// Ten minutes in each of three hours.

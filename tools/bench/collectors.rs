@@ -127,7 +127,7 @@ async fn deliver(
         logs.push(log(number, arguments.routes, &folder.join(number.to_string())).await?);
     }
     let started = Instant::now();
-    let options = || forwarder::Options { lanes: arguments.lanes, ..forwarder::Options::default() };
+    let options = || forwarder::Options { lanes: Some(arguments.lanes), ..forwarder::Options::default() };
     let forwarders: Vec<(Forwarder, SeqNo)> = logs
         .into_iter()
         .enumerate()

@@ -160,7 +160,7 @@ impl Delivery {
 
     /// Delivers all undelivered batches and measures the rate.
     async fn deliver(&self, name: &str) -> Result<String, Failure> {
-        let (lanes, dedup) = (self.arguments.lanes, self.arguments.dedup.into());
+        let (lanes, dedup) = (Some(self.arguments.lanes), self.arguments.dedup.into());
         let options = forwarder::Options { lanes, dedup, ..forwarder::Options::default() };
         let (durable, collector) = (self.progress.borrow().durable, "bench".to_owned());
         let start = Instant::now();

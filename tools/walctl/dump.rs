@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use holdfast::codec;
+use holdfast::codec::{self, Head};
 use holdfast::num::to_u64;
 use holdfast::route::Batch;
 use holdfast::wal::inspect::overview;
@@ -35,8 +35,8 @@ pub(crate) fn dump(disk: &Disk, arguments: &args::Dump, out: &mut Output) -> Res
                     undecodable += u64::from(!is_decodable);
                 }
                 Item::Data { seq, count, codec, payload } => {
-                    let bytes = size(to_u64(payload.len()));
-                    out.line(&format!("{seq:>12}  {count:>6} records  {bytes:>10}  codec {codec}"))?;
+                    let (bytes, order) = (size(to_u64(payload.len())), order(payload));
+                    out.line(&format!("{seq:>12}  {count:>6} records  {bytes:>10}  codec {codec}{order}"))?;
                 }
                 Item::Gap { from, to, reason } => {
                     lost.add(from, to, reason);
@@ -72,6 +72,16 @@ pub(crate) fn report_unread(disk: &Disk, from: SeqNo, end: SeqNo, to: SeqNo) -> 
     Ok(!(findings.has_lost_end && end <= to || findings.has_lost_start && starts_before))
 }
 
+/// The class of a batch, and the batch that it follows, as the end of a line; empty if its head cannot be
+/// read.
+fn order(payload: &[u8]) -> String {
+    match codec::head(payload) {
+        Ok(Head { class, after: 0 }) => format!("  class {}", class.name()),
+        Ok(Head { class, after }) => format!("  class {}, after batch {after}", class.name()),
+        Err(_) => String::new(),
+    }
+}
+
 /// Prints one line per record of a batch. A payload that cannot be decoded is reported in a line of its own.
 /// Returns `false` for such a payload.
 fn records(
@@ -89,6 +99,10 @@ fn records(
                     out.line(&line(seq, &batch, &object))?;
                 } else {
                     object.insert("seq".to_owned(), Value::from(seq.0));
+                    object.insert("class".to_owned(), Value::from(batch.class.name()));
+                    if batch.after > 0 {
+                        object.insert("after".to_owned(), Value::from(batch.after));
+                    }
                     out.json(&Value::Object(object))?;
                 }
             }

@@ -65,7 +65,7 @@ pub(super) fn listener(config: &Config, transport: TransportOptions) -> listener
 /// A certificate or key file of the database is unusable.
 pub(super) fn delivery(config: &Config, database: &Database) -> Result<forwarder::Settings, Error> {
     let options = forwarder::Options {
-        lanes: u32::from(config.delivery.lanes),
+        lanes: Some(u32::from(config.delivery.lanes)),
         rows_max: to_u64(config.delivery.drain_max_rows),
         delay: config.delivery.drain_max_delay,
         dedup: config.delivery.history_dedup,
