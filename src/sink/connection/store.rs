@@ -119,9 +119,13 @@ impl Connection {
             self.shared_peers.note(self.lane.number, &peers, &transaction.peers);
             encode(transaction, peers, loads_initially.then(|| self.shared_peers.initial_load()))
         };
-        if known.is_none() {
-            self.merge_peers(&mut request, transaction)?;
-            request.flush();
+        let merges_last = known.is_some() && !transaction.peers.has_changes();
+        match &known {
+            None => self.merge_peers(&mut request, transaction)?,
+            Some(known) if !merges_last => {
+                self.merge_known_peers(&mut request, transaction, &known.states)?
+            }
+            Some(_) => {}
         }
         self.copy_rows_without_ids(&mut request, transaction)?;
         let (encoding, known_states) = match known {
@@ -147,7 +151,7 @@ impl Connection {
         let (mut request, changed) = changed;
         self.copy_attributes(&mut request, transaction, &set_uses)?;
         self.merge(&mut request, transaction, &resolved)?;
-        if let Some(states) = known_states {
+        if let Some(states) = known_states.filter(|_| merges_last) {
             self.merge_known_peers(&mut request, transaction, &states)?;
         }
         exchange.send(request).await?;
@@ -167,11 +171,14 @@ impl Connection {
     fn merge_peers(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
         let (collector, peers) = (&self.lane.collector, &transaction.peers);
         let arguments: Params<'_, 4> = [collector, &peers.views, &peers.states, &peers.families];
-        request.execute(&self.statements.peers, &arguments)
+        request.execute(&self.statements.peers, &arguments)?;
+        request.flush();
+        Ok(())
     }
 
-    /// Merges the state of the peers, whose ids and states are known. The last rows of the transaction: other
-    /// lanes wait for the locks on the rows of the same peers.
+    /// Merges the state of the peers, whose ids and states are known. Without an event, this comes last,
+    /// because other lanes wait for the locks on the rows of the same peers. The merge of the routes needs the
+    /// sweeps of the transaction.
     fn merge_known_peers(
         &self,
         request: &mut Request,
