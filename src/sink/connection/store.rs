@@ -176,9 +176,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Merges the state of the peers, whose ids and states are known. Without an event, this comes last,
-    /// because other lanes wait for the locks on the rows of the same peers. The merge of the routes needs the
-    /// sweeps of the transaction.
+    /// Merges the state of the peers, whose ids and states are known. Without an event, this comes last:
+    /// other lanes wait for the locks on the rows of the same peers. The routes need the sweeps before.
     fn merge_known_peers(
         &self,
         request: &mut Request,
