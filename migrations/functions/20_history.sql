@@ -159,6 +159,22 @@ LANGUAGE sql STABLE AS $$
         SELECT u.shared_number FROM updates u
         UNION
         SELECT v.shared_number FROM views v JOIN standing s ON s.view_id = v.view_id
+    ), sweeps AS MATERIALIZED (
+        -- The collector of the period may not have had a route that another one had before.
+        SELECT w.*, v.view_id, of_collector IS NOT NULL OR v.collectors = 1 OR EXISTS (
+                SELECT FROM public.holdfast_chosen_periods(false) c
+                WHERE c.peer_id = w.peer_id AND c.since <= w.at AND w.at < c.until) AS is_chosen,
+            (SELECT u.time FROM (
+                SELECT u.time, u.is_withdrawn FROM updates u
+                WHERE u.view_id = v.view_id AND u.family = w.family AND u.time <= w.at
+                    AND u.path_id IS NOT DISTINCT FROM w.path_id AND u.rd IS NOT DISTINCT FROM w.rd
+                ORDER BY u.time DESC, u.session DESC, u.seq DESC, u.idx DESC LIMIT 1) u
+             WHERE NOT u.is_withdrawn) AS announced_at
+        FROM public.holdfast_sweeps_of(prefix_timeline.prefix, least(prefix_timeline.until, now()) - span,
+            prefix_timeline.until) w
+        JOIN views v ON v.peer_id = w.peer_id
+        WHERE (of_collector IS NULL OR v.collector = of_collector)
+            AND (of_peer IS NULL OR v.view_id IN (SELECT o.view_id FROM selected o))
     )
     SELECT line.at, line.router, line.peer, line.peer_as, line.bgp_id, line.rib, line.vrf, line.event,
         line.cause, line.path_id, line.path, line.next_hop, line.med, line.local_pref, line.communities,
@@ -185,13 +201,13 @@ LANGUAGE sql STABLE AS $$
         SELECT w.at, p.router, p.address, p.asn, p.bgp_id, p.rib,
             coalesce(w.rd, public.holdfast_vrf_text(p.peer_distinguisher, p.table_name)), 'sweep', NULL,
             w.path_id, NULL, NULL, NULL, NULL, NULL, w.family, w.session, NULL, NULL
-        FROM public.holdfast_sweeps_of(prefix_timeline.prefix, least(prefix_timeline.until, now()) - span,
-            prefix_timeline.until) w
-        JOIN public.bgp_peers p ON p.id = w.peer_id JOIN views v ON v.peer_id = w.peer_id
-        WHERE CASE WHEN of_collector IS NOT NULL THEN v.collector = of_collector
-                ELSE v.collectors = 1 OR EXISTS (SELECT FROM public.holdfast_chosen_periods(false) c
-                    WHERE c.peer_id = w.peer_id AND c.since <= w.at AND w.at < c.until) END
-            AND (of_peer IS NULL OR v.view_id IN (SELECT o.view_id FROM selected o))
+        FROM sweeps w JOIN public.bgp_peers p ON p.id = w.peer_id
+        WHERE w.is_chosen OR NOT EXISTS (
+            SELECT FROM sweeps o WHERE o.view_id = w.view_id AND o.family = w.family
+                AND o.path_id IS NOT DISTINCT FROM w.path_id AND o.rd IS NOT DISTINCT FROM w.rd
+                AND o.at >= w.announced_at
+                AND (o.is_chosen OR (o.at, o.peer_id) < (w.at, w.peer_id)))
+            AND w.announced_at IS NOT NULL
     ) line
     ORDER BY line.at, line.session, line.seq NULLS FIRST, line.idx
 $$;
