@@ -204,6 +204,11 @@ impl<S: Storage> OpenTransaction<S> {
         while !builder.is_full(rows_max) {
             match reader.next(limit).map_err(LaneError::Read)? {
                 None => break,
+                // The gap may hold the batch by which later ones follow routes of class bulk.
+                Some(Item::Gap { from, .. }) if builder.after_gap(from.0) > passed => {
+                    *barrier = Some(Barrier { seq: from.0, after: builder.after_gap(from.0) });
+                    break;
+                }
                 Some(Item::Gap { from, to, reason }) => {
                     builder.push_gap(from.0, to.0, reason.name());
                     reader.report_loss();

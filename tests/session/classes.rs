@@ -221,6 +221,18 @@ fn a_table_is_of_class_bulk_until_the_next_event_of_its_peer() {
 }
 
 #[test]
+fn a_peer_that_was_live_without_a_record_follows_its_routes_in_bulk() {
+    let mut router = Router::new();
+    router.peer_up(1, 1).announces_many(1, 100).end_of_rib(1).logs();
+    router.announces(1, 1);
+    assert_eq!(shape(&router.logs()), [(Class::Bulk, 101, 1)]);
+    router.ticks(0, false).ticks(1_000, true).sends(&header(1).peer_down(1, &[]));
+    let batches = router.logs();
+    assert_eq!(shape(&batches), [(Class::Dump, 0, 1)]);
+    assert!(batches[0].follows_bulk);
+}
+
+#[test]
 fn the_end_of_a_session_follows_its_routes_in_bulk() {
     let mut router = Router::new();
     router.peer_up(1, 1).announces_many(1, 100).logs();

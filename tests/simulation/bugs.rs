@@ -49,6 +49,8 @@ pub(crate) enum Bug {
     BulkDoesNotWait,
     /// A dump lane stores records that follow routes of class bulk before another one has stored these.
     DumpDoesNotFollowBulk,
+    /// A dump lane does not wait for the others at a gap, which may hide what later batches follow.
+    GapsDoNotWait,
     /// A lane has passed what it has read, although it is not committed.
     PassedBeforeCommitted,
     /// A lane stores the rows of all peers.
@@ -75,7 +77,7 @@ pub(crate) enum Bug {
 }
 
 /// All faults that must be detected.
-pub(crate) const ALL: [Bug; 29] = [
+pub(crate) const ALL: [Bug; 30] = [
     Bug::SyncHasNoEffect,
     Bug::SyncIsRetried,
     Bug::NoDirectorySync,
@@ -94,6 +96,7 @@ pub(crate) const ALL: [Bug; 29] = [
     Bug::DumpLaneDoesNotWait,
     Bug::BulkDoesNotWait,
     Bug::DumpDoesNotFollowBulk,
+    Bug::GapsDoNotWait,
     Bug::PassedBeforeCommitted,
     Bug::LanesOverlap,
     Bug::LastBatchIsLeftOut,

@@ -71,7 +71,8 @@ fn each_planted_fault_is_caught() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     // Seeds that fail without a planted fault are excluded.
-    let good: Vec<u64> = (1..200).filter(|seed| failure(*seed, Bug::None).is_none()).collect();
+    // The last one loses the batch that follows routes of class bulk.
+    let good: Vec<u64> = (1..200).chain([1985]).filter(|seed| failure(*seed, Bug::None).is_none()).collect();
     let detected: Vec<_> = bugs::ALL
         .into_iter()
         .map(|bug| (bug, good.iter().find_map(|seed| Some((*seed, failure(*seed, bug)?)))))

@@ -453,7 +453,19 @@ impl LaneShell {
         while transaction.rows.len() < ROWS_MAX {
             match reader.next(SeqNo(limit)).unwrap() {
                 None => break,
+                Some(Item::Gap { from, .. })
+                    if self.lane.class() == Class::Dump
+                        && from.0 - 1 > passed
+                        && bug != Bug::GapsDoNotWait =>
+                {
+                    is_barrier = true;
+                    self.barrier = Some((from.0, from.0 - 1));
+                    break;
+                }
                 Some(Item::Gap { from, to, .. }) => {
+                    if self.lane.class() == Class::Dump && bug != Bug::GapsDoNotWait {
+                        transaction.after = transaction.after.max(from.0 - 1);
+                    }
                     if bug != Bug::GapsAreSkipped {
                         transaction.gaps.push(GapRow { from: from.0, to: to.0 });
                     }

@@ -227,6 +227,8 @@ impl Peers {
         self.dumps.some_are_not_dump = true;
         for peer in self.states.iter_mut().filter(|peer| peer.placement.class != Class::Live) {
             if addresses.contains_key(&lane_key(&peer.identity.key)) {
+                // It may come back to class dump without a live record between.
+                peer.placement.follows_bulk |= peer.placement.class == Class::Bulk;
                 (peer.placement.class, peer.placement.after) = (Class::Live, limit.seq);
             }
         }
