@@ -4,7 +4,7 @@ use crate::common::batches::{Builder, peer};
 use crate::common::db::{Database, Edition};
 use crate::common::source::{COLLECTOR, PATIENCE, RECORDS_PER_BATCH, Source, delivered, lane};
 use holdfast::forwarder::LaneState;
-use holdfast::route::{Batch, RibView};
+use holdfast::route::{Batch, Class, RibView};
 use holdfast::sink::{
     Connection, Dedup, ErrorAction, Quarantine, RecordRange, RetryCounts, Transaction, TransactionBuilder,
     retry_rejected,
@@ -135,6 +135,34 @@ async fn a_retried_row_never_takes_the_present_back() {
     let history = "SELECT as_path::text FROM route_updates WHERE prefix = '1.0.13.0/24' ORDER BY seq";
     assert_eq!(lane.database.texts(history).await, ["{1}", "{2}"]);
     lane.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_lane_that_was_removed_is_retried() {
+    let Some(database) = Database::migrated(Edition::Plain, "retry_lane").await else { return };
+    database.client().await.batch_execute(POISON).await.unwrap();
+    let mut source = Source::new();
+    source.fill(0..1).await;
+    for address in 1..=4 {
+        let peer = peer(address, RibView::AdjInPre, 1);
+        let batch = Builder::new("r1", 0).announce(&peer, [13, 14], &[1]).build();
+        source.put(&Batch { class: Class::Live, after: 1, ..batch }).await;
+    }
+    for (lanes, last) in [(3, 5), (1, 6), (2, 7)] {
+        let forwarder = source.drain(database.target.clone(), lanes, 500);
+        delivered(&forwarder, u64::from(last)).await;
+        assert!(forwarder.stop(PATIENCE).await);
+        source.fill(last..last + 1).await;
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM rejected_routes").await, 4);
+    assert!(database.value::<i32>("SELECT max(lane) FROM rejected_routes").await > 3);
+    database.client().await.batch_execute(CURED).await.unwrap();
+    let cured = retry_rejected(&database.target, COLLECTOR).await.unwrap();
+    assert_eq!(cured, RetryCounts { stored: 4, rejected: 0 });
+    let stored = "SELECT count(*) FROM route_updates WHERE prefix = '1.0.13.0/24' AND seq BETWEEN 2 AND 5";
+    assert_eq!(database.value::<i64>(stored).await, 4);
+    assert_eq!(database.missing_and_doubled(COLLECTOR).await, (0, 0));
+    database.drop().await;
 }
 
 #[tokio::test]

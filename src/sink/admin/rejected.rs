@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::codec;
 use crate::log_id::LogId;
-use crate::num;
+use crate::route::Class;
 use crate::sink::connection::{Connection, Target, Typed, rejection};
 use crate::sink::error::Error;
-use crate::sink::lanes::Lane;
+use crate::sink::lanes::{Lane, lane_of};
 use crate::sink::transaction::{Cause, Dedup, Transaction, TransactionBuilder};
 
 /// Number of records that are read at a time.
@@ -25,8 +25,9 @@ pub struct RetryCounts {
 }
 
 const PAGE: &str = "
-    SELECT r.log_id, r.seq, r.idx, r.lane, c.lanes, r.payload
-    FROM rejected_routes r JOIN ingest_checkpoint c USING (collector, log_id, lane)
+    SELECT r.log_id, r.seq, r.idx, r.lane, r.payload, (SELECT max(c.lanes) FROM ingest_checkpoint c
+        WHERE c.collector = r.collector AND c.log_id = r.log_id)
+    FROM rejected_routes r
     WHERE collector = $1 AND (r.log_id, r.seq, r.idx) > ($2, $3, $4)
     ORDER BY r.log_id, r.seq, r.idx LIMIT $5";
 
@@ -107,13 +108,12 @@ pub async fn retry_rejected(target: &Target, collector: &str) -> Result<RetryCou
 }
 
 async fn retry_record(connection: &mut Connection, row: &Row, key: RowKey) -> Result<Outcome, Error> {
-    let (number, count): (i32, i32) = (row.try_get(3)?, row.try_get(4)?);
-    let payload: Vec<u8> = row.try_get(5)?;
+    let rejected_by: i32 = row.try_get(3)?;
+    let payload: Vec<u8> = row.try_get(4)?;
     connection.lane.log_id = LogId::from(key.log_id);
-    connection.lane.number = number.max(0).cast_unsigned();
-    connection.lane.count = count.max(1).cast_unsigned();
-    let rejected = match decode(&connection.lane, key, &payload) {
-        Ok(transaction) => match store(connection, key, &transaction).await? {
+    connection.lane.count = row.try_get::<_, Option<i32>>(5)?.unwrap_or(1).max(1).cast_unsigned();
+    let rejected = match decode(&mut connection.lane, key, &payload) {
+        Ok(transaction) => match store(connection, key, &transaction, rejected_by).await? {
             Ok(outcome) => return Ok(outcome),
             Err(rejection) => rejection,
         },
@@ -126,9 +126,12 @@ async fn retry_record(connection: &mut Connection, row: &Row, key: RowKey) -> Re
     Ok(Outcome::Rejected)
 }
 
-/// Decodes the payload of a row into a transaction with only its record.
-fn decode(lane: &Lane, key: RowKey, payload: &[u8]) -> Result<Transaction, String> {
+/// Decodes the payload of a row into a transaction with only its record, of the dump lane of its peer. That
+/// need not be the lane that it was rejected in: the number of lanes may have changed.
+fn decode(lane: &mut Lane, key: RowKey, payload: &[u8]) -> Result<Transaction, String> {
     let mut batch = codec::decode(payload).map_err(|error| error.to_string())?;
+    (batch.class, batch.after) = (Class::Dump, 0);
+    lane.number = batch.peers.first().map_or(0, |peer| lane_of(&batch.router.name, &peer.key, lane.count));
     // Records of a payload are numbered from 0. This one has the index that it had in its original batch.
     let index = key.index.max(0).cast_unsigned();
     batch.groups.iter_mut().for_each(|group| group.index = index);
@@ -139,11 +142,13 @@ fn decode(lane: &Lane, key: RowKey, payload: &[u8]) -> Result<Transaction, Strin
     Ok(builder.build())
 }
 
-/// Stores the record and deletes its row. If the server rejects the record, nothing is changed.
+/// Stores the record and deletes its row; `rejected_by` is the lane of its ledger row. If the server rejects
+/// the record, nothing is changed.
 async fn store(
     connection: &Connection,
     key: RowKey,
     transaction: &Transaction,
+    rejected_by: i32,
 ) -> Result<Result<Outcome, Cause>, Error> {
     let (client, collector) = (&connection.client, &connection.lane.collector);
     let [collector, log_id, seq, index] = key.values(collector);
@@ -155,9 +160,9 @@ async fn store(
     match connection.store_part(transaction).await {
         Ok(_) => {
             if transaction.counts.routes > 0 {
-                let lane = num::to_i32_saturating(connection.lane.number);
                 client.query(LOCK_LEDGER, &[]).await?;
-                client.execute(UPDATE_LEDGER, &[collector, log_id, (&lane, Type::INT4), seq]).await?;
+                let of_lane = [collector, log_id, (&rejected_by, Type::INT4), seq];
+                client.execute(UPDATE_LEDGER, &of_lane).await?;
             }
             client.batch_execute("COMMIT").await?;
             Ok(Ok(Outcome::Stored))
