@@ -273,7 +273,8 @@ def row_key(row):
         tag=row["evpn_tag"],
         mac=row["mac_address"],
         ip=row["evpn_ip"],
-        prefix=row["prefix"],
+        # That of a MAC/IP route is its host, as in pybmpmon.
+        prefix=row["prefix"] if kind == 5 else None,
     )
 
 
