@@ -13,7 +13,7 @@ use super::identity::ForkCheck;
 use super::lane::{Positions, Task};
 use super::options::Settings;
 use super::reporter::Reporter;
-use super::status::LaneStatus;
+use super::status::{LaneState, LaneStatus};
 use crate::num::{self, to_millis};
 use crate::route::Class;
 use crate::sink::{self, ErrorAction, ForgottenPeer, Lane, ServerVersions, SharedPeers, Target};
@@ -54,7 +54,13 @@ impl<S: Storage> Supervisor<S> {
                     tracing::info!(lanes = configured, before = count, seq, "lanes_changed");
                     count = configured;
                 }
-                Err(error) => tracing::warn!(lanes = count, configured, %error, "lanes_not_changed"),
+                Err(error) => {
+                    tracing::warn!(lanes = count, configured, %error, "lanes_not_changed");
+                    // Another collector holds the lane, or the log is a fork: it must not be taken back.
+                    if self.has_halted_lane() {
+                        return;
+                    }
+                }
             }
         }
         let maintenance = run_maintenance(self.settings.clone(), self.collector.clone());
@@ -95,6 +101,13 @@ impl<S: Storage> Supervisor<S> {
             );
         }
         while lanes.join_next().await.is_some() {}
+    }
+
+    fn has_halted_lane(&self) -> bool {
+        let mut has_halted = false;
+        let is_halted = |lane: &LaneStatus| lane.state == LaneState::Halted;
+        self.reporter.update(|status| has_halted = status.lanes.iter().any(is_halted));
+        has_halted
     }
 
     /// Changes the number of lanes of each class: the present ones deliver up to the batch that the first of

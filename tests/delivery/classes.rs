@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use holdfast::forwarder::{self, Forwarder};
+use holdfast::forwarder::{self, Forwarder, LaneState};
 use holdfast::route::{Batch, Class, RibView, Timestamp};
 use holdfast::session::{Options as SessionOptions, Session};
 use holdfast::sink::{self, Connection, Dedup, ErrorAction, Lane, TransactionBuilder};
@@ -168,6 +168,34 @@ async fn the_number_of_lanes_changes_at_a_restart_without_a_drain() {
         ORDER BY lane";
     assert_eq!(database.texts(checkpoints).await, ["0 2 160 0", "1 2 160 0", "2 2 160 140", "3 2 160 140"]);
     verify_and_drop(database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_lost_while_the_number_of_lanes_changes_is_not_taken_back() {
+    let Some(database) = Database::migrated(Edition::Plain, "lane_count_lost").await else { return };
+    let mut source = Source::new();
+    source.fill(0..40).await;
+    let forwarder = source.drain(database.target.clone(), 1, 10);
+    delivered(&forwarder, 40).await;
+    assert!(forwarder.stop(PATIENCE).await);
+    // The live lane is behind, and the fence of its next transaction fails.
+    let lose = "UPDATE ingest_checkpoint SET last_seq = 20, digest = 0 WHERE lane = 1;
+        DELETE FROM ingest_ledger WHERE lane = 1 AND last_seq > 20;
+        UPDATE ingest_ledger SET last_seq = 20 WHERE lane = 1 AND last_seq > 20;
+        CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'taken over' USING ERRCODE = 'BM001'; END $$;
+        CREATE TRIGGER lose BEFORE INSERT ON ingest_ledger FOR EACH ROW WHEN (NEW.lane = 1)
+        EXECUTE FUNCTION lose()";
+    database.client().await.batch_execute(lose).await.unwrap();
+    source.fill(40..60).await;
+    let forwarder = source.drain(database.target.clone(), 2, 10);
+    let mut watch = forwarder.delivered();
+    let halted = watch.wait_for(|status| status.lanes.iter().any(|lane| lane.state == LaneState::Halted));
+    tokio::time::timeout(PATIENCE, halted).await.unwrap().unwrap();
+    assert!(!forwarder.stop(PATIENCE).await, "a halted lane has not stopped in order");
+    let later = "SELECT count(*) FROM ingest_ledger WHERE last_seq > 40";
+    assert_eq!(database.value::<i64>(later).await, 0, "no lane was started again");
+    database.drop().await;
 }
 
 #[tokio::test]

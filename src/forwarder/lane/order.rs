@@ -64,7 +64,7 @@ impl<S: Storage> Task<S> {
         let position = self.positions.of(lane);
         match position.committed {
             Some(committed) if position.passed >= seq => {
-                // Every lane that is attached has a checkpoint of at least 0.
+                // No database can lack a checkpoint of 0.
                 if committed > 0 {
                     transaction.order.push((lane, committed));
                 }
