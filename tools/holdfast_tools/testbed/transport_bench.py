@@ -18,7 +18,8 @@ from . import routes, scenario
 
 FEEDER = routes.PEER1
 # Fields of a record that differ between two sessions with the same routes. `cause` depends on when a router
-# repeats a route, `router` on the transport (the name in a certificate).
+# repeats a route, `router` on the transport (the name in a certificate), `class` and `after` on how quickly
+# the routes arrive.
 VARYING = [
     "idx",
     "seq",
@@ -33,6 +34,8 @@ VARYING = [
     "cause",
     "lane",
     "ts",
+    "class",
+    "after",
 ]
 
 # A router that has sent nothing for so long may have sent its table; then its records are read.
