@@ -10,6 +10,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compatibility;
 mod deployment;
 mod example;
 mod golden;

@@ -8,7 +8,8 @@ from ..faults.rig import checked, free_port, until
 from .manager import Manager, verify_unit
 from .root import Root, id_of
 
-PACKAGES = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", "passwd"]
+# What every installation of Debian has, except systemd.
+PACKAGES = ["systemd-standalone-sysusers", "systemd-standalone-tmpfiles", "passwd", "procps"]
 ENV = "/etc/holdfast/holdfast.env"
 # Routes of the router, and changes per second.
 PREFIXES, CHURN = 5_000, 500

@@ -4,6 +4,7 @@ nothing.
 
   tools/release --test                   Debian 12 and 13, and the rpm package
   tools/release --test bookworm          one release
+  tools/release --test --only ansible    the tests whose name contains this text
   tools/release --test --previous FILE   upgrade from this package, default: the same programs, packaged as an
                                          earlier version
 
@@ -23,7 +24,7 @@ import tempfile
 
 from ..faults.database import Server
 from ..faults.rig import Rig, Skipped, Violation, private_mounts
-from . import debian, documents, rpm
+from . import ansible, debian, documents, rpm
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SUITES = ["bookworm", "trixie"]
@@ -38,6 +39,7 @@ def arguments():
     parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: bookworm trixie")
     parser.add_argument("--dist", type=pathlib.Path, default=ROOT / "dist", metavar="DIR")
     parser.add_argument("--previous", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--only", default="", metavar="TEXT")
     return parser.parse_args()
 
 
@@ -99,10 +101,14 @@ def lint(name, command, package, mark):
 class Run:
     """One test after another, with a transcript."""
 
-    def __init__(self):
+    def __init__(self, only):
         self.failed = self.skipped = self.passed = 0
+        self.only = only
 
     def test(self, name, action):
+        """Runs one test, unless another one was asked for."""
+        if self.only.lower() not in name.lower():
+            return
         print(f"== {name}", flush=True)
         try:
             # The folder is deleted after the mounts in it have ended.
@@ -132,7 +138,8 @@ def database(rig):
 
 
 def main():
-    given, run = arguments(), Run()
+    given = arguments()
+    run = Run(given.only)
     # Mounts, processes and servers end in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     private_mounts()
@@ -151,6 +158,10 @@ def main():
             run.test(
                 f"commands of docs/START.md and docs/INSTALL.md in {suite}",
                 lambda rig, _, say, suite=suite: documents.run(rig, suite, database(rig), packages, say),
+            )
+            run.test(
+                f"Ansible role in {suite}",
+                lambda rig, _, say, suite=suite: ansible.run(rig, suite, current, say),
             )
         run.test(
             "rpm package (program rpm in a Debian root)",

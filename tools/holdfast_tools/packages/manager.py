@@ -14,7 +14,8 @@ UNIT = "holdfast.service"
 # The program in the root. Scripts of packages call it, if /run/systemd/system exists.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >/run/manager/request
-read -r code text </run/manager/reply
+{ read -r code; text=$(cat); } </run/manager/reply
+[ "$code" != 5 ] || exec >&2
 [ -z "$text" ] || echo "$text"
 exit "$code"
 """
@@ -24,7 +25,7 @@ class Manager:
     """Runs one service of a root."""
 
     def __init__(self, root):
-        self.root, self.process, self.calls = root, None, []
+        self.root, self.process, self.calls, self.enabled = root, None, [], False
         for folder in ("run/manager", "run/systemd/system"):
             (root.path / folder).mkdir(parents=True, exist_ok=True)
         program = root.path / "usr/bin/systemctl"
@@ -40,7 +41,7 @@ class Manager:
             end(self.process)
 
     def _serve(self):
-        """Answers one call after another. A call that fails has the exit code 1, like one of systemctl."""
+        """Answers one call after another. A call that fails has the exit code 5."""
         while True:
             try:
                 with open(self.root.path / "run/manager/request") as pipe:
@@ -49,28 +50,43 @@ class Manager:
                 return  # The root is gone.
             try:
                 if words[:2] == ["enable", "--now"]:
-                    words[:2] = ["start"]
+                    words[:2], self.enabled = ["start"], True
                 reply = self._answer([word for word in words if not word.startswith("-")])
             except Exception as error:  # The package's script must end in any case.
-                reply = f"1 {error}"
+                reply = f"5\n{error}"
             with open(self.root.path / "run/manager/reply", "w") as pipe:
                 pipe.write(reply + "\n")
 
     def _answer(self, words):
+        """The exit code and the output of a call, on lines of their own."""
         verb, units = (words or ["none"])[0], words[1:]
         self.calls.append(" ".join(words))
         if verb == "is-enabled":
-            return "0 enabled"
+            return "0\nenabled" if self.enabled else "1\ndisabled"
+        state = "active" if self.process else "inactive"
         if verb == "is-active":
-            return "0 active" if self.process else "3 inactive"
+            return f"{0 if self.process else 3}\n{state}"
+        if verb == "show":
+            return f"0\nId={UNIT}\nLoadState=loaded\nActiveState={state}"
         if verb == "try-restart" and not self.process:
             return "0"
         if not {UNIT, UNIT.removesuffix(".service")}.isdisjoint(units):
+            if verb in ("enable", "disable"):
+                self.enabled = verb == "enable"
+            if verb == "reload":
+                self._reload()
             if verb in ("stop", "restart", "try-restart"):
                 self.stop()
             if verb in ("start", "restart", "try-restart"):
                 self.start()
         return "0"
+
+    def _reload(self):
+        """Runs the commands of the unit, as the user of the service; the first that fails is the result."""
+        for command in self.unit("ExecReload"):
+            pid = str(self.process.pid)
+            words = [pid if word == "$MAINPID" else word for word in shlex.split(command)]
+            self.root.run(*words, user="holdfast")
 
     def unit(self, key):
         """The values of a key of the unit, without comments."""
