@@ -17,15 +17,27 @@
 -- A region that does not answer is an error of every query that needs it, which names the region. Until it is
 -- back, hub.leave_out('europe', 'why') answers without it: each answer then has a warning and, in
 -- `holdfast query`, a note. hub.take_in('europe') ends that.
+--
+-- With another DB_SCHEMA than holdfast: psql -d hub -v schema=NAME -f hub.sql. That of a region is the last
+-- parameter of hub.add_region.
 \set ON_ERROR_STOP on
+\if :{?schema}
+\else
+    \set schema holdfast
+\endif
 
 CREATE EXTENSION IF NOT EXISTS postgres_fdw;
 CREATE SCHEMA IF NOT EXISTS hub;
-COMMENT ON SCHEMA hub IS 'The regions whose tables the views in public join.';
+COMMENT ON SCHEMA hub IS 'The regions whose tables the views of this database join.';
+
+SELECT format('CREATE OR REPLACE FUNCTION hub.own_schema() RETURNS text LANGUAGE sql IMMUTABLE
+    AS ''SELECT %L::text''', :'schema') \gexec
+COMMENT ON FUNCTION hub.own_schema IS 'The schema of the hub''s tables, views and functions (DB_SCHEMA).';
 
 CREATE TABLE IF NOT EXISTS hub.regions (
     name     text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]{0,39}$' AND name NOT IN ('hub', 'public')),
     number   integer NOT NULL UNIQUE CHECK (number BETWEEN 1 AND 99),
+    tables   text NOT NULL,
     left_out timestamptz,
     reason   text
 );
@@ -34,6 +46,7 @@ COMMENT ON COLUMN hub.regions.name IS
     'Name of the foreign server, and of the schema with its foreign tables.';
 COMMENT ON COLUMN hub.regions.number IS
     'Last two digits of the ids of its peers in the hub: the id in the region is the rest.';
+COMMENT ON COLUMN hub.regions.tables IS 'Schema of the tables in the region (DB_SCHEMA of its collectors).';
 COMMENT ON COLUMN hub.regions.left_out IS 'Since when answers lack the region; null if they have it.';
 
 -- The tables of the regions. Others belong to the hub: what the operator fills in, and the migrations.
@@ -48,13 +61,13 @@ $$;
 COMMENT ON FUNCTION hub.tables IS 'The tables of the regions that the hub joins.';
 
 CREATE OR REPLACE FUNCTION hub.add_region(region text, host text, port integer, dbname text, username text,
-    password text DEFAULT NULL) RETURNS void
+    password text DEFAULT NULL, schema text DEFAULT 'holdfast') RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     next_number integer;
 BEGIN
     SELECT coalesce(max(number), 0) + 1 INTO next_number FROM hub.regions;
-    INSERT INTO hub.regions (name, number) VALUES (region, next_number);
+    INSERT INTO hub.regions (name, number, tables) VALUES (region, next_number, schema);
     -- Estimates of the region, without which the hub would fetch whole tables instead of looking up rows. The
     -- limits turn a region that has vanished into an error within half a minute.
     EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host %L, port %L, dbname %L,
@@ -69,7 +82,7 @@ END
 $$;
 COMMENT ON FUNCTION hub.add_region IS
     'Adds a regional database, which hub.build() then joins. username: a role that can read its tables, as
-holdfast_reader. Queries of all users of the hub use it.';
+holdfast_reader. Queries of all users of the hub use it. schema: DB_SCHEMA of its collectors.';
 
 CREATE OR REPLACE FUNCTION hub.remove_region(region text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -128,7 +141,7 @@ BEGIN
     -- Each region joins its own history: the view of the catalogue would fetch one attribute set after
     -- another.
     FOR t IN SELECT hub.tables() UNION ALL SELECT 'route_updates'
-        WHERE to_regclass('public.route_updates') IS NOT NULL LOOP
+        WHERE to_regclass(format('%I.route_updates', hub.own_schema())) IS NOT NULL LOOP
         SELECT columns.* INTO c FROM (SELECT name FROM hub.regions ORDER BY number LIMIT 1) r,
             hub.columns(format('%I.%I', r.name, t)::regclass) AS columns;
         SELECT string_agg(CASE WHEN left_out IS NULL
@@ -142,10 +155,11 @@ BEGIN
                 (SELECT max(r.dropped_before) FROM (%s) r WHERE r.name = n.name) AS dropped_before
                 FROM unnest(ARRAY[''route_records'', ''peer_events'', ''peer_stats'']) AS n (name)', query);
         END IF;
-        EXECUTE format('CREATE OR REPLACE VIEW public.%I AS %s', t, query);
-        EXECUTE format('COMMENT ON VIEW public.%I IS %L', t, 'The rows of all regions (hub.sql).');
+        EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', hub.own_schema(), t, query);
+        EXECUTE format('COMMENT ON VIEW %I.%I IS %L', hub.own_schema(), t,
+            'The rows of all regions (hub.sql).');
         FOR reader IN SELECT rolname FROM pg_roles WHERE rolname IN ('holdfast_owner', 'holdfast_reader') LOOP
-            EXECUTE format('GRANT SELECT ON public.%I TO %I', t, reader);
+            EXECUTE format('GRANT SELECT ON %I.%I TO %I', hub.own_schema(), t, reader);
         END LOOP;
     END LOOP;
 END
@@ -156,32 +170,36 @@ CREATE OR REPLACE FUNCTION hub.build() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     t text;
-    r text;
+    r hub.regions;
     c record;
     kind "char";
+    is_used boolean;
 BEGIN
     IF NOT EXISTS (SELECT FROM hub.regions) THEN
         RAISE EXCEPTION 'the hub has no regions' USING HINT = 'Add them with hub.add_region.';
     END IF;
-    SELECT relkind INTO kind FROM pg_class WHERE oid = 'public.ingest_checkpoint'::regclass;
+    SELECT relkind INTO kind FROM pg_class
+        WHERE oid = format('%I.ingest_checkpoint', hub.own_schema())::regclass;
     IF kind <> 'v' THEN
-        IF EXISTS (SELECT FROM public.ingest_checkpoint) THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.ingest_checkpoint)', hub.own_schema()) INTO is_used;
+        IF is_used THEN
             RAISE EXCEPTION 'a collector has delivered to this database; a hub needs one of its own';
         END IF;
     END IF;
     -- The view first: it is dropped with the tables.
     FOR t IN VALUES ('route_updates') UNION ALL SELECT hub.tables()
         UNION ALL VALUES ('schema_migrations') LOOP
-        SELECT columns.* INTO c FROM hub.columns(coalesce(to_regclass(format('public.%I', t)),
+        SELECT columns.* INTO c FROM hub.columns(coalesce(
+            to_regclass(format('%I.%I', hub.own_schema(), t)),
             (SELECT to_regclass(format('%I.%I', name, t)) FROM hub.regions ORDER BY number LIMIT 1)))
             AS columns;
-        FOR r IN SELECT name FROM hub.regions LOOP
+        FOR r IN SELECT * FROM hub.regions LOOP
             EXECUTE format('CREATE FOREIGN TABLE IF NOT EXISTS %I.%I (%s) SERVER %I
-                OPTIONS (schema_name ''public'')', r, t, c.definitions, r);
+                OPTIONS (schema_name %L)', r.name, t, c.definitions, r.name, r.tables);
         END LOOP;
-        SELECT relkind INTO kind FROM pg_class WHERE oid = format('public.%I', t)::regclass;
+        SELECT relkind INTO kind FROM pg_class WHERE oid = format('%I.%I', hub.own_schema(), t)::regclass;
         IF t <> 'schema_migrations' AND kind <> 'v' THEN
-            EXECUTE format('DROP TABLE public.%I CASCADE', t);
+            EXECUTE format('DROP TABLE %I.%I CASCADE', hub.own_schema(), t);
         END IF;
     END LOOP;
     PERFORM hub.join_regions();
@@ -222,12 +240,14 @@ COMMENT ON FUNCTION hub.take_in IS 'Ends hub.leave_out.';
 
 CREATE OR REPLACE FUNCTION hub.state()
 RETURNS TABLE (region text, number integer, state text, detail text, collectors text, as_of timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     r hub.regions;
-    release text := (SELECT string_agg(checksum, ' ' ORDER BY version) FROM schema_migrations);
+    release text;
     of_region text;
 BEGIN
+    EXECUTE format('SELECT string_agg(checksum, '' '' ORDER BY version) FROM %I.schema_migrations',
+        hub.own_schema()) INTO release;
     FOR r IN SELECT * FROM hub.regions ORDER BY regions.number LOOP
         region := r.name;
         number := r.number;

@@ -322,9 +322,9 @@ async fn stored_records(client: &tokio_postgres::Client) -> Records {
 }
 
 async fn connect(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
+    let mut config: tokio_postgres::Config = url.parse().unwrap();
+    config.options(common::db::SEARCH_PATH);
+    common::db::connect(&config).await
 }
 
 #[test]

@@ -3,9 +3,11 @@
 -- How functions refer to objects (docs/SCHEMA.md, "Functions and views"): a function that the planner
 -- inlines has no SET clause, because that would prevent inlining; it names every object with its schema
 -- instead. Every other function has a fixed search_path.
+--
+-- The migrator replaces @schema@ in these files by the name of the schema (DB_SCHEMA).
 
 CREATE OR REPLACE FUNCTION holdfast_choice(given text, parameter text, VARIADIC accepted text[]) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = @schema@, pg_temp AS $$
 BEGIN
     IF given <> ALL (accepted) THEN
         RAISE EXCEPTION 'invalid % "%": expected one of %', parameter, given, array_to_string(accepted, ', ')

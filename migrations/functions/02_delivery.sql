@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION holdfast_attach(
     a_collector text, a_log_id uuid, a_lane integer, a_lanes integer, a_owner uuid, a_epoch bigint
 ) RETURNS TABLE (epoch bigint, last_seq bigint, digest bigint)
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     held ingest_checkpoint%ROWTYPE;
@@ -57,7 +57,7 @@ what that has. Returns epoch, last_seq and digest of the checkpoint.';
 
 CREATE OR REPLACE FUNCTION holdfast_change_lanes(c_collector text, c_log_id uuid, c_owner uuid,
     c_from integer, c_to integer, c_seq bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     first ingest_checkpoint%ROWTYPE;
     unexpected integer;
@@ -93,7 +93,7 @@ batch c_seq and no later one. New lanes begin after it. Raises BM003 if a lane i
 CREATE OR REPLACE FUNCTION holdfast_fork(
     f_collector text, f_old uuid, f_new uuid, f_lanes integer, f_lane integer, f_at bigint, f_digest bigint
 ) RETURNS void
-LANGUAGE sql SET search_path = public, pg_temp AS $$
+LANGUAGE sql SET search_path = @schema@, pg_temp AS $$
     INSERT INTO ingest_checkpoint (collector, log_id, lane, lanes, epoch, owner, backend_pid, backend_start,
         last_seq, digest, forked_from, forked_at, updated_at)
     VALUES (f_collector, f_new, f_lane, f_lanes, 0, '00000000-0000-0000-0000-000000000000', 0, NULL, f_at,
@@ -105,7 +105,7 @@ COMMENT ON FUNCTION holdfast_fork IS
 it has in common with the original log. Does nothing if the fork was started before.';
 
 CREATE OR REPLACE FUNCTION holdfast_evict(a_collector text, a_log_id uuid, a_lane integer) RETURNS boolean
-LANGUAGE sql SET search_path = public, pg_temp AS $$
+LANGUAGE sql SET search_path = @schema@, pg_temp AS $$
     SELECT coalesce(bool_or(pg_terminate_backend(a.pid)), false)
     FROM ingest_checkpoint c
     JOIN pg_stat_activity a ON a.pid = c.backend_pid AND a.backend_start = c.backend_start
@@ -118,7 +118,7 @@ hours. Returns whether there was one.';
 CREATE OR REPLACE FUNCTION holdfast_fence(
     f_collector text, f_log_id uuid, f_lane integer, f_epoch bigint, f_owner uuid, f_first_seq bigint
 ) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     held ingest_checkpoint%ROWTYPE;
 BEGIN
@@ -142,7 +142,7 @@ stores nothing even if it has pipelined its whole transaction.';
 
 CREATE OR REPLACE FUNCTION holdfast_order(o_collector text, o_log_id uuid, o_lane integer, o_seq bigint)
 RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     delivered bigint := (SELECT last_seq FROM ingest_checkpoint
         WHERE collector = o_collector AND log_id = o_log_id AND lane = o_lane);
@@ -161,7 +161,7 @@ even if the database has lost commits since.';
 
 CREATE OR REPLACE FUNCTION holdfast_log_gap(g_collector text, g_log_id uuid, g_first bigint, g_last bigint,
     g_reason text) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 BEGIN
     -- Held until the transaction ends: two lanes record the same range at about the same time.
     PERFORM pg_advisory_xact_lock(hashtextextended(g_collector || g_log_id, 0));

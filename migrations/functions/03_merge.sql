@@ -2,7 +2,7 @@
 -- src/sink/transaction/peers.rs makes.
 
 CREATE OR REPLACE FUNCTION holdfast_merge_routers(m_collector text, routers jsonb) RETURNS void
-LANGUAGE sql SET search_path = public, pg_temp AS $$
+LANGUAGE sql SET search_path = @schema@, pg_temp AS $$
     INSERT INTO bmp_peers AS b (peer_ip, router_id, first_seen, last_seen, is_active, collector, router, port,
         session, sys_name, sys_descr, information, ended_at, end_reason, sessions)
     SELECT r.peer_ip, r.router_id, holdfast_time(r.first_seen), holdfast_time(r.last_seen),
@@ -32,7 +32,7 @@ newer one.';
 
 CREATE OR REPLACE FUNCTION holdfast_identify(m_collector text, m_router text, m_address inet,
     m_type smallint, m_distinguisher bytea, m_asn bigint, m_bgp_id inet, m_session timestamptz) RETURNS bigint
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     identity_asn bigint := CASE WHEN m_type = 3 THEN 0 ELSE m_asn END;
     matching bigint[];
@@ -57,7 +57,7 @@ COMMENT ON FUNCTION holdfast_identify IS
 an AS number or BGP identifier of zero matches any, else a new number.';
 
 CREATE OR REPLACE FUNCTION holdfast_identify_peers(m_collector text, peers jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     n record;
     held peer_identities%ROWTYPE;
@@ -126,19 +126,19 @@ LANGUAGE sql STABLE AS $$
     FROM jsonb_to_recordset(peers) AS n (peer_index integer, router text, peer_type smallint,
         distinguisher text, peer_distinguisher text, address inet, rib text, asn bigint, bgp_id inet,
         session bigint)
-    JOIN public.peer_identities i ON i.collector = m_collector AND i.router = n.router
+    JOIN @schema@.peer_identities i ON i.collector = m_collector AND i.router = n.router
         AND i.address = n.address AND i.peer_type = n.peer_type
         AND i.distinguisher = decode(n.distinguisher, 'hex') AND i.peer_distinguisher = n.peer_distinguisher
-        AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type, n.asn,
-            n.bgp_id, public.holdfast_time(n.session))
-    LEFT JOIN public.bgp_peers b ON b.peer_number = i.peer_number AND b.rib = n.rib
+        AND @schema@.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type, n.asn,
+            n.bgp_id, @schema@.holdfast_time(n.session))
+    LEFT JOIN @schema@.bgp_peers b ON b.peer_number = i.peer_number AND b.rib = n.rib
 $$;
 COMMENT ON FUNCTION holdfast_find_peers IS
     'Number of the peer and bgp_peers.id of each RIB view of the array, by its index in the array. The id is
 null if bgp_peers does not have the RIB view.';
 
 CREATE OR REPLACE FUNCTION holdfast_merge_views(m_collector text, peers jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     this_round bigint := 1;
 BEGIN
@@ -231,7 +231,7 @@ COMMENT ON FUNCTION holdfast_merge_views IS
 CREATE OR REPLACE FUNCTION holdfast_merge_peers(m_collector text, peers jsonb, changes jsonb, families jsonb)
 RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
     valid_generation bigint, peer_number bigint)
-LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_nestloop = on SET enable_hashjoin = off
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp SET enable_nestloop = on SET enable_hashjoin = off
     SET enable_mergejoin = off SET enable_seqscan = off SET plan_cache_mode = auto AS $$
 #variable_conflict use_column
 DECLARE
@@ -366,13 +366,13 @@ CREATE OR REPLACE FUNCTION holdfast_peer_states(m_collector text, peers jsonb)
 RETURNS TABLE (peer_index integer, id bigint, afi integer, safi smallint, valid_session timestamptz,
     valid_generation bigint, peer_number bigint, state text)
 LANGUAGE sql STABLE AS $$
-    WITH m AS MATERIALIZED (SELECT * FROM public.holdfast_find_peers(m_collector, peers)), r AS (
+    WITH m AS MATERIALIZED (SELECT * FROM @schema@.holdfast_find_peers(m_collector, peers)), r AS (
         SELECT m.peer_index, m.id, NULL::integer AS afi, NULL::smallint AS safi, b.valid_session,
             b.valid_generation, m.peer_number
-        FROM m LEFT JOIN public.bgp_peers b ON b.id = m.id
+        FROM m LEFT JOIN @schema@.bgp_peers b ON b.id = m.id
         UNION ALL
         SELECT m.peer_index, m.id, f.afi, f.safi, f.valid_session, f.valid_generation, m.peer_number
-        FROM m JOIN public.peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity')
+        FROM m JOIN @schema@.peer_families f ON f.peer_id = m.id WHERE f.valid_session > '-infinity')
     SELECT r.*, string_agg(concat_ws(' ', r.id, r.peer_number, r.afi, r.safi, r.valid_session,
         r.valid_generation), ',') OVER (PARTITION BY r.peer_index ORDER BY r.afi NULLS FIRST, r.safi
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
@@ -384,7 +384,7 @@ for each family that a sweep has set apart. The column state is a text of all ro
 
 CREATE OR REPLACE FUNCTION holdfast_merge_known_peers(m_collector text, peers jsonb, changes jsonb,
     families jsonb, known jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     unexpected integer;
 BEGIN

@@ -6,7 +6,7 @@
 -- begins while such a lock is awaited waits behind it. So the lock is awaited for two seconds only.
 
 CREATE OR REPLACE FUNCTION holdfast_make_partitions(ahead integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = @schema@, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     t partitioned_tables%ROWTYPE;
     step bigint;
@@ -45,7 +45,7 @@ default partition into them. Returns how many it created; 0 for hypertables.';
 
 CREATE OR REPLACE FUNCTION holdfast_preserve_dropped(table_name text, chunk regclass, from_time timestamptz,
     cut timestamptz) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 BEGIN
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', chunk);
     EXECUTE format('INSERT INTO dropped_records AS d
@@ -114,7 +114,7 @@ and sweeps to kept_route_ends.';
 
 CREATE OR REPLACE FUNCTION holdfast_drop_referenced(cut timestamptz, wrong_before timestamptz)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = @schema@, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     part time_partitions%ROWTYPE;
 BEGIN
@@ -141,13 +141,16 @@ first, which locks the row, unless it lies within a day; this function leaves th
 Rows before `wrong_before` are kept, and what they refer to.';
 
 CREATE OR REPLACE FUNCTION holdfast_retain(table_name text, keep interval) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = @schema@, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     t partitioned_tables%ROWTYPE;
     cut timestamptz;
     chunk regclass;
     part time_partitions%ROWTYPE;
     dropped integer := 0;
+    -- The schema of the extension need not be in the search path.
+    timescaledb CONSTANT regnamespace :=
+        (SELECT extnamespace FROM pg_extension WHERE extname = 'timescaledb');
     wrong_before CONSTANT timestamptz := '2020-01-01 00:00:00+00';
 BEGIN
     SELECT * INTO STRICT t FROM partitioned_tables WHERE name = table_name FOR UPDATE;
@@ -156,13 +159,12 @@ BEGIN
         RETURN 0;
     END IF;
     IF t.is_hypertable THEN
-        FOR chunk IN EXECUTE format('SELECT show_chunks(%L::regclass,
-            older_than => %L::timestamptz, newer_than => %L::timestamptz)', t.name, cut, wrong_before) LOOP
+        FOR chunk IN EXECUTE format('SELECT %s.show_chunks(%L::regclass, older_than => %L::timestamptz,
+            newer_than => %L::timestamptz)', timescaledb, t.name, cut, wrong_before) LOOP
             PERFORM holdfast_preserve_dropped(t.name, chunk, '-infinity', 'infinity');
         END LOOP;
-        EXECUTE format('SELECT count(*) FROM drop_chunks(%L::regclass,
-            older_than => %L::timestamptz, newer_than => %L::timestamptz)', t.name, cut, wrong_before)
-            INTO dropped;
+        EXECUTE format('SELECT count(*) FROM %s.drop_chunks(%L::regclass, older_than => %L::timestamptz,
+            newer_than => %L::timestamptz)', timescaledb, t.name, cut, wrong_before) INTO dropped;
     ELSE
         FOR part IN SELECT * FROM time_partitions p WHERE p.table_name = t.name AND p.until_time <= cut
             ORDER BY p.from_time LOOP

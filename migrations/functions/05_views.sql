@@ -114,7 +114,7 @@ CREATE OR REPLACE FUNCTION holdfast_updates(begins timestamptz, ends timestamptz
 RETURNS SETOF route_updates
 LANGUAGE sql STABLE AS $$
     SELECT h.time, i.bmp_peer_ip, NULL::bigint AS bmp_peer_asn, i.bgp_peer_ip, i.bgp_peer_asn,
-           public.holdfast_family(h.afi, h.safi) AS family, h.prefix,
+           @schema@.holdfast_family(h.afi, h.safi) AS family, h.prefix,
            coalesce(a.next_hop, h.next_hop) AS next_hop, coalesce(a.as_path, h.as_path) AS as_path,
            coalesce(a.communities, h.communities) AS communities,
            coalesce(a.extended_communities, h.extended_communities) AS extended_communities,
@@ -122,7 +122,7 @@ LANGUAGE sql STABLE AS $$
            h.is_withdrawn, h.evpn_route_type, h.evpn_rd, h.evpn_esi, h.mac_address, h.router_time,
            i.collector, i.log_id, h.seq, h.idx, i.session, i.generation, i.router, i.peer_type,
            i.peer_distinguisher, i.bgp_id, i.rib, i.table_name, h.afi, h.safi, h.path_id,
-           public.holdfast_cause(h.cause, h.is_withdrawn) AS cause, coalesce(a.origin, h.origin) AS origin,
+           @schema@.holdfast_cause(h.cause, h.is_withdrawn) AS cause, coalesce(a.origin, h.origin) AS origin,
            coalesce(a.as_path_text, h.as_path_text) AS as_path_text,
            coalesce(a.origin_as, h.origin_as) AS origin_as,
            coalesce(a.next_hop_link_local, h.next_hop_link_local) AS next_hop_link_local,
@@ -137,13 +137,13 @@ LANGUAGE sql STABLE AS $$
            coalesce(a.attributes_more, h.attributes_more) AS attributes_more,
            coalesce(a.missing, h.missing) AS missing, coalesce(a.discarded, h.discarded) AS discarded,
            coalesce(h.route_key,
-           public.holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS route_key,
+           @schema@.holdfast_route_key(h.afi, h.safi, h.prefix, h.path_id)) AS route_key,
            coalesce(a.path_status, h.path_status) AS path_status,
            coalesce(a.path_reason, h.path_reason) AS path_reason,
            coalesce(a.path_marking, h.path_marking) AS path_marking, h.incarnation
-    FROM public.route_records h
-    LEFT JOIN public.incarnations i ON i.id = h.incarnation
-    LEFT JOIN public.attribute_sets a ON a.hash = h.attributes AND a.time = public.holdfast_week(h.time)
+    FROM @schema@.route_records h
+    LEFT JOIN @schema@.incarnations i ON i.id = h.incarnation
+    LEFT JOIN @schema@.attribute_sets a ON a.hash = h.attributes AND a.time = @schema@.holdfast_week(h.time)
         AND a.time > begins - interval '7 days' AND a.time <= ends
     WHERE h.time >= begins AND h.time <= ends
 $$;

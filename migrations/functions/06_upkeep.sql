@@ -1,7 +1,7 @@
 -- Periodic maintenance of what grows without bound, and samples of table sizes.
 
 CREATE OR REPLACE FUNCTION holdfast_fold_ledger(keep interval) RETURNS bigint
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     deleted_rows bigint;
 BEGIN
@@ -47,7 +47,7 @@ not follow on each other are not joined, so that holdfast_verify reports the sam
 are found by the same digests. Returns the number of deleted rows.';
 
 CREATE OR REPLACE FUNCTION holdfast_clean_attributes(grace interval, every interval) RETURNS bigint
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     deleted_rows bigint;
 BEGIN
@@ -76,7 +76,7 @@ locked rows and re-checks rows that have changed. So no set in use is deleted, t
 lane, and a lane waits for one statement of this function at most.';
 
 CREATE OR REPLACE FUNCTION holdfast_sample_sizes(every interval) RETURNS bigint
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     made bigint;
 BEGIN

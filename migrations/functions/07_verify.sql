@@ -12,16 +12,16 @@ RETURNS TABLE (log_id uuid, delivered_seq bigint, ledger_records bigint, stored_
 LANGUAGE sql STABLE AS $$
     WITH checkpoints AS (
         SELECT c.log_id, min(c.last_seq) AS delivered_seq, max(c.forked_at) AS forked_at
-        FROM public.ingest_checkpoint c WHERE c.collector = v_collector GROUP BY 1
+        FROM @schema@.ingest_checkpoint c WHERE c.collector = v_collector GROUP BY 1
     ), logs AS (
         SELECT c.log_id, c.delivered_seq, c.forked_at, coalesce(sum(d.records), 0)::bigint AS n_dropped,
             greatest(c.forked_at, max(d.last_seq)) AS whole_after
-        FROM checkpoints c LEFT JOIN public.dropped_records d ON d.collector = v_collector
+        FROM checkpoints c LEFT JOIN @schema@.dropped_records d ON d.collector = v_collector
             AND d.log_id = c.log_id GROUP BY 1, 2, 3
     ), rows AS (
         SELECT s.log_id, s.seq, count(*) AS n, count(DISTINCT s.idx) AS n_distinct,
             max(s.idx) + 1 AS n_expected
-        FROM public.stored_records s WHERE s.collector = v_collector GROUP BY 1, 2
+        FROM @schema@.stored_records s WHERE s.collector = v_collector GROUP BY 1, 2
     ), sums AS (
         SELECT r.log_id, sum(n)::bigint AS n, sum(n_distinct)::bigint AS n_distinct,
             -- Only sequence numbers that every lane has passed must be complete.
@@ -30,7 +30,7 @@ LANGUAGE sql STABLE AS $$
         FROM rows r JOIN logs l USING (log_id)
         -- A batch that was corrupted after one lane had read it is stored in part, and recorded as a gap.
         CROSS JOIN LATERAL (SELECT r.seq > l.whole_after AND r.seq <= l.delivered_seq AND NOT EXISTS (
-            SELECT FROM public.collector_gaps g WHERE g.collector = v_collector AND g.log_id = r.log_id
+            SELECT FROM @schema@.collector_gaps g WHERE g.collector = v_collector AND g.log_id = r.log_id
                 AND r.seq BETWEEN g.first_seq AND g.last_seq) AS is_whole) w
         GROUP BY 1
     ), shared AS (
@@ -38,13 +38,13 @@ LANGUAGE sql STABLE AS $$
     ), contents AS (
         SELECT u.log_id, seq, u.idx, concat_ws('|', u.time, u.session, u.generation, u.router, u.bgp_peer_ip,
             u.rib, u.route_key, u.is_withdrawn, u.as_path, u.next_hop) AS content
-        FROM public.route_updates u JOIN shared USING (seq) WHERE u.collector = v_collector
+        FROM @schema@.route_updates u JOIN shared USING (seq) WHERE u.collector = v_collector
         UNION ALL SELECT e.log_id, seq, e.idx, concat_ws('|', e.time, e.session, e.generation, e.router,
             e.bgp_peer_ip, e.rib, e.event_type, e.afi, e.safi, e.detail)
-        FROM public.peer_events e JOIN shared USING (seq) WHERE e.collector = v_collector
+        FROM @schema@.peer_events e JOIN shared USING (seq) WHERE e.collector = v_collector
         UNION ALL SELECT p.log_id, seq, p.idx, concat_ws('|', p.time, p.session, p.generation, p.router,
             p.bgp_peer_ip, p.rib, p.statistics)
-        FROM public.peer_stats p JOIN shared USING (seq) WHERE p.collector = v_collector
+        FROM @schema@.peer_stats p JOIN shared USING (seq) WHERE p.collector = v_collector
     ), copies AS (
         -- All but the first log with a record have it as a copy.
         SELECT c.log_id, count(*)::bigint AS n
@@ -56,7 +56,7 @@ LANGUAGE sql STABLE AS $$
             sum(least(g.last_seq, l.delivered_seq) - greatest(g.first_seq, l.forked_at + 1) + 1)::bigint AS n,
             sum(greatest(least(g.last_seq, l.delivered_seq)
                 - greatest(g.first_seq - 1, l.whole_after), 0))::bigint AS n_whole
-        FROM public.collector_gaps g JOIN logs l USING (log_id)
+        FROM @schema@.collector_gaps g JOIN logs l USING (log_id)
         WHERE g.collector = v_collector AND g.first_seq <= l.delivered_seq AND g.last_seq > l.forked_at
         GROUP BY 1
     ), ledger AS (
@@ -70,8 +70,8 @@ LANGUAGE sql STABLE AS $$
                   ELSE coalesce(i.previous, i.first_seq - 1) END)::integer AS breaks
               FROM (SELECT l.*, lag(l.last_seq) OVER (PARTITION BY l.log_id, l.lane ORDER BY l.first_seq)
                         AS previous
-                    FROM public.ingest_ledger l WHERE l.collector = v_collector) i
-              LEFT JOIN public.ingest_checkpoint c USING (collector, log_id, lane)) i GROUP BY 1
+                    FROM @schema@.ingest_ledger l WHERE l.collector = v_collector) i
+              LEFT JOIN @schema@.ingest_checkpoint c USING (collector, log_id, lane)) i GROUP BY 1
     )
     SELECT l.log_id, l.delivered_seq, coalesce(e.n, 0), coalesce(s.n, 0),
         greatest(coalesce(e.n, 0) - coalesce(e.n_unchanged, 0) - l.n_dropped - coalesce(s.n_distinct, 0),

@@ -15,7 +15,7 @@
 -- Times and counters are not compared: what they count may have left history.
 
 CREATE OR REPLACE FUNCTION holdfast_find_last_updates(c_collector text) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp SET jit = off SET work_mem = '128MB' AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp SET jit = off SET work_mem = '128MB' AS $$
 BEGIN
     CREATE TEMP TABLE last_positions ON COMMIT DROP AS
         SELECT h.peer_id, h.route_key,
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION holdfast_find_last_updates IS
 last_ends (the last Peer Down of each RIB view, with afi 0, and the last sweep of each of its families).';
 
 CREATE OR REPLACE FUNCTION holdfast_compare_state(c_collector text) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp SET jit = off SET work_mem = '128MB'
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp SET jit = off SET work_mem = '128MB'
     SET enable_nestloop = off AS $$
 BEGIN
     CREATE TEMP TABLE verdicts ON COMMIT DROP AS
@@ -108,7 +108,7 @@ COMMENT ON FUNCTION holdfast_compare_state IS
     'Creates the temporary table verdicts: the result of the comparison for each route.';
 
 CREATE OR REPLACE FUNCTION holdfast_repair_state(c_collector text) RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp SET jit = off SET work_mem = '128MB'
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp SET jit = off SET work_mem = '128MB'
     SET enable_nestloop = off AS $$
 BEGIN
     UPDATE bgp_peers p SET valid_session = n.session, valid_generation = n.generation
@@ -183,7 +183,7 @@ history is kept, because the route may have been re-announced.';
 CREATE OR REPLACE FUNCTION holdfast_count_missing_routes()
 RETURNS TABLE (peer_id bigint, route_key bytea, first_seen timestamptz, last_seen timestamptz,
     last_state_change timestamptz, learn_count integer, withdraw_count integer)
-LANGUAGE plpgsql SET search_path = public, pg_temp SET jit = off SET work_mem = '128MB'
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp SET jit = off SET work_mem = '128MB'
     SET enable_nestloop = off AS $$
 #variable_conflict use_column
 BEGIN
@@ -215,7 +215,7 @@ without a row.';
 
 CREATE OR REPLACE FUNCTION holdfast_rebuild_state(c_collector text, repair boolean)
 RETURNS TABLE (verdict text, routes bigint, example text)
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM holdfast_find_last_updates(c_collector);

@@ -5,7 +5,7 @@
 -- a table, what counts is the table; for events, that the collector was connected.
 
 CREATE OR REPLACE FUNCTION holdfast_known_collector(given text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = @schema@, pg_temp AS $$
 BEGIN
     IF given IS NOT NULL AND NOT EXISTS (SELECT FROM ingest_checkpoint WHERE collector = given) THEN
         RAISE EXCEPTION 'unknown collector "%"; known: %', given,
@@ -22,7 +22,7 @@ error.';
 CREATE OR REPLACE FUNCTION holdfast_sessions_of_shared_views()
 RETURNS TABLE (view_id bigint, peer_id bigint, collector text, started timestamptz, complete_at timestamptz,
     ended timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = @schema@, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     -- Most databases have no router at two collectors: then history is not read.
@@ -101,7 +101,7 @@ table, and until when.';
 
 CREATE OR REPLACE FUNCTION holdfast_chosen_periods(of_tables boolean)
 RETURNS TABLE (view_id bigint, peer_id bigint, since timestamptz, until timestamptz)
-LANGUAGE plpgsql STABLE ROWS 10 SET search_path = public, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = @schema@, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     IF NOT EXISTS (SELECT FROM peer_collectors WHERE collectors > 1) THEN
@@ -140,32 +140,32 @@ RETURNS TABLE (id uuid, view_id bigint, shared_number bigint, peer_id bigint, ow
     instance text, since timestamptz, until timestamptz)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
-        SELECT * FROM public.peer_collectors
+        SELECT * FROM @schema@.peer_collectors
     ), own AS MATERIALIZED (
-        SELECT * FROM public.own_systems
+        SELECT * FROM @schema@.own_systems
     ), periods AS MATERIALIZED (
-        SELECT * FROM public.holdfast_chosen_periods(false)
+        SELECT * FROM @schema@.holdfast_chosen_periods(false)
     )
     SELECT n.id, coalesce(v.view_id, -8 * i.peer_number - coalesce(array_position(ARRAY['adj-in-pre',
             'adj-in-post', 'adj-out-pre', 'adj-out-post', 'loc-rib'], n.rib), 0)),
         coalesce(v.shared_number, i.peer_number), v.peer_id,
         CASE WHEN n.peer_type = 3 THEN nullif(n.bgp_peer_asn, 0)
             ELSE coalesce(o.asn, CASE WHEN n.rib <> 'adj-out-pre' THEN nullif(n.bgp_peer_asn, 0) END) END,
-        public.holdfast_vrf_text(n.peer_distinguisher, n.table_name),
-        public.holdfast_instance_text(n.peer_distinguisher, n.table_name), coalesce(c.since, '-infinity'),
+        @schema@.holdfast_vrf_text(n.peer_distinguisher, n.table_name),
+        @schema@.holdfast_instance_text(n.peer_distinguisher, n.table_name), coalesce(c.since, '-infinity'),
         coalesce(c.until, 'infinity')
-    FROM public.incarnations n
-    LEFT JOIN public.peer_identities i ON i.collector = n.collector AND i.router = n.router
+    FROM @schema@.incarnations n
+    LEFT JOIN @schema@.peer_identities i ON i.collector = n.collector AND i.router = n.router
         AND i.address = n.bgp_peer_ip AND i.peer_type = n.peer_type
         AND i.peer_distinguisher = n.peer_distinguisher
-        AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type,
+        AND @schema@.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, n.peer_type,
             n.bgp_peer_asn, n.bgp_id, n.session)
     LEFT JOIN views v ON v.peer_number = i.peer_number AND v.rib = n.rib
     LEFT JOIN own o ON o.collector = n.collector AND o.router = n.router
         AND o.peer_distinguisher = n.peer_distinguisher
     LEFT JOIN periods c ON of_collector IS NULL AND c.peer_id = v.peer_id
     WHERE CASE WHEN of_collector IS NULL THEN c.peer_id IS NOT NULL OR coalesce(v.collectors, 1) = 1
-        ELSE n.collector = public.holdfast_known_collector(of_collector) END
+        ELSE n.collector = @schema@.holdfast_known_collector(of_collector) END
 $$;
 COMMENT ON FUNCTION holdfast_counted_incarnations IS
     'Incarnations of history, each with the periods in which its collector is the one that is counted, so that
@@ -176,22 +176,22 @@ CREATE OR REPLACE FUNCTION holdfast_counted_events(begins timestamptz, ends time
 RETURNS TABLE (event peer_events, shared_number bigint, view_id bigint)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
-        SELECT * FROM public.peer_collectors
+        SELECT * FROM @schema@.peer_collectors
     ), periods AS MATERIALIZED (
-        SELECT * FROM public.holdfast_chosen_periods(false)
+        SELECT * FROM @schema@.holdfast_chosen_periods(false)
     )
     SELECT e, coalesce(v.shared_number, i.peer_number), v.view_id
-    FROM public.peer_events e
-    JOIN public.peer_identities i ON i.collector = e.collector AND i.router = e.router
+    FROM @schema@.peer_events e
+    JOIN @schema@.peer_identities i ON i.collector = e.collector AND i.router = e.router
         AND i.address = e.bgp_peer_ip AND i.peer_type = e.peer_type
-        AND i.peer_distinguisher = e.peer_distinguisher AND public.holdfast_is_identity(i.asn, i.bgp_id,
+        AND i.peer_distinguisher = e.peer_distinguisher AND @schema@.holdfast_is_identity(i.asn, i.bgp_id,
             i.since, i.until, i.any_until, e.peer_type, e.bgp_peer_asn, e.bgp_id, e.session)
     -- An event of a peer names one of its RIB views, of which there may be no row.
     LEFT JOIN LATERAL (SELECT v.* FROM views v WHERE v.peer_number = i.peer_number
         ORDER BY (v.rib = e.rib) DESC, v.peer_id LIMIT 1) v ON true
     WHERE e.time >= begins AND e.time <= ends
         AND CASE WHEN of_collector IS NOT NULL
-            THEN e.collector = public.holdfast_known_collector(of_collector)
+            THEN e.collector = @schema@.holdfast_known_collector(of_collector)
             ELSE coalesce(v.collectors, 1) = 1 OR EXISTS (SELECT FROM periods c
                 WHERE c.peer_id = v.peer_id AND c.since <= e.time AND e.time < c.until) END
 $$;

@@ -4,7 +4,7 @@
 
 CREATE OR REPLACE FUNCTION holdfast_peers(selector text) RETURNS SETOF chosen_peers
 LANGUAGE sql STABLE AS $$
-    SELECT * FROM public.chosen_peers p
+    SELECT * FROM @schema@.chosen_peers p
     WHERE selector IS NULL OR p.router = selector OR (
         SELECT bool_and(p.id::text = word OR host(p.address) = lower(word) OR 'AS' || p.asn = upper(word)
             OR 'bgp-id=' || host(p.bgp_id) = lower(word) OR p.router = word)
@@ -32,14 +32,15 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vr
     last_update timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.rib,
-        public.holdfast_vrf_text(s.peer_distinguisher, s.table_name), s.family,
-        public.holdfast_route_text(s.rd, s.prefix, s.nlri, s.nlri_raw), s.path_id,
-        public.holdfast_path_text(s.as_path, s.as_path_text), s.next_hop, s.med, s.local_pref, s.communities,
+        @schema@.holdfast_vrf_text(s.peer_distinguisher, s.table_name), s.family,
+        @schema@.holdfast_route_text(s.rd, s.prefix, s.nlri, s.nlri_raw), s.path_id,
+        @schema@.holdfast_path_text(s.as_path, s.as_path_text), s.next_hop, s.med, s.local_pref,
+            s.communities,
         s.last_seen
-    FROM public.stored_routes s
+    FROM @schema@.stored_routes s
     WHERE NOT s.is_withdrawn AND s.peer_id = ANY (ARRAY(
-        SELECT p.id FROM public.holdfast_peers(of_peer) p
-        WHERE of_rib IS NULL OR p.rib = public.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',
+        SELECT p.id FROM @schema@.holdfast_peers(of_peer) p
+        WHERE of_rib IS NULL OR p.rib = @schema@.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',
             'adj-out-pre', 'adj-out-post', 'loc-rib')))
     ORDER BY s.peer_id, s.route_key
 $$;
@@ -56,8 +57,8 @@ LANGUAGE sql STABLE AS $$
     SELECT router, peer, peer_as, rib, vrf, prefix, path_id, path, next_hop, med, local_pref, communities,
         is_stale, since
     FROM (SELECT *, rank() OVER (PARTITION BY peer_id, rd ORDER BY masklen(prefix) DESC)
-          FROM public.current_routes
-          WHERE prefix = ANY (public.holdfast_covering_prefixes(address)) AND safi IN (1, 4, 128)) found
+          FROM @schema@.current_routes
+          WHERE prefix = ANY (@schema@.holdfast_covering_prefixes(address)) AND safi IN (1, 4, 128)) found
     WHERE rank = 1
     ORDER BY masklen(prefix) DESC, router, peer, rib, vrf, path_id
 $$;
@@ -72,15 +73,15 @@ LANGUAGE sql STABLE AS $$
     SELECT router, peer, peer_as, rib, vrf, family, route, path_id, path, next_hop, med, local_pref,
         communities, is_stale, since
     FROM (
-        SELECT c.* FROM public.current_routes c
+        SELECT c.* FROM @schema@.current_routes c
         WHERE match <> 'more' AND c.prefix = ANY (
-            CASE public.holdfast_choice(match, 'match', 'exact', 'more', 'less')
+            CASE @schema@.holdfast_choice(match, 'match', 'exact', 'more', 'less')
                 WHEN 'exact' THEN ARRAY[prefix_lookup.prefix]
-                WHEN 'less' THEN public.holdfast_covering_prefixes(prefix_lookup.prefix) ELSE '{}' END)
+                WHEN 'less' THEN @schema@.holdfast_covering_prefixes(prefix_lookup.prefix) ELSE '{}' END)
         UNION ALL
-        SELECT c.* FROM public.current_routes c
+        SELECT c.* FROM @schema@.current_routes c
         WHERE match = 'more' AND c.prefix BETWEEN prefix_lookup.prefix
-            AND public.holdfast_last_subprefix(prefix_lookup.prefix) AND c.prefix <<= prefix_lookup.prefix
+            AND @schema@.holdfast_last_subprefix(prefix_lookup.prefix) AND c.prefix <<= prefix_lookup.prefix
     ) found
     ORDER BY found.prefix, route, router, peer, rib, vrf, path_id
 $$;

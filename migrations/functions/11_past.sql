@@ -1,7 +1,7 @@
 -- Past tables: the parts of rib_at and peer_differences.
 
 CREATE OR REPLACE FUNCTION holdfast_own_incarnations(of_peer bigint) RETURNS uuid[]
-LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp AS $$
     SELECT coalesce(array_agg(n.id), '{}')
     FROM bgp_peers p JOIN peer_identities i ON i.peer_number = p.peer_number
     JOIN incarnations n ON n.collector = i.collector AND n.router = i.router AND n.bgp_peer_ip = i.address
@@ -15,7 +15,7 @@ COMMENT ON FUNCTION holdfast_own_incarnations IS
 
 CREATE OR REPLACE FUNCTION holdfast_is_forgotten(of_number bigint, at timestamptz, of_incarnation uuid,
     of_seq bigint) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp AS $$
     SELECT EXISTS (SELECT FROM forgotten_peers f JOIN incarnations n ON n.log_id = f.log_id
         WHERE f.peer_number = of_number AND n.id = of_incarnation AND of_seq <= f.last_seq
             AND f.forgotten_at <= at)
@@ -24,7 +24,7 @@ COMMENT ON FUNCTION holdfast_is_forgotten IS
     'True if a record of a peer was forgotten at that time. To be asked only of peers that were forgotten.';
 
 CREATE OR REPLACE FUNCTION holdfast_distinguisher_texts(of_number bigint) RETURNS text[]
-LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp AS $$
     SELECT array_agg(DISTINCT peer_distinguisher) FROM peer_identities WHERE peer_number = of_number
 $$;
 COMMENT ON FUNCTION holdfast_distinguisher_texts IS
@@ -34,11 +34,11 @@ CREATE OR REPLACE FUNCTION holdfast_is_own_record(of_number bigint, at timestamp
     of_distinguisher text, of_asn bigint, of_bgp_id inet, of_session timestamptz, of_log uuid, of_seq bigint)
     RETURNS boolean
 LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM public.peer_identities i
+    SELECT EXISTS (SELECT FROM @schema@.peer_identities i
             WHERE i.peer_number = of_number AND i.peer_distinguisher = of_distinguisher
-                AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, of_type,
+                AND @schema@.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, of_type,
                     of_asn, of_bgp_id, of_session))
-        AND NOT EXISTS (SELECT FROM public.forgotten_peers f WHERE f.peer_number = of_number
+        AND NOT EXISTS (SELECT FROM @schema@.forgotten_peers f WHERE f.peer_number = of_number
             AND f.log_id = of_log AND of_seq <= f.last_seq AND f.forgotten_at <= at)
 $$;
 COMMENT ON FUNCTION holdfast_is_own_record IS
@@ -46,7 +46,7 @@ COMMENT ON FUNCTION holdfast_is_own_record IS
 
 CREATE OR REPLACE FUNCTION holdfast_last_updates_at(t_peer bigint, t_at timestamptz, route_keys bytea[])
 RETURNS SETOF route_updates
-LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = @schema@, pg_temp SET jit = off
     SET enable_nestloop = on AS $$
 DECLARE
     p bgp_peers%ROWTYPE;
@@ -92,7 +92,7 @@ back by more than an hour may hide the last update of a route.';
 
 CREATE OR REPLACE FUNCTION holdfast_swept_states(of_peer bigint, at timestamptz)
 RETURNS TABLE (route_key bytea, session timestamptz, generation bigint)
-LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp AS $$
     SELECT w.route_key, w.session, w.generation
     FROM (
         SELECT DISTINCT ON (w.route_key) w.* FROM swept_routes w
@@ -119,7 +119,7 @@ CREATE OR REPLACE FUNCTION holdfast_table_at(t_peer bigint, t_at timestamptz)
 RETURNS TABLE (route_key bytea, afi integer, safi smallint, path_id bigint, prefix cidr, rd text, nlri text,
     nlri_raw bytea, as_path bigint[], as_path_text text, origin_as bigint, next_hop inet, med bigint,
     local_pref bigint, communities text[], last_update timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = public, pg_temp SET jit = off SET work_mem = '256MB'
+LANGUAGE plpgsql STABLE SET search_path = @schema@, pg_temp SET jit = off SET work_mem = '256MB'
     SET enable_nestloop = off AS $$
 #variable_conflict use_column
 DECLARE

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION holdfast_origin_before(of_prefix cidr, of_key bytea, of_view bigint,
     at timestamptz)
 RETURNS TABLE (origin_as bigint, as_path bigint[], as_path_text text)
-LANGUAGE sql STABLE SET search_path = public, pg_temp SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp SET jit = off AS $$
     SELECT o.origin_as, o.as_path, o.as_path_text
     FROM (
         (SELECT h.time, coalesce(a.origin_as, h.origin_as) AS origin_as,
@@ -34,12 +34,12 @@ RETURNS TABLE (subject text, announcements bigint, withdrawals bigint, peers big
 LANGUAGE sql STABLE AS $$
     WITH updates AS (
         SELECT h.time, h.is_withdrawn, h.cause, h.prefix, h.route_key, c.view_id, h.incarnation,
-            CASE public.holdfast_choice(by, 'by', 'prefix', 'peer', 'as')
-                WHEN 'prefix' THEN public.holdfast_route_text(h.rd, h.prefix, h.nlri, h.nlri_raw)
+            CASE @schema@.holdfast_choice(by, 'by', 'prefix', 'peer', 'as')
+                WHEN 'prefix' THEN @schema@.holdfast_route_text(h.rd, h.prefix, h.nlri, h.nlri_raw)
                 WHEN 'peer' THEN concat_ws(' ', h.router, host(h.bgp_peer_ip), 'AS' || h.bgp_peer_asn,
                     host(h.bgp_id), h.rib) END AS subject,
             CASE by WHEN 'prefix' THEN c.instance WHEN 'peer' THEN c.vrf END AS vrf, c.own_as,
-            coalesce(h.origin_as, CASE WHEN public.holdfast_is_own_path(h.as_path, h.as_path_text)
+            coalesce(h.origin_as, CASE WHEN @schema@.holdfast_is_own_path(h.as_path, h.as_path_text)
                 THEN c.own_as END) AS origin,
             lag(h.is_withdrawn) OVER same AS was_withdrawn, lag(h.incarnation) OVER same AS old_incarnation,
             hash_record_extended(ROW(h.origin, h.as_path, h.as_path_text, h.next_hop, h.next_hop_link_local,
@@ -49,8 +49,8 @@ LANGUAGE sql STABLE AS $$
             -- Number of announcements until then: withdrawals have the origin of the last one.
             count(*) FILTER (WHERE NOT h.is_withdrawn) OVER same AS announced,
             h.session, h.generation, h.seq, h.idx
-        FROM public.holdfast_updates(least(until, now()) - span, until) h
-        JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
+        FROM @schema@.holdfast_updates(least(until, now()) - span, until) h
+        JOIN @schema@.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
             AND h.time >= c.since AND h.time < c.until
         WINDOW same AS (PARTITION BY c.view_id, h.route_key
             ORDER BY h.time, h.session, h.generation, h.seq, h.idx)
@@ -64,9 +64,10 @@ LANGUAGE sql STABLE AS $$
     ), counted AS (
         SELECT c.*, CASE WHEN by = 'as' THEN 'AS' || coalesce(c.last_origin,
             CASE WHEN c.is_withdrawn AND c.announced = 0 THEN (
-                SELECT coalesce(o.origin_as, CASE WHEN public.holdfast_is_own_path(o.as_path, o.as_path_text)
+                SELECT coalesce(o.origin_as, CASE WHEN @schema@.holdfast_is_own_path(o.as_path,
+                    o.as_path_text)
                     THEN c.own_as END)
-                FROM public.holdfast_origin_before(c.prefix, c.route_key, c.view_id, c.time) o) END)
+                FROM @schema@.holdfast_origin_before(c.prefix, c.route_key, c.view_id, c.time) o) END)
             ELSE c.subject END AS counted_subject
         FROM compared c
         WHERE c.cause NOT IN ('initial-dump', 're-dump')
@@ -90,14 +91,14 @@ RETURNS TABLE (at timestamptz, router text, peer inet, rib text, prefix cidr, ol
     new_origin bigint, old_path text, new_path text, vrf text)
 LANGUAGE sql STABLE AS $$
     WITH incarnations AS MATERIALIZED (
-        SELECT * FROM public.holdfast_counted_incarnations(of_collector)
+        SELECT * FROM @schema@.holdfast_counted_incarnations(of_collector)
     ), updates AS (
         SELECT h.*, x.new_origin, c.view_id, c.vrf, c.own_as, lag(x.new_origin) OVER same AS old_origin,
-            lag(public.holdfast_path_text(h.as_path, h.as_path_text)) OVER same AS old_path,
+            lag(@schema@.holdfast_path_text(h.as_path, h.as_path_text)) OVER same AS old_path,
             row_number() OVER same AS number
-        FROM public.holdfast_updates(least(until, now()) - span, until) h
+        FROM @schema@.holdfast_updates(least(until, now()) - span, until) h
         JOIN incarnations c ON c.id = h.incarnation AND h.time >= c.since AND h.time < c.until
-        CROSS JOIN LATERAL (SELECT coalesce(h.origin_as, CASE WHEN public.holdfast_is_own_path(h.as_path,
+        CROSS JOIN LATERAL (SELECT coalesce(h.origin_as, CASE WHEN @schema@.holdfast_is_own_path(h.as_path,
             h.as_path_text) THEN c.own_as END) AS new_origin) x
         WHERE NOT h.is_withdrawn AND h.prefix IS NOT NULL
         WINDOW same AS (PARTITION BY c.view_id, h.route_key
@@ -111,31 +112,32 @@ LANGUAGE sql STABLE AS $$
         FROM (SELECT DISTINCT prefix FROM firsts) p
         CROSS JOIN LATERAL (
             SELECT n.time, n.seq, n.idx, n.attributes, n.incarnation, n.origin_as, n.as_path, n.as_path_text,
-                coalesce(n.route_key, public.holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id)) AS key
-            FROM public.route_records n
+                coalesce(n.route_key, @schema@.holdfast_route_key(n.afi, n.safi, n.prefix, n.path_id)) AS key
+            FROM @schema@.route_records n
             WHERE n.prefix = p.prefix AND n.time < least(until, now()) - span AND NOT n.is_withdrawn
             OFFSET 0) n
         JOIN incarnations c ON c.id = n.incarnation AND n.time >= c.since AND n.time < c.until
-        JOIN public.incarnations i ON i.id = n.incarnation
+        JOIN @schema@.incarnations i ON i.id = n.incarnation
         ORDER BY c.view_id, n.key, n.time DESC, i.session DESC, i.generation DESC, n.seq DESC, n.idx DESC
     ), kept AS (
         SELECT DISTINCT ON (v.view_id, k.route_key) v.view_id, k.route_key, k.origin_as, k.as_path,
             k.as_path_text
-        FROM (SELECT DISTINCT prefix FROM firsts) p JOIN public.kept_routes k ON k.prefix = p.prefix
-        JOIN public.peer_identities i ON i.collector = k.collector AND i.router = k.router
+        FROM (SELECT DISTINCT prefix FROM firsts) p JOIN @schema@.kept_routes k ON k.prefix = p.prefix
+        JOIN @schema@.peer_identities i ON i.collector = k.collector AND i.router = k.router
             AND i.address = k.bgp_peer_ip AND i.peer_type = k.peer_type
-            AND i.peer_distinguisher = k.peer_distinguisher AND public.holdfast_is_identity(i.asn, i.bgp_id,
+            AND i.peer_distinguisher = k.peer_distinguisher AND @schema@.holdfast_is_identity(i.asn, i.bgp_id,
                 i.since, i.until, i.any_until, k.peer_type, k.bgp_peer_asn, k.bgp_id, k.session)
-        JOIN public.peer_collectors v ON v.peer_number = i.peer_number AND v.rib = k.rib
+        JOIN @schema@.peer_collectors v ON v.peer_number = i.peer_number AND v.rib = k.rib
             AND (of_collector IS NULL OR v.collector = of_collector)
         ORDER BY v.view_id, k.route_key, k.time DESC
     ), old AS (
         SELECT f.view_id, f.route_key, coalesce(x.origin_as,
-                CASE WHEN public.holdfast_is_own_path(x.as_path, x.as_path_text) THEN f.own_as END)
-                AS origin_as, public.holdfast_path_text(x.as_path, x.as_path_text) AS path
+                CASE WHEN @schema@.holdfast_is_own_path(x.as_path, x.as_path_text) THEN f.own_as END)
+                AS origin_as, @schema@.holdfast_path_text(x.as_path, x.as_path_text) AS path
         FROM firsts f
         LEFT JOIN earlier e ON e.view_id = f.view_id AND e.key = f.route_key
-        LEFT JOIN public.attribute_sets a ON a.hash = e.attributes AND a.time = public.holdfast_week(e.time)
+        LEFT JOIN @schema@.attribute_sets a ON a.hash = e.attributes
+            AND a.time = @schema@.holdfast_week(e.time)
         LEFT JOIN kept k ON e.time IS NULL AND k.view_id = f.view_id AND k.route_key = f.route_key
         CROSS JOIN LATERAL (SELECT coalesce(a.origin_as, e.origin_as, k.origin_as) AS origin_as,
             coalesce(a.as_path, e.as_path, k.as_path) AS as_path,
@@ -144,7 +146,7 @@ LANGUAGE sql STABLE AS $$
     SELECT t.time, t.router, t.bgp_peer_ip, t.rib, t.prefix,
         CASE WHEN t.number = 1 THEN b.origin_as ELSE t.old_origin END, t.new_origin,
         CASE WHEN t.number = 1 THEN b.path ELSE t.old_path END,
-        public.holdfast_path_text(t.as_path, t.as_path_text), coalesce(t.rd, t.vrf)
+        @schema@.holdfast_path_text(t.as_path, t.as_path_text), coalesce(t.rd, t.vrf)
     FROM updates t
     LEFT JOIN old b ON t.number = 1 AND b.view_id = t.view_id AND b.route_key = t.route_key
     WHERE CASE WHEN t.number = 1 THEN b.path ELSE t.old_path END IS NOT NULL
@@ -162,7 +164,7 @@ RETURNS TABLE (prefix cidr, rd text, origins bigint[], routes bigint, peers bigi
 LANGUAGE sql STABLE AS $$
     SELECT prefix, rd, array_agg(DISTINCT origin_as ORDER BY origin_as), count(*), count(DISTINCT peer_id),
         max(since), instance
-    FROM public.current_routes
+    FROM @schema@.current_routes
     WHERE prefix IS NOT NULL AND origin_as IS NOT NULL AND safi IN (1, 4, 128)
     GROUP BY prefix, rd, instance
     HAVING min(origin_as) <> max(origin_as)
@@ -179,8 +181,8 @@ RETURNS TABLE (at timestamptz, router text, peer inet, rib text, vrf text, withd
 LANGUAGE sql STABLE AS $$
     SELECT date_bin(bucket, h.time, '2000-01-01 00:00:00+00'), h.router, h.bgp_peer_ip, h.rib, c.vrf,
         count(*), count(DISTINCT h.route_key)
-    FROM public.holdfast_updates(now() - span, 'infinity') h
-    JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation AND h.time >= c.since
+    FROM @schema@.holdfast_updates(now() - span, 'infinity') h
+    JOIN @schema@.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation AND h.time >= c.since
         AND h.time < c.until
     WHERE h.is_withdrawn
     GROUP BY 1, 2, 3, 4, 5, c.view_id
@@ -194,15 +196,15 @@ CREATE OR REPLACE FUNCTION flapping_routes(at_least bigint DEFAULT 10)
 RETURNS TABLE (router text, peer inet, rib text, route text, learned integer, withdrawn integer,
     changes_per_day numeric, is_withdrawn boolean, first_seen timestamptz, last_change timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT p.router, p.address, p.rib, public.holdfast_route_text(e.rd, e.prefix, e.nlri, e.nlri_raw),
+    SELECT p.router, p.address, p.rib, @schema@.holdfast_route_text(e.rd, e.prefix, e.nlri, e.nlri_raw),
         e.learn_count, e.withdraw_count, round((e.learn_count + e.withdraw_count)
             / greatest(extract(epoch FROM now() - e.first_seen) / 86400, 1.0 / 24), 1),
         e.is_withdrawn
-            OR NOT public.holdfast_is_current(e.session, e.generation, p.valid_session, p.valid_generation)
-            OR coalesce(NOT public.holdfast_is_current(e.session, e.generation, f.valid_session,
+            OR NOT @schema@.holdfast_is_current(e.session, e.generation, p.valid_session, p.valid_generation)
+            OR coalesce(NOT @schema@.holdfast_is_current(e.session, e.generation, f.valid_session,
                 f.valid_generation), false), e.first_seen, e.last_state_change
-    FROM public.rib_entries e JOIN public.chosen_peers p ON p.id = e.peer_id
-    LEFT JOIN public.peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
+    FROM @schema@.rib_entries e JOIN @schema@.chosen_peers p ON p.id = e.peer_id
+    LEFT JOIN @schema@.peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
     WHERE e.learn_count + e.withdraw_count >= at_least
     ORDER BY 7 DESC, e.prefix, 4, 1, 2, 3
 $$;

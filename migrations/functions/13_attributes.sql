@@ -5,7 +5,7 @@ RETURNS TABLE (router text, peer inet, rib text, vrf text, family text, route te
     since timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT router, peer, rib, vrf, family, route, path, next_hop, since
-    FROM public.current_routes
+    FROM @schema@.current_routes
     WHERE as_path @> asns AND (NOT adjacent
         OR position(' ' || array_to_string(asns, ' ') || ' '
             IN ' ' || array_to_string(as_path, ' ') || ' ') > 0)
@@ -19,7 +19,7 @@ RETURNS TABLE (router text, peer inet, rib text, vrf text, family text, route te
     since timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT router, peer, rib, vrf, family, route, path, next_hop, since
-    FROM public.current_routes
+    FROM @schema@.current_routes
     WHERE communities @> ARRAY[community] OR large_communities @> ARRAY[community]
         OR extended_communities @> ARRAY[community]
 $$;

@@ -6,25 +6,25 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, famil
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
         SELECT pre.*, post.id AS post_id, post.session AS post_session, post.generation AS post_generation
-        FROM public.holdfast_peers(of_peer) pre JOIN public.bgp_peers post
+        FROM @schema@.holdfast_peers(of_peer) pre JOIN @schema@.bgp_peers post
             ON post.peer_number = pre.peer_number
                 AND post.rib = CASE pre.rib WHEN 'adj-in-pre' THEN 'adj-in-post'
                     WHEN 'adj-out-pre' THEN 'adj-out-post' END
     ), spoken AS MATERIALIZED (
-        SELECT f.peer_id, f.afi, f.safi FROM public.peer_families f JOIN views v ON v.post_id = f.peer_id
-        WHERE public.holdfast_is_current(f.eor_session, f.eor_generation, v.post_session, v.post_generation)
+        SELECT f.peer_id, f.afi, f.safi FROM @schema@.peer_families f JOIN views v ON v.post_id = f.peer_id
+        WHERE @schema@.holdfast_is_current(f.eor_session, f.eor_generation, v.post_session, v.post_generation)
         UNION
-        SELECT e.peer_id, e.afi, e.safi FROM public.rib_entries e JOIN views v ON v.post_id = e.peer_id
-        WHERE public.holdfast_is_current(e.session, e.generation, v.post_session, v.post_generation)
+        SELECT e.peer_id, e.afi, e.safi FROM @schema@.rib_entries e JOIN views v ON v.post_id = e.peer_id
+        WHERE @schema@.holdfast_is_current(e.session, e.generation, v.post_session, v.post_generation)
     )
     SELECT v.router, v.address, v.asn, v.rib, v.vrf, a.family,
-        public.holdfast_route_text(a.rd, a.prefix, a.nlri, a.nlri_raw), a.path_id,
+        @schema@.holdfast_route_text(a.rd, a.prefix, a.nlri, a.nlri_raw), a.path_id,
         CASE WHEN b.route_key IS NULL THEN 'rejected' ELSE 'changed' END, differences.changed,
-        public.holdfast_path_text(a.as_path, a.as_path_text),
-        public.holdfast_path_text(b.as_path, b.as_path_text)
+        @schema@.holdfast_path_text(a.as_path, a.as_path_text),
+        @schema@.holdfast_path_text(b.as_path, b.as_path_text)
     FROM views v
-    JOIN public.stored_routes a ON a.peer_id = v.id AND NOT a.is_withdrawn
-    LEFT JOIN public.stored_routes b ON b.peer_id = v.post_id AND b.route_key = a.route_key
+    JOIN @schema@.stored_routes a ON a.peer_id = v.id AND NOT a.is_withdrawn
+    LEFT JOIN @schema@.stored_routes b ON b.peer_id = v.post_id AND b.route_key = a.route_key
         AND NOT b.is_withdrawn
     CROSS JOIN LATERAL (SELECT CASE WHEN b.route_key IS NOT NULL THEN concat_ws(' ',
         CASE WHEN a.as_path IS DISTINCT FROM b.as_path THEN 'as_path' END,
@@ -54,24 +54,24 @@ LANGUAGE sql STABLE AS $$
     WITH seen AS (
         SELECT o.prefix AS own_prefix, o.origins, o.length_max, c.prefix, c.origin_as, c.router, c.peer,
             c.rib, c.path, c.since AS first_at, true AS is_current,
-            public.holdfast_is_own_path(c.as_path, c.as_path_text) AS is_own
+            @schema@.holdfast_is_own_path(c.as_path, c.as_path_text) AS is_own
         -- OFFSET 0: one range of the index for each own prefix, which are few, instead of a join that reads
         -- all current routes.
-        FROM public.own_prefixes o CROSS JOIN LATERAL (
-            SELECT * FROM public.current_routes c
-            WHERE c.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
+        FROM @schema@.own_prefixes o CROSS JOIN LATERAL (
+            SELECT * FROM @schema@.current_routes c
+            WHERE c.prefix BETWEEN o.prefix AND @schema@.holdfast_last_subprefix(o.prefix)
                 AND c.prefix <<= o.prefix AND c.safi IN (1, 4) AND c.instance IS NULL
             OFFSET 0) c
         UNION ALL
         SELECT o.prefix, o.origins, o.length_max, h.prefix, coalesce(h.origin_as, CASE WHEN x.is_own
                 THEN c.own_as END), h.router, h.bgp_peer_ip, h.rib,
-            public.holdfast_path_text(h.as_path, h.as_path_text), min(h.time), false, x.is_own
-        FROM public.own_prefixes o JOIN public.holdfast_updates(now() - span, 'infinity') h
-            ON h.prefix BETWEEN o.prefix AND public.holdfast_last_subprefix(o.prefix)
+            @schema@.holdfast_path_text(h.as_path, h.as_path_text), min(h.time), false, x.is_own
+        FROM @schema@.own_prefixes o JOIN @schema@.holdfast_updates(now() - span, 'infinity') h
+            ON h.prefix BETWEEN o.prefix AND @schema@.holdfast_last_subprefix(o.prefix)
                 AND h.prefix <<= o.prefix
-        JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
+        JOIN @schema@.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
             AND h.time >= c.since AND h.time < c.until
-        CROSS JOIN LATERAL (SELECT public.holdfast_is_own_path(h.as_path, h.as_path_text) AS is_own) x
+        CROSS JOIN LATERAL (SELECT @schema@.holdfast_is_own_path(h.as_path, h.as_path_text) AS is_own) x
         WHERE span > '0' AND h.safi IN (1, 4) AND NOT h.is_withdrawn AND c.instance IS NULL
         GROUP BY o.prefix, h.prefix, h.origin_as, h.router, h.bgp_peer_ip, h.rib, h.as_path, h.as_path_text,
             x.is_own, c.own_as
@@ -84,7 +84,7 @@ LANGUAGE sql STABLE AS $$
     -- A route of the own AS whose number is not known is no hijack.
     WHERE ((origin_as IS NULL AND NOT coalesce(is_own, false)) OR NOT origin_as = ANY (origins)
             OR masklen(prefix) > coalesce(length_max, masklen(own_prefix)))
-        AND NOT EXISTS (SELECT FROM public.own_prefixes closer WHERE closer.prefix >>= seen.prefix
+        AND NOT EXISTS (SELECT FROM @schema@.own_prefixes closer WHERE closer.prefix >>= seen.prefix
             AND masklen(closer.prefix) > masklen(seen.own_prefix))
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     ORDER BY 1, 2, 4, 5, 6
@@ -99,10 +99,10 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, role text, leaked_as bigi
 LANGUAGE sql STABLE AS $$
     SELECT c.router, c.peer, c.peer_as, r.role, over.asn, over.role,
         CASE WHEN over.asn IS NOT NULL THEN 'path' ELSE 'otc ' || c.otc END, c.route, c.path, c.since
-    FROM public.current_routes c
-    JOIN public.peer_roles r ON r.asn = c.peer_as AND r.role IN ('customer', 'peer', 'rs-client')
+    FROM @schema@.current_routes c
+    JOIN @schema@.peer_roles r ON r.asn = c.peer_as AND r.role IN ('customer', 'peer', 'rs-client')
     LEFT JOIN LATERAL (
-        SELECT o.asn, o.role FROM public.peer_roles o
+        SELECT o.asn, o.role FROM @schema@.peer_roles o
         WHERE o.role IN ('provider', 'peer', 'rs') AND o.asn <> c.peer_as AND c.as_path @> ARRAY[o.asn]
         ORDER BY array_position(c.as_path, o.asn) LIMIT 1
     ) over ON true
@@ -135,10 +135,11 @@ RETURNS TABLE (state text, prefix cidr, origin_as bigint, router text, peer inet
 LANGUAGE sql STABLE AS $$
     SELECT r.state, r.prefix, r.origin_as, r.router, r.peer, r.peer_as, r.rib, r.path,
         (SELECT string_agg(format('AS%s %s-%s', v.asn, v.prefix, v.length_max), ', ' ORDER BY v.prefix, v.asn)
-         FROM public.rpki_vrps v WHERE v.prefix = ANY (public.holdfast_covering_prefixes(r.prefix))), r.since
-    FROM public.rpki_routes r
-    WHERE r.state = public.holdfast_choice(of_state, 'state', 'invalid', 'valid', 'not-found')
-        AND (of_peer IS NULL OR r.peer_id IN (SELECT id FROM public.holdfast_peers(of_peer)))
+         FROM @schema@.rpki_vrps v WHERE
+             v.prefix = ANY (@schema@.holdfast_covering_prefixes(r.prefix))), r.since
+    FROM @schema@.rpki_routes r
+    WHERE r.state = @schema@.holdfast_choice(of_state, 'state', 'invalid', 'valid', 'not-found')
+        AND (of_peer IS NULL OR r.peer_id IN (SELECT id FROM @schema@.holdfast_peers(of_peer)))
     ORDER BY r.prefix, r.origin_as, r.router, r.peer
 $$;
 COMMENT ON FUNCTION rpki IS 'Current routes by origin validation state, with the VRPs that cover them.';

@@ -10,24 +10,24 @@ LANGUAGE sql STABLE AS $$
                 = 'peer_up') OVER (PARTITION BY x.shared_number, (x.event).rib = 'loc-rib'
                 ORDER BY (x.event).time, (x.event).session, (x.event).generation, (x.event).seq,
                     (x.event).idx) AS last_up
-        FROM public.holdfast_counted_events(now() - span, 'infinity', of_collector) x
+        FROM @schema@.holdfast_counted_events(now() - span, 'infinity', of_collector) x
         WHERE (x.event).event_type IN ('peer_up', 'peer_down', 'peer_stale')
     )
     SELECT e.time, e.router, e.bgp_peer_ip, e.bgp_peer_asn, e.rib,
-        public.holdfast_vrf_text(e.peer_distinguisher, e.table_name), e.event_type,
-        CASE e.event_type WHEN 'peer_down' THEN public.holdfast_down_reason(e.reason_code, e.data)
+        @schema@.holdfast_vrf_text(e.peer_distinguisher, e.table_name), e.event_type,
+        CASE e.event_type WHEN 'peer_down' THEN @schema@.holdfast_down_reason(e.reason_code, e.data)
             WHEN 'peer_stale' THEN e.detail ->> 'end' END,
         CASE WHEN e.event_type <> 'peer_up' THEN e.time - coalesce(e.last_up, (
             -- The Peer Up before the period, by the address of the router.
-            SELECT b.time FROM public.peer_events b
+            SELECT b.time FROM @schema@.peer_events b
             WHERE b.peer_ip = e.peer_ip AND b.time < now() - span AND b.event_type = 'peer_up'
                 AND b.collector = e.collector AND b.router = e.router AND b.bgp_peer_ip = e.bgp_peer_ip
                 AND b.peer_type = e.peer_type AND b.peer_distinguisher = e.peer_distinguisher
                 AND b.bgp_id IN (e.bgp_id, '0.0.0.0') AND (b.rib = 'loc-rib') = (e.rib = 'loc-rib')
             ORDER BY b.time DESC LIMIT 1)) END
     FROM events e
-    WHERE public.holdfast_is_selected(of_peer, e.router, e.bgp_peer_ip, e.bgp_peer_asn, e.bgp_id)
-        OR e.view_id IN (SELECT p.view_id FROM public.holdfast_peers(of_peer) p)
+    WHERE @schema@.holdfast_is_selected(of_peer, e.router, e.bgp_peer_ip, e.bgp_peer_asn, e.bgp_id)
+        OR e.view_id IN (SELECT p.view_id FROM @schema@.holdfast_peers(of_peer) p)
     ORDER BY e.time, e.session, e.seq, e.idx
 $$;
 COMMENT ON FUNCTION peer_flaps IS
@@ -41,11 +41,11 @@ RETURNS TABLE (id bigint, router text, peer inet, peer_as bigint, bgp_id inet, r
     last_seen timestamptz, collector text, as_of timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT p.id, p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, p.state, p.up_since, p.down_at,
-        public.holdfast_down_reason(p.down_reason, NULL), p.ups, p.downs, p.announced, p.withdrawn,
+        @schema@.holdfast_down_reason(p.down_reason, NULL), p.ups, p.downs, p.announced, p.withdrawn,
         (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'families') f),
         (SELECT string_agg(f, ' ') FROM jsonb_array_elements_text(p.detail -> 'add_path') f),
         (p.detail ->> 'hold_time_s')::integer, p.last_seen, p.collector, p.as_of
-    FROM public.holdfast_peers(of_peer) p
+    FROM @schema@.holdfast_peers(of_peer) p
     ORDER BY p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf
 $$;
 COMMENT ON FUNCTION peers IS
@@ -56,7 +56,7 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, rib text, vrf text, capab
     is_received boolean)
 LANGUAGE sql STABLE AS $$
     SELECT p.router, p.address, p.asn, p.rib, p.vrf, c.name, bool_or(c.is_sent), bool_or(NOT c.is_sent)
-    FROM public.holdfast_peers(of_peer) p
+    FROM @schema@.holdfast_peers(of_peer) p
     CROSS JOIN LATERAL (
         SELECT name, true AS is_sent FROM jsonb_array_elements_text(p.detail -> 'sent_capabilities') name
         UNION ALL SELECT name, false FROM jsonb_array_elements_text(p.detail -> 'received_capabilities') name
@@ -124,10 +124,10 @@ LANGUAGE sql STABLE AS $$
     SELECT DISTINCT ON (s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib,
             s.type, s.afi, s.safi)
         s.time, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.rib, nullif(s.peer_distinguisher, '0:0'), s.type,
-        public.holdfast_statistic_name(s.type), public.holdfast_family(s.afi, s.safi), s.value
-    FROM public.peer_statistics s
+        @schema@.holdfast_statistic_name(s.type), @schema@.holdfast_family(s.afi, s.safi), s.value
+    FROM @schema@.peer_statistics s
     WHERE s.time >= now() - span
-        AND public.holdfast_is_selected(of_peer, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id)
+        AND @schema@.holdfast_is_selected(of_peer, s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id)
     ORDER BY s.router, s.bgp_peer_ip, s.bgp_peer_asn, s.bgp_id, s.peer_distinguisher, s.rib, s.type, s.afi,
         s.safi, s.time DESC
 $$;

@@ -28,42 +28,42 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vr
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
         SELECT p.*, greatest(p.up_since, p.session) AS since, coalesce(p.as_of, now()) AS clock,
-            public.holdfast_sends_no_snapshot(p.rib, b.sys_name, b.sys_descr) AS sends_no_snapshot
-        FROM public.holdfast_peers(of_peer) p
-        LEFT JOIN public.bmp_peers b ON b.collector = p.collector AND b.router = p.router
+            @schema@.holdfast_sends_no_snapshot(p.rib, b.sys_name, b.sys_descr) AS sends_no_snapshot
+        FROM @schema@.holdfast_peers(of_peer) p
+        LEFT JOIN @schema@.bmp_peers b ON b.collector = p.collector AND b.router = p.router
     ), counted AS MATERIALIZED (
         SELECT e.peer_id, e.afi, e.safi,
-            count(*) FILTER (WHERE p.state = 'up' AND public.holdfast_is_current(e.session, e.generation,
+            count(*) FILTER (WHERE p.state = 'up' AND @schema@.holdfast_is_current(e.session, e.generation,
                 p.session, p.generation)) AS routes,
             count(*) AS valid
-        FROM views p JOIN public.rib_entries e ON e.peer_id = p.id
-        LEFT JOIN public.peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
+        FROM views p JOIN @schema@.rib_entries e ON e.peer_id = p.id
+        LEFT JOIN @schema@.peer_families f ON f.peer_id = e.peer_id AND f.afi = e.afi AND f.safi = e.safi
         WHERE NOT e.is_withdrawn
-            AND public.holdfast_is_current(e.session, e.generation, p.valid_session, p.valid_generation)
-            AND (f.peer_id IS NULL OR public.holdfast_is_current(e.session, e.generation, f.valid_session,
+            AND @schema@.holdfast_is_current(e.session, e.generation, p.valid_session, p.valid_generation)
+            AND (f.peer_id IS NULL OR @schema@.holdfast_is_current(e.session, e.generation, f.valid_session,
                 f.valid_generation))
         GROUP BY 1, 2, 3
     ), sizes AS (
-        SELECT peer_id, public.holdfast_family(afi, safi) AS family, routes, valid FROM counted
+        SELECT peer_id, @schema@.holdfast_family(afi, safi) AS family, routes, valid FROM counted
     ), ends AS (
-        SELECT f.peer_id, public.holdfast_family(f.afi, f.safi) AS family, f.eor_at
-        FROM public.peer_families f JOIN views p ON p.id = f.peer_id
+        SELECT f.peer_id, @schema@.holdfast_family(f.afi, f.safi) AS family, f.eor_at
+        FROM @schema@.peer_families f JOIN views p ON p.id = f.peer_id
         WHERE f.afi <> 0 AND p.state = 'up'
-            AND public.holdfast_is_current(f.eor_session, f.eor_generation, p.session, p.generation)
+            AND @schema@.holdfast_is_current(f.eor_session, f.eor_generation, p.session, p.generation)
     ), negotiated AS (
         SELECT p.id AS peer_id, f AS family
         FROM views p CROSS JOIN LATERAL jsonb_array_elements_text(p.detail -> 'families') f
     ), reports AS MATERIALIZED (
         SELECT DISTINCT ON (p.id, v.is_total, x.afi, x.safi) p.id AS peer_id, v.is_total,
-            public.holdfast_family(x.afi, x.safi) AS family, x.value, s.time
-        FROM public.peer_stats s
+            @schema@.holdfast_family(x.afi, x.safi) AS family, x.value, s.time
+        FROM @schema@.peer_stats s
         CROSS JOIN LATERAL jsonb_to_recordset(s.statistics) AS x
             (type integer, afi integer, safi smallint, value numeric)
-        JOIN public.holdfast_statistics_views() v ON v.type = x.type
-        JOIN public.peer_identities i ON i.collector = s.collector AND i.router = s.router
+        JOIN @schema@.holdfast_statistics_views() v ON v.type = x.type
+        JOIN @schema@.peer_identities i ON i.collector = s.collector AND i.router = s.router
             AND i.address = s.bgp_peer_ip AND i.peer_type = s.peer_type
             AND i.peer_distinguisher = s.peer_distinguisher
-            AND public.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, s.peer_type,
+            AND @schema@.holdfast_is_identity(i.asn, i.bgp_id, i.since, i.until, i.any_until, s.peer_type,
                 s.bgp_peer_asn, s.bgp_id, s.session)
         JOIN views p ON p.state = 'up' AND p.peer_number = i.peer_number AND p.rib = v.rib
         WHERE s.time >= now() - interval '1 day' AND s.time >= p.since

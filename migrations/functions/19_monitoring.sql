@@ -39,8 +39,8 @@ LANGUAGE sql STABLE AS $$
         SELECT h.time, h.cause, h.is_withdrawn, x.origin_as, h.as_path, h.next_hop, h.med, h.local_pref,
             h.communities, h.large_communities, h.extended_communities, h.labels, h.origin, h.attributes_raw,
             h.route_key,
-            CASE public.holdfast_choice(by, 'by', 'prefix', 'peer', 'as', 'rd', 'router', 'family')
-                WHEN 'prefix' THEN public.holdfast_route_text(h.rd, h.prefix, h.nlri, h.nlri_raw)
+            CASE @schema@.holdfast_choice(by, 'by', 'prefix', 'peer', 'as', 'rd', 'router', 'family')
+                WHEN 'prefix' THEN @schema@.holdfast_route_text(h.rd, h.prefix, h.nlri, h.nlri_raw)
                 WHEN 'peer' THEN concat_ws(' ', h.router, host(h.bgp_peer_ip), 'AS' || h.bgp_peer_asn,
                     host(h.bgp_id), h.rib)
                 WHEN 'rd' THEN h.rd WHEN 'router' THEN h.router WHEN 'family' THEN h.family END AS subject,
@@ -52,10 +52,10 @@ LANGUAGE sql STABLE AS $$
             lag(h.extended_communities) OVER same AS old_extended_communities,
             lag(h.labels) OVER same AS old_labels, lag(h.origin) OVER same AS old_origin_code,
             lag(h.attributes_raw) OVER same AS old_attributes_raw
-        FROM public.holdfast_updates(least(until, now()) - span, until) h
-        JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
+        FROM @schema@.holdfast_updates(least(until, now()) - span, until) h
+        JOIN @schema@.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
             AND h.time >= c.since AND h.time < c.until
-        CROSS JOIN LATERAL (SELECT coalesce(h.origin_as, CASE WHEN public.holdfast_is_own_path(h.as_path,
+        CROSS JOIN LATERAL (SELECT coalesce(h.origin_as, CASE WHEN @schema@.holdfast_is_own_path(h.as_path,
             h.as_path_text) THEN c.own_as END) AS origin_as) x
         WINDOW same AS (PARTITION BY h.route_key, c.view_id
             ORDER BY h.time, h.session, h.generation, h.seq, h.idx)
@@ -159,24 +159,24 @@ RETURNS TABLE (state text, router text, peer inet, peer_as bigint, rib text, vrf
     origin_as bigint, peer_id bigint)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
-        SELECT * FROM public.holdfast_peers(of_peer)
+        SELECT * FROM @schema@.holdfast_peers(of_peer)
     ), routes AS MATERIALIZED (
         SELECT DISTINCT v.id, s.prefix, s.asn
         FROM views v CROSS JOIN LATERAL (
-            SELECT s.prefix, coalesce(s.origin_as, CASE WHEN public.holdfast_is_own_path(s.as_path,
+            SELECT s.prefix, coalesce(s.origin_as, CASE WHEN @schema@.holdfast_is_own_path(s.as_path,
                 s.as_path_text) THEN v.own_as END) AS asn
-            FROM public.stored_routes s
+            FROM @schema@.stored_routes s
             WHERE s.peer_id = v.id AND NOT s.is_withdrawn AND s.prefix IS NOT NULL AND s.safi IN (1, 4)
             OFFSET 0) s
     ), lengths AS MATERIALIZED (
-        SELECT DISTINCT family(v.prefix) AS version, masklen(v.prefix) AS bits FROM public.rpki_vrps v
+        SELECT DISTINCT family(v.prefix) AS version, masklen(v.prefix) AS bits FROM @schema@.rpki_vrps v
     ), covered AS (
         -- One hash join over all lengths instead of a look-up for each length of each route.
         SELECT r.prefix, r.asn,
             bool_or(v.asn = r.asn AND v.asn <> 0 AND masklen(r.prefix) <= v.length_max) AS is_valid
         FROM (SELECT DISTINCT prefix, asn FROM routes) r
         JOIN lengths l ON l.version = family(r.prefix) AND l.bits <= masklen(r.prefix)
-        JOIN public.rpki_vrps v ON v.prefix = network(set_masklen(r.prefix, l.bits))::cidr
+        JOIN @schema@.rpki_vrps v ON v.prefix = network(set_masklen(r.prefix, l.bits))::cidr
         GROUP BY 1, 2
     )
     SELECT CASE WHEN c.prefix IS NULL THEN 'not-found' WHEN c.is_valid THEN 'valid' ELSE 'invalid' END,

@@ -5,11 +5,11 @@ RETURNS TABLE (table_id bigint, view_id bigint, router text, address inet, asn b
     vrf text, instance text)
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(o.peer_id, c.peer_id, p.id), p.view_id, p.router, p.address, p.asn, p.bgp_id, p.rib,
-        p.vrf, public.holdfast_instance_text(p.peer_distinguisher, p.table_name)
-    FROM public.holdfast_peers(selector) p
-    LEFT JOIN public.peer_collectors o ON o.view_id = p.view_id
-        AND o.collector = public.holdfast_known_collector(of_collector)
-    LEFT JOIN public.holdfast_chosen_periods(true) c ON of_collector IS NULL AND at < 'infinity'
+        p.vrf, @schema@.holdfast_instance_text(p.peer_distinguisher, p.table_name)
+    FROM @schema@.holdfast_peers(selector) p
+    LEFT JOIN @schema@.peer_collectors o ON o.view_id = p.view_id
+        AND o.collector = @schema@.holdfast_known_collector(of_collector)
+    LEFT JOIN @schema@.holdfast_chosen_periods(true) c ON of_collector IS NULL AND at < 'infinity'
         AND c.view_id = p.view_id AND c.since <= at AND at < c.until
     WHERE of_collector IS NULL OR o.peer_id IS NOT NULL
 $$;
@@ -23,13 +23,14 @@ RETURNS TABLE (router text, peer inet, peer_as bigint, bgp_id inet, rib text, vr
     route text, path_id bigint, path text, next_hop inet, med bigint, local_pref bigint, communities text[],
     last_update timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, public.holdfast_family(t.afi, t.safi),
-        public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw), t.path_id,
-        public.holdfast_path_text(t.as_path, t.as_path_text), t.next_hop, t.med, t.local_pref, t.communities,
+    SELECT p.router, p.address, p.asn, p.bgp_id, p.rib, p.vrf, @schema@.holdfast_family(t.afi, t.safi),
+        @schema@.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw), t.path_id,
+        @schema@.holdfast_path_text(t.as_path, t.as_path_text), t.next_hop, t.med, t.local_pref,
+            t.communities,
         t.last_update
-    FROM public.holdfast_views_at(of_peer, at, of_collector) p
-    CROSS JOIN LATERAL public.holdfast_table_at(p.table_id, at) t
-    WHERE of_rib IS NULL OR p.rib = public.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',
+    FROM @schema@.holdfast_views_at(of_peer, at, of_collector) p
+    CROSS JOIN LATERAL @schema@.holdfast_table_at(p.table_id, at) t
+    WHERE of_rib IS NULL OR p.rib = @schema@.holdfast_choice(of_rib, 'rib', 'adj-in-pre', 'adj-in-post',
         'adj-out-pre', 'adj-out-post', 'loc-rib')
 $$;
 COMMENT ON FUNCTION rib_at IS
@@ -43,11 +44,11 @@ RETURNS TABLE (family text, route text, difference text, path_a text, path_b tex
     next_hop_b text, vrf text)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
-        SELECT 'a' AS side, at_a AS at, p.* FROM public.holdfast_views_at(peer_a, at_a, of_collector) p
-        WHERE peer_differences.rib IS NULL OR p.rib = public.holdfast_choice(peer_differences.rib, 'rib',
+        SELECT 'a' AS side, at_a AS at, p.* FROM @schema@.holdfast_views_at(peer_a, at_a, of_collector) p
+        WHERE peer_differences.rib IS NULL OR p.rib = @schema@.holdfast_choice(peer_differences.rib, 'rib',
             'adj-in-pre', 'adj-in-post', 'adj-out-pre', 'adj-out-post', 'loc-rib')
         UNION ALL
-        SELECT 'b', at_b, p.* FROM public.holdfast_views_at(peer_b, at_b, of_collector) p
+        SELECT 'b', at_b, p.* FROM @schema@.holdfast_views_at(peer_b, at_b, of_collector) p
         WHERE peer_differences.rib IS NULL OR p.rib = peer_differences.rib
     ), keyed AS MATERIALIZED (
         -- Of two single peers, the VRFs may have different names.
@@ -56,13 +57,14 @@ LANGUAGE sql STABLE AS $$
                 FROM views o GROUP BY o.side) n) THEN v.instance END AS of_vrf
         FROM views v
     ), routes AS (
-        SELECT v.side, v.of_vrf, public.holdfast_family(t.afi, t.safi) AS family,
-            public.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw) AS route, min(t.prefix) AS prefix,
-            string_agg(DISTINCT public.holdfast_path_text(t.as_path, t.as_path_text), ' | ') AS path,
+        SELECT v.side, v.of_vrf, @schema@.holdfast_family(t.afi, t.safi) AS family,
+            @schema@.holdfast_route_text(t.rd, t.prefix, t.nlri, t.nlri_raw) AS route,
+                min(t.prefix) AS prefix,
+            string_agg(DISTINCT @schema@.holdfast_path_text(t.as_path, t.as_path_text), ' | ') AS path,
             string_agg(DISTINCT host(t.next_hop), ' ') AS next_hop,
             CASE WHEN count(*) > 1 THEN array_agg(DISTINCT concat_ws(' via ',
-                public.holdfast_path_text(t.as_path, t.as_path_text), host(t.next_hop))) END AS pairs
-        FROM keyed v CROSS JOIN LATERAL public.holdfast_table_at(v.table_id, v.at) t
+                @schema@.holdfast_path_text(t.as_path, t.as_path_text), host(t.next_hop))) END AS pairs
+        FROM keyed v CROSS JOIN LATERAL @schema@.holdfast_table_at(v.table_id, v.at) t
         GROUP BY 1, 2, 3, 4
     )
     SELECT coalesce(a.family, b.family), coalesce(a.route, b.route),
@@ -85,7 +87,7 @@ VRFs, the routes of each VRF are compared.';
 
 CREATE OR REPLACE FUNCTION holdfast_standing_views(of_prefix cidr, begins timestamptz, of_collector text)
 RETURNS TABLE (view_id bigint)
-LANGUAGE sql STABLE SET search_path = public, pg_temp SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp SET jit = off AS $$
     SELECT DISTINCT v.view_id
     FROM rib_entries e
     JOIN peer_collectors v ON v.peer_id = e.peer_id
@@ -113,7 +115,7 @@ update before it and the ends before it show.';
 
 CREATE OR REPLACE FUNCTION holdfast_sweeps_of(of_prefix cidr, begins timestamptz, ends timestamptz)
 RETURNS TABLE (at timestamptz, peer_id bigint, family text, rd text, path_id bigint, session timestamptz)
-LANGUAGE sql STABLE SET search_path = public, pg_temp SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp SET jit = off AS $$
     SELECT x.time, x.peer_id, holdfast_family(s.afi, s.safi), s.rd, s.path_id, x.session
     FROM (
         SELECT e.peer_id, e.route_key, e.afi, e.safi, e.rd, e.path_id, e.session, e.generation
@@ -140,19 +142,19 @@ RETURNS TABLE (at timestamptz, router text, peer inet, peer_as bigint, bgp_id in
     communities text[], family text)
 LANGUAGE sql STABLE AS $$
     WITH views AS MATERIALIZED (
-        SELECT * FROM public.peer_collectors
+        SELECT * FROM @schema@.peer_collectors
     ), selected AS MATERIALIZED (
-        SELECT p.view_id FROM public.holdfast_peers(of_peer) p WHERE of_peer IS NOT NULL
+        SELECT p.view_id FROM @schema@.holdfast_peers(of_peer) p WHERE of_peer IS NOT NULL
     ), updates AS MATERIALIZED (
-        SELECT h.*, c.view_id, c.shared_number, c.vrf FROM public.route_updates h
-        JOIN public.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
+        SELECT h.*, c.view_id, c.shared_number, c.vrf FROM @schema@.route_updates h
+        JOIN @schema@.holdfast_counted_incarnations(of_collector) c ON c.id = h.incarnation
             AND h.time >= c.since AND h.time < c.until
         WHERE h.prefix = prefix_timeline.prefix AND h.time >= least(prefix_timeline.until, now()) - span
             AND h.time <= prefix_timeline.until
-            AND (public.holdfast_is_selected(of_peer, h.router, h.bgp_peer_ip, h.bgp_peer_asn, h.bgp_id)
+            AND (@schema@.holdfast_is_selected(of_peer, h.router, h.bgp_peer_ip, h.bgp_peer_asn, h.bgp_id)
                 OR c.view_id IN (SELECT s.view_id FROM selected s))
     ), standing AS MATERIALIZED (
-        SELECT s.view_id FROM public.holdfast_standing_views(prefix_timeline.prefix,
+        SELECT s.view_id FROM @schema@.holdfast_standing_views(prefix_timeline.prefix,
             least(prefix_timeline.until, now()) - span, of_collector) s
         WHERE of_peer IS NULL OR s.view_id IN (SELECT o.view_id FROM selected o)
     ), sources AS MATERIALIZED (
@@ -162,7 +164,7 @@ LANGUAGE sql STABLE AS $$
     ), sweeps AS MATERIALIZED (
         -- The collector of the period may not have had a route that another one had before.
         SELECT w.*, v.view_id, of_collector IS NOT NULL OR v.collectors = 1 OR EXISTS (
-                SELECT FROM public.holdfast_chosen_periods(false) c
+                SELECT FROM @schema@.holdfast_chosen_periods(false) c
                 WHERE c.peer_id = w.peer_id AND c.since <= w.at AND w.at < c.until) AS is_chosen,
             (SELECT u.time FROM (
                 SELECT u.time, u.is_withdrawn FROM updates u
@@ -170,7 +172,7 @@ LANGUAGE sql STABLE AS $$
                     AND u.path_id IS NOT DISTINCT FROM w.path_id AND u.rd IS NOT DISTINCT FROM w.rd
                 ORDER BY u.time DESC, u.session DESC, u.seq DESC, u.idx DESC LIMIT 1) u
              WHERE NOT u.is_withdrawn) AS announced_at
-        FROM public.holdfast_sweeps_of(prefix_timeline.prefix, least(prefix_timeline.until, now()) - span,
+        FROM @schema@.holdfast_sweeps_of(prefix_timeline.prefix, least(prefix_timeline.until, now()) - span,
             prefix_timeline.until) w
         JOIN views v ON v.peer_id = w.peer_id
         WHERE (of_collector IS NULL OR v.collector = of_collector)
@@ -183,25 +185,25 @@ LANGUAGE sql STABLE AS $$
         SELECT t.time AS at, t.router, t.bgp_peer_ip AS peer, t.bgp_peer_asn AS peer_as, t.bgp_id, t.rib,
             coalesce(t.rd, t.vrf) AS vrf,
             CASE WHEN t.is_withdrawn THEN 'withdraw' ELSE 'announce' END AS event, t.cause, t.path_id,
-            public.holdfast_path_text(t.as_path, t.as_path_text) AS path, t.next_hop, t.med, t.local_pref,
+            @schema@.holdfast_path_text(t.as_path, t.as_path_text) AS path, t.next_hop, t.med, t.local_pref,
             t.communities, t.family, t.session, t.seq, t.idx
         FROM updates t
         UNION ALL
         SELECT (x.event).time, (x.event).router, (x.event).bgp_peer_ip, (x.event).bgp_peer_asn,
             (x.event).bgp_id, (x.event).rib,
-            public.holdfast_vrf_text((x.event).peer_distinguisher, (x.event).table_name),
+            @schema@.holdfast_vrf_text((x.event).peer_distinguisher, (x.event).table_name),
             (x.event).event_type, CASE (x.event).event_type
-                WHEN 'peer_down' THEN public.holdfast_down_reason((x.event).reason_code, (x.event).data)
+                WHEN 'peer_down' THEN @schema@.holdfast_down_reason((x.event).reason_code, (x.event).data)
                 WHEN 'peer_stale' THEN (x.event).detail ->> 'end' END,
             NULL, NULL, NULL, NULL, NULL, NULL, NULL, (x.event).session, (x.event).seq, (x.event).idx
-        FROM sources s JOIN public.holdfast_counted_events(least(prefix_timeline.until, now()) - span,
+        FROM sources s JOIN @schema@.holdfast_counted_events(least(prefix_timeline.until, now()) - span,
             prefix_timeline.until, of_collector) x ON x.shared_number = s.shared_number
         WHERE (x.event).event_type IN ('peer_up', 'peer_down', 'peer_stale')
         UNION ALL
         SELECT w.at, p.router, p.address, p.asn, p.bgp_id, p.rib,
-            coalesce(w.rd, public.holdfast_vrf_text(p.peer_distinguisher, p.table_name)), 'sweep', NULL,
+            coalesce(w.rd, @schema@.holdfast_vrf_text(p.peer_distinguisher, p.table_name)), 'sweep', NULL,
             w.path_id, NULL, NULL, NULL, NULL, NULL, w.family, w.session, NULL, NULL
-        FROM sweeps w JOIN public.bgp_peers p ON p.id = w.peer_id
+        FROM sweeps w JOIN @schema@.bgp_peers p ON p.id = w.peer_id
         WHERE w.is_chosen OR NOT EXISTS (
             SELECT FROM sweeps o WHERE o.view_id = w.view_id AND o.family = w.family
                 AND o.path_id IS NOT DISTINCT FROM w.path_id AND o.rd IS NOT DISTINCT FROM w.rd

@@ -85,7 +85,7 @@ fn value(setting: &Setting, raw: &RawSettings) -> String {
     }
 }
 
-/// Whether both are the same database of the same server, or both are none. The delivery to another one
+/// Whether both are the same schema of the same database of the same server, or both are none. The delivery to another one
 /// begins with the checks of a start.
 fn is_same_server(one: Option<&Database>, other: Option<&Database>) -> bool {
     let server = |database: &Database| {
@@ -96,6 +96,7 @@ fn is_same_server(one: Option<&Database>, other: Option<&Database>) -> bool {
             connection.get_hostaddrs().to_vec(),
             if ports.is_empty() { vec![5432] } else { ports.to_vec() },
             connection.get_dbname().or(connection.get_user()).map(str::to_owned),
+            database.layout.clone(),
         )
     };
     one.map(server) == other.map(server)

@@ -8,6 +8,9 @@ mod table;
 mod transport;
 
 use database::DATABASE;
+
+use crate::sink::SchemaName;
+
 pub use table::SECTIONS;
 
 /// One setting.
@@ -49,6 +52,8 @@ pub enum Kind {
     Secret,
     /// A URL that may contain a password; its user part and query are masked in all output.
     Url,
+    /// Name of a schema of the database.
+    Schema,
     /// A file system path.
     Path,
     /// An IP address or a host name, perhaps with a port.
@@ -177,6 +182,7 @@ impl Kind {
         match *self {
             Self::Text | Self::Secret => "text".to_owned(),
             Self::Url => "a URL".to_owned(),
+            Self::Schema => format!("the name of a schema: {}", SchemaName::EXPECTED),
             Self::Path => "a path".to_owned(),
             Self::Host => "an IP address or a host name, perhaps with a port".to_owned(),
             Self::HostOrSocket => "an IP address or a host name, perhaps with a port, or the directory of a \

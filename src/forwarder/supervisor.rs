@@ -174,7 +174,7 @@ impl<S: Storage> Supervisor<S> {
         let ServerVersions { postgres, timescaledb } =
             sink::server_versions(&client).await.map_err(PrepareError::Connect)?;
         tracing::info!(postgres_version = postgres, timescaledb_version = timescaledb, "database_connected");
-        let applied = sink::migrate(&mut client, options.chunk_interval_days).await?;
+        let applied = sink::migrate(&mut client, target.layout(), options.chunk_interval_days).await?;
         if applied.is_empty() {
             tracing::info!("migrations_up_to_date");
         } else {

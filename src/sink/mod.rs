@@ -13,6 +13,7 @@
 //! connection is dropped, and only the checkpoint shows whether the transaction was stored.
 //!
 //! * `lanes`: assigns peers to lanes
+//! * `layout`: the schema of all objects
 //! * `copy`: encodes rows in binary COPY format
 //! * `transaction`: collects the records of a transaction
 //! * `connection`: connects, attaches to a lane and stores transactions
@@ -27,6 +28,7 @@ mod error;
 mod error_policy;
 mod error_reply;
 mod lanes;
+mod layout;
 mod query;
 mod remedy;
 mod transaction;
@@ -41,7 +43,7 @@ pub use admin::import_pybmpmon::{ImportError, ImportReport, ImportRequest, Impor
 pub use admin::maintain::{
     MaintenanceError, Retention, ServerVersions, maintain, report_currency, server_versions,
 };
-pub use admin::migrate::{Applied, MigrateError, Migration, migrate, migrations};
+pub use admin::migrate::{Applied, MigrateError, Migration, PublicViews, SkippedView, migrate, migrations};
 pub use admin::rebuild::{RouteComparison, rebuild_state};
 pub use admin::rejected::{RetryCounts, retry_rejected};
 pub use connection::{
@@ -53,6 +55,7 @@ pub use error::{Error, explain, explain_reply};
 pub use error_policy::{ErrorAction, action_for_error, action_for_sqlstate};
 pub use error_reply::ErrorReply;
 pub use lanes::{Lane, lane_of};
+pub use layout::{InvalidSchemaName, Layout, SchemaName};
 pub use query::bind::{BoundQuery, QueryError};
 pub use query::catalogue::{Parameter, QUERIES, Query};
 pub use query::kind::Kind;

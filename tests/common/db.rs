@@ -2,11 +2,14 @@
 
 use std::process::Command;
 
-use holdfast::sink::{SslMode, Target, TlsFiles};
+use holdfast::sink::{Layout, SslMode, Target, TlsFiles};
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
 use crate::common::process;
+
+/// Statements of tests name tables without their schema, and functions of TimescaleDB without theirs.
+pub const SEARCH_PATH: &str = "-c search_path=holdfast,public";
 
 /// TimescaleDB, or PostgreSQL without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ impl Database {
             testbed(&[&["up", "--name", server], plain].concat()).map_err(|reason| skipped(&reason)).ok()?;
         let mut database = Self::at(url, edition, test).await?;
         server.clone_into(&mut database.own_server);
-        holdfast::sink::migrate(&mut database.client().await, 7).await.unwrap();
+        holdfast::sink::migrate(&mut database.client().await, &Layout::default(), 7).await.unwrap();
         Some(database)
     }
 
@@ -99,7 +102,7 @@ impl Database {
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
         let mut config: tokio_postgres::Config = server.parse().unwrap();
-        config.dbname(&name);
+        config.dbname(&name).options(SEARCH_PATH);
         let target = Target::new(config.clone(), SslMode::Disable, &TlsFiles::default()).unwrap();
         Some(Self { target, config, edition, name, server, own_server: String::new() })
     }
@@ -108,7 +111,7 @@ impl Database {
     pub async fn migrated(edition: Edition, test: &str) -> Option<Self> {
         let database = Self::empty(edition, test).await?;
         let mut client = connect(&database.config).await;
-        holdfast::sink::migrate(&mut client, 7).await.unwrap();
+        holdfast::sink::migrate(&mut client, &Layout::default(), 7).await.unwrap();
         Some(database)
     }
 

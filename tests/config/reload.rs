@@ -37,6 +37,7 @@ fn other_value(setting: &Setting) -> Option<String> {
         Kind::Bytes { .. } if setting.name == "WAL_MAX_BYTES" => "20GiB",
         Kind::Bytes { .. } => "32MiB",
         Kind::Url => "https://key@localhost/1",
+        Kind::Schema => "other",
         Kind::Prefixes => "192.0.2.0/24",
         Kind::RouterNames => "192.0.2.1=edge1",
         Kind::Overrides => "edge1:as-width=2",

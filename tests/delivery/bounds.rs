@@ -41,7 +41,7 @@ const INDEX_KEYS: &str = "
         i.indrelid::regclass)
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
     CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) k
-    WHERE a.amname = 'btree' AND c.relnamespace = 'public'::regnamespace GROUP BY i.indexrelid, i.indrelid";
+    WHERE a.amname = 'btree' AND c.relnamespace = 'holdfast'::regnamespace GROUP BY i.indexrelid, i.indrelid";
 
 #[tokio::test]
 async fn the_largest_values_are_stored_without_a_rejected_row() {

@@ -13,11 +13,11 @@ use holdfast::sink::{Connection, DirectCompress, HistoryStorage};
 /// Makes a plain server claim to have the extension.
 const CLAIM: &str = "
     INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-        VALUES (4242, 'timescaledb', 10, 'public'::regnamespace, false, '2.28.3');
+        VALUES (4242, 'timescaledb', 10, 'holdfast'::regnamespace, false, '2.28.3');
     CREATE SCHEMA timescaledb_information;
     CREATE TABLE timescaledb_information.hypertables (hypertable_schema name, hypertable_name name,
         compression_enabled boolean);
-    INSERT INTO timescaledb_information.hypertables VALUES ('public', 'route_records', true);
+    INSERT INTO timescaledb_information.hypertables VALUES ('holdfast', 'route_records', true);
     GRANT USAGE ON SCHEMA timescaledb_information TO PUBLIC;
     GRANT SELECT ON timescaledb_information.hypertables TO PUBLIC;
     CREATE TABLE seen_settings (setting text, rows bigint);

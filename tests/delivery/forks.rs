@@ -347,7 +347,7 @@ async fn a_database_that_comes_back_without_its_schema_is_made_anew_and_filled_f
         let forwarder = source.drain(database.target.clone(), 2, 100);
         source.fill(0..40).await;
         delivered(&forwarder, 40).await;
-        let emptied = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+        let emptied = "DROP SCHEMA holdfast CASCADE;
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE application_name = 'holdfast' AND datname = current_database()";
         database.client().await.batch_execute(emptied).await.unwrap();

@@ -6,7 +6,7 @@ use crate::common::batches::{Builder, peer, peer_down, peer_up};
 use crate::common::db::{Database, Edition};
 use crate::common::store::{COLLECTOR, Store};
 use holdfast::route::{Batch, EventKind, Family, Peer, RibView, SessionEnd};
-use holdfast::sink::{ForgetRequest, Retention, forget, maintain, migrate, rebuild_state};
+use holdfast::sink::{ForgetRequest, Layout, Retention, forget, maintain, migrate, rebuild_state};
 
 /// A neighbour behind fe80::1.
 fn behind(asn: u32, bgp_id: u8, view: RibView, generation: u32) -> Peer {
@@ -347,7 +347,7 @@ async fn peers_of_an_earlier_release_keep_their_routes_and_are_told_apart_from_t
             )
             .await
             .unwrap();
-        let applied = migrate(&mut database.client().await, 7).await.unwrap();
+        let applied = migrate(&mut database.client().await, &Layout::default(), 7).await.unwrap();
         assert!(applied.versions.contains(&5) && applied.has_replaced_functions);
         assert_is_consistent(&database).await;
         let (a, b) = (pre(65_101, 1, 0), pre(65_102, 2, 0));

@@ -2,7 +2,9 @@
 
 use crate::common::daemon::Daemon;
 use crate::common::db::{Database, Edition};
-use holdfast::sink::{ImportError, ImportReport, ImportRequest, MigrateError, import_pybmpmon, migrate};
+use holdfast::sink::{
+    ImportError, ImportReport, ImportRequest, Layout, MigrateError, SchemaName, import_pybmpmon, migrate,
+};
 use std::collections::BTreeMap;
 use tokio::sync::Notify;
 
@@ -117,37 +119,63 @@ async fn count(database: &Database, table: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_database_of_pybmpmon_is_recognized_and_left_unchanged() {
+async fn the_tables_of_pybmpmon_are_left_unchanged_beside_and_in_the_schema() {
     for edition in Edition::ALL {
         let Some(database) = pybmpmon(edition, "import_recognized").await else { continue };
         let mut client = database.client().await;
-        let error = migrate(&mut client, 7).await.unwrap_err();
+        let public = Layout { schema: SchemaName::public(), has_public_views: true };
+        let error = migrate(&mut client, &public, 7).await.unwrap_err();
         assert!(matches!(error, MigrateError::Pybmpmon { .. }), "{error}");
-        let (code, out, error) = database.command(None, "c1", &["migrate"]);
-        assert_eq!((code, out.as_str()), (Some(1), ""));
-        for part in ["import-pybmpmon --from", "import-pybmpmon --schema", "docs/MIGRATING.md", "DB_NAME"] {
+        let error = error.to_string();
+        for part in ["`holdfast import-pybmpmon`", "docs/MIGRATING.md", "set DB_SCHEMA"] {
             assert!(error.contains(part), "{error}");
         }
         let created: bool =
             database.value("SELECT to_regclass('public.ingest_checkpoint') IS NOT NULL").await;
-        assert!(!created && count(&database, "route_updates").await == READ);
+        assert!(!created && count(&database, "public.route_updates").await == READ);
+        // In a schema of their own, the tables of Holdfast are no conflict; the views in public are.
+        let (code, out, error) = database.command(None, "c1", &["migrate"]);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+        for name in ["route_updates", "peer_events", "bmp_peers"] {
+            let line = format!("not created: view public.{name}: the name is taken in public\n");
+            assert!(out.contains(&line), "{out}");
+        }
+        assert_eq!(count(&database, "public.route_updates").await, READ);
+        assert_eq!(count(&database, "holdfast.route_updates").await, 0);
         drop(client);
         database.drop().await;
     }
 }
 
 #[tokio::test]
-async fn a_collector_with_a_database_of_pybmpmon_buffers_and_reports_what_to_do() {
+async fn a_collector_delivers_into_the_database_of_pybmpmon() {
     let Some(database) = pybmpmon(Edition::Plain, "import_collector").await else { return };
     let folder = tempfile::tempdir().unwrap();
     let settings = database.settings(None);
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut daemon = Daemon::start(folder.path(), &settings);
-    let failed = daemon.event_since_start("migration_failed").to_string();
-    assert!(failed.contains("import-pybmpmon --from") && failed.contains("DB_NAME"), "{failed}");
+    let skipped = daemon.event_since_start("public_view_skipped").to_string();
+    assert!(skipped.contains("the name is taken in public"), "{skipped}");
+    daemon.event_since_start("lane_attached");
     assert!(daemon.stop().success());
-    assert_eq!(count(&database, "route_updates").await, READ);
+    assert_eq!(count(&database, "public.route_updates").await, READ);
+    assert!(count(&database, "holdfast.ingest_checkpoint").await > 0);
     database.drop().await;
+}
+
+#[tokio::test]
+async fn the_tables_may_be_in_the_schema_public_of_the_same_database() {
+    for edition in Edition::ALL {
+        let Some(database) = pybmpmon(edition, "import_public").await else { continue };
+        for now in ["by this run: 15037 records", "by this run: 0 records"] {
+            let (code, out, error) = database.command(None, "c1", &["import-pybmpmon"]);
+            assert_eq!((code, error.as_str()), (Some(1), ""), "{out}");
+            assert!(out.contains(now), "{out}");
+        }
+        assert_eq!(count(&database, "holdfast.route_updates").await, STORED);
+        assert_eq!(count(&database, "public.route_updates").await, READ);
+        database.drop().await;
+    }
 }
 
 #[tokio::test]
@@ -159,7 +187,8 @@ async fn the_history_of_another_database_is_stored_once() {
         let words = ["import-pybmpmon", "--from", &url];
         let (code, out, error) = target.command(None, "c1", &[&words[..], &["--dry-run"]].concat());
         assert_eq!((code, error.as_str()), (Some(1), ""), "{out}");
-        let created: bool = target.value("SELECT to_regclass('public.ingest_checkpoint') IS NOT NULL").await;
+        let created: bool =
+            target.value("SELECT to_regclass('holdfast.ingest_checkpoint') IS NOT NULL").await;
         assert!(!created, "a dry run creates nothing");
         for (run, now) in [(1, "by this run: 15037 records"), (2, "by this run: 0 records")] {
             let (code, out, error) = target.command(None, "c1", &words);

@@ -44,6 +44,7 @@ mod rejected;
 mod retention;
 mod roles;
 mod round_trips;
+mod schema;
 mod slim_history;
 mod state;
 mod tls;

@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 
 use crate::common::db::{Database, Edition};
 use holdfast::route::Family;
-use holdfast::sink::{MigrateError, Retention, columns, maintain, migrate, migrations};
+use holdfast::sink::{Layout, MigrateError, Retention, columns, maintain, migrate, migrations};
 
 #[tokio::test]
 async fn migrations_run_once_even_when_two_come_at_the_same_time() {
     for edition in Edition::ALL {
         let Some(database) = Database::empty(edition, "migrate").await else { continue };
         let (mut one, mut two) = (database.client().await, database.client().await);
-        let (first, second) = tokio::join!(migrate(&mut one, 7), migrate(&mut two, 7));
+        let layout = Layout::default();
+        let (first, second) = tokio::join!(migrate(&mut one, &layout, 7), migrate(&mut two, &layout, 7));
         let (first, second) = (first.unwrap(), second.unwrap());
         assert_ne!(first.has_replaced_functions, second.has_replaced_functions);
         let mut applied = [first.versions.len(), second.versions.len()];
         applied.sort_unstable();
         assert_eq!(applied, [0, migrations().len()]);
-        assert!(migrate(&mut one, 7).await.unwrap().is_empty());
+        assert!(migrate(&mut one, &Layout::default(), 7).await.unwrap().is_empty());
         drop((one, two));
         database.drop().await;
     }
@@ -48,9 +49,15 @@ async fn a_changed_or_newer_migration_is_refused() {
     let Some(database) = Database::migrated(Edition::Plain, "changed").await else { return };
     let mut client = database.client().await;
     client.batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE version = 2").await.unwrap();
-    assert!(matches!(migrate(&mut client, 7).await, Err(MigrateError::Changed { version: 2 })));
+    assert!(matches!(
+        migrate(&mut client, &Layout::default(), 7).await,
+        Err(MigrateError::Changed { version: 2 })
+    ));
     client.batch_execute("INSERT INTO schema_migrations VALUES (99, 'x', 'y', now(), 1)").await.unwrap();
-    assert!(matches!(migrate(&mut client, 7).await, Err(MigrateError::Newer { version: 99 })));
+    assert!(matches!(
+        migrate(&mut client, &Layout::default(), 7).await,
+        Err(MigrateError::Newer { version: 99 })
+    ));
     drop(client);
     database.drop().await;
 }
@@ -138,7 +145,7 @@ async fn stale_and_missing_functions_are_replaced_and_keep_their_privileges() {
         let Some(database) = Database::migrated(edition, "functions").await else { continue };
         let mut client = database.client().await;
         let grants = "SELECT string_agg(oid::regclass || relacl::text, ' ' ORDER BY relname) FROM pg_class
-            WHERE relname IN ('route_state', 'current_routes')
+            WHERE oid IN ('route_state'::regclass, 'current_routes'::regclass)
             UNION ALL SELECT proacl::text FROM pg_proc WHERE proname IN ('holdfast_verify', 'holdfast_retain')
             ORDER BY 1";
         client
@@ -163,10 +170,10 @@ async fn stale_and_missing_functions_are_replaced_and_keep_their_privileges() {
             ("DELETE FROM schema_migrations WHERE version = 0", "SELECT true"),
         ] {
             client.batch_execute(damage).await.unwrap();
-            let applied = migrate(&mut client, 7).await.unwrap();
+            let applied = migrate(&mut client, &Layout::default(), 7).await.unwrap();
             assert_eq!((applied.to_string().as_str(), applied.versions.len()), ("functions", 0), "{damage}");
             assert!(database.value::<bool>(check).await, "{damage}");
-            assert!(migrate(&mut client, 7).await.unwrap().is_empty(), "{damage}");
+            assert!(migrate(&mut client, &Layout::default(), 7).await.unwrap().is_empty(), "{damage}");
         }
         assert_eq!(database.texts(grants).await, before, "{edition:?}");
         drop(client);
@@ -178,10 +185,10 @@ async fn stale_and_missing_functions_are_replaced_and_keep_their_privileges() {
 const OWN_OBJECTS: &str = "
     FROM (
         SELECT oid, 'pg_class'::regclass AS catalog, oid::regclass::text AS name FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
+        WHERE relnamespace = 'holdfast'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
         UNION ALL
         SELECT oid, 'pg_proc'::regclass, oid::regprocedure::text FROM pg_proc
-        WHERE pronamespace = 'public'::regnamespace
+        WHERE pronamespace = 'holdfast'::regnamespace
     ) o
     WHERE NOT EXISTS (SELECT FROM pg_depend d
         WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e')";
@@ -208,8 +215,8 @@ async fn every_table_view_and_function_has_a_comment() {
 async fn every_function_that_is_not_inlined_has_a_fixed_search_path() {
     let Some(database) = Database::migrated(Edition::Plain, "search_path").await else { return };
     let sql = "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-        WHERE p.pronamespace = 'public'::regnamespace
-            AND (p.proconfig IS NULL OR NOT 'search_path=public, pg_temp' = ANY (p.proconfig))
+        WHERE p.pronamespace = 'holdfast'::regnamespace
+            AND (p.proconfig IS NULL OR NOT 'search_path=holdfast, pg_temp' = ANY (p.proconfig))
             AND NOT (l.lanname = 'sql' AND p.provolatile <> 'v' AND p.proconfig IS NULL)";
     assert_eq!(database.texts(sql).await, Vec::<String>::new());
     database.drop().await;

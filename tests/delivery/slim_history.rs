@@ -2,7 +2,7 @@
 //! and conditions on the view reach the chunks.
 
 use holdfast::route::{Action, Cause, Family, RibView};
-use holdfast::sink::{Dedup, MigrateError, Retention, maintain, migrate, migrations};
+use holdfast::sink::{Dedup, Layout, MigrateError, Retention, maintain, migrate, migrations};
 
 use crate::common::batches::{Builder, attributes, peer};
 use crate::common::db::{Database, Edition};
@@ -111,7 +111,7 @@ async fn the_history_of_an_earlier_release_is_moved_unchanged() {
         let Some(database) = earlier_release(edition, "slim_moved", 4_000).await else { continue };
         let before = database.texts(ROWS).await;
         assert_eq!(before.len(), 4_000, "{edition:?}");
-        migrate(&mut database.client().await, 7).await.unwrap();
+        migrate(&mut database.client().await, &Layout::default(), 7).await.unwrap();
         let after = database.texts(ROWS).await;
         for (before, after) in before.iter().zip(&after) {
             assert_eq!(before, after, "{edition:?}");
@@ -135,7 +135,10 @@ async fn the_history_of_an_earlier_release_is_moved_unchanged() {
                 to_regclass('wide_route_updates'))
             FROM route_records";
         assert_eq!(database.texts(moved).await, ["4000 6"], "{edition:?}");
-        assert!(migrate(&mut database.client().await, 7).await.unwrap().is_empty(), "{edition:?}");
+        assert!(
+            migrate(&mut database.client().await, &Layout::default(), 7).await.unwrap().is_empty(),
+            "{edition:?}"
+        );
         database.drop().await;
     }
 }
@@ -154,13 +157,13 @@ async fn an_interrupted_move_hides_no_row_and_goes_on() {
         locking.batch_execute(&format!("LOCK TABLE {last} IN ACCESS SHARE MODE")).await.unwrap();
         let mut client = database.client().await;
         client.batch_execute("SET lock_timeout = '1s'").await.unwrap();
-        let failed = migrate(&mut client, 7).await.unwrap_err();
+        let failed = migrate(&mut client, &Layout::default(), 7).await.unwrap_err();
         assert!(matches!(failed, MigrateError::Database { .. }), "{edition:?}: {failed}");
         locking.rollback().await.unwrap();
         let moved = "SELECT count(*) BETWEEN 1 AND 399 FROM route_records";
         assert!(database.value::<bool>(moved).await, "{edition:?}: {failed}");
         assert_eq!(database.texts(ROWS).await, before, "{edition:?}");
-        migrate(&mut client, 7).await.unwrap();
+        migrate(&mut client, &Layout::default(), 7).await.unwrap();
         assert_eq!(database.texts(ROWS).await, before, "{edition:?}");
         drop((client, locker));
         database.drop().await;

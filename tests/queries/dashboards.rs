@@ -155,7 +155,7 @@ async fn tables_in_panels(database: &Database) -> Vec<String> {
     assert!(texts.len() > 10, "the dashboards were not found");
     let tables = database
         .texts(
-            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'holdfast'::regnamespace
             AND relkind IN ('r', 'p')",
         )
         .await;

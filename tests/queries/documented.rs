@@ -124,12 +124,12 @@ const QUERIES: &[(&str, &str)] = &[
     (
         "table sizes",
         "SELECT schemaname, tablename, pg_size_pretty(pg_total_relation_size(schemaname || '.' || tablename))
-        FROM pg_tables WHERE schemaname = 'public' \
+        FROM pg_tables WHERE schemaname = 'holdfast' \
         ORDER BY pg_total_relation_size(schemaname || '.' || tablename) DESC",
     ),
     (
         "index use",
-        "SELECT relname, indexrelname, idx_scan FROM pg_stat_user_indexes WHERE schemaname = 'public' \
+        "SELECT relname, indexrelname, idx_scan FROM pg_stat_user_indexes WHERE schemaname = 'holdfast' \
             ORDER BY idx_scan DESC",
     ),
     (

@@ -61,7 +61,9 @@ async fn hub(regions: &[&Database]) -> Option<Database> {
         psql(&hub, &["-c", &add]);
     }
     psql(&hub, &["-c", "SELECT hub.build()"]);
-    let applied = holdfast::sink::migrate(&mut hub.client().await, 7).await.unwrap();
+    let applied = holdfast::sink::migrate(&mut hub.client().await, &holdfast::sink::Layout::default(), 7)
+        .await
+        .unwrap();
     assert!(applied.has_replaced_functions, "{applied}");
     psql(&hub, &["-c", "SELECT hub.join_regions()"]);
     Some(hub)

@@ -45,8 +45,8 @@ async fn the_catalogue_names_the_functions_that_are_there() {
         FROM pg_proc CROSS JOIN LATERAL (
             SELECT place, format_type(proargtypes[place - 1], NULL) AS kind, proargnames[place] AS name
             FROM generate_series(1, pronargs) AS place) a
-        WHERE pronamespace = 'public'::regnamespace GROUP BY proname, oid
-        UNION ALL SELECT proname || ' ' FROM pg_proc WHERE pronamespace = 'public'::regnamespace \
+        WHERE pronamespace = 'holdfast'::regnamespace GROUP BY proname, oid
+        UNION ALL SELECT proname || ' ' FROM pg_proc WHERE pronamespace = 'holdfast'::regnamespace \
         AND pronargs = 0";
     let there = database.texts(sql).await;
     for query in QUERIES {
@@ -61,7 +61,7 @@ async fn the_catalogue_names_the_functions_that_are_there() {
         assert!(there.contains(&line), "{line}\n{there:#?}");
         for (parameter, number) in query.parameters.iter().zip(1..) {
             let sql =
-                format!("SELECT pg_get_function_arg_default('public.{}'::regproc, {number})", query.name);
+                format!("SELECT pg_get_function_arg_default('holdfast.{}'::regproc, {number})", query.name);
             let stored = database.texts(&sql).await;
             let stored = stored[0].split("::").next().unwrap().trim_matches('\'');
             let shown = match parameter.default {
@@ -102,7 +102,7 @@ async fn every_query_runs_with_an_empty_search_path() {
                     _ => "'198.51.100.1'",
                 }
             });
-        let call = format!("public.{}({})", query.name, arguments.collect::<Vec<_>>().join(", "));
+        let call = format!("holdfast.{}({})", query.name, arguments.collect::<Vec<_>>().join(", "));
         if let Err(error) = client.query(&format!("SELECT * FROM {call}"), &[]).await {
             panic!("{call}: {error:?}");
         }
@@ -114,7 +114,7 @@ async fn every_query_runs_with_an_empty_search_path() {
         "churn_causes('rd')",
         "rpki_states('198.51.100.1')",
     ] {
-        client.query(&format!("SELECT * FROM public.{call}"), &[]).await.unwrap();
+        client.query(&format!("SELECT * FROM holdfast.{call}"), &[]).await.unwrap();
     }
     drop(client);
     store.close().await;

@@ -266,7 +266,7 @@ async fn the_connections_cannot_write() {
     let Some(database) = Database::migrated(Edition::Plain, "lookup_readonly").await else { return };
     let pool = QueryPool::new(&database.target, 1).unwrap();
     let connection = pool.get().await.unwrap();
-    let error = connection.client().batch_execute("DELETE FROM public.bgp_peers").await.unwrap_err();
+    let error = connection.client().batch_execute("DELETE FROM bgp_peers").await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "25006", "{error}");
     let names = "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()";
     let name: String = connection.client().query_one(names, &[]).await.unwrap().get(0);

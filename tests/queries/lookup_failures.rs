@@ -35,7 +35,7 @@ async fn connections_until(database: &Database, condition: &str, number: i64) {
 
 /// Makes every query of current routes wait until the client's transaction ends.
 async fn lock(client: &Client) {
-    client.batch_execute("BEGIN; LOCK TABLE public.rib_entries IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    client.batch_execute("BEGIN; LOCK TABLE holdfast.rib_entries IN ACCESS EXCLUSIVE MODE").await.unwrap();
 }
 
 const WAITS: &str = "wait_event_type = 'Lock'";

@@ -144,18 +144,22 @@ async fn the_schema_and_the_rights_of_a_database_are_examined_and_not_changed() 
     let report = check(None);
     assert_eq!(report.code, Some(0), "{}", report.text);
     report.has("ok", "database", &["PostgreSQL", "round trip"]);
-    report.has("ok", "schema", &["none yet; the collector creates it"]);
+    report.has("ok", "schema", &["holdfast: none yet; the collector creates it"]);
     report.has("ok", "clock", &["this machine"]);
     assert_eq!(database.texts("SELECT to_regclass('route_updates')::text").await, ["null"]);
     let report = check(Some("doctor_stranger"));
     report.has("FAILED", "schema", &["the role cannot create it", "do: run `holdfast migrate`"]);
 
-    holdfast::sink::migrate(&mut database.client().await, 7).await.unwrap();
+    let layout = holdfast::sink::Layout::default();
+    holdfast::sink::migrate(&mut database.client().await, &layout, 7).await.unwrap();
     let report = check(None);
     assert_eq!(report.code, Some(0), "{}", report.text);
     report.has("ok", "schema", &["up to date"]);
     report.has("ok", "rights", &["all that it needs"]);
-    sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctor_stranger").await;
+    let report = check(Some("doctor_stranger"));
+    report.has("FAILED", "rights", &["USAGE on schema holdfast", "do: run deploy/roles.sql"]);
+    sql("GRANT USAGE ON SCHEMA holdfast TO doctor_stranger").await;
+    sql("GRANT SELECT ON ALL TABLES IN SCHEMA holdfast TO doctor_stranger").await;
     let report = check(Some("doctor_stranger"));
     assert_eq!(report.code, Some(1), "{}", report.text);
     report.has("FAILED", "rights", &["DELETE on", " more", "do: run deploy/roles.sql"]);
@@ -172,7 +176,7 @@ async fn the_schema_and_the_rights_of_a_database_are_examined_and_not_changed() 
     sql("UPDATE schema_migrations SET checksum = 'x' WHERE version = 1").await;
     check(None).has("FAILED", "schema", &["migration 1 was changed"]);
     sql("INSERT INTO schema_migrations VALUES (999, 'future', 'x', now(), 1)").await;
-    check(None).has("FAILED", "schema", &["version 999", "do: install the newer release"]);
+    check(None).has("FAILED", "schema", &["holdfast: version 999", "do: install the newer release"]);
     sql("DROP OWNED BY doctor_stranger").await;
     sql("DROP ROLE doctor_stranger").await;
     let mut settings = database.settings(None);

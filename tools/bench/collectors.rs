@@ -89,7 +89,7 @@ async fn measure(arguments: &Arguments) -> Result<String, Failure> {
     let target = Target::new(arguments.database.parse()?, SslMode::Disable, &TlsFiles::default())?;
     let mut client = target.connect().await?;
     client.batch_execute("SET application_name = 'bench'").await?;
-    holdfast::sink::migrate(&mut client, 7).await?;
+    holdfast::sink::migrate(&mut client, target.layout(), 7).await?;
     let folder = std::env::temp_dir().join(format!("holdfast-collectors-{}", std::process::id()));
     let delivered = deliver(arguments, &target, &client, &folder).await;
     std::fs::remove_dir_all(&folder)?;

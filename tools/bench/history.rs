@@ -81,7 +81,9 @@ pub(crate) fn drain(log: &Path, database: &str) -> Result<String, Failure> {
 async fn store(log: &Path, database: &str) -> Result<String, Failure> {
     let (mut client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
     let driver = tokio::spawn(connection);
-    holdfast::sink::migrate(&mut client, CHUNK_INTERVAL_DAYS).await.map_err(|error| error.to_string())?;
+    let layout = holdfast::sink::Layout::default();
+    let migrated = holdfast::sink::migrate(&mut client, &layout, CHUNK_INTERVAL_DAYS).await;
+    migrated.map_err(|error| error.to_string())?;
     let statement = columns::copy_statement("route_records", columns::ROUTE_RECORDS);
     let mut transactions = Transactions::open(log)?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);

@@ -12,7 +12,12 @@ class Client:
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout=timeout)
         self._file = self._socket.makefile("rb")
-        fields = {"user": parts.username or "postgres", "database": parts.path.lstrip("/")}
+        fields = {
+            "user": parts.username or "postgres",
+            "database": parts.path.lstrip("/"),
+            # Queries name tables without their schema, and functions of TimescaleDB without theirs.
+            "options": "-c search_path=holdfast,public",
+        }
         body = struct.pack("!I", 0x0003_0000)
         body += b"".join(text.encode() + b"\0" for pair in fields.items() for text in pair) + b"\0"
         self._socket.sendall(struct.pack("!I", len(body) + 4) + body)

@@ -4,6 +4,8 @@
 # tools/testbed/lib.sh to be sourced and these variables: root; name (of the instance); url (of the instance);
 # millions (rows of history); begin (first day of the month of changes).
 
+# The schema of the tables, as `holdfast migrate` creates it.
+export PGOPTIONS='-c search_path=holdfast,public'
 instance() { "$root/tools/testbed/timescale" "$1" --name "$name" "${@:2}"; }
 database() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$url" "$@"; }
 
@@ -30,7 +32,9 @@ make_history() {
     large=$((millions * 50000))
     small=$(((millions * 1000000 - churn - large) / 19))
     hosts=$((millions * 5000))
-    cat "$root"/migrations/*.sql "$root"/migrations/functions/*.sql | database --output /dev/null
+    database -c 'CREATE SCHEMA holdfast'
+    sed 's/@schema@/holdfast/g' "$root"/migrations/*.sql "$root"/migrations/functions/*.sql |
+        database --output /dev/null
     # For bulk loading only; the WAL size does not affect the queries below.
     database -c "ALTER SYSTEM SET max_wal_size = '3GB'" -c 'SELECT pg_reload_conf()' --output /dev/null
     database -c "CREATE TABLE sets AS SELECT number, 0::smallint AS origin,

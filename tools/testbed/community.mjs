@@ -55,7 +55,7 @@ async function fresh() {
   const database = await PGlite.create({ extensions: { timescaledb } });
   for (const folder of ['migrations', 'migrations/functions'].map((name) => path.join(root, name))) {
     for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.sql')).sort()) {
-      await database.exec(fs.readFileSync(path.join(folder, file), 'utf8'));
+      await database.exec(fs.readFileSync(path.join(folder, file), 'utf8').replaceAll('@schema@', 'public'));
     }
   }
   await database.exec(SETS);

@@ -43,7 +43,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
 }
 
-/// The database named by a URL, with the TLS settings that the daemon would use. A URL without a password is
+/// The database named by a URL, with the TLS settings that the daemon would use, and the schema that the
+/// variable `DB_SCHEMA` names. A URL without a password is
 /// completed as the daemon and libpq do.
 pub(crate) fn target(url: &str) -> Result<Target, Failure> {
     let mut environment = vec![("DATABASE_URL".to_owned(), url.to_owned())];
@@ -52,6 +53,7 @@ pub(crate) fn target(url: &str) -> Result<Target, Failure> {
         environment
             .extend(password_settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty())));
     }
+    environment.extend(std::env::var("DB_SCHEMA").ok().map(|schema| ("DB_SCHEMA".to_owned(), schema)));
     let inputs = Inputs { environment, file: None };
     // Messages name the variable DATABASE_URL; here the value came from the command line.
     let invalid =
@@ -63,7 +65,7 @@ pub(crate) fn target(url: &str) -> Result<Target, Failure> {
     if database.password_source.starts_with("none (") {
         print_error(&format!("password: {}", database.password_source));
     }
-    Target::new(database.connection, database.ssl_mode, &database.ssl_files).map_err(|error| invalid(&error))
+    database.target().map_err(|error| invalid(&error))
 }
 
 /// The settings that `variable` has for a password: `DB_PASSWORD` or `DB_PASSWORD_FILE`, else libpq's

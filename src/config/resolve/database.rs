@@ -6,16 +6,18 @@ use std::time::Duration;
 use super::super::Inputs;
 use super::pgpass;
 use super::reader::Reader;
-use crate::sink::{SslMode, Target, TargetError, TlsFiles};
+use crate::sink::{Layout, SslMode, Target, TargetError, TlsFiles};
 use crate::tls::secret_file;
 
 /// Settings of which any one configures a database.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "DATABASE_URL",
     "DB_HOST",
     "DB_PORT",
     "DB_USER",
     "DB_NAME",
+    "DB_SCHEMA",
+    "DB_PUBLIC_VIEWS",
     "DB_PASSWORD",
     "DB_PASSWORD_FILE",
     "DB_SSLMODE",
@@ -35,6 +37,8 @@ pub(in crate::config) const URL_SETTINGS: [&str; 4] = ["DB_HOST", "DB_PORT", "DB
 pub struct Database {
     /// Host, port, role, database and password. The TLS mode is in `ssl_mode`.
     pub connection: tokio_postgres::Config,
+    /// Names of the objects in the database.
+    pub layout: Layout,
     /// TLS mode.
     pub ssl_mode: SslMode,
     /// Certificates and private key.
@@ -56,7 +60,7 @@ impl Database {
     /// Fails if a certificate or key file is unusable.
     pub fn target(&self) -> Result<Target, TargetError> {
         let target = Target::new(self.connection.clone(), self.ssl_mode, &self.ssl_files)?;
-        Ok(target.with_store_timeout(self.command_timeout))
+        Ok(target.with_store_timeout(self.command_timeout).with_layout(self.layout.clone()))
     }
 }
 
@@ -76,8 +80,13 @@ pub(super) fn resolve(read: &mut Reader<'_>, inputs: &Inputs) -> Option<Database
     // The sink establishes TLS itself, because tokio-postgres does not have all modes of libpq.
     connection.connect_timeout(read.seconds("DB_CONNECT_TIMEOUT_S"));
     connection.application_name("holdfast");
+    let layout = Layout {
+        schema: read.with("DB_SCHEMA", |text, _| text.parse().ok()),
+        has_public_views: read.choice("DB_PUBLIC_VIEWS") == "yes",
+    };
     let database = Database {
         connection,
+        layout,
         ssl_mode,
         ssl_files,
         pool_max_size: read.integer("DB_POOL_MAX_SIZE"),

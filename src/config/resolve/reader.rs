@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Parses a value with `parse`, which returns `None` for an invalid one.
-    fn with<T: Default>(&mut self, name: &str, parse: impl Fn(&str, Kind) -> Option<T>) -> T {
+    pub(super) fn with<T: Default>(&mut self, name: &str, parse: impl Fn(&str, Kind) -> Option<T>) -> T {
         let Some(setting) = settings::find(name) else {
             self.problem(name, "missing in the table of settings");
             return T::default();

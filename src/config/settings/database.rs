@@ -1,6 +1,6 @@
 //! The settings of the database.
 
-use super::setting::{aliased, derived, integer};
+use super::setting::{aliased, derived, fixed, integer};
 use super::{Effect, Kind, Setting};
 
 /// All settings of the database, in the order of display.
@@ -23,6 +23,21 @@ pub(super) const DATABASE: &[Setting] = &[
     aliased("DB_PORT", &["DATABASE_PORT"], integer(1, 65_535, ""), "5432", "TCP port of the server."),
     aliased("DB_USER", &["DATABASE_USER"], Kind::Text, "bmpmon", "Role to connect as.").for_new_connections(),
     aliased("DB_NAME", &["DATABASE_NAME"], Kind::Text, "bmpmon", "Database name."),
+    fixed(
+        "DB_SCHEMA",
+        Kind::Schema,
+        "holdfast",
+        "Schema of all tables, views and functions. If it has none, and `public` has those of an earlier \
+         release, `holdfast migrate` and the start move them here. Several collectors with different \
+         schemas can share a database.",
+    ),
+    fixed(
+        "DB_PUBLIC_VIEWS",
+        Kind::Choice(&["no", "yes"]),
+        "yes",
+        "`yes` makes the tables that pybmpmon has as well visible in the schema `public`, as views of the \
+         same names where these are free. `no` removes the views.",
+    ),
     Setting {
         name: "DB_PASSWORD",
         aliases: &["DATABASE_PASSWORD"],

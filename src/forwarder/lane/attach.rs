@@ -31,7 +31,7 @@ impl<S: Storage> Task<S> {
             // again.
             Err(error) if error.lacks_schema() => {
                 let mut client = target.connect().await?;
-                let migrated = sink::migrate(&mut client, options.chunk_interval_days).await;
+                let migrated = sink::migrate(&mut client, target.layout(), options.chunk_interval_days).await;
                 migrated.map_err(LaneError::Migrate)?;
                 attach().await?
             }

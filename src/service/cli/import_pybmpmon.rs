@@ -71,7 +71,8 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
     let report = runtime.block_on(async {
         if !arguments.dry_run {
             let mut client = database::connect(&target, EXIT_FAILED).await?;
-            sink::migrate(&mut client, config.delivery.chunk_interval_days).await.map_err(failed)?;
+            let days = config.delivery.chunk_interval_days;
+            sink::migrate(&mut client, target.layout(), days).await.map_err(failed)?;
         }
         sink::import_pybmpmon(request, &mut progress).await.map_err(failed)
     })?;

@@ -1,7 +1,6 @@
 -- Moves the rows of one chunk ({chunk}) of the table that route_updates was into route_records, and drops
 -- it.
 -- {whole} is true if rows have their attributes themselves.
-SET LOCAL search_path = public, pg_temp;
 SET LOCAL jit = off;
 SET LOCAL work_mem = '64MB';
 CREATE TEMP VIEW wide AS

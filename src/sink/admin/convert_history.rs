@@ -10,18 +10,18 @@ use tokio_postgres::{Client, Error};
 use crate::sink::connection::{HAS_COLUMNSTORE, HAS_HYPERTABLES};
 
 /// Whether there are rows to move.
-const IS_PENDING: &str = "SELECT to_regclass('public.wide_route_updates') IS NOT NULL";
+const IS_PENDING: &str = "SELECT to_regclass('wide_route_updates') IS NOT NULL";
 
 /// Lets the view have the rows that are not moved yet.
 const JOINED_VIEW: &str = "DO $$ BEGIN
-    EXECUTE format('CREATE OR REPLACE VIEW public.route_updates AS %s UNION ALL
-        SELECT *, NULL::uuid FROM public.wide_route_updates',
-        rtrim(pg_get_viewdef('public.route_updates'::regclass), ';'));
+    EXECUTE format('CREATE OR REPLACE VIEW route_updates AS %s UNION ALL
+        SELECT *, NULL::uuid FROM wide_route_updates',
+        rtrim(pg_get_viewdef('route_updates'::regclass), ';'));
     END $$";
 
 /// The chunks or partitions with these rows.
 const CHUNKS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits
-    WHERE inhparent = to_regclass('public.wide_route_updates') ORDER BY 1";
+    WHERE inhparent = to_regclass('wide_route_updates') ORDER BY 1";
 
 /// Whether a migration to the present form of the history has begun and not ended.
 pub(super) async fn is_pending(client: &Client) -> Result<bool, Error> {
@@ -51,5 +51,5 @@ pub(super) async fn convert_history(client: &mut Client) -> Result<(), Error> {
 
 /// Drops the table whose rows were moved, once no view refers to it.
 pub(super) async fn finish(client: &Client) -> Result<(), Error> {
-    client.batch_execute("DROP TABLE public.wide_route_updates").await
+    client.batch_execute("DROP TABLE wide_route_updates").await
 }

@@ -208,12 +208,12 @@ fn windows(stored: &[StoredLog], last: Option<Timestamp>) -> Vec<(Window, Option
 
 /// The logs of earlier runs, in the order of their time ranges. None if the database has no schema yet.
 async fn stored_logs(client: &Client, collector: &str) -> Result<Vec<StoredLog>, ImportError> {
-    let exists = "SELECT to_regclass('public.ingest_checkpoint') IS NOT NULL";
+    let exists = "SELECT to_regclass('ingest_checkpoint') IS NOT NULL";
     let row = client.query_one(exists, &[]).await.map_err(ImportError::Target)?;
     if !row.try_get::<_, bool>(0).map_err(ImportError::Target)? {
         return Ok(Vec::new());
     }
-    let sql = "SELECT log_id, last_seq, digest FROM public.ingest_checkpoint WHERE collector = $1";
+    let sql = "SELECT log_id, last_seq, digest FROM ingest_checkpoint WHERE collector = $1";
     let mut logs = Vec::new();
     for row in client.query(sql, &[&collector]).await.map_err(ImportError::Target)? {
         let log_id: uuid::Uuid = row.try_get(0).map_err(ImportError::Target)?;

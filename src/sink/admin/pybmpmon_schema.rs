@@ -1,4 +1,4 @@
-//! Recognizes a database that contains the tables of pybmpmon, which have the names of Holdfast's tables.
+//! Recognizes the tables of pybmpmon in `public`, which have the names of Holdfast's tables.
 
 use tokio_postgres::Client;
 

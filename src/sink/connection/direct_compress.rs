@@ -22,7 +22,7 @@ pub(crate) const HAS_HYPERTABLES: &str =
 /// Whether chunks of the history are compressed at some time.
 pub(crate) const HAS_COLUMNSTORE: &str =
     "SELECT coalesce(bool_or(compression_enabled), false) FROM timescaledb_information.hypertables
-    WHERE hypertable_schema = 'public' AND hypertable_name = 'route_records'";
+    WHERE hypertable_schema = current_schema() AND hypertable_name = 'route_records'";
 
 /// Whether history is written compressed where the server can (`HISTORY_DIRECT_COMPRESS`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

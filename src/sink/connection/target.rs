@@ -14,6 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::pipeline::{Connector, SharedStream, share_unix};
 use crate::sink::Error;
+use crate::sink::layout::Layout;
 
 pub use tls::{SslMode, TlsError, TlsFiles};
 
@@ -28,17 +29,16 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time without TCP acknowledgment after which a connection is closed. Ends half-open connections.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
-/// The schema of all objects. The search path of the role or the database may be another one.
-const SEARCH_PATH: &str = "SET search_path = public, pg_temp";
-/// The same, and no transaction may write.
-const READ_ONLY: &str = "SET search_path = public, pg_temp; SET default_transaction_read_only = on";
+/// No transaction may write.
+const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
-/// A database: address, credentials, TLS settings and time limits.
+/// A database: address, credentials, schema, TLS settings and time limits.
 #[derive(Clone)]
 pub struct Target {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
     store_timeout: Duration,
+    layout: Layout,
 }
 
 /// The database settings cannot be used.
@@ -84,7 +84,7 @@ impl Target {
             .tcp_user_timeout(TCP_USER_TIMEOUT)
             .keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE);
-        Ok(Self { config, tls, store_timeout: STORE_TIMEOUT })
+        Ok(Self { config, tls, store_timeout: STORE_TIMEOUT, layout: Layout::default() })
     }
 
     /// Sets the time limit of one transaction.
@@ -94,13 +94,25 @@ impl Target {
         self
     }
 
+    /// Sets the names of the objects.
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// Names of the objects in the database.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Time limit of one transaction.
     pub(super) const fn store_timeout(&self) -> Duration {
         self.store_timeout
     }
 
     /// Opens a connection outside the pool, with the schema of Holdfast as its search path, whatever that of
-    /// the role is. Its background task ends when the client is dropped.
+    /// the role or the database is. Its background task ends when the client is dropped.
     ///
     /// # Errors
     /// The server is unreachable or rejects the connection, or a pooler shares its server process.
@@ -108,7 +120,7 @@ impl Target {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         drive(connection);
         pooler::refuse_shared(&client, &self.config, &self.tls).await?;
-        client.batch_execute(SEARCH_PATH).await?;
+        client.batch_execute(&self.layout.schema.search_path()).await?;
         Ok(client)
     }
 
@@ -116,7 +128,7 @@ impl Target {
     pub(super) async fn connect_shared(&self) -> Result<(Client, SharedStream), Error> {
         let (client, stream) = self.open_shared().await?;
         pooler::refuse_shared(&client, &self.config, &self.tls).await?;
-        client.batch_execute(SEARCH_PATH).await?;
+        client.batch_execute(&self.layout.schema.search_path()).await?;
         Ok((client, stream))
     }
 
@@ -174,14 +186,14 @@ impl Target {
     /// # Errors
     /// The pool settings are invalid.
     pub fn pool(&self, size_max: usize) -> Result<Pool, TargetError> {
-        Ok(self.build_pool(self.config.clone(), SEARCH_PATH, size_max)?)
+        Ok(self.build_pool(self.config.clone(), self.layout.schema.search_path(), size_max)?)
     }
 
     /// Creates a pool of connections that cannot write, with another `application_name`.
     pub(super) fn read_only_pool(&self, name: &str, size_max: usize) -> Result<Pool, BuildError> {
         let mut config = self.config.clone();
         config.application_name(name);
-        self.build_pool(config, READ_ONLY, size_max)
+        self.build_pool(config, format!("{}; {READ_ONLY}", self.layout.schema.search_path()), size_max)
     }
 
     /// The TLS settings, for a request to cancel a query.
@@ -193,20 +205,20 @@ impl Target {
     fn build_pool(
         &self,
         config: tokio_postgres::Config,
-        setup: &'static str,
+        setup: String,
         size_max: usize,
     ) -> Result<Pool, BuildError> {
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
         let manager = Manager::from_config(config.clone(), self.tls.clone(), manager_config);
         let tls = self.tls.clone();
         let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            let (config, tls) = (config.clone(), tls.clone());
+            let (config, tls, setup) = (config.clone(), tls.clone(), setup.clone());
             Box::pin(async move {
                 pooler::refuse_shared(client, &config, &tls).await.map_err(|error| match error {
                     Error::Database(error) => HookError::Backend(error),
                     other => HookError::message(other.to_string()),
                 })?;
-                client.batch_execute(setup).await.map_err(HookError::Backend)
+                client.batch_execute(&setup).await.map_err(HookError::Backend)
             })
         });
         Pool::builder(manager).max_size(size_max).post_create(set_up).build()

@@ -202,7 +202,7 @@ impl BoundQuery {
                 Value::Ago(_) => format!("{name} => now() - ${number}::text::interval"),
             }
         });
-        format!("public.{function}({})", arguments.collect::<Vec<_>>().join(", "))
+        format!("{function}({})", arguments.collect::<Vec<_>>().join(", "))
     }
 
     /// The texts of the arguments, in the order of the placeholders.
@@ -240,18 +240,12 @@ mod tests {
     #[test]
     fn arguments_fill_the_parameters_in_order_and_by_name() {
         let bound = bind("as_path_search", &["adjacent=true", "AS1,2"]).unwrap();
-        assert_eq!(
-            bound.call(),
-            "public.as_path_search(adjacent => $1::text::boolean, asns => $2::text::bigint[])"
-        );
+        assert_eq!(bound.call(), "as_path_search(adjacent => $1::text::boolean, asns => $2::text::bigint[])");
         assert_eq!(bound.texts().collect::<Vec<_>>(), ["true", "{1,2}"]);
         let bound = bind("rib_at", &["bgp-id=192.0.2.1", "2 hours ago"]).unwrap();
-        assert_eq!(
-            bound.call(),
-            "public.rib_at(of_peer => $1::text::text, at => now() - $2::text::interval)"
-        );
+        assert_eq!(bound.call(), "rib_at(of_peer => $1::text::text, at => now() - $2::text::interval)");
         let bound = bind("rib_at", &["AS65001", "now", "rib=loc-rib"]).unwrap();
-        assert_eq!(bound.call(), "public.rib_now(of_peer => $1::text::text, of_rib => $2::text::text)");
+        assert_eq!(bound.call(), "rib_now(of_peer => $1::text::text, of_rib => $2::text::text)");
         assert_eq!(bound.texts().collect::<Vec<_>>(), ["AS65001", "loc-rib"]);
         assert_eq!(bind("churn", &[]).unwrap().expression("span").unwrap(), "'1 hours'::interval");
     }

@@ -8,49 +8,45 @@ use super::bind::{BoundQuery, QueryError};
 const BASES: &[(&[&str], &str, &str)] = &[
     (
         &["hijacks"],
-        "NOT EXISTS (SELECT FROM public.own_prefixes)",
+        "NOT EXISTS (SELECT FROM own_prefixes)",
         "the table own_prefixes is empty: nothing was checked; INSERT your prefixes and origins \
          (docs/QUERIES.md)",
     ),
     (
         &["leaks"],
-        "NOT EXISTS (SELECT FROM public.peer_roles)",
+        "NOT EXISTS (SELECT FROM peer_roles)",
         "the table peer_roles is empty: nothing was checked; INSERT the roles of your neighbours \
          (docs/QUERIES.md)",
     ),
     (
         &["rpki"],
-        "NOT EXISTS (SELECT FROM public.rpki_vrps)",
+        "NOT EXISTS (SELECT FROM rpki_vrps)",
         "no VRPs are loaded: every route counts as not-found; run `holdfast rpki load FILE`",
     ),
     (
         &["rpki"],
-        "(SELECT max(loaded_at) FROM public.rpki_loads) < now() - interval '1 day'",
+        "(SELECT max(loaded_at) FROM rpki_loads) < now() - interval '1 day'",
         "the VRPs are older than a day; run `holdfast rpki load FILE`",
     ),
     (
         &["evpn_bindings", "evpn_duplicates", "evpn_moves"],
-        "NOT EXISTS (SELECT FROM public.rib_entries WHERE mac_address IS NOT NULL)",
+        "NOT EXISTS (SELECT FROM rib_entries WHERE mac_address IS NOT NULL)",
         "no router has sent a MAC address (EVPN route type 2)",
     ),
-    (
-        &["peer_counters"],
-        "NOT EXISTS (SELECT FROM public.peer_stats)",
-        "no router has sent a Statistics Report",
-    ),
+    (&["peer_counters"], "NOT EXISTS (SELECT FROM peer_stats)", "no router has sent a Statistics Report"),
     (
         &["table_growth"],
-        "NOT EXISTS (SELECT FROM public.rib_sizes)",
+        "NOT EXISTS (SELECT FROM rib_sizes)",
         "there are no samples of table sizes yet; the collector takes one every six hours",
     ),
     (
         &["prefix_timeline", "churn", "origin_changes", "withdraw_storms"],
-        "NOT EXISTS (SELECT FROM public.route_records)",
+        "NOT EXISTS (SELECT FROM route_records)",
         "the history of routes is empty",
     ),
     (
         &["gaps", "collector_health", "routers"],
-        "NOT EXISTS (SELECT FROM public.ingest_checkpoint)",
+        "NOT EXISTS (SELECT FROM ingest_checkpoint)",
         "no collector has delivered to this database yet",
     ),
 ];
@@ -94,8 +90,8 @@ fn missing_views(query: &BoundQuery) -> Vec<String> {
         let peer = query.expression("peer").unwrap_or_else(|| "NULL".to_owned());
         parts.push(format!(
             "SELECT 'no such peer is monitored both before and after policy: nothing was compared'
-            WHERE NOT EXISTS (SELECT FROM public.holdfast_peers({peer}) a
-                JOIN public.bgp_peers b ON b.peer_number = a.peer_number
+            WHERE NOT EXISTS (SELECT FROM holdfast_peers({peer}) a
+                JOIN bgp_peers b ON b.peer_number = a.peer_number
                 WHERE (a.rib, b.rib) IN (('adj-in-pre', 'adj-in-post'), ('adj-out-pre', 'adj-out-post')))"
         ));
     }
@@ -104,7 +100,7 @@ fn missing_views(query: &BoundQuery) -> Vec<String> {
         parts.push(format!(
             "SELECT format('%s has no RIB view %s; it has %s', {peer}, {rib},
                 string_agg(DISTINCT p.rib, ', '))
-            FROM public.holdfast_peers({peer}) p HAVING NOT bool_or(p.rib = {rib})"
+            FROM holdfast_peers({peer}) p HAVING NOT bool_or(p.rib = {rib})"
         ));
     }
     parts
@@ -123,7 +119,7 @@ fn regions() -> [String; 2] {
         ),
         "SELECT format('the collector %s is in %s regions: the result is wrong; rename it in all but one',
             collector, count(*))
-        FROM public.collector_reports GROUP BY collector HAVING count(*) > 1"
+        FROM collector_reports GROUP BY collector HAVING count(*) > 1"
             .to_owned(),
     ]
 }
@@ -141,14 +137,13 @@ pub(super) async fn notes(client: &Client, query: &BoundQuery) -> Result<Vec<Str
     }
     if OF_PRESENT.contains(&name) {
         parts.push(
-            "SELECT 'the database has no peers yet' WHERE NOT EXISTS (SELECT FROM public.bgp_peers)"
-                .to_owned(),
+            "SELECT 'the database has no peers yet' WHERE NOT EXISTS (SELECT FROM bgp_peers)".to_owned(),
         );
         parts.push(format!(
             "SELECT format('collector %s has not reported since %s: its tables are as of %s', collector,
                 to_char(reported_at AT TIME ZONE 'UTC', '{TIME}'),
                 to_char(as_of AT TIME ZONE 'UTC', '{TIME}'))
-            FROM public.collector_reports WHERE reported_at < now() - interval '5 minutes'"
+            FROM collector_reports WHERE reported_at < now() - interval '5 minutes'"
         ));
     }
     let table = OF_PERIOD.iter().find(|(period, _)| *period == name).map(|(_, table)| table);
@@ -157,7 +152,7 @@ pub(super) async fn notes(client: &Client, query: &BoundQuery) -> Result<Vec<Str
         parts.push(format!(
             "SELECT format('there is no history before %s (RETENTION_*_DAYS): the result begins then',
                 to_char(dropped_before AT TIME ZONE 'UTC', '{TIME}'))
-            FROM public.partitioned_tables
+            FROM partitioned_tables
             WHERE name = '{table}' AND {span} > '0' AND dropped_before > least({until}, now()) - {span}"
         ));
         parts.push(format!(

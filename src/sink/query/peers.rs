@@ -15,16 +15,16 @@ const OF_HISTORY: [&str; 3] = ["prefix_timeline", "peer_flaps", "peer_counters"]
 
 /// Peers by the AS numbers that they have. The last column is false: see [`StoredPeer::is_past`].
 const CURRENT: &str = "
-    SELECT id, router, host(address), asn, host(bgp_id), false FROM public.chosen_peers ORDER BY id";
+    SELECT id, router, host(address), asn, host(bgp_id), false FROM chosen_peers ORDER BY id";
 const HISTORY: &str = "
     SELECT p.id, i.router, host(i.address), CASE WHEN i.asn = 0 THEN coalesce(p.asn, 0) ELSE i.asn END,
         host(i.bgp_id), false
-    FROM public.peer_identities i LEFT JOIN public.bgp_peers p ON p.peer_number = i.peer_number
+    FROM peer_identities i LEFT JOIN bgp_peers p ON p.peer_number = i.peer_number
     ORDER BY i.peer_number, p.id";
 /// Loc-RIBs by the AS numbers that they had: the AS number is not part of their identity.
 const PAST: &str = "
     SELECT DISTINCT p.id, p.router, host(p.address), n.bgp_peer_asn, host(p.bgp_id), true
-    FROM public.chosen_peers p JOIN public.incarnations n ON n.router = p.router
+    FROM chosen_peers p JOIN incarnations n ON n.router = p.router
         AND n.bgp_peer_ip = p.address AND n.peer_type = p.peer_type AND n.bgp_id = p.bgp_id
         AND n.peer_distinguisher = p.peer_distinguisher
     WHERE p.peer_type = 3 AND n.bgp_peer_asn NOT IN (0, p.asn) ORDER BY 1, 4";

@@ -17,13 +17,13 @@ HISTORY = ("route_records", "peer_events", "peer_stats", "kept_routes", "kept_ro
 SIZES = """
 WITH RECURSIVE tree AS (
     SELECT c.oid, c.relname::text AS root FROM pg_class c
-    WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace = 'public'::regnamespace
+    WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace = 'holdfast'::regnamespace
         AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
     UNION ALL SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
 ), others AS (
     SELECT c.oid, CASE n.nspname WHEN 'pg_catalog' THEN 'pg_catalog' ELSE 'other schemas' END AS root
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('public', 'information_schema')
+    WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('holdfast', 'information_schema')
         AND n.nspname NOT LIKE 'pg\\_t%' AND NOT EXISTS (SELECT FROM tree t WHERE t.oid = c.oid)
 )
 SELECT root, sum(coalesce(pg_total_relation_size(oid), 0)), sum(coalesce(pg_stat_get_live_tuples(oid), 0))

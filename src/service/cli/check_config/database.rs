@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use super::finding::Finding;
 use crate::config::Config;
 use crate::num::{to_f64, to_micros};
-use crate::sink::{self, Examination, SchemaState, Target};
+use crate::sink::{self, Examination, Layout, SchemaState, Target};
 use crate::telemetry::clock;
 
 /// Difference of the clocks from which it is a warning, in seconds.
@@ -53,7 +53,7 @@ async fn examined(target: &Target) -> Vec<Finding> {
         }
     };
     let (began, began_at) = (Instant::now(), clock::now());
-    let examination = match sink::examine(&client).await {
+    let examination = match sink::examine(&client, target.layout()).await {
         Ok(examination) => examination,
         Err(error) => {
             let advice = "see the message; the role must be able to read the catalogue of the database";
@@ -66,7 +66,7 @@ async fn examined(target: &Target) -> Vec<Finding> {
     let local = is_steady.then(|| began_at.0 + to_micros(examination.asked_after));
     vec![
         reached(&server, &examination),
-        schema(&examination),
+        schema(&examination, target.layout()),
         rights(&examination),
         offset(local.map(|local| examination.server_time.0 - local), examination.round_trip),
     ]
@@ -112,40 +112,57 @@ fn reached(server: &str, Examination { versions, round_trip, is_read_only, .. }:
     Finding::good("database", text)
 }
 
-fn schema(Examination { schema, missing_rights, .. }: &Examination) -> Finding {
+fn schema(Examination { schema, missing_rights, .. }: &Examination, layout: &Layout) -> Finding {
+    let name = &layout.schema;
     let migrate = "run `holdfast migrate` as the role that owns the tables (deploy/roles.sql)";
     match schema {
-        SchemaState::Current { version } => Finding::good("schema", format!("version {version}, up to date")),
-        SchemaState::Absent if missing_rights.is_empty() => {
-            Finding::good("schema", "none yet; the collector creates it when it starts")
+        SchemaState::Current { version } => {
+            Finding::good("schema", format!("{name}: version {version}, up to date"))
         }
-        SchemaState::Absent => Finding::failed("schema", "none, and the role cannot create it", migrate),
+        SchemaState::Absent if missing_rights.is_empty() => {
+            Finding::good("schema", format!("{name}: none yet; the collector creates it when it starts"))
+        }
+        SchemaState::Absent => {
+            Finding::failed("schema", format!("{name}: none, and the role cannot create it"), migrate)
+        }
+        SchemaState::InPublic => Finding::warning(
+            "schema",
+            format!("{name}: none; the tables of an earlier release are in public"),
+            format!("start the collector as the owner of the tables, or {migrate}, which moves them"),
+        ),
+        SchemaState::Moved(schema) => Finding::failed(
+            "schema",
+            format!("the tables were moved from public to {schema}"),
+            format!("set DB_SCHEMA to {schema}"),
+        ),
         SchemaState::Outdated { missing } => Finding::warning(
             "schema",
-            format!("not up to date: {missing}"),
+            format!("{name}: not up to date: {missing}"),
             format!("start the collector as the owner of the tables, or {migrate}"),
         ),
         SchemaState::Changed { version } => Finding::failed(
             "schema",
-            format!("migration {version} was changed after it had been applied"),
+            format!("{name}: migration {version} was changed after it had been applied"),
             "use the release that created the schema, or an empty database",
         ),
         SchemaState::Newer { version } => Finding::failed(
             "schema",
-            format!("version {version}, unknown to this program"),
+            format!("{name}: version {version}, unknown to this program"),
             "install the newer release",
         ),
         SchemaState::Pybmpmon(database) => Finding::failed(
             "schema",
-            format!("\"{database}\" contains the tables of pybmpmon"),
-            "use another database, and copy the history with `holdfast import-pybmpmon` (docs/MIGRATING.md)",
+            format!("public in \"{database}\" contains the tables of pybmpmon"),
+            "set DB_SCHEMA to another schema, such as holdfast (docs/MIGRATING.md)",
         ),
     }
 }
 
 fn rights(Examination { missing_rights, schema, .. }: &Examination) -> Finding {
-    if let SchemaState::Pybmpmon(_) = schema {
-        return Finding::skipped("rights", "the database is that of pybmpmon");
+    match schema {
+        SchemaState::Pybmpmon(_) => return Finding::skipped("rights", "the schema is that of pybmpmon"),
+        SchemaState::Moved(_) => return Finding::skipped("rights", "the tables are in another schema"),
+        _ => {}
     }
     if missing_rights.is_empty() {
         return Finding::good("rights", "the role has all that it needs");
