@@ -31,7 +31,7 @@ CREATE SCHEMA IF NOT EXISTS hub;
 COMMENT ON SCHEMA hub IS 'The regions whose tables the views of this database join.';
 
 SELECT format('CREATE OR REPLACE FUNCTION hub.own_schema() RETURNS text LANGUAGE sql IMMUTABLE
-    AS ''SELECT %L::text''', :'schema') \gexec
+    AS $f$SELECT %L::text$f$', :'schema') \gexec
 COMMENT ON FUNCTION hub.own_schema IS 'The schema of the hub''s tables, views and functions (DB_SCHEMA).';
 
 CREATE TABLE IF NOT EXISTS hub.regions (

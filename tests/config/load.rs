@@ -274,6 +274,24 @@ fn the_names_of_pybmpmon_and_its_documented_aliases_reach_the_database() {
 }
 
 #[test]
+fn the_schema_of_the_database_is_a_plain_identifier() {
+    let layout = |settings: &[(&str, &str)]| load(settings).unwrap().database.unwrap().layout;
+    let default = layout(&[("DB_HOST", "db")]);
+    assert_eq!((default.schema.as_str(), default.has_public_views), ("holdfast", true));
+    let other =
+        layout(&[("DATABASE_URL", "postgres://u@h/d"), ("DB_SCHEMA", "bmp_2"), ("DB_PUBLIC_VIEWS", "NO")]);
+    assert_eq!((other.schema.as_str(), other.has_public_views), ("bmp_2", false));
+    assert!(layout(&[("DB_HOST", "db"), ("DB_SCHEMA", "public")]).schema.is_public());
+    for name in ["Bmp", "2b", "a-b", "a.b", "\"a\"", "pg_toast", "information_schema", "_timescaledb_catalog"]
+    {
+        let (names, text) = refused(&[("DB_HOST", "db"), ("DB_SCHEMA", name)]);
+        assert_eq!(names, ["DB_SCHEMA"], "{name}");
+        assert!(text.contains("lower-case letters, digits and underscores"), "{text}");
+    }
+    assert_eq!(refused(&[("DB_HOST", "db"), ("DB_PUBLIC_VIEWS", "maybe")]).0, ["DB_PUBLIC_VIEWS"]);
+}
+
+#[test]
 fn a_url_may_carry_what_the_driver_has_no_words_for() {
     let url = "postgres://u:p%40ss@[2001:db8::1]:5433/n?sslmode=verify-full&options=-c%20search_path%3Dbmp";
     let database = load(&[("DATABASE_URL", url)]).unwrap().database.unwrap();

@@ -152,6 +152,12 @@ fn credentials_change_and_the_database_does_not() {
     let reload = try_reload(&before, &parts).unwrap();
     assert_eq!(reload.waiting, names(&[]));
     assert_eq!(user(&reload), "two");
+    // Another schema is another database.
+    for (name, value) in [("DB_SCHEMA", "other"), ("DB_PUBLIC_VIEWS", "no")] {
+        let reload = try_reload(&before, &[&parts[..], &[(name, value)]].concat()).unwrap();
+        assert!(reload.waiting.contains(&name.to_owned()), "{name}: {:?}", reload.waiting);
+        assert_eq!(user(&reload), "one", "{name}");
+    }
     // From store-only mode, and back to it.
     assert_eq!(try_reload(&[], &before).unwrap().waiting, names(&["DATABASE_URL"]));
     assert_eq!(try_reload(&before, &[]).unwrap().waiting, names(&["DATABASE_URL"]));

@@ -82,6 +82,14 @@ async fn the_owner_migrates_the_writer_collects_and_the_reader_asks() {
         }
         let (code, said) = command(&database, "holdfast_reader", &["query", "route_lookup", "10.0.0.1"]);
         assert!(code == Some(0) && said.contains("10.0.0.0/24"), "{said}");
+        // Dashboards name neither the schema nor a search path.
+        let mut reader = as_role(&database, "holdfast_reader");
+        reader.options("");
+        let reader = connect(&reader).await;
+        for sql in ["SELECT * FROM routers()", "SELECT * FROM peers()", "TABLE public.route_state"] {
+            reader.query(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        drop(reader);
         database.drop().await;
     }
 }

@@ -193,7 +193,7 @@ async fn two_schemas_of_one_database_have_nothing_in_common() {
 async fn the_views_in_public_come_and_go_and_replace_nothing() {
     let Some(database) = Database::empty(Edition::Plain, "schema_views").await else { return };
     let foreign = "CREATE VIEW public.route_updates AS SELECT 1 AS mine;
-        COMMENT ON VIEW public.route_updates IS 'Holdfast: or so it says';
+        COMMENT ON VIEW public.route_updates IS 'Holdfast: not ours';
         CREATE TABLE public.bmp_peers (mine integer)";
     sql(&database, foreign).await;
     let kinds = "SELECT string_agg(relkind::text || relname, ' ' ORDER BY relname) FROM pg_class

@@ -141,7 +141,7 @@ async fn a_hub_answers_as_one_database_and_names_a_region_that_is_down() {
     let note = "the region south is left out since";
     assert!(error.contains(note) && error.contains("(cable cut)"), "{error}");
     let warned = Command::new("psql")
-        .args(["-X", "-d", &hub.url(), "-c", "SELECT count(*) FROM route_lookup('1.0.1.1')"])
+        .args(["-X", "-d", &hub.url(), "-c", "SELECT count(*) FROM holdfast.route_lookup('1.0.1.1')"])
         .output()
         .unwrap();
     let warning = String::from_utf8(warned.stderr).unwrap();

@@ -45,7 +45,9 @@ pub(super) fn created(kind: &str) -> Vec<&'static str> {
 
 /// True if a function or view does not exist, as in a database that was restored in part, or if a function has
 /// the search path of another schema, as after `ALTER SCHEMA … RENAME`.
-pub(in crate::sink::admin) async fn is_object_missing(client: &Client) -> Result<bool, tokio_postgres::Error> {
+pub(in crate::sink::admin) async fn is_object_missing(
+    client: &Client,
+) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT EXISTS (SELECT FROM unnest($1::text[]) AS name WHERE to_regproc(name) IS NULL)
         OR EXISTS (SELECT FROM unnest($2::text[]) AS name WHERE to_regclass(name) IS NULL)
         OR EXISTS (SELECT FROM pg_proc CROSS JOIN unnest(proconfig) AS setting
