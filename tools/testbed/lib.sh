@@ -91,11 +91,12 @@ archive_uri() {
         awk -F'|' -v o="$origin" '$1 == o && $2 == o && $3 == "main" { print $4; exit }'
 }
 
-# private_apt DIR ORIGIN KEYRING CODENAME COMPONENTS: sets up a separate apt under DIR with one source and an
-# empty status file, for which "install" lists the packages that an empty machine would get. The host's
-# transport settings (proxy, certificates) apply; its hooks do not.
+# private_apt DIR ORIGIN KEYRING CODENAME COMPONENTS [ARCHITECTURE]: sets up a separate apt under DIR with one
+# source and an empty status file, for which "install" lists the packages that an empty machine would get. The
+# host's transport settings (proxy, certificates) apply; its hooks do not.
 private_apt() {
     local dir=$1 origin=$2 keyring=$3 codename=$4 components=$5 uri
+    local architecture=${6:-$(dpkg --print-architecture)}
     command -v apt-get >/dev/null || { say "apt-get not found"; return 1; }
     [ -r "$keyring" ] ||
         { say "keyring $keyring not found; run: apt-get install $(basename "${keyring%.gpg}")"; return 1; }
@@ -105,7 +106,8 @@ private_apt() {
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear APT::Architectures;
-APT::Architectures { "$(dpkg --print-architecture)"; };
+APT::Architecture "$architecture";
+APT::Architectures { "$architecture"; };
 Dir::State "$dir";
 Dir::State::status "$dir/status";
 Dir::State::lists "$dir/lists";

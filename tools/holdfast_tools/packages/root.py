@@ -1,4 +1,4 @@
-"""A clean root of a Debian release, in which commands run as in a container."""
+"""A clean root of a release of Debian or Ubuntu, in which commands run as in a container."""
 
 import os
 import pathlib
@@ -8,6 +8,9 @@ import subprocess
 
 from ..faults.rig import Skipped, checked
 
+# The releases of Ubuntu; all other suites are of Debian.
+UBUNTU = ("jammy", "noble")
+UBUNTU_KEYS = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
 # Folders that package managers write, beside the files of packages.
 BOOKKEEPING = (
     "var/lib/dpkg",
@@ -21,6 +24,22 @@ BOOKKEEPING = (
 )
 # Files that belong to the test, or that list the users; these are compared by name.
 SHARED = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid")
+
+
+def _of_lib(command):
+    """The output of a function of tools/testbed/lib.sh."""
+    lib = pathlib.Path(__file__).resolve().parents[2] / "testbed" / "lib.sh"
+    script = ["bash", "-c", f'. "$1" && {command}', "bash", str(lib)]
+    return subprocess.run(script, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def archive_of(suite):
+    """The address of the suite's archive, which must be among the package sources of this machine."""
+    origin = "Ubuntu" if suite in UBUNTU else "Debian"
+    uri = _of_lib(f"archive_uri {origin} apt-get")
+    if not uri:
+        raise Skipped(f"this machine's package sources contain no archive of {origin}")
+    return uri
 
 
 class Root:
@@ -38,15 +57,15 @@ class Root:
 
     def _archive(self, suite, packages):
         """The packed root, which is made at the first use."""
-        cache = pathlib.Path(self.rig.run("bash", "-c", '. "$1" && cache_dir', "bash", self._lib()).strip())
+        cache = pathlib.Path(_of_lib("cache_dir"))
         kept = cache / f"root-{suite}-{'-'.join(sorted(packages))}.tar"
         if kept.exists():
             return kept
-        uri = self.rig.run("bash", "-c", '. "$1" && archive_uri Debian apt-get', "bash", self._lib()).strip()
-        if not uri:
-            raise Skipped("this machine's package sources contain no archive of Debian")
+        uri = archive_of(suite)
         partial = kept.with_suffix(f".{os.getpid()}.tar")
         command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(packages)}"]
+        if suite in UBUNTU:
+            command += ["--components=main,universe", f"--keyring={UBUNTU_KEYS}"]
         done = subprocess.run(
             [*command, suite, str(partial), uri], capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
@@ -55,9 +74,6 @@ class Root:
             raise Skipped(f"mmdebstrap {suite}: {done.stderr.strip().splitlines()[-1]}")
         partial.rename(kept)
         return kept
-
-    def _lib(self):
-        return str(self.rig.root / "tools" / "testbed" / "lib.sh")
 
     def command(self, *words, user=None, environment=None):
         """The words of a command that runs in the root, with an environment of its own."""
