@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{USER, image_environment, path, text};
 
 /// The root of the image; `None` after a printed SKIPPED.
+#[allow(clippy::print_stdout, reason = "a skipped test prints why")]
 fn root(folder: &Path) -> Option<PathBuf> {
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: image: chroot needs the rights of root");
