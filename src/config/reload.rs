@@ -85,8 +85,8 @@ fn value(setting: &Setting, raw: &RawSettings) -> String {
     }
 }
 
-/// Whether both are the same schema of the same database of the same server, or both are none. The delivery to another one
-/// begins with the checks of a start.
+/// Whether both are the same schema of the same database of the same server, or both are none. The
+/// delivery to another one begins with the checks of a start.
 fn is_same_server(one: Option<&Database>, other: Option<&Database>) -> bool {
     let server = |database: &Database| {
         let connection = &database.connection;

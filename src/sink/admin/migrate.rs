@@ -144,8 +144,8 @@ impl fmt::Display for Applied {
     }
 }
 
-/// Creates or upgrades the schema. Concurrent callers wait for each other. The connection's search path is the
-/// schema of the layout afterwards.
+/// Creates or upgrades the schema. Concurrent callers wait for each other. The connection's search path is
+/// the schema of the layout afterwards.
 ///
 /// A role without the right to create objects succeeds if the schema is up to date: nothing is written then.
 ///

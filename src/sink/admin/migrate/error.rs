@@ -30,15 +30,16 @@ pub enum MigrateError {
     /// The schema `public`, which is to be that of Holdfast, contains the tables of pybmpmon, which have the
     /// names of Holdfast's tables.
     #[error(
-        "DB_SCHEMA is public, and this schema of the database \"{database}\" contains the tables of pybmpmon, \
-         which are left unchanged: set DB_SCHEMA to another schema, such as holdfast, and copy the history \
+        "DB_SCHEMA is public, and this schema of the database \"{database}\" contains the tables of \
+         pybmpmon, which are left unchanged: set DB_SCHEMA to another schema, such as holdfast, and copy the history \
          with `holdfast import-pybmpmon` (docs/MIGRATING.md)"
     )]
     Pybmpmon {
         /// Name of the database.
         database: String,
     },
-    /// The tables were in the schema `public`, which is to be that of Holdfast, and were moved to another one.
+    /// The tables were in the schema `public`, which is to be that of Holdfast, and were moved to another
+    /// one.
     #[error(
         "DB_SCHEMA is public, and the tables of this database were moved from there to the schema \
          \"{schema}\": set DB_SCHEMA to it"

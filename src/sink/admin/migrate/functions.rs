@@ -43,8 +43,8 @@ pub(super) fn created(kind: &str) -> Vec<&'static str> {
     lines.filter_map(|line| line.strip_prefix(&start)?.split([' ', '(']).next()).collect()
 }
 
-/// True if a function or view does not exist, as in a database that was restored in part, or if a function has
-/// the search path of another schema, as after `ALTER SCHEMA … RENAME`.
+/// True if a function or view does not exist, as in a database that was restored in part, or if a function
+/// has the search path of another schema, as after `ALTER SCHEMA … RENAME`.
 pub(in crate::sink::admin) async fn is_object_missing(
     client: &Client,
 ) -> Result<bool, tokio_postgres::Error> {

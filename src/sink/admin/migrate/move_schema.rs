@@ -11,8 +11,8 @@ use crate::sink::layout::SchemaName;
 /// Version of the row that a move leaves in `public.schema_migrations`.
 const MOVED: i32 = 1_000_000;
 
-/// Whether `public` has the tables of an earlier release. Those of pybmpmon have no checkpoints, the ones of a
-/// hub are views, and after a move there is only `schema_migrations`.
+/// Whether `public` has the tables of an earlier release. Those of pybmpmon have no checkpoints, the ones of
+/// a hub are views, and after a move there is only `schema_migrations`.
 const IS_IN_PUBLIC: &str = "SELECT (SELECT count(*) FROM pg_catalog.pg_attribute
     WHERE attrelid IN (SELECT oid FROM pg_catalog.pg_class
         WHERE relnamespace = to_regnamespace('public') AND relkind = 'r'
