@@ -230,7 +230,8 @@ pub fn explain_reply(reply: &ErrorReply) -> String {
     text.push_str(pooler(&reply.code));
     if lacks_schema(&reply.code) {
         text.push_str(
-            "; the database lacks the schema of this release: run `holdfast migrate`, and check that DB_NAME \
+            "; the database lacks the schema of this release, or the role lacks USAGE on it: run \
+             `holdfast migrate`, grant the role its privileges with deploy/roles.sql, and check that DB_NAME \
              and DB_SCHEMA are the right ones",
         );
     } else if reply.code == SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION {

@@ -76,11 +76,17 @@ async fn a_missing_database_and_a_missing_privilege_are_named() {
     let role = format!("stranger_{}", std::process::id());
     let client = database.client().await;
     client.batch_execute(&format!("CREATE ROLE {role} LOGIN")).await.unwrap();
+    // A schema that the role may not use is as if it were not there.
+    let (code, _, error) = database.command(Some(&role), store::COLLECTOR, &["query", "peers"]);
+    assert_eq!(code, Some(1));
+    let expected = "or the role lacks USAGE on it: run `holdfast migrate`, grant the role its privileges";
+    assert!(error.contains(expected), "{error}");
+    client.batch_execute(&format!("GRANT USAGE ON SCHEMA holdfast TO {role}")).await.unwrap();
     let (code, _, error) = database.command(Some(&role), store::COLLECTOR, &["query", "peers"]);
     assert_eq!(code, Some(1));
     let expected = "(SQLSTATE 42501); grant the role its privileges with deploy/roles.sql";
     assert!(error.contains("permission denied") && error.contains(expected), "{error}");
-    client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
+    client.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
     drop(client);
     database.drop().await;
 }
