@@ -177,3 +177,36 @@ COMMENT ON FUNCTION holdfast_log_gap IS
     'Records a range of the log that a lane could not read. Every lane records the ranges that it meets,
 because bit rot after one lane has passed a batch concerns the other lanes only. Parts that another lane
 has recorded are not recorded again.';
+
+CREATE OR REPLACE FUNCTION holdfast_row_trigger() RETURNS text
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT format('%s on %s', tgname, tgrelid::regclass) FROM pg_trigger
+    WHERE tgrelid IN (
+            SELECT unnest(ARRAY['route_records', 'rejected_routes', 'rib_entries', 'swept_routes']::regclass[])
+            UNION ALL
+            SELECT inhrelid FROM pg_inherits
+            WHERE inhparent IN ('route_records'::regclass, 'swept_routes'::regclass))
+        -- FOR EACH ROW, BEFORE, INSERT
+        AND tgtype & 7 = 7 AND NOT tgisinternal AND tgenabled <> 'D'
+        -- of TimescaleDB, on the parent of the chunks
+        AND tgname <> 'ts_insert_blocker'
+    ORDER BY tgrelid LIMIT 1
+$$;
+COMMENT ON FUNCTION holdfast_row_trigger IS
+    'A trigger that may drop rows that a lane copies into the tables whose rows it counts; null if there is
+none.';
+
+CREATE OR REPLACE FUNCTION holdfast_no_row_trigger() RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    found text := holdfast_row_trigger();
+BEGIN
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION 'the trigger % may drop rows', found USING ERRCODE = 'BM004',
+            HINT = 'The lane attaches again, and then counts the stored rows before each COMMIT.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION holdfast_no_row_trigger IS
+    'Call of a transaction after its last COPY, unless it waits for the numbers of stored rows: raises BM004 if
+a trigger may have dropped rows.';

@@ -66,6 +66,8 @@ struct LaneResources<S: Storage> {
     stored: u64,
     /// Whether the transaction was sent without a reply, so that it may be committed.
     is_in_doubt: bool,
+    /// Whether the transaction after it was sent as well.
+    has_sent_ahead: bool,
     outage: Outage,
     quarantine: QuarantinePolicy,
 }
@@ -105,7 +107,7 @@ impl<S: Storage> Task<S> {
                     let (sealed, passed) = (resources.transaction.take(), self.passed_by_dump_lanes());
                     let seal = || resources.reading.seal(machine.readable(), rows_max, passed);
                     resources.transaction = sealed.or_else(seal);
-                    self.store(&mut resources).await.map(Some)
+                    self.store(&mut resources, rows_max).await.map(Some)
                 }
                 Step::Isolate => {
                     let now = start.elapsed();
@@ -118,7 +120,8 @@ impl<S: Storage> Task<S> {
                     if *self.stop.borrow() && self.waits_for_ended_lane(&resources, durable) {
                         return self.ended(End::Stopped);
                     }
-                    self.wait(until.map(|until| start + until), machine.is_caught_up()).await;
+                    let until = until.map(|until| start + until);
+                    self.wait(&mut resources, until, machine.is_caught_up()).await;
                     self.check_connection(&resources).await.map(|()| None)
                 }
                 Step::End(end) => return self.ended(end),
@@ -178,9 +181,13 @@ impl<S: Storage> Task<S> {
         released
     }
 
-    async fn store(&self, resources: &mut LaneResources<S>) -> Result<Event, LaneError> {
+    async fn store(&self, resources: &mut LaneResources<S>, rows_max: u64) -> Result<Event, LaneError> {
         self.note_order(resources.transaction.as_mut())?;
-        let (connection, transaction) = resources.connection_and_transaction()?;
+        let is_quarantining = resources.quarantine.quarantined().next().is_some();
+        let Some((connection, transaction)) = resources.connection.as_mut().zip(resources.transaction.as_ref())
+        else {
+            return Err(LaneError::NothingRead(resources.stored + 1));
+        };
         let span = tracing::info_span!(
             "db.batch_write",
             lane = self.lane.number,
@@ -191,7 +198,16 @@ impl<S: Storage> Task<S> {
             duration_ms = tracing::field::Empty,
         );
         let start = Instant::now();
-        connection.store(transaction).instrument(span.clone()).await?;
+        let reading = &mut resources.reading;
+        let next = async {
+            // With a quarantine, the connection may be needed between two transactions.
+            let next = if is_quarantining { None } else { reading.seal_ahead(rows_max).await }?;
+            self.note_order(Some(next)).is_ok().then_some(&*next)
+        };
+        let stored = connection.store_and_send_next(transaction, next).instrument(span.clone()).await;
+        resources.has_sent_ahead =
+            resources.reading.sealed_ahead().is_some_and(|next| connection.has_sent(next));
+        stored?;
         let duration_ms = to_millis(start.elapsed());
         span.record("duration_ms", duration_ms);
         span.in_scope(|| tracing::debug!("transaction_stored"));
@@ -300,7 +316,18 @@ impl<S: Storage> Task<S> {
         });
     }
 
-    async fn wait(&mut self, until: Option<Instant>, is_caught_up: bool) {
+    async fn wait(
+        &mut self,
+        resources: &mut LaneResources<S>,
+        until: Option<Instant>,
+        is_caught_up: bool,
+    ) {
+        let keep_going = async {
+            match &mut resources.connection {
+                Some(connection) => connection.keep_going().await,
+                None => std::future::pending().await,
+            }
+        };
         if is_caught_up {
             self.report(|status| {
                 if status.state == LaneState::Draining {
@@ -316,6 +343,7 @@ impl<S: Storage> Task<S> {
             Ok(()) = self.stop.changed() => {}
             Ok(()) = self.settings.changed() => self.settings.mark_changed(),
             () = tokio::time::sleep_until(until) => {}
+            () = keep_going => {}
         }
     }
 
@@ -333,6 +361,7 @@ impl<S: Storage> LaneResources<S> {
             epoch: None,
             stored: 0,
             is_in_doubt: false,
+            has_sent_ahead: false,
             outage: Outage::default(),
             quarantine: QuarantinePolicy::default(),
         }

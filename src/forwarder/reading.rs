@@ -7,7 +7,8 @@
 //!
 //! The server works while the next transaction is decoded and encoded. A transaction that was built ahead is
 //! used only if the lane continues where it begins. After a failure the lane may continue elsewhere; the
-//! transaction is then discarded and built again.
+//! transaction is then discarded and built again. Once it is full, it is sealed ahead, so that it can be sent
+//! before the current one is known to be stored; the one after it is built only then.
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub(super) struct Reading<S: Storage> {
     /// The open transaction; `None` while it is built on another thread.
     open: Option<OpenTransaction<S>>,
     /// The transaction that is built while the current one is stored.
-    ahead: Option<Prefetch<S>>,
+    ahead: Option<Ahead<S>>,
 }
 
 /// A transaction that is being built, with the reader that continues after its last batch.
@@ -60,10 +61,18 @@ struct OpenTransaction<S: Storage> {
 /// The task that adds batches to a transaction.
 type Building<S> = JoinHandle<(OpenTransaction<S>, Result<(), LaneError>)>;
 
-struct Prefetch<S: Storage> {
+/// The transaction after the current one.
+struct Ahead<S: Storage> {
     /// First batch of the transaction.
     first_seq: u64,
-    building: Building<S>,
+    state: AheadState<S>,
+}
+
+enum AheadState<S: Storage> {
+    Building(Building<S>),
+    Built(Box<OpenTransaction<S>>, Result<(), LaneError>),
+    /// With the reader that continues after it.
+    Sealed(Box<Transaction>, Reader<S>),
 }
 
 impl<S: Storage> Reading<S> {
@@ -126,12 +135,17 @@ impl<S: Storage> Reading<S> {
     /// Adds batches up to `limit` to the transaction, or takes over the transaction that was built ahead.
     /// `passed` is the last batch that all other dump lanes have passed.
     pub(super) async fn read(&mut self, limit: u64, rows_max: u64, passed: u64) -> Result<Event, LaneError> {
-        let (before, building) = match (self.ahead.take(), self.open.take()) {
-            (Some(ahead), _) => (ahead.first_seq, ahead.building),
-            (None, Some(open)) => (open.builder.next_seq(), build(open, limit, rows_max, passed)),
+        if let Some(sealed) = self.sealed_ahead() {
+            return Ok(Event::Read { last_seq: sealed.last_seq, is_full: true });
+        }
+        let (before, (open, result)) = match (self.ahead.take(), self.open.take()) {
+            (Some(Ahead { first_seq, state }), _) => (first_seq, state.built().await?),
+            (None, Some(open)) => {
+                let before = open.builder.next_seq();
+                (before, AheadState::Building(build(open, limit, rows_max, passed)).built().await?)
+            }
             (None, None) => return Err(LaneError::NothingRead(limit)),
         };
-        let (open, result) = building.await.map_err(LaneError::Panicked)?;
         let (next, is_full) = (open.builder.next_seq(), open.builder.is_full(rows_max));
         let open = self.open.insert(open);
         result?;
@@ -152,15 +166,51 @@ impl<S: Storage> Reading<S> {
         Ok(Event::Read { last_seq: next - 1, is_full })
     }
 
-    /// Seals the open transaction, and starts to build the next one if the log has batches up to `limit`
-    /// after it.
+    /// Waits until the transaction ahead is built, and seals it if it is full. Can be cancelled.
+    pub(super) async fn seal_ahead(&mut self, rows_max: u64) -> Option<&mut Transaction> {
+        let ahead = self.ahead.as_mut()?;
+        if let AheadState::Building(building) = &mut ahead.state {
+            // A panic is met again when it is the turn of the transaction.
+            let (open, result) = building.await.ok()?;
+            ahead.state = AheadState::Built(Box::new(open), result);
+        }
+        match self.ahead.take()? {
+            Ahead { first_seq, state: AheadState::Built(open, Ok(())) }
+                if open.barrier.is_none() && open.builder.is_full(rows_max) =>
+            {
+                let OpenTransaction { reader, builder, .. } = *open;
+                let state = AheadState::Sealed(Box::new(builder.build()), reader);
+                self.ahead = Some(Ahead { first_seq, state });
+            }
+            other => self.ahead = Some(other),
+        }
+        match &mut self.ahead.as_mut()?.state {
+            AheadState::Sealed(transaction, _) => Some(transaction),
+            _ => None,
+        }
+    }
+
+    /// The transaction ahead, if it is sealed.
+    pub(super) fn sealed_ahead(&self) -> Option<&Transaction> {
+        match &self.ahead.as_ref()?.state {
+            AheadState::Sealed(transaction, _) => Some(transaction),
+            _ => None,
+        }
+    }
+
+    /// Seals the open transaction or takes the one that was sealed ahead, and starts to build the next one if
+    /// the log has batches up to `limit` after it.
     pub(super) fn seal(&mut self, limit: u64, rows_max: u64, passed: u64) -> Option<Transaction> {
-        let OpenTransaction { reader, builder, .. } = self.open.take()?;
-        let transaction = builder.build();
+        let (transaction, reader) = match (self.ahead.take(), self.open.take()) {
+            (Some(Ahead { state: AheadState::Sealed(transaction, reader), .. }), _) => (*transaction, reader),
+            (_, Some(OpenTransaction { reader, builder, .. })) => (builder.build(), reader),
+            (_, None) => return None,
+        };
         let first_seq = transaction.last_seq + 1;
         let open = self.open(first_seq, Some(reader));
         if transaction.last_seq < limit {
-            self.ahead = Some(Prefetch { first_seq, building: build(open, limit, rows_max, passed) });
+            let state = AheadState::Building(build(open, limit, rows_max, passed));
+            self.ahead = Some(Ahead { first_seq, state });
         } else {
             self.open = Some(open);
         }
@@ -187,6 +237,17 @@ impl<S: Storage> Reading<S> {
             Ok(records)
         };
         tokio::task::spawn_blocking(reading).await.map_err(LaneError::Panicked)?
+    }
+}
+
+impl<S: Storage> AheadState<S> {
+    /// The open transaction and the outcome of reading, once it is built.
+    async fn built(self) -> Result<(OpenTransaction<S>, Result<(), LaneError>), LaneError> {
+        match self {
+            Self::Building(building) => building.await.map_err(LaneError::Panicked),
+            Self::Built(open, result) => Ok((*open, result)),
+            Self::Sealed(transaction, _) => Err(LaneError::NothingRead(transaction.first_seq)),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod forks;
 mod idle;
 mod identity;
 mod import;
+mod in_flight;
 mod liveness;
 mod migrations;
 mod names;

@@ -4,6 +4,7 @@
 mod collectors;
 mod delivery;
 mod history;
+mod link;
 mod log;
 mod state;
 mod stream;
@@ -45,6 +46,8 @@ enum Command {
     Delivery(delivery::Arguments),
     /// Deliver the logs of many collectors to one database at once: rate, connections and lock waits
     Collectors(collectors::Arguments),
+    /// Forward connections with the round-trip time and the rate of a slow link, and print the address
+    Link(link::Arguments),
     /// Deliver only the history rows of a log, in transactions of the default size
     History {
         /// Directory of the log
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Export { log, out } => history::export(&log, &out),
         Command::Delivery(arguments) => delivery::run(arguments),
         Command::Collectors(arguments) => collectors::run(&arguments),
+        Command::Link(arguments) => link::run(&arguments),
         Command::History { log, database } => history::drain(&log, &database),
     };
     let printed = match line {

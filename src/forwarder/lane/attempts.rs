@@ -15,22 +15,25 @@ impl<S: Storage> Task<S> {
         }
     }
 
-    /// Counts the transaction whose reply was lost: the checkpoint shows whether it is committed.
+    /// Counts the transactions whose reply was lost: the checkpoint shows which of them are committed.
     pub(super) fn resolve_doubt(&self, resources: &mut LaneResources<S>, last_seq: u64) {
         let Some(transaction) = resources.transaction.as_ref() else { return };
+        let has_sent_ahead = std::mem::take(&mut resources.has_sent_ahead);
         if !std::mem::take(&mut resources.is_in_doubt) {
             return;
         }
-        let (rows, counts) = (transaction.rows(), transaction.counts);
-        let is_committed = transaction.last_seq == last_seq;
-        self.report(|status| {
-            status.transactions.found_missing += u64::from(!is_committed);
-            if is_committed {
-                status.transactions.found_committed += 1;
-                status.rows += rows;
-                status.rejected += counts.quarantined;
-                status.dropped += counts.dropped;
-            }
-        });
+        let next = resources.reading.sealed_ahead().filter(|_| has_sent_ahead);
+        for sent in [transaction].into_iter().chain(next) {
+            let (rows, counts, is_committed) = (sent.rows(), sent.counts, sent.last_seq <= last_seq);
+            self.report(|status| {
+                status.transactions.found_missing += u64::from(!is_committed);
+                if is_committed {
+                    status.transactions.found_committed += 1;
+                    status.rows += rows;
+                    status.rejected += counts.quarantined;
+                    status.dropped += counts.dropped;
+                }
+            });
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A connection that holds a lane.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,6 +17,7 @@ use crate::sink::lanes::Lane;
 use super::known_peers::KnownPeers;
 use super::pipeline::{Exchange, QuietClient, Request, SharedStream, Typed};
 use super::shared_peers::SharedPeers;
+use super::store::InFlight;
 use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Params, Statements, session};
 use super::target::Target;
 
@@ -48,6 +50,12 @@ pub struct Connection {
     pub(super) shared_peers: Arc<SharedPeers>,
     /// Whether the merge begins with INSERT, because in the last merge most routes were new.
     pub(super) inserts_first: AtomicBool,
+    /// What was sent and received since the connection was last idle; `None` while it is.
+    pub(super) exchange: Option<Exchange>,
+    /// The transactions of the exchange, the oldest one first.
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// Whether the numbers of stored rows are compared before each COMMIT.
+    pub(super) counts_rows: bool,
     /// Whether large transactions write their history compressed.
     pub(super) can_compress: bool,
     store_timeout: Duration,
@@ -88,6 +96,9 @@ impl Connection {
             known_peers: KnownPeers::default(),
             shared_peers: Arc::default(),
             inserts_first: AtomicBool::new(true),
+            exchange: None,
+            in_flight: VecDeque::new(),
+            counts_rows: true,
             can_compress: false,
             store_timeout: target.store_timeout(),
             timeout_factor: 1,
@@ -118,6 +129,8 @@ impl Connection {
             other => other?,
         };
         client.batch_execute(LOCK_TIMEOUT).await?;
+        let triggers = client.query("SELECT holdfast_row_trigger() IS NOT NULL", &[]).await?;
+        connection.counts_rows = triggers.iter().any(|row| row.get(0));
         (connection.owner, connection.epoch) = (owner, attached.epoch);
         Ok((connection, attached))
     }
@@ -137,7 +150,7 @@ impl Connection {
         let mut request = Request::default();
         request.execute(statement, arguments)?;
         let mut exchange = Exchange::begin(&self.stream);
-        exchange.send(request).await?;
+        exchange.queue(request);
         exchange.finish().await?;
         let value = |index| {
             let row = exchange.rows(statement).next().ok_or_else(|| io::Error::other("no row"))?;

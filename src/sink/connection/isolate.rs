@@ -34,7 +34,7 @@ use crate::sink::transaction::{
 use super::attach::Connection;
 use super::bisect::{Bisect, rejected_max};
 use super::pipeline::{Exchange, Request};
-use super::store::check_rows;
+use super::store::{SentRows, check_rows};
 
 const SAVEPOINT: &str = "SAVEPOINT part";
 const RELEASE: &str = "RELEASE SAVEPOINT part;
@@ -239,7 +239,7 @@ impl Connection {
         // As rows: their constraints are checked for each record.
         self.begin(&mut request, transaction)?;
         let mut exchange = Exchange::begin(&self.stream);
-        exchange.send(request).await?;
+        exchange.queue(request);
         exchange.finish().await?;
         let mut isolation = Isolation::new(&records, quarantine)?;
         let (mut unchanged, mut is_probed) = (0, false);
@@ -313,9 +313,12 @@ impl Connection {
         request.copy(&s.copy_rejected, &rejected.bytes)?;
         exchange.send(request).await?;
         exchange.settle().await?;
-        check_rows("rejected_routes", rejected.rows, exchange.affected(&s.copy_rejected))?;
-        self.commit(exchange, transaction, unchanged, routes_rejected).await?;
-        Ok(())
+        check_rows("rejected_routes", rejected.rows, exchange.affected(s.copy_rejected.name()))?;
+        let mut request = Request::default();
+        self.commit_request(&mut request, transaction, unchanged, routes_rejected)?;
+        exchange.queue(request);
+        exchange.finish().await?;
+        check_rows("ingest_ledger", 1, exchange.affected(s.advance.name()))
     }
 
     /// Size of `rejected_routes` on disk in bytes.
@@ -334,8 +337,7 @@ impl Connection {
     pub(crate) async fn store_part(&self, part: &Transaction) -> Result<u64, Error> {
         let mut exchange = Exchange::begin(&self.stream);
         // No initial load: rows of a part can be rolled back, so that its routes must be looked up.
-        let stored = self.store_rows(&mut exchange, Request::default(), part, None, false).await;
-        match stored {
+        match self.send_part(&mut exchange, part).await {
             // The server is ready again only after the end of the exchange.
             Err(Error::Reply(_)) => exchange.finish().await.map(|()| 0),
             Err(error) => Err(error),
@@ -345,6 +347,11 @@ impl Connection {
                 Ok(rows.unchanged)
             }
         }
+    }
+
+    async fn send_part(&self, exchange: &mut Exchange, part: &Transaction) -> Result<SentRows, Error> {
+        let rest = self.send_first(exchange, Request::default(), part, None, false).await?;
+        self.send_rest(exchange, part, rest).await
     }
 }
 

@@ -56,7 +56,7 @@ macro_rules! statements {
                     request.prepare(stringify!($name), &sql);
                 )*
                 let mut exchange = Exchange::begin(stream);
-                exchange.send(request).await?;
+                exchange.queue(request);
                 exchange.finish().await?;
                 let mut parameters = exchange.into_parameters().into_iter();
                 Ok(Self {
@@ -125,6 +125,8 @@ statements! {
     insert_first: merge_statement(true);
     /// Records a gap in place of rejected records.
     drop_rejected: include_str!("sql/drop_rejected.sql");
+    /// Fails if a trigger may drop rows; follows all COPY statements, whose locks keep others from creating one.
+    no_row_trigger: "SELECT holdfast_no_row_trigger()";
     /// Moves the checkpoint and writes the ledger.
     advance: include_str!("sql/advance.sql");
 }

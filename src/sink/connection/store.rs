@@ -1,12 +1,27 @@
-//! Stores one transaction.
+//! Stores transactions.
 //!
-//! The client waits for the server only where it needs a reply: for the ids of peers that are not known yet
-//! ([`KnownPeers`](super::known_peers::KnownPeers)), for the compared announcements that change their route,
-//! and for the numbers of stored rows before it commits.
+//! ```text
+//!   client  │ rows 1 … COMMIT │ rows 2 … COMMIT │                  │ rows 3 … COMMIT │
+//!   server        │ stores 1        │ stores 2        │ stores 3 …
+//!                           replies 1 ──►     replies 2 ──►
+//! ```
+//!
+//! A transaction is sent without waiting for the server, except where a reply is needed: for the ids of peers
+//! that are not known yet ([`KnownPeers`](super::known_peers::KnownPeers)), and for the compared announcements
+//! that change their route. The next transaction is sent before the reply to the COMMIT if its peers are known
+//! and the current one does not change them. If the current one fails, the fence refuses the next one, because
+//! it does not follow the checkpoint.
+//!
+//! Rows that a trigger of the server drops would be missing without an error. A transaction therefore fails
+//! if such a trigger exists (`holdfast_no_row_trigger`). If one exists when the lane attaches, the numbers of
+//! stored rows are compared before each COMMIT instead, and no transaction is sent before the reply to another.
 
+mod requests;
+
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -14,28 +29,42 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::num;
-use crate::route::Timestamp;
 use crate::sink::error::Error;
-use crate::sink::transaction::{EncodeError, InitialLoad, ResolvedRows, SetUse, StoredPeers, Transaction};
+use crate::sink::transaction::{EncodeError, InitialLoad, ResolvedRows, StoredPeers, Transaction};
 
 use super::attach::Connection;
 use super::known_peers::KnownViews;
-use super::pipeline::{Exchange, Request, Statement};
-use super::statements::Params;
+use super::pipeline::{Exchange, Request};
 use super::stored_peers::stored_peers;
 
-/// Reason of a gap for rejected records that were not stored.
-const REJECTED_DROPPED: &str = "rejected records dropped";
+/// A transaction that was sent and is not known to be stored. Of the second one in flight, the rows that
+/// depend on a reply are not sent yet.
+pub(super) struct InFlight {
+    first_seq: u64,
+    rows: SentRows,
+    /// What is still to be sent.
+    rest: Option<Rest>,
+    /// Whether the transaction may change what is known of peers.
+    learns: bool,
+}
+
+/// The rows of a transaction that follow the comparison of its announcements.
+pub(super) struct Rest {
+    resolved: ResolvedRows,
+    /// The expected states of the peers, if these are merged last.
+    states: Option<Value>,
+}
 
 /// The rows of a transaction that were sent.
-pub(super) struct SentRows<'a> {
-    /// Table, COPY statement and number of rows.
-    counts: Vec<(&'static str, &'a Statement, u64)>,
+#[derive(Default)]
+pub(super) struct SentRows {
+    /// Table, name of the COPY statement and number of rows.
+    counts: Vec<(&'static str, &'static str, u64)>,
     /// Number of announcements that change nothing.
     pub(super) unchanged: u64,
 }
 
-impl SentRows<'_> {
+impl SentRows {
     /// Compares the numbers of rows with those that the server has stored, once it has replied.
     pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Error> {
         for (table, statement, sent) in &self.counts {
@@ -51,8 +80,24 @@ impl Connection {
     /// # Errors
     /// See [`Error::action`]. Only attaching again shows whether the transaction was stored.
     pub async fn store(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        self.store_and_send_next(transaction, std::future::pending()).await
+    }
+
+    /// Stores the transaction, which may have been sent before as the next one, and sends the `next` one if
+    /// it need not wait for the reply to the COMMIT. That one must be stored by the next call.
+    ///
+    /// `next` is dropped once the transaction is stored.
+    ///
+    /// # Errors
+    /// See [`Error::action`]. Only attaching again shows whether the transaction, and the next one, were
+    /// stored.
+    pub async fn store_and_send_next<'a>(
+        &mut self,
+        transaction: &Transaction,
+        next: impl Future<Output = Option<&'a Transaction>>,
+    ) -> Result<(), Error> {
         // The server may still commit after a timeout; the checkpoint shows it when the lane attaches again.
-        let stored = tokio::time::timeout(self.time_limit(), self.store_untimed(transaction)).await;
+        let stored = tokio::time::timeout(self.time_limit(), self.store_untimed(transaction, next)).await;
         let stored = stored.map_err(|_elapsed| Error::Timeout).flatten();
         if stored.is_err() {
             self.shared_peers.initial_load().end();
@@ -60,257 +105,248 @@ impl Connection {
         stored
     }
 
-    async fn store_untimed(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        // What this transaction adds holds only if it is stored: on an error it is dropped.
-        let mut known_peers = std::mem::take(&mut self.known_peers);
-        self.shared_peers.forget(self.lane.number, &mut known_peers);
-        let known = known_peers.find(&transaction.peers.keys);
-        let mut exchange = Exchange::begin(&self.stream);
-        let mut request = Request::default();
-        // If the fence fails, the server discards all that follows.
-        self.begin(&mut request, transaction)?;
-        if self.compresses(transaction.counts.routes) {
-            request.execute(&self.statements.compress, &[])?;
+    /// Whether a transaction was sent as the next one, so that it may be stored without a reply.
+    #[must_use]
+    pub fn has_sent(&self, transaction: &Transaction) -> bool {
+        self.in_flight.iter().any(|sent| sent.first_seq == transaction.first_seq)
+    }
+
+    /// Goes on sending and receiving while the lane waits for something else. Can be cancelled.
+    pub async fn keep_going(&mut self) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.keep_going().await;
         }
-        let rows = self.store_rows(&mut exchange, request, transaction, known, true).await?;
-        if exchange.has_unconfirmed_rows() {
-            let settled = exchange.settle().await;
-            settled.map_err(|error| self.route_exists(error, &exchange))?;
+        std::future::pending().await
+    }
+
+    async fn store_untimed<'a>(
+        &mut self,
+        transaction: &Transaction,
+        next: impl Future<Output = Option<&'a Transaction>>,
+    ) -> Result<(), Error> {
+        self.send(transaction).await?;
+        let mut next = pin!(next);
+        let mut may_send = !self.counts_rows && self.in_flight.front().is_some_and(|sent| !sent.learns);
+        loop {
+            tokio::select! {
+                biased;
+                ready = self.ready() => {
+                    ready?;
+                    return self.stored(transaction).await;
+                }
+                next = &mut next, if may_send => {
+                    may_send = false;
+                    if let Some(next) = next {
+                        self.send_next(next).await?;
+                    }
+                }
+            }
         }
-        rows.check(&exchange)?;
-        let (s, mut request) = (&self.statements, Request::default());
-        request.execute(&s.peer_states, &[&self.lane.collector, &transaction.peers.views])?;
-        exchange.send(request).await?;
-        let exchange =
-            self.commit(exchange, transaction, rows.unchanged, transaction.rejected_routes).await?;
-        known_peers.learn(&transaction.peers, exchange.rows(&s.peer_states))?;
-        self.choose_half(&exchange)?;
-        self.known_peers = known_peers;
+    }
+
+    /// Sends a transaction, or what it still lacks if it was sent as the next one.
+    async fn send(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        match self.in_flight.front() {
+            Some(sent) if sent.first_seq == transaction.first_seq => {}
+            Some(_) => return Err(not_expected("another transaction was sent before")),
+            None => {
+                self.shared_peers.forget(self.lane.number, &mut self.known_peers);
+                let known = self.known_peers.find(&transaction.peers.keys);
+                let learns = known.is_none() || transaction.peers.has_changes();
+                let mut exchange = Exchange::begin(&self.stream);
+                let request = self.begin_request(transaction)?;
+                let rest = self.send_first(&mut exchange, request, transaction, known, true).await?;
+                self.exchange = Some(exchange);
+                self.in_flight.push_back(InFlight::new(transaction, learns, Some(rest)));
+            }
+        }
+        let Some(rest) = self.in_flight.front_mut().and_then(|sent| sent.rest.take()) else { return Ok(()) };
+        let learns = self.in_flight.front().is_some_and(|sent| sent.learns);
+        let mut exchange = self.exchange.take().ok_or_else(|| not_expected("no exchange"))?;
+        let rows = self.complete(&mut exchange, transaction, rest, learns).await;
+        let rows = rows.map_err(|error| self.route_exists(error, &exchange))?;
+        self.exchange = Some(exchange);
+        if let Some(sent) = self.in_flight.front_mut() {
+            sent.rows = rows;
+        }
         Ok(())
     }
 
-    /// Begins the transaction, and checks the fence and the order with other lanes.
-    pub(super) fn begin(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
-        let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
-        let first = num::to_i64_saturating(transaction.first_seq);
-        let fence: Params<'_, 6> = [&self.lane.collector, &log_id, &number, &self.epoch, &self.owner, &first];
-        request.execute(&self.statements.begin, &[])?;
-        request.execute(&self.statements.fence, &fence)?;
-        for (lane, delivered) in &transaction.order {
-            let (lane, delivered) = (num::to_i32_saturating(*lane), num::to_i64_saturating(*delivered));
-            let order: Params<'_, 4> = [&self.lane.collector, &log_id, &lane, &delivered];
-            request.execute(&self.statements.order, &order)?;
+    /// Sends the next transaction, as far as it needs no reply, if its peers are known.
+    async fn send_next(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        self.shared_peers.forget(self.lane.number, &mut self.known_peers);
+        let Some(known) = self.known_peers.find(&transaction.peers.keys) else { return Ok(()) };
+        let learns = transaction.peers.has_changes();
+        // It must not hold locks on peers while it waits for its turn to be completed.
+        if learns && transaction.dedup.len() > 0 {
+            return Ok(());
         }
+        let Some(mut exchange) = self.exchange.take() else { return Ok(()) };
+        let encoding = self.encode(transaction, known.peers, true);
+        // An error is met again when it is the turn of the transaction.
+        if let Ok(Ok(resolved)) = exchange.while_reading(encoding).await? {
+            exchange.begin_section();
+            let mut request = self.begin_request(transaction)?;
+            if learns {
+                self.merge_known_peers(&mut request, transaction, &known.states)?;
+            }
+            self.copy_rows_without_ids(&mut request, transaction)?;
+            self.copy_resolved(&mut request, transaction, &resolved)?;
+            exchange.queue(request);
+            let rest = Rest { resolved, states: (!learns).then_some(known.states) };
+            let mut sent = InFlight::new(transaction, learns, None);
+            if rest.resolved.compared > 0 {
+                sent.rest = Some(rest);
+            } else {
+                sent.rows = self.complete(&mut exchange, transaction, rest, learns).await?;
+            }
+            self.in_flight.push_back(sent);
+        }
+        self.exchange = Some(exchange);
         Ok(())
     }
 
-    /// Sends all rows of the transaction after `request`. The last replies are not waited for.
-    /// `loads_initially` allows to copy new routes without a look-up.
-    pub(super) async fn store_rows(
+    /// Sends the rows up to the comparison of the announcements, after `request`. `loads_initially` allows to
+    /// copy new routes without a look-up.
+    pub(super) async fn send_first(
         &self,
         exchange: &mut Exchange,
         mut request: Request,
         transaction: &Transaction,
         known: Option<KnownViews>,
         loads_initially: bool,
-    ) -> Result<SentRows<'_>, Error> {
-        let s = &self.statements;
-        let encode = |peers: StoredPeers| {
-            self.shared_peers.note(self.lane.number, &peers, &transaction.peers);
-            encode(transaction, peers, loads_initially.then(|| self.shared_peers.initial_load()))
-        };
+    ) -> Result<Rest, Error> {
         let merges_last = known.is_some() && !transaction.peers.has_changes();
         match &known {
             None => self.merge_peers(&mut request, transaction)?,
             Some(known) if !merges_last => {
-                self.merge_known_peers(&mut request, transaction, &known.states)?
+                self.merge_known_peers(&mut request, transaction, &known.states)?;
             }
             Some(_) => {}
         }
         self.copy_rows_without_ids(&mut request, transaction)?;
-        let (encoding, known_states) = match known {
+        let (peers, states) = match known {
             Some(KnownViews { peers, states }) => {
-                let encoding = encode(peers);
-                exchange.send(request).await?;
-                (encoding, Some(states))
+                exchange.queue(request);
+                (peers, merges_last.then_some(states))
             }
             None => {
                 exchange.send(request).await?;
-                exchange.wait_for(&s.peers).await?;
-                let peers = stored_peers(exchange.rows(&s.peers))?;
-                (encode(peers), None)
+                exchange.wait_for(&self.statements.peers).await?;
+                (stored_peers(exchange.rows(&self.statements.peers))?, None)
             }
         };
-        let encoded = exchange.while_reading(encoding).await?;
-        let mut resolved = encoded.map_err(Error::Encoder)??;
+        let encoded = exchange.while_reading(self.encode(transaction, peers, loads_initially)).await?;
+        let resolved = encoded.map_err(Error::Encoder)??;
         let mut request = Request::default();
-        request.copy(&s.copy_staged, &resolved.staged.bytes)?;
-        request.copy(s.history(transaction), &resolved.history.bytes)?;
+        self.copy_resolved(&mut request, transaction, &resolved)?;
+        exchange.queue(request);
+        Ok(Rest { resolved, states })
+    }
+
+    /// Begins to send the rows after the comparison of the announcements. Waits for that if there are any.
+    pub(super) async fn send_rest(
+        &self,
+        exchange: &mut Exchange,
+        transaction: &Transaction,
+        Rest { mut resolved, states }: Rest,
+    ) -> Result<SentRows, Error> {
+        let s = &self.statements;
+        let (mut request, mut changed) = (Request::default(), 0);
         let mut set_uses = std::mem::take(&mut resolved.set_uses);
-        let changed = self.copy_changed(exchange, request, transaction, &resolved, &mut set_uses).await?;
-        let (mut request, changed) = changed;
+        if resolved.compared > 0 {
+            exchange.wait_for(&s.changed).await?;
+            let numbers = exchange.rows(&s.changed).map(|row| row.get(0, &Type::INT4));
+            let numbers = numbers.collect::<Result<Vec<i32>, _>>().map_err(Error::Connection)?;
+            let (rows, uses) = transaction.dedup.history_rows(&numbers)?;
+            set_uses.extend(uses);
+            request.copy(s.history(transaction), &rows)?;
+            changed = num::to_u64(numbers.len());
+        }
         self.copy_attributes(&mut request, transaction, &set_uses)?;
         self.merge(&mut request, transaction, &resolved)?;
-        if let Some(states) = known_states.filter(|_| merges_last) {
+        if let Some(states) = states {
             self.merge_known_peers(&mut request, transaction, &states)?;
         }
-        exchange.send(request).await?;
+        exchange.queue(request);
         let routes = transaction.routes.rows + resolved.history.rows + changed;
         let counts = vec![
-            ("route_records", s.history(transaction), routes),
-            ("rejected_routes", &s.copy_rejected, transaction.rejected.rows),
-            ("staged", &s.copy_staged, resolved.staged.rows),
-            ("dedup_candidates", &s.copy_candidates, resolved.dedup.rows),
-            ("rib_entries", &s.copy_rib, resolved.new.rows),
-            ("swept_routes", &s.copy_swept, resolved.swept.rows),
+            ("route_records", s.history(transaction).name(), routes),
+            ("rejected_routes", s.copy_rejected.name(), transaction.rejected.rows),
+            ("staged", s.copy_staged.name(), resolved.staged.rows),
+            ("dedup_candidates", s.copy_candidates.name(), resolved.dedup.rows),
+            ("rib_entries", s.copy_rib.name(), resolved.new.rows),
+            ("swept_routes", s.copy_swept.name(), resolved.swept.rows),
         ];
         Ok(SentRows { counts, unchanged: resolved.compared.saturating_sub(changed) })
     }
 
-    /// Merges the state of the peers. The reply has their ids, and their state before the transaction.
-    fn merge_peers(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
-        let (collector, peers) = (&self.lane.collector, &transaction.peers);
-        let arguments: Params<'_, 4> = [collector, &peers.views, &peers.states, &peers.families];
-        request.execute(&self.statements.peers, &arguments)?;
-        request.flush();
-        Ok(())
-    }
-
-    /// Merges the state of the peers, whose ids and states are known. Without an event, this comes last:
-    /// other lanes wait for the locks on the rows of the same peers. The routes need the sweeps before.
-    fn merge_known_peers(
-        &self,
-        request: &mut Request,
-        transaction: &Transaction,
-        states: &Value,
-    ) -> Result<(), EncodeError> {
-        let (collector, peers) = (&self.lane.collector, &transaction.peers);
-        let arguments: Params<'_, 5> = [collector, &peers.views, &peers.states, &peers.families, states];
-        request.execute(&self.statements.known_peers, &arguments)
-    }
-
-    /// Copies the rows that contain no peer ids.
-    fn copy_rows_without_ids(
-        &self,
-        request: &mut Request,
-        transaction: &Transaction,
-    ) -> Result<(), EncodeError> {
-        let s = &self.statements;
-        request.copy(s.history(transaction), &transaction.routes.bytes)?;
-        request.copy(&s.copy_rejected, &transaction.rejected.bytes)?;
-        request.copy(&s.copy_events, &transaction.events)?;
-        request.copy(&s.copy_statistics, &transaction.statistics)?;
-        request.copy(&s.copy_gaps, &transaction.gaps)?;
-        if !transaction.incarnations.is_empty() {
-            request.copy_uncounted(&s.copy_incarnations, &transaction.incarnations)?;
-            request.execute(&s.touch_incarnations, &[])?;
-            request.execute(&s.incarnations, &[])?;
-        }
-        Ok(())
-    }
-
-    /// Copies the attribute sets, of which history needs those that its rows refer to.
-    fn copy_attributes(
-        &self,
-        request: &mut Request,
-        transaction: &Transaction,
-        set_uses: &[SetUse],
-    ) -> Result<(), EncodeError> {
-        let set_uses = if transaction.is_whole { &[] } else { set_uses };
-        let (s, rows) = (&self.statements, transaction.attributes.rows(set_uses)?);
-        if !rows.is_empty() {
-            request.copy_uncounted(&s.copy_attributes, &rows)?;
-            request.execute(&s.touch, &[])?;
-            request.execute(&s.attributes, &[])?;
-            request.execute(&s.history_sets, &[])?;
-        }
-        Ok(())
-    }
-
-    /// Copies the history rows of the compared announcements that change their route; must follow the COPY of
-    /// the staged routes and precede their merge. Returns the request to continue with, and the number of
-    /// these rows; their attribute sets are added to `set_uses`.
-    async fn copy_changed(
+    /// Begins to send all that a transaction lacks, up to its COMMIT and Sync. With `learns`, the reply has
+    /// the states of the peers.
+    async fn complete(
         &self,
         exchange: &mut Exchange,
-        mut request: Request,
         transaction: &Transaction,
-        resolved: &ResolvedRows,
-        set_uses: &mut Vec<SetUse>,
-    ) -> Result<(Request, u64), Error> {
-        if resolved.compared == 0 {
-            return Ok((request, 0));
+        rest: Rest,
+        learns: bool,
+    ) -> Result<SentRows, Error> {
+        let (s, mut request) = (&self.statements, Request::default());
+        let rows = self.send_rest(exchange, transaction, rest).await?;
+        if learns {
+            request.execute(&s.peer_states, &[&self.lane.collector, &transaction.peers.views])?;
         }
-        let s = &self.statements;
-        request.copy(&s.copy_candidates, &resolved.dedup.bytes)?;
-        request.execute(&s.changed, &[])?;
-        exchange.send(request).await?;
-        exchange.settle().await?;
-        let numbers = exchange.rows(&s.changed).map(|row| row.get(0, &Type::INT4));
-        let numbers = numbers.collect::<Result<Vec<i32>, _>>().map_err(Error::Connection)?;
-        let mut request = Request::default();
-        let (rows, uses) = transaction.dedup.history_rows(&numbers)?;
-        set_uses.extend(uses);
-        request.copy(s.history(transaction), &rows)?;
-        Ok((request, num::to_u64(numbers.len())))
+        if self.counts_rows {
+            exchange.settle().await?;
+            rows.check(exchange)?;
+        } else {
+            request.execute(&s.no_row_trigger, &[])?;
+        }
+        self.commit_request(&mut request, transaction, rows.unchanged, transaction.rejected_routes)?;
+        exchange.queue(request);
+        exchange.sync();
+        Ok(rows)
     }
 
-    /// Copies the routes that cannot be in the current table yet, and merges the staged ones and all other
-    /// state.
-    fn merge(
+    /// Waits for the reply to the oldest COMMIT. Can be cancelled.
+    async fn ready(&mut self) -> Result<(), Error> {
+        let Some(exchange) = &mut self.exchange else { return Err(not_expected("no exchange")) };
+        let ready = exchange.ready().await;
+        ready.map_err(|error| match &self.exchange {
+            Some(exchange) => self.route_exists(error, exchange),
+            None => error,
+        })
+    }
+
+    /// Learns from the replies to the oldest transaction, which is stored, and passes to the next one.
+    async fn stored(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        let (Some(exchange), Some(sent)) = (self.exchange.take(), self.in_flight.pop_front()) else {
+            return Err(not_expected("no exchange"));
+        };
+        let s = &self.statements;
+        check_rows("ingest_ledger", 1, exchange.affected(s.advance.name()))?;
+        sent.rows.check(&exchange)?;
+        if sent.learns {
+            self.known_peers.learn(&transaction.peers, exchange.rows(&s.peer_states))?;
+        }
+        self.choose_half(&exchange)?;
+        self.exchange = exchange.into_next().await?;
+        Ok(())
+    }
+
+    /// Encodes the rows that contain peer ids on another thread.
+    fn encode(
         &self,
-        request: &mut Request,
         transaction: &Transaction,
-        resolved: &ResolvedRows,
-    ) -> Result<(), EncodeError> {
-        let s = &self.statements;
-        request.copy(&s.copy_rib, &resolved.new.bytes)?;
-        request.copy(&s.copy_swept, &resolved.swept.bytes)?;
-        if resolved.staged.rows > 0 {
-            let is_insert = self.inserts_first.load(Ordering::Relaxed);
-            let statement = if is_insert { &s.insert_first } else { &s.update_first };
-            request.execute(statement, &[&num::to_i64_saturating(resolved.staged.rows)])?;
-        }
-        self.log_gaps(request, transaction)?;
-        self.drop_rejected(request, transaction)?;
-        if let Some(routers) = &transaction.routers {
-            request.execute(&s.routers, &[&self.lane.collector, routers])?;
-        }
-        Ok(())
-    }
-
-    /// Records a gap for each router with records that are not stored.
-    fn drop_rejected(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
-        let log_id = self.lane.log_id.as_uuid();
-        for dropped in &transaction.dropped {
-            let (seq, index) = dropped.first;
-            let [from, until] = [dropped.from, dropped.until].map(system_time);
-            let values: Params<'_, 10> = [
-                &self.lane.collector,
-                &log_id,
-                &dropped.router,
-                &REJECTED_DROPPED,
-                &num::to_i64_saturating(seq),
-                &num::to_i32_saturating(index),
-                &num::to_i64_saturating(dropped.last_seq),
-                &from,
-                &until,
-                &num::to_i64_saturating(dropped.records),
-            ];
-            request.execute(&self.statements.drop_rejected, &values)?;
-        }
-        Ok(())
-    }
-
-    /// Records the unreadable ranges of the log.
-    fn log_gaps(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
-        let log_id = self.lane.log_id.as_uuid();
-        for gap in &transaction.log_gaps {
-            let (from, to) = (num::to_i64_saturating(gap.from), num::to_i64_saturating(gap.to));
-            let gap: Params<'_, 5> = [&self.lane.collector, &log_id, &from, &to, &gap.reason];
-            request.execute(&self.statements.log_gap, &gap)?;
-        }
-        Ok(())
+        peers: StoredPeers,
+        loads_initially: bool,
+    ) -> JoinHandle<Result<ResolvedRows, EncodeError>> {
+        self.shared_peers.note(self.lane.number, &peers, &transaction.peers);
+        let initial_load: Option<Arc<InitialLoad>> =
+            loads_initially.then(|| self.shared_peers.initial_load());
+        let (rib, dedup) = (Arc::clone(&transaction.rib), Arc::clone(&transaction.dedup));
+        tokio::task::spawn_blocking(move || {
+            ResolvedRows::encode(&rib, &dedup, &peers, initial_load.as_deref())
+        })
     }
 
     /// Turns the error of a route that was expected to be new, but is in the current table.
@@ -337,61 +373,17 @@ impl Connection {
         }
         Ok(())
     }
+}
 
-    /// Moves the checkpoint, writes the ledger and commits. `unchanged` and `rejected` are the numbers of
-    /// routes without a history row.
-    pub(super) async fn commit(
-        &self,
-        mut exchange: Exchange,
-        transaction: &Transaction,
-        unchanged: u64,
-        rejected: u64,
-    ) -> Result<Exchange, Error> {
-        let (log_id, number) = (self.lane.log_id.as_uuid(), num::to_i32_saturating(self.lane.number));
-        let [first, last] = [transaction.first_seq, transaction.last_seq].map(num::to_i64_saturating);
-        let digest = transaction.digest.cast_signed();
-        let counts = transaction.counts;
-        let [routes, events, gaps] = [counts.routes, counts.events, counts.gaps].map(num::to_i64_saturating);
-        let [unchanged, rejected] = [unchanged, rejected].map(num::to_i64_saturating);
-        let advance: Params<'_, 13> = [
-            &self.lane.collector,
-            &log_id,
-            &number,
-            &self.epoch,
-            &self.owner,
-            &first,
-            &last,
-            &digest,
-            &routes,
-            &events,
-            &gaps,
-            &unchanged,
-            &rejected,
-        ];
-        let mut request = Request::default();
-        request.execute(&self.statements.advance, &advance)?;
-        request.execute(&self.statements.commit, &[])?;
-        exchange.send(request).await?;
-        exchange.finish().await?;
-        check_rows("ingest_ledger", 1, exchange.affected(&self.statements.advance))?;
-        Ok(exchange)
+impl InFlight {
+    fn new(transaction: &Transaction, learns: bool, rest: Option<Rest>) -> Self {
+        Self { first_seq: transaction.first_seq, rows: SentRows::default(), rest, learns }
     }
 }
 
-/// Encodes the rows that contain peer ids on another thread.
-fn encode(
-    transaction: &Transaction,
-    peers: StoredPeers,
-    initial_load: Option<Arc<InitialLoad>>,
-) -> JoinHandle<Result<ResolvedRows, EncodeError>> {
-    let (rib, dedup) = (Arc::clone(&transaction.rib), Arc::clone(&transaction.dedup));
-    tokio::task::spawn_blocking(move || ResolvedRows::encode(&rib, &dedup, &peers, initial_load.as_deref()))
-}
-
-fn system_time(time: Timestamp) -> SystemTime {
-    let micros = Duration::from_micros(time.0.unsigned_abs());
-    let time = if time.0 < 0 { UNIX_EPOCH.checked_sub(micros) } else { UNIX_EPOCH.checked_add(micros) };
-    time.unwrap_or(UNIX_EPOCH)
+/// A defect of this program, after which the lane attaches again.
+fn not_expected(what: &'static str) -> Error {
+    Error::Connection(io::Error::other(what))
 }
 
 /// Compares the number of stored rows with the number of sent rows.

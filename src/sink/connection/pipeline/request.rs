@@ -23,7 +23,7 @@ impl Statement {
         Self { name, parameters }
     }
 
-    pub(super) const fn name(&self) -> &'static str {
+    pub(in crate::sink::connection) const fn name(&self) -> &'static str {
         self.name
     }
 }
@@ -36,7 +36,6 @@ pub(in crate::sink::connection) struct Request {
     last: BytesMut,
     /// Names of the statements that are executed.
     statements: Vec<&'static str>,
-    has_rows: bool,
 }
 
 impl Request {
@@ -92,19 +91,8 @@ impl Request {
         Ok(())
     }
 
-    /// Executes a COPY statement with these rows, whose number is compared with that of the server. A stream
-    /// without rows is not sent.
+    /// Executes a COPY statement with these rows. A stream without rows is not sent.
     pub(in crate::sink::connection) fn copy(
-        &mut self,
-        statement: &Statement,
-        rows: &Bytes,
-    ) -> Result<(), EncodeError> {
-        self.has_rows |= !rows.is_empty();
-        self.copy_uncounted(statement, rows)
-    }
-
-    /// The same, with rows that the server may have already, so that their number is not compared.
-    pub(in crate::sink::connection) fn copy_uncounted(
         &mut self,
         statement: &Statement,
         rows: &Bytes,
@@ -136,11 +124,6 @@ impl Request {
     /// Ends the exchange: after an error, the server discards all messages before this one.
     pub(super) fn sync(&mut self) {
         self.message(b'S', |_| ());
-    }
-
-    /// Whether there are rows whose number is compared.
-    pub(super) const fn has_rows(&self) -> bool {
-        self.has_rows
     }
 
     /// The bytes to send, and the names of the executed statements.
