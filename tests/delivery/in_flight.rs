@@ -3,8 +3,6 @@
 use std::future::ready;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::oneshot;
-
 use crate::common::batches::{Builder, peer, peer_down};
 use crate::common::db::{Database, Edition};
 use crate::common::proxy::Proxy;
@@ -12,6 +10,13 @@ use crate::common::source::{server_address, target_through};
 use crate::common::store::{COLLECTOR, OWNER, Store, lane};
 use holdfast::route::{Batch, Cause, Family, RibView};
 use holdfast::sink::{Connection, Dedup, Error, Transaction, TransactionBuilder};
+
+/// Waits until a transaction waits for the lock on the ledger.
+const WAIT_FOR_WAITER: &str = "DO $$ BEGIN
+    WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'ingest_ledger'::regclass AND NOT granted) LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$";
 
 /// Routes of a transaction.
 const ROUTES: u32 = 5;
@@ -34,7 +39,8 @@ fn transaction(seq: u64) -> Transaction {
     transaction_of(seq, &batch(seq))
 }
 
-/// Stores a transaction that waits for a lock until the next one was offered, and then for `then`.
+/// Stores a transaction that waits for a lock, which is released after `then`, and offers the next one
+/// meanwhile.
 async fn store_both(
     store: &mut Store,
     [current, next]: [&Transaction; 2],
@@ -42,18 +48,12 @@ async fn store_both(
 ) -> Result<(), Error> {
     let client = store.database.client().await;
     client.batch_execute("BEGIN; LOCK TABLE ingest_ledger IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let (offered, was_offered) = oneshot::channel();
     let unlock = tokio::spawn(async move {
-        // A transaction that cannot be followed does not ask for the next one.
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(500), was_offered).await;
+        client.batch_execute(WAIT_FOR_WAITER).await.unwrap();
         client.batch_execute(then).await.unwrap();
         client.batch_execute("ROLLBACK").await.unwrap();
     });
-    let next = async {
-        offered.send(()).unwrap();
-        Some(next)
-    };
-    let stored = store.connection.store_and_send_next(current, next).await;
+    let stored = store.connection.store_and_send_next(current, ready(Some(next))).await;
     unlock.await.unwrap();
     stored
 }
@@ -117,14 +117,8 @@ async fn the_next_transaction_is_not_stored_if_the_current_one_fails() {
     for edition in Edition::ALL {
         let Some(mut store) = Store::open(edition, "in_flight_fails").await else { continue };
         store.connection.store(&transaction(1)).await.unwrap();
-        let cancel = "DO $$ BEGIN
-            LOOP
-                PERFORM pg_cancel_backend(pid) FROM pg_locks
-                    WHERE relation = 'ingest_ledger'::regclass AND NOT granted;
-                EXIT WHEN FOUND;
-                PERFORM pg_sleep(0.01);
-            END LOOP;
-        END $$";
+        let cancel = "SELECT pg_cancel_backend(pid) FROM pg_locks
+            WHERE relation = 'ingest_ledger'::regclass AND NOT granted";
         let error = store_both(&mut store, [&transaction(2), &transaction(3)], cancel).await.unwrap_err();
         assert_eq!(error.sqlstate().map(tokio_postgres::error::SqlState::code), Some("57014"), "{error}");
         let target = &store.database.target;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use holdfast::codec;
 use holdfast::committer::{self, Committer, Progress};
-use holdfast::forwarder::{self, LaneState};
+use holdfast::forwarder::{self, DeliveryStatus, LaneState};
 use holdfast::route::{Action, Batch, Cause, Timestamp};
 use holdfast::sink::{Dedup, SslMode, Target, TlsFiles};
 use holdfast::wal::{self, Disk, Item, Log, LogId, SeqNo};
@@ -173,14 +173,21 @@ impl Delivery {
             self.committer.clone(),
         );
         let mut delivered = forwarder.delivered();
-        let done = delivered.wait_for(|delivered| {
+        let is_done = |delivered: &DeliveryStatus| {
             delivered.seq() >= durable || delivered.lanes.iter().any(|lane| lane.state == LaneState::Halted)
-        });
-        let rows = tokio::time::timeout(TIMEOUT, done).await??.rows();
+        };
+        let first = delivered.wait_for(|delivered| delivered.rows() > 0 || is_done(delivered));
+        let first_rows = tokio::time::timeout(TIMEOUT, first).await??.rows();
+        let since_first = Instant::now();
+        let rows = tokio::time::timeout(TIMEOUT, delivered.wait_for(is_done)).await??.rows();
         let seconds = start.elapsed().as_secs_f64();
+        // Without the time in which the lanes attach.
+        let steady = (rows - first_rows) as f64 / since_first.elapsed().as_secs_f64();
         if !forwarder.stop(TIMEOUT).await {
             return Err(format!("{name}: delivery halted: {:?}", delivered.borrow().lanes).into());
         }
-        Ok(format!("{{\"step\":\"{name}\",{}", result(rows, seconds).trim_start_matches('{')))
+        let whole = result(rows, seconds);
+        let whole = whole.trim_start_matches('{');
+        Ok(format!("{{\"step\":\"{name}\",\"steady_routes_per_second\":{steady:.0},{whole}"))
     }
 }
