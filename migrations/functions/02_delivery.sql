@@ -179,7 +179,7 @@ because bit rot after one lane has passed a batch concerns the other lanes only.
 has recorded are not recorded again.';
 
 CREATE OR REPLACE FUNCTION holdfast_row_trigger() RETURNS text
-LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_temp AS $$
     SELECT format('%s on %s', tgname, tgrelid::regclass) FROM pg_trigger
     WHERE tgrelid IN (
             SELECT unnest(ARRAY['route_records', 'rejected_routes', 'rib_entries', 'swept_routes']::regclass[])
@@ -197,7 +197,7 @@ COMMENT ON FUNCTION holdfast_row_trigger IS
 none.';
 
 CREATE OR REPLACE FUNCTION holdfast_no_row_trigger() RETURNS void
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_temp AS $$
 DECLARE
     found text := holdfast_row_trigger();
 BEGIN
