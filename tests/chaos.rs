@@ -323,8 +323,10 @@ async fn stored_records(client: &tokio_postgres::Client) -> Records {
 
 async fn connect(url: &str) -> tokio_postgres::Client {
     let mut config: tokio_postgres::Config = url.parse().unwrap();
-    config.options(common::db::SEARCH_PATH);
-    common::db::connect(&config).await
+    config.options("-c search_path=holdfast");
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 #[test]
