@@ -182,7 +182,7 @@ CREATE OR REPLACE FUNCTION holdfast_row_trigger() RETURNS text
 LANGUAGE sql STABLE SET search_path = @schema@, pg_temp AS $$
     SELECT format('%s on %s', tgname, tgrelid::regclass) FROM pg_trigger
     WHERE tgrelid IN (
-            SELECT unnest(ARRAY['route_records', 'rejected_routes', 'rib_entries', 'swept_routes']::regclass[])
+            SELECT unnest('{route_records,rejected_routes,rib_entries,swept_routes}'::regclass[])
             UNION ALL
             SELECT inhrelid FROM pg_inherits
             WHERE inhparent IN ('route_records'::regclass, 'swept_routes'::regclass))
@@ -208,5 +208,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION holdfast_no_row_trigger IS
-    'Call of a transaction after its last COPY, unless it waits for the numbers of stored rows: raises BM004 if
-a trigger may have dropped rows.';
+    'Call of a transaction after its last COPY, unless it waits for the numbers of stored rows: raises BM004
+if a trigger may have dropped rows.';

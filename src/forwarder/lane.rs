@@ -184,7 +184,8 @@ impl<S: Storage> Task<S> {
     async fn store(&self, resources: &mut LaneResources<S>, rows_max: u64) -> Result<Event, LaneError> {
         self.note_order(resources.transaction.as_mut())?;
         let is_quarantining = resources.quarantine.quarantined().next().is_some();
-        let Some((connection, transaction)) = resources.connection.as_mut().zip(resources.transaction.as_ref())
+        let Some((connection, transaction)) =
+            resources.connection.as_mut().zip(resources.transaction.as_ref())
         else {
             return Err(LaneError::NothingRead(resources.stored + 1));
         };
@@ -316,12 +317,7 @@ impl<S: Storage> Task<S> {
         });
     }
 
-    async fn wait(
-        &mut self,
-        resources: &mut LaneResources<S>,
-        until: Option<Instant>,
-        is_caught_up: bool,
-    ) {
+    async fn wait(&mut self, resources: &mut LaneResources<S>, until: Option<Instant>, is_caught_up: bool) {
         let keep_going = async {
             match &mut resources.connection {
                 Some(connection) => connection.keep_going().await,

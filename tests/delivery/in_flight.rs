@@ -90,7 +90,8 @@ async fn a_transaction_waits_if_it_depends_on_the_current_one() {
         let from = peer(2, RibView::AdjInPre, 1);
         Builder::new("r1", 0).at(9).announce(&from, 0..u32::try_from(seq).unwrap(), &[1]).build()
     };
-    let down = || Builder::new("r1", 0).at(9).event(Some(&peer(1, RibView::AdjInPre, 1)), peer_down()).build();
+    let down =
+        || Builder::new("r1", 0).at(9).event(Some(&peer(1, RibView::AdjInPre, 1)), peer_down()).build();
     assert!(!follows(&mut store, batch(1), batch(2)).await, "the current one has a new peer");
     assert!(follows(&mut store, batch(3), batch(4)).await, "the peer is known");
     assert!(!follows(&mut store, batch(5), other(7)).await, "the next one has a new peer");
@@ -107,7 +108,8 @@ async fn a_transaction_waits_if_it_depends_on_the_current_one() {
         builder.because(Cause::ReDump).build()
     };
     assert!(follows(&mut store, again(20), again(21)).await, "a repeated table");
-    let unchanged = "SELECT concat_ws(' ', routes, unchanged) FROM ingest_ledger ORDER BY first_seq DESC LIMIT 2";
+    let unchanged =
+        "SELECT concat_ws(' ', routes, unchanged) FROM ingest_ledger ORDER BY first_seq DESC LIMIT 2";
     assert_eq!(store.database.texts(unchanged).await, ["5 5", "5 5"]);
     store.close().await;
 }

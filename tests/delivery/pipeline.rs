@@ -108,7 +108,10 @@ async fn rows_that_the_server_drops_prevent_the_commit() {
             client.batch_execute(&trigger).await.unwrap();
             // A lane that does not count its rows yet notices the trigger, and does so from then on.
             let error = store.connection.store(&transaction(store.next, &batch)).await.unwrap_err();
-            assert!(error.to_string().contains(&format!("the trigger t on {table} may drop rows")), "{error}");
+            assert!(
+                error.to_string().contains(&format!("the trigger t on {table} may drop rows")),
+                "{error}"
+            );
             assert_eq!(error.action(), ErrorAction::Retry);
             attach_again(&mut store).await;
             let error = store.connection.store(&transaction(store.next, &batch)).await;

@@ -17,8 +17,8 @@ use crate::sink::lanes::Lane;
 use super::known_peers::KnownPeers;
 use super::pipeline::{Exchange, QuietClient, Request, SharedStream, Typed};
 use super::shared_peers::SharedPeers;
-use super::store::InFlight;
 use super::statements::{EVICT, LOCK_TIMEOUT, LOCK_TIMEOUT_ATTACHING, Params, Statements, session};
+use super::store::in_flight::InFlight;
 use super::target::Target;
 
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);

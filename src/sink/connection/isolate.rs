@@ -34,7 +34,7 @@ use crate::sink::transaction::{
 use super::attach::Connection;
 use super::bisect::{Bisect, rejected_max};
 use super::pipeline::{Exchange, Request};
-use super::store::{SentRows, check_rows};
+use super::store::in_flight::{SentRows, check_rows};
 
 const SAVEPOINT: &str = "SAVEPOINT part";
 const RELEASE: &str = "RELEASE SAVEPOINT part;

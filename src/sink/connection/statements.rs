@@ -125,7 +125,8 @@ statements! {
     insert_first: merge_statement(true);
     /// Records a gap in place of rejected records.
     drop_rejected: include_str!("sql/drop_rejected.sql");
-    /// Fails if a trigger may drop rows; follows all COPY statements, whose locks keep others from creating one.
+    /// Fails if a trigger may drop rows; follows all COPY statements, whose locks keep others from creating
+    /// one.
     no_row_trigger: "SELECT holdfast_no_row_trigger()";
     /// Moves the checkpoint and writes the ledger.
     advance: include_str!("sql/advance.sql");

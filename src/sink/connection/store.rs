@@ -6,16 +6,17 @@
 //!                           replies 1 ──►     replies 2 ──►
 //! ```
 //!
-//! A transaction is sent without waiting for the server, except where a reply is needed: for the ids of peers
-//! that are not known yet ([`KnownPeers`](super::known_peers::KnownPeers)), and for the compared announcements
-//! that change their route. The next transaction is sent before the reply to the COMMIT if its peers are known
-//! and the current one does not change them. If the current one fails, the fence refuses the next one, because
-//! it does not follow the checkpoint.
+//! A transaction is sent without waiting for the server, except where a reply is needed: for the ids of
+//! peers that are not known yet ([`KnownPeers`](super::known_peers::KnownPeers)), and for the compared
+//! announcements that change their route. The next transaction is sent before the reply to the COMMIT if its
+//! peers are known and the current one does not change them. If the current one fails, the fence refuses the
+//! next one, because it does not follow the checkpoint.
 //!
 //! Rows that a trigger of the server drops would be missing without an error. A transaction therefore fails
 //! if such a trigger exists (`holdfast_no_row_trigger`). If one exists when the lane attaches, the numbers of
-//! stored rows are compared before each COMMIT instead, and no transaction is sent before the reply to another.
+//! stored rows are compared before each COMMIT instead, and only one transaction is in flight.
 
+pub(super) mod in_flight;
 mod requests;
 
 use std::io;
@@ -23,7 +24,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -36,43 +36,7 @@ use super::attach::Connection;
 use super::known_peers::KnownViews;
 use super::pipeline::{Exchange, Request};
 use super::stored_peers::stored_peers;
-
-/// A transaction that was sent and is not known to be stored. Of the second one in flight, the rows that
-/// depend on a reply are not sent yet.
-pub(super) struct InFlight {
-    first_seq: u64,
-    rows: SentRows,
-    /// What is still to be sent.
-    rest: Option<Rest>,
-    /// Whether the transaction may change what is known of peers.
-    learns: bool,
-}
-
-/// The rows of a transaction that follow the comparison of its announcements.
-pub(super) struct Rest {
-    resolved: ResolvedRows,
-    /// The expected states of the peers, if these are merged last.
-    states: Option<Value>,
-}
-
-/// The rows of a transaction that were sent.
-#[derive(Default)]
-pub(super) struct SentRows {
-    /// Table, name of the COPY statement and number of rows.
-    counts: Vec<(&'static str, &'static str, u64)>,
-    /// Number of announcements that change nothing.
-    pub(super) unchanged: u64,
-}
-
-impl SentRows {
-    /// Compares the numbers of rows with those that the server has stored, once it has replied.
-    pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Error> {
-        for (table, statement, sent) in &self.counts {
-            check_rows(table, *sent, exchange.affected(statement))?;
-        }
-        Ok(())
-    }
-}
+use in_flight::{InFlight, Rest, SentRows, check_rows};
 
 impl Connection {
     /// Stores the transaction.
@@ -375,18 +339,7 @@ impl Connection {
     }
 }
 
-impl InFlight {
-    fn new(transaction: &Transaction, learns: bool, rest: Option<Rest>) -> Self {
-        Self { first_seq: transaction.first_seq, rows: SentRows::default(), rest, learns }
-    }
-}
-
 /// A defect of this program, after which the lane attaches again.
 fn not_expected(what: &'static str) -> Error {
     Error::Connection(io::Error::other(what))
-}
-
-/// Compares the number of stored rows with the number of sent rows.
-pub(super) const fn check_rows(table: &'static str, sent: u64, stored: u64) -> Result<(), Error> {
-    if sent == stored { Ok(()) } else { Err(Error::RowCount { table, sent, stored }) }
 }

@@ -31,8 +31,8 @@ pub enum MigrateError {
     /// names of Holdfast's tables.
     #[error(
         "DB_SCHEMA is public, and this schema of the database \"{database}\" contains the tables of \
-         pybmpmon, which are left unchanged: set DB_SCHEMA to another schema, such as holdfast, and copy the history \
-         with `holdfast import-pybmpmon` (docs/MIGRATING.md)"
+         pybmpmon, which are left unchanged: set DB_SCHEMA to another schema, such as holdfast, and copy \
+         the history with `holdfast import-pybmpmon` (docs/MIGRATING.md)"
     )]
     Pybmpmon {
         /// Name of the database.

@@ -287,7 +287,8 @@ impl Exchange {
     }
 
     fn receive(&mut self, message: Message) -> Result<(), Error> {
-        let section = [&mut self.current].into_iter().chain(&mut self.later).find(|section| !section.is_ready);
+        let section =
+            [&mut self.current].into_iter().chain(&mut self.later).find(|section| !section.is_ready);
         let Some(section) = section else {
             if let Message::Error(error) = message {
                 self.farewell = Some(error);

@@ -100,7 +100,11 @@ impl Connection {
     }
 
     /// Merges the state of the peers. The reply has their ids, and their state before the transaction.
-    pub(super) fn merge_peers(&self, request: &mut Request, transaction: &Transaction) -> Result<(), EncodeError> {
+    pub(super) fn merge_peers(
+        &self,
+        request: &mut Request,
+        transaction: &Transaction,
+    ) -> Result<(), EncodeError> {
         let (collector, peers) = (&self.lane.collector, &transaction.peers);
         let arguments: Params<'_, 4> = [collector, &peers.views, &peers.states, &peers.families];
         request.execute(&self.statements.peers, &arguments)?;
