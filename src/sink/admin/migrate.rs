@@ -171,7 +171,7 @@ async fn apply_layout(
     chunk_interval_days: u32,
 ) -> Result<Applied, MigrateError> {
     client.batch_execute(&layout.schema.search_path()).await?;
-    let mut was_moved = false;
+    let mut before_move = None;
     if layout.schema.is_public() {
         if let Some(database) = database_of_pybmpmon(client).await? {
             return Err(MigrateError::Pybmpmon { database });
@@ -179,13 +179,15 @@ async fn apply_layout(
     } else if !has_bookkeeping(client).await? && is_in_public(client).await? {
         // The objects of the present release are known, so that the earlier one is upgraded where it is.
         client.batch_execute(&SchemaName::public().search_path()).await?;
-        apply_missing(client, &SchemaName::public(), chunk_interval_days).await?;
+        before_move = Some(apply_missing(client, &SchemaName::public(), chunk_interval_days).await?);
         move_schema::move_from_public(client, &layout.schema).await?;
         client.batch_execute(&layout.schema.search_path()).await?;
-        was_moved = true;
     }
     let mut applied = apply_missing(client, &layout.schema, chunk_interval_days).await?;
-    applied.was_moved = was_moved;
+    if let Some(before) = before_move {
+        applied.was_moved = true;
+        applied.versions.splice(0..0, before.versions);
+    }
     if !layout.schema.is_public() {
         applied.public_views = public_views::update(client, layout, applied.has_replaced_functions).await?;
     }
