@@ -66,7 +66,7 @@ struct LaneResources<S: Storage> {
     stored: u64,
     /// Whether the transaction was sent without a reply, so that it may be committed.
     is_in_doubt: bool,
-    /// Whether the transaction after it was sent as well.
+    /// Whether the transaction after the last one that was stored or attempted was sent as well.
     has_sent_ahead: bool,
     outage: Outage,
     quarantine: QuarantinePolicy,
@@ -182,13 +182,16 @@ impl<S: Storage> Task<S> {
     }
 
     async fn store(&self, resources: &mut LaneResources<S>, rows_max: u64) -> Result<Event, LaneError> {
-        self.note_order(resources.transaction.as_mut())?;
         let is_quarantining = resources.quarantine.quarantined().next().is_some();
         let Some((connection, transaction)) =
-            resources.connection.as_mut().zip(resources.transaction.as_ref())
+            resources.connection.as_mut().zip(resources.transaction.as_mut())
         else {
             return Err(LaneError::NothingRead(resources.stored + 1));
         };
+        if !connection.has_sent(transaction) {
+            self.note_order(Some(transaction))?;
+        }
+        let transaction = &*transaction;
         let span = tracing::info_span!(
             "db.batch_write",
             lane = self.lane.number,

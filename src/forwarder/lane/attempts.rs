@@ -17,13 +17,14 @@ impl<S: Storage> Task<S> {
 
     /// Counts the transactions whose reply was lost: the checkpoint shows which of them are committed.
     pub(super) fn resolve_doubt(&self, resources: &mut LaneResources<S>, last_seq: u64) {
-        let Some(transaction) = resources.transaction.as_ref() else { return };
-        let has_sent_ahead = std::mem::take(&mut resources.has_sent_ahead);
-        if !std::mem::take(&mut resources.is_in_doubt) {
-            return;
-        }
-        let next = resources.reading.sealed_ahead().filter(|_| has_sent_ahead);
-        for sent in [transaction].into_iter().chain(next) {
+        let (is_in_doubt, has_sent_ahead) =
+            (std::mem::take(&mut resources.is_in_doubt), std::mem::take(&mut resources.has_sent_ahead));
+        let current = resources.transaction.as_ref();
+        // After an error reply to the current one, the server has refused the next one. Without a current one,
+        // the connection was lost between the two.
+        let next = resources.reading.sealed_ahead();
+        let next = next.filter(|_| has_sent_ahead && (is_in_doubt || current.is_none()));
+        for sent in current.filter(|_| is_in_doubt).into_iter().chain(next) {
             let (rows, counts, is_committed) = (sent.rows(), sent.counts, sent.last_seq <= last_seq);
             self.report(|status| {
                 status.transactions.found_missing += u64::from(!is_committed);

@@ -112,7 +112,7 @@ impl Connection {
     async fn send(&mut self, transaction: &Transaction) -> Result<(), Error> {
         match self.in_flight.front() {
             Some(sent) if sent.first_seq == transaction.first_seq => {}
-            Some(_) => return Err(not_expected("another transaction was sent before")),
+            Some(_) => return Err(not_expected("another transaction is in flight")),
             None => {
                 self.shared_peers.forget(self.lane.number, &mut self.known_peers);
                 let known = self.known_peers.find(&transaction.peers.keys);
@@ -151,13 +151,10 @@ impl Connection {
         if let Ok(Ok(resolved)) = exchange.while_reading(encoding).await? {
             exchange.begin_section();
             let mut request = self.begin_request(transaction)?;
-            if learns {
-                self.merge_known_peers(&mut request, transaction, &known.states)?;
-            }
-            self.copy_rows_without_ids(&mut request, transaction)?;
+            let states = self.copy_rows_of_known_peers(&mut request, transaction, known.states)?;
             self.copy_resolved(&mut request, transaction, &resolved)?;
             exchange.queue(request);
-            let rest = Rest { resolved, states: (!learns).then_some(known.states) };
+            let rest = Rest { resolved, states };
             let mut sent = InFlight::new(transaction, learns, None);
             if rest.resolved.compared > 0 {
                 sent.rest = Some(rest);
@@ -180,22 +177,16 @@ impl Connection {
         known: Option<KnownViews>,
         loads_initially: bool,
     ) -> Result<Rest, Error> {
-        let merges_last = known.is_some() && !transaction.peers.has_changes();
-        match &known {
-            None => self.merge_peers(&mut request, transaction)?,
-            Some(known) if !merges_last => {
-                self.merge_known_peers(&mut request, transaction, &known.states)?;
-            }
-            Some(_) => {}
-        }
-        self.copy_rows_without_ids(&mut request, transaction)?;
         let (peers, states) = match known {
             Some(KnownViews { peers, states }) => {
+                let states = self.copy_rows_of_known_peers(&mut request, transaction, states)?;
                 exchange.queue(request);
-                (peers, merges_last.then_some(states))
+                (peers, states)
             }
             None => {
-                exchange.send(request).await?;
+                self.merge_peers(&mut request, transaction)?;
+                self.copy_rows_without_ids(&mut request, transaction)?;
+                exchange.queue(request);
                 exchange.wait_for(&self.statements.peers).await?;
                 (stored_peers(exchange.rows(&self.statements.peers))?, None)
             }
@@ -208,7 +199,8 @@ impl Connection {
         Ok(Rest { resolved, states })
     }
 
-    /// Begins to send the rows after the comparison of the announcements. Waits for that if there are any.
+    /// Begins to send the rows after the comparison of the announcements. Waits for its result if there was
+    /// one.
     pub(super) async fn send_rest(
         &self,
         exchange: &mut Exchange,
@@ -340,6 +332,6 @@ impl Connection {
 }
 
 /// A defect of this program, after which the lane attaches again.
-fn not_expected(what: &'static str) -> Error {
-    Error::Connection(io::Error::other(what))
+fn not_expected(what: &str) -> Error {
+    Error::Connection(io::Error::other(format!("a defect of this program: {what}")))
 }

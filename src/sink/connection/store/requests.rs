@@ -112,8 +112,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Merges the state of the peers, whose ids and states are known. Without an event, this comes last:
-    /// other lanes wait for the locks on the rows of the same peers. The routes need the sweeps before.
+    /// Copies the rows that contain no peer ids of a transaction whose peers are known. With an event, these
+    /// are merged before, because the routes need the sweeps; else `states` is returned, and they are merged
+    /// last, because other lanes wait for the locks on the rows of the same peers.
+    pub(super) fn copy_rows_of_known_peers(
+        &self,
+        request: &mut Request,
+        transaction: &Transaction,
+        states: Value,
+    ) -> Result<Option<Value>, EncodeError> {
+        let merges_last = !transaction.peers.has_changes();
+        if !merges_last {
+            self.merge_known_peers(request, transaction, &states)?;
+        }
+        self.copy_rows_without_ids(request, transaction)?;
+        Ok(merges_last.then_some(states))
+    }
+
+    /// Merges the state of the peers, whose ids and states are known.
     pub(super) fn merge_known_peers(
         &self,
         request: &mut Request,
