@@ -57,6 +57,12 @@ pub(crate) enum Bug {
     LanesOverlap,
     /// The last batch of a full transaction is left out.
     LastBatchIsLeftOut,
+    /// The transaction that was sent ahead counts as stored once the one before it is.
+    ReplyCountsForBoth,
+    /// The transaction after one that failed is stored without it.
+    NextIsStoredAfterAFailure,
+    /// The transaction that is sent ahead does not wait for other lanes.
+    NextDoesNotWait,
     // Functions of the database.
     /// The fence checks nothing.
     NoFence,
@@ -77,7 +83,7 @@ pub(crate) enum Bug {
 }
 
 /// All faults that must be detected.
-pub(crate) const ALL: [Bug; 30] = [
+pub(crate) const ALL: [Bug; 33] = [
     Bug::SyncHasNoEffect,
     Bug::SyncIsRetried,
     Bug::NoDirectorySync,
@@ -100,6 +106,9 @@ pub(crate) const ALL: [Bug; 30] = [
     Bug::PassedBeforeCommitted,
     Bug::LanesOverlap,
     Bug::LastBatchIsLeftOut,
+    Bug::ReplyCountsForBoth,
+    Bug::NextIsStoredAfterAFailure,
+    Bug::NextDoesNotWait,
     Bug::NoFence,
     Bug::FenceWithoutSequence,
     Bug::FenceWithoutOwner,

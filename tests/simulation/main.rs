@@ -1,7 +1,7 @@
 //! Deterministic simulation of the whole collector: routers, sessions, committer, log, lanes and a database,
 //! in virtual time on one thread. A seed determines the schedule of crashes, power cuts, disk errors, lost
-//! answers, delayed transactions, a second collector, a database restored from a backup, and a log directory
-//! restored from a copy.
+//! answers, delayed transactions, pairs of transactions in flight, a second collector, a database restored
+//! from a backup, and a log directory restored from a copy.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

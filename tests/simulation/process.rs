@@ -22,6 +22,9 @@ const ROWS_MAX: usize = 12;
 /// Limit of the steps of a state machine at one time, to detect an endless loop.
 const STEPS_MAX: usize = 2_000;
 
+/// Checkpoints of other lanes that a transaction relies on.
+type Order = Vec<(u32, u64)>;
+
 struct TransactionBuilder {
     first: u64,
     next: u64,
@@ -31,6 +34,15 @@ struct TransactionBuilder {
     after: u64,
     /// First batch or gap with a row.
     first_row: Option<u64>,
+    /// Whether it was sealed before the current transaction was stored, so that nothing is added.
+    is_sealed: bool,
+}
+
+/// A transaction that was sent before the reply to the one before it.
+struct SentAhead {
+    transaction: Transaction,
+    /// The server's answer, if it has executed the transaction.
+    result: Option<Result<(), Refused>>,
 }
 
 struct LaneShell {
@@ -40,6 +52,10 @@ struct LaneShell {
     connection: Option<u64>,
     reader: Option<Reader<BuggyDisk>>,
     transaction: Option<TransactionBuilder>,
+    /// The full transaction after the current one.
+    ahead: Option<TransactionBuilder>,
+    /// The same, if it was sent on this connection.
+    sent_ahead: Option<SentAhead>,
     /// Number of the server that the connection was opened to.
     server: u64,
     /// Last batch of which every record of the lane is committed; `None` if it is not known.
@@ -122,6 +138,8 @@ impl Process {
             connection: None,
             reader: None,
             transaction: None,
+            ahead: None,
+            sent_ahead: None,
             server: 0,
             passed: None,
             must_attach: false,
@@ -328,11 +346,10 @@ impl Process {
         }
     }
 
-    /// The checkpoints of other lanes that the transaction of a lane relies on; `None` if it must not be
+    /// The checkpoints of other lanes that a transaction of a lane relies on; `None` if it must not be
     /// stored.
-    fn relies_on(&self, number: usize) -> Option<Vec<(u32, u64)>> {
+    fn relies_on(&self, number: usize, transaction: &TransactionBuilder) -> Option<Order> {
         let (lane, mut wanted) = (&self.lanes[number].lane, Vec::new());
-        let transaction = self.lanes[number].transaction.as_ref()?;
         if lane.class() == Class::Dump && self.bug != Bug::DumpLaneDoesNotWait {
             wanted.push((lane.live_lane(), transaction.next - 1));
         }
@@ -355,7 +372,6 @@ impl Process {
     ) -> bool {
         let bug = self.bug;
         let (allowed, passed) = (self.allowed(number), self.passed_by_dump_lanes(number));
-        let relies_on = self.relies_on(number);
         let lane = &mut self.lanes[number];
         lane.machine.on(draining::Event::Allowed(allowed), now);
         let failed = |action| draining::Event::Failed { action, jitter: 7 };
@@ -372,14 +388,11 @@ impl Process {
                 lane.attach(number, takeover, (self.owner, bug), database, calm || dice.below(2) == 0)
             }
             draining::Step::Begin { after } => {
-                lane.transaction = Some(TransactionBuilder {
-                    first: after + 1,
-                    next: after + 1,
-                    rows: Vec::new(),
-                    gaps: Vec::new(),
-                    after: 0,
-                    first_row: None,
-                });
+                let is_next = |ahead: &TransactionBuilder| {
+                    ahead.first == after + 1 || bug == Bug::NextIsStoredAfterAFailure
+                };
+                let ahead = lane.ahead.take().filter(is_next);
+                lane.transaction = Some(ahead.unwrap_or_else(|| TransactionBuilder::new(after + 1)));
                 lane.reader = Some(self.log.reader(SeqNo(after + 1)));
                 return false;
             }
@@ -390,8 +403,14 @@ impl Process {
             draining::Step::Store => {
                 let last = lane.transaction.as_ref().map_or(0, |transaction| transaction.next - 1);
                 assert!(last <= self.writer.durable().0, "a batch is delivered before it is durable");
-                let event = match relies_on {
-                    Some(order) => lane.store(self.owner, order, database, dice, calm, bug),
+                let lane = &self.lanes[number];
+                let order =
+                    lane.transaction.as_ref().and_then(|transaction| self.relies_on(number, transaction));
+                let order = if lane.has_sent() { Some(Vec::new()) } else { order };
+                let next = self.seal_ahead(number, passed);
+                let lane = &mut self.lanes[number];
+                let event = match order {
+                    Some(order) => lane.store(self.owner, (order, next), database, dice, calm, bug),
                     None => failed(ErrorAction::Retry),
                 };
                 if std::mem::take(&mut lane.doubts_others) {
@@ -408,10 +427,101 @@ impl Process {
         };
         let lane = &mut self.lanes[number];
         if matches!(event, draining::Event::Failed { .. }) {
-            lane.connection = None;
+            lane.disconnect(database, dice);
         }
         lane.machine.on(event, now);
         false
+    }
+
+    /// Seals the transaction after the current one, if it is full. Returns what it relies on, if it may be
+    /// sent.
+    fn seal_ahead(&mut self, number: usize, passed: u64) -> Option<Order> {
+        let (bug, lane) = (self.bug, &mut self.lanes[number]);
+        let first = lane.transaction.as_ref()?.next;
+        let (limit, passed) = match bug {
+            Bug::NextDoesNotWait => (self.durable, u64::MAX),
+            _ => (lane.machine.readable(), passed),
+        };
+        if lane.ahead.as_ref().is_none_or(|ahead| ahead.first != first) {
+            let mut ahead = TransactionBuilder::new(first);
+            let barrier = ahead.read(&lane.lane, &mut self.log.reader(SeqNo(first)), limit, passed, bug);
+            ahead.is_sealed = barrier.is_none() && ahead.rows.len() >= ROWS_MAX;
+            lane.ahead = Some(ahead).filter(|ahead| ahead.is_sealed);
+        }
+        let ahead = self.lanes[number].ahead.as_ref()?;
+        if bug == Bug::NextDoesNotWait { Some(Vec::new()) } else { self.relies_on(number, ahead) }
+    }
+
+    /// Ends all connections, as when the process ends.
+    pub(crate) fn disconnect(&mut self, database: &mut Database, dice: &mut Dice) {
+        self.lanes.iter_mut().for_each(|lane| lane.disconnect(database, dice));
+    }
+}
+
+impl TransactionBuilder {
+    fn new(first: u64) -> Self {
+        let (rows, gaps) = (Vec::new(), Vec::new());
+        Self { first, next: first, rows, gaps, after: 0, first_row: None, is_sealed: false }
+    }
+
+    /// Adds batches up to `limit`. Returns the batch that waits for dump lanes, if there is one, and the one
+    /// that it waits for.
+    fn read(
+        &mut self,
+        lane: &Lane,
+        reader: &mut Reader<BuggyDisk>,
+        limit: u64,
+        passed: u64,
+        bug: Bug,
+    ) -> Option<(u64, u64)> {
+        while self.rows.len() < ROWS_MAX {
+            match reader.next(SeqNo(limit)).unwrap() {
+                None => break,
+                Some(Item::Gap { from, .. })
+                    if lane.class() == Class::Dump && from.0 - 1 > passed && bug != Bug::GapsDoNotWait =>
+                {
+                    return Some((from.0, from.0 - 1));
+                }
+                Some(Item::Gap { from, to, .. }) => {
+                    if lane.class() == Class::Dump && bug != Bug::GapsDoNotWait {
+                        self.after = self.after.max(from.0 - 1);
+                    }
+                    if bug != Bug::GapsAreSkipped {
+                        self.gaps.push(GapRow { from: from.0, to: to.0 });
+                    }
+                    self.first_row.get_or_insert(from.0);
+                    self.next = to.0 + 1;
+                }
+                Some(Item::Data { seq, payload, .. }) => {
+                    let codec::Head { class, after } = codec::head(payload).unwrap();
+                    let is_ignored = match class {
+                        Class::Live => bug == Bug::LiveLaneDoesNotWait,
+                        Class::Bulk => bug == Bug::BulkDoesNotWait,
+                        Class::Dump => bug == Bug::DumpDoesNotFollowBulk,
+                    };
+                    let after = if is_ignored { 0 } else { after };
+                    if lane.stores(class) && after > passed {
+                        return Some((seq.0, after));
+                    }
+                    if lane.stores(class) {
+                        self.after = self.after.max(after);
+                    }
+                    let owns = |batch: &Batch, key: &PeerKey, prefix: Option<u32>| {
+                        bug == Bug::LanesOverlap || owns(lane, batch, key, prefix)
+                    };
+                    let mut rows = rows_of(seq.0, payload, &owns);
+                    if bug == Bug::LastBatchIsLeftOut && self.rows.len() + rows.len() > ROWS_MAX {
+                        rows.clear();
+                    }
+                    if !rows.is_empty() {
+                        self.first_row.get_or_insert(seq.0);
+                    }
+                    self.rows.append(&mut rows);
+                    self.next = seq.0 + 1;
+                }
+            }
+        }
+        None
     }
 }
 
@@ -449,103 +559,82 @@ impl LaneShell {
     ) -> Option<draining::Event> {
         let (transaction, reader) = (self.transaction.as_mut()?, self.reader.as_mut()?);
         let before = transaction.next;
-        let mut is_barrier = false;
-        while transaction.rows.len() < ROWS_MAX {
-            match reader.next(SeqNo(limit)).unwrap() {
-                None => break,
-                Some(Item::Gap { from, .. })
-                    if self.lane.class() == Class::Dump
-                        && from.0 - 1 > passed
-                        && bug != Bug::GapsDoNotWait =>
-                {
-                    is_barrier = true;
-                    self.barrier = Some((from.0, from.0 - 1));
-                    break;
-                }
-                Some(Item::Gap { from, to, .. }) => {
-                    if self.lane.class() == Class::Dump && bug != Bug::GapsDoNotWait {
-                        transaction.after = transaction.after.max(from.0 - 1);
-                    }
-                    if bug != Bug::GapsAreSkipped {
-                        transaction.gaps.push(GapRow { from: from.0, to: to.0 });
-                    }
-                    transaction.first_row.get_or_insert(from.0);
-                    transaction.next = to.0 + 1;
-                }
-                Some(Item::Data { seq, payload, .. }) => {
-                    let codec::Head { class, after } = codec::head(payload).unwrap();
-                    let is_ignored = match class {
-                        Class::Live => bug == Bug::LiveLaneDoesNotWait,
-                        Class::Bulk => bug == Bug::BulkDoesNotWait,
-                        Class::Dump => bug == Bug::DumpDoesNotFollowBulk,
-                    };
-                    let after = if is_ignored { 0 } else { after };
-                    if self.lane.stores(class) && after > passed {
-                        is_barrier = true;
-                        self.barrier = Some((seq.0, after));
-                        break;
-                    }
-                    if self.lane.stores(class) {
-                        transaction.after = transaction.after.max(after);
-                    }
-                    let owns = |batch: &Batch, key: &PeerKey, prefix: Option<u32>| {
-                        bug == Bug::LanesOverlap || owns(&self.lane, batch, key, prefix)
-                    };
-                    let mut rows = rows_of(seq.0, payload, &owns);
-                    if bug == Bug::LastBatchIsLeftOut && transaction.rows.len() + rows.len() > ROWS_MAX {
-                        rows.clear();
-                    }
-                    if !rows.is_empty() {
-                        transaction.first_row.get_or_insert(seq.0);
-                    }
-                    transaction.rows.append(&mut rows);
-                    transaction.next = seq.0 + 1;
-                }
-            }
+        if transaction.is_sealed {
+            return Some(draining::Event::Read { last_seq: before - 1, is_full: true });
         }
+        let barrier = transaction.read(&self.lane, reader, limit, passed, bug);
         let read = transaction.next - 1;
-        if is_barrier {
+        if barrier.is_some() {
+            self.barrier = barrier;
             self.reader = Some(log.reader(SeqNo(read + 1)));
         }
         let empty_up_to = transaction.first_row.map_or(read, |seq| seq - 1);
         let passed = if bug == Bug::PassedBeforeCommitted { read } else { empty_up_to };
         self.passed = self.passed.map(|before| before.max(passed));
-        if is_barrier && transaction.next == before {
+        if barrier.is_some() && transaction.next == before {
             return Some(draining::Event::Allowed(read));
         }
-        let is_full = is_barrier || transaction.rows.len() >= ROWS_MAX;
+        let is_full = barrier.is_some() || transaction.rows.len() >= ROWS_MAX;
         (transaction.next > before)
             .then_some(draining::Event::Read { last_seq: transaction.next - 1, is_full })
     }
 
-    /// Stores the transaction; the dice decide its fate and that of the answer.
+    /// Whether the transaction was sent before the reply to the one before it.
+    fn has_sent(&self) -> bool {
+        let first = self.transaction.as_ref().map(|transaction| transaction.first);
+        self.sent_ahead.as_ref().is_some_and(|sent| Some(sent.transaction.first) == first)
+    }
+
+    /// Closes the connection. The server may still execute the transaction that was sent ahead.
+    fn disconnect(&mut self, database: &mut Database, dice: &mut Dice) {
+        self.connection = None;
+        let Some(SentAhead { transaction, result: None }) = self.sent_ahead.take() else { return };
+        if transaction.server == database.server && dice.below(2) == 0 {
+            database.zombies.push(transaction);
+        }
+    }
+
+    /// A transaction as it is sent.
+    fn request(&self, builder: &TransactionBuilder, owner: u64, order: Order) -> Option<Transaction> {
+        Some(Transaction {
+            lane: usize::try_from(self.lane.number).unwrap(),
+            epoch: self.connection?,
+            owner,
+            first: builder.first,
+            last: builder.next - 1,
+            order,
+            server: self.server,
+            rows: builder.rows.clone(),
+            gaps: builder.gaps.clone(),
+        })
+    }
+
+    /// Stores the transaction, and sends the next one if `next` has what it relies on. The dice decide their
+    /// fate and that of the answers.
     fn store(
         &mut self,
         owner: u64,
-        order: Vec<(u32, u64)>,
+        (order, next): (Order, Option<Order>),
         database: &mut Database,
         dice: &mut Dice,
         calm: bool,
         bug: Bug,
     ) -> draining::Event {
         let retry = draining::Event::Failed { action: ErrorAction::Retry, jitter: 7 };
-        let (Some(transaction), Some(epoch)) = (self.transaction.as_ref(), self.connection) else {
-            return retry;
-        };
-        let transaction = Transaction {
-            lane: usize::try_from(self.lane.number).unwrap(),
-            epoch,
-            owner,
-            first: transaction.first,
-            last: transaction.next - 1,
-            order,
-            server: self.server,
-            rows: transaction.rows.clone(),
-            gaps: transaction.gaps.clone(),
-        };
+        let sent = if self.has_sent() { self.sent_ahead.take() } else { None };
+        if let (Some(sent), Bug::ReplyCountsForBoth) = (&sent, bug) {
+            return self.stored(sent.transaction.last);
+        }
+        let executed = sent.as_ref().and_then(|sent| sent.result);
+        let built = self.transaction.as_ref().and_then(|built| self.request(built, owner, order));
+        let Some(transaction) = sent.map(|sent| sent.transaction).or(built) else { return retry };
+        let next = self.ahead.as_ref().zip(next).and_then(|(ahead, order)| self.request(ahead, owner, order));
         let fate = if calm { 0 } else { dice.below(20) };
+        let is_lost = !database.is_up || database.server != self.server;
         let (result, answered) = match fate {
-            _ if !database.is_up || database.server != self.server => (None, false),
+            // Only the answer can still be lost.
+            _ if executed.is_some() => (executed, fate < 14),
+            _ if is_lost => (None, false),
             // The connection is lost within the transaction.
             14 | 15 => {
                 database.broken(&transaction);
@@ -560,6 +649,24 @@ impl LaneShell {
             }
             _ => (Some(database.commit(&transaction)), true),
         };
+        let is_pending = fate > 17 && executed.is_none();
+        if let Some(next) = next.filter(|_| !is_lost && (result.is_some() || is_pending)) {
+            match (dice.below(3), result) {
+                (0, Some(Ok(()))) if answered => {
+                    let result = Some(database.commit(&next));
+                    self.sent_ahead = Some(SentAhead { transaction: next, result });
+                }
+                (_, Some(Ok(()))) if answered => {
+                    self.sent_ahead = Some(SentAhead { transaction: next, result: None });
+                }
+                // The server has the next one too, and executes it after this one, even if this one failed.
+                (0, Some(_)) | (_, Some(Err(_))) => {
+                    let _ignored = database.commit(&next);
+                }
+                (1, _) => database.zombies.push(next),
+                _ => {}
+            }
+        }
         match (result, answered) {
             (Some(Ok(())), true) => self.stored(transaction.last),
             (Some(Err(Refused::WrongCheckpoint | Refused::OutOfOrder)), true) => {

@@ -147,8 +147,15 @@ impl World {
         self.process = Some(process);
     }
 
+    /// Ends the process, and with it its connections.
+    fn end_process(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.disconnect(&mut self.database, &mut self.dice);
+        }
+    }
+
     fn restart(&mut self, after: impl FnOnce(&SimDisk) -> SimDisk) {
-        self.process = None;
+        self.end_process();
         self.disk = after(&self.disk);
         self.start();
     }
@@ -309,7 +316,7 @@ impl World {
                 return;
             }
         }
-        self.process = None;
+        self.end_process();
         (0..ALL_LANES).for_each(|lane| self.database.settle(lane));
         let before = self.database.tables.rows.len();
         self.disk = old;

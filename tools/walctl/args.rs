@@ -72,7 +72,7 @@ pub(crate) struct Directory {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Database {
     /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
-    /// PGPASSFILE or ~/.pgpass
+    /// PGPASSFILE or ~/.pgpass. The schema is that of the variable DB_SCHEMA (default: holdfast)
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
     /// Collector that owns the log (COLLECTOR_ID). Default: the only collector that has delivered this log
@@ -200,7 +200,7 @@ pub(crate) enum Rejected {
 #[derive(Debug, Args)]
 pub(crate) struct RejectedRetry {
     /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
-    /// PGPASSFILE or ~/.pgpass
+    /// PGPASSFILE or ~/.pgpass. The schema is that of the variable DB_SCHEMA (default: holdfast)
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
     /// Collector whose records are retried (COLLECTOR_ID)
@@ -214,7 +214,7 @@ pub(crate) struct RejectedRetry {
 #[derive(Debug, Args)]
 pub(crate) struct RejectedList {
     /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
-    /// PGPASSFILE or ~/.pgpass
+    /// PGPASSFILE or ~/.pgpass. The schema is that of the variable DB_SCHEMA (default: holdfast)
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
     /// Print JSON instead of text
@@ -228,7 +228,7 @@ pub(crate) struct RejectedShow {
     #[arg(value_name = "SEQ:IDX", value_parser = record_position)]
     pub(crate) position: (i64, i32),
     /// Database URL, as in DATABASE_URL. Without a password in it: DB_PASSWORD, DB_PASSWORD_FILE, PGPASSWORD,
-    /// PGPASSFILE or ~/.pgpass
+    /// PGPASSFILE or ~/.pgpass. The schema is that of the variable DB_SCHEMA (default: holdfast)
     #[arg(long = "to", value_name = "URL")]
     pub(crate) url: String,
 }

@@ -44,8 +44,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
 }
 
 /// The database named by a URL, with the TLS settings that the daemon would use, and the schema that the
-/// variable `DB_SCHEMA` names. A URL without a password is
-/// completed as the daemon and libpq do.
+/// variable `DB_SCHEMA` names. A URL without a password is completed as the daemon and libpq do.
 pub(crate) fn target(url: &str) -> Result<Target, Failure> {
     let mut environment = vec![("DATABASE_URL".to_owned(), url.to_owned())];
     let has_password = |config: &tokio_postgres::Config| config.get_password().is_some();

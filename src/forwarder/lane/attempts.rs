@@ -20,8 +20,8 @@ impl<S: Storage> Task<S> {
         let (is_in_doubt, has_sent_ahead) =
             (std::mem::take(&mut resources.is_in_doubt), std::mem::take(&mut resources.has_sent_ahead));
         let current = resources.transaction.as_ref();
-        // After an error reply to the current one, the server has refused the next one. Without a current one,
-        // the connection was lost between the two.
+        // After an error reply to the current one, the server has refused the next one. Without a current
+        // one, the connection was lost between the two.
         let next = resources.reading.sealed_ahead();
         let next = next.filter(|_| has_sent_ahead && (is_in_doubt || current.is_none()));
         for sent in current.filter(|_| is_in_doubt).into_iter().chain(next) {
